@@ -1,0 +1,15 @@
+//! Fantail: a Server-Sent Events fan-out node.
+//!
+//! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent Events to hundreds of
+//! thousands of open streams held by one process. `docs/ARCHITECTURE.md` tells how and why.
+//!
+//! The modules form layers, and imports point down only:
+//!
+//! | layer | modules | knows |
+//! |---|---|---|
+//! | 4 | `cli`, `logging`, `server` | everything: builds, runs, drains |
+//! | 3 | `http`, `ingest`, `admin` | the outside world's words; siblings never import each other |
+//! | 2 | `hub` | order |
+//! | 1 | `shard` | sockets as file descriptors; never hyper, never tokio |
+//! | 0 | `event`, `topic`, `sse`, `history`, `config`, `limits`, `places`, `metrics` | no I/O |
+
