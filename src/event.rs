@@ -1,0 +1,379 @@
+//! An event as a publisher means it, and the id under which the node orders it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::limits::EventLimits;
+use crate::topic::{self, TopicError};
+
+/// Bits of an [`EventId`] that count events within one millisecond.
+const COUNTER_BITS: u32 = 20;
+
+/// The place of an event in the node's one order: unix milliseconds and a counter within the millisecond, in one word.
+///
+/// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one node strictly increase, also when its clock steps back
+/// and over a restart. An id is also a *cursor*: "everything up to and including this has been seen".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(u64);
+
+impl EventId {
+    /// Before every event.
+    pub const ZERO: Self = Self(0);
+
+    /// Longest text form in bytes: 14 digits of milliseconds (2^44), a dash, 7 digits of counter.
+    pub const TEXT_BYTES_MAX: usize = 22;
+
+    /// Builds an id from its parts; `None` when either does not fit (44 bits of milliseconds, 20 bits of counter).
+    #[must_use]
+    pub const fn from_parts(unix_ms: u64, counter: u64) -> Option<Self> {
+        if unix_ms >= 1 << (64 - COUNTER_BITS) || counter >= 1 << COUNTER_BITS {
+            return None;
+        }
+        Some(Self(unix_ms << COUNTER_BITS | counter))
+    }
+
+    /// The id as one ordered word.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The id that has this word.
+    #[must_use]
+    pub const fn new(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// Milliseconds since the unix epoch at which the event was stamped (or later, if the clock had stepped back).
+    #[must_use]
+    pub const fn unix_ms(self) -> u64 {
+        self.0 >> COUNTER_BITS
+    }
+
+    /// Number of the event within its millisecond, from 0.
+    #[must_use]
+    pub const fn counter(self) -> u64 {
+        self.0 & ((1 << COUNTER_BITS) - 1)
+    }
+
+    /// The cursor just before this id.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// The id that follows `self` when the clock reads `now_unix_ms`: that millisecond's first, or the successor of `self` if the
+    /// clock has not moved past it.
+    #[must_use]
+    pub const fn next(self, now_unix_ms: u64) -> Self {
+        let first = now_unix_ms << COUNTER_BITS;
+        if first > self.0 {
+            Self(first)
+        } else {
+            Self(self.0 + 1)
+        }
+    }
+
+    /// Appends the text form to `out`.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(digits.format(self.unix_ms()).as_bytes());
+        out.push(b'-');
+        out.extend_from_slice(digits.format(self.counter()).as_bytes());
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.unix_ms(), self.counter())
+    }
+}
+
+/// A string that is not an event id of the form `<ms>-<n>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not an event id of the form <milliseconds>-<number>")]
+pub struct ParseEventIdError;
+
+impl FromStr for EventId {
+    type Err = ParseEventIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (ms, n) = text.split_once('-').ok_or(ParseEventIdError)?;
+        let number = |part: &str| {
+            // `u64::from_str` would also take "+1"; leading zeros would give one id two spellings.
+            let plain = !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_digit())
+                && (part.len() == 1 || !part.starts_with('0'));
+            plain
+                .then(|| part.parse::<u64>().ok())
+                .flatten()
+                .ok_or(ParseEventIdError)
+        };
+        Self::from_parts(number(ms)?, number(n)?).ok_or(ParseEventIdError)
+    }
+}
+
+/// Longest reconnection delay that an event may tell, in milliseconds: one day. A client that believed a longer one would be lost for good.
+pub const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+/// The topics of one event or subscription; one is by far the most common number.
+pub type Topics<'a> = SmallVec<[Cow<'a, str>; 1]>;
+
+/// An event as it comes from a publisher, before it has an id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Topics it is published to, at least one; the first is the canonical one.
+    pub topics: Topics<'a>,
+    /// The payload: UTF-8, any line endings.
+    pub data: Cow<'a, str>,
+    /// The SSE event name; `None` or empty means the default, `message`.
+    pub event: Option<Cow<'a, str>>,
+    /// The publisher's own id, written on the wire in place of the node's.
+    pub id: Option<Cow<'a, str>>,
+    /// Reconnection delay to tell the client, in milliseconds.
+    pub retry: Option<u64>,
+    /// Only for streams that were granted one of the topics.
+    pub private: bool,
+}
+
+impl<'a> Event<'a> {
+    /// A plain event with one topic.
+    #[must_use]
+    pub fn new(topic: impl Into<Cow<'a, str>>, data: impl Into<Cow<'a, str>>) -> Self {
+        let mut topics = Topics::new();
+        topics.push(topic.into());
+        Self {
+            topics,
+            data: data.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Checks every field against `limits` and against what Server-Sent Events can carry.
+    ///
+    /// # Errors
+    /// The first [`EventError`] found; nothing that passes can corrupt a stream.
+    pub fn check(&self, limits: &EventLimits) -> Result<(), EventError> {
+        if self.topics.is_empty() {
+            return Err(EventError::NoTopic);
+        }
+        if self.topics.len() > limits.topics_per_event_max {
+            return Err(EventError::TooManyTopics {
+                count: self.topics.len(),
+                max: limits.topics_per_event_max,
+            });
+        }
+        for name in &self.topics {
+            topic::check(name, limits.topic_bytes_max)?;
+        }
+        let within = |field, length, setting, max| {
+            if length > max {
+                return Err(EventError::TooLong {
+                    field,
+                    length,
+                    setting,
+                    max,
+                });
+            }
+            Ok(())
+        };
+        within(
+            "data",
+            self.data.len(),
+            "data_bytes_max",
+            limits.data_bytes_max,
+        )?;
+        if let Some(ms) = self.retry.filter(|ms| *ms > RETRY_MS_MAX) {
+            return Err(EventError::RetryTooLong { ms });
+        }
+        if let Some(name) = &self.event {
+            let max = limits.event_name_bytes_max;
+            within("event", name.len(), "event_name_bytes_max", max)?;
+            if memchr::memchr2(b'\n', b'\r', name.as_bytes()).is_some() {
+                return Err(EventError::Forbidden {
+                    field: "event",
+                    what: "a line break",
+                });
+            }
+        }
+        if let Some(id) = &self.id {
+            within(
+                "id",
+                id.len(),
+                "event_id_bytes_max",
+                limits.event_id_bytes_max,
+            )?;
+            if id.is_empty() {
+                return Err(EventError::EmptyId);
+            }
+            if memchr::memchr3(b'\n', b'\r', 0, id.as_bytes()).is_some() {
+                return Err(EventError::Forbidden {
+                    field: "id",
+                    what: "NUL or a line break",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why an event cannot be published.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EventError {
+    /// It names no topic.
+    #[error("an event needs at least one topic")]
+    NoTopic,
+    /// It names more topics than the setting `topics_per_event_max`.
+    #[error("{count} topics are more than the {max} that `topics_per_event_max` allows")]
+    TooManyTopics {
+        /// Topics found.
+        count: usize,
+        /// Topics allowed.
+        max: usize,
+    },
+    /// One of its topics is not one.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// A field is too long.
+    #[error("`{field}` of {length} bytes is longer than the {max} that `{setting}` allows")]
+    TooLong {
+        /// Field of the event.
+        field: &'static str,
+        /// Length found, in bytes.
+        length: usize,
+        /// Setting that bounds it.
+        setting: &'static str,
+        /// Length allowed, in bytes.
+        max: usize,
+    },
+    /// A field holds characters that Server-Sent Events cannot carry in it.
+    #[error("`{field}` must not contain {what}")]
+    Forbidden {
+        /// Field of the event.
+        field: &'static str,
+        /// Characters that it must not hold.
+        what: &'static str,
+    },
+    /// The reconnection delay is longer than [`RETRY_MS_MAX`].
+    #[error(
+        "`retry` of {ms} milliseconds is longer than the {RETRY_MS_MAX} (one day) that are allowed"
+    )]
+    RetryTooLong {
+        /// Delay found, in milliseconds.
+        ms: u64,
+    },
+    /// The publisher's id is there but empty, which would reset the client's cursor.
+    #[error("`id` must not be empty; leave it out to let the node number the event")]
+    EmptyId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ids_rise_when_the_clock_does_not() {
+        let first = EventId::ZERO.next(1_000);
+        assert_eq!(first.to_string(), "1000-0");
+        assert_eq!(first.next(1_000).to_string(), "1000-1");
+        assert_eq!(first.next(5).to_string(), "1000-1");
+        assert_eq!(first.next(1_001).to_string(), "1001-0");
+    }
+
+    #[test]
+    fn the_counter_runs_over_into_the_next_millisecond() {
+        let last = EventId::from_parts(7, (1 << 20) - 1).expect("fits");
+        assert_eq!(last.next(7).to_string(), "8-0");
+    }
+
+    #[test]
+    fn only_the_one_spelling_is_an_id() {
+        for bad in [
+            "",
+            "-",
+            "1-",
+            "-1",
+            "1",
+            "01-1",
+            "1-01",
+            "+1-1",
+            "1-+1",
+            "1-1 ",
+            "1-1048576",
+            "17592186044416-0",
+            "99999999999999999999-0",
+            "1-1-1",
+            "١-1",
+        ] {
+            assert_eq!(bad.parse::<EventId>(), Err(ParseEventIdError), "{bad:?}");
+        }
+        assert_eq!("0-0".parse(), Ok(EventId::ZERO));
+    }
+
+    #[test]
+    fn each_field_is_refused_by_name() {
+        let limits = EventLimits::default();
+        let refused = |event: Event<'_>| {
+            event
+                .check(&limits)
+                .expect_err("must be refused")
+                .to_string()
+        };
+        let good = || Event::new("t", "d");
+        assert!(good().check(&limits).is_ok());
+        assert!(refused(Event::default()).contains("at least one topic"));
+        assert!(
+            refused(Event {
+                id: Some("".into()),
+                ..good()
+            })
+            .contains("`id`")
+        );
+        assert!(
+            refused(Event {
+                id: Some("a\0".into()),
+                ..good()
+            })
+            .contains("`id`")
+        );
+        assert!(
+            refused(Event {
+                event: Some("a\rb".into()),
+                ..good()
+            })
+            .contains("`event`")
+        );
+        let late = Event {
+            retry: Some(RETRY_MS_MAX + 1),
+            ..good()
+        };
+        assert!(refused(late).contains("`retry`"));
+        let longest = Event {
+            retry: Some(RETRY_MS_MAX),
+            ..good()
+        };
+        assert!(longest.check(&limits).is_ok());
+        let long = Event {
+            id: Some("x".repeat(257).into()),
+            ..good()
+        };
+        assert!(refused(long).contains("event_id_bytes_max"));
+    }
+
+    proptest! {
+        #[test]
+        fn text_form_round_trips(word: u64) {
+            let id = EventId::new(word);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            let mut text = Vec::new();
+            id.write_to(&mut text);
+            prop_assert_eq!(text, id.to_string().into_bytes());
+            prop_assert!(id.to_string().len() <= EventId::TEXT_BYTES_MAX);
+        }
+    }
+}

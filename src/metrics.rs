@@ -1,0 +1,267 @@
+//! Counters and histograms that cost the hot path no shared atomic.
+//!
+//! Every writer thread (a shard) owns one [`ShardMetrics`] on cache lines of its own and is the only one that writes it: a bump is a plain
+//! load and store, never a read-modify-write. Readers (the admin listener) add the shards up. What happens once a request or
+//! a connection, not once a delivery, is counted in [`NodeMetrics`] with ordinary atomics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one thread writes and any thread reads.
+#[derive(Debug, Default)]
+pub struct Cell(AtomicU64);
+
+impl Cell {
+    /// Adds `n`. Only the owning thread may call it: two writers would lose counts (never memory safety).
+    pub fn add(&self, n: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes `n` away. Only the owning thread may call it.
+    pub fn sub(&self, n: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_sub(n),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Sets the value. Only the owning thread may call it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Buckets of a [`Histogram`]: bucket `i` counts durations below `2^i` microseconds, the last one everything above.
+pub const HISTOGRAM_BUCKETS: usize = 26;
+
+/// Durations in power-of-two buckets of microseconds: 1 µs to 16.8 s, and beyond.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Cell; HISTOGRAM_BUCKETS],
+    sum_us: Cell,
+}
+
+impl Histogram {
+    /// Counts one duration of `us` microseconds `times` times. Only the owning thread may call it.
+    pub fn record(&self, us: u64, times: u64) {
+        let bucket = (u64::BITS - us.leading_zeros()) as usize;
+        self.buckets[bucket.min(HISTOGRAM_BUCKETS - 1)].add(times);
+        self.sum_us.add(us.saturating_mul(times));
+    }
+
+    /// Adds this histogram's counts to `into`.
+    pub fn add_to(&self, into: &mut HistogramSnapshot) {
+        for (from, to) in self.buckets.iter().zip(&mut into.buckets) {
+            *to += from.get();
+        }
+        into.sum_us += self.sum_us.get();
+    }
+}
+
+/// What a [`Histogram`] held when it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// Count of each bucket (not cumulative); bucket `i` holds durations below `2^i` µs and not below `2^(i-1)` µs.
+    pub buckets: [u64; HISTOGRAM_BUCKETS],
+    /// Sum of all durations, in microseconds.
+    pub sum_us: u64,
+}
+
+/// Why a stream ended; the label of `fantail_streams_closed_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum CloseReason {
+    /// The client closed or reset the connection.
+    Client,
+    /// The socket failed in another way.
+    Error,
+    /// It fell out of the history under the policy `disconnect`.
+    Lagged,
+    /// Its socket accepted nothing for `write_timeout`.
+    WriteTimeout,
+    /// An operator closed it.
+    Admin,
+    /// The node shut down.
+    Drain,
+}
+
+impl CloseReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Client,
+        Self::Error,
+        Self::Lagged,
+        Self::WriteTimeout,
+        Self::Admin,
+        Self::Drain,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Error => "error",
+            Self::Lagged => "lagged",
+            Self::WriteTimeout => "write_timeout",
+            Self::Admin => "admin",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// Why a gap was told; the word on the wire and the label of `fantail_gaps_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum GapReason {
+    /// The events had left the history when the client resumed.
+    Evicted,
+    /// The cursor is none that this node gave.
+    Unknown,
+    /// The stream was too slow.
+    Lagged,
+}
+
+impl GapReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Evicted, Self::Unknown, Self::Lagged];
+
+    /// The word on the wire and the label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evicted => "evicted",
+            Self::Unknown => "unknown",
+            Self::Lagged => "lagged",
+        }
+    }
+}
+
+/// What one shard counts. 128-byte alignment keeps two shards off each other's cache lines (pairs are prefetched).
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardMetrics {
+    /// Streams open over HTTP/1.1 or HTTP/1.0 sockets.
+    pub streams_socket: Cell,
+    /// Streams open over a body sink (HTTP/2).
+    pub streams_body: Cell,
+    /// Streams opened since the start.
+    pub opened: Cell,
+    /// Streams closed since the start, by [`CloseReason`].
+    pub closed: [Cell; CloseReason::ALL.len()],
+    /// Events handed to a stream: live and replayed, each stream counted.
+    pub deliveries: Cell,
+    /// Bytes accepted by sinks.
+    pub bytes: Cell,
+    /// Writes to sinks (system calls for sockets).
+    pub writes: Cell,
+    /// Batches of events taken from the mailbox.
+    pub batches: Cell,
+    /// Events read from history for one stream (a part of `deliveries`).
+    pub replayed: Cell,
+    /// Gaps told, by [`GapReason`].
+    pub gaps: [Cell; GapReason::ALL.len()],
+    /// Heartbeats written.
+    pub heartbeats: Cell,
+    /// Streams that are behind: blocked or replaying.
+    pub behind: Cell,
+    /// Distance between the node's newest event and the slowest stream, in milliseconds of event time.
+    pub lag_ms_max: Cell,
+    /// Time of one turn of the shard's loop, without waiting.
+    pub turn: Histogram,
+    /// From the stamp of a batch to the end of its writes.
+    pub publish_to_write: Histogram,
+}
+
+/// Where an event came from; the label of `fantail_events_in_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Source {
+    /// The native HTTP API.
+    Http,
+    /// The ingest port.
+    Ingest,
+}
+
+impl Source {
+    /// All sources, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Http, Self::Ingest];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Ingest => "ingest",
+        }
+    }
+}
+
+/// A counter that any thread may bump; for what happens once a connection or request.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Takes `n` away.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What the node counts outside the shards.
+#[derive(Debug, Default)]
+pub struct NodeMetrics {
+    /// Events published, by [`Source`]; bumped once a batch.
+    pub events_in: [Counter; Source::ALL.len()],
+    /// HTTP connections open that are not streams.
+    pub http_connections: Counter,
+    /// HTTP connections accepted since the start.
+    pub http_accepted: Counter,
+    /// Connections refused by a limit since the start.
+    pub connections_refused: Counter,
+    /// Failed `accept` calls (out of file descriptors or memory).
+    pub accept_errors: Counter,
+    /// Subscriptions shed since the start (full or draining).
+    pub streams_shed: Counter,
+    /// Ingest connections open.
+    pub ingest_connections: Counter,
+    /// Ingest commands answered since the start.
+    pub ingest_commands: Counter,
+    /// Times that a publisher had to wait for a full mailbox.
+    pub publish_waits: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_lands_below_its_bucket_bound() {
+        let histogram = Histogram::default();
+        for us in [0, 1, 2, 3, 1_000, u64::MAX] {
+            histogram.record(us, 1);
+        }
+        let mut snapshot = HistogramSnapshot::default();
+        histogram.add_to(&mut snapshot);
+        assert_eq!(snapshot.buckets[..3], [1, 1, 2]);
+        assert_eq!(snapshot.buckets[10], 1);
+        assert_eq!(snapshot.buckets[HISTOGRAM_BUCKETS - 1], 1);
+    }
+}
