@@ -1,0 +1,74 @@
+//! The environment: `FANTAIL_` and the key of the setting in capitals.
+//!
+//! An empty variable is one that is not set, which is how compose files and unit files pass "nothing". An unknown one is
+//! refused like an unknown key, since a misspelt name would otherwise be obeyed in silence.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::raw::Given;
+use super::table;
+use super::{Origin, Problem, RawSettings, Reason};
+
+/// Start of every variable that is ours.
+pub(super) const PREFIX: &str = "FANTAIL_";
+/// Names the configuration file; not a setting, since it says where settings are.
+const CONFIG: &str = "FANTAIL_CONFIG";
+
+/// The configuration file that the environment names.
+pub fn config_file(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    environment
+        .iter()
+        .find(|(name, value)| name == CONFIG && !value.is_empty())
+        .map(|(_, value)| PathBuf::from(value))
+}
+
+/// Picks our variables out of `environment`.
+pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> RawSettings {
+    let mut raw = RawSettings::default();
+    for (name, value) in environment {
+        let Some(name) = name.to_str() else { continue };
+        let Some(key) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if name != CONFIG && !value.is_empty() {
+            variable(&mut raw, name, key, &value);
+        }
+    }
+    raw
+}
+
+fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
+    let origin = Origin::Environment(name.to_owned());
+    let key = key.to_ascii_lowercase();
+    // Compared in full, so that `FANTAIL_listen` is refused and not obeyed on one system out of two.
+    let setting = table::find(&key).filter(|setting| setting.variable() == name);
+    match (setting, value.to_str()) {
+        (Some(setting), Some(text)) => raw.push(setting, Given::from_text(setting, text), origin),
+        (Some(setting), None) => raw.problems.push(Problem::Value {
+            origin,
+            key: setting.key,
+            value: "(not UTF-8)".to_owned(),
+            reason: Reason::Type("value that is not UTF-8"),
+            allowed: setting.kind.allowed(),
+        }),
+        (None, _) if is_service_link(name) => {}
+        (None, _) => raw.problems.push(Problem::Unknown {
+            origin,
+            nearest: table::nearest(&key),
+            key: name.to_owned(),
+        }),
+    }
+}
+
+/// Kubernetes gives every container of a namespace variables for each service in it, so a service called `fantail` or
+/// `fantail-ingest` makes some that begin like ours: `…_SERVICE_HOST`, `…_SERVICE_PORT[_NAME]`, `…_PORT`, `…_PORT_80_TCP[_ADDR]`.
+fn is_service_link(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT")
+        || name
+            .split("_PORT_")
+            .nth(1)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}

@@ -1,0 +1,220 @@
+//! The kinds of settings there are: how each is read, bounded, shown and described.
+//!
+//! A kind holds the way to its field of [`Settings`], so that one row of the table is all there is to say of a setting.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::credentials::{self, PASSWORD_BYTES_MAX};
+use super::parse;
+use super::raw::Given;
+use super::{IngestUser, LogFormat, Reason, Settings, SlowConsumerPolicy, SlowConsumerRule};
+
+/// Shown for a list without values; not a word that could be given.
+const EMPTY: &str = "(empty)";
+/// Shown for a password that is not set; not a word that could be given.
+const NOT_SET: &str = "(not set)";
+
+/// The way to a field. Takes the settings mutably because one accessor serves writing and reading.
+pub(super) type Field<T> = fn(&mut Settings) -> &mut T;
+
+/// What a number or a time may be.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds<T> {
+    /// Smallest value, zero apart.
+    pub(super) min: T,
+    /// Largest value.
+    pub(super) max: T,
+    /// What zero means, where it means something of its own; it is then allowed below `min`.
+    pub(super) zero: Option<&'static str>,
+}
+
+/// The kind of a setting and its field.
+pub(super) enum Kind {
+    Address(Field<SocketAddr>),
+    Switch(Field<bool>),
+    Count(Bounds<u64>, Field<usize>),
+    Bytes(Bounds<u64>, Field<usize>),
+    Time(Bounds<Duration>, Field<Duration>),
+    OptionalTime(Bounds<Duration>, Field<Option<Duration>>),
+    Policy(Field<SlowConsumerPolicy>),
+    Rules(Field<Vec<SlowConsumerRule>>),
+    Topics(Field<Vec<String>>),
+    Origins(Field<Vec<String>>),
+    Password(Field<Option<String>>),
+    /// A file that holds the password; its text goes where the password itself would.
+    PasswordFile(Field<Option<String>>),
+    Users(Field<Vec<IngestUser>>),
+    Filter(Field<String>),
+    Format(Field<LogFormat>),
+}
+
+impl Kind {
+    /// Reads `given` into its field.
+    ///
+    /// # Errors
+    /// [`Reason`]; the settings are as they were then.
+    pub(super) fn set(&self, settings: &mut Settings, given: &Given) -> Result<(), Reason> {
+        match self {
+            Self::Address(field) => *field(settings) = parse::address(one(given)?)?,
+            Self::Switch(field) => *field(settings) = parse::switch(one(given)?)?,
+            Self::Count(bounds, field) => *field(settings) = parse::count(one(given)?, bounds)?,
+            Self::Bytes(bounds, field) => *field(settings) = parse::bytes(one(given)?, bounds)?,
+            Self::Time(bounds, field) => *field(settings) = parse::time(one(given)?, bounds)?,
+            Self::OptionalTime(bounds, field) => {
+                *field(settings) = match one(given)? {
+                    parse::NONE => None,
+                    text => Some(parse::time(text, bounds)?),
+                }
+            }
+            Self::Policy(field) => *field(settings) = parse::policy(one(given)?)?,
+            Self::Rules(field) => *field(settings) = parse::rules(many(given)?)?,
+            Self::Topics(field) => *field(settings) = parse::topics(many(given)?)?,
+            Self::Origins(field) => *field(settings) = parse::origins(many(given)?)?,
+            Self::Password(field) => *field(settings) = Some(credentials::password(one(given)?)?),
+            Self::PasswordFile(field) => {
+                *field(settings) = Some(credentials::password_file(one(given)?)?)
+            }
+            Self::Users(field) => *field(settings) = credentials::users(given)?,
+            Self::Filter(field) => *field(settings) = parse::filter(one(given)?)?,
+            Self::Format(field) => *field(settings) = parse::format(one(given)?)?,
+        }
+        Ok(())
+    }
+
+    /// The value that the field has, written as it could be given; of a secret only whether it is set.
+    pub(super) fn show(&self, settings: &mut Settings) -> String {
+        match self {
+            Self::Address(field) => field(settings).to_string(),
+            Self::Switch(field) => field(settings).to_string(),
+            Self::Count(_, field) => field(settings).to_string(),
+            Self::Bytes(_, field) => parse::show_bytes(*field(settings) as u64),
+            Self::Time(_, field) => parse::show_time(*field(settings)),
+            Self::OptionalTime(_, field) => {
+                field(settings).map_or_else(|| parse::NONE.to_owned(), parse::show_time)
+            }
+            Self::Policy(field) => parse::show_policy(*field(settings)).to_owned(),
+            Self::Rules(field) => list(field(settings).iter().map(parse::show_rule)),
+            Self::Topics(field) | Self::Origins(field) => list(field(settings).iter().cloned()),
+            Self::Password(field) | Self::PasswordFile(field) => match field(settings) {
+                Some(_) => "(hidden)".to_owned(),
+                None => NOT_SET.to_owned(),
+            },
+            Self::Users(field) => list(field(settings).iter().map(|user| user.name.clone())),
+            Self::Filter(field) => field(settings).clone(),
+            Self::Format(field) => parse::show_format(*field(settings)).to_owned(),
+        }
+    }
+
+    /// What may be given, in words.
+    pub(super) fn allowed(&self) -> String {
+        match self {
+            Self::Address(_) => {
+                "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned()
+            }
+            Self::Switch(_) => "true, false".to_owned(),
+            Self::Count(bounds, _) => range(bounds, |n| n.to_string()),
+            Self::Bytes(bounds, _) => range(bounds, parse::show_bytes),
+            Self::Time(bounds, _) => range(bounds, parse::show_time),
+            Self::OptionalTime(bounds, _) => {
+                format!("{}, or {}", range(bounds, parse::show_time), parse::NONE)
+            }
+            Self::Policy(_) => parse::POLICIES.map(|(name, _)| name).join(", "),
+            Self::Rules(_) => format!(
+                "a list of prefix=policy, policy one of {}",
+                parse::POLICIES.map(|(name, _)| name).join(", ")
+            ),
+            Self::Topics(_) => "a list of topics".to_owned(),
+            Self::Origins(_) => {
+                "a list of origins such as https://example.com, or * for any".to_owned()
+            }
+            Self::Password(_) => format!("1 to {} bytes of text", PASSWORD_BYTES_MAX),
+            Self::PasswordFile(_) => format!(
+                "a path to a file of 1 to {} bytes of text; line ends after it do not count",
+                PASSWORD_BYTES_MAX
+            ),
+            Self::Users(_) => "a list of tables with name, password, publish; or \
+                 name:password:glob,glob with `;` between users"
+                .to_owned(),
+            Self::Filter(_) => {
+                format!(
+                    "{}, or a list of target=level",
+                    parse::LOG_LEVELS.join(", ")
+                )
+            }
+            Self::Format(_) => parse::FORMATS.map(|(name, _)| name).join(", "),
+        }
+    }
+
+    /// What stands between the values of a list in one text; `None` where the setting is one value.
+    pub(super) fn separator(&self) -> Option<char> {
+        match self {
+            Self::Rules(_) | Self::Topics(_) | Self::Origins(_) => Some(','),
+            // The comma is taken: it stands between the globs of one user.
+            Self::Users(_) => Some(';'),
+            _ => None,
+        }
+    }
+
+    /// Whether the value must not be repeated to anyone.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Password(_) | Self::Users(_))
+    }
+
+    /// Whether its flag alone says `true`.
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch(_))
+    }
+
+    /// Word for the value in the usage of its flag.
+    pub(super) fn placeholder(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "ADDRESS",
+            Self::Switch(_) => "BOOL",
+            Self::Count(..) => "COUNT",
+            Self::Bytes(..) => "BYTES",
+            Self::Time(..) | Self::OptionalTime(..) => "TIME",
+            Self::Policy(_) => "POLICY",
+            Self::Rules(_) => "PREFIX=POLICY",
+            Self::Topics(_) => "TOPIC",
+            Self::Origins(_) => "ORIGIN",
+            Self::Password(_) => "PASSWORD",
+            Self::PasswordFile(_) => "FILE",
+            Self::Users(_) => "NAME:PASSWORD:GLOBS",
+            Self::Filter(_) => "FILTER",
+            Self::Format(_) => "FORMAT",
+        }
+    }
+}
+
+fn one(given: &Given) -> Result<&str, Reason> {
+    match given {
+        Given::One(text) => Ok(text),
+        Given::Many(_) | Given::Users(_) => Err(Reason::List),
+    }
+}
+
+fn many(given: &Given) -> Result<&[String], Reason> {
+    match given {
+        Given::Many(texts) => Ok(texts),
+        Given::One(text) => Ok(std::slice::from_ref(text)),
+        Given::Users(_) => Err(Reason::Table),
+    }
+}
+
+fn list(values: impl Iterator<Item = String>) -> String {
+    let values: Vec<String> = values.collect();
+    if values.is_empty() {
+        EMPTY.to_owned()
+    } else {
+        values.join(", ")
+    }
+}
+
+fn range<T: Copy>(bounds: &Bounds<T>, show: impl Fn(T) -> String) -> String {
+    let range = format!("{} to {}", show(bounds.min), show(bounds.max));
+    match bounds.zero {
+        Some(meaning) => format!("{range}, or 0: {meaning}"),
+        None => range,
+    }
+}

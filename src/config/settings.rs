@@ -1,0 +1,255 @@
+//! The checked settings of a node: what the rest of the program is given.
+//!
+//! Only carries values. How they are given, bounded and described is `super::table`; what they mean together is
+//! `super::rules`. Must never print a secret: `Debug` is written by hand for that reason.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::table;
+use crate::limits::EventLimits;
+
+/// What happens to a stream that fell so far behind that an event it has not seen left the history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowConsumerPolicy {
+    /// End the stream; the client comes back with its cursor and is told the gap then.
+    #[default]
+    Disconnect,
+    /// Jump to the oldest kept event and tell the gap.
+    Skip,
+    /// Conflate: whenever the stream is behind, jump to the newest event of the topic and tell the gap.
+    Latest,
+}
+
+/// A slow-consumer policy for the topics that start with `prefix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowConsumerRule {
+    /// Start of the topic names that it concerns; the longest matching prefix wins.
+    pub prefix: String,
+    /// What happens on those topics.
+    pub policy: SlowConsumerPolicy,
+}
+
+/// A named user of the ingest port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IngestUser {
+    /// Name given to `AUTH`.
+    pub name: String,
+    /// Password given to `AUTH`.
+    pub password: String,
+    /// Topics it may publish to, as Redis globs (`*`, `?`, `[...]`); empty means none.
+    pub publish: Vec<String>,
+}
+
+impl fmt::Debug for IngestUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestUser")
+            .field("name", &self.name)
+            .field("publish", &self.publish)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every setting, checked; see `docs/OPERATIONS.md` for the table that is generated from the same source.
+#[derive(Clone)]
+pub struct Settings {
+    /// Public listener: subscribe and publish over HTTP.
+    pub listen: SocketAddr,
+    /// Ingest listener: Redis protocol.
+    pub ingest_listen: SocketAddr,
+    /// Admin listener: health, metrics, streams.
+    pub admin_listen: SocketAddr,
+    /// Allows the public listener beyond loopback while anyone may publish and subscribe.
+    pub allow_open_http: bool,
+    /// Allows the admin listener beyond loopback (it has no authentication of its own).
+    pub allow_open_admin: bool,
+
+    /// Delivery shards (threads); 0 = one a core.
+    pub shards: usize,
+    /// Threads for HTTP handshakes, publishing and ingest; 0 = one a core.
+    pub io_threads: usize,
+
+    /// Most open streams; 0 = as many as the file limit allows.
+    pub max_streams: usize,
+    /// Most HTTP connections that are not streams; 0 = no bound but the file limit.
+    pub max_connections: usize,
+    /// Most connections and streams of one client address; 0 = no bound.
+    pub max_connections_per_address: usize,
+
+    /// Silence after which a stream is sent its cursor.
+    pub heartbeat_interval: Duration,
+    /// A stream whose socket accepts nothing for so long is closed.
+    pub write_timeout: Duration,
+    /// Time over which streams are closed on shutdown.
+    pub drain_period: Duration,
+    /// Reconnection delay told to clients at the start of a stream; `None` tells nothing.
+    pub retry: Option<Duration>,
+    /// Kernel send buffer of a connection, in bytes; 0 leaves it to the kernel.
+    pub send_buffer_bytes: usize,
+    /// What happens to slow streams where no rule matches.
+    pub slow_consumer: SlowConsumerPolicy,
+    /// Exceptions by topic prefix.
+    pub slow_consumer_rules: Vec<SlowConsumerRule>,
+
+    /// Most events kept a topic.
+    pub history_events: usize,
+    /// Most bytes of events kept a topic.
+    pub history_bytes: usize,
+    /// Oldest event kept.
+    pub history_age: Duration,
+    /// Most bytes of events kept on the node, all topics together.
+    pub history_budget_bytes: usize,
+
+    /// Bounds on one event and one subscription.
+    pub event_limits: EventLimits,
+
+    /// Most batches that wait for one shard.
+    pub mailbox_batches: usize,
+    /// Most bytes of events that wait for one shard.
+    pub mailbox_bytes: usize,
+
+    /// Largest body of one publish call that is read whole (JSON or raw); NDJSON streams are unbounded in length.
+    pub publish_body_bytes_max: usize,
+    /// Most events in one JSON array.
+    pub publish_batch_max: usize,
+    /// Time for a request head to arrive.
+    pub header_timeout: Duration,
+    /// Longest pause within a request body.
+    pub body_timeout: Duration,
+    /// Time that a kept-alive connection may be idle.
+    pub idle_timeout: Duration,
+    /// Longest request target, in bytes.
+    pub request_target_bytes_max: usize,
+    /// Most header fields.
+    pub header_count_max: usize,
+    /// Largest request head, in bytes.
+    pub header_bytes_max: usize,
+    /// Origins that browsers may call from; `*` = any (without credentials).
+    pub cors_origins: Vec<String>,
+    /// Whether those origins may send cookies.
+    pub cors_credentials: bool,
+
+    /// Password of the ingest port's default user; `None` leaves it open (loopback only).
+    pub ingest_password: Option<String>,
+    /// Named users of the ingest port.
+    pub ingest_users: Vec<IngestUser>,
+    /// Most ingest connections.
+    pub ingest_connections_max: usize,
+    /// Longest array of one command, in elements.
+    pub ingest_array_max: usize,
+    /// Longest bulk string of one command, in bytes.
+    pub ingest_bulk_bytes_max: usize,
+    /// Largest command of a connection that has not authenticated, in bytes.
+    pub ingest_unauthenticated_bytes_max: usize,
+    /// Time that an ingest connection may be idle; zero = for ever.
+    pub ingest_idle_timeout: Duration,
+
+    /// Log filter (`RUST_LOG` syntax).
+    pub log_level: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Topics whose events are logged one by one.
+    pub trace_topics: Vec<String>,
+}
+
+impl Default for Settings {
+    /// What an empty configuration gives.
+    fn default() -> Self {
+        Self {
+            listen: loopback(8080),
+            ingest_listen: loopback(7379),
+            admin_listen: loopback(8081),
+            allow_open_http: false,
+            allow_open_admin: false,
+
+            shards: 0,
+            io_threads: 0,
+
+            max_streams: 0,
+            max_connections: 0,
+            max_connections_per_address: 0,
+
+            heartbeat_interval: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
+            drain_period: Duration::from_secs(10),
+            retry: None,
+            send_buffer_bytes: 16 << 10,
+            slow_consumer: SlowConsumerPolicy::Disconnect,
+            slow_consumer_rules: Vec::new(),
+
+            history_events: 1_000,
+            history_bytes: 1 << 20,
+            history_age: Duration::from_secs(60 * 60),
+            history_budget_bytes: 256 << 20,
+
+            event_limits: EventLimits::default(),
+
+            mailbox_batches: 1_024,
+            mailbox_bytes: 16 << 20,
+
+            publish_body_bytes_max: 8 << 20,
+            publish_batch_max: 1_000,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            request_target_bytes_max: 16 << 10,
+            header_count_max: 100,
+            header_bytes_max: 32 << 10,
+            cors_origins: Vec::new(),
+            cors_credentials: false,
+
+            ingest_password: None,
+            ingest_users: Vec::new(),
+            ingest_connections_max: 1_000,
+            ingest_array_max: 1_024,
+            ingest_bulk_bytes_max: 1 << 20,
+            ingest_unauthenticated_bytes_max: 16 << 10,
+            ingest_idle_timeout: Duration::ZERO,
+
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            trace_topics: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, but every listener on a free port of 127.0.0.1 that the kernel picks: what tests and examples start
+    /// nodes with, any number of them side by side.
+    pub fn on_free_ports() -> Self {
+        Self {
+            listen: loopback(0),
+            ingest_listen: loopback(0),
+            admin_listen: loopback(0),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Every setting by its key, written as it would be in the file; of secrets only whether they are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut copy = self.clone();
+        let mut out = f.debug_struct("Settings");
+        for setting in table::all() {
+            let value = setting.kind.show(&mut copy);
+            out.field(setting.key, &format_args!("{value}"));
+        }
+        out.finish()
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

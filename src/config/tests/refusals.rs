@@ -1,0 +1,272 @@
+use super::*;
+
+#[test]
+fn a_bad_value_is_told_with_its_place_and_what_is_allowed() {
+    let allowed = "allowed: 1 to 1000000, or 0: none are kept";
+    let file = "\n\nhistory_events = \"many\"";
+    assert_eq!(
+        refusal(file, &[], &[]),
+        format!("fantail.toml:3: `history_events` = \"many\": not a whole number; {allowed}")
+    );
+    assert_eq!(
+        refusal("", &[("FANTAIL_HISTORY_EVENTS", "-1")], &[]),
+        format!("FANTAIL_HISTORY_EVENTS: `history_events` = \"-1\": too small; {allowed}")
+    );
+    assert_eq!(
+        refusal("", &[], &["--history-events", "1000001"]),
+        format!("--history-events: `history_events` = \"1000001\": too large; {allowed}")
+    );
+}
+
+#[test]
+fn each_kind_says_what_it_wants() {
+    for (file, expected) in [
+        (
+            "listen = \"localhost\"",
+            "`listen` = \"localhost\": not an IP address with a port; \
+             allowed: an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080",
+        ),
+        (
+            "allow_open_http = \"yes\"",
+            "`allow_open_http` = \"yes\": neither true nor false; allowed: true, false",
+        ),
+        (
+            "mailbox_bytes = \"1 mile\"",
+            "`mailbox_bytes` = \"1 mile\": not a number of bytes (such as 4096 or 64KiB); \
+             allowed: 64KiB to 16GiB",
+        ),
+        (
+            "heartbeat_interval = 15",
+            "`heartbeat_interval` = \"15\": not a length of time with its unit (such as 500ms, 15s \
+             or 1h); allowed: 1s to 1h",
+        ),
+        (
+            "retry = \"2h\"",
+            "`retry` = \"2h\": too large; allowed: 1ms to 1h, or none",
+        ),
+        (
+            "slow_consumer = \"drop\"",
+            "`slow_consumer` = \"drop\": `drop` is not one of the words that it can be; \
+             allowed: disconnect, skip, latest",
+        ),
+        (
+            "slow_consumer_rules = [\"a\"]",
+            "`slow_consumer_rules` = [\"a\"]: `a` is not prefix=policy; \
+             allowed: a list of prefix=policy, policy one of disconnect, skip, latest",
+        ),
+        (
+            "slow_consumer_rules = [\"a=skip\", \"a=latest\"]",
+            "`slow_consumer_rules` = [\"a=skip\", \"a=latest\"]: `a` is there twice; \
+             allowed: a list of prefix=policy, policy one of disconnect, skip, latest",
+        ),
+        (
+            "cors_origins = [\"https://a.example/\"]",
+            "`cors_origins` = [\"https://a.example/\"]: `https://a.example/` is not an origin \
+             (scheme://host or scheme://host:port, without a path); \
+             allowed: a list of origins such as https://example.com, or * for any",
+        ),
+        (
+            "trace_topics = [\"\"]",
+            "`trace_topics` = [\"\"]: empty; allowed: a list of topics",
+        ),
+        (
+            "log_level = \"inf\"",
+            "`log_level` = \"inf\": `inf` is not one of the words that it can be; \
+             allowed: error, warn, info, debug, trace, off, or a list of target=level",
+        ),
+        (
+            "log_level = \"a=b=c\"",
+            "`log_level` = \"a=b=c\": not a log filter; \
+             allowed: error, warn, info, debug, trace, off, or a list of target=level",
+        ),
+        (
+            "log_format = \"xml\"",
+            "`log_format` = \"xml\": `xml` is not one of the words that it can be; allowed: text, json",
+        ),
+        (
+            "shards = [1]",
+            "`shards` = [\"1\"]: a list, where one value is wanted; allowed: 1 to 256, or 0: one a core",
+        ),
+        (
+            "shards = {}",
+            "`shards` = (table): a table, where a plain value is wanted; \
+             allowed: 1 to 256, or 0: one a core",
+        ),
+        (
+            "shards = 2026-01-01",
+            "`shards` = (datetime): a date, which no setting takes; \
+             allowed: 1 to 256, or 0: one a core",
+        ),
+    ] {
+        assert_eq!(
+            refusal(file, &[], &[]),
+            format!("fantail.toml:1: {expected}")
+        );
+    }
+}
+
+#[test]
+fn users_are_refused_by_their_place_and_fault() {
+    for (user, fault) in [
+        (
+            "\"a:b\"",
+            "user 2: not a table with name, password, publish",
+        ),
+        (
+            "{name = \"a\", pasword = \"b\"}",
+            "user 2: unknown field `pasword`",
+        ),
+        (
+            "{name = \"a\", publish = []}",
+            "user 2: `password` must be a string",
+        ),
+        (
+            "{name = \"a\", password = \"b\"}",
+            "user 2: `publish` must be a list of strings",
+        ),
+    ] {
+        let first = "{name = \"first\", password = \"p\", publish = [\"*\"]}";
+        let message = refusal(&format!("ingest_users = [{first}, {user}]"), &[], &[]);
+        assert!(
+            message.contains(&format!(": {fault}; allowed: ")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn unknown_names_are_refused_with_what_was_probably_meant() {
+    let end = "; `fantail settings` lists them all";
+    assert_eq!(
+        refusal("histroy_events = 5", &[], &[]),
+        format!(
+            "fantail.toml:1: unknown setting `histroy_events` (did you mean `history_events`?){end}"
+        )
+    );
+    assert_eq!(
+        refusal("[tls]\ncert = 5", &[], &[]),
+        format!("fantail.toml:1: unknown setting `tls`{end}")
+    );
+    assert_eq!(
+        refusal("", &[("FANTAIL_LISTN", "x")], &[]),
+        format!("FANTAIL_LISTN: unknown setting `FANTAIL_LISTN` (did you mean `listen`?){end}")
+    );
+    let message = refusal("", &[("FANTAIL_listen", "127.0.0.1:1")], &[]);
+    assert!(message.contains("unknown setting"), "{message}");
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_line() {
+    let message = refusal("shards = 1\nshards = 2\n", &[], &[]);
+    assert!(
+        message.starts_with("fantail.toml:2: not TOML: "),
+        "{message}"
+    );
+    let message = refusal("shards = 1\n\nlisten 5", &[], &[]);
+    assert!(
+        message.starts_with("fantail.toml:3: not TOML: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_even_when_it_is_replaced() {
+    let message = refusal(
+        "shards = 999\nunknown = 1",
+        &[("FANTAIL_RETRY", "soon")],
+        &["--shards", "2", "--listen", "0.0.0.0:80"],
+    );
+    let starts: Vec<_> = message
+        .lines()
+        .map(|line| line.split(": ").next().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        starts,
+        ["fantail.toml:2", "fantail.toml:1", "FANTAIL_RETRY"]
+    );
+}
+
+#[test]
+fn a_long_value_is_cut() {
+    let message = refusal("", &[], &["--shards", &"ö".repeat(1_000)]);
+    assert!(message.len() < 300, "{message}");
+}
+
+#[test]
+fn what_is_open_stays_on_loopback_unless_told_so() {
+    for (args, way_out) in [
+        (["--listen", "0.0.0.0:8080"], "allow_open_http = true"),
+        (["--listen", "[::]:8080"], "FANTAIL_ALLOW_OPEN_HTTP=true"),
+        (["--ingest-listen", "192.0.2.1:1"], "`ingest_password_file`"),
+        (["--admin-listen", "[2001:db8::1]:1"], "--allow-open-admin"),
+    ] {
+        let message = refusal("", &[], &args);
+        let flag = args[0].trim_start_matches('-').replace('-', "_");
+        assert!(
+            message.starts_with(&format!("`{flag}` = {}", args[1])),
+            "{message}"
+        );
+        assert!(message.contains(way_out), "{message}");
+    }
+    for args in [
+        &["--listen", "0.0.0.0:8080", "--allow-open-http"][..],
+        &["--listen", "[::ffff:127.0.0.1]:8080"],
+        &["--listen", "127.1.2.3:8080"],
+        &["--ingest-listen", "0.0.0.0:1", "--ingest-password", "p"],
+        &["--ingest-listen", "0.0.0.0:1", "--ingest-user", "a:b:*"],
+        &["--admin-listen", "0.0.0.0:1", "--allow-open-admin"],
+    ] {
+        assert!(load("", &[], args).is_ok(), "{args:?}");
+    }
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_refused() {
+    for (args, expected) in [
+        (
+            &["--admin-listen", "127.0.0.1:8080"][..],
+            "`listen` and `admin_listen` are both 127.0.0.1:8080: give each its own port",
+        ),
+        (
+            &["--data-bytes-max", "9MiB"],
+            "`ingest_bulk_bytes_max` = 1048576 must be at least `data_bytes_max` = 9437184: the data \
+             of an event comes in as one bulk string",
+        ),
+        (
+            &["--mailbox-bytes", "64KiB"],
+            "`mailbox_bytes` = 65536 must be at least `data_bytes_max` = 262144: an event must fit \
+             into the mailbox of a shard",
+        ),
+        (
+            &["--request-target-bytes-max", "60KiB"],
+            "`header_bytes_max` = 32768 must be at least `request_target_bytes_max` = 61440: the \
+             request target is part of the request head",
+        ),
+        (
+            &["--cors-origins=*", "--cors-credentials"],
+            "`cors_credentials = true` with `*` in `cors_origins` would let every site act in the \
+             name of its visitors: list the origins that may",
+        ),
+        (
+            &["--trace-topic=abc", "--topic-bytes-max=2"],
+            "`trace_topics` holds a topic that no event can have: a topic of 3 bytes is longer than \
+             the 2 that `topic_bytes_max` allows",
+        ),
+        (
+            &["--ingest-password=a", "--ingest-password-file=/dev/null/b"],
+            "--ingest-password-file: `ingest_password` and `ingest_password_file` are both given: \
+             give one of them",
+        ),
+    ] {
+        let message = refusal("", &[], args);
+        assert_eq!(message.lines().next(), Some(expected));
+    }
+    assert!(
+        load(
+            "",
+            &[],
+            &["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]
+        )
+        .is_ok()
+    );
+}
