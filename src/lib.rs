@@ -11,10 +11,11 @@
 //! | 3 | `http`, `ingest`, `admin` | the outside world's words; siblings never import each other |
 //! | 2 | `hub` | order |
 //! | 1 | `shard` | sockets as file descriptors; never hyper, never tokio |
-//! | 0 | [`event`], [`topic`], [`sse`], `history`, [`config`], [`limits`], `places`, [`metrics`] | no I/O |
+//! | 0 | [`event`], [`topic`], [`sse`], [`history`], [`config`], [`limits`], `places`, [`metrics`] | no I/O |
 
 pub mod config;
 pub mod event;
+pub mod history;
 pub mod limits;
 pub mod metrics;
 pub mod sse;

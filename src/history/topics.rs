@@ -1,0 +1,113 @@
+//! The table of topics that exist: by name, and by a small number that stays put.
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+
+use crate::event::EventId;
+
+use super::ShardSet;
+use super::log::Log;
+
+/// One topic.
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    /// Empty in a slot that is free.
+    pub(super) name: Box<str>,
+    /// Its latest events; `None` when it has none.
+    pub(super) log: Option<Box<Log>>,
+    /// The last event that was evicted; see the invariant in the parent module.
+    pub(super) evicted_through: EventId,
+    /// Streams subscribed to it.
+    pub(super) subscribers: u32,
+    /// Its slot has an entry in the expiry queue (kept when the slot is freed, since the entry is removed lazily).
+    pub(super) expires: bool,
+    /// Shards that may hold one of the subscribers.
+    pub(super) shards: ShardSet,
+}
+
+// A node may have as many topics as streams; see the memory goals in docs/ARCHITECTURE.md.
+const _: () = assert!(size_of::<Topic>() <= 48);
+
+/// Topics by name and by slot.
+#[derive(Debug, Default)]
+pub(super) struct TopicTable {
+    slots: Vec<Topic>,
+    free: Vec<u32>,
+    by_name: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl TopicTable {
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Number of slots, free ones included.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    pub(super) fn get(&self, index: u32) -> &Topic {
+        &self.slots[index as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> &mut Topic {
+        &mut self.slots[index as usize]
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        self.by_name
+            .find(hash, |index| &*self.slots[*index as usize].name == name)
+            .copied()
+    }
+
+    /// The topic of this name; a new one takes over what is forgotten of its former lives.
+    pub(super) fn intern(&mut self, name: &str, forgotten_through: EventId) -> u32 {
+        let hash = self.hasher.hash_one(name);
+        let slots = &self.slots;
+        if let Some(index) = self
+            .by_name
+            .find(hash, |index| &*slots[*index as usize].name == name)
+        {
+            return *index;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Topic::default());
+            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 topics fit in memory")
+        });
+        let topic = &mut self.slots[index as usize];
+        topic.name = name.into();
+        topic.evicted_through = forgotten_through;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_name.insert_unique(hash, index, |other| {
+            hasher.hash_one(&*slots[*other as usize].name)
+        });
+        index
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        let topic = &mut self.slots[index as usize];
+        let name = std::mem::take(&mut topic.name);
+        *topic = Topic {
+            expires: topic.expires,
+            ..Topic::default()
+        };
+        let hash = self.hasher.hash_one(&*name);
+        if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        self.free.push(index);
+        self.shrink();
+    }
+
+    /// Gives memory back after a flood of short-lived topics; the factor keeps this from happening often.
+    fn shrink(&mut self) {
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        if self.by_name.capacity() > 1024 && self.by_name.len() * 8 < self.by_name.capacity() {
+            self.by_name.shrink_to(self.by_name.len() * 2, |other| {
+                hasher.hash_one(&*slots[*other as usize].name)
+            });
+        }
+    }
+}
