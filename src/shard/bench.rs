@@ -1,0 +1,169 @@
+//! What the benches in `benches/` need of the inside; no part of the public interface.
+//!
+//! [`BenchShard`] is a shard without its thread: the same reactor, core, mailbox and sockets, whose turns are made by whoever calls. So a
+//! bench measures the shard's own code and nothing of the scheduler. Must never be used by the program itself.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::Events;
+use parking_lot::Mutex;
+
+use crate::config::SlowConsumerPolicy;
+use crate::event::EventId;
+use crate::history::{HistoryLimits, Start, Store, Wanted};
+use crate::places::Places;
+use crate::sse::{Draft, Frame, Framing};
+
+use super::mailbox::{Batch, Delivery, Mailbox, Message};
+use super::reactor::Reactor;
+use super::sink::Sink;
+use super::{Attach, Counters, ShardConfig, Shared};
+
+/// The wall clock stands still: ids differ by their counter, and nothing in history grows old.
+const NOW_UNIX_MS: u64 = 1_700_000_000_000;
+
+/// Longer than any bench: bytes that the clock asks for would be counted among the events'.
+const NEVER_MS: u64 = 24 * 3_600_000;
+
+/// Messages that fit into the mailbox, above all of attaches posted before the first turn.
+const MAILBOX_BATCHES: usize = 1 << 13;
+
+/// Bytes that fit into the mailbox.
+const MAILBOX_BYTES: usize = 1 << 30;
+
+/// Readiness events taken from the poller at once.
+const POLL_EVENTS: usize = 1_024;
+
+/// Gives a draft its id, as the store does when it appends it.
+#[must_use]
+pub fn stamp(draft: &mut Draft<'_>, id: EventId) -> Frame {
+    draft.stamp(id)
+}
+
+/// A shard whose turns are made by whoever calls.
+pub struct BenchShard {
+    reactor: Reactor,
+    mailbox: Mailbox,
+    shared: Shared,
+    events: Events,
+    counters: Counters,
+}
+
+impl BenchShard {
+    /// A shard without streams, and an empty store.
+    ///
+    /// # Errors
+    /// When the system gives no poller.
+    pub fn new(history: HistoryLimits) -> io::Result<Self> {
+        let config = ShardConfig {
+            index: 0,
+            heartbeat_ms: NEVER_MS,
+            write_timeout_ms: NEVER_MS,
+            retry_ms: None,
+            mailbox_batches: MAILBOX_BATCHES,
+            mailbox_bytes: MAILBOX_BYTES,
+        };
+        let shared = Shared {
+            store: Arc::new(Mutex::new(Store::new(history, NOW_UNIX_MS))),
+            places: Places::new(usize::MAX, 0),
+        };
+        let (reactor, mailbox) = Reactor::new(config, shared.clone())?;
+        Ok(Self {
+            counters: reactor.counters(),
+            reactor,
+            mailbox,
+            shared,
+            events: Events::with_capacity(POLL_EVENTS),
+        })
+    }
+
+    /// Posts a stream on `topics`, live or from a cursor on. No response head is written.
+    ///
+    /// # Errors
+    /// When the store has no place for it, which it has.
+    pub fn attach(&self, socket: OwnedFd, topics: &[&str], cursor: Option<&str>) -> io::Result<()> {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
+        let mut store = self.shared.store.lock();
+        let start = cursor.map_or_else(Start::default, |cursor| {
+            store.resolve(topics.iter().copied(), cursor)
+        });
+        let wanted = topics.iter().map(|name| Wanted {
+            topic: store.retain(name, 0),
+            policy: SlowConsumerPolicy::Disconnect,
+        });
+        let attach = Attach {
+            sink: Sink::Socket(socket),
+            client: permit.into_client(),
+            framing: Framing::Chunked,
+            head: Bytes::new(),
+            topics: wanted.collect(),
+            live_from: store.head(),
+            start,
+        };
+        self.mailbox
+            .post(Message::Attach(Box::new(attach)))
+            .map_err(|_| io::Error::other("the mailbox is full"))
+    }
+
+    /// Appends all drafts to the store and posts them as one batch; returns the bytes of their frames.
+    ///
+    /// # Errors
+    /// When the mailbox is full.
+    pub fn publish(&self, drafts: &mut [Draft<'_>]) -> io::Result<usize> {
+        let mut store = self.shared.store.lock();
+        let mut bytes = 0;
+        let mut events = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let (id, appended) = store.append(draft, NOW_UNIX_MS);
+            bytes += appended.frame.len();
+            if !appended.listened.is_empty() {
+                events.push(Delivery {
+                    id,
+                    frame: appended.frame,
+                    topics: appended.listened,
+                    trace: None,
+                });
+            }
+        }
+        if !events.is_empty() {
+            let batch = Batch {
+                bytes: events.iter().map(|event| event.frame.len()).sum(),
+                events,
+                head: store.head(),
+                stamped_at: Instant::now(),
+            };
+            self.mailbox
+                .post(Message::Deliver(Arc::new(batch)))
+                .map_err(|_| io::Error::other("the mailbox is full"))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Looks at the sockets without waiting and makes one turn; returns whether the next one has work without waiting for it.
+    ///
+    /// # Errors
+    /// When the poller fails.
+    pub fn turn(&mut self) -> io::Result<bool> {
+        let timeout = Some(Duration::ZERO);
+        self.reactor.step(&mut self.events, timeout, &|| {})?;
+        Ok(self.reactor.has_work())
+    }
+
+    /// The newest id of its store.
+    #[must_use]
+    pub fn head(&self) -> EventId {
+        self.shared.store.lock().head()
+    }
+
+    /// What the shard counts.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

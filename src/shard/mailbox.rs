@@ -1,0 +1,247 @@
+//! How the rest of the process speaks to a shard: one bounded queue, and a wake-up that is sent only to a shard that sleeps.
+//!
+//! Bounded in batches and in bytes. Posting never blocks and never drops: whoever posts asks for room first, under the hub's lock, and
+//! a publisher that finds none waits outside it. So one order holds for all shards, and no lock is held while waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use smallvec::SmallVec;
+
+use crate::event::EventId;
+use crate::history::TopicIds;
+use crate::sse::Frame;
+
+use super::sink::Sink;
+use super::subscriber::{Key, StreamKey};
+use super::{Attach, StreamInfo};
+
+/// One event on its way to the streams.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its id.
+    pub id: EventId,
+    /// Its bytes.
+    pub frame: Frame,
+    /// Its topics that somebody listens to.
+    pub topics: TopicIds,
+    /// Set when one of its topics is traced.
+    pub trace: Option<Arc<Trace>>,
+}
+
+/// Events that were stamped under one lock.
+#[derive(Debug)]
+pub struct Batch {
+    /// In order of their ids.
+    pub events: Vec<Delivery>,
+    /// Newest id of the node when they were stamped: all that a shard has not been sent up to here concerns none of its streams.
+    pub head: EventId,
+    /// When they were stamped.
+    pub stamped_at: Instant,
+    /// Bytes of their frames.
+    pub bytes: usize,
+}
+
+/// Collects how a traced event fared on all shards; the last one writes the log line.
+#[derive(Debug)]
+pub struct Trace {
+    /// Called once with the number of streams written to, and of streams that were behind and will read it later.
+    pub report: TraceReport,
+    /// Shards that have not delivered yet.
+    pub shards_left: AtomicUsize,
+    /// Streams written to.
+    pub delivered: AtomicUsize,
+    /// Streams that were behind.
+    pub behind: AtomicUsize,
+}
+
+/// Writes the log line of a traced event.
+pub struct TraceReport(pub Box<dyn Fn(usize, usize) + Send + Sync>);
+
+impl std::fmt::Debug for TraceReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TraceReport")
+    }
+}
+
+impl Trace {
+    /// Counts one shard's part in, and reports if it was the last.
+    pub(super) fn shard_done(&self, delivered: usize, behind: usize) {
+        self.delivered.fetch_add(delivered, Ordering::Relaxed);
+        self.behind.fetch_add(behind, Ordering::Relaxed);
+        if self.shards_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            (self.report.0)(
+                self.delivered.load(Ordering::Relaxed),
+                self.behind.load(Ordering::Relaxed),
+            );
+        }
+    }
+}
+
+/// What can be posted.
+pub enum Message {
+    /// Events.
+    Deliver(Arc<Batch>),
+    /// A stream to take over.
+    Attach(Box<Attach<Sink>>),
+    /// A question about the streams furthest behind, at most so many.
+    Slowest(usize, Box<dyn FnOnce(Vec<StreamInfo>) + Send>),
+    /// A stream to end; answers whether there was one.
+    Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
+    /// Ends all streams over so many milliseconds.
+    Drain(u64),
+    /// Ends the thread; streams still open are dropped.
+    Stop,
+}
+
+impl Message {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Deliver(batch) => batch.bytes,
+            _ => 0,
+        }
+    }
+}
+
+/// Both ends of a shard's queue share this.
+struct Gauge {
+    /// Bytes of frames that wait.
+    bytes: AtomicUsize,
+    /// The shard is running, or was woken: it will look into the queue without being woken again.
+    awake: AtomicBool,
+    /// A publisher waits for room.
+    room_wanted: AtomicBool,
+    batches_max: usize,
+    bytes_max: usize,
+}
+
+/// The sending end.
+#[derive(Clone)]
+pub struct Mailbox {
+    sender: Sender<Message>,
+    /// Streams whose body has room again or is gone. Unbounded, but a stream has at most two entries in it.
+    bodies: Sender<Key>,
+    gauge: Arc<Gauge>,
+    waker: Arc<mio::Waker>,
+}
+
+/// The receiving end.
+pub(super) struct Inbox {
+    receiver: Receiver<Message>,
+    pub(super) bodies: Receiver<Key>,
+    gauge: Arc<Gauge>,
+}
+
+/// A queue for `batches_max` messages and `bytes_max` bytes of frames; `waker` interrupts the receiving shard's poll.
+pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -> (Mailbox, Inbox) {
+    let (sender, receiver) = crossbeam_channel::bounded(batches_max);
+    let (bodies, bodies_receiver) = crossbeam_channel::unbounded();
+    let gauge = Arc::new(Gauge {
+        bytes: AtomicUsize::new(0),
+        awake: AtomicBool::new(false),
+        room_wanted: AtomicBool::new(false),
+        batches_max,
+        bytes_max,
+    });
+    let mailbox = Mailbox {
+        sender,
+        bodies,
+        gauge: Arc::clone(&gauge),
+        waker: Arc::new(waker),
+    };
+    let inbox = Inbox {
+        receiver,
+        bodies: bodies_receiver,
+        gauge,
+    };
+    (mailbox, inbox)
+}
+
+impl Mailbox {
+    /// Whether one more message may be posted. Holds until it is, if all who post do so under one lock.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.sender.len() < self.gauge.batches_max
+            && self.gauge.bytes.load(Ordering::Relaxed) < self.gauge.bytes_max
+    }
+
+    /// Asks the shard to call its room signal when it has taken something out.
+    pub fn want_room(&self) {
+        self.gauge.room_wanted.store(true, Ordering::SeqCst);
+    }
+
+    /// Posts a message for which there is room. Call [`Mailbox::wake`] afterwards, outside the lock.
+    ///
+    /// # Errors
+    /// Gives the message back when the shard has ended.
+    pub fn post(&self, message: Message) -> Result<(), Message> {
+        let bytes = message.bytes();
+        self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.sender.try_send(message).map_err(|refused| {
+            self.gauge.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            refused.into_inner()
+        })
+    }
+
+    /// Wakes the shard unless it is awake.
+    pub fn wake(&self) {
+        if !self.gauge.awake.swap(true, Ordering::SeqCst) {
+            // The eventfd behind it can only fail when it overflows, and then the shard is about to wake anyway.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Messages that wait.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.sender.len()
+    }
+
+    /// Tells the shard that a body changed.
+    pub(super) fn body_changed(&self, key: Key) {
+        if self.bodies.send(key).is_ok() {
+            self.wake();
+        }
+    }
+}
+
+impl Inbox {
+    /// The next message.
+    pub(super) fn take(&self) -> Result<Message, TryRecvError> {
+        let message = self.receiver.try_recv()?;
+        self.gauge
+            .bytes
+            .fetch_sub(message.bytes(), Ordering::Relaxed);
+        Ok(message)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.receiver.is_empty() && self.bodies.is_empty()
+    }
+
+    /// Whether a publisher waits for room; asking clears it.
+    pub(super) fn room_wanted(&self) -> bool {
+        self.gauge.room_wanted.load(Ordering::Relaxed)
+            && self.gauge.room_wanted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Announces that the shard is about to sleep; false when something has come in the meantime.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.gauge.awake.store(false, Ordering::SeqCst);
+        if self.is_empty() {
+            return true;
+        }
+        self.gauge.awake.store(true, Ordering::SeqCst);
+        false
+    }
+
+    /// Announces that the shard runs.
+    pub(super) fn set_awake(&self) {
+        self.gauge.awake.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The topics of a dirty turn that one stream has; few.
+pub(super) type FewIndices = SmallVec<[u32; 8]>;

@@ -1,0 +1,173 @@
+//! Where a stream's bytes go: a socket, or a bounded queue that an HTTP body drains.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+/// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough for many stalled streams.
+pub const BODY_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a subscriber is given to write to.
+pub enum Sink {
+    /// A connected, non-blocking socket.
+    Socket(OwnedFd),
+    /// A queue drained by a response body (HTTP/2), and the address of its client.
+    Body(Arc<BodyQueue>, Option<IpAddr>),
+}
+
+/// Called by the consuming side: the queue has room again, or the body is gone.
+pub type BodySignal = Box<dyn Fn() + Send + Sync>;
+
+/// The bounded queue between a shard (writes) and a response body (reads).
+///
+/// Full means "would block"; when the body has drained it, or is dropped, the shard is told through the signal that
+/// [`crate::shard`] installs when the stream attaches.
+#[derive(Default)]
+pub struct BodyQueue {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    queued_bytes: usize,
+    /// The shard was told "full" and waits for room.
+    blocked: bool,
+    /// No more will be written; the body ends after what is queued, or fails.
+    ended: Option<Ended>,
+    /// The body was dropped: the client is gone.
+    dropped: bool,
+    reader: Option<Waker>,
+    signal: Option<BodySignal>,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// With the node's goodbye.
+    Whole,
+    /// In the middle, as its client must see.
+    Cut,
+}
+
+/// What [`BodyQueue::poll_next`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Bytes for the client.
+    Chunk(Bytes),
+    /// Nothing now; the waker is kept.
+    Pending,
+    /// The stream has ended.
+    End,
+    /// The stream was cut: what comes next is not its end.
+    Cut,
+}
+
+/// What a write to a [`BodyQueue`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// All of it was queued.
+    All,
+    /// The queue is full; the signal tells when it has room.
+    Blocked,
+    /// The body is gone.
+    Gone,
+}
+
+impl BodyQueue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Shard side: installs what tells the shard about room and the end, and fires it at once if the body is gone already.
+    pub(crate) fn on_change(&self, signal: BodySignal) {
+        let mut state = self.state.lock();
+        if state.dropped {
+            signal();
+        }
+        state.signal = Some(signal);
+    }
+
+    /// Shard side: queues `chunk` whole unless the queue is full (it may overshoot its bound by one chunk).
+    pub(crate) fn write(&self, chunk: Bytes) -> Written {
+        let mut state = self.state.lock();
+        if state.dropped {
+            return Written::Gone;
+        }
+        if state.queued_bytes >= BODY_QUEUE_BYTES_MAX {
+            state.blocked = true;
+            return Written::Blocked;
+        }
+        state.queued_bytes += chunk.len();
+        state.chunks.push_back(chunk);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Written::All
+    }
+
+    /// Shard side: no more will come. A stream that was not ended properly (`whole` is false) fails: what is queued for a client that does not
+    /// read would be held for as long as it does not.
+    pub(crate) fn finish(&self, whole: bool) {
+        let mut state = self.state.lock();
+        state.signal = None;
+        state.ended = Some(if whole { Ended::Whole } else { Ended::Cut });
+        if !whole {
+            state.chunks = VecDeque::new();
+            state.queued_bytes = 0;
+        }
+        if let Some(reader) = state.reader.take() {
+            drop(state);
+            reader.wake();
+        }
+    }
+
+    /// Body side: the next bytes.
+    pub fn poll_next(&self, waker: &Waker) -> Next {
+        let mut state = self.state.lock();
+        let Some(chunk) = state.chunks.pop_front() else {
+            return match state.ended {
+                Some(Ended::Whole) => Next::End,
+                Some(Ended::Cut) => Next::Cut,
+                None => {
+                    state.reader = Some(waker.clone());
+                    Next::Pending
+                }
+            };
+        };
+        state.queued_bytes -= chunk.len();
+        // Half empty before the shard is woken: one wake-up a burst rather than one a chunk.
+        if state.blocked && state.queued_bytes <= BODY_QUEUE_BYTES_MAX / 2 {
+            state.blocked = false;
+            if let Some(signal) = &state.signal {
+                signal();
+            }
+        }
+        Next::Chunk(chunk)
+    }
+
+    /// Body side: the client is gone; nothing more will be read.
+    pub fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.dropped = true;
+        state.chunks = VecDeque::new();
+        state.queued_bytes = 0;
+        if let Some(signal) = &state.signal {
+            signal();
+        }
+    }
+
+    /// Whether the body was dropped.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.state.lock().dropped
+    }
+}
