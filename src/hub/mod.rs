@@ -1,0 +1,163 @@
+//! The one place that orders: ids, histories, and what every shard is sent.
+//!
+//! Everything that must agree on an order happens under one short lock, the store's: an event is stamped, appended to its topics and
+//! posted to the shards; a stream is counted and posted. Each shard's mailbox is first in, first out, so all shards and all histories
+//! see one order, and a stream that attaches misses nothing and gets nothing twice.
+//!
+//! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
+
+mod operate;
+mod publish;
+mod subscribe;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::config::Settings;
+use crate::history::{HistoryLimits, Store};
+use crate::metrics::{NodeMetrics, ShardMetrics};
+use crate::places::Places;
+use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::{Shard, ShardConfig, Shared, StartError};
+
+pub use crate::history::Start;
+pub use crate::places::{Shed, StreamPermit};
+pub use crate::shard::StreamInfo;
+pub use crate::sse::Framing;
+pub use operate::Stored;
+pub use publish::Receipt;
+pub use subscribe::Subscribe;
+
+/// The node has ended its shards and takes nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the node is shutting down")]
+pub struct Closed;
+
+/// The node's core, as the protocols on its borders see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    settings: Arc<Settings>,
+    shared: Shared,
+    mailboxes: Vec<Mailbox>,
+    counters: Vec<Arc<ShardMetrics>>,
+    shards: Mutex<Vec<Shard>>,
+    node_metrics: NodeMetrics,
+    /// Told by shards that have taken something out of a full mailbox.
+    room: Arc<Notify>,
+    /// Streams are dealt to the shards in turn.
+    next_shard: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+impl Hub {
+    /// Starts the shards of a node with room for `streams_max` streams.
+    ///
+    /// # Errors
+    /// When a shard gets no poller or no thread from the system.
+    pub fn start(settings: Arc<Settings>, streams_max: usize) -> Result<Self, StartError> {
+        let limits = HistoryLimits {
+            events: settings.history_events,
+            bytes: settings.history_bytes,
+            age_ms: settings.history_age.as_millis() as u64,
+            budget_bytes: settings.history_budget_bytes,
+        };
+        let shared = Shared {
+            store: Arc::new(Mutex::new(Store::new(limits, unix_ms()))),
+            places: Places::new(streams_max, settings.max_connections_per_address),
+        };
+        let room = Arc::new(Notify::new());
+        let count = match settings.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let shards = (0..count)
+            .map(|index| {
+                let config = ShardConfig {
+                    index,
+                    heartbeat_ms: settings.heartbeat_interval.as_millis() as u64,
+                    write_timeout_ms: settings.write_timeout.as_millis() as u64,
+                    retry_ms: settings.retry.map(|retry| retry.as_millis() as u64),
+                    mailbox_batches: settings.mailbox_batches,
+                    mailbox_bytes: settings.mailbox_bytes,
+                };
+                let room = Arc::clone(&room);
+                Shard::start(config, shared.clone(), move || room.notify_waiters())
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self(Arc::new(Inner {
+            settings,
+            shared,
+            mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
+            counters: shards
+                .iter()
+                .map(|shard| Arc::clone(&shard.counters))
+                .collect(),
+            shards: Mutex::new(shards),
+            node_metrics: NodeMetrics::default(),
+            room,
+            next_shard: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        })))
+    }
+
+    /// The checked settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Repeats `attempt`, which takes the store's lock itself, until it finds room, waiting in between.
+    async fn when_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Result<T, Closed> {
+        loop {
+            if self.0.stopped.load(Ordering::Relaxed) {
+                return Err(Closed);
+            }
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+            let room = self.0.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            for mailbox in &self.0.mailboxes {
+                mailbox.want_room();
+            }
+            // Once more: room that came before it was asked for is announced to nobody.
+            if let Some(done) = attempt() {
+                return Ok(done);
+            }
+            self.0.node_metrics.publish_waits.add(1);
+            room.await;
+        }
+    }
+
+    /// Posts a message to one shard, as soon as there is room.
+    async fn post(&self, shard: usize, message: Message) -> Result<(), Closed> {
+        let mailbox = self.0.mailboxes.get(shard).ok_or(Closed)?;
+        let mut message = Some(message);
+        self.when_room(|| {
+            let _order = self.0.shared.store.lock();
+            if !mailbox.has_room() {
+                return None;
+            }
+            // A refusal means that the shard has ended; whoever waits for an answer sees its channel close.
+            message.take().map(|message| drop(mailbox.post(message)))
+        })
+        .await?;
+        mailbox.wake();
+        Ok(())
+    }
+}
+
+/// The wall clock, in milliseconds since the unix epoch; 0 when it is set before.
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,216 @@
+//! What operators and other protocols may look at and do: history, channels, streams, counters, shutdown.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::event::EventId;
+use crate::history::HistorySize;
+use crate::metrics::{NodeMetrics, ShardMetrics};
+use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::{StreamInfo, StreamKey};
+
+use super::{Hub, unix_ms};
+
+/// Events expired while the lock is held once: some 100 µs.
+const EXPIRE_STEPS: usize = 1_024;
+
+/// Table slots looked at while the lock is held once.
+const CHANNEL_SLOTS: u32 = 1_024;
+
+/// One event of a topic's history.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The node's id.
+    pub id: EventId,
+    /// Its SSE text, without chunk wrapping; [`crate::sse::parse`] reads it.
+    pub text: Bytes,
+}
+
+impl Hub {
+    /// Id of the newest event, or the node's birth.
+    #[must_use]
+    pub fn head(&self) -> EventId {
+        self.0.shared.store.lock().head()
+    }
+
+    /// Open streams, reserved places included.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.0.shared.places.open()
+    }
+
+    /// Most streams that may be open.
+    #[must_use]
+    pub fn streams_max(&self) -> usize {
+        self.0.shared.places.streams_max()
+    }
+
+    /// Number of events kept of a topic.
+    #[must_use]
+    pub fn history_len(&self, topic: &str) -> usize {
+        self.0.shared.store.lock().len_of(topic)
+    }
+
+    /// Events kept of a topic with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
+    #[must_use]
+    pub fn history_range(
+        &self,
+        topic: &str,
+        first: EventId,
+        last: EventId,
+        count: usize,
+        newest_first: bool,
+    ) -> Vec<Stored> {
+        let found = self
+            .0
+            .shared
+            .store
+            .lock()
+            .range(topic, (first, last), count, newest_first);
+        found
+            .into_iter()
+            .map(|(id, frame)| Stored {
+                id,
+                text: frame.text(),
+            })
+            .collect()
+    }
+
+    /// The newest id kept of a topic; `None` when nothing is kept.
+    #[must_use]
+    pub fn history_last(&self, topic: &str) -> Option<EventId> {
+        self.0.shared.store.lock().last_of(topic)
+    }
+
+    /// How much is remembered.
+    #[must_use]
+    pub fn history_size(&self) -> HistorySize {
+        self.0.shared.store.lock().size()
+    }
+
+    /// Forgets events that are too old; to be called now and then, for topics that nothing is published to.
+    pub fn expire(&self) {
+        let now_unix_ms = unix_ms();
+        while !self.0.shared.store.lock().expire(now_unix_ms, EXPIRE_STEPS) {}
+    }
+
+    /// Streams subscribed to a topic.
+    #[must_use]
+    pub fn subscribers(&self, topic: &str) -> u64 {
+        self.0.shared.store.lock().subscribers(topic)
+    }
+
+    /// Calls `each` with every topic that has subscribers and their number. The lock is held for a slice of the table at a time, so a topic
+    /// that comes or goes meanwhile may or may not be among them.
+    pub fn each_channel(&self, each: &mut dyn FnMut(&str, u64)) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let (found, after) = self.0.shared.store.lock().channels(from, CHANNEL_SLOTS);
+            for (name, count) in &found {
+                each(name, *count);
+            }
+            next = after;
+        }
+    }
+
+    /// The streams that are furthest behind, at most `count`; others fill up where fewer are behind.
+    pub async fn slowest(&self, count: usize) -> Vec<StreamInfo> {
+        let mut streams = Vec::new();
+        for shard in 0..self.0.mailboxes.len() {
+            let (answer, answered) = oneshot::channel();
+            // A caller that has gone away needs no answer.
+            let answer = Box::new(move |found| _ = answer.send(found));
+            if self
+                .post(shard, Message::Slowest(count, answer))
+                .await
+                .is_ok()
+                && let Ok(found) = answered.await
+            {
+                streams.extend::<Vec<_>>(found);
+            }
+        }
+        streams
+            .sort_by_key(|stream| (std::cmp::Reverse(stream.lag), std::cmp::Reverse(stream.age)));
+        streams.truncate(count);
+        streams
+    }
+
+    /// Ends the stream with this id, as [`StreamInfo::id`] gives it; false when there is none.
+    pub async fn close_stream(&self, id: &str) -> bool {
+        let Ok(stream) = id.parse::<StreamKey>() else {
+            return false;
+        };
+        let (answer, answered) = oneshot::channel();
+        let answer = Box::new(move |found| _ = answer.send(found));
+        let posted = self
+            .post(stream.shard as usize, Message::Close(stream, answer))
+            .await;
+        posted.is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// Whether the node is shutting down.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.0.shared.places.is_draining()
+    }
+
+    /// Refuses new streams and ends the open ones in even steps over `drain_period`.
+    pub async fn drain(&self) {
+        self.0.shared.places.drain();
+        let period_ms = self.settings().drain_period.as_millis() as u64;
+        for shard in 0..self.0.mailboxes.len() {
+            // A shard that has ended has no streams left.
+            let _ = self.post(shard, Message::Drain(period_ms)).await;
+        }
+    }
+
+    /// Ends the shards and waits for their threads; what was posted before is still written. Blocks, so not for a runtime's worker.
+    pub fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+        self.0.room.notify_waiters();
+        let shards = std::mem::take(&mut *self.0.shards.lock());
+        for shard in shards {
+            while !self.try_stop(&shard.mailbox) {
+                // Full: the shard makes room as soon as it runs.
+                std::thread::yield_now();
+            }
+            shard.join();
+        }
+    }
+
+    fn try_stop(&self, mailbox: &Mailbox) -> bool {
+        let _order = self.0.shared.store.lock();
+        let room = mailbox.has_room();
+        if room {
+            // Only a shard that has ended refuses.
+            drop(mailbox.post(Message::Stop));
+        }
+        mailbox.wake();
+        room
+    }
+
+    /// Counters of the node outside its shards.
+    #[must_use]
+    pub fn node_metrics(&self) -> &NodeMetrics {
+        &self.0.node_metrics
+    }
+
+    /// Counters of each shard.
+    #[must_use]
+    pub fn shard_metrics(&self) -> &[Arc<ShardMetrics>] {
+        &self.0.counters
+    }
+
+    /// Messages that wait in each shard's mailbox.
+    #[must_use]
+    pub fn mailbox_depths(&self) -> Vec<usize> {
+        self.0
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.depth())
+            .collect()
+    }
+}

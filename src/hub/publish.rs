@@ -1,0 +1,168 @@
+//! Events on their way in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::event::EventId;
+use crate::history::{Appended, ShardSet};
+use crate::metrics::Source;
+use crate::shard::mailbox::{Batch, Delivery, Message, Trace, TraceReport};
+use crate::sse::{self, Draft, Frame};
+
+use super::{Closed, Hub, unix_ms};
+
+/// Bytes of a traced event's data that are logged.
+const TRACE_DATA_BYTES: usize = 200;
+
+/// What a publisher learns of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The node's id of the event.
+    pub id: EventId,
+    /// Streams that it was handed to. A stream with several of its topics counts once for each here, though it gets the event once.
+    pub subscribers: u64,
+}
+
+impl Hub {
+    /// Publishes all drafts as one batch, in their order: one lock, one message and one wake-up a shard. Waits while a shard that
+    /// has to be told is full; nothing is stamped before there is room.
+    ///
+    /// # Errors
+    /// [`Closed`] when the node has shut down; then none was published.
+    pub async fn publish(
+        &self,
+        source: Source,
+        drafts: &mut [Draft<'_>],
+    ) -> Result<Vec<Receipt>, Closed> {
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let receipts = self.when_room(|| self.try_publish(drafts)).await?;
+        self.0.node_metrics.events_in[source as usize].add(receipts.len() as u64);
+        Ok(receipts)
+    }
+
+    /// Publishes unless a mailbox is full.
+    fn try_publish(&self, drafts: &mut [Draft<'_>]) -> Option<Vec<Receipt>> {
+        let mut receipts = Vec::with_capacity(drafts.len());
+        let mut events = Vec::new();
+        let mut shards = ShardSet::default();
+        let traced: Vec<bool> = self.traced(drafts);
+        let mut unheard = Vec::new();
+        let stamped_at = Instant::now();
+
+        let mut store = self.0.shared.store.lock();
+        if !self.0.mailboxes.iter().all(|mailbox| mailbox.has_room()) {
+            return None;
+        }
+        let now_unix_ms = unix_ms();
+        for (number, draft) in drafts.iter_mut().enumerate() {
+            let (id, appended) = store.append(draft, now_unix_ms);
+            // Streams are anonymous, so none was granted a private event.
+            let heard = !draft.is_private() && !appended.listened.is_empty();
+            receipts.push(Receipt {
+                id,
+                subscribers: if heard { appended.subscribers } else { 0 },
+            });
+            if !heard && traced.is_empty() {
+                continue;
+            }
+            let trace = traced.get(number).is_some_and(|traced| *traced);
+            let trace = trace.then(|| start_trace(id, draft, &appended.frame, stamped_at));
+            if heard {
+                shards.extend(appended.shards);
+                events.push(delivery(id, appended, trace));
+            } else {
+                unheard.extend(trace);
+            }
+        }
+        let batch = Batch {
+            bytes: events.iter().map(|event| event.frame.len()).sum(),
+            events,
+            head: store.head(),
+            stamped_at,
+        };
+        if !batch.events.is_empty() {
+            self.post_batch(Arc::new(batch), shards);
+        }
+        drop(store);
+        for mailbox in self.chosen(shards) {
+            mailbox.wake();
+        }
+        // Here, since writing to a log may wait, and nothing may wait for it under the lock.
+        for trace in unheard {
+            (trace.report.0)(0, 0);
+        }
+        Some(receipts)
+    }
+
+    /// Hands a batch to the shards; under the store's lock, with room known.
+    fn post_batch(&self, batch: Arc<Batch>, shards: ShardSet) {
+        let count = self.chosen(shards).count();
+        for event in &batch.events {
+            if let Some(trace) = &event.trace {
+                trace.shards_left.store(count, Ordering::Release);
+            }
+        }
+        for mailbox in self.chosen(shards) {
+            // Only a shard that has ended refuses, and it has no streams.
+            drop(mailbox.post(Message::Deliver(Arc::clone(&batch))));
+        }
+    }
+
+    fn chosen(&self, shards: ShardSet) -> impl Iterator<Item = &crate::shard::mailbox::Mailbox> {
+        let mailboxes = self.0.mailboxes.iter().enumerate();
+        mailboxes.filter_map(move |(index, mailbox)| shards.contains(index).then_some(mailbox))
+    }
+
+    /// Which of the drafts are traced; empty when no topic is.
+    fn traced(&self, drafts: &[Draft<'_>]) -> Vec<bool> {
+        let topics = &self.settings().trace_topics;
+        if topics.is_empty() {
+            return Vec::new();
+        }
+        let is_traced = |draft: &Draft<'_>| {
+            draft
+                .topics()
+                .iter()
+                .any(|name| topics.iter().any(|topic| topic == name))
+        };
+        drafts.iter().map(is_traced).collect()
+    }
+}
+
+fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Delivery {
+    Delivery {
+        id,
+        frame: appended.frame,
+        topics: appended.listened,
+        trace,
+    }
+}
+
+/// Prepares the log line of a traced event; the shards fill in how it fared.
+fn start_trace(id: EventId, draft: &Draft<'_>, frame: &Frame, stamped_at: Instant) -> Arc<Trace> {
+    let topic = draft
+        .topics()
+        .first()
+        .map(|name| name.to_string())
+        .unwrap_or_default();
+    let frame = frame.clone();
+    let report = move |streams: usize, behind: usize| {
+        let data = sse::parse(&frame.text()).data;
+        let cut = data.floor_char_boundary(TRACE_DATA_BYTES);
+        let took_us = stamped_at.elapsed().as_micros() as u64;
+        tracing::info!(
+            target: "fantail::traced",
+            %id, topic, bytes = frame.len(), streams, behind, took_us, data = &data[..cut],
+            "event delivered"
+        );
+    };
+    Arc::new(Trace {
+        report: TraceReport(Box::new(report)),
+        shards_left: AtomicUsize::new(0),
+        delivered: AtomicUsize::new(0),
+        behind: AtomicUsize::new(0),
+    })
+}
