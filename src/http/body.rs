@@ -1,0 +1,226 @@
+//! Bodies: of responses as hyper sends them, of requests as the routes read them.
+//!
+//! A response is short and whole, or it is a stream that a shard feeds through a [`BodyQueue`]. A request body is read with a bound on its size
+//! and on every pause in it; nothing here may hold more of it than the caller's bound.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use thiserror::Error;
+
+use super::exchange::Exchange;
+use super::service::Activity;
+use crate::shard::sink::{BodyQueue, Next};
+
+/// Body of a response.
+pub(super) enum ResponseBody {
+    /// Short and whole; empty once it was sent.
+    Full(Bytes),
+    /// A stream of events.
+    Stream(StreamBody),
+}
+
+impl ResponseBody {
+    /// No body.
+    pub(super) const fn empty() -> Self {
+        Self::Full(Bytes::new())
+    }
+
+    /// A body that is there as a whole.
+    pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(bytes.into())
+    }
+}
+
+/// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take what it has for the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the stream was cut")]
+pub(super) struct Cut;
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Stream(stream) => match stream.queue.poll_next(cx.waker()) {
+                Next::Chunk(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Next::Pending => Poll::Pending,
+                Next::End => Poll::Ready(None),
+                Next::Cut => Poll::Ready(Some(Err(Cut))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Full(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The reading end of a queue that a shard writes to; dropping it tells the shard that the client is gone.
+pub(super) struct StreamBody {
+    queue: Arc<BodyQueue>,
+    /// Held, not read: it says that the connection is in use.
+    _activity: Arc<Activity>,
+}
+
+impl StreamBody {
+    /// The reading end of `queue`; there must be no other.
+    pub(super) fn new(queue: Arc<BodyQueue>, activity: Arc<Activity>) -> Self {
+        Self {
+            queue,
+            _activity: activity,
+        }
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
+
+/// Why a request body could not be read.
+#[derive(Debug, Error)]
+pub(super) enum BodyError {
+    /// Larger than it may be.
+    #[error("the body is larger than the {max} bytes that `publish_body_bytes_max` allows")]
+    TooLarge {
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The client paused for too long.
+    #[error("no byte of the body arrived for {} s (`body_timeout`)", .0.as_secs_f32())]
+    Paused(Duration),
+    /// The connection failed, or the body's framing is wrong.
+    #[error("the body broke off: {0}")]
+    Broken(#[from] hyper::Error),
+}
+
+/// Body of a request.
+pub(super) struct RequestBody {
+    incoming: Incoming,
+    pause_max: Duration,
+    /// Told when the body is left before its end, so that the connection is closed gently. HTTP/2 streams need none.
+    exchange: Option<Arc<Exchange>>,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// Wraps what hyper gives; no pause in it may be longer than `pause_max`.
+    pub(super) fn new(
+        incoming: Incoming,
+        pause_max: Duration,
+        exchange: Option<Arc<Exchange>>,
+    ) -> Self {
+        let ended = incoming.is_end_stream();
+        Self {
+            incoming,
+            pause_max,
+            exchange,
+            ended,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        while !self.ended {
+            let frame = tokio::time::timeout(self.pause_max, self.incoming.frame())
+                .await
+                .map_err(|_| BodyError::Paused(self.pause_max))?;
+            match frame {
+                None => self.ended = true,
+                // Trailers say nothing here.
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The whole body, if it has no more than `max` bytes. One that announces more is refused before it is asked for.
+    pub(super) async fn whole(&mut self, max: usize) -> Result<Bytes, BodyError> {
+        if self.incoming.size_hint().lower() > max as u64 {
+            return Err(BodyError::TooLarge { max });
+        }
+        // Nearly every body comes in one piece, which is handed on as it is.
+        let mut whole = self.chunk().await?.unwrap_or_default();
+        let mut joined = BytesMut::new();
+        while whole.len().max(joined.len()) <= max {
+            let Some(chunk) = self.chunk().await? else {
+                return Ok(if joined.is_empty() {
+                    whole
+                } else {
+                    joined.freeze()
+                });
+            };
+            joined.extend_from_slice(&std::mem::take(&mut whole));
+            joined.extend_from_slice(&chunk);
+        }
+        Err(BodyError::TooLarge { max })
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let left = !self.ended && !self.incoming.is_end_stream();
+        if let Some(exchange) = self.exchange.as_ref().filter(|_| left) {
+            exchange.leave_body();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_stream_tells_the_shard() {
+        let queue = BodyQueue::new();
+        drop(ResponseBody::Stream(StreamBody::new(
+            Arc::clone(&queue),
+            Arc::default(),
+        )));
+        assert!(queue.is_abandoned());
+    }
+
+    #[tokio::test]
+    async fn a_stream_body_ends_after_what_is_queued() {
+        let queue = BodyQueue::new();
+        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), Arc::default()));
+        queue.write(Bytes::from_static(b"a"));
+        queue.write(Bytes::from_static(b"b"));
+        queue.finish(true);
+        let bytes = body.collect().await.expect("whole").to_bytes();
+        assert_eq!(bytes, "ab");
+    }
+
+    #[tokio::test]
+    async fn a_stream_body_that_was_cut_fails_and_forgets_what_was_queued() {
+        let queue = BodyQueue::new();
+        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), Arc::default()));
+        queue.write(Bytes::from_static(b"a"));
+        queue.finish(false);
+        assert_eq!(body.collect().await.map(|_| ()), Err(Cut));
+    }
+}

@@ -1,0 +1,222 @@
+//! Drives one HTTP/1 connection, and lets go of it when it becomes a stream.
+//!
+//! ```text
+//!            request            GET /events           attached
+//!  accept ──► Serving ── … ──► (detach) ──► Attaching ──► the shard's
+//!                │ hyper is done
+//!                └──► Lingering (only if the client may still be sending) ──► closed
+//! ```
+//!
+//! The first poll runs inline in the accept loop, without a task: usually it reads the request, hands the socket over and is done. The
+//! socket must never leave while a byte of an earlier response waits in hyper's buffer; [`Exchange::take_detach`] guards that.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use tokio::time::{Instant, Sleep};
+
+use super::addresses::Place;
+use super::exchange::{Detach, Exchange, Phase};
+use super::lazy_stream::LazyStream;
+use super::phase_timer::PhaseTimer;
+use super::service::{Service, Transport};
+use super::{Node, stopped};
+use crate::hub::Subscribe;
+use crate::shard::sink::Sink;
+
+/// A connection that is closed while the client sends would be reset, and the client might never read our answer. So what still comes is
+/// read and dropped for so long…
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// …and up to so many bytes.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// Last word to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
+const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// One HTTP/1 connection.
+pub(super) struct Driver {
+    stage: Stage,
+    exchange: Arc<Exchange>,
+    node: Arc<Node>,
+    timer: PhaseTimer,
+    _place: Place,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all connections are in the large one for nearly all of their time"
+)]
+enum Stage {
+    Serving(http1::Connection<LazyStream, Service>),
+    Attaching(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Lingering(Linger),
+    Done,
+}
+
+impl Driver {
+    /// Starts HTTP/1 on a connection that was accepted at `accepted`.
+    pub(super) fn new(
+        node: &Arc<Node>,
+        io: LazyStream,
+        exchange: Arc<Exchange>,
+        place: Place,
+        accepted: Instant,
+    ) -> Self {
+        let transport = Transport::Socket(Arc::clone(&exchange));
+        let service = Service::new(Arc::clone(node), place.address(), transport);
+        Self {
+            stage: Stage::Serving(node.http1.serve_connection(io, service)),
+            exchange,
+            timer: PhaseTimer::new(accepted, node.hub.settings()),
+            node: Arc::clone(node),
+            _place: place,
+        }
+    }
+
+    /// Goes as far as it can without waiting; `true` when the connection needs no more.
+    ///
+    /// Nothing will wake it afterwards: an unfinished one must be given to [`Driver::run`], whose first poll leaves the right waker everywhere.
+    pub(super) fn poll_inline(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_stages(&mut cx).is_ready()
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        let mut shutdown = self.node.shutdown.clone();
+        tokio::select! {
+            biased;
+            () = &mut self => return,
+            () = stopped(&mut shutdown) => {}
+        }
+        if let Stage::Serving(connection) = &mut self.stage {
+            Pin::new(connection).graceful_shutdown();
+        }
+        self.await;
+    }
+
+    fn poll_stages(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Serving(connection) => {
+                    let served = Pin::new(connection).poll(cx);
+                    if let Some(detach) = self.exchange.take_detach() {
+                        self.detach(detach);
+                    } else {
+                        let served = ready!(served);
+                        self.finish(served.is_err_and(|error| error.is_parse()));
+                    }
+                }
+                Stage::Attaching(attached) => {
+                    ready!(attached.as_mut().poll(cx));
+                    self.stage = Stage::Done;
+                }
+                Stage::Lingering(linger) => {
+                    ready!(linger.poll(cx));
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Takes the socket from hyper.
+    fn take_socket(&mut self) -> Option<LazyStream> {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            // What hyper read beyond the request goes with its buffer: the response says `Connection: close`.
+            Stage::Serving(connection) => Some(connection.into_parts().io),
+            _ => None,
+        }
+    }
+
+    /// Gives the socket to a shard.
+    fn detach(&mut self, detach: Detach) {
+        let Some(Ok(socket)) = self.take_socket().map(LazyStream::into_fd) else {
+            // The client is gone, or the system is out of memory; there is nobody to tell.
+            return;
+        };
+        let hub = self.node.hub.clone();
+        self.stage = Stage::Attaching(Box::pin(async move {
+            let subscribe = Subscribe {
+                sink: Sink::Socket(socket),
+                framing: detach.framing,
+                head: detach.head,
+                topics: detach.topics,
+                start: detach.start,
+            };
+            if hub.subscribe(detach.permit, subscribe).await.is_err() {
+                tracing::debug!("a stream came too late for the shutdown and was closed");
+            }
+        }));
+    }
+
+    /// hyper has sent everything and ended our side.
+    fn finish(&mut self, malformed: bool) {
+        let linger = malformed || self.exchange.left_body();
+        if let Some(io) = self.take_socket().filter(|_| linger) {
+            self.stage = Stage::Lingering(Linger::new(io));
+        }
+    }
+
+    fn time_out(&mut self, phase: Phase) {
+        let heard = self.exchange.heard();
+        if let Some(io) = self.take_socket()
+            && phase == Phase::Head
+            && heard
+        {
+            io.send_now(REQUEST_TIMEOUT);
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.poll_stages(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if matches!(this.stage, Stage::Serving(_)) {
+            let settings = this.node.hub.settings();
+            let phase = ready!(this.timer.poll(cx, &this.exchange, settings));
+            this.time_out(phase);
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+/// A connection whose answer is sent, and whose client may still be sending.
+struct Linger {
+    io: LazyStream,
+    bytes_left: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Linger {
+    fn new(io: LazyStream) -> Self {
+        Self {
+            io,
+            bytes_left: LINGER_BYTES_MAX,
+            until: Box::pin(tokio::time::sleep(LINGER_TIME)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.until.as_mut().poll(cx).is_pending() {
+            match ready!(self.io.poll_discard(cx)) {
+                Ok(received) if received > 0 && received <= self.bytes_left => {
+                    self.bytes_left -= received;
+                }
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}

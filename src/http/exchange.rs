@@ -1,0 +1,165 @@
+//! What the three halves of one HTTP/1 connection tell each other.
+//!
+//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::service`]) while it drives them, so the connection's driver can
+//! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
+//! flags are relaxed; it must never be shared between connections.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::event::Topics;
+use crate::hub::{Framing, Start, StreamPermit};
+
+/// A validated subscription that waits for its connection to be let go.
+pub(super) struct Detach {
+    pub(super) permit: StreamPermit,
+    pub(super) framing: Framing,
+    pub(super) head: Bytes,
+    pub(super) topics: Topics<'static>,
+    pub(super) start: Start,
+}
+
+/// What a connection is waiting for, which decides how long it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// For the rest of a request head (or the first byte of the first one).
+    Head,
+    /// For us: a request is being served.
+    Service,
+    /// For the client to read a response.
+    Writing,
+    /// For the next request.
+    Idle,
+}
+
+/// Flags of one connection.
+pub(super) struct Exchange {
+    detach: Mutex<Option<Detach>>,
+    /// `detach` is filled; spares the lock on every other poll.
+    wants_detach: AtomicBool,
+    /// Everything that was handed to the socket was taken by it.
+    flushed: AtomicBool,
+    /// Bytes arrived that belong to no request yet.
+    heard: AtomicBool,
+    serving: AtomicBool,
+    /// A request was answered before its body had been read to the end.
+    unread_body: AtomicBool,
+    requests: AtomicU32,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Self {
+            detach: Mutex::new(None),
+            wants_detach: AtomicBool::new(false),
+            flushed: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+            serving: AtomicBool::new(false),
+            unread_body: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
+        }
+    }
+
+    /// Socket: bytes were received.
+    pub(super) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes arrived since the last request was read or answered.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Socket: a write has begun, or all written bytes were taken.
+    pub(super) fn set_flushed(&self, flushed: bool) {
+        self.flushed.store(flushed, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only after the last buffered byte was
+    /// written, so this speaks for hyper's buffer too.
+    pub(super) fn flushed(&self) -> bool {
+        self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Service: a request head was read.
+    pub(super) fn begin_request(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+        self.unread_body.store(false, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Service: the response was handed to hyper.
+    pub(super) fn end_request(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+        self.serving.store(false, Ordering::Relaxed);
+    }
+
+    /// Service: a body was left before its end.
+    pub(super) fn leave_body(&self) {
+        self.unread_body.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last request's body may still be on its way.
+    pub(super) fn left_body(&self) -> bool {
+        self.unread_body.load(Ordering::Relaxed)
+    }
+
+    /// Requests read so far.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Service: asks for the socket to be taken from hyper and given to a shard.
+    pub(super) fn request_detach(&self, detach: Detach) {
+        *self.detach.lock() = Some(detach);
+        self.wants_detach.store(true, Ordering::Relaxed);
+    }
+
+    /// Driver: the subscription to detach for, once nothing unflushed is left.
+    pub(super) fn take_detach(&self) -> Option<Detach> {
+        if !self.wants_detach.load(Ordering::Relaxed) || !self.flushed() {
+            return None;
+        }
+        self.detach.lock().take()
+    }
+
+    /// What the connection waits for now.
+    pub(super) fn phase(&self) -> Phase {
+        if !self.flushed() {
+            Phase::Writing
+        } else if self.serving.load(Ordering::Relaxed) {
+            Phase::Service
+        } else if self.heard() || self.requests() == 0 {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_follow_the_request() {
+        let exchange = Exchange::new();
+        assert_eq!(exchange.phase(), Phase::Head);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Head);
+        exchange.begin_request();
+        assert_eq!(exchange.phase(), Phase::Service);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Service, "bytes of the body");
+        exchange.end_request();
+        exchange.set_flushed(false);
+        assert_eq!(exchange.phase(), Phase::Writing);
+        exchange.set_flushed(true);
+        assert_eq!(exchange.phase(), Phase::Idle);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Head);
+    }
+}

@@ -1,0 +1,298 @@
+//! A TCP stream that joins tokio's epoll only when it has to wait.
+//!
+//! Most clients send their request right behind the handshake, so a subscription can be read, checked and handed to a shard without
+//! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
+//! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
+//! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::exchange::Exchange;
+
+/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
+const RECEIVE_BYTES: usize = 8 * 1024;
+
+/// The socket of one connection, as hyper sees it.
+pub(super) struct LazyStream {
+    socket: Socket,
+    /// Bytes read before a protocol was chosen; they are read again first.
+    early: BytesMut,
+    exchange: Arc<Exchange>,
+}
+
+enum Socket {
+    /// Unknown to tokio, non-blocking.
+    Bare(StdStream),
+    Registered(TcpStream),
+    /// Registering failed, which was reported as the error of that call.
+    Gone,
+}
+
+impl Socket {
+    /// The registered stream; registers it now if it is not.
+    fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
+            other => other,
+        };
+        match self {
+            Self::Registered(stream) => Ok(Pin::new(stream)),
+            Self::Bare(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the end of the stream.
+    ///
+    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); RECEIVE_BYTES];
+        let space = &mut space[..limit.min(RECEIVE_BYTES)];
+        while let Self::Bare(bare) = self {
+            match rustix::net::recv(&*bare, &mut *space, RecvFlags::empty()) {
+                Ok(((received, _), _)) => {
+                    take(received);
+                    return Poll::Ready(Ok(received.len()));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        let mut buffer = ReadBuf::uninit(space);
+        ready!(self.registered()?.poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while let Self::Bare(bare) = self {
+            match rustix::net::send(&*bare, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        self.registered()?.poll_write(cx, bytes)
+    }
+}
+
+impl LazyStream {
+    /// Wraps a connected, non-blocking socket.
+    pub(super) fn new(socket: StdStream, exchange: Arc<Exchange>) -> Self {
+        Self {
+            socket: Socket::Bare(socket),
+            early: BytesMut::new(),
+            exchange,
+        }
+    }
+
+    /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of bytes, 0 at the end of the stream.
+    pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { socket, early, .. } = self;
+        let received = ready!(socket.poll_receive(cx, RECEIVE_BYTES, |bytes| {
+            early.extend_from_slice(bytes);
+        }))?;
+        if received > 0 {
+            self.exchange.hear();
+        }
+        Poll::Ready(Ok(received))
+    }
+
+    /// What was read ahead and not yet read again.
+    pub(super) fn early(&self) -> &[u8] {
+        &self.early
+    }
+
+    /// Receives and forgets; resolves to the number of bytes, 0 at the end of the stream.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.socket.poll_receive(cx, RECEIVE_BYTES, |_| {})
+    }
+
+    /// Sends what the kernel takes at once; for a last word before closing, when losing it is no harm.
+    pub(super) fn send_now(&self, bytes: &[u8]) {
+        let _lost = match &self.socket {
+            Socket::Bare(bare) => SockRef::from(bare).send(bytes),
+            Socket::Registered(stream) => SockRef::from(stream).send(bytes),
+            Socket::Gone => Ok(0),
+        };
+    }
+
+    /// Ends our side of the connection.
+    pub(super) fn shutdown(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Bare(bare) => bare.shutdown(Shutdown::Write),
+            Socket::Registered(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Gone => Ok(()),
+        }
+    }
+
+    /// Takes the socket out of tokio (if it ever was in) and drops what was read ahead.
+    ///
+    /// # Errors
+    /// The system refused to take it out of epoll, or registering had failed before.
+    pub(super) fn into_fd(self) -> io::Result<OwnedFd> {
+        match self.socket {
+            Socket::Bare(bare) => Ok(bare.into()),
+            Socket::Registered(stream) => Ok(stream.into_std()?.into()),
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[cfg(test)]
+    fn is_registered(&self) -> bool {
+        matches!(self.socket, Socket::Registered(_))
+    }
+}
+
+impl Read for LazyStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self {
+            socket,
+            early,
+            exchange,
+        } = &mut *self;
+        let received = if early.is_empty() {
+            ready!(socket.poll_receive(cx, into.remaining(), |bytes| into.put_slice(bytes)))?
+        } else {
+            let length = early.len().min(into.remaining());
+            into.put_slice(&early[..length]);
+            early.advance(length);
+            if early.is_empty() {
+                // The connection may live for long; its first bytes need not.
+                *early = BytesMut::new();
+            }
+            length
+        };
+        if received > 0 {
+            exchange.hear();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for LazyStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.exchange.set_flushed(false);
+        self.socket.poll_send(cx, bytes)
+    }
+
+    /// There is no buffer here to flush; that hyper asks means that it has written all of its own.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.exchange.set_flushed(true);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.shutdown() {
+            // The client was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            done => done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::task::Waker;
+
+    use super::*;
+
+    fn pair() -> (StdStream, LazyStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+        let client = StdStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (server, _) = listener.accept().expect("accept");
+        server.set_nonblocking(true).expect("non-blocking");
+        (client, LazyStream::new(server, Arc::new(Exchange::new())))
+    }
+
+    /// Waits until the kernel has something to read, without reading it.
+    fn wait_readable(stream: &LazyStream) {
+        let Socket::Bare(bare) = &stream.socket else {
+            return;
+        };
+        bare.set_nonblocking(false).expect("blocking");
+        bare.peek(&mut [0]).expect("peek");
+        bare.set_nonblocking(true).expect("non-blocking");
+    }
+
+    #[test]
+    fn what_is_there_already_needs_no_runtime() {
+        let (mut client, mut stream) = pair();
+        client.write_all(b"GET ").expect("write");
+        wait_readable(&stream);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(
+            stream.poll_read_ahead(&mut cx),
+            Poll::Ready(Ok(4))
+        ));
+        assert_eq!(stream.early(), b"GET ");
+        assert!(!stream.is_registered());
+        stream.into_fd().expect("socket");
+    }
+
+    #[tokio::test]
+    async fn a_wait_registers_and_bytes_keep_their_order() {
+        let (mut client, mut stream) = pair();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(stream.poll_read_ahead(&mut cx).is_pending());
+        assert!(stream.is_registered());
+        client.write_all(b"hello").expect("write");
+        // The no-op waker above must not have swallowed the wake-up.
+        let received = poll_fn(|cx| stream.poll_read_ahead(cx)).await;
+        assert_eq!(received.expect("read"), 5);
+        client.write_all(b" world").expect("write");
+        let mut text = Vec::new();
+        while text.len() < 11 {
+            let mut space = [0; 3];
+            let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+            poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, buffer.unfilled()))
+                .await
+                .expect("read");
+            text.extend_from_slice(buffer.filled());
+        }
+        assert_eq!(text, b"hello world");
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_not_flushed() {
+        let (_client, mut stream) = pair();
+        let exchange = Arc::clone(&stream.exchange);
+        let mut cx = Context::from_waker(Waker::noop());
+        while Pin::new(&mut stream)
+            .poll_write(&mut cx, &[0; 64 * 1024])
+            .is_ready()
+        {}
+        assert!(stream.is_registered());
+        assert!(!exchange.flushed());
+    }
+}

@@ -1,0 +1,131 @@
+//! The public listener's socket.
+//!
+//! All that can be said once about every connection is said here, to the listener: accepted sockets inherit it, so that a connection costs no system call
+//! for its options. Nothing here may wait.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+use crate::config::Settings;
+
+/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and `net.core.somaxconn`, which is where an operator
+/// would set it.
+const BACKLOG: i32 = 65_535;
+
+/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when
+/// its connection is, so a stream needs neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted that much later, and
+/// its `header_timeout` begins then.
+const DEFER_ACCEPT_S: libc::c_int = 1;
+
+/// Why the public listener could not be opened.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} (`listen`): {source}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Opens the public listener.
+///
+/// # Errors
+/// [`BindError`] with the address and the system's reason.
+pub fn bind(address: SocketAddr, settings: &Settings) -> Result<TcpListener, BindError> {
+    let open = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if settings.send_buffer_bytes > 0 {
+            socket.set_send_buffer_size(settings.send_buffer_bytes)?;
+        }
+        if let Err(error) = defer_accept(socket.as_fd()) {
+            // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
+            tracing::debug!(%error, "connections are accepted before their requests have come");
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| BindError { address, source })
+}
+
+/// Has the kernel hold connections back until their first bytes have come. Neither the standard library nor `socket2` nor `rustix` offers it.
+fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let seconds = DEFER_ACCEPT_S;
+    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int` that the pointer and the length describe, and the
+    // kernel only reads it during the call.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of_val(&seconds) as libc::socklen_t,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_inherit_the_listeners_options() {
+        let settings = Settings {
+            send_buffer_bytes: 20_000,
+            ..Settings::on_free_ports()
+        };
+        let listener = bind(settings.listen, &settings).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
+        listener.set_nonblocking(false).expect("a socket");
+        let (accepted, _) = listener.accept().expect("a connection");
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("a socket"));
+        // Linux reports the double, which is what it allows with its own bookkeeping (socket(7)).
+        assert_eq!(accepted.send_buffer_size().expect("a socket"), 40_000);
+    }
+
+    #[test]
+    fn a_connection_comes_with_its_first_bytes() {
+        use std::io::{Read, Write};
+
+        let settings = Settings::on_free_ports();
+        let listener = bind(settings.listen, &settings).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let mut client = TcpStream::connect(address).expect("listening");
+        let none_yet = listener.accept().map(drop).expect_err("it was silent");
+        assert_eq!(none_yet.kind(), io::ErrorKind::WouldBlock);
+        client.write_all(b"x").expect("open");
+        listener.set_nonblocking(false).expect("a socket");
+        let (mut accepted, _) = listener.accept().expect("a connection");
+        accepted.set_nonblocking(true).expect("a socket");
+        assert_eq!(accepted.read(&mut [0; 2]).expect("it is there"), 1);
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let settings = Settings::on_free_ports();
+        let first = bind(settings.listen, &settings).expect("a free port");
+        let address = first.local_addr().expect("bound");
+        let error = bind(address, &settings).expect_err("taken").to_string();
+        assert!(
+            error.contains(&address.to_string()) && error.contains("`listen`"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! The public listener: subscribing and publishing over HTTP.
+//!
+//! hyper parses every request. A subscription on HTTP/1 is then taken out of hyper and given to a delivery shard as a bare socket; all else is
+//! answered here. The way of a connection through this module:
+//!
+//! ```text
+//!  accept ─► connection ─► driver (HTTP/1, may detach) ─► service ─► routes ─► subscribe
+//!                     └──► h2 (HTTP/2) ─────────────────────┘             └──► publish::{json, ndjson, raw}
+//! ```
+//!
+//! This layer must never hold a stream (a detached one leaves no task, timer or buffer behind), never order events, and never import `ingest` or `admin`.
+
+mod accept;
+mod addresses;
+mod body;
+mod connection;
+mod cors;
+mod driver;
+mod exchange;
+mod h2;
+mod head;
+mod lazy_stream;
+mod listener;
+mod phase_timer;
+mod problem;
+mod publish;
+mod query;
+mod routes;
+mod service;
+mod subscribe;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioExecutor;
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+pub use self::listener::{BindError, bind};
+pub use self::publish::json::{Events, JsonError, parse as parse_publish_json};
+pub use self::subscribe::cursor as choose_cursor;
+
+use self::addresses::Connections;
+use self::cors::Cors;
+use crate::config::Settings;
+use crate::hub::Hub;
+
+/// hyper's own bounds on a request head are so many times the settings. Between the two, a request is read and answered with a problem document that
+/// names the setting; beyond, hyper answers with a bare status.
+const HEAD_SLACK: usize = 2;
+
+/// Header fields that hyper parses without allocating; only more of them are asked for by number.
+const HEADERS_INLINE: usize = 100;
+
+/// What a connection may buffer while it reads a request or writes an answer: enough to take a large body in few calls.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Why serving could not begin.
+#[derive(Debug, Error)]
+#[error("cannot watch the public listener (`listen`): {0}")]
+pub struct ServeError(#[from] io::Error);
+
+/// What all connections of the listener share.
+struct Node {
+    hub: Hub,
+    cors: Cors,
+    connections: Arc<Connections>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    shutdown: watch::Receiver<bool>,
+}
+
+/// Serves the public listener until `shutdown` turns true (or its sender is gone), then closes it and lets the requests in hand finish.
+///
+/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2, which end when the hub drains; a publisher that
+/// streams without end would be waited for, so the caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
+///
+/// # Errors
+/// [`ServeError`] when the listener cannot be watched; nothing was served then.
+pub async fn serve(
+    listener: TcpListener,
+    hub: Hub,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    listener.set_nonblocking(true)?;
+    // tokio's own listener would register every accepted socket at once, which is what this module avoids.
+    //
+    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing replaces or closes it while the `AsyncFd` owns it.
+    let listener = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }
+        .map_err(io::Error::from)?;
+    let settings = hub.settings();
+    let node = Arc::new(Node {
+        cors: Cors::new(&settings.cors_origins, settings.cors_credentials),
+        connections: Arc::new(Connections::new(hub.clone())),
+        http1: http1_builder(settings),
+        http2: h2::builder(settings),
+        shutdown: shutdown.clone(),
+        hub,
+    });
+    accept::run(&node, &listener, shutdown).await;
+    drop(listener);
+    node.connections.emptied().await;
+    Ok(())
+}
+
+/// hyper's side of HTTP/1, for all connections.
+fn http1_builder(settings: &Settings) -> http1::Builder {
+    let head_bytes_max = settings.header_bytes_max.saturating_mul(HEAD_SLACK);
+    let mut builder = http1::Builder::new();
+    builder
+        // Time is kept by `phase_timer`, for less.
+        .header_read_timeout(None)
+        // A client may end its side and still read. This also spares a second read for every request.
+        .half_close(true)
+        // Answers are short: one buffer and one write.
+        .writev(false)
+        .max_header_size(head_bytes_max)
+        .max_buf_size(CONNECTION_BUFFER_BYTES.max(head_bytes_max));
+    if settings.header_count_max > HEADERS_INLINE {
+        builder.max_headers(settings.header_count_max);
+    }
+    builder
+}
+
+/// Waits for the signal to stop; a sender that is gone is one too.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _seen_or_gone = shutdown.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,74 @@
+//! One timer for all the waits of an HTTP/1 connection.
+//!
+//! hyper's own timeout costs a timer for every request head. This one is made only when a connection waits at all, moves lazily (it is rearmed
+//! when it fires early, not whenever a deadline moves back), and must never end a connection that waits for us.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::exchange::{Exchange, Phase};
+use crate::config::Settings;
+
+/// What one wait is for: its phase, and the number of requests before it.
+type Wait = (Phase, u32);
+
+/// The deadline of what a connection waits for.
+pub(super) struct PhaseTimer {
+    wait: Wait,
+    deadline: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl PhaseTimer {
+    /// For a connection that was accepted at `accepted`: its first request head is due from then on.
+    pub(super) fn new(accepted: Instant, settings: &Settings) -> Self {
+        Self {
+            wait: (Phase::Head, 0),
+            deadline: Some(accepted + settings.header_timeout),
+            sleep: None,
+        }
+    }
+
+    /// Ready with the phase whose time is over; else `cx` is woken when it may be.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange,
+        settings: &Settings,
+    ) -> Poll<Phase> {
+        let wait = (exchange.phase(), exchange.requests());
+        if self.wait != wait {
+            self.wait = wait;
+            self.deadline = time_for(wait.0, settings).map(|time| Instant::now() + time);
+        }
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(wait.0);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+fn time_for(phase: Phase, settings: &Settings) -> Option<Duration> {
+    match phase {
+        Phase::Head => Some(settings.header_timeout),
+        Phase::Writing | Phase::Idle => Some(settings.idle_timeout),
+        // Pauses of a request body are timed where it is read; waiting for room in the hub is backpressure.
+        Phase::Service => None,
+    }
+}

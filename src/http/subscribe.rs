@@ -1,0 +1,286 @@
+//! `GET /events`: which topics, from where on, and is there room.
+//!
+//! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module must not write to the stream: what the
+//! client gets after the head is the shard's business.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use hyper::header::{self, HeaderMap};
+use hyper::{Response, StatusCode};
+use thiserror::Error;
+
+use super::body::ResponseBody;
+use super::head::{self, EVENT_STREAM, LAST_EVENT_ID};
+use super::problem::Problem;
+use super::query::{self, QueryError};
+use crate::event::Topics;
+use crate::hub::{Hub, Shed, Start, StreamPermit};
+use crate::limits::EventLimits;
+use crate::topic::{self, TopicError};
+
+/// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
+const CURSOR_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventID", "lastEventId"];
+
+/// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
+const TOPICS_COMPARED_MAX: usize = 16;
+
+/// A shed client is asked to come back after between so many…
+const RETRY_S_MIN: u64 = 3;
+/// …and so many seconds, at random: those shed together must not come back together.
+const RETRY_S_MAX: u64 = 15;
+
+/// Why a subscription is malformed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum SubscribeError {
+    /// The query or path is not UTF-8.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// No topic was named.
+    #[error("name at least one topic: `/events?topic=…` or `/events/…`")]
+    NoTopic,
+    /// More topics than the setting `topics_per_stream_max`.
+    #[error("{count} topics are more than the {max} that `topics_per_stream_max` allows")]
+    TooManyTopics {
+        /// Different topics found.
+        count: usize,
+        /// Topics allowed.
+        max: usize,
+    },
+    /// One of them is not a topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string()).field("topic")
+    }
+}
+
+/// Why no stream was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(super) enum NotOpened {
+    /// The request is wrong.
+    #[error(transparent)]
+    Malformed(#[from] SubscribeError),
+    /// There is no room.
+    #[error(transparent)]
+    Shed(#[from] Shed),
+}
+
+impl NotOpened {
+    /// The answer to a request with these headers.
+    pub(super) fn into_response(self, headers: &HeaderMap) -> Response<ResponseBody> {
+        match self {
+            Self::Malformed(error) => Problem::from(error).into_response(),
+            Self::Shed(why) => shed(why, headers),
+        }
+    }
+}
+
+/// A place, and where the stream starts.
+pub(super) struct Opening {
+    pub(super) permit: StreamPermit,
+    pub(super) topics: Topics<'static>,
+    pub(super) start: Start,
+}
+
+/// Checks the request and takes a place for it.
+///
+/// # Errors
+/// [`NotOpened`].
+pub(super) fn open(
+    hub: &Hub,
+    client: IpAddr,
+    topic_in_path: Option<&str>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Opening, NotOpened> {
+    let limits = &hub.settings().event_limits;
+    let topics = topics(topic_in_path, query, limits)?;
+    let permit = hub.reserve(client)?;
+    let cursor = cursor(headers.get(LAST_EVENT_ID).map(|id| id.as_bytes()), query);
+    let start = hub.resolve(&topics, cursor.as_deref());
+    Ok(Opening {
+        permit,
+        topics,
+        start,
+    })
+}
+
+/// The topics of a subscription: that of the path first, then those of the query, each once.
+pub(super) fn topics(
+    in_path: Option<&str>,
+    query: Option<&str>,
+    limits: &EventLimits,
+) -> Result<Topics<'static>, SubscribeError> {
+    let mut topics = Topics::new();
+    let mut add = |name: Cow<'_, str>| {
+        topic::check(&name, limits.topic_bytes_max)?;
+        // Doubles of a long list are removed at the end; the target's length bounds it.
+        let compared = &topics[..topics.len().min(TOPICS_COMPARED_MAX)];
+        if !compared.contains(&name) {
+            topics.push(Cow::Owned(name.into_owned()));
+        }
+        Ok::<(), SubscribeError>(())
+    };
+    if let Some(raw) = in_path {
+        add(query::decode_path(raw)?)?;
+    }
+    for pair in query.into_iter().flat_map(query::pairs) {
+        let (name, value) = pair?;
+        if name == "topic" {
+            add(value)?;
+        }
+    }
+    if topics.len() > TOPICS_COMPARED_MAX {
+        topics.sort_unstable();
+        topics.dedup();
+    }
+    match topics.len() {
+        0 => Err(SubscribeError::NoTopic),
+        count if count > limits.topics_per_stream_max => Err(SubscribeError::TooManyTopics {
+            count,
+            max: limits.topics_per_stream_max,
+        }),
+        _ => Ok(topics),
+    }
+}
+
+/// The cursor of a request: its `Last-Event-ID` header, else the first of the query's `last_event_id`, `lastEventID` or `lastEventId` that is
+/// not empty (WHATWG HTML §9.2.2; the parameters are for clients that cannot set headers).
+///
+/// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does not know, and the stream says so.
+#[must_use]
+pub fn cursor<'a>(header: Option<&'a [u8]>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    if let Some(id) = header.filter(|id| !id.is_empty()) {
+        return Some(String::from_utf8_lossy(id));
+    }
+    let pairs = || query.into_iter().flat_map(query::pairs).flatten();
+    pairs()
+        .find(|(name, value)| CURSOR_PARAMETERS.contains(&name.as_ref()) && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// Whether the client asked for an event stream by name. Only then may it be shed with a `200`: `EventSource` gives up for good on any other status,
+/// while every other client is better served by the truth.
+fn wants_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+/// The answer to a subscription that finds no room now.
+pub(super) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
+    if wants_event_stream(headers) {
+        let retry_ms = fastrand::u64(RETRY_S_MIN * 1_000..=RETRY_S_MAX * 1_000);
+        let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
+        let mut response = Response::new(body);
+        *response.headers_mut() = head::headers(None);
+        return response;
+    }
+    let status = match why {
+        Shed::Full(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Shed::Address(_) => StatusCode::TOO_MANY_REQUESTS,
+    };
+    Problem::new(status, why.to_string())
+        .retry_after(retry_after_s())
+        .into_response()
+}
+
+/// Seconds after which a refused client may try again, jittered.
+pub(super) fn retry_after_s() -> u64 {
+    fastrand::u64(RETRY_S_MIN..=RETRY_S_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn names(in_path: Option<&str>, query: &str) -> Result<Vec<String>, SubscribeError> {
+        let limits = EventLimits {
+            topics_per_stream_max: 40,
+            topic_bytes_max: 8,
+            ..EventLimits::default()
+        };
+        let topics = topics(in_path, Some(query), &limits)?;
+        Ok(topics.into_iter().map(Cow::into_owned).collect())
+    }
+
+    #[test]
+    fn topics_come_from_path_and_query_once() {
+        assert_eq!(
+            names(Some("a%2Fb/c"), "topic=d&x=1&topic=a/b/c&topic=d"),
+            Ok(vec!["a/b/c".to_owned(), "d".to_owned()])
+        );
+    }
+
+    #[test]
+    fn bad_topics_are_refused() {
+        assert_eq!(names(None, "x=1"), Err(SubscribeError::NoTopic));
+        assert!(matches!(
+            names(None, "topic="),
+            Err(SubscribeError::Topic(_))
+        ));
+        assert!(matches!(names(Some(""), ""), Err(SubscribeError::Topic(_))));
+        assert!(matches!(
+            names(None, "topic=123456789"),
+            Err(SubscribeError::Topic(_))
+        ));
+        assert!(matches!(
+            names(None, "topic=%ff"),
+            Err(SubscribeError::Query(_))
+        ));
+    }
+
+    #[test]
+    fn many_topics_are_counted_without_doubles() {
+        let query = |count: usize| {
+            let once: Vec<String> = (0..count).map(|n| format!("topic=t{n}")).collect();
+            format!("{0}&{0}", once.join("&"))
+        };
+        assert_eq!(names(None, &query(40)).expect("fits").len(), 40);
+        assert_eq!(
+            names(None, &query(41)),
+            Err(SubscribeError::TooManyTopics { count: 41, max: 40 })
+        );
+    }
+
+    #[test]
+    fn the_header_beats_the_query() {
+        let query = Some("lastEventId=&last_event_id=2-0&lastEventID=3-0");
+        assert_eq!(cursor(Some(b"1-0"), query).as_deref(), Some("1-0"));
+        assert_eq!(cursor(Some(b""), query).as_deref(), Some("2-0"));
+        assert_eq!(cursor(None, query).as_deref(), Some("2-0"));
+        assert_eq!(cursor(None, Some("topic=a")), None);
+        assert_eq!(cursor(None, None), None);
+        assert_eq!(cursor(Some(b"\xff"), None).as_deref(), Some("\u{fffd}"));
+        assert_eq!(
+            cursor(None, Some("x=%ff&lastEventID=4")).as_deref(),
+            Some("4")
+        );
+    }
+
+    #[test]
+    fn only_an_event_source_is_shed_with_200() {
+        let accept = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(value));
+            shed(Shed::Full(1), &headers)
+        };
+        let shed_stream = accept("text/html, Text/Event-Stream;q=0.9");
+        assert_eq!(shed_stream.status(), 200);
+        assert_eq!(shed_stream.headers()[header::CONTENT_TYPE], EVENT_STREAM);
+        let other = accept("*/*");
+        assert_eq!(other.status(), 503);
+        assert!(other.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(shed(Shed::Address(2), &HeaderMap::new()).status(), 429);
+    }
+}
