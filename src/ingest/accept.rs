@@ -1,0 +1,134 @@
+//! Takes connections in: keeps the limit on their number, and the listener alive when the system runs out of something.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::Port;
+use super::connection::Connection;
+use crate::hub::Hub;
+
+/// First pause after a failed `accept`: long enough not to spin, short enough not to be felt.
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+/// Longest pause: when descriptors are free again, publishers wait no longer than this.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Silence after which the kernel asks whether a peer still exists, as Redis does: a publisher that lost its power must not hold one
+/// of `ingest_connections_max` places for ever.
+const KEEPALIVE: Duration = Duration::from_secs(300);
+
+/// The pause between failed accepts: it doubles in a streak of failures, and the streak is logged once.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    pause: Option<Duration>,
+}
+
+impl Backoff {
+    /// Notes a failure; how long to wait, and whether it is the first of a streak.
+    fn failed(&mut self) -> (Duration, bool) {
+        let first = self.pause.is_none();
+        let pause = self
+            .pause
+            .map_or(BACKOFF_MIN, |last| (last * 2).min(BACKOFF_MAX));
+        self.pause = Some(pause);
+        (pause, first)
+    }
+
+    /// Notes a success; true when it ends a streak of failures.
+    fn succeeded(&mut self) -> bool {
+        self.pause.take().is_some()
+    }
+}
+
+/// Waits for the next connection. When `accept` fails for want of descriptors or memory it pauses and tries again; the connection
+/// waits in the kernel's queue meanwhile. Cancelling loses nothing.
+pub(super) async fn next(
+    listener: &TcpListener,
+    backoff: &mut Backoff,
+    hub: &Hub,
+) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => {
+                if backoff.succeeded() {
+                    info!("ingest connections are accepted again");
+                }
+                return accepted;
+            }
+            // The client was gone before it was accepted; that is nobody's trouble.
+            Err(error) if is_of_the_peer(&error) => debug!("ingest accept: {error}"),
+            Err(error) => {
+                hub.node_metrics().accept_errors.add(1);
+                let (pause, first) = backoff.failed();
+                if first {
+                    warn!("cannot accept ingest connections, trying again until it works: {error}");
+                }
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Whether `accept` reports what happened to one connection, not to this process (accept(2), "Error handling").
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::ConnectionRefused
+            | Kind::Interrupted
+            | Kind::TimedOut
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+    )
+}
+
+/// Makes a connection of an accepted socket, unless `ingest_connections_max` are open: then it is told so, and closed.
+pub(super) fn admit(
+    (stream, address): (TcpStream, SocketAddr),
+    port: &Arc<Port>,
+) -> Option<Connection> {
+    // A socket that cannot be configured is about to fail anyway; the connection will notice.
+    if let Err(error) = configure(&stream) {
+        debug!("ingest socket options: {error}");
+    }
+    match Connection::enter(stream, address, port) {
+        Ok(connection) => Some(connection),
+        Err(stream) => {
+            port.hub.node_metrics().connections_refused.add(1);
+            // The send buffer of a fresh socket takes a line; if not, the closed connection says enough.
+            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            None
+        }
+    }
+}
+
+/// Answers leave at once (they are gathered here already), and peers that vanished are found out.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_to_a_second_and_starts_over() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..10).map(|_| backoff.failed()).collect();
+        assert_eq!(pauses[0], (BACKOFF_MIN, true));
+        assert_eq!(pauses[1], (BACKOFF_MIN * 2, false));
+        assert_eq!(pauses[9], (BACKOFF_MAX, false));
+        assert!(backoff.succeeded());
+        assert!(!backoff.succeeded());
+        assert_eq!(backoff.failed(), (BACKOFF_MIN, true));
+    }
+}

@@ -1,0 +1,250 @@
+//! Commands about the connection itself: who it is, which protocol it speaks, what it is called.
+
+use std::sync::Arc;
+
+use super::error::{CommandError, quote};
+use super::{Context, integer};
+use crate::ingest::client::About;
+use crate::ingest::resp::{self, Arg};
+
+/// Version of Redis whose behaviour clients may rely on. They look at it to find out what they may send.
+pub(super) const REDIS_VERSION: &str = "7.2.0";
+
+/// Longest name that a client may give itself, and longest library name and version, in bytes: they are kept for each connection.
+const NAME_BYTES_MAX: usize = 256;
+
+/// `PING [message]`
+pub(super) fn ping(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    match args {
+        [_] => ctx.reply.simple("PONG"),
+        [_, message] => ctx.reply.bulk(message),
+        _ => return Err(CommandError::Arity("ping")),
+    }
+    Ok(())
+}
+
+/// `ECHO message`
+pub(super) fn echo(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    ctx.reply.bulk(&args[1]);
+    Ok(())
+}
+
+/// `AUTH [username] password`
+pub(super) fn auth(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let users = &ctx.port.users;
+    let user = match args {
+        [_, password] => users.authenticate_default(password)?,
+        [_, name, password] => users.authenticate(name, password)?,
+        _ => return Err(CommandError::Syntax),
+    };
+    ctx.session.set_user(Some(user));
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `HELLO [version [AUTH username password] [SETNAME name]]`
+pub(super) fn hello(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let resp3 = match args.get(1) {
+        None => None,
+        Some(version) => match resp::integer(version) {
+            Some(2) => Some(false),
+            Some(3) => Some(true),
+            Some(_) => return Err(CommandError::NoProtocol),
+            None => return Err(CommandError::ProtocolNotInteger),
+        },
+    };
+    let mut user = None;
+    let mut name = None;
+    let mut rest = args.get(2..).unwrap_or_default();
+    while let [option, behind @ ..] = rest {
+        rest = match behind {
+            [username, password, behind @ ..] if option.eq_ignore_ascii_case(b"auth") => {
+                user = Some((username, password));
+                behind
+            }
+            [client_name, behind @ ..] if option.eq_ignore_ascii_case(b"setname") => {
+                name = Some(printable(client_name, "Client names")?);
+                behind
+            }
+            _ => return Err(CommandError::HelloOption(quote(option))),
+        };
+    }
+    if let Some((username, password)) = user {
+        let user = ctx.port.users.authenticate(username, password)?;
+        ctx.session.set_user(Some(user));
+    }
+    if ctx.session.user.is_none() {
+        return Err(CommandError::HelloNoAuth);
+    }
+    {
+        let mut about = ctx.session.client.about.lock();
+        if let Some(name) = name {
+            about.name = name;
+        }
+        if let Some(resp3) = resp3 {
+            about.resp3 = resp3;
+            ctx.reply.set_resp3(resp3);
+        }
+    }
+    describe_server(ctx);
+    Ok(())
+}
+
+fn describe_server(ctx: &mut Context<'_>) {
+    let id = ctx.session.client.id;
+    let reply = &mut *ctx.reply;
+    reply.map(7);
+    reply.bulk("server");
+    reply.bulk("redis");
+    reply.bulk("version");
+    reply.bulk(REDIS_VERSION);
+    reply.bulk("proto");
+    reply.integer(if reply.resp3() { 3 } else { 2 });
+    reply.bulk("id");
+    reply.count(id);
+    reply.bulk("mode");
+    reply.bulk("standalone");
+    reply.bulk("role");
+    reply.bulk("master");
+    reply.bulk("modules");
+    reply.array(0);
+}
+
+/// `RESET`: the connection is as it was when it was opened.
+pub(super) fn reset(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    {
+        let mut about = ctx.session.client.about.lock();
+        *about = About {
+            library: std::mem::take(&mut about.library),
+            library_version: std::mem::take(&mut about.library_version),
+            ..About::default()
+        };
+    }
+    ctx.session.set_user(ctx.port.users.anonymous());
+    ctx.reply.set_resp3(false);
+    ctx.reply.simple("RESET");
+    Ok(())
+}
+
+/// `QUIT`
+pub(super) fn quit(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    ctx.session.closing = true;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `SELECT index`: there is one database.
+pub(super) fn select(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    if integer(&args[1])? != 0 {
+        return Err(CommandError::Database);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT ID`
+pub(super) fn client_id(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    ctx.reply.count(ctx.session.client.id);
+    Ok(())
+}
+
+/// `CLIENT GETNAME`
+pub(super) fn client_getname(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let about = ctx.session.client.about.lock();
+    if about.name.is_empty() {
+        ctx.reply.null();
+    } else {
+        ctx.reply.bulk(&about.name);
+    }
+    Ok(())
+}
+
+/// `CLIENT SETNAME name`
+pub(super) fn client_setname(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let name = printable(&args[2], "Client names")?;
+    ctx.session.client.about.lock().name = name;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT SETINFO lib-name|lib-ver value`
+pub(super) fn client_setinfo(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let (attribute, value) = (&args[2], &args[3]);
+    let mut about = ctx.session.client.about.lock();
+    if attribute.eq_ignore_ascii_case(b"lib-name") {
+        about.library = printable(value, "lib-name")?;
+    } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
+        about.library_version = printable(value, "lib-ver")?;
+    } else {
+        return Err(CommandError::UnknownAttribute(quote(attribute)));
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT NO-EVICT on|off`, `CLIENT NO-TOUCH on|off`: there is nothing to evict or touch.
+pub(super) fn client_on_off(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let is = |word: &str| args[2].eq_ignore_ascii_case(word.as_bytes());
+    if !is("on") && !is("off") {
+        return Err(CommandError::Syntax);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT INFO`
+pub(super) fn client_info(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let mut line = String::new();
+    ctx.session.client.describe(&mut line);
+    ctx.reply.verbatim(&line);
+    Ok(())
+}
+
+/// `CLIENT LIST [TYPE type | ID id…]`
+pub(super) fn client_list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let all = || ctx.port.clients.all();
+    let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+    let clients = match &args[2..] {
+        [] => all(),
+        [option, kind] if is(option, "type") => match kind {
+            kind if is(kind, "normal") => all(),
+            kind if ["master", "replica", "slave", "pubsub"]
+                .iter()
+                .any(|word| is(kind, word)) =>
+            {
+                Vec::new()
+            }
+            kind => return Err(CommandError::ClientType(quote(kind))),
+        },
+        [option, ids @ ..] if is(option, "id") && !ids.is_empty() => {
+            let mut clients = Vec::new();
+            for id in ids {
+                let id = resp::integer(id).and_then(|id| u64::try_from(id).ok());
+                let id = id.filter(|id| *id > 0).ok_or(CommandError::ClientId)?;
+                clients.extend(ctx.port.clients.get(id));
+            }
+            clients
+        }
+        _ => return Err(CommandError::Syntax),
+    };
+    let mut lines = String::new();
+    clients
+        .iter()
+        .for_each(|client| Arc::as_ref(client).describe(&mut lines));
+    ctx.reply.verbatim(&lines);
+    Ok(())
+}
+
+/// Checks what a client calls itself: it becomes part of a line of words.
+fn printable(text: &[u8], what: &'static str) -> Result<String, CommandError> {
+    if text.len() > NAME_BYTES_MAX {
+        return Err(CommandError::NameLength {
+            what,
+            max: NAME_BYTES_MAX,
+        });
+    }
+    if !text.iter().all(u8::is_ascii_graphic) {
+        return Err(CommandError::NameCharacters(what));
+    }
+    Ok(String::from_utf8_lossy(text).into_owned())
+}

@@ -1,0 +1,179 @@
+//! What a command can be refused with, in Redis's words wherever Redis has them.
+//!
+//! The first word of each text is the code that client libraries turn into an error type.
+
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::event::EventError;
+use crate::ingest::glob::GlobTooLong;
+use crate::ingest::resp::Arg;
+use crate::ingest::users::Denied;
+
+/// Most bytes of what a client sent that an error text repeats, as in Redis.
+const QUOTED_BYTES_MAX: usize = 128;
+
+/// Why a command was refused; displays as the error reply without its leading dash.
+#[derive(Debug, Error)]
+pub(in crate::ingest) enum CommandError {
+    #[error("ERR unknown command '{name}', with args beginning with: {args}{hint}")]
+    Unknown {
+        name: String,
+        args: String,
+        hint: &'static str,
+    },
+    #[error("ERR unknown subcommand '{given}'. Try {container} HELP.")]
+    UnknownSubcommand { given: String, container: String },
+    #[error(
+        "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {container} HELP."
+    )]
+    SubcommandArguments {
+        given: String,
+        container: &'static str,
+    },
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(&'static str),
+    #[error("ERR syntax error")]
+    Syntax,
+    #[error("ERR syntax error, {0}")]
+    SyntaxBecause(&'static str),
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+
+    #[error("NOAUTH Authentication required.")]
+    NoAuth,
+    #[error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be \
+         used to authenticate the client and select the RESP protocol version at the same time"
+    )]
+    HelloNoAuth,
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    #[error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+    )]
+    NoPasswordSet,
+    #[error("NOPERM User {user} has no permissions to run the '{command}' command")]
+    NoPermission { user: String, command: &'static str },
+    #[error("NOPERM No permissions to access a channel")]
+    NoPermissionChannel,
+    #[error("NOPERM No permissions to access a key")]
+    NoPermissionKey,
+
+    #[error("NOPROTO unsupported protocol version")]
+    NoProtocol,
+    #[error("ERR Protocol version is not an integer or out of range")]
+    ProtocolNotInteger,
+    #[error("ERR Syntax error in HELLO option '{0}'")]
+    HelloOption(String),
+    #[error("ERR {0} cannot contain spaces, newlines or special characters.")]
+    NameCharacters(&'static str),
+    #[error("ERR {what} cannot be longer than {max} bytes.")]
+    NameLength { what: &'static str, max: usize },
+    #[error("ERR Unrecognized option '{0}'")]
+    UnknownAttribute(String),
+    #[error("ERR Unknown client type '{0}'")]
+    ClientType(String),
+    #[error("ERR Invalid client ID")]
+    ClientId,
+    #[error("ERR DB index is out of range")]
+    Database,
+
+    #[error("ERR Invalid stream ID specified as stream command argument")]
+    InvalidId,
+    #[error("ERR invalid {0} ID for the interval")]
+    Interval(&'static str),
+    #[error("ERR The {0} argument must be >= 0.")]
+    Negative(&'static str),
+    #[error(
+        "ERR ids are given by the node: send * as the id (a publisher's own id, which its clients see, goes into the field `id`)"
+    )]
+    ExplicitId,
+    #[error(
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+    )]
+    UnbalancedStreams,
+    #[error(
+        "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
+    )]
+    GroupId,
+    #[error("ERR The {0} option is only supported by XREADGROUP. You called XREAD instead.")]
+    GroupOption(&'static str),
+    #[error(
+        "ERR BLOCK is not supported: this port does not push; open a stream over HTTP instead (GET /events?topic=...)"
+    )]
+    Block,
+    #[error(
+        "ERR the answer would be longer than {0} bytes; ask for less (COUNT, fewer topics, a narrower pattern)"
+    )]
+    TooLong(usize),
+
+    #[error("ERR {0} must be UTF-8")]
+    NotUtf8(&'static str),
+    #[error("ERR field '{0}' is given twice")]
+    FieldTwice(String),
+    #[error(
+        "ERR field '{0}' cannot stand beside `data`: send either `data` or fields that become a JSON object"
+    )]
+    FieldBesideData(String),
+    #[error("ERR `retry` must be a whole number of milliseconds")]
+    Retry,
+    #[error("ERR `private` must be 1, true, 0 or false")]
+    Private,
+    #[error("ERR {0}")]
+    Event(#[from] EventError),
+    #[error("ERR {0}")]
+    Pattern(#[from] GlobTooLong),
+}
+
+impl From<Denied> for CommandError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::WrongPassword => Self::WrongPassword,
+            Denied::NoPasswordSet => Self::NoPasswordSet,
+        }
+    }
+}
+
+impl CommandError {
+    /// The command does not exist. Commands that would make Redis push are told where that happens here.
+    pub(super) fn unknown(args: &[Arg<'_>]) -> Self {
+        let reads = [
+            "subscribe",
+            "psubscribe",
+            "ssubscribe",
+            "xreadgroup",
+            "monitor",
+        ]
+        .iter()
+        .any(|name| args[0].eq_ignore_ascii_case(name.as_bytes()));
+        let mut quoted = String::new();
+        for arg in &args[1..] {
+            if quoted.len() >= QUOTED_BYTES_MAX {
+                break;
+            }
+            let room = QUOTED_BYTES_MAX - quoted.len();
+            // Writing to a `String` cannot fail.
+            let _ = write!(quoted, "'{}' ", lossy(&arg[..arg.len().min(room)]));
+        }
+        Self::Unknown {
+            name: quote(&args[0]),
+            args: quoted,
+            hint: if reads {
+                "(this port only takes events in; streams are read over HTTP: GET /events?topic=...)"
+            } else {
+                ""
+            },
+        }
+    }
+}
+
+/// What a client sent, fit to be repeated in an error text.
+pub(super) fn quote(text: &[u8]) -> String {
+    lossy(&text[..text.len().min(QUOTED_BYTES_MAX)])
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}

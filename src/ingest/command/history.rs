@@ -1,0 +1,368 @@
+//! `XLEN`, `XRANGE`, `XREVRANGE` and `XREAD`: looking at what a topic keeps.
+//!
+//! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they went out to the streams.
+
+use super::error::CommandError;
+use super::{Context, REPLY_BYTES_MAX, integer};
+use crate::event::EventId;
+use crate::hub::Stored;
+use crate::ingest::resp::{Arg, Reply};
+use crate::sse;
+
+/// A stream entry id as Redis has them: 64 bits of milliseconds and 64 bits of counter, more than an [`EventId`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RedisId {
+    ms: u64,
+    counter: u64,
+}
+
+impl RedisId {
+    const MIN: Self = Self { ms: 0, counter: 0 };
+    const MAX: Self = Self {
+        ms: u64::MAX,
+        counter: u64::MAX,
+    };
+
+    fn next(self) -> Option<Self> {
+        match self.counter.checked_add(1) {
+            Some(counter) => Some(Self { counter, ..self }),
+            None => self.ms.checked_add(1).map(|ms| Self { ms, counter: 0 }),
+        }
+    }
+
+    fn previous(self) -> Option<Self> {
+        match self.counter.checked_sub(1) {
+            Some(counter) => Some(Self { counter, ..self }),
+            None => self.ms.checked_sub(1).map(|ms| Self {
+                ms,
+                counter: u64::MAX,
+            }),
+        }
+    }
+
+    /// The smallest event id that is not before it; `None` when there is none.
+    fn first_event(self) -> Option<EventId> {
+        match EventId::from_parts(self.ms, self.counter) {
+            Some(id) => Some(id),
+            // The counter is too large, so the next millisecond is meant, or the milliseconds are too large.
+            None => EventId::from_parts(self.ms.checked_add(1)?, 0),
+        }
+    }
+
+    /// The largest event id that is not behind it.
+    fn last_event(self) -> EventId {
+        let last = EventId::new(u64::MAX);
+        EventId::from_parts(self.ms, self.counter.min(last.counter())).unwrap_or(last)
+    }
+}
+
+/// Reads `<ms>-<n>`, or `<ms>` with a given counter. Redis takes leading zeros here.
+pub(super) fn parse_id(text: &[u8], missing_counter: u64) -> Result<RedisId, CommandError> {
+    let number = |digits: &[u8]| {
+        // `u64::from_str` would take a plus sign.
+        let plain = digits.iter().all(u8::is_ascii_digit);
+        let text = std::str::from_utf8(digits).ok().filter(|_| plain);
+        text.and_then(|text| text.parse().ok())
+            .ok_or(CommandError::InvalidId)
+    };
+    let (ms, counter) = match text.iter().position(|&byte| byte == b'-') {
+        Some(dash) => (number(&text[..dash])?, number(&text[dash + 1..])?),
+        None => (number(text)?, missing_counter),
+    };
+    Ok(RedisId { ms, counter })
+}
+
+/// One end of a range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Start,
+    End,
+}
+
+/// Reads an end of a range: `-`, `+`, an id, or `(` and an id that does not belong to it.
+fn parse_bound(text: &[u8], bound: Bound) -> Result<RedisId, CommandError> {
+    let (exclusive, id) = match text.strip_prefix(b"(") {
+        Some(id) => (true, id),
+        None => (false, text),
+    };
+    let missing_counter = match bound {
+        Bound::Start => 0,
+        Bound::End => u64::MAX,
+    };
+    let id = match (id, exclusive) {
+        (b"-", false) => RedisId::MIN,
+        (b"+", false) => RedisId::MAX,
+        _ => parse_id(id, missing_counter)?,
+    };
+    match (exclusive, bound) {
+        (false, _) => Ok(id),
+        (true, Bound::Start) => id.next().ok_or(CommandError::Interval("start")),
+        (true, Bound::End) => id.previous().ok_or(CommandError::Interval("end")),
+    }
+}
+
+/// `XLEN topic`
+pub(super) fn xlen(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    // A name that is not UTF-8 is no topic, so it has no history.
+    let length = std::str::from_utf8(&args[1]).map_or(0, |topic| ctx.port.hub.history_len(topic));
+    ctx.reply.count(length as u64);
+    Ok(())
+}
+
+/// `XRANGE topic start end [COUNT n]`
+pub(super) fn xrange(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    range(ctx, args, &args[2], &args[3], false)
+}
+
+/// `XREVRANGE topic end start [COUNT n]`
+pub(super) fn xrevrange(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    range(ctx, args, &args[3], &args[2], true)
+}
+
+fn range(
+    ctx: &mut Context<'_>,
+    args: &[Arg<'_>],
+    start: &Arg<'_>,
+    end: &Arg<'_>,
+    newest_first: bool,
+) -> Result<(), CommandError> {
+    let start = parse_bound(start, Bound::Start)?;
+    let end = parse_bound(end, Bound::End)?;
+    let mut count = usize::MAX;
+    let mut options = args[4..].iter();
+    while let Some(option) = options.next() {
+        match options.next() {
+            Some(number) if option.eq_ignore_ascii_case(b"count") => {
+                count = usize::try_from(integer(number)?).unwrap_or(0);
+            }
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    if count == 0 {
+        ctx.reply.null_array();
+        return Ok(());
+    }
+    let stored = match (std::str::from_utf8(&args[1]), start.first_event()) {
+        (Ok(topic), Some(first)) => {
+            ctx.port
+                .hub
+                .history_range(topic, first, end.last_event(), count, newest_first)
+        }
+        _ => Vec::new(),
+    };
+    entries(ctx.reply, &stored)
+}
+
+/// `XREAD [COUNT n] STREAMS topic… id…`
+///
+/// `BLOCK` is refused rather than answered at once: a client that loops on it would turn into a busy loop.
+pub(super) fn xread(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let (count, streams) = xread_options(args)?;
+    let (topics, ids) = streams.split_at(streams.len() / 2);
+    let mut found = Vec::new();
+    for (topic, id) in topics.iter().zip(ids) {
+        let after = match &**id {
+            // What comes after the newest event, and does not wait, is nothing.
+            b"$" => continue,
+            b">" => return Err(CommandError::GroupId),
+            id => parse_id(id, 0)?,
+        };
+        let first = after.next().and_then(RedisId::first_event);
+        let (Some(first), Ok(name)) = (first, std::str::from_utf8(topic)) else {
+            continue;
+        };
+        let last = EventId::new(u64::MAX);
+        let stored = ctx.port.hub.history_range(name, first, last, count, false);
+        if !stored.is_empty() {
+            found.push((topic, stored));
+        }
+    }
+    if found.is_empty() {
+        ctx.reply.null_array();
+        return Ok(());
+    }
+    // RESP3 has a map of topics here, RESP2 an array of pairs (not, as elsewhere, a flat one).
+    let resp3 = ctx.reply.resp3();
+    if resp3 {
+        ctx.reply.map(found.len());
+    } else {
+        ctx.reply.array(found.len());
+    }
+    let start = ctx.reply.bytes().len();
+    for (topic, stored) in found {
+        if !resp3 {
+            ctx.reply.array(2);
+        }
+        ctx.reply.bulk(topic);
+        entries(ctx.reply, &stored)?;
+        if ctx.reply.bytes().len() - start > REPLY_BYTES_MAX {
+            return Err(CommandError::TooLong(REPLY_BYTES_MAX));
+        }
+    }
+    Ok(())
+}
+
+/// The count, and the topics and ids behind `STREAMS`.
+fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), CommandError> {
+    let mut count = usize::MAX;
+    let mut at = 1;
+    while let Some(option) = args.get(at) {
+        let is = |word: &str| option.eq_ignore_ascii_case(word.as_bytes());
+        let value = args.get(at + 1);
+        match value {
+            Some(_) if is("streams") => {
+                let streams = &args[at + 1..];
+                return if streams.len().is_multiple_of(2) {
+                    Ok((count, streams))
+                } else {
+                    Err(CommandError::UnbalancedStreams)
+                };
+            }
+            Some(number) if is("count") => {
+                // Zero and less mean all, as in Redis.
+                count = usize::try_from(integer(number)?)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .unwrap_or(usize::MAX);
+            }
+            Some(_) if is("block") => return Err(CommandError::Block),
+            Some(_) if is("group") => return Err(CommandError::GroupOption("GROUP")),
+            _ if is("noack") => return Err(CommandError::GroupOption("NOACK")),
+            _ => return Err(CommandError::Syntax),
+        }
+        at += 2;
+    }
+    Err(CommandError::Syntax)
+}
+
+/// Writes entries as Redis does: an array of pairs of id and fields.
+fn entries(reply: &mut Reply, stored: &[Stored]) -> Result<(), CommandError> {
+    let start = reply.bytes().len();
+    reply.array(stored.len());
+    for stored in stored {
+        entry(reply, stored);
+        if reply.bytes().len() - start > REPLY_BYTES_MAX {
+            return Err(CommandError::TooLong(REPLY_BYTES_MAX));
+        }
+    }
+    Ok(())
+}
+
+fn entry(reply: &mut Reply, stored: &Stored) {
+    let id = stored.id.to_string();
+    let event = sse::parse(&stored.text);
+    let own_id = event.id.filter(|own| *own != id);
+    let retry = event.retry.map(|ms| ms.to_string());
+    let optional = [("event", &event.event), ("id", &own_id), ("retry", &retry)];
+    let fields = 1 + optional.iter().filter(|(_, value)| value.is_some()).count();
+    reply.array(2);
+    reply.bulk(&id);
+    reply.array(fields * 2);
+    reply.bulk("data");
+    reply.bulk(&event.data);
+    for (name, value) in optional {
+        if let Some(value) = value {
+            reply.bulk(name);
+            reply.bulk(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(text: &str, bound: Bound) -> Result<(u64, u64), String> {
+        parse_bound(text.as_bytes(), bound)
+            .map(|id| (id.ms, id.counter))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bounds_are_read_as_in_redis() {
+        const MAX: u64 = u64::MAX;
+        assert_eq!(bound("-", Bound::Start), Ok((0, 0)));
+        assert_eq!(bound("+", Bound::End), Ok((MAX, MAX)));
+        assert_eq!(bound("5", Bound::Start), Ok((5, 0)));
+        assert_eq!(bound("5", Bound::End), Ok((5, MAX)));
+        assert_eq!(bound("05-7", Bound::End), Ok((5, 7)));
+        assert_eq!(bound("(5-7", Bound::Start), Ok((5, 8)));
+        assert_eq!(bound("(5-0", Bound::End), Ok((4, MAX)));
+        assert_eq!(bound("(5", Bound::End), Ok((5, MAX - 1)));
+        let end_of_all = format!("({MAX}-{MAX}");
+        assert_eq!(
+            bound(&end_of_all, Bound::Start),
+            Err("ERR invalid start ID for the interval".into())
+        );
+        assert_eq!(
+            bound("(0-0", Bound::End),
+            Err("ERR invalid end ID for the interval".into())
+        );
+        for bad in [
+            "",
+            "x",
+            "(-",
+            "(+",
+            "1-",
+            "-1",
+            "1-2-3",
+            "+1",
+            "1-+2",
+            " 1",
+            "18446744073709551616",
+        ] {
+            let refused = bound(bad, Bound::Start).expect_err("must be refused");
+            assert_eq!(
+                refused, "ERR Invalid stream ID specified as stream command argument",
+                "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn redis_ids_meet_event_ids() {
+        let id = |ms, counter| RedisId { ms, counter };
+        let event = |ms, counter| EventId::from_parts(ms, counter).expect("fits");
+        let last = EventId::new(u64::MAX);
+        assert_eq!(id(7, 3).first_event(), Some(event(7, 3)));
+        assert_eq!(id(7, 1 << 20).first_event(), Some(event(8, 0)));
+        assert_eq!(id(1 << 44, 0).first_event(), None);
+        assert_eq!(RedisId::MAX.first_event(), None);
+        assert_eq!(id(last.unix_ms(), u64::MAX).first_event(), None);
+        assert_eq!(id(7, 3).last_event(), event(7, 3));
+        assert_eq!(id(7, u64::MAX).last_event(), event(7, (1 << 20) - 1));
+        assert_eq!(RedisId::MAX.last_event(), last);
+    }
+
+    #[test]
+    fn xread_options_are_read_as_in_redis() {
+        let options = |words: &str| {
+            let args: Vec<Arg<'_>> = words
+                .split(' ')
+                .map(|word| word.as_bytes().into())
+                .collect();
+            xread_options(&args)
+                .map(|(count, streams)| (count, streams.len()))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(options("xread STREAMS a 0"), Ok((usize::MAX, 2)));
+        assert_eq!(options("xread count 5 streams a b 0 0"), Ok((5, 4)));
+        assert_eq!(options("xread count -5 streams a 0"), Ok((usize::MAX, 2)));
+        for (words, text) in [
+            (
+                "xread streams a b 0",
+                "ERR Unbalanced XREAD list of streams",
+            ),
+            ("xread count x streams a 0", "ERR value is not an integer"),
+            ("xread count 5 foo", "ERR syntax error"),
+            ("xread a 0 0", "ERR syntax error"),
+            ("xread block 5 streams a $", "ERR BLOCK is not supported"),
+            ("xread group g c streams a >", "ERR The GROUP option"),
+            ("xread noack streams a >", "ERR The NOACK option"),
+            ("xread count 5 streams", "ERR syntax error"),
+        ] {
+            let refused = options(words).expect_err("must be refused");
+            assert!(refused.starts_with(text), "{words}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `PUBLISH` and `SPUBLISH`, and batches of events on their way to the hub. (`XADD` is in `xadd.rs`.)
+
+use super::error::CommandError;
+use super::{Prepared, text};
+use crate::event::{Event, EventId};
+use crate::hub::Hub;
+use crate::ingest::Port;
+use crate::ingest::resp::{Arg, Reply};
+use crate::ingest::users::User;
+use crate::metrics::Source;
+use crate::sse::Draft;
+
+/// What a publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The number of streams that the event was handed to.
+    Subscribers,
+    /// The event's id.
+    Id,
+}
+
+/// An event to publish.
+pub(in crate::ingest) struct Publication<'b> {
+    pub(super) draft: Draft<'b>,
+    pub(super) answer: Answer,
+}
+
+/// Consecutive publications of one connection: published together, answered in order.
+pub(in crate::ingest) struct Batch<'b> {
+    drafts: Vec<Draft<'b>>,
+    answers: Vec<Answer>,
+    /// Room to make for the first publication, as a number of them.
+    expected: usize,
+}
+
+impl<'b> Batch<'b> {
+    /// An empty batch that costs nothing until something is published.
+    pub(in crate::ingest) fn expecting(expected: usize) -> Self {
+        Self {
+            drafts: Vec::new(),
+            answers: Vec::new(),
+            expected,
+        }
+    }
+
+    pub(in crate::ingest) fn push(&mut self, publication: Publication<'b>) {
+        if self.drafts.capacity() == 0 {
+            self.drafts.reserve(self.expected);
+            self.answers.reserve(self.expected);
+        }
+        self.drafts.push(publication.draft);
+        self.answers.push(publication.answer);
+    }
+
+    pub(in crate::ingest) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Publishes what is there and writes the answers. Waits while the node is full.
+    pub(in crate::ingest) async fn flush(&mut self, hub: &Hub, reply: &mut Reply) {
+        if self.drafts.is_empty() {
+            return;
+        }
+        match hub.publish(Source::Ingest, &mut self.drafts).await {
+            Ok(receipts) => {
+                debug_assert_eq!(receipts.len(), self.answers.len(), "a receipt an event");
+                let mut id_text = Vec::with_capacity(EventId::TEXT_BYTES_MAX);
+                for (answer, receipt) in self.answers.iter().zip(&receipts) {
+                    match answer {
+                        Answer::Subscribers => reply.count(receipt.subscribers),
+                        Answer::Id => {
+                            id_text.clear();
+                            receipt.id.write_to(&mut id_text);
+                            reply.bulk(&id_text);
+                        }
+                    }
+                }
+            }
+            Err(closed) => {
+                let text = format!("ERR {closed}");
+                self.answers.iter().for_each(|_| reply.error(&text));
+            }
+        }
+        self.drafts.clear();
+        self.answers.clear();
+    }
+}
+
+/// Whether a topic has a history or a subscriber (`NOMKSTREAM`).
+pub(super) fn is_known(hub: &Hub, topic: &Arg<'_>) -> bool {
+    std::str::from_utf8(topic)
+        .is_ok_and(|topic| hub.history_len(topic) > 0 || hub.subscribers(topic) > 0)
+}
+
+/// `PUBLISH topic data`
+pub(super) fn publish<'b>(
+    port: &Port,
+    user: &User,
+    args: &[Arg<'b>],
+) -> Result<Prepared<'b>, CommandError> {
+    let topic = text(&args[1], "a topic")?;
+    if !user.may_publish(&topic) {
+        return Err(CommandError::NoPermissionChannel);
+    }
+    let event = Event::new(topic, text(&args[2], "data")?);
+    Ok(Prepared::Publish(Publication {
+        draft: Draft::new(event, &port.hub.settings().event_limits)?,
+        answer: Answer::Subscribers,
+    }))
+}

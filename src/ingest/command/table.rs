@@ -1,0 +1,512 @@
+//! The table of commands: the one place that says which exist, what they take, and who may send them.
+//!
+//! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories are those of Redis 7.2.
+
+use super::error::{self, CommandError};
+use super::{Call, Prepare, connection, history, introspect, publish, pubsub, server, xadd};
+use crate::ingest::resp::Arg;
+
+/// A command, or a subcommand of one.
+#[derive(Debug)]
+pub(super) struct Spec {
+    /// Lower case; a subcommand's is `container|name`.
+    pub(super) name: &'static str,
+    /// Number of arguments, the name included; negative: at least so many.
+    pub(super) arity: i64,
+    pub(super) run: Run,
+    pub(super) access: Access,
+    pub(super) flags: &'static [&'static str],
+    /// First and last argument that is a topic, and the step between; zeros for none.
+    pub(super) keys: [i64; 3],
+    pub(super) categories: &'static [&'static str],
+    /// Version of Redis that has had it since.
+    pub(super) since: &'static str,
+    pub(super) summary: &'static str,
+    /// Its arguments as words: `[optional]`, `repeated...`.
+    pub(super) syntax: &'static str,
+    pub(super) subcommands: &'static [Spec],
+}
+
+/// How a command is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Run {
+    /// It is an event, published with others.
+    Publish(Prepare),
+    /// It is run by itself.
+    Call(Call),
+    /// Only its subcommands are run.
+    Subcommands,
+}
+
+/// Who may send a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anyone, also before authentication.
+    Anyone,
+    /// Every user.
+    User,
+    /// Users who may look at histories and other connections: named users publish only.
+    Inspector,
+}
+
+impl Spec {
+    const fn new(name: &'static str, arity: i64, access: Access, run: Run) -> Self {
+        Self {
+            name,
+            arity,
+            run,
+            access,
+            flags: &[],
+            keys: [0, 0, 0],
+            categories: &["@slow", "@connection"],
+            since: "1.0.0",
+            summary: "",
+            syntax: "",
+            subcommands: &[],
+        }
+    }
+
+    const fn about(
+        mut self,
+        since: &'static str,
+        summary: &'static str,
+        syntax: &'static str,
+    ) -> Self {
+        self.since = since;
+        self.summary = summary;
+        self.syntax = syntax;
+        self
+    }
+
+    const fn flags(mut self, flags: &'static [&'static str]) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    const fn categories(mut self, categories: &'static [&'static str]) -> Self {
+        self.categories = categories;
+        self
+    }
+
+    const fn first_argument_is_topic(mut self) -> Self {
+        self.keys = [1, 1, 1];
+        self
+    }
+
+    const fn subcommands(mut self, subcommands: &'static [Self]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether it takes `count` arguments, its name included.
+    pub(super) fn takes(&self, count: usize) -> bool {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        if self.arity < 0 {
+            count >= -self.arity
+        } else {
+            count == self.arity
+        }
+    }
+
+    /// The name without its container's.
+    pub(super) fn short_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+}
+
+/// Finds the command or subcommand that `args` name, and its (container's) place in the table.
+pub(super) fn find(args: &[Arg<'_>]) -> Result<(usize, &'static Spec), CommandError> {
+    let Some((place, spec)) = command(&args[0]) else {
+        return Err(CommandError::unknown(args));
+    };
+    let Some(name) = args.get(1).filter(|_| !spec.subcommands.is_empty()) else {
+        return Ok((place, spec));
+    };
+    let subcommand = spec
+        .subcommands
+        .iter()
+        .find(|sub| is(name, sub.short_name()));
+    subcommand
+        .map(|sub| (place, sub))
+        .ok_or_else(|| CommandError::UnknownSubcommand {
+            given: error::quote(name),
+            container: spec.name.to_ascii_uppercase(),
+        })
+}
+
+/// Finds a command by name, in any case. The table is short and its head is what publishers send: going through it beats hashing.
+pub(super) fn command(name: &[u8]) -> Option<(usize, &'static Spec)> {
+    COMMANDS
+        .iter()
+        .enumerate()
+        .find(|(_, spec)| is(name, spec.name))
+}
+
+fn is(given: &[u8], name: &str) -> bool {
+    given.eq_ignore_ascii_case(name.as_bytes())
+}
+
+const FAST: &[&str] = &["@fast", "@connection"];
+const READ_STREAM: &[&str] = &["@read", "@stream", "@slow"];
+/// Flags of the commands that a connection may send before it has authenticated.
+const NO_AUTH: &[&str] = &[
+    "noscript",
+    "loading",
+    "stale",
+    "fast",
+    "no_auth",
+    "allow_busy",
+];
+const LOADING: &[&str] = &["loading", "stale"];
+
+use Access::{Anyone, Inspector, User};
+
+/// All commands. The hot ones come first.
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec::new("publish", 3, User, Run::Publish(publish::publish))
+        .about("2.0.0", "Publishes an event.", "topic data")
+        .flags(&["pubsub", "loading", "stale", "fast"])
+        .categories(&["@pubsub", "@fast"]),
+    Spec::new("xadd", -5, User, Run::Publish(xadd::xadd))
+        .about(
+            "5.0.0",
+            "Publishes an event of several fields and returns its id.",
+            "topic [nomkstream] [maxlen|minid] id field value...",
+        )
+        .flags(&["write", "denyoom", "fast"])
+        .first_argument_is_topic()
+        .categories(&["@write", "@stream", "@fast"]),
+    Spec::new("spublish", 3, User, Run::Publish(publish::publish))
+        .about(
+            "7.0.0",
+            "Publishes an event, as PUBLISH does.",
+            "topic data",
+        )
+        .flags(&["pubsub", "loading", "stale", "fast"])
+        .first_argument_is_topic()
+        .categories(&["@pubsub", "@fast"]),
+    Spec::new("xlen", 2, Inspector, Run::Call(history::xlen))
+        .about(
+            "5.0.0",
+            "Returns the number of events in the history of a topic.",
+            "topic",
+        )
+        .flags(&["readonly", "fast"])
+        .first_argument_is_topic()
+        .categories(&["@read", "@stream", "@fast"]),
+    Spec::new("xrange", -4, Inspector, Run::Call(history::xrange))
+        .about(
+            "5.0.0",
+            "Returns the events of a topic between two ids.",
+            "topic start end [count]",
+        )
+        .flags(&["readonly"])
+        .first_argument_is_topic()
+        .categories(READ_STREAM),
+    Spec::new("xrevrange", -4, Inspector, Run::Call(history::xrevrange))
+        .about(
+            "5.0.0",
+            "Returns the events of a topic between two ids, the newest first.",
+            "topic end start [count]",
+        )
+        .flags(&["readonly"])
+        .first_argument_is_topic()
+        .categories(READ_STREAM),
+    Spec::new("xread", -4, Inspector, Run::Call(history::xread))
+        .about(
+            "5.0.0",
+            "Returns the events of topics after given ids, without waiting.",
+            "[count] streams topic... id...",
+        )
+        .flags(&["readonly", "movablekeys"])
+        .categories(READ_STREAM),
+    Spec::new("pubsub", -2, Inspector, Run::Subcommands)
+        .about(
+            "2.8.0",
+            "A container for commands that tell who listens.",
+            "",
+        )
+        .categories(&["@slow"])
+        .subcommands(PUBSUB),
+    Spec::new("ping", -1, User, Run::Call(connection::ping))
+        .about("1.0.0", "Answers PONG, or its argument.", "[message]")
+        .flags(&["fast"])
+        .categories(FAST),
+    Spec::new("echo", 2, User, Run::Call(connection::echo))
+        .about("1.0.0", "Answers its argument.", "message")
+        .flags(&["loading", "stale", "fast"])
+        .categories(FAST),
+    Spec::new("hello", -1, Anyone, Run::Call(connection::hello))
+        .about(
+            "6.0.0",
+            "Chooses the protocol version, authenticates and names the connection.",
+            "[protover] [auth] [username] [password] [setname] [clientname]",
+        )
+        .flags(NO_AUTH)
+        .categories(FAST),
+    Spec::new("auth", -2, Anyone, Run::Call(connection::auth))
+        .about(
+            "1.0.0",
+            "Authenticates the connection.",
+            "[username] password",
+        )
+        .flags(NO_AUTH)
+        .categories(FAST),
+    Spec::new("reset", 1, Anyone, Run::Call(connection::reset))
+        .about(
+            "6.2.0",
+            "Makes the connection as it was when it was opened.",
+            "",
+        )
+        .flags(NO_AUTH)
+        .categories(FAST),
+    Spec::new("quit", -1, Anyone, Run::Call(connection::quit))
+        .about("1.0.0", "Closes the connection.", "")
+        .flags(NO_AUTH)
+        .categories(FAST),
+    Spec::new("select", 2, User, Run::Call(connection::select))
+        .about("1.0.0", "Accepts database 0, the only one.", "index")
+        .flags(&["loading", "stale", "fast"])
+        .categories(FAST),
+    Spec::new("client", -2, User, Run::Subcommands)
+        .about("2.4.0", "A container for commands about connections.", "")
+        .categories(&["@slow"])
+        .subcommands(CLIENT),
+    Spec::new("command", -1, User, Run::Call(introspect::command))
+        .about("2.8.13", "Describes all commands.", "")
+        .flags(LOADING)
+        .subcommands(COMMAND),
+    Spec::new("info", -1, User, Run::Call(server::info))
+        .about("1.0.0", "Tells about the node.", "[section...]")
+        .flags(LOADING)
+        .categories(&["@slow", "@dangerous"]),
+    Spec::new("time", 1, User, Run::Call(server::time))
+        .about("2.6.0", "Returns the time of the node.", "")
+        .flags(&["loading", "stale", "fast"])
+        .categories(&["@fast"]),
+    Spec::new("config", -2, User, Run::Subcommands)
+        .about("2.0.0", "A container for reading settings.", "")
+        .categories(&["@slow"])
+        .subcommands(CONFIG),
+];
+
+const PUBSUB: &[Spec] = &[
+    pubsub_command("pubsub|channels", -2, Run::Call(pubsub::channels)).about(
+        "2.8.0",
+        "Returns the topics that have subscribers.",
+        "[pattern]",
+    ),
+    pubsub_command("pubsub|numpat", 2, Run::Call(pubsub::numpat)).about(
+        "2.8.0",
+        "Returns 0: nobody subscribes to patterns.",
+        "",
+    ),
+    pubsub_command("pubsub|numsub", -2, Run::Call(pubsub::numsub)).about(
+        "2.8.0",
+        "Returns the number of subscribers of topics.",
+        "[topic...]",
+    ),
+    pubsub_command("pubsub|shardchannels", -2, Run::Call(pubsub::channels)).about(
+        "7.0.0",
+        "Returns the topics that have subscribers, as CHANNELS does.",
+        "[pattern]",
+    ),
+    pubsub_command("pubsub|shardnumsub", -2, Run::Call(pubsub::numsub)).about(
+        "7.0.0",
+        "Returns the number of subscribers of topics, as NUMSUB does.",
+        "[topic...]",
+    ),
+    help("pubsub|help"),
+];
+
+const fn pubsub_command(name: &'static str, arity: i64, run: Run) -> Spec {
+    Spec::new(name, arity, Inspector, run)
+        .flags(&["pubsub", "loading", "stale"])
+        .categories(&["@pubsub", "@slow"])
+}
+
+const CLIENT: &[Spec] = &[
+    client("client|getname", 2, User, connection::client_getname).about(
+        "2.6.9",
+        "Returns the name of the connection.",
+        "",
+    ),
+    client("client|id", 2, User, connection::client_id).about(
+        "5.0.0",
+        "Returns the number of the connection.",
+        "",
+    ),
+    client("client|info", 2, User, connection::client_info).about(
+        "6.2.0",
+        "Describes the connection.",
+        "",
+    ),
+    client("client|list", -2, Inspector, connection::client_list).about(
+        "2.4.0",
+        "Describes open connections.",
+        "[type] [id...]",
+    ),
+    client("client|no-evict", 3, User, connection::client_on_off).about(
+        "7.0.0",
+        "Accepted; no connection is ever evicted.",
+        "on|off",
+    ),
+    client("client|no-touch", 3, User, connection::client_on_off).about(
+        "7.2.0",
+        "Accepted; reading touches nothing.",
+        "on|off",
+    ),
+    client("client|setinfo", 4, User, connection::client_setinfo).about(
+        "7.2.0",
+        "Notes which library the client uses.",
+        "attribute value",
+    ),
+    client("client|setname", 3, User, connection::client_setname).about(
+        "2.6.9",
+        "Names the connection.",
+        "name",
+    ),
+    help("client|help"),
+];
+
+const fn client(name: &'static str, arity: i64, access: Access, call: Call) -> Spec {
+    Spec::new(name, arity, access, Run::Call(call)).flags(&["noscript", "loading", "stale"])
+}
+
+const COMMAND: &[Spec] = &[
+    command_command("command|count", 2, introspect::count).about(
+        "2.8.13",
+        "Returns the number of commands.",
+        "",
+    ),
+    command_command("command|docs", -2, introspect::docs).about(
+        "7.0.0",
+        "Describes commands for people.",
+        "[name...]",
+    ),
+    command_command("command|info", -2, introspect::info).about(
+        "2.8.13",
+        "Describes commands for clients.",
+        "[name...]",
+    ),
+    command_command("command|list", -2, introspect::list).about(
+        "7.0.0",
+        "Returns the names of commands.",
+        "[filterby]",
+    ),
+    help("command|help"),
+];
+
+const fn command_command(name: &'static str, arity: i64, call: Call) -> Spec {
+    Spec::new(name, arity, User, Run::Call(call)).flags(LOADING)
+}
+
+const CONFIG: &[Spec] = &[
+    Spec::new("config|get", -3, User, Run::Call(server::config_get))
+        .about(
+            "2.0.0",
+            "Returns settings by the names that Redis has for them.",
+            "pattern...",
+        )
+        .flags(&["admin", "noscript", "loading", "stale"])
+        .categories(&["@admin", "@slow", "@dangerous"]),
+    help("config|help"),
+];
+
+/// The subcommand `HELP` of a container.
+const fn help(name: &'static str) -> Spec {
+    Spec::new(name, 2, User, Run::Call(introspect::help))
+        .about("5.0.0", "Prints this help.", "")
+        .flags(LOADING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn find_words(words: &[&'static str]) -> Result<&'static str, String> {
+        let args: Vec<_> = words
+            .iter()
+            .map(|word| Cow::Borrowed(word.as_bytes()))
+            .collect();
+        find(&args)
+            .map(|(_, spec)| spec.name)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(find_words(&["publish"]), Ok("publish"));
+        assert_eq!(find_words(&["PuBlIsH", "a"]), Ok("publish"));
+        assert_eq!(find_words(&["CLIENT", "setName"]), Ok("client|setname"));
+        assert_eq!(find_words(&["CLIENT"]), Ok("client"));
+        assert_eq!(find_words(&["COMMAND"]), Ok("command"));
+        assert_eq!(find_words(&["config", "help"]), Ok("config|help"));
+    }
+
+    #[test]
+    fn what_is_unknown_is_said_as_redis_says_it() {
+        let unknown = |words: &[&'static str]| find_words(words).expect_err("unknown");
+        assert_eq!(
+            unknown(&["foo", "a", "b"]),
+            "ERR unknown command 'foo', with args beginning with: 'a' 'b' "
+        );
+        assert_eq!(
+            unknown(&["HELP"]),
+            "ERR unknown command 'HELP', with args beginning with: "
+        );
+        assert_eq!(
+            unknown(&["client|id"]),
+            "ERR unknown command 'client|id', with args beginning with: "
+        );
+        assert_eq!(
+            unknown(&["client", "KILL"]),
+            "ERR unknown subcommand 'KILL'. Try CLIENT HELP."
+        );
+        assert!(unknown(&["Subscribe", "x"]).contains("GET /events?topic=..."));
+        let long: &'static str = "x".repeat(200).leak();
+        let quoted = "x".repeat(128);
+        assert_eq!(
+            unknown(&["foo", long, "b"]),
+            format!("ERR unknown command 'foo', with args beginning with: '{quoted}' ")
+        );
+        assert_eq!(
+            unknown(&[long]),
+            format!("ERR unknown command '{quoted}', with args beginning with: ")
+        );
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        for spec in COMMANDS {
+            assert!(
+                !spec.name.contains('|') && !spec.summary.is_empty(),
+                "{}",
+                spec.name
+            );
+            assert_eq!(spec.name, spec.name.to_ascii_lowercase());
+            let only_container = matches!(spec.run, Run::Subcommands);
+            assert!(
+                !only_container || !spec.subcommands.is_empty(),
+                "{}",
+                spec.name
+            );
+            assert!(!only_container || spec.arity == -2, "{}", spec.name);
+            for sub in spec.subcommands {
+                assert!(
+                    sub.name.starts_with(&format!("{}|", spec.name)),
+                    "{}",
+                    sub.name
+                );
+                assert!(
+                    sub.subcommands.is_empty() && !sub.summary.is_empty(),
+                    "{}",
+                    sub.name
+                );
+            }
+        }
+        assert!(COMMANDS[0].takes(3) && !COMMANDS[0].takes(2) && !COMMANDS[0].takes(4));
+        assert!(COMMANDS[1].takes(5) && COMMANDS[1].takes(50) && !COMMANDS[1].takes(4));
+    }
+}

@@ -1,0 +1,404 @@
+//! `XADD`: an event of several fields.
+//!
+//! `data`, `event`, `id`, `retry`, `private` and `topic` are what the event's fields are called here; without `data`, all others together
+//! become a JSON object.
+
+use std::borrow::Cow;
+
+use hashbrown::HashSet;
+use serde::ser::{SerializeMap as _, Serializer as _};
+
+use super::error::{CommandError, quote};
+use super::history::parse_id;
+use super::publish::{Answer, Publication};
+use super::{Prepared, integer, text};
+use crate::event::{Event, Topics};
+use crate::ingest::Port;
+use crate::ingest::resp::Arg;
+use crate::ingest::users::User;
+use crate::sse::Draft;
+
+/// `XADD topic [NOMKSTREAM] [MAXLEN|MINID [=|~] n [LIMIT n]] * field value …`
+pub(super) fn xadd<'b>(
+    port: &Port,
+    user: &User,
+    args: &[Arg<'b>],
+) -> Result<Prepared<'b>, CommandError> {
+    let options = XaddOptions::parse(args)?;
+    let limits = &port.hub.settings().event_limits;
+    let event = fields_to_event(
+        text(&args[1], "a topic")?,
+        &args[options.fields..],
+        limits.topics_per_event_max,
+    )?;
+    if !event.topics.iter().all(|topic| user.may_publish(topic)) {
+        return Err(CommandError::NoPermissionKey);
+    }
+    let publication = Publication {
+        draft: Draft::new(event, limits)?,
+        answer: Answer::Id,
+    };
+    Ok(if options.only_known {
+        Prepared::PublishIfKnown(publication)
+    } else {
+        Prepared::Publish(publication)
+    })
+}
+
+/// The options of `XADD`. `MAXLEN` and `MINID` are checked and then ignored: how much history a topic keeps is the node's to say
+/// (`history_events`, `history_bytes`, `history_age`), or one publisher could take another's history away.
+#[derive(Debug, PartialEq, Eq)]
+struct XaddOptions {
+    only_known: bool,
+    /// Where the fields start.
+    fields: usize,
+}
+
+impl XaddOptions {
+    fn parse(args: &[Arg<'_>]) -> Result<Self, CommandError> {
+        let mut only_known = false;
+        let mut trim = Trim::default();
+        let mut at = 2;
+        while let Some(arg) = args.get(at) {
+            let more = args.len() - at - 1;
+            let is = |word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+            if **arg == *b"*" {
+                break;
+            }
+            at += if is("nomkstream") {
+                only_known = true;
+                1
+            } else if is("maxlen") && more > 0 {
+                trim.strategy(&args[at + 1..], |threshold| match integer(threshold)? {
+                    ..0 => Err(CommandError::Negative("MAXLEN")),
+                    _ => Ok(()),
+                })?
+            } else if is("minid") && more > 0 {
+                trim.strategy(&args[at + 1..], |threshold| {
+                    parse_id(threshold, 0).map(|_| ())
+                })?
+            } else if is("limit") && more > 0 {
+                if integer(&args[at + 1])? < 0 {
+                    return Err(CommandError::Negative("LIMIT"));
+                }
+                trim.limited = true;
+                2
+            } else {
+                return Err(refused_id(arg));
+            };
+        }
+        trim.check()?;
+        let fields = at + 1;
+        let count = args.len().saturating_sub(fields);
+        if count == 0 || count % 2 != 0 {
+            return Err(CommandError::Arity("xadd"));
+        }
+        Ok(Self { only_known, fields })
+    }
+}
+
+/// What was said of trimming.
+#[derive(Debug, Default)]
+struct Trim {
+    given: bool,
+    approximate: bool,
+    limited: bool,
+}
+
+impl Trim {
+    /// Reads `[=|~] threshold`; how many arguments that took, the strategy's name included.
+    fn strategy(
+        &mut self,
+        args: &[Arg<'_>],
+        check: impl Fn(&Arg<'_>) -> Result<(), CommandError>,
+    ) -> Result<usize, CommandError> {
+        if self.given {
+            return Err(CommandError::SyntaxBecause(
+                "MAXLEN and MINID options at the same time are not compatible",
+            ));
+        }
+        self.given = true;
+        // As in Redis, a sign is one only when a threshold follows it.
+        let signed = args.len() > 1 && matches!(&*args[0], b"=" | b"~");
+        self.approximate = signed && *args[0] == *b"~";
+        check(&args[usize::from(signed)])?;
+        Ok(2 + usize::from(signed))
+    }
+
+    fn check(&self) -> Result<(), CommandError> {
+        if self.limited && !self.given {
+            return Err(CommandError::SyntaxBecause(
+                "LIMIT cannot be used without specifying a trimming strategy",
+            ));
+        }
+        if self.limited && !self.approximate {
+            return Err(CommandError::SyntaxBecause(
+                "LIMIT cannot be used without the special ~ option",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Why an id other than `*` is refused.
+fn refused_id(id: &Arg<'_>) -> CommandError {
+    let milliseconds = id.strip_suffix(b"-*").unwrap_or(id);
+    match parse_id(milliseconds, 0) {
+        Ok(_) => CommandError::ExplicitId,
+        Err(error) => error,
+    }
+}
+
+/// Makes an event of the fields of an `XADD`.
+fn fields_to_event<'b>(
+    topic: Cow<'b, str>,
+    fields: &[Arg<'b>],
+    topics_max: usize,
+) -> Result<Event<'b>, CommandError> {
+    let mut topics = Topics::new();
+    topics.push(topic);
+    let mut data = None;
+    let mut event = None;
+    let mut id = None;
+    let mut retry = None;
+    let mut private = None;
+    let mut others = Vec::new();
+    for pair in fields.chunks_exact(2) {
+        let (name, value) = (&pair[0], &pair[1]);
+        match &**name {
+            b"data" => once(&mut data, name, text(value, "`data`")?)?,
+            b"event" => once(&mut event, name, text(value, "`event`")?)?,
+            b"id" => once(&mut id, name, text(value, "`id`")?)?,
+            b"retry" => once(&mut retry, name, milliseconds(value)?)?,
+            b"private" => once(&mut private, name, truth(value)?)?,
+            b"topic" => {
+                let topic = text(value, "`topic`")?;
+                // One event goes to a topic once. Beyond the limit it is refused anyway, so the search stays short.
+                if topics.len() > topics_max || !topics.contains(&topic) {
+                    topics.push(topic);
+                }
+            }
+            _ => others.push((text(name, "a field")?, text(value, "a field")?)),
+        }
+    }
+    let data = match (data, others.first()) {
+        (Some(data), None) => data,
+        (Some(_), Some((name, _))) => {
+            return Err(CommandError::FieldBesideData(quote(name.as_bytes())));
+        }
+        (None, _) => Cow::Owned(json_object(&others)?),
+    };
+    Ok(Event {
+        topics,
+        data,
+        event,
+        id,
+        retry,
+        private: private.unwrap_or(false),
+    })
+}
+
+fn once<T>(slot: &mut Option<T>, name: &Arg<'_>, value: T) -> Result<(), CommandError> {
+    if slot.replace(value).is_some() {
+        return Err(CommandError::FieldTwice(quote(name)));
+    }
+    Ok(())
+}
+
+fn milliseconds(value: &Arg<'_>) -> Result<u64, CommandError> {
+    integer(value)
+        .ok()
+        .and_then(|number| u64::try_from(number).ok())
+        .ok_or(CommandError::Retry)
+}
+
+fn truth(value: &Arg<'_>) -> Result<bool, CommandError> {
+    let is = |words: [&str; 2]| {
+        words
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if is(["1", "true"]) {
+        Ok(true)
+    } else if is(["0", "false"]) {
+        Ok(false)
+    } else {
+        Err(CommandError::Private)
+    }
+}
+
+/// The fields as a JSON object of strings, in the publisher's order.
+fn json_object(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<String, CommandError> {
+    let mut seen = HashSet::with_capacity(fields.len());
+    if let Some((twice, _)) = fields.iter().find(|(name, _)| !seen.insert(name)) {
+        // JSON readers keep one of two equal names: the other value would vanish unseen.
+        return Err(CommandError::FieldTwice(quote(twice.as_bytes())));
+    }
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::new(&mut json);
+    let written = serializer
+        .serialize_map(Some(fields.len()))
+        .and_then(|mut map| {
+            for (name, value) in fields {
+                map.serialize_entry(name, value)?;
+            }
+            map.end()
+        });
+    // Strings into memory: neither step can fail.
+    written
+        .ok()
+        .and_then(|()| String::from_utf8(json).ok())
+        .ok_or(CommandError::NotUtf8("a field"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(words: &[&'static str]) -> Vec<Arg<'static>> {
+        words
+            .iter()
+            .map(|word| Cow::Borrowed(word.as_bytes()))
+            .collect()
+    }
+
+    fn options(words: &str) -> Result<XaddOptions, String> {
+        let words: Vec<&'static str> = words.to_owned().leak().split(' ').collect();
+        XaddOptions::parse(&args(&words)).map_err(|error| error.to_string())
+    }
+
+    fn event(words: &[&'static str]) -> Result<Event<'static>, String> {
+        fields_to_event("t".into(), &args(words), 3).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn xadd_options_are_read_as_in_redis() {
+        let found = |only_known, fields| Ok(XaddOptions { only_known, fields });
+        assert_eq!(options("xadd t * f v"), found(false, 3));
+        assert_eq!(options("xadd t NoMkStream * f v"), found(true, 4));
+        assert_eq!(options("xadd t MAXLEN 10 * f v"), found(false, 5));
+        assert_eq!(options("xadd t MAXLEN ~ 10 * f v"), found(false, 6));
+        assert_eq!(
+            options("xadd t maxlen ~ 10 limit 5 nomkstream * f v"),
+            found(true, 9)
+        );
+        assert_eq!(options("xadd t LIMIT 5 MINID ~ 1-2 * f v"), found(false, 8));
+        for (words, text) in [
+            (
+                "xadd t * f",
+                "ERR wrong number of arguments for 'xadd' command",
+            ),
+            (
+                "xadd t * f v g",
+                "ERR wrong number of arguments for 'xadd' command",
+            ),
+            (
+                "xadd t NOMKSTREAM NOMKSTREAM NOMKSTREAM",
+                "ERR wrong number of arguments for 'xadd' command",
+            ),
+            (
+                "xadd t x f v",
+                "ERR Invalid stream ID specified as stream command argument",
+            ),
+            (
+                "xadd t MAXLEN * f v",
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                "xadd t MAXLEN ~ x * f v",
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                "xadd t MAXLEN -1 * f v",
+                "ERR The MAXLEN argument must be >= 0.",
+            ),
+            (
+                "xadd t MAXLEN 10 LIMIT 5 * f v",
+                "ERR syntax error, LIMIT cannot be used without the special ~ option",
+            ),
+            (
+                "xadd t MAXLEN ~ 10 LIMIT x * f v",
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                "xadd t MAXLEN ~ 10 LIMIT -1 * f v",
+                "ERR The LIMIT argument must be >= 0.",
+            ),
+            (
+                "xadd t MAXLEN 10 MINID 5 * f v",
+                "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+            ),
+            (
+                "xadd t MINID x * f v",
+                "ERR Invalid stream ID specified as stream command argument",
+            ),
+            (
+                "xadd t LIMIT 5 * f v",
+                "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+            ),
+        ] {
+            assert_eq!(options(words), Err(text.to_owned()), "{words}");
+        }
+        for id in ["0-1", "5", "5-*", "18446744073709551615-1"] {
+            let refused = options(&format!("xadd t {id} f v")).expect_err("explicit");
+            assert!(refused.contains("ids are given by the node"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn reserved_fields_make_the_event() {
+        let made = event(&[
+            "topic", "u", "data", "d", "event", "e", "id", "i", "retry", "5", "private", "TRUE",
+            "topic", "t", "topic", "v",
+        ]);
+        let expected = Event {
+            topics: ["t", "u", "v"].map(Cow::Borrowed).into_iter().collect(),
+            data: "d".into(),
+            event: Some("e".into()),
+            id: Some("i".into()),
+            retry: Some(5),
+            private: true,
+        };
+        assert_eq!(made, Ok(expected));
+    }
+
+    #[test]
+    fn other_fields_make_a_json_object_in_order() {
+        let made = event(&["b", "1", "a", "\"\n", "event", "e"]).expect("valid");
+        assert_eq!(made.data, r#"{"b":"1","a":"\"\n"}"#);
+        assert_eq!(made.event.as_deref(), Some("e"));
+        assert_eq!(event(&["event", "e"]).expect("valid").data, "{}");
+    }
+
+    #[test]
+    fn fields_are_refused_by_name() {
+        for (words, text) in [
+            (
+                &["data", "a", "data", "b"][..],
+                "ERR field 'data' is given twice",
+            ),
+            (&["f", "a", "f", "b"], "ERR field 'f' is given twice"),
+            (
+                &["data", "a", "f", "b"],
+                "ERR field 'f' cannot stand beside `data`",
+            ),
+            (&["retry", "-1"], "ERR `retry` must be"),
+            (&["retry", "1.5"], "ERR `retry` must be"),
+            (&["private", "yes"], "ERR `private` must be"),
+        ] {
+            let refused = event(words).expect_err("must be refused");
+            assert!(refused.starts_with(text), "{refused}");
+        }
+        let bad = [Cow::Borrowed(&b"data"[..]), Cow::Borrowed(&b"\xff"[..])];
+        let refused = fields_to_event("t".into(), &bad, 3).expect_err("not UTF-8");
+        assert_eq!(refused.to_string(), "ERR `data` must be UTF-8");
+    }
+
+    #[test]
+    fn topics_beyond_the_limit_are_left_to_be_refused() {
+        let words: Vec<&'static str> = (0..10)
+            .flat_map(|n| ["topic", format!("{n}").leak() as &'static str])
+            .collect();
+        assert!(event(&words).expect("parsed").topics.len() > 3);
+    }
+}

@@ -1,0 +1,305 @@
+//! One connection: read, decode, publish and answer, a batch at a time.
+//!
+//! A turn takes every complete command of the read buffer (within bounds), hands consecutive publications to the hub in one call, and
+//! writes all answers at once. It must never read on while answers are unsent or while the hub is full: that is the backpressure.
+//! A connection that waits between commands holds no buffer at all.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::command::{self, Batch, Prepared, Session};
+use super::resp::{Arg, Reader, Reply};
+use super::{Port, stopped};
+
+/// Most commands of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
+/// it is far beyond where larger batches still get faster.
+const BATCH_COMMANDS_MAX: usize = 512;
+
+/// Once so many bytes of answers wait, they are written before the next command is looked at.
+const BATCH_REPLY_BYTES: usize = 64 * 1024;
+
+/// Room for the first read of a connection, and the least later.
+const READ_BYTES_MIN: usize = 16 * 1024;
+
+/// Most room for one read: a busy connection gets more with each read that filled the last, and this holds some 1,500 small events.
+const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// A client that takes none of its answers for so long is given up: it holds a batch of them in memory.
+const REPLY_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// Silence that a client is allowed before it has authenticated, whatever `ingest_idle_timeout` says: strangers must not be able
+/// to hold all of `ingest_connections_max`.
+const UNAUTHENTICATED_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long, and for how many bytes, a closing connection is still read and the bytes dropped. Closing a socket with unread bytes
+/// resets it, and the reset may overtake the last answer, which says what was wrong.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 4 << 20;
+
+/// The same for a connection that the node ends, not the client: there may be hundreds of idle ones, and a shutdown waits for them.
+const LINGER_ON_SHUTDOWN_MAX: Duration = Duration::from_millis(100);
+
+/// Why a connection ended.
+#[derive(Debug, Error)]
+enum End {
+    #[error("the client closed it")]
+    Eof,
+    #[error("it was closed after a last answer")]
+    Answered,
+    #[error("it was idle for too long")]
+    Idle,
+    #[error("the client did not read its answers")]
+    Stalled,
+    #[error("the node is shutting down")]
+    Shutdown,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What a batch left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// The rest of the buffer, if any, is no complete command.
+    NoCommand,
+    /// There may be more commands in the buffer.
+    More,
+}
+
+/// A connection of the ingest port.
+pub(super) struct Connection {
+    stream: TcpStream,
+    port: Arc<Port>,
+    session: Session,
+    reader: Reader,
+    /// Bytes read and not yet decoded; starts with the first byte of a command.
+    input: BytesMut,
+    reply: Reply,
+    /// Room for the next read.
+    read_bytes: usize,
+    /// Commands of the last batch: the next one is likely to be as large.
+    batch_expected: usize,
+}
+
+impl Connection {
+    /// Enters the connection into the list of clients; gives the stream back when the list is full.
+    pub(super) fn enter(
+        stream: TcpStream,
+        address: SocketAddr,
+        port: &Arc<Port>,
+    ) -> Result<Self, TcpStream> {
+        let max = port.hub.settings().ingest_connections_max;
+        let local_address = stream.local_addr().unwrap_or(address);
+        let fd = stream.as_raw_fd();
+        let Some(client) = port.clients.enter(max, address, local_address, fd) else {
+            return Err(stream);
+        };
+        port.hub.node_metrics().ingest_connections.add(1);
+        Ok(Self {
+            stream,
+            port: Arc::clone(port),
+            session: Session::new(client, port.users.anonymous()),
+            reader: Reader::default(),
+            input: BytesMut::new(),
+            reply: Reply::default(),
+            read_bytes: READ_BYTES_MIN,
+            batch_expected: 0,
+        })
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
+        let Err(end) = self.serve(&mut shutdown).await;
+        debug!(
+            client = self.session.client.id,
+            "ingest connection ended: {end}"
+        );
+        match end {
+            End::Answered => self.linger(LINGER_MAX).await,
+            End::Shutdown | End::Idle => self.linger(LINGER_ON_SHUTDOWN_MAX).await,
+            End::Eof | End::Stalled | End::Io(_) => {}
+        }
+    }
+
+    async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<Infallible, End> {
+        loop {
+            self.fill(shutdown).await?;
+            loop {
+                let left = self.answer().await;
+                self.write().await?;
+                if self.session.closing {
+                    return Err(End::Answered);
+                }
+                // Asked here too: a client that always has more to say never waits in `fill`.
+                if *shutdown.borrow() {
+                    return Err(End::Shutdown);
+                }
+                if left == Left::NoCommand {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Reads what is there, or waits for it.
+    async fn fill(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<(), End> {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.reply.release();
+        }
+        let idle_timeout = match &self.session.user {
+            Some(_) => self.port.idle_timeout,
+            None => Some(
+                self.port
+                    .idle_timeout
+                    .map_or(UNAUTHENTICATED_IDLE_MAX, |idle| {
+                        idle.min(UNAUTHENTICATED_IDLE_MAX)
+                    }),
+            ),
+        };
+        let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
+        let read = async {
+            // The buffer is only made when there is something to put into it.
+            stream.readable().await?;
+            input.reserve(room);
+            stream.read_buf(input).await
+        };
+        let count = tokio::select! {
+            biased;
+            count = read => count?,
+            () = stopped(shutdown) => return Err(End::Shutdown),
+            () = silence(idle_timeout) => return Err(End::Idle),
+        };
+        if count == 0 {
+            return Err(End::Eof);
+        }
+        if count >= self.read_bytes {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if count < self.read_bytes / 4 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
+        Ok(())
+    }
+
+    /// Executes one batch of the commands in the buffer and gathers their answers.
+    async fn answer(&mut self) -> Left {
+        let Self {
+            port,
+            session,
+            reader,
+            reply,
+            ..
+        } = self;
+        let input = &self.input[..];
+        let mut at = 0;
+        let mut args: Vec<Arg<'_>> = Vec::new();
+        let mut batch = Batch::expecting(self.batch_expected);
+        let mut answered = 0;
+        let mut left = Left::More;
+        session.client.touch();
+        while answered < BATCH_COMMANDS_MAX
+            && reply.bytes().len() < BATCH_REPLY_BYTES
+            && !session.closing
+        {
+            let limits = match &session.user {
+                Some(_) => &port.limits,
+                None => &port.stranger_limits,
+            };
+            match reader.next(limits, &input[at..], &mut args) {
+                Ok(Some(length)) => at += length,
+                Ok(None) => {
+                    left = Left::NoCommand;
+                    break;
+                }
+                Err(error) => {
+                    batch.flush(&port.hub, reply).await;
+                    reply.error(&format!("ERR Protocol error: {error}"));
+                    session.closing = true;
+                    break;
+                }
+            }
+            if args.is_empty() {
+                continue;
+            }
+            answered += 1;
+            match command::prepare(port, session, &args) {
+                Ok(Prepared::Publish(event)) => batch.push(event),
+                // Everything else sees, and is answered after, what was published before it.
+                prepared => {
+                    batch.flush(&port.hub, reply).await;
+                    command::run(port, session, reply, &mut batch, prepared, &args);
+                }
+            }
+        }
+        batch.flush(&port.hub, reply).await;
+        drop(batch);
+        drop(args);
+        self.batch_expected = answered;
+        self.port
+            .hub
+            .node_metrics()
+            .ingest_commands
+            .add(answered as u64);
+        self.input.advance(at);
+        left
+    }
+
+    /// Writes all answers.
+    async fn write(&mut self) -> Result<(), End> {
+        let mut rest = self.reply.bytes();
+        while !rest.is_empty() {
+            let count = match timeout(REPLY_STALL_MAX, self.stream.write(rest)).await {
+                Ok(written) => written?,
+                Err(_) => return Err(End::Stalled),
+            };
+            rest = &rest[count..];
+        }
+        self.reply.clear();
+        Ok(())
+    }
+
+    /// Lets the client read the last answer before the socket goes away.
+    async fn linger(&mut self, time_max: Duration) {
+        let drain = async {
+            self.stream.shutdown().await?;
+            let mut dropped = 0;
+            let mut bytes = [0; 4096];
+            while dropped < LINGER_BYTES_MAX {
+                match self.stream.read(&mut bytes).await? {
+                    0 => break,
+                    count => dropped += count,
+                }
+            }
+            Ok::<_, io::Error>(())
+        };
+        // Whether it ended well or not, the socket is closed now.
+        let _ = timeout(time_max, drain).await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.port.clients.leave(self.session.client.id);
+        self.port.hub.node_metrics().ingest_connections.sub(1);
+    }
+}
+
+/// Waits as long as a client may be silent.
+async fn silence(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,129 @@
+//! The ingest port: events in over the Redis protocol, from any Redis client.
+//!
+//! [`serve`] accepts connections and keeps the limits; each connection (`connection.rs`) reads, publishes and answers in batches.
+//! A publisher that outruns the node is simply not read until the node has caught up: TCP slows it down, nothing is dropped and no
+//! queue grows. This module must never hold an event of its own and knows nothing of streams: everything goes through the [`Hub`].
+
+mod accept;
+mod client;
+mod command;
+mod connection;
+mod glob;
+pub mod resp;
+mod users;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use crate::hub::Hub;
+use client::Clients;
+use users::Users;
+pub use users::{PatternError, UsersError};
+
+/// Time that connections have on shutdown to be given the answers of the batch in hand. A batch takes milliseconds; only a client
+/// that does not read its answers needs longer, and it is not waited for.
+const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(5);
+
+/// What the connections of one port share.
+struct Port {
+    hub: Hub,
+    users: Users,
+    clients: Clients,
+    /// Bounds on a command of a client that has authenticated, and of one that has not.
+    limits: resp::Limits,
+    stranger_limits: resp::Limits,
+    /// Silence after which a connection is closed; `None` = never.
+    idle_timeout: Option<Duration>,
+    started: Instant,
+}
+
+impl Port {
+    fn new(hub: Hub) -> Result<Self, UsersError> {
+        let settings = hub.settings();
+        let bulk_bytes_max = settings.ingest_bulk_bytes_max;
+        let limits = resp::Limits {
+            array_max: settings.ingest_array_max,
+            bulk_bytes_max,
+            // One argument is large, the data; the framing and all the others fit into the size of a second one and a bit.
+            command_bytes_max: bulk_bytes_max.saturating_mul(2).saturating_add(64 * 1024),
+            authenticated: true,
+        };
+        let idle_timeout = settings.ingest_idle_timeout;
+        Ok(Self {
+            users: Users::new(settings)?,
+            clients: Clients::default(),
+            limits,
+            stranger_limits: resp::Limits::unauthenticated(
+                settings.ingest_unauthenticated_bytes_max,
+            ),
+            idle_timeout: (!idle_timeout.is_zero()).then_some(idle_timeout),
+            started: Instant::now(),
+            hub,
+        })
+    }
+}
+
+/// Serves the ingest port until `shutdown` turns true or its sender is gone.
+///
+/// Then it accepts no more, every connection finishes the batch it has in hand, answers it and closes; the future ends when all have,
+/// or after five seconds. Dropping the future closes everything at once. The settings are those of the hub (`ingest_*` and the
+/// event limits).
+///
+/// # Errors
+/// [`UsersError`] at once, when `ingest_users` holds a topic pattern that cannot be used.
+pub async fn serve(
+    listener: TcpListener,
+    hub: Hub,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), UsersError> {
+    let port = Arc::new(Port::new(hub)?);
+    let mut connections = JoinSet::new();
+    let mut backoff = accept::Backoff::default();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => break,
+            Some(ended) = connections.join_next() => tell_of_panic(ended),
+            accepted = accept::next(&listener, &mut backoff, &port.hub) => {
+                if let Some(connection) = accept::admit(accepted, &port) {
+                    connections.spawn(connection.run(shutdown.clone()));
+                }
+            }
+        }
+    }
+    drop(listener);
+    let all_ended = async {
+        while let Some(ended) = connections.join_next().await {
+            tell_of_panic(ended);
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_GRACE_MAX, all_ended)
+        .await
+        .is_err()
+    {
+        info!(
+            "ingest connections cut off that did not read their answers: {}",
+            port.clients.count()
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the node shuts down.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it whoever runs the node.
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+/// A panic ends its connection only, but it is a defect that an operator should see.
+fn tell_of_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!("an ingest connection panicked: {error}");
+    }
+}

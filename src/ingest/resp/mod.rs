@@ -1,0 +1,77 @@
+//! The Redis serialization protocol as a server needs it: requests in ([`Reader`]), replies out ([`Reply`]).
+//!
+//! Requests are only ever flat arrays of bulk strings or inline commands, so that is all the reader knows: it never recurses, never
+//! looks at a byte twice, copies nothing but escaped inline arguments, and checks every length before anything is allocated for
+//! it. This module does no I/O and knows no command; topics, users and events are words of its callers.
+
+mod inline;
+mod reader;
+mod reply;
+
+pub use reader::{INLINE_BYTES_MAX, Limits, ProtocolError, Reader, UNAUTHENTICATED_ARRAY_MAX};
+pub use reply::Reply;
+
+use std::borrow::Cow;
+
+/// One argument of a command: a slice of the read buffer, or owned when an inline command had to be unescaped.
+pub type Arg<'b> = Cow<'b, [u8]>;
+
+/// Reads a decimal integer in its one canonical spelling, as Redis does: no plus sign, no leading zeros, no blanks.
+#[must_use]
+#[inline]
+pub fn integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'0'] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if matches!(digits.first(), None | Some(b'0')) {
+        return None;
+    }
+    // Downwards, because the lowest number has no counterpart above zero.
+    let number = digits.iter().try_fold(0_i64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_sub(digit)
+    })?;
+    if negative {
+        Some(number)
+    } else {
+        number.checked_neg()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_have_one_spelling() {
+        for (text, value) in [
+            ("0", 0),
+            ("7", 7),
+            ("-7", -7),
+            ("10", 10),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(integer(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "-0",
+            "-01",
+            " 1",
+            "1 ",
+            "1.0",
+            "0x1",
+            "--1",
+            "9223372036854775808",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(integer(text.as_bytes()), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Who may do what on the ingest port: the default user, and named users that only publish.
+//!
+//! Comparing a password takes a time that depends on nothing but what the client sent: neither on how much of it is right, nor on
+//! the length of the right one, nor on whether the user exists.
+
+use std::sync::Arc;
+
+use subtle::{Choice, ConstantTimeEq};
+use thiserror::Error;
+
+use super::glob::{Glob, GlobTooLong};
+use crate::config::{IngestUser, Settings};
+
+/// The name of the user that a connection is until it says otherwise, and that `AUTH <password>` means.
+pub(super) const DEFAULT_USER: &str = "default";
+
+/// Settings that make no users.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UsersError {
+    /// A topic pattern is too long.
+    #[error("`ingest_users`: user `{user}`: {source}")]
+    Pattern {
+        /// The user's name.
+        user: String,
+        /// What is wrong with the pattern.
+        source: PatternError,
+    },
+}
+
+/// A topic pattern that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(transparent)]
+pub struct PatternError(#[from] GlobTooLong);
+
+/// Why a client is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The name or the password is wrong.
+    WrongPassword,
+    /// `AUTH <password>` where the default user has none: the client thinks of another server.
+    NoPasswordSet,
+}
+
+/// One user.
+#[derive(Debug)]
+pub(super) struct User {
+    name: String,
+    rights: Rights,
+}
+
+#[derive(Debug)]
+enum Rights {
+    /// Every command and every topic.
+    Everything,
+    /// Publishing to topics that match, and what a connection needs to live.
+    Publish(Vec<Glob>),
+}
+
+impl User {
+    /// The name that it logs in with.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it may read histories and look at other connections.
+    pub(super) fn may_inspect(&self) -> bool {
+        matches!(self.rights, Rights::Everything)
+    }
+
+    /// Whether it may publish to `topic`.
+    pub(super) fn may_publish(&self, topic: &str) -> bool {
+        match &self.rights {
+            Rights::Everything => true,
+            Rights::Publish(globs) => globs.iter().any(|glob| glob.matches(topic.as_bytes())),
+        }
+    }
+}
+
+/// A user and how it proves who it is.
+#[derive(Debug)]
+struct Account {
+    user: Arc<User>,
+    /// `None`: any password will do (the default user of an open port).
+    password: Option<Box<[u8]>>,
+}
+
+/// All users of the port.
+#[derive(Debug)]
+pub(super) struct Users {
+    accounts: Vec<Account>,
+}
+
+impl Users {
+    /// The users that the settings name.
+    ///
+    /// Without `ingest_password` the default user needs no password, unless named users exist: their rights would mean nothing on
+    /// a port that is open to anyone, so then only they get in.
+    pub(super) fn new(settings: &Settings) -> Result<Self, UsersError> {
+        let mut accounts = Vec::with_capacity(settings.ingest_users.len() + 1);
+        if settings.ingest_password.is_some() || settings.ingest_users.is_empty() {
+            accounts.push(Account {
+                user: Arc::new(User {
+                    name: DEFAULT_USER.to_owned(),
+                    rights: Rights::Everything,
+                }),
+                password: settings
+                    .ingest_password
+                    .as_ref()
+                    .map(|password| password.as_bytes().into()),
+            });
+        }
+        for user in &settings.ingest_users {
+            accounts.push(named(user)?);
+        }
+        Ok(Self { accounts })
+    }
+
+    /// The user that a fresh connection is; `None` when it has to authenticate first.
+    pub(super) fn anonymous(&self) -> Option<Arc<User>> {
+        self.accounts
+            .iter()
+            .find(|account| account.password.is_none())
+            .map(|account| Arc::clone(&account.user))
+    }
+
+    /// `AUTH <password>`: the default user.
+    pub(super) fn authenticate_default(&self, password: &[u8]) -> Result<Arc<User>, Denied> {
+        if self.anonymous().is_some() {
+            return Err(Denied::NoPasswordSet);
+        }
+        self.authenticate(DEFAULT_USER.as_bytes(), password)
+    }
+
+    /// `AUTH <name> <password>`.
+    pub(super) fn authenticate(&self, name: &[u8], password: &[u8]) -> Result<Arc<User>, Denied> {
+        let account = self
+            .accounts
+            .iter()
+            .find(|account| account.user.name.as_bytes() == name);
+        let right = match account.map(|account| account.password.as_deref()) {
+            Some(None) => Choice::from(1),
+            Some(Some(secret)) => same(secret, password),
+            // An unknown name costs what a wrong password costs.
+            None => same(b"nobody", password) & Choice::from(0),
+        };
+        match account {
+            Some(account) if bool::from(right) => Ok(Arc::clone(&account.user)),
+            _ => Err(Denied::WrongPassword),
+        }
+    }
+}
+
+fn named(user: &IngestUser) -> Result<Account, UsersError> {
+    let globs: Result<_, _> = user
+        .publish
+        .iter()
+        .map(|pattern| Glob::new(pattern.as_bytes()))
+        .collect();
+    let globs = globs.map_err(|source| UsersError::Pattern {
+        user: user.name.clone(),
+        source: PatternError(source),
+    })?;
+    Ok(Account {
+        user: Arc::new(User {
+            name: user.name.clone(),
+            rights: Rights::Publish(globs),
+        }),
+        password: Some(user.password.as_bytes().into()),
+    })
+}
+
+/// Compares in a time that depends on the length of `given` only: the secret is gone through in circles as often as that takes, where
+/// comparing slices of different lengths would return at once and tell the length.
+fn same(secret: &[u8], given: &[u8]) -> Choice {
+    let mut equal = secret.len().ct_eq(&given.len());
+    for (secret, given) in secret.iter().cycle().zip(given) {
+        equal &= secret.ct_eq(given);
+    }
+    equal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn users(password: Option<&str>, named: &[(&str, &str, &[&str])]) -> Users {
+        let named = named.iter().map(|(name, password, publish)| IngestUser {
+            name: (*name).to_owned(),
+            password: (*password).to_owned(),
+            publish: publish.iter().map(|glob| (*glob).to_owned()).collect(),
+        });
+        let settings = Settings {
+            ingest_password: password.map(str::to_owned),
+            ingest_users: named.collect(),
+            ..Settings::default()
+        };
+        Users::new(&settings).expect("valid")
+    }
+
+    #[test]
+    fn an_open_port_lets_everyone_in_as_default() {
+        let users = users(None, &[]);
+        let anyone = users.anonymous().expect("open");
+        assert_eq!(anyone.name(), "default");
+        assert!(anyone.may_publish("x") && anyone.may_inspect());
+        assert_eq!(
+            users.authenticate_default(b"x").err(),
+            Some(Denied::NoPasswordSet)
+        );
+        assert!(users.authenticate(b"default", b"x").is_ok());
+        assert_eq!(
+            users.authenticate(b"bob", b"x").err(),
+            Some(Denied::WrongPassword)
+        );
+    }
+
+    #[test]
+    fn a_password_shuts_the_port() {
+        let users = users(Some("secret"), &[]);
+        assert!(users.anonymous().is_none());
+        assert!(users.authenticate_default(b"secret").is_ok());
+        assert!(users.authenticate(b"default", b"secret").is_ok());
+        for wrong in [
+            &b""[..],
+            b"s",
+            b"secre",
+            b"secrets",
+            b"secretsecret",
+            b"Secret",
+        ] {
+            assert_eq!(
+                users.authenticate_default(wrong).err(),
+                Some(Denied::WrongPassword)
+            );
+        }
+    }
+
+    #[test]
+    fn named_users_publish_only_and_shut_the_port() {
+        let users = users(None, &[("bob", "pw", &["news.*", "a?"]), ("eve", "x", &[])]);
+        assert!(users.anonymous().is_none());
+        assert_eq!(
+            users.authenticate_default(b"").err(),
+            Some(Denied::WrongPassword)
+        );
+        let bob = users.authenticate(b"bob", b"pw").expect("right");
+        assert!(bob.may_publish("news.art") && bob.may_publish("ab"));
+        assert!(!bob.may_publish("abc") && !bob.may_inspect());
+        assert!(
+            !users
+                .authenticate(b"eve", b"x")
+                .expect("right")
+                .may_publish("a")
+        );
+        assert!(users.authenticate(b"bob", b"x").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn same_is_equality(a in prop::collection::vec(0_u8..3, 0..5), b in prop::collection::vec(0_u8..3, 0..5)) {
+            prop_assert_eq!(bool::from(same(&a, &b)), a == b);
+        }
+    }
+}
