@@ -8,11 +8,12 @@
 //! | layer | modules | knows |
 //! |---|---|---|
 //! | 4 | `cli`, `logging`, `server` | everything: builds, runs, drains |
-//! | 3 | [`http`], [`ingest`], `admin` | the outside world's words; siblings never import each other |
+//! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
 //! | 0 | [`event`], [`topic`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`] | no I/O |
 
+pub mod admin;
 pub mod config;
 pub mod event;
 pub mod history;

@@ -1,0 +1,337 @@
+//! The node's own metrics: the names, the words, and where each value is read.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+use super::exposition::{Labels, Page, label};
+use crate::history::HistorySize;
+use crate::hub::Hub;
+use crate::metrics::{
+    Cell, CloseReason, Counter, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics, Source,
+};
+
+/// What a scrape reads of the node.
+pub(super) trait Readings: Send + Sync + 'static {
+    /// Counters of each shard.
+    fn shards(&self) -> &[Arc<ShardMetrics>];
+    /// Node-wide counters.
+    fn node(&self) -> &NodeMetrics;
+    /// How much is remembered.
+    fn history(&self) -> HistorySize;
+    /// Messages waiting for each shard.
+    fn mailboxes(&self) -> Vec<usize>;
+    /// Whether the node shuts down.
+    fn draining(&self) -> bool;
+}
+
+impl Readings for Hub {
+    fn shards(&self) -> &[Arc<ShardMetrics>] {
+        self.shard_metrics()
+    }
+
+    fn node(&self) -> &NodeMetrics {
+        self.node_metrics()
+    }
+
+    fn history(&self) -> HistorySize {
+        self.history_size()
+    }
+
+    fn mailboxes(&self) -> Vec<usize> {
+        self.mailbox_depths()
+    }
+
+    fn draining(&self) -> bool {
+        Hub::draining(self)
+    }
+}
+
+/// The node's own metrics.
+pub(super) struct Node<R>(R);
+
+impl<R> fmt::Debug for Node<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+impl<R: Readings> Collector for Node<R> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(&mut encoder);
+        self.streams(&mut page)?;
+        self.deliveries(&mut page)?;
+        self.times(&mut page)?;
+        self.events_in(&mut page)?;
+        self.connections(&mut page)?;
+        self.state(&mut page)
+    }
+}
+
+impl<R: Readings> Node<R> {
+    /// Writes down these readings at every scrape.
+    pub(super) fn new(readings: R) -> Self {
+        Self(readings)
+    }
+
+    /// One sample a shard.
+    fn each<T>(&self, read: impl Fn(&ShardMetrics) -> T) -> impl Iterator<Item = (Labels, T)> {
+        let shards = self.0.shards().iter().enumerate();
+        shards.map(move |(number, shard)| (vec![shard_label(number)], read(shard)))
+    }
+
+    /// One sample a shard and value of the label `name`.
+    fn each_by<T, const N: usize>(
+        &self,
+        name: &'static str,
+        values: [&'static str; N],
+        read: impl Fn(&ShardMetrics, usize) -> T,
+    ) -> impl Iterator<Item = (Labels, T)> {
+        let shards = self.0.shards().iter().enumerate();
+        shards.flat_map(move |(number, shard)| {
+            let samples: [_; N] = std::array::from_fn(|i| {
+                let labels = vec![label(name, values[i]), shard_label(number)];
+                (labels, read(shard, i))
+            });
+            samples
+        })
+    }
+
+    fn streams(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        page.gauges(
+            "streams",
+            "Open streams, by kind: a detached socket (HTTP/1) or a response body (HTTP/2).",
+            None,
+            self.each_by("kind", ["socket", "body"], |shard, kind| {
+                [&shard.streams_socket, &shard.streams_body][kind].get() as f64
+            }),
+        )?;
+        page.counters(
+            "streams_opened",
+            "Streams opened.",
+            None,
+            self.each(|shard| shard.opened.get()),
+        )?;
+        page.counters(
+            "streams_closed",
+            "Streams closed, by reason.",
+            None,
+            self.each_by(
+                "reason",
+                CloseReason::ALL.map(CloseReason::as_str),
+                |shard, i| shard.closed[i].get(),
+            ),
+        )?;
+        page.gauges(
+            "streams_behind",
+            "Streams that are behind: blocked by their client, or reading history.",
+            None,
+            self.each(|shard| shard.behind.get() as f64),
+        )?;
+        page.gauges(
+            "stream_lag_max",
+            "How far the slowest stream is behind the newest event.",
+            Some(&Unit::Seconds),
+            self.each(|shard| shard.lag_ms_max.get() as f64 / 1e3),
+        )?;
+        page.counters(
+            "gaps",
+            "Gaps told to streams, by reason.",
+            None,
+            self.each_by(
+                "reason",
+                GapReason::ALL.map(GapReason::as_str),
+                |shard, i| shard.gaps[i].get(),
+            ),
+        )
+    }
+
+    fn deliveries(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        type Read = fn(&ShardMetrics) -> &Cell;
+        let counters: [(&str, &str, Option<&Unit>, Read); 6] = [
+            (
+                "deliveries",
+                "Events handed to streams, counted for each stream, replayed ones included.",
+                None,
+                |shard| &shard.deliveries,
+            ),
+            (
+                "replayed_events",
+                "Events read from history for a stream that resumed or was slow.",
+                None,
+                |shard| &shard.replayed,
+            ),
+            (
+                "delivered",
+                "Bytes accepted by the streams' sockets and bodies.",
+                Some(&Unit::Bytes),
+                |shard| &shard.bytes,
+            ),
+            (
+                "writes",
+                "Writes to streams; for sockets, system calls.",
+                None,
+                |shard| &shard.writes,
+            ),
+            (
+                "batches",
+                "Batches of events taken from the mailbox.",
+                None,
+                |shard| &shard.batches,
+            ),
+            ("heartbeats", "Heartbeats written.", None, |shard| {
+                &shard.heartbeats
+            }),
+        ];
+        for (name, help, unit, read) in counters {
+            page.counters(name, help, unit, self.each(|shard| read(shard).get()))?;
+        }
+        Ok(())
+    }
+
+    fn times(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        page.histograms(
+            "shard_turn",
+            "Time of one turn of a shard's loop, without waiting.",
+            self.each(|shard| {
+                let mut turns = HistogramSnapshot::default();
+                shard.turn.add_to(&mut turns);
+                turns
+            }),
+        )?;
+        let mut all = HistogramSnapshot::default();
+        for shard in self.0.shards() {
+            shard.publish_to_write.add_to(&mut all);
+        }
+        page.histograms(
+            "publish_to_write",
+            "Time from the ordering of a batch to the end of a shard's writes of it.",
+            [(Labels::new(), all)],
+        )
+    }
+
+    fn events_in(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let node = self.0.node();
+        page.counters(
+            "events_in",
+            "Events published, by source.",
+            None,
+            Source::ALL.iter().enumerate().map(|(i, source)| {
+                let labels = vec![label("source", source.as_str())];
+                (labels, node.events_in[i].get())
+            }),
+        )?;
+        page.counters(
+            "publish_waits",
+            "Times that a publisher had to wait for a full mailbox.",
+            None,
+            [(Labels::new(), node.publish_waits.get())],
+        )?;
+        page.gauges(
+            "mailbox_messages",
+            "Messages that wait for a shard: batches of events, new streams, questions of operators.",
+            None,
+            self.0
+                .mailboxes()
+                .into_iter()
+                .enumerate()
+                .map(|(number, depth)| (vec![shard_label(number)], depth as f64)),
+        )
+    }
+
+    fn connections(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let node = self.0.node();
+        let gauges: [(&str, &str, &Counter); 2] = [
+            (
+                "http_connections",
+                "Open HTTP connections that are not streams.",
+                &node.http_connections,
+            ),
+            (
+                "ingest_connections",
+                "Open ingest connections.",
+                &node.ingest_connections,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            page.gauges(name, help, None, [(Labels::new(), gauge.get() as f64)])?;
+        }
+        let counters: [(&str, &str, &Counter); 5] = [
+            (
+                "http_connections_accepted",
+                "HTTP connections accepted.",
+                &node.http_accepted,
+            ),
+            (
+                "connections_refused",
+                "Connections refused by a limit.",
+                &node.connections_refused,
+            ),
+            (
+                "accept_errors",
+                "Failed accept calls: out of file descriptors or memory.",
+                &node.accept_errors,
+            ),
+            (
+                "streams_shed",
+                "Subscriptions turned away: full, or draining.",
+                &node.streams_shed,
+            ),
+            (
+                "ingest_commands",
+                "Ingest commands answered.",
+                &node.ingest_commands,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            page.counters(name, help, None, [(Labels::new(), counter.get())])?;
+        }
+        Ok(())
+    }
+
+    fn state(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let history = self.0.history();
+        let gauges: [(&str, &str, Option<&Unit>, f64); 4] = [
+            (
+                "topics",
+                "Topics that have an event in history, a subscriber, or both.",
+                None,
+                history.topics as f64,
+            ),
+            (
+                "history_events",
+                "Events kept in history; one with several topics counts once in each.",
+                None,
+                history.events as f64,
+            ),
+            (
+                "history",
+                "Memory that the history holds, overhead included.",
+                Some(&Unit::Bytes),
+                history.bytes as f64,
+            ),
+            (
+                "draining",
+                "1 while the node shuts down, else 0.",
+                None,
+                f64::from(u8::from(self.0.draining())),
+            ),
+        ];
+        for (name, help, unit, value) in gauges {
+            page.gauges(name, help, unit, [(Labels::new(), value)])?;
+        }
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        page.0
+            .encode_descriptor("build", "The running program.", None, MetricType::Info)?
+            .encode_info(&version)
+    }
+}
+
+fn shard_label(number: usize) -> (&'static str, Cow<'static, str>) {
+    ("shard", Cow::Owned(number.to_string()))
+}

@@ -1,0 +1,234 @@
+//! What the admin listener answers to which request.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Version};
+use serde::Serialize;
+use tracing::{error, info};
+
+use super::exposition::{self, Exposition};
+use super::problem::Problem;
+use crate::config::Settings;
+use crate::hub::{Hub, StreamInfo};
+
+/// Streams shown when the request does not say how many.
+const SLOWEST_DEFAULT: usize = 20;
+
+/// Most streams shown at once: finding them looks at every stream, and the answer is built in memory.
+const SLOWEST_MAX: usize = 1_000;
+
+/// Answers requests; one for the whole listener.
+pub(super) struct Admin {
+    hub: Hub,
+    exposition: Exposition,
+}
+
+type Answer = Result<Response<Full<Bytes>>, Problem>;
+
+impl Admin {
+    /// Answers for this node.
+    pub(super) fn new(hub: Hub) -> Self {
+        Self {
+            exposition: Exposition::new(hub.clone()),
+            hub,
+        }
+    }
+
+    /// The checked settings.
+    pub(super) fn settings(&self) -> &Settings {
+        self.hub.settings()
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.route(&request)
+            .await
+            .unwrap_or_else(Problem::into_response)
+    }
+
+    async fn route<B>(&self, request: &Request<B>) -> Answer {
+        self.check(request)?;
+        let path = request.uri().path();
+        let stream = path.strip_prefix("/streams/");
+        let allow = match path {
+            "/healthz" | "/readyz" | "/metrics" | "/streams" => "GET, HEAD",
+            _ if stream.is_some() => "DELETE",
+            _ => {
+                return Err(Problem::new(
+                    StatusCode::NOT_FOUND,
+                    "there are /healthz, /readyz, /metrics, /streams and /streams/{id}",
+                ));
+            }
+        };
+        let method = request.method();
+        let allowed = match stream {
+            Some(_) => method == Method::DELETE,
+            None => method == Method::GET || method == Method::HEAD,
+        };
+        if !allowed {
+            return Err(Problem::method_not_allowed(allow));
+        }
+        match (path, stream) {
+            (_, Some(id)) => self.close(request, id).await,
+            ("/healthz", _) => Ok(text("ok\n", "text/plain; charset=utf-8")),
+            ("/readyz", _) => self.ready(),
+            ("/metrics", _) => self.metrics(),
+            _ => self.slowest(request.uri().query()).await,
+        }
+    }
+
+    /// What holds for every request.
+    fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        let limit = self.settings().request_target_bytes_max;
+        let target = request.uri().path_and_query();
+        if target.is_some_and(|target| target.as_str().len() > limit) {
+            return Err(Problem::new(
+                StatusCode::URI_TOO_LONG,
+                format!(
+                    "the request target is longer than {limit} bytes (`request_target_bytes_max`)"
+                ),
+            ));
+        }
+        // RFC 9112 §3.2: a request that lacks Host, or has two, must be answered 400.
+        let hosts = request.headers().get_all(header::HOST).iter().count();
+        if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                format!("one Host field is needed, and there are {hosts}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Answer {
+        if self.hub.draining() {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the node is shutting down",
+            ));
+        }
+        Ok(text("ready\n", "text/plain; charset=utf-8"))
+    }
+
+    fn metrics(&self) -> Answer {
+        match self.exposition.text() {
+            Ok(page) => Ok(text(page, exposition::MEDIA_TYPE)),
+            Err(fmt::Error) => {
+                error!("the metrics could not be written");
+                Err(Problem::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the metrics could not be written",
+                ))
+            }
+        }
+    }
+
+    async fn slowest(&self, query: Option<&str>) -> Answer {
+        let count = slowest_count(query.unwrap_or_default())?;
+        let streams = self.hub.slowest(count).await;
+        let streams: Vec<StreamView<'_>> = streams.iter().map(StreamView::of).collect();
+        // Strings and numbers only: there is nothing in it that could fail to serialize.
+        let body = serde_json::to_vec(&streams).unwrap_or_default();
+        Ok(text(body, "application/json"))
+    }
+
+    async fn close<B>(&self, request: &Request<B>, id: &str) -> Answer {
+        // A browser sends Origin with every DELETE of a script. Nothing on this listener is for web pages, and a page that
+        // got here did so by a host name that was made to point at this machine.
+        if request.headers().contains_key(header::ORIGIN) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "streams are not closed on behalf of web pages (the request has an Origin field)",
+            ));
+        }
+        if !self.hub.close_stream(id).await {
+            return Err(Problem::new(
+                StatusCode::NOT_FOUND,
+                "there is no such stream; GET /streams shows ids",
+            ));
+        }
+        info!(stream = id, "closed by an operator");
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Ok(response)
+    }
+}
+
+/// Reads `slowest` from the query.
+fn slowest_count(query: &str) -> Result<usize, Problem> {
+    let mut count = SLOWEST_DEFAULT;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let problem = |text: String| Problem::new(StatusCode::BAD_REQUEST, text);
+        if name != "slowest" {
+            return Err(problem(format!(
+                "unknown parameter {name:?}; there is `slowest`"
+            )));
+        }
+        count = match value.parse() {
+            Ok(count @ 1..=SLOWEST_MAX) => count,
+            _ => {
+                return Err(problem(format!(
+                    "`slowest` is {value:?}; it must be a number from 1 to {SLOWEST_MAX}"
+                )));
+            }
+        };
+    }
+    Ok(count)
+}
+
+/// A stream as `/streams` shows it.
+#[derive(Serialize)]
+struct StreamView<'a> {
+    id: &'a str,
+    client: Option<IpAddr>,
+    topics: &'a [String],
+    topic_count: usize,
+    age_s: u64,
+    cursor: String,
+    lag_ms: u64,
+    bytes: u64,
+}
+
+impl<'a> StreamView<'a> {
+    fn of(stream: &'a StreamInfo) -> Self {
+        Self {
+            id: &stream.id,
+            client: stream.client,
+            topics: &stream.topics,
+            topic_count: stream.topic_count,
+            age_s: stream.age.as_secs(),
+            cursor: stream.cursor.to_string(),
+            lag_ms: u64::try_from(stream.lag.as_millis()).unwrap_or(u64::MAX),
+            bytes: stream.bytes,
+        }
+    }
+}
+
+fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_streams_is_bounded() {
+        for (query, count) in [("", 20), ("slowest=1", 1), ("slowest=1000", 1000)] {
+            assert_eq!(slowest_count(query).expect(query), count);
+        }
+        for query in ["slowest=0", "slowest=1001", "slowest=", "slowest=-1", "n=5"] {
+            let response = slowest_count(query).expect_err(query).into_response();
+            assert_eq!(response.status(), 400, "{query}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The page of `/metrics`: every figure is on it, and it is well formed.
+
+use std::sync::Arc;
+
+use super::exposition::Exposition;
+use super::node_metrics::Readings;
+use crate::history::HistorySize;
+use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
+
+struct Fixed {
+    shards: Vec<Arc<ShardMetrics>>,
+    node: NodeMetrics,
+}
+
+impl Readings for Fixed {
+    fn shards(&self) -> &[Arc<ShardMetrics>] {
+        &self.shards
+    }
+
+    fn node(&self) -> &NodeMetrics {
+        &self.node
+    }
+
+    fn history(&self) -> HistorySize {
+        HistorySize {
+            topics: 3,
+            events: 40,
+            bytes: 5_000,
+        }
+    }
+
+    fn mailboxes(&self) -> Vec<usize> {
+        vec![0, 17]
+    }
+
+    fn draining(&self) -> bool {
+        true
+    }
+}
+
+/// The page of a node of two shards, of which the second has counted something of everything.
+fn page() -> String {
+    let fixed = Fixed {
+        shards: vec![Arc::default(), Arc::default()],
+        node: NodeMetrics::default(),
+    };
+    let (shard, node) = (&fixed.shards[1], &fixed.node);
+    shard.streams_socket.set(100);
+    shard.streams_body.set(2);
+    shard.opened.set(150);
+    shard.closed[CloseReason::WriteTimeout as usize].set(48);
+    shard.deliveries.set(12_345);
+    shard.bytes.set(1_000_000);
+    shard.writes.set(9_000);
+    shard.batches.set(77);
+    shard.replayed.set(45);
+    shard.gaps[GapReason::Evicted as usize].set(6);
+    shard.heartbeats.set(7);
+    shard.behind.set(8);
+    shard.lag_ms_max.set(1_500);
+    shard.turn.record(3, 4);
+    shard.publish_to_write.record(1_000_000, 2);
+    fixed.shards[0].publish_to_write.record(500_000_000, 1);
+    node.events_in[Source::Ingest as usize].add(9);
+    node.http_connections.add(10);
+    node.http_accepted.add(11);
+    node.connections_refused.add(12);
+    node.accept_errors.add(13);
+    node.streams_shed.add(14);
+    node.ingest_connections.add(15);
+    node.ingest_commands.add(16);
+    node.publish_waits.add(17);
+    Exposition::new(fixed).text().expect("a page")
+}
+
+#[test]
+fn every_figure_is_on_the_page() {
+    let page = page();
+    let lines = [
+        r#"fantail_streams{kind="socket",shard="0"} 0.0"#,
+        r#"fantail_streams{kind="socket",shard="1"} 100.0"#,
+        r#"fantail_streams{kind="body",shard="1"} 2.0"#,
+        r#"fantail_streams_opened_total{shard="1"} 150"#,
+        r#"fantail_streams_closed_total{reason="write_timeout",shard="1"} 48"#,
+        r#"fantail_streams_closed_total{reason="client",shard="1"} 0"#,
+        r#"fantail_streams_behind{shard="1"} 8.0"#,
+        r#"fantail_stream_lag_max_seconds{shard="1"} 1.5"#,
+        r#"fantail_gaps_total{reason="evicted",shard="1"} 6"#,
+        r#"fantail_deliveries_total{shard="1"} 12345"#,
+        r#"fantail_replayed_events_total{shard="1"} 45"#,
+        r#"fantail_delivered_bytes_total{shard="1"} 1000000"#,
+        r#"fantail_writes_total{shard="1"} 9000"#,
+        r#"fantail_batches_total{shard="1"} 77"#,
+        r#"fantail_heartbeats_total{shard="1"} 7"#,
+        r#"fantail_shard_turn_seconds_count{shard="0"} 0"#,
+        r#"fantail_shard_turn_seconds_bucket{le="0.000002",shard="1"} 0"#,
+        r#"fantail_shard_turn_seconds_bucket{le="0.000004",shard="1"} 4"#,
+        r#"fantail_shard_turn_seconds_bucket{le="+Inf",shard="1"} 4"#,
+        r#"fantail_shard_turn_seconds_sum{shard="1"} 0.000012"#,
+        r#"fantail_publish_to_write_seconds_bucket{le="1.048576"} 2"#,
+        r#"fantail_publish_to_write_seconds_bucket{le="16.777216"} 2"#,
+        r#"fantail_publish_to_write_seconds_bucket{le="+Inf"} 3"#,
+        r#"fantail_publish_to_write_seconds_sum 502.0"#,
+        r#"fantail_events_in_total{source="http"} 0"#,
+        r#"fantail_events_in_total{source="ingest"} 9"#,
+        "fantail_publish_waits_total 17",
+        r#"fantail_mailbox_messages{shard="1"} 17.0"#,
+        "fantail_http_connections 10.0",
+        "fantail_ingest_connections 15.0",
+        "fantail_http_connections_accepted_total 11",
+        "fantail_connections_refused_total 12",
+        "fantail_accept_errors_total 13",
+        "fantail_streams_shed_total 14",
+        "fantail_ingest_commands_total 16",
+        "fantail_topics 3.0",
+        "fantail_history_events 40.0",
+        "fantail_history_bytes 5000.0",
+        "fantail_draining 1.0",
+    ];
+    for line in lines {
+        assert!(page.lines().any(|l| l == line), "{line}\nis not in\n{page}");
+    }
+    for name in ["resident_memory_bytes", "cpu_seconds_total", "max_fds"] {
+        let start = format!("process_{name} ");
+        assert!(page.lines().any(|l| l.starts_with(&start)), "{name}");
+    }
+}
+
+/// OpenMetrics 1.0: samples follow the HELP, TYPE and UNIT of their family, the unit ends the name, the page ends in EOF.
+#[test]
+fn the_page_is_well_formed() {
+    let page = page();
+    let mut seen = std::collections::HashSet::new();
+    let mut family = String::new();
+    for line in page.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let words: Vec<&str> = comment.splitn(3, ' ').collect();
+            match words[..] {
+                ["HELP", name, help] => {
+                    assert!(seen.insert(name.to_owned()), "{name} comes twice");
+                    assert!(help.ends_with('.'), "{line}");
+                    name.clone_into(&mut family);
+                }
+                ["TYPE", name, "counter" | "gauge" | "histogram" | "info"] => {
+                    assert_eq!(name, family);
+                }
+                ["UNIT", name, unit] => {
+                    assert!(
+                        name == family && name.ends_with(&format!("_{unit}")),
+                        "{line}"
+                    );
+                }
+                ["EOF"] => assert!(page.ends_with("# EOF\n")),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        let (sample, value) = line.rsplit_once(' ').expect(line);
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+        assert!(labels.ends_with('}'), "{line}");
+        let suffix = name.strip_prefix(&family).expect(line);
+        assert!(
+            ["", "_total", "_sum", "_count", "_bucket", "_info"].contains(&suffix),
+            "{line}"
+        );
+    }
+}
