@@ -7,13 +7,14 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | 4 | `cli`, `logging`, `server` | everything: builds, runs, drains |
+//! | 4 | [`cli`], [`logging`], [`server`] | everything: builds, runs, drains |
 //! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
 //! | 0 | [`event`], [`topic`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`] | no I/O |
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod history;
@@ -21,8 +22,10 @@ pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod limits;
+pub mod logging;
 pub mod metrics;
 pub mod places;
+pub mod server;
 pub mod shard;
 pub mod sse;
 pub mod topic;

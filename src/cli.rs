@@ -1,0 +1,164 @@
+//! The command line: which command, and the settings among its flags.
+//!
+//! Only reads. `fantail` alone is `fantail serve`, so the flags of `serve` are understood with and without the word.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PathBufValueParser;
+use clap::{Arg, ArgMatches};
+
+use crate::config::{RawSettings, flags};
+
+/// What the process was started to do.
+pub enum Command {
+    /// Run the node.
+    Serve {
+        /// The configuration file that `--config` names.
+        config: Option<PathBuf>,
+        /// The settings that were given as flags.
+        flags: RawSettings,
+    },
+    /// Say whether this file would be accepted.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the table of settings.
+    Settings,
+}
+
+/// Reads the command line; the first of `args` is the program's own name.
+///
+/// # Errors
+/// What clap has to say: a wrong use, but also the texts of `--help` and `--version`. It knows how to print itself and with
+/// which code to exit.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let matches = command().try_get_matches_from(args)?;
+    Ok(match matches.subcommand() {
+        Some(("check-config", matches)) => Command::CheckConfig {
+            // Clap has refused the command without it.
+            file: path(matches, "file").unwrap_or_default(),
+        },
+        Some(("settings", _)) => Command::Settings,
+        Some((_, matches)) => serve(matches),
+        None => serve(&matches),
+    })
+}
+
+fn serve(matches: &ArgMatches) -> Command {
+    Command::Serve {
+        config: path(matches, "config"),
+        flags: flags::read(matches),
+    }
+}
+
+fn path(matches: &ArgMatches, id: &str) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>(id).cloned()
+}
+
+fn command() -> clap::Command {
+    clap::Command::new("fantail")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A Server-Sent Events fan-out node: events in over the Redis protocol or HTTP, out to many open streams")
+        .after_help(
+            "Without a command it serves. A setting is taken from its flag, else from its environment variable, else from \
+             the file, else it has its default. `-h` lists them, `--help` also says what each may be.\n\
+             Exit codes: 0 clean, 2 usage or configuration, 1 anything else.",
+        )
+        .args_conflicts_with_subcommands(true)
+        .args(serve_args())
+        .subcommand(
+            clap::Command::new("serve")
+                .about("Run the node (what `fantail` alone does)")
+                .args(serve_args()),
+        )
+        .subcommand(
+            clap::Command::new("check-config")
+                .about("Say whether `serve --config FILE` would accept this file in this environment, without starting anything")
+                .arg(
+                    Arg::new("file")
+                        .value_name("FILE")
+                        .value_parser(PathBufValueParser::new())
+                        .required(true)
+                        .help("TOML file to check"),
+                ),
+        )
+        .subcommand(
+            clap::Command::new("settings")
+                .about("Print every setting as a Markdown table: key, flag, environment, default, what is allowed, meaning"),
+        )
+}
+
+fn serve_args() -> Vec<Arg> {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(PathBufValueParser::new())
+        .help("TOML file with settings [env: FANTAIL_CONFIG]");
+    std::iter::once(config).chain(flags::args()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<Command, clap::Error> {
+        parse(
+            std::iter::once("fantail")
+                .chain(args.iter().copied())
+                .map(OsString::from),
+        )
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_happens_without_a_command() {
+        for args in [
+            &[][..],
+            &["serve"],
+            &["--listen", "127.0.0.1:1"],
+            &["serve", "--listen", "127.0.0.1:1"],
+        ] {
+            assert!(
+                matches!(parsed(args), Ok(Command::Serve { config: None, .. })),
+                "{args:?}"
+            );
+        }
+        assert!(matches!(
+            parsed(&["--config", "a.toml"]),
+            Ok(Command::Serve {
+                config: Some(_),
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn other_commands_are_read() {
+        assert!(matches!(
+            parsed(&["check-config", "a.toml"]),
+            Ok(Command::CheckConfig { .. })
+        ));
+        assert!(matches!(parsed(&["settings"]), Ok(Command::Settings)));
+    }
+
+    #[test]
+    fn wrong_use_exits_with_2_and_help_with_0() {
+        let code = |args: &[&str]| parsed(args).err().map(|error| error.exit_code());
+        assert_eq!(code(&["check-config"]), Some(2));
+        assert_eq!(code(&["--no-such-flag"]), Some(2));
+        assert_eq!(code(&["--listen"]), Some(2));
+        assert_eq!(code(&["--listen", "127.0.0.1:1", "serve"]), Some(2));
+        assert_eq!(
+            code(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"]),
+            Some(2)
+        );
+        assert_eq!(code(&["--help"]), Some(0));
+        assert_eq!(code(&["--version"]), Some(0));
+    }
+}

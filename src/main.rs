@@ -1,0 +1,97 @@
+//! The program: reads the command line and does what it says.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::Context;
+use fantail::cli::{self, Command};
+use fantail::config::{self, RawSettings, Settings};
+use fantail::logging;
+use fantail::server::{self, Outcome};
+use mimalloc::MiMalloc;
+
+/// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the right one.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// The command line or the configuration is wrong: trying again changes nothing.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let environment: Vec<_> = env::vars_os().collect();
+    match cli::parse(env::args_os()) {
+        Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
+        Ok(Command::CheckConfig { file }) => check_config(&file, environment),
+        Ok(Command::Settings) => print(&config::markdown()),
+        Err(usage) => {
+            // A closed standard error leaves nobody to tell.
+            let _ = usage.print();
+            ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(EXIT_USAGE))
+        }
+    }
+}
+
+fn serve(
+    config: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    flags: RawSettings,
+) -> ExitCode {
+    let file = config.or_else(|| config::config_file(&environment));
+    let settings = match config::load(file.as_deref(), environment, flags) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    if let Err(error) = logging::start(&settings) {
+        return refuse(error);
+    }
+    match run(settings) {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::Forced) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: Settings) -> anyhow::Result<Outcome> {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(io_threads)
+        .thread_name("fantail-io")
+        .enable_all()
+        .build()
+        .context("cannot start the I/O threads (`io_threads`)")?;
+    let outcome = runtime.block_on(server::run(settings));
+    // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode {
+    match config::load(Some(file), environment, RawSettings::default()) {
+        Ok(_) => print(&format!("{}: ok\n", file.display())),
+        Err(error) => refuse(error),
+    }
+}
+
+/// The log is not there yet, or is itself what is wrong.
+fn refuse(error: impl std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{error}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // `fantail settings | head` has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}

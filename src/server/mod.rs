@@ -1,0 +1,293 @@
+//! A node's life: it opens its listeners, runs, and drains when it is told to end.
+
+pub mod files;
+mod signals;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use crate::config::Settings;
+use crate::hub::Hub;
+use crate::{admin, http, ingest};
+
+use signals::Signals;
+
+/// Time beyond `drain_period` for the last streams and requests; whatever is left then is cut.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// How often a drain looks whether the last stream has gone.
+const DRAIN_CHECK: Duration = Duration::from_millis(10);
+
+/// How often events are looked over for their age. Topics that are published to are looked over by the publishing itself.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every stream was told to come back, and ended.
+    Drained,
+    /// A second signal ended it at once.
+    Forced,
+}
+
+/// Why the node could not run.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} (`{setting}`): {source}")]
+    Bind {
+        /// Setting that names the address.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The public listener cannot be opened.
+    #[error(transparent)]
+    Public(#[from] http::BindError),
+    /// A delivery shard cannot be started.
+    #[error(transparent)]
+    Shard(#[from] crate::shard::StartError),
+    /// The system gives no signals.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+    /// A listener stopped by itself.
+    #[error("the {name} listener ended: {reason}")]
+    Ended {
+        /// Which one.
+        name: &'static str,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Runs a node until it is told to end by SIGTERM or SIGINT and has drained, or by a second signal at once.
+///
+/// # Errors
+/// [`ServerError`] when it cannot start, or cannot go on.
+pub async fn run(settings: Settings) -> Result<Outcome, ServerError> {
+    let mut signals = Signals::listen().map_err(ServerError::Signals)?;
+    let mut node = Node::start(settings).await?;
+    node.announce();
+    tokio::select! {
+        () = signals.next() => {}
+        error = node.failed() => return Err(error),
+    }
+    tokio::select! {
+        () = node.drain() => {
+            tracing::info!("drained");
+            Ok(Outcome::Drained)
+        }
+        () = signals.next() => {
+            tracing::warn!("ended by a second signal, without draining");
+            Ok(Outcome::Forced)
+        }
+    }
+}
+
+/// Where a running node can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Subscribing and publishing over HTTP.
+    pub http: SocketAddr,
+    /// Publishing over the Redis protocol.
+    pub ingest: SocketAddr,
+    /// Health, metrics, streams.
+    pub admin: SocketAddr,
+}
+
+/// A running node.
+pub struct Node {
+    hub: Hub,
+    addresses: Addresses,
+    /// Ends the public listener first, the others when the streams are gone.
+    stop_public: watch::Sender<bool>,
+    stop_rest: watch::Sender<bool>,
+    listeners: JoinSet<Ended>,
+}
+
+/// A listener that has ended, and why if it did so by itself.
+struct Ended {
+    name: &'static str,
+    reason: Option<String>,
+}
+
+impl Node {
+    /// Opens the listeners and starts the shards.
+    ///
+    /// # Errors
+    /// [`ServerError`] when an address is taken or the system refuses.
+    pub async fn start(settings: Settings) -> Result<Self, ServerError> {
+        let limit = files::raise();
+        let streams_max = files::streams_allowed(limit, &settings);
+        tracing::info!(
+            files = limit.soft,
+            streams_max,
+            "room for {streams_max} streams"
+        );
+        if settings.max_streams > streams_max {
+            tracing::warn!(
+                max_streams = settings.max_streams,
+                streams_max,
+                "`max_streams` is more than the limit on open files allows; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
+            );
+        }
+        let public = http::bind(settings.listen, &settings)?;
+        let ingest_listener = bind("ingest_listen", settings.ingest_listen).await?;
+        let admin_listener = bind("admin_listen", settings.admin_listen).await?;
+        let local = |setting, address, found: io::Result<SocketAddr>| {
+            found.map_err(|source| ServerError::Bind {
+                setting,
+                address,
+                source,
+            })
+        };
+        let addresses = Addresses {
+            http: local("listen", settings.listen, public.local_addr())?,
+            ingest: local(
+                "ingest_listen",
+                settings.ingest_listen,
+                ingest_listener.local_addr(),
+            )?,
+            admin: local(
+                "admin_listen",
+                settings.admin_listen,
+                admin_listener.local_addr(),
+            )?,
+        };
+        let hub = Hub::start(Arc::new(settings), streams_max)?;
+        let (stop_public, public_stopped) = watch::channel(false);
+        let (stop_rest, rest_stopped) = watch::channel(false);
+        let mut listeners = JoinSet::new();
+        let public = http::serve(public, hub.clone(), public_stopped);
+        listeners.spawn(ended("public", public));
+        let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
+        listeners.spawn(ended("ingest", ingest));
+        let admin = serve_admin(admin_listener, hub.clone(), rest_stopped.clone());
+        listeners.spawn(ended("admin", admin));
+        tokio::spawn(expire(hub.clone(), rest_stopped));
+        Ok(Self {
+            hub,
+            addresses,
+            stop_public,
+            stop_rest,
+            listeners,
+        })
+    }
+
+    /// Where it can be reached.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Its core.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Prints where it listens, and three lines to try, to standard output.
+    fn announce(&self) {
+        let Addresses {
+            http,
+            ingest,
+            admin,
+        } = self.addresses;
+        println!("http      http://{http}");
+        println!("ingest    redis://{ingest}");
+        println!("admin     http://{admin}");
+        println!();
+        println!("subscribe:          curl -N http://{http}/events/news");
+        println!("publish by HTTP:    curl -d 'hello' http://{http}/publish/news");
+        println!(
+            "publish by Redis:   redis-cli -h {} -p {} PUBLISH news hello",
+            ingest.ip(),
+            ingest.port()
+        );
+    }
+
+    /// Waits for a listener to end by itself, which none should.
+    async fn failed(&mut self) -> ServerError {
+        let (name, reason) = match self.listeners.join_next().await {
+            Some(Ok(Ended { name, reason })) => (name, reason),
+            Some(Err(panic)) => ("(unknown)", Some(panic.to_string())),
+            None => ("(any)", None),
+        };
+        ServerError::Ended {
+            name,
+            reason: reason.unwrap_or_else(|| "it gave no reason".to_owned()),
+        }
+    }
+
+    /// Ends the node: no new streams, the open ones closed in even steps over `drain_period` and told when to come back, publishers
+    /// served until the last stream is gone, then the rest.
+    pub async fn drain(&mut self) {
+        let streams = self.hub.streams();
+        let period = self.hub.settings().drain_period;
+        tracing::info!(streams, ?period, "draining");
+        self.stop_public.send_replace(true);
+        let deadline = Instant::now() + period + DRAIN_GRACE;
+        self.hub.drain().await;
+        let mut check = interval(DRAIN_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.hub.streams() > 0 && Instant::now() < deadline {
+            check.tick().await;
+        }
+        self.stop_rest.send_replace(true);
+        // Whoever does not end in time is cut by the runtime's own end.
+        let all_ended = async { while self.listeners.join_next().await.is_some() {} };
+        let _ = timeout(DRAIN_GRACE, all_ended).await;
+        let hub = self.hub.clone();
+        // The shards' threads are joined where blocking is allowed; a panic there has been reported by the shard.
+        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+    }
+}
+
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServerError::Bind {
+            setting,
+            address,
+            source,
+        })
+}
+
+async fn ended<E: std::fmt::Display>(
+    name: &'static str,
+    serving: impl Future<Output = Result<(), E>>,
+) -> Ended {
+    let reason = serving.await.err().map(|error| error.to_string());
+    Ended { name, reason }
+}
+
+async fn serve_admin(
+    listener: TcpListener,
+    hub: Hub,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), std::convert::Infallible> {
+    admin::serve(listener, hub, stopped).await;
+    Ok(())
+}
+
+/// Forgets events that are too old, also where nothing is published.
+async fn expire(hub: Hub, mut stopped: watch::Receiver<bool>) {
+    let mut next = Instant::now() + EXPIRE_EVERY;
+    loop {
+        tokio::select! {
+            () = sleep_until(next) => hub.expire(),
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        next = Instant::now() + EXPIRE_EVERY;
+    }
+}
