@@ -1,0 +1,89 @@
+use crate::node::Node;
+use crate::support::http::request;
+use crate::support::sse::SseStream;
+
+const PAGE: &str = "https://app.example";
+
+fn node() -> Node {
+    Node::with(|settings| {
+        settings.cors_origins = vec![PAGE.to_owned()];
+        settings.cors_credentials = true;
+    })
+}
+
+#[test]
+fn a_preflight_is_answered() {
+    let node = node();
+    let fields = [
+        ("Origin", PAGE),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type"),
+    ];
+    let answer = request(node.address, "OPTIONS", "/publish", &fields, b"");
+    assert_eq!(answer.status, 204);
+    for (name, value) in [
+        ("access-control-allow-origin", PAGE),
+        ("access-control-allow-credentials", "true"),
+        ("access-control-allow-methods", "POST, OPTIONS"),
+        (
+            "access-control-allow-headers",
+            "authorization, cache-control, last-event-id, content-type",
+        ),
+        ("vary", "origin"),
+    ] {
+        assert_eq!(answer.head.field(name), Some(value));
+    }
+    let foreign = [("Origin", "https://evil.example"), fields[1]];
+    let answer = request(node.address, "OPTIONS", "/publish", &foreign, b"");
+    assert_eq!(answer.head.field("access-control-allow-origin"), None);
+    assert_eq!(answer.head.field("access-control-allow-methods"), None);
+}
+
+#[test]
+fn streams_answers_and_problems_may_be_read_by_listed_origins() {
+    let node = node();
+    let stream = SseStream::request(node.address, "/events/a", &[("Origin", PAGE)]);
+    let answer = request(
+        node.address,
+        "POST",
+        "/publish/a",
+        &[("Origin", PAGE)],
+        b"x",
+    );
+    let problem = request(node.address, "GET", "/nothing", &[("Origin", PAGE)], b"");
+    for head in [&stream.head, &answer.head, &problem.head] {
+        assert_eq!(head.field("access-control-allow-origin"), Some(PAGE));
+        assert_eq!(
+            head.field("access-control-expose-headers"),
+            Some("Last-Event-ID")
+        );
+    }
+    let foreign = [("Origin", "https://evil.example")];
+    let stream = SseStream::request(node.address, "/events/a", &foreign);
+    assert_eq!(stream.head.field("access-control-allow-origin"), None);
+}
+
+#[test]
+fn a_foreign_page_cannot_publish_behind_the_users_back() {
+    let node = node();
+    for origin in ["https://evil.example", "null", "http://app.example"] {
+        let answer = request(
+            node.address,
+            "POST",
+            "/publish/a",
+            &[("Origin", origin)],
+            b"x",
+        );
+        assert_eq!(answer.status, 403, "{origin}");
+    }
+    let own = format!("http://{}", node.address);
+    let answer = request(
+        node.address,
+        "POST",
+        "/publish/a",
+        &[("Origin", &own)],
+        b"x",
+    );
+    assert_eq!(answer.status, 200);
+    assert_eq!(node.hub.history_len("a"), 1);
+}

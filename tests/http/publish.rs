@@ -1,0 +1,287 @@
+use std::net::Shutdown;
+
+use crate::node::Node;
+use crate::support::http::request;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+
+#[test]
+fn one_object() {
+    let node = Node::start();
+    let mut stream = node.subscribe("/events/a");
+    let body =
+        r#"{"topics":["a","b"],"data":{ "n" : 1.50, "s":"x y" },"event":"e","id":"own","retry":7}"#;
+    let answer = node.post("/publish", "application/json; charset=utf-8", body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.head.field("content-type"), Some(JSON));
+    assert_eq!(answer.json()["subscribers"], 1);
+    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+    assert!(id.parse::<fantail::event::EventId>().is_ok());
+    let event = stream.take(1).remove(0);
+    assert_eq!(event.data, r#"{"n":1.50,"s":"x y"}"#);
+    assert_eq!((event.event.as_str(), event.id.as_str()), ("e", "own"));
+    assert_eq!(stream.retry, Some(7));
+}
+
+#[test]
+fn an_array_is_all_or_nothing() {
+    let node = Node::start();
+    let mut stream = node.subscribe("/events/a");
+    let good = r#"{"topic":"a","data":"1"}"#;
+    let answer = node.post("/publish", JSON, &format!("[{good},{good}]"));
+    let receipts = answer.json();
+    assert_eq!(receipts.as_array().map(Vec::len), Some(2));
+    assert_ne!(receipts[0]["id"], receipts[1]["id"]);
+    assert_eq!(stream.take_data(2), ["1", "1"]);
+    assert_eq!(node.post("/publish", JSON, "[]").body, "[]");
+    for (bad, pointer) in [
+        (r#"{"topic":"a"}"#, "/1"),
+        (r#"{"topic":"a","data":1,"dato":2}"#, "/1"),
+        (r#"{"data":1}"#, "/1/topic"),
+        (r#"{"topic":"a","data":1,"id":""}"#, "/1/id"),
+        (r#"{"topic":"a","data":1,"event":"a\nb"}"#, "/1/event"),
+    ] {
+        let answer = node.post("/publish", JSON, &format!("[{good},{bad}]"));
+        assert_eq!(answer.status, 400, "{bad}");
+        assert_eq!(answer.json()["pointer"], pointer, "{bad}");
+    }
+    assert_eq!(node.hub.history_len("a"), 2);
+}
+
+#[test]
+fn bad_json_is_told_where() {
+    let node = Node::start();
+    for (body, said) in [
+        ("{\"topic\":\"a\",\n \"dat\":1}", "line 2"),
+        (r#"{"topic":"a","topics":["b"],"data":1}"#, "not both"),
+        (r#"{"topic":"a","data":1"#, "EOF"),
+        ("1", "object"),
+        ("", "object"),
+        (r#"{"topic":"","data":1}"#, "empty"),
+        (r#"{"topics":[],"data":1}"#, "at least one topic"),
+    ] {
+        let answer = node.post("/publish", JSON, body);
+        assert_eq!(answer.status, 400, "{body}");
+        let detail = answer.json()["detail"].as_str().expect("text").to_owned();
+        assert!(detail.contains(said), "{body}: {detail}");
+    }
+    let fields = [("Content-Type", JSON)];
+    let bytes = request(
+        node.address,
+        "POST",
+        "/publish",
+        &fields,
+        b"{\"topic\":\"\xff\"}",
+    );
+    assert_eq!(bytes.status, 400);
+}
+
+#[test]
+fn raw_bodies_are_data() {
+    let node = Node::start();
+    let mut stream = node.subscribe("/events/a%20b/c");
+    let target = "/publish/a%20b/c?event=e&id=i%2B1&retry=5&private=false";
+    let answer = node.post(
+        target,
+        "application/x-www-form-urlencoded",
+        "line\r\ntwo & =",
+    );
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let event = stream.take(1).remove(0);
+    assert_eq!(event.data, "line\ntwo & =");
+    assert_eq!((event.event.as_str(), event.id.as_str()), ("e", "i+1"));
+    // JSON on this path is data, too, and a missing type is none of our business.
+    node.post("/publish/a%20b/c", JSON, "{ \"a\": 1 }");
+    request(node.address, "POST", "/publish/a%20b/c", &[], b"");
+    assert_eq!(stream.take_data(2), ["{ \"a\": 1 }", ""]);
+    for (target, body, field) in [
+        ("/publish/a?evnt=x", "x".as_bytes(), "evnt"),
+        ("/publish/a?retry=soon", b"x", "retry"),
+        ("/publish/a?private=maybe", b"x", "private"),
+        ("/publish/a?id=", b"x", "id"),
+        ("/publish/a?id=%00", b"x", "id"),
+        ("/publish/?id=1", b"x", "topic"),
+    ] {
+        let answer = request(node.address, "POST", target, &[], body);
+        assert_eq!(answer.status, 400, "{target}");
+        assert_eq!(answer.json()["field"], field, "{target}");
+    }
+    assert_eq!(
+        request(node.address, "POST", "/publish/a", &[], b"\xff").status,
+        400
+    );
+    assert_eq!(node.hub.history_len("a"), 0);
+}
+
+#[test]
+fn private_events_reach_no_anonymous_stream() {
+    let node = Node::start();
+    let mut stream = node.subscribe("/events/a");
+    let answer = node.post("/publish/a?private=true", "text/plain", "secret");
+    assert_eq!(answer.json()["subscribers"], 0);
+    node.publish("a", "open");
+    assert_eq!(stream.take_data(1), ["open"]);
+}
+
+#[test]
+fn other_types_are_refused() {
+    let node = Node::start();
+    for kind in ["text/plain", "application/json; charset=utf-16", ""] {
+        let answer = node.post("/publish", kind, r#"{"topic":"a","data":1}"#);
+        assert_eq!(answer.status, 415, "{kind}");
+        assert!(answer.head.field("accept-post").is_some());
+    }
+    let fields = [("Content-Encoding", "gzip")];
+    let answer = request(node.address, "POST", "/publish/a", &fields, b"x");
+    assert_eq!(answer.status, 415);
+    assert_eq!(answer.head.field("accept-encoding"), Some("identity"));
+}
+
+#[test]
+fn ndjson_is_published_as_it_comes() {
+    let node = Node::start();
+    let mut stream = node.subscribe("/events/a");
+    let mut connection = node.connect();
+    connection.send(
+        format!("POST /publish HTTP/1.1\r\nHost: a\r\nContent-Type: {NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .as_bytes(),
+    );
+    for round in 0..3 {
+        let line = format!("{{\"topic\":\"a\",\"data\":\"{round}\"}}\n\r\n");
+        connection.send(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
+        // The call goes on, and its event is here.
+        assert_eq!(stream.take_data(1), [round.to_string()]);
+    }
+    let last = r#"{"topic":"a","data":"end"}"#;
+    connection.send(format!("{:x}\r\n{last}\r\n0\r\n\r\n", last.len()).as_bytes());
+    let answer = connection.response("POST");
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, r#"{"accepted":4}"#)
+    );
+    assert_eq!(stream.take_data(1), ["end"]);
+}
+
+#[test]
+fn ndjson_stops_at_the_bad_line() {
+    let node = Node::with(|settings| {
+        settings.publish_batch_max = 2;
+        settings.publish_body_bytes_max = 64;
+    });
+    let good = "{\"topic\":\"a\",\"data\":1}\n";
+    for (bad, status, accepted) in [
+        ("{\"topic\":\"a\"}\n", 400, 5),
+        ("[]\n", 400, 5),
+        ("{\"topic\":\"a\",\"data\":1,\"id\":\"\"}\n", 400, 5),
+        (
+            &format!("{{\"topic\":\"a\",\"data\":\"{}\"}}", "x".repeat(64)),
+            413,
+            5,
+        ),
+    ] {
+        let body = format!("{}{bad}{good}", good.repeat(5));
+        let answer = node.post("/publish", NDJSON, &body);
+        assert_eq!(answer.status, status, "{bad}");
+        let problem = answer.json();
+        assert_eq!(
+            (&problem["accepted"], &problem["line"]),
+            (&accepted.into(), &6.into())
+        );
+    }
+    assert_eq!(node.hub.history_len("a"), 20);
+    let answer = node.post("/publish", NDJSON, &good.repeat(1_000));
+    assert_eq!(answer.body, r#"{"accepted":1000}"#);
+    assert_eq!(node.post("/publish", NDJSON, "").body, r#"{"accepted":0}"#);
+}
+
+#[test]
+fn bodies_are_bounded_at_the_byte() {
+    let node = Node::with(|settings| {
+        settings.publish_body_bytes_max = 1_000;
+        settings.publish_batch_max = 2;
+    });
+    assert_eq!(
+        node.post("/publish/a", "text/plain", &"x".repeat(1_000))
+            .status,
+        200
+    );
+    let large = node.post("/publish/a", "text/plain", &"x".repeat(1_001));
+    assert_eq!(large.status, 413);
+    assert!(large.body.contains("publish_body_bytes_max"));
+    // Chunks announce no length.
+    let mut connection = node.connect();
+    connection.send(b"POST /publish/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for _ in 0..3 {
+        connection.send(format!("190\r\n{}\r\n", "x".repeat(400)).as_bytes());
+    }
+    assert_eq!(connection.response("POST").status, 413);
+    let three = [r#"{"topic":"a","data":1}"#; 3].join(",");
+    let many = node.post("/publish", JSON, &format!("[{three}]"));
+    assert_eq!(many.status, 413);
+    assert!(many.body.contains("publish_batch_max"));
+    assert_eq!(node.hub.history_len("a"), 1);
+}
+
+#[test]
+fn data_is_bounded_by_its_own_setting() {
+    let node = Node::with(|settings| settings.event_limits.data_bytes_max = 10);
+    assert_eq!(
+        node.post("/publish/a", "text/plain", &"x".repeat(10))
+            .status,
+        200
+    );
+    let large = node.post("/publish/a", "text/plain", &"x".repeat(11));
+    assert_eq!(large.status, 413);
+    assert!(large.body.contains("data_bytes_max"));
+}
+
+#[test]
+fn expect_100_continue_is_honoured() {
+    let node = Node::with(|settings| settings.publish_body_bytes_max = 10);
+    let mut connection = node.connect();
+    let head = |length: usize| {
+        format!(
+            "POST /publish/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    connection.send(head(5).as_bytes());
+    let interim = connection.rest().expect("an interim answer");
+    assert_eq!(interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.send(b"hello");
+    assert_eq!(connection.response("POST").status, 200);
+    // What is too large is refused before it is sent.
+    connection.send(head(11).as_bytes());
+    assert_eq!(connection.response("POST").status, 413);
+}
+
+#[test]
+fn an_answer_survives_a_body_that_nobody_reads() {
+    let node = Node::start();
+    let mut connection = node.connect();
+    let length = 16 << 20;
+    let head = format!("POST /publish/a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    connection.send(head.as_bytes());
+    // More than the socket buffers hold would block; this much the node has to swallow.
+    connection.send(&vec![b'x'; 512 << 10]);
+    assert_eq!(connection.response("POST").status, 413);
+}
+
+#[test]
+fn a_large_body_and_a_half_closed_publisher_are_fine() {
+    let node = Node::with(|settings| settings.event_limits.data_bytes_max = 1 << 20);
+    let mut stream = node.subscribe("/events/a");
+    let data = "0123456789".repeat(100_000);
+    let mut connection = node.connect();
+    let head = format!(
+        "POST /publish/a HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        data.len()
+    );
+    connection.send(head.as_bytes());
+    connection.send(data.as_bytes());
+    connection.socket().shutdown(Shutdown::Write).expect("open");
+    assert_eq!(connection.response("POST").status, 200);
+    assert_eq!(stream.take_data(1), [data]);
+    assert!(connection.at_end());
+    node.wait_for_connections(0);
+}

@@ -1,0 +1,214 @@
+//! The real program on free ports, ended when the test is.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::http::{self, Response};
+use super::{resp, wait_for, wait_until};
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fantail");
+
+/// A running `fantail`.
+pub(crate) struct Node {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    logged: Arc<Mutex<String>>,
+    /// Public listener.
+    pub(crate) http: SocketAddr,
+    /// Ingest listener.
+    pub(crate) ingest: SocketAddr,
+    /// Admin listener.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Node {
+    /// A node on its defaults, but for the ports.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A node with these flags in addition.
+    pub(crate) fn start_with(flags: &[&str]) -> Self {
+        Self::start_as(Command::new(PROGRAM), flags)
+    }
+
+    /// A node that may open no more than so many files.
+    pub(crate) fn start_with_files(files: u32, flags: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        shell.arg(PROGRAM);
+        Self::start_as(shell, flags)
+    }
+
+    fn start_as(mut command: Command, flags: &[&str]) -> Self {
+        command.arg("serve");
+        for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        // What the developer's shell happens to set must not decide what is tested.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("FANTAIL_") || text == "RUST_LOG" {
+                command.env_remove(&name);
+            }
+        }
+        let mut child = command
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let said = collect(child.stdout.take().expect("a pipe"));
+        let logged = collect(child.stderr.take().expect("a pipe"));
+        let addresses = wait_for("the node says where it listens", || {
+            let said = said.lock().expect("no panic");
+            let ended = child.try_wait().expect("a child");
+            assert!(
+                ended.is_none(),
+                "the node ended with {ended:?}: {}{}",
+                said,
+                logged.lock().expect("no panic")
+            );
+            Some([
+                listener(&said, "http", "http://")?,
+                listener(&said, "ingest", "redis://")?,
+                listener(&said, "admin", "http://")?,
+            ])
+        });
+        let [http, ingest, admin] = addresses;
+        Self {
+            child,
+            said,
+            logged,
+            http,
+            ingest,
+            admin,
+        }
+    }
+
+    /// An address of the public listener.
+    pub(crate) fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.http)
+    }
+
+    /// Publishes one event over the ingest port; the number of streams it was handed to.
+    pub(crate) fn publish(&self, topic: &str, data: &str) -> i64 {
+        resp::publish(self.ingest, topic, data)
+    }
+
+    /// A `GET` on the admin listener.
+    pub(crate) fn admin_get(&self, target: &str) -> Response {
+        http::request(self.admin, "GET", target, &[], b"")
+    }
+
+    /// The ids of the open streams, at most 1,000.
+    pub(crate) fn streams(&self) -> Vec<String> {
+        let answer = self.admin_get("/streams?slowest=1000").json();
+        let list = answer.as_array().expect("a list of streams").iter();
+        list.map(|stream| stream["id"].as_str().expect("an id").to_owned())
+            .collect()
+    }
+
+    /// Waits until `count` streams are open.
+    pub(crate) fn wait_for_streams(&self, count: usize) -> Vec<String> {
+        wait_for(&format!("{count} streams are open"), || {
+            Some(self.streams()).filter(|streams| streams.len() == count)
+        })
+    }
+
+    /// Ends a stream as an operator does.
+    pub(crate) fn cut(&self, stream: &str) {
+        let answer = http::request(
+            self.admin,
+            "DELETE",
+            &format!("/streams/{stream}"),
+            &[],
+            b"",
+        );
+        assert_eq!(answer.status, 204, "cutting {stream}: {answer:?}");
+    }
+
+    /// What the node wrote on standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("no panic").clone()
+    }
+
+    /// What the node logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.logged.lock().expect("no panic").clone()
+    }
+
+    /// Number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the child is ours");
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_for("the node ends", || self.child.try_wait().expect("a child"))
+    }
+
+    /// Asks the node to end (SIGTERM) and waits until it did.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits until the log holds `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("the log holds {text:?}"), || {
+            self.logged.lock().expect("no panic").contains(text)
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- the node logged:\n{}---", self.logged());
+        }
+    }
+}
+
+/// The address in the line `<name>  <scheme>ADDRESS`, once the line is whole.
+fn listener(said: &str, name: &str, scheme: &str) -> Option<SocketAddr> {
+    let line = said
+        .split_inclusive('\n')
+        .find(|line| line.ends_with('\n') && line.split_whitespace().next() == Some(name))?;
+    let address = line.split_whitespace().nth(1)?.strip_prefix(scheme)?;
+    Some(address.parse().expect("an address"))
+}
+
+/// Reads a pipe to its end in a thread, so that the node never waits for the test.
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let into = Arc::clone(&text);
+    thread::spawn(move || {
+        let mut lines = BufReader::new(pipe);
+        let mut line = Vec::new();
+        while lines
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            into.lock()
+                .expect("no panic")
+                .push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+    text
+}
