@@ -1,0 +1,102 @@
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use crate::OK;
+use crate::support::{Node, command, wait_for};
+
+#[test]
+fn connections_beyond_the_limit_are_told_so() {
+    let node = Node::with(|settings| settings.ingest_connections_max = 2);
+    let mut first = node.connect();
+    first.check("PING", "+PONG\r\n");
+    let mut second = node.connect();
+    second.check("PING", "+PONG\r\n");
+    assert_eq!(
+        node.connect().read_to_end(),
+        "-ERR max number of clients reached\r\n"
+    );
+    assert_eq!(node.hub.node_metrics().connections_refused.get(), 1);
+    second.send("QUIT\r\n");
+    assert_eq!(second.read_to_end(), OK);
+    wait_for("a free place", || {
+        let mut client = node.connect();
+        // One that is refused is told before it sends anything.
+        client.send("PING\r\n");
+        client.read_until(b"\r\n") == b"+PONG\r\n"
+    });
+    first.check("PING", "+PONG\r\n");
+}
+
+#[test]
+fn idle_connections_are_closed_and_busy_ones_are_not() {
+    let node = Node::with(|settings| settings.ingest_idle_timeout = Duration::from_millis(400));
+    let mut idle = node.connect();
+    let mut busy = node.connect();
+    let mut closed = false;
+    idle.stream
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .expect("timeout");
+    wait_for("the idle one to be closed", || {
+        busy.check("PING", "+PONG\r\n");
+        closed = matches!(idle.stream.read(&mut [0; 1]), Ok(0));
+        closed
+    });
+    busy.check("PING", "+PONG\r\n");
+}
+
+#[test]
+fn shutdown_closes_everything_in_order() {
+    let mut node = Node::start();
+    let mut idle = node.connect();
+    idle.check("PUBLISH t x", ":0\r\n");
+    let mut half = node.connect();
+    half.check("PING", "+PONG\r\n");
+    half.send("*2\r\n$4\r\nEC");
+    node.begin_shutdown();
+    assert_eq!(idle.read_to_end(), "");
+    assert_eq!(half.read_to_end(), "");
+    node.end_shutdown();
+    assert!(
+        std::net::TcpStream::connect(node.address).is_err(),
+        "the listener is gone"
+    );
+    assert_eq!(node.hub.node_metrics().ingest_connections.get(), 0);
+}
+
+#[test]
+fn shutdown_does_not_wait_for_a_publisher_that_never_pauses() {
+    let mut node = Node::start();
+    let mut client = node.connect();
+    let mut writer = client.stream.try_clone().expect("clone");
+    let flood = std::thread::spawn(move || {
+        let pipeline = command(&["PUBLISH", "t", "x"]).repeat(1_000);
+        while writer.write_all(&pipeline).is_ok() {}
+    });
+    let reader = std::thread::spawn(move || {
+        let mut replies = [0; 64 * 1024];
+        while matches!(client.stream.read(&mut replies), Ok(1..)) {}
+    });
+    let published = || node.hub.node_metrics().events_in[1].get();
+    wait_for("events to flow", || published() > 5_000);
+    let started = Instant::now();
+    node.begin_shutdown();
+    node.end_shutdown();
+    // Well within the grace after which it would have been cut off.
+    assert!(started.elapsed() < Duration::from_secs(4));
+    flood.join().expect("ended");
+    reader.join().expect("ended");
+}
+
+#[test]
+fn a_stopped_hub_is_told_to_publishers() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.check("PING", "+PONG\r\n");
+    node.hub.stop();
+    client.check("PUBLISH t x", "-ERR the node is shutting down\r\n");
+    assert!(
+        client
+            .ask("XADD t * data x\r\n")
+            .starts_with("-ERR the node is shutting down")
+    );
+}

@@ -1,0 +1,37 @@
+//! The ingest port over real sockets, in raw bytes: every command, every refusal, every limit.
+//!
+//! The expected texts are what redis-server 7.0 and 7.2 answer, except where `docs/PROTOCOL.md` says that a node differs.
+
+#[path = "../support/ingest.rs"]
+mod support;
+
+/// What is no command, and how commands come in pieces.
+mod bytes;
+/// PING, HELLO, CLIENT, COMMAND, INFO and the like.
+mod connection;
+/// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
+mod history;
+/// A Redis client library, as it comes.
+mod library;
+/// How many connections, for how long, and how they end.
+mod limits;
+/// PUBLISH, SPUBLISH, XADD.
+mod publishing;
+/// Passwords and rights.
+mod users;
+
+pub(crate) const OK: &str = "+OK\r\n";
+
+pub(crate) fn arity(name: &str) -> String {
+    format!("-ERR wrong number of arguments for '{name}' command\r\n")
+}
+
+/// The id in a bulk reply.
+pub(crate) fn id(reply: &str) -> String {
+    let mut lines = reply.split("\r\n");
+    let length = lines.next().and_then(|line| line.strip_prefix('$'));
+    let id = lines.next().unwrap_or_default();
+    assert_eq!(length, Some(id.len().to_string().as_str()), "{reply:?}");
+    id.parse::<fantail::event::EventId>().expect("an event id");
+    id.to_owned()
+}

@@ -1,0 +1,146 @@
+use crate::support::{Node, command, command_bytes};
+use crate::{arity, id};
+
+#[test]
+fn publish_reaches_streams_and_tells_how_many() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.check("PUBLISH news hello", ":0\r\n");
+    let mut stream = node.subscribe(&["news"]);
+    let mut other = node.subscribe(&["news", "art"]);
+    client.check("PUBLISH news 'hello you'", ":2\r\n");
+    client.check("spublish art x", ":1\r\n");
+    client.check("PUBLISH", &arity("publish"));
+    client.check("PUBLISH a b c", &arity("publish"));
+    client.check("SPUBLISH a", &arity("spublish"));
+    let text = stream.read_until("hello you\n\n");
+    assert!(!text.contains("data: hello\n"), "{text}");
+    assert!(
+        other
+            .read_until("data: x\n\n")
+            .contains("data: hello you\n")
+    );
+}
+
+#[test]
+fn xadd_makes_whole_events() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let mut stream = node.subscribe(&["a", "b"]);
+    let first = id(&client.call(&["XADD", "a", "MAXLEN", "~", "10", "*", "data", "one\ntwo"]));
+    let second = id(&client.call(&[
+        "XADD", "a", "*", "topic", "b", "event", "tick", "id", "own", "retry", "250", "data", "x",
+    ]));
+    let third = id(&client.call(&["xadd", "a", "*", "name", "Ada", "born", "1815"]));
+    let text = stream.read_until("1815\"}\n\n");
+    assert!(
+        text.contains(&format!("id: {first}\ndata: one\ndata: two\n\n")),
+        "{text}"
+    );
+    assert!(
+        text.contains("id: own\nevent: tick\nretry: 250\ndata: x\n\n"),
+        "{text}"
+    );
+    let object = format!("id: {third}\ndata: {{\"name\":\"Ada\",\"born\":\"1815\"}}\n\n");
+    assert!(text.ends_with(&object), "{text}");
+    assert_eq!(
+        text.matches("event: tick").count(),
+        1,
+        "once for two topics: {text}"
+    );
+
+    client.check("XLEN a", ":3\r\n");
+    client.check("XLEN b", ":1\r\n");
+    let entry = format!(
+        "*1\r\n*2\r\n${}\r\n{second}\r\n*8\r\n$4\r\ndata\r\n$1\r\nx\r\n$5\r\nevent\r\n$4\r\ntick\r\n$2\r\nid\r\n$3\r\nown\r\n$5\r\nretry\r\n$3\r\n250\r\n",
+        second.len()
+    );
+    client.check(&format!("XRANGE b {second} {second}"), &entry);
+}
+
+#[test]
+fn xadd_nomkstream_publishes_to_known_topics_only() {
+    let node = Node::start();
+    let mut client = node.connect();
+    client.check("XADD t NOMKSTREAM * data x", "$-1\r\n");
+    client.check("XLEN t", ":0\r\n");
+    // In one batch with what makes the topic known.
+    let both = client.ask("XADD t * data x\r\nXADD t NOMKSTREAM * data y\r\n");
+    assert_eq!(both.matches("\r\n$").count(), 1, "{both}");
+    client.check("XLEN t", ":2\r\n");
+    let _stream = node.subscribe(&["heard"]);
+    id(&client.ask("XADD heard NOMKSTREAM * data x\r\n"));
+}
+
+#[test]
+fn a_private_event_is_kept_and_handed_to_nobody() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let mut stream = node.subscribe(&["t"]);
+    id(&client.ask("XADD t * private 1 data secret\r\n"));
+    client.check("PUBLISH t open", ":1\r\n");
+    assert!(!stream.read_until("data: open\n\n").contains("secret"));
+}
+
+#[test]
+fn what_is_no_event_is_refused_and_the_connection_lives() {
+    let node = Node::with(|settings| {
+        settings.event_limits.data_bytes_max = 10;
+        settings.event_limits.topic_bytes_max = 5;
+        settings.event_limits.topics_per_event_max = 2;
+    });
+    let mut client = node.connect();
+    let mut refused = |request: Vec<u8>, text: &str| {
+        let reply = client.ask(request);
+        assert!(
+            reply.starts_with(text) && reply.ends_with("\r\n"),
+            "{reply:?}, not {text:?}"
+        );
+    };
+    refused(
+        command_bytes(&[b"PUBLISH", b"t", b"\xff"]),
+        "-ERR data must be UTF-8",
+    );
+    refused(
+        command_bytes(&[b"PUBLISH", b"\xff", b"x"]),
+        "-ERR a topic must be UTF-8",
+    );
+    refused(
+        command(&["PUBLISH", "", "x"]),
+        "-ERR a topic must not be empty",
+    );
+    refused(
+        command(&["PUBLISH", "longer", "x"]),
+        "-ERR a topic of 6 bytes is longer than the 5",
+    );
+    refused(
+        command(&["PUBLISH", "t", "12345678901"]),
+        "-ERR `data` of 11 bytes is longer than the 10 that `data_bytes_max`",
+    );
+    refused(
+        command(&["XADD", "t", "*", "topic", "u", "topic", "v", "data", "x"]),
+        "-ERR 3 topics are more than the 2",
+    );
+    refused(
+        command(&["XADD", "t", "*", "id", "a\nb"]),
+        "-ERR `id` must not contain",
+    );
+    refused(
+        command(&["XADD", "t", "*", "event", "a\nb"]),
+        "-ERR `event` must not contain",
+    );
+    refused(
+        command(&["XADD", "t", "*", "id", ""]),
+        "-ERR `id` must not be empty",
+    );
+    refused(
+        command(&["XADD", "t", "*", "data", "x", "other", "y"]),
+        "-ERR field 'other' cannot stand beside `data`",
+    );
+    refused(
+        command(&["XADD", "t", "5-1", "data", "x"]),
+        "-ERR ids are given by the node",
+    );
+    refused(command(&["XADD", "t", "*", "data"]), &arity("xadd"));
+    client.check("PUBLISH t 1234567890", ":0\r\n");
+}
