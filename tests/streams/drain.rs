@@ -1,0 +1,170 @@
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::publisher::Publisher;
+use crate::raw::Raw;
+use crate::support::node::Node;
+use crate::support::sse::SseStream;
+use crate::support::wait_until;
+
+const STREAMS: usize = 60;
+
+/// Long enough that nothing in a test would wait for it.
+const NEVER: &str = "1h";
+
+/// How one stream ended.
+struct End {
+    at: Instant,
+    retry_ms: u64,
+    heard: Vec<String>,
+}
+
+/// Reads a stream to its end, which must be the last chunk.
+fn read_to_end(mut stream: SseStream) -> End {
+    let mut heard = Vec::new();
+    while let Some(event) = stream.next() {
+        heard.push(event.data);
+    }
+    End {
+        at: Instant::now(),
+        retry_ms: stream.retry.expect("a last retry"),
+        heard,
+    }
+}
+
+fn ready(node: &Node) -> u16 {
+    node.admin_get("/readyz").status
+}
+
+#[test]
+fn streams_end_in_even_steps_while_publishers_are_served() {
+    let mut node = Node::start_with(&["--drain-period", "2s", "--retry", "2s", "--shards", "2"]);
+    let readers: Vec<_> = (0..STREAMS)
+        .map(|_| SseStream::open(node.http, "/events/t"))
+        .map(|stream| thread::spawn(move || read_to_end(stream)))
+        .collect();
+    let mut publisher = Publisher::open(node.ingest);
+    publisher.publish("t", "0");
+    assert_eq!(ready(&node), 200);
+    node.signal(Signal::TERM);
+    wait_until("the node is not ready", || ready(&node) == 503);
+    check_new_streams_are_turned_away(&node);
+
+    // Publishers are served while streams end, and the streams that are left hear them.
+    let ended = || readers.iter().filter(|reader| reader.is_finished()).count();
+    let mut published = 1;
+    while ended() < STREAMS / 2 {
+        let before = ended();
+        publisher.publish("t", &published.to_string());
+        published += 1;
+        wait_until("one more stream has ended", || ended() > before);
+    }
+    assert_eq!(node.wait().code(), Some(0), "{}", node.logged());
+
+    let mut ends: Vec<End> = readers
+        .into_iter()
+        .map(|reader| reader.join().expect("a proper end"))
+        .collect();
+    for end in &ends {
+        let expected: Vec<String> = (0..end.heard.len()).map(|n| n.to_string()).collect();
+        assert_eq!(
+            end.heard, expected,
+            "a stream hears everything up to its end"
+        );
+        assert!((1_000..=3_000).contains(&end.retry_ms), "{}", end.retry_ms);
+    }
+    let most = ends.iter().map(|end| end.heard.len()).max();
+    assert!(
+        published > 2 && most == Some(published),
+        "{most:?} of {published}"
+    );
+    let retries: HashSet<u64> = ends.iter().map(|end| end.retry_ms).collect();
+    assert!(retries.len() > STREAMS / 2, "{retries:?}");
+    ends.sort_by_key(|end| end.at);
+    let (first, last) = (ends[0].at, ends[STREAMS - 1].at);
+    assert!(last - first > Duration::from_secs(1), "{:?}", last - first);
+    let halfway = first + (last - first) / 2;
+    let by_then = ends.iter().filter(|end| end.at <= halfway).count();
+    assert!(
+        (STREAMS / 5..=STREAMS * 4 / 5).contains(&by_then),
+        "{by_then} of {STREAMS}"
+    );
+}
+
+/// A draining node opens no new stream: it asks its client to come back, or does not listen any more.
+fn check_new_streams_are_turned_away(node: &Node) {
+    wait_until("the listener is closed", || {
+        let Ok(mut socket) = TcpStream::connect(node.http) else {
+            return true;
+        };
+        let request = b"GET /events/t HTTP/1.1\r\nHost: node\r\nAccept: text/event-stream\r\n\r\n";
+        let mut answer = String::new();
+        // Who waits in the kernel's queue when the listener closes is reset.
+        let heard = socket
+            .write_all(request)
+            .and_then(|()| socket.read_to_string(&mut answer));
+        if heard.is_ok() && !answer.is_empty() {
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            assert!(answer.contains("\r\n\r\nretry: "), "{answer}");
+        }
+        false
+    });
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    // The first step of a drain is taken at once, so one stream stays of two.
+    let mut node = Node::start_with(&["--drain-period", NEVER, "--shards", "1"]);
+    let streams = ["/events/t"; 2].map(|target| SseStream::open(node.http, target));
+    let readers = streams.map(|stream| thread::spawn(move || read_to_end(stream)));
+    node.signal(Signal::TERM);
+    wait_until("the node is not ready", || ready(&node) == 503);
+    node.wait_for_streams(1);
+    assert_eq!(node.publish("t", "still here"), 1);
+    node.signal(Signal::TERM);
+    assert_eq!(node.wait().code(), Some(1), "{}", node.logged());
+    let ended = readers.map(|reader| reader.join().is_ok());
+    assert!(ended.contains(&true) && ended.contains(&false), "{ended:?}");
+}
+
+#[test]
+fn without_streams_nothing_is_waited_for() {
+    let mut node = Node::start_with(&["--drain-period", NEVER]);
+    node.signal(Signal::INT);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.logged());
+}
+
+#[test]
+fn a_stalled_stream_does_not_hold_the_end_up() {
+    let flags = [
+        "--drain-period",
+        "0s",
+        "--write-timeout",
+        NEVER,
+        "--slow-consumer",
+        "skip",
+    ];
+    let mut node = Node::start_with(&flags);
+    let mut stalled = Raw::open_narrow(node.http, "/events/t");
+    let mut healthy = SseStream::open(node.http, "/events/t");
+    node.wait_for_streams(2);
+    let large = "x".repeat(200_000);
+    let mut publisher = Publisher::open(node.ingest);
+    for _ in 0..3 {
+        publisher.publish("t", &large);
+        healthy.take(1);
+    }
+    assert_eq!(node.stop().code(), Some(0), "{}", node.logged());
+    assert_eq!(healthy.next(), None, "the healthy one was told");
+    assert!(healthy.retry.is_some());
+    stalled.read_to_end();
+    assert!(
+        !stalled.wire.has_ended(),
+        "a stream that is cut does not claim to be whole"
+    );
+}
