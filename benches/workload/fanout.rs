@@ -1,0 +1,123 @@
+//! One shard's fan-out against a bare loop of `send()` on the same sockets.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use fantail::event::{Event, EventId};
+use fantail::history::HistoryLimits;
+use fantail::limits::EventLimits;
+use fantail::shard::bench::{BenchShard, stamp};
+use fantail::sse::Draft;
+
+use super::bare::send_whole;
+use super::cost::{Cost, measure};
+use super::sockets;
+use super::swallow::Swallow;
+
+const TOPIC: &str = "fanout";
+
+/// Time for bytes that were sent to arrive; loopback takes microseconds.
+const ARRIVAL_MAX: Duration = Duration::from_secs(10);
+
+/// A shard with streams, and the means to write past it.
+pub(crate) struct Fanout {
+    shard: BenchShard,
+    /// The shard's own sockets under a second descriptor.
+    bare: Vec<OwnedFd>,
+    clients: Vec<TcpStream>,
+    swallow: Swallow,
+    data: String,
+    last_id: EventId,
+}
+
+impl Fanout {
+    /// Opens `streams` streams on one topic; events will have `data_bytes` of data.
+    pub(crate) fn open(streams: usize, data_bytes: usize) -> io::Result<Self> {
+        let mut fanout = Self {
+            shard: BenchShard::new(HistoryLimits::default())?,
+            bare: Vec::with_capacity(streams),
+            clients: Vec::with_capacity(streams),
+            swallow: Swallow::new(),
+            data: "x".repeat(data_bytes),
+            last_id: EventId::ZERO,
+        };
+        for (server, client) in sockets::connect(streams)? {
+            fanout.bare.push(server.try_clone()?);
+            fanout.clients.push(client);
+            fanout.shard.attach(server, &[TOPIC], None)?;
+        }
+        while fanout.shard.turn()? {}
+        let greetings = fanout.shard.counters().bytes.get();
+        fanout.drain(greetings as usize)?;
+        fanout.last_id = fanout.shard.head();
+        Ok(fanout)
+    }
+
+    /// Number of streams.
+    pub(crate) fn streams(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// `burst` events that wait together go through the shard to every stream; tells what its turns cost. Returns when all has arrived.
+    pub(crate) fn by_shard(&mut self, burst: usize) -> io::Result<Cost> {
+        let before = self.shard.counters().deliveries.get();
+        let mut bytes = 0;
+        for _ in 0..burst {
+            let mut draft = draft(&self.data)?;
+            bytes += self.shard.publish(std::slice::from_mut(&mut draft))?;
+        }
+        let (cost, turns) = measure(|| {
+            while self.shard.turn()? {}
+            io::Result::Ok(())
+        });
+        turns?;
+        self.drain(bytes * self.clients.len())?;
+        let counted = self.shard.counters().deliveries.get() - before;
+        if counted != (burst * self.clients.len()) as u64 {
+            return Err(io::Error::other(format!("{counted} deliveries counted")));
+        }
+        Ok(cost)
+    }
+
+    /// The same by a loop of `send()`, which joins what waits; tells what joining and sending cost.
+    pub(crate) fn by_loop(&mut self, burst: usize) -> io::Result<Cost> {
+        let mut frames = Vec::with_capacity(burst);
+        for _ in 0..burst {
+            self.last_id = self.last_id.next(0);
+            frames.push(stamp(&mut draft(&self.data)?, self.last_id));
+        }
+        let (cost, sent) = measure(|| {
+            let frames: Vec<&[u8]> = frames.iter().map(|frame| &frame.chunked()[..]).collect();
+            let joined = frames.concat();
+            let mut sockets = self.bare.iter();
+            sockets.try_for_each(|socket| send_whole(socket, &joined))?;
+            io::Result::Ok(joined.len())
+        });
+        self.drain(sent? * self.clients.len())?;
+        Ok(cost)
+    }
+
+    /// Empties all clients, who must find exactly `expected` bytes.
+    fn drain(&mut self, expected: usize) -> io::Result<()> {
+        let deadline = Instant::now() + ARRIVAL_MAX;
+        let mut arrived = 0;
+        loop {
+            for client in &self.clients {
+                arrived += self.swallow.all_of(client)?.0;
+            }
+            if arrived == expected {
+                return Ok(());
+            }
+            if arrived > expected || Instant::now() > deadline {
+                let error = format!("{arrived} bytes arrived where {expected} were sent");
+                return Err(io::Error::other(error));
+            }
+        }
+    }
+}
+
+fn draft(data: &str) -> io::Result<Draft<'_>> {
+    Draft::new(Event::new(TOPIC, data), &EventLimits::default()).map_err(io::Error::other)
+}

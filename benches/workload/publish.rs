@@ -1,0 +1,185 @@
+//! Publishing through the hub of a whole node, with and without streams.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fantail::event::{Event, Topics};
+use fantail::hub::{Framing, Hub, Receipt, Start, Subscribe};
+use fantail::metrics::Source;
+use fantail::shard::bench::stamp;
+use fantail::shard::sink::Sink;
+use fantail::sse::{self, Draft};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::sockets;
+use super::swallow::Swallow;
+
+const TOPIC: &str = "publish";
+
+/// Events published before all streams have to have them: what history keeps is more, so that a stream that falls behind loses none.
+const EVENTS_PER_STRETCH: usize = 512;
+
+/// Time for the streams to be sent one stretch.
+const ARRIVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Readiness events taken at once.
+const POLL_EVENTS: usize = 256;
+
+/// A node's hub, and clients that read all that their streams are sent.
+pub(crate) struct Node {
+    hub: Hub,
+    data: String,
+    streams: usize,
+    clients: Clients,
+    /// Bytes that the clients have to have read by now.
+    owed: usize,
+}
+
+impl Node {
+    /// Starts shards and opens `streams` streams on one topic; events will have `data_bytes` of data.
+    pub(crate) async fn start(streams: usize, data_bytes: usize) -> io::Result<Self> {
+        let hub = Hub::start(Arc::default(), streams).map_err(io::Error::other)?;
+        let mut clients = Vec::with_capacity(streams);
+        for (server, client) in sockets::connect(streams)? {
+            clients.push(client);
+            let mut topics = Topics::new();
+            topics.push(TOPIC.into());
+            let subscribe = Subscribe {
+                sink: Sink::Socket(server),
+                framing: Framing::Chunked,
+                head: Bytes::new(),
+                topics,
+                start: Start::default(),
+            };
+            let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            let permit = hub.reserve(here).map_err(io::Error::other)?;
+            let opened = hub.subscribe(permit, subscribe).await;
+            opened.map_err(io::Error::other)?;
+        }
+        let mut node = Self {
+            owed: streams * sse::prime(None, hub.head()).len(),
+            hub,
+            data: "x".repeat(data_bytes),
+            streams,
+            clients: Clients::start(clients)?,
+        };
+        node.settle(Vec::new())?;
+        Ok(node)
+    }
+
+    /// Publishes `batches` batches of `size` events; tells how long the publisher was busy with it. The shards deliver meanwhile, and now
+    /// and then, outside that time, they are given the time to finish.
+    pub(crate) async fn publish(&mut self, batches: u64, size: usize) -> io::Result<Duration> {
+        let mut busy = Duration::ZERO;
+        let mut left = batches;
+        while left > 0 {
+            let stretch = left.min((EVENTS_PER_STRETCH / size).max(1) as u64);
+            left -= stretch;
+            let mut receipts = Vec::with_capacity(stretch as usize);
+            let started = Instant::now();
+            for _ in 0..stretch {
+                receipts.push(self.publish_batch(size).await?);
+            }
+            busy += started.elapsed();
+            self.settle(receipts)?;
+        }
+        Ok(busy)
+    }
+
+    async fn publish_batch(&self, size: usize) -> io::Result<Vec<Receipt>> {
+        let mut drafts = (0..size)
+            .map(|_| self.draft())
+            .collect::<io::Result<Vec<_>>>()?;
+        let published = self.hub.publish(Source::Ingest, &mut drafts).await;
+        published.map_err(io::Error::other)
+    }
+
+    fn draft(&self) -> io::Result<Draft<'_>> {
+        let limits = &self.hub.settings().event_limits;
+        Draft::new(Event::new(TOPIC, &*self.data), limits).map_err(io::Error::other)
+    }
+
+    /// Waits until the clients have read what these receipts stand for, byte by byte.
+    fn settle(&mut self, receipts: Vec<Vec<Receipt>>) -> io::Result<()> {
+        if self.streams == 0 {
+            return Ok(());
+        }
+        for receipt in receipts.iter().flatten() {
+            if receipt.subscribers != self.streams as u64 {
+                return Err(io::Error::other("an event was not for all streams"));
+            }
+            let frame = stamp(&mut self.draft()?, receipt.id);
+            self.owed += self.streams * frame.len();
+        }
+        let deadline = Instant::now() + ARRIVAL_MAX;
+        loop {
+            let read = self.clients.read.load(Ordering::Relaxed);
+            if read == self.owed {
+                return Ok(());
+            }
+            if read > self.owed || Instant::now() > deadline {
+                let error = format!("{read} bytes arrived where {} were owed", self.owed);
+                return Err(io::Error::other(error));
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends the shards, and with them the streams and the clients.
+    pub(crate) fn stop(self) -> io::Result<()> {
+        self.hub.stop();
+        let ended = self.clients.thread.join();
+        ended.map_err(|_| io::Error::other("the clients' thread panicked"))?
+    }
+}
+
+/// The clients of all streams, in one thread.
+struct Clients {
+    read: Arc<AtomicUsize>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Clients {
+    fn start(clients: Vec<TcpStream>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        for (number, client) in clients.iter().enumerate() {
+            let mut source = SourceFd(&client.as_raw_fd());
+            poll.registry()
+                .register(&mut source, Token(number), Interest::READABLE)?;
+        }
+        let read = Arc::default();
+        let counter = Arc::clone(&read);
+        let thread = std::thread::spawn(move || read_all(poll, clients, &counter));
+        Ok(Self { read, thread })
+    }
+}
+
+fn read_all(mut poll: Poll, clients: Vec<TcpStream>, read: &AtomicUsize) -> io::Result<()> {
+    let mut swallow = Swallow::new();
+    let mut events = Events::with_capacity(POLL_EVENTS);
+    let mut open = clients.len();
+    while open > 0 {
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        for event in &events {
+            let client = &clients[event.token().0];
+            let (bytes, ended) = swallow.all_of(client)?;
+            read.fetch_add(bytes, Ordering::Relaxed);
+            if ended {
+                poll.registry()
+                    .deregister(&mut SourceFd(&client.as_raw_fd()))?;
+                open -= 1;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The benches' workloads run small, so that they cannot rot. What arrives is checked; how long it takes is not.
+
+#[path = "../benches/workload"]
+mod workload {
+    pub(crate) mod bare;
+    pub(crate) mod cost;
+    pub(crate) mod fanout;
+    pub(crate) mod frames;
+    pub(crate) mod publish;
+    pub(crate) mod replay;
+    pub(crate) mod sockets;
+    pub(crate) mod swallow;
+}
+
+use fantail::event::EventId;
+use fantail::limits::EventLimits;
+use fantail::sse;
+
+use workload::fanout::Fanout;
+use workload::frames;
+use workload::publish::Node;
+use workload::replay::Replay;
+
+#[test]
+fn a_frame_that_is_timed_holds_its_payload() {
+    for payload in frames::payloads() {
+        let id = EventId::new(7);
+        let frame = frames::encode(&payload, &EventLimits::default(), id).expect("valid");
+        assert_eq!(
+            sse::parse(&frame.text()).data,
+            payload.data,
+            "{}",
+            payload.name
+        );
+        assert_eq!(frames::copy_of(&frame), frame.chunked());
+    }
+}
+
+#[test]
+fn both_sides_of_the_fan_out_deliver_every_byte() {
+    let mut fanout = Fanout::open(20, 128).expect("streams");
+    assert_eq!(fanout.streams(), 20);
+    for burst in [1, 40] {
+        // Each of them fails unless all its bytes have arrived.
+        let mut cost = fanout.by_shard(burst).expect("by the shard");
+        cost += fanout.by_loop(burst).expect("by the loop");
+        assert!(cost.cpu.as_nanos() + cost.wall.as_nanos() > 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_timed_publisher_publishes_arrives() {
+    for streams in [0, 5] {
+        let mut node = Node::start(streams, 128).await.expect("a node");
+        for (batches, size) in [(40, 1), (70, 16), (9, 64)] {
+            // It fails unless the clients have read every byte of it.
+            let busy = node.publish(batches, size).await.expect("all arrives");
+            assert!(busy.as_nanos() > 0);
+        }
+        node.stop().expect("clients that saw the end");
+    }
+}
+
+#[test]
+fn a_timed_resume_reads_all_of_history() {
+    for topics in [1, 10] {
+        let mut replay = Replay::new(topics, 130, 128).expect("a history");
+        assert!(replay.bytes() > replay.events() * 128);
+        // Twice, since the second stream takes over the slot of the first.
+        for _ in 0..2 {
+            let mut cost = replay.by_shard().expect("a resume");
+            cost += replay.by_loop().expect("the same bytes");
+            assert!(cost.cpu.as_nanos() + cost.wall.as_nanos() > 0);
+        }
+    }
+}
