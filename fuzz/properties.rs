@@ -1,0 +1,91 @@
+//! What has to hold for any input. The fuzz targets and `tests/fuzz_smoke.rs` both call these, so that neither can rot.
+
+// Each fuzz target compiles this module for itself and uses one function of it.
+#![allow(dead_code)]
+
+use fantail::event::EventId;
+use fantail::http::{Events, choose_cursor, parse_publish_json};
+use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
+use fantail::limits::EventLimits;
+use fantail::sse::Draft;
+
+/// Small, so that an input of a fuzzer's size reaches them.
+const RESP_LIMITS: Limits = Limits {
+    array_max: 16,
+    bulk_bytes_max: 256,
+    command_bytes_max: 512,
+    authenticated: true,
+};
+
+/// Most events that a fuzzed array may have.
+const BATCH_MAX: usize = 8;
+
+/// The commands of a connection, and how it ended: what remained, or the error.
+type Commands = (Vec<Vec<Vec<u8>>>, Result<usize, ProtocolError>);
+
+/// Commands are the same however the bytes are cut, and no command is larger than allowed.
+pub(crate) fn resp(input: &[u8]) {
+    let (first, bytes) = input.split_first().unwrap_or((&1, &[]));
+    let piece = usize::from(*first).max(1);
+    let whole = read_commands(bytes, bytes.len().max(1));
+    assert_eq!(whole, read_commands(bytes, piece), "in pieces of {piece}");
+    for command in &whole.0 {
+        let size: usize = command.iter().map(Vec::len).sum();
+        assert!(size <= RESP_LIMITS.command_bytes_max, "{command:?}");
+    }
+}
+
+/// Reads all commands as a connection does that is given `piece` bytes at a time.
+fn read_commands(bytes: &[u8], piece: usize) -> Commands {
+    let mut reader = Reader::default();
+    let mut commands = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    loop {
+        let mut args: Vec<Arg<'_>> = Vec::new();
+        match reader.next(&RESP_LIMITS, &bytes[start..end], &mut args) {
+            Ok(Some(length)) => {
+                assert!(length > 0, "a command takes bytes");
+                start += length;
+                commands.push(args.into_iter().map(|arg| arg.into_owned()).collect());
+            }
+            Ok(None) if end == bytes.len() => return (commands, Ok(bytes.len() - start)),
+            Ok(None) => end = bytes.len().min(end + piece),
+            Err(error) => return (commands, Err(error)),
+        }
+    }
+}
+
+/// A body is read or refused, and an event that was read is refused exactly by its own check.
+pub(crate) fn publish_json(input: &[u8]) {
+    let events = match parse_publish_json(input, BATCH_MAX) {
+        Ok(Events::One(event)) => vec![event],
+        Ok(Events::Many(events)) => events,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert!(events.len() <= BATCH_MAX.max(1));
+    let limits = EventLimits::default();
+    for event in events {
+        let checked = event.check(&limits);
+        assert_eq!(Draft::new(event, &limits).map(drop), checked);
+    }
+}
+
+/// A cursor is found wherever it stands, and an event id has one spelling.
+pub(crate) fn last_event_id(input: &[u8]) {
+    let mut parts = input.splitn(2, |byte| *byte == b'\n');
+    let (header, query) = (parts.next(), parts.next());
+    let query = query.map(String::from_utf8_lossy);
+    let chosen = choose_cursor(header, query.as_deref());
+    if let Some(Ok(header)) = header.filter(|id| !id.is_empty()).map(std::str::from_utf8) {
+        assert_eq!(chosen.as_deref(), Some(header), "the header wins");
+    }
+    let Some(cursor) = chosen else { return };
+    assert!(!cursor.is_empty());
+    if let Ok(id) = cursor.parse::<EventId>() {
+        assert_eq!(id.to_string(), cursor);
+        assert_eq!(EventId::from_parts(id.unix_ms(), id.counter()), Some(id));
+    }
+}
