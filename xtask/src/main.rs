@@ -1,0 +1,56 @@
+//! The project's own chores, run as `cargo xtask <chore>`.
+//!
+//! This crate depends on nothing, so that it builds in a second on a fresh checkout. It must never skip a check in silence: what a check
+//! needs is installed, or the line that installs it is printed and the chore fails.
+
+mod docs;
+mod fuzz;
+mod process;
+mod steps;
+mod tools;
+
+use std::process::ExitCode;
+
+use crate::process::Failure;
+
+const HELP: &str = "\
+The chores of the project.
+
+Usage: cargo xtask <CHORE>
+
+Chores:
+  test            every check, in the order in which they fail fastest: tools, formatting, clippy, the tests that need
+                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Chromium), documentation
+  tools           only looks for what the tests need beyond Rust, and installs it with apt-get and npm when it may
+  docs            writes the table of settings in docs/OPERATIONS.md anew
+  fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
+  help            prints this
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["test"] => steps::test(),
+        ["tools"] => tools::ensure(),
+        ["docs"] => docs::settings_table(),
+        ["fuzz"] => fuzz::run_all("60"),
+        ["fuzz", seconds] => fuzz::run_all(seconds),
+        _ => Err(Failure::Usage(words.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure @ Failure::Usage(_)) => {
+            eprintln!("xtask: {failure}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

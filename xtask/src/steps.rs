@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every check of the project, each a function, in the order in which they fail fastest.
+
+use std::time::Instant;
+
+use crate::process::{Failure, cargo, run};
+use crate::tools;
+
+/// A heading and the check under it.
+type Step = (&'static str, fn() -> Result<(), Failure>);
+
+const STEPS: [Step; 6] = [
+    ("what the tests need beyond Rust", tools::ensure),
+    ("formatting", formatting),
+    ("clippy, warnings are errors", clippy),
+    ("tests that need nothing but Rust", tests),
+    (
+        "tests with real clients: redis-cli, curl, Node, Chromium",
+        external_tests,
+    ),
+    ("documentation, warnings are errors", documentation),
+];
+
+/// Runs every step and stops at the first that fails.
+pub(crate) fn test() -> Result<(), Failure> {
+    let start = Instant::now();
+    for (number, (heading, step)) in STEPS.iter().enumerate() {
+        println!("\n=== {}/{}: {heading}", number + 1, STEPS.len());
+        let began = Instant::now();
+        step()?;
+        println!("=== done in {:.1} s", began.elapsed().as_secs_f64());
+    }
+    println!(
+        "\nAll {} steps passed in {:.0} s.",
+        STEPS.len(),
+        start.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn formatting() -> Result<(), Failure> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<(), Failure> {
+    run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn tests() -> Result<(), Failure> {
+    // All of it, so that one run tells everything that is broken.
+    run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// Only the test binaries that the feature adds: everything else ran in the step before.
+fn external_tests() -> Result<(), Failure> {
+    run(&mut cargo(&[
+        "test",
+        "--package",
+        "fantail",
+        "--features",
+        "external-tests",
+        "--no-fail-fast",
+        "--test",
+        "external*",
+    ]))
+}
+
+fn documentation() -> Result<(), Failure> {
+    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
