@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::access_log;
+use crate::log_lines;
 use crate::support::http;
 use crate::support::node::Node;
 use crate::support::resp;
@@ -70,23 +70,23 @@ fn named_events(client: Client) {
 fn resume(client: Client) {
     const CUTS: usize = 5;
     let (mut watcher, node) = Watcher::with_node(client, &["--retry", "50ms"]);
-    watcher.open(&node.url("/events/access"), &[]);
+    watcher.open(&node.url("/events/log"), &[]);
 
-    let lines = access_log::lines();
+    let lines = log_lines::lines();
     let mut publisher = resp::Client::open(node.ingest);
     for part in lines.chunks(lines.len().div_ceil(CUTS)) {
         let stream = &node.wait_for_streams(1)[0];
         let (before, after) = part.split_at(part.len() / 2);
         for line in before {
-            publisher.publish("access", line);
+            publisher.publish("log", line);
         }
         // What follows is published while the client is away or on its way back.
         node.cut(stream);
         for line in after {
-            publisher.publish("access", line);
+            publisher.publish("log", line);
         }
     }
-    publisher.publish("access", "the end");
+    publisher.publish("log", "the end");
 
     let mut ids = std::collections::HashSet::new();
     for (number, line) in lines.iter().chain(&["the end"]).enumerate() {
@@ -101,14 +101,14 @@ fn resume(client: Client) {
 fn gap(client: Client) {
     const KEPT: usize = 10;
     let (mut watcher, node) = Watcher::with_node(client, &["--history-events", "10"]);
-    let lines = &access_log::lines()[..2 * KEPT];
+    let lines = &log_lines::lines()[..2 * KEPT];
     let ids: Vec<String> = lines
         .iter()
-        .map(|line| publish(&node, &json!({"topic": "access", "data": line})))
+        .map(|line| publish(&node, &json!({"topic": "log", "data": line})))
         .collect();
 
     for (cursor, reason) in [(ids[0].as_str(), "evicted"), ("nobody-gave-it", "unknown")] {
-        let url = node.url(&format!("/events/access?last_event_id={cursor}"));
+        let url = node.url(&format!("/events/log?last_event_id={cursor}"));
         watcher.open(&url, &["gap"]);
         let told = watcher.event();
         assert_eq!(told.event, "gap", "{told:?}");

@@ -4,13 +4,13 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::access_log;
+use crate::log_lines;
 use crate::program::{self, Program};
 use crate::support::node::Node;
 use crate::support::resp;
 use crate::watcher::{Client, Watcher};
 
-/// A way in: feeds every line as one event of the topic `access`.
+/// A way in: feeds every line as one event of the topic `log`.
 type Way = (&'static str, fn(&Node, &[&str]));
 
 const WAYS: [Way; 6] = [
@@ -27,9 +27,9 @@ const READERS: usize = 3;
 
 #[test]
 fn a_log_goes_in_by_every_way_and_out_to_every_client() {
-    let lines = access_log::lines();
+    let lines = log_lines::lines();
     let (mut chromium, node) = Watcher::with_node(Client::Chromium, &[]);
-    let url = node.url("/events/access");
+    let url = node.url("/events/log");
     let mut curl = Curl::open(&url);
     let mut npm = Watcher::start(Client::Npm);
     npm.open(&url, &[]);
@@ -94,7 +94,7 @@ fn redis_cli(node: &Node, arguments: &[&str], input: &[u8]) -> String {
 fn redis_cli_pipe(node: &Node, lines: &[&str]) {
     let commands: Vec<u8> = lines
         .iter()
-        .flat_map(|line| resp::command(&["PUBLISH", "access", line]))
+        .flat_map(|line| resp::command(&["PUBLISH", "log", line]))
         .collect();
     let said = redis_cli(node, &["--pipe"], &commands);
     let expected = format!("errors: 0, replies: {}", lines.len());
@@ -105,7 +105,7 @@ fn redis_cli_lines(node: &Node, lines: &[&str]) {
     let mut commands = String::new();
     for line in lines {
         let quoted = line.replace('\\', r"\\").replace('"', "\\\"");
-        writeln!(commands, "PUBLISH access \"{quoted}\"").expect("memory");
+        writeln!(commands, "PUBLISH log \"{quoted}\"").expect("memory");
     }
     let said = redis_cli(node, &[], commands.as_bytes());
     let replies: Vec<&str> = said.lines().collect();
@@ -115,7 +115,7 @@ fn redis_cli_lines(node: &Node, lines: &[&str]) {
 /// One process an event, the data on its standard input.
 fn redis_cli_last_argument(node: &Node, lines: &[&str]) {
     for line in lines {
-        let said = redis_cli(node, &["-x", "PUBLISH", "access"], line.as_bytes());
+        let said = redis_cli(node, &["-x", "PUBLISH", "log"], line.as_bytes());
         assert_eq!(said.trim(), READERS.to_string());
     }
 }
@@ -131,7 +131,7 @@ fn curl_raw(node: &Node, lines: &[&str]) {
         if !config.is_empty() {
             config.push_str("next\n");
         }
-        let url = node.url("/publish/access");
+        let url = node.url("/publish/log");
         writeln!(
             config,
             "url = \"{url}\"\ndata-raw = \"{quoted}\"\nwrite-out = \" %{{http_code}} %{{num_connects}}\\n\""
@@ -157,7 +157,7 @@ fn curl_raw(node: &Node, lines: &[&str]) {
 fn curl_json(node: &Node, lines: &[&str]) {
     let events: Vec<_> = lines
         .iter()
-        .map(|line| json!({"topic": "access", "data": line}))
+        .map(|line| json!({"topic": "log", "data": line}))
         .collect();
     let body = serde_json::to_vec(&events).expect("JSON");
     let said = post(node, "application/json", &["--data-binary", "@-"], &body);
@@ -169,7 +169,7 @@ fn curl_json(node: &Node, lines: &[&str]) {
 fn curl_ndjson(node: &Node, lines: &[&str]) {
     let mut body = String::new();
     for line in lines {
-        writeln!(body, "{}", json!({"topic": "access", "data": line})).expect("memory");
+        writeln!(body, "{}", json!({"topic": "log", "data": line})).expect("memory");
     }
     let upload = ["--request", "POST", "--upload-file", "-"];
     let said = post(node, "application/x-ndjson", &upload, body.as_bytes());

@@ -1,10 +1,17 @@
-//! Lines of a web server's log.
+//! Lines of logs.
 
-/// The log: 360 lines, made up, with addresses and names that are reserved for documentation. Among ordinary requests it has quotes and
-/// backslashes, a tab, blanks at both ends, text beyond ASCII, 6,000 bytes in a row, and lines that look like fields of an event stream.
-const TEXT: &str = include_str!("../data/access.log");
+/// What a Debian machine's package manager wrote while it was upgraded: 400 lines as they stand in its `dpkg.log`.
+const DPKG: &str = include_str!("../data/dpkg.log");
 
-/// Every line, without its end.
+/// What no log should have and some do: 360 lines in a web server's form, made up, with addresses and names that are reserved for
+/// documentation. They have quotes and backslashes, a tab, blanks at both ends, text beyond ASCII, 6,000 bytes in a row, and lines
+/// that look like fields of an event stream.
+const AWKWARD: &str = include_str!("../data/awkward.log");
+
+/// Every line of both, without its end.
 pub(crate) fn lines() -> Vec<&'static str> {
-    TEXT.split_terminator('\n').collect()
+    [DPKG, AWKWARD]
+        .into_iter()
+        .flat_map(|text| text.split_terminator('\n'))
+        .collect()
 }

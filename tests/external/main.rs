@@ -7,7 +7,7 @@
 mod support;
 
 /// Lines of a web server's log, with everything in them that ever broke a parser.
-mod access_log;
+mod log_lines;
 /// Other programs: run to their end, or read line by line while they run.
 mod program;
 /// The two `EventSource`s, each in its own process, told what to watch.
