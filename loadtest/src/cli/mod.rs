@@ -1,0 +1,254 @@
+//! The command line: what can be asked for, with defaults, and where it is refused before anything is opened.
+
+pub(crate) mod shared;
+pub(crate) mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use shared::{LoadArgs, OutputArgs, TargetArgs};
+use values::{duration, share, size};
+
+/// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that nothing is lost.
+///
+/// Every scenario opens streams to --url, publishes to --publish, and checks on every stream that each event came exactly once and in
+/// order. It starts the server itself (--spawn) or is told its process (--pid), to measure what that uses. Without options it
+/// expects a Fantail on its default ports.
+#[derive(Debug, Parser)]
+#[command(name = "fantail-loadtest", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The scenarios.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Opens many streams, holds them, and says what one costs: memory on both sides of the kernel's line, CPU of a connect.
+    ///
+    /// Memory of a stream is the slope between two counts (--at), settled, since the first streams also pay for what later ones share.
+    Density(DensityArgs),
+    /// Publishes one event at a time, at a rate, and in bursts: latency of deliveries, deliveries a second, CPU of each.
+    Fanout(FanoutArgs),
+    /// Publishes as fast as the server takes it, over the Redis protocol and HTTP.
+    Ingest(IngestArgs),
+    /// A share of the streams leaves and comes back with its cursor every second while events flow: nothing may be lost.
+    Churn(ChurnArgs),
+    /// A share of the readers stalls or crawls: the others must not feel it, and memory must come back.
+    Slow(SlowArgs),
+    /// All of it for hours, with a line a minute.
+    Soak(SoakArgs),
+    /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their ratios.
+    Compare(CompareArgs),
+    /// The least that a server can do, as the yardstick of the others: no HTTP parsing, no topics, a bare loop of send().
+    Floor(FloorArgs),
+    /// A client process; started by the program itself.
+    #[command(hide = true)]
+    Reader,
+}
+
+/// Options of `density`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DensityArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams to open.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Counts at which to settle and read memory, ascending; the last is the number of streams [default: a third and all of --streams].
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    pub(crate) at: Vec<usize>,
+    /// Time to hold the streams idle, with the server's CPU time measured.
+    #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
+    pub(crate) hold: Duration,
+    /// Events published one at a time afterwards, to see that every stream is alive.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) events: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `fanout`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FanoutArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams to open.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Counts at which to settle and read memory [default: a third and all of --streams].
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    pub(crate) at: Vec<usize>,
+    /// Events published one at a time: each waits until every stream has the one before.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) one_at_a_time: u64,
+    /// Events a second at a steady rate; an event's latency counts from when it was due. 0 leaves this out.
+    #[arg(long, default_value_t = 10.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long to publish at that rate.
+    #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    /// Events back to back in a burst; 0 leaves this out.
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    pub(crate) burst: u64,
+    /// Bursts, each when every stream has the one before.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) bursts: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `ingest`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams that are open meanwhile, each subscribed to every topic that is published; with some, the truth is checked, too.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Publishing connections, each with a topic of its own.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) connections: usize,
+    /// How long to publish each way.
+    #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `churn`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ChurnArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams to open.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Share of the streams that leaves a second.
+    #[arg(long, value_parser = share, default_value = "20%", value_name = "SHARE")]
+    pub(crate) share: f64,
+    /// Longest time that a stream is away.
+    #[arg(long, value_parser = duration, default_value = "500ms", value_name = "TIME")]
+    pub(crate) away: Duration,
+    /// Events a second meanwhile.
+    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long.
+    #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `slow`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SlowArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams to open.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Share of the streams that is slow.
+    #[arg(long, value_parser = share, default_value = "10%", value_name = "SHARE")]
+    pub(crate) share: f64,
+    /// Bytes a second that a slow stream reads; 0: it reads nothing at all.
+    #[arg(long, value_parser = size, default_value = "0", value_name = "SIZE")]
+    pub(crate) crawl: u64,
+    /// Receive buffer of a slow stream.
+    #[arg(long, value_parser = size, default_value = "4KiB", value_name = "SIZE")]
+    pub(crate) slow_buffer: u64,
+    /// Events a second, without slow streams and then with them.
+    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long, each.
+    #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `soak`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SoakArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// Streams to open.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// Share of the streams that leaves a second and comes back.
+    #[arg(long, value_parser = share, default_value = "1%", value_name = "SHARE")]
+    pub(crate) churn: f64,
+    /// Longest time that a stream is away.
+    #[arg(long, value_parser = duration, default_value = "2s", value_name = "TIME")]
+    pub(crate) away: Duration,
+    /// Share of the streams that reads slowly.
+    #[arg(long, value_parser = share, default_value = "1%", value_name = "SHARE")]
+    pub(crate) slow: f64,
+    /// Bytes a second that a slow stream reads; 0: it reads nothing at all.
+    #[arg(long, value_parser = size, default_value = "1KiB", value_name = "SIZE")]
+    pub(crate) crawl: u64,
+    /// Events a second.
+    #[arg(long, default_value_t = 10.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long.
+    #[arg(long = "for", value_parser = duration, default_value = "1h", value_name = "TIME")]
+    pub(crate) time: Duration,
+    /// Time between two lines.
+    #[arg(long, value_parser = duration, default_value = "1m", value_name = "TIME")]
+    pub(crate) every: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Options of `compare`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CompareArgs {
+    /// The targets and the scenario: a TOML file such as loadtest/peers/peers.toml.
+    pub(crate) file: PathBuf,
+    /// Only these targets; repeatable.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Rounds, instead of what the file says.
+    #[arg(long, value_name = "N")]
+    pub(crate) rounds: Option<usize>,
+    /// Options of the scenario after --, added to those of the file.
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) options: Vec<String>,
+    /// Writes the table as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Writes everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Writes a self-contained page with plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// Options of `floor`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FloorArgs {
+    /// Address for streams.
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Address for publishers, Redis protocol (PUBLISH only).
+    #[arg(long, default_value = "127.0.0.1:7379", value_name = "ADDRESS")]
+    pub(crate) ingest_listen: std::net::SocketAddr,
+    /// Threads that send.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) threads: u16,
+}

@@ -1,0 +1,139 @@
+//! Options that all scenarios have.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::duration;
+use crate::assertion::Assertion;
+use crate::publisher::recipe::Wishes;
+use crate::target::Preset;
+
+/// The server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The server")]
+pub(crate) struct TargetArgs {
+    /// Where streams are opened. {i} is the stream's number, {topic} its first topic, {topics} all as topic=a&topic=b. Without a path,
+    /// that of --preset. With --spawn, {http} is a free port.
+    #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    pub(crate) url: String,
+    /// The kind of server, for paths and bodies that are not given.
+    #[arg(long, default_value = "fantail", value_enum)]
+    pub(crate) preset: Preset,
+    /// Where events are published: http://, https:// or resp:// (Redis protocol). {topic} is the event's topic. With --spawn,
+    /// {http} and {ingest} are free ports [default: as --preset says].
+    #[arg(long, value_name = "URL")]
+    pub(crate) publish: Option<String>,
+    /// HTTP method of publishing [default: POST].
+    #[arg(long, value_name = "METHOD")]
+    pub(crate) publish_method: Option<String>,
+    /// Header field of publishing, such as 'Authorization: Bearer …'; {topic} may stand in it. Repeatable.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub(crate) publish_header: Vec<String>,
+    /// Body of publishing; {topic}, {data} and {i}, the event's number, are written as the content type asks for [default: {data}].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) publish_body: Option<String>,
+    /// Command of publishing over the Redis protocol [default: PUBLISH {topic} {data}].
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) publish_command: Option<String>,
+    /// Events under way on one publishing connection [default: 64 over the Redis protocol, 1 over HTTP].
+    #[arg(long, value_name = "N")]
+    pub(crate) publish_pipeline: Option<usize>,
+    /// Header field of a stream's request; placeholders as in --url. Repeatable.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+    /// Cookie of a stream's request; placeholders as in --url.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) cookie: Option<String>,
+    /// Name of the topic. With {i} in it there are as many as --pool says, or else one for each stream.
+    #[arg(long, default_value = "t", value_name = "NAME")]
+    pub(crate) topic: String,
+    /// Topics of each stream, out of --pool.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) topics: usize,
+    /// Number of different topics.
+    #[arg(long, value_name = "N")]
+    pub(crate) pool: Option<usize>,
+    /// Bytes of data in an event.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub(crate) data_bytes: usize,
+    /// Certificates of authorities to trust (PEM), instead of Mozilla's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// A stream is open at its response head: for servers that send nothing more until the first event.
+    #[arg(long)]
+    pub(crate) no_prime: bool,
+    /// Name of the event by which the server tells that it left something out.
+    #[arg(long, default_value = "gap", value_name = "NAME")]
+    pub(crate) gap_event: String,
+    /// Starts the server with this command (words as in a shell, but no shell), measures it and all that it starts, and ends it.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "pid")]
+    pub(crate) spawn: Option<String>,
+    /// Process ids of a running server, to measure it and all that it started.
+    #[arg(long, value_delimiter = ',', value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// A name for the target in tables, instead of its URL.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// The load generator.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The load generator")]
+pub(crate) struct LoadArgs {
+    /// Connections opened a second; unbounded without.
+    #[arg(long, value_name = "N")]
+    pub(crate) connect_rate: Option<f64>,
+    /// Connections that each client process opens at the same time.
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = positive)]
+    pub(crate) connecting: usize,
+    /// Client processes; 0: as few as the limit on open files allows.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) processes: usize,
+    /// Source addresses, in turn; repeatable. Without, those of 127.0.0.0/8 for a loopback target, else the kernel's choice.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source: Vec<IpAddr>,
+    /// Time without any progress after which something counts as failed.
+    #[arg(long, value_parser = duration, default_value = "30s", value_name = "TIME")]
+    pub(crate) timeout: Duration,
+    /// Streams that the server ends come back with their cursor, as an EventSource does; churn, slow and soak always do so.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+}
+
+/// What to do with the result.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "The result")]
+pub(crate) struct OutputArgs {
+    /// Writes everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Writes a self-contained page with plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+    /// Fails (exit code 1) unless this holds, such as 'lost == 0' or 'p99 < 50ms'; repeatable. The names are those of --json.
+    #[arg(long, value_name = "CONDITION")]
+    pub(crate) assert: Vec<Assertion>,
+}
+
+impl TargetArgs {
+    /// How to publish, beyond where.
+    pub(crate) fn wishes(&self) -> Wishes {
+        Wishes {
+            method: self.publish_method.clone(),
+            headers: self.publish_header.clone(),
+            body: self.publish_body.clone(),
+            command: self.publish_command.clone(),
+            pipeline: self.publish_pipeline,
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("expected a number from 1".to_owned()),
+    }
+}

@@ -1,0 +1,62 @@
+//! Values with units on the command line.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+/// A value that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ValueError {
+    #[error("{0:?} is no time: write 500ms, 10s, 5m or 1h")]
+    Time(String),
+    #[error("{0:?} is no share: write 20% or 0.2, from 0% to 100%")]
+    Share(String),
+    #[error("{0:?} is no size: write 4096, 4KiB or 1MB")]
+    Size(String),
+}
+
+/// A time with a unit.
+pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
+    humantime::parse_duration(text).map_err(|_| ValueError::Time(text.to_owned()))
+}
+
+/// A share of one, as a number or in percent.
+pub(crate) fn share(text: &str) -> Result<f64, ValueError> {
+    let value = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    match value {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(ValueError::Share(text.to_owned())),
+    }
+}
+
+/// A size in bytes.
+pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
+    text.parse()
+        .map(|ByteSize(bytes)| bytes)
+        .map_err(|_| ValueError::Size(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_understood() {
+        assert_eq!(duration("1m 30s").ok(), Some(Duration::from_secs(90)));
+        assert_eq!(share("20%").ok(), Some(0.2));
+        assert_eq!(share("0.05").ok(), Some(0.05));
+        assert_eq!(size("4KiB").ok(), Some(4096));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_how_to_write_it() {
+        assert_eq!(
+            share("120%").map_err(|error| error.to_string()),
+            Err("\"120%\" is no share: write 20% or 0.2, from 0% to 100%".to_owned())
+        );
+        assert!(duration("10").is_err() && size("much").is_err());
+    }
+}

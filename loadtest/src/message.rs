@@ -1,0 +1,190 @@
+//! What the coordinator and its client processes say to each other: one JSON object a line, over standard input and output.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::layout::Layout;
+use crate::reader::ledger::Tally;
+
+/// What a client process is told once, at its start.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Job {
+    /// Number of this process, from zero: it owns the streams `process`, `process + processes`, …
+    pub(crate) process: usize,
+    /// Client processes in all.
+    pub(crate) processes: usize,
+    /// Number that tells the events of this run from those of others.
+    pub(crate) run: u32,
+    /// Where to connect.
+    pub(crate) endpoint: Endpoint,
+    /// Request target, a template.
+    pub(crate) path: String,
+    /// Header fields besides the usual ones, templates.
+    pub(crate) headers: Vec<String>,
+    /// Topics.
+    pub(crate) layout: Layout,
+    /// Source addresses in turn; none leaves it to the kernel, or for a loopback target spreads them over 127.0.0.0/8.
+    pub(crate) sources: Vec<IpAddr>,
+    /// Most connections being opened at the same time.
+    pub(crate) connecting: usize,
+    /// Milliseconds without any progress after which an order is given up.
+    pub(crate) timeout_ms: u64,
+    /// A stream is open at its response head, not at its first block.
+    pub(crate) no_prime: bool,
+    /// Streams that end come back, with their cursor.
+    pub(crate) reconnect: bool,
+    /// Name of the event by which the server tells a gap.
+    pub(crate) gap_event: String,
+    /// Share of the streams that are slow when told so, of one.
+    pub(crate) slow_share: f64,
+    /// Receive buffer of those, in bytes.
+    pub(crate) slow_buffer_bytes: usize,
+}
+
+/// A server's address and how to speak to it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Endpoint {
+    /// Its socket address.
+    pub(crate) address: SocketAddr,
+    /// The `Host` field.
+    pub(crate) host: String,
+    /// The name in its certificate, for `https`.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// How a TLS server is recognised.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Tls {
+    /// The name in its certificate.
+    pub(crate) name: String,
+    /// File with the certificates of authorities to trust, in PEM; without it those of Mozilla.
+    pub(crate) ca: Option<std::path::PathBuf>,
+}
+
+/// To a client process.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Order {
+    /// Have this many streams (all of this process together), at so many a second at most; answered by [`Answer::Opened`].
+    Open {
+        /// Streams.
+        streams: usize,
+        /// Connections a second; unbounded without.
+        rate: Option<f64>,
+    },
+    /// Wait until every stream has what is due of the first `events` events; answered by [`Answer::Reached`].
+    Reach {
+        /// Events published in the whole run.
+        events: u64,
+    },
+    /// The server has refused these events (numbers from zero): no stream is due them. Not answered.
+    Refused {
+        /// Their numbers.
+        events: Vec<u64>,
+    },
+    /// Say and forget the latencies since the last time; answered by [`Answer::Sampled`].
+    Sample,
+    /// From now on, a share of the streams leaves every second and comes back; none with 0. Answered by [`Answer::Done`].
+    Churn {
+        /// Share of the streams a second, of one.
+        share: f64,
+        /// Longest time that a stream is away, in milliseconds.
+        away_ms: u64,
+    },
+    /// How the slow streams read from now on; answered by [`Answer::Done`].
+    Slow(Pace),
+    /// Check every stream, now that so many events were published; answered by [`Answer::Checked`].
+    Check {
+        /// Events published in the whole run.
+        events: u64,
+    },
+}
+
+/// How a slow stream reads.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Pace {
+    /// As fast as it can, like all others.
+    Brisk,
+    /// Not at all.
+    Stalled,
+    /// So many bytes a second.
+    Crawling(u64),
+}
+
+/// From a client process.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Answer {
+    /// What is going on, unasked, while it changes.
+    Progress(Progress),
+    /// As many streams are open as can be.
+    Opened {
+        /// When the last one opened, on the monotonic clock.
+        at: u64,
+    },
+    /// Every stream has its events, or waits in vain.
+    Reached {
+        /// When the last event came, on the monotonic clock.
+        at: u64,
+        /// Streams that have not seen the newest event of each of their topics, or miss one before.
+        behind: usize,
+    },
+    /// Latencies since the last time.
+    Sampled(Sample),
+    /// The order is carried out.
+    Done,
+    /// The truth of this process's streams.
+    Checked(Checked),
+}
+
+/// Counts of a client process.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Progress {
+    /// The monotonic clock, in nanoseconds.
+    pub(crate) at: u64,
+    /// Streams open now.
+    pub(crate) open: usize,
+    /// Streams that opened, each time that they did.
+    pub(crate) opened: u64,
+    /// Streams that were refused or closed, and do not come back.
+    pub(crate) failed: usize,
+    /// Events received.
+    pub(crate) received: u64,
+    /// The order that waits is fulfilled on so many streams.
+    pub(crate) reached: usize,
+}
+
+/// Latencies, as pairs of nanoseconds and how often.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Sample {
+    /// From an event's due time to its arrival, on ordinary streams.
+    pub(crate) delivery: Vec<(u64, u64)>,
+    /// The same on slow streams.
+    pub(crate) slow: Vec<(u64, u64)>,
+    /// From the start of a connection to an open stream.
+    pub(crate) open: Vec<(u64, u64)>,
+}
+
+/// What the check of all streams of a process found.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Checked {
+    /// What came.
+    pub(crate) tally: Tally,
+    /// Events that open streams were due, that never came, and of which no gap was told.
+    pub(crate) lost: u64,
+    /// Events missing on open streams of which the server said so.
+    pub(crate) gap_told: u64,
+    /// Events that streams were due which the server had closed for good.
+    pub(crate) missed_closed: u64,
+    /// Streams open now.
+    pub(crate) open: usize,
+    /// Streams that never opened.
+    pub(crate) refused: usize,
+    /// Streams that opened, were closed by the server and did not come back.
+    pub(crate) closed: usize,
+    /// Times that a stream came back, of its own will or not.
+    pub(crate) returned: u64,
+    /// Those of them without a cursor, since the server had sent no id.
+    pub(crate) returned_without_cursor: u64,
+    /// Why streams did not open, or ended.
+    pub(crate) reasons: Vec<(String, u64)>,
+}

@@ -1,0 +1,197 @@
+//! What the server says about the events it was sent, one answer each and in their order.
+
+use crate::wire::body::{Body, ChunkError};
+use crate::wire::head::{Head, HeadError};
+
+/// Longest line of an answer of the Redis protocol, in bytes.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads the answers on one connection.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    resp: bool,
+    input: Vec<u8>,
+    /// Within the body of an HTTP answer: how far, and what the head said.
+    body: Option<(Body, Verdict)>,
+    closing: bool,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The server has it.
+    Taken,
+    /// The server does not want it; its words.
+    Refused(String),
+}
+
+/// An answer that is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AnswerError {
+    /// Not HTTP.
+    #[error("{0}")]
+    Head(String),
+    /// Not the Redis protocol.
+    #[error("the answer to a published event is not of the Redis protocol: {0:?}")]
+    Resp(String),
+}
+
+impl From<HeadError> for AnswerError {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error.to_string())
+    }
+}
+
+impl From<ChunkError> for AnswerError {
+    fn from(error: ChunkError) -> Self {
+        Self::Head(error.to_string())
+    }
+}
+
+impl Answers {
+    /// Reads answers of the Redis protocol, or else of HTTP.
+    pub(crate) fn new(resp: bool) -> Self {
+        Self {
+            resp,
+            input: Vec::new(),
+            body: None,
+            closing: false,
+        }
+    }
+
+    /// Whether the server has said that it ends the connection.
+    pub(crate) fn closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Takes in what was read, and appends the answers that are whole.
+    pub(crate) fn feed(
+        &mut self,
+        bytes: &[u8],
+        into: &mut Vec<Verdict>,
+    ) -> Result<(), AnswerError> {
+        self.input.extend_from_slice(bytes);
+        let mut used = 0;
+        loop {
+            let next = if self.resp {
+                resp(&self.input[used..])?
+            } else {
+                self.http(used)?
+            };
+            match next {
+                Some((size, verdict)) => {
+                    used += size;
+                    into.extend(verdict);
+                }
+                None => break,
+            }
+        }
+        self.input.drain(..used);
+        Ok(())
+    }
+
+    /// The next step in an HTTP answer: how many bytes it took, and the verdict at its end.
+    fn http(&mut self, used: usize) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
+        let input = &self.input[used..];
+        if let Some((body, verdict)) = &mut self.body {
+            let mut rest = input;
+            while body.next(&mut rest)?.is_some() {}
+            let size = input.len() - rest.len();
+            if body.ended() {
+                let verdict = verdict.clone();
+                self.body = None;
+                return Ok(Some((size, Some(verdict))));
+            }
+            return Ok((size > 0).then_some((size, None)));
+        }
+        let Some((head, size)) = Head::parse(input)? else {
+            return Ok(None);
+        };
+        if head.status == 100 {
+            return Ok(Some((size, None)));
+        }
+        let verdict = match head.status {
+            200..300 => Verdict::Taken,
+            _ => Verdict::Refused(head.text.clone()),
+        };
+        self.closing |= !head.keep_alive;
+        let body = Body::from(head.length);
+        if body.ended() {
+            return Ok(Some((size, Some(verdict))));
+        }
+        self.body = Some((body, verdict));
+        Ok(Some((size, None)))
+    }
+}
+
+/// The answer at the start of the input, when it is whole.
+fn resp(input: &[u8]) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
+    let Some(end) = memchr::memchr(b'\n', input) else {
+        return match input.len() {
+            0..=LINE_BYTES_MAX => Ok(None),
+            _ => Err(AnswerError::Resp("a line without end".to_owned())),
+        };
+    };
+    let line = String::from_utf8_lossy(&input[..end]);
+    let line = line.trim_end();
+    let size = end + 1;
+    let bulk = |rest: &str| rest.parse::<i64>().ok();
+    match line.split_at_checked(1) {
+        Some((":" | "+", _)) => Ok(Some((size, Some(Verdict::Taken)))),
+        Some(("-", text)) => Ok(Some((size, Some(Verdict::Refused(text.to_owned()))))),
+        Some(("$", rest)) => match bulk(rest) {
+            Some(-1) => Ok(Some((size, Some(Verdict::Refused("null".to_owned()))))),
+            Some(length @ 0..) => {
+                let whole = size + length as usize + 2;
+                Ok((input.len() >= whole).then_some((whole, Some(Verdict::Taken))))
+            }
+            _ => Err(AnswerError::Resp(line.to_owned())),
+        },
+        _ => Err(AnswerError::Resp(line.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The verdicts, with the input in one piece and cut everywhere.
+    fn read(resp: bool, text: &str) -> Vec<Verdict> {
+        let verdicts = |pieces: &[&str]| {
+            let (mut answers, mut verdicts) = (Answers::new(resp), Vec::new());
+            for piece in pieces {
+                answers
+                    .feed(piece.as_bytes(), &mut verdicts)
+                    .expect("answers");
+            }
+            verdicts
+        };
+        let whole = verdicts(&[text]);
+        for cut in 0..text.len() {
+            assert_eq!(
+                verdicts(&[&text[..cut], &text[cut..]]),
+                whole,
+                "cut at {cut}"
+            );
+        }
+        whole
+    }
+
+    #[test]
+    fn redis_answers_are_told_apart() {
+        let verdicts = read(true, ":3\r\n$5\r\n1-0\r\n\r\n+OK\r\n-ERR no\r\n");
+        let refused = Verdict::Refused("ERR no".to_owned());
+        assert_eq!(
+            verdicts,
+            [Verdict::Taken, Verdict::Taken, Verdict::Taken, refused]
+        );
+    }
+
+    #[test]
+    fn http_answers_are_told_apart() {
+        let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 202 Accepted\r\n\
+            Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+        let refused = Verdict::Refused("429 Too Many Requests".to_owned());
+        assert_eq!(read(false, text), [Verdict::Taken, Verdict::Taken, refused]);
+    }
+}

@@ -1,0 +1,149 @@
+//! One connection that events are published on.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use super::PublishError;
+use super::answers::{Answers, Verdict};
+use super::recipe::Recipe;
+use crate::stamp;
+use crate::transport::{TlsClient, Transport, would_wait};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long to wait for a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// An event that is not answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// Its number in the run, from zero.
+    pub(crate) event: u64,
+    /// When it was due, on the monotonic clock.
+    pub(crate) due: u64,
+}
+
+/// A connection, what is still to be sent on it, and what is still to be answered.
+#[derive(Debug)]
+pub(crate) struct Link {
+    transport: Transport,
+    answers: Answers,
+    /// Events that wait for their turn.
+    queue: VecDeque<(Vec<u8>, Asked)>,
+    out: Vec<u8>,
+    sent: usize,
+    /// Events that are under way.
+    asked: VecDeque<Asked>,
+    buffer: Vec<u8>,
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) fn connect(recipe: &Recipe) -> Result<Self, PublishError> {
+        Ok(Self {
+            transport: transport(recipe)?,
+            answers: Answers::new(recipe.is_resp()),
+            queue: VecDeque::new(),
+            out: Vec::new(),
+            sent: 0,
+            asked: VecDeque::new(),
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Whether the server ends the connection after its last answer, while there is no other to come.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.answers.closing() && self.asked.is_empty()
+    }
+
+    /// Goes on over another connection.
+    pub(crate) fn reconnect(&mut self, recipe: &Recipe) -> Result<(), PublishError> {
+        self.transport = transport(recipe)?;
+        self.answers = Answers::new(recipe.is_resp());
+        Ok(())
+    }
+
+    /// The socket, to register it.
+    pub(crate) fn socket(&mut self) -> &mut mio::net::TcpStream {
+        self.transport.socket()
+    }
+
+    /// Events that are not answered.
+    pub(crate) fn under_way(&self) -> usize {
+        self.queue.len() + self.asked.len()
+    }
+
+    /// Queues an event.
+    pub(crate) fn offer(&mut self, recipe: &Recipe, topic: &str, data: &str, asked: Asked) {
+        let mut bytes = Vec::new();
+        recipe.write(asked.event, topic, data, &mut bytes);
+        self.queue.push_back((bytes, asked));
+    }
+
+    /// Sends what it can.
+    pub(crate) fn send(&mut self, pipeline: usize) -> Result<(), PublishError> {
+        if self.answers.closing() {
+            return Ok(());
+        }
+        loop {
+            while self.asked.len() < pipeline
+                && let Some((bytes, asked)) = self.queue.pop_front()
+            {
+                self.out.extend_from_slice(&bytes);
+                self.asked.push_back(asked);
+            }
+            if self.sent == self.out.len() {
+                self.out.clear();
+                self.sent = 0;
+                return Ok(());
+            }
+            match self.transport.write(&self.out[self.sent..]) {
+                Ok(0) => return Err(PublishError::Closed),
+                Ok(size) => self.sent += size,
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(PublishError::Io(error)),
+            }
+        }
+    }
+
+    /// Reads what there is, and gives each answer with its event and the time since that was due.
+    pub(crate) fn receive(
+        &mut self,
+        mut answered: impl FnMut(Verdict, u64, Duration),
+    ) -> Result<(), PublishError> {
+        let mut verdicts = Vec::new();
+        loop {
+            match self.transport.read(&mut self.buffer) {
+                Ok(0) if self.asked.len() > verdicts.len() => return Err(PublishError::Closed),
+                Ok(0) => break,
+                Ok(size) => self.answers.feed(&self.buffer[..size], &mut verdicts)?,
+                Err(error) if would_wait(&error) => break,
+                Err(error) => return Err(PublishError::Io(error)),
+            }
+        }
+        let now = stamp::now();
+        for verdict in verdicts {
+            let asked = self.asked.pop_front().ok_or(PublishError::Unasked)?;
+            answered(verdict, asked.event, stamp::since(asked.due, now));
+        }
+        Ok(())
+    }
+}
+
+fn transport(recipe: &Recipe) -> Result<Transport, PublishError> {
+    let address = recipe.endpoint.address;
+    let failed = |error| PublishError::Connect { address, error };
+    let tls = recipe
+        .endpoint
+        .tls
+        .as_ref()
+        .map(TlsClient::new)
+        .transpose()?;
+    let socket =
+        std::net::TcpStream::connect_timeout(&address, CONNECT_PATIENCE).map_err(failed)?;
+    socket.set_nodelay(true).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    let socket = mio::net::TcpStream::from_std(socket);
+    Transport::new(socket, tls.as_ref()).map_err(|error| failed(io::Error::other(error)))
+}

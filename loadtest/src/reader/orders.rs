@@ -1,0 +1,224 @@
+//! The coordinator's orders: taken, waited for, answered.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::WorkerError;
+use super::fleet::Fleet;
+use super::ledger::Due;
+use crate::latency;
+use crate::message::{Answer, Checked, Order, Progress, Sample};
+
+/// Progress is told so often.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Once every stream has seen its newest event, one that was left out before it is waited for so long.
+const STRAGGLER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The order in hand.
+#[derive(Default)]
+pub(super) struct Desk {
+    waiting: Option<Order>,
+    told: Option<(Instant, Progress)>,
+}
+
+impl Desk {
+    /// Whether an order waits, or progress is still to be told.
+    pub(super) fn busy(&self) -> bool {
+        self.waiting.is_some()
+            || self
+                .told
+                .is_some_and(|(at, _)| at.elapsed() < PROGRESS_INTERVAL * 2)
+    }
+
+    /// Takes an order; carries it out if it needs no waiting.
+    pub(super) fn take(&mut self, order: Order, fleet: &mut Fleet) -> Result<(), WorkerError> {
+        fleet.achieved();
+        match order {
+            Order::Open { streams, rate } => {
+                fleet.target = streams;
+                fleet.rate = rate.map(|rate| (Instant::now(), fleet.streams.len(), rate));
+                self.waiting = Some(order);
+            }
+            Order::Reach { events } => {
+                fleet.await_events(events);
+                self.waiting = Some(order);
+            }
+            Order::Refused { ref events } => fleet.refused(events),
+            Order::Sample => say(&Answer::Sampled(fleet.sample()))?,
+            Order::Churn { share, away_ms } => {
+                fleet.restless.churn(share, away_ms);
+                say(&Answer::Done)?;
+            }
+            Order::Slow(pace) => {
+                fleet.set_pace(pace);
+                say(&Answer::Done)?;
+            }
+            Order::Check { events } => say(&Answer::Checked(fleet.check(events)))?,
+        }
+        Ok(())
+    }
+
+    /// Tells progress, and answers the waiting order if it is fulfilled or nothing has happened for too long.
+    pub(super) fn answer(&mut self, fleet: &mut Fleet) -> Result<(), WorkerError> {
+        self.tell_progress(fleet)?;
+        let Some(order) = &self.waiting else {
+            return Ok(());
+        };
+        let quiet = fleet.progress.elapsed();
+        let late = quiet > Duration::from_millis(fleet.job.timeout_ms);
+        let at = fleet.progress_at;
+        let answer = match order {
+            Order::Open { streams, .. } => {
+                let settled = fleet.streams.len() == *streams && fleet.connecting == 0;
+                (settled || late).then_some(Answer::Opened { at })
+            }
+            Order::Reach { .. } => {
+                let stragglers = quiet > STRAGGLER_PATIENCE && fleet.only_holes();
+                let behind = fleet.awaited;
+                (behind == 0 || stragglers || late).then_some(Answer::Reached { at, behind })
+            }
+            _ => None,
+        };
+        if let Some(answer) = answer {
+            self.waiting = None;
+            // The counts that belong to the answer come first.
+            self.told = None;
+            self.tell_progress(fleet)?;
+            say(&answer)?;
+        }
+        Ok(())
+    }
+
+    fn tell_progress(&mut self, fleet: &Fleet) -> Result<(), WorkerError> {
+        if self
+            .told
+            .is_some_and(|(at, _)| at.elapsed() < PROGRESS_INTERVAL)
+        {
+            return Ok(());
+        }
+        let progress = Progress {
+            at: 0,
+            open: fleet.open,
+            opened: fleet.opened,
+            failed: fleet.failed,
+            received: fleet.tally.received,
+            reached: fleet.streams.len() - fleet.awaited - fleet.failed,
+        };
+        if self.told.is_none_or(|(_, before)| before != progress) {
+            self.told = Some((Instant::now(), progress));
+            let at = crate::stamp::now();
+            say(&Answer::Progress(Progress { at, ..progress }))?;
+        }
+        Ok(())
+    }
+}
+
+impl Fleet {
+    /// Waits for every stream that does not have all of the first `events` events.
+    fn await_events(&mut self, events: u64) {
+        self.awaited = 0;
+        self.awaited_events = events;
+        for number in 0..self.streams.len() {
+            let awaited = !self.streams[number].finished && !self.complete(number);
+            self.streams[number].awaited = awaited;
+            self.awaited += usize::from(awaited);
+        }
+    }
+
+    /// The server has refused these events: nobody is to wait for them.
+    fn refused(&mut self, events: &[u64]) {
+        for event in events {
+            let topic = self.job.layout.topic_of(*event);
+            let number = self.job.layout.published(topic, *event) + 1;
+            self.refused.entry(topic).or_default().insert(number);
+        }
+        self.await_events(self.awaited_events);
+    }
+
+    fn complete(&self, number: usize) -> bool {
+        let due = self.due(number, self.awaited_events);
+        self.streams[number].ledger().complete(due)
+    }
+
+    /// What is due on the topic at a place of the stream's, after so many events.
+    fn due(&self, number: usize, events: u64) -> impl Fn(usize) -> Due {
+        let layout = &self.job.layout;
+        let first = self.global(number) * layout.each();
+        move |place| {
+            let topic = (first + place) % layout.pool();
+            let mut newest = layout.published(topic, events);
+            let mut count = newest;
+            if let Some(refused) = self.refused.get(&topic) {
+                count -= refused.range(..=newest).count() as u64;
+                while refused.contains(&newest) {
+                    newest -= 1;
+                }
+            }
+            Due { newest, count }
+        }
+    }
+
+    /// The stream has received something.
+    pub(super) fn no_longer_awaited(&mut self, number: usize) {
+        if self.streams[number].awaited && self.complete(number) {
+            self.streams[number].awaited = false;
+            self.awaited -= 1;
+        }
+    }
+
+    /// Whether all that is waited for are events that were left out, while later ones have come.
+    fn only_holes(&self) -> bool {
+        let events = self.awaited_events;
+        self.streams.iter().enumerate().all(|(number, stream)| {
+            !stream.awaited || stream.ledger().newest(self.due(number, events))
+        })
+    }
+
+    fn sample(&mut self) -> Sample {
+        let take = |histogram: &mut Histogram<u64>| {
+            let pairs = latency::pairs(histogram);
+            histogram.reset();
+            pairs
+        };
+        Sample {
+            delivery: take(&mut self.latencies.delivery),
+            slow: take(&mut self.latencies.slow),
+            open: take(&mut self.latencies.open),
+        }
+    }
+
+    fn check(&self, events: u64) -> Checked {
+        let mut checked = Checked {
+            tally: self.tally,
+            reasons: self.reasons(),
+            ..self.counts.clone()
+        };
+        for (number, stream) in self.streams.iter().enumerate() {
+            if !stream.was_open {
+                checked.refused += 1;
+                continue;
+            }
+            let missing = stream.ledger().missing(self.due(number, events));
+            if stream.finished {
+                checked.closed += 1;
+                checked.missed_closed += missing.lost + missing.told;
+            } else {
+                checked.open += usize::from(stream.open(self.job.no_prime));
+                checked.lost += missing.lost;
+                checked.gap_told += missing.told;
+            }
+        }
+        checked
+    }
+}
+
+fn say(answer: &Answer) -> Result<(), WorkerError> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Streams that leave and come back, and streams that read slowly.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
+
+use super::fleet::Fleet;
+use crate::message::{Job, Pace};
+
+/// How long a stream stays away after the server has ended it, unless the server said otherwise: what browsers do is of that order.
+const RETRY_MS_DEFAULT: u32 = 1_000;
+/// Longest `retry:` that is obeyed, in milliseconds, so that a run ends.
+const RETRY_MS_MAX: u32 = 10_000;
+/// A crawling stream reads so often.
+const CRAWL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Who comes and goes, and who crawls.
+#[derive(Debug)]
+pub(crate) struct Restless {
+    /// How slow streams read now.
+    pub(super) pace: Pace,
+    slow_share: f64,
+    returns: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Share of the streams that leaves a second.
+    churn_share: f64,
+    away_ms: u64,
+    /// Streams that should have left since `churned`, fractions included.
+    due: f64,
+    churned: Instant,
+    crawled: Instant,
+}
+
+impl Restless {
+    /// Nobody moves.
+    pub(super) fn new(job: &Job) -> Self {
+        Self {
+            pace: Pace::Brisk,
+            slow_share: job.slow_share,
+            returns: BinaryHeap::new(),
+            churn_share: 0.0,
+            away_ms: 0,
+            due: 0.0,
+            churned: Instant::now(),
+            crawled: Instant::now(),
+        }
+    }
+
+    /// Whether something is to be done by the clock.
+    pub(super) fn busy(&self) -> bool {
+        !self.returns.is_empty() || self.churn_share > 0.0 || matches!(self.pace, Pace::Crawling(_))
+    }
+
+    /// Whether this stream is one of those that are slow when told so: spread evenly and the same in every run.
+    pub(super) fn is_slow(&self, stream: usize) -> bool {
+        // Fibonacci hashing: consecutive numbers spread over the whole range.
+        let spread = (stream as u32).wrapping_mul(2_654_435_769);
+        f64::from(spread) < self.slow_share * f64::from(u32::MAX)
+    }
+
+    /// From now on this share of the streams leaves every second.
+    pub(super) fn churn(&mut self, share: f64, away_ms: u64) {
+        self.churn_share = share;
+        self.away_ms = away_ms;
+        self.due = 0.0;
+        self.churned = Instant::now();
+    }
+
+    /// The server has ended the stream.
+    pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
+        let retry = retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX);
+        // Half of it and more, at random: clients that were cut together must not come back together.
+        self.come_back(
+            number,
+            fastrand::u64(u64::from(retry) / 2..=u64::from(retry)),
+        );
+    }
+
+    fn come_back(&mut self, number: usize, after_ms: u64) {
+        let at = Instant::now() + Duration::from_millis(after_ms);
+        self.returns.push(Reverse((at, number)));
+    }
+}
+
+impl Fleet {
+    /// Moves those whose time has come.
+    pub(super) fn move_restless(&mut self) {
+        self.leave();
+        let now = Instant::now();
+        while self.connecting < self.job.connecting
+            && let Some(Reverse((at, number))) = self.restless.returns.peek().copied()
+            && at <= now
+        {
+            self.restless.returns.pop();
+            self.connect(number);
+        }
+        if let Pace::Crawling(bytes_per_s) = self.restless.pace
+            && self.restless.crawled.elapsed() >= CRAWL_INTERVAL
+        {
+            let share = self.restless.crawled.elapsed().as_secs_f64();
+            self.restless.crawled = Instant::now();
+            self.read_slow((bytes_per_s as f64 * share).ceil() as usize);
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.restless.churn_share <= 0.0 {
+            return;
+        }
+        let elapsed = self.restless.churned.elapsed();
+        self.restless.churned = Instant::now();
+        self.restless.due +=
+            self.restless.churn_share * self.streams.len() as f64 * elapsed.as_secs_f64();
+        while self.restless.due >= 1.0 {
+            self.restless.due -= 1.0;
+            let number = fastrand::usize(..self.streams.len());
+            // Whoever is away cannot leave; the next choice is as good.
+            if self.streams[number].open(self.job.no_prime) {
+                self.leave_one(number);
+            }
+        }
+    }
+
+    fn leave_one(&mut self, number: usize) {
+        if let Some(mut connection) = self.streams[number].end() {
+            // A client that leaves says so with a FIN; only the end of the whole run resets what is left.
+            let socket = socket2::SockRef::from(&*connection.socket());
+            // Where that fails the connection is reset, which servers must bear, too.
+            let _ = socket.set_linger(None);
+        }
+        self.open -= 1;
+        let away = fastrand::u64(0..=self.restless.away_ms);
+        self.restless.come_back(number, away);
+    }
+
+    /// Sets how slow streams read. What waits in their sockets raises no readiness event any more, so it is read now.
+    pub(super) fn set_pace(&mut self, pace: Pace) {
+        self.restless.pace = pace;
+        self.restless.crawled = Instant::now();
+        if pace == Pace::Brisk {
+            self.read_slow(usize::MAX);
+        }
+    }
+
+    fn read_slow(&mut self, most: usize) {
+        for number in 0..self.streams.len() {
+            let slow = self.restless.is_slow(self.global(number));
+            if slow && self.streams[number].open(self.job.no_prime) {
+                self.read(number, true, most);
+            }
+        }
+    }
+}

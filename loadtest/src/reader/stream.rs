@@ -1,0 +1,354 @@
+//! One stream as the client sees it, over all its connections: request, response head, body, events.
+
+use std::io::{self, Read, Write};
+
+use hdrhistogram::Histogram;
+
+use super::ledger::{Ledger, Tally};
+use crate::layout::Layout;
+use crate::stamp::{self, Stamp};
+use crate::transport::{Transport, would_wait};
+use crate::wire::body::{Body, ChunkError};
+use crate::wire::head::{Head, HeadError};
+use crate::wire::sse::{Decoder, Item, LineError, Sink};
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    connection: Option<Transport>,
+    state: State,
+    /// The start of a response head that is not whole.
+    head: Vec<u8>,
+    decoder: Decoder,
+    ledger: Ledger,
+    /// The last event id; only kept where streams come back.
+    cursor: Option<Box<str>>,
+    /// When the connection was begun, on the monotonic clock.
+    pub(crate) begun: u64,
+    /// Milliseconds that the server asks to wait before coming back.
+    pub(crate) retry_ms: Option<u32>,
+    /// Has been open once.
+    pub(crate) was_open: bool,
+    /// Does not come back.
+    pub(crate) finished: bool,
+    /// Counted as waited for by the order in hand.
+    pub(crate) awaited: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The request is not sent.
+    Connecting,
+    /// The response head is not whole.
+    Head,
+    /// The response is a stream, of which nothing was read.
+    Answered(Body),
+    /// A first block was read.
+    Open(Body),
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// A system call failed.
+    #[error("{}", describe(.0))]
+    Io(#[from] io::Error),
+    /// The answer was no stream.
+    #[error("answered {0}")]
+    Refused(String),
+    /// The answer was 200, but no stream.
+    #[error("answered 200 with {0:?} instead of text/event-stream")]
+    NoStream(String),
+    /// The answer is malformed.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The body is malformed.
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+    /// A line has no end.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The last chunk, or the end of the connection.
+    #[error("closed by the server")]
+    Closed,
+    /// The end of the connection before the whole response head.
+    #[error("closed by the server before it answered")]
+    Unanswered,
+}
+
+/// Kinds of errors without the operating system's numbers, so that equal reasons are counted together.
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset by the server".to_owned(),
+        io::ErrorKind::TimedOut => "connection timed out".to_owned(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => {
+            "no source port is free (give more source addresses with --source)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// What a stream needs of its process while it reads.
+pub(crate) struct Context<'a> {
+    /// Topics.
+    pub(crate) layout: &'a Layout,
+    /// The run.
+    pub(crate) run: u32,
+    /// Name of the gap event.
+    pub(crate) gap_event: &'a str,
+    /// Whether cursors are kept.
+    pub(crate) keep_cursor: bool,
+    /// Counts.
+    pub(crate) tally: &'a mut Tally,
+    /// Latencies, in nanoseconds.
+    pub(crate) latency: &'a mut Histogram<u64>,
+    /// Where bytes are read into.
+    pub(crate) buffer: &'a mut [u8],
+}
+
+impl Stream {
+    /// A stream without a connection.
+    pub(crate) fn new(topics: usize) -> Self {
+        Self {
+            connection: None,
+            state: State::Connecting,
+            head: Vec::new(),
+            decoder: Decoder::default(),
+            ledger: Ledger::new(topics),
+            cursor: None,
+            begun: 0,
+            retry_ms: None,
+            was_open: false,
+            finished: false,
+            awaited: false,
+        }
+    }
+
+    /// Goes on over this connection.
+    pub(crate) fn begin(&mut self, connection: Transport) {
+        self.connection = Some(connection);
+        self.state = State::Connecting;
+        self.head = Vec::new();
+        self.decoder.reset();
+        self.begun = stamp::now();
+    }
+
+    /// Drops the connection; gives it back so that its end can be chosen.
+    pub(crate) fn end(&mut self) -> Option<Transport> {
+        self.head = Vec::new();
+        self.connection.take()
+    }
+
+    /// Whether it has a connection.
+    pub(crate) fn connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Whether it has a connection and its request is still to be sent.
+    pub(crate) fn connecting(&self) -> bool {
+        self.connected() && self.state == State::Connecting
+    }
+
+    /// Whether it is open: answered, and unless `no_prime` with a first block.
+    pub(crate) fn open(&self, no_prime: bool) -> bool {
+        self.connected()
+            && match self.state {
+                State::Open(_) => true,
+                State::Answered(_) => no_prime,
+                State::Connecting | State::Head => false,
+            }
+    }
+
+    /// The last event id, once there is one.
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// What it has received.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Sends the request if the connection is ready for it.
+    pub(crate) fn request(&mut self, head: &[u8]) -> Result<(), End> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if let Some(error) = connection.socket().take_error()? {
+            return Err(error.into());
+        }
+        match connection.write(head) {
+            // A fresh socket's buffer takes any request that this tool makes.
+            Ok(sent) if sent == head.len() => self.state = State::Head,
+            Ok(_) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Err(error) if would_wait(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Reads until the socket has no more, or `most` bytes.
+    pub(crate) fn read(
+        &mut self,
+        number: usize,
+        most: usize,
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
+        let mut left = most;
+        while left > 0 {
+            let Some(connection) = &mut self.connection else {
+                return Ok(());
+            };
+            let room = context.buffer.len().min(left);
+            let buffer = &mut context.buffer[..room];
+            match connection.read(buffer) {
+                Ok(0) if matches!(self.state, State::Connecting | State::Head) => {
+                    return Err(End::Unanswered);
+                }
+                Ok(0) => return Err(End::Closed),
+                Ok(size) => {
+                    let all = size < room && connection.short_read_is_all();
+                    left -= size;
+                    self.take(number, size, context)?;
+                    // Whatever comes later raises a new readiness event, and so does the end of the stream.
+                    if all {
+                        return Ok(());
+                    }
+                }
+                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the first `size` bytes of the buffer.
+    fn take(&mut self, number: usize, size: usize, context: &mut Context<'_>) -> Result<(), End> {
+        let buffer = std::mem::take(&mut context.buffer);
+        let result = self.decode(number, &buffer[..size], context);
+        context.buffer = buffer;
+        result
+    }
+
+    fn decode(
+        &mut self,
+        number: usize,
+        input: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
+        match self.state {
+            State::Connecting | State::Head => {
+                let carried = std::mem::take(&mut self.head);
+                let whole = if carried.is_empty() {
+                    input
+                } else {
+                    &[&carried, input].concat()
+                };
+                let Some((head, size)) = Head::parse(whole)? else {
+                    self.head = whole.to_vec();
+                    return Ok(());
+                };
+                if head.status != 200 {
+                    return Err(End::Refused(head.text));
+                }
+                if !head.is_event_stream() {
+                    return Err(End::NoStream(head.media_type));
+                }
+                self.state = State::Answered(head.length.into());
+                self.body(number, &whole[size..], context)
+            }
+            State::Answered(_) | State::Open(_) => self.body(number, input, context),
+        }
+    }
+
+    fn body(
+        &mut self,
+        number: usize,
+        mut input: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<(), End> {
+        let (mut body, was_open) = match self.state {
+            State::Answered(body) => (body, false),
+            State::Open(body) => (body, true),
+            State::Connecting | State::Head => return Ok(()),
+        };
+        let mut reading = Reading {
+            number,
+            now: stamp::now(),
+            context,
+            ledger: &mut self.ledger,
+            cursor: &mut self.cursor,
+            retry_ms: &mut self.retry_ms,
+            blocks: was_open,
+        };
+        let gap = reading.context.gap_event;
+        while let Some(piece) = body.next(&mut input)? {
+            self.decoder.feed(piece, gap, &mut reading)?;
+        }
+        self.state = if reading.blocks {
+            State::Open(body)
+        } else {
+            State::Answered(body)
+        };
+        if body.ended() {
+            return Err(End::Closed);
+        }
+        Ok(())
+    }
+}
+
+/// Takes what the decoder finds in one read.
+struct Reading<'a, 'b> {
+    number: usize,
+    now: u64,
+    context: &'a mut Context<'b>,
+    ledger: &'a mut Ledger,
+    cursor: &'a mut Option<Box<str>>,
+    retry_ms: &'a mut Option<u32>,
+    blocks: bool,
+}
+
+impl Reading<'_, '_> {
+    fn event(&mut self, stamp: Stamp) {
+        let place = (stamp.run == self.context.run)
+            .then(|| self.context.layout.place(self.number, stamp.topic as usize))
+            .flatten();
+        let Some(place) = place else {
+            self.context.tally.foreign += 1;
+            return;
+        };
+        if self.ledger.event(place, stamp.number, self.context.tally) {
+            self.context
+                .latency
+                .saturating_record(self.now.saturating_sub(stamp.sent));
+        }
+    }
+}
+
+impl Sink for Reading<'_, '_> {
+    fn item(&mut self, item: Item) {
+        self.blocks = true;
+        match item {
+            Item::Event(stamp) => self.event(stamp),
+            Item::Gap => {
+                self.context.tally.gaps += 1;
+                self.ledger.gap();
+            }
+            Item::Foreign => self.context.tally.foreign += 1,
+            Item::Quiet => {}
+        }
+    }
+
+    fn id(&mut self, id: Box<str>) {
+        *self.cursor = Some(id);
+    }
+
+    fn keeps_ids(&self) -> bool {
+        self.context.keep_cursor
+    }
+
+    fn retry(&mut self, milliseconds: u64) {
+        *self.retry_ms = Some(u32::try_from(milliseconds).unwrap_or(u32::MAX));
+    }
+}

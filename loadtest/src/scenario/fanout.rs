@@ -1,0 +1,197 @@
+//! `fanout`: what a delivery costs, and how long it takes.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::session::{Plan, Session, Timeline};
+use super::{ScenarioError, steps};
+use crate::cli::FanoutArgs;
+use crate::gauge::Stretch;
+use crate::latency;
+use crate::layout::Layout;
+use crate::outcome::{Group, Outcome, Unit};
+use crate::progress::Stage;
+
+/// Runs it.
+pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
+    let steps = steps(&args.at, args.streams);
+    let streams = steps.last().copied().unwrap_or(0);
+    let target = &args.target;
+    let layout = Layout::new(&target.topic, target.topics, target.pool, streams)?;
+    let plan = Plan {
+        streams,
+        ..Plan::default()
+    };
+    let mut session = Session::start("fanout", target, &args.load, layout, plan, arguments)?;
+    session.open(&steps)?;
+    if session.streams() > 0 {
+        if args.one_at_a_time > 0 {
+            one_at_a_time(&mut session, args.one_at_a_time)?;
+        }
+        if args.rate > 0.0 && !args.time.is_zero() {
+            at_rate(&mut session, args.rate, args.time)?;
+        }
+        if args.burst > 0 && args.bursts > 0 {
+            bursts(&mut session, args.burst, args.bursts)?;
+        }
+        session.note_memory_after();
+    }
+    session.finish()
+}
+
+/// Events each of which waits until every stream has the one before.
+pub(crate) fn one_at_a_time(session: &mut Session, events: u64) -> Result<(), ScenarioError> {
+    let stage = Stage::counted("one event at a time", events);
+    session.connect_publisher()?;
+    session.sample()?;
+    let (mut reach, mut deliveries) = (latency::histogram(), 0);
+    let watch = session.watch();
+    for event in 0..events {
+        let (took, delivered) = session.round(1)?;
+        reach.saturating_record(took.as_nanos() as u64);
+        deliveries += delivered;
+        stage.at(event + 1);
+    }
+    let stretch = session.stop(watch);
+    let sample = session.sample()?;
+    let record = &mut session.recorder;
+    record.latency(
+        "delivery",
+        "delivery, one event at a time",
+        &latency::of_pairs(&sample.delivery),
+    );
+    record.latency("reach_all", "one event to reach all streams", &reach);
+    quantiles(session, "reach_all", "one event to reach all", &reach);
+    session.note_delivery_cpu(
+        "delivery_cpu",
+        "CPU a delivery, one event at a time",
+        &stretch,
+        deliveries,
+    );
+    session.published()?;
+    stage.done(&format!(
+        "published {events} events one at a time; {:.1} ms in the median to reach all",
+        reach.value_at_quantile(0.5) as f64 / 1e6
+    ));
+    Ok(())
+}
+
+fn quantiles(session: &mut Session, name: &str, label: &str, values: &Histogram<u64>) {
+    for (quantile, suffix) in [(0.5, "p50"), (0.99, "p99")] {
+        let value = Duration::from_nanos(values.value_at_quantile(quantile));
+        session.recorder.time(
+            Group::Delivery,
+            &format!("{name}_{suffix}"),
+            &format!("{label}, {suffix}"),
+            value,
+        );
+    }
+}
+
+/// Events at a steady rate.
+fn at_rate(session: &mut Session, rate: f64, time: Duration) -> Result<(), ScenarioError> {
+    session.sample()?;
+    let before = session.deliveries();
+    let watch = session.watch();
+    let timeline = steady(session, "events at a steady rate", rate, time)?;
+    session.settle()?;
+    let stretch = session.stop(watch);
+    let deliveries = session.deliveries() - before;
+    let sample = session.sample()?;
+    let record = &mut session.recorder;
+    record.latency(
+        "delivery_rate",
+        "delivery, at a steady rate",
+        &latency::of_pairs(&sample.delivery),
+    );
+    let (x, y) = (("time", Unit::Seconds), ("deliveries", Unit::PerSecond));
+    record.series(
+        "deliveries",
+        "deliveries, at a steady rate",
+        x,
+        y,
+        timeline.points(),
+    );
+    session.note_delivery_cpu(
+        "rate_delivery_cpu",
+        "CPU a delivery, at a steady rate",
+        &stretch,
+        deliveries,
+    );
+    let published = session.published()?;
+    session.recorder.latency(
+        "publish_rate",
+        "from due to answered by the server, at a steady rate",
+        &published.latency,
+    );
+    Ok(())
+}
+
+/// Publishes at a rate, and notes what is delivered meanwhile.
+pub(crate) fn steady(
+    session: &mut Session,
+    text: &str,
+    rate: f64,
+    time: Duration,
+) -> Result<Timeline, ScenarioError> {
+    let stage = Stage::timed(text, time.as_secs());
+    let mut timeline = Timeline::new();
+    let start = std::time::Instant::now();
+    let (publisher, crew) = session.publishing()?;
+    let mut failed = None;
+    publisher.at_rate(rate, time, |_| {
+        stage.at(start.elapsed().as_secs());
+        match crew.look() {
+            Ok(progress) => timeline.note(progress),
+            Err(error) => failed = Some(error),
+        }
+        failed.is_none()
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    stage.done(&format!("{text}: {rate}/s for {:.0} s", time.as_secs_f64()));
+    Ok(timeline)
+}
+
+/// Events back to back.
+fn bursts(session: &mut Session, events: u64, bursts: u32) -> Result<(), ScenarioError> {
+    let stage = Stage::counted("bursts", u64::from(bursts));
+    session.sample()?;
+    let (mut time, mut deliveries, mut stretch) = (Duration::ZERO, 0, Stretch::default());
+    for burst in 0..bursts {
+        let watch = session.watch();
+        let (took, delivered) = session.round(events)?;
+        stretch.add(&session.stop(watch));
+        time += took;
+        deliveries += delivered;
+        stage.at(u64::from(burst) + 1);
+    }
+    let rate = deliveries as f64 / time.as_secs_f64().max(1e-9);
+    let sample = session.sample()?;
+    let record = &mut session.recorder;
+    record.latency(
+        "delivery_burst",
+        "delivery, in bursts",
+        &latency::of_pairs(&sample.delivery),
+    );
+    record.figure(
+        Group::Delivery,
+        "burst_deliveries_per_s",
+        "deliveries a second, in bursts",
+        rate,
+        Unit::PerSecond,
+    );
+    session.note_delivery_cpu(
+        "burst_delivery_cpu",
+        "CPU a delivery, in bursts",
+        &stretch,
+        deliveries,
+    );
+    session.published()?;
+    stage.done(&format!(
+        "published {bursts} bursts of {events} events; {rate:.0} deliveries/s"
+    ));
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! `ingest`: how fast events are taken in.
+
+use std::time::Instant;
+
+use super::ScenarioError;
+use super::session::{Plan, Session};
+use crate::cli::IngestArgs;
+use crate::layout::Layout;
+use crate::outcome::{Group, Outcome, Unit};
+use crate::progress::Stage;
+use crate::publisher::recipe::Recipe;
+use crate::target::TargetError;
+
+/// Runs it.
+pub(crate) fn run(args: &IngestArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
+    let connections = args.connections.max(1);
+    // A topic for each connection: only so are the events of a topic in order.
+    let layout = Layout::new(
+        &args.target.topic,
+        connections,
+        Some(connections),
+        args.streams,
+    )?;
+    let plan = Plan {
+        streams: args.streams,
+        reconnect: true,
+        ..Plan::default()
+    };
+    let mut session = Session::start("ingest", &args.target, &args.load, layout, plan, arguments)?;
+    if args.streams > 0 {
+        session.open(&[args.streams])?;
+    }
+    let recipes = session.recipes().to_vec();
+    if recipes.is_empty() {
+        return Err(TargetError::Publish.into());
+    }
+    for recipe in &recipes {
+        one_way(&mut session, args, recipe, connections)?;
+    }
+    session.finish()
+}
+
+fn one_way(
+    session: &mut Session,
+    args: &IngestArgs,
+    recipe: &Recipe,
+    connections: usize,
+) -> Result<(), ScenarioError> {
+    let (name, words) = if recipe.is_resp() {
+        ("resp", "over the Redis protocol")
+    } else {
+        ("http", "over HTTP")
+    };
+    let stage = Stage::timed(&format!("publishing {words}"), args.time.as_secs());
+    let publisher = session.publisher(recipe, connections)?;
+    session.use_publisher(publisher);
+    let watch = session.watch();
+    let start = Instant::now();
+    let (publisher, crew) = session.publishing()?;
+    let mut failed = None;
+    publisher.full_speed(args.time, |_| {
+        stage.at(start.elapsed().as_secs());
+        failed = failed.take().or(crew.look().err());
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let took = start.elapsed();
+    let stretch = session.stop(watch);
+    let published = session.published()?;
+    session.settle()?;
+    let rate = published.taken as f64 / took.as_secs_f64();
+    let bytes = rate * session.data_bytes() as f64;
+    let record = &mut session.recorder;
+    let mut figure = |suffix: &str, label: &str, value: f64, unit| {
+        record.figure(
+            Group::Publishing,
+            &format!("{name}_{suffix}"),
+            &format!("{label} {words}"),
+            value,
+            unit,
+        );
+    };
+    figure("events_per_s", "events a second", rate, Unit::PerSecond);
+    figure(
+        "data_bytes_per_s",
+        "bytes of data a second",
+        bytes,
+        Unit::Bytes,
+    );
+    figure(
+        "refused",
+        "events that the server refused",
+        published.refused as f64,
+        Unit::Count,
+    );
+    record.latency(
+        &format!("{name}_publish"),
+        &format!("publishing {words}"),
+        &published.latency,
+    );
+    if session.gauge.watching() && published.taken > 0 {
+        let cpu = stretch.server.div_f64(published.taken as f64);
+        let label = format!("CPU an event {words}");
+        session
+            .recorder
+            .time(Group::Server, &format!("{name}_event_cpu"), &label, cpu);
+    }
+    stage.done(&format!("published {words}: {rate:.0} events/s"));
+    Ok(())
+}

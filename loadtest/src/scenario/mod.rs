@@ -1,0 +1,68 @@
+//! The scenarios, each a file; `session` is what they are made of.
+
+pub(crate) mod churn;
+pub(crate) mod compare;
+pub(crate) mod density;
+pub(crate) mod fanout;
+pub(crate) mod ingest;
+pub(crate) mod session;
+pub(crate) mod slow;
+pub(crate) mod soak;
+
+use crate::crew::CrewError;
+use crate::layout::LayoutError;
+use crate::publisher::PublishError;
+use crate::report::ReportError;
+use crate::server::ServerError;
+use crate::target::TargetError;
+
+/// Why a scenario could not be run. What happens to streams is no error but a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScenarioError {
+    /// The URLs and what belongs to them.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The topics.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The client processes.
+    #[error(transparent)]
+    Crew(#[from] CrewError),
+    /// Publishing.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The server that was to be started.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A file of the result.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The file of `compare`.
+    #[error(transparent)]
+    Compare(#[from] compare::CompareError),
+}
+
+/// Counts to settle at: what was asked for, ascending and without doubles, or a third and all of the streams.
+pub(crate) fn steps(at: &[usize], streams: usize) -> Vec<usize> {
+    let mut steps = if at.is_empty() {
+        vec![streams.div_ceil(3), streams]
+    } else {
+        at.to_vec()
+    };
+    steps.retain(|step| *step > 0);
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_ascend_without_doubles() {
+        assert_eq!(steps(&[], 9_000), [3_000, 9_000]);
+        assert_eq!(steps(&[], 1), [1]);
+        assert_eq!(steps(&[30, 10, 30, 0], 5), [10, 30]);
+    }
+}

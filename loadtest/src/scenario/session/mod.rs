@@ -1,0 +1,158 @@
+//! What all scenarios are made of: a server, streams, a publisher, and the figures that they give.
+
+mod opening;
+mod publishing;
+mod result;
+mod setup;
+
+use std::time::Duration;
+
+use super::ScenarioError;
+use crate::cli::shared::{LoadArgs, TargetArgs};
+use crate::crew::{self, Crew};
+use crate::gauge::{Gauge, Memory, Stopwatch, Stretch};
+use crate::layout::Layout;
+use crate::message::{Job, Sample};
+use crate::publisher::Publisher;
+use crate::publisher::recipe::Recipe;
+use crate::recorder::Recorder;
+use crate::server::Server;
+
+pub(crate) use result::{Timeline, rates};
+use setup::{recipes, stream_address, stream_headers, with_ports};
+
+/// What a scenario adds to what all have in common.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Plan {
+    /// Streams to open at most.
+    pub(crate) streams: usize,
+    /// Streams that end come back.
+    pub(crate) reconnect: bool,
+    /// Share of slow streams.
+    pub(crate) slow_share: f64,
+    /// Their receive buffer, in bytes.
+    pub(crate) slow_buffer: usize,
+}
+
+/// A run in progress.
+pub(crate) struct Session {
+    target: TargetArgs,
+    timeout: Duration,
+    rate: Option<f64>,
+    run: u32,
+    /// Ways in, the usual one first.
+    recipes: Vec<Recipe>,
+    pub(crate) layout: Layout,
+    pub(crate) crew: Crew,
+    pub(crate) gauge: Gauge,
+    pub(crate) recorder: Recorder,
+    publisher: Option<Publisher>,
+    /// Memory without any stream.
+    empty: Memory,
+    /// CPU time of everything that was measured.
+    total: Stretch,
+    open: usize,
+    /// Dropped last: everything else speaks to it.
+    _server: Option<Server>,
+}
+
+impl Session {
+    /// Starts the server if that is asked for, and the client processes.
+    pub(crate) fn start(
+        scenario: &str,
+        target: &TargetArgs,
+        load: &LoadArgs,
+        layout: Layout,
+        plan: Plan,
+        arguments: Vec<String>,
+    ) -> Result<Self, ScenarioError> {
+        let per_process = crew::streams_per_process()?;
+        let target = with_ports(target)?;
+        let address = stream_address(&target)?;
+        let recipes = recipes(&target, &address)?;
+        let server = match &target.spawn {
+            Some(command) => {
+                let publish = recipes.iter().map(|recipe| recipe.endpoint.address);
+                let listening: Vec<_> = [address.endpoint.address]
+                    .into_iter()
+                    .chain(publish)
+                    .collect();
+                Some(Server::spawn(command, &listening)?)
+            }
+            None => None,
+        };
+        let roots = server
+            .as_ref()
+            .map_or(target.pid.clone(), |server| vec![server.pid()]);
+        let run = fastrand::u32(1..);
+        let processes = load
+            .processes
+            .max(plan.streams.div_ceil(per_process))
+            .max(1);
+        if load.processes == 0 && processes > 1 {
+            eprintln!("{processes} client processes, since one may open {per_process} files");
+        }
+        let job = Job {
+            process: 0,
+            processes,
+            run,
+            endpoint: address.endpoint,
+            path: address.path,
+            headers: stream_headers(&target)?,
+            layout: layout.clone(),
+            sources: load.source.clone(),
+            connecting: load.connecting,
+            timeout_ms: load.timeout.as_millis() as u64,
+            no_prime: target.no_prime,
+            reconnect: load.reconnect || plan.reconnect,
+            gap_event: target.gap_event.clone(),
+            slow_share: plan.slow_share,
+            slow_buffer_bytes: plan.slow_buffer,
+        };
+        let name = target.name.clone().unwrap_or_else(|| target.url.clone());
+        let gauge = Gauge::new(roots);
+        Ok(Self {
+            timeout: load.timeout,
+            rate: load.connect_rate,
+            run,
+            recipes,
+            layout,
+            crew: Crew::start(&job)?,
+            empty: gauge.settled(),
+            gauge,
+            recorder: Recorder::new(scenario, &name, arguments),
+            publisher: None,
+            total: Stretch::default(),
+            open: 0,
+            target,
+            _server: server,
+        })
+    }
+
+    /// Streams that are open.
+    pub(crate) fn streams(&self) -> usize {
+        self.open
+    }
+
+    /// Deliveries until now.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.crew.progress().received
+    }
+
+    /// Begins a stretch of CPU time.
+    pub(crate) fn watch(&self) -> Stopwatch {
+        Stopwatch::start(&self.gauge, &self.crew.pids())
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&mut self, watch: Stopwatch) -> Stretch {
+        let stretch = watch.stop(&self.gauge, &self.crew.pids());
+        self.total.add(&stretch);
+        stretch
+    }
+
+    /// Latencies since the last time.
+    pub(crate) fn sample(&mut self) -> Result<Sample, ScenarioError> {
+        Ok(self.crew.sample()?)
+    }
+}

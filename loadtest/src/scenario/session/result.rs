@@ -1,0 +1,217 @@
+//! What a run says at its end: the truth of every stream, and whether the load generator was the limit.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::gauge::Stretch;
+use crate::message::{Checked, Progress};
+use crate::outcome::{Group, Outcome, Unit};
+use crate::progress::Stage;
+use crate::recorder::Recorder;
+use crate::scenario::ScenarioError;
+
+/// A client process that is busy for more than this share of the time is taken for the limit.
+const BUSY_SHARE: f64 = 0.9;
+
+impl Session {
+    /// CPU time of each delivery of a stretch.
+    pub(crate) fn note_delivery_cpu(
+        &mut self,
+        name: &str,
+        label: &str,
+        stretch: &Stretch,
+        deliveries: u64,
+    ) {
+        if self.gauge.watching() && deliveries > 0 {
+            let cpu = stretch.server.as_secs_f64() / deliveries as f64;
+            self.recorder
+                .figure(Group::Server, name, label, cpu, Unit::Seconds);
+        }
+    }
+
+    /// Checks every stream, and ends the run.
+    pub(crate) fn finish(mut self) -> Result<Outcome, ScenarioError> {
+        let events = self.events();
+        if self.publisher.is_some() {
+            self.published()?;
+        }
+        let checked = self.crew.check(events)?;
+        note_truth(&mut self.recorder, &checked);
+        self.recorder
+            .count(Group::Publishing, "events", "events published", events);
+        self.note_generator();
+        let stage = Stage::open_ended("ending");
+        let outcome = self.recorder.finish();
+        drop(self.crew);
+        drop(stage);
+        Ok(outcome)
+    }
+
+    fn note_generator(&mut self) {
+        let total = &self.total;
+        let own = total.cores(total.generator);
+        let server = total.cores(total.server);
+        let busiest = total.busiest.as_secs_f64() / total.time.as_secs_f64().max(1e-9);
+        let used = total.generator.as_secs_f64()
+            / (total.generator + total.server).as_secs_f64().max(1e-9);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let watching = self.gauge.watching();
+        let record = &mut self.recorder;
+        record.figure(
+            Group::Generator,
+            "generator_cores",
+            "CPU of the load generator while measuring",
+            own,
+            Unit::Cores,
+        );
+        record.figure(
+            Group::Generator,
+            "generator_busiest",
+            "busiest client process",
+            busiest,
+            Unit::Share,
+        );
+        if watching {
+            record.figure(
+                Group::Server,
+                "server_cores",
+                "CPU of the server while measuring",
+                server,
+                Unit::Cores,
+            );
+            record.figure(
+                Group::Generator,
+                "generator_share",
+                "the load generator's share of the CPU used",
+                used,
+                Unit::Share,
+            );
+        }
+        if busiest > BUSY_SHARE && server < BUSY_SHARE {
+            record.warn(format!(
+                "a client process was busy for {:.0} % of the time while the server used {server:.2} cores: the load generator was the limit; \
+                 give it more --processes, or another machine",
+                busiest * 100.0
+            ));
+        } else if watching && own + server > BUSY_SHARE * cores {
+            record.warn(format!(
+                "this machine was full: the server used {server:.2} and the load generator {own:.2} of its {cores} cores; rates are what both \
+                 reach together, and the server alone would reach more"
+            ));
+        }
+    }
+}
+
+fn note_truth(record: &mut Recorder, checked: &Checked) {
+    let truth = [
+        ("lost", "events lost", checked.lost),
+        ("doubled", "events received again", checked.tally.doubled),
+        (
+            "out_of_order",
+            "events out of order",
+            checked.tally.out_of_order,
+        ),
+        (
+            "gap_told",
+            "events missing that a gap told of",
+            checked.gap_told,
+        ),
+        ("foreign", "events of somebody else", checked.tally.foreign),
+        (
+            "missed_closed",
+            "events missed by streams that the server closed",
+            checked.missed_closed,
+        ),
+    ];
+    for (name, label, value) in truth {
+        record.count(Group::Truth, name, label, value);
+    }
+    let streams = [
+        ("streams", "streams open at the end", checked.open as u64),
+        (
+            "refused",
+            "streams that never opened",
+            checked.refused as u64,
+        ),
+        (
+            "closed",
+            "streams that the server closed",
+            checked.closed as u64,
+        ),
+    ];
+    for (name, label, value) in streams {
+        record.count(Group::Streams, name, label, value);
+    }
+    if checked.returned > 0 {
+        record.count(
+            Group::Streams,
+            "returned",
+            "times that a stream came back",
+            checked.returned,
+        );
+        let label = "… without a cursor, since the server had sent no id";
+        record.count(
+            Group::Streams,
+            "returned_without_cursor",
+            label,
+            checked.returned_without_cursor,
+        );
+    }
+    record.count(
+        Group::Delivery,
+        "deliveries",
+        "deliveries",
+        checked.tally.received,
+    );
+    if checked.tally.gaps > 0 {
+        record.count(Group::Truth, "gap_events", "gap events", checked.tally.gaps);
+    }
+    for (text, count) in &checked.reasons {
+        record.reason(text.clone(), *count);
+    }
+}
+
+/// Counts over time, as rates between two of them.
+pub(crate) fn rates(counts: impl Iterator<Item = (f64, u64)>) -> Vec<(f64, f64)> {
+    let mut points = Vec::new();
+    let mut before: Option<(f64, u64)> = None;
+    for (time, count) in counts {
+        match before {
+            Some((since, from)) if time > since + 0.05 => {
+                points.push((time, count.saturating_sub(from) as f64 / (time - since)));
+                before = Some((time, count));
+            }
+            Some(_) => {}
+            None => before = Some((time, count)),
+        }
+    }
+    points
+}
+
+/// What a look at the client processes adds to a plot of deliveries over time.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    start: Instant,
+    counts: Vec<(f64, u64)>,
+}
+
+impl Timeline {
+    /// Begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            counts: Vec::new(),
+        }
+    }
+
+    /// Notes what there is now.
+    pub(crate) fn note(&mut self, progress: Progress) {
+        self.counts
+            .push((self.start.elapsed().as_secs_f64(), progress.received));
+    }
+
+    /// Deliveries a second over time.
+    pub(crate) fn points(self) -> Vec<(f64, f64)> {
+        rates(self.counts.into_iter())
+    }
+}

@@ -1,0 +1,74 @@
+//! From the options of the command line to addresses, paths and ways in.
+
+use crate::cli::shared::TargetArgs;
+use crate::publisher::recipe::Recipe;
+use crate::scenario::ScenarioError;
+use crate::server;
+use crate::target::{Address, STREAM_PLACEHOLDERS, TargetError};
+use crate::template::Template;
+
+/// Replaces `{http}` and `{ingest}` by free ports where the server is started by us.
+pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioError> {
+    let mut target = target.clone();
+    if target.spawn.is_none() {
+        return Ok(target);
+    }
+    for name in ["{http}", "{ingest}"] {
+        let port = server::free_port()?.to_string();
+        let replace = |text: &mut String| *text = text.replace(name, &port);
+        replace(&mut target.url);
+        target.publish.iter_mut().for_each(replace);
+        target.spawn.iter_mut().for_each(replace);
+    }
+    Ok(target)
+}
+
+pub(super) fn stream_address(target: &TargetArgs) -> Result<Address, TargetError> {
+    let mut address = Address::parse("--url", &target.url, &["http", "https"], target.ca.clone())?;
+    if matches!(address.path.as_str(), "" | "/") {
+        target.preset.stream_path().clone_into(&mut address.path);
+    }
+    Template::new(&address.path, &STREAM_PLACEHOLDERS)?;
+    Ok(address)
+}
+
+pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetError> {
+    let mut headers = target.header.clone();
+    headers.extend(
+        target
+            .cookie
+            .iter()
+            .map(|cookie| format!("Cookie: {cookie}")),
+    );
+    for header in &headers {
+        if !header.contains(':') {
+            return Err(TargetError::Header {
+                flag: "--header",
+                text: header.clone(),
+            });
+        }
+        Template::new(header, &STREAM_PLACEHOLDERS)?;
+    }
+    Ok(headers)
+}
+
+/// How to publish: what the user says, or what the preset knows; the usual way first.
+pub(super) fn recipes(target: &TargetArgs, streams: &Address) -> Result<Vec<Recipe>, TargetError> {
+    let host = streams.endpoint.address.ip();
+    let host = if host.is_ipv6() {
+        format!("[{host}]")
+    } else {
+        host.to_string()
+    };
+    let origin = format!("{}://{}", streams.scheme, streams.endpoint.host);
+    let urls = match &target.publish {
+        Some(url) => vec![url.clone()],
+        None => target.preset.publish_urls(&origin, &host),
+    };
+    let recipe = |url: &String| {
+        let allowed = &["http", "https", "resp"];
+        let address = Address::parse("--publish", url, allowed, target.ca.clone())?;
+        Recipe::new(&address, target.preset, &target.wishes())
+    };
+    urls.iter().map(recipe).collect()
+}

@@ -1,0 +1,196 @@
+//! Servers that this program starts itself, and ends again.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+
+use crate::gauge::Gauge;
+
+/// How long a server may take to listen.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+/// How long it may take to end.
+const END_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// Bytes of a failed server's output that are shown.
+const OUTPUT_BYTES_MAX: u64 = 4096;
+
+/// Process ids of running servers, so that Ctrl-C leaves none behind.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// The command is malformed.
+    #[error("--spawn {text:?}: {error}")]
+    Words {
+        /// The command.
+        text: String,
+        /// Why.
+        error: shell_words::ParseError,
+    },
+    /// The command is empty.
+    #[error("--spawn: the command is empty")]
+    Empty,
+    /// It could not be started.
+    #[error("--spawn: starting {program:?}: {error}")]
+    Start {
+        /// The first word.
+        program: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// It ended.
+    #[error(
+        "the server that --spawn started has ended ({status}) before it listened on {address}; it said:\n{output}"
+    )]
+    Ended {
+        /// How.
+        status: String,
+        /// Where it should listen.
+        address: SocketAddr,
+        /// Its last words.
+        output: String,
+    },
+    /// It does not listen.
+    #[error(
+        "the server that --spawn started does not listen on {address} after {START_PATIENCE:?}; it said:\n{output}"
+    )]
+    Silent {
+        /// Where it should listen.
+        address: SocketAddr,
+        /// What it said.
+        output: String,
+    },
+    /// No free port.
+    #[error("finding a free port: {0}")]
+    Port(io::Error),
+}
+
+/// A running server; ended when dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    output: File,
+}
+
+impl Server {
+    /// Starts the command and waits until it listens on all of the addresses.
+    pub(crate) fn spawn(text: &str, listening: &[SocketAddr]) -> Result<Self, ServerError> {
+        let words = shell_words::split(text).map_err(|error| ServerError::Words {
+            text: text.to_owned(),
+            error,
+        })?;
+        let [program, arguments @ ..] = words.as_slice() else {
+            return Err(ServerError::Empty);
+        };
+        let failed = |error| ServerError::Start {
+            program: program.clone(),
+            error,
+        };
+        let output = unnamed_file().map_err(failed)?;
+        let process = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().map_err(failed)?)
+            .stderr(output.try_clone().map_err(failed)?)
+            .spawn()
+            .map_err(failed)?;
+        RUNNING.lock().push(process.id());
+        let mut server = Self { process, output };
+        for address in listening {
+            server.wait_listening(*address)?;
+        }
+        Ok(server)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    fn wait_listening(&mut self, address: SocketAddr) -> Result<(), ServerError> {
+        let start = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Err(ServerError::Ended {
+                    status: status.to_string(),
+                    address,
+                    output: self.last_words(),
+                });
+            }
+            if start.elapsed() > START_PATIENCE {
+                return Err(ServerError::Silent {
+                    address,
+                    output: self.last_words(),
+                });
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    fn last_words(&mut self) -> String {
+        let length = self.output.metadata().map_or(0, |data| data.len());
+        let mut bytes = Vec::new();
+        let start = SeekFrom::Start(length.saturating_sub(OUTPUT_BYTES_MAX));
+        // What cannot be read is not worth a second error.
+        let _ = self.output.seek(start);
+        let _ = self.output.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = self.process.id();
+        let tree = Gauge::new(vec![pid]).pids();
+        signal(pid as i32, Signal::SIGTERM);
+        let start = Instant::now();
+        while start.elapsed() < END_PATIENCE {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        // Whatever the command left running goes with it.
+        tree.into_iter()
+            .for_each(|pid| signal(pid, Signal::SIGKILL));
+        let _ = self.process.wait();
+        RUNNING.lock().retain(|running| *running != pid);
+    }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    // A process that is gone needs no signal.
+    let _ = kill(Pid::from_raw(pid), signal);
+}
+
+/// On Ctrl-C and SIGTERM: ends the servers that were started, then this program.
+pub(crate) fn end_servers_on_interrupt() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(|| {
+        let running = std::mem::take(&mut *RUNNING.lock());
+        for pid in Gauge::new(running).pids() {
+            signal(pid, Signal::SIGTERM);
+        }
+        std::process::exit(130);
+    })
+}
+
+/// A port that nobody listens on just now.
+pub(crate) fn free_port() -> Result<u16, ServerError> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port)?;
+    Ok(listener.local_addr().map_err(ServerError::Port)?.port())
+}
+
+/// A file that is gone with its last descriptor.
+fn unnamed_file() -> io::Result<File> {
+    let file = rustix::fs::memfd_create("server-output", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(File::from(file))
+}

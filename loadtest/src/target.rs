@@ -1,0 +1,286 @@
+//! The server under test, as the user describes it: URLs, placeholders, presets.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use thiserror::Error;
+use url::Url;
+
+use crate::layout::Layout;
+use crate::message::{Endpoint, Tls};
+use crate::template::TemplateError;
+
+/// Placeholders in the URL of a stream and in its header fields.
+pub(crate) const STREAM_PLACEHOLDERS: [&str; 3] = ["topic", "topics", "i"];
+/// Placeholders in what is published.
+pub(crate) const PUBLISH_PLACEHOLDERS: [&str; 3] = ["topic", "data", "i"];
+
+/// What stays as it is in a path or query: unreserved characters (RFC 3986 §2.3), and those that topics often have and that mean
+/// nothing in a path segment.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b':');
+
+/// Kinds of servers whose URLs are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Preset {
+    /// Fantail: `/events?topic=…`, published by `PUBLISH` on port 7379.
+    #[default]
+    Fantail,
+    /// A Mercure hub: `/.well-known/mercure?topic=…`, published by a form to the same URL.
+    Mercure,
+    /// nchan with the locations `/sub/…` and `/pub/…`.
+    Nchan,
+    /// Anything else: `--url` is whole, and `--publish` has to be given.
+    Plain,
+}
+
+/// A URL that cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum TargetError {
+    /// It is no URL.
+    #[error("{flag} {text:?}: {error}")]
+    Url {
+        /// The flag that it was given to.
+        flag: &'static str,
+        /// What was given.
+        text: String,
+        /// Why.
+        error: url::ParseError,
+    },
+    /// Another kind of URL.
+    #[error("{flag} {text:?}: {scheme}:// cannot be used here; there are {allowed}")]
+    Scheme {
+        /// The flag that it was given to.
+        flag: &'static str,
+        /// What was given.
+        text: String,
+        /// Its scheme.
+        scheme: String,
+        /// What there is.
+        allowed: &'static str,
+    },
+    /// The host has no address.
+    #[error("{flag}: {host} has no address: {error}")]
+    Host {
+        /// The flag that it was given to.
+        flag: &'static str,
+        /// The host and port.
+        host: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Nothing says how to publish.
+    #[error(
+        "--preset plain needs --publish URL, such as http://127.0.0.1:8080/publish/{{topic}} or resp://127.0.0.1:7379"
+    )]
+    Publish,
+    /// A header field without a name.
+    #[error("{flag} {text:?}: expected 'Name: value'")]
+    Header {
+        /// The flag that it was given to.
+        flag: &'static str,
+        /// What was given.
+        text: String,
+    },
+    /// A text with a placeholder that means nothing.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+/// A URL taken apart, its path still a template.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    /// `http`, `https` or `resp`.
+    pub(crate) scheme: String,
+    /// Where to connect.
+    pub(crate) endpoint: Endpoint,
+    /// Path and query; empty when the URL has neither.
+    pub(crate) path: String,
+}
+
+impl Address {
+    /// Takes a URL apart and looks its host up. Everything behind the host is left as it is, since it is a template.
+    pub(crate) fn parse(
+        flag: &'static str,
+        text: &str,
+        allowed: &'static [&'static str],
+        ca: Option<PathBuf>,
+    ) -> Result<Self, TargetError> {
+        let authority_end = text.find("://").map_or(0, |at| {
+            at + 3
+                + text[at + 3..]
+                    .find(['/', '?'])
+                    .unwrap_or(text.len() - at - 3)
+        });
+        let (origin, path) =
+            text.split_at(authority_end.max(text.find("://").map_or(0, |at| at + 3)));
+        let parse = |text: &str| Url::parse(text);
+        let url = parse(origin).map_err(|error| TargetError::Url {
+            flag,
+            text: text.to_owned(),
+            error,
+        })?;
+        if !allowed.contains(&url.scheme()) {
+            return Err(TargetError::Scheme {
+                flag,
+                text: text.to_owned(),
+                scheme: url.scheme().to_owned(),
+                allowed: match allowed {
+                    [_, _] => "http:// and https://",
+                    _ => "http://, https:// and resp://",
+                },
+            });
+        }
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let port = url.port().unwrap_or(match url.scheme() {
+            "https" => 443,
+            "resp" => 6379,
+            _ => 80,
+        });
+        let tls = (url.scheme() == "https").then(|| Tls {
+            name: host.trim_matches(['[', ']']).to_owned(),
+            ca,
+        });
+        let endpoint = Endpoint {
+            address: look_up(flag, &host, port)?,
+            host: match url.port() {
+                Some(port) => format!("{host}:{port}"),
+                None => host,
+            },
+            tls,
+        };
+        Ok(Self {
+            scheme: url.scheme().to_owned(),
+            endpoint,
+            path: path.to_owned(),
+        })
+    }
+}
+
+fn look_up(flag: &'static str, host: &str, port: u16) -> Result<SocketAddr, TargetError> {
+    let text = format!("{host}:{port}");
+    let failed = |error| TargetError::Host {
+        flag,
+        host: text.clone(),
+        error,
+    };
+    let mut addresses = text.to_socket_addrs().map_err(failed)?;
+    addresses
+        .next()
+        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
+}
+
+impl Preset {
+    /// The path of a stream when the URL has none.
+    pub(crate) fn stream_path(self) -> &'static str {
+        match self {
+            Self::Fantail => "/events?{topics}",
+            Self::Mercure => "/.well-known/mercure?{topics}",
+            Self::Nchan => "/sub/{topic}",
+            Self::Plain => "/",
+        }
+    }
+
+    /// Where to publish when nothing says so, the usual way first, given the origin of the streams (`http://host:port`).
+    pub(crate) fn publish_urls(self, origin: &str, host: &str) -> Vec<String> {
+        match self {
+            Self::Fantail => vec![format!("resp://{host}:7379"), origin.to_owned()],
+            Self::Mercure | Self::Nchan => vec![origin.to_owned()],
+            Self::Plain => Vec::new(),
+        }
+    }
+
+    /// The path to publish to when the URL has none.
+    pub(crate) fn publish_path(self) -> &'static str {
+        match self {
+            Self::Fantail => "/publish/{topic}",
+            Self::Mercure => "/.well-known/mercure",
+            Self::Nchan => "/pub/{topic}",
+            Self::Plain => "/",
+        }
+    }
+
+    /// The body of a publishing request, and its type.
+    pub(crate) fn publish_body(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Mercure => (
+                "topic={topic}&data={data}",
+                "application/x-www-form-urlencoded",
+            ),
+            Self::Fantail | Self::Nchan | Self::Plain => ("{data}", "text/plain"),
+        }
+    }
+}
+
+/// The value of a placeholder of a stream; percent-encoded where it goes into a URL.
+pub(crate) fn stream_value(layout: &Layout, stream: usize, name: &str, encoded: bool) -> String {
+    let topic = |topic: usize| {
+        let name = layout.name(topic);
+        if encoded { encode(&name) } else { name }
+    };
+    match name {
+        "topic" => layout.topics(stream).next().map(topic).unwrap_or_default(),
+        "topics" => {
+            let each: Vec<String> = layout.topics(stream).map(topic).collect();
+            format!("topic={}", each.join("&topic="))
+        }
+        _ => stream.to_string(),
+    }
+}
+
+/// Percent-encodes what goes into a path or a query.
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Address, TargetError> {
+        Address::parse("--url", text, &["http", "https"], None)
+    }
+
+    #[test]
+    fn a_url_is_taken_apart_and_its_path_left_alone() {
+        let address = parse("http://127.0.0.1:8080/events?{topics}&n={i}").expect("a URL");
+        assert_eq!(address.endpoint.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(address.endpoint.host, "127.0.0.1:8080");
+        assert_eq!(address.path, "/events?{topics}&n={i}");
+        let address = parse("https://[::1]").expect("a URL");
+        assert_eq!(address.endpoint.address.to_string(), "[::1]:443");
+        assert_eq!(address.endpoint.tls.expect("https").name, "::1");
+        assert_eq!(address.path, "");
+    }
+
+    #[test]
+    fn what_is_no_url_is_said_so() {
+        for (text, said) in [
+            (
+                "127.0.0.1:8080",
+                "--url \"127.0.0.1:8080\": relative URL without a base",
+            ),
+            (
+                "ftp://127.0.0.1",
+                "--url \"ftp://127.0.0.1\": ftp:// cannot be used here; there are http:// and https://",
+            ),
+        ] {
+            assert_eq!(parse(text).expect_err("no URL").to_string(), said);
+        }
+    }
+
+    #[test]
+    fn placeholders_of_a_stream_are_encoded_in_urls_only() {
+        let layout = Layout::new("a b/{i}", 2, Some(4), 4).expect("adds up");
+        let value = |name, encoded| stream_value(&layout, 1, name, encoded);
+        assert_eq!(value("topics", true), "topic=a%20b/2&topic=a%20b/3");
+        assert_eq!(value("topic", false), "a b/2");
+        assert_eq!(value("i", true), "1");
+    }
+}

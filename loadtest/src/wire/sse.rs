@@ -1,0 +1,219 @@
+//! The text of an event stream (WHATWG HTML §9.2.6), line by line.
+//!
+//! A process holds hundreds of thousands of these, so an idle one owns no buffer: bytes are kept only between two reads that cut a line
+//! in half, and of a block only what its end needs.
+
+use crate::stamp::Stamp;
+
+/// Longest line that is believed, in bytes; more is a broken server.
+pub(crate) const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// The decoder of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// The start of a line whose end was not read yet.
+    carry: Vec<u8>,
+    /// A CR was the last byte read: an LF that follows belongs to it.
+    after_cr: bool,
+    block: Block,
+}
+
+/// What the lines of a block said until now.
+#[derive(Debug, Default)]
+struct Block {
+    stamp: Option<Stamp>,
+    data: bool,
+    gap: bool,
+    any: bool,
+    /// The id, which counts only once the block has ended: a stream that is cut before resumes in front of it.
+    id: Option<Box<str>>,
+}
+
+/// What a block of the stream was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// An event of a run of this program.
+    Event(Stamp),
+    /// The server tells that it left something out.
+    Gap,
+    /// An event that is not ours.
+    Foreign,
+    /// A block without data, such as a heartbeat.
+    Quiet,
+}
+
+/// What the decoder reports to.
+pub(crate) trait Sink {
+    /// A block has ended.
+    fn item(&mut self, item: Item);
+    /// The stream's last event id is this from now on; only called if it [keeps ids](Sink::keeps_ids).
+    fn id(&mut self, id: Box<str>);
+    /// Whether ids are of interest: to remember one costs an allocation an event.
+    fn keeps_ids(&self) -> bool;
+    /// The server asks to wait so many milliseconds before reconnecting.
+    fn retry(&mut self, milliseconds: u64);
+}
+
+/// A line without end.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("a line of the stream is longer than {LINE_BYTES_MAX} bytes")]
+pub(crate) struct LineError;
+
+impl Decoder {
+    /// Takes in a piece of the text. `gap` is the name of the event by which the server tells a gap.
+    pub(crate) fn feed(
+        &mut self,
+        mut input: &[u8],
+        gap: &str,
+        sink: &mut impl Sink,
+    ) -> Result<(), LineError> {
+        while !input.is_empty() {
+            if std::mem::take(&mut self.after_cr) && input[0] == b'\n' {
+                input = &input[1..];
+                continue;
+            }
+            let Some(end) = memchr::memchr2(b'\n', b'\r', input) else {
+                if self.carry.len() + input.len() > LINE_BYTES_MAX {
+                    return Err(LineError);
+                }
+                self.carry.extend_from_slice(input);
+                return Ok(());
+            };
+            self.after_cr = input[end] == b'\r';
+            if self.carry.is_empty() {
+                self.block.line(&input[..end], gap, sink);
+            } else {
+                let mut line = std::mem::take(&mut self.carry);
+                line.extend_from_slice(&input[..end]);
+                self.block.line(&line, gap, sink);
+            }
+            input = &input[end + 1..];
+        }
+        Ok(())
+    }
+
+    /// Forgets the block that a closed connection left unfinished, as the specification says.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Block {
+    fn line(&mut self, line: &[u8], gap: &str, sink: &mut impl Sink) {
+        if line.is_empty() {
+            let mut block = std::mem::take(self);
+            if let Some(id) = block.id.take() {
+                sink.id(id);
+            }
+            if block.any {
+                sink.item(block.item());
+            }
+            return;
+        }
+        self.any = true;
+        let (field, value) = match memchr::memchr(b':', line) {
+            Some(colon) => {
+                let value = &line[colon + 1..];
+                (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+            }
+            None => (line, [].as_slice()),
+        };
+        match field {
+            b"data" => {
+                self.data = true;
+                self.stamp = self.stamp.or_else(|| Stamp::find(value));
+            }
+            b"event" => self.gap = value == gap.as_bytes(),
+            b"id" if sink.keeps_ids() && !value.contains(&0) => {
+                self.id = std::str::from_utf8(value).ok().map(Box::from);
+            }
+            b"retry" => {
+                let number = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+                if let Some(milliseconds) = number {
+                    sink.retry(milliseconds);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn item(self) -> Item {
+        match (self.data, self.gap, self.stamp) {
+            (true, true, _) => Item::Gap,
+            (true, false, Some(stamp)) => Item::Event(stamp),
+            (true, false, None) => Item::Foreign,
+            (false, ..) => Item::Quiet,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen(Vec<String>);
+
+    impl Sink for Seen {
+        fn item(&mut self, item: Item) {
+            self.0.push(match item {
+                Item::Event(stamp) => format!("event {}", stamp.number),
+                item => format!("{item:?}"),
+            });
+        }
+        fn id(&mut self, id: Box<str>) {
+            self.0.push(format!("id {id}"));
+        }
+        fn keeps_ids(&self) -> bool {
+            true
+        }
+        fn retry(&mut self, milliseconds: u64) {
+            self.0.push(format!("retry {milliseconds}"));
+        }
+    }
+
+    const TEXT: &str = "retry: 2000\nid: 5-0\n\n: comment\n\nid:6-0\nevent: news\ndata: ft:1:0:1:99:xx\ndata: more\n\nevent: gap\ndata: {}\n\ndata: hello\n\n\nid: 7-0\ndata: ft:1:0:2:99:\n\n";
+
+    fn expected() -> Seen {
+        let lines = [
+            "retry 2000",
+            "id 5-0",
+            "Quiet",
+            "Quiet",
+            "id 6-0",
+            "event 1",
+            "Gap",
+            "Foreign",
+            "id 7-0",
+            "event 2",
+        ];
+        Seen(lines.map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn a_stream_is_read_the_same_with_every_line_end_and_every_cut() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = TEXT.replace('\n', end);
+            for cut in 0..text.len() {
+                let (mut decoder, mut seen) = (Decoder::default(), Seen::default());
+                for piece in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
+                    decoder.feed(piece, "gap", &mut seen).expect("short lines");
+                }
+                assert_eq!(seen, expected(), "{end:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unfinished_block_is_forgotten() {
+        let (mut decoder, mut seen) = (Decoder::default(), Seen::default());
+        decoder
+            .feed(b"id: 9\ndata: ft:1:0:1:99:\n", "gap", &mut seen)
+            .expect("short lines");
+        decoder.reset();
+        decoder.feed(b"\n", "gap", &mut seen).expect("short lines");
+        assert_eq!(seen, Seen::default());
+    }
+}
