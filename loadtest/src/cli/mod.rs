@@ -17,7 +17,13 @@ use values::{duration, share, size};
 /// order. It starts the server itself (--spawn) or is told its process (--pid), to measure what that uses. Without options it
 /// expects a Fantail on its default ports.
 #[derive(Debug, Parser)]
-#[command(name = "fantail-loadtest", version, max_term_width = 110)]
+// What stands later wins: `compare` appends to what its file says.
+#[command(
+    name = "fantail-loadtest",
+    version,
+    max_term_width = 110,
+    args_override_self = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -58,6 +58,15 @@ pub(crate) struct Fleet {
     pub(super) progress_at: u64,
 }
 
+/// What the kernel said of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Readiness {
+    /// There is something to read.
+    pub(super) readable: bool,
+    /// The end of the connection is among it, which is not announced again.
+    pub(super) last: bool,
+}
+
 /// Latencies since the last sample, in nanoseconds.
 pub(super) struct Latencies {
     pub(super) delivery: Histogram<u64>,
@@ -158,8 +167,8 @@ impl Fleet {
         }
     }
 
-    /// The stream's socket can be written to or read from.
-    pub(super) fn ready(&mut self, number: usize, readable: bool) {
+    /// The stream's socket can be written to or read from, the latter perhaps for the last time.
+    pub(super) fn ready(&mut self, number: usize, readable: bool, last: bool) {
         let Some(stream) = self.streams.get(number) else {
             return;
         };
@@ -170,11 +179,12 @@ impl Fleet {
         if slow && self.restless.pace != Pace::Brisk {
             return;
         }
-        self.read(number, readable, usize::MAX);
+        let readiness = Readiness { readable, last };
+        self.read(number, readiness, usize::MAX);
     }
 
     /// Sends the request if that is due, and reads at most so many bytes.
-    pub(super) fn read(&mut self, number: usize, readable: bool, most: usize) {
+    pub(super) fn read(&mut self, number: usize, readiness: Readiness, most: usize) {
         let was_open = self.streams[number].open(self.job.no_prime);
         let received = self.tally.received;
         let mut result = Ok(());
@@ -182,8 +192,8 @@ impl Fleet {
             let head = self.request(number);
             result = self.streams[number].request(&head);
         }
-        if result.is_ok() && readable && !self.streams[number].connecting() {
-            result = self.receive(number, most);
+        if result.is_ok() && readiness.readable && !self.streams[number].connecting() {
+            result = self.receive(number, most, readiness.last);
         }
         let now_open = self.streams[number].open(self.job.no_prime);
         if now_open && !was_open {
@@ -203,7 +213,7 @@ impl Fleet {
         }
     }
 
-    fn receive(&mut self, number: usize, most: usize) -> Result<(), End> {
+    fn receive(&mut self, number: usize, most: usize, last: bool) -> Result<(), End> {
         let global = self.global(number);
         let latency = if self.restless.is_slow(global) {
             &mut self.latencies.slow
@@ -218,6 +228,7 @@ impl Fleet {
             tally: &mut self.tally,
             latency,
             buffer: &mut self.buffer,
+            to_the_end: last,
         };
         self.streams[number].read(global, most, &mut context)
     }

@@ -74,7 +74,7 @@ pub(crate) fn run() -> Result<(), WorkerError> {
         }
         for event in &events {
             if event.token() != CONTROL {
-                fleet.ready(event.token().0, event.is_readable());
+                fleet.ready(event.token().0, event.is_readable(), event.is_read_closed());
             } else if !read_available(&mut input, &mut commands)? {
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Readiness};
 use crate::message::{Job, Pace};
 
 /// How long a stream stays away after the server has ended it, unless the server said otherwise: what browsers do is of that order.
@@ -145,7 +145,12 @@ impl Fleet {
         for number in 0..self.streams.len() {
             let slow = self.restless.is_slow(self.global(number));
             if slow && self.streams[number].open(self.job.no_prime) {
-                self.read(number, true, most);
+                // Its end may have been announced while it was not listened to.
+                let readiness = Readiness {
+                    readable: true,
+                    last: true,
+                };
+                self.read(number, readiness, most);
             }
         }
     }

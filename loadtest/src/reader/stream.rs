@@ -105,6 +105,8 @@ pub(crate) struct Context<'a> {
     pub(crate) latency: &'a mut Histogram<u64>,
     /// Where bytes are read into.
     pub(crate) buffer: &'a mut [u8],
+    /// The end of the connection was announced, and will not be again.
+    pub(crate) to_the_end: bool,
 }
 
 impl Stream {
@@ -208,7 +210,7 @@ impl Stream {
                 }
                 Ok(0) => return Err(End::Closed),
                 Ok(size) => {
-                    let all = size < room && connection.short_read_is_all();
+                    let all = size < room && connection.short_read_is_all() && !context.to_the_end;
                     left -= size;
                     self.take(number, size, context)?;
                     // Whatever comes later raises a new readiness event, and so does the end of the stream.

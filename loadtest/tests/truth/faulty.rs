@@ -1,0 +1,213 @@
+//! A small SSE server with a history, a thread a connection, and one fault of choice.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+/// What the server does wrong. Numbers are those of events, from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Never sends this event.
+    Loses(usize),
+    /// Sends this event twice.
+    Doubles(usize),
+    /// Sends this event after the next one.
+    Swaps(usize),
+    /// Sends a gap event instead of this one.
+    TellsGap(usize),
+    /// Refuses so many streams.
+    Answers503(usize),
+    /// Ends each stream after so many events on it.
+    ClosesAfter(usize),
+    /// Accepts connections, and that is all.
+    NeverAnswers,
+    /// Refuses to take this event in.
+    RefusesEvent(usize),
+    /// Sends the events of every topic to everybody.
+    IgnoresTopics,
+    /// Begins every stream with what comes from now on.
+    ForgetsCursors,
+}
+
+/// A running server; its threads end with the test's process.
+pub(crate) struct Faulty {
+    address: SocketAddr,
+}
+
+/// What has been published: topic and data, in order.
+type Events = Vec<(String, String)>;
+
+struct Shared {
+    fault: Fault,
+    events: Mutex<Events>,
+    published: Condvar,
+    /// Streams, and events that were offered.
+    counts: Mutex<(usize, usize)>,
+}
+
+impl Faulty {
+    /// Starts it on a free port.
+    pub(crate) fn start(fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let shared = Arc::new(Shared {
+            fault,
+            events: Mutex::default(),
+            published: Condvar::new(),
+            counts: Mutex::default(),
+        });
+        thread::spawn(move || {
+            let mut silent = Vec::new();
+            for connection in listener.incoming().flatten() {
+                if fault == Fault::NeverAnswers {
+                    silent.push(connection);
+                    continue;
+                }
+                let shared = Arc::clone(&shared);
+                // A client that goes away ends its thread with an error, which is nobody's.
+                thread::spawn(move || shared.serve(connection));
+            }
+        });
+        Self { address }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// A request, as far as this server cares.
+struct Request {
+    path: String,
+    cursor: Option<usize>,
+    body: String,
+}
+
+impl Shared {
+    fn serve(&self, connection: TcpStream) -> std::io::Result<()> {
+        connection.set_nodelay(true)?;
+        let mut input = BufReader::new(connection.try_clone()?);
+        while let Some(request) = read_request(&mut input)? {
+            match request.path.strip_prefix("/publish/") {
+                Some(topic) => self.publish(&connection, topic, &request.body)?,
+                None => return self.stream(&connection, &request),
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&self, mut connection: &TcpStream, topic: &str, data: &str) -> std::io::Result<()> {
+        let number = {
+            let mut counts = self.counts.lock().expect("no panic");
+            counts.1 += 1;
+            counts.1
+        };
+        if self.fault == Fault::RefusesEvent(number) {
+            return connection
+                .write_all(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
+        }
+        let mut events = self.events.lock().expect("no panic");
+        events.push((topic.to_owned(), data.to_owned()));
+        self.published.notify_all();
+        drop(events);
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+    }
+
+    fn stream(&self, mut connection: &TcpStream, request: &Request) -> std::io::Result<()> {
+        let number = {
+            let mut counts = self.counts.lock().expect("no panic");
+            counts.0 += 1;
+            counts.0
+        };
+        if matches!(self.fault, Fault::Answers503(streams) if number <= streams) {
+            return connection
+                .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        }
+        let topics: Vec<&str> = request
+            .path
+            .split(['?', '&'])
+            .filter_map(|pair| pair.strip_prefix("topic="))
+            .collect();
+        let mut next = match request.cursor {
+            Some(cursor) if self.fault != Fault::ForgetsCursors => cursor,
+            _ => self.events.lock().expect("no panic").len(),
+        };
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        connection.write_all(format!("{head}retry: 20\nid: {next}\n\n").as_bytes())?;
+        let mut sent = 0;
+        loop {
+            let text = self.next_events(&mut next, &topics);
+            connection.write_all(text.as_bytes())?;
+            sent += text.matches("data:").count();
+            if matches!(self.fault, Fault::ClosesAfter(most) if sent >= most) {
+                return connection.shutdown(std::net::Shutdown::Both);
+            }
+        }
+    }
+
+    /// Waits for events from `next` on, and gives the text of the first one (of two that are swapped); what they are to be.
+    fn next_events(&self, next: &mut usize, topics: &[&str]) -> String {
+        let mut events = self.events.lock().expect("no panic");
+        loop {
+            let enough = match self.fault {
+                Fault::Swaps(number) if *next + 1 == number => *next + 1 < events.len(),
+                _ => *next < events.len(),
+            };
+            if enough {
+                break;
+            }
+            events = self.published.wait(events).expect("no panic");
+        }
+        let text = |index: usize| {
+            let (topic, data) = &events[index];
+            let mine = self.fault == Fault::IgnoresTopics || topics.contains(&topic.as_str());
+            let id = index + 1;
+            if mine {
+                format!("id: {id}\ndata: {data}\n\n")
+            } else {
+                String::new()
+            }
+        };
+        let index = *next;
+        let number = index + 1;
+        *next += 1;
+        match self.fault {
+            Fault::Loses(lost) if lost == number => String::new(),
+            Fault::Doubles(doubled) if doubled == number => text(index).repeat(2),
+            Fault::TellsGap(missing) if missing == number => "event: gap\ndata: {}\n\n".to_owned(),
+            Fault::Swaps(swapped) if swapped == number => {
+                *next += 1;
+                text(index + 1) + &text(index)
+            }
+            _ => text(index),
+        }
+    }
+}
+
+fn read_request(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut line = String::new();
+    if input.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let (mut cursor, mut length) = (None, 0);
+    loop {
+        line.clear();
+        input.read_line(&mut line)?;
+        let Some((name, value)) = line.split_once(':') else {
+            break;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "last-event-id" => cursor = value.trim().parse().ok(),
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Some(Request { path, cursor, body }))
+}

@@ -1,0 +1,78 @@
+//! Runs the program and reads its result.
+
+use std::process::Command;
+
+use fantail_loadtest::outcome::Outcome;
+
+use crate::faulty::Faulty;
+
+/// A run of the program that has ended.
+pub(crate) struct Run {
+    /// Exit code.
+    pub(crate) code: i32,
+    /// Everything that it said.
+    pub(crate) said: String,
+    outcome: Outcome,
+}
+
+impl Run {
+    /// Against a server.
+    pub(crate) fn of(server: &Faulty, options: &[&str]) -> Self {
+        let url = format!("--url=http://{}/events?{{topics}}", server.address());
+        let publish = format!("--publish=http://{}/publish/{{topic}}", server.address());
+        Self::command(&[options, &["--preset=plain", &url, &publish]].concat())
+    }
+
+    /// With just these words.
+    pub(crate) fn command(words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let json = folder.path().join("outcome.json");
+        let output = Command::new(env!("CARGO_BIN_EXE_fantail-loadtest"))
+            .args(words)
+            .arg("--json")
+            .arg(&json)
+            .output()
+            .expect("the program starts");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let text = std::fs::read_to_string(&json).unwrap_or_else(|_| panic!("no result:\n{said}"));
+        Self {
+            code: output.status.code().expect("an exit code"),
+            outcome: serde_json::from_str(&text).expect("the JSON of an outcome"),
+            said,
+        }
+    }
+
+    /// A figure, rounded.
+    pub(crate) fn figure(&self, name: &str) -> u64 {
+        let figure = self
+            .outcome
+            .figures
+            .iter()
+            .find(|figure| figure.name == name);
+        let figure = figure.unwrap_or_else(|| panic!("no figure {name}:\n{}", self.said));
+        figure.value.round() as u64
+    }
+
+    /// How often something happened.
+    pub(crate) fn reason(&self, text: &str) -> u64 {
+        let reason = self
+            .outcome
+            .reasons
+            .iter()
+            .find(|reason| reason.text == text);
+        reason
+            .unwrap_or_else(|| panic!("no reason {text:?}:\n{}", self.said))
+            .count
+    }
+
+    /// How many values a latency is made of.
+    pub(crate) fn latency(&self, name: &str) -> u64 {
+        let latency = self
+            .outcome
+            .latencies
+            .iter()
+            .find(|latency| latency.name == name);
+        latency.map_or(0, |latency| latency.count)
+    }
+}

@@ -1,0 +1,303 @@
+//! Servers that do wrong in one way each: the harness must name it, over real sockets and with its real processes.
+
+mod faulty;
+mod harness;
+
+use faulty::{Fault, Faulty};
+use harness::Run;
+
+/// Streams of each run.
+const STREAMS: u64 = 10;
+
+/// `fanout` against a server with a fault: five events one at a time, no rate, one burst of ten.
+fn fanout(fault: Fault, options: &[&str]) -> Run {
+    let server = Faulty::start(fault);
+    let common = [
+        "fanout",
+        "--streams=10",
+        "--one-at-a-time=5",
+        "--rate=0",
+        "--burst=10",
+        "--bursts=1",
+        "--timeout=2s",
+    ];
+    Run::of(&server, &[&common, options].concat())
+}
+
+#[test]
+fn a_server_that_does_right_gets_a_clean_sheet() {
+    let run = fanout(Fault::None, &["--assert=lost == 0", "--assert=p99 < 10s"]);
+    assert_eq!(run.code, 0, "{}", run.said);
+    assert_eq!(run.figure("streams"), STREAMS);
+    assert_eq!(run.figure("deliveries"), STREAMS * 15);
+    for name in [
+        "lost",
+        "doubled",
+        "out_of_order",
+        "gap_told",
+        "foreign",
+        "refused",
+        "closed",
+    ] {
+        assert_eq!(run.figure(name), 0, "{name}");
+    }
+    assert!(
+        run.said.contains("assertion held: lost == 0"),
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn lost_events_are_counted_on_every_stream() {
+    let run = fanout(Fault::Loses(3), &["--assert=lost == 0"]);
+    assert_eq!(run.figure("lost"), STREAMS);
+    assert_eq!(
+        run.figure("doubled") + run.figure("out_of_order") + run.figure("gap_told"),
+        0
+    );
+    assert_eq!(run.code, 1, "the assertion decides the exit code");
+    assert!(
+        run.said.contains("assertion failed: lost == 0: it was 10"),
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn an_event_lost_at_the_very_end_is_lost_too() {
+    let run = fanout(Fault::Loses(15), &[]);
+    assert_eq!(run.figure("lost"), STREAMS);
+}
+
+#[test]
+fn doubled_events_are_counted() {
+    let run = fanout(Fault::Doubles(2), &[]);
+    assert_eq!((run.figure("doubled"), run.figure("lost")), (STREAMS, 0));
+}
+
+#[test]
+fn events_in_the_wrong_order_are_counted_and_not_lost() {
+    let run = fanout(Fault::Swaps(8), &[]);
+    assert_eq!(
+        (
+            run.figure("out_of_order"),
+            run.figure("lost"),
+            run.figure("doubled")
+        ),
+        (STREAMS, 0, 0)
+    );
+}
+
+#[test]
+fn events_that_a_gap_tells_of_are_told_and_not_lost() {
+    let run = fanout(Fault::TellsGap(4), &[]);
+    assert_eq!((run.figure("gap_told"), run.figure("lost")), (STREAMS, 0));
+}
+
+#[test]
+fn streams_that_are_refused_are_a_result() {
+    let run = fanout(Fault::Answers503(4), &[]);
+    assert_eq!(run.code, 0, "{}", run.said);
+    assert_eq!(
+        (run.figure("refused"), run.figure("streams")),
+        (4, STREAMS - 4)
+    );
+    assert_eq!(run.reason("answered 503 Service Unavailable"), 4);
+    assert_eq!(
+        run.figure("lost"),
+        0,
+        "nothing is due to a stream that never opened"
+    );
+}
+
+#[test]
+fn streams_that_the_server_closes_are_a_result() {
+    let run = fanout(Fault::ClosesAfter(2), &[]);
+    assert_eq!(run.code, 0, "{}", run.said);
+    assert_eq!((run.figure("closed"), run.figure("streams")), (STREAMS, 0));
+    assert_eq!(run.figure("missed_closed"), STREAMS * 13);
+    assert_eq!(run.reason("closed by the server"), STREAMS);
+}
+
+#[test]
+fn streams_that_come_back_with_their_cursor_miss_nothing() {
+    let run = fanout(Fault::ClosesAfter(2), &["--reconnect", "--timeout=10s"]);
+    assert_eq!(
+        (
+            run.figure("lost"),
+            run.figure("doubled"),
+            run.figure("streams")
+        ),
+        (0, 0, STREAMS),
+        "{}",
+        run.said
+    );
+    assert!(run.figure("returned") >= STREAMS);
+    assert_eq!(run.figure("returned_without_cursor"), 0);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_in_time() {
+    let run = fanout(Fault::NeverAnswers, &[]);
+    assert_eq!(
+        (run.figure("refused"), run.figure("streams")),
+        (STREAMS, 0),
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_result_too() {
+    let run = Run::command(&[
+        "density",
+        "--streams=3",
+        "--url=http://127.0.0.1:1/",
+        "--preset=plain",
+        "--events=0",
+    ]);
+    assert_eq!((run.code, run.figure("refused")), (0, 3), "{}", run.said);
+    assert_eq!(run.reason("connection refused"), 3);
+}
+
+#[test]
+fn refused_events_are_counted_and_due_to_nobody() {
+    let run = fanout(Fault::RefusesEvent(3), &[]);
+    assert_eq!(
+        (run.figure("lost"), run.figure("deliveries")),
+        (0, STREAMS * 14),
+        "{}",
+        run.said
+    );
+    assert_eq!(
+        run.reason("publishing was answered 429 Too Many Requests"),
+        1
+    );
+}
+
+#[test]
+fn an_event_of_another_topic_is_foreign() {
+    let run = fanout(Fault::IgnoresTopics, &["--topic=t{i}", "--pool=2"]);
+    assert!(run.figure("foreign") > 0, "{}", run.said);
+    assert_eq!(run.figure("lost"), 0);
+}
+
+#[test]
+fn streams_that_leave_and_come_back_miss_nothing_where_the_server_resumes() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &[
+            "churn",
+            "--streams=20",
+            "--share=50%",
+            "--away=50ms",
+            "--rate=50",
+            "--for=1s",
+        ],
+    );
+    assert!(run.figure("returned") > 0, "{}", run.said);
+    assert_eq!(
+        (
+            run.figure("lost"),
+            run.figure("doubled"),
+            run.figure("events")
+        ),
+        (0, 0, 50),
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn streams_that_leave_lose_events_where_the_server_does_not_resume() {
+    let server = Faulty::start(Fault::ForgetsCursors);
+    let run = Run::of(
+        &server,
+        &[
+            "churn",
+            "--streams=20",
+            "--share=100%",
+            "--away=200ms",
+            "--rate=100",
+            "--for=1s",
+            "--timeout=3s",
+        ],
+    );
+    assert!(run.figure("lost") > 0, "{}", run.said);
+}
+
+#[test]
+fn slow_streams_are_measured_apart() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &[
+            "slow",
+            "--streams=20",
+            "--share=25%",
+            "--rate=20",
+            "--for=1s",
+        ],
+    );
+    assert_eq!(run.figure("lost"), 0, "{}", run.said);
+    assert_eq!(run.figure("deliveries"), 20 * 40);
+    assert!(run.latency("delivery_with") > 0 && run.latency("delivery_without") > 0);
+}
+
+#[test]
+fn publishing_at_full_speed_is_checked_by_streams() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &["ingest", "--streams=2", "--connections=3", "--for=300ms"],
+    );
+    assert!(run.figure("http_events_per_s") > 0, "{}", run.said);
+    assert_eq!(run.figure("lost"), 0, "{}", run.said);
+    assert_eq!(run.figure("deliveries"), 2 * run.figure("events"));
+}
+
+#[test]
+fn a_soak_says_a_line_now_and_then() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &[
+            "soak",
+            "--streams=5",
+            "--for=1s",
+            "--every=250ms",
+            "--rate=20",
+            "--churn=20%",
+        ],
+    );
+    assert_eq!(run.figure("lost"), 0, "{}", run.said);
+    assert!(
+        run.said.matches(" streams, 0 refused or closed").count() >= 3,
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn many_client_processes_share_the_streams() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &[
+            "fanout",
+            "--streams=10",
+            "--processes=3",
+            "--rate=0",
+            "--one-at-a-time=2",
+            "--burst=0",
+        ],
+    );
+    assert_eq!(
+        (run.figure("streams"), run.figure("deliveries")),
+        (STREAMS, STREAMS * 2),
+        "{}",
+        run.said
+    );
+}
