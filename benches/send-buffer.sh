@@ -5,7 +5,7 @@
 #
 #   benches/send-buffer.sh [VALUE...]       by default 0 (the system's own), 4KiB, 16KiB, 64KiB, 256KiB
 #
-# Needs a release build with examples (cargo build --release --examples), ss (Debian: iproute2) and redis-benchmark (redis-tools).
+# Needs a release build (cargo build --release --workspace), ss (Debian: iproute2) and redis-benchmark (redis-tools).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ server=
 stop() { [[ -z $server ]] || { kill -9 "$server" && wait "$server" || true; } 2>/dev/null; server=; }
 trap 'stop; rm -rf "$work"' EXIT
 
-printf '%-18s %22s %16s %16s\n' send_buffer_bytes 'stalled, kernel B' deliveries/s 'CPU us/delivery'
+printf '%-18s %22s %16s %16s\n' send_buffer_bytes 'stalled, kernel B' deliveries 'CPU a delivery'
 for value in "${values[@]}"; do
     : >"$work/out"
     target/release/fantail serve --listen 127.0.0.1:0 --ingest-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
@@ -39,10 +39,10 @@ for value in "${values[@]}"; do
         awk -v streams=$stalled '{ sum += $1 } END { printf "%.0f", sum / streams }')
     for fd in "${descriptors[@]}"; do exec {fd}>&-; done
 
-    target/release/examples/density --target "$http" --publish-addr "$ingest" --pid "$server" --streams 2000 \
-        --burst 40 --bursts 20 >"$work/density"
+    target/release/fantail-loadtest fanout --url "http://$http" --publish "resp://$ingest" --pid "$server" --streams 2000 \
+        --one-at-a-time 0 --rate 0 --burst 40 --bursts 20 >"$work/table" 2>/dev/null
+    figure() { awk -v label="$1" 'index($0, label) { print $(NF - 1), $NF }' "$work/table"; }
     printf '%-18s %22s %16s %16s\n' "$value" "$queued" \
-        "$(awk '$1 == "burst_deliveries" { print $2 }' "$work/density")" \
-        "$(awk '$1 == "burst_delivery_cpu" { print $2 }' "$work/density")"
+        "$(figure 'deliveries a second, in bursts')" "$(figure 'CPU a delivery, in bursts')"
     stop
 done
