@@ -1,5 +1,5 @@
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 /// One row of the kernel's table of TCP sockets.
@@ -15,15 +15,16 @@ pub(crate) struct Socket {
 const LISTENING: &str = "0A";
 
 /// The sockets at `local` that some process still holds, the listener not among them. A socket that only the kernel holds (it is in
-/// `TIME_WAIT`, say) has no inode.
+/// `TIME_WAIT`, say) has no inode. The table is of the whole machine: another process may use the same port at another address.
 pub(crate) fn held_sockets(local: SocketAddr) -> Vec<Socket> {
+    let local = in_table(local);
     let table = fs::read_to_string("/proc/self/net/tcp").expect("Linux");
     let rows = table.lines().skip(1).filter_map(|row| {
         let words: Vec<&str> = row.split_whitespace().collect();
         let [_, here, there, state, queues, _, _, _, _, inode, ..] = words[..] else {
             return None;
         };
-        let held = port(here) == local.port() && state != LISTENING && inode != "0";
+        let held = here == local && state != LISTENING && inode != "0";
         let (unsent, _) = queues.split_once(':')?;
         held.then(|| Socket {
             peer: port(there),
@@ -31,6 +32,15 @@ pub(crate) fn held_sockets(local: SocketAddr) -> Vec<Socket> {
         })
     });
     rows.collect()
+}
+
+/// The address as the kernel prints it: the bytes of the host as this machine holds them in memory, the port as it is read.
+fn in_table(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else {
+        panic!("the nodes of these tests listen on IPv4, not on {address}");
+    };
+    let host = u32::from_ne_bytes(address.ip().octets());
+    format!("{host:08X}:{:04X}", address.port())
 }
 
 fn port(address: &str) -> u16 {
@@ -56,4 +66,20 @@ pub(crate) fn resident_bytes(pid: u32) -> usize {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).expect("a process");
     let pages = statm.split_whitespace().nth(1).expect("a field");
     pages.parse::<usize>().expect("pages") * rustix::param::page_size()
+}
+
+#[test]
+fn a_socket_of_another_address_with_the_same_port_is_not_held_here() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let here = listener.local_addr().expect("an address");
+    let elsewhere = SocketAddr::from(([127, 0, 0, 2], here.port()));
+    let client =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    client.bind(&elsewhere.into()).expect("loopback");
+    client.connect(&here.into()).expect("a listener");
+    assert_eq!(held_sockets(elsewhere).len(), 1);
+    // Nobody holds the other end before it is accepted.
+    assert_eq!(held_sockets(here).len(), 0);
+    let _accepted = listener.accept().expect("a connection");
+    assert_eq!(held_sockets(here).len(), 1);
 }
