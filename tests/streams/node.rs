@@ -60,6 +60,12 @@ impl Node {
         SseStream::resume(self.at.http, target, cursor)
     }
 
+    /// Waits until every shard is through with what it was given before. A client may have read an event that its shard has yet to
+    /// count as sent: until then its stream is behind, and an event that no history keeps ends it.
+    pub(crate) fn settle(&self) {
+        drop(self.runtime.block_on(self.hub.slowest(1)));
+    }
+
     pub(crate) fn wait_for_streams(&self, count: usize) {
         wait_until(&format!("{count} streams are open"), || {
             self.hub.streams() == count
