@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -99,6 +100,29 @@ fn serve_refuses_what_check_config_would_and_exits_with_2() {
         let (code, out, err) = run(args, environment);
         assert_eq!((code, &*out), (Some(2), ""), "{args:?} {err}");
         assert!(err.starts_with(start), "{err}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_exits_with_1_and_the_reason_is_said_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
+    for setting in ["listen", "ingest_listen", "admin_listen"] {
+        let flag = |name: &str| format!("--{}", name.replace('_', "-"));
+        let mut args = vec![flag(setting), taken.clone()];
+        for other in ["listen", "ingest_listen", "admin_listen"] {
+            if other != setting {
+                args.extend([flag(other), "127.0.0.1:0".to_owned()]);
+            }
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, _, err) = run(&args, &[]);
+        assert_eq!(code, Some(1), "{err}");
+        assert!(
+            err.contains(&format!("cannot listen on {taken} (`{setting}`): ")),
+            "{err}"
+        );
+        assert_eq!(err.matches("Address already in use").count(), 1, "{err}");
     }
 }
 

@@ -23,7 +23,7 @@ const DEFER_ACCEPT_S: libc::c_int = 1;
 
 /// Why the public listener could not be opened.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address} (`listen`): {source}")]
+#[error("cannot listen on {address} (`listen`)")]
 pub struct BindError {
     address: SocketAddr,
     source: io::Error,

@@ -42,7 +42,7 @@ pub enum Outcome {
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} (`{setting}`): {source}")]
+    #[error("cannot listen on {address} (`{setting}`)")]
     Bind {
         /// Setting that names the address.
         setting: &'static str,
