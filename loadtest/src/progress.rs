@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use crate::units;
 
 /// One stage of a run.
 pub(crate) struct Stage {
@@ -15,7 +17,8 @@ const STEADY: Duration = Duration::from_millis(200);
 impl Stage {
     /// A stage with a known number of steps.
     pub(crate) fn counted(text: &str, total: u64) -> Self {
-        let style = "{msg:32} {wide_bar} {human_pos}/{human_len}  {per_sec}  {eta} left";
+        let style =
+            "{msg:32} {wide_bar} {human_pos:>9} of {human_len}  {whole_per_sec:>9}  {eta} left";
         Self::new(text, ProgressBar::new(total), style)
     }
 
@@ -36,7 +39,11 @@ impl Stage {
 
     fn new(text: &str, bar: ProgressBar, style: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style.progress_chars("━╸ "));
+            // The built-in rate has four decimals.
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{}/s", units::count(state.per_sec() as u64));
+            };
+            bar.set_style(style.with_key("whole_per_sec", rate).progress_chars("━╸ "));
         }
         bar.set_message(text.to_owned());
         bar.enable_steady_tick(STEADY);

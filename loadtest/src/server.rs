@@ -1,9 +1,10 @@
 //! Servers that this program starts itself, and ends again.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::collections::VecDeque;
+use std::io::{self, PipeReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,8 +19,8 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 const END_PATIENCE: Duration = Duration::from_secs(15);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(20);
-/// Bytes of a failed server's output that are shown.
-const OUTPUT_BYTES_MAX: u64 = 4096;
+/// Bytes of a server's output that are kept, the last ones.
+const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// Process ids of running servers, so that Ctrl-C leaves none behind.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -77,8 +78,12 @@ pub(crate) enum ServerError {
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
-    output: File,
+    output: Output,
 }
+
+/// The last bytes that a server said.
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<VecDeque<u8>>>);
 
 impl Server {
     /// Starts the command and waits until it listens on all of the addresses.
@@ -94,15 +99,17 @@ impl Server {
             program: program.clone(),
             error,
         };
-        let output = unnamed_file().map_err(failed)?;
+        let (from_server, to_us) = io::pipe().map_err(failed)?;
         let process = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(output.try_clone().map_err(failed)?)
-            .stderr(output.try_clone().map_err(failed)?)
+            .stdout(to_us.try_clone().map_err(failed)?)
+            .stderr(to_us)
             .spawn()
             .map_err(failed)?;
         RUNNING.lock().push(process.id());
+        let output = Output::default();
+        output.clone().keep(from_server);
         let mut server = Self { process, output };
         for address in listening {
             server.wait_listening(*address)?;
@@ -122,27 +129,37 @@ impl Server {
                 return Err(ServerError::Ended {
                     status: status.to_string(),
                     address,
-                    output: self.last_words(),
+                    output: self.output.text(),
                 });
             }
             if start.elapsed() > START_PATIENCE {
                 return Err(ServerError::Silent {
                     address,
-                    output: self.last_words(),
+                    output: self.output.text(),
                 });
             }
             std::thread::sleep(LOOK);
         }
         Ok(())
     }
+}
 
-    fn last_words(&mut self) -> String {
-        let length = self.output.metadata().map_or(0, |data| data.len());
-        let mut bytes = Vec::new();
-        let start = SeekFrom::Start(length.saturating_sub(OUTPUT_BYTES_MAX));
-        // What cannot be read is not worth a second error.
-        let _ = self.output.seek(start);
-        let _ = self.output.read_to_end(&mut bytes);
+impl Output {
+    /// Reads for as long as anyone holds the other end, so that no server ever waits for us.
+    fn keep(self, mut from: PipeReader) {
+        std::thread::spawn(move || {
+            let mut buffer = [0; OUTPUT_BYTES_MAX];
+            while let Ok(size @ 1..) = from.read(&mut buffer) {
+                let mut kept = self.0.lock();
+                kept.extend(&buffer[..size]);
+                let surplus = kept.len().saturating_sub(OUTPUT_BYTES_MAX);
+                kept.drain(..surplus);
+            }
+        });
+    }
+
+    fn text(&self) -> String {
+        let bytes: Vec<u8> = self.0.lock().iter().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
@@ -187,10 +204,4 @@ pub(crate) fn end_servers_on_interrupt() -> Result<(), ctrlc::Error> {
 pub(crate) fn free_port() -> Result<u16, ServerError> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port)?;
     Ok(listener.local_addr().map_err(ServerError::Port)?.port())
-}
-
-/// A file that is gone with its last descriptor.
-fn unnamed_file() -> io::Result<File> {
-    let file = rustix::fs::memfd_create("server-output", rustix::fs::MemfdFlags::CLOEXEC)?;
-    Ok(File::from(file))
 }

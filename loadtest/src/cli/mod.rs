@@ -71,7 +71,7 @@ pub(crate) struct DensityArgs {
     /// Time to hold the streams idle, with the server's CPU time measured.
     #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
     pub(crate) hold: Duration,
-    /// Events published one at a time afterwards, to see that every stream is alive.
+    /// Events published to every topic afterwards, one at a time, to see that each stream is alive.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) events: u64,
     #[command(flatten)]

@@ -29,6 +29,8 @@ const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 const TICK: Duration = Duration::from_millis(1);
 /// Events that may wait because the server takes fewer than are due; beyond, a rate is given up.
 const BACKLOG_MAX: usize = 1_000_000;
+/// Refused events that are put up with: each has to be remembered, since no stream is due it.
+const REFUSED_MAX: usize = 1_000_000;
 /// Different refusals that are told apart.
 const REASONS_MAX: usize = 20;
 
@@ -61,6 +63,14 @@ pub(crate) enum PublishError {
     /// Nothing is answered.
     #[error("publishing: the server has answered nothing for {0:?}")]
     Silent(Duration),
+    /// Next to nothing is taken.
+    #[error(
+        "publishing: the server has refused {REFUSED_MAX} events; the last of its reasons: {0}"
+    )]
+    Refused(String),
+    /// The numbers of events have run out.
+    #[error("publishing: a topic can have {} events in one run", u32::MAX)]
+    TooMany,
     /// Too far behind.
     #[error(
         "publishing: the server is {BACKLOG_MAX} events behind the rate; ask for a lower one (--rate)"
@@ -181,7 +191,7 @@ impl Publisher {
     pub(crate) fn burst(&mut self, events: u64) -> Result<(), PublishError> {
         let due = stamp::now();
         for _ in 0..events {
-            self.offer(due);
+            self.offer(due)?;
         }
         self.answered = Instant::now();
         self.pump_until_answered()
@@ -204,7 +214,7 @@ impl Publisher {
             let due = total.min((elapsed * per_second).ceil() as u64);
             while offered < due {
                 let at = start + (offered as f64 / per_second * 1e9) as u64;
-                self.offer(at);
+                self.offer(at)?;
                 offered += 1;
             }
             self.pump(TICK)?;
@@ -230,7 +240,7 @@ impl Publisher {
             let due = stamp::now();
             let room: usize = self.links.iter().map(|link| self.room(link)).sum();
             for _ in 0..room {
-                self.offer(due);
+                self.offer(due)?;
             }
             self.pump(TICK)?;
             meanwhile(self);
@@ -244,13 +254,13 @@ impl Publisher {
     }
 
     /// Queues the next event.
-    fn offer(&mut self, due: u64) {
+    fn offer(&mut self, due: u64) -> Result<(), PublishError> {
         let topic = self.layout.topic_of(self.events);
         let number = self.layout.published(topic, self.events) + 1;
         let stamp = Stamp {
             run: self.run,
             topic: topic as u32,
-            number: number as u32,
+            number: u32::try_from(number).map_err(|_| PublishError::TooMany)?,
             sent: due,
         };
         let event = self.events;
@@ -263,6 +273,7 @@ impl Publisher {
             &stamp.data(self.data_bytes),
             Asked { event, due },
         );
+        Ok(())
     }
 
     fn under_way(&self) -> usize {
@@ -299,6 +310,10 @@ impl Publisher {
                     .register(link.socket(), Token(number), READ_AND_WRITE)?;
             }
             link.send(self.recipe.pipeline)?;
+        }
+        if self.published.refused_events.len() > REFUSED_MAX {
+            let last = self.published.reasons.keys().last();
+            return Err(PublishError::Refused(last.cloned().unwrap_or_default()));
         }
         if self.published.taken + self.published.refused > before || self.under_way() == 0 {
             self.answered = Instant::now();

@@ -128,8 +128,10 @@ fn cells(comparison: &Comparison, metric: &Metric<'_>) -> Vec<Cell> {
         let ratio = value.zip(baseline).map(|(value, base)| value / base);
         Cell {
             value,
-            // Nothing by nothing, and something by nothing, are no ratios that anyone can read.
-            ratio: ratio.filter(|ratio| ratio.is_finite() && target.name != comparison.baseline),
+            // Nothing by nothing, something by nothing, and by less than nothing, are no ratios that anyone can read.
+            ratio: ratio.filter(|ratio| {
+                ratio.is_finite() && *ratio >= 0.0 && target.name != comparison.baseline
+            }),
         }
     };
     comparison.targets.iter().map(cell).collect()

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ChurnArgs, arguments: Vec<String>) -> Result<Outcome, S
         &latency::of_pairs(&sample.open),
     );
     let (x, y) = (("time", Unit::Seconds), ("deliveries", Unit::PerSecond));
-    record.series("deliveries", "deliveries", x, y, timeline.points());
+    record.series("deliveries", "deliveries", x, y, timeline.rates());
     if session.gauge.watching() && before.process > 0 {
         let share = after.process as f64 / before.process as f64;
         let label = "process memory after, against before";

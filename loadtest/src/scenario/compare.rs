@@ -309,6 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn the_peers_that_come_with_the_harness_are_understood() {
+        let text = include_str!("../../peers/peers.toml");
+        let file: File = toml::from_str(text).expect("the form");
+        assert!(file.target.iter().any(|target| target.baseline));
+        for target in &file.target {
+            let words = words(&file.run, target, Path::new("/peers"), &[]);
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{}: {error}", target.name);
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_there_is_named() {
         let file: File = toml::from_str(TEXT).expect("the form");
         assert_eq!(missing(&file.target[0], Path::new(".")), None);

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &DensityArgs, arguments: Vec<String>) -> Result<Outcome,
         hold(&mut session, args)?;
     }
     if args.events > 0 && session.streams() > 0 {
-        super::fanout::one_at_a_time(&mut session, args.events)?;
+        let topics = session.layout.pool() as u64;
+        super::fanout::one_at_a_time(&mut session, args.events, topics)?;
         session.note_memory_after();
     }
     session.finish()

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use super::session::{Plan, Session, Timeline};
 use super::{ScenarioError, steps};
 use crate::cli::FanoutArgs;
@@ -27,7 +25,7 @@ pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, 
     session.open(&steps)?;
     if session.streams() > 0 {
         if args.one_at_a_time > 0 {
-            one_at_a_time(&mut session, args.one_at_a_time)?;
+            one_at_a_time(&mut session, args.one_at_a_time, 1)?;
         }
         if args.rate > 0.0 && !args.time.is_zero() {
             at_rate(&mut session, args.rate, args.time)?;
@@ -40,18 +38,22 @@ pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, 
     session.finish()
 }
 
-/// Events each of which waits until every stream has the one before.
-pub(crate) fn one_at_a_time(session: &mut Session, events: u64) -> Result<(), ScenarioError> {
-    let stage = Stage::counted("one event at a time", events);
+/// Rounds of so many events, each of which waits until every stream has what the one before brought.
+pub(crate) fn one_at_a_time(
+    session: &mut Session,
+    rounds: u64,
+    events: u64,
+) -> Result<(), ScenarioError> {
+    let stage = Stage::counted("one event at a time", rounds);
     session.connect_publisher()?;
     session.sample()?;
     let (mut reach, mut deliveries) = (latency::histogram(), 0);
     let watch = session.watch();
-    for event in 0..events {
-        let (took, delivered) = session.round(1)?;
+    for round in 0..rounds {
+        let (took, delivered) = session.round(events)?;
         reach.saturating_record(took.as_nanos() as u64);
         deliveries += delivered;
-        stage.at(event + 1);
+        stage.at(round + 1);
     }
     let stretch = session.stop(watch);
     let sample = session.sample()?;
@@ -62,7 +64,6 @@ pub(crate) fn one_at_a_time(session: &mut Session, events: u64) -> Result<(), Sc
         &latency::of_pairs(&sample.delivery),
     );
     record.latency("reach_all", "one event to reach all streams", &reach);
-    quantiles(session, "reach_all", "one event to reach all", &reach);
     session.note_delivery_cpu(
         "delivery_cpu",
         "CPU a delivery, one event at a time",
@@ -71,22 +72,10 @@ pub(crate) fn one_at_a_time(session: &mut Session, events: u64) -> Result<(), Sc
     );
     session.published()?;
     stage.done(&format!(
-        "published {events} events one at a time; {:.1} ms in the median to reach all",
+        "published one at a time: {rounds}; {:.1} ms in the median to reach all",
         reach.value_at_quantile(0.5) as f64 / 1e6
     ));
     Ok(())
-}
-
-fn quantiles(session: &mut Session, name: &str, label: &str, values: &Histogram<u64>) {
-    for (quantile, suffix) in [(0.5, "p50"), (0.99, "p99")] {
-        let value = Duration::from_nanos(values.value_at_quantile(quantile));
-        session.recorder.time(
-            Group::Delivery,
-            &format!("{name}_{suffix}"),
-            &format!("{label}, {suffix}"),
-            value,
-        );
-    }
 }
 
 /// Events at a steady rate.
@@ -111,7 +100,7 @@ fn at_rate(session: &mut Session, rate: f64, time: Duration) -> Result<(), Scena
         "deliveries, at a steady rate",
         x,
         y,
-        timeline.points(),
+        timeline.rates(),
     );
     session.note_delivery_cpu(
         "rate_delivery_cpu",
@@ -143,7 +132,7 @@ pub(crate) fn steady(
     publisher.at_rate(rate, time, |_| {
         stage.at(start.elapsed().as_secs());
         match crew.look() {
-            Ok(progress) => timeline.note(progress),
+            Ok(progress) => timeline.note(start.elapsed().as_secs_f64(), progress.received),
             Err(error) => failed = Some(error),
         }
         failed.is_none()
@@ -191,7 +180,7 @@ fn bursts(session: &mut Session, events: u64, bursts: u32) -> Result<(), Scenari
     );
     session.published()?;
     stage.done(&format!(
-        "published {bursts} bursts of {events} events; {rate:.0} deliveries/s"
+        "bursts of {events}: {bursts}; {rate:.0} deliveries/s"
     ));
     Ok(())
 }

@@ -108,7 +108,7 @@ fn phase(session: &mut Session, args: &SlowArgs, pace: Option<Pace>) -> Result<u
         &format!("deliveries, {text}"),
         x,
         y,
-        timeline.points(),
+        timeline.rates(),
     );
     Ok(others.value_at_quantile(0.99))
 }

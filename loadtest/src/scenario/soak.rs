@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::ScenarioError;
-use super::session::{Plan, Session};
+use super::session::{Plan, Session, Timeline};
 use crate::cli::SoakArgs;
 use crate::gauge::Gauge;
 use crate::latency;
@@ -144,10 +144,10 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
             .map(|line| (line.at.as_secs_f64(), value(line)))
             .collect()
     };
-    let counts = lines
-        .iter()
-        .map(|line| (line.at.as_secs_f64(), line.progress.received));
-    let deliveries = super::session::rates(counts);
+    let mut timeline = Timeline::new();
+    for line in lines {
+        timeline.note(line.at.as_secs_f64(), line.progress.received);
+    }
     let watching = session.gauge.watching();
     let record = &mut session.recorder;
     record.series(
@@ -155,7 +155,7 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
         "deliveries",
         x,
         ("deliveries", Unit::PerSecond),
-        deliveries,
+        timeline.rates(),
     );
     record.series(
         "open_streams",

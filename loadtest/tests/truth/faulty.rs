@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// What the server does wrong. Numbers are those of events, from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -50,6 +52,23 @@ struct Shared {
 impl Faulty {
     /// Starts it on a free port.
     pub(crate) fn start(fault: Fault) -> Self {
+        Self::listen(fault, |shared, connection| shared.serve(connection))
+    }
+
+    /// Starts one that does right, over TLS.
+    pub(crate) fn start_tls(config: ServerConfig) -> Self {
+        let config = Arc::new(config);
+        Self::listen(Fault::None, move |shared, connection| {
+            let session =
+                ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+            shared.serve(StreamOwned::new(session, connection))
+        })
+    }
+
+    fn listen(
+        fault: Fault,
+        serve: impl Fn(&Shared, TcpStream) -> std::io::Result<()> + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
@@ -65,9 +84,9 @@ impl Faulty {
                     silent.push(connection);
                     continue;
                 }
-                let shared = Arc::clone(&shared);
+                let (shared, serve) = (Arc::clone(&shared), serve.clone());
                 // A client that goes away ends its thread with an error, which is nobody's.
-                thread::spawn(move || shared.serve(connection));
+                thread::spawn(move || serve(&shared, connection));
             }
         });
         Self { address }
@@ -86,19 +105,18 @@ struct Request {
 }
 
 impl Shared {
-    fn serve(&self, connection: TcpStream) -> std::io::Result<()> {
-        connection.set_nodelay(true)?;
-        let mut input = BufReader::new(connection.try_clone()?);
-        while let Some(request) = read_request(&mut input)? {
+    fn serve(&self, connection: impl Read + Write) -> std::io::Result<()> {
+        let mut connection = BufReader::new(connection);
+        while let Some(request) = read_request(&mut connection)? {
             match request.path.strip_prefix("/publish/") {
-                Some(topic) => self.publish(&connection, topic, &request.body)?,
-                None => return self.stream(&connection, &request),
+                Some(topic) => self.publish(connection.get_mut(), topic, &request.body)?,
+                None => return self.stream(connection.get_mut(), &request),
             }
         }
         Ok(())
     }
 
-    fn publish(&self, mut connection: &TcpStream, topic: &str, data: &str) -> std::io::Result<()> {
+    fn publish(&self, connection: &mut impl Write, topic: &str, data: &str) -> std::io::Result<()> {
         let number = {
             let mut counts = self.counts.lock().expect("no panic");
             counts.1 += 1;
@@ -116,7 +134,7 @@ impl Shared {
             .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
     }
 
-    fn stream(&self, mut connection: &TcpStream, request: &Request) -> std::io::Result<()> {
+    fn stream(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {
         let number = {
             let mut counts = self.counts.lock().expect("no panic");
             counts.0 += 1;
@@ -143,7 +161,7 @@ impl Shared {
             connection.write_all(text.as_bytes())?;
             sent += text.matches("data:").count();
             if matches!(self.fault, Fault::ClosesAfter(most) if sent >= most) {
-                return connection.shutdown(std::net::Shutdown::Both);
+                return Ok(());
             }
         }
     }
@@ -187,7 +205,7 @@ impl Shared {
     }
 }
 
-fn read_request(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+fn read_request(input: &mut BufReader<impl Read>) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
     if input.read_line(&mut line)? == 0 {
         return Ok(None);

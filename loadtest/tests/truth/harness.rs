@@ -18,8 +18,16 @@ pub(crate) struct Run {
 impl Run {
     /// Against a server.
     pub(crate) fn of(server: &Faulty, options: &[&str]) -> Self {
-        let url = format!("--url=http://{}/events?{{topics}}", server.address());
-        let publish = format!("--publish=http://{}/publish/{{topic}}", server.address());
+        Self::over("http", server, options)
+    }
+
+    /// Against a server, over http or https.
+    pub(crate) fn over(scheme: &str, server: &Faulty, options: &[&str]) -> Self {
+        let url = format!("--url={scheme}://{}/events?{{topics}}", server.address());
+        let publish = format!(
+            "--publish={scheme}://{}/publish/{{topic}}",
+            server.address()
+        );
         Self::command(&[options, &["--preset=plain", &url, &publish]].concat())
     }
 

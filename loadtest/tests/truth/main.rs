@@ -3,6 +3,9 @@
 mod faulty;
 mod harness;
 
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
 use faulty::{Fault, Faulty};
 use harness::Run;
 
@@ -300,4 +303,51 @@ fn many_client_processes_share_the_streams() {
         "{}",
         run.said
     );
+}
+
+#[test]
+fn a_server_is_spoken_to_over_tls_only_if_its_certificate_is_trusted() {
+    let certified =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
+        certified.signing_key.serialize_der(),
+    ));
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .expect("a key that fits");
+    let server = Faulty::start_tls(config);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, certified.cert.pem()).expect("a file");
+
+    let trusted = format!("--ca={}", file.display());
+    let options = [
+        "fanout",
+        "--streams=10",
+        "--one-at-a-time=3",
+        "--rate=0",
+        "--burst=20",
+        "--bursts=2",
+        &trusted,
+    ];
+    let run = Run::over("https", &server, &options);
+    assert_eq!(
+        (run.figure("lost"), run.figure("deliveries")),
+        (0, STREAMS * 43),
+        "{}",
+        run.said
+    );
+
+    let run = Run::over("https", &server, &["density", "--streams=2", "--events=0"]);
+    assert_eq!(
+        (run.figure("refused"), run.figure("streams")),
+        (2, 0),
+        "{}",
+        run.said
+    );
+    assert!(run.said.contains("certificate"), "{}", run.said);
 }

@@ -120,17 +120,17 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     Ok(page.render()?)
 }
 
-/// Latency first, being what targets are chosen by; nothing of the generator, which is none of them.
+/// The worst of latency first, being what targets are chosen by; nothing of the generator, which is none of them.
 fn bar_charts(matrix: &Matrix<'_>) -> Result<Vec<Drawn>, ReportError> {
     let (latency, others): (Vec<_>, Vec<_>) = matrix
         .sections
         .iter()
         .filter(|section| section.title != crate::outcome::Group::Generator.title())
         .partition(|section| section.title == heading::LATENCY);
-    latency
-        .into_iter()
-        .chain(others)
-        .flat_map(|section| &section.rows)
+    let worst = latency.into_iter().flat_map(|section| &section.rows);
+    worst
+        .filter(|row| row.name.ends_with("_p99"))
+        .chain(others.into_iter().flat_map(|section| &section.rows))
         .filter(|row| bars::is_fit(row))
         .take(BARS_MAX)
         .map(|row| bars::draw(&matrix.targets, row))

@@ -18,7 +18,7 @@ use crate::publisher::recipe::Recipe;
 use crate::recorder::Recorder;
 use crate::server::Server;
 
-pub(crate) use result::{Timeline, rates};
+pub(crate) use result::Timeline;
 use setup::{recipes, stream_address, stream_headers, with_ports};
 
 /// What a scenario adds to what all have in common.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use super::result::rates;
+use super::Timeline;
 use crate::gauge::{Memory, Stretch};
 use crate::latency;
 use crate::outcome::{Group, Unit};
@@ -14,7 +14,7 @@ impl Session {
     /// Opens streams step by step, with memory settled at each, and says what they cost.
     pub(crate) fn open(&mut self, steps: &[usize]) -> Result<(), ScenarioError> {
         let mut memory = vec![(0, self.empty)];
-        let mut connects = Vec::new();
+        let mut connects = Timeline::new();
         let mut opened = 0;
         let (mut spent, mut stretch) = (Duration::ZERO, Stretch::default());
         for step in steps {
@@ -22,10 +22,8 @@ impl Session {
             let (start, watch) = (crate::stamp::now(), self.watch());
             let last = self.crew.open(*step, self.rate, |progress| {
                 stage.at(progress.open as u64);
-                connects.push((
-                    spent + crate::stamp::since(start, progress.at),
-                    progress.opened,
-                ));
+                let time = spent + crate::stamp::since(start, progress.at);
+                connects.note(time.as_secs_f64(), progress.opened);
             })?;
             let took = crate::stamp::since(start, last);
             stretch.add(&self.stop(watch));
@@ -40,7 +38,7 @@ impl Session {
             self.open = open;
             memory.push((open, self.gauge.settled()));
         }
-        self.note_opening(opened, spent, &stretch, connects)?;
+        self.note_opening(opened, spent, &stretch, &connects)?;
         self.note_memory(&memory);
         Ok(())
     }
@@ -50,7 +48,7 @@ impl Session {
         opened: usize,
         spent: Duration,
         stretch: &Stretch,
-        connects: Vec<(Duration, u64)>,
+        connects: &Timeline,
     ) -> Result<(), ScenarioError> {
         let rate = opened as f64 / spent.as_secs_f64().max(1e-9);
         let record = &mut self.recorder;
@@ -71,14 +69,14 @@ impl Session {
             "from connect to an open stream",
             &latency::of_pairs(&sample.open),
         );
-        let points = rates(
-            connects
-                .into_iter()
-                .map(|(time, count)| (time.as_secs_f64(), count)),
-        );
         let (x, y) = (("time", Unit::Seconds), ("streams opened", Unit::PerSecond));
-        self.recorder
-            .series("connects", "streams opened a second", x, y, points);
+        self.recorder.series(
+            "connects",
+            "streams opened a second",
+            x,
+            y,
+            connects.rates(),
+        );
         Ok(())
     }
 

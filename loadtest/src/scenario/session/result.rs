@@ -1,10 +1,8 @@
 //! What a run says at its end: the truth of every stream, and whether the load generator was the limit.
 
-use std::time::Instant;
-
 use super::Session;
 use crate::gauge::Stretch;
-use crate::message::{Checked, Progress};
+use crate::message::Checked;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 use crate::recorder::Recorder;
@@ -12,6 +10,10 @@ use crate::scenario::ScenarioError;
 
 /// A client process that is busy for more than this share of the time is taken for the limit.
 const BUSY_SHARE: f64 = 0.9;
+/// Shortest time between two points of a plot, in seconds.
+const TIMELINE_STEP_MIN: f64 = 0.05;
+/// Most points of a plot; when there are more, every second one goes.
+const TIMELINE_POINTS_MAX: usize = 2_000;
 
 impl Session {
     /// CPU time of each delivery of a stretch.
@@ -171,47 +173,78 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
     }
 }
 
-/// Counts over time, as rates between two of them.
-pub(crate) fn rates(counts: impl Iterator<Item = (f64, u64)>) -> Vec<(f64, f64)> {
-    let mut points = Vec::new();
-    let mut before: Option<(f64, u64)> = None;
-    for (time, count) in counts {
-        match before {
-            Some((since, from)) if time > since + 0.05 => {
-                points.push((time, count.saturating_sub(from) as f64 / (time - since)));
-                before = Some((time, count));
-            }
-            Some(_) => {}
-            None => before = Some((time, count)),
-        }
-    }
-    points
-}
-
-/// What a look at the client processes adds to a plot of deliveries over time.
+/// Counts over time, for a plot; as many as a plot can show, however long it takes.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    start: Instant,
     counts: Vec<(f64, u64)>,
+    /// Seconds between two of them.
+    step: f64,
 }
 
 impl Timeline {
-    /// Begins now.
+    /// Without any.
     pub(crate) fn new() -> Self {
         Self {
-            start: Instant::now(),
             counts: Vec::new(),
+            step: TIMELINE_STEP_MIN,
         }
     }
 
-    /// Notes what there is now.
-    pub(crate) fn note(&mut self, progress: Progress) {
-        self.counts
-            .push((self.start.elapsed().as_secs_f64(), progress.received));
+    /// Notes a count, unless the last one is too young.
+    pub(crate) fn note(&mut self, seconds: f64, count: u64) {
+        if self
+            .counts
+            .last()
+            .is_some_and(|(last, _)| seconds < last + self.step)
+        {
+            return;
+        }
+        self.counts.push((seconds, count));
+        if self.counts.len() > TIMELINE_POINTS_MAX {
+            let mut number = 0;
+            self.counts.retain(|_| {
+                number += 1;
+                number % 2 == 1
+            });
+            self.step *= 2.0;
+        }
     }
 
-    /// Deliveries a second over time.
-    pub(crate) fn points(self) -> Vec<(f64, f64)> {
-        rates(self.counts.into_iter())
+    /// The rates between two counts, at the time of the second.
+    pub(crate) fn rates(&self) -> Vec<(f64, f64)> {
+        let pairs = self.counts.windows(2);
+        pairs
+            .map(|pair| {
+                let ((since, from), (until, to)) = (pair[0], pair[1]);
+                (until, to.saturating_sub(from) as f64 / (until - since))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_those_between_two_looks_that_are_far_enough_apart() {
+        let mut timeline = Timeline::new();
+        for (seconds, count) in [(0.0, 0), (0.01, 5), (0.1, 10), (0.2, 10), (0.3, 40)] {
+            timeline.note(seconds, count);
+        }
+        let points = timeline.rates();
+        let rounded: Vec<(f64, f64)> = points.iter().map(|(x, y)| (*x, y.round())).collect();
+        assert_eq!(rounded, [(0.1, 100.0), (0.2, 0.0), (0.3, 300.0)]);
+    }
+
+    #[test]
+    fn a_long_run_keeps_as_many_points_as_a_plot_can_show() {
+        let mut timeline = Timeline::new();
+        for tick in 0..1_000_000_u64 {
+            timeline.note(tick as f64 * 0.1, tick * 7);
+        }
+        let points = timeline.rates();
+        assert!(points.len() <= TIMELINE_POINTS_MAX && points.len() > TIMELINE_POINTS_MAX / 3);
+        assert!(points.iter().all(|(_, rate)| (rate - 70.0).abs() < 0.1));
     }
 }
