@@ -136,7 +136,8 @@ impl Crew {
         self.tell(|_| Order::Reach { events })
     }
 
-    /// Waits until every stream has its events, or waits in vain; gives the time of the last one, and the streams that wait.
+    /// Waits until every stream has its events, or waits in vain; gives the time of the last event (zero if none came), and the streams
+    /// that still wait.
     pub(crate) fn reached(
         &mut self,
         show: impl FnMut(Progress),
@@ -206,7 +207,10 @@ impl Crew {
         let mut answers = Vec::new();
         while answers.len() < self.members.len() {
             match self.answers.recv_timeout(LOOK) {
-                Ok((member, answer)) => answers.extend(self.note(member, answer)?),
+                Ok((member, answer)) => {
+                    answers.extend(self.note(member, answer)?);
+                    show(self.progress());
+                }
                 Err(RecvTimeoutError::Timeout) => show(self.progress()),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended(0)),
             }
@@ -228,7 +232,10 @@ impl Crew {
     }
 
     fn ended(&mut self, member: usize) -> CrewError {
-        let status = self.members[member].process.wait();
+        let process = &mut self.members[member].process;
+        // It may still run, and wait for orders that it does not understand.
+        let _ = process.kill();
+        let status = process.wait();
         CrewError::Ended(status.map_or_else(|error| error.to_string(), |status| status.to_string()))
     }
 }
@@ -282,6 +289,7 @@ impl Checked {
         self.gap_told += other.gap_told;
         self.missed_closed += other.missed_closed;
         self.open += other.open;
+        self.away += other.away;
         self.refused += other.refused;
         self.closed += other.closed;
         self.returned += other.returned;

@@ -123,7 +123,7 @@ pub(crate) enum Answer {
     },
     /// Every stream has its events, or waits in vain.
     Reached {
-        /// When the last event came, on the monotonic clock.
+        /// When the last event came for the first time, on the monotonic clock; zero if none did.
         at: u64,
         /// Streams that have not seen the newest event of each of their topics, or miss one before.
         behind: usize,
@@ -177,7 +177,9 @@ pub(crate) struct Checked {
     pub(crate) missed_closed: u64,
     /// Streams open now.
     pub(crate) open: usize,
-    /// Streams that never opened.
+    /// Streams that are between two connections.
+    pub(crate) away: usize,
+    /// Streams that never opened, those included that were not tried any more.
     pub(crate) refused: usize,
     /// Streams that opened, were closed by the server and did not come back.
     pub(crate) closed: usize,

@@ -35,16 +35,21 @@ impl Stamp {
 
     /// Finds the stamp in data, wherever it stands.
     pub(crate) fn find(data: &[u8]) -> Option<Self> {
-        let start = if data.starts_with(MARK.as_bytes()) {
-            0
-        } else {
-            memchr::memmem::find(data, MARK.as_bytes())?
-        };
-        let mut fields = data[start + MARK.len()..].split(|byte| *byte == b':');
+        if data.starts_with(MARK.as_bytes()) {
+            return Self::read(&data[MARK.len()..]);
+        }
+        let places = memchr::memmem::find_iter(data, MARK);
+        let mut stamps = places.map(|start| Self::read(&data[start + MARK.len()..]));
+        stamps.find_map(|stamp| stamp)
+    }
+
+    /// Reads what follows the mark.
+    fn read(rest: &[u8]) -> Option<Self> {
+        let mut fields = rest.split(|byte| *byte == b':');
         let mut text = || std::str::from_utf8(fields.next()?).ok();
         let run = u32::from_str_radix(text()?, 16).ok()?;
         let topic = text()?.parse().ok()?;
-        let number = text()?.parse().ok()?;
+        let number = text()?.parse().ok().filter(|number| *number > 0)?;
         let sent = text()?.parse().ok()?;
         // The end mark was seen: a number was not cut short.
         text()?;
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!(Stamp::find(data.as_bytes()), Some(STAMP));
         let wrapped = format!(r#"{{"channel":"t","data":"{data}"}}"#);
         assert_eq!(Stamp::find(wrapped.as_bytes()), Some(STAMP));
+        let topic = format!(r#"{{"channel":"soft:1","data":"{data}"}}"#);
+        assert_eq!(Stamp::find(topic.as_bytes()), Some(STAMP));
         assert_eq!(Stamp::find(STAMP.data(0).as_bytes()), Some(STAMP));
     }
 

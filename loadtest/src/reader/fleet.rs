@@ -1,6 +1,6 @@
 //! All streams of a client process.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
@@ -19,7 +19,11 @@ use crate::transport::{TlsClient, Transport};
 
 /// Bytes read from a stream at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Different reasons that are told apart; a server that makes up a new one each time is counted under the last.
+/// Bytes read from one stream before the others have their turn: one that never runs dry must not starve them.
+const BYTES_PER_TURN: usize = 1 << 20;
+/// Bytes that a slow stream reads to be open: a response head and a first block.
+const PRIME_BYTES: usize = 4096;
+/// Different reasons that are told apart; beyond, they are counted together.
 const REASONS_MAX: usize = 100;
 /// The streams, and what they share.
 pub(crate) struct Fleet {
@@ -47,15 +51,41 @@ pub(crate) struct Fleet {
     /// Streams that the waiting order waits for, and the events it names.
     pub(super) awaited: usize,
     pub(super) awaited_events: u64,
-    /// Numbers of events that the server refused, topic by topic.
-    pub(super) refused: BTreeMap<usize, BTreeSet<u64>>,
+    /// Numbers of events that the server refused, topic by topic, ascending.
+    pub(super) refused: BTreeMap<usize, Vec<u32>>,
     pub(super) tally: Tally,
     pub(super) latencies: Latencies,
     pub(super) counts: Checked,
     reasons: BTreeMap<String, u64>,
-    /// When something was last achieved, by both clocks.
-    pub(super) progress: Instant,
-    pub(super) progress_at: u64,
+    /// When a connection last opened or ended.
+    pub(super) moved: Instant,
+    /// When a stream last opened, on the monotonic clock.
+    pub(super) opened_at: u64,
+    /// When an event last came for the first time.
+    pub(super) received: Received,
+    /// Streams that were asked for and never tried, since nothing opened any more.
+    pub(super) untried: usize,
+    /// Streams that had more to read than one turn allows.
+    unfinished: Vec<usize>,
+}
+
+/// When something came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received {
+    /// On this process's clock; also set when waiting for it begins.
+    pub(super) since: Instant,
+    /// On the monotonic clock; zero while nothing has come since waiting began.
+    pub(super) at: u64,
+}
+
+impl Received {
+    /// Waiting begins.
+    pub(super) fn now() -> Self {
+        Self {
+            since: Instant::now(),
+            at: 0,
+        }
+    }
 }
 
 /// What the kernel said of a socket.
@@ -111,8 +141,11 @@ impl Fleet {
             latencies: Latencies::new(),
             counts: Checked::default(),
             reasons: BTreeMap::new(),
-            progress: Instant::now(),
-            progress_at: stamp::now(),
+            moved: Instant::now(),
+            opened_at: 0,
+            received: Received::now(),
+            untried: 0,
+            unfinished: Vec::new(),
             job,
         })
     }
@@ -127,6 +160,36 @@ impl Fleet {
             self.connect(self.streams.len() - 1);
         }
         self.move_restless();
+        for number in std::mem::take(&mut self.unfinished) {
+            let readiness = Readiness {
+                readable: true,
+                last: true,
+            };
+            self.read(number, readiness, BYTES_PER_TURN);
+        }
+    }
+
+    /// Whether some stream has more to read, so that there is no time to sleep.
+    pub(super) fn unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// Nothing opens any more: ends what is being opened, and tries no other.
+    pub(super) fn give_up_opening(&mut self) {
+        self.untried += self.target.saturating_sub(self.streams.len());
+        self.target = self.streams.len();
+        for number in 0..self.streams.len() {
+            let stream = &self.streams[number];
+            if stream.connected() && !stream.open(self.job.no_prime) {
+                self.connecting -= 1;
+                self.ended(number, &End::Silent);
+            }
+        }
+    }
+
+    /// Whether the stream is one of the slow ones while they are slow.
+    pub(super) fn is_slow_now(&self, number: usize) -> bool {
+        self.restless.pace != Pace::Brisk && self.restless.is_slow(self.global(number))
     }
 
     /// Whether something is to be done by the clock.
@@ -175,22 +238,24 @@ impl Fleet {
         if !stream.connected() {
             return;
         }
-        let slow = self.restless.is_slow(self.global(number)) && stream.open(self.job.no_prime);
-        if slow && self.restless.pace != Pace::Brisk {
-            return;
-        }
-        let readiness = Readiness { readable, last };
-        self.read(number, readiness, usize::MAX);
+        let open = stream.open(self.job.no_prime);
+        let most = match self.is_slow_now(number) {
+            true if open => return,
+            // It has to open, and no more.
+            true => PRIME_BYTES,
+            false => BYTES_PER_TURN,
+        };
+        self.read(number, Readiness { readable, last }, most);
     }
 
     /// Sends the request if that is due, and reads at most so many bytes.
     pub(super) fn read(&mut self, number: usize, readiness: Readiness, most: usize) {
         let was_open = self.streams[number].open(self.job.no_prime);
         let received = self.tally.received;
-        let mut result = Ok(());
+        let mut result = Ok(false);
         if self.streams[number].connecting() {
             let head = self.request(number);
-            result = self.streams[number].request(&head);
+            result = self.streams[number].request(&head).map(|()| false);
         }
         if result.is_ok() && readiness.readable && !self.streams[number].connecting() {
             result = self.receive(number, most, readiness.last);
@@ -200,20 +265,27 @@ impl Fleet {
             self.has_opened(number);
         }
         if self.tally.received != received {
-            self.achieved();
+            self.received = Received {
+                since: Instant::now(),
+                at: stamp::now(),
+            };
             self.no_longer_awaited(number);
         }
-        if let Err(end) = result {
-            if now_open {
-                self.open -= 1;
-            } else {
-                self.connecting -= 1;
+        match result {
+            Ok(true) if !self.is_slow_now(number) => self.unfinished.push(number),
+            Ok(_) => {}
+            Err(end) => {
+                if now_open {
+                    self.open -= 1;
+                } else {
+                    self.connecting -= 1;
+                }
+                self.ended(number, &end);
             }
-            self.ended(number, &end);
         }
     }
 
-    fn receive(&mut self, number: usize, most: usize, last: bool) -> Result<(), End> {
+    fn receive(&mut self, number: usize, most: usize, last: bool) -> Result<bool, End> {
         let global = self.global(number);
         let latency = if self.restless.is_slow(global) {
             &mut self.latencies.slow
@@ -234,7 +306,7 @@ impl Fleet {
     }
 
     /// The request head of a stream, with its cursor when it comes back.
-    fn request(&self, number: usize) -> Vec<u8> {
+    fn request(&mut self, number: usize) -> Vec<u8> {
         let stream = self.global(number);
         let fill = |template: &Template, escape: bool| {
             template
@@ -249,11 +321,13 @@ impl Fleet {
             head.push_str(&fill(field, false));
             head.push_str("\r\n");
         }
-        if let Some(cursor) = self.streams[number].cursor() {
+        let cursor = self.streams[number].cursor();
+        if let Some(cursor) = cursor {
             head.push_str("Last-Event-ID: ");
             head.push_str(cursor);
             head.push_str("\r\n");
         }
+        self.streams[number].gave_cursor = cursor.is_some();
         head.push_str("\r\n");
         head.into_bytes()
     }
@@ -266,11 +340,12 @@ impl Fleet {
         let took = stamp::now().saturating_sub(stream.begun);
         if stream.was_open {
             self.counts.returned += 1;
-            self.counts.returned_without_cursor += u64::from(stream.cursor().is_none());
+            self.counts.returned_without_cursor += u64::from(!stream.gave_cursor);
         }
         stream.was_open = true;
         self.latencies.open.saturating_record(took);
-        self.achieved();
+        self.opened_at = stamp::now();
+        self.moved();
     }
 
     /// The stream's connection ended, not by its own will.
@@ -282,7 +357,7 @@ impl Fleet {
             "something else".to_owned()
         };
         *self.reasons.entry(text).or_default() += 1;
-        self.achieved();
+        self.moved();
         let stream = &mut self.streams[number];
         stream.end();
         if self.job.reconnect && stream.was_open {
@@ -297,9 +372,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn achieved(&mut self) {
-        self.progress = Instant::now();
-        self.progress_at = stamp::now();
+    /// A connection has opened or ended.
+    pub(super) fn moved(&mut self) {
+        self.moved = Instant::now();
     }
 
     /// Why connections ended until now.

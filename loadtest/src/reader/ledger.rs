@@ -31,10 +31,6 @@ enum Lines {
 struct Line {
     /// The newest event.
     last: u32,
-    /// Different events received.
-    received: u32,
-    /// Events that the server said it left out, and that have not come since.
-    told: u32,
     /// A gap was told since the newest event.
     gap: bool,
     /// Events before `last` that have not come.
@@ -50,11 +46,24 @@ struct Hole {
 
 /// What the server has taken in on one topic, and so every stream of it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
-    /// Number of the newest event.
-    pub(crate) newest: u64,
-    /// Events, the newest included; fewer than its number where the server refused some.
-    pub(crate) count: u64,
+pub(crate) struct Due<'a> {
+    /// Number of the newest event that was offered to the server.
+    pub(crate) newest: u32,
+    /// Numbers of events that it did not take, ascending.
+    pub(crate) refused: &'a [u32],
+}
+
+impl Due<'_> {
+    /// How many of the events `from` to `to` are due.
+    fn within(&self, from: u32, to: u32) -> u64 {
+        let to = to.min(self.newest);
+        if from > to {
+            return 0;
+        }
+        let below = |end: u32| self.refused.partition_point(|number| *number < end);
+        let refused = below(to + 1) - below(from);
+        u64::from(to - from) + 1 - refused as u64
+    }
 }
 
 /// Events missing on a stream.
@@ -106,10 +115,7 @@ impl Ledger {
             tally.doubled += 1;
             false
         };
-        if new {
-            line.received += 1;
-            tally.received += 1;
-        }
+        tally.received += u64::from(new);
         new
     }
 
@@ -121,33 +127,38 @@ impl Ledger {
     }
 
     /// Whether everything that is `due` on each topic has come, or a gap was told in its place.
-    pub(crate) fn complete(&self, due: impl Fn(usize) -> Due) -> bool {
-        self.lines().iter().enumerate().all(|(place, line)| {
+    pub(crate) fn complete<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> bool {
+        self.newest(&due) && self.missing(due).lost == 0
+    }
+
+    /// Whether the newest event that is due on each topic has come.
+    pub(crate) fn newest<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> bool {
+        let mut lines = self.lines().iter().enumerate();
+        lines.all(|(place, line)| {
             let due = due(place);
-            u64::from(line.last) >= due.newest
-                && u64::from(line.received) + u64::from(line.told) >= due.count
+            due.within(line.last + 1, due.newest) == 0
         })
     }
 
-    /// Whether the newest event of each topic has come.
-    pub(crate) fn newest(&self, due: impl Fn(usize) -> Due) -> bool {
-        let mut lines = self.lines().iter().enumerate();
-        lines.all(|(place, line)| u64::from(line.last) >= due(place).newest)
-    }
-
     /// What is due and has not come.
-    pub(crate) fn missing(&self, due: impl Fn(usize) -> Due) -> Missing {
+    pub(crate) fn missing<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> Missing {
         let mut missing = Missing::default();
         for (place, line) in self.lines().iter().enumerate() {
-            let absent = due(place).count.saturating_sub(u64::from(line.received));
-            // Events at the end, after a gap was told and nothing came any more.
-            let told = if line.gap {
-                absent
-            } else {
-                absent.min(u64::from(line.told))
+            let due = due(place);
+            // After the newest event: a gap that was told since explains all of it.
+            let end = Hole {
+                from: line.last + 1,
+                to: due.newest,
+                told: line.gap,
             };
-            missing.told += told;
-            missing.lost += absent - told;
+            for hole in line.holes.iter().chain([&end]) {
+                let events = due.within(hole.from, hole.to);
+                if hole.told {
+                    missing.told += events;
+                } else {
+                    missing.lost += events;
+                }
+            }
         }
         missing
     }
@@ -158,7 +169,6 @@ impl Line {
         let (from, to) = (self.last + 1, number - 1);
         let told = std::mem::take(&mut self.gap);
         if from <= to {
-            self.told += if told { to - from + 1 } else { 0 };
             self.holes.push(Hole { from, to, told });
         }
         self.last = number;
@@ -172,7 +182,6 @@ impl Line {
             return false;
         };
         let hole = holes.swap_remove(at);
-        self.told -= u32::from(hole.told);
         for (from, to) in [(hole.from, number - 1), (number + 1, hole.to)] {
             if from <= to {
                 holes.push(Hole { from, to, ..hole });
@@ -197,12 +206,12 @@ mod tests {
         (ledger, tally)
     }
 
-    fn all(count: u64) -> Due {
-        let newest = count;
-        Due { newest, count }
+    fn all(newest: u32) -> Due<'static> {
+        let refused = &[];
+        Due { newest, refused }
     }
 
-    fn missing(events: &[u32], published: u64) -> (u64, u64) {
+    fn missing(events: &[u32], published: u32) -> (u64, u64) {
         let missing = read(events).0.missing(|_| all(published));
         (missing.told, missing.lost)
     }
@@ -241,10 +250,31 @@ mod tests {
         let (ledger, _) = read(&[1, 3]);
         let due = |_| Due {
             newest: 3,
-            count: 2,
+            refused: &[2],
         };
         assert!(ledger.complete(due));
         assert_eq!(ledger.missing(due), Missing::default());
+        // Not at the end either.
+        let (ledger, _) = read(&[1]);
+        assert!(ledger.complete(|_| Due {
+            newest: 3,
+            refused: &[2, 3]
+        }));
+    }
+
+    #[test]
+    fn what_came_although_it_was_refused_makes_up_for_no_loss() {
+        let (ledger, _) = read(&[1, 2, 3, 5]);
+        let missing = ledger.missing(|_| Due {
+            newest: 5,
+            refused: &[2],
+        });
+        assert_eq!((missing.told, missing.lost), (0, 1));
+    }
+
+    #[test]
+    fn a_gap_at_the_end_explains_no_loss_before_it() {
+        assert_eq!(missing(&[1, 3, 0], 5), (2, 1));
     }
 
     #[test]

@@ -64,25 +64,33 @@ pub(crate) fn run() -> Result<(), WorkerError> {
     let mut desk = Desk::default();
     let mut events = Events::with_capacity(EVENTS_PER_POLL);
     let mut commands = Vec::new();
+    // What was read together with the job raises no readiness event any more.
+    if !read_available(&mut input, &mut commands)? {
+        return Ok(());
+    }
     loop {
+        while let Some(end) = memchr::memchr(b'\n', &commands) {
+            let line: Vec<u8> = commands.drain(..=end).collect();
+            let order: Order = serde_json::from_slice(&line)?;
+            desk.take(order, &mut fleet)?;
+        }
         fleet.turn();
         desk.answer(&mut fleet)?;
-        let timeout = (desk.busy() || fleet.restless()).then_some(TICK);
+        let timeout = match fleet.unfinished() {
+            true => Some(Duration::ZERO),
+            false => (desk.busy() || fleet.restless()).then_some(TICK),
+        };
         match poll.poll(&mut events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         }
         for event in &events {
             if event.token() != CONTROL {
-                fleet.ready(event.token().0, event.is_readable(), event.is_read_closed());
+                let number = event.token().0;
+                fleet.ready(number, event.is_readable(), event.is_read_closed());
             } else if !read_available(&mut input, &mut commands)? {
                 return Ok(());
             }
-        }
-        while let Some(end) = memchr::memchr(b'\n', &commands) {
-            let line: Vec<u8> = commands.drain(..=end).collect();
-            let order: Order = serde_json::from_slice(&line)?;
-            desk.take(order, &mut fleet)?;
         }
     }
 }

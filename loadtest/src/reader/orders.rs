@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::WorkerError;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Received};
 use super::ledger::Due;
 use crate::latency;
 use crate::message::{Answer, Checked, Order, Progress, Sample};
@@ -34,14 +34,15 @@ impl Desk {
 
     /// Takes an order; carries it out if it needs no waiting.
     pub(super) fn take(&mut self, order: Order, fleet: &mut Fleet) -> Result<(), WorkerError> {
-        fleet.achieved();
         match order {
             Order::Open { streams, rate } => {
+                fleet.moved();
                 fleet.target = streams;
                 fleet.rate = rate.map(|rate| (Instant::now(), fleet.streams.len(), rate));
                 self.waiting = Some(order);
             }
             Order::Reach { events } => {
+                fleet.received = Received::now();
                 fleet.await_events(events);
                 self.waiting = Some(order);
             }
@@ -66,18 +67,25 @@ impl Desk {
         let Some(order) = &self.waiting else {
             return Ok(());
         };
-        let quiet = fleet.progress.elapsed();
-        let late = quiet > Duration::from_millis(fleet.job.timeout_ms);
-        let at = fleet.progress_at;
+        let patience = Duration::from_millis(fleet.job.timeout_ms);
         let answer = match order {
             Order::Open { streams, .. } => {
                 let settled = fleet.streams.len() == *streams && fleet.connecting == 0;
-                (settled || late).then_some(Answer::Opened { at })
+                if !settled && fleet.moved.elapsed() > patience {
+                    fleet.give_up_opening();
+                }
+                let over = fleet.streams.len() >= fleet.target && fleet.connecting == 0;
+                over.then_some(Answer::Opened {
+                    at: fleet.opened_at,
+                })
             }
             Order::Reach { .. } => {
+                let quiet = fleet.received.since.elapsed();
                 let stragglers = quiet > STRAGGLER_PATIENCE && fleet.only_holes();
                 let behind = fleet.awaited;
-                (behind == 0 || stragglers || late).then_some(Answer::Reached { at, behind })
+                let at = fleet.received.at;
+                let over = behind == 0 || stragglers || quiet > patience;
+                over.then_some(Answer::Reached { at, behind })
             }
             _ => None,
         };
@@ -116,12 +124,13 @@ impl Desk {
 }
 
 impl Fleet {
-    /// Waits for every stream that does not have all of the first `events` events.
+    /// Waits for every stream that does not have all of the first `events` events. Slow streams are not waited for while they are slow.
     fn await_events(&mut self, events: u64) {
         self.awaited = 0;
         self.awaited_events = events;
         for number in 0..self.streams.len() {
-            let awaited = !self.streams[number].finished && !self.complete(number);
+            let waits = !self.streams[number].finished && !self.is_slow_now(number);
+            let awaited = waits && !self.complete(number);
             self.streams[number].awaited = awaited;
             self.awaited += usize::from(awaited);
         }
@@ -132,7 +141,10 @@ impl Fleet {
         for event in events {
             let topic = self.job.layout.topic_of(*event);
             let number = self.job.layout.published(topic, *event) + 1;
-            self.refused.entry(topic).or_default().insert(number);
+            self.refused.entry(topic).or_default().push(number as u32);
+        }
+        for numbers in self.refused.values_mut() {
+            numbers.sort_unstable();
         }
         self.await_events(self.awaited_events);
     }
@@ -143,20 +155,16 @@ impl Fleet {
     }
 
     /// What is due on the topic at a place of the stream's, after so many events.
-    fn due(&self, number: usize, events: u64) -> impl Fn(usize) -> Due {
+    fn due<'a>(&'a self, number: usize, events: u64) -> impl Fn(usize) -> Due<'a> {
         let layout = &self.job.layout;
         let first = self.global(number) * layout.each();
         move |place| {
             let topic = (first + place) % layout.pool();
-            let mut newest = layout.published(topic, events);
-            let mut count = newest;
-            if let Some(refused) = self.refused.get(&topic) {
-                count -= refused.range(..=newest).count() as u64;
-                while refused.contains(&newest) {
-                    newest -= 1;
-                }
+            Due {
+                // The publisher sees to it that the numbers of a topic fit.
+                newest: layout.published(topic, events) as u32,
+                refused: self.refused.get(&topic).map_or(&[], Vec::as_slice),
             }
-            Due { newest, count }
         }
     }
 
@@ -191,6 +199,7 @@ impl Fleet {
 
     fn check(&self, events: u64) -> Checked {
         let mut checked = Checked {
+            refused: self.untried,
             tally: self.tally,
             reasons: self.reasons(),
             ..self.counts.clone()
@@ -205,7 +214,9 @@ impl Fleet {
                 checked.closed += 1;
                 checked.missed_closed += missing.lost + missing.told;
             } else {
-                checked.open += usize::from(stream.open(self.job.no_prime));
+                let open = stream.open(self.job.no_prime);
+                checked.open += usize::from(open);
+                checked.away += usize::from(!open);
                 checked.lost += missing.lost;
                 checked.gap_told += missing.told;
             }

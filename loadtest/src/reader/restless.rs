@@ -11,6 +11,8 @@ use crate::message::{Job, Pace};
 const RETRY_MS_DEFAULT: u32 = 1_000;
 /// Longest `retry:` that is obeyed, in milliseconds, so that a run ends.
 const RETRY_MS_MAX: u32 = 10_000;
+/// Streams looked at to find one that can leave.
+const CHOICES: usize = 16;
 /// A crawling stream reads so often.
 const CRAWL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -57,12 +59,23 @@ impl Restless {
         f64::from(spread) < self.slow_share * f64::from(u32::MAX)
     }
 
-    /// From now on this share of the streams leaves every second.
+    /// From now on this share of the streams leaves every second. With none, those that are away come back at once.
     pub(super) fn churn(&mut self, share: f64, away_ms: u64) {
         self.churn_share = share;
         self.away_ms = away_ms;
         self.due = 0.0;
         self.churned = Instant::now();
+        if share <= 0.0 {
+            // Nobody is to be missed because of its own absence.
+            let now = Instant::now();
+            let away: Vec<usize> = self
+                .returns
+                .drain()
+                .map(|Reverse((_, number))| number)
+                .collect();
+            self.returns
+                .extend(away.into_iter().map(|number| Reverse((now, number))));
+        }
     }
 
     /// The server has ended the stream.
@@ -112,9 +125,10 @@ impl Fleet {
             self.restless.churn_share * self.streams.len() as f64 * elapsed.as_secs_f64();
         while self.restless.due >= 1.0 {
             self.restless.due -= 1.0;
-            let number = fastrand::usize(..self.streams.len());
-            // Whoever is away cannot leave; the next choice is as good.
-            if self.streams[number].open(self.job.no_prime) {
+            // Whoever is away cannot leave; another choice is as good.
+            let choices = std::iter::repeat_with(|| fastrand::usize(..self.streams.len()));
+            let open = |number: &usize| self.streams[*number].open(self.job.no_prime);
+            if let Some(number) = choices.take(CHOICES).find(open) {
                 self.leave_one(number);
             }
         }

@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     pub(crate) retry_ms: Option<u32>,
     /// Has been open once.
     pub(crate) was_open: bool,
+    /// The last request had a cursor.
+    pub(crate) gave_cursor: bool,
     /// Does not come back.
     pub(crate) finished: bool,
     /// Counted as waited for by the order in hand.
@@ -71,6 +73,9 @@ pub(crate) enum End {
     /// The last chunk, or the end of the connection.
     #[error("closed by the server")]
     Closed,
+    /// Nothing for the whole timeout.
+    #[error("not open within --timeout")]
+    Silent,
     /// The end of the connection before the whole response head.
     #[error("closed by the server before it answered")]
     Unanswered,
@@ -122,6 +127,7 @@ impl Stream {
             begun: 0,
             retry_ms: None,
             was_open: false,
+            gave_cursor: false,
             finished: false,
             awaited: false,
         }
@@ -162,9 +168,9 @@ impl Stream {
             }
     }
 
-    /// The last event id, once there is one.
+    /// The last event id, once there is one that is not empty.
     pub(crate) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
+        self.cursor.as_deref().filter(|cursor| !cursor.is_empty())
     }
 
     /// What it has received.
@@ -190,17 +196,17 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads until the socket has no more, or `most` bytes.
+    /// Reads until the socket has no more, or `most` bytes; whether there may be more.
     pub(crate) fn read(
         &mut self,
         number: usize,
         most: usize,
         context: &mut Context<'_>,
-    ) -> Result<(), End> {
+    ) -> Result<bool, End> {
         let mut left = most;
         while left > 0 {
             let Some(connection) = &mut self.connection else {
-                return Ok(());
+                return Ok(false);
             };
             let room = context.buffer.len().min(left);
             let buffer = &mut context.buffer[..room];
@@ -215,14 +221,14 @@ impl Stream {
                     self.take(number, size, context)?;
                     // Whatever comes later raises a new readiness event, and so does the end of the stream.
                     if all {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
-                Err(error) if would_wait(&error) => return Ok(()),
+                Err(error) if would_wait(&error) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes in the first `size` bytes of the buffer.

@@ -9,6 +9,8 @@ pub(crate) enum Body {
     Bytes(u64),
     /// Everything until the end of the connection.
     Close,
+    /// At the start of a chunk-size line.
+    ChunkStart,
     /// Within a chunk-size line; the size so far.
     ChunkSize(u32),
     /// Within the rest of a chunk-size line, which is no digit.
@@ -31,7 +33,7 @@ pub(crate) struct ChunkError;
 impl From<Length> for Body {
     fn from(length: Length) -> Self {
         match length {
-            Length::Chunked => Self::ChunkSize(0),
+            Length::Chunked => Self::ChunkStart,
             Length::Bytes(0) => Self::Ended,
             Length::Bytes(bytes) => Self::Bytes(bytes),
             Length::Close => Self::Close,
@@ -83,7 +85,11 @@ impl Body {
             (Self::ChunkExtension(size), _) | (Self::ChunkSize(size), b'\r' | b';' | b' ') => {
                 Self::ChunkExtension(size)
             }
-            (Self::ChunkSize(size), digit) => {
+            (Self::ChunkStart | Self::ChunkSize(_), digit) => {
+                let size = match *self {
+                    Self::ChunkSize(size) => size,
+                    _ => 0,
+                };
                 let digit = (digit as char).to_digit(16).ok_or(ChunkError)?;
                 let size = size
                     .checked_mul(16)
@@ -91,7 +97,7 @@ impl Body {
                 Self::ChunkSize(size.ok_or(ChunkError)?)
             }
             (Self::ChunkEnd, b'\r') => Self::ChunkEnd,
-            (Self::ChunkEnd, b'\n') => Self::ChunkSize(0),
+            (Self::ChunkEnd, b'\n') => Self::ChunkStart,
             (Self::Trailer(true), b'\n') => Self::Ended,
             (Self::Trailer(false), b'\n') => Self::Trailer(true),
             (Self::Trailer(empty), b'\r') => Self::Trailer(empty),
@@ -152,7 +158,7 @@ mod tests {
 
     #[test]
     fn chunks_that_do_not_add_up_are_refused() {
-        for text in ["x\r\n", "2\r\nabc\r\n", "fffffffff\r\n"] {
+        for text in ["x\r\n", "\r\n", "2\r\nabc\r\n", "fffffffff\r\n"] {
             assert_eq!(
                 decode(Length::Chunked, &[text.as_bytes()]),
                 Err(ChunkError),

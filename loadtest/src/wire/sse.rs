@@ -15,6 +15,8 @@ pub(crate) struct Decoder {
     carry: Vec<u8>,
     /// A CR was the last byte read: an LF that follows belongs to it.
     after_cr: bool,
+    /// The first line was seen: a byte order mark can only stand before it.
+    begun: bool,
     block: Block,
 }
 
@@ -80,12 +82,13 @@ impl Decoder {
                 return Ok(());
             };
             self.after_cr = input[end] == b'\r';
+            let first = !std::mem::replace(&mut self.begun, true);
             if self.carry.is_empty() {
-                self.block.line(&input[..end], gap, sink);
+                self.block.line(unmarked(&input[..end], first), gap, sink);
             } else {
                 let mut line = std::mem::take(&mut self.carry);
                 line.extend_from_slice(&input[..end]);
-                self.block.line(&line, gap, sink);
+                self.block.line(unmarked(&line, first), gap, sink);
             }
             input = &input[end + 1..];
         }
@@ -95,6 +98,15 @@ impl Decoder {
     /// Forgets the block that a closed connection left unfinished, as the specification says.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// A line without the byte order mark that may stand before the first one.
+fn unmarked(line: &[u8], first: bool) -> &[u8] {
+    let mark = "\u{feff}".as_bytes();
+    match line.strip_prefix(mark) {
+        Some(rest) if first => rest,
+        _ => line,
     }
 }
 
@@ -204,6 +216,16 @@ mod tests {
                 assert_eq!(seen, expected(), "{end:?} cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let (mut decoder, mut seen) = (Decoder::default(), Seen::default());
+        let text = "\u{feff}data: ft:1:0:1:99:\n\n";
+        decoder
+            .feed(text.as_bytes(), "gap", &mut seen)
+            .expect("short lines");
+        assert_eq!(seen.0, ["event 1"]);
     }
 
     #[test]
