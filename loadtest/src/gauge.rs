@@ -1,10 +1,13 @@
 //! What processes and the kernel use, read from `/proc` (the crate `procfs`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 use procfs::Current;
 use procfs::process::{Process, all_processes};
 
@@ -21,6 +24,8 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauge {
     roots: Vec<u32>,
+    /// What makes its readings doubtful.
+    doubts: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// Memory at one moment, in bytes.
@@ -35,7 +40,26 @@ pub(crate) struct Memory {
 impl Gauge {
     /// Watches these processes and their descendants.
     pub(crate) fn new(roots: Vec<u32>) -> Self {
-        Self { roots }
+        Self {
+            roots,
+            doubts: Arc::default(),
+        }
+    }
+
+    /// The first of the processes that is not there.
+    pub(crate) fn missing(&self) -> Option<u32> {
+        let there = |pid: &u32| Process::new(*pid as i32).is_ok_and(|process| process.is_alive());
+        self.roots.iter().copied().find(|pid| !there(pid))
+    }
+
+    /// What makes the readings until now doubtful, in sentences.
+    pub(crate) fn doubts(&self) -> Vec<&'static str> {
+        if self.missing().is_some() {
+            self.doubts.lock().insert(
+                "the server's process has ended: its memory and CPU time are not all there",
+            );
+        }
+        self.doubts.lock().iter().copied().collect()
     }
 
     /// Whether there is a process to watch.
@@ -54,7 +78,11 @@ impl Gauge {
         let mut pids: Vec<i32> = self.roots.iter().map(|pid| *pid as i32).collect();
         let mut next = 0;
         while let Some(pid) = pids.get(next) {
-            pids.extend(children.remove(pid).unwrap_or_default());
+            // A child may have been named, too.
+            let found = children.remove(pid).unwrap_or_default();
+            let new = found.into_iter().filter(|child| !pids.contains(child));
+            let new: Vec<i32> = new.collect();
+            pids.extend(new);
             next += 1;
         }
         pids
@@ -73,9 +101,25 @@ impl Gauge {
             Vec::new()
         };
         Memory {
-            process: pids.into_iter().filter_map(memory_of).sum(),
+            process: pids.into_iter().filter_map(|pid| self.memory_of(pid)).sum(),
             kernel: kernel_bytes(),
         }
+    }
+
+    fn memory_of(&self, pid: i32) -> Option<u64> {
+        let process = Process::new(pid).ok()?;
+        let pss = process.smaps_rollup().ok().and_then(|rollup| {
+            let mapping = rollup.memory_map_rollup.0.into_iter().next()?;
+            mapping.extension.map.get("Pss").copied()
+        });
+        // Kernels without smaps_rollup, and other users' processes, still tell the resident pages.
+        pss.or_else(|| {
+            let resident = process.statm().ok()?.resident * procfs::page_size();
+            self.doubts.lock().insert(
+                "a process does not tell its proportional share of memory: all that is resident counts, also what it shares",
+            );
+            Some(resident)
+        })
     }
 
     /// Open file descriptors.
@@ -101,8 +145,13 @@ impl Gauge {
                 (base, since) = (now, Instant::now());
             }
             if !self.watching() {
-                break;
+                return now;
             }
+        }
+        if since.elapsed() < SETTLE_WINDOW {
+            self.doubts
+                .lock()
+                .insert("memory did not stand still before it was read");
         }
         now
     }
@@ -114,16 +163,6 @@ fn cpu_of(pid: i32) -> Option<Duration> {
     clock_gettime(clock).ok().map(Duration::from)
 }
 
-fn memory_of(pid: i32) -> Option<u64> {
-    let process = Process::new(pid).ok()?;
-    let pss = process.smaps_rollup().ok().and_then(|rollup| {
-        let mapping = rollup.memory_map_rollup.0.into_iter().next()?;
-        mapping.extension.map.get("Pss").copied()
-    });
-    // Kernels without smaps_rollup, and other users' processes, still tell the resident pages.
-    pss.or_else(|| Some(process.statm().ok()?.resident * procfs::page_size()))
-}
-
 fn kernel_bytes() -> u64 {
     let slab = procfs::Meminfo::current().map_or(0, |memory| memory.slab);
     let sockets = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
@@ -133,6 +172,34 @@ fn kernel_bytes() -> u64 {
         .and_then(|line| line.rsplit(' ').next()?.parse().ok())
         .unwrap_or(0);
     slab + pages * procfs::page_size()
+}
+
+/// Reads memory now and then, in a thread of its own.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    last: Arc<Mutex<Memory>>,
+    /// The thread ends with it.
+    _end: mpsc::Sender<()>,
+}
+
+impl Sampler {
+    /// Reads memory at once, and then so often.
+    pub(crate) fn start(gauge: Gauge, every: Duration) -> Self {
+        let last = Arc::new(Mutex::new(gauge.memory()));
+        let (end, ended) = mpsc::channel();
+        let shared = Arc::clone(&last);
+        std::thread::spawn(move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                *shared.lock() = gauge.memory();
+            }
+        });
+        Self { last, _end: end }
+    }
+
+    /// The last reading.
+    pub(crate) fn last(&self) -> Memory {
+        *self.last.lock()
+    }
 }
 
 /// Cores that are busy over a stretch of time, for the server and for this program.
@@ -153,7 +220,7 @@ pub(crate) struct Stretch {
     pub(crate) server: Duration,
     /// CPU time of this program, client processes included.
     pub(crate) generator: Duration,
-    /// CPU time of the busiest client process, each of which is one thread.
+    /// CPU time of the busiest process of this program, each of which does its work in one thread.
     pub(crate) busiest: Duration,
 }
 

@@ -16,7 +16,9 @@ pub(crate) struct Layout {
 
 /// Topics that do not add up.
 #[derive(Debug, Error)]
-#[error("--topics {each}: a stream can have 1 to {pool} topics, since there are so many (--pool)")]
+#[error(
+    "--topics {each}: a stream has at least one topic, and at most as many as there are (--pool {pool})"
+)]
 pub(crate) struct LayoutError {
     each: usize,
     pool: usize,
@@ -143,7 +145,7 @@ mod tests {
         let error = Layout::new("t", 4, Some(3), 1).expect_err("too many");
         assert_eq!(
             error.to_string(),
-            "--topics 4: a stream can have 1 to 3 topics, since there are so many (--pool)"
+            "--topics 4: a stream has at least one topic, and at most as many as there are (--pool 3)"
         );
     }
 }

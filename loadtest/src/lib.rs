@@ -84,7 +84,7 @@ fn show(outcome: &Outcome, output: &OutputArgs) -> anyhow::Result<bool> {
     if let Some(path) = &output.report {
         report::write(path, &report::html::outcome(outcome)?)?;
     }
-    let mut all = true;
+    let mut all = outcome.failure.is_none();
     for assertion in &output.assert {
         let verdict = assertion.evaluate(outcome)?;
         println!("{verdict}");

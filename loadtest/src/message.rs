@@ -173,7 +173,7 @@ pub(crate) struct Checked {
     pub(crate) lost: u64,
     /// Events missing on open streams of which the server said so.
     pub(crate) gap_told: u64,
-    /// Events that streams were due which the server had closed for good.
+    /// Events that streams were due which are not open: the server closed them, or did not take them back.
     pub(crate) missed_closed: u64,
     /// Streams open now.
     pub(crate) open: usize,

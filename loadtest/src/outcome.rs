@@ -36,6 +36,9 @@ pub struct Outcome {
     pub reasons: Vec<Reason>,
     /// What makes the figures doubtful, in sentences: the generator was the limit, a process could not be read …
     pub warnings: Vec<String>,
+    /// Why the run ended early, if it did: its figures are of what came before.
+    #[serde(default)]
+    pub failure: Option<String>,
 }
 
 /// The machine that the load test ran on.

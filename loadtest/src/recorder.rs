@@ -39,6 +39,7 @@ impl Recorder {
                 series: Vec::new(),
                 reasons: Vec::new(),
                 warnings: Vec::new(),
+                failure: None,
             },
         }
     }
@@ -124,7 +125,15 @@ impl Recorder {
 
     /// Adds something that happened to streams or events.
     pub(crate) fn reason(&mut self, text: String, count: u64) {
-        self.outcome.reasons.push(Reason { text, count });
+        match self
+            .outcome
+            .reasons
+            .iter_mut()
+            .find(|reason| reason.text == text)
+        {
+            Some(reason) => reason.count += count,
+            None => self.outcome.reasons.push(Reason { text, count }),
+        }
     }
 
     /// Adds a doubt.
@@ -132,6 +141,12 @@ impl Recorder {
         if !self.outcome.warnings.contains(&text) {
             self.outcome.warnings.push(text);
         }
+    }
+
+    /// The run ended early.
+    pub(crate) fn fail(&mut self, why: String) {
+        self.warn(format!("the run ended early: {why}"));
+        self.outcome.failure = Some(why);
     }
 
     /// The outcome.

@@ -55,6 +55,7 @@ pub(crate) fn outcome() -> Outcome {
             },
         ],
         warnings: vec!["the generator used 1.92 of 2 cores: it may have been the limit".to_owned()],
+        failure: None,
     }
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn bare_outcome() -> Outcome {
         series: Vec::new(),
         reasons: Vec::new(),
         warnings: Vec::new(),
+        failure: None,
         ..outcome()
     }
 }

@@ -3,15 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
-
-use crate::gauge::Gauge;
 
 /// How long a server may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(120);
@@ -69,6 +68,11 @@ pub(crate) enum ServerError {
         /// What it said.
         output: String,
     },
+    /// Somebody else is there.
+    #[error(
+        "--spawn: something listens on {0} already; end it, or write {{http}} and {{ingest}} for free ports"
+    )]
+    Taken(SocketAddr),
     /// No free port.
     #[error("finding a free port: {0}")]
     Port(io::Error),
@@ -99,12 +103,21 @@ impl Server {
             program: program.clone(),
             error,
         };
+        // What answers there would be taken for the server, and measured as what it is not.
+        if let Some(taken) = listening
+            .iter()
+            .find(|address| TcpStream::connect(address).is_ok())
+        {
+            return Err(ServerError::Taken(*taken));
+        }
         let (from_server, to_us) = io::pipe().map_err(failed)?;
         let process = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(to_us.try_clone().map_err(failed)?)
             .stderr(to_us)
+            // A group of its own, so that all that it starts can be ended with it.
+            .process_group(0)
             .spawn()
             .map_err(failed)?;
         RUNNING.lock().push(process.id());
@@ -167,41 +180,51 @@ impl Output {
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = self.process.id();
-        let tree = Gauge::new(vec![pid]).pids();
-        signal(pid as i32, Signal::SIGTERM);
+        RUNNING.lock().retain(|running| *running != pid);
+        signal_group(pid, Signal::SIGTERM);
         let start = Instant::now();
-        while start.elapsed() < END_PATIENCE {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                break;
-            }
+        while start.elapsed() < END_PATIENCE && matches!(self.process.try_wait(), Ok(None)) {
             std::thread::sleep(LOOK);
         }
-        // Whatever the command left running goes with it.
-        tree.into_iter()
-            .for_each(|pid| signal(pid, Signal::SIGKILL));
+        // Whatever it left running goes with it.
+        signal_group(pid, Signal::SIGKILL);
         let _ = self.process.wait();
-        RUNNING.lock().retain(|running| *running != pid);
     }
 }
 
-fn signal(pid: i32, signal: Signal) {
-    // A process that is gone needs no signal.
-    let _ = kill(Pid::from_raw(pid), signal);
+/// Signals the process and all that it started, which are in its group unless they left it.
+fn signal_group(pid: u32, signal: Signal) {
+    // A group that is gone needs no signal.
+    let _ = killpg(Pid::from_raw(pid as i32), signal);
 }
 
 /// On Ctrl-C and SIGTERM: ends the servers that were started, then this program.
 pub(crate) fn end_servers_on_interrupt() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| {
         let running = std::mem::take(&mut *RUNNING.lock());
-        for pid in Gauge::new(running).pids() {
-            signal(pid, Signal::SIGTERM);
+        running
+            .iter()
+            .for_each(|pid| signal_group(*pid, Signal::SIGTERM));
+        let start = Instant::now();
+        let gone = |pid: &u32| killpg(Pid::from_raw(*pid as i32), None).is_err();
+        while start.elapsed() < END_PATIENCE && !running.iter().all(gone) {
+            std::thread::sleep(LOOK);
         }
+        running
+            .iter()
+            .for_each(|pid| signal_group(*pid, Signal::SIGKILL));
         std::process::exit(130);
     })
 }
 
-/// A port that nobody listens on just now.
-pub(crate) fn free_port() -> Result<u16, ServerError> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port)?;
-    Ok(listener.local_addr().map_err(ServerError::Port)?.port())
+/// Two ports that nobody listens on just now.
+pub(crate) fn free_ports() -> Result<[u16; 2], ServerError> {
+    let listen = || TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port);
+    // Both are held until both are known, or they could be the same.
+    let held = [listen()?, listen()?];
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    Ok([
+        port(&held[0]).map_err(ServerError::Port)?,
+        port(&held[1]).map_err(ServerError::Port)?,
+    ])
 }

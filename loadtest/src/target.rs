@@ -80,6 +80,19 @@ pub(crate) enum TargetError {
         "--preset plain needs --publish URL, such as http://127.0.0.1:8080/publish/{{topic}} or resp://127.0.0.1:7379"
     )]
     Publish,
+    /// Streams with several topics, and a URL that names one.
+    #[error(
+        "--url {0:?} names one topic of each stream, and they have {1}; write {{topics}} where all of them belong"
+    )]
+    Topics(String, usize),
+    /// Several topics, and a URL that is the same for all streams.
+    #[error(
+        "--url {0:?} is the same for all streams, and there are {1} topics; write {{topic}}, {{topics}} or {{i}} where they differ"
+    )]
+    Pool(String, usize),
+    /// A body or command without data.
+    #[error("{0} {1:?}: there is no {{data}} in it, so no stream could tell its events")]
+    NoData(&'static str, String),
     /// A header field without a name.
     #[error("{flag} {text:?}: expected 'Name: value'")]
     Header {

@@ -62,6 +62,13 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// Whether a placeholder stands in it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(other) if other == name))
+    }
+
     /// The text with each placeholder replaced by what `value` gives for its name.
     pub(crate) fn fill(&self, value: impl Fn(&str) -> String) -> String {
         let mut text = String::new();

@@ -1,10 +1,14 @@
 //! `compare` and `--spawn` with the real program on both sides: the floor against itself.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use fantail_loadtest::outcome::Comparison;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Two floors and a target that nobody has; two rounds.
 const TARGETS: &str = r#"
@@ -94,5 +98,60 @@ fn a_server_that_does_not_start_is_said_with_its_own_words() {
     assert!(
         said.contains("has ended (exit status: 2)") && said.contains("0 is not in 1..=256"),
         "{said}"
+    );
+}
+
+/// A port that nobody listens on just now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+#[test]
+fn what_listens_already_is_not_taken_for_the_server_that_was_started() {
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = stranger.local_addr().expect("its address");
+    let url = format!("--url=http://{address}/events/{{topic}}");
+    let output = Command::new(env!("CARGO_BIN_EXE_fantail-loadtest"))
+        .args([
+            "density",
+            "--preset=plain",
+            "--events=0",
+            "--spawn=true",
+            &url,
+        ])
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains(&format!("something listens on {address} already")),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_server_behind() {
+    let (http, ingest) = (free_port(), free_port());
+    let program = env!("CARGO_BIN_EXE_fantail-loadtest");
+    let mut run = Command::new(program)
+        .args(["density", "--preset=plain", "--streams=5", "--hold=10m"])
+        .arg(format!("--url=http://127.0.0.1:{http}/events/{{topic}}"))
+        .arg(format!("--publish=resp://127.0.0.1:{ingest}"))
+        .arg(format!(
+            "--spawn={program} floor --listen 127.0.0.1:{http} --ingest-listen 127.0.0.1:{ingest}"
+        ))
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let lines = BufReader::new(run.stderr.take().expect("a pipe")).lines();
+    let opened = lines
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("opened 5 of 5"));
+    assert!(opened.is_some(), "the streams opened");
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGINT).expect("a running program");
+    assert_eq!(run.wait().expect("its end").code(), Some(130));
+    assert!(
+        TcpStream::connect(("127.0.0.1", http)).is_err(),
+        "the server is gone"
     );
 }

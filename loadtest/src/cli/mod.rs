@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use shared::{LoadArgs, OutputArgs, TargetArgs};
-use values::{duration, share, size};
+use values::{duration, pause, rate, share, size};
 
 /// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that nothing is lost.
 ///
@@ -88,14 +88,14 @@ pub(crate) struct FanoutArgs {
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
-    /// Counts at which to settle and read memory [default: a third and all of --streams].
+    /// Counts at which to settle and read memory; the last is the number of streams [default: a third and all of --streams].
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     pub(crate) at: Vec<usize>,
     /// Events published one at a time: each waits until every stream has the one before.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) one_at_a_time: u64,
     /// Events a second at a steady rate; an event's latency counts from when it was due. 0 leaves this out.
-    #[arg(long, default_value_t = 10.0, value_name = "N")]
+    #[arg(long, default_value = "10", value_parser = rate, value_name = "N")]
     pub(crate) rate: f64,
     /// How long to publish at that rate.
     #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
@@ -121,8 +121,8 @@ pub(crate) struct IngestArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) streams: usize,
     /// Publishing connections, each with a topic of its own.
-    #[arg(long, default_value_t = 50, value_name = "N")]
-    pub(crate) connections: usize,
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) connections: u16,
     /// How long to publish each way.
     #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
     pub(crate) time: Duration,
@@ -147,7 +147,7 @@ pub(crate) struct ChurnArgs {
     #[arg(long, value_parser = duration, default_value = "500ms", value_name = "TIME")]
     pub(crate) away: Duration,
     /// Events a second meanwhile.
-    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    #[arg(long, default_value = "20", value_parser = rate, value_name = "N")]
     pub(crate) rate: f64,
     /// How long.
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
@@ -176,7 +176,7 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_parser = size, default_value = "4KiB", value_name = "SIZE")]
     pub(crate) slow_buffer: u64,
     /// Events a second, without slow streams and then with them.
-    #[arg(long, default_value_t = 20.0, value_name = "N")]
+    #[arg(long, default_value = "20", value_parser = rate, value_name = "N")]
     pub(crate) rate: f64,
     /// How long, each.
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
@@ -208,13 +208,13 @@ pub(crate) struct SoakArgs {
     #[arg(long, value_parser = size, default_value = "1KiB", value_name = "SIZE")]
     pub(crate) crawl: u64,
     /// Events a second.
-    #[arg(long, default_value_t = 10.0, value_name = "N")]
+    #[arg(long, default_value = "10", value_parser = rate, value_name = "N")]
     pub(crate) rate: f64,
     /// How long.
     #[arg(long = "for", value_parser = duration, default_value = "1h", value_name = "TIME")]
     pub(crate) time: Duration,
     /// Time between two lines.
-    #[arg(long, value_parser = duration, default_value = "1m", value_name = "TIME")]
+    #[arg(long, value_parser = pause, default_value = "1m", value_name = "TIME")]
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

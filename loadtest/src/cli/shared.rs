@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::duration;
+use super::values::{pause, positive_rate};
 use crate::assertion::Assertion;
 use crate::publisher::recipe::Wishes;
 use crate::target::Preset;
@@ -39,7 +39,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, value_name = "WORDS")]
     pub(crate) publish_command: Option<String>,
     /// Events under way on one publishing connection [default: 64 over the Redis protocol, 1 over HTTP].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) publish_pipeline: Option<usize>,
     /// Header field of a stream's request; placeholders as in --url. Repeatable.
     #[arg(long, value_name = "NAME: VALUE")]
@@ -84,7 +84,7 @@ pub(crate) struct TargetArgs {
 #[command(next_help_heading = "The load generator")]
 pub(crate) struct LoadArgs {
     /// Connections opened a second; unbounded without.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = positive_rate, value_name = "N")]
     pub(crate) connect_rate: Option<f64>,
     /// Connections that each client process opens at the same time.
     #[arg(long, default_value_t = 256, value_name = "N", value_parser = positive)]
@@ -96,9 +96,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source: Vec<IpAddr>,
     /// Time without any progress after which something counts as failed.
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "TIME")]
+    #[arg(long, value_parser = pause, default_value = "30s", value_name = "TIME")]
     pub(crate) timeout: Duration,
-    /// Streams that the server ends come back with their cursor, as an EventSource does; churn, slow and soak always do so.
+    /// Streams that the server ends come back with their cursor, as an EventSource does; ingest, churn, slow and soak always do so.
     #[arg(long)]
     pub(crate) reconnect: bool,
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+/// Highest rate that can be asked for: more than any one process writes.
+const RATE_MAX: f64 = 10_000_000.0;
+
 /// A value that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ValueError {
@@ -13,11 +16,40 @@ pub(crate) enum ValueError {
     Share(String),
     #[error("{0:?} is no size: write 4096, 4KiB or 1MB")]
     Size(String),
+    #[error("{0:?} is no rate: write a number a second, from 0 to 10000000")]
+    Rate(String),
+    #[error("{0:?} is too short: write 100ms or more")]
+    Short(String),
 }
 
 /// A time with a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, ValueError> {
     humantime::parse_duration(text).map_err(|_| ValueError::Time(text.to_owned()))
+}
+
+/// A time of a tenth of a second or more.
+pub(crate) fn pause(text: &str) -> Result<Duration, ValueError> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(100) {
+        return Err(ValueError::Short(text.to_owned()));
+    }
+    Ok(time)
+}
+
+/// A number of things a second.
+pub(crate) fn rate(text: &str) -> Result<f64, ValueError> {
+    match text.parse() {
+        Ok(rate) if (0.0..=RATE_MAX).contains(&rate) => Ok(rate),
+        _ => Err(ValueError::Rate(text.to_owned())),
+    }
+}
+
+/// The same, but not none.
+pub(crate) fn positive_rate(text: &str) -> Result<f64, ValueError> {
+    match rate(text)? {
+        0.0 => Err(ValueError::Rate(text.to_owned())),
+        rate => Ok(rate),
+    }
 }
 
 /// A share of one, as a number or in percent.
@@ -58,5 +90,8 @@ mod tests {
             Err("\"120%\" is no share: write 20% or 0.2, from 0% to 100%".to_owned())
         );
         assert!(duration("10").is_err() && size("much").is_err());
+        assert!(rate("inf").is_err() && rate("nan").is_err() && rate("-1").is_err());
+        assert!(positive_rate("0").is_err() && pause("0s").is_err());
+        assert_eq!(positive_rate("2.5").ok(), Some(2.5));
     }
 }

@@ -64,6 +64,12 @@ impl Answers {
         self.closing
     }
 
+    /// The connection has ended: the answer that only ends with it.
+    pub(crate) fn end(&mut self) -> Option<Verdict> {
+        let (_, verdict) = self.body.take_if(|(body, _)| *body == Body::Close)?;
+        Some(verdict)
+    }
+
     /// Takes in what was read, and appends the answers that are whole.
     pub(crate) fn feed(
         &mut self,
@@ -107,7 +113,8 @@ impl Answers {
         let Some((head, size)) = Head::parse(input)? else {
             return Ok(None);
         };
-        if head.status == 100 {
+        // Interim answers (RFC 9110 §15.2).
+        if head.status < 200 {
             return Ok(Some((size, None)));
         }
         let verdict = match head.status {
@@ -193,5 +200,15 @@ mod tests {
             Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
         let refused = Verdict::Refused("429 Too Many Requests".to_owned());
         assert_eq!(read(false, text), [Verdict::Taken, Verdict::Taken, refused]);
+    }
+
+    #[test]
+    fn an_answer_may_end_with_its_connection() {
+        let (mut answers, mut verdicts) = (Answers::new(false), Vec::new());
+        let text = b"HTTP/1.0 200 OK\r\n\r\nall right";
+        answers.feed(text, &mut verdicts).expect("an answer");
+        assert!(verdicts.is_empty() && answers.closing());
+        assert_eq!(answers.end(), Some(Verdict::Taken));
+        assert_eq!(answers.end(), None);
     }
 }

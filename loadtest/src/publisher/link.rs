@@ -36,6 +36,8 @@ pub(crate) struct Link {
     /// Events that are under way.
     asked: VecDeque<Asked>,
     buffer: Vec<u8>,
+    /// The server has ended the connection while nothing was asked.
+    ended: bool,
 }
 
 impl Link {
@@ -49,18 +51,31 @@ impl Link {
             sent: 0,
             asked: VecDeque::new(),
             buffer: vec![0; READ_BYTES],
+            ended: false,
         })
     }
 
-    /// Whether the server ends the connection after its last answer, while there is no other to come.
+    /// Whether the server ends or has ended the connection, while there is no answer to come.
     pub(crate) fn is_spent(&self) -> bool {
-        self.answers.closing() && self.asked.is_empty()
+        (self.ended || self.answers.closing()) && self.asked.is_empty()
+    }
+
+    /// Gives up; the events that were not answered.
+    pub(crate) fn abandon(&mut self) -> Vec<u64> {
+        let waiting = self.queue.drain(..).map(|(_, asked)| asked);
+        waiting
+            .chain(self.asked.drain(..))
+            .map(|asked| asked.event)
+            .collect()
     }
 
     /// Goes on over another connection.
     pub(crate) fn reconnect(&mut self, recipe: &Recipe) -> Result<(), PublishError> {
         self.transport = transport(recipe)?;
         self.answers = Answers::new(recipe.is_resp());
+        self.ended = false;
+        self.out.clear();
+        self.sent = 0;
         Ok(())
     }
 
@@ -83,7 +98,7 @@ impl Link {
 
     /// Sends what it can.
     pub(crate) fn send(&mut self, pipeline: usize) -> Result<(), PublishError> {
-        if self.answers.closing() {
+        if self.ended || self.answers.closing() {
             return Ok(());
         }
         loop {
@@ -115,10 +130,21 @@ impl Link {
         let mut verdicts = Vec::new();
         loop {
             match self.transport.read(&mut self.buffer) {
-                Ok(0) if self.asked.len() > verdicts.len() => return Err(PublishError::Closed),
-                Ok(0) => break,
+                Ok(0) => {
+                    verdicts.extend(self.answers.end());
+                    if self.asked.len() > verdicts.len() {
+                        return Err(PublishError::Closed);
+                    }
+                    self.ended = true;
+                    break;
+                }
                 Ok(size) => self.answers.feed(&self.buffer[..size], &mut verdicts)?,
                 Err(error) if would_wait(&error) => break,
+                // An idle connection that is reset is as good as one that is closed.
+                Err(_) if self.asked.is_empty() => {
+                    self.ended = true;
+                    break;
+                }
                 Err(error) => return Err(PublishError::Io(error)),
             }
         }

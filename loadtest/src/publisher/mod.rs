@@ -27,6 +27,8 @@ use recipe::Recipe;
 const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Longest sleep while events are due by the clock.
 const TICK: Duration = Duration::from_millis(1);
+/// Events of a burst that are written before they are sent.
+const OFFERED_AT_ONCE: u64 = 64;
 /// Events that may wait because the server takes fewer than are due; beyond, a rate is given up.
 const BACKLOG_MAX: usize = 1_000_000;
 /// Refused events that are put up with: each has to be remembered, since no stream is due it.
@@ -64,9 +66,7 @@ pub(crate) enum PublishError {
     #[error("publishing: the server has answered nothing for {0:?}")]
     Silent(Duration),
     /// Next to nothing is taken.
-    #[error(
-        "publishing: the server has refused {REFUSED_MAX} events; the last of its reasons: {0}"
-    )]
+    #[error("publishing: the server has refused {REFUSED_MAX} events; most often with: {0}")]
     Refused(String),
     /// The numbers of events have run out.
     #[error("publishing: a topic can have {} events in one run", u32::MAX)]
@@ -85,8 +85,6 @@ pub(crate) struct Published {
     pub(crate) taken: u64,
     /// Events that it did not.
     pub(crate) refused: u64,
-    /// The numbers of those in the run, from zero.
-    pub(crate) refused_events: Vec<u64>,
     /// Its reasons.
     pub(crate) reasons: BTreeMap<String, u64>,
     /// From when an event was due to its answer, in nanoseconds.
@@ -98,19 +96,17 @@ impl Published {
         Self {
             taken: 0,
             refused: 0,
-            refused_events: Vec::new(),
             reasons: BTreeMap::new(),
             latency: latency::histogram(),
         }
     }
 
-    fn add(&mut self, verdict: Verdict, event: u64, latency: Duration) {
+    fn add(&mut self, verdict: Verdict, latency: Duration) {
         self.latency.saturating_record(latency.as_nanos() as u64);
         match verdict {
             Verdict::Taken => self.taken += 1,
             Verdict::Refused(text) => {
                 self.refused += 1;
-                self.refused_events.push(event);
                 let known = self.reasons.len() < REASONS_MAX || self.reasons.contains_key(&text);
                 let text = if known {
                     text
@@ -136,12 +132,16 @@ pub(crate) struct Publisher {
     events: u64,
     /// Since the last [`Publisher::take`].
     published: Published,
+    /// Numbers of events that the server refused, since the last [`Publisher::take_refused`].
+    refused: Vec<u64>,
+    /// All of them.
+    refused_count: usize,
     answered: Instant,
 }
 
 impl Publisher {
-    /// Opens `connections` connections. With one, events are published in their order; with more, topics stay on their own connection as
-    /// long as there are at least as many topics as connections, or the number of topics divides that of connections.
+    /// Opens `connections` connections. With one, events are published in their order; with more, those of a topic are if the number of
+    /// connections divides that of topics: only then a topic stays on its connection.
     pub(crate) fn connect(
         recipe: &Recipe,
         layout: &Layout,
@@ -168,6 +168,8 @@ impl Publisher {
             links,
             events: 0,
             published: Published::new(),
+            refused: Vec::new(),
+            refused_count: 0,
             answered: Instant::now(),
         })
     }
@@ -187,11 +189,28 @@ impl Publisher {
         std::mem::replace(&mut self.published, Published::new())
     }
 
+    /// The events since the last time that no stream is due, since the server refused them.
+    pub(crate) fn take_refused(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// Gives up: nobody knows what becomes of the events that are not answered, so no stream is due them.
+    pub(crate) fn abandon(&mut self) {
+        for link in &mut self.links {
+            self.refused.extend(link.abandon());
+        }
+    }
+
     /// Publishes so many events back to back; returns when all are answered.
     pub(crate) fn burst(&mut self, events: u64) -> Result<(), PublishError> {
         let due = stamp::now();
-        for _ in 0..events {
+        self.answered = Instant::now();
+        for event in 1..=events {
             self.offer(due)?;
+            // What is written is sent while the rest is still being written.
+            if event % OFFERED_AT_ONCE == 0 {
+                self.pump(Duration::ZERO)?;
+            }
         }
         self.answered = Instant::now();
         self.pump_until_answered()
@@ -238,8 +257,9 @@ impl Publisher {
         self.answered = start;
         while start.elapsed() < time {
             let due = stamp::now();
-            let room: usize = self.links.iter().map(|link| self.room(link)).sum();
-            for _ in 0..room {
+            // Events go to the links in turn, so the fullest one decides.
+            let room = self.links.iter().map(|link| self.room(link)).min();
+            for _ in 0..room.unwrap_or(0) * self.links.len() {
                 self.offer(due)?;
             }
             self.pump(TICK)?;
@@ -298,11 +318,17 @@ impl Publisher {
             result => result?,
         }
         let before = self.published.taken + self.published.refused;
+        let refused_before = self.refused.len();
         for event in &events {
             let number = event.token().0;
             let link = &mut self.links[number];
-            let published = &mut self.published;
-            link.receive(|verdict, event, latency| published.add(verdict, event, latency))?;
+            let (published, refused) = (&mut self.published, &mut self.refused);
+            link.receive(|verdict, event, latency| {
+                if matches!(verdict, Verdict::Refused(_)) {
+                    refused.push(event);
+                }
+                published.add(verdict, latency);
+            })?;
             if link.is_spent() {
                 link.reconnect(&self.recipe)?;
                 self.poll
@@ -311,9 +337,13 @@ impl Publisher {
             }
             link.send(self.recipe.pipeline)?;
         }
-        if self.published.refused_events.len() > REFUSED_MAX {
-            let last = self.published.reasons.keys().last();
-            return Err(PublishError::Refused(last.cloned().unwrap_or_default()));
+        self.refused_count += self.refused.len() - refused_before;
+        if self.refused_count > REFUSED_MAX {
+            let reasons = self.published.reasons.iter();
+            let most = reasons.max_by_key(|(_, count)| **count);
+            return Err(PublishError::Refused(
+                most.map(|(text, _)| text.clone()).unwrap_or_default(),
+            ));
         }
         if self.published.taken + self.published.refused > before || self.under_way() == 0 {
             self.answered = Instant::now();

@@ -72,7 +72,11 @@ impl Recipe {
                 .as_deref()
                 .unwrap_or("PUBLISH {topic} {data}");
             let words = command.split_whitespace().map(template);
-            Kind::Resp(words.collect::<Result<_, _>>()?)
+            let words = words.collect::<Result<Vec<_>, _>>()?;
+            if !words.iter().any(|word| word.has("data")) {
+                return Err(TargetError::NoData("--publish-command", command.to_owned()));
+            }
+            Kind::Resp(words)
         } else {
             Kind::Http(Request::new(address, preset, wishes)?)
         };
@@ -104,8 +108,7 @@ impl Recipe {
             Kind::Resp(words) => {
                 push(out, format_args!("*{}\r\n", words.len()));
                 for word in words {
-                    let word =
-                        word.fill(|name| if name == "topic" { topic } else { data }.to_owned());
+                    let word = word.fill(value);
                     push(out, format_args!("${}\r\n{word}\r\n", word.len()));
                 }
             }
@@ -137,11 +140,16 @@ impl Request {
             }
         }
         headers.push(template(&format!("Content-Type: {content_type}"))?);
+        let body = wishes.body.as_deref().unwrap_or(body);
+        let (path, body) = (template(path)?, (template(body)?, body));
+        if !path.has("data") && !body.0.has("data") {
+            return Err(TargetError::NoData("--publish-body", body.1.to_owned()));
+        }
         Ok(Self {
             method: wishes.method.clone().unwrap_or_else(|| "POST".to_owned()),
-            path: template(path)?,
+            path,
             headers,
-            body: template(wishes.body.as_deref().unwrap_or(body))?,
+            body: body.0,
             escape: Escape::of(&content_type),
         })
     }

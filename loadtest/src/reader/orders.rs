@@ -210,16 +210,15 @@ impl Fleet {
                 continue;
             }
             let missing = stream.ledger().missing(self.due(number, events));
-            if stream.finished {
-                checked.closed += 1;
-                checked.missed_closed += missing.lost + missing.told;
-            } else {
-                let open = stream.open(self.job.no_prime);
-                checked.open += usize::from(open);
-                checked.away += usize::from(!open);
+            if stream.open(self.job.no_prime) {
+                checked.open += 1;
                 checked.lost += missing.lost;
                 checked.gap_told += missing.told;
+                continue;
             }
+            checked.closed += usize::from(stream.finished);
+            checked.away += usize::from(!stream.finished);
+            checked.missed_closed += missing.lost + missing.told;
         }
         checked
     }

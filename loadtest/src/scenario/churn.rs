@@ -18,26 +18,28 @@ pub(crate) fn run(args: &ChurnArgs, arguments: Vec<String>) -> Result<Outcome, S
         ..Plan::default()
     };
     let mut session = Session::start("churn", target, &args.load, layout, plan, arguments)?;
+    let stages = stages(&mut session, args);
+    session.conclude(stages)
+}
+
+fn stages(session: &mut Session, args: &ChurnArgs) -> Result<(), ScenarioError> {
+    session.connect_publisher()?;
     session.open(&[args.streams])?;
     if session.streams() == 0 {
-        return session.finish();
+        return Ok(());
     }
     let before = session.gauge.settled();
     let (share, away_ms) = (args.share, args.away.as_millis() as u64);
     let watch = session.watch();
     session.crew.do_now(&Order::Churn { share, away_ms })?;
-    let timeline = super::fanout::steady(
-        &mut session,
-        "streams leave and come back",
-        args.rate,
-        args.time,
-    )?;
+    let timeline =
+        super::fanout::steady(session, "streams leave and come back", args.rate, args.time)?;
     session.crew.do_now(&Order::Churn {
         share: 0.0,
         away_ms,
     })?;
     session.settle()?;
-    session.stop(watch);
+    session.stop(watch, "streams leave and come back");
     let after = session.gauge.settled();
     let sample = session.sample()?;
     let record = &mut session.recorder;
@@ -60,5 +62,5 @@ pub(crate) fn run(args: &ChurnArgs, arguments: Vec<String>) -> Result<Outcome, S
             .recorder
             .figure(Group::Memory, "memory_after", label, share, Unit::Share);
     }
-    session.finish()
+    Ok(())
 }

@@ -44,6 +44,11 @@ pub(crate) enum CompareError {
         "run.scenario: {0:?} cannot be compared; there are density, fanout, ingest, churn, slow and soak"
     )]
     Scenario(String),
+    /// Results are those of the comparison.
+    #[error(
+        "target {0:?}: --json, --report and --assert cannot be given to one run of a comparison; give --json and --report to compare itself"
+    )]
+    Output(String),
     /// There is nothing to run.
     #[error("{0}: no target can be run")]
     Nothing(PathBuf),
@@ -217,6 +222,14 @@ fn one_run(
         error: Box::new(error),
     })?;
     let arguments = words[1..].to_vec();
+    let given = |name: &str| {
+        words
+            .iter()
+            .any(|word| word == name || word.starts_with(&format!("{name}=")))
+    };
+    if ["--json", "--report", "--assert"].into_iter().any(given) {
+        return Err(CompareError::Output(target.name.clone()).into());
+    }
     match &cli.command {
         Command::Density(args) => super::density::run(args, arguments),
         Command::Fanout(args) => super::fanout::run(args, arguments),

@@ -18,16 +18,25 @@ pub(crate) fn run(args: &DensityArgs, arguments: Vec<String>) -> Result<Outcome,
         ..Plan::default()
     };
     let mut session = Session::start("density", target, &args.load, layout, plan, arguments)?;
-    session.open(&steps)?;
+    let stages = stages(&mut session, args, &steps);
+    session.conclude(stages)
+}
+
+fn stages(session: &mut Session, args: &DensityArgs, steps: &[usize]) -> Result<(), ScenarioError> {
+    if args.events > 0 {
+        // What cannot be published is to be known before thousands of streams are opened.
+        session.connect_publisher()?;
+    }
+    session.open(steps)?;
     if !args.hold.is_zero() {
-        hold(&mut session, args)?;
+        hold(session, args)?;
     }
     if args.events > 0 && session.streams() > 0 {
         let topics = session.layout.pool() as u64;
-        super::fanout::one_at_a_time(&mut session, args.events, topics)?;
+        super::fanout::one_at_a_time(session, args.events, topics)?;
         session.note_memory_after();
     }
-    session.finish()
+    Ok(())
 }
 
 fn hold(session: &mut Session, args: &DensityArgs) -> Result<(), ScenarioError> {
@@ -43,7 +52,7 @@ fn hold(session: &mut Session, args: &DensityArgs) -> Result<(), ScenarioError> 
         session.crew.look()?;
         stage.at(start.elapsed().as_secs());
     }
-    let stretch = session.stop(watch);
+    let stretch = session.stop(watch, "holding");
     let open = session.crew.progress().open;
     let cores = stretch.cores(stretch.server);
     if session.gauge.watching() {

@@ -22,20 +22,27 @@ pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, 
         ..Plan::default()
     };
     let mut session = Session::start("fanout", target, &args.load, layout, plan, arguments)?;
-    session.open(&steps)?;
-    if session.streams() > 0 {
-        if args.one_at_a_time > 0 {
-            one_at_a_time(&mut session, args.one_at_a_time, 1)?;
-        }
-        if args.rate > 0.0 && !args.time.is_zero() {
-            at_rate(&mut session, args.rate, args.time)?;
-        }
-        if args.burst > 0 && args.bursts > 0 {
-            bursts(&mut session, args.burst, args.bursts)?;
-        }
-        session.note_memory_after();
+    let stages = stages(&mut session, args, &steps);
+    session.conclude(stages)
+}
+
+fn stages(session: &mut Session, args: &FanoutArgs, steps: &[usize]) -> Result<(), ScenarioError> {
+    session.connect_publisher()?;
+    session.open(steps)?;
+    if session.streams() == 0 {
+        return Ok(());
     }
-    session.finish()
+    if args.one_at_a_time > 0 {
+        one_at_a_time(session, args.one_at_a_time, 1)?;
+    }
+    if args.rate > 0.0 && !args.time.is_zero() {
+        at_rate(session, args.rate, args.time)?;
+    }
+    if args.burst > 0 && args.bursts > 0 {
+        bursts(session, args.burst, args.bursts)?;
+    }
+    session.note_memory_after();
+    Ok(())
 }
 
 /// Rounds of so many events, each of which waits until every stream has what the one before brought.
@@ -47,15 +54,28 @@ pub(crate) fn one_at_a_time(
     let stage = Stage::counted("one event at a time", rounds);
     session.connect_publisher()?;
     session.sample()?;
-    let (mut reach, mut deliveries) = (latency::histogram(), 0);
+    let (mut reach, mut deliveries, mut in_vain) = (latency::histogram(), 0, 0);
     let watch = session.watch();
-    for round in 0..rounds {
-        let (took, delivered) = session.round(events)?;
-        reach.saturating_record(took.as_nanos() as u64);
-        deliveries += delivered;
-        stage.at(round + 1);
+    for number in 0..rounds {
+        let round = session.round(events)?;
+        deliveries += round.deliveries;
+        match round.took {
+            Some(took) if round.behind == 0 => reach.saturating_record(took.as_nanos() as u64),
+            // Nobody is due the event of a topic without streams.
+            None if round.behind == 0 => {}
+            _ => in_vain += 1,
+        }
+        stage.at(number + 1);
     }
-    let stretch = session.stop(watch);
+    let stretch = session.stop(watch, "one event at a time");
+    if in_vain > 0 {
+        let text = "of the events that were published one at a time did not reach all streams that were due them";
+        session.recorder.warn(format!("{in_vain} {text}"));
+    }
+    let label = "events, one at a time, that did not reach all";
+    session
+        .recorder
+        .count(Group::Delivery, "not_reached_all", label, in_vain);
     let sample = session.sample()?;
     let record = &mut session.recorder;
     record.latency(
@@ -85,7 +105,7 @@ fn at_rate(session: &mut Session, rate: f64, time: Duration) -> Result<(), Scena
     let watch = session.watch();
     let timeline = steady(session, "events at a steady rate", rate, time)?;
     session.settle()?;
-    let stretch = session.stop(watch);
+    let stretch = session.stop(watch, "at a steady rate");
     let deliveries = session.deliveries() - before;
     let sample = session.sample()?;
     let record = &mut session.recorder;
@@ -151,10 +171,10 @@ fn bursts(session: &mut Session, events: u64, bursts: u32) -> Result<(), Scenari
     let (mut time, mut deliveries, mut stretch) = (Duration::ZERO, 0, Stretch::default());
     for burst in 0..bursts {
         let watch = session.watch();
-        let (took, delivered) = session.round(events)?;
-        stretch.add(&session.stop(watch));
-        time += took;
-        deliveries += delivered;
+        let round = session.round(events)?;
+        stretch.add(&session.stop(watch, "bursts"));
+        time += round.took.unwrap_or_default();
+        deliveries += round.deliveries;
         stage.at(u64::from(burst) + 1);
     }
     let rate = deliveries as f64 / time.as_secs_f64().max(1e-9);

@@ -9,11 +9,15 @@ use crate::layout::Layout;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 use crate::publisher::recipe::Recipe;
-use crate::target::TargetError;
 
 /// Runs it.
 pub(crate) fn run(args: &IngestArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
-    let connections = args.connections.max(1);
+    let connections = usize::from(args.connections);
+    if args.target.topics > 1 || args.target.pool.is_some() {
+        return Err(ScenarioError::Options(
+            "ingest has a topic for each of --connections; leave --topics and --pool out",
+        ));
+    }
     // A topic for each connection: only so are the events of a topic in order.
     let layout = Layout::new(
         &args.target.topic,
@@ -27,17 +31,23 @@ pub(crate) fn run(args: &IngestArgs, arguments: Vec<String>) -> Result<Outcome, 
         ..Plan::default()
     };
     let mut session = Session::start("ingest", &args.target, &args.load, layout, plan, arguments)?;
+    let stages = stages(&mut session, args, connections);
+    session.conclude(stages)
+}
+
+fn stages(
+    session: &mut Session,
+    args: &IngestArgs,
+    connections: usize,
+) -> Result<(), ScenarioError> {
+    session.connect_publisher()?;
     if args.streams > 0 {
         session.open(&[args.streams])?;
     }
-    let recipes = session.recipes().to_vec();
-    if recipes.is_empty() {
-        return Err(TargetError::Publish.into());
+    for recipe in session.recipes().to_vec() {
+        one_way(session, args, &recipe, connections)?;
     }
-    for recipe in &recipes {
-        one_way(&mut session, args, recipe, connections)?;
-    }
-    session.finish()
+    Ok(())
 }
 
 fn one_way(
@@ -66,11 +76,10 @@ fn one_way(
         return Err(error.into());
     }
     let took = start.elapsed();
-    let stretch = session.stop(watch);
+    let stretch = session.stop(watch, words);
     let published = session.published()?;
     session.settle()?;
     let rate = published.taken as f64 / took.as_secs_f64();
-    let bytes = rate * session.data_bytes() as f64;
     let record = &mut session.recorder;
     let mut figure = |suffix: &str, label: &str, value: f64, unit| {
         record.figure(
@@ -82,12 +91,6 @@ fn one_way(
         );
     };
     figure("events_per_s", "events a second", rate, Unit::PerSecond);
-    figure(
-        "data_bytes_per_s",
-        "bytes of data a second",
-        bytes,
-        Unit::Bytes,
-    );
     figure(
         "refused",
         "events that the server refused",

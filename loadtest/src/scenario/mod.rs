@@ -34,6 +34,12 @@ pub(crate) enum ScenarioError {
     /// The server that was to be started.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The process to measure is not there.
+    #[error("--pid {0}: there is no such process")]
+    Pid(u32),
+    /// Options that mean nothing here.
+    #[error("{0}")]
+    Options(&'static str),
     /// A file of the result.
     #[error(transparent)]
     Report(#[from] ReportError),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::ScenarioError;
 use super::session::{Plan, Session, Timeline};
 use crate::cli::SoakArgs;
-use crate::gauge::Gauge;
+use crate::gauge::Sampler;
 use crate::latency;
 use crate::layout::Layout;
 use crate::message::{Order, Pace, Progress};
@@ -15,6 +15,8 @@ use crate::units;
 
 /// Receive buffer of slow streams, in bytes.
 const SLOW_BUFFER: usize = 4096;
+/// Growth over a shorter time is warned of.
+const GROWTH_TIME_MIN: Duration = Duration::from_secs(30 * 60);
 
 /// Runs it.
 pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
@@ -27,9 +29,15 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
         slow_buffer: SLOW_BUFFER,
     };
     let mut session = Session::start("soak", target, &args.load, layout, plan, arguments)?;
+    let stages = stages(&mut session, args);
+    session.conclude(stages)
+}
+
+fn stages(session: &mut Session, args: &SoakArgs) -> Result<(), ScenarioError> {
+    session.connect_publisher()?;
     session.open(&[args.streams])?;
     if session.streams() == 0 {
-        return session.finish();
+        return Ok(());
     }
     let away_ms = args.away.as_millis() as u64;
     let pace = match args.crawl {
@@ -42,7 +50,7 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
         share: args.churn,
         away_ms,
     })?;
-    let lines = flow(&mut session, args)?;
+    let lines = flow(session, args)?;
     session.crew.do_now(&Order::Churn {
         share: 0.0,
         away_ms,
@@ -61,9 +69,9 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
         "delivery to slow streams",
         &latency::of_pairs(&sample.slow),
     );
-    note_lines(&mut session, &lines);
+    note_lines(session, &lines);
     session.note_memory_after();
-    session.finish()
+    Ok(())
 }
 
 /// What one line says.
@@ -78,9 +86,10 @@ struct Line {
 /// Publishes for the whole time, with a line now and then.
 fn flow(session: &mut Session, args: &SoakArgs) -> Result<Vec<Line>, ScenarioError> {
     let stage = Stage::timed("soaking", args.time.as_secs());
-    let gauge = session.gauge.clone();
     let start = Instant::now();
-    let mut lines = vec![look(&gauge, start, session.crew.progress())];
+    // In a thread of its own: reading a large process's memory takes long enough to make events late.
+    let sampler = Sampler::start(session.gauge.clone(), args.every);
+    let mut lines = vec![look(&sampler, start, session.crew.progress())];
     let (publisher, crew) = session.publishing()?;
     let mut failed = None;
     publisher.at_rate(args.rate, args.time, |publisher| {
@@ -94,7 +103,7 @@ fn flow(session: &mut Session, args: &SoakArgs) -> Result<Vec<Line>, ScenarioErr
         };
         let due = args.every * u32::try_from(lines.len()).unwrap_or(u32::MAX);
         if start.elapsed() >= due {
-            let line = look(&gauge, start, progress);
+            let line = look(&sampler, start, progress);
             let before = lines[lines.len() - 1];
             stage.line(&text(&line, &before, publisher.events()));
             lines.push(line);
@@ -107,8 +116,8 @@ fn flow(session: &mut Session, args: &SoakArgs) -> Result<Vec<Line>, ScenarioErr
     }
 }
 
-fn look(gauge: &Gauge, start: Instant, progress: Progress) -> Line {
-    let memory = gauge.memory();
+fn look(sampler: &Sampler, start: Instant, progress: Progress) -> Line {
+    let memory = sampler.last();
     Line {
         at: start.elapsed(),
         progress,
@@ -179,16 +188,58 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
             ("memory", Unit::Bytes),
             at(|line| line.process as f64),
         );
-        if let [first, .., last] = lines {
-            let hours = (last.at - first.at).as_secs_f64() / 3600.0;
-            let growth = (last.process as f64 - first.process as f64) / hours.max(1e-9);
-            record.figure(
-                Group::Memory,
-                "growth_per_hour",
-                "growth of process memory an hour",
-                growth,
-                Unit::Bytes,
-            );
+        if let Some(bytes_per_s) = growth(lines) {
+            let label = "growth of process memory an hour";
+            let growth = bytes_per_s * 3600.0;
+            record.figure(Group::Memory, "growth_per_hour", label, growth, Unit::Bytes);
+            if lines.last().is_some_and(|line| line.at < GROWTH_TIME_MIN) {
+                record.warn(
+                    "the growth of memory an hour is that of less than half an hour".to_owned(),
+                );
+            }
         }
+    }
+}
+
+/// Bytes a second by which process memory grows: least squares over all lines but the first tenth, in which it warms up.
+fn growth(lines: &[Line]) -> Option<f64> {
+    let lines = &lines[lines.len().div_ceil(10)..];
+    if lines.len() < 2 {
+        return None;
+    }
+    let count = lines.len() as f64;
+    let mean = |value: fn(&Line) -> f64| lines.iter().map(value).sum::<f64>() / count;
+    let (x, y) = (mean(seconds), mean(bytes));
+    let both = lines
+        .iter()
+        .map(|line| (seconds(line) - x) * (bytes(line) - y));
+    let square = lines.iter().map(|line| (seconds(line) - x).powi(2));
+    Some(both.sum::<f64>() / square.sum::<f64>())
+}
+
+fn seconds(line: &Line) -> f64 {
+    line.at.as_secs_f64()
+}
+
+fn bytes(line: &Line) -> f64 {
+    line.process as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_the_slope_without_the_warm_up() {
+        let line = |minute: u64, process: u64| Line {
+            at: Duration::from_secs(60 * minute),
+            progress: Progress::default(),
+            process,
+            kernel: 0,
+        };
+        let mut lines: Vec<Line> = (0..20).map(|n| line(n, 1_000_000 + 60 * 7 * n)).collect();
+        lines[0].process = 0;
+        assert!((growth(&lines).expect("enough lines") - 7.0).abs() < 1e-6);
+        assert_eq!(growth(&lines[..1]), None);
     }
 }

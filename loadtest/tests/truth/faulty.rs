@@ -27,6 +27,12 @@ pub(crate) enum Fault {
     NeverAnswers,
     /// Refuses to take this event in.
     RefusesEvent(usize),
+    /// Takes no event in.
+    RefusesAll,
+    /// Closes the publisher's connection instead of answering this event.
+    HangsUp(usize),
+    /// Ends each stream after so many events on it, and takes none back.
+    ClosesForGood(usize),
     /// Sends the events of every topic to everybody.
     IgnoresTopics,
     /// Begins every stream with what comes from now on.
@@ -122,7 +128,10 @@ impl Shared {
             counts.1 += 1;
             counts.1
         };
-        if self.fault == Fault::RefusesEvent(number) {
+        if self.fault == Fault::HangsUp(number) {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        if self.fault == Fault::RefusesEvent(number) || self.fault == Fault::RefusesAll {
             return connection
                 .write_all(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
         }
@@ -140,7 +149,12 @@ impl Shared {
             counts.0 += 1;
             counts.0
         };
-        if matches!(self.fault, Fault::Answers503(streams) if number <= streams) {
+        let refused = match self.fault {
+            Fault::Answers503(streams) => number <= streams,
+            Fault::ClosesForGood(_) => request.cursor.is_some(),
+            _ => false,
+        };
+        if refused {
             return connection
                 .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
         }
@@ -160,7 +174,8 @@ impl Shared {
             let text = self.next_events(&mut next, &topics);
             connection.write_all(text.as_bytes())?;
             sent += text.matches("data:").count();
-            if matches!(self.fault, Fault::ClosesAfter(most) if sent >= most) {
+            if matches!(self.fault, Fault::ClosesAfter(most) | Fault::ClosesForGood(most) if sent >= most)
+            {
                 return Ok(());
             }
         }

@@ -51,6 +51,24 @@ impl Run {
         }
     }
 
+    /// What it said instead of a result, with its exit code.
+    pub(crate) fn refused(words: &[&str]) -> (i32, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_fantail-loadtest"))
+            .args(words)
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().expect("an exit code"), said)
+    }
+
+    /// Name of the latency that a bare percentile is of.
+    pub(crate) fn first_latency(&self) -> &str {
+        self.outcome
+            .latencies
+            .first()
+            .map_or("", |latency| &latency.name)
+    }
+
     /// A figure, rounded.
     pub(crate) fn figure(&self, name: &str) -> u64 {
         let figure = self

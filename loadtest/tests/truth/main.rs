@@ -49,6 +49,11 @@ fn a_server_that_does_right_gets_a_clean_sheet() {
         "{}",
         run.said
     );
+    let first = run.first_latency();
+    assert_eq!(
+        first, "delivery",
+        "a bare p99 is of deliveries, not of connects"
+    );
 }
 
 #[test]
@@ -142,13 +147,31 @@ fn streams_that_come_back_with_their_cursor_miss_nothing() {
 
 #[test]
 fn a_server_that_never_answers_is_given_up_in_time() {
-    let run = fanout(Fault::NeverAnswers, &[]);
+    // Fewer are tried at once than are asked for: those that were never tried are refused, too.
+    let run = fanout(Fault::NeverAnswers, &["--connecting=4", "--at=10"]);
     assert_eq!(
         (run.figure("refused"), run.figure("streams")),
         (STREAMS, 0),
         "{}",
         run.said
     );
+    assert_eq!(run.reason("not open within --timeout"), 4);
+}
+
+#[test]
+fn streams_that_the_server_does_not_take_back_end_the_waiting() {
+    let run = fanout(Fault::ClosesForGood(2), &["--reconnect"]);
+    assert_eq!(
+        (run.figure("streams"), run.figure("away")),
+        (0, STREAMS),
+        "{}",
+        run.said
+    );
+    assert_eq!(
+        (run.figure("lost"), run.figure("missed_closed")),
+        (0, STREAMS * 13)
+    );
+    assert!(run.reason("answered 503 Service Unavailable") >= STREAMS);
 }
 
 #[test]
@@ -180,9 +203,92 @@ fn refused_events_are_counted_and_due_to_nobody() {
 }
 
 #[test]
+fn a_server_that_takes_no_event_is_found_out_without_waiting_for_each() {
+    let start = std::time::Instant::now();
+    let run = fanout(Fault::RefusesAll, &["--timeout=60s", "--assert=events > 0"]);
+    assert_eq!(
+        (run.figure("events"), run.figure("events_refused")),
+        (0, 15),
+        "{}",
+        run.said
+    );
+    assert_eq!((run.figure("lost"), run.code), (0, 1));
+    assert!(
+        run.said
+            .contains("warning: the server refused 15 of 15 events"),
+        "{}",
+        run.said
+    );
+    // No event was waited for: one alone would have taken the whole timeout.
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn a_publisher_that_is_hung_up_on_ends_the_run_with_what_came_before() {
+    let run = fanout(Fault::HangsUp(4), &[]);
+    assert_eq!(run.code, 1, "{}", run.said);
+    assert_eq!(
+        (run.figure("deliveries"), run.figure("lost")),
+        (STREAMS * 3, 0),
+        "{}",
+        run.said
+    );
+    assert!(
+        run.said
+            .contains("the run ended early: publishing: the server closed the connection"),
+        "{}",
+        run.said
+    );
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_with_a_way_out() {
+    let url = "--url=http://127.0.0.1:1/events/{topic}";
+    let publish = "--publish=http://127.0.0.1:1/publish/{topic}";
+    for (words, said) in [
+        (
+            ["fanout", "--topics=2", url, publish],
+            "write {topics} where all of them belong",
+        ),
+        (
+            [
+                "fanout",
+                "--pool=2",
+                "--url=http://127.0.0.1:1/events",
+                publish,
+            ],
+            "there are 2 topics; write {topic}",
+        ),
+        (
+            ["fanout", "--publish-body=x", url, publish],
+            "there is no {data} in it",
+        ),
+        (
+            ["fanout", "--pid=999999999", url, publish],
+            "--pid 999999999: there is no such process",
+        ),
+        (
+            ["fanout", "--preset=plain", url, "--rate=0"],
+            "needs --publish URL",
+        ),
+        (
+            ["ingest", "--topics=2", url, publish],
+            "leave --topics and --pool out",
+        ),
+    ] {
+        let (code, text) = Run::refused(&words);
+        assert!(
+            code == 1 && text.contains(said),
+            "{words:?}: {code}: {text}"
+        );
+    }
+}
+
+#[test]
 fn an_event_of_another_topic_is_foreign() {
     let run = fanout(Fault::IgnoresTopics, &["--topic=t{i}", "--pool=2"]);
-    assert!(run.figure("foreign") > 0, "{}", run.said);
+    // Five streams of each of two topics, all of which are sent all of fifteen events.
+    assert_eq!(run.figure("foreign"), 5 * 7 + 5 * 8, "{}", run.said);
     assert_eq!(run.figure("lost"), 0);
 }
 
@@ -228,7 +334,13 @@ fn streams_that_leave_lose_events_where_the_server_does_not_resume() {
             "--timeout=3s",
         ],
     );
-    assert!(run.figure("lost") > 0, "{}", run.said);
+    let lost = run.figure("lost");
+    assert!(lost > 0 && lost < 20 * 100, "{}", run.said);
+    assert_eq!(
+        run.figure("returned_without_cursor"),
+        0,
+        "the server gives cursors, and forgets them"
+    );
 }
 
 #[test]
@@ -246,7 +358,39 @@ fn slow_streams_are_measured_apart() {
     );
     assert_eq!(run.figure("lost"), 0, "{}", run.said);
     assert_eq!(run.figure("deliveries"), 20 * 40);
-    assert!(run.latency("delivery_with") > 0 && run.latency("delivery_without") > 0);
+    let (all, with, slow) = (
+        run.latency("delivery_without"),
+        run.latency("delivery_with"),
+        run.latency("delivery_slow"),
+    );
+    // While all read, the slow ones are not among them either; stalled, they read only at the end.
+    assert!(
+        with < 20 * 20 && with == all && with + slow == 20 * 20,
+        "{all} {with} {slow}"
+    );
+}
+
+#[test]
+fn crawling_streams_get_everything_in_the_end() {
+    let server = Faulty::start(Fault::None);
+    let run = Run::of(
+        &server,
+        &[
+            "slow",
+            "--streams=20",
+            "--share=25%",
+            "--crawl=1KiB",
+            "--data-bytes=4000",
+            "--rate=20",
+            "--for=1s",
+        ],
+    );
+    assert_eq!(
+        (run.figure("lost"), run.figure("deliveries")),
+        (0, 20 * 40),
+        "{}",
+        run.said
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::recorder::Recorder;
 use crate::server::Server;
 
 pub(crate) use result::Timeline;
-use setup::{recipes, stream_address, stream_headers, with_ports};
+use setup::{check_topics, recipes, stream_address, stream_headers, with_ports};
 
 /// What a scenario adds to what all have in common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +52,11 @@ pub(crate) struct Session {
     /// CPU time of everything that was measured.
     total: Stretch,
     open: usize,
+    /// How long streams took to open; shown last, since deliveries are what `--assert 'p99 < …'` is about.
+    opening: Vec<(u64, u64)>,
+    /// Events that the server took, and that it did not.
+    taken: u64,
+    refused: u64,
     /// Dropped last: everything else speaks to it.
     _server: Option<Server>,
 }
@@ -110,7 +115,11 @@ impl Session {
             slow_buffer_bytes: plan.slow_buffer,
         };
         let name = target.name.clone().unwrap_or_else(|| target.url.clone());
+        check_topics(&job.path, &job.headers, &layout)?;
         let gauge = Gauge::new(roots);
+        if let Some(pid) = gauge.missing() {
+            return Err(ScenarioError::Pid(pid));
+        }
         Ok(Self {
             timeout: load.timeout,
             rate: load.connect_rate,
@@ -124,6 +133,9 @@ impl Session {
             publisher: None,
             total: Stretch::default(),
             open: 0,
+            opening: Vec::new(),
+            taken: 0,
+            refused: 0,
             target,
             _server: server,
         })
@@ -144,10 +156,11 @@ impl Session {
         Stopwatch::start(&self.gauge, &self.crew.pids())
     }
 
-    /// Ends it.
-    pub(crate) fn stop(&mut self, watch: Stopwatch) -> Stretch {
+    /// Ends it; says so if the load generator was the limit in this phase.
+    pub(crate) fn stop(&mut self, watch: Stopwatch, phase: &str) -> Stretch {
         let stretch = watch.stop(&self.gauge, &self.crew.pids());
         self.total.add(&stretch);
+        self.doubt_generator(&stretch, phase);
         stretch
     }
 

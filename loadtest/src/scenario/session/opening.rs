@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Session;
 use super::Timeline;
 use crate::gauge::{Memory, Stretch};
-use crate::latency;
 use crate::outcome::{Group, Unit};
 use crate::progress::Stage;
 use crate::scenario::ScenarioError;
@@ -26,7 +25,7 @@ impl Session {
                 connects.note(time.as_secs_f64(), progress.opened);
             })?;
             let took = crate::stamp::since(start, last);
-            stretch.add(&self.stop(watch));
+            stretch.add(&self.stop(watch, "opening streams"));
             spent += took;
             let open = self.crew.progress().open;
             stage.done(&format!(
@@ -63,12 +62,7 @@ impl Session {
             let cpu = stretch.server.div_f64(opened as f64);
             record.time(Group::Server, "connect_cpu", "CPU a connect", cpu);
         }
-        let sample = self.crew.sample()?;
-        self.recorder.latency(
-            "open",
-            "from connect to an open stream",
-            &latency::of_pairs(&sample.open),
-        );
+        self.opening.extend(self.crew.sample()?.open);
         let (x, y) = (("time", Unit::Seconds), ("streams opened", Unit::PerSecond));
         self.recorder.series(
             "connects",
@@ -159,11 +153,13 @@ impl Session {
 
     /// Memory after the load, against that without a stream.
     pub(crate) fn note_memory_after(&mut self) {
-        if self.gauge.watching() && self.open > 0 {
+        // The server may have closed some since.
+        let open = self.crew.progress().open;
+        if self.gauge.watching() && open > 0 {
             let after = self.gauge.settled();
             let grown = after.process as f64 - self.empty.process as f64;
             let label = "process memory a stream after the load, counted from none";
-            let value = grown / self.open as f64;
+            let value = grown / open as f64;
             self.recorder.figure(
                 Group::Memory,
                 "process_bytes_after_load",

@@ -10,18 +10,21 @@ use crate::publisher::{Published, Publisher};
 use crate::scenario::ScenarioError;
 use crate::target::TargetError;
 
-/// Most publishing connections.
-const CONNECTIONS_MAX: usize = 10_000;
+/// What became of events that were published back to back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Round {
+    /// From their due time to the last delivery; nothing if there was none.
+    pub(crate) took: Option<Duration>,
+    /// Streams that wait in vain.
+    pub(crate) behind: usize,
+    /// Deliveries.
+    pub(crate) deliveries: u64,
+}
 
 impl Session {
     /// Ways in, as the user gave them.
     pub(crate) fn recipes(&self) -> &[Recipe] {
         &self.recipes
-    }
-
-    /// Bytes of data of an event.
-    pub(crate) fn data_bytes(&self) -> usize {
-        self.target.data_bytes
     }
 
     /// Connects to the first way in, unless that was done before.
@@ -45,7 +48,7 @@ impl Session {
             self.run,
             self.target.data_bytes,
             self.timeout,
-            connections.clamp(1, CONNECTIONS_MAX),
+            connections.max(1),
         )?)
     }
 
@@ -69,13 +72,13 @@ impl Session {
         self.publisher.as_ref().map_or(0, Publisher::events)
     }
 
-    /// What became of the events since the last time; streams are told of refused ones.
+    /// What became of the events since the last time.
     pub(crate) fn published(&mut self) -> Result<Published, ScenarioError> {
-        let (publisher, crew) = self.publishing()?;
+        self.tell_refused()?;
+        let (publisher, _) = self.publishing()?;
         let published = publisher.take();
-        if !published.refused_events.is_empty() {
-            crew.refused(&published.refused_events)?;
-        }
+        self.taken += published.taken;
+        self.refused += published.refused;
         for (text, count) in &published.reasons {
             self.recorder
                 .reason(format!("publishing was answered {text}"), *count);
@@ -83,23 +86,42 @@ impl Session {
         Ok(published)
     }
 
-    /// Publishes events back to back and waits until every stream has them; gives the time to the last delivery, and the deliveries.
-    pub(crate) fn round(&mut self, events: u64) -> Result<(Duration, u64), ScenarioError> {
+    /// Tells the client processes which events were refused, so that nobody waits for them.
+    fn tell_refused(&mut self) -> Result<(), ScenarioError> {
+        let Some(publisher) = &mut self.publisher else {
+            return Ok(());
+        };
+        let refused = publisher.take_refused();
+        if !refused.is_empty() {
+            self.crew.refused(&refused)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes events back to back and waits until every stream has them.
+    pub(crate) fn round(&mut self, events: u64) -> Result<Round, ScenarioError> {
         let before = self.crew.look()?.received;
         self.connect_publisher()?;
         let total = self.events() + events;
         self.crew.expect(total)?;
         let start = crate::stamp::now();
         let (publisher, _) = self.publishing()?;
-        publisher.burst(events)?;
-        let (last, _) = self.crew.reached(|_| {})?;
-        Ok((crate::stamp::since(start, last), self.deliveries() - before))
+        let published = publisher.burst(events);
+        self.tell_refused()?;
+        let (last, behind) = self.crew.reached(|_| {})?;
+        published?;
+        Ok(Round {
+            took: (last > start).then(|| crate::stamp::since(start, last)),
+            behind,
+            deliveries: self.deliveries() - before,
+        })
     }
 
     /// Waits until every stream has every event that was published, or waits in vain.
     pub(crate) fn settle(&mut self) -> Result<(), ScenarioError> {
         let stage = Stage::counted("waiting for the last deliveries", self.open as u64);
         let events = self.events();
+        self.tell_refused()?;
         self.crew.expect(events)?;
         self.crew
             .reached(|progress| stage.at(progress.reached as u64))?;

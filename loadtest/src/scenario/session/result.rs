@@ -1,15 +1,20 @@
 //! What a run says at its end: the truth of every stream, and whether the load generator was the limit.
 
+use std::time::Duration;
+
 use super::Session;
 use crate::gauge::Stretch;
+use crate::latency;
 use crate::message::Checked;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 use crate::recorder::Recorder;
 use crate::scenario::ScenarioError;
 
-/// A client process that is busy for more than this share of the time is taken for the limit.
+/// A process that is busy for more than this share of the time is taken for the limit.
 const BUSY_SHARE: f64 = 0.9;
+/// Shorter stretches say nothing about who was the limit.
+const STRETCH_MIN: Duration = Duration::from_millis(100);
 /// Shortest time between two points of a plot, in seconds.
 const TIMELINE_STEP_MIN: f64 = 0.05;
 /// Most points of a plot; when there are more, every second one goes.
@@ -31,17 +36,52 @@ impl Session {
         }
     }
 
+    /// Ends the run as its stages ended it. A publisher that failed is a result: what came before is checked and shown.
+    pub(crate) fn conclude(
+        mut self,
+        stages: Result<(), ScenarioError>,
+    ) -> Result<Outcome, ScenarioError> {
+        match stages {
+            Ok(()) => {}
+            Err(ScenarioError::Publish(error)) => {
+                self.recorder.fail(error.to_string());
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.abandon();
+                }
+                self.settle()?;
+            }
+            Err(other) => return Err(other),
+        }
+        self.finish()
+    }
+
     /// Checks every stream, and ends the run.
-    pub(crate) fn finish(mut self) -> Result<Outcome, ScenarioError> {
+    fn finish(mut self) -> Result<Outcome, ScenarioError> {
         let events = self.events();
         if self.publisher.is_some() {
             self.published()?;
         }
         let checked = self.crew.check(events)?;
         note_truth(&mut self.recorder, &checked);
-        self.recorder
-            .count(Group::Publishing, "events", "events published", events);
+        let (taken, refused) = (self.taken, self.refused);
+        let record = &mut self.recorder;
+        record.count(
+            Group::Publishing,
+            "events",
+            "events that the server took",
+            taken,
+        );
+        let label = "events that the server refused";
+        record.count(Group::Publishing, "events_refused", label, refused);
+        if refused > 0 {
+            record.warn(format!("the server refused {refused} of {events} events"));
+        }
+        let opening = latency::of_pairs(&self.opening);
+        record.latency("open", "from connect to an open stream", &opening);
         self.note_generator();
+        for doubt in self.gauge.doubts() {
+            self.recorder.warn(doubt.to_owned());
+        }
         let stage = Stage::open_ended("ending");
         let outcome = self.recorder.finish();
         drop(self.crew);
@@ -56,7 +96,6 @@ impl Session {
         let busiest = total.busiest.as_secs_f64() / total.time.as_secs_f64().max(1e-9);
         let used = total.generator.as_secs_f64()
             / (total.generator + total.server).as_secs_f64().max(1e-9);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
         let watching = self.gauge.watching();
         let record = &mut self.recorder;
         record.figure(
@@ -69,7 +108,7 @@ impl Session {
         record.figure(
             Group::Generator,
             "generator_busiest",
-            "busiest client process",
+            "busiest process of the load generator",
             busiest,
             Unit::Share,
         );
@@ -89,18 +128,29 @@ impl Session {
                 Unit::Share,
             );
         }
-        if busiest > BUSY_SHARE && server < BUSY_SHARE {
-            record.warn(format!(
-                "a client process was busy for {:.0} % of the time while the server used {server:.2} cores: the load generator was the limit; \
-                 give it more --processes, or another machine",
-                busiest * 100.0
-            ));
-        } else if watching && own + server > BUSY_SHARE * cores {
-            record.warn(format!(
-                "this machine was full: the server used {server:.2} and the load generator {own:.2} of its {cores} cores; rates are what both \
-                 reach together, and the server alone would reach more"
-            ));
+    }
+
+    /// Warns where the load generator, or the machine, was the limit of a phase.
+    pub(super) fn doubt_generator(&mut self, stretch: &Stretch, phase: &str) {
+        let own = stretch.cores(stretch.generator);
+        let server = stretch.cores(stretch.server);
+        let busiest = stretch.cores(stretch.busiest);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        if stretch.time < STRETCH_MIN || busiest.max((own + server) / cores) < BUSY_SHARE {
+            return;
         }
+        self.recorder.warn(if self.gauge.watching() && own + server > BUSY_SHARE * cores {
+            format!(
+                "{phase}: this machine was full: the server used {server:.2} and the load generator {own:.2} of its {cores} cores; \
+                 rates are what both reach together, and the server alone would reach more"
+            )
+        } else {
+            format!(
+                "{phase}: a process of the load generator was busy for {:.0} % of the time, and may have been the limit; \
+                 give it more --processes, or a machine of its own",
+                busiest * 100.0
+            )
+        });
     }
 }
 
@@ -121,7 +171,7 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
         ("foreign", "events of somebody else", checked.tally.foreign),
         (
             "missed_closed",
-            "events missed by streams that the server closed",
+            "events missed by streams that are not open any more",
             checked.missed_closed,
         ),
     ];
@@ -139,6 +189,11 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
             "closed",
             "streams that the server closed",
             checked.closed as u64,
+        ),
+        (
+            "away",
+            "streams between two connections at the end",
+            checked.away as u64,
         ),
     ];
     for (name, label, value) in streams {

@@ -1,6 +1,7 @@
 //! From the options of the command line to addresses, paths and ways in.
 
 use crate::cli::shared::TargetArgs;
+use crate::layout::Layout;
 use crate::publisher::recipe::Recipe;
 use crate::scenario::ScenarioError;
 use crate::server;
@@ -13,8 +14,11 @@ pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioErro
     if target.spawn.is_none() {
         return Ok(target);
     }
-    for name in ["{http}", "{ingest}"] {
-        let port = server::free_port()?.to_string();
+    for (name, port) in ["{http}", "{ingest}"]
+        .into_iter()
+        .zip(server::free_ports()?)
+    {
+        let port = port.to_string();
         let replace = |text: &mut String| *text = text.replace(name, &port);
         replace(&mut target.url);
         target.publish.iter_mut().for_each(replace);
@@ -71,4 +75,24 @@ pub(super) fn recipes(target: &TargetArgs, streams: &Address) -> Result<Vec<Reci
         Recipe::new(&address, target.preset, &target.wishes())
     };
     urls.iter().map(recipe).collect()
+}
+
+/// Whether every stream can be told its topics.
+pub(super) fn check_topics(
+    path: &str,
+    headers: &[String],
+    layout: &Layout,
+) -> Result<(), TargetError> {
+    let has = |name: &str| {
+        let texts = headers.iter().map(String::as_str).chain([path]);
+        let mut templates = texts.flat_map(|text| Template::new(text, &STREAM_PLACEHOLDERS));
+        templates.any(|template| template.has(name))
+    };
+    if layout.each() > 1 && !has("topics") && !has("i") {
+        return Err(TargetError::Topics(path.to_owned(), layout.each()));
+    }
+    if layout.pool() > 1 && !has("topics") && !has("topic") && !has("i") {
+        return Err(TargetError::Pool(path.to_owned(), layout.pool()));
+    }
+    Ok(())
 }
