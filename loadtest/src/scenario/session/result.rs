@@ -139,16 +139,17 @@ impl Session {
         if stretch.time < STRETCH_MIN || busiest.max((own + server) / cores) < BUSY_SHARE {
             return;
         }
+        // Without numbers, which the figures have: the same doubt in ten bursts is one doubt.
+        let percent = BUSY_SHARE * 100.0;
         self.recorder.warn(if self.gauge.watching() && own + server > BUSY_SHARE * cores {
             format!(
-                "{phase}: this machine was full: the server used {server:.2} and the load generator {own:.2} of its {cores} cores; \
+                "{phase}: this machine was full: the server and the load generator together used more than {percent:.0} % of its cores; \
                  rates are what both reach together, and the server alone would reach more"
             )
         } else {
             format!(
-                "{phase}: a process of the load generator was busy for {:.0} % of the time, and may have been the limit; \
-                 give it more --processes, or a machine of its own",
-                busiest * 100.0
+                "{phase}: a process of the load generator was busy for more than {percent:.0} % of the time, and may have been the limit; \
+                 give it more --processes, or a machine of its own"
             )
         });
     }
