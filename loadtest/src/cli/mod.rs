@@ -55,13 +55,11 @@ pub(crate) enum Command {
     Reader,
 }
 
+// A scenario's own options stand before the flattened ones, whose headings would take them in.
+
 /// Options of `density`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct DensityArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams to open.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(crate) streams: usize,
@@ -75,16 +73,16 @@ pub(crate) struct DensityArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) events: u64,
     #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 /// Options of `fanout`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FanoutArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
@@ -107,16 +105,16 @@ pub(crate) struct FanoutArgs {
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) bursts: u32,
     #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 /// Options of `ingest`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct IngestArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams that are open meanwhile, each subscribed to every topic that is published; with some, the truth is checked, too.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) streams: usize,
@@ -127,16 +125,16 @@ pub(crate) struct IngestArgs {
     #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 /// Options of `churn`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ChurnArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
@@ -153,16 +151,16 @@ pub(crate) struct ChurnArgs {
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 /// Options of `slow`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SlowArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
@@ -182,16 +180,16 @@ pub(crate) struct SlowArgs {
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
 /// Options of `soak`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SoakArgs {
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
@@ -216,6 +214,10 @@ pub(crate) struct SoakArgs {
     /// Time between two lines.
     #[arg(long, value_parser = pause, default_value = "1m", value_name = "TIME")]
     pub(crate) every: Duration,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
