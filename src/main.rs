@@ -23,6 +23,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // Streams are many small records on a few threads: a huge page for each thread that needs a little costs more than all of them, and
+    // systems that give them unasked are common. Where this fails, memory is only larger than it has to be.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let environment: Vec<_> = env::vars_os().collect();
     match cli::parse(env::args_os()) {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),

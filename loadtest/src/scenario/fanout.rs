@@ -11,6 +11,10 @@ use crate::layout::Layout;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 
+/// Shortest time between two points of the plot of deliveries, in seconds: client processes tell ten times a second, so a shorter one would
+/// show their rhythm instead of the server's.
+const DELIVERIES_STEP: f64 = 0.5;
+
 /// Runs it.
 pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
     let steps = steps(&args.at, args.streams);
@@ -145,7 +149,7 @@ pub(crate) fn steady(
     time: Duration,
 ) -> Result<Timeline, ScenarioError> {
     let stage = Stage::timed(text, time.as_secs());
-    let mut timeline = Timeline::new();
+    let mut timeline = Timeline::new(DELIVERIES_STEP);
     let start = std::time::Instant::now();
     let (publisher, crew) = session.publishing()?;
     let mut failed = None;

@@ -153,7 +153,7 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
             .map(|line| (line.at.as_secs_f64(), value(line)))
             .collect()
     };
-    let mut timeline = Timeline::new();
+    let mut timeline = Timeline::new(0.0);
     for line in lines {
         timeline.note(line.at.as_secs_f64(), line.progress.received);
     }

@@ -23,7 +23,7 @@ use crate::quantile::USUAL;
 use crate::units;
 
 /// Bar charts on a page; beyond, the table says it better.
-const BARS_MAX: usize = 12;
+const BARS_MAX: usize = 18;
 
 #[derive(Template)]
 #[template(path = "outcome.html")]

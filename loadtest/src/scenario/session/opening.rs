@@ -9,11 +9,14 @@ use crate::outcome::{Group, Unit};
 use crate::progress::Stage;
 use crate::scenario::ScenarioError;
 
+/// Shortest time between two points of the plot of connects, in seconds: opening is often over in a fraction of one.
+const CONNECTS_STEP: f64 = 0.05;
+
 impl Session {
     /// Opens streams step by step, with memory settled at each, and says what they cost.
     pub(crate) fn open(&mut self, steps: &[usize]) -> Result<(), ScenarioError> {
         let mut memory = vec![(0, self.empty)];
-        let mut connects = Timeline::new();
+        let mut connects = Timeline::new(CONNECTS_STEP);
         let mut opened = 0;
         let (mut spent, mut stretch) = (Duration::ZERO, Stretch::default());
         for step in steps {

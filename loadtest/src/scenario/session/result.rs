@@ -15,8 +15,6 @@ use crate::scenario::ScenarioError;
 const BUSY_SHARE: f64 = 0.9;
 /// Shorter stretches say nothing about who was the limit.
 const STRETCH_MIN: Duration = Duration::from_millis(100);
-/// Shortest time between two points of a plot, in seconds.
-const TIMELINE_STEP_MIN: f64 = 0.05;
 /// Most points of a plot; when there are more, every second one goes.
 const TIMELINE_POINTS_MAX: usize = 2_000;
 
@@ -238,11 +236,11 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Without any.
-    pub(crate) fn new() -> Self {
+    /// Without any, which will be at least so many seconds apart.
+    pub(crate) fn new(step: f64) -> Self {
         Self {
             counts: Vec::new(),
-            step: TIMELINE_STEP_MIN,
+            step,
         }
     }
 
@@ -284,7 +282,7 @@ mod tests {
 
     #[test]
     fn rates_are_those_between_two_looks_that_are_far_enough_apart() {
-        let mut timeline = Timeline::new();
+        let mut timeline = Timeline::new(0.05);
         for (seconds, count) in [(0.0, 0), (0.01, 5), (0.1, 10), (0.2, 10), (0.3, 40)] {
             timeline.note(seconds, count);
         }
@@ -295,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_long_run_keeps_as_many_points_as_a_plot_can_show() {
-        let mut timeline = Timeline::new();
+        let mut timeline = Timeline::new(0.05);
         for tick in 0..1_000_000_u64 {
             timeline.note(tick as f64 * 0.1, tick * 7);
         }
