@@ -486,6 +486,41 @@ fn a_server_is_spoken_to_over_tls_only_if_its_certificate_is_trusted() {
         run.said
     );
 
+    let options = [
+        "churn",
+        "--streams=10",
+        "--share=50%",
+        "--away=20ms",
+        "--rate=50",
+        "--for=1s",
+        &trusted,
+    ];
+    let run = Run::over("https", &server, &options);
+    assert!(run.figure("returned") > 0, "{}", run.said);
+    assert_eq!(
+        (run.figure("lost"), run.figure("doubled")),
+        (0, 0),
+        "{}",
+        run.said
+    );
+
+    let options = [
+        "slow",
+        "--streams=10",
+        "--share=30%",
+        "--rate=20",
+        "--for=1s",
+        "--data-bytes=2000",
+        &trusted,
+    ];
+    let run = Run::over("https", &server, &options);
+    assert_eq!(
+        (run.figure("lost"), run.figure("deliveries")),
+        (0, 10 * 40),
+        "{}",
+        run.said
+    );
+
     let run = Run::over("https", &server, &["density", "--streams=2", "--events=0"]);
     assert_eq!(
         (run.figure("refused"), run.figure("streams")),
