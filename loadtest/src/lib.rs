@@ -61,18 +61,14 @@ fn dispatch(command: &Command) -> anyhow::Result<bool> {
         Command::Floor(args) => return floor::run(args).map(|()| true),
         _ => server::end_servers_on_interrupt()?,
     }
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (outcome, output) = match command {
-        Command::Density(args) => (scenario::density::run(args, arguments), &args.output),
-        Command::Fanout(args) => (scenario::fanout::run(args, arguments), &args.output),
-        Command::Ingest(args) => (scenario::ingest::run(args, arguments), &args.output),
-        Command::Churn(args) => (scenario::churn::run(args, arguments), &args.output),
-        Command::Slow(args) => (scenario::slow::run(args, arguments), &args.output),
-        Command::Soak(args) => (scenario::soak::run(args, arguments), &args.output),
-        Command::Compare(args) => return compare(args).map(|()| true),
-        Command::Reader | Command::Floor(_) => return Ok(true),
-    };
-    show(&outcome?, output)
+    if let Command::Compare(args) = command {
+        return compare(args).map(|()| true);
+    }
+    let arguments = std::env::args().skip(1).collect();
+    match (scenario::run(command, arguments), command.common()) {
+        (Some(outcome), Some(common)) => show(&outcome?, &common.output),
+        _ => Ok(true),
+    }
 }
 
 /// Prints the table, writes the files, and judges the assertions.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use shared::{LoadArgs, OutputArgs, TargetArgs};
+use shared::Common;
 use values::{duration, pause, rate, share, size};
 
 /// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that nothing is lost.
@@ -55,7 +55,20 @@ pub(crate) enum Command {
     Reader,
 }
 
-// A scenario's own options stand before the flattened ones, whose headings would take them in.
+impl Command {
+    /// The options that all scenarios have; nothing if the command is none of them.
+    pub(crate) fn common(&self) -> Option<&Common> {
+        Some(match self {
+            Self::Density(args) => &args.common,
+            Self::Fanout(args) => &args.common,
+            Self::Ingest(args) => &args.common,
+            Self::Churn(args) => &args.common,
+            Self::Slow(args) => &args.common,
+            Self::Soak(args) => &args.common,
+            Self::Compare(_) | Self::Floor(_) | Self::Reader => return None,
+        })
+    }
+}
 
 /// Options of `density`.
 #[derive(Args, Clone, Debug)]
@@ -73,11 +86,7 @@ pub(crate) struct DensityArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) events: u64,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `fanout`.
@@ -105,11 +114,7 @@ pub(crate) struct FanoutArgs {
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) bursts: u32,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `ingest`.
@@ -125,11 +130,7 @@ pub(crate) struct IngestArgs {
     #[arg(long = "for", value_parser = duration, default_value = "5s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `churn`.
@@ -151,11 +152,7 @@ pub(crate) struct ChurnArgs {
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `slow`.
@@ -180,11 +177,7 @@ pub(crate) struct SlowArgs {
     #[arg(long = "for", value_parser = duration, default_value = "10s", value_name = "TIME")]
     pub(crate) time: Duration,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `soak`.
@@ -215,11 +208,7 @@ pub(crate) struct SoakArgs {
     #[arg(long, value_parser = pause, default_value = "1m", value_name = "TIME")]
     pub(crate) every: Duration,
     #[command(flatten)]
-    pub(crate) target: TargetArgs,
-    #[command(flatten)]
-    pub(crate) load: LoadArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(crate) common: Common,
 }
 
 /// Options of `compare`.

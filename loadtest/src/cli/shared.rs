@@ -11,6 +11,17 @@ use crate::assertion::Assertion;
 use crate::publisher::recipe::Wishes;
 use crate::target::Preset;
 
+/// What all scenarios have. It stands last in each: its headings would take in what follows.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// The server.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The server")]
@@ -116,6 +127,13 @@ pub(crate) struct OutputArgs {
     /// Fails (exit code 1) unless this holds, such as 'lost == 0' or 'p99 < 50ms'; repeatable. The names are those of --json.
     #[arg(long, value_name = "CONDITION")]
     pub(crate) assert: Vec<Assertion>,
+}
+
+impl OutputArgs {
+    /// Whether anything is asked for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.json.is_none() && self.report.is_none() && self.assert.is_empty()
+    }
 }
 
 impl TargetArgs {

@@ -4,20 +4,17 @@ use super::ScenarioError;
 use super::session::{Plan, Session};
 use crate::cli::ChurnArgs;
 use crate::latency;
-use crate::layout::Layout;
 use crate::message::Order;
 use crate::outcome::{Group, Outcome, Unit};
 
 /// Runs it.
 pub(crate) fn run(args: &ChurnArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
-    let target = &args.target;
-    let layout = Layout::new(&target.topic, target.topics, target.pool, args.streams)?;
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
         ..Plan::default()
     };
-    let mut session = Session::start("churn", target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("churn", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args);
     session.conclude(stages)
 }

@@ -6,7 +6,7 @@ use clap::Parser;
 use serde::Deserialize;
 
 use super::ScenarioError;
-use crate::cli::{Cli, Command, CompareArgs};
+use crate::cli::{Cli, CompareArgs};
 use crate::outcome::{Compared, Comparison, Outcome, Reason, SCHEMA};
 
 /// Most rounds.
@@ -221,24 +221,12 @@ fn one_run(
         name: target.name.clone(),
         error: Box::new(error),
     })?;
-    let arguments = words[1..].to_vec();
-    let given = |name: &str| {
-        words
-            .iter()
-            .any(|word| word == name || word.starts_with(&format!("{name}=")))
-    };
-    if ["--json", "--report", "--assert"].into_iter().any(given) {
+    let common = cli.command.common();
+    if common.is_some_and(|common| !common.output.is_empty()) {
         return Err(CompareError::Output(target.name.clone()).into());
     }
-    match &cli.command {
-        Command::Density(args) => super::density::run(args, arguments),
-        Command::Fanout(args) => super::fanout::run(args, arguments),
-        Command::Ingest(args) => super::ingest::run(args, arguments),
-        Command::Churn(args) => super::churn::run(args, arguments),
-        Command::Slow(args) => super::slow::run(args, arguments),
-        Command::Soak(args) => super::soak::run(args, arguments),
-        _ => Err(CompareError::Scenario(run.scenario.clone()).into()),
-    }
+    super::run(&cli.command, words[1..].to_vec())
+        .unwrap_or_else(|| Err(CompareError::Scenario(run.scenario.clone()).into()))
 }
 
 /// The target as the command line that a person would type for it.
@@ -280,6 +268,7 @@ fn words(run: &Run, target: &Target, directory: &Path, options: &[String]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Command;
 
     const TEXT: &str = r#"
         [run]
@@ -314,7 +303,8 @@ mod tests {
         };
         assert_eq!((args.streams, args.burst), (100, 7));
         assert!(
-            args.target
+            args.common
+                .target
                 .spawn
                 .expect("a command")
                 .ends_with("floor --listen 127.0.0.1:{http}")

@@ -3,7 +3,6 @@
 use super::session::{Plan, Session};
 use super::{ScenarioError, steps};
 use crate::cli::DensityArgs;
-use crate::layout::Layout;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 
@@ -11,13 +10,11 @@ use crate::progress::Stage;
 pub(crate) fn run(args: &DensityArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
     let steps = steps(&args.at, args.streams);
     let streams = steps.last().copied().unwrap_or(0);
-    let target = &args.target;
-    let layout = Layout::new(&target.topic, target.topics, target.pool, streams)?;
     let plan = Plan {
         streams,
         ..Plan::default()
     };
-    let mut session = Session::start("density", target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("density", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args, &steps);
     session.conclude(stages)
 }

@@ -7,7 +7,6 @@ use super::{ScenarioError, steps};
 use crate::cli::FanoutArgs;
 use crate::gauge::Stretch;
 use crate::latency;
-use crate::layout::Layout;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 
@@ -19,13 +18,11 @@ const DELIVERIES_STEP: f64 = 0.5;
 pub(crate) fn run(args: &FanoutArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
     let steps = steps(&args.at, args.streams);
     let streams = steps.last().copied().unwrap_or(0);
-    let target = &args.target;
-    let layout = Layout::new(&target.topic, target.topics, target.pool, streams)?;
     let plan = Plan {
         streams,
         ..Plan::default()
     };
-    let mut session = Session::start("fanout", target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("fanout", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args, &steps);
     session.conclude(stages)
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::ScenarioError;
 use super::session::{Plan, Session};
 use crate::cli::IngestArgs;
-use crate::layout::Layout;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 use crate::publisher::recipe::Recipe;
@@ -13,24 +12,21 @@ use crate::publisher::recipe::Recipe;
 /// Runs it.
 pub(crate) fn run(args: &IngestArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
     let connections = usize::from(args.connections);
-    if args.target.topics > 1 || args.target.pool.is_some() {
+    let mut common = args.common.clone();
+    if common.target.topics > 1 || common.target.pool.is_some() {
         return Err(ScenarioError::Options(
             "ingest has a topic for each of --connections; leave --topics and --pool out",
         ));
     }
-    // A topic for each connection: only so are the events of a topic in order.
-    let layout = Layout::new(
-        &args.target.topic,
-        connections,
-        Some(connections),
-        args.streams,
-    )?;
+    // Only so are the events of a topic in order.
+    common.target.topics = connections;
+    common.target.pool = Some(connections);
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
         ..Plan::default()
     };
-    let mut session = Session::start("ingest", &args.target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("ingest", &common, plan, arguments)?;
     let stages = stages(&mut session, args, connections);
     session.conclude(stages)
 }

@@ -9,8 +9,10 @@ pub(crate) mod session;
 pub(crate) mod slow;
 pub(crate) mod soak;
 
+use crate::cli::Command;
 use crate::crew::CrewError;
 use crate::layout::LayoutError;
+use crate::outcome::Outcome;
 use crate::publisher::PublishError;
 use crate::report::ReportError;
 use crate::server::ServerError;
@@ -46,6 +48,22 @@ pub(crate) enum ScenarioError {
     /// The file of `compare`.
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
+}
+
+/// Runs the scenario of a command; nothing if the command is none.
+pub(crate) fn run(
+    command: &Command,
+    arguments: Vec<String>,
+) -> Option<Result<Outcome, ScenarioError>> {
+    Some(match command {
+        Command::Density(args) => density::run(args, arguments),
+        Command::Fanout(args) => fanout::run(args, arguments),
+        Command::Ingest(args) => ingest::run(args, arguments),
+        Command::Churn(args) => churn::run(args, arguments),
+        Command::Slow(args) => slow::run(args, arguments),
+        Command::Soak(args) => soak::run(args, arguments),
+        Command::Compare(_) | Command::Floor(_) | Command::Reader => return None,
+    })
 }
 
 /// Counts to settle at: what was asked for, ascending and without doubles, or a third and all of the streams.

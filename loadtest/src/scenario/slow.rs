@@ -7,21 +7,18 @@ use super::session::{Plan, Session};
 use crate::cli::SlowArgs;
 use crate::gauge::Memory;
 use crate::latency;
-use crate::layout::Layout;
 use crate::message::{Order, Pace};
 use crate::outcome::{Group, Outcome, Unit};
 
 /// Runs it.
 pub(crate) fn run(args: &SlowArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
-    let target = &args.target;
-    let layout = Layout::new(&target.topic, target.topics, target.pool, args.streams)?;
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
         slow_share: args.share,
         slow_buffer: args.slow_buffer as usize,
     };
-    let mut session = Session::start("slow", target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("slow", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args);
     session.conclude(stages)
 }

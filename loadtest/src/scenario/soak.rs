@@ -7,7 +7,6 @@ use super::session::{Plan, Session, Timeline};
 use crate::cli::SoakArgs;
 use crate::gauge::Sampler;
 use crate::latency;
-use crate::layout::Layout;
 use crate::message::{Order, Pace, Progress};
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
@@ -20,15 +19,13 @@ const GROWTH_TIME_MIN: Duration = Duration::from_secs(30 * 60);
 
 /// Runs it.
 pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
-    let target = &args.target;
-    let layout = Layout::new(&target.topic, target.topics, target.pool, args.streams)?;
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
         slow_share: args.slow,
         slow_buffer: SLOW_BUFFER,
     };
-    let mut session = Session::start("soak", target, &args.load, layout, plan, arguments)?;
+    let mut session = Session::start("soak", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args);
     session.conclude(stages)
 }

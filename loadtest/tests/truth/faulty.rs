@@ -1,7 +1,7 @@
 //! A small SSE server with a history, a thread a connection, and one fault of choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -42,6 +42,8 @@ pub(crate) enum Fault {
 /// A running server; its threads end with the test's process.
 pub(crate) struct Faulty {
     address: SocketAddr,
+    /// Where connections came from.
+    peers: Arc<Mutex<Vec<IpAddr>>>,
 }
 
 /// What has been published: topic and data, in order.
@@ -83,9 +85,13 @@ impl Faulty {
             published: Condvar::new(),
             counts: Mutex::default(),
         });
+        let peers = Arc::new(Mutex::default());
+        let seen: Arc<Mutex<Vec<IpAddr>>> = Arc::clone(&peers);
         thread::spawn(move || {
             let mut silent = Vec::new();
             for connection in listener.incoming().flatten() {
+                let peer = connection.peer_addr().map(|address| address.ip());
+                seen.lock().expect("no panic").extend(peer);
                 if fault == Fault::NeverAnswers {
                     silent.push(connection);
                     continue;
@@ -95,7 +101,14 @@ impl Faulty {
                 thread::spawn(move || serve(&shared, connection));
             }
         });
-        Self { address }
+        Self { address, peers }
+    }
+
+    /// How many connections came from an address.
+    pub(crate) fn connections_from(&self, address: &str) -> usize {
+        let address: IpAddr = address.parse().expect("an address");
+        let peers = self.peers.lock().expect("no panic");
+        peers.iter().filter(|peer| **peer == address).count()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -428,6 +428,24 @@ fn a_soak_says_a_line_now_and_then() {
 }
 
 #[test]
+fn connections_come_from_the_addresses_that_are_given_in_turn() {
+    let server = Faulty::start(Fault::None);
+    let options = [
+        "density",
+        "--streams=10",
+        "--source=127.0.0.5",
+        "--source=127.0.0.6",
+        "--connect-rate=50",
+    ];
+    let run = Run::of(&server, &options);
+    assert_eq!(run.figure("streams"), STREAMS, "{}", run.said);
+    assert_eq!(
+        ["127.0.0.5", "127.0.0.6"].map(|from| server.connections_from(from)),
+        [5, 5]
+    );
+}
+
+#[test]
 fn many_client_processes_share_the_streams() {
     let server = Faulty::start(Fault::None);
     let run = Run::of(

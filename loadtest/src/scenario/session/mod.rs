@@ -8,7 +8,7 @@ mod setup;
 use std::time::Duration;
 
 use super::ScenarioError;
-use crate::cli::shared::{LoadArgs, TargetArgs};
+use crate::cli::shared::{Common, TargetArgs};
 use crate::crew::{self, Crew};
 use crate::gauge::{Gauge, Memory, Stopwatch, Stretch};
 use crate::layout::Layout;
@@ -65,14 +65,14 @@ impl Session {
     /// Starts the server if that is asked for, and the client processes.
     pub(crate) fn start(
         scenario: &str,
-        target: &TargetArgs,
-        load: &LoadArgs,
-        layout: Layout,
+        common: &Common,
         plan: Plan,
         arguments: Vec<String>,
     ) -> Result<Self, ScenarioError> {
         let per_process = crew::streams_per_process()?;
-        let target = with_ports(target)?;
+        let load = &common.load;
+        let target = with_ports(&common.target)?;
+        let layout = Layout::new(&target.topic, target.topics, target.pool, plan.streams)?;
         let address = stream_address(&target)?;
         let recipes = recipes(&target, &address)?;
         let server = match &target.spawn {
