@@ -11,9 +11,10 @@
 //! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
-//! | 0 | [`event`], [`topic`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`] | no I/O |
+//! | 0 | [`event`], [`topic`], [`selector`], [`auth`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`] | no I/O |
 
 pub mod admin;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod places;
+pub mod selector;
 pub mod server;
 pub mod shard;
 pub mod sse;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fantail::admin;
 use fantail::config::Settings;
-use fantail::event::{Event, Topics};
-use fantail::hub::{Framing, Hub, Subscribe};
+use fantail::event::Event;
+use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
+use fantail::selector::Selector;
 use fantail::shard::sink::Sink;
 use fantail::sse::Draft;
 use serde_json::Value;
@@ -84,14 +85,17 @@ impl Node {
         let client = TcpStream::connect(address).await.expect("a connection");
         let (server, _) = listener.accept().await.expect("its other end");
         let server = server.into_std().expect("a plain socket");
-        let topics: Topics<'_> = std::iter::once(topic.into()).collect();
-        let start = self.hub.resolve(&topics, None);
+        let selectors = vec![Selector::exact(topic)];
+        let start = self.hub.resolve(&selectors, None);
         let permit = self.hub.reserve(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let subscribe = Subscribe {
             sink: Sink::Socket(server.into()),
             framing: Framing::Plain,
             head: Bytes::from_static(b"hello\n\n"),
-            topics,
+            interest: Interest {
+                selectors,
+                ..Interest::default()
+            },
             start,
         };
         let opened = self.hub.subscribe(permit.expect("a place"), subscribe);

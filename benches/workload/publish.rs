@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fantail::event::{Event, Topics};
-use fantail::hub::{Framing, Hub, Receipt, Start, Subscribe};
+use fantail::event::Event;
+use fantail::hub::{self, Framing, Hub, Receipt, Start, Subscribe};
 use fantail::metrics::Source;
+use fantail::selector::Selector;
 use fantail::shard::bench::stamp;
 use fantail::shard::sink::Sink;
 use fantail::sse::{self, Draft};
@@ -49,13 +50,14 @@ impl Node {
         let mut clients = Vec::with_capacity(streams);
         for (server, client) in sockets::connect(streams)? {
             clients.push(client);
-            let mut topics = Topics::new();
-            topics.push(TOPIC.into());
             let subscribe = Subscribe {
                 sink: Sink::Socket(server),
                 framing: Framing::Chunked,
                 head: Bytes::new(),
-                topics,
+                interest: hub::Interest {
+                    selectors: vec![Selector::exact(TOPIC)],
+                    ..hub::Interest::default()
+                },
                 start: Start::default(),
             };
             let here = IpAddr::V4(Ipv4Addr::LOCALHOST);

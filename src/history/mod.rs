@@ -27,7 +27,7 @@ use smallvec::SmallVec;
 use topics::TopicTable;
 
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
-pub use resume::Start;
+pub use resume::{LastEventId, Start};
 
 /// What one kept event costs beside its bytes: its entry, the shared header of its `Bytes`, and the allocator's rounding.
 const EVENT_OVERHEAD_BYTES: usize = 128;
@@ -77,6 +77,23 @@ pub struct HistorySize {
     pub bytes: usize,
 }
 
+/// What is known of one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: Box<str>,
+    /// Streams that subscribe to it by name.
+    pub streams: u64,
+    /// Streams that subscribe to it by a pattern.
+    pub streams_by_pattern: u64,
+    /// Events kept of it.
+    pub events: usize,
+    /// The oldest of them.
+    pub first_id: Option<EventId>,
+    /// The newest of them.
+    pub last_id: Option<EventId>,
+}
+
 /// What became of one event that was appended.
 #[derive(Clone, Debug)]
 pub struct Appended {
@@ -124,6 +141,8 @@ pub struct Store {
     forgotten_through: EventId,
     events: usize,
     bytes: usize,
+    /// Tells this node's URNs from others'.
+    node: u64,
 }
 
 impl Store {
@@ -139,7 +158,21 @@ impl Store {
             forgotten_through: birth,
             events: 0,
             bytes: 0,
+            node: 0,
         }
+    }
+
+    /// Sets the bits by which the node's ids differ from other nodes' where they are written as URNs.
+    #[must_use]
+    pub fn with_node(mut self, node: u64) -> Self {
+        self.node = node;
+        self
+    }
+
+    /// An id in the form of a URN.
+    #[must_use]
+    pub fn urn(&self, id: EventId) -> String {
+        id.urn(self.node)
     }
 
     /// The newest id given; the node's birth when there was no event yet.
@@ -169,7 +202,7 @@ impl Store {
         let id = self.head.next(now_unix_ms);
         self.head = id;
         let mut appended = Appended {
-            frame: draft.stamp(id),
+            frame: draft.stamp(id, self.node),
             listened: TopicIds::new(),
             subscribers: 0,
             shards: ShardSet::default(),
@@ -317,6 +350,46 @@ impl Store {
         self.topics
             .find(name)
             .map_or(0, |index| u64::from(self.topics.get(index).subscribers))
+    }
+
+    /// What is known of a topic; of one that does not exist, nothing but its name.
+    #[must_use]
+    pub fn info(&self, name: &str) -> TopicInfo {
+        match self.topics.find(name) {
+            Some(index) => self.info_of(index),
+            None => TopicInfo {
+                name: name.into(),
+                streams: 0,
+                streams_by_pattern: 0,
+                events: 0,
+                first_id: None,
+                last_id: None,
+            },
+        }
+    }
+
+    fn info_of(&self, index: u32) -> TopicInfo {
+        let topic = self.topics.get(index);
+        let log = topic.log.as_deref();
+        TopicInfo {
+            name: topic.name.clone(),
+            streams: u64::from(topic.subscribers),
+            streams_by_pattern: 0,
+            events: log.map_or(0, Log::len),
+            first_id: log.and_then(Log::first_id),
+            last_id: log.and_then(Log::last_id),
+        }
+    }
+
+    /// Topics that exist among the table's slots from `from` on, at most `slots` of them, and where to go on (`None` at the end).
+    #[must_use]
+    pub fn infos(&self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
+        let end = from.saturating_add(slots).min(self.topics.slots());
+        let found = (from..end)
+            .filter(|index| !self.topics.get(*index).name.is_empty())
+            .map(|index| self.info_of(index))
+            .collect();
+        (found, (end < self.topics.slots()).then_some(end))
     }
 
     /// Topics with subscribers among the table's slots from `from` on, at most `slots` of them: names, counts and where to go on

@@ -1,5 +1,7 @@
 //! Where a returning client goes on.
 
+use std::fmt;
+
 use crate::event::EventId;
 
 use super::{Store, topics::Topic};
@@ -7,12 +9,32 @@ use super::{Store, topics::Topic};
 /// The word with which a client asks for everything there is, and with which it is told that nothing came before.
 const EARLIEST: &str = "earliest";
 
+/// The id of the event before the first one that a stream is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LastEventId {
+    /// The cursor that the client sent: nothing is missing after it.
+    Asked(String),
+    /// An event of this node.
+    Id(EventId),
+    /// There is none: the stream gets all there is.
+    Earliest,
+}
+
+impl fmt::Display for LastEventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked(cursor) => f.write_str(cursor),
+            Self::Id(id) => id.fmt(f),
+            Self::Earliest => f.write_str(EARLIEST),
+        }
+    }
+}
+
 /// Where a stream starts, worked out from the cursor that its client sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Value of the `Last-Event-ID` response header: the id of the event before the first one sent, or `earliest`. `None` when
-    /// the request had no cursor.
-    pub last_event_id: Option<String>,
+    /// Value of the `Last-Event-ID` response header; `None` when the request had no cursor.
+    pub last_event_id: Option<LastEventId>,
     /// Replay from here; `None` = live from now.
     pub(crate) cursor: Option<EventId>,
     /// Losses up to here are no news to the client (it asked for `earliest`), or are told through `unknown`.
@@ -54,15 +76,16 @@ impl Store {
             .min();
         let known = own
             .or_else(|| cursor.parse().ok())
+            .or_else(|| EventId::from_urn(cursor, self.node))
             .filter(|id| *id <= self.head);
         let Some(id) = known else {
             return Start::from_the_beginning(lost_through, Some(cursor.into()));
         };
         let last_event_id = if lost_through > id {
             self.before_first(topics(), id)
-                .map_or_else(|| EARLIEST.to_owned(), |id| id.to_string())
+                .map_or(LastEventId::Earliest, LastEventId::Id)
         } else {
-            cursor.to_owned()
+            LastEventId::Asked(cursor.to_owned())
         };
         Start {
             last_event_id: Some(last_event_id),
@@ -127,7 +150,7 @@ impl Start {
 
     fn from_the_beginning(told_through: EventId, unknown: Option<Box<str>>) -> Self {
         Self {
-            last_event_id: Some(EARLIEST.to_owned()),
+            last_event_id: Some(LastEventId::Earliest),
             cursor: Some(EventId::ZERO),
             told_through,
             unknown,

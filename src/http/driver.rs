@@ -146,7 +146,7 @@ impl Driver {
                 sink: Sink::Socket(socket),
                 framing: detach.framing,
                 head: detach.head,
-                topics: detach.topics,
+                interest: detach.interest,
                 start: detach.start,
             };
             if hub.subscribe(detach.permit, subscribe).await.is_err() {

@@ -9,15 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::event::Topics;
-use crate::hub::{Framing, Start, StreamPermit};
+use crate::hub::{Framing, Interest, Start, StreamPermit};
 
 /// A validated subscription that waits for its connection to be let go.
 pub(super) struct Detach {
     pub(super) permit: StreamPermit,
     pub(super) framing: Framing,
     pub(super) head: Bytes,
-    pub(super) topics: Topics<'static>,
+    pub(super) interest: Interest,
     pub(super) start: Start,
 }
 

@@ -176,7 +176,7 @@ fn options(node: &Node, resource: Resource<'_>, grant: &Grant) -> Response<Respo
 /// `HEAD /events`: what a stream would begin with, without taking a place for one.
 fn events_head(node: &Node, topic: Option<&str>, parts: &Parts) -> Response<ResponseBody> {
     let limits = &node.hub.settings().event_limits;
-    if let Err(error) = subscribe::topics(topic, parts.uri.query(), limits) {
+    if let Err(error) = subscribe::selectors(topic, parts.uri.query(), limits) {
         return Problem::from(error).into_response();
     }
     let mut response = Response::new(ResponseBody::empty());
@@ -195,10 +195,11 @@ fn stream(
 ) -> Outcome {
     let Opening {
         permit,
-        topics,
+        interest,
         start,
     } = opening;
-    let last_event_id = start.last_event_id.as_deref();
+    let last_event_id = start.last_event_id.as_ref().map(ToString::to_string);
+    let last_event_id = last_event_id.as_deref();
     let Transport::Body(activity) = transport else {
         let framing = match parts.version {
             Version::HTTP_10 => Framing::Plain,
@@ -208,7 +209,7 @@ fn stream(
             permit,
             framing,
             head: head::bytes(framing, last_event_id, &node.cors, grant),
-            topics,
+            interest,
             start,
         });
     };
@@ -224,7 +225,7 @@ fn stream(
             sink: Sink::Body(queue, Some(client)),
             framing: Framing::Plain,
             head: bytes::Bytes::new(),
-            topics,
+            interest,
             start,
         };
         match hub.subscribe(permit, subscribe).await {

@@ -14,10 +14,9 @@ use super::body::ResponseBody;
 use super::head::{self, EVENT_STREAM, LAST_EVENT_ID};
 use super::problem::Problem;
 use super::query::{self, QueryError};
-use crate::event::Topics;
-use crate::hub::{Hub, Shed, Start, StreamPermit};
+use crate::hub::{Hub, Interest, Shed, Start, StreamPermit};
 use crate::limits::EventLimits;
-use crate::topic::{self, TopicError};
+use crate::selector::{Selector, SelectorError, Syntax};
 
 /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
 const CURSOR_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventID", "lastEventId"];
@@ -49,7 +48,7 @@ pub(super) enum SubscribeError {
     },
     /// One of them is not a topic.
     #[error(transparent)]
-    Topic(#[from] TopicError),
+    Topic(#[from] SelectorError),
 }
 
 impl From<SubscribeError> for Problem {
@@ -82,7 +81,7 @@ impl NotOpened {
 /// A place, and where the stream starts.
 pub(super) struct Opening {
     pub(super) permit: StreamPermit,
-    pub(super) topics: Topics<'static>,
+    pub(super) interest: Interest,
     pub(super) start: Start,
 }
 
@@ -98,30 +97,33 @@ pub(super) fn open(
     headers: &HeaderMap,
 ) -> Result<Opening, NotOpened> {
     let limits = &hub.settings().event_limits;
-    let topics = topics(topic_in_path, query, limits)?;
+    let selectors = selectors(topic_in_path, query, limits)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor(headers.get(LAST_EVENT_ID).map(|id| id.as_bytes()), query);
-    let start = hub.resolve(&topics, cursor.as_deref());
+    let start = hub.resolve(&selectors, cursor.as_deref());
     Ok(Opening {
         permit,
-        topics,
+        interest: Interest {
+            selectors,
+            ..Interest::default()
+        },
         start,
     })
 }
 
 /// The topics of a subscription: that of the path first, then those of the query, each once.
-pub(super) fn topics(
+pub(super) fn selectors(
     in_path: Option<&str>,
     query: Option<&str>,
     limits: &EventLimits,
-) -> Result<Topics<'static>, SubscribeError> {
-    let mut topics = Topics::new();
+) -> Result<Vec<Selector>, SubscribeError> {
+    let mut topics = Vec::new();
     let mut add = |name: Cow<'_, str>| {
-        topic::check(&name, limits.topic_bytes_max)?;
+        let selector = Selector::parse(&name, Syntax::Native, limits.topic_bytes_max)?;
         // Doubles of a long list are removed at the end; the target's length bounds it.
         let compared = &topics[..topics.len().min(TOPICS_COMPARED_MAX)];
-        if !compared.contains(&name) {
-            topics.push(Cow::Owned(name.into_owned()));
+        if !compared.contains(&selector) {
+            topics.push(selector);
         }
         Ok::<(), SubscribeError>(())
     };
@@ -210,8 +212,11 @@ mod tests {
             topic_bytes_max: 8,
             ..EventLimits::default()
         };
-        let topics = topics(in_path, Some(query), &limits)?;
-        Ok(topics.into_iter().map(Cow::into_owned).collect())
+        let selectors = selectors(in_path, Some(query), &limits)?;
+        Ok(selectors
+            .iter()
+            .map(|selector| selector.text().to_owned())
+            .collect())
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
 
 mod operate;
+mod presence;
 mod publish;
 mod subscribe;
 
@@ -25,13 +26,14 @@ use crate::places::Places;
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{Shard, ShardConfig, Shared, StartError};
 
-pub use crate::history::Start;
+pub use crate::history::{LastEventId, Start};
 pub use crate::places::{Shed, StreamPermit};
 pub use crate::shard::StreamInfo;
 pub use crate::sse::Framing;
-pub use operate::Stored;
+pub use operate::{Stored, TopicInfo};
+pub use presence::Pending;
 pub use publish::Receipt;
-pub use subscribe::Subscribe;
+pub use subscribe::{Interest, Subscribe};
 
 /// The node has ended its shards and takes nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -69,7 +71,9 @@ impl Hub {
             budget_bytes: settings.history_budget_bytes,
         };
         let shared = Shared {
-            store: Arc::new(Mutex::new(Store::new(limits, unix_ms()))),
+            store: Arc::new(Mutex::new(
+                Store::new(limits, unix_ms()).with_node(fastrand::u64(..)),
+            )),
             places: Places::new(streams_max, settings.max_connections_per_address),
         };
         let room = Arc::new(Notify::new());

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::event::EventId;
 use crate::history::HistorySize;
+pub use crate::history::TopicInfo;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{StreamInfo, StreamKey};
@@ -30,10 +31,28 @@ pub struct Stored {
 }
 
 impl Hub {
+    /// What is known of a topic; of one that does not exist, nothing but its name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> TopicInfo {
+        self.0.shared.store.lock().info(name)
+    }
+
+    /// Topics that exist among the table's slots from `from` on, some thousand slots, and where to go on (`None` at the end).
+    #[must_use]
+    pub fn topics(&self, from: u32) -> (Vec<TopicInfo>, Option<u32>) {
+        self.0.shared.store.lock().infos(from, CHANNEL_SLOTS)
+    }
+
     /// Id of the newest event, or the node's birth.
     #[must_use]
     pub fn head(&self) -> EventId {
         self.0.shared.store.lock().head()
+    }
+
+    /// An id in the form of a URN, as [`crate::event::IdForm::Urn`] writes it.
+    #[must_use]
+    pub fn urn(&self, id: EventId) -> String {
+        self.0.shared.store.lock().urn(id)
     }
 
     /// Open streams, reserved places included.

@@ -1,31 +1,46 @@
 //! Streams on their way in.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use crate::config::SlowConsumerPolicy;
-use crate::event::Topics;
 use crate::history::{Start, Wanted};
 use crate::places::{Shed, StreamPermit};
+use crate::selector::Selector;
 use crate::shard::Attach;
 use crate::shard::mailbox::Message;
 use crate::shard::sink::Sink;
 use crate::sse::Framing;
 
+use super::presence::Pending;
 use super::{Closed, Hub};
 
+/// What a stream wants, and what it may have.
+#[derive(Debug, Default)]
+pub struct Interest {
+    /// What it subscribes to: at least one, without doubles.
+    pub selectors: Vec<Selector>,
+    /// Topics whose private events it may hear, sorted and without doubles; empty for an anonymous stream.
+    pub grant: Arc<[Selector]>,
+    /// When it ends, in seconds since the unix epoch.
+    pub ends_unix_s: Option<u64>,
+    /// Announces its start and end.
+    pub presence: Option<Pending>,
+}
+
 /// A stream to open.
-pub struct Subscribe<'a> {
+pub struct Subscribe {
     /// Where its bytes go.
     pub sink: Sink,
     /// How its frames are wrapped.
     pub framing: Framing,
     /// The HTTP response head, written first; empty for body sinks, whose head hyper writes.
     pub head: Bytes,
-    /// Its topics: checked names, at least one, without doubles.
-    pub topics: Topics<'a>,
+    /// What it wants, and what it may have.
+    pub interest: Interest,
     /// From [`Hub::resolve`].
     pub start: Start,
 }
@@ -52,9 +67,9 @@ impl Hub {
     /// Finds where a stream starts: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
     /// that the stream is told.
     #[must_use]
-    pub fn resolve(&self, topics: &Topics<'_>, cursor: Option<&str>) -> Start {
+    pub fn resolve(&self, selectors: &[Selector], cursor: Option<&str>) -> Start {
         cursor.map_or_else(Start::default, |cursor| {
-            let names = topics.iter().map(AsRef::as_ref);
+            let names = selectors.iter().map(Selector::text);
             self.0.shared.store.lock().resolve(names, cursor)
         })
     }
@@ -66,7 +81,7 @@ impl Hub {
     pub async fn subscribe(
         &self,
         permit: StreamPermit,
-        subscribe: Subscribe<'_>,
+        subscribe: Subscribe,
     ) -> Result<(), Closed> {
         let shard = self.0.next_shard.fetch_add(1, Ordering::Relaxed) % self.0.mailboxes.len();
         let mut waiting = Some((permit, subscribe));
@@ -79,7 +94,7 @@ impl Hub {
     fn try_subscribe(
         &self,
         shard: usize,
-        waiting: &mut Option<(StreamPermit, Subscribe<'_>)>,
+        waiting: &mut Option<(StreamPermit, Subscribe)>,
     ) -> Option<()> {
         let mailbox = &self.0.mailboxes[shard];
         let mut store = self.0.shared.store.lock();
@@ -87,7 +102,7 @@ impl Hub {
             return None;
         }
         let (permit, subscribe) = waiting.take()?;
-        let names = subscribe.topics.iter().map(AsRef::as_ref);
+        let names = subscribe.interest.selectors.iter().map(Selector::text);
         let topics = names
             .clone()
             .map(|name| Wanted {
@@ -100,7 +115,9 @@ impl Hub {
         } else {
             subscribe.start
         };
+        let guard = subscribe.interest.presence.map(Pending::begin);
         let attach = Attach {
+            guard: guard.map(|guard| Box::new(guard) as _),
             sink: subscribe.sink,
             client: permit.into_client(),
             framing: subscribe.framing,

@@ -42,7 +42,7 @@ const POLL_EVENTS: usize = 1_024;
 /// Gives a draft its id, as the store does when it appends it.
 #[must_use]
 pub fn stamp(draft: &mut Draft<'_>, id: EventId) -> Frame {
-    draft.stamp(id)
+    draft.stamp(id, 0)
 }
 
 /// A shard whose turns are made by whoever calls.
@@ -103,6 +103,7 @@ impl BenchShard {
             framing: Framing::Chunked,
             head: Bytes::new(),
             topics: wanted.collect(),
+            guard: None,
             live_from: store.head(),
             start,
         };

@@ -71,6 +71,8 @@ pub struct Attach<T> {
     pub framing: Framing,
     /// What is written before everything else: the HTTP response head, or nothing.
     pub head: Bytes,
+    /// Dropped when the stream has ended.
+    pub guard: Option<Guard>,
     /// Its topics, retained in the store; without doubles, at least one.
     pub topics: Box<[Wanted]>,
     /// The node's newest event when it was attached: from here on it is live.
@@ -78,6 +80,9 @@ pub struct Attach<T> {
     /// Where it starts.
     pub start: Start,
 }
+
+/// Whatever wants to be dropped with a stream.
+pub type Guard = Box<dyn std::any::Any + Send>;
 
 /// One stream as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

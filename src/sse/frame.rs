@@ -13,14 +13,21 @@ use std::borrow::Cow;
 
 use bytes::{Buf, Bytes};
 
-use crate::event::{Event, EventError, EventId, Topics};
+use crate::event::{Event, EventError, EventId, IdForm, Topics};
 use crate::limits::EventLimits;
 
 /// Longest chunk header: eight hexadecimal digits and CRLF. Bodies are bounded far below 4 GiB by `data_bytes_max`.
 const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
 
-/// Longest id line that the node writes: field name, id, line end.
-const ID_LINE_BYTES_MAX: usize = "id: ".len() + EventId::TEXT_BYTES_MAX + 1;
+/// Longest id line that the node writes in the given form: field name, id, line end.
+const fn id_line_bytes_max(form: IdForm) -> usize {
+    "id: ".len()
+        + match form {
+            IdForm::Native => EventId::TEXT_BYTES_MAX,
+            IdForm::Urn => EventId::URN_BYTES,
+        }
+        + 1
+}
 
 const CRLF: &[u8; 2] = b"\r\n";
 
@@ -120,6 +127,7 @@ impl Frame {
 pub struct Draft<'a> {
     topics: Topics<'a>,
     own_id: Option<Cow<'a, str>>,
+    id_form: IdForm,
     private: bool,
     /// Room for chunk header and id line, then the rest of the text and the chunk's end; exactly full, so that freezing moves nothing.
     buffer: Vec<u8>,
@@ -136,7 +144,7 @@ impl<'a> Draft<'a> {
         let text_start = CHUNK_HEAD_BYTES_MAX
             + match event.id {
                 Some(_) => 0,
-                None => ID_LINE_BYTES_MAX,
+                None => id_line_bytes_max(event.id_form),
             };
         let mut retry_digits = itoa::Buffer::new();
         let retry = event.retry.map(|ms| retry_digits.format(ms));
@@ -165,6 +173,7 @@ impl<'a> Draft<'a> {
         Ok(Self {
             topics: event.topics,
             own_id: event.id,
+            id_form: event.id_form,
             private: event.private,
             buffer,
             text_start,
@@ -195,8 +204,8 @@ impl<'a> Draft<'a> {
         self.buffer.len()
     }
 
-    /// Gives the event its id and takes the frame out; a draft can be stamped once.
-    pub(crate) fn stamp(&mut self, id: EventId) -> Frame {
+    /// Gives the event its id and takes the frame out; a draft can be stamped once. `node` tells this node from others in a URN.
+    pub(crate) fn stamp(&mut self, id: EventId, node: u64) -> Frame {
         let mut buffer = std::mem::take(&mut self.buffer);
         debug_assert!(!buffer.is_empty(), "a draft is stamped once");
         let mut text_start = self.text_start;
@@ -207,9 +216,14 @@ impl<'a> Draft<'a> {
                 buffer[text_start..text_start + bytes.len()].copy_from_slice(bytes);
             };
             prepend(b"\n");
-            prepend(digits.format(id.counter()).as_bytes());
-            prepend(b"-");
-            prepend(digits.format(id.unix_ms()).as_bytes());
+            match self.id_form {
+                IdForm::Native => {
+                    prepend(digits.format(id.counter()).as_bytes());
+                    prepend(b"-");
+                    prepend(digits.format(id.unix_ms()).as_bytes());
+                }
+                IdForm::Urn => prepend(id.urn(node).as_bytes()),
+            }
             prepend(b"id: ");
         }
         Frame::seal(buffer, text_start, self.private)
@@ -277,7 +291,7 @@ mod tests {
     fn encode(event: Event<'_>, id: EventId) -> Frame {
         Draft::new(event, &EventLimits::default())
             .expect("valid")
-            .stamp(id)
+            .stamp(id, 0)
     }
 
     fn text(frame: &Frame) -> String {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fantail::config::Settings;
-use fantail::event::Topics;
-use fantail::hub::{Framing, Hub, Subscribe};
+use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::ingest::{self, UsersError};
+use fantail::selector::Selector;
 use fantail::shard::sink::{BodyQueue, Next, Sink};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -90,14 +90,17 @@ impl Node {
     /// Opens a stream on `topics`.
     pub(crate) fn subscribe(&self, topics: &[&'static str]) -> Stream {
         let queue = BodyQueue::new();
-        let topics: Topics<'_> = topics.iter().map(|topic| (*topic).into()).collect();
+        let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let permit = self.hub.reserve(self.address.ip()).expect("a place");
         let subscribe = Subscribe {
             sink: Sink::Body(Arc::clone(&queue), None),
             framing: Framing::Plain,
             head: Bytes::new(),
-            start: self.hub.resolve(&topics, None),
-            topics,
+            start: self.hub.resolve(&selectors, None),
+            interest: Interest {
+                selectors,
+                ..Interest::default()
+            },
         };
         let runtime = self.runtime.as_ref().expect("running");
         runtime

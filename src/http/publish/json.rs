@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::event::{Event, Topics};
+use crate::event::{Event, IdForm, Topics};
 
 /// Why a body is not one event or an array of events.
 #[derive(Debug, Error)]
@@ -200,6 +200,7 @@ impl<'a> Object<'a> {
             id: self.id.map(|text| text.0),
             retry: self.retry,
             private: self.private,
+            id_form: IdForm::Native,
         })
     }
 }

@@ -12,7 +12,7 @@ use super::error::{CommandError, quote};
 use super::history::parse_id;
 use super::publish::{Answer, Publication};
 use super::{Prepared, integer, text};
-use crate::event::{Event, Topics};
+use crate::event::{Event, IdForm, Topics};
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
 use crate::ingest::users::User;
@@ -195,6 +195,7 @@ fn fields_to_event<'b>(
         id,
         retry,
         private: private.unwrap_or(false),
+        id_form: IdForm::Native,
     })
 }
 
@@ -358,6 +359,7 @@ mod tests {
             id: Some("i".into()),
             retry: Some(5),
             private: true,
+            id_form: IdForm::Native,
         };
         assert_eq!(made, Ok(expected));
     }

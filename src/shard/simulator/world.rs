@@ -351,6 +351,7 @@ impl World {
             framing,
             head: Bytes::from_static(HEAD),
             topics: wanted,
+            guard: None,
             live_from: store.head(),
             start,
         };
