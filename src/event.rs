@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -318,6 +319,14 @@ pub enum EventError {
     /// The publisher's id is there but empty, which would reset the client's cursor.
     #[error("`id` must not be empty; leave it out to let the node number the event")]
     EmptyId,
+}
+
+/// The wall clock, in milliseconds since the unix epoch; 0 when it is set before.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -90,17 +90,20 @@ pub enum CloseReason {
     Admin,
     /// The node shut down.
     Drain,
+    /// Its token expired.
+    Expired,
 }
 
 impl CloseReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Client,
         Self::Error,
         Self::Lagged,
         Self::WriteTimeout,
         Self::Admin,
         Self::Drain,
+        Self::Expired,
     ];
 
     /// The label value.
@@ -113,6 +116,7 @@ impl CloseReason {
             Self::WriteTimeout => "write_timeout",
             Self::Admin => "admin",
             Self::Drain => "drain",
+            Self::Expired => "expired",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The latest events of one topic, oldest first.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
@@ -9,13 +10,44 @@ use crate::sse::Frame;
 
 use super::EVENT_OVERHEAD_BYTES;
 
+/// What an event costs besides that has something of [`More`].
+const MORE_OVERHEAD_BYTES: usize = 64;
+
 /// One kept event.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) id: EventId,
     pub(super) frame: Frame,
-    /// The publisher's own id, kept to clear the index on eviction.
-    own_id: Option<Box<str>>,
+    /// Boxed: most events have nothing of it.
+    more: Option<Box<More>>,
+}
+
+/// What only some events have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct More {
+    /// The publisher's own id.
+    pub(super) own_id: Option<Box<str>>,
+    /// All topics of a private event that has several: whoever was granted one of them may hear it on any.
+    pub(super) topics: Option<Arc<[Box<str>]>>,
+}
+
+impl Entry {
+    pub(super) fn own_id(&self) -> Option<&str> {
+        self.more.as_ref()?.own_id.as_deref()
+    }
+
+    /// All its topics, if it is private and has several.
+    pub(super) fn private_topics(&self) -> Option<&[Box<str>]> {
+        self.more.as_ref()?.topics.as_deref()
+    }
+
+    fn cost(&self) -> usize {
+        // The own id is held twice: in the entry and as the key of the index.
+        let more = |more: &More| {
+            MORE_OVERHEAD_BYTES + more.own_id.as_ref().map_or(0, |id| 2 * id.len() + 64)
+        };
+        self.frame.len() + EVENT_OVERHEAD_BYTES + self.more.as_deref().map_or(0, more)
+    }
 }
 
 /// A ring of events with rising ids.
@@ -62,13 +94,17 @@ impl Log {
         self.entries.get(position)
     }
 
+    /// The event with this id.
+    pub(super) fn find(&self, id: EventId) -> Option<&Entry> {
+        let entry = self.get(self.position_after(id.before()))?;
+        (entry.id == id).then_some(entry)
+    }
+
     /// Appends an event; returns the bytes it costs the node.
-    pub(super) fn push(&mut self, id: EventId, frame: Frame, own_id: Option<&str>) -> usize {
+    pub(super) fn push(&mut self, id: EventId, frame: Frame, more: Option<More>) -> usize {
         debug_assert!(self.last_id().is_none_or(|last| last < id), "ids rise");
-        let cost = cost(&frame, own_id);
         self.frame_bytes += frame.len();
-        let own_id: Option<Box<str>> = own_id.map(Into::into);
-        if let Some(own_id) = &own_id {
+        if let Some(own_id) = more.as_ref().and_then(|more| more.own_id.as_ref()) {
             self.own_ids
                 .get_or_insert_default()
                 .insert(own_id.clone(), id);
@@ -77,15 +113,21 @@ impl Log {
             // The first growth of a deque is to four entries; a topic with one event should pay for one.
             self.entries.reserve_exact(1);
         }
-        self.entries.push_back(Entry { id, frame, own_id });
+        let entry = Entry {
+            id,
+            frame,
+            more: more.map(Box::new),
+        };
+        let cost = entry.cost();
+        self.entries.push_back(entry);
         cost
     }
 
-    /// Takes the oldest event out; returns its id and the bytes that it had cost.
-    pub(super) fn pop(&mut self) -> Option<(EventId, usize)> {
+    /// Takes the oldest event out; returns it and the bytes that it had cost.
+    pub(super) fn pop(&mut self) -> Option<(Entry, usize)> {
         let entry = self.entries.pop_front()?;
         self.frame_bytes -= entry.frame.len();
-        if let (Some(own_id), Some(index)) = (&entry.own_id, &mut self.own_ids) {
+        if let (Some(own_id), Some(index)) = (entry.own_id(), &mut self.own_ids) {
             // A newer event may have taken the id over.
             if index.get(own_id) == Some(&entry.id) {
                 index.remove(own_id);
@@ -97,11 +139,7 @@ impl Log {
         if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
             self.entries.shrink_to(self.entries.len() * 2);
         }
-        Some((entry.id, cost(&entry.frame, entry.own_id.as_deref())))
+        let cost = entry.cost();
+        Some((entry, cost))
     }
-}
-
-fn cost(frame: &Frame, own_id: Option<&str>) -> usize {
-    // The own id is held twice: in the entry and as the key of the index.
-    frame.len() + EVENT_OVERHEAD_BYTES + own_id.map_or(0, |id| 2 * id.len() + 64)
 }

@@ -6,31 +6,49 @@
 //! **Invariant:** of every topic, all events with an id above `evicted_through` are kept, and none at or below it.
 //! So a reader with cursor `c` has missed something exactly when `evicted_through > c`.
 //!
-//! **Invariant:** a topic with no event and no subscriber does not exist. What it had evicted is folded into one number for the
+//! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist. What it had evicted is folded into one number for the
 //! whole node (`forgotten_through`), so a million short-lived topics leave eight bytes behind.
 
 mod expiry;
+mod grants;
+mod holders;
 mod log;
+mod look;
+mod matches;
+mod order;
+mod own_ids;
+mod patterns;
 mod read;
 mod resume;
+mod scan;
 mod topics;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::event::EventId;
 use crate::sse::{Draft, Frame};
 
 use expiry::Expiry;
-use log::Log;
+use grants::GrantTable;
+use log::{Log, More};
+use order::Order;
+use own_ids::{OwnIds, Place};
+use patterns::PatternTable;
 use smallvec::SmallVec;
 use topics::TopicTable;
 
+pub use grants::Grant;
+pub(crate) use grants::meet;
+pub use look::TopicInfo;
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use resume::{LastEventId, Start};
 
-/// What one kept event costs beside its bytes: its entry, the shared header of its `Bytes`, and the allocator's rounding.
-const EVENT_OVERHEAD_BYTES: usize = 128;
+/// What one kept event costs beside its bytes: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's
+/// rounding.
+const EVENT_OVERHEAD_BYTES: usize = 144;
 
 /// What one topic with history costs beside its events: table slot, name, ring and expiry entry.
 const TOPIC_OVERHEAD_BYTES: usize = 256;
@@ -59,12 +77,45 @@ impl Default for HistoryLimits {
     }
 }
 
-/// A topic's place in the store's table, valid while the topic has a subscriber or an event.
+/// The place of a topic or a pattern in the store's tables, valid while a stream or a grant holds it (a topic: also while it has an event).
+///
+/// Topics sort before patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicId(pub(crate) u32);
+pub struct SelectorId(pub(crate) u32);
 
-/// The topic ids of one event or stream; one is by far the most common number.
-pub type TopicIds = SmallVec<[TopicId; 2]>;
+impl SelectorId {
+    /// Set in a pattern's id.
+    const PATTERN: u32 = 1 << 31;
+
+    const fn topic(index: u32) -> Self {
+        Self(index)
+    }
+
+    const fn pattern(slot: u32) -> Self {
+        Self(slot | Self::PATTERN)
+    }
+
+    /// The slot of a topic; `None` for a pattern.
+    const fn topic_index(self) -> Option<u32> {
+        if self.0 & Self::PATTERN == 0 {
+            Some(self.0)
+        } else {
+            None
+        }
+    }
+
+    /// The slot of a pattern; `None` for a topic.
+    const fn pattern_slot(self) -> Option<u32> {
+        if self.0 & Self::PATTERN == 0 {
+            None
+        } else {
+            Some(self.0 & !Self::PATTERN)
+        }
+    }
+}
+
+/// The topics and patterns of one event or stream; one is by far the most common number.
+pub type SelectorIds = SmallVec<[SelectorId; 2]>;
 
 /// How much is remembered now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,31 +128,17 @@ pub struct HistorySize {
     pub bytes: usize,
 }
 
-/// What is known of one topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicInfo {
-    /// Its name.
-    pub name: Box<str>,
-    /// Streams that subscribe to it by name.
-    pub streams: u64,
-    /// Streams that subscribe to it by a pattern.
-    pub streams_by_pattern: u64,
-    /// Events kept of it.
-    pub events: usize,
-    /// The oldest of them.
-    pub first_id: Option<EventId>,
-    /// The newest of them.
-    pub last_id: Option<EventId>,
-}
-
 /// What became of one event that was appended.
 #[derive(Clone, Debug)]
 pub struct Appended {
     /// The event, encoded.
     pub frame: Frame,
-    /// Its topics that somebody listens to.
-    pub listened: TopicIds,
-    /// Subscriptions to its topics, added up.
+    /// Those of its topics, and of the patterns that match one of them, that somebody listens to; each once.
+    pub listened: SelectorIds,
+    /// For a private event that somebody listens to: all its topics, and all patterns that match one of them, sorted. Whoever was granted none
+    /// of them must not hear it.
+    pub audience: Option<Arc<[SelectorId]>>,
+    /// Subscriptions to those, added up (of a private event: granted or not).
     pub subscribers: u64,
     /// Shards that may hold one of those subscribers, as a bit set.
     pub shards: ShardSet,
@@ -134,11 +171,17 @@ impl ShardSet {
 pub struct Store {
     limits: HistoryLimits,
     topics: TopicTable,
+    patterns: PatternTable,
+    grants: GrantTable,
+    order: Order,
+    own_ids: OwnIds,
     expiry: Expiry,
     /// Newest id given, or the node's birth.
     head: EventId,
     /// No topic that exists no longer had evicted anything above this. Starts at the node's birth: nothing is known of before.
     forgotten_through: EventId,
+    /// The newest event that was evicted from any topic.
+    evicted_through: EventId,
     events: usize,
     bytes: usize,
     /// Tells this node's URNs from others'.
@@ -153,9 +196,14 @@ impl Store {
         Self {
             limits,
             topics: TopicTable::default(),
+            patterns: PatternTable::default(),
+            grants: GrantTable::default(),
+            order: Order::default(),
+            own_ids: OwnIds::default(),
             expiry: Expiry::default(),
             head: birth,
             forgotten_through: birth,
+            evicted_through: birth,
             events: 0,
             bytes: 0,
             node: 0,
@@ -187,6 +235,15 @@ impl Store {
         self.forgotten_through
     }
 
+    /// Whether nothing is held beside topics.
+    #[cfg(test)]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.patterns.len() == 0
+            && self.grants.len() == 0
+            && self.own_ids.len() == 0
+            && self.order.last_id().is_none()
+    }
+
     /// How much is remembered now.
     #[must_use]
     pub fn size(&self) -> HistorySize {
@@ -201,29 +258,54 @@ impl Store {
     pub fn append(&mut self, draft: &mut Draft<'_>, now_unix_ms: u64) -> (EventId, Appended) {
         let id = self.head.next(now_unix_ms);
         self.head = id;
-        let mut appended = Appended {
-            frame: draft.stamp(id, self.node),
-            listened: TopicIds::new(),
-            subscribers: 0,
-            shards: ShardSet::default(),
-        };
+        let frame = draft.stamp(id, self.node);
+        let more = more(draft);
+        let mut found = SelectorIds::new();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten_through);
-            let topic = self.topics.get(index);
-            if topic.subscribers > 0 && !appended.listened.contains(&TopicId(index)) {
-                appended.listened.push(TopicId(index));
-                appended.subscribers += u64::from(topic.subscribers);
-                appended.shards.extend(topic.shards);
-            }
-            self.remember(index, id, &appended.frame, draft.own_id());
+            self.look_at(index);
+            found.push(SelectorId::topic(index));
+            let matches = self.topics.get(index).matches().iter();
+            let held = matches.filter(|known| self.patterns.is_held(**known));
+            found.extend(held.map(|known| SelectorId::pattern(known.slot)));
+            self.remember(index, id, &frame, more.as_ref());
+        }
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+        for index in found.iter().filter_map(|id| id.topic_index()) {
             self.evict_within(index, now_unix_ms);
         }
         self.evict_over_budget();
-        (id, appended)
+        (id, self.addressed(frame, &found))
+    }
+
+    /// Who listens to one of these.
+    fn addressed(&self, frame: Frame, found: &[SelectorId]) -> Appended {
+        let mut appended = Appended {
+            listened: SelectorIds::new(),
+            audience: None,
+            subscribers: 0,
+            shards: ShardSet::default(),
+            frame,
+        };
+        for id in found {
+            let (subscribers, shards) = self.listeners(*id);
+            if subscribers > 0 {
+                appended.listened.push(*id);
+                appended.subscribers += u64::from(subscribers);
+                appended.shards.extend(shards);
+            }
+        }
+        if appended.frame.is_private() && !appended.listened.is_empty() {
+            appended.audience = Some(found.into());
+        }
+        appended
     }
 
     /// Adds the event to one topic's log; a topic that is named twice keeps it once.
-    fn remember(&mut self, index: u32, id: EventId, frame: &Frame, own_id: Option<&str>) {
+    fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
         let topic = self.topics.get_mut(index);
         let log = topic.log.get_or_insert_with(|| {
             self.bytes += TOPIC_OVERHEAD_BYTES;
@@ -233,9 +315,16 @@ impl Store {
             return;
         }
         self.events += 1;
-        self.bytes += log.push(id, frame.clone(), own_id);
+        self.bytes += log.push(id, frame.clone(), more.cloned());
         if !std::mem::replace(&mut topic.expires, true) {
             self.expiry.add(id, index);
+        }
+        let topics = &self.topics;
+        self.order
+            .push(id, index, self.events, |id, topic| topics.keeps(topic, id));
+        if let Some(own_id) = more.and_then(|more| more.own_id.as_deref()) {
+            let is = |place| topics.has_own_id(place, own_id);
+            self.own_ids.insert(own_id, Place { id, topic: index }, is);
         }
     }
 
@@ -296,112 +385,53 @@ impl Store {
     }
 
     fn evict_oldest(&mut self, index: u32) {
+        self.look_at(index);
         let topic = self.topics.get_mut(index);
         let Some(log) = &mut topic.log else { return };
-        if let Some((id, freed)) = log.pop() {
-            topic.evicted_through = id;
+        if let Some((entry, freed)) = log.pop() {
+            topic.evicted_through = entry.id;
+            self.evicted_through = self.evicted_through.max(entry.id);
             self.events -= 1;
             self.bytes -= freed;
+            for known in topic.matches.iter().flat_map(|found| found.iter()) {
+                if let Some(pattern) = self.patterns.find_ref(*known) {
+                    pattern.evict(entry.id);
+                }
+            }
+            if let Some(own_id) = entry.own_id() {
+                let place = Place {
+                    id: entry.id,
+                    topic: index,
+                };
+                self.own_ids.remove(own_id, place);
+            }
         }
         if log.len() == 0 {
             topic.log = None;
             self.bytes -= TOPIC_OVERHEAD_BYTES;
+        }
+        if self.events == 0 {
+            self.order.clear();
         }
         self.forget_if_unused(index);
     }
 
     fn forget_if_unused(&mut self, index: u32) {
         let topic = self.topics.get(index);
-        if topic.log.is_none() && topic.subscribers == 0 {
+        if topic.log.is_none() && topic.subscribers == 0 && topic.holds == 0 {
             self.forgotten_through = self.forgotten_through.max(topic.evicted_through);
             self.topics.remove(index);
         }
     }
+}
 
-    /// Counts one more subscriber of `name`, on shard `shard`; the id is valid until the matching [`Store::release`].
-    pub fn retain(&mut self, name: &str, shard: usize) -> TopicId {
-        let index = self.topics.intern(name, self.forgotten_through);
-        let topic = self.topics.get_mut(index);
-        topic.subscribers += 1;
-        topic.shards.insert(shard);
-        TopicId(index)
-    }
-
-    /// Counts one subscriber less.
-    pub fn release(&mut self, TopicId(index): TopicId) {
-        let topic = self.topics.get_mut(index);
-        debug_assert!(topic.subscribers > 0, "released once for each retain");
-        topic.subscribers -= 1;
-        if topic.subscribers == 0 {
-            topic.shards = ShardSet::default();
-            self.forget_if_unused(index);
-        }
-    }
-
-    /// Name of a topic that has a subscriber.
-    #[must_use]
-    pub fn name(&self, TopicId(index): TopicId) -> &str {
-        &self.topics.get(index).name
-    }
-
-    /// Subscribers of `name`.
-    #[must_use]
-    pub fn subscribers(&self, name: &str) -> u64 {
-        self.topics
-            .find(name)
-            .map_or(0, |index| u64::from(self.topics.get(index).subscribers))
-    }
-
-    /// What is known of a topic; of one that does not exist, nothing but its name.
-    #[must_use]
-    pub fn info(&self, name: &str) -> TopicInfo {
-        match self.topics.find(name) {
-            Some(index) => self.info_of(index),
-            None => TopicInfo {
-                name: name.into(),
-                streams: 0,
-                streams_by_pattern: 0,
-                events: 0,
-                first_id: None,
-                last_id: None,
-            },
-        }
-    }
-
-    fn info_of(&self, index: u32) -> TopicInfo {
-        let topic = self.topics.get(index);
-        let log = topic.log.as_deref();
-        TopicInfo {
-            name: topic.name.clone(),
-            streams: u64::from(topic.subscribers),
-            streams_by_pattern: 0,
-            events: log.map_or(0, Log::len),
-            first_id: log.and_then(Log::first_id),
-            last_id: log.and_then(Log::last_id),
-        }
-    }
-
-    /// Topics that exist among the table's slots from `from` on, at most `slots` of them, and where to go on (`None` at the end).
-    #[must_use]
-    pub fn infos(&self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
-        let end = from.saturating_add(slots).min(self.topics.slots());
-        let found = (from..end)
-            .filter(|index| !self.topics.get(*index).name.is_empty())
-            .map(|index| self.info_of(index))
-            .collect();
-        (found, (end < self.topics.slots()).then_some(end))
-    }
-
-    /// Topics with subscribers among the table's slots from `from` on, at most `slots` of them: names, counts and where to go on
-    /// (`None` at the end).
-    #[must_use]
-    pub fn channels(&self, from: u32, slots: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
-        let end = from.saturating_add(slots).min(self.topics.slots());
-        let found = (from..end)
-            .map(|index| self.topics.get(index))
-            .filter(|topic| topic.subscribers > 0)
-            .map(|topic| (topic.name.clone(), u64::from(topic.subscribers)))
-            .collect();
-        (found, (end < self.topics.slots()).then_some(end))
-    }
+/// What is kept of an event beside its frame.
+fn more(draft: &Draft<'_>) -> Option<More> {
+    let topics = draft.topics();
+    let more = More {
+        own_id: draft.own_id().map(Into::into),
+        topics: (draft.is_private() && topics.len() > 1)
+            .then(|| topics.iter().map(|name| name.as_ref().into()).collect()),
+    };
+    (more.own_id.is_some() || more.topics.is_some()).then_some(more)
 }

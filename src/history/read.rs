@@ -7,14 +7,14 @@ use crate::config::SlowConsumerPolicy;
 use crate::event::EventId;
 use crate::sse::Frame;
 
-use super::log::Log;
-use super::{Store, TopicId};
+use super::log::{Entry, Log};
+use super::{SelectorId, Store};
 
-/// A topic that a reader wants.
+/// A topic or pattern that a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The topic.
-    pub topic: TopicId,
+    /// The topic or pattern.
+    pub selector: SelectorId,
     /// What happens when events of it were lost to the reader.
     pub policy: SlowConsumerPolicy,
 }
@@ -35,10 +35,13 @@ pub struct ReadOutcome {
     pub lost_through: Option<EventId>,
     /// An event was evicted from a topic whose policy is to disconnect.
     pub disconnect: bool,
+    /// The read ended before the position's end for having looked at as many events as it may: there is nothing to read up to here, but what
+    /// was found.
+    pub looked_through: Option<EventId>,
 }
 
 impl ReadOutcome {
-    fn lose(&mut self, id: EventId) {
+    pub(super) fn lose(&mut self, id: EventId) {
         self.lost_through = self.lost_through.max(Some(id));
     }
 }
@@ -57,97 +60,159 @@ pub struct Position {
 }
 
 impl Store {
-    /// Appends to `out` the kept public events with `cursor < id <= until` of the wanted topics, by id, each once.
+    /// Appends to `out` the kept events with `cursor < id <= until` of what is wanted that a reader with this grant may hear, by id, each once.
     pub fn read(
-        &self,
+        &mut self,
         wanted: &[Wanted],
+        grant: Option<&[SelectorId]>,
         position: Position,
         budget: ReadBudget,
         out: &mut Vec<(EventId, Frame)>,
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
-        if let [one] = wanted {
-            if let Some((log, mut at)) = self.open(*one, position, &mut outcome) {
-                let mut room = Room::new(budget);
+        let seen = position.cursor.max(position.told_through);
+        let mut by_pattern = false;
+        for one in wanted {
+            let evicted = self.evicted_from(one.selector, seen);
+            if evicted > seen {
+                outcome.lose(evicted);
+                outcome.disconnect |= one.policy == SlowConsumerPolicy::Disconnect;
+            }
+            match one.selector.topic_index() {
+                // What is asked of a topic's matches below is only whether they meet a grant.
+                Some(index) if grant.is_some() => self.look_at(index),
+                Some(_) => {}
+                None => by_pattern = true,
+            }
+        }
+        let mut room = Room::new(budget);
+        if by_pattern {
+            self.scan(wanted, grant, position, &mut room, out, &mut outcome);
+        } else if let [one] = wanted {
+            if let Some((index, log, mut at)) = self.open(*one, grant, position, &mut outcome) {
                 while let Some(entry) = log.get(at)
                     && entry.id <= position.until
-                    && room.take(entry.id, &entry.frame, out)
+                    && (!self.may_hear(index, entry, grant)
+                        || room.take(entry.id, &entry.frame, out))
                 {
                     at += 1;
                 }
             }
         } else {
-            self.merge(wanted, position, budget, out, &mut outcome);
+            self.merge(wanted, grant, position, &mut room, out, &mut outcome);
         }
         outcome
+    }
+
+    /// Whether a reader with this grant may hear an event that it meets in a topic's log. The topic's matches must be up to date if there is a grant.
+    pub(super) fn may_hear(&self, index: u32, entry: &Entry, grant: Option<&[SelectorId]>) -> bool {
+        if !entry.frame.is_private() {
+            return true;
+        }
+        let Some(grant) = grant else { return false };
+        match entry.private_topics() {
+            None => self.is_among(index, grant),
+            Some(names) => names.iter().any(|name| self.is_granted(name, grant)),
+        }
+    }
+
+    /// Whether a grant names a topic that need not exist any longer.
+    fn is_granted(&self, name: &str, grant: &[SelectorId]) -> bool {
+        let found = self.topics.find(name);
+        if let Some(index) = found
+            && self.is_looked_at(index)
+        {
+            return self.is_among(index, grant);
+        }
+        // A topic that a grant names exactly exists, for the grant holds it.
+        let by_name = found.map(SelectorId::topic);
+        by_name.is_some_and(|id| grant.binary_search(&id).is_ok())
+            || grant
+                .iter()
+                .filter_map(|id| self.patterns.get(id.pattern_slot()?))
+                .any(|pattern| pattern.selector.matches(name))
     }
 
     fn merge(
         &self,
         wanted: &[Wanted],
+        grant: Option<&[SelectorId]>,
         position: Position,
-        budget: ReadBudget,
+        room: &mut Room,
         out: &mut Vec<(EventId, Frame)>,
         outcome: &mut ReadOutcome,
     ) {
         let mut logs = Vec::with_capacity(wanted.len());
         let mut next = BinaryHeap::with_capacity(wanted.len());
         for one in wanted {
-            let Some((log, at)) = self.open(*one, position, outcome) else {
+            let Some((index, log, at)) = self.open(*one, grant, position, outcome) else {
                 continue;
             };
             if let Some(entry) = log.get(at) {
                 next.push(Reverse((entry.id, logs.len(), at)));
-                logs.push(log);
+                logs.push((index, log));
             }
         }
-        let mut room = Room::new(budget);
         let mut previous = None;
         while let Some(Reverse((id, which, at))) = next.pop() {
             if id > position.until {
                 break;
             }
             // An event with several of the topics is met once in each.
+            let (index, log) = logs[which];
             if previous.replace(id) != Some(id)
-                && let Some(entry) = logs[which].get(at)
+                && let Some(entry) = log.get(at)
+                && self.may_hear(index, entry, grant)
                 && !room.take(id, &entry.frame, out)
             {
                 break;
             }
-            if let Some(entry) = logs[which].get(at + 1) {
+            if let Some(entry) = log.get(at + 1) {
                 next.push(Reverse((entry.id, which, at + 1)));
             }
         }
     }
 
-    /// One topic's log and the position to read from; notes what is lost on the way.
+    /// One topic's log and the position to read from; notes what conflation loses on the way.
     fn open(
         &self,
         wanted: Wanted,
+        grant: Option<&[SelectorId]>,
         position: Position,
         outcome: &mut ReadOutcome,
-    ) -> Option<(&Log, usize)> {
-        let topic = self.topics.get(wanted.topic.0);
-        if topic.evicted_through > position.cursor.max(position.told_through) {
-            outcome.lose(topic.evicted_through);
-            outcome.disconnect |= wanted.policy == SlowConsumerPolicy::Disconnect;
-        }
-        let log = topic.log.as_deref()?;
+    ) -> Option<(u32, &Log, usize)> {
+        let index = wanted.selector.topic_index()?;
+        let log = self.topics.get(index).log.as_deref()?;
         let mut at = log.position_after(position.cursor);
         if position.conflate && wanted.policy == SlowConsumerPolicy::Latest {
-            // What the reader may not see is neither its newest event nor missing.
-            let seen = |at: &usize| log.get(*at).is_some_and(|entry| !entry.frame.is_private());
-            let mut back = (at..log.position_after(position.until)).rev().filter(seen);
-            if let Some(newest) = back.next()
-                && let Some(skipped) = back.next().and_then(|skipped| log.get(skipped))
+            let mut back = self.heard_backwards(index, log, at, position.until, grant);
+            if let Some((newest, _)) = back.next()
+                && let Some((_, skipped)) = back.next()
             {
-                if skipped.id > position.told_through {
-                    outcome.lose(skipped.id);
+                if skipped > position.told_through {
+                    outcome.lose(skipped);
                 }
                 at = newest;
             }
         }
-        Some((log, at))
+        Some((index, log, at))
+    }
+
+    /// Positions and ids of a topic's events up to `until`, down to position `at`, that a reader with this grant may hear, newest first: what it
+    /// may not hear is neither its newest event nor missing.
+    pub(super) fn heard_backwards<'a>(
+        &'a self,
+        index: u32,
+        log: &'a Log,
+        at: usize,
+        until: EventId,
+        grant: Option<&'a [SelectorId]>,
+    ) -> impl Iterator<Item = (usize, EventId)> + 'a {
+        let back = (at..log.position_after(until)).rev();
+        back.filter_map(move |at| {
+            let entry = log.get(at)?;
+            self.may_hear(index, entry, grant).then_some((at, entry.id))
+        })
     }
 
     /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
@@ -195,7 +260,7 @@ impl Store {
 }
 
 /// What is left of a [`ReadBudget`].
-struct Room {
+pub(super) struct Room {
     events: usize,
     bytes: usize,
 }
@@ -208,11 +273,13 @@ impl Room {
         }
     }
 
-    /// Takes an event unless the budget is spent; an event that nobody may see costs nothing.
-    fn take(&mut self, id: EventId, frame: &Frame, out: &mut Vec<(EventId, Frame)>) -> bool {
-        if frame.is_private() {
-            return true;
-        }
+    /// Takes an event unless the budget is spent.
+    pub(super) fn take(
+        &mut self,
+        id: EventId,
+        frame: &Frame,
+        out: &mut Vec<(EventId, Frame)>,
+    ) -> bool {
         if self.events == 0 || self.bytes == 0 {
             return false;
         }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::event::EventId;
+use crate::selector::Selector;
 
-use super::{Store, topics::Topic};
+use super::{SelectorId, SelectorIds, Store};
 
 /// The word with which a client asks for everything there is, and with which it is told that nothing came before.
 const EARLIEST: &str = "earliest";
@@ -44,45 +45,43 @@ pub struct Start {
 }
 
 impl Store {
-    /// Finds where a stream on `names` starts whose client sent `cursor`: `earliest`, an id of this node, or a publisher's own id.
+    /// Finds where a stream on `selectors` starts whose client sent `cursor`: `earliest`, an id of this node, or a publisher's own id.
     /// Never fails: what is unknown or gone becomes a gap that the stream is told.
     #[must_use]
-    pub fn resolve<'n>(&self, names: impl Iterator<Item = &'n str> + Clone, cursor: &str) -> Start {
-        let topics = || {
-            names
-                .clone()
-                .filter_map(|name| self.topics.find(name))
-                .map(|index| self.topics.get(index))
-        };
-        let exists_all = names.clone().all(|name| self.topics.find(name).is_some());
-        // A topic that does not exist may have existed; what it had evicted is bounded by what is forgotten.
-        let forgotten = if exists_all {
-            EventId::ZERO
-        } else {
-            self.forgotten_through
-        };
-        let lost_through = topics()
-            .map(|topic| topic.evicted_through)
-            .max()
-            .unwrap_or_default()
-            .max(forgotten);
+    pub fn resolve(&mut self, selectors: &[Selector], cursor: &str) -> Start {
+        // Held for the time being, so that what was never asked for before can be looked up like everything else.
+        let ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        let start = self.resolve_held(&ids, cursor);
+        for id in ids {
+            self.let_go(id);
+        }
+        start
+    }
 
+    fn resolve_held(&mut self, ids: &[SelectorId], cursor: &str) -> Start {
         if cursor == EARLIEST {
+            let lost_through = self.evicted_from_all(ids, EventId::ZERO);
             return Start::from_the_beginning(lost_through, None);
         }
         // The publisher's ids first: one of them may look like ours. The lowest match loses nothing.
-        let own = topics()
-            .filter_map(|topic| topic.log.as_ref()?.find_own_id(cursor))
-            .min();
+        let topics = ids.iter().filter_map(|id| id.topic_index());
+        let own = topics
+            .filter_map(|index| self.topics.get(index).log.as_ref()?.find_own_id(cursor))
+            .min()
+            .or_else(|| {
+                let is = |place| self.topics.has_own_id(place, cursor);
+                self.own_ids.find(cursor, is)
+            });
         let known = own
             .or_else(|| cursor.parse().ok())
             .or_else(|| EventId::from_urn(cursor, self.node))
             .filter(|id| *id <= self.head);
         let Some(id) = known else {
+            let lost_through = self.evicted_from_all(ids, EventId::ZERO);
             return Start::from_the_beginning(lost_through, Some(cursor.into()));
         };
-        let last_event_id = if lost_through > id {
-            self.before_first(topics(), id)
+        let last_event_id = if self.evicted_from_all(ids, id) > id {
+            self.before_first(ids, id)
                 .map_or(LastEventId::Earliest, LastEventId::Id)
         } else {
             LastEventId::Asked(cursor.to_owned())
@@ -95,47 +94,47 @@ impl Store {
         }
     }
 
-    /// Whether a stream that starts there has nothing to read and nothing to be told, and is live from now on just as well.
+    /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
     #[must_use]
-    pub fn nothing_after<'n>(
-        &self,
-        start: &Start,
-        mut names: impl Iterator<Item = &'n str>,
-    ) -> bool {
+    pub fn nothing_after(&mut self, start: &Start, ids: &[SelectorId]) -> bool {
         let Some(cursor) = start.cursor else {
             return true;
         };
+        let seen = cursor.max(start.told_through);
         start.unknown.is_none()
-            && names.all(|name| {
-                let Some(index) = self.topics.find(name) else {
-                    return false;
+            && self.evicted_from_all(ids, seen) <= seen
+            && ids.iter().all(|id| {
+                let last = match id.topic_index() {
+                    Some(index) => {
+                        let log = self.topics.get(index).log.as_ref();
+                        log.and_then(|log| log.last_id())
+                    }
+                    None => self.order.last_id(),
                 };
-                let topic = self.topics.get(index);
-                let seen = cursor.max(start.told_through);
-                topic.evicted_through <= seen
-                    && topic
-                        .log
-                        .as_ref()
-                        .and_then(|log| log.last_id())
-                        .is_none_or(|last| last <= cursor)
+                last.is_none_or(|last| last <= cursor)
             })
     }
 
+    fn evicted_from_all(&mut self, ids: &[SelectorId], seen: EventId) -> EventId {
+        let evicted = ids.iter().map(|id| self.evicted_from(*id, seen));
+        evicted.max().unwrap_or_default()
+    }
+
     /// The last evicted event before the first one that a reader at `cursor` will get.
-    fn before_first<'t>(
-        &self,
-        topics: impl Iterator<Item = &'t Topic> + Clone,
-        cursor: EventId,
-    ) -> Option<EventId> {
-        let first = topics
-            .clone()
-            .filter_map(|topic| {
-                let log = topic.log.as_ref()?;
+    fn before_first(&mut self, ids: &[SelectorId], cursor: EventId) -> Option<EventId> {
+        let topics = ids.iter().filter_map(|id| id.topic_index());
+        let by_name = topics
+            .filter_map(|index| {
+                let log = self.topics.get(index).log.as_ref()?;
                 log.get(log.position_after(cursor)).map(|entry| entry.id)
             })
+            .min();
+        let first = by_name
+            .into_iter()
+            .chain(self.first_by_pattern(ids, cursor))
             .min()?;
-        topics
-            .map(|topic| topic.evicted_through)
+        ids.iter()
+            .map(|id| self.evicted_from(*id, EventId::ZERO))
             .filter(|evicted| *evicted < first)
             .max()
     }

@@ -7,6 +7,8 @@ use crate::event::EventId;
 
 use super::ShardSet;
 use super::log::Log;
+use super::matches::Matches;
+use super::own_ids::Place;
 
 /// One topic.
 #[derive(Debug, Default)]
@@ -17,8 +19,14 @@ pub(super) struct Topic {
     pub(super) log: Option<Box<Log>>,
     /// The last event that was evicted; see the invariant in the parent module.
     pub(super) evicted_through: EventId,
-    /// Streams subscribed to it.
+    /// Streams subscribed to it by name.
     pub(super) subscribers: u32,
+    /// Grants that name it.
+    pub(super) holds: u32,
+    /// The patterns that match it, as far as they are known.
+    pub(super) matches: Matches,
+    /// Serial number of the youngest pattern when the topic was last looked at.
+    pub(super) looked_at: u32,
     /// Its slot has an entry in the expiry queue (kept when the slot is freed, since the entry is removed lazily).
     pub(super) expires: bool,
     /// Shards that may hold one of the subscribers.
@@ -26,7 +34,7 @@ pub(super) struct Topic {
 }
 
 // A node may have as many topics as streams; see the memory goals in docs/ARCHITECTURE.md.
-const _: () = assert!(size_of::<Topic>() <= 48);
+const _: () = assert!(size_of::<Topic>() <= 64);
 
 /// Topics by name and by slot.
 #[derive(Debug, Default)]
@@ -53,6 +61,21 @@ impl TopicTable {
 
     pub(super) fn get_mut(&mut self, index: u32) -> &mut Topic {
         &mut self.slots[index as usize]
+    }
+
+    /// Whether a topic slot keeps this event. Ids rise, and a topic's oldest events go first, so that a slot that was given to another topic
+    /// since has only events above.
+    pub(super) fn keeps(&self, index: u32, id: EventId) -> bool {
+        let log = self.get(index).log.as_ref();
+        log.and_then(|log| log.first_id())
+            .is_some_and(|first| first <= id)
+    }
+
+    /// Whether the event at this place was given this id by its publisher.
+    pub(super) fn has_own_id(&self, place: Place, own_id: &str) -> bool {
+        let log = self.get(place.topic).log.as_ref();
+        log.and_then(|log| log.find(place.id))
+            .is_some_and(|entry| entry.own_id() == Some(own_id))
     }
 
     pub(super) fn find(&self, name: &str) -> Option<u32> {
@@ -99,6 +122,13 @@ impl TopicTable {
         }
         self.free.push(index);
         self.shrink();
+    }
+
+    /// Serial numbers of patterns have been given anew: every topic has to be looked at again.
+    pub(super) fn forget_matches(&mut self) {
+        for topic in &mut self.slots {
+            topic.forget_matches();
+        }
     }
 
     /// Gives memory back after a flood of short-lived topics; the factor keeps this from happening often.

@@ -13,13 +13,13 @@ mod subscribe;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::config::Settings;
+use crate::event::unix_ms;
 use crate::history::{HistoryLimits, Store};
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::places::Places;
@@ -157,11 +157,4 @@ impl Hub {
         mailbox.wake();
         Ok(())
     }
-}
-
-/// The wall clock, in milliseconds since the unix epoch; 0 when it is set before.
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::event::EventId;
+use crate::event::{EventId, unix_ms};
 use crate::history::HistorySize;
 pub use crate::history::TopicInfo;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{StreamInfo, StreamKey};
 
-use super::{Hub, unix_ms};
+use super::Hub;
 
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
@@ -120,6 +120,12 @@ impl Hub {
     #[must_use]
     pub fn subscribers(&self, topic: &str) -> u64 {
         self.0.shared.store.lock().subscribers(topic)
+    }
+
+    /// Different patterns that streams subscribe to.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.0.shared.store.lock().patterns()
     }
 
     /// Calls `each` with every topic that has subscribers and their number. The lock is held for a slice of the table at a time, so a topic

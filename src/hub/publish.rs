@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::event::EventId;
+use crate::event::{EventId, unix_ms};
 use crate::history::{Appended, ShardSet};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Batch, Delivery, Message, Trace, TraceReport};
 use crate::sse::{self, Draft, Frame};
 
-use super::{Closed, Hub, unix_ms};
+use super::{Closed, Hub};
 
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
@@ -20,7 +20,8 @@ const TRACE_DATA_BYTES: usize = 200;
 pub struct Receipt {
     /// The node's id of the event.
     pub id: EventId,
-    /// Streams that it was handed to. A stream with several of its topics counts once for each here, though it gets the event once.
+    /// Subscriptions that it was handed to: a stream counts once for each of its selectors that match one of the event's topics, though it gets
+    /// the event once. Of a private event these are all that listen, granted or not: who may hear it is decided where it is delivered.
     pub subscribers: u64,
 }
 
@@ -59,11 +60,10 @@ impl Hub {
         let now_unix_ms = unix_ms();
         for (number, draft) in drafts.iter_mut().enumerate() {
             let (id, appended) = store.append(draft, now_unix_ms);
-            // Streams are anonymous, so none was granted a private event.
-            let heard = !draft.is_private() && !appended.listened.is_empty();
+            let heard = !appended.listened.is_empty();
             receipts.push(Receipt {
                 id,
-                subscribers: if heard { appended.subscribers } else { 0 },
+                subscribers: appended.subscribers,
             });
             if !heard && traced.is_empty() {
                 continue;
@@ -136,7 +136,8 @@ fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Deliv
     Delivery {
         id,
         frame: appended.frame,
-        topics: appended.listened,
+        selectors: appended.listened,
+        audience: appended.audience,
         trace,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::config::SlowConsumerPolicy;
-use crate::history::{Start, Wanted};
+use crate::history::{SelectorIds, Start, Wanted};
 use crate::places::{Shed, StreamPermit};
 use crate::selector::Selector;
 use crate::shard::Attach;
@@ -69,8 +69,7 @@ impl Hub {
     #[must_use]
     pub fn resolve(&self, selectors: &[Selector], cursor: Option<&str>) -> Start {
         cursor.map_or_else(Start::default, |cursor| {
-            let names = selectors.iter().map(Selector::text);
-            self.0.shared.store.lock().resolve(names, cursor)
+            self.0.shared.store.lock().resolve(selectors, cursor)
         })
     }
 
@@ -102,41 +101,47 @@ impl Hub {
             return None;
         }
         let (permit, subscribe) = waiting.take()?;
-        let names = subscribe.interest.selectors.iter().map(Selector::text);
-        let topics = names
-            .clone()
-            .map(|name| Wanted {
-                topic: store.retain(name, shard),
-                policy: self.policy(name),
+        let interest = subscribe.interest;
+        let selectors = interest.selectors.iter();
+        let wanted: Box<[Wanted]> = selectors
+            .map(|selector| Wanted {
+                selector: store.retain(selector, shard),
+                policy: self.policy(selector.prefix()),
             })
             .collect();
-        let start = if store.nothing_after(&subscribe.start, names) {
+        let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
+        let start = if store.nothing_after(&subscribe.start, &ids) {
             Start::default()
         } else {
             subscribe.start
         };
-        let guard = subscribe.interest.presence.map(Pending::begin);
+        let guard = interest.presence.map(Pending::begin);
         let attach = Attach {
             guard: guard.map(|guard| Box::new(guard) as _),
             sink: subscribe.sink,
             client: permit.into_client(),
             framing: subscribe.framing,
             head: subscribe.head,
-            topics,
+            wanted,
+            grant: store.grant(&interest.grant),
+            ends_unix_s: interest.ends_unix_s,
             live_from: store.head(),
             start,
         };
         if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
             // The shard has ended: the stream is gone before it was one.
-            for wanted in &refused.topics {
-                store.release(wanted.topic);
+            for wanted in &refused.wanted {
+                store.release(wanted.selector);
+            }
+            if let Some(grant) = &refused.grant {
+                store.give_back(grant);
             }
             self.0.shared.places.release(refused.client);
         }
         Some(())
     }
 
-    /// What happens to slow streams on this topic: the rule with the longest prefix, or the node's policy.
+    /// What happens to slow streams on a topic, or on topics that start so: the rule with the longest prefix, or the node's policy.
     fn policy(&self, topic: &str) -> SlowConsumerPolicy {
         let settings = self.settings();
         let rules = settings.slow_consumer_rules.iter();

@@ -17,6 +17,7 @@ use crate::config::SlowConsumerPolicy;
 use crate::event::EventId;
 use crate::history::{HistoryLimits, Start, Store, Wanted};
 use crate::places::Places;
+use crate::selector::Selector;
 use crate::sse::{Draft, Frame, Framing};
 
 use super::mailbox::{Batch, Delivery, Mailbox, Message};
@@ -87,14 +88,13 @@ impl BenchShard {
     /// # Errors
     /// When the store has no place for it, which it has.
     pub fn attach(&self, socket: OwnedFd, topics: &[&str], cursor: Option<&str>) -> io::Result<()> {
+        let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
         let mut store = self.shared.store.lock();
-        let start = cursor.map_or_else(Start::default, |cursor| {
-            store.resolve(topics.iter().copied(), cursor)
-        });
-        let wanted = topics.iter().map(|name| Wanted {
-            topic: store.retain(name, 0),
+        let start = cursor.map_or_else(Start::default, |cursor| store.resolve(&selectors, cursor));
+        let wanted = selectors.iter().map(|selector| Wanted {
+            selector: store.retain(selector, 0),
             policy: SlowConsumerPolicy::Disconnect,
         });
         let attach = Attach {
@@ -102,7 +102,9 @@ impl BenchShard {
             client: permit.into_client(),
             framing: Framing::Chunked,
             head: Bytes::new(),
-            topics: wanted.collect(),
+            wanted: wanted.collect(),
+            grant: None,
+            ends_unix_s: None,
             guard: None,
             live_from: store.head(),
             start,
@@ -127,7 +129,8 @@ impl BenchShard {
                 events.push(Delivery {
                     id,
                     frame: appended.frame,
-                    topics: appended.listened,
+                    selectors: appended.listened,
+                    audience: appended.audience,
                     trace: None,
                 });
             }

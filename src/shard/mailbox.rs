@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use smallvec::SmallVec;
 
 use crate::event::EventId;
-use crate::history::TopicIds;
+use crate::history::{SelectorId, SelectorIds};
 use crate::sse::Frame;
 
 use super::sink::Sink;
@@ -25,8 +25,10 @@ pub struct Delivery {
     pub id: EventId,
     /// Its bytes.
     pub frame: Frame,
-    /// Its topics that somebody listens to.
-    pub topics: TopicIds,
+    /// Those of its topics, and of the patterns that match them, that somebody listens to.
+    pub selectors: SelectorIds,
+    /// Of a private event: only streams whose grant has one of these may hear it. Sorted.
+    pub audience: Option<Arc<[SelectorId]>>,
     /// Set when one of its topics is traced.
     pub trace: Option<Arc<Trace>>,
 }

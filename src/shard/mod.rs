@@ -10,6 +10,7 @@ pub mod mailbox;
 mod reactor;
 pub mod sink;
 mod subscriber;
+mod tickets;
 mod topics;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::event::EventId;
-use crate::history::{Start, Store, Wanted};
+use crate::history::{Grant, Start, Store, Wanted};
 use crate::metrics::ShardMetrics;
 use crate::places::{ClientKey, Places};
 use crate::sse::Framing;
@@ -73,8 +74,12 @@ pub struct Attach<T> {
     pub head: Bytes,
     /// Dropped when the stream has ended.
     pub guard: Option<Guard>,
-    /// Its topics, retained in the store; without doubles, at least one.
-    pub topics: Box<[Wanted]>,
+    /// Its topics and patterns, retained in the store; without doubles, at least one.
+    pub wanted: Box<[Wanted]>,
+    /// What it may hear of private events; `None` = nothing.
+    pub grant: Option<Grant>,
+    /// When it ends, in seconds since the unix epoch.
+    pub ends_unix_s: Option<u64>,
     /// The node's newest event when it was attached: from here on it is live.
     pub live_from: EventId,
     /// Where it starts.

@@ -14,6 +14,7 @@ use crossbeam_channel::TryRecvError;
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
+use crate::event::unix_ms;
 use crate::metrics::{CloseReason, ShardMetrics};
 
 use super::core::Core;
@@ -175,7 +176,8 @@ impl Reactor {
 
     fn turn(&mut self, events: &Events, on_room: &impl Fn()) {
         let began = Instant::now();
-        self.core.set_now((began - self.started).as_millis() as u64);
+        self.core
+            .set_now((began - self.started).as_millis() as u64, unix_ms());
         for event in events {
             if event.token() != WAKER {
                 self.ready(event);

@@ -1,12 +1,13 @@
 //! A seeded simulator of the shard core: the real core and the real store under schedules that no machine would produce in time.
 //!
 //! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of publishes, attaches, resumes, short writes,
-//! blocked and dying sinks, expiry, heartbeats and ends. What every client receives is decoded by an independent reader (`client`) and
+//! blocked and dying sinks, expiry, heartbeats and ends, patterns, private events, grants and tokens that end. What every client receives is decoded by an independent reader (`client`) and
 //! checked against a naive list of everything that was ever published (`oracle`).
 //!
 //! A failing seed prints itself; `SIMULATOR_SEED=<seed> cargo test simulator` replays it, `SIMULATOR_RUNS=<n>` runs more of them.
 
 mod client;
+mod names;
 mod oracle;
 mod world;
 
@@ -48,4 +49,8 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
         "{totals:?}"
     );
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
+    assert!(
+        totals.private > 1_000 && totals.by_pattern > 10_000 && totals.expired > 100,
+        "{totals:?}"
+    );
 }

@@ -62,6 +62,10 @@ impl Flags {
     pub(super) const QUEUED: Self = Self(1 << 3);
     /// Something was written to it since the last heartbeat sweep came by.
     pub(super) const ACTIVE: Self = Self(1 << 4);
+    /// It has a ticket.
+    pub(super) const TICKET: Self = Self(1 << 5);
+    /// Something wants to be dropped with it.
+    pub(super) const GUARDED: Self = Self(1 << 6);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

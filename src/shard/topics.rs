@@ -1,18 +1,18 @@
-//! A shard's own topic table: who of its streams listens to what.
+//! A shard's own topic table: who of its streams listens to what. A pattern is a topic here like any other.
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::config::SlowConsumerPolicy;
-use crate::history::{TopicId, Wanted};
+use crate::history::{SelectorId, Wanted};
 
 /// Marks a topic that nothing was published to in this turn.
 const CLEAN: u32 = u32::MAX;
 
-/// A topic with at least one stream on this shard.
+/// A topic or pattern with at least one stream on this shard.
 #[derive(Debug)]
 pub(super) struct LocalTopic {
-    pub(super) id: TopicId,
+    pub(super) id: SelectorId,
     /// Number of its entry in the turn's list of dirty topics, or [`CLEAN`].
     pub(super) dirty: u32,
     pub(super) policy: SlowConsumerPolicy,
@@ -33,7 +33,7 @@ impl LocalTopic {
 
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
-            topic: self.id,
+            selector: self.id,
             policy: self.policy,
         }
     }
@@ -65,7 +65,7 @@ impl LocalTopics {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 
-    pub(super) fn find(&self, id: TopicId) -> Option<u32> {
+    pub(super) fn find(&self, id: SelectorId) -> Option<u32> {
         self.by_id
             .find(hash(id), |index| {
                 self.get(*index).is_some_and(|topic| topic.id == id)
@@ -75,7 +75,9 @@ impl LocalTopics {
 
     /// Adds `slot` to the members of a topic; returns the topic's number and the place in its list.
     pub(super) fn join(&mut self, wanted: Wanted, slot: u32) -> Membership {
-        let index = self.find(wanted.topic).unwrap_or_else(|| self.add(wanted));
+        let index = self
+            .find(wanted.selector)
+            .unwrap_or_else(|| self.add(wanted));
         let mut position = 0;
         if let Some(topic) = self.get_mut(index) {
             position = topic.members.len() as u32;
@@ -89,7 +91,7 @@ impl LocalTopics {
 
     fn add(&mut self, wanted: Wanted) -> u32 {
         let topic = LocalTopic {
-            id: wanted.topic,
+            id: wanted.selector,
             dirty: CLEAN,
             policy: wanted.policy,
             members: SmallVec::new(),
@@ -101,7 +103,7 @@ impl LocalTopics {
         self.slots[index as usize] = Some(topic);
         let slots = &self.slots;
         self.by_id
-            .insert_unique(hash(wanted.topic), index, |other| {
+            .insert_unique(hash(wanted.selector), index, |other| {
                 slots[*other as usize]
                     .as_ref()
                     .map_or(0, |topic| hash(topic.id))
@@ -186,7 +188,7 @@ impl LocalTopics {
 }
 
 /// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to collide.
-fn hash(TopicId(id): TopicId) -> u64 {
+fn hash(SelectorId(id): SelectorId) -> u64 {
     u64::from(id)
         .wrapping_add(1)
         .wrapping_mul(0x9E37_79B9_7F4A_7C15)

@@ -59,8 +59,8 @@ pub(super) fn numsub(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comm
     Ok(())
 }
 
-/// `PUBSUB NUMPAT`: streams subscribe to topics, not to patterns.
+/// `PUBSUB NUMPAT`
 pub(super) fn numpat(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
-    ctx.reply.count(0);
+    ctx.reply.count(ctx.port.hub.patterns() as u64);
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::event::EventId;
+use crate::history::{Grant, SelectorId, meet};
 use crate::sse::{Frame, Framing};
 
 use super::super::mailbox::{Delivery, FewIndices, Trace};
@@ -31,6 +32,8 @@ pub(super) struct Live {
 struct LiveEvent {
     id: EventId,
     frame: Frame,
+    /// Of a private event: whoever was granted none of these must not hear it.
+    audience: Option<Arc<[SelectorId]>>,
     trace: Option<Arc<Trace>>,
     delivered: usize,
     behind: usize,
@@ -43,6 +46,9 @@ struct Dirty {
     events: Vec<u32>,
 }
 
+/// Most choices of private events for which a run is kept while a topic is written; more are made anew for each stream.
+const RUNS_MAX: usize = 16;
+
 /// Most spare lists that are kept between turns.
 const SPARE_MAX: usize = 64;
 
@@ -51,7 +57,7 @@ impl Live {
     pub(super) fn note(&mut self, event: &Delivery, topics: &mut LocalTopics) {
         let number = self.events.len() as u32;
         let mut wanted = false;
-        for id in &event.topics {
+        for id in &event.selectors {
             let Some(index) = topics.find(*id) else {
                 continue;
             };
@@ -72,11 +78,25 @@ impl Live {
             self.events.push(LiveEvent {
                 id: event.id,
                 frame: event.frame.clone(),
+                audience: event.audience.clone(),
                 trace: event.trace.clone(),
                 delivered: 0,
                 behind: 0,
             });
         }
+    }
+
+    /// Whether a stream with this grant may hear an event of the turn.
+    fn may_hear(&self, number: u32, grant: Option<&Grant>) -> bool {
+        match &self.events[number as usize].audience {
+            None => true,
+            Some(audience) => grant.is_some_and(|grant| meet(grant, audience)),
+        }
+    }
+
+    fn is_private(&self, numbers: &[u32]) -> bool {
+        let mut events = numbers.iter().map(|number| &self.events[*number as usize]);
+        events.any(|event| event.audience.is_some())
     }
 
     fn run(&self, numbers: impl Iterator<Item = u32>) -> Run {
@@ -185,6 +205,9 @@ impl<I: Io> Core<I> {
     }
 
     fn flush_topic(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {
+        if live.is_private(&live.dirty[number].events) {
+            return self.flush_private(live, number, many_dirty, io);
+        }
         let index = live.dirty[number].topic;
         let mut run = live.run(live.dirty[number].events.iter().copied());
         let mut position = self
@@ -223,6 +246,49 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// The same where not all members may hear all events: a run for each choice of events that some member may hear.
+    #[cold]
+    fn flush_private(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {
+        let index = live.dirty[number].topic;
+        let events = std::mem::take(&mut live.dirty[number].events);
+        let mut runs: Vec<(FewIndices, Run)> = Vec::new();
+        let members = self.topics.get(index);
+        let mut position = members.map_or(0, |topic| topic.members.len());
+        while position > 0 {
+            position -= 1;
+            let topic = self.topics.get(index);
+            let Some(slot) = topic.and_then(|topic| topic.members.get(position).copied()) else {
+                continue;
+            };
+            let flags = self.subscribers.get(slot).map(|stream| stream.flags);
+            let flags = flags.unwrap_or_default();
+            if many_dirty && flags.has(Flags::MULTI) && !flags.has(Flags::BEHIND) {
+                live.several.push((slot, number as u32));
+                continue;
+            }
+            let grant = self.tickets.grant(slot);
+            let heard = events.iter().copied();
+            let heard: FewIndices = heard.filter(|one| live.may_hear(*one, grant)).collect();
+            for event in &heard {
+                let event = &mut live.events[*event as usize];
+                event.behind += usize::from(flags.has(Flags::BEHIND));
+                event.delivered += usize::from(!flags.has(Flags::BEHIND));
+            }
+            if flags.has(Flags::BEHIND) || heard.is_empty() {
+                continue;
+            }
+            let known = runs.iter().position(|(of, _)| *of == heard);
+            let known = known.unwrap_or_else(|| {
+                runs.truncate(RUNS_MAX - 1);
+                let run = live.run(heard.iter().copied());
+                runs.push((heard, run));
+                runs.len() - 1
+            });
+            self.write_run(slot, &mut runs[known].1, io);
+        }
+        live.dirty[number].events = events;
+    }
+
     /// Streams of which several topics may be dirty: their runs, merged. Costs what the dirty topics touch, not what a stream has.
     fn flush_several(&mut self, live: &mut Live, io: &mut I) {
         let mut several = std::mem::take(&mut live.several);
@@ -234,6 +300,11 @@ impl<I: Io> Core<I> {
             }
             numbers.sort_unstable();
             numbers.dedup();
+            let grant = self.tickets.grant(same[0].0);
+            numbers.retain(|number| live.may_hear(*number, grant));
+            if numbers.is_empty() {
+                continue;
+            }
             for number in &numbers {
                 live.events[*number as usize].delivered += 1;
             }

@@ -22,14 +22,15 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use crate::event::EventId;
-use crate::history::TopicId;
+use crate::history::{Grant, SelectorId};
 use crate::metrics::CloseReason;
 use crate::sse;
 
 use super::mailbox::Batch;
 use super::subscriber::{Flags, Key, Slab, StreamKey, Subscriber};
+use super::tickets::{Ticket, Tickets};
 use super::topics::{LocalTopics, Membership};
-use super::{Attach, Counters, ShardConfig, Shared, StreamInfo};
+use super::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 
 use farewell::Drain;
 use live::Live;
@@ -72,7 +73,14 @@ pub(super) trait Io {
 /// What streams that were closed in a turn give back to the node.
 #[derive(Debug, Default)]
 struct Released {
-    topics: Vec<TopicId>,
+    selectors: Vec<SelectorId>,
+    grants: Vec<Grant>,
+}
+
+impl Released {
+    fn is_empty(&self) -> bool {
+        self.selectors.is_empty() && self.grants.is_empty()
+    }
 }
 
 /// The state of one shard.
@@ -82,6 +90,9 @@ pub(super) struct Core<I: Io> {
     counters: Counters,
     subscribers: Slab<Subscriber<I::Sink>>,
     topics: LocalTopics,
+    tickets: Tickets,
+    /// What wants to be dropped with its stream.
+    guards: HashMap<u32, Guard>,
     /// Streams that are behind.
     lagging: HashMap<u32, Lagging>,
     /// Streams that are behind and whose sink has room: the run queue.
@@ -95,6 +106,7 @@ pub(super) struct Core<I: Io> {
     released: Released,
     serial: u32,
     now_ms: u64,
+    unix_ms: u64,
     random: fastrand::Rng,
 }
 
@@ -108,6 +120,8 @@ impl<I: Io> Core<I> {
             counters,
             subscribers: Slab::default(),
             topics: LocalTopics::default(),
+            tickets: Tickets::default(),
+            guards: HashMap::new(),
             lagging: HashMap::new(),
             ready: VecDeque::new(),
             last_id,
@@ -117,6 +131,7 @@ impl<I: Io> Core<I> {
             released: Released::default(),
             serial: 0,
             now_ms: 0,
+            unix_ms: 0,
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -133,9 +148,16 @@ impl<I: Io> Core<I> {
         self.topics.len()
     }
 
-    /// Tells the time: milliseconds since the shard's start, never falling.
-    pub(super) fn set_now(&mut self, now_ms: u64) {
+    /// Whether no stream has a ticket or a guard.
+    #[cfg(test)]
+    pub(super) fn has_no_tickets(&self) -> bool {
+        self.tickets.is_empty() && self.guards.is_empty()
+    }
+
+    /// Tells the time: milliseconds since the shard's start, never falling, and by the wall clock, since the unix epoch.
+    pub(super) fn set_now(&mut self, now_ms: u64, unix_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
+        self.unix_ms = unix_ms;
     }
 
     /// Takes a batch of events in; they are written by the next [`Core::flush`].
@@ -154,13 +176,18 @@ impl<I: Io> Core<I> {
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
         let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
-            self.released
-                .topics
-                .extend(attach.topics.iter().map(|wanted| wanted.topic));
+            let selectors = attach.wanted.iter().map(|wanted| wanted.selector);
+            self.released.selectors.extend(selectors);
+            self.released.grants.extend(attach.grant);
             self.shared.places.release(attach.client);
             return;
         };
-        self.join(key.slot, &attach.topics);
+        self.join(key.slot, &attach.wanted);
+        self.give_ticket(
+            key,
+            Ticket::new(attach.grant, attach.ends_unix_s),
+            attach.guard,
+        );
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
         };
@@ -233,6 +260,36 @@ impl<I: Io> Core<I> {
         }
     }
 
+    fn give_ticket(&mut self, key: Key, ticket: Option<Ticket>, guard: Option<Guard>) {
+        let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
+            return;
+        };
+        if let Some(ticket) = ticket {
+            subscriber.flags.set(Flags::TICKET);
+            self.tickets.insert(key, ticket);
+        }
+        if let Some(guard) = guard {
+            subscriber.flags.set(Flags::GUARDED);
+            self.guards.insert(key.slot, guard);
+        }
+    }
+
+    /// Takes back what a stream had beside its record.
+    fn take_ticket(&mut self, slot: u32, flags: Flags) {
+        if flags.has(Flags::TICKET) {
+            let ticket = self.tickets.remove(slot);
+            self.released
+                .grants
+                .extend(ticket.and_then(Ticket::into_grant));
+        }
+        if flags.has(Flags::GUARDED) {
+            self.guards.remove(&slot);
+            if self.guards.capacity() > 1_024 && self.guards.len() * 8 < self.guards.capacity() {
+                self.guards.shrink_to(self.guards.len() * 2);
+            }
+        }
+    }
+
     fn settle_greeting(&mut self, key: Key, sent: Sent, greeting: &[Bytes], io: &mut I) {
         let total: usize = greeting.iter().map(Bytes::len).sum();
         match sent {
@@ -289,6 +346,7 @@ impl<I: Io> Core<I> {
             return;
         };
         self.leave_topics(&subscriber);
+        self.take_ticket(key.slot, subscriber.flags);
         if self.lagging.remove(&key.slot).is_some() {
             self.shrink_lagging();
         }
@@ -319,7 +377,7 @@ impl<I: Io> Core<I> {
 
     fn leave_topic(&mut self, at: Membership) {
         if let Some(topic) = self.topics.get(at.topic) {
-            self.released.topics.push(topic.id);
+            self.released.selectors.push(topic.id);
         }
         let Some(moved) = self.topics.leave(at) else {
             return;
@@ -343,16 +401,25 @@ impl<I: Io> Core<I> {
     /// Gives back what closed streams had retained; call at the end of each turn.
     pub(super) fn end_turn(&mut self) {
         self.counters.behind.set(self.lagging.len() as u64);
-        if self.released.topics.is_empty() {
+        if self.released.is_empty() {
             return;
         }
+        let (subscribers, tickets) = (&self.subscribers, &mut self.tickets);
+        let is_open = |key: Key| {
+            let open = subscribers.get(key.slot);
+            open.is_some_and(|subscriber| subscriber.serial == key.serial)
+        };
+        tickets.forget_gone(is_open);
         let mut store = self.shared.store.lock();
-        for topic in self.released.topics.drain(..) {
-            store.release(topic);
+        for id in self.released.selectors.drain(..) {
+            store.release(id);
+        }
+        for grant in self.released.grants.drain(..) {
+            store.give_back(&grant);
         }
         drop(store);
-        if self.released.topics.capacity() > 4_096 {
-            self.released.topics = Vec::new();
+        if self.released.selectors.capacity() > 4_096 {
+            self.released = Released::default();
         }
     }
 

@@ -19,6 +19,9 @@ const READ: ReadBudget = ReadBudget {
 /// Bytes that one stream may read on in a turn before others get theirs.
 const REPLAY_BYTES_PER_TURN: usize = 256 * 1024;
 
+/// What a look at a history's events of other topics counts, as bytes: about the time that writing so much would take.
+const BYTES_PER_PASS: usize = 64 * 1024;
+
 /// Streams that read on in one turn before the shard looks for new events again: some 2 ms of writes, so that replay never starves live.
 const REPLAY_STREAMS_PER_TURN: usize = 256;
 
@@ -87,6 +90,8 @@ struct Told {
 enum Plan {
     /// There are parts to write, perhaps with a gap among them.
     Write(Option<Told>),
+    /// Nothing for it up to here, but there is more to look at.
+    Pass(EventId),
     /// Nothing is left to read.
     CaughtUp,
     /// It fell out of the history under the policy `disconnect`.
@@ -169,6 +174,10 @@ impl<I: Io> Core<I> {
                     self.catch_up_done(key.slot);
                     break;
                 }
+                Plan::Pass(through) => {
+                    self.advance(key.slot, through);
+                    budget = budget.saturating_sub(BYTES_PER_PASS);
+                }
                 Plan::Disconnect => {
                     self.end_stream(key, CloseReason::Lagged, io);
                     break;
@@ -219,11 +228,12 @@ impl<I: Io> Core<I> {
             until: self.last_id,
             conflate: lagging.conflate,
         };
-        let outcome = self
-            .shared
-            .store
-            .lock()
-            .read(&out.wanted, position, READ, &mut out.events);
+        let grant = self.tickets.grant(slot).map(|grant| &**grant);
+        let outcome =
+            self.shared
+                .store
+                .lock()
+                .read(&out.wanted, grant, position, READ, &mut out.events);
         let resuming = lagging.resuming;
         if outcome.disconnect && !resuming {
             return Plan::Disconnect;
@@ -238,10 +248,13 @@ impl<I: Io> Core<I> {
             (lost, _) => lost,
         };
         let told = lost_through.map(|lost| {
+            // Of what has not been looked at yet, anything may be kept.
+            let looked_through = outcome.looked_through.unwrap_or(lost);
             let first_kept = out
                 .events
                 .first()
-                .map_or(lost, |(id, _)| id.before().min(lost));
+                .map_or(looked_through, |(id, _)| id.before());
+            let first_kept = first_kept.min(lost);
             let safe_cursor = first_kept.max(subscriber.cursor);
             let reason = match (unknown, resuming) {
                 (Some(_), _) => GapReason::Unknown,
@@ -269,10 +282,11 @@ impl<I: Io> Core<I> {
                 .map(|(_, frame)| frame.bytes(subscriber.framing)),
         );
         out.cursors.extend(out.events.iter().map(|(id, _)| *id));
-        if out.parts.is_empty() {
-            return Plan::CaughtUp;
+        match outcome.looked_through {
+            Some(through) if out.parts.is_empty() => Plan::Pass(through),
+            None if out.parts.is_empty() => Plan::CaughtUp,
+            _ => Plan::Write(told),
         }
-        Plan::Write(told)
     }
 
     /// Writes what was planned; returns the bytes if the sink has room for more.

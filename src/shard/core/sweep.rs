@@ -91,6 +91,7 @@ impl<I: Io> Core<I> {
             self.sweep.timeouts_checked_ms = self.now_ms;
             self.check_timeouts(io);
         }
+        self.end_expired(io);
         self.drain_on(io);
         if self.subscribers.len() == 0 {
             self.sweep.started_ms = self.now_ms;
@@ -127,7 +128,8 @@ impl<I: Io> Core<I> {
         if !self.lagging.is_empty() {
             next = next.min(self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS);
         }
-        Some(self.next_drain_ms().map_or(next, |drain| next.min(drain)))
+        let others = [self.next_drain_ms(), self.next_end_ms()];
+        others.into_iter().flatten().chain([next]).min()
     }
 
     fn sweep_slice(&mut self, used: u32, io: &mut I) {

@@ -3,6 +3,7 @@
 use crate::event::EventId;
 
 use super::client::Block;
+use super::names::Sel;
 
 /// One event as it was published. Its number in the list is its data.
 #[derive(Clone, Debug)]
@@ -12,6 +13,24 @@ pub(super) struct Published {
     pub(super) private: bool,
     /// Its id on the wire.
     pub(super) wire_id: String,
+}
+
+/// What a stream asked for and may hear.
+#[derive(Clone, Debug)]
+pub(super) struct Rights {
+    pub(super) selectors: Vec<Sel>,
+    pub(super) grant: Vec<Sel>,
+}
+
+impl Rights {
+    /// The rule, word for word: one of the event's topics matches the subscription, and if it is private, one matches the grant.
+    fn cover(&self, event: &Published) -> bool {
+        let meets = |list: &[Sel]| {
+            let mut topics = event.topics.iter();
+            topics.any(|topic| list.iter().any(|one| one.matches(*topic)))
+        };
+        meets(&self.selectors) && (!event.private || meets(&self.grant))
+    }
 }
 
 /// A gap as a client was told it.
@@ -24,7 +43,7 @@ struct ToldGap {
 /// One connection of a client, checked as its blocks come in.
 #[derive(Debug)]
 pub(super) struct Session {
-    topics: Vec<usize>,
+    rights: Rights,
     /// It must see what comes after this.
     start: EventId,
     /// What was lost up to here is no news to it: it asked for the earliest there is.
@@ -36,19 +55,16 @@ pub(super) struct Session {
     last_event: EventId,
     received: Vec<usize>,
     gaps: Vec<ToldGap>,
+    private: usize,
     primed: bool,
     /// Every gap must end in an event that is really missing.
     pub(super) exact: bool,
 }
 
 impl Session {
-    pub(super) fn new(
-        topics: Vec<usize>,
-        (start, excused): (EventId, EventId),
-        exact: bool,
-    ) -> Self {
+    pub(super) fn new(rights: Rights, (start, excused): (EventId, EventId), exact: bool) -> Self {
         Self {
-            topics,
+            rights,
             start,
             excused,
             seen_through: EventId::ZERO,
@@ -56,6 +72,7 @@ impl Session {
             last_event: EventId::ZERO,
             received: Vec::new(),
             gaps: Vec::new(),
+            private: 0,
             primed: false,
             exact,
         }
@@ -63,6 +80,17 @@ impl Session {
 
     pub(super) fn gaps(&self) -> usize {
         self.gaps.len()
+    }
+
+    /// Private events received.
+    pub(super) fn private(&self) -> usize {
+        self.private
+    }
+
+    /// Whether it asked for a pattern.
+    pub(super) fn has_pattern(&self) -> bool {
+        let mut selectors = self.rights.selectors.iter();
+        selectors.any(|one| matches!(one, Sel::Pattern(_)))
     }
 
     pub(super) fn events(&self) -> usize {
@@ -104,11 +132,8 @@ impl Session {
     fn take_event(&mut self, data: &str, block: &Block, all: &[Published]) -> EventId {
         let number: usize = data.parse().expect("an event's number");
         let event = &all[number];
-        assert!(
-            !event.private,
-            "a private event reached an anonymous stream"
-        );
-        assert!(self.wants(event), "not subscribed to {event:?}");
+        assert!(self.wants(event), "not its event: {event:?} {self:?}");
+        self.private += usize::from(event.private);
         assert_eq!(block.id.as_deref(), Some(event.wire_id.as_str()));
         assert!(
             event.id > self.last_event,
@@ -162,14 +187,13 @@ impl Session {
     }
 
     fn wants(&self, event: &Published) -> bool {
-        event.topics.iter().any(|topic| self.topics.contains(topic))
+        self.rights.cover(event)
     }
 
     /// Everything up to `position` was received or told as missing. (Events only, since `position` rises: what was checked stays true.)
     fn check_through(&self, position: EventId, all: &[Published]) {
         for (number, event) in all.iter().enumerate() {
-            let due = !event.private
-                && event.id > self.start.max(self.excused)
+            let due = event.id > self.start.max(self.excused)
                 && event.id <= position
                 && self.wants(event);
             if due && self.received.binary_search(&number).is_err() {

@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 
 use crate::config::SlowConsumerPolicy;
 use crate::event::{Event, EventId};
-use crate::history::{HistoryLimits, Start, Store, Wanted};
+use crate::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
 use crate::limits::EventLimits;
 use crate::metrics::{CloseReason, ShardMetrics};
 use crate::places::Places;
+use crate::selector::Selector;
 use crate::shard::core::{Core, Io, Sent};
 use crate::shard::mailbox::{Batch, Delivery};
 use crate::shard::subscriber::Key;
@@ -22,9 +23,9 @@ use crate::shard::{Attach, ShardConfig, Shared};
 use crate::sse::{Draft, Framing};
 
 use super::client::{HEAD, Reader};
-use super::oracle::{Published, Session};
+use super::names::{self, Sel, TOPICS, name};
+use super::oracle::{Published, Rights, Session};
 
-const TOPICS: usize = 5;
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
 
@@ -36,6 +37,9 @@ pub(super) struct Totals {
     pub(super) resumes: usize,
     pub(super) cut_frames: usize,
     pub(super) lagged: usize,
+    pub(super) private: usize,
+    pub(super) by_pattern: usize,
+    pub(super) expired: usize,
 }
 
 impl Totals {
@@ -45,6 +49,9 @@ impl Totals {
         self.resumes += other.resumes;
         self.cut_frames += other.cut_frames;
         self.lagged += other.lagged;
+        self.private += other.private;
+        self.by_pattern += other.by_pattern;
+        self.expired += other.expired;
     }
 }
 
@@ -124,10 +131,11 @@ struct Connection {
     reader: Reader,
     session: Session,
     forgotten: EventId,
+    ends_unix_s: Option<u64>,
 }
 
 struct Client {
-    topics: Vec<usize>,
+    rights: Rights,
     connection: Option<Connection>,
     /// The last event id it saw, over all its connections.
     cursor: Option<String>,
@@ -154,6 +162,8 @@ pub(super) struct World {
     plain: bool,
     drain: bool,
     totals: Totals,
+    /// Held once by each stream that is not done.
+    guards: Arc<()>,
 }
 
 const WRITE_TIMEOUT_MS: u64 = 5_000;
@@ -197,13 +207,14 @@ impl World {
         let counters = Arc::new(ShardMetrics::default());
         let clients = (0..CLIENTS)
             .map(|_| {
-                let count = if dice.bool() {
-                    1
-                } else {
-                    dice.usize(2..=TOPICS)
+                let most = if dice.bool() { 1 } else { TOPICS };
+                let granted = if dice.bool() { 0 } else { 3 };
+                let rights = Rights {
+                    selectors: names::choose(&mut dice, 1, most),
+                    grant: names::choose(&mut dice, 0, granted),
                 };
                 Client {
-                    topics: dice.choose_multiple(0..TOPICS, count),
+                    rights,
                     connection: None,
                     cursor: None,
                 }
@@ -224,6 +235,7 @@ impl World {
             wires: 0,
             plain,
             totals: Totals::default(),
+            guards: Arc::new(()),
         }
     }
 
@@ -242,7 +254,9 @@ impl World {
         }
         self.settle();
         self.totals.cut_frames = self.network.cut_frames;
-        self.totals.lagged = self.counters.closed[CloseReason::Lagged as usize].get() as usize;
+        let closed = |reason: CloseReason| self.counters.closed[reason as usize].get() as usize;
+        self.totals.lagged = closed(CloseReason::Lagged);
+        self.totals.expired = closed(CloseReason::Expired);
         self.totals
     }
 
@@ -263,7 +277,7 @@ impl World {
                 topics: topics.iter().map(|topic| name(*topic).into()).collect(),
                 id: own_id.clone().map(Into::into),
                 event: Some("x".repeat(self.dice.usize(0..60)).into()),
-                private: !self.plain && self.dice.u8(..8) == 0,
+                private: !self.plain && self.dice.u8(..3) == 0,
                 ..Event::new("", number.to_string())
             };
             let private = event.private;
@@ -276,11 +290,12 @@ impl World {
                 private,
                 wire_id,
             });
-            if !private && !appended.listened.is_empty() {
+            if !appended.listened.is_empty() {
                 events.push(Delivery {
                     id,
                     frame: appended.frame,
-                    topics: appended.listened,
+                    selectors: appended.listened,
+                    audience: appended.audience,
                     trace: None,
                 });
             }
@@ -301,19 +316,18 @@ impl World {
         if self.clients[client].connection.is_some() {
             return;
         }
-        let topics = self.clients[client].topics.clone();
+        let rights = self.clients[client].rights.clone();
+        let selectors: Vec<Selector> = rights.selectors.iter().map(|one| one.selector()).collect();
         let cursor = match self.dice.u8(..10) {
             0 => None,
             1 => Some("earliest".to_owned()),
             2 => Some("never-heard-of".to_owned()),
             _ => self.clients[client].cursor.clone(),
         };
-        let names: Vec<String> = topics.iter().map(|topic| name(*topic)).collect();
-        let names = || names.iter().map(String::as_str);
         let mut store = self.shared.store.lock();
         let start = cursor
             .as_deref()
-            .map_or_else(Start::default, |cursor| store.resolve(names(), cursor));
+            .map_or_else(Start::default, |cursor| store.resolve(&selectors, cursor));
         drop(store);
         // The hub resolves and subscribes under two locks: the world may move in between.
         if self.dice.bool() {
@@ -323,18 +337,24 @@ impl World {
         let must_see_from = start.cursor.unwrap_or(store.head());
         let excused = start.told_through;
         let resumes = cursor.is_some();
-        let start = if store.nothing_after(&start, names()) {
+        let wanted: Box<[Wanted]> = std::iter::zip(&rights.selectors, &selectors)
+            .map(|(one, selector)| Wanted {
+                selector: store.retain(selector, 0),
+                policy: match one {
+                    Sel::Topic(topic) => self.policies[*topic],
+                    Sel::Pattern(_) => self.policies[0],
+                },
+            })
+            .collect();
+        let ids: SelectorIds = wanted.iter().map(|one| one.selector).collect();
+        let start = if store.nothing_after(&start, &ids) {
             Start::default()
         } else {
             start
         };
-        let wanted = topics
-            .iter()
-            .map(|topic| Wanted {
-                topic: store.retain(&name(*topic), 0),
-                policy: self.policies[*topic],
-            })
-            .collect();
+        let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
+        let ends_unix_s =
+            (self.dice.u8(..4) == 0).then(|| self.clock_ms / 1_000 + self.dice.u64(0..10));
         let framing = if self.dice.u8(..4) == 0 {
             Framing::Plain
         } else {
@@ -350,8 +370,10 @@ impl World {
                 .into_client(),
             framing,
             head: Bytes::from_static(HEAD),
-            topics: wanted,
-            guard: None,
+            wanted,
+            grant: store.grant(&grant),
+            ends_unix_s,
+            guard: Some(Box::new(Arc::clone(&self.guards))),
             live_from: store.head(),
             start,
         };
@@ -374,12 +396,13 @@ impl World {
         };
         self.network.wires.insert(self.wires, wire);
         self.posts.push_back(Post::Attach(attach));
-        let single = topics.len() == 1 || self.plain;
+        let single = matches!(rights.selectors[..], [Sel::Topic(_)]);
         self.clients[client].connection = Some(Connection {
             wire: self.wires,
             reader: Reader::new(framing),
-            session: Session::new(topics, (must_see_from, excused), single && self.plain),
+            session: Session::new(rights, (must_see_from, excused), single && self.plain),
             forgotten,
+            ends_unix_s,
         });
         self.wires += 1;
         self.totals.resumes += usize::from(resumes);
@@ -426,7 +449,7 @@ impl World {
     }
 
     fn turn(&mut self) {
-        self.core.set_now(self.clock_ms - BIRTH_MS);
+        self.core.set_now(self.clock_ms - BIRTH_MS, self.clock_ms);
         for _ in 0..self.dice.usize(1..6) {
             match self.posts.pop_front() {
                 Some(Post::Deliver(batch)) => self.core.deliver(&batch),
@@ -439,7 +462,26 @@ impl World {
         let empty = self.posts.is_empty();
         self.core.tick(|| empty, &mut self.network);
         self.core.end_turn();
+        self.check_ends();
         self.collect();
+    }
+
+    /// No stream outlives its token by a turn.
+    fn check_ends(&self) {
+        for connection in self
+            .clients
+            .iter()
+            .filter_map(|client| client.connection.as_ref())
+        {
+            let wire = &self.network.wires[&connection.wire];
+            let over = connection
+                .ends_unix_s
+                .is_some_and(|end| end <= self.clock_ms / 1_000);
+            assert!(
+                !over || wire.key.is_none() || wire.closed,
+                "a stream outlived its token"
+            );
+        }
     }
 
     fn pass_time(&mut self) {
@@ -490,6 +532,10 @@ impl World {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
                 self.totals.gaps += connection.session.gaps();
                 self.totals.events += connection.session.events();
+                self.totals.private += connection.session.private();
+                if connection.session.has_pattern() {
+                    self.totals.by_pattern += connection.session.events();
+                }
                 self.network.wires.remove(&connection.wire);
                 client.connection = None;
             }
@@ -548,6 +594,12 @@ impl World {
             0,
             "topics of a shard go with their streams"
         );
+        assert_eq!(
+            Arc::strong_count(&self.guards),
+            1,
+            "a guard goes with its stream"
+        );
+        assert!(self.core.has_no_tickets(), "tickets go with their streams");
         assert_eq!(self.shared.places.open(), 0, "every place came back");
         let mut store = self.shared.store.lock();
         assert_eq!(
@@ -562,9 +614,6 @@ impl World {
             crate::history::HistorySize::default(),
             "nothing is remembered for ever"
         );
+        assert!(store.is_bare(), "no pattern, grant or id is left");
     }
-}
-
-fn name(topic: usize) -> String {
-    format!("topic-{topic}")
 }

@@ -1,0 +1,174 @@
+//! Who holds topics and patterns: streams that subscribe to them, and grants that name them.
+
+use crate::event::EventId;
+use crate::selector::Selector;
+
+use super::patterns::Birth;
+use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
+
+/// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
+/// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
+const BIRTH_TOPICS_MAX: u32 = if cfg!(test) { 4 } else { 4_096 };
+
+impl Store {
+    /// Counts one more subscriber of what `selector` names, on shard `shard`; the id is valid until the matching [`Store::release`].
+    pub fn retain(&mut self, selector: &Selector, shard: usize) -> SelectorId {
+        let id = self.intern(selector);
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.subscribe(slot, shard),
+            None => {
+                let topic = self.topics.get_mut(id.0);
+                topic.subscribers += 1;
+                topic.shards.insert(shard);
+            }
+        }
+        id
+    }
+
+    /// Counts one subscriber less.
+    pub fn release(&mut self, id: SelectorId) {
+        if let Some(slot) = id.pattern_slot() {
+            self.patterns.unsubscribe(slot);
+            return;
+        }
+        let topic = self.topics.get_mut(id.0);
+        debug_assert!(topic.subscribers > 0, "released once for each retain");
+        topic.subscribers -= 1;
+        if topic.subscribers == 0 {
+            topic.shards = ShardSet::default();
+            self.forget_if_unused(id.0);
+        }
+    }
+
+    /// The record of a stream that may hear private events of these; `None` for one that may hear none. It must be given back.
+    pub fn grant(&mut self, selectors: &[Selector]) -> Option<Grant> {
+        if selectors.is_empty() {
+            return None;
+        }
+        let mut ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        ids.sort_unstable();
+        // Every id is held once for the record, however often it is named.
+        let mut doubles = SelectorIds::new();
+        let mut previous = None;
+        ids.retain(|id| {
+            let new = previous.replace(*id) != Some(*id);
+            if !new {
+                doubles.push(*id);
+            }
+            new
+        });
+        let shared = self.grants.share(&ids);
+        let spare = if shared.is_some() { &ids[..] } else { &[] };
+        for id in doubles.iter().chain(spare) {
+            self.let_go(*id);
+        }
+        Some(shared.unwrap_or_else(|| self.grants.add(&ids)))
+    }
+
+    /// Takes a stream's grant back.
+    pub fn give_back(&mut self, grant: &Grant) {
+        if self.grants.give_back(grant) {
+            for id in grant.iter() {
+                self.let_go(*id);
+            }
+        }
+    }
+
+    /// Patterns among these that nobody holds yet, and patterns that are held.
+    #[must_use]
+    pub fn new_patterns(&self, selectors: &[Selector]) -> (usize, usize) {
+        let patterns = selectors.iter().filter(|one| !one.is_exact());
+        let new = patterns.filter(|one| self.patterns.find(one).is_none());
+        (new.count(), self.patterns.len())
+    }
+
+    /// Keeps the id of what `selector` names valid until it is let go.
+    pub(super) fn hold(&mut self, selector: &Selector) -> SelectorId {
+        let id = self.intern(selector);
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.hold(slot),
+            None => self.topics.get_mut(id.0).holds += 1,
+        }
+        id
+    }
+
+    pub(super) fn let_go(&mut self, id: SelectorId) {
+        if let Some(slot) = id.pattern_slot() {
+            self.patterns.let_go(slot);
+            return;
+        }
+        let topic = self.topics.get_mut(id.0);
+        debug_assert!(topic.holds > 0, "let go once for each hold");
+        topic.holds -= 1;
+        self.forget_if_unused(id.0);
+    }
+
+    fn intern(&mut self, selector: &Selector) -> SelectorId {
+        if selector.is_exact() {
+            let text = selector.text();
+            return SelectorId::topic(self.topics.intern(text, self.forgotten_through));
+        }
+        let birth = Birth {
+            evicted_through: self.evicted_through,
+            forgotten_through: self.forgotten_through,
+        };
+        loop {
+            if let Some(slot) = self.patterns.intern(selector, birth) {
+                return SelectorId::pattern(slot);
+            }
+            // Once in four billion patterns.
+            self.patterns.renumber();
+            self.topics.forget_matches();
+        }
+    }
+
+    /// How many streams subscribe to one of these by this very selector, and on which shards.
+    pub(super) fn listeners(&self, id: SelectorId) -> (u32, ShardSet) {
+        match id.pattern_slot() {
+            Some(slot) => self
+                .patterns
+                .get(slot)
+                .map_or_else(Default::default, |pattern| {
+                    (pattern.subscribers, pattern.shards)
+                }),
+            None => {
+                let topic = self.topics.get(id.0);
+                (topic.subscribers, topic.shards)
+            }
+        }
+    }
+
+    /// The last event that was evicted from what an id names. `seen` is what the asker needs no news of: only where more is at stake, topics are
+    /// looked over for what was evicted before a pattern was born.
+    pub(super) fn evicted_from(&mut self, id: SelectorId, seen: EventId) -> EventId {
+        let Some(slot) = id.pattern_slot() else {
+            return self.topics.get(id.0).evicted_through;
+        };
+        let Some(pattern) = self.patterns.get(slot) else {
+            return EventId::ZERO;
+        };
+        let bound = pattern.evicted_through();
+        let Some(forgotten) = pattern.forgotten_before() else {
+            return bound;
+        };
+        if bound <= seen || self.topics.slots() > BIRTH_TOPICS_MAX {
+            return bound;
+        }
+        let selector = pattern.selector.clone();
+        let topics = (0..self.topics.slots()).map(|index| self.topics.get(index));
+        let matching = topics.filter(|topic| {
+            topic.evicted_through > forgotten
+                && !topic.name.is_empty()
+                && selector.matches(&topic.name)
+        });
+        let evicted = matching.map(|topic| topic.evicted_through).max();
+        let before = forgotten.max(evicted.unwrap_or_default());
+        match self.patterns.get_mut(slot) {
+            Some(pattern) => {
+                pattern.set_evicted_before(before);
+                pattern.evicted_through()
+            }
+            None => before,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Which patterns match a topic: worked out once for each pair, when the topic is next looked at.
+
+use smallvec::SmallVec;
+
+use super::patterns::{PatternRef, PatternTable};
+use super::topics::Topic;
+use super::{SelectorId, Store};
+
+/// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none, and then nothing is allocated.
+pub(super) type Matches = Option<Box<SmallVec<[PatternRef; 2]>>>;
+
+impl Topic {
+    /// The patterns that matched when the topic was last looked at, sorted by slot; some may be gone.
+    pub(super) fn matches(&self) -> &[PatternRef] {
+        self.matches.as_deref().map_or(&[], |found| found)
+    }
+
+    /// Adds the patterns born since the last look, and drops those that are gone.
+    fn update_matches(&mut self, patterns: &PatternTable) {
+        let mut found = self.matches.take().map(|found| *found).unwrap_or_default();
+        found.retain(|known| patterns.is_held(*known));
+        patterns.newer(&self.name, self.looked_at, |new| found.push(new));
+        found.sort_unstable();
+        self.matches = (!found.is_empty()).then(|| Box::new(found));
+        self.looked_at = patterns.newest();
+    }
+
+    /// Serial numbers have been given anew.
+    pub(super) fn forget_matches(&mut self) {
+        self.matches = None;
+        self.looked_at = 0;
+    }
+}
+
+impl Store {
+    /// Brings a topic's matches up to date; costs a comparison when no pattern was born since.
+    pub(super) fn look_at(&mut self, index: u32) {
+        let topic = self.topics.get(index);
+        if topic.looked_at != self.patterns.newest() {
+            let topic = self.topics.get_mut(index);
+            topic.update_matches(&self.patterns);
+        }
+    }
+
+    /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its matches must be up to date.
+    pub(super) fn is_among(&self, index: u32, ids: &[SelectorId]) -> bool {
+        if ids.binary_search(&SelectorId::topic(index)).is_ok() {
+            return true;
+        }
+        // Patterns sort behind topics.
+        if ids.last().is_none_or(|last| last.pattern_slot().is_none()) {
+            return false;
+        }
+        let found = self.topics.get(index).matches();
+        let held = found
+            .iter()
+            .filter(|known| self.patterns.is_held(**known))
+            .map(|known| SelectorId::pattern(known.slot));
+        if found.len() <= ids.len() {
+            return held.into_iter().any(|id| ids.binary_search(&id).is_ok());
+        }
+        let wanted = ids.iter().filter_map(|id| id.pattern_slot());
+        wanted.into_iter().any(|slot| {
+            let at = found.partition_point(|known| known.slot < slot);
+            found
+                .get(at)
+                .is_some_and(|known| known.slot == slot && self.patterns.is_held(*known))
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! The patterns that streams and grants hold.
+//!
+//! A topic and a pattern meet once: [`PatternTable::newer`] finds the patterns that are younger than the last look at a topic, by the literal start
+//! that every topic of a pattern has, so that a thousand patterns of other topics cost one look each length of start, not one match each.
+//! Which topics have been looked at is the topics' own business (see `matches.rs`).
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use smallvec::SmallVec;
+
+use crate::event::EventId;
+use crate::selector::Selector;
+
+use super::ShardSet;
+
+/// A pattern that was held when a topic was looked at: its slot, and its serial number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PatternRef {
+    pub(super) slot: u32,
+    pub(super) serial: u32,
+}
+
+/// One pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) selector: Selector,
+    /// Number of its birth among all patterns.
+    serial: u32,
+    /// Streams that subscribe to it.
+    pub(super) subscribers: u32,
+    /// Grants that name it.
+    holds: u32,
+    /// Shards that may hold one of the subscribers.
+    pub(super) shards: ShardSet,
+    /// The last event that was evicted from one of its topics since its birth.
+    evicted_through: EventId,
+    /// Nothing was evicted from its topics above this before its birth.
+    evicted_before: EventId,
+    /// What topics that existed no longer at its birth had evicted at most; `None` once `evicted_before` has been made exact.
+    forgotten_before: Option<EventId>,
+}
+
+impl Pattern {
+    /// All its topics' events above this are kept.
+    pub(super) fn evicted_through(&self) -> EventId {
+        self.evicted_through.max(self.evicted_before)
+    }
+
+    /// `evicted_before` is only a bound yet: what topics gone by its birth had evicted at most.
+    pub(super) fn forgotten_before(&self) -> Option<EventId> {
+        self.forgotten_before
+    }
+
+    /// Makes `evicted_before` exact.
+    pub(super) fn set_evicted_before(&mut self, id: EventId) {
+        self.evicted_before = id;
+        self.forgotten_before = None;
+    }
+
+    pub(super) fn evict(&mut self, id: EventId) {
+        self.evicted_through = self.evicted_through.max(id);
+    }
+}
+
+/// What was evicted before a pattern was born.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birth {
+    /// From any topic.
+    pub(super) evicted_through: EventId,
+    /// From topics that exist no longer.
+    pub(super) forgotten_through: EventId,
+}
+
+/// Patterns by selector, by slot and by their literal start.
+#[derive(Debug, Default)]
+pub(super) struct PatternTable {
+    slots: Vec<Option<Pattern>>,
+    free: Vec<u32>,
+    by_selector: HashTable<u32>,
+    by_prefix: HashMap<Box<str>, SmallVec<[u32; 1]>>,
+    /// How many different starts there are of each length.
+    prefix_lengths: BTreeMap<usize, usize>,
+    hasher: DefaultHashBuilder,
+    /// Serial number of the youngest pattern; 0 = there never was one.
+    newest: u32,
+}
+
+impl PatternTable {
+    pub(super) fn len(&self) -> usize {
+        self.by_selector.len()
+    }
+
+    /// Serial number of the youngest pattern: a topic that was looked at then knows all its patterns.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Pattern> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Pattern> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The pattern that a topic remembers, if it is still held.
+    pub(super) fn find_ref(&mut self, found: PatternRef) -> Option<&mut Pattern> {
+        self.get_mut(found.slot)
+            .filter(|pattern| pattern.serial == found.serial)
+    }
+
+    pub(super) fn is_held(&self, found: PatternRef) -> bool {
+        self.get(found.slot)
+            .is_some_and(|pattern| pattern.serial == found.serial)
+    }
+
+    pub(super) fn find(&self, selector: &Selector) -> Option<u32> {
+        let hash = self.hasher.hash_one(selector);
+        self.by_selector
+            .find(hash, |slot| self.is(*slot, selector))
+            .copied()
+    }
+
+    fn is(&self, slot: u32, selector: &Selector) -> bool {
+        self.get(slot)
+            .is_some_and(|pattern| pattern.selector == *selector)
+    }
+
+    /// The slot of a pattern; a new one is born. `None` when the serial numbers have run out: see [`PatternTable::renumber`].
+    pub(super) fn intern(&mut self, selector: &Selector, birth: Birth) -> Option<u32> {
+        if let Some(slot) = self.find(selector) {
+            return Some(slot);
+        }
+        let serial = self.newest.checked_add(1)?;
+        self.newest = serial;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[slot as usize] = Some(Pattern {
+            selector: selector.clone(),
+            serial,
+            subscribers: 0,
+            holds: 0,
+            shards: ShardSet::default(),
+            evicted_through: EventId::ZERO,
+            evicted_before: birth.evicted_through.max(birth.forgotten_through),
+            forgotten_before: Some(birth.forgotten_through),
+        });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_selector
+            .insert_unique(hasher.hash_one(selector), slot, |other| {
+                let other = slots[*other as usize].as_ref();
+                other.map_or(0, |pattern| hasher.hash_one(&pattern.selector))
+            });
+        self.add_prefix(selector.prefix(), slot);
+        Some(slot)
+    }
+
+    /// Numbers all patterns anew, from 1 on; every topic has to be looked at again.
+    pub(super) fn renumber(&mut self) {
+        self.newest = 0;
+        for pattern in self.slots.iter_mut().flatten() {
+            self.newest += 1;
+            pattern.serial = self.newest;
+        }
+    }
+
+    fn add_prefix(&mut self, prefix: &str, slot: u32) {
+        if let Some(slots) = self.by_prefix.get_mut(prefix) {
+            slots.push(slot);
+            return;
+        }
+        self.by_prefix
+            .insert(prefix.into(), SmallVec::from_buf([slot]));
+        *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
+    }
+
+    fn remove_prefix(&mut self, prefix: &str, slot: u32) {
+        let Some(slots) = self.by_prefix.get_mut(prefix) else {
+            return;
+        };
+        if let Some(at) = slots.iter().position(|other| *other == slot) {
+            slots.swap_remove(at);
+        }
+        if !slots.is_empty() {
+            return;
+        }
+        self.by_prefix.remove(prefix);
+        if let Some(count) = self.prefix_lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.prefix_lengths.remove(&prefix.len());
+            }
+        }
+    }
+
+    /// Counts one stream more.
+    pub(super) fn subscribe(&mut self, slot: u32, shard: usize) {
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.subscribers += 1;
+            pattern.shards.insert(shard);
+        }
+    }
+
+    /// Counts one stream less; the pattern goes with the last who held it.
+    pub(super) fn unsubscribe(&mut self, slot: u32) {
+        if let Some(pattern) = self.get_mut(slot) {
+            debug_assert!(pattern.subscribers > 0, "released once for each subscriber");
+            pattern.subscribers -= 1;
+            if pattern.subscribers == 0 {
+                pattern.shards = ShardSet::default();
+            }
+        }
+        self.remove_unheld(slot);
+    }
+
+    /// Counts one hold more.
+    pub(super) fn hold(&mut self, slot: u32) {
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.holds += 1;
+        }
+    }
+
+    /// Counts one hold less.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        if let Some(pattern) = self.get_mut(slot) {
+            debug_assert!(pattern.holds > 0, "let go once for each hold");
+            pattern.holds -= 1;
+        }
+        self.remove_unheld(slot);
+    }
+
+    fn remove_unheld(&mut self, slot: u32) {
+        if self
+            .get(slot)
+            .is_none_or(|pattern| pattern.subscribers > 0 || pattern.holds > 0)
+        {
+            return;
+        }
+        let Some(pattern) = self.slots[slot as usize].take() else {
+            return;
+        };
+        let hash = self.hasher.hash_one(&pattern.selector);
+        if let Ok(entry) = self.by_selector.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.remove_prefix(pattern.selector.prefix(), slot);
+        self.free.push(slot);
+    }
+
+    /// Calls `each` with every pattern that matches `topic` and was born after the pattern with serial number `seen`.
+    pub(super) fn newer(&self, topic: &str, seen: u32, mut each: impl FnMut(PatternRef)) {
+        for length in self.prefix_lengths.keys() {
+            let Some(prefix) = topic.get(..*length) else {
+                if *length > topic.len() {
+                    return;
+                }
+                continue;
+            };
+            for slot in self.by_prefix.get(prefix).into_iter().flatten() {
+                let Some(pattern) = self.get(*slot) else {
+                    continue;
+                };
+                if pattern.serial > seen && pattern.selector.matches(topic) {
+                    each(PatternRef {
+                        slot: *slot,
+                        serial: pattern.serial,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Patterns with at least one stream.
+    pub(super) fn subscribed(&self) -> usize {
+        let patterns = self.slots.iter().flatten();
+        patterns.filter(|pattern| pattern.subscribers > 0).count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_out_of_serials(&mut self) {
+        self.newest = u32::MAX;
+    }
+}

@@ -1,0 +1,217 @@
+//! What only streams with a token have: what they may hear of private events, and when they end.
+//!
+//! Beside the slab and with its slots, in pieces of a thousand that exist only where one of the thousand has a ticket: a node without tokens pays
+//! nothing, and one with tokens some thirty bytes a stream. Ends are kept by the second: no stream has a timer.
+
+use std::collections::BTreeMap;
+
+use crate::history::Grant;
+
+use super::subscriber::Key;
+
+/// Slots in one piece.
+const PIECE: usize = 1_024;
+
+/// An end that never comes.
+const NEVER: u32 = u32::MAX;
+
+/// Entries of streams that have gone before their end which are always tolerated.
+const STALE_MIN: usize = 1_024;
+
+/// A stream's ticket.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    grant: Option<Grant>,
+    ends_unix_s: u32,
+}
+
+impl Ticket {
+    /// A ticket, unless there is nothing to say on it.
+    pub(super) fn new(grant: Option<Grant>, ends_unix_s: Option<u64>) -> Option<Self> {
+        if grant.is_none() && ends_unix_s.is_none() {
+            return None;
+        }
+        let ends = ends_unix_s.map(|end| u32::try_from(end).unwrap_or(NEVER));
+        Some(Self {
+            grant,
+            ends_unix_s: ends.unwrap_or(NEVER),
+        })
+    }
+
+    /// What is to be given back to the store.
+    pub(super) fn into_grant(self) -> Option<Grant> {
+        self.grant
+    }
+}
+
+#[derive(Debug)]
+struct Piece {
+    held: usize,
+    tickets: Box<[Option<Ticket>]>,
+}
+
+/// The tickets of a shard's streams.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    pieces: Vec<Option<Piece>>,
+    ends: Ends,
+}
+
+/// Streams by the second in which they end; some of them may have gone before.
+#[derive(Debug, Default)]
+struct Ends {
+    by_second: BTreeMap<u32, Vec<Key>>,
+    entries: usize,
+    /// Entries of streams that are open.
+    live: usize,
+}
+
+impl Tickets {
+    pub(super) fn get(&self, slot: u32) -> Option<&Ticket> {
+        let piece = self.pieces.get(slot as usize / PIECE)?.as_ref()?;
+        piece.tickets[slot as usize % PIECE].as_ref()
+    }
+
+    /// What the stream in `slot` may hear of private events.
+    pub(super) fn grant(&self, slot: u32) -> Option<&Grant> {
+        self.get(slot)?.grant.as_ref()
+    }
+
+    pub(super) fn insert(&mut self, key: Key, ticket: Ticket) {
+        if ticket.ends_unix_s != NEVER {
+            self.ends.add(key, ticket.ends_unix_s);
+        }
+        let number = key.slot as usize / PIECE;
+        if number >= self.pieces.len() {
+            self.pieces.resize_with(number + 1, || None);
+        }
+        let piece = self.pieces[number].get_or_insert_with(|| Piece {
+            held: 0,
+            tickets: (0..PIECE).map(|_| None).collect(),
+        });
+        let place = &mut piece.tickets[key.slot as usize % PIECE];
+        debug_assert!(place.is_none(), "a slot has one stream");
+        *place = Some(ticket);
+        piece.held += 1;
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Ticket> {
+        let place = self.pieces.get_mut(slot as usize / PIECE)?;
+        let piece = place.as_mut()?;
+        let ticket = piece.tickets[slot as usize % PIECE].take()?;
+        piece.held -= 1;
+        if piece.held == 0 {
+            *place = None;
+            while self.pieces.last().is_some_and(Option::is_none) {
+                self.pieces.pop();
+            }
+        }
+        if ticket.ends_unix_s != NEVER {
+            self.ends.live -= 1;
+        }
+        Some(ticket)
+    }
+
+    /// The second in which the next stream ends, at the earliest.
+    pub(super) fn next_end_unix_s(&self) -> Option<u64> {
+        let (second, _) = self.ends.by_second.first_key_value()?;
+        Some(u64::from(*second))
+    }
+
+    /// Takes out at most `count` of the streams whose end has come. They may have gone already, and stay until they are removed.
+    pub(super) fn take_ended(&mut self, now_unix_s: u64, count: usize) -> Vec<Key> {
+        let mut ended = Vec::new();
+        while ended.len() < count
+            && let Some(mut first) = self.ends.by_second.first_entry()
+            && u64::from(*first.key()) <= now_unix_s
+        {
+            let keys = first.get_mut();
+            let keep = keys.len().saturating_sub(count - ended.len());
+            self.ends.entries -= keys.len() - keep;
+            ended.extend(keys.drain(keep..));
+            if keys.is_empty() {
+                first.remove();
+            }
+        }
+        ended
+    }
+
+    /// Forgets the ends of streams that have gone, when they are the most; `is_open` tells which have not.
+    pub(super) fn forget_gone(&mut self, is_open: impl Fn(Key) -> bool) {
+        let ends = &mut self.ends;
+        if ends.entries <= 2 * ends.live + STALE_MIN {
+            return;
+        }
+        ends.by_second.retain(|_, keys| {
+            keys.retain(|key| is_open(*key));
+            keys.shrink_to_fit();
+            !keys.is_empty()
+        });
+        ends.entries = ends.by_second.values().map(Vec::len).sum();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.ends.live == 0
+    }
+}
+
+impl Ends {
+    fn add(&mut self, key: Key, second: u32) {
+        self.by_second.entry(second).or_default().push(key);
+        self.entries += 1;
+        self.live += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(slot: u32) -> Key {
+        Key { slot, serial: slot }
+    }
+
+    fn until(second: u64) -> Ticket {
+        Ticket::new(None, Some(second)).expect("it says something")
+    }
+
+    #[test]
+    fn ends_come_by_the_second_and_in_portions() {
+        let mut tickets = Tickets::default();
+        for slot in 0..10 {
+            tickets.insert(key(slot), until(100 + u64::from(slot) / 5));
+        }
+        assert_eq!(tickets.next_end_unix_s(), Some(100));
+        assert_eq!(tickets.take_ended(99, 100), []);
+        assert_eq!(tickets.take_ended(100, 3).len(), 3);
+        assert_eq!(tickets.take_ended(100, 100).len(), 2);
+        assert_eq!(tickets.take_ended(101, 100).len(), 5);
+        assert_eq!(tickets.next_end_unix_s(), None);
+        for slot in 0..10 {
+            assert!(tickets.remove(slot).is_some());
+        }
+        assert!(tickets.is_empty());
+    }
+
+    #[test]
+    fn streams_that_go_before_their_end_leave_nothing_for_long() {
+        let mut tickets = Tickets::default();
+        for serial in 0..100_000 {
+            let key = Key { slot: 5, serial };
+            tickets.insert(key, until(1_000_000));
+            tickets.remove(5);
+            tickets.forget_gone(|_| false);
+            assert!(tickets.ends.entries <= STALE_MIN + 1);
+        }
+        assert!(tickets.is_empty());
+    }
+
+    #[test]
+    fn an_end_beyond_the_calendar_is_none() {
+        let mut tickets = Tickets::default();
+        tickets.insert(key(3_000), until(u64::MAX));
+        assert_eq!(tickets.next_end_unix_s(), None);
+        assert!(tickets.get(3_000).is_some() && tickets.get(2_999).is_none());
+    }
+}
