@@ -1,0 +1,58 @@
+//! Wildcards for whole segments: `a/*/c`, `a/**`.
+//!
+//! A segment is what stands between two slashes. `*` stands for one segment that is not empty; `**`, as the last segment only, for all
+//! that follows, which must not be nothing: `a/**` matches `a/b` and `a/b/c`, neither `a` nor `a/`. Stars anywhere else are
+//! themselves. Matching walks both texts once and must never go back.
+
+/// Stands for one segment.
+const ONE: &str = "*";
+
+/// Stands for one or more segments, at the end.
+const REST: &str = "**";
+
+/// Whether a text has a segment that is a wildcard.
+pub(super) fn is_wildcard(text: &str) -> bool {
+    let last = text.rsplit('/').next();
+    last == Some(REST) || text.split('/').any(|segment| segment == ONE)
+}
+
+/// Whether a pattern matches a topic. It always matches its own text.
+pub(super) fn matches(pattern: &str, topic: &str) -> bool {
+    if pattern == REST {
+        return !topic.is_empty();
+    }
+    let (segments, open) = match pattern.strip_suffix("/**") {
+        Some(segments) => (segments, true),
+        None => (pattern, false),
+    };
+    let mut rest = Some(topic);
+    for wanted in segments.split('/') {
+        let Some(text) = rest else { return false };
+        let (segment, behind) = match text.split_once('/') {
+            Some((segment, behind)) => (segment, Some(behind)),
+            None => (text, None),
+        };
+        let fits = segment == wanted || (wanted == ONE && !segment.is_empty());
+        if !fits {
+            return false;
+        }
+        rest = behind;
+    }
+    match rest {
+        None => !open,
+        Some(further) => open && !further.is_empty(),
+    }
+}
+
+/// What stands before the first wildcard.
+pub(super) fn prefix(pattern: &str) -> &str {
+    let mut start = 0;
+    for segment in pattern.split('/') {
+        let end = start + segment.len();
+        if segment == ONE || (segment == REST && end == pattern.len()) {
+            return &pattern[..start];
+        }
+        start = end + 1;
+    }
+    pattern
+}
