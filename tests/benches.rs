@@ -8,6 +8,7 @@ mod workload {
     pub(crate) mod frames;
     pub(crate) mod publish;
     pub(crate) mod replay;
+    pub(crate) mod selectors;
     pub(crate) mod sockets;
     pub(crate) mod swallow;
 }
@@ -20,6 +21,7 @@ use workload::fanout::Fanout;
 use workload::frames;
 use workload::publish::Node;
 use workload::replay::Replay;
+use workload::selectors;
 
 #[test]
 fn a_frame_that_is_timed_holds_its_payload() {
@@ -72,5 +74,17 @@ fn a_timed_resume_reads_all_of_history() {
             cost += replay.by_loop().expect("the same bytes");
             assert!(cost.cpu.as_nanos() + cost.wall.as_nanos() > 0);
         }
+    }
+}
+
+#[test]
+fn a_timed_selector_matches_what_it_should() {
+    for case in selectors::cases().expect("selectors") {
+        assert_eq!(
+            case.selector.matches(case.topic),
+            case.matches,
+            "{}",
+            case.name
+        );
     }
 }
