@@ -7,6 +7,7 @@ use fantail::event::EventId;
 use fantail::http::{Events, choose_cursor, parse_publish_json};
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
 use fantail::limits::EventLimits;
+use fantail::selector::{Selector, Syntax};
 use fantail::sse::Draft;
 
 /// Small, so that an input of a fuzzer's size reaches them.
@@ -88,4 +89,34 @@ pub(crate) fn last_event_id(input: &[u8]) {
         assert_eq!(id.to_string(), cursor);
         assert_eq!(EventId::from_parts(id.unix_ms(), id.counter()), Some(id));
     }
+}
+
+/// Longest selector and topic that a fuzzer is to try.
+const SELECTOR_BYTES_MAX: usize = 1_024;
+
+/// Any text is read or refused; a selector matches its own text, and nothing without its prefix; the Mercure protocol's patterns
+/// mean the same on the native API.
+pub(crate) fn selector(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let (text, topic) = text.split_once('\n').unwrap_or((&text, ""));
+    let parse = |syntax| Selector::parse(text, syntax, SELECTOR_BYTES_MAX);
+    let (mercure, native) = (parse(Syntax::Mercure), parse(Syntax::Native));
+    let (Ok(mercure), Ok(native)) = (&mercure, &native) else {
+        assert_eq!(mercure, native, "both refuse it");
+        return;
+    };
+    for selector in [mercure, native, &Selector::exact(text)] {
+        assert_eq!(selector.text(), text);
+        assert!(selector.matches(text), "its own text");
+        assert!(text.starts_with(selector.prefix()));
+        if selector.matches(topic) {
+            assert!(topic.starts_with(selector.prefix()));
+        }
+        if selector.is_exact() {
+            assert_eq!(selector.matches(topic), text == topic);
+            assert_eq!(*selector, Selector::exact(text));
+        }
+    }
+    assert!(!mercure.matches(topic) || native.matches(topic));
+    assert!(mercure == native || mercure.is_exact());
 }

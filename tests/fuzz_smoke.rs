@@ -28,6 +28,11 @@ fn last_event_id() {
     smoke("last_event_id", properties::last_event_id);
 }
 
+#[test]
+fn selector() {
+    smoke("selector", properties::selector);
+}
+
 fn smoke(target: &str, property: fn(&[u8])) {
     let number = std::env::var("FANTAIL_SEED").map_or(1, |text| text.parse().expect("a number"));
     let mut random = fastrand::Rng::with_seed(number);
