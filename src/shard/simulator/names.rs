@@ -6,7 +6,14 @@ use crate::selector::{Selector, Syntax};
 pub(super) const TOPICS: usize = 5;
 
 /// Patterns, and the topics that each matches, written down by hand.
-const PATTERNS: [(&str, &[usize]); 1] = [("*", &[0, 1, 2, 3, 4])];
+const PATTERNS: [(&str, &[usize]); 6] = [
+    ("*", &[0, 1, 2, 3, 4]),
+    ("even/{number}", &[0, 2, 4]),
+    ("odd/*", &[1, 3]),
+    ("{kind}/3", &[3]),
+    ("{+all}", &[0, 1, 2, 3, 4]),
+    ("even/{number}/{more}", &[]),
+];
 
 /// One topic, or one of the patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
