@@ -10,7 +10,7 @@ use super::read::Room;
 use super::{Position, ReadOutcome, SelectorId, SelectorIds, Store, Wanted};
 
 /// Events looked at in one read: some 100 µs under the lock, whether one of them is wanted or not. Few in tests, whose histories are small.
-const LOOKS_MAX: usize = if cfg!(test) { 7 } else { 2_048 };
+const LOOKS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
 
 impl Store {
     /// Whether all patterns that match a topic are known.
