@@ -11,7 +11,7 @@ mod workload {
     pub(crate) mod swallow;
 }
 
-use workload::publish::Node;
+use workload::publish::{Audience, Node};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
 }
 
 fn figures(criterion: &mut Criterion, runtime: &Runtime, streams: usize) -> io::Result<()> {
-    let mut node = runtime.block_on(Node::start(streams, DATA_BYTES))?;
+    let mut node = runtime.block_on(Node::start(Audience::on_topic(streams), DATA_BYTES))?;
     let mut group = criterion.benchmark_group(format!("publish/{streams}-streams"));
     let mut failed = None;
     for size in BATCHES {

@@ -6,6 +6,7 @@ mod workload {
     pub(crate) mod cost;
     pub(crate) mod fanout;
     pub(crate) mod frames;
+    pub(crate) mod patterns;
     pub(crate) mod publish;
     pub(crate) mod replay;
     pub(crate) mod selectors;
@@ -19,7 +20,8 @@ use fantail::sse;
 
 use workload::fanout::Fanout;
 use workload::frames;
-use workload::publish::Node;
+use workload::patterns;
+use workload::publish::{Audience, Node};
 use workload::replay::Replay;
 use workload::selectors;
 
@@ -53,13 +55,28 @@ fn both_sides_of_the_fan_out_deliver_every_byte() {
 #[tokio::test]
 async fn what_a_timed_publisher_publishes_arrives() {
     for streams in [0, 5] {
-        let mut node = Node::start(streams, 128).await.expect("a node");
+        let mut node = Node::start(Audience::on_topic(streams), 128)
+            .await
+            .expect("a node");
         for (batches, size) in [(40, 1), (70, 16), (9, 64)] {
             // It fails unless the clients have read every byte of it.
             let busy = node.publish(batches, size).await.expect("all arrives");
             assert!(busy.as_nanos() > 0);
         }
         node.stop().expect("clients that saw the end");
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_among_many_selectors_arrives() {
+    for case in patterns::CASES {
+        for new_topics in [false, true] {
+            let audience = patterns::audience(case, 200, new_topics);
+            let mut node = Node::start(audience, 128).await.expect("a node");
+            let busy = node.publish(50, 1).await.expect("all arrives");
+            assert!(busy.as_nanos() > 0);
+            node.stop().expect("clients that saw the end");
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::sockets;
 use super::swallow::Swallow;
 
-const TOPIC: &str = "publish";
+const TOPIC: &str = "publish/0";
 
 /// Events published before all streams have to have them: what history keeps is more, so that a stream that falls behind loses none.
 const EVENTS_PER_STRETCH: usize = 512;
@@ -37,25 +37,53 @@ const POLL_EVENTS: usize = 256;
 pub(crate) struct Node {
     hub: Hub,
     data: String,
-    streams: usize,
+    audience: Audience,
     clients: Clients,
     /// Bytes that the clients have to have read by now.
     owed: usize,
+    /// Topics that were new so far.
+    topics: u64,
+}
+
+/// The streams of a node: what each subscribes to, and what of it hears the events.
+pub(crate) struct Audience {
+    /// For each stream, its selectors.
+    pub(crate) selectors: Vec<Vec<Selector>>,
+    /// Streams that hear the events.
+    pub(crate) streams: usize,
+    /// Selectors of theirs that match them.
+    pub(crate) subscriptions: u64,
+    /// Each event has a topic that was never heard of.
+    pub(crate) new_topics: bool,
+}
+
+impl Audience {
+    /// So many streams on the one topic.
+    pub(crate) fn on_topic(streams: usize) -> Self {
+        Self {
+            selectors: vec![vec![Selector::exact(TOPIC)]; streams],
+            streams,
+            subscriptions: streams as u64,
+            new_topics: false,
+        }
+    }
 }
 
 impl Node {
-    /// Starts shards and opens `streams` streams on one topic; events will have `data_bytes` of data.
-    pub(crate) async fn start(streams: usize, data_bytes: usize) -> io::Result<Self> {
+    /// Starts shards and opens streams; events will have `data_bytes` of data.
+    pub(crate) async fn start(audience: Audience, data_bytes: usize) -> io::Result<Self> {
+        let streams = audience.selectors.len();
         let hub = Hub::start(Arc::default(), streams).map_err(io::Error::other)?;
         let mut clients = Vec::with_capacity(streams);
-        for (server, client) in sockets::connect(streams)? {
+        let sockets = sockets::connect(streams)?;
+        for ((server, client), selectors) in sockets.into_iter().zip(&audience.selectors) {
             clients.push(client);
             let subscribe = Subscribe {
                 sink: Sink::Socket(server),
                 framing: Framing::Chunked,
                 head: Bytes::new(),
                 interest: hub::Interest {
-                    selectors: vec![Selector::exact(TOPIC)],
+                    selectors: selectors.clone(),
                     ..hub::Interest::default()
                 },
                 start: Start::default(),
@@ -69,8 +97,9 @@ impl Node {
             owed: streams * sse::prime(None, hub.head()).len(),
             hub,
             data: "x".repeat(data_bytes),
-            streams,
+            audience,
             clients: Clients::start(clients)?,
+            topics: 0,
         };
         node.settle(Vec::new())?;
         Ok(node)
@@ -95,30 +124,39 @@ impl Node {
         Ok(busy)
     }
 
-    async fn publish_batch(&self, size: usize) -> io::Result<Vec<Receipt>> {
-        let mut drafts = (0..size)
-            .map(|_| self.draft())
+    async fn publish_batch(&mut self, size: usize) -> io::Result<Vec<Receipt>> {
+        let first = self.topics;
+        if self.audience.new_topics {
+            self.topics += size as u64;
+        }
+        let mut drafts = (first..first + size as u64)
+            .map(|number| self.draft(number))
             .collect::<io::Result<Vec<_>>>()?;
         let published = self.hub.publish(Source::Ingest, &mut drafts).await;
         published.map_err(io::Error::other)
     }
 
-    fn draft(&self) -> io::Result<Draft<'_>> {
+    fn draft(&self, number: u64) -> io::Result<Draft<'_>> {
         let limits = &self.hub.settings().event_limits;
-        Draft::new(Event::new(TOPIC, &*self.data), limits).map_err(io::Error::other)
+        let event = if self.audience.new_topics {
+            Event::new(format!("publish/{number}"), &*self.data)
+        } else {
+            Event::new(TOPIC, &*self.data)
+        };
+        Draft::new(event, limits).map_err(io::Error::other)
     }
 
     /// Waits until the clients have read what these receipts stand for, byte by byte.
     fn settle(&mut self, receipts: Vec<Vec<Receipt>>) -> io::Result<()> {
-        if self.streams == 0 {
+        if self.audience.streams == 0 && !receipts.is_empty() {
             return Ok(());
         }
         for receipt in receipts.iter().flatten() {
-            if receipt.subscribers != self.streams as u64 {
+            if receipt.subscribers != self.audience.subscriptions {
                 return Err(io::Error::other("an event was not for all streams"));
             }
-            let frame = stamp(&mut self.draft()?, receipt.id);
-            self.owed += self.streams * frame.len();
+            let frame = stamp(&mut self.draft(0)?, receipt.id);
+            self.owed += self.audience.streams * frame.len();
         }
         let deadline = Instant::now() + ARRIVAL_MAX;
         loop {
