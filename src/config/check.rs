@@ -8,6 +8,25 @@ use super::{ConfigError, Conflict, Problem, RawSettings, Settings, rules};
 /// Longest value that an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
+/// Settings of which one source gives at most one.
+const ONE_OF: [&[&str]; 3] = [
+    &["ingest_password", "ingest_password_file"],
+    &[
+        "jwt_secret",
+        "jwt_secret_file",
+        "jwt_key_file",
+        "jwks_file",
+        "jwks_url",
+    ],
+    &[
+        "publisher_jwt_secret",
+        "publisher_jwt_secret_file",
+        "publisher_jwt_key_file",
+        "publisher_jwks_file",
+        "publisher_jwks_url",
+    ],
+];
+
 /// Checks everything that was given.
 ///
 /// # Errors
@@ -15,7 +34,10 @@ const SHOWN_CHARS_MAX: usize = 100;
 /// right: a wrong value stands in for its default, and what it contradicts would only confuse.
 pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
     let mut problems = raw.problems;
-    problems.extend(two_passwords(&raw.values).map(Problem::Conflict));
+    let both = ONE_OF
+        .iter()
+        .filter_map(|forms| two_forms(&raw.values, forms));
+    problems.extend(both.map(Problem::Conflict));
 
     let mut settings = Settings::default();
     for value in &raw.values {
@@ -43,14 +65,23 @@ pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
     }
 }
 
-/// Password and password file are one setting in two forms: a stronger source may replace either by either, but one
-/// source that gives both does not say which it means.
-fn two_passwords(values: &[RawValue]) -> Option<Conflict> {
+/// One setting in several forms: a stronger source may replace any of them by any other, but one source that gives two does not say which it
+/// means.
+fn two_forms(values: &[RawValue], forms: &[&'static str]) -> Option<Conflict> {
     let of = |key: &'static str| values.iter().filter(move |value| value.setting.key == key);
-    of("ingest_password_file").find_map(|file| {
-        of("ingest_password")
-            .any(|password| discriminant(&password.origin) == discriminant(&file.origin))
-            .then(|| Conflict::TwoPasswords(file.origin.clone()))
+    forms.iter().enumerate().find_map(|(index, second)| {
+        of(second).find_map(|value| {
+            let same_source =
+                |other: &&RawValue| discriminant(&other.origin) == discriminant(&value.origin);
+            let first = forms[..index]
+                .iter()
+                .find(|first| of(first).any(|other| same_source(&other)))?;
+            Some(Conflict::TwoForms {
+                origin: value.origin.clone(),
+                first,
+                second,
+            })
+        })
     })
 }
 

@@ -100,6 +100,12 @@ pub enum Reason {
     /// What a browser would never send as its origin.
     #[error("`{0}` is not an origin (scheme://host or scheme://host:port, without a path)")]
     Origin(String),
+    /// Not a URL that keys may be fetched from.
+    #[error("not a URL that keys may come from (without a password in it)")]
+    KeySetUrl,
+    /// Not a name that a cookie can have.
+    #[error("not a name that a cookie can have (letters, digits and !#$%&'*+-.^_`|~)")]
+    CookieName,
     /// Not a log filter.
     #[error("not a log filter")]
     Filter,

@@ -6,9 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::credentials::{self, PASSWORD_BYTES_MAX};
+use super::key_source::{self, CLAIM_BYTES_MAX, Form};
 use super::parse;
 use super::raw::Given;
-use super::{IngestUser, LogFormat, Reason, Settings, SlowConsumerPolicy, SlowConsumerRule};
+use super::{
+    IngestUser, KeySource, LogFormat, Reason, Settings, SlowConsumerPolicy, SlowConsumerRule,
+};
+use crate::auth::Algorithm;
 
 /// Shown for a list without values; not a word that could be given.
 const EMPTY: &str = "(empty)";
@@ -45,6 +49,13 @@ pub(super) enum Kind {
     /// A file that holds the password; its text goes where the password itself would.
     PasswordFile(Field<Option<String>>),
     Users(Field<Vec<IngestUser>>),
+    /// One of the forms that a role's keys come in; all of them have one field.
+    Keys(Form, Field<Option<KeySource>>),
+    Algorithm(Field<Option<Algorithm>>),
+    /// What a claim must be.
+    Claim(Field<Option<String>>),
+    TopicRules(Field<Vec<String>>),
+    CookieName(Field<String>),
     Filter(Field<String>),
     Format(Field<LogFormat>),
 }
@@ -76,6 +87,13 @@ impl Kind {
                 *field(settings) = Some(credentials::password_file(one(given)?)?)
             }
             Self::Users(field) => *field(settings) = credentials::users(given)?,
+            Self::Keys(form, field) => *field(settings) = Some(form.read(one(given)?)?),
+            Self::Algorithm(field) => {
+                *field(settings) = Some(key_source::algorithm(one(given)?)?);
+            }
+            Self::Claim(field) => *field(settings) = Some(key_source::claim(one(given)?)?),
+            Self::TopicRules(field) => *field(settings) = parse::topics(many(given)?)?,
+            Self::CookieName(field) => *field(settings) = key_source::cookie_name(one(given)?)?,
             Self::Filter(field) => *field(settings) = parse::filter(one(given)?)?,
             Self::Format(field) => *field(settings) = parse::format(one(given)?)?,
         }
@@ -95,13 +113,23 @@ impl Kind {
             }
             Self::Policy(field) => parse::show_policy(*field(settings)).to_owned(),
             Self::Rules(field) => list(field(settings).iter().map(parse::show_rule)),
-            Self::Topics(field) | Self::Origins(field) => list(field(settings).iter().cloned()),
+            Self::Topics(field) | Self::TopicRules(field) | Self::Origins(field) => {
+                list(field(settings).iter().cloned())
+            }
             Self::Password(field) | Self::PasswordFile(field) => match field(settings) {
                 Some(_) => "(hidden)".to_owned(),
                 None => NOT_SET.to_owned(),
             },
             Self::Users(field) => list(field(settings).iter().map(|user| user.name.clone())),
-            Self::Filter(field) => field(settings).clone(),
+            Self::Keys(form, field) => {
+                let shown = form.show(field(settings).as_ref());
+                shown.unwrap_or_else(|| NOT_SET.to_owned())
+            }
+            Self::Algorithm(field) => field(settings).map_or(NOT_SET, Algorithm::name).to_owned(),
+            Self::Claim(field) => field(settings)
+                .clone()
+                .unwrap_or_else(|| NOT_SET.to_owned()),
+            Self::Filter(field) | Self::CookieName(field) => field(settings).clone(),
             Self::Format(field) => parse::show_format(*field(settings)).to_owned(),
         }
     }
@@ -136,6 +164,14 @@ impl Kind {
             Self::Users(_) => "a list of tables with name, password, publish; or \
                  name:password:glob,glob with `;` between users"
                 .to_owned(),
+            Self::Keys(form, _) => form.allowed(),
+            Self::Algorithm(_) => key_source::algorithms(),
+            Self::Claim(_) => format!("1 to {CLAIM_BYTES_MAX} bytes of text"),
+            Self::TopicRules(_) => {
+                "a list of topics or native patterns with claims in braces, such as user/{sub}"
+                    .to_owned()
+            }
+            Self::CookieName(_) => "a name that a cookie can have".to_owned(),
             Self::Filter(_) => {
                 format!(
                     "{}, or a list of target=level",
@@ -149,7 +185,7 @@ impl Kind {
     /// What stands between the values of a list in one text; `None` where the setting is one value.
     pub(super) fn separator(&self) -> Option<char> {
         match self {
-            Self::Rules(_) | Self::Topics(_) | Self::Origins(_) => Some(','),
+            Self::Rules(_) | Self::Topics(_) | Self::TopicRules(_) | Self::Origins(_) => Some(','),
             // The comma is taken: it stands between the globs of one user.
             Self::Users(_) => Some(';'),
             _ => None,
@@ -158,7 +194,10 @@ impl Kind {
 
     /// Whether the value must not be repeated to anyone.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::Password(_) | Self::Users(_))
+        matches!(
+            self,
+            Self::Password(_) | Self::Users(_) | Self::Keys(Form::Secret, _)
+        )
     }
 
     /// Whether its flag alone says `true`.
@@ -181,6 +220,11 @@ impl Kind {
             Self::Password(_) => "PASSWORD",
             Self::PasswordFile(_) => "FILE",
             Self::Users(_) => "NAME:PASSWORD:GLOBS",
+            Self::Keys(form, _) => form.placeholder(),
+            Self::Algorithm(_) => "ALGORITHM",
+            Self::Claim(_) => "TEXT",
+            Self::TopicRules(_) => "RULE",
+            Self::CookieName(_) => "NAME",
             Self::Filter(_) => "FILTER",
             Self::Format(_) => "FORMAT",
         }

@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod file;
 pub mod flags;
+mod key_source;
 mod kind;
 mod markdown;
 mod parse;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 pub use environment::config_file;
 pub use error::{ConfigError, Problem, Reason, UserFault};
+pub use key_source::KeySource;
 pub use markdown::markdown;
 pub use raw::{Origin, RawSettings};
 pub use rules::Conflict;

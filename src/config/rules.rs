@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{Origin, Settings};
+use super::{KeySource, Origin, Settings};
+use crate::auth::{KeyError, KeySet, Role, RuleError, TopicRule};
 use crate::topic::{self, TopicError};
 
 /// Settings that do not go together.
@@ -14,11 +15,16 @@ use crate::topic::{self, TopicError};
 pub enum Conflict {
     /// The public listener is open to anyone beyond this machine.
     #[error(
-        "`listen` = {0} is reachable from other machines, and anyone there may subscribe and publish: put it on loopback (such as \
-         127.0.0.1:8080) behind a proxy, or say that this is meant: `allow_open_http = true` (--allow-open-http, \
-         FANTAIL_ALLOW_OPEN_HTTP=true)"
+        "`listen` = {address} is reachable from other machines, and anyone there may {may}: set keys for tokens (such as `jwt_secret_file` or \
+         `jwks_url`), put it on loopback (such as 127.0.0.1:8080) behind a proxy, or say that this is meant: `allow_open_http = true` \
+         (--allow-open-http, FANTAIL_ALLOW_OPEN_HTTP=true)"
     )]
-    OpenHttp(SocketAddr),
+    OpenHttp {
+        /// Where it listens.
+        address: SocketAddr,
+        /// What anyone may do.
+        may: &'static str,
+    },
     /// The ingest listener is open to anyone beyond this machine.
     #[error(
         "`ingest_listen` = {0} is reachable from other machines, and anyone there may publish: set `ingest_password` \
@@ -65,9 +71,40 @@ pub enum Conflict {
     /// A traced topic that no event can have.
     #[error("`trace_topics` holds a topic that no event can have: {0}")]
     TracedTopic(TopicError),
-    /// Both forms of one password from one source.
-    #[error("{0}: `ingest_password` and `ingest_password_file` are both given: give one of them")]
-    TwoPasswords(Origin),
+    /// Two forms of one setting from one source.
+    #[error("{origin}: `{first}` and `{second}` are both given: give one of them")]
+    TwoForms {
+        /// Where the second stands.
+        origin: Origin,
+        /// One setting.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A secret that cannot be a key.
+    #[error("`{setting}`: {error}")]
+    Secret {
+        /// The setting.
+        setting: &'static str,
+        /// Why.
+        error: KeyError,
+    },
+    /// An algorithm for keys that are not there.
+    #[error("`{setting}` is given without keys that it could be for (such as `{missing}`)")]
+    AlgorithmWithoutKeys {
+        /// The setting.
+        setting: &'static str,
+        /// One that is missing.
+        missing: &'static str,
+    },
+    /// A rule that cannot be.
+    #[error("`topics_from` holds `{rule}`: {error}")]
+    TopicRule {
+        /// The rule.
+        rule: String,
+        /// Why.
+        error: RuleError,
+    },
 }
 
 /// Everything about `settings` that does not go together.
@@ -85,13 +122,18 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
             .filter_map(|topic| topic::check(topic, topic_bytes_max).err())
             .map(Conflict::TracedTopic),
     );
+    conflicts.extend(tokens(settings));
     conflicts
 }
 
 fn open(settings: &Settings) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
-    if beyond_loopback(settings.listen) && !settings.allow_open_http {
-        conflicts.push(Conflict::OpenHttp(settings.listen));
+    let may = anyone_may(settings).filter(|_| beyond_loopback(settings.listen));
+    if let (Some(may), false) = (may, settings.allow_open_http) {
+        conflicts.push(Conflict::OpenHttp {
+            address: settings.listen,
+            may,
+        });
     }
     let ingest_is_open = settings.ingest_password.is_none() && settings.ingest_users.is_empty();
     if beyond_loopback(settings.ingest_listen) && ingest_is_open {
@@ -99,6 +141,58 @@ fn open(settings: &Settings) -> Vec<Conflict> {
     }
     if beyond_loopback(settings.admin_listen) && !settings.allow_open_admin {
         conflicts.push(Conflict::OpenAdmin(settings.admin_listen));
+    }
+    conflicts
+}
+
+/// What is open to those who have no token. (`anonymous` lets them in by its name.)
+fn anyone_may(settings: &Settings) -> Option<&'static str> {
+    let open = |role| settings.keys_of(role).is_none();
+    match (open(Role::Subscriber), open(Role::Publisher)) {
+        (true, true) => Some("subscribe and publish"),
+        (true, false) => Some("subscribe"),
+        // Cannot be as long as publishers fall back on the keys of subscribers.
+        (false, true) => Some("publish"),
+        (false, false) => None,
+    }
+}
+
+fn tokens(settings: &Settings) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let own = settings
+        .publisher_jwt_keys
+        .is_some()
+        .then_some(Role::Publisher);
+    for role in [Some(Role::Subscriber), own].into_iter().flatten() {
+        if let Some((source @ KeySource::Secret(secret), algorithm)) = settings.keys_of(role)
+            && let Err(error) = KeySet::from_secret(secret.as_bytes(), algorithm)
+        {
+            let setting = source.key(role);
+            conflicts.push(Conflict::Secret { setting, error });
+        }
+    }
+    for (setting, missing, alone) in [
+        (
+            "jwt_algorithm",
+            "jwt_secret_file",
+            settings.jwt_algorithm.is_some() && settings.jwt_keys.is_none(),
+        ),
+        (
+            "publisher_jwt_algorithm",
+            "publisher_jwt_secret_file",
+            settings.publisher_jwt_algorithm.is_some() && settings.publisher_jwt_keys.is_none(),
+        ),
+    ] {
+        if alone {
+            conflicts.push(Conflict::AlgorithmWithoutKeys { setting, missing });
+        }
+    }
+    let topic_bytes_max = settings.event_limits.topic_bytes_max;
+    for rule in &settings.topics_from {
+        if let Err(error) = TopicRule::parse(rule, topic_bytes_max) {
+            let rule = rule.clone();
+            conflicts.push(Conflict::TopicRule { rule, error });
+        }
     }
     conflicts
 }
@@ -147,6 +241,11 @@ fn sizes(settings: &Settings) -> impl Iterator<Item = Conflict> {
             ("header_bytes_max", settings.header_bytes_max),
             target,
             "the request target is part of the request head",
+        ),
+        (
+            ("header_bytes_max", settings.header_bytes_max),
+            ("token_bytes_max", settings.token_bytes_max),
+            "a token is part of the request head",
         ),
     ]
     .into_iter()

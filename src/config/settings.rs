@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::table;
+use super::{KeySource, table};
+use crate::auth::Algorithm;
 use crate::limits::EventLimits;
 
 /// What happens to a stream that fell so far behind that an event it has not seen left the history.
@@ -70,7 +71,7 @@ pub struct Settings {
     pub ingest_listen: SocketAddr,
     /// Admin listener: health, metrics, streams.
     pub admin_listen: SocketAddr,
-    /// Allows the public listener beyond loopback while anyone may publish and subscribe.
+    /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
     pub allow_open_http: bool,
     /// Allows the admin listener beyond loopback (it has no authentication of its own).
     pub allow_open_admin: bool,
@@ -140,6 +141,43 @@ pub struct Settings {
     /// Whether those origins may send cookies.
     pub cors_credentials: bool,
 
+    /// Keys that check tokens, and those of publishers unless they have their own; `None` = there are no tokens.
+    pub jwt_keys: Option<KeySource>,
+    /// Algorithm of keys that name none.
+    pub jwt_algorithm: Option<Algorithm>,
+    /// Keys that check the tokens of publishers; `None` = `jwt_keys`.
+    pub publisher_jwt_keys: Option<KeySource>,
+    /// Algorithm of publishers' keys that name none.
+    pub publisher_jwt_algorithm: Option<Algorithm>,
+    /// The only `iss` that is taken.
+    pub jwt_issuer: Option<String>,
+    /// What `aud` must hold.
+    pub jwt_audience: Option<String>,
+    /// By how much clocks may differ where `exp` and `nbf` are checked.
+    pub jwt_leeway: Duration,
+    /// Time for a key set to be fetched.
+    pub jwks_timeout: Duration,
+    /// Age at which a fetched key set is fetched anew.
+    pub jwks_max_age: Duration,
+    /// Shortest time between two fetches that unknown keys ask for.
+    pub jwks_refresh_min: Duration,
+    /// Largest key set, in bytes; also of a PEM file.
+    pub jwks_bytes_max: usize,
+    /// Longest token, in bytes.
+    pub token_bytes_max: usize,
+    /// Most selectors that one token grants.
+    pub selectors_per_token_max: usize,
+    /// Rules that make topics of claims.
+    pub topics_from: Vec<String>,
+    /// Lets streams in that have no token although there are keys; they hear public events only.
+    pub anonymous: bool,
+    /// Cookie that holds a token.
+    pub cookie_name: String,
+    /// Whether subscriptions can be listed, and are published when they start and end.
+    pub mercure_subscriptions: bool,
+    /// Most distinct patterns that all streams together subscribe to.
+    pub max_patterns: usize,
+
     /// Password of the ingest port's default user; `None` leaves it open (loopback only).
     pub ingest_password: Option<String>,
     /// Named users of the ingest port.
@@ -208,6 +246,25 @@ impl Default for Settings {
             header_bytes_max: 32 << 10,
             cors_origins: Vec::new(),
             cors_credentials: false,
+
+            jwt_keys: None,
+            jwt_algorithm: None,
+            publisher_jwt_keys: None,
+            publisher_jwt_algorithm: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_leeway: Duration::ZERO,
+            jwks_timeout: Duration::from_secs(5),
+            jwks_max_age: Duration::from_secs(10 * 60),
+            jwks_refresh_min: Duration::from_secs(30),
+            jwks_bytes_max: 256 << 10,
+            token_bytes_max: 8 << 10,
+            selectors_per_token_max: 1_000,
+            topics_from: Vec::new(),
+            anonymous: false,
+            cookie_name: "mercureAuthorization".to_owned(),
+            mercure_subscriptions: false,
+            max_patterns: 10_000,
 
             ingest_password: None,
             ingest_users: Vec::new(),

@@ -3,6 +3,7 @@ use std::io::Write;
 
 use tempfile::NamedTempFile;
 
+use super::super::key_source::Form;
 use super::super::kind::Kind;
 use super::super::parse;
 use super::super::table::{self, Setting};
@@ -30,6 +31,11 @@ fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
             .each_ref()
             .map(|file| file.path().to_string_lossy().into_owned()),
         Kind::Users(_) => texts("a:b:*", "c:d:*"),
+        Kind::Keys(Form::Secret, _) | Kind::Claim(_) | Kind::CookieName(_) => texts("one", "two"),
+        Kind::Keys(Form::JwksUrl, _) => texts("https://a.example/1", "http://[::1]:1/2"),
+        Kind::Keys(..) => texts("/a", "/b"),
+        Kind::Algorithm(_) => texts("PS256", "EdDSA"),
+        Kind::TopicRules(_) => texts("user/{sub},all", "role/{roles}"),
         Kind::Filter(_) => texts("debug", "trace"),
         Kind::Format(_) => texts("json", "text"),
     }
@@ -57,6 +63,10 @@ fn all(settings: &Settings) -> BTreeMap<&'static str, String> {
     let mut copy = settings.clone();
     let show = |setting: &'static Setting, copy: &mut Settings| match &setting.kind {
         Kind::Password(field) | Kind::PasswordFile(field) => format!("{:?}", field(copy)),
+        Kind::Keys(Form::Secret, field) => match field(copy) {
+            Some(KeySource::Secret(secret)) => secret.clone(),
+            _ => "(not set)".to_owned(),
+        },
         kind => kind.show(copy),
     };
     table::all()

@@ -1,0 +1,176 @@
+//! What the claims of a token grant, and for how long.
+//!
+//! A claim of the wrong type is an error and never passed over: a restriction that was misspelt must not become none.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::rules::Bounds;
+use super::{Access, Policy, TokenError};
+use crate::selector::{Selector, Syntax};
+
+const LIST_OF_TEXTS: &str = "must be a list of strings";
+
+/// Reads what the claims allow at this time.
+pub(super) fn read(
+    claims: &Map<String, Value>,
+    policy: &Policy,
+    now_unix_s: u64,
+) -> Result<Access, TokenError> {
+    let ends_unix_s = lifetime(claims, policy, now_unix_s)?;
+    check_issuer(claims, policy)?;
+    check_audience(claims, policy)?;
+    let mercure = match claims.get("mercure") {
+        None => &Map::new(),
+        Some(value) => value
+            .as_object()
+            .ok_or(fault("mercure", "must be an object"))?,
+    };
+    let publish = selectors(mercure, "publish", "mercure.publish", policy)?;
+    let mut subscribe = selectors(mercure, "subscribe", "mercure.subscribe", policy)?;
+    let topics = topics(claims, policy)?;
+    subscribe.extend(topics.iter().cloned());
+    if publish.len() + subscribe.len() > policy.selectors_max {
+        return Err(TokenError::TooManySelectors {
+            max: policy.selectors_max,
+        });
+    }
+    let topics = shared(topics);
+    let subscribe = or_same(shared(subscribe), &topics);
+    Ok(Access {
+        publish: or_same(shared(publish), &subscribe),
+        subscribe,
+        topics,
+        payload: match mercure.get("payload") {
+            None | Some(Value::Null) => None,
+            Some(payload) => Some(payload.to_string().into()),
+        },
+        ends_unix_s,
+    })
+}
+
+/// When the token ends, leeway included, if it is valid now.
+fn lifetime(
+    claims: &Map<String, Value>,
+    policy: &Policy,
+    now_unix_s: u64,
+) -> Result<Option<u64>, TokenError> {
+    // Rounded so that a fraction of a second never makes a token live longer.
+    if let Some(begins) = date(claims, "nbf")?.map(f64::ceil)
+        && seconds(begins) > now_unix_s.saturating_add(policy.leeway_s)
+    {
+        return Err(TokenError::NotYetValid);
+    }
+    let Some(ends) = date(claims, "exp")?.map(f64::floor) else {
+        return Ok(None);
+    };
+    let ends = seconds(ends).saturating_add(policy.leeway_s);
+    if now_unix_s >= ends {
+        return Err(TokenError::Expired);
+    }
+    Ok(Some(ends))
+}
+
+/// A NumericDate (RFC 7519 §2), which may have a fraction.
+fn date(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<f64>, TokenError> {
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .ok_or(fault(claim, "must be a number of seconds"))
+    };
+    claims.get(claim).map(number).transpose()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is before the epoch ended then, and what is beyond all time never ends"
+)]
+fn seconds(date: f64) -> u64 {
+    date as u64
+}
+
+fn check_issuer(claims: &Map<String, Value>, policy: &Policy) -> Result<(), TokenError> {
+    let issuer = match claims.get("iss") {
+        None => None,
+        Some(value) => Some(value.as_str().ok_or(fault("iss", "must be a string"))?),
+    };
+    match &policy.issuer {
+        Some(wanted) if issuer != Some(wanted) => Err(TokenError::Issuer),
+        _ => Ok(()),
+    }
+}
+
+fn check_audience(claims: &Map<String, Value>, policy: &Policy) -> Result<(), TokenError> {
+    let audiences = match claims.get("aud") {
+        None => Vec::new(),
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(value) => texts(value).ok_or(fault("aud", "must be a string or a list of strings"))?,
+    };
+    match &policy.audience {
+        Some(wanted) if !audiences.contains(&wanted.as_str()) => Err(TokenError::Audience),
+        _ => Ok(()),
+    }
+}
+
+fn selectors(
+    mercure: &Map<String, Value>,
+    member: &str,
+    claim: &'static str,
+    policy: &Policy,
+) -> Result<BTreeSet<Selector>, TokenError> {
+    let texts = match mercure.get(member) {
+        // Libraries write lists that were not given as `null`.
+        None | Some(Value::Null) => return Ok(BTreeSet::new()),
+        Some(value) => texts(value).ok_or(fault(claim, LIST_OF_TEXTS))?,
+    };
+    if texts.len() > policy.selectors_max {
+        return Err(TokenError::TooManySelectors {
+            max: policy.selectors_max,
+        });
+    }
+    let parse = |text| Selector::parse(text, Syntax::Mercure, policy.topic_bytes_max);
+    let selectors = texts.into_iter().map(parse).collect::<Result<_, _>>();
+    selectors.map_err(|_| fault(claim, "holds a text that is no topic selector"))
+}
+
+fn topics(claims: &Map<String, Value>, policy: &Policy) -> Result<BTreeSet<Selector>, TokenError> {
+    let bounds = Bounds {
+        topic_bytes_max: policy.topic_bytes_max,
+        selectors_max: policy.selectors_max,
+    };
+    let mut topics = BTreeSet::new();
+    for rule in &policy.topics_from {
+        rule.apply(claims, &bounds, &mut topics)?;
+    }
+    Ok(topics)
+}
+
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
+}
+
+fn shared(selectors: BTreeSet<Selector>) -> Arc<[Selector]> {
+    if selectors.is_empty() {
+        return Arc::default();
+    }
+    selectors.into_iter().collect()
+}
+
+/// Equal lists are one list.
+fn or_same(list: Arc<[Selector]>, other: &Arc<[Selector]>) -> Arc<[Selector]> {
+    if list == *other {
+        Arc::clone(other)
+    } else {
+        list
+    }
+}
+
+fn fault(claim: &'static str, fault: &'static str) -> TokenError {
+    TokenError::Claim {
+        claim: claim.into(),
+        fault,
+    }
+}

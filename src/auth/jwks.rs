@@ -1,0 +1,98 @@
+//! Keys out of a JSON Web Key Set (RFC 7517, RFC 7518 §6, RFC 8037 §2).
+//!
+//! Identity providers put keys for other uses, and of kinds to come, beside those for signatures: what is not understood is passed over and
+//! counted. A set of which nothing remains is refused, so that a wrong file is not taken for "nobody may".
+
+use serde_json::{Map, Value};
+
+use super::algorithm::{Algorithm, Family};
+use super::jws;
+use super::keys::{KEYS_MAX, Key, KeyError, KeySet};
+
+/// Longest `kid` of a key, in bytes.
+const KEY_ID_BYTES_MAX: usize = 1_024;
+
+impl KeySet {
+    /// The keys for signatures of a JSON Web Key Set. A key's `alg` decides what it is used for; where there is none, `algorithm` if given, or
+    /// else what is usual for its kind.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is no key set, or has no key that can be used.
+    pub fn from_jwks(text: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
+        let set: Value = serde_json::from_slice(text).map_err(|_| KeyError::NotAKeySet)?;
+        let members = set
+            .get("keys")
+            .and_then(Value::as_array)
+            .ok_or(KeyError::NotAKeySet)?;
+        if members.len() > KEYS_MAX {
+            return Err(KeyError::TooMany);
+        }
+        let keys: Vec<Key> = members
+            .iter()
+            .filter_map(|member| key(member.as_object()?, algorithm))
+            .collect();
+        let skipped = members.len() - keys.len();
+        if keys.is_empty() {
+            return Err(KeyError::NoneUsable { skipped });
+        }
+        Ok(Self { keys, skipped })
+    }
+}
+
+fn key(member: &Map<String, Value>, algorithm: Option<Algorithm>) -> Option<Key> {
+    if !is_for_signatures(member) {
+        return None;
+    }
+    let family = family(member)?;
+    let algorithm = match member.get("alg") {
+        Some(name) => Algorithm::named(name.as_str()?)?,
+        None => algorithm.unwrap_or(family.usual()),
+    };
+    let bytes = |name: &str| jws::decode(member.get(name)?.as_str()?);
+    let mut key = match family {
+        Family::Secret => Key::secret(&bytes("k")?, algorithm),
+        Family::Rsa => Key::rsa(&bytes("n")?, &bytes("e")?, algorithm),
+        Family::Ed25519 => Key::point(&bytes("x")?, family, algorithm),
+        Family::P256 | Family::P384 | Family::P521 => {
+            let (x, y) = (bytes("x")?, bytes("y")?);
+            let point = [&[4], x.as_slice(), y.as_slice()].concat();
+            // Both halves have their full length (RFC 7518 §6.2.1.2); anything else is not a point, or not this one.
+            (x.len() == y.len())
+                .then_some(())
+                .ok_or(KeyError::Broken)
+                .and_then(|()| Key::point(&point, family, algorithm))
+        }
+    }
+    .ok()?;
+    key.id = match member.get("kid") {
+        None => None,
+        Some(id) => Some(
+            id.as_str()
+                .filter(|id| id.len() <= KEY_ID_BYTES_MAX)?
+                .into(),
+        ),
+    };
+    Some(key)
+}
+
+fn is_for_signatures(member: &Map<String, Value>) -> bool {
+    let used_for = member.get("use").is_none_or(|used| used == "sig");
+    let verifies = |operations: &Value| {
+        let list = operations.as_array();
+        list.is_some_and(|list| list.iter().any(|operation| operation == "verify"))
+    };
+    used_for && member.get("key_ops").is_none_or(verifies)
+}
+
+fn family(member: &Map<String, Value>) -> Option<Family> {
+    let text = |name| member.get(name).and_then(Value::as_str);
+    match (text("kty")?, text("crv")) {
+        ("oct", _) => Some(Family::Secret),
+        ("RSA", _) => Some(Family::Rsa),
+        ("EC", Some("P-256")) => Some(Family::P256),
+        ("EC", Some("P-384")) => Some(Family::P384),
+        ("EC", Some("P-521")) => Some(Family::P521),
+        ("OKP", Some("Ed25519")) => Some(Family::Ed25519),
+        _ => None,
+    }
+}

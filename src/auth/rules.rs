@@ -1,0 +1,208 @@
+//! Rules that make topics of claims: `user/{sub}`, `role/{roles}`, `tenant/{tenant}/**`.
+//!
+//! What stands in braces is a claim's name, or the way to it (`{realm_access.roles}`). A rule is the administrator's and may be a pattern; a
+//! claim's value is somebody else's and must never become one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::TokenError;
+use crate::selector::{Selector, SelectorError, Syntax};
+use crate::topic;
+
+/// Stands for a value when a rule is checked before there are any.
+const SAMPLE: &str = "x";
+/// Most names on the way to a claim.
+const STEPS_MAX: usize = 8;
+
+/// Why a text is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RuleError {
+    /// A brace without its other half, or one in another.
+    #[error("a `{{` without its `}}`, or the other way round")]
+    Braces,
+    /// Braces around nothing.
+    #[error("braces without the name of a claim between them")]
+    NoName,
+    /// A long way.
+    #[error("a claim more than {STEPS_MAX} names deep")]
+    TooDeep,
+    /// What it makes is no selector.
+    #[error("it makes no topic and no pattern: {0}")]
+    Selector(#[from] SelectorError),
+}
+
+/// One rule of the setting `topics_from`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRule {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// Name of a claim, or the way to it.
+    Claim(Arc<str>),
+}
+
+/// What bounds the topics of a token.
+pub(super) struct Bounds {
+    pub(super) topic_bytes_max: usize,
+    pub(super) selectors_max: usize,
+}
+
+impl TopicRule {
+    /// Reads a rule, and tries it with a value of one letter.
+    ///
+    /// # Errors
+    /// [`RuleError`].
+    pub fn parse(text: &str, topic_bytes_max: usize) -> Result<Self, RuleError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (name, after) = behind.split_once('}').ok_or(RuleError::Braces)?;
+            if before.contains('}') || name.contains('{') {
+                return Err(RuleError::Braces);
+            }
+            if name.split('.').any(str::is_empty) {
+                return Err(RuleError::NoName);
+            }
+            if name.split('.').count() > STEPS_MAX {
+                return Err(RuleError::TooDeep);
+            }
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Claim(name.into()));
+            rest = after;
+        }
+        if rest.contains('}') {
+            return Err(RuleError::Braces);
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        let rule = Self { parts };
+        let sample = rule.parts.iter().map(|part| match part {
+            Part::Text(text) => text,
+            Part::Claim(_) => SAMPLE,
+        });
+        Selector::parse(&sample.collect::<String>(), Syntax::Native, topic_bytes_max)?;
+        Ok(rule)
+    }
+
+    /// Adds the topics that it makes of `claims` to `topics`. A claim that is not there makes none.
+    pub(super) fn apply(
+        &self,
+        claims: &Map<String, Value>,
+        bounds: &Bounds,
+        topics: &mut BTreeSet<Selector>,
+    ) -> Result<(), TokenError> {
+        // Every text so far; each placeholder multiplies them by the values of its claim.
+        let mut texts = vec![String::new()];
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => texts.iter_mut().for_each(|topic| topic.push_str(text)),
+                Part::Claim(name) => {
+                    let values = values(claims, name)?;
+                    if values.len().saturating_mul(texts.len()) > bounds.selectors_max {
+                        return Err(too_many(bounds));
+                    }
+                    texts = product(&texts, &values);
+                    if texts.iter().any(|text| text.len() > bounds.topic_bytes_max) {
+                        return Err(fault(name, "makes a topic longer than `topic_bytes_max`"));
+                    }
+                }
+            }
+        }
+        for text in texts {
+            topics.insert(self.selector(&text, bounds)?);
+            if topics.len() > bounds.selectors_max {
+                return Err(too_many(bounds));
+            }
+        }
+        Ok(())
+    }
+
+    fn selector(&self, text: &str, bounds: &Bounds) -> Result<Selector, TokenError> {
+        // The rule itself was tried at start, so it is a value that makes the difference; the last one made it whole.
+        let last = self.parts.iter().rev().find_map(|part| match part {
+            Part::Claim(name) => Some(&**name),
+            Part::Text(_) => None,
+        });
+        let name = last.unwrap_or("topics_from");
+        topic::check(text, bounds.topic_bytes_max)
+            .map_err(|_| fault(name, "makes a topic longer than `topic_bytes_max`"))?;
+        Selector::parse(text, Syntax::Native, bounds.topic_bytes_max)
+            .map_err(|_| fault(name, "makes no topic"))
+    }
+}
+
+fn product(texts: &[String], values: &[String]) -> Vec<String> {
+    let with = |text: &String| {
+        values
+            .iter()
+            .map(move |value| format!("{text}{value}"))
+            .collect()
+    };
+    let all = texts.iter().map(with);
+    all.collect::<Vec<Vec<String>>>().concat()
+}
+
+/// The values of a claim: one, or those of a list, or none where it is missing.
+fn values(claims: &Map<String, Value>, name: &Arc<str>) -> Result<Vec<String>, TokenError> {
+    let Some(found) = find(claims, name) else {
+        return Ok(Vec::new());
+    };
+    match found {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(list) => list.iter().map(|value| literal(value, name)).collect(),
+        value => Ok(vec![literal(value, name)?]),
+    }
+}
+
+/// A claim of this name, dots and all (`https://example.com/roles` is a name), or else the one at the end of the way.
+fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(name) {
+        return Some(value);
+    }
+    let mut steps = name.split('.');
+    let first = claims.get(steps.next()?)?;
+    steps.try_fold(first, |value, step| value.get(step))
+}
+
+fn literal(value: &Value, name: &Arc<str>) -> Result<String, TokenError> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            return Err(fault(
+                name,
+                "must be a string, number or boolean, or a list of these",
+            ));
+        }
+    };
+    if text.is_empty() {
+        return Err(fault(name, "is empty"));
+    }
+    if text.contains(['*', '{', '}']) {
+        return Err(fault(
+            name,
+            "holds a character of patterns (`*`, `{` or `}`)",
+        ));
+    }
+    Ok(text)
+}
+
+fn fault(claim: &str, fault: &'static str) -> TokenError {
+    TokenError::Claim {
+        claim: claim.into(),
+        fault,
+    }
+}
+
+fn too_many(bounds: &Bounds) -> TokenError {
+    TokenError::TooManySelectors {
+        max: bounds.selectors_max,
+    }
+}

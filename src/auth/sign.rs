@@ -1,0 +1,138 @@
+//! Makes tokens: for `fantail token`, and for tests. The node itself signs nothing.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::EncodingKey;
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::algorithm::{Algorithm, Family};
+use super::keys::{Key, KeyError};
+
+/// Why a token cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The key cannot be used for the algorithm.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Not a private key.
+    #[error(
+        "no PEM text with a private key in PKCS #8 form (RSA, P-256, P-384, P-521 or Ed25519); `openssl pkcs8 -topk8 -nodes -in FILE` makes one"
+    )]
+    Pem,
+    /// The crypto library refuses.
+    #[error("the key cannot sign with {0}")]
+    Refused(&'static str),
+}
+
+/// A key that signs, and its algorithm.
+pub struct SigningKey {
+    algorithm: Algorithm,
+    material: Material,
+}
+
+enum Material {
+    Library(jsonwebtoken::Algorithm, EncodingKey),
+    P521(Box<EcdsaKeyPair>),
+}
+
+impl SigningKey {
+    /// A secret for `algorithm`, or else HS256.
+    ///
+    /// # Errors
+    /// [`SignError`], for the same reasons as where the token is checked.
+    pub fn from_secret(secret: &[u8], algorithm: Option<Algorithm>) -> Result<Self, SignError> {
+        let algorithm = algorithm.unwrap_or(Family::Secret.usual());
+        // Refused here already, where the reason can be told.
+        Key::secret(secret, algorithm)?;
+        Self::of_library(algorithm, EncodingKey::from_secret(secret))
+    }
+
+    /// A private key in PEM, PKCS #8: RSA for `algorithm`, or else RS256; the others for what their curve says.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn from_pem(text: &str, algorithm: Option<Algorithm>) -> Result<Self, SignError> {
+        let bytes = text.as_bytes();
+        let usual = [
+            Algorithm::EdDsa,
+            Algorithm::Es256,
+            Algorithm::Es384,
+            Algorithm::Es512,
+            Algorithm::Rs256,
+        ];
+        let tried = algorithm.map_or_else(|| usual.to_vec(), |one| vec![one]);
+        for algorithm in &tried {
+            let found = match algorithm.family() {
+                Family::Secret => continue,
+                Family::Ed25519 => EncodingKey::from_ed_pem(bytes),
+                Family::Rsa => EncodingKey::from_rsa_pem(bytes),
+                Family::P256 | Family::P384 | Family::P521 => EncodingKey::from_ec_pem(bytes),
+            };
+            let Ok(found) = found else { continue };
+            let Ok(key) = Self::of_library(*algorithm, found) else {
+                continue;
+            };
+            // A key of another curve is found out by its first signature.
+            if key.sign(&Map::new()).is_ok() {
+                return Ok(key);
+            }
+        }
+        match algorithm {
+            Some(algorithm) => Err(SignError::Refused(algorithm.name())),
+            None => Err(SignError::Pem),
+        }
+    }
+
+    fn of_library(algorithm: Algorithm, key: EncodingKey) -> Result<Self, SignError> {
+        let material = match algorithm.of_library() {
+            Some(library) => Material::Library(library, key),
+            None => {
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA512_FIXED_SIGNING, key.as_bytes());
+                Material::P521(Box::new(
+                    pair.map_err(|_| SignError::Refused(algorithm.name()))?,
+                ))
+            }
+        };
+        Ok(Self {
+            algorithm,
+            material,
+        })
+    }
+
+    /// A token with these claims.
+    ///
+    /// # Errors
+    /// [`SignError::Refused`] when the key turns out not to fit.
+    pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SignError> {
+        let header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
+        self.sign_with(&header, claims)
+    }
+
+    /// A token with a header of one's own.
+    pub(super) fn sign_with(
+        &self,
+        header: &Value,
+        claims: &Map<String, Value>,
+    ) -> Result<String, SignError> {
+        let part = |value: String| URL_SAFE_NO_PAD.encode(value);
+        let claims = Value::Object(claims.clone());
+        let message = format!("{}.{}", part(header.to_string()), part(claims.to_string()));
+        let refused = || SignError::Refused(self.algorithm.name());
+        let signature = match &self.material {
+            Material::Library(algorithm, key) => {
+                jsonwebtoken::crypto::sign(message.as_bytes(), key, *algorithm)
+                    .map_err(|_| refused())?
+            }
+            Material::P521(key) => {
+                let signed = key.sign(&SystemRandom::new(), message.as_bytes());
+                URL_SAFE_NO_PAD.encode(signed.map_err(|_| refused())?)
+            }
+        };
+        Ok(format!("{message}.{signature}"))
+    }
+}
