@@ -8,6 +8,7 @@ mod forms;
 mod refusals;
 /// Every setting by every way, and which way wins.
 mod sources;
+mod tokens;
 
 use std::ffi::OsString;
 
