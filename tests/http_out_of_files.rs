@@ -41,7 +41,7 @@ fn the_listener_waits_and_recovers() {
         .build()
         .expect("a runtime");
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = http::serve(listener, hub.clone(), stopped);
+    let serving = http::serve(listener, hub.clone(), Arc::default(), stopped);
     runtime.spawn(async { serving.await.expect("a listener") });
     drop(Connection::open(address));
     wait_until("one connection was served", || {

@@ -117,7 +117,7 @@ pub enum TokenError {
 }
 
 /// The rules by which tokens are read: the settings, checked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Longest token.
     pub token_bytes_max: usize,
@@ -133,6 +133,21 @@ pub struct Policy {
     pub audience: Option<String>,
     /// Rules that make topics of claims.
     pub topics_from: Vec<TopicRule>,
+}
+
+impl Default for Policy {
+    /// What the settings are when nothing is set.
+    fn default() -> Self {
+        Self {
+            token_bytes_max: 8 << 10,
+            selectors_max: 1_000,
+            topic_bytes_max: 1_024,
+            leeway_s: 0,
+            issuer: None,
+            audience: None,
+            topics_from: Vec::new(),
+        }
+    }
 }
 
 /// The keys, and the rules by which tokens are read.

@@ -9,7 +9,7 @@ use super::raw::Given;
 use super::{IngestUser, Reason, UserFault};
 
 /// Longest password, in bytes: far above what people and generators make, far below what a wrong file would hold.
-pub(super) const PASSWORD_BYTES_MAX: usize = 1_024;
+pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Longest user name, in bytes.
 pub(super) const USER_NAME_BYTES_MAX: usize = 256;
 /// Name of the user that `AUTH` without a name means; it belongs to `ingest_password`.

@@ -21,7 +21,7 @@ use super::{ConfigError, IngestUser, Origin, Problem, RawSettings, Reason, UserF
 const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Reads a whole text file of at most `bytes_max` bytes.
-pub(super) fn read_text(path: &Path, bytes_max: usize) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, bytes_max: usize) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?
         .take(bytes_max as u64 + 1)

@@ -25,8 +25,10 @@ mod table;
 use std::ffi::OsString;
 use std::path::Path;
 
+pub(crate) use credentials::PASSWORD_BYTES_MAX as SECRET_BYTES_MAX;
 pub use environment::config_file;
 pub use error::{ConfigError, Problem, Reason, UserFault};
+pub(crate) use file::read_text;
 pub use key_source::KeySource;
 pub use markdown::markdown;
 pub use raw::{Origin, RawSettings};

@@ -46,6 +46,7 @@ pub use self::subscribe::cursor as choose_cursor;
 
 use self::addresses::Connections;
 use self::cors::Cors;
+use crate::auth::Auth;
 use crate::config::Settings;
 use crate::hub::Hub;
 
@@ -67,6 +68,8 @@ pub struct ServeError(#[from] io::Error);
 /// What all connections of the listener share.
 struct Node {
     hub: Hub,
+    #[allow(dead_code, reason = "until requests are checked")]
+    auth: Arc<Auth>,
     cors: Cors,
     connections: Arc<Connections>,
     http1: http1::Builder,
@@ -84,6 +87,7 @@ struct Node {
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
+    auth: Arc<Auth>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     listener.set_nonblocking(true)?;
@@ -100,6 +104,7 @@ pub async fn serve(
         http2: h2::builder(settings),
         shutdown: shutdown.clone(),
         hub,
+        auth,
     });
     accept::run(&node, &listener, shutdown).await;
     drop(listener);

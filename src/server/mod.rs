@@ -1,6 +1,7 @@
 //! A node's life: it opens its listeners, runs, and drains when it is told to end.
 
 pub mod files;
+pub mod keys;
 mod signals;
 
 use std::io;
@@ -14,11 +15,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use crate::auth::Auth;
 use crate::config::Settings;
 use crate::hub::Hub;
 use crate::{admin, http, ingest};
 
-use signals::Signals;
+use keys::Keys;
+use signals::{Hangups, Signals};
 
 /// Time beyond `drain_period` for the last streams and requests; whatever is left then is cut.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
@@ -57,6 +60,9 @@ pub enum ServerError {
     /// A delivery shard cannot be started.
     #[error(transparent)]
     Shard(#[from] crate::shard::StartError),
+    /// The keys of tokens cannot be read.
+    #[error(transparent)]
+    Keys(#[from] keys::KeysError),
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -76,11 +82,15 @@ pub enum ServerError {
 /// [`ServerError`] when it cannot start, or cannot go on.
 pub async fn run(settings: Settings) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
+    let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
     let mut node = Node::start(settings).await?;
     node.announce();
-    tokio::select! {
-        () = signals.next() => {}
-        error = node.failed() => return Err(error),
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            () = hangups.next() => node.reload(),
+            error = node.failed() => return Err(error),
+        }
     }
     tokio::select! {
         () = node.drain() => {
@@ -108,6 +118,7 @@ pub struct Addresses {
 /// A running node.
 pub struct Node {
     hub: Hub,
+    keys: Keys,
     addresses: Addresses,
     /// Ends the public listener first, the others when the streams are gone.
     stop_public: watch::Sender<bool>,
@@ -125,7 +136,7 @@ impl Node {
     /// Opens the listeners and starts the shards.
     ///
     /// # Errors
-    /// [`ServerError`] when an address is taken or the system refuses.
+    /// [`ServerError`] when an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let limit = files::raise();
         let streams_max = files::streams_allowed(limit, &settings);
@@ -164,11 +175,12 @@ impl Node {
                 admin_listener.local_addr(),
             )?,
         };
-        let hub = Hub::start(Arc::new(settings), streams_max)?;
         let (stop_public, public_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
+        let keys = Keys::start(&settings, &rest_stopped).await?;
+        let hub = Hub::start(Arc::new(settings), streams_max)?;
         let mut listeners = JoinSet::new();
-        let public = http::serve(public, hub.clone(), public_stopped);
+        let public = http::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
         listeners.spawn(ended("public", public));
         let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
         listeners.spawn(ended("ingest", ingest));
@@ -177,6 +189,7 @@ impl Node {
         tokio::spawn(expire(hub.clone(), rest_stopped));
         Ok(Self {
             hub,
+            keys,
             addresses,
             stop_public,
             stop_rest,
@@ -194,6 +207,18 @@ impl Node {
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// What checks tokens.
+    #[must_use]
+    pub fn auth(&self) -> &Arc<Auth> {
+        self.keys.auth()
+    }
+
+    /// Reads the keys of tokens again; no stream notices.
+    fn reload(&self) {
+        tracing::info!("reading keys again (SIGHUP)");
+        self.keys.reload();
     }
 
     /// Prints where it listens, and three lines to try, to standard output.

@@ -1,4 +1,4 @@
-//! The signals that end a node.
+//! The signals that end a node, and the one that makes it read its keys again.
 
 use std::io;
 
@@ -25,5 +25,25 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGHUP, as it comes.
+pub(super) struct Hangups {
+    hangup: Signal,
+}
+
+impl Hangups {
+    /// From here on the signal no longer kills the process.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        // The stream of a signal has no end.
+        let _ = self.hangup.recv().await;
     }
 }

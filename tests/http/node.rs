@@ -48,7 +48,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let serving = http::serve(listener, hub.clone(), stopped);
+        let serving = http::serve(listener, hub.clone(), Arc::default(), stopped);
         let served = runtime.spawn(async { serving.await.expect("a listener") });
         Self {
             hub,

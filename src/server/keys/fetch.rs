@@ -1,0 +1,85 @@
+//! Gets a key set from its URL.
+//!
+//! One answer of bounded size within a bounded time. Over https, redirects stay on https; over plain http, which is for loopback only, none is
+//! followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use tokio::task::JoinError;
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+
+/// Most redirects from the URL to its key set.
+const REDIRECTS_MAX: u32 = 3;
+
+/// Gets one URL, again and again.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    agent: Agent,
+    url: Arc<str>,
+    bytes_max: u64,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("more than {0} bytes (`jwks_bytes_max`)")]
+    TooLarge(u64),
+    #[error("{0}")]
+    Http(ureq::Error),
+    #[error("{0}")]
+    Panic(JoinError),
+}
+
+impl Fetcher {
+    pub(super) fn new(url: &str, timeout: Duration, bytes_max: usize) -> Self {
+        let https = url
+            .get(..6)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+        let tls = TlsConfig::builder()
+            // The system's: identity providers inside a company have its certificates.
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .https_only(https)
+            .max_redirects(if https { REDIRECTS_MAX } else { 0 })
+            .max_redirects_will_error(true)
+            .timeout_global(Some(timeout))
+            .max_idle_connections(0)
+            .user_agent(concat!("fantail/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls);
+        // A proxy of the environment is for what is beyond this machine.
+        let config = if https { config } else { config.proxy(None) };
+        Self {
+            agent: config.build().new_agent(),
+            url: url.into(),
+            bytes_max: bytes_max as u64,
+        }
+    }
+
+    /// The bytes behind the URL.
+    pub(super) async fn get(&self) -> Result<Vec<u8>, FetchError> {
+        let fetcher = self.clone();
+        let fetched = tokio::task::spawn_blocking(move || fetcher.get_now()).await;
+        fetched
+            .map_err(FetchError::Panic)?
+            .map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(_) => FetchError::TooLarge(self.bytes_max),
+                error => FetchError::Http(error),
+            })
+    }
+
+    fn get_now(&self) -> Result<Vec<u8>, ureq::Error> {
+        let request = self.agent.get(&*self.url);
+        let request = request.header("accept", "application/jwk-set+json, application/json");
+        let mut response = request.call()?;
+        response
+            .body_mut()
+            .with_config()
+            .limit(self.bytes_max)
+            .read_to_vec()
+    }
+}
