@@ -31,6 +31,7 @@ pub enum SignError {
 /// A key that signs, and its algorithm.
 pub struct SigningKey {
     algorithm: Algorithm,
+    id: Option<String>,
     material: Material,
 }
 
@@ -100,8 +101,16 @@ impl SigningKey {
         };
         Ok(Self {
             algorithm,
+            id: None,
             material,
         })
+    }
+
+    /// The same key, whose name `id` its tokens say (`kid`).
+    #[must_use]
+    pub fn with_key_id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
     }
 
     /// A token with these claims.
@@ -109,7 +118,10 @@ impl SigningKey {
     /// # Errors
     /// [`SignError::Refused`] when the key turns out not to fit.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SignError> {
-        let header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
+        let mut header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
+        if let Some(id) = &self.id {
+            header["kid"] = json!(id);
+        }
         self.sign_with(&header, claims)
     }
 
