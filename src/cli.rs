@@ -9,6 +9,7 @@ use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches};
 
 use crate::config::{RawSettings, flags};
+use crate::token;
 
 /// What the process was started to do.
 pub enum Command {
@@ -24,6 +25,8 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Make a token.
+    Token(Box<token::Request>),
     /// Print the table of settings.
     Settings,
 }
@@ -40,6 +43,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
             // Clap has refused the command without it.
             file: path(matches, "file").unwrap_or_default(),
         },
+        Some(("token", matches)) => Command::Token(Box::new(token::read(matches))),
         Some(("settings", _)) => Command::Settings,
         Some((_, matches)) => serve(matches),
         None => serve(&matches),
@@ -84,6 +88,7 @@ fn command() -> clap::Command {
                         .help("TOML file to check"),
                 ),
         )
+        .subcommand(token::command())
         .subcommand(
             clap::Command::new("settings")
                 .about("Print every setting as a Markdown table: key, flag, environment, default, what is allowed, meaning"),
@@ -144,6 +149,10 @@ mod tests {
             parsed(&["check-config", "a.toml"]),
             Ok(Command::CheckConfig { .. })
         ));
+        assert!(matches!(
+            parsed(&["token", "--subscribe", "a", "--exp", "1h"]),
+            Ok(Command::Token(_))
+        ));
         assert!(matches!(parsed(&["settings"]), Ok(Command::Settings)));
     }
 
@@ -158,6 +167,7 @@ mod tests {
             code(&["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"]),
             Some(2)
         );
+        assert_eq!(code(&["token", "--secret=a", "--key-file=b"]), Some(2));
         assert_eq!(code(&["--help"]), Some(0));
         assert_eq!(code(&["--version"]), Some(0));
     }

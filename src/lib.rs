@@ -7,7 +7,7 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | 4 | [`cli`], [`logging`], [`server`] | everything: builds, runs, drains |
+//! | 4 | [`cli`], [`logging`], [`server`], [`token`] | everything: builds, runs, drains |
 //! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
@@ -30,4 +30,5 @@ pub mod selector;
 pub mod server;
 pub mod shard;
 pub mod sse;
+pub mod token;
 pub mod topic;

@@ -7,12 +7,14 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use fantail::cli::{self, Command};
 use fantail::config::{self, RawSettings, Settings};
 use fantail::logging;
 use fantail::server::{self, Outcome};
+use fantail::token;
 use mimalloc::MiMalloc;
 
 /// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the right one.
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     match cli::parse(env::args_os()) {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
         Ok(Command::CheckConfig { file }) => check_config(&file, environment),
+        Ok(Command::Token(request)) => make_token(&request, environment),
         Ok(Command::Settings) => print(&config::markdown()),
         Err(usage) => {
             // A closed standard error leaves nobody to tell.
@@ -80,6 +83,23 @@ fn run(settings: Settings) -> anyhow::Result<Outcome> {
 fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode {
     match config::load(Some(file), environment, RawSettings::default()) {
         Ok(_) => print(&format!("{}: ok\n", file.display())),
+        Err(error) => refuse(error),
+    }
+}
+
+fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) -> ExitCode {
+    let file = request
+        .config
+        .clone()
+        .or_else(|| config::config_file(&environment));
+    let settings = match config::load(file.as_deref(), environment, RawSettings::default()) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    // A clock before the epoch makes tokens that have expired.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    match token::make(request, &settings, now.map_or(0, |now| now.as_secs())) {
+        Ok(token) => print(&format!("{token}\n")),
         Err(error) => refuse(error),
     }
 }
