@@ -3,6 +3,9 @@
 // Each fuzz target compiles this module for itself and uses one function of it.
 #![allow(dead_code)]
 
+use std::sync::{Arc, LazyLock};
+
+use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
 use fantail::event::EventId;
 use fantail::http::{Events, choose_cursor, parse_publish_json};
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
@@ -119,4 +122,63 @@ pub(crate) fn selector(input: &[u8]) {
     }
     assert!(!mercure.matches(topic) || native.matches(topic));
     assert!(mercure == native || mercure.is_exact());
+}
+
+/// The secret behind the fuzzed tokens.
+const TOKEN_SECRET: &[u8] = b"a secret that is long enough for HS256";
+
+/// Small, so that an input of a fuzzer's size reaches them.
+const TOKEN_SELECTORS_MAX: usize = 8;
+const TOKEN_TOPIC_BYTES_MAX: usize = 32;
+
+/// When fuzzed tokens are read, in seconds since the unix epoch.
+const TOKEN_NOW: u64 = 1_700_000_000;
+
+static TOKEN_AUTH: LazyLock<Auth> = LazyLock::new(|| {
+    let rule = |text| TopicRule::parse(text, TOKEN_TOPIC_BYTES_MAX).expect("a rule");
+    let auth = Auth::new(Policy {
+        selectors_max: TOKEN_SELECTORS_MAX,
+        topic_bytes_max: TOKEN_TOPIC_BYTES_MAX,
+        topics_from: vec![rule("user/{sub}"), rule("role/{realm.roles}/{sub}")],
+        ..Policy::default()
+    });
+    let keys = KeySet::from_secret(TOKEN_SECRET, None).expect("a key");
+    auth.replace(Role::Subscriber, Arc::new(keys));
+    auth
+});
+static TOKEN_KEY: LazyLock<SigningKey> =
+    LazyLock::new(|| SigningKey::from_secret(TOKEN_SECRET, None).expect("a key"));
+
+/// Nothing that was not signed is valid; a header and claims that were (a line each) are read or refused, and grant no more than is allowed.
+pub(crate) fn token(input: &[u8]) {
+    let verify = |token: &[u8]| TOKEN_AUTH.verify(Role::Subscriber, token, TOKEN_NOW);
+    assert!(verify(input).is_err(), "a forged token");
+    let mut lines = input.splitn(2, |byte| *byte == b'\n');
+    let (header, claims) = (lines.next(), lines.next());
+    let (header, claims) = (header.unwrap_or_default(), claims.unwrap_or_default());
+    let token = TOKEN_KEY.sign_bytes(header, claims).expect("a token");
+    let access = match verify(token.as_bytes()) {
+        Ok(access) => access,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert!(access.publish.len() + access.subscribe.len() <= TOKEN_SELECTORS_MAX);
+    assert!(
+        access.subscribe.is_sorted_by(|a, b| a < b),
+        "sorted, without doubles"
+    );
+    for selector in access.publish.iter().chain(&*access.subscribe) {
+        assert!((1..=TOKEN_TOPIC_BYTES_MAX).contains(&selector.text().len()));
+    }
+    for topic in &*access.topics {
+        assert!(topic.is_exact(), "a claim became a pattern: {topic:?}");
+        assert!(topic.text().starts_with("user/") || topic.text().starts_with("role/"));
+        assert!(access.subscribe.contains(topic));
+    }
+    assert!(access.ends_unix_s.is_none_or(|end| end > TOKEN_NOW));
+    if let Some(payload) = access.payload {
+        assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok());
+    }
 }

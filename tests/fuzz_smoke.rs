@@ -33,6 +33,11 @@ fn selector() {
     smoke("selector", properties::selector);
 }
 
+#[test]
+fn token() {
+    smoke("token", properties::token);
+}
+
 fn smoke(target: &str, property: fn(&[u8])) {
     let number = std::env::var("FANTAIL_SEED").map_or(1, |text| text.parse().expect("a number"));
     let mut random = fastrand::Rng::with_seed(number);
