@@ -20,6 +20,9 @@ pub enum Shed {
     /// The client address has its share.
     #[error("this address has its {0} streams already (`max_connections_per_address`)")]
     Address(usize),
+    /// As many patterns as `max_patterns` are held already, and it asks for others.
+    #[error("all {0} patterns are taken (`max_patterns`)")]
+    Patterns(usize),
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Draining,

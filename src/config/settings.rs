@@ -175,7 +175,7 @@ pub struct Settings {
     pub cookie_name: String,
     /// Whether subscriptions can be listed, and are published when they start and end.
     pub mercure_subscriptions: bool,
-    /// Most distinct patterns that all streams together subscribe to.
+    /// Most distinct patterns that streams and their tokens hold together.
     pub max_patterns: usize,
 
     /// Password of the ingest port's default user; `None` leaves it open (loopback only).

@@ -504,7 +504,7 @@ const TOKENS: Group = Group {
         },
         Setting {
             key: "max_patterns",
-            help: "Most distinct patterns that all streams together subscribe to",
+            help: "Most distinct patterns that streams and their tokens hold together; a stream that asks for others is shed",
             kind: Kind::Count(from_to(1, 1_000_000), |s| &mut s.max_patterns),
         },
     ],

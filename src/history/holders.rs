@@ -74,12 +74,19 @@ impl Store {
         }
     }
 
-    /// Patterns among these that nobody holds yet, and patterns that are held.
+    /// Patterns among these that nobody holds yet.
     #[must_use]
-    pub fn new_patterns(&self, selectors: &[Selector]) -> (usize, usize) {
+    pub fn new_patterns(&self, selectors: &[Selector]) -> usize {
         let patterns = selectors.iter().filter(|one| !one.is_exact());
-        let new = patterns.filter(|one| self.patterns.find(one).is_none());
-        (new.count(), self.patterns.len())
+        patterns
+            .filter(|one| self.patterns.find(one).is_none())
+            .count()
+    }
+
+    /// Patterns that streams or grants hold.
+    #[must_use]
+    pub fn held_patterns(&self) -> usize {
+        self.patterns.len()
     }
 
     /// Keeps the id of what `selector` names valid until it is let go.

@@ -187,7 +187,7 @@ pub(super) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
         return response;
     }
     let status = match why {
-        Shed::Full(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Shed::Full(_) | Shed::Patterns(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Shed::Address(_) => StatusCode::TOO_MANY_REQUESTS,
     };
     Problem::new(status, why.to_string())

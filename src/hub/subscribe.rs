@@ -58,6 +58,27 @@ impl Hub {
             .inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
     }
 
+    /// Whether the node may hold the patterns that a stream asks for, its grant's included. Streams that ask at the same time are not counted
+    /// against each other, so that there may be a few patterns more than the setting says, once.
+    ///
+    /// # Errors
+    /// [`Shed::Patterns`] when it holds as many as `max_patterns` and some of these are not among them.
+    pub fn has_room_for(&self, interest: &Interest) -> Result<(), Shed> {
+        let lists = [&interest.selectors[..], &interest.grant];
+        let mut patterns = lists.into_iter().flatten().filter(|one| !one.is_exact());
+        if patterns.next().is_none() {
+            return Ok(());
+        }
+        let max = self.settings().max_patterns;
+        let store = self.0.shared.store.lock();
+        let new: usize = lists.map(|list| store.new_patterns(list)).iter().sum();
+        if new > 0 && store.held_patterns() + new > max {
+            self.0.node_metrics.streams_shed.add(1);
+            return Err(Shed::Patterns(max));
+        }
+        Ok(())
+    }
+
     /// Streams of the client at `address`; 0 where `max_connections_per_address` is off.
     #[must_use]
     pub fn streams_of(&self, address: IpAddr) -> usize {
