@@ -7,7 +7,7 @@
 //! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
 
 mod operate;
-mod presence;
+pub mod presence;
 mod publish;
 mod subscribe;
 
@@ -31,7 +31,7 @@ pub use crate::places::{Shed, StreamPermit};
 pub use crate::shard::StreamInfo;
 pub use crate::sse::Framing;
 pub use operate::{Stored, TopicInfo};
-pub use presence::Pending;
+pub use presence::{Pending, Presence};
 pub use publish::Receipt;
 pub use subscribe::{Interest, Subscribe};
 
@@ -55,6 +55,7 @@ struct Inner {
     room: Arc<Notify>,
     /// Streams are dealt to the shards in turn.
     next_shard: AtomicUsize,
+    presence: Presence,
     stopped: AtomicBool,
 }
 
@@ -107,6 +108,7 @@ impl Hub {
             node_metrics: NodeMetrics::default(),
             room,
             next_shard: AtomicUsize::new(0),
+            presence: Presence::default(),
             stopped: AtomicBool::new(false),
         })))
     }
@@ -115,6 +117,12 @@ impl Hub {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// Who is there, of those who are to be announced.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// Repeats `attempt`, which takes the store's lock itself, until it finds room, waiting in between.

@@ -196,6 +196,7 @@ impl Hub {
     pub fn stop(&self) {
         self.0.stopped.store(true, Ordering::Relaxed);
         self.0.room.notify_waiters();
+        self.0.presence.close();
         let shards = std::mem::take(&mut *self.0.shards.lock());
         for shard in shards {
             while !self.try_stop(&shard.mailbox) {

@@ -1,0 +1,107 @@
+//! How a subscription is told of: its address and its document (JSON-LD), as the Mercure protocol has them.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::selector::Selector;
+
+use super::Subscription;
+
+/// Where subscriptions have their addresses; these are also the topics of the events that tell of them.
+pub const SUBSCRIPTIONS_PATH: &str = "/.well-known/mercure/subscriptions";
+
+/// What a document names as its context.
+pub const CONTEXT: &str = "https://mercure.rocks/";
+
+/// What comes before a subscriber's UUID.
+pub(super) const URN_PREFIX: &str = "urn:uuid:";
+
+/// What a template's `{topic}` leaves as it is (RFC 6570 §3.2.2): the unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The address of what is known of a topic's subscriptions.
+#[must_use]
+pub fn topic_path(topic: &str) -> String {
+    format!(
+        "{SUBSCRIPTIONS_PATH}/{}",
+        utf8_percent_encode(topic, RESERVED)
+    )
+}
+
+/// The address of one subscription.
+#[must_use]
+pub fn subscription_path(topic: &str, subscriber: &str) -> String {
+    let subscriber = utf8_percent_encode(subscriber, RESERVED);
+    format!("{}/{subscriber}", topic_path(topic))
+}
+
+impl Subscription {
+    pub(super) fn topic(&self) -> &str {
+        self.subscriber
+            .selectors
+            .get(self.selector)
+            .map_or("", Selector::text)
+    }
+
+    pub(super) fn urn(&self) -> String {
+        format!("{URN_PREFIX}{}", self.subscriber.id)
+    }
+
+    /// Its address, which is also the topic of the events that tell of it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        subscription_path(self.topic(), &self.urn())
+    }
+
+    /// The document about it alone.
+    pub(super) fn to_json(&self, active: bool) -> String {
+        let document = Document {
+            context: Some(CONTEXT),
+            last_event_id: None,
+            active,
+            ..self.document()
+        };
+        // Strings, and JSON that was parsed before: there is nothing in it that could fail to serialize.
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+
+    /// The document about it, as one among others.
+    #[must_use]
+    pub fn document(&self) -> Document<'_> {
+        let payload = self.subscriber.payload.as_deref();
+        Document {
+            context: None,
+            id: self.path(),
+            kind: "Subscription",
+            topic: self.topic(),
+            subscriber: self.urn(),
+            active: true,
+            payload: payload.and_then(|text| serde_json::from_str(text).ok()),
+            last_event_id: None,
+        }
+    }
+}
+
+/// What is told of a subscription.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    /// Left out where a document around it has it.
+    #[serde(rename = "@context", skip_serializing_if = "Option::is_none")]
+    pub context: Option<&'static str>,
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    topic: &'a str,
+    subscriber: String,
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a RawValue>,
+    /// The newest event, where the document stands alone.
+    #[serde(rename = "lastEventID", skip_serializing_if = "Option::is_none")]
+    pub last_event_id: Option<String>,
+}
