@@ -4,6 +4,7 @@
 //! listener on loopback included. So a publish that names a foreign origin is refused here, whatever the page is allowed to read.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::uri::Authority;
 
 /// Request headers that a page may set.
 const ALLOW_HEADERS: &str = "authorization, cache-control, last-event-id, content-type";
@@ -67,12 +68,28 @@ impl Cors {
     }
 
     /// Whether these headers may come with a request that changes something: there is no origin (not a browser), it is the node's own, or it
-    /// is allowed.
-    pub(super) fn may_write(&self, request: &HeaderMap) -> bool {
+    /// is allowed. `authority` is that of the request's target, which HTTP/2 has instead of the header `Host`.
+    pub(super) fn may_write(&self, request: &HeaderMap, authority: Option<&Authority>) -> bool {
         let Some(origin) = request.get(header::ORIGIN) else {
             return true;
         };
-        self.grant(request) != Grant::None || is_own(origin, request.get(header::HOST))
+        self.grant(request) != Grant::None || is_own(origin.as_bytes(), host(request, authority))
+    }
+
+    /// Whether a page that may act in its visitor's name sent these headers: one of the node's own, or of an origin that is allowed by name. The page
+    /// is told by `Origin`, or else by `Referer`; without both nobody knows.
+    pub(super) fn is_of_trusted_page(
+        &self,
+        request: &HeaderMap,
+        authority: Option<&Authority>,
+    ) -> bool {
+        let origin = match (request.get(header::ORIGIN), request.get(header::REFERER)) {
+            (Some(origin), _) => origin.as_bytes(),
+            (None, Some(referer)) => origin_of(referer.as_bytes()),
+            (None, None) => return false,
+        };
+        let is_listed = |one: &String| one.as_bytes() == origin;
+        self.origins.iter().any(is_listed) || is_own(origin, host(request, authority))
     }
 
     /// Calls `each` with every header that a response to such a request carries.
@@ -132,14 +149,28 @@ impl Cors {
     }
 }
 
+/// The host that a request was sent to.
+fn host<'r>(request: &'r HeaderMap, authority: Option<&'r Authority>) -> Option<&'r [u8]> {
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let host = request.get(header::HOST).map(HeaderValue::as_bytes);
+    host.or(authority)
+}
+
+/// Scheme and authority of an address: what is before its path.
+fn origin_of(address: &[u8]) -> &[u8] {
+    let after_scheme = memchr::memmem::find(address, b"://").map_or(0, |at| at + 3);
+    let end = address[after_scheme..]
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\'));
+    end.map_or(address, |end| &address[..after_scheme + end])
+}
+
 /// Whether `origin` is the host that the request was sent to, under either scheme (a proxy may have ended TLS).
-fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let (Ok(origin), Some(Ok(host))) = (origin.to_str(), host.map(HeaderValue::to_str)) else {
-        return false;
-    };
-    origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
+    let authority = origin
+        .strip_prefix(b"https://")
+        .or_else(|| origin.strip_prefix(b"http://"));
+    host.is_some_and(|host| authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)))
 }
 
 #[cfg(test)]
@@ -185,11 +216,60 @@ mod tests {
     #[test]
     fn a_foreign_page_cannot_publish() {
         let cors = Cors::new(&[], false);
-        assert!(cors.may_write(&HeaderMap::new()));
-        assert!(cors.may_write(&request("http://node:8080")));
-        assert!(!cors.may_write(&request("http://evil.example")));
-        assert!(!cors.may_write(&request("null")));
+        assert!(cors.may_write(&HeaderMap::new(), None));
+        assert!(cors.may_write(&request("http://node:8080"), None));
+        assert!(!cors.may_write(&request("http://evil.example"), None));
+        assert!(!cors.may_write(&request("null"), None));
         let open = Cors::new(&["http://evil.example".into()], false);
-        assert!(open.may_write(&request("http://evil.example")));
+        assert!(open.may_write(&request("http://evil.example"), None));
+    }
+
+    #[test]
+    fn http2_names_its_host_in_the_target() {
+        let mut headers = request("https://node.example");
+        headers.remove(header::HOST);
+        let authority = Authority::from_static("node.example");
+        let cors = Cors::default();
+        assert!(cors.may_write(&headers, Some(&authority)));
+        assert!(!cors.may_write(&headers, None));
+    }
+
+    #[test]
+    fn a_cookie_needs_a_page_that_is_known() {
+        let cors = Cors::new(&["https://a.example".into(), "*".into()], false);
+        let trusts = |name: header::HeaderName, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("node:8080"));
+            headers.insert(name, HeaderValue::from_static(value));
+            cors.is_of_trusted_page(&headers, None)
+        };
+        assert!(!cors.is_of_trusted_page(&HeaderMap::new(), None));
+        for good in ["https://a.example", "http://node:8080", "https://NODE:8080"] {
+            assert!(trusts(header::ORIGIN, good), "{good}");
+            assert!(trusts(header::REFERER, good), "{good}");
+        }
+        for good in [
+            "https://a.example/x",
+            "http://node:8080?a",
+            "http://node:8080/",
+        ] {
+            assert!(trusts(header::REFERER, good), "{good}");
+        }
+        for bad in [
+            "null",
+            "https://b.example",
+            "",
+            "https://a.example.b",
+            "node:8080",
+            "x://node:8080",
+        ] {
+            assert!(!trusts(header::ORIGIN, bad), "{bad}");
+            assert!(!trusts(header::REFERER, bad), "{bad}");
+        }
+        assert!(!trusts(
+            header::REFERER,
+            "https://b.example/https://a.example/"
+        ));
+        assert!(!trusts(header::REFERER, "http://node:8080@b.example/"));
     }
 }

@@ -20,6 +20,18 @@ pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 /// Keeps caches away and asks proxies to pass on every byte as it comes.
 const CACHE_CONTROL: &str = "no-cache, no-transform";
 
+/// The same where the request's address holds a token (RFC 6750 §2.3).
+const CACHE_CONTROL_PRIVATE: &str = "private, no-cache, no-transform";
+
+/// The value of `Cache-Control`; `private` where the request's address holds a token.
+const fn cache_control(private: bool) -> &'static str {
+    if private {
+        CACHE_CONTROL_PRIVATE
+    } else {
+        CACHE_CONTROL
+    }
+}
+
 /// nginx' way to be told not to buffer.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -30,6 +42,7 @@ const HEAD_BYTES: usize = 448;
 pub(super) fn bytes(
     framing: Framing,
     last_event_id: Option<&str>,
+    private: bool,
     cors: &Cors,
     grant: &Grant,
 ) -> Bytes {
@@ -40,7 +53,11 @@ pub(super) fn bytes(
     });
     head.extend_from_slice(
         b"Content-Type: text/event-stream\r\n\
-          Cache-Control: no-cache, no-transform\r\n\
+          Cache-Control: ",
+    );
+    head.extend_from_slice(cache_control(private).as_bytes());
+    head.extend_from_slice(
+        b"\r\n\
           X-Accel-Buffering: no\r\n\
           Connection: close\r\n\
           Date: ",
@@ -62,12 +79,12 @@ pub(super) fn bytes(
 }
 
 /// The same as headers, but for what concerns the connection and the date, which hyper adds.
-pub(super) fn headers(last_event_id: Option<&str>) -> HeaderMap {
+pub(super) fn headers(last_event_id: Option<&str>, private: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
     headers.insert(
         header::CACHE_CONTROL,
-        HeaderValue::from_static(CACHE_CONTROL),
+        HeaderValue::from_static(cache_control(private)),
     );
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     if let Some(id) = last_event_id.and_then(id_value) {
@@ -104,7 +121,7 @@ mod tests {
     use super::*;
 
     fn text(framing: Framing, id: Option<&str>) -> String {
-        let bytes = bytes(framing, id, &Cors::default(), &Grant::None);
+        let bytes = bytes(framing, id, false, &Cors::default(), &Grant::None);
         String::from_utf8(bytes.to_vec()).expect("text")
     }
 
@@ -122,7 +139,7 @@ mod tests {
     #[test]
     fn bytes_and_headers_say_the_same() {
         let text = text(Framing::Chunked, Some("1-0")).to_ascii_lowercase();
-        for (name, value) in &headers(Some("1-0")) {
+        for (name, value) in &headers(Some("1-0"), false) {
             let line = format!("\r\n{name}: {}\r\n", value.to_str().expect("text"));
             assert!(text.contains(&line), "{line:?} in {text}");
         }
@@ -141,6 +158,7 @@ mod tests {
         let head = bytes(
             Framing::Chunked,
             Some("1732269600000-1048575"),
+            false,
             &cors,
             &grant,
         );

@@ -5,12 +5,15 @@
 //!
 //! ```text
 //!  accept ─► connection ─► driver (HTTP/1, may detach) ─► service ─► routes ─► subscribe
-//!                     └──► h2 (HTTP/2) ─────────────────────┘             └──► publish::{json, ndjson, raw}
+//!                     └──► h2 (HTTP/2) ─────────────────────┘   │ access  ├──► publish::{json, ndjson, raw}
+//!                                                                         ├──► mercure::{publish, subscriptions}
+//!                                                                         └──► topics
 //! ```
 //!
 //! This layer must never hold a stream (a detached one leaves no task, timer or buffer behind), never order events, and never import `ingest` or `admin`.
 
 mod accept;
+mod access;
 mod addresses;
 mod body;
 mod connection;
@@ -21,13 +24,17 @@ mod h2;
 mod head;
 mod lazy_stream;
 mod listener;
+mod mercure;
+mod outcome;
 mod phase_timer;
 mod problem;
 mod publish;
 mod query;
 mod routes;
 mod service;
+mod stream;
 mod subscribe;
+mod topics;
 
 use std::io;
 use std::net::TcpListener;
@@ -44,6 +51,7 @@ pub use self::listener::{BindError, bind};
 pub use self::publish::json::{Events, JsonError, parse as parse_publish_json};
 pub use self::subscribe::cursor as choose_cursor;
 
+use self::access::Policy;
 use self::addresses::Connections;
 use self::cors::Cors;
 use crate::auth::Auth;
@@ -68,9 +76,8 @@ pub struct ServeError(#[from] io::Error);
 /// What all connections of the listener share.
 struct Node {
     hub: Hub,
-    #[allow(dead_code, reason = "until requests are checked")]
-    auth: Arc<Auth>,
     cors: Cors,
+    access: Policy,
     connections: Arc<Connections>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -99,13 +106,18 @@ pub async fn serve(
     let settings = hub.settings();
     let node = Arc::new(Node {
         cors: Cors::new(&settings.cors_origins, settings.cors_credentials),
+        access: Policy::new(settings, auth),
         connections: Arc::new(Connections::new(hub.clone())),
         http1: http1_builder(settings),
         http2: h2::builder(settings),
         shutdown: shutdown.clone(),
         hub,
-        auth,
     });
+    if node.access.subscriptions {
+        // Ends with the hub, not with this listener: streams end after it, and their ends are told.
+        let hub = node.hub.clone();
+        tokio::spawn(async move { hub.presence().announce(&hub).await });
+    }
     accept::run(&node, &listener, shutdown).await;
     drop(listener);
     node.connections.emptied().await;

@@ -40,7 +40,7 @@ struct Document {
     #[serde(skip)]
     retry_after_s: Option<u64>,
     #[serde(skip)]
-    header: Option<(header::HeaderName, &'static str)>,
+    header: Option<(header::HeaderName, HeaderValue)>,
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -90,7 +90,12 @@ impl Problem {
     }
 
     /// Adds one more response header.
-    pub(super) fn header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+    pub(super) fn header(self, name: header::HeaderName, value: &'static str) -> Self {
+        self.header_value(name, HeaderValue::from_static(value))
+    }
+
+    /// The same, for a value that was put together.
+    pub(super) fn header_value(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
     }
@@ -112,7 +117,7 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some((name, value)) = self.0.header {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }

@@ -9,15 +9,10 @@ use std::str::Utf8Error;
 use percent_encoding::percent_decode;
 use thiserror::Error;
 
-/// A name or value that is not UTF-8 once it is decoded.
+/// A name or value that is not UTF-8 once it is decoded. It does not say which: a query may hold a token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{raw}` is not UTF-8 when percent-decoded")]
-pub(super) struct QueryError {
-    /// As it stands in the request.
-    pub(super) raw: String,
-    #[source]
-    source: Utf8Error,
-}
+#[error("a part of the request target is not UTF-8 when percent-decoded")]
+pub(super) struct QueryError(#[from] Utf8Error);
 
 /// Name and value of each parameter, in order.
 pub(super) fn pairs(
@@ -34,12 +29,7 @@ pub(super) fn pairs(
 
 /// Decodes a part of a path: percent escapes only.
 pub(super) fn decode_path(raw: &str) -> Result<Cow<'_, str>, QueryError> {
-    percent_decode(raw.as_bytes())
-        .decode_utf8()
-        .map_err(|source| QueryError {
-            raw: raw.to_owned(),
-            source,
-        })
+    Ok(percent_decode(raw.as_bytes()).decode_utf8()?)
 }
 
 /// Decodes a name or value of a query: percent escapes, and `+` for a space.

@@ -1,10 +1,8 @@
-//! From a request to the code that answers it: the table of the native API, and the checks that every request passes first.
+//! From a request to the code that answers it: the table of paths, and the checks that every request passes first.
 //!
-//! Routing never waits. What has to (publishing, and streams that are fed through a body) is returned as a future.
+//! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
 
-use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
@@ -14,27 +12,21 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::Node;
-use super::body::{RequestBody, ResponseBody, StreamBody};
+use super::access::{Caller, Checked, Credentials};
+use super::body::{RequestBody, ResponseBody};
 use super::cors::Grant;
-use super::exchange::Detach;
-use super::head;
+use super::mercure;
+use super::outcome::{Ending, Outcome};
 use super::problem::Problem;
-use super::publish;
+use super::publish::{self, Permission};
 use super::service::Transport;
-use super::subscribe::{self, Opening};
+use super::stream::{self, Client};
+use super::subscribe::{self, Dialect};
+use super::topics;
+use crate::auth::Role;
 use crate::config::Settings;
-use crate::hub::{Framing, Shed, Subscribe};
-use crate::shard::sink::{BodyQueue, Sink};
-
-/// How a request is answered.
-pub(super) enum Outcome {
-    /// At once.
-    Now(Response<ResponseBody>),
-    /// After waiting for a body, or for room.
-    Later(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
-    /// Not here: its socket goes to a shard.
-    Detach(Detach),
-}
+use crate::hub::Shed;
+use crate::hub::presence::SUBSCRIPTIONS_PATH;
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +35,12 @@ enum Resource<'a> {
     Events(Option<&'a str>),
     /// `/publish` and `/publish/{topic}`.
     Publish(Option<&'a str>),
+    /// `/topics` and `/topics/{topic}`.
+    Topics(Option<&'a str>),
+    /// `/.well-known/mercure`.
+    Mercure,
+    /// `/.well-known/mercure/subscriptions` and what follows it.
+    Subscriptions,
     /// `/healthz`.
     Health,
     /// `/readyz`.
@@ -54,6 +52,9 @@ impl<'a> Resource<'a> {
         match path {
             "/events" => return Some(Self::Events(None)),
             "/publish" => return Some(Self::Publish(None)),
+            "/topics" => return Some(Self::Topics(None)),
+            mercure::PATH => return Some(Self::Mercure),
+            SUBSCRIPTIONS_PATH => return Some(Self::Subscriptions),
             "/healthz" => return Some(Self::Health),
             "/readyz" => return Some(Self::Ready),
             _ => {}
@@ -62,13 +63,31 @@ impl<'a> Resource<'a> {
         topic("/events/")
             .map(Self::Events)
             .or_else(|| topic("/publish/").map(Self::Publish))
+            .or_else(|| topic("/topics/").map(Self::Topics))
+            .or_else(|| {
+                let rest = path.strip_prefix(SUBSCRIPTIONS_PATH)?;
+                rest.starts_with('/').then_some(Self::Subscriptions)
+            })
+    }
+
+    /// The topic in a path, still encoded.
+    fn topic(path: &'a str) -> Option<&'a str> {
+        match Self::of(path)? {
+            Self::Events(topic) | Self::Publish(topic) | Self::Topics(topic) => topic,
+            Self::Mercure | Self::Subscriptions | Self::Health | Self::Ready => None,
+        }
     }
 
     /// Its methods, as the header `Allow` lists them.
     const fn methods(self) -> &'static str {
         match self {
             Self::Publish(_) => "POST, OPTIONS",
-            Self::Events(_) | Self::Health | Self::Ready => "GET, HEAD, OPTIONS",
+            Self::Mercure => "GET, HEAD, POST, OPTIONS",
+            Self::Events(_)
+            | Self::Topics(_)
+            | Self::Subscriptions
+            | Self::Health
+            | Self::Ready => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -86,24 +105,10 @@ pub(super) fn route(
     let grant = node.cors.grant(&parts.headers);
     let outcome = match check(&parts, node.hub.settings()) {
         Ok(()) => dispatch(node, client, transport, parts, body, &grant),
-        Err(problem) => Outcome::Now(problem.into_response()),
+        Err(problem) => Outcome::problem(problem),
     };
-    match outcome {
-        Outcome::Now(mut response) => {
-            node.cors.apply(&grant, response.headers_mut());
-            Outcome::Now(response)
-        }
-        Outcome::Later(answer) => {
-            let node = Arc::clone(node);
-            Outcome::Later(Box::pin(async move {
-                let mut response = answer.await;
-                node.cors.apply(&grant, response.headers_mut());
-                response
-            }))
-        }
-        // Its head has those headers already.
-        detach @ Outcome::Detach(_) => detach,
-    }
+    let node = Arc::clone(node);
+    outcome.with_response(move |response| node.cors.apply(&grant, response.headers_mut()))
 }
 
 fn dispatch(
@@ -115,40 +120,111 @@ fn dispatch(
     grant: &Grant,
 ) -> Outcome {
     let path = parts.uri.path();
-    let Some(resource) = Resource::of(path) else {
-        let detail =
-            format!("nothing is at {path:?}; see `/events`, `/publish`, `/healthz`, `/readyz`");
-        return now(Problem::new(StatusCode::NOT_FOUND, detail));
+    let resource = Resource::of(path)
+        .filter(|resource| *resource != Resource::Subscriptions || node.access.subscriptions);
+    let Some(resource) = resource else {
+        let detail = format!(
+            "nothing is at {path:?}; see `/events`, `/publish`, `/topics`, `{}`, `/healthz`, `/readyz`",
+            mercure::PATH
+        );
+        return Outcome::problem(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    match (resource, &parts.method) {
+    let method = parts.method.clone();
+    match (resource, &method) {
         (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant)),
-        (Resource::Events(topic), &Method::GET) => {
-            let opening =
-                subscribe::open(&node.hub, client, topic, parts.uri.query(), &parts.headers);
-            match opening {
-                Ok(opening) => stream(node, client, transport, &parts, grant, opening),
-                Err(error) => Outcome::Now(error.into_response(&parts.headers)),
-            }
+        (Resource::Events(_), &Method::GET | &Method::HEAD) => {
+            subscribe(node, client, transport, parts, grant, &subscribe::NATIVE)
         }
-        (Resource::Events(topic), &Method::HEAD) => Outcome::Now(events_head(node, topic, &parts)),
+        (Resource::Mercure, &Method::GET | &Method::HEAD) => {
+            subscribe(node, client, transport, parts, grant, &mercure::DIALECT)
+        }
         (Resource::Publish(_), &Method::POST) => publish(node, parts, body),
+        (Resource::Mercure, &Method::POST) => mercure_publish(node, parts, body),
+        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
+            authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
+                let answer = mercure::subscriptions::answer(&node.hub, &parts, credentials);
+                Outcome::Now(answer.unwrap_or_else(Problem::into_response))
+            })
+        }
+        (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, parts),
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
             let detail = Shed::Draining.to_string();
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-            now(problem.retry_after(subscribe::retry_after_s()))
+            Outcome::problem(problem.retry_after(subscribe::retry_after_s()))
         }
         (Resource::Ready, &Method::GET | &Method::HEAD) => Outcome::Now(text("ready\n")),
         (_, method) => {
             let allow = resource.methods();
             let detail = format!("{method} is not for {path:?}; it takes {allow}");
-            now(Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header(header::ALLOW, allow))
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+            Outcome::problem(problem.header(header::ALLOW, allow))
         }
     }
 }
 
-fn now(problem: Problem) -> Outcome {
-    Outcome::Now(problem.into_response())
+/// Goes on with what the request's token allows. Waits only for a token whose key is not known yet.
+fn authorized(
+    node: &Arc<Node>,
+    role: Role,
+    parts: Parts,
+    go_on: impl FnOnce(&Arc<Node>, Parts, Credentials) -> Outcome + Send + 'static,
+) -> Outcome {
+    match node.access.check(role, &parts, &node.cors) {
+        Ok(Checked::Done(credentials)) => go_on(node, parts, credentials),
+        Ok(Checked::UnknownKey(token)) => {
+            let node = Arc::clone(node);
+            Outcome::Later(Box::pin(async move {
+                match node.access.check_again(role, &token).await {
+                    Ok(credentials) => go_on(&node, parts, credentials).ended().await,
+                    Err(error) => Ending::Response(Problem::from(error).into_response()),
+                }
+            }))
+        }
+        Err(error) => Outcome::problem(error),
+    }
+}
+
+/// `GET` and `HEAD` of a stream.
+fn subscribe(
+    node: &Arc<Node>,
+    client: IpAddr,
+    transport: &Transport,
+    parts: Parts,
+    grant: &Grant,
+    dialect: &'static Dialect,
+) -> Outcome {
+    let client = Client {
+        address: client,
+        transport: transport.clone(),
+        grant: grant.clone(),
+    };
+    authorized(
+        node,
+        Role::Subscriber,
+        parts,
+        move |node, parts, credentials| {
+            let topic = Resource::topic(parts.uri.path());
+            if parts.method == Method::HEAD {
+                let response = stream::head_only(node, dialect, topic, &parts, &credentials);
+                return Outcome::Now(response);
+            }
+            stream::open(node, client, dialect, topic, &parts, credentials)
+        },
+    )
+}
+
+/// `GET /topics`.
+fn topics(node: &Arc<Node>, parts: Parts) -> Outcome {
+    authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
+        let hub = node.hub.clone();
+        Outcome::later(async move {
+            let topic = Resource::topic(parts.uri.path());
+            topics::answer(&hub, topic, parts.uri.query(), credentials)
+                .await
+                .unwrap_or_else(Problem::into_response)
+        })
+    })
 }
 
 fn text(text: &'static str) -> Response<ResponseBody> {
@@ -173,93 +249,49 @@ fn options(node: &Node, resource: Resource<'_>, grant: &Grant) -> Response<Respo
     response
 }
 
-/// `HEAD /events`: what a stream would begin with, without taking a place for one.
-fn events_head(node: &Node, topic: Option<&str>, parts: &Parts) -> Response<ResponseBody> {
-    let limits = &node.hub.settings().event_limits;
-    if let Err(error) = subscribe::selectors(topic, parts.uri.query(), limits) {
-        return Problem::from(error).into_response();
-    }
-    let mut response = Response::new(ResponseBody::empty());
-    *response.headers_mut() = head::headers(None);
-    response
-}
-
-/// Opens a checked stream: on its bare socket where there is one of its own, else as a response body.
-fn stream(
-    node: &Arc<Node>,
-    client: IpAddr,
-    transport: &Transport,
-    parts: &Parts,
-    grant: &Grant,
-    opening: Opening,
-) -> Outcome {
-    let Opening {
-        permit,
-        interest,
-        start,
-    } = opening;
-    let last_event_id = start.last_event_id.as_ref().map(ToString::to_string);
-    let last_event_id = last_event_id.as_deref();
-    let Transport::Body(activity) = transport else {
-        let framing = match parts.version {
-            Version::HTTP_10 => Framing::Plain,
-            _ => Framing::Chunked,
-        };
-        return Outcome::Detach(Detach {
-            permit,
-            framing,
-            head: head::bytes(framing, last_event_id, &node.cors, grant),
-            interest,
-            start,
-        });
-    };
-    let queue = BodyQueue::new();
-    // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
-    let body = StreamBody::new(Arc::clone(&queue), Arc::clone(activity));
-    let mut response = Response::new(ResponseBody::Stream(body));
-    *response.headers_mut() = head::headers(last_event_id);
-    let hub = node.hub.clone();
-    let accept = accept_only(&parts.headers);
-    Outcome::Later(Box::pin(async move {
-        let subscribe = Subscribe {
-            sink: Sink::Body(queue, Some(client)),
-            framing: Framing::Plain,
-            head: bytes::Bytes::new(),
-            interest,
-            start,
-        };
-        match hub.subscribe(permit, subscribe).await {
-            Ok(()) => response,
-            Err(_closed) => subscribe::shed(Shed::Draining, &accept),
-        }
-    }))
-}
-
-/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself is gone.
-fn accept_only(headers: &HeaderMap) -> HeaderMap {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .map(|value| (header::ACCEPT, value.clone()))
-        .collect()
-}
-
 /// `POST /publish`, unless a page of a foreign origin sends it.
 fn publish(node: &Arc<Node>, parts: Parts, body: RequestBody) -> Outcome {
-    if !node.cors.may_write(&parts.headers) {
-        let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
-        return now(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"));
+    if let Err(problem) = may_write(node, &parts) {
+        return Outcome::problem(problem);
     }
-    let hub = node.hub.clone();
-    Outcome::Later(Box::pin(async move {
-        let topic = match Resource::of(parts.uri.path()) {
-            Some(Resource::Publish(topic)) => topic,
-            _ => None,
+    authorized(node, Role::Publisher, parts, |node, parts, credentials| {
+        let hub = node.hub.clone();
+        let permission = Permission::of(credentials.caller);
+        Outcome::later(async move {
+            let topic = Resource::topic(parts.uri.path());
+            let query = parts.uri.query();
+            publish::publish(&hub, &permission, topic, query, &parts.headers, body)
+                .await
+                .unwrap_or_else(|error| Problem::from(error).into_response())
+        })
+    })
+}
+
+/// `POST /.well-known/mercure`, likewise; and never without a token.
+fn mercure_publish(node: &Arc<Node>, parts: Parts, body: RequestBody) -> Outcome {
+    if let Err(problem) = may_write(node, &parts) {
+        return Outcome::problem(problem);
+    }
+    authorized(node, Role::Publisher, parts, |node, parts, credentials| {
+        let permission = match credentials.bearer() {
+            Ok(access) => Permission::of(Caller::Bearer(access)),
+            Err(error) => return Outcome::problem(error),
         };
-        publish::publish(&hub, topic, parts.uri.query(), &parts.headers, body)
-            .await
-            .unwrap_or_else(|error| Problem::from(error).into_response())
-    }))
+        let hub = node.hub.clone();
+        Outcome::later(async move {
+            mercure::publish::publish(&hub, &permission, &parts.headers, body)
+                .await
+                .unwrap_or_else(|error| Problem::from(error).into_response())
+        })
+    })
+}
+
+fn may_write(node: &Node, parts: &Parts) -> Result<(), Problem> {
+    if node.cors.may_write(&parts.headers, parts.uri.authority()) {
+        return Ok(());
+    }
+    let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
+    Err(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"))
 }
 
 /// What holds for every request: the limits on its head, and `Host` (RFC 9112 §3.2).
@@ -343,7 +375,26 @@ mod tests {
             Resource::of("/publish/t"),
             Some(Resource::Publish(Some("t")))
         );
-        for unknown in ["/", "", "*", "/eventsx", "/healthz/", "/Events"] {
+        assert_eq!(Resource::topic("/topics/a/b"), Some("a/b"));
+        let subscriptions = Some(Resource::Subscriptions);
+        assert_eq!(
+            Resource::of("/.well-known/mercure/subscriptions"),
+            subscriptions
+        );
+        assert_eq!(
+            Resource::of("/.well-known/mercure/subscriptions/a"),
+            subscriptions
+        );
+        for unknown in [
+            "/",
+            "",
+            "*",
+            "/eventsx",
+            "/healthz/",
+            "/Events",
+            "/.well-known/mercure/",
+            "/.well-known/mercure/subscriptionsx",
+        ] {
             assert_eq!(Resource::of(unknown), None, "{unknown}");
         }
     }

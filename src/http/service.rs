@@ -14,9 +14,11 @@ use hyper::{Request, Response};
 use super::Node;
 use super::body::ResponseBody;
 use super::exchange::Exchange;
-use super::routes::{self, Outcome};
+use super::outcome::{Ending, Outcome};
+use super::routes;
 
 /// How a stream reaches the client of this connection.
+#[derive(Clone)]
 pub(super) enum Transport {
     /// Over the connection's own socket, which is taken from hyper.
     Socket(Arc<Exchange>),
@@ -103,7 +105,7 @@ pub(super) struct Answer {
 enum State {
     /// Taken when it is given.
     Now(Option<Response<ResponseBody>>),
-    Later(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Ending> + Send>>),
     /// The socket is about to leave hyper; an answer would corrupt the stream.
     Never,
 }
@@ -117,7 +119,17 @@ impl Future for Answer {
                 Some(response) => response,
                 None => return Poll::Pending,
             },
-            State::Later(answer) => ready!(answer.as_mut().poll(cx)),
+            State::Later(answer) => match ready!(answer.as_mut().poll(cx)) {
+                Ending::Response(response) => response,
+                Ending::Detach(detach) => {
+                    // The driver looks for it as soon as hyper, which is polling this, returns.
+                    if let Some(exchange) = &self.exchange {
+                        exchange.request_detach(detach);
+                    }
+                    self.state = State::Never;
+                    return Poll::Pending;
+                }
+            },
             State::Never => return Poll::Pending,
         };
         if let Some(exchange) = &self.exchange {

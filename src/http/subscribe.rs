@@ -1,25 +1,54 @@
-//! `GET /events`: which topics, from where on, and is there room.
+//! Subscriptions: which topics, from where on, and is there room.
 //!
 //! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module must not write to the stream: what the
 //! client gets after the head is the shard's business.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use thiserror::Error;
 
+use super::access::Caller;
 use super::body::ResponseBody;
 use super::head::{self, EVENT_STREAM, LAST_EVENT_ID};
 use super::problem::Problem;
 use super::query::{self, QueryError};
+use crate::auth::Access;
+use crate::event::IdForm;
+use crate::hub::presence::Backlog;
 use crate::hub::{Hub, Interest, Shed, Start, StreamPermit};
 use crate::limits::EventLimits;
 use crate::selector::{Selector, SelectorError, Syntax};
 
-/// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
-const CURSOR_PARAMETERS: [&str; 3] = ["last_event_id", "lastEventID", "lastEventId"];
+/// What protocols that ask for streams say differently.
+pub(super) struct Dialect {
+    /// Spellings of selectors.
+    pub(super) syntax: Syntax,
+    /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
+    pub(super) cursor_parameters: &'static [&'static str],
+    /// How ids of this node are told in the response head.
+    pub(super) ids: IdForm,
+    /// A bearer who names no topic gets those of its token.
+    pub(super) topics_of_token: bool,
+    /// Subscriptions are announced, where that is set.
+    pub(super) announces: bool,
+    /// How topics are named.
+    pub(super) usage: &'static str,
+}
+
+/// The native API.
+pub(super) const NATIVE: Dialect = Dialect {
+    syntax: Syntax::Native,
+    cursor_parameters: &["last_event_id", "lastEventID", "lastEventId"],
+    ids: IdForm::Native,
+    topics_of_token: true,
+    announces: false,
+    usage: "`/events?topic=…` or `/events/…`",
+};
 
 /// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
@@ -36,8 +65,8 @@ pub(super) enum SubscribeError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// No topic was named.
-    #[error("name at least one topic: `/events?topic=…` or `/events/…`")]
-    NoTopic,
+    #[error("name at least one topic: {0}")]
+    NoTopic(&'static str),
     /// More topics than the setting `topics_per_stream_max`.
     #[error("{count} topics are more than the {max} that `topics_per_stream_max` allows")]
     TooManyTopics {
@@ -66,6 +95,9 @@ pub(super) enum NotOpened {
     /// There is no room.
     #[error(transparent)]
     Shed(#[from] Shed),
+    /// It could not be announced in time.
+    #[error(transparent)]
+    Backlog(#[from] Backlog),
 }
 
 impl NotOpened {
@@ -74,6 +106,7 @@ impl NotOpened {
         match self {
             Self::Malformed(error) => Problem::from(error).into_response(),
             Self::Shed(why) => shed(why, headers),
+            Self::Backlog(why) => shed_with(StatusCode::SERVICE_UNAVAILABLE, &why, headers),
         }
     }
 }
@@ -92,34 +125,55 @@ pub(super) struct Opening {
 pub(super) fn open(
     hub: &Hub,
     client: IpAddr,
+    dialect: &Dialect,
+    announced: bool,
     topic_in_path: Option<&str>,
-    query: Option<&str>,
-    headers: &HeaderMap,
+    parts: &Parts,
+    caller: Caller,
 ) -> Result<Opening, NotOpened> {
     let limits = &hub.settings().event_limits;
-    let selectors = selectors(topic_in_path, query, limits)?;
+    let selectors = selectors(dialect, topic_in_path, parts.uri.query(), &caller, limits)?;
     let permit = hub.reserve(client)?;
-    let cursor = cursor(headers.get(LAST_EVENT_ID).map(|id| id.as_bytes()), query);
-    let start = hub.resolve(&selectors, cursor.as_deref());
+    let start = start(hub, dialect, &selectors, parts);
+    let access = match caller {
+        Caller::Open | Caller::Anonymous => Access::default(),
+        Caller::Bearer(access) => access,
+    };
+    let presence = announced
+        .then(|| hub.presence().pending(&selectors, access.payload))
+        .transpose()?;
+    let interest = Interest {
+        selectors,
+        grant: access.subscribe,
+        ends_unix_s: access.ends_unix_s,
+        presence,
+    };
+    hub.has_room_for(&interest)?;
     Ok(Opening {
         permit,
-        interest: Interest {
-            selectors,
-            ..Interest::default()
-        },
+        interest,
         start,
     })
 }
 
-/// The topics of a subscription: that of the path first, then those of the query, each once.
+/// Where a stream on these selectors starts.
+pub(super) fn start(hub: &Hub, dialect: &Dialect, selectors: &[Selector], parts: &Parts) -> Start {
+    let header = parts.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes());
+    let cursor = cursor_in(header, parts.uri.query(), dialect.cursor_parameters);
+    hub.resolve(selectors, cursor.as_deref())
+}
+
+/// What a stream subscribes to: the topic of the path first, then those of the query, each once; else those of the token.
 pub(super) fn selectors(
+    dialect: &Dialect,
     in_path: Option<&str>,
     query: Option<&str>,
+    caller: &Caller,
     limits: &EventLimits,
 ) -> Result<Vec<Selector>, SubscribeError> {
     let mut topics = Vec::new();
     let mut add = |name: Cow<'_, str>| {
-        let selector = Selector::parse(&name, Syntax::Native, limits.topic_bytes_max)?;
+        let selector = Selector::parse(&name, dialect.syntax, limits.topic_bytes_max)?;
         // Doubles of a long list are removed at the end; the target's length bounds it.
         let compared = &topics[..topics.len().min(TOPICS_COMPARED_MAX)];
         if !compared.contains(&selector) {
@@ -136,12 +190,18 @@ pub(super) fn selectors(
             add(value)?;
         }
     }
+    if topics.is_empty()
+        && dialect.topics_of_token
+        && let Caller::Bearer(access) = caller
+    {
+        topics.extend_from_slice(&access.topics);
+    }
     if topics.len() > TOPICS_COMPARED_MAX {
         topics.sort_unstable();
         topics.dedup();
     }
     match topics.len() {
-        0 => Err(SubscribeError::NoTopic),
+        0 => Err(SubscribeError::NoTopic(dialect.usage)),
         count if count > limits.topics_per_stream_max => Err(SubscribeError::TooManyTopics {
             count,
             max: limits.topics_per_stream_max,
@@ -156,12 +216,20 @@ pub(super) fn selectors(
 /// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does not know, and the stream says so.
 #[must_use]
 pub fn cursor<'a>(header: Option<&'a [u8]>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    cursor_in(header, query, NATIVE.cursor_parameters)
+}
+
+fn cursor_in<'a>(
+    header: Option<&'a [u8]>,
+    query: Option<&'a str>,
+    parameters: &[&str],
+) -> Option<Cow<'a, str>> {
     if let Some(id) = header.filter(|id| !id.is_empty()) {
         return Some(String::from_utf8_lossy(id));
     }
-    let pairs = || query.into_iter().flat_map(query::pairs).flatten();
-    pairs()
-        .find(|(name, value)| CURSOR_PARAMETERS.contains(&name.as_ref()) && !value.is_empty())
+    let mut pairs = query.into_iter().flat_map(query::pairs).flatten();
+    pairs
+        .find(|(name, value)| parameters.contains(&name.as_ref()) && !value.is_empty())
         .map(|(_, value)| value)
 }
 
@@ -179,17 +247,21 @@ fn wants_event_stream(headers: &HeaderMap) -> bool {
 
 /// The answer to a subscription that finds no room now.
 pub(super) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
-    if wants_event_stream(headers) {
-        let retry_ms = fastrand::u64(RETRY_S_MIN * 1_000..=RETRY_S_MAX * 1_000);
-        let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
-        let mut response = Response::new(body);
-        *response.headers_mut() = head::headers(None);
-        return response;
-    }
     let status = match why {
         Shed::Full(_) | Shed::Patterns(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
         Shed::Address(_) => StatusCode::TOO_MANY_REQUESTS,
     };
+    shed_with(status, &why, headers)
+}
+
+fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Response<ResponseBody> {
+    if wants_event_stream(headers) {
+        let retry_ms = fastrand::u64(RETRY_S_MIN * 1_000..=RETRY_S_MAX * 1_000);
+        let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
+        let mut response = Response::new(body);
+        *response.headers_mut() = head::headers(None, false);
+        return response;
+    }
     Problem::new(status, why.to_string())
         .retry_after(retry_after_s())
         .into_response()
@@ -212,7 +284,7 @@ mod tests {
             topic_bytes_max: 8,
             ..EventLimits::default()
         };
-        let selectors = selectors(in_path, Some(query), &limits)?;
+        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, &limits)?;
         Ok(selectors
             .iter()
             .map(|selector| selector.text().to_owned())
@@ -228,8 +300,26 @@ mod tests {
     }
 
     #[test]
+    fn a_bearer_who_names_no_topic_gets_those_of_its_token() {
+        let caller = Caller::Bearer(Access {
+            topics: [Selector::exact("user/1")].into(),
+            ..Access::default()
+        });
+        let of = |query| {
+            let limits = EventLimits::default();
+            let found = selectors(&NATIVE, None, Some(query), &caller, &limits).expect("some");
+            found[0].text().to_owned()
+        };
+        assert_eq!(of("x=1"), "user/1");
+        assert_eq!(of("topic=a"), "a");
+    }
+
+    #[test]
     fn bad_topics_are_refused() {
-        assert_eq!(names(None, "x=1"), Err(SubscribeError::NoTopic));
+        assert_eq!(
+            names(None, "x=1"),
+            Err(SubscribeError::NoTopic(NATIVE.usage))
+        );
         assert!(matches!(
             names(None, "topic="),
             Err(SubscribeError::Topic(_))

@@ -5,6 +5,7 @@
 
 pub(super) mod json;
 mod ndjson;
+mod permission;
 mod raw;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -13,12 +14,14 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use thiserror::Error;
 
 use self::json::JsonError;
+pub(super) use self::permission::{Denied, Permission};
 use self::raw::RawError;
 use super::body::{BodyError, RequestBody, ResponseBody};
 use super::problem::Problem;
 use super::subscribe::retry_after_s;
 use crate::event::{Event, EventError};
 use crate::hub::{Closed, Hub, Receipt};
+use crate::limits::EventLimits;
 use crate::metrics::Source;
 use crate::sse::Draft;
 
@@ -56,6 +59,14 @@ pub(super) enum PublishError {
         /// Why.
         source: EventError,
     },
+    /// An event may not be published by this publisher.
+    #[error("{source}")]
+    Denied {
+        /// Its place in the array, if it came in one.
+        index: Option<usize>,
+        /// Why.
+        source: Denied,
+    },
     /// The node no longer takes events.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -83,6 +94,7 @@ impl PublishError {
             | Self::Json(_)
             | Self::Raw(_)
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
+            Self::Denied { .. } => StatusCode::FORBIDDEN,
             Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Line { source, .. } => source.status(),
         }
@@ -92,6 +104,7 @@ impl PublishError {
     fn place(&self) -> (Option<&str>, Option<usize>) {
         match self {
             Self::Event { index, source } => (Some(field_of(source)), *index),
+            Self::Denied { index, .. } => (Some("topic"), *index),
             Self::Json(error) => (error.field(), error.index()),
             Self::Raw(error) => (error.field(), None),
             Self::Line { source, .. } => source.place(),
@@ -139,6 +152,11 @@ impl From<PublishError> for Problem {
                     ACCEPTED_TYPES,
                 );
             }
+            PublishError::Denied { source, .. } => {
+                if let Some(challenge) = source.challenge() {
+                    problem = problem.header(header::WWW_AUTHENTICATE, challenge);
+                }
+            }
             PublishError::Encoded(_) => {
                 problem = problem.header(header::ACCEPT_ENCODING, "identity");
             }
@@ -157,16 +175,13 @@ impl From<PublishError> for Problem {
 /// [`PublishError`]; unless it is a [`PublishError::Line`], nothing was published.
 pub(super) async fn publish(
     hub: &Hub,
+    permission: &Permission,
     topic_in_path: Option<&str>,
     query: Option<&str>,
     headers: &HeaderMap,
     mut body: RequestBody,
 ) -> Result<Response<ResponseBody>, PublishError> {
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
-        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        return Err(PublishError::Encoded(lossy(coding)));
-    }
+    check_encoding(headers)?;
     let body_bytes_max = hub.settings().publish_body_bytes_max;
     if let Some(topic) = topic_in_path {
         // The parameters come first: they are there already, and the body may be large.
@@ -174,7 +189,7 @@ pub(super) async fn publish(
         let mut event = raw::event(topic, query)?;
         bytes = body.whole(body_bytes_max).await?;
         event.data = raw::data(&bytes)?.into();
-        let receipts = commit(hub, vec![event], |_| None).await?;
+        let receipts = commit(hub, permission, vec![event], |_| None).await?;
         return Ok(answer(&receipts.first().map(Answer)));
     }
     match media_type(headers)? {
@@ -182,38 +197,60 @@ pub(super) async fn publish(
             let bytes = body.whole(body_bytes_max).await?;
             match json::parse(&bytes, hub.settings().publish_batch_max)? {
                 json::Events::One(event) => {
-                    let receipts = commit(hub, vec![event], |_| None).await?;
+                    let receipts = commit(hub, permission, vec![event], |_| None).await?;
                     Ok(answer(&receipts.first().map(Answer)))
                 }
                 json::Events::Many(events) => {
-                    let receipts = commit(hub, events, Some).await?;
+                    let receipts = commit(hub, permission, events, Some).await?;
                     Ok(answer(&receipts.iter().map(Answer).collect::<Vec<_>>()))
                 }
             }
         }
         MediaType::NdJson => {
-            let accepted = ndjson::publish(hub, &mut body).await?;
+            let accepted = ndjson::publish(hub, permission, &mut body).await?;
             Ok(answer(&serde_json::json!({ "accepted": accepted })))
         }
     }
 }
 
+/// Refuses a body that is compressed.
+pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), PublishError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(PublishError::Encoded(lossy(coding)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks and publishes all events as one batch; `place` says where in the body the n-th stands.
-async fn commit(
+pub(super) async fn commit(
     hub: &Hub,
+    permission: &Permission,
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
 ) -> Result<Vec<Receipt>, PublishError> {
     let limits = &hub.settings().event_limits;
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
-        let draft = Draft::new(event, limits).map_err(|source| PublishError::Event {
-            index: place(number),
-            source,
-        })?;
-        drafts.push(draft);
+        drafts.push(draft(event, permission, place(number), limits)?);
     }
     submit(hub, &mut drafts).await
+}
+
+/// Checks an event that stands at `index` in the body.
+fn draft<'a>(
+    event: Event<'a>,
+    permission: &Permission,
+    index: Option<usize>,
+    limits: &EventLimits,
+) -> Result<Draft<'a>, PublishError> {
+    let draft =
+        Draft::new(event, limits).map_err(|source| PublishError::Event { index, source })?;
+    permission
+        .check(draft.topics())
+        .map_err(|source| PublishError::Denied { index, source })?;
+    Ok(draft)
 }
 
 /// Publishes checked events as one batch.

@@ -5,17 +5,20 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{PublishError, json, submit};
+use super::{Permission, PublishError, draft, json, submit};
 use crate::http::body::{BodyError, RequestBody};
 use crate::hub::Hub;
-use crate::limits::EventLimits;
-use crate::sse::Draft;
 
 /// Publishes the stream and says how many events it had.
-pub(super) async fn publish(hub: &Hub, body: &mut RequestBody) -> Result<u64, PublishError> {
+pub(super) async fn publish(
+    hub: &Hub,
+    permission: &Permission,
+    body: &mut RequestBody,
+) -> Result<u64, PublishError> {
     let settings = hub.settings();
     let mut stream = Stream {
         hub,
+        permission,
         batch_max: settings.publish_batch_max.max(1),
         lines: Lines::new(settings.publish_body_bytes_max),
         line: 0,
@@ -36,6 +39,7 @@ pub(super) async fn publish(hub: &Hub, body: &mut RequestBody) -> Result<u64, Pu
 
 struct Stream<'h> {
     hub: &'h Hub,
+    permission: &'h Permission,
     /// Most events published at once, which bounds what a batch of small lines holds.
     batch_max: usize,
     lines: Lines,
@@ -86,7 +90,10 @@ impl Stream<'_> {
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {
-            match draft(text, limits) {
+            match json::parse_line(text)
+                .map_err(PublishError::from)
+                .and_then(|event| draft(event, self.permission, None, limits))
+            {
                 Ok(draft) => drafts.push(draft),
                 Err(error) => {
                     failed = Some((*line, error));
@@ -114,14 +121,6 @@ impl Stream<'_> {
             source: Box::new(error),
         }
     }
-}
-
-fn draft<'a>(line: &'a [u8], limits: &EventLimits) -> Result<Draft<'a>, PublishError> {
-    let event = json::parse_line(line)?;
-    Draft::new(event, limits).map_err(|source| PublishError::Event {
-        index: None,
-        source,
-    })
 }
 
 /// Cuts pieces of a body into lines, each of at most `max` bytes.

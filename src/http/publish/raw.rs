@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::event::Event;
+use crate::http::access;
 use crate::http::query::{self, QueryError};
 
 /// Why a raw publish is malformed.
@@ -59,6 +60,8 @@ pub(super) fn event<'a>(topic: &'a str, query: Option<&'a str>) -> Result<Event<
             "id" => set("id", &mut event.id, value)?,
             "retry" => set("retry", &mut event.retry, milliseconds(value)?)?,
             "private" => set("private", &mut private, truth(value)?)?,
+            // Not about the event: the publisher's token, which was read before.
+            access::QUERY_PARAMETER => {}
             _ => return Err(RawError::Unknown(name.into_owned())),
         }
     }

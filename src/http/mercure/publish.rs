@@ -1,0 +1,228 @@
+//! `POST /.well-known/mercure`: one event, as a form.
+//!
+//! Strictly UTF-8, like all that comes in; what the draft does not name is ignored, as it asks for nothing else.
+
+use std::borrow::Cow;
+
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Response, StatusCode};
+use thiserror::Error;
+
+use crate::event::{Event, EventError, IdForm, Topics};
+use crate::http::body::{BodyError, RequestBody, ResponseBody};
+use crate::http::problem::Problem;
+use crate::http::publish::{Permission, PublishError};
+use crate::http::query;
+use crate::hub::Hub;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Why nothing was published.
+#[derive(Debug, Error)]
+pub(in crate::http) enum FormError {
+    /// Not a form.
+    #[error("the hub takes `{FORM}` (UTF-8), not {found:?}")]
+    MediaType {
+        /// What the request says, or nothing.
+        found: String,
+    },
+    /// Not UTF-8.
+    #[error("the form is not UTF-8, as it stands or percent-decoded")]
+    NotUtf8,
+    /// One field several times.
+    #[error("`{0}` is given more than once")]
+    Twice(&'static str),
+    /// An id of the kind that only hubs give.
+    #[error("`id` must not start with `#`")]
+    Fragment,
+    /// Not a number.
+    #[error("`retry` must be a number of milliseconds")]
+    Retry,
+    /// What holds for every way to publish.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl From<BodyError> for FormError {
+    fn from(error: BodyError) -> Self {
+        Self::Publish(error.into())
+    }
+}
+
+impl From<FormError> for Problem {
+    fn from(error: FormError) -> Self {
+        let status = match &error {
+            FormError::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let problem = Self::new(status, error.to_string());
+        match error {
+            FormError::Publish(error) => error.into(),
+            FormError::MediaType { .. } => problem
+                .field("content-type")
+                .header(header::HeaderName::from_static("accept-post"), FORM),
+            FormError::Twice(field) => problem.field(field),
+            FormError::Fragment => problem.field("id"),
+            FormError::Retry => problem.field("retry"),
+            FormError::NotUtf8 => problem,
+        }
+    }
+}
+
+/// Serves one publish call.
+///
+/// # Errors
+/// [`FormError`]; nothing was published then.
+pub(in crate::http) async fn publish(
+    hub: &Hub,
+    permission: &Permission,
+    headers: &HeaderMap,
+    mut body: RequestBody,
+) -> Result<Response<ResponseBody>, FormError> {
+    crate::http::publish::check_encoding(headers)?;
+    check_type(headers)?;
+    let body = body.whole(hub.settings().publish_body_bytes_max).await?;
+    let form = std::str::from_utf8(&body).map_err(|_| FormError::NotUtf8)?;
+    let event = event(form)?;
+    let own_id = event.id.as_deref().map(str::to_owned);
+    let receipts = crate::http::publish::commit(hub, permission, vec![event], |_| None).await?;
+    let id = own_id.unwrap_or_else(|| {
+        let id = receipts.first().map(|receipt| receipt.id);
+        hub.urn(id.unwrap_or_default())
+    });
+    let mut response = Response::new(ResponseBody::full(id));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    Ok(response)
+}
+
+/// A charset other than UTF-8 contradicts the draft.
+fn check_type(headers: &HeaderMap) -> Result<(), FormError> {
+    let found = headers.get(header::CONTENT_TYPE);
+    let found = found.map_or(Cow::Borrowed(""), |value| {
+        String::from_utf8_lossy(value.as_bytes())
+    });
+    let mut parts = found.split(';').map(str::trim);
+    let is_form = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(FORM));
+    let is_utf8 = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
+        .all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"));
+    if is_form && is_utf8 {
+        return Ok(());
+    }
+    Err(FormError::MediaType {
+        found: found.into_owned(),
+    })
+}
+
+/// The event that a form describes.
+fn event(form: &str) -> Result<Event<'_>, FormError> {
+    let mut event = Event {
+        id_form: IdForm::Urn,
+        ..Event::default()
+    };
+    let mut topics = Topics::new();
+    let (mut data, mut private, mut id, mut kind, mut retry) = (None, None, None, None, None);
+    for pair in query::pairs(form) {
+        let (name, value) = pair.map_err(|_| FormError::NotUtf8)?;
+        match name.as_ref() {
+            "topic" => topics.push(value),
+            "data" => once("data", &mut data, value)?,
+            "private" => once("private", &mut private, value)?,
+            "id" => once("id", &mut id, value)?,
+            "type" => once("type", &mut kind, value)?,
+            "retry" => once("retry", &mut retry, value)?,
+            _ => {}
+        }
+    }
+    // Publishers send empty fields for what they leave out; `private` means something by being there.
+
+    if topics.is_empty() {
+        return Err(FormError::Publish(PublishError::Event {
+            index: None,
+            source: EventError::NoTopic,
+        }));
+    }
+    event.topics = topics;
+    event.data = data.unwrap_or_default();
+    event.private = private.is_some();
+    event.id = given(id);
+    event.event = given(kind);
+    if event.id.as_deref().is_some_and(|id| id.starts_with('#')) {
+        return Err(FormError::Fragment);
+    }
+    event.retry = given(retry).map(|text| milliseconds(&text)).transpose()?;
+    Ok(event)
+}
+
+fn given(value: Option<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    value.filter(|value| !value.is_empty())
+}
+
+fn once<T>(name: &'static str, slot: &mut Option<T>, value: T) -> Result<(), FormError> {
+    match slot.replace(value) {
+        Some(_) => Err(FormError::Twice(name)),
+        None => Ok(()),
+    }
+}
+
+fn milliseconds(text: &str) -> Result<u64, FormError> {
+    // `u64::from_str` would also take "+1".
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(FormError::Retry);
+    }
+    text.parse().map_err(|_| FormError::Retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_makes_an_event() {
+        let form = "topic=https%3A%2F%2Fa.example%2F1&topic=b+c&data=x%0Ay&private=&id=urn:x&type=t&retry=5&other=1";
+        let event = event(form).expect("valid");
+        assert_eq!(event.topics.as_slice(), ["https://a.example/1", "b c"]);
+        assert_eq!((event.data.as_ref(), event.private), ("x\ny", true));
+        assert_eq!(event.id.as_deref(), Some("urn:x"));
+        assert_eq!(event.event.as_deref(), Some("t"));
+        assert_eq!(event.retry, Some(5));
+        assert_eq!(event.id_form, IdForm::Urn);
+    }
+
+    #[test]
+    fn what_is_empty_was_left_out() {
+        let event = event("topic=a&data=&id=&type=&retry=").expect("valid");
+        assert_eq!((event.id, event.event, event.retry), (None, None, None));
+        assert!(!event.private);
+    }
+
+    #[test]
+    fn each_mistake_is_told() {
+        let error = |form| event(form).expect_err(form).to_string();
+        assert!(error("data=x").contains("topic"));
+        assert!(error("topic=a&id=%23x").contains('#'));
+        assert!(error("topic=a&retry=+1").contains("retry"));
+        assert!(error("topic=a&retry=99999999999999999999").contains("retry"));
+        assert!(error("topic=a&data=1&data=2").contains("`data`"));
+        assert!(error("topic=%ff").contains("UTF-8"));
+    }
+
+    #[test]
+    fn only_a_form_in_utf8_is_one() {
+        let of = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            check_type(&headers).is_ok()
+        };
+        assert!(of("application/x-www-form-urlencoded"));
+        assert!(of("Application/X-WWW-Form-Urlencoded; charset=UTF-8"));
+        assert!(!of("application/x-www-form-urlencoded; charset=latin1"));
+        assert!(!of("application/json") && !of("") && !of("multipart/form-data"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Opens a stream that was asked for: on its bare socket where there is one of its own, else as a response body.
+//!
+//! Both protocols that ask for streams (the native API and Mercure) come through here; what they say differently is their [`Dialect`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Response, Version};
+
+use super::Node;
+use super::access::Credentials;
+use super::body::{ResponseBody, StreamBody};
+use super::cors::Grant;
+use super::exchange::Detach;
+use super::head;
+use super::outcome::{Ending, Outcome};
+use super::problem::Problem;
+use super::service::Transport;
+use super::subscribe::{self, Dialect, Opening};
+use crate::event::IdForm;
+use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
+use crate::shard::sink::{BodyQueue, Sink};
+
+/// Where a stream goes.
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    pub(super) transport: Transport,
+    pub(super) grant: Grant,
+}
+
+/// `GET`: opens the stream.
+pub(super) fn open(
+    node: &Arc<Node>,
+    client: Client,
+    dialect: &'static Dialect,
+    topic: Option<&str>,
+    parts: &Parts,
+    credentials: Credentials,
+) -> Outcome {
+    let announced = dialect.announces && node.access.subscriptions;
+    let private = credentials.in_query;
+    let opening = subscribe::open(
+        &node.hub,
+        client.address,
+        dialect,
+        announced,
+        topic,
+        parts,
+        credentials.caller,
+    );
+    match opening {
+        Ok(opening) => attach(node, client, dialect, private, parts, opening),
+        Err(error) => Outcome::Now(error.into_response(&parts.headers)),
+    }
+}
+
+/// `HEAD`: what the stream would begin with, without taking a place for one.
+pub(super) fn head_only(
+    node: &Node,
+    dialect: &Dialect,
+    topic: Option<&str>,
+    parts: &Parts,
+    credentials: &Credentials,
+) -> Response<ResponseBody> {
+    let limits = &node.hub.settings().event_limits;
+    let query = parts.uri.query();
+    match subscribe::selectors(dialect, topic, query, &credentials.caller, limits) {
+        Err(error) => Problem::from(error).into_response(),
+        Ok(selectors) => {
+            let start = subscribe::start(&node.hub, dialect, &selectors, parts);
+            let last_event_id = last_event_id(&node.hub, dialect, &start);
+            let mut response = Response::new(ResponseBody::empty());
+            *response.headers_mut() = head::headers(last_event_id.as_deref(), credentials.in_query);
+            response
+        }
+    }
+}
+
+/// The value of the response header `Last-Event-ID`.
+fn last_event_id(hub: &Hub, dialect: &Dialect, start: &Start) -> Option<String> {
+    start.last_event_id.as_ref().map(|id| match id {
+        LastEventId::Id(id) if dialect.ids == IdForm::Urn => hub.urn(*id),
+        id => id.to_string(),
+    })
+}
+
+fn attach(
+    node: &Arc<Node>,
+    client: Client,
+    dialect: &Dialect,
+    private: bool,
+    parts: &Parts,
+    opening: Opening,
+) -> Outcome {
+    let Opening {
+        permit,
+        interest,
+        start,
+    } = opening;
+    let last_event_id = last_event_id(&node.hub, dialect, &start);
+    let last_event_id = last_event_id.as_deref();
+    let Transport::Body(activity) = client.transport else {
+        let framing = match parts.version {
+            Version::HTTP_10 => Framing::Plain,
+            _ => Framing::Chunked,
+        };
+        return Outcome::Detach(Detach {
+            permit,
+            framing,
+            head: head::bytes(framing, last_event_id, private, &node.cors, &client.grant),
+            interest,
+            start,
+        });
+    };
+    let queue = BodyQueue::new();
+    // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
+    let body = StreamBody::new(Arc::clone(&queue), activity);
+    let mut response = Response::new(ResponseBody::Stream(body));
+    *response.headers_mut() = head::headers(last_event_id, private);
+    let hub = node.hub.clone();
+    let address = client.address;
+    let accept = accept_only(&parts.headers);
+    Outcome::Later(Box::pin(async move {
+        let subscribe = Subscribe {
+            sink: Sink::Body(queue, Some(address)),
+            framing: Framing::Plain,
+            head: bytes::Bytes::new(),
+            interest,
+            start,
+        };
+        Ending::Response(match hub.subscribe(permit, subscribe).await {
+            Ok(()) => response,
+            Err(_closed) => subscribe::shed(Shed::Draining, &accept),
+        })
+    }))
+}
+
+/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself is gone.
+fn accept_only(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .map(|value| (header::ACCEPT, value.clone()))
+        .collect()
+}

@@ -1,0 +1,171 @@
+//! `GET /topics`: which topics exist, who listens to them, and what is kept of them.
+//!
+//! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors matches, and no others. Never holds up the node: the
+//! table of topics is looked at in slices, a bounded number of them for one answer.
+
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::access::{AccessError, Caller, Credentials};
+use super::body::ResponseBody;
+use super::problem::Problem;
+use super::query;
+use crate::hub::{Hub, TopicInfo};
+use crate::selector::Selector;
+use crate::topic;
+
+/// A page that has so many topics is full; it may have as many more as one slice of the table holds.
+const PAGE_TOPICS: usize = 1_000;
+
+/// Slices of the table that are looked at for one page.
+const SLICES_MAX: usize = 16;
+
+/// What the parameters of the list ask for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    after: u32,
+    prefix: String,
+}
+
+/// Answers for one topic, or for a page of all.
+///
+/// # Errors
+/// 400, 401, 403.
+pub(super) async fn answer(
+    hub: &Hub,
+    topic_in_path: Option<&str>,
+    query: Option<&str>,
+    credentials: Credentials,
+) -> Result<Response<ResponseBody>, Problem> {
+    let selectors = match credentials.caller {
+        Caller::Open => None,
+        Caller::Anonymous => return Err(AccessError::Missing.into()),
+        Caller::Bearer(access) => Some(access.subscribe),
+    };
+    let may_see = |name: &str| {
+        selectors.as_deref().is_none_or(|selectors| {
+            let matches = |one: &Selector| name.starts_with(one.prefix()) && one.matches(name);
+            selectors.iter().any(matches)
+        })
+    };
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
+    let Some(raw) = topic_in_path else {
+        let asked = asked(query)?;
+        return Ok(json(&page(hub, &asked, may_see).await));
+    };
+    let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
+    let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
+    topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
+    if !may_see(&name) {
+        return Err(AccessError::Reach(name.into_owned()).into());
+    }
+    Ok(json(&Topic::from(hub.topic(&name))))
+}
+
+async fn page(hub: &Hub, asked: &Asked, may_see: impl Fn(&str) -> bool) -> Page {
+    let mut page = Page {
+        topics: Vec::new(),
+        next: Some(asked.after),
+    };
+    for slice in 0..SLICES_MAX {
+        let Some(from) = page.next.filter(|_| page.topics.len() < PAGE_TOPICS) else {
+            break;
+        };
+        if slice > 0 {
+            // Matching costs time, and others wait for this thread.
+            tokio::task::yield_now().await;
+        }
+        let (found, next) = hub.topics(from);
+        let wanted = found
+            .into_iter()
+            .filter(|info| info.name.starts_with(&asked.prefix) && may_see(&info.name));
+        page.topics.extend(wanted.map(Topic::from));
+        page.next = next;
+    }
+    page
+}
+
+fn asked(query: Option<&str>) -> Result<Asked, Problem> {
+    let mut asked = Asked::default();
+    for pair in query.into_iter().flat_map(query::pairs) {
+        let (name, value) =
+            pair.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        match name.as_ref() {
+            "after" => {
+                asked.after = value.parse().map_err(|_| {
+                    let detail = "`after` must be the `next` of the page before";
+                    Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
+                })?;
+            }
+            "prefix" => asked.prefix = value.into_owned(),
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
+#[derive(Serialize)]
+struct Page {
+    topics: Vec<Topic>,
+    /// What `after` has to be for the next page; left out at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Topic {
+    topic: Box<str>,
+    streams: u64,
+    streams_by_pattern: u64,
+    events: usize,
+    first_id: Option<String>,
+    last_id: Option<String>,
+}
+
+impl From<TopicInfo> for Topic {
+    fn from(info: TopicInfo) -> Self {
+        Self {
+            topic: info.name,
+            streams: info.streams,
+            streams_by_pattern: info.streams_by_pattern,
+            events: info.events,
+            first_id: info.first_id.map(|id| id.to_string()),
+            last_id: info.last_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Response<ResponseBody> {
+    // Strings and numbers only: there is nothing in it that could fail to serialize.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(ResponseBody::full(text));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_checked() {
+        let of = |query| asked(Some(query)).ok();
+        assert_eq!(of(""), Some(Asked::default()));
+        let both = Asked {
+            after: 1_024,
+            prefix: "a/".into(),
+        };
+        assert_eq!(of("prefix=a%2F&after=1024&authorization=x"), Some(both));
+        assert_eq!(of("after=-1"), None);
+        assert_eq!(of("prefix=%ff"), None);
+    }
+}
