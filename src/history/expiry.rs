@@ -12,12 +12,22 @@ use crate::event::EventId;
 
 /// A lazy priority queue of (at most the oldest event's id, topic slot).
 #[derive(Debug, Default)]
-pub(super) struct Expiry(BinaryHeap<Reverse<(EventId, u32)>>);
+pub(super) struct Expiry {
+    queue: BinaryHeap<Reverse<(EventId, u32)>>,
+    /// Topic slots with an entry. A slot keeps it when it is given to another topic.
+    has_entry: Vec<bool>,
+}
 
 impl Expiry {
-    /// Adds a topic's entry; each topic has at most one.
+    /// Adds a topic's entry, unless it has one.
     pub(super) fn add(&mut self, oldest: EventId, topic: u32) {
-        self.0.push(Reverse((oldest, topic)));
+        let slot = topic as usize;
+        if slot >= self.has_entry.len() {
+            self.has_entry.resize(slot + 1, false);
+        }
+        if !std::mem::replace(&mut self.has_entry[slot], true) {
+            self.queue.push(Reverse((oldest, topic)));
+        }
     }
 
     /// The topic with the oldest event. `first_of` tells a topic's oldest id now, or `None` when it has no event (its entry goes).
@@ -26,11 +36,12 @@ impl Expiry {
         mut first_of: impl FnMut(u32) -> Option<EventId>,
     ) -> Option<u32> {
         loop {
-            let mut top = self.0.peek_mut()?;
+            let mut top = self.queue.peek_mut()?;
             let Reverse((known, topic)) = *top;
             match first_of(topic) {
                 None => {
                     PeekMut::pop(top);
+                    self.has_entry[topic as usize] = false;
                 }
                 Some(first) if first == known => return Some(topic),
                 // Writing through `PeekMut` sifts the entry down to its new place.

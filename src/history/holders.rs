@@ -10,30 +10,43 @@ use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 /// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
 const BIRTH_TOPICS_MAX: u32 = if cfg!(test) { 4 } else { 4_096 };
 
+/// The streams that subscribe by one selector.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listeners {
+    pub(super) subscribers: u32,
+    /// Those of them that have a grant, and so may hear private events.
+    pub(super) granted: u32,
+    /// Shards that may hold one of them.
+    pub(super) shards: ShardSet,
+}
+
 impl Store {
-    /// Counts one more subscriber of what `selector` names, on shard `shard`; the id is valid until the matching [`Store::release`].
-    pub fn retain(&mut self, selector: &Selector, shard: usize) -> SelectorId {
+    /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching
+    /// [`Store::release`].
+    pub fn retain(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
         let id = self.intern(selector);
         match id.pattern_slot() {
-            Some(slot) => self.patterns.subscribe(slot, shard),
+            Some(slot) => self.patterns.subscribe(slot, shard, granted),
             None => {
                 let topic = self.topics.get_mut(id.0);
                 topic.subscribers += 1;
+                topic.granted += u32::from(granted);
                 topic.shards.insert(shard);
             }
         }
         id
     }
 
-    /// Counts one subscriber less.
-    pub fn release(&mut self, id: SelectorId) {
+    /// Counts one subscriber less, with a grant or without.
+    pub fn release(&mut self, id: SelectorId, granted: bool) {
         if let Some(slot) = id.pattern_slot() {
-            self.patterns.unsubscribe(slot);
+            self.patterns.unsubscribe(slot, granted);
             return;
         }
         let topic = self.topics.get_mut(id.0);
         debug_assert!(topic.subscribers > 0, "released once for each retain");
         topic.subscribers -= 1;
+        topic.granted -= u32::from(granted);
         if topic.subscribers == 0 {
             topic.shards = ShardSet::default();
             self.forget_if_unused(id.0);
@@ -129,20 +142,18 @@ impl Store {
         }
     }
 
-    /// How many streams subscribe to one of these by this very selector, and on which shards.
-    pub(super) fn listeners(&self, id: SelectorId) -> (u32, ShardSet) {
-        match id.pattern_slot() {
-            Some(slot) => self
-                .patterns
-                .get(slot)
-                .map_or_else(Default::default, |pattern| {
-                    (pattern.subscribers, pattern.shards)
-                }),
-            None => {
-                let topic = self.topics.get(id.0);
-                (topic.subscribers, topic.shards)
-            }
-        }
+    /// Who subscribes by this very selector.
+    pub(super) fn listeners(&self, id: SelectorId) -> Listeners {
+        let Some(slot) = id.pattern_slot() else {
+            let topic = self.topics.get(id.0);
+            return Listeners {
+                subscribers: topic.subscribers,
+                granted: topic.granted,
+                shards: topic.shards,
+            };
+        };
+        let pattern = self.patterns.get(slot);
+        pattern.map_or_else(Listeners::default, |pattern| pattern.listeners)
     }
 
     /// The last event that was evicted from what an id names. `seen` is what the asker needs no news of: only where more is at stake, topics are

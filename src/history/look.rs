@@ -32,7 +32,8 @@ impl Store {
         let mut streams_by_pattern = 0;
         self.patterns.newer(name, 0, |known| {
             let pattern = self.patterns.get(known.slot);
-            streams_by_pattern += pattern.map_or(0, |pattern| u64::from(pattern.subscribers));
+            streams_by_pattern +=
+                pattern.map_or(0, |pattern| u64::from(pattern.listeners.subscribers));
         });
         TopicInfo {
             name: name.into(),
@@ -47,7 +48,8 @@ impl Store {
         let log = topic.log.as_deref();
         let matches = topic.matches().iter();
         let held = matches.filter(|known| self.patterns.is_held(**known));
-        let by_pattern = held.map(|known| self.listeners(SelectorId::pattern(known.slot)).0);
+        let by_pattern =
+            held.map(|known| self.listeners(SelectorId::pattern(known.slot)).subscribers);
         TopicInfo {
             name: topic.name.clone(),
             streams: u64::from(topic.subscribers),

@@ -138,7 +138,7 @@ pub struct Appended {
     /// For a private event that somebody listens to: all its topics, and all patterns that match one of them, sorted. Whoever was granted none
     /// of them must not hear it.
     pub audience: Option<Arc<[SelectorId]>>,
-    /// Subscriptions to those, added up (of a private event: granted or not).
+    /// Subscriptions to those, added up; of a private event, those of streams that have a grant at all.
     pub subscribers: u64,
     /// Shards that may hold one of those subscribers, as a bit set.
     pub shards: ShardSet,
@@ -290,12 +290,18 @@ impl Store {
             shards: ShardSet::default(),
             frame,
         };
+        let private = appended.frame.is_private();
         for id in found {
-            let (subscribers, shards) = self.listeners(*id);
-            if subscribers > 0 {
+            let listeners = self.listeners(*id);
+            let count = if private {
+                listeners.granted
+            } else {
+                listeners.subscribers
+            };
+            if count > 0 {
                 appended.listened.push(*id);
-                appended.subscribers += u64::from(subscribers);
-                appended.shards.extend(shards);
+                appended.subscribers += u64::from(count);
+                appended.shards.extend(listeners.shards);
             }
         }
         if appended.frame.is_private() && !appended.listened.is_empty() {
@@ -316,9 +322,7 @@ impl Store {
         }
         self.events += 1;
         self.bytes += log.push(id, frame.clone(), more.cloned());
-        if !std::mem::replace(&mut topic.expires, true) {
-            self.expiry.add(id, index);
-        }
+        self.expiry.add(id, index);
         let topics = &self.topics;
         self.order
             .push(id, index, self.events, |id, topic| topics.keeps(topic, id));
@@ -375,12 +379,10 @@ impl Store {
 
     /// The topic that holds the node's oldest event.
     fn oldest_topic(&mut self) -> Option<u32> {
-        let topics = &mut self.topics;
+        let topics = &self.topics;
         self.expiry.oldest(|index| {
-            let topic = topics.get_mut(index);
-            let first = topic.log.as_ref().and_then(|log| log.first_id());
-            topic.expires = first.is_some();
-            first
+            let log = topics.get(index).log.as_ref();
+            log.and_then(|log| log.first_id())
         })
     }
 

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::event::EventId;
 use crate::selector::Selector;
 
-use super::ShardSet;
+use super::holders::Listeners;
 
 /// A pattern that was held when a topic was looked at: its slot, and its serial number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +29,9 @@ pub(super) struct Pattern {
     /// Number of its birth among all patterns.
     serial: u32,
     /// Streams that subscribe to it.
-    pub(super) subscribers: u32,
+    pub(super) listeners: Listeners,
     /// Grants that name it.
     holds: u32,
-    /// Shards that may hold one of the subscribers.
-    pub(super) shards: ShardSet,
     /// The last event that was evicted from one of its topics since its birth.
     evicted_through: EventId,
     /// Nothing was evicted from its topics above this before its birth.
@@ -142,9 +140,8 @@ impl PatternTable {
         self.slots[slot as usize] = Some(Pattern {
             selector: selector.clone(),
             serial,
-            subscribers: 0,
+            listeners: Listeners::default(),
             holds: 0,
-            shards: ShardSet::default(),
             evicted_through: EventId::ZERO,
             evicted_before: birth.evicted_through.max(birth.forgotten_through),
             forgotten_before: Some(birth.forgotten_through),
@@ -198,20 +195,22 @@ impl PatternTable {
     }
 
     /// Counts one stream more.
-    pub(super) fn subscribe(&mut self, slot: u32, shard: usize) {
+    pub(super) fn subscribe(&mut self, slot: u32, shard: usize, granted: bool) {
         if let Some(pattern) = self.get_mut(slot) {
-            pattern.subscribers += 1;
-            pattern.shards.insert(shard);
+            pattern.listeners.subscribers += 1;
+            pattern.listeners.granted += u32::from(granted);
+            pattern.listeners.shards.insert(shard);
         }
     }
 
     /// Counts one stream less; the pattern goes with the last who held it.
-    pub(super) fn unsubscribe(&mut self, slot: u32) {
-        if let Some(pattern) = self.get_mut(slot) {
-            debug_assert!(pattern.subscribers > 0, "released once for each subscriber");
-            pattern.subscribers -= 1;
-            if pattern.subscribers == 0 {
-                pattern.shards = ShardSet::default();
+    pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
+        if let Some(Pattern { listeners, .. }) = self.get_mut(slot) {
+            debug_assert!(listeners.subscribers > 0, "released once for each retain");
+            listeners.subscribers -= 1;
+            listeners.granted -= u32::from(granted);
+            if listeners.subscribers == 0 {
+                *listeners = Listeners::default();
             }
         }
         self.remove_unheld(slot);
@@ -236,7 +235,7 @@ impl PatternTable {
     fn remove_unheld(&mut self, slot: u32) {
         if self
             .get(slot)
-            .is_none_or(|pattern| pattern.subscribers > 0 || pattern.holds > 0)
+            .is_none_or(|pattern| pattern.listeners.subscribers > 0 || pattern.holds > 0)
         {
             return;
         }
@@ -277,7 +276,9 @@ impl PatternTable {
     /// Patterns with at least one stream.
     pub(super) fn subscribed(&self) -> usize {
         let patterns = self.slots.iter().flatten();
-        patterns.filter(|pattern| pattern.subscribers > 0).count()
+        patterns
+            .filter(|pattern| pattern.listeners.subscribers > 0)
+            .count()
     }
 
     #[cfg(test)]

@@ -21,14 +21,14 @@ pub(super) struct Topic {
     pub(super) evicted_through: EventId,
     /// Streams subscribed to it by name.
     pub(super) subscribers: u32,
+    /// Those of them that have a grant, and so may hear private events.
+    pub(super) granted: u32,
     /// Grants that name it.
     pub(super) holds: u32,
     /// The patterns that match it, as far as they are known.
     pub(super) matches: Matches,
     /// Serial number of the youngest pattern when the topic was last looked at.
     pub(super) looked_at: u32,
-    /// Its slot has an entry in the expiry queue (kept when the slot is freed, since the entry is removed lazily).
-    pub(super) expires: bool,
     /// Shards that may hold one of the subscribers.
     pub(super) shards: ShardSet,
 }
@@ -112,10 +112,7 @@ impl TopicTable {
     pub(super) fn remove(&mut self, index: u32) {
         let topic = &mut self.slots[index as usize];
         let name = std::mem::take(&mut topic.name);
-        *topic = Topic {
-            expires: topic.expires,
-            ..Topic::default()
-        };
+        *topic = Topic::default();
         let hash = self.hasher.hash_one(&*name);
         if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == index) {
             entry.remove();

@@ -21,7 +21,7 @@ pub struct Receipt {
     /// The node's id of the event.
     pub id: EventId,
     /// Subscriptions that it was handed to: a stream counts once for each of its selectors that match one of the event's topics, though it gets
-    /// the event once. Of a private event these are all that listen, granted or not: who may hear it is decided where it is delivered.
+    /// the event once. Of a private event, those of streams that were granted anything: who may hear it is decided where it is delivered.
     pub subscribers: u64,
 }
 

@@ -124,9 +124,10 @@ impl Hub {
         let (permit, subscribe) = waiting.take()?;
         let interest = subscribe.interest;
         let selectors = interest.selectors.iter();
+        let granted = !interest.grant.is_empty();
         let wanted: Box<[Wanted]> = selectors
             .map(|selector| Wanted {
-                selector: store.retain(selector, shard),
+                selector: store.retain(selector, shard, granted),
                 policy: self.policy(selector.prefix()),
             })
             .collect();
@@ -152,7 +153,7 @@ impl Hub {
         if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
             // The shard has ended: the stream is gone before it was one.
             for wanted in &refused.wanted {
-                store.release(wanted.selector);
+                store.release(wanted.selector, refused.grant.is_some());
             }
             if let Some(grant) = &refused.grant {
                 store.give_back(grant);

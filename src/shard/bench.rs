@@ -94,7 +94,7 @@ impl BenchShard {
         let mut store = self.shared.store.lock();
         let start = cursor.map_or_else(Start::default, |cursor| store.resolve(&selectors, cursor));
         let wanted = selectors.iter().map(|selector| Wanted {
-            selector: store.retain(selector, 0),
+            selector: store.retain(selector, 0, false),
             policy: SlowConsumerPolicy::Disconnect,
         });
         let attach = Attach {

@@ -60,7 +60,7 @@ fn read_as(store: &mut Store, ids: &[SelectorId], grant: Option<&Grant>) -> Vec<
 fn a_pattern_hears_topics_older_and_younger_than_itself() {
     let mut store = store(HistoryLimits::default());
     let old = publish(&mut store, &["old"], "x", None, NOW);
-    let all = store.retain(&pattern("*"), 3);
+    let all = store.retain(&pattern("*"), 3, true);
     let (_, appended) = secret(&mut store, &["new"]);
     assert_eq!(appended.listened[..], [all]);
     assert_eq!(appended.subscribers, 1);
@@ -68,19 +68,19 @@ fn a_pattern_hears_topics_older_and_younger_than_itself() {
     assert_eq!(read_as(&mut store, &[all], None), [old]);
     assert_eq!(store.info("old").streams_by_pattern, 1);
     assert_eq!(store.info("never").streams_by_pattern, 1);
-    store.release(all);
+    store.release(all, true);
     assert_eq!(store.info("old").streams_by_pattern, 0);
 }
 
 #[test]
 fn a_slot_that_is_used_again_brings_no_matches_along() {
     let mut store = store(HistoryLimits::default());
-    let all = store.retain(&pattern("*"), 0);
+    let all = store.retain(&pattern("*"), 0, false);
     publish(&mut store, &["a"], "x", None, NOW);
-    store.release(all);
-    let other = store.retain(&exact("b"), 0);
-    store.release(other);
-    let again = store.retain(&pattern("*"), 0);
+    store.release(all, false);
+    let other = store.retain(&exact("b"), 0, false);
+    store.release(other, false);
+    let again = store.retain(&pattern("*"), 0, false);
     assert_eq!(again, all, "the slot is used again");
     assert_eq!(store.info("a").streams_by_pattern, 1);
     assert_eq!(read_as(&mut store, &[again], None).len(), 1);
@@ -90,7 +90,7 @@ fn a_slot_that_is_used_again_brings_no_matches_along() {
 fn when_serial_numbers_run_out_all_are_given_anew() {
     let mut store = store(HistoryLimits::default());
     let held = store.grant(&[pattern("*")]).expect("a grant");
-    let a = store.retain(&exact("a"), 0);
+    let a = store.retain(&exact("a"), 0, true);
     let (first, _) = secret(&mut store, &["a"]);
     store.patterns.run_out_of_serials();
     store.give_back(&held);
@@ -106,8 +106,10 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
         events: 1,
         ..HistoryLimits::default()
     });
-    let wall = store.retain(&exact("wall"), 0);
+    let wall = store.retain(&exact("wall"), 0, true);
+    let anonymous = store.retain(&exact("wall"), 0, false);
     let (id, appended) = secret(&mut store, &["wall", "user/1"]);
+    assert_eq!(appended.subscribers, 1, "of those who were granted anything");
     let audience = appended.audience.expect("private and listened to");
     let grants: Vec<_> = ["user/1", "user/2", "wall"]
         .map(|topic| store.grant(&[exact(topic)]).expect("a grant"))
@@ -125,7 +127,8 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     for grant in grants.iter().chain([&by_pattern]) {
         store.give_back(grant);
     }
-    store.release(wall);
+    store.release(wall, true);
+    store.release(anonymous, false);
     store.expire(NOW + 100_000_000, usize::MAX);
     assert_eq!(store.size(), HistorySize::default());
     assert!(store.is_bare());
@@ -160,7 +163,7 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     let start = store.resolve(&[pattern("*")], &seen.to_string());
     assert_eq!(start.cursor, Some(seen));
     assert_eq!(start.last_event_id, Some(LastEventId::Id(lost)));
-    let all = store.retain(&pattern("*"), 0);
+    let all = store.retain(&pattern("*"), 0, false);
     assert!(!store.nothing_after(&start, &[all]));
     let start = store.resolve(&[pattern("*")], &lost.to_string());
     assert_eq!(

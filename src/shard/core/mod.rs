@@ -73,7 +73,8 @@ pub(super) trait Io {
 /// What streams that were closed in a turn give back to the node.
 #[derive(Debug, Default)]
 struct Released {
-    selectors: Vec<SelectorId>,
+    /// With whether the stream had a grant.
+    selectors: Vec<(SelectorId, bool)>,
     grants: Vec<Grant>,
 }
 
@@ -176,7 +177,11 @@ impl<I: Io> Core<I> {
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
         let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
-            let selectors = attach.wanted.iter().map(|wanted| wanted.selector);
+            let granted = attach.grant.is_some();
+            let selectors = attach
+                .wanted
+                .iter()
+                .map(|wanted| (wanted.selector, granted));
             self.released.selectors.extend(selectors);
             self.released.grants.extend(attach.grant);
             self.shared.places.release(attach.client);
@@ -345,7 +350,7 @@ impl<I: Io> Core<I> {
         let Some(subscriber) = self.subscribers.remove(key.slot) else {
             return;
         };
-        self.leave_topics(&subscriber);
+        self.leave_topics(key.slot, &subscriber);
         self.take_ticket(key.slot, subscriber.flags);
         if self.lagging.remove(&key.slot).is_some() {
             self.shrink_lagging();
@@ -361,23 +366,25 @@ impl<I: Io> Core<I> {
         io.close(key, subscriber.sink, ended);
     }
 
-    fn leave_topics(&mut self, subscriber: &Subscriber<I::Sink>) {
+    fn leave_topics(&mut self, slot: u32, subscriber: &Subscriber<I::Sink>) {
+        let granted = self.tickets.grant(slot).is_some();
         if !subscriber.flags.has(Flags::MULTI) {
-            self.leave_topic(Membership {
+            let at = Membership {
                 topic: subscriber.topic,
                 position: subscriber.position,
-            });
+            };
+            self.leave_topic(at, granted);
             return;
         }
         // Positions are looked up one by one: leaving a topic may move a member in it, though never this stream's own others.
         for membership in self.topics.remove_set(subscriber.topic) {
-            self.leave_topic(membership);
+            self.leave_topic(membership, granted);
         }
     }
 
-    fn leave_topic(&mut self, at: Membership) {
+    fn leave_topic(&mut self, at: Membership, granted: bool) {
         if let Some(topic) = self.topics.get(at.topic) {
-            self.released.selectors.push(topic.id);
+            self.released.selectors.push((topic.id, granted));
         }
         let Some(moved) = self.topics.leave(at) else {
             return;
@@ -411,8 +418,8 @@ impl<I: Io> Core<I> {
         };
         tickets.forget_gone(is_open);
         let mut store = self.shared.store.lock();
-        for id in self.released.selectors.drain(..) {
-            store.release(id);
+        for (id, granted) in self.released.selectors.drain(..) {
+            store.release(id, granted);
         }
         for grant in self.released.grants.drain(..) {
             store.give_back(&grant);

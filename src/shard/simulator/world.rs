@@ -339,7 +339,7 @@ impl World {
         let resumes = cursor.is_some();
         let wanted: Box<[Wanted]> = std::iter::zip(&rights.selectors, &selectors)
             .map(|(one, selector)| Wanted {
-                selector: store.retain(selector, 0),
+                selector: store.retain(selector, 0, !rights.grant.is_empty()),
                 policy: match one {
                     Sel::Topic(topic) => self.policies[*topic],
                     Sel::Pattern(_) => self.policies[0],
