@@ -26,6 +26,8 @@ pub(super) struct Keeper {
     /// When to fetch without being asked.
     due: Instant,
     backoff: Duration,
+    /// Whether the last fetch failed, or there was none yet: only then is a success news.
+    waiting: bool,
     /// When a token last caused a fetch.
     caused: Option<Instant>,
 }
@@ -45,6 +47,7 @@ impl Keeper {
             refresh_min: settings.jwks_refresh_min,
             due: Instant::now(),
             backoff: BACKOFF_MIN,
+            waiting: true,
             caused: None,
         }
     }
@@ -95,12 +98,13 @@ impl Keeper {
         };
         match fetched {
             Ok(keys) => {
-                tracing::debug!(
-                    setting,
-                    keys = keys.len(),
-                    skipped = keys.skipped(),
-                    "keys fetched"
-                );
+                let (count, skipped) = (keys.len(), keys.skipped());
+                if self.waiting {
+                    tracing::info!(setting, keys = count, skipped, "keys fetched");
+                } else {
+                    tracing::debug!(setting, keys = count, skipped, "keys fetched");
+                }
+                self.waiting = false;
                 super::replace(&self.auth, &self.source.roles, keys);
                 self.backoff = BACKOFF_MIN;
                 self.due = Instant::now() + self.max_age;
@@ -114,6 +118,7 @@ impl Keeper {
                     ?again,
                     "keys not fetched, those there are stay: {reason}"
                 );
+                self.waiting = true;
                 self.backoff = (self.backoff * 2).min(self.max_age.max(BACKOFF_MIN));
                 self.due = Instant::now() + again;
             }
