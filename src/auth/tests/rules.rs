@@ -104,3 +104,11 @@ fn topics_add_to_what_the_mercure_claim_grants() {
     assert_eq!(texts(&access.topics), ["user/1"]);
     assert_eq!(texts(&access.subscribe), ["news", "user/1"]);
 }
+
+#[test]
+fn a_rule_may_be_a_pattern_around_values_that_are_literal() {
+    let access = read(&["tenant/{tenant}/**"], json!({"tenant": "a+b"})).expect("valid");
+    let matches = |topic: &str| access.topics.iter().any(|selector| selector.matches(topic));
+    assert!(matches("tenant/a+b/orders/7"));
+    assert!(!matches("tenant/a/orders") && !matches("tenant/ab/orders"));
+}
