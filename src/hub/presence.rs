@@ -1,10 +1,10 @@
 //! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of their start and end.
 //!
 //! A stream is entered and its start queued under the store's lock, just before its shard learns of it; its end is queued by whoever drops its
-//! [`Guard`], on whatever thread. One task ([`Presence::announce`]) publishes the queue in its order, so a start comes before its end and each
+//! `Guard`, on whatever thread. One task ([`Presence::announce`]) publishes the queue in its order, so a start comes before its end and each
 //! comes once. Nothing here may wait, publish or take the store's lock while the registry's own lock is held.
 //!
-//! What is held is bounded by the open streams, and by [`BACKLOG_MAX`] starts and ends that wait to be told: beyond, no stream that would be
+//! What is held is bounded by the open streams, and by 65,536 starts and ends that wait to be told: beyond, no stream that would be
 //! announced is opened.
 
 mod document;
