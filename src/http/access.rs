@@ -30,7 +30,6 @@ pub(super) struct Policy {
     /// Subscribers may come without a token.
     anonymous: bool,
     cookie_name: String,
-    token_bytes_max: usize,
     /// Subscriptions are announced and listed.
     pub(super) subscriptions: bool,
 }
@@ -97,15 +96,6 @@ pub(super) enum AccessError {
     /// The header is there, but for something else.
     #[error("the header `Authorization` must be `Bearer`, a space and a token")]
     Scheme,
-    /// Characters that no token has, or none at all.
-    #[error("the token is empty or has characters that no token has")]
-    Malformed,
-    /// Longer than the setting allows.
-    #[error("the token is longer than the {max} bytes that `token_bytes_max` allows")]
-    TooLong {
-        /// Bytes allowed.
-        max: usize,
-    },
     /// It does not hold.
     #[error("the token is refused: {0}")]
     Token(TokenError),
@@ -128,11 +118,7 @@ impl AccessError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Several(_) => StatusCode::BAD_REQUEST,
-            Self::Scheme
-            | Self::Malformed
-            | Self::TooLong { .. }
-            | Self::Token(_)
-            | Self::Missing => StatusCode::UNAUTHORIZED,
+            Self::Scheme | Self::Token(_) | Self::Missing => StatusCode::UNAUTHORIZED,
             Self::Reach(_) | Self::ForeignPage => StatusCode::FORBIDDEN,
         }
     }
@@ -141,7 +127,7 @@ impl AccessError {
     fn challenge(&self) -> Option<HeaderValue> {
         let error = match self {
             Self::Several(_) => "invalid_request",
-            Self::Malformed | Self::TooLong { .. } | Self::Token(_) => "invalid_token",
+            Self::Token(_) => "invalid_token",
             Self::Reach(_) => {
                 let value = format!("{CHALLENGE}, error=\"insufficient_scope\"");
                 return HeaderValue::from_str(&value).ok();
@@ -178,7 +164,6 @@ impl Policy {
             auth,
             anonymous: settings.anonymous,
             cookie_name: settings.cookie_name.clone(),
-            token_bytes_max: settings.token_bytes_max,
             subscriptions: settings.mercure_subscriptions,
         }
     }
@@ -230,15 +215,6 @@ impl Policy {
     }
 
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
-        let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-        if token.text.len() > self.token_bytes_max {
-            return Err(AccessError::TooLong {
-                max: self.token_bytes_max,
-            });
-        }
-        if token.text.is_empty() || !token.text.iter().all(is_of_token) {
-            return Err(AccessError::Malformed);
-        }
         let now_unix_s = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -400,24 +376,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_but_empty_is_a_bad_token() {
-        for (fields, query) in [
-            (&[("authorization", "Bearer")][..], ""),
-            (&[("cookie", "mercureAuthorization=")], ""),
-            (&[], "authorization"),
-        ] {
-            let headers: HeaderMap = fields
-                .iter()
-                .map(|(name, value)| {
-                    let name = header::HeaderName::from_static(name);
-                    (name, HeaderValue::from_static(value))
-                })
-                .collect();
-            let token = policy().find(&headers, Some(query), true).expect("one");
-            let token = token.expect("one");
-            let refused = policy().verify(Role::Subscriber, &token);
-            assert_eq!(refused.err(), Some(AccessError::Malformed));
-        }
+    fn what_is_there_but_empty_is_a_token_all_the_same() {
+        let header = ("authorization", "Bearer");
+        let cookie = ("cookie", "mercureAuthorization=");
+        assert_eq!(found(&[header], ""), Ok("Header ".into()));
+        assert_eq!(found(&[cookie], ""), Ok("Cookie ".into()));
+        assert_eq!(found(&[], "authorization"), Ok("Query ".into()));
     }
 
     #[test]
@@ -428,8 +392,8 @@ mod tests {
         };
         assert_eq!(challenge(AccessError::Missing), "Bearer realm=\"fantail\"");
         assert_eq!(
-            challenge(AccessError::TooLong { max: 9 }),
-            "Bearer realm=\"fantail\", error=\"invalid_token\", error_description=\"the token is longer than the 9 bytes that `token_bytes_max` allows\""
+            challenge(AccessError::Token(TokenError::NoKeys)),
+            "Bearer realm=\"fantail\", error=\"invalid_token\", error_description=\"the token is refused: no keys are configured for this\""
         );
         assert_eq!(
             challenge(AccessError::Reach("a".into())),
