@@ -1,0 +1,101 @@
+use crate::node::{FORM, HUB, Node, publisher, subscriber};
+use crate::support::http::request;
+
+const PAGE: &str = "https://app.example";
+
+fn node() -> Node {
+    Node::with(|settings| {
+        settings.cors_origins = vec![PAGE.to_owned()];
+        settings.cors_credentials = true;
+    })
+}
+
+/// Statuses of both ways to publish, with a cookie and this field.
+fn posted(node: &Node, field: Option<(&str, &str)>) -> [u16; 2] {
+    let cookie = format!("mercureAuthorization={}", publisher(&["*"]));
+    let mut fields = vec![("Cookie", &*cookie), ("Content-Type", FORM)];
+    fields.extend(field);
+    [
+        request(node.address, "POST", HUB, &fields, b"topic=a").status,
+        request(node.address, "POST", "/publish/a", &fields, b"x").status,
+    ]
+}
+
+#[test]
+fn a_cookie_publishes_from_known_pages_only() {
+    let node = node();
+    let own = format!("http://{}", node.address);
+    let own_page = format!("{own}/page?x=1");
+    for field in [
+        ("Origin", PAGE),
+        ("Origin", &*own),
+        ("Referer", "https://app.example/page"),
+        ("Referer", &*own_page),
+    ] {
+        assert_eq!(posted(&node, Some(field)), [200, 200], "{field:?}");
+    }
+    assert_eq!(node.hub.history_len("a"), 8);
+    for field in [
+        None,
+        Some(("Origin", "null")),
+        Some(("Origin", "https://evil.example")),
+        Some(("Origin", "https://app.example.evil.example")),
+        Some(("Referer", "https://evil.example/https://app.example/")),
+        Some(("Referer", "")),
+    ] {
+        assert_eq!(posted(&node, field), [403, 403], "{field:?}");
+    }
+    assert_eq!(node.hub.history_len("a"), 8);
+}
+
+#[test]
+fn any_origin_is_no_page_that_is_known() {
+    let node = Node::with(|settings| settings.cors_origins = vec!["*".to_owned()]);
+    assert_eq!(posted(&node, Some(("Origin", PAGE))), [403, 403]);
+}
+
+#[test]
+fn a_cookie_is_ignored_beside_a_header() {
+    let node = node();
+    let header = crate::node::bearer(&publisher(&["*"]));
+    let fields = [
+        ("Authorization", &*header),
+        ("Cookie", "mercureAuthorization=bad"),
+        ("Content-Type", FORM),
+    ];
+    assert_eq!(
+        request(node.address, "POST", HUB, &fields, b"topic=a").status,
+        200
+    );
+}
+
+#[test]
+fn the_cookies_name_is_a_setting() {
+    let node = Node::with(|settings| settings.cookie_name = "hub2".to_owned());
+    let token = subscriber(&["a"]);
+    let status = |name: &str| {
+        let cookie = format!("{name}={token}");
+        node.call("HEAD", "/events/a", &[("Cookie", &cookie)])
+            .status
+    };
+    assert_eq!(status("hub2"), 200);
+    assert_eq!(status("mercureAuthorization"), 401);
+}
+
+#[test]
+fn pages_of_listed_origins_read_streams_with_their_cookie() {
+    let node = node();
+    let cookie = format!("mercureAuthorization={}", subscriber(&["a"]));
+    let fields = [("Cookie", &*cookie), ("Origin", PAGE)];
+    for target in ["/events/a", "/.well-known/mercure?topic=a"] {
+        let answer = node.call("HEAD", target, &fields);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.head.field("access-control-allow-origin"), Some(PAGE));
+        let credentials = answer.head.field("access-control-allow-credentials");
+        assert_eq!(credentials, Some("true"));
+    }
+    // A refusal may be read, too.
+    let answer = node.call("GET", "/events/a", &[("Origin", PAGE)]);
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.head.field("access-control-allow-origin"), Some(PAGE));
+}

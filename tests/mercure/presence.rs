@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use socket2::SockRef;
+
+use crate::node::{HUB, Node, subscriber, token};
+use crate::support::sse::SseStream;
+
+fn node() -> Node {
+    Node::with(|settings| {
+        settings.anonymous = true;
+        settings.mercure_subscriptions = true;
+    })
+}
+
+/// A stream of all starts and ends, of the native API so that it is not announced itself.
+fn watch(node: &Node) -> SseStream {
+    let target = format!("/events?topic={HUB}/subscriptions/%7Btopic%7D/%7Bsubscriber%7D");
+    let all = "/.well-known/mercure/subscriptions/{topic}/{subscriber}";
+    node.subscribe(&target, &subscriber(&[all]))
+}
+
+fn told(stream: &mut SseStream) -> Value {
+    let event = stream.take(1).remove(0);
+    assert!(event.id.starts_with("urn:uuid:"), "{event:?}");
+    serde_json::from_str(&event.data).expect("JSON")
+}
+
+#[test]
+fn starts_and_ends_are_told_once_and_in_order() {
+    let node = node();
+    let mut watcher = watch(&node);
+    let claims = json!({ "mercure": { "payload": { "user": 1 } } });
+    let stream = node.subscribe(&format!("{HUB}?topic=a/%7Bid%7D&topic=b"), &token(&claims));
+    let starts = [told(&mut watcher), told(&mut watcher)];
+    drop(stream);
+    let ends = [told(&mut watcher), told(&mut watcher)];
+    for (start, end, topic) in [
+        (&starts[0], &ends[0], "a/{id}"),
+        (&starts[1], &ends[1], "b"),
+    ] {
+        let urn = start["subscriber"].as_str().expect("a subscriber");
+        let id = format!(
+            "{HUB}/subscriptions/{}/{}",
+            topic
+                .replace('/', "%2F")
+                .replace('{', "%7B")
+                .replace('}', "%7D"),
+            urn.replace(':', "%3A")
+        );
+        let document = |active: bool| {
+            json!({
+                "@context": "https://mercure.rocks/",
+                "id": id,
+                "type": "Subscription",
+                "topic": topic,
+                "subscriber": urn,
+                "active": active,
+                "payload": { "user": 1 },
+            })
+        };
+        assert_eq!(*start, document(true));
+        assert_eq!(*end, document(false));
+        // The topic of the event is the address of the subscription.
+        assert_eq!(node.hub.history_len(&id), 2);
+    }
+    // Nothing more is told of it.
+    let _next = node.subscribe_anonymously(&format!("{HUB}?topic=c"));
+    assert_eq!(told(&mut watcher)["topic"], "c");
+}
+
+#[test]
+fn ends_are_told_however_a_stream_ends() {
+    let node = node();
+    let mut watcher = watch(&node);
+    let target = format!("{HUB}?topic=a");
+    for end in 0..3 {
+        let stream = node.subscribe_anonymously(&target);
+        let start = told(&mut watcher);
+        assert_eq!(start["active"], true);
+        let socket = SockRef::from(stream.connection().socket());
+        match end {
+            // The client crashes.
+            0 => socket.set_linger(Some(Duration::ZERO)).expect("a socket"),
+            1 => socket.shutdown(std::net::Shutdown::Write).expect("open"),
+            _ => {}
+        }
+        drop(stream);
+        let stop = told(&mut watcher);
+        assert_eq!(
+            (&stop["id"], &stop["active"]),
+            (&start["id"], &json!(false))
+        );
+    }
+}
+
+#[test]
+fn they_are_private() {
+    let node = node();
+    let everything = format!("{HUB}?topic=*");
+    let mut curious = node.subscribe_anonymously(&everything);
+    let mut granted = node.subscribe("/events?topic=*", &subscriber(&["*"]));
+    let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=a"));
+    assert_eq!(told(&mut granted)["topic"], "a");
+    node.publish("topic=a&data=public");
+    assert_eq!(curious.take_data(1), ["public"]);
+}
+
+#[test]
+fn nothing_is_told_where_it_is_not_set() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    let mut watcher = node.subscribe("/events?topic=*", &subscriber(&["*"]));
+    drop(node.subscribe_anonymously(&format!("{HUB}?topic=a")));
+    node.wait_for_streams(1);
+    node.publish("topic=b&data=end");
+    assert_eq!(watcher.take_data(1), ["end"]);
+}
+
+#[test]
+fn the_end_of_an_expired_token_is_told() {
+    let node = node();
+    let mut watcher = watch(&node);
+    let claims = json!({ "exp": crate::node::now_unix_s() + 1, "mercure": {} });
+    let mut stream = node.subscribe(&format!("{HUB}?topic=a"), &token(&claims));
+    assert_eq!(stream.next(), None);
+    assert_eq!(told(&mut watcher)["active"], true);
+    assert_eq!(told(&mut watcher)["active"], false);
+}
