@@ -215,12 +215,9 @@ impl Policy {
     }
 
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
-        let now_unix_s = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
         let access = self
             .auth
-            .verify(role, &token.text, now_unix_s)
+            .verify(role, &token.text, unix_s())
             .map_err(AccessError::Token)?;
         Ok(Credentials {
             caller: Caller::Bearer(access),
@@ -279,6 +276,13 @@ impl<'r> Token<'r> {
         let text = text.into();
         Self { text, from }
     }
+}
+
+/// The wall clock, in seconds since the unix epoch; 0 when it is set before.
+pub(super) fn unix_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// What follows the scheme `Bearer`; `None` for any other.

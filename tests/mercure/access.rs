@@ -332,6 +332,7 @@ fn native_publishing_needs_every_topic() {
     let lines = format!("{good}\n{good}\n{bad}\n{good}\n");
     let answer = post("/publish", "application/x-ndjson", &lines);
     assert_eq!(answer.status, 403);
+    assert!(answer.head.field("www-authenticate").is_some());
     let problem = answer.json();
     assert_eq!(
         (&problem["line"], &problem["accepted"]),

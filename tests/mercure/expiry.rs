@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::node::{HUB, Node, now_unix_s, token};
-use crate::support::DEADLINE;
+use crate::support::http::Connection;
+use crate::support::{DEADLINE, wait_until};
 
 #[test]
 fn a_stream_ends_with_its_token() {
@@ -23,4 +24,35 @@ fn a_stream_ends_with_its_token() {
         // Whoever comes back with it is refused.
         assert_eq!(node.get(&target, &token(&claims)).status, 401);
     }
+}
+
+#[test]
+fn a_stream_of_events_ends_with_its_token() {
+    let node = Node::guarded();
+    let ends = now_unix_s() + 2;
+    let claims = json!({ "exp": ends, "mercure": { "publish": ["a"] } });
+    let mut connection = Connection::open(node.address);
+    let head = format!(
+        "POST /publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n",
+        token(&claims)
+    );
+    connection.send(head.as_bytes());
+    let line = b"18\r\n{\"topic\":\"a\",\"data\":\"\"}\n\r\n";
+    connection.send(line);
+    wait_until("the first event is published", || {
+        node.hub.history_len("a") == 1
+    });
+    wait_until("the token has ended", || now_unix_s() >= ends);
+    connection.send(line);
+    let answer = connection.response("POST");
+    assert_eq!(answer.status, 401, "{answer:?}");
+    let challenge = answer.head.field("www-authenticate").unwrap_or_default();
+    assert!(challenge.contains("error=\"invalid_token\""), "{answer:?}");
+    let problem = answer.json();
+    assert_eq!(
+        (&problem["line"], &problem["accepted"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(node.hub.history_len("a"), 1);
 }

@@ -94,9 +94,18 @@ impl PublishError {
             | Self::Json(_)
             | Self::Raw(_)
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
-            Self::Denied { .. } => StatusCode::FORBIDDEN,
+            Self::Denied { source, .. } => source.status(),
             Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Line { source, .. } => source.status(),
+        }
+    }
+
+    /// What `WWW-Authenticate` says, where another token would help.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied { source, .. } => source.challenge(),
+            Self::Line { source, .. } => source.challenge(),
+            _ => None,
         }
     }
 
@@ -104,7 +113,7 @@ impl PublishError {
     fn place(&self) -> (Option<&str>, Option<usize>) {
         match self {
             Self::Event { index, source } => (Some(field_of(source)), *index),
-            Self::Denied { index, .. } => (Some("topic"), *index),
+            Self::Denied { index, source } => (source.field(), *index),
             Self::Json(error) => (error.field(), error.index()),
             Self::Raw(error) => (error.field(), None),
             Self::Line { source, .. } => source.place(),
@@ -144,6 +153,9 @@ impl From<PublishError> for Problem {
                 None => format!("/{index}"),
             });
         }
+        if let Some(challenge) = error.challenge() {
+            problem = problem.header(header::WWW_AUTHENTICATE, challenge);
+        }
         match error {
             PublishError::Line { line, accepted, .. } => problem = problem.at_line(line, accepted),
             PublishError::MediaType { .. } => {
@@ -151,11 +163,6 @@ impl From<PublishError> for Problem {
                     header::HeaderName::from_static("accept-post"),
                     ACCEPTED_TYPES,
                 );
-            }
-            PublishError::Denied { source, .. } => {
-                if let Some(challenge) = source.challenge() {
-                    problem = problem.header(header::WWW_AUTHENTICATE, challenge);
-                }
             }
             PublishError::Encoded(_) => {
                 problem = problem.header(header::ACCEPT_ENCODING, "identity");

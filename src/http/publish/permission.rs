@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use thiserror::Error;
 
-use crate::http::access::Caller;
+use crate::http::access::{Caller, unix_s};
 use crate::http::mercure;
 use crate::selector::Selector;
 
@@ -14,8 +15,14 @@ use crate::selector::Selector;
 pub(in crate::http) enum Permission {
     /// All: the node is open.
     Any,
-    /// Those that one of these matches.
-    Only(Arc<[Selector]>),
+    /// What a token grants: topics that one of these matches, until it ends. A call may last longer than its token, for a stream of events has no
+    /// end of its own.
+    Granted {
+        /// Matching the topics.
+        topics: Arc<[Selector]>,
+        /// In seconds since the unix epoch.
+        ends_unix_s: Option<u64>,
+    },
 }
 
 /// Why an event may not be published.
@@ -24,16 +31,35 @@ pub(in crate::http) enum Denied {
     /// No selector of the token matches the topic.
     #[error("the token may not publish to the topic {0:?}")]
     Reach(String),
+    /// The token was valid when the call began.
+    #[error("the token has expired meanwhile")]
+    Expired,
     /// The node's own events have that topic.
     #[error("{0:?} is a topic of the node's own, as all at and below `{path}` are", path = mercure::PATH)]
     Reserved(String),
 }
 
 impl Denied {
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Expired => StatusCode::UNAUTHORIZED,
+            Self::Reach(_) | Self::Reserved(_) => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// The member at fault.
+    pub(super) fn field(&self) -> Option<&'static str> {
+        (*self != Self::Expired).then_some("topic")
+    }
+
     /// What `WWW-Authenticate` says (RFC 6750 §3.1), where another token would help.
-    pub(in crate::http) fn challenge(&self) -> Option<&'static str> {
-        matches!(self, Self::Reach(_))
-            .then_some("Bearer realm=\"fantail\", error=\"insufficient_scope\"")
+    pub(super) fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Reach(_) => Some("Bearer realm=\"fantail\", error=\"insufficient_scope\""),
+            Self::Expired => Some("Bearer realm=\"fantail\", error=\"invalid_token\""),
+            Self::Reserved(_) => None,
+        }
     }
 }
 
@@ -42,20 +68,38 @@ impl Permission {
     pub(in crate::http) fn of(caller: Caller) -> Self {
         match caller {
             Caller::Open => Self::Any,
-            Caller::Anonymous => Self::Only(Arc::default()),
-            Caller::Bearer(access) => Self::Only(access.publish),
+            Caller::Anonymous => Self::Granted {
+                topics: Arc::default(),
+                ends_unix_s: None,
+            },
+            Caller::Bearer(access) => Self::Granted {
+                topics: access.publish,
+                ends_unix_s: access.ends_unix_s,
+            },
         }
     }
 
     /// Whether an event may have all of these topics.
     pub(in crate::http) fn check(&self, topics: &[Cow<'_, str>]) -> Result<(), Denied> {
+        self.check_at(topics, unix_s())
+    }
+
+    fn check_at(&self, topics: &[Cow<'_, str>], now_unix_s: u64) -> Result<(), Denied> {
+        if let Self::Granted {
+            ends_unix_s: Some(ends),
+            ..
+        } = self
+            && now_unix_s >= *ends
+        {
+            return Err(Denied::Expired);
+        }
         for topic in topics {
             if mercure::reserved::is_reserved(topic) {
                 return Err(Denied::Reserved(topic.to_string()));
             }
             let allowed = match self {
                 Self::Any => true,
-                Self::Only(selectors) => selectors.iter().any(|one| one.matches(topic)),
+                Self::Granted { topics, .. } => topics.iter().any(|one| one.matches(topic)),
             };
             if !allowed {
                 return Err(Denied::Reach(topic.to_string()));
@@ -69,9 +113,27 @@ impl Permission {
 mod tests {
     use super::*;
 
+    fn granted(topics: &[&str], ends_unix_s: Option<u64>) -> Permission {
+        Permission::Granted {
+            topics: topics.iter().map(|topic| Selector::exact(topic)).collect(),
+            ends_unix_s,
+        }
+    }
+
+    #[test]
+    fn a_token_may_end_before_its_call_does() {
+        let permission = granted(&["a"], Some(10));
+        assert_eq!(permission.check_at(&["a".into()], 9), Ok(()));
+        let denied = permission.check_at(&["a".into()], 10).expect_err("over");
+        assert_eq!(
+            (denied.status(), denied.field()),
+            (StatusCode::UNAUTHORIZED, None)
+        );
+    }
+
     #[test]
     fn every_topic_has_to_be_allowed() {
-        let permission = Permission::Only([Selector::exact("a"), Selector::exact("b")].into());
+        let permission = granted(&["a", "b"], None);
         assert_eq!(permission.check(&["a".into(), "b".into()]), Ok(()));
         assert_eq!(
             permission.check(&["a".into(), "c".into()]),
@@ -83,10 +145,7 @@ mod tests {
     #[test]
     fn the_nodes_own_topics_are_nobodys() {
         let topic = "/.well-known/mercure/subscriptions/a/b";
-        for permission in [
-            Permission::Any,
-            Permission::Only([Selector::exact(topic)].into()),
-        ] {
+        for permission in [Permission::Any, granted(&[topic], None)] {
             let denied = permission.check(&[topic.into()]).expect_err("denied");
             assert_eq!(denied, Denied::Reserved(topic.into()));
             assert_eq!(denied.challenge(), None);
