@@ -10,7 +10,7 @@ use crate::support::{DEADLINE, wait_until};
 fn a_stream_ends_with_its_token() {
     let node = Node::guarded();
     for target in [format!("{HUB}?topic=a"), "/events/a".to_owned()] {
-        let ends = now_unix_s() + 2;
+        let ends = now_unix_s() + 3;
         let claims = json!({ "exp": ends, "mercure": { "subscribe": ["a"] } });
         let mut stream = node.subscribe(&target, &token(&claims));
         node.publish("topic=a&data=before&private=on");
@@ -29,7 +29,7 @@ fn a_stream_ends_with_its_token() {
 #[test]
 fn a_stream_of_events_ends_with_its_token() {
     let node = Node::guarded();
-    let ends = now_unix_s() + 2;
+    let ends = now_unix_s() + 3;
     let claims = json!({ "exp": ends, "mercure": { "publish": ["a"] } });
     let mut connection = Connection::open(node.address);
     let head = format!(

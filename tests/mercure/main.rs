@@ -16,6 +16,8 @@ mod cookies;
 mod example;
 /// Streams that end with their token.
 mod expiry;
+/// The same over HTTP/2.
+mod http2;
 /// Keys that come while a request waits.
 mod keys;
 /// Starts and ends of subscriptions, told as events.

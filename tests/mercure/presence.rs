@@ -101,7 +101,8 @@ fn they_are_private() {
     let mut curious = node.subscribe_anonymously(&everything);
     let mut granted = node.subscribe("/events?topic=*", &subscriber(&["*"]));
     let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=a"));
-    assert_eq!(told(&mut granted)["topic"], "a");
+    // The start of the first stream may be told after the second one has come.
+    while told(&mut granted)["topic"] != "a" {}
     node.publish("topic=a&data=public");
     assert_eq!(curious.take_data(1), ["public"]);
 }
@@ -120,7 +121,7 @@ fn nothing_is_told_where_it_is_not_set() {
 fn the_end_of_an_expired_token_is_told() {
     let node = node();
     let mut watcher = watch(&node);
-    let claims = json!({ "exp": crate::node::now_unix_s() + 1, "mercure": {} });
+    let claims = json!({ "exp": crate::node::now_unix_s() + 3, "mercure": {} });
     let mut stream = node.subscribe(&format!("{HUB}?topic=a"), &token(&claims));
     assert_eq!(stream.next(), None);
     assert_eq!(told(&mut watcher)["active"], true);
