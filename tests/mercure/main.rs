@@ -10,6 +10,8 @@ mod node;
 
 /// Tokens: where they come from, and what each is answered.
 mod access;
+/// Tokens of every algorithm.
+mod algorithms;
 /// Cookies with publishing calls.
 mod cookies;
 /// `examples/mercure.toml`, with the program itself.
