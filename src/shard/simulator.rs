@@ -8,7 +8,9 @@
 
 mod client;
 mod names;
+mod network;
 mod oracle;
+mod stage;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

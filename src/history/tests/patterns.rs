@@ -109,7 +109,10 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     let wall = store.retain(&exact("wall"), 0, true);
     let anonymous = store.retain(&exact("wall"), 0, false);
     let (id, appended) = secret(&mut store, &["wall", "user/1"]);
-    assert_eq!(appended.subscribers, 1, "of those who were granted anything");
+    assert_eq!(
+        appended.subscribers, 1,
+        "of those who were granted anything"
+    );
     let audience = appended.audience.expect("private and listened to");
     let grants: Vec<_> = ["user/1", "user/2", "wall"]
         .map(|topic| store.grant(&[exact(topic)]).expect("a grant"))

@@ -163,6 +163,9 @@ impl<I: Io> Core<I> {
             slot,
             serial: subscriber.serial,
         };
+        // Whatever comes of the write: the stream is caught up, and what it was not sent until now was none of its business. A private event
+        // among that may be evicted later, and must not be told as a loss.
+        subscriber.cursor = heartbeat.cursor;
         let bytes = heartbeat.bytes(subscriber.framing);
         self.counters.heartbeats.add(1);
         match io.send(key, &subscriber.sink, std::slice::from_ref(&bytes)) {

@@ -1,7 +1,6 @@
 //! The world of one seed: a store, a core, a mailbox, clients with bad networks, and the dice.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,14 +15,14 @@ use crate::limits::EventLimits;
 use crate::metrics::{CloseReason, ShardMetrics};
 use crate::places::Places;
 use crate::selector::Selector;
-use crate::shard::core::{Core, Io, Sent};
+use crate::shard::core::{Core, Io};
 use crate::shard::mailbox::{Batch, Delivery};
-use crate::shard::subscriber::Key;
 use crate::shard::{Attach, ShardConfig, Shared};
 use crate::sse::{Draft, Framing};
 
 use super::client::{HEAD, Reader};
 use super::names::{self, Sel, TOPICS, name};
+use super::network::{Network, Wire};
 use super::oracle::{Published, Rights, Session};
 
 const STEPS: usize = 160;
@@ -52,76 +51,6 @@ impl Totals {
         self.private += other.private;
         self.by_pattern += other.by_pattern;
         self.expired += other.expired;
-    }
-}
-
-/// The network between the core and one client.
-struct Wire {
-    key: Option<Key>,
-    /// Bytes that it accepts before it is full.
-    room: usize,
-    full: bool,
-    /// The next write finds the connection reset.
-    broken: bool,
-    arrived: Vec<u8>,
-    closed: bool,
-    ended: bool,
-}
-
-#[derive(Default)]
-struct Network {
-    wires: BTreeMap<usize, Wire>,
-    cut_frames: usize,
-}
-
-impl Io for Network {
-    type Incoming = usize;
-    type Sink = usize;
-
-    fn adopt(&mut self, key: Key, wire: usize) -> io::Result<usize> {
-        let found = self.wires.get_mut(&wire).expect("a wire");
-        if found.broken {
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        found.key = Some(key);
-        Ok(wire)
-    }
-
-    fn send(&mut self, key: Key, wire: &usize, parts: &[Bytes]) -> Sent {
-        let wire = self.wires.get_mut(wire).expect("a wire");
-        assert_eq!(wire.key, Some(key));
-        assert!(
-            !wire.closed && !wire.full,
-            "written to while closed or full"
-        );
-        assert!(parts.iter().all(|part| !part.is_empty()), "an empty part");
-        if wire.broken {
-            return Sent::Gone(CloseReason::Client);
-        }
-        let bytes = parts.concat();
-        let accepted = bytes.len().min(wire.room);
-        wire.arrived.extend_from_slice(&bytes[..accepted]);
-        wire.room -= accepted;
-        if accepted == bytes.len() {
-            return Sent::All;
-        }
-        wire.full = true;
-        self.cut_frames += 1;
-        Sent::Part(accepted)
-    }
-
-    fn close(&mut self, _: Key, wire: usize, ended: bool) {
-        let wire = self.wires.get_mut(&wire).expect("a wire");
-        wire.closed = true;
-        wire.ended = ended;
-    }
-
-    fn peer(&self, _: Key, _: &usize) -> Option<std::net::IpAddr> {
-        None
-    }
-
-    fn is_body(wire: &usize) -> bool {
-        wire.is_multiple_of(2)
     }
 }
 
@@ -385,15 +314,7 @@ impl World {
         } else {
             self.dice.usize(..400)
         };
-        let wire = Wire {
-            key: None,
-            room,
-            full: false,
-            broken,
-            arrived: Vec::new(),
-            closed: false,
-            ended: false,
-        };
+        let wire = Wire::new(room, broken);
         self.network.wires.insert(self.wires, wire);
         self.posts.push_back(Post::Attach(attach));
         let single = matches!(rights.selectors[..], [Sel::Topic(_)]);

@@ -1,0 +1,207 @@
+//! Schedules written by hand: what once went wrong, in as few steps as it takes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::config::SlowConsumerPolicy;
+use crate::event::{Event, EventId};
+use crate::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::limits::EventLimits;
+use crate::metrics::ShardMetrics;
+use crate::places::Places;
+use crate::selector::{Selector, Syntax};
+use crate::shard::core::Core;
+use crate::shard::mailbox::{Batch, Delivery};
+use crate::shard::{Attach, ShardConfig, Shared};
+use crate::sse::{Draft, Framing};
+
+use super::client::{Block, HEAD, Reader};
+use super::network::{Network, Wire};
+
+const BIRTH_MS: u64 = 1_000_000;
+const HEARTBEAT_MS: u64 = 1_000;
+
+/// A core with one stream.
+struct Stage {
+    shared: Shared,
+    core: Core<Network>,
+    network: Network,
+    reader: Reader,
+    now_ms: u64,
+}
+
+impl Stage {
+    fn new(history_events: usize) -> Self {
+        let limits = HistoryLimits {
+            events: history_events,
+            ..HistoryLimits::default()
+        };
+        let shared = Shared {
+            store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
+            places: Places::new(10, 0),
+        };
+        let config = ShardConfig {
+            index: 0,
+            heartbeat_ms: HEARTBEAT_MS,
+            write_timeout_ms: 1_000_000,
+            retry_ms: None,
+            mailbox_batches: 0,
+            mailbox_bytes: 0,
+        };
+        let counters = Arc::new(ShardMetrics::default());
+        Self {
+            core: Core::new(config, shared.clone(), counters, 1),
+            shared,
+            network: Network::default(),
+            reader: Reader::new(Framing::Plain),
+            now_ms: 0,
+        }
+    }
+
+    fn publish(&mut self, topic: &str, private: bool) -> EventId {
+        let event = Event {
+            private,
+            ..Event::new(topic, "data")
+        };
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        let mut store = self.shared.store.lock();
+        let (id, appended) = store.append(&mut draft, BIRTH_MS + self.now_ms);
+        let batch = Batch {
+            events: Vec::from([Delivery {
+                id,
+                frame: appended.frame,
+                selectors: appended.listened,
+                audience: appended.audience,
+                trace: None,
+            }]),
+            head: id,
+            stamped_at: Instant::now(),
+            bytes: 0,
+        };
+        drop(store);
+        if !batch.events[0].selectors.is_empty() {
+            self.core.deliver(&batch);
+        }
+        id
+    }
+
+    fn open(&mut self, selector: &str, cursor: Option<EventId>) {
+        let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
+        let mut store = self.shared.store.lock();
+        let start = cursor.map_or_else(Start::default, |cursor| {
+            store.resolve(std::slice::from_ref(&selector), &cursor.to_string())
+        });
+        let ids = SelectorIds::from_elem(store.retain(&selector, 0, false), 1);
+        let start = if store.nothing_after(&start, &ids) {
+            Start::default()
+        } else {
+            start
+        };
+        let place = self.shared.places.reserve([127, 0, 0, 1].into());
+        let attach = Attach {
+            sink: 1,
+            client: place.expect("room").into_client(),
+            framing: Framing::Plain,
+            head: Bytes::from_static(HEAD),
+            wanted: Box::new([Wanted {
+                selector: ids[0],
+                policy: SlowConsumerPolicy::Skip,
+            }]),
+            grant: None,
+            ends_unix_s: None,
+            guard: None,
+            live_from: store.head(),
+            start,
+        };
+        drop(store);
+        self.network.wires.insert(1, Wire::new(usize::MAX, false));
+        self.core.attach(attach, &mut self.network);
+    }
+
+    /// Lets time pass, and makes a turn.
+    fn turn(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.core.set_now(self.now_ms, BIRTH_MS + self.now_ms);
+        self.core.flush(&mut self.network);
+        while self.core.has_ready() {
+            self.core.catch_up(&mut self.network);
+        }
+        self.core.tick(|| true, &mut self.network);
+        self.core.end_turn();
+    }
+
+    fn set_room(&mut self, room: usize) {
+        let wire = self.network.wires.get_mut(&1).expect("a wire");
+        wire.room = room;
+        if std::mem::take(&mut wire.full)
+            && let Some(key) = wire.key
+        {
+            self.core.writable(key);
+        }
+    }
+
+    /// What has arrived since.
+    fn read(&mut self) -> Vec<Block> {
+        let wire = self.network.wires.get_mut(&1).expect("a wire");
+        self.reader.read(&std::mem::take(&mut wire.arrived))
+    }
+}
+
+fn id_of(block: &Block) -> EventId {
+    let id = block.id.as_deref().expect("an id");
+    id.parse().expect("one of the node's")
+}
+
+/// A stream was sent a heartbeat beyond a private event that was not for it. When the event was evicted while the stream was blocked, it was told a
+/// gap that ended before the heartbeat: its cursor went back, and nothing that it may see was missing.
+#[test]
+fn a_private_event_under_a_heartbeat_is_no_gap() {
+    for room in [0, 3] {
+        let mut stage = Stage::new(1);
+        stage.open("t", None);
+        stage.publish("t", false);
+        stage.turn(1);
+        stage.publish("t", true);
+        stage.turn(HEARTBEAT_MS);
+        stage.turn(HEARTBEAT_MS);
+        stage.set_room(room);
+        stage.publish("t", true);
+        let last = stage.publish("t", false);
+        stage.turn(HEARTBEAT_MS);
+        stage.set_room(usize::MAX);
+        stage.turn(1);
+        let blocks = stage.read();
+        assert!(
+            blocks.iter().all(|block| block.event != "gap"),
+            "{blocks:?}"
+        );
+        assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
+        assert_eq!(blocks.last().map(id_of), Some(last));
+    }
+}
+
+/// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
+/// the cursor it was told lay past events that were still kept.
+#[test]
+fn a_gap_does_not_reach_past_what_was_not_looked_at() {
+    let mut stage = Stage::new(4);
+    let seen = stage.publish("elsewhere/0", false);
+    for _ in 0..4 {
+        stage.publish("elsewhere/1", false);
+    }
+    let kept = stage.publish("mine/a", false);
+    let later: Vec<_> = (0..5).map(|_| stage.publish("mine/b", false)).collect();
+    stage.open("mine/{x}", Some(seen));
+    stage.turn(1);
+    let blocks = stage.read();
+    let events = blocks
+        .iter()
+        .filter(|block| block.data.as_deref() == Some("data"));
+    let events: Vec<_> = events.map(id_of).collect();
+    assert_eq!(events, [&[kept], &later[1..]].concat());
+    let gap = blocks.iter().find(|block| block.event == "gap");
+    assert!(id_of(gap.expect("one was evicted")) < kept);
+}
