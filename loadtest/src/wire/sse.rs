@@ -40,7 +40,7 @@ pub(crate) enum Item {
     Gap,
     /// An event that is not ours.
     Foreign,
-    /// A block without data, such as a heartbeat.
+    /// A comment or a block without data, such as a heartbeat.
     Quiet,
 }
 
@@ -120,6 +120,11 @@ impl Block {
             if block.any {
                 sink.item(block.item());
             }
+            return;
+        }
+        if line[0] == b':' {
+            // Some hubs begin a stream with a comment, and no block, to send its head.
+            sink.item(Item::Quiet);
             return;
         }
         self.any = true;
@@ -226,6 +231,15 @@ mod tests {
             .feed(text.as_bytes(), "gap", &mut seen)
             .expect("short lines");
         assert_eq!(seen.0, ["event 1"]);
+    }
+
+    #[test]
+    fn a_comment_needs_no_empty_line_to_be_heard() {
+        let (mut decoder, mut seen) = (Decoder::default(), Seen::default());
+        decoder.feed(b":\n", "gap", &mut seen).expect("short lines");
+        assert_eq!(seen.0, ["Quiet"]);
+        decoder.feed(b"\n", "gap", &mut seen).expect("short lines");
+        assert_eq!(seen.0, ["Quiet"]);
     }
 
     #[test]
