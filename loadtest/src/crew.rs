@@ -106,6 +106,15 @@ impl Crew {
         Ok(self.progress())
     }
 
+    /// Has the tokens of so many streams in all made.
+    pub(crate) fn make_tokens(&mut self, streams: usize) -> Result<(), CrewError> {
+        let processes = self.members.len();
+        self.tell(|p| Order::MakeTokens {
+            streams: share(streams, p, processes),
+        })?;
+        self.collect(|_| {}).map(drop)
+    }
+
     /// Has so many streams opened in all, shared out evenly; gives the time of the last one.
     pub(crate) fn open(
         &mut self,
@@ -114,10 +123,8 @@ impl Crew {
         show: impl FnMut(Progress),
     ) -> Result<u64, CrewError> {
         let processes = self.members.len();
-        // Process p owns the streams p, p + P, …: of the total these are the rounded-up share of what is left from p on.
-        let share = |p: usize| streams.saturating_sub(p).div_ceil(processes);
         self.tell(|p| Order::Open {
-            streams: share(p),
+            streams: share(streams, p, processes),
             rate: rate.map(|rate| rate / processes as f64),
         })?;
         let answers = self.collect(show)?;
@@ -301,6 +308,12 @@ impl Checked {
             }
         }
     }
+}
+
+/// How many of the streams process `p` has. It owns the streams `p`, `p + P`, …: of the total these are the rounded-up share of what is
+/// left from `p` on.
+fn share(streams: usize, p: usize, processes: usize) -> usize {
+    streams.saturating_sub(p).div_ceil(processes)
 }
 
 fn line(message: &impl serde::Serialize) -> Vec<u8> {

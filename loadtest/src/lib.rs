@@ -5,6 +5,7 @@
 //! From the bottom up: `wire` decodes, `transport` connects, `reader` holds streams in processes of their own, `crew` leads those,
 //! `publisher` publishes, `gauge` reads what processes use, `scenario` puts them together, and `report` shows the [`outcome`].
 
+mod arguments;
 pub mod assertion;
 mod cli;
 mod crew;
@@ -27,6 +28,7 @@ mod server;
 mod stamp;
 mod target;
 mod template;
+mod token;
 mod transport;
 pub mod units;
 mod wire;

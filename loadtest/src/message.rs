@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
 use crate::reader::ledger::Tally;
+use crate::token;
 
 /// What a client process is told once, at its start.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) path: String,
     /// Header fields besides the usual ones, templates.
     pub(crate) headers: Vec<String>,
+    /// Tokens that stand for `{token}`.
+    pub(crate) tokens: Option<token::Order>,
     /// Topics.
     pub(crate) layout: Layout,
     /// Source addresses in turn; none leaves it to the kernel, or for a loopback target spreads them over 127.0.0.0/8.
@@ -65,6 +68,11 @@ pub(crate) struct Tls {
 /// To a client process.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) enum Order {
+    /// Make the tokens of this many streams (all of this process together), before they are opened; answered by [`Answer::Done`].
+    MakeTokens {
+        /// Streams.
+        streams: usize,
+    },
     /// Have this many streams (all of this process together), at so many a second at most; answered by [`Answer::Opened`].
     Open {
         /// Streams.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::Histogram;
 
+use crate::arguments::without_secrets;
 use crate::gauge;
 use crate::outcome::{Axis, Figure, Group, Latency, Outcome, Reason, SCHEMA, Series, Unit};
 
@@ -33,7 +34,7 @@ impl Recorder {
                 started: format!("{started:.0}"),
                 seconds: 0.0,
                 machine: gauge::machine(),
-                arguments,
+                arguments: without_secrets(arguments),
                 figures: Vec::new(),
                 latencies: Vec::new(),
                 series: Vec::new(),

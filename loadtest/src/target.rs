@@ -12,9 +12,13 @@ use crate::message::{Endpoint, Tls};
 use crate::template::TemplateError;
 
 /// Placeholders in the URL of a stream and in its header fields.
-pub(crate) const STREAM_PLACEHOLDERS: [&str; 3] = ["topic", "topics", "i"];
+pub(crate) const STREAM_PLACEHOLDERS: [&str; 4] = ["topic", "topics", "i", "token"];
 /// Placeholders in what is published.
 pub(crate) const PUBLISH_PLACEHOLDERS: [&str; 3] = ["topic", "data", "i"];
+/// Placeholders in the URL and the header fields of publishing.
+pub(crate) const PUBLISH_HEAD_PLACEHOLDERS: [&str; 4] = ["topic", "data", "i", "token"];
+/// The header field of a token that is asked for nowhere else.
+pub(crate) const AUTHORIZATION: &str = "Authorization: Bearer {token}";
 
 /// What stays as it is in a path or query: unreserved characters (RFC 3986 §2.3), and those that topics often have and that mean
 /// nothing in a path segment.
@@ -25,6 +29,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/')
     .remove(b':');
+
+/// Where a Mercure hub is (draft-dunglas-mercure, section 4).
+const MERCURE_PATH: &str = "/.well-known/mercure";
 
 /// Kinds of servers whose URLs are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -101,6 +108,31 @@ pub(crate) enum TargetError {
         /// What was given.
         text: String,
     },
+    /// A token is to be sent, and there is none.
+    #[error(
+        "{0}: there is no token to stand for {{token}}; give {1} with --token-key or --token-secret"
+    )]
+    NoToken(&'static str, &'static str),
+    /// A token that nothing would send.
+    #[error(
+        "{0}: there is an Authorization field already, so the token that {1} makes would be sent nowhere; write {{token}} in it, or leave it out"
+    )]
+    TokenUnused(&'static str, &'static str),
+    /// A token where none can be sent.
+    #[error(
+        "--publish-token-claims: publishing over the Redis protocol sends no token; give --publish with http:// or https://"
+    )]
+    RespToken,
+    /// A server of which nobody knows how private events are published.
+    #[error(
+        "--private: --preset {0} has no private events; say with --publish-body or --publish-header how they are published"
+    )]
+    NoPrivate(&'static str),
+    /// A path that names the topic, where the body does.
+    #[error(
+        "--publish {0:?}: private events are published to /publish, with the topic in the body; leave the path out"
+    )]
+    PrivatePath(String),
     /// A text with a placeholder that means nothing.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -190,6 +222,11 @@ fn look_up(flag: &'static str, host: &str, port: u16) -> Result<SocketAddr, Targ
 }
 
 impl Preset {
+    /// Whether a URL with this path leaves the rest to the preset: it ends at the host, or is what people call the URL of a hub.
+    pub(crate) fn completes(self, path: &str) -> bool {
+        matches!(path, "" | "/") || (self == Self::Mercure && path == MERCURE_PATH)
+    }
+
     /// The path of a stream when the URL has none.
     pub(crate) fn stream_path(self) -> &'static str {
         match self {
@@ -210,24 +247,47 @@ impl Preset {
     }
 
     /// The path to publish to when the URL has none.
-    pub(crate) fn publish_path(self) -> &'static str {
+    pub(crate) fn publish_path(self, private: bool) -> &'static str {
         match self {
+            // The short form has no room for it.
+            Self::Fantail if private => "/publish",
             Self::Fantail => "/publish/{topic}",
-            Self::Mercure => "/.well-known/mercure",
+            Self::Mercure => MERCURE_PATH,
             Self::Nchan => "/pub/{topic}",
             Self::Plain => "/",
         }
     }
 
     /// The body of a publishing request, and its type.
-    pub(crate) fn publish_body(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Mercure => (
-                "topic={topic}&data={data}",
-                "application/x-www-form-urlencoded",
+    pub(crate) fn publish_body(
+        self,
+        private: bool,
+    ) -> Result<(&'static str, &'static str), TargetError> {
+        let form = "application/x-www-form-urlencoded";
+        Ok(match (self, private) {
+            (Self::Mercure, false) => ("topic={topic}&data={data}", form),
+            (Self::Mercure, true) => ("topic={topic}&data={data}&private=on", form),
+            (Self::Fantail, true) => (
+                r#"{"topic":"{topic}","data":"{data}","private":true}"#,
+                "application/json",
             ),
-            Self::Fantail | Self::Nchan | Self::Plain => ("{data}", "text/plain"),
+            (Self::Fantail | Self::Nchan | Self::Plain, false) => ("{data}", "text/plain"),
+            (Self::Nchan, true) => return Err(TargetError::NoPrivate("nchan")),
+            (Self::Plain, true) => return Err(TargetError::NoPrivate("plain")),
+        })
+    }
+
+    /// The command of publishing over the Redis protocol.
+    pub(crate) fn publish_command(self, private: bool) -> &'static str {
+        match private {
+            false => "PUBLISH {topic} {data}",
+            true => "XADD {topic} * data {data} private 1",
         }
+    }
+
+    /// Claims of the token of publishing where a key is given, and nothing says so.
+    pub(crate) fn publish_claims(self) -> Option<&'static str> {
+        (self == Self::Mercure).then_some(r#"{"mercure":{"publish":["*"]}}"#)
     }
 }
 
@@ -245,6 +305,18 @@ pub(crate) fn stream_value(layout: &Layout, stream: usize, name: &str, encoded: 
         }
         _ => stream.to_string(),
     }
+}
+
+/// Whether this header field says who is asking.
+pub(crate) fn is_authorization(header: &str) -> bool {
+    let name = header.split(':').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("authorization")
+}
+
+/// The text as it stands between the quotes of a JSON string.
+pub(crate) fn json_text(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// Percent-encodes what goes into a path or a query.
@@ -286,6 +358,15 @@ mod tests {
         ] {
             assert_eq!(parse(text).expect_err("no URL").to_string(), said);
         }
+    }
+
+    #[test]
+    fn the_url_of_a_hub_may_end_at_the_host_or_where_hubs_are() {
+        for path in ["", "/", "/.well-known/mercure"] {
+            assert!(Preset::Mercure.completes(path), "{path:?}");
+        }
+        assert!(!Preset::Mercure.completes("/.well-known/mercure?topic=a"));
+        assert!(!Preset::Fantail.completes("/.well-known/mercure"));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jsonwebtoken::Algorithm;
 
-use super::values::{pause, positive_rate};
+use super::values::{algorithm, duration, pause, positive_rate};
 use crate::assertion::Assertion;
 use crate::publisher::recipe::Wishes;
 use crate::target::Preset;
@@ -17,6 +18,8 @@ pub(crate) struct Common {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) tokens: TokenArgs,
+    #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -26,8 +29,8 @@ pub(crate) struct Common {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The server")]
 pub(crate) struct TargetArgs {
-    /// Where streams are opened. {i} is the stream's number, {topic} its first topic, {topics} all as topic=a&topic=b. Without a path,
-    /// that of --preset. With --spawn, {http} is a free port.
+    /// Where streams are opened. {i} is the stream's number, {topic} its first topic, {topics} all as topic=a&topic=b, {token} its token.
+    /// Without a path, that of --preset. With --spawn, {http} is a free port.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub(crate) url: String,
     /// The kind of server, for paths and bodies that are not given.
@@ -40,7 +43,7 @@ pub(crate) struct TargetArgs {
     /// HTTP method of publishing [default: POST].
     #[arg(long, value_name = "METHOD")]
     pub(crate) publish_method: Option<String>,
-    /// Header field of publishing, such as 'Authorization: Bearer …'; {topic} may stand in it. Repeatable.
+    /// Header field of publishing, such as 'Authorization: Bearer …'; {topic} and {token} may stand in it. Repeatable.
     #[arg(long, value_name = "NAME: VALUE")]
     pub(crate) publish_header: Vec<String>,
     /// Body of publishing; {topic}, {data} and {i}, the event's number, are written as the content type asks for [default: {data}].
@@ -49,6 +52,10 @@ pub(crate) struct TargetArgs {
     /// Command of publishing over the Redis protocol [default: PUBLISH {topic} {data}].
     #[arg(long, value_name = "WORDS")]
     pub(crate) publish_command: Option<String>,
+    /// Publishes private events, which only streams with a token for their topic are sent: the preset's path and body, and the command
+    /// XADD {topic} * data {data} private 1 over the Redis protocol.
+    #[arg(long, conflicts_with_all = ["publish_body", "publish_command"])]
+    pub(crate) private: bool,
     /// Events under way on one publishing connection [default: 64 over the Redis protocol, 1 over HTTP].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) publish_pipeline: Option<usize>,
@@ -88,6 +95,32 @@ pub(crate) struct TargetArgs {
     /// A name for the target in tables, instead of its URL.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+}
+
+/// Tokens.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Tokens (JSON Web Tokens)")]
+pub(crate) struct TokenArgs {
+    /// What the token of each stream says, a JSON object: {i} is the stream's number, {topic} its first topic; \u007b is a brace that
+    /// is to stand. The token goes where {token} is in --url, --header or --cookie, or else into a field Authorization.
+    #[arg(long, value_name = "JSON", requires = "signing")]
+    pub(crate) token_claims: Option<String>,
+    /// What the token of publishing over HTTP says, without placeholders. It goes where {token} is in --publish or --publish-header, or
+    /// else into a field Authorization [default with --preset mercure and a key: {"mercure":{"publish":["*"]}}].
+    #[arg(long, value_name = "JSON", requires = "signing")]
+    pub(crate) publish_token_claims: Option<String>,
+    /// File with what signs tokens: a private key (PEM, PKCS #8) or a secret.
+    #[arg(long, value_name = "FILE", group = "signing")]
+    pub(crate) token_key: Option<PathBuf>,
+    /// Secret that signs tokens. Other users of this machine can read it in the list of processes; --token-key keeps it from them.
+    #[arg(long, value_name = "TEXT", group = "signing")]
+    pub(crate) token_secret: Option<String>,
+    /// Algorithm of the signature [default: HS256 of a secret, ES256, ES384, EdDSA or RS256 of a private key].
+    #[arg(long, value_name = "NAME", value_parser = algorithm, requires = "signing")]
+    pub(crate) token_algorithm: Option<Algorithm>,
+    /// The tokens of streams end (exp) so long after the start of the run.
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "token_claims")]
+    pub(crate) token_exp: Option<Duration>,
 }
 
 /// The load generator.
@@ -138,13 +171,15 @@ impl OutputArgs {
 
 impl TargetArgs {
     /// How to publish, beyond where.
-    pub(crate) fn wishes(&self) -> Wishes {
+    pub(crate) fn wishes(&self, token: Option<String>) -> Wishes {
         Wishes {
             method: self.publish_method.clone(),
             headers: self.publish_header.clone(),
             body: self.publish_body.clone(),
             command: self.publish_command.clone(),
             pipeline: self.publish_pipeline,
+            private: self.private,
+            token,
         }
     }
 }

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use jsonwebtoken::Algorithm;
+
+use crate::token::ALGORITHMS;
 
 /// Highest rate that can be asked for: more than any one process writes.
 const RATE_MAX: f64 = 10_000_000.0;
@@ -18,6 +21,8 @@ pub(crate) enum ValueError {
     Size(String),
     #[error("{0:?} is no rate: write a number a second, from 0 to 10000000")]
     Rate(String),
+    #[error("{0:?} is no algorithm of tokens: there are {1}")]
+    Algorithm(String, String),
     #[error("{0:?} is too short: write 100ms or more")]
     Short(String),
 }
@@ -71,6 +76,17 @@ pub(crate) fn size(text: &str) -> Result<u64, ValueError> {
         .map_err(|_| ValueError::Size(text.to_owned()))
 }
 
+/// An algorithm of tokens, by the name that they have for it.
+pub(crate) fn algorithm(text: &str) -> Result<Algorithm, ValueError> {
+    let found = ALGORITHMS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
+    found.map(|(_, algorithm)| *algorithm).ok_or_else(|| {
+        let names = ALGORITHMS.map(|(name, _)| name).join(", ");
+        ValueError::Algorithm(text.to_owned(), names)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +97,7 @@ mod tests {
         assert_eq!(share("20%").ok(), Some(0.2));
         assert_eq!(share("0.05").ok(), Some(0.05));
         assert_eq!(size("4KiB").ok(), Some(4096));
+        assert_eq!(algorithm("es256").ok(), Some(Algorithm::ES256));
     }
 
     #[test]
@@ -89,6 +106,8 @@ mod tests {
             share("120%").map_err(|error| error.to_string()),
             Err("\"120%\" is no share: write 20% or 0.2, from 0% to 100%".to_owned())
         );
+        let said = algorithm("none").map_err(|error| error.to_string());
+        assert!(said.is_err_and(|said| said.contains("there are HS256, HS384, ")));
         assert!(duration("10").is_err() && size("much").is_err());
         assert!(rate("inf").is_err() && rate("nan").is_err() && rate("-1").is_err());
         assert!(positive_rate("0").is_err() && pause("0s").is_err());

@@ -3,7 +3,10 @@
 use std::io::Write;
 
 use crate::message::Endpoint;
-use crate::target::{self, Address, PUBLISH_PLACEHOLDERS, Preset, TargetError};
+use crate::target::{
+    self, AUTHORIZATION, Address, PUBLISH_HEAD_PLACEHOLDERS, PUBLISH_PLACEHOLDERS, Preset,
+    TargetError,
+};
 use crate::template::Template;
 
 /// How to publish.
@@ -30,6 +33,7 @@ struct Request {
     headers: Vec<Template>,
     body: Template,
     escape: Escape,
+    token: Option<String>,
 }
 
 /// How topic and data are written in a body.
@@ -53,6 +57,10 @@ pub(crate) struct Wishes {
     pub(crate) command: Option<String>,
     /// `--publish-pipeline`.
     pub(crate) pipeline: Option<usize>,
+    /// `--private`.
+    pub(crate) private: bool,
+    /// The token that was made as `--publish-token-claims` says.
+    pub(crate) token: Option<String>,
 }
 
 /// Events under way on a Redis connection, by default: enough to fill it, few enough for any server's input buffer.
@@ -67,10 +75,8 @@ impl Recipe {
     ) -> Result<Self, TargetError> {
         let template = |text: &str| Template::new(text, &PUBLISH_PLACEHOLDERS);
         let kind = if address.scheme == "resp" {
-            let command = wishes
-                .command
-                .as_deref()
-                .unwrap_or("PUBLISH {topic} {data}");
+            let usual = preset.publish_command(wishes.private);
+            let command = wishes.command.as_deref().unwrap_or(usual);
             let words = command.split_whitespace().map(template);
             let words = words.collect::<Result<Vec<_>, _>>()?;
             if !words.iter().any(|word| word.has("data")) {
@@ -120,12 +126,16 @@ impl Recipe {
 impl Request {
     fn new(address: &Address, preset: Preset, wishes: &Wishes) -> Result<Self, TargetError> {
         let template = |text: &str| Template::new(text, &PUBLISH_PLACEHOLDERS);
+        let head = |text: &str| Template::new(text, &PUBLISH_HEAD_PLACEHOLDERS);
         let path = if address.path.is_empty() {
-            preset.publish_path()
+            preset.publish_path(wishes.private)
         } else {
             &address.path
         };
-        let (body, media_type) = preset.publish_body();
+        if wishes.private && preset == Preset::Fantail && path != preset.publish_path(true) {
+            return Err(TargetError::PrivatePath(path.to_owned()));
+        }
+        let (body, media_type) = preset.publish_body(wishes.private)?;
         let mut headers = Vec::new();
         let mut content_type = media_type.to_owned();
         for header in &wishes.headers {
@@ -136,12 +146,29 @@ impl Request {
             if name.eq_ignore_ascii_case("content-type") {
                 value.trim().clone_into(&mut content_type);
             } else {
-                headers.push(template(header)?);
+                headers.push(head(header)?);
             }
         }
         headers.push(template(&format!("Content-Type: {content_type}"))?);
         let body = wishes.body.as_deref().unwrap_or(body);
-        let (path, body) = (template(path)?, (template(body)?, body));
+        let (path, body) = (head(path)?, (template(body)?, body));
+        let asked = path.has("token") || headers.iter().any(|header| header.has("token"));
+        if wishes.token.is_none() && asked {
+            return Err(TargetError::NoToken("--publish", "--publish-token-claims"));
+        }
+        if wishes.token.is_some() && !asked {
+            if wishes
+                .headers
+                .iter()
+                .any(|header| target::is_authorization(header))
+            {
+                return Err(TargetError::TokenUnused(
+                    "--publish-header",
+                    "--publish-token-claims",
+                ));
+            }
+            headers.push(head(AUTHORIZATION)?);
+        }
         if !path.has("data") && !body.0.has("data") {
             return Err(TargetError::NoData("--publish-body", body.1.to_owned()));
         }
@@ -151,10 +178,15 @@ impl Request {
             headers,
             body: body.0,
             escape: Escape::of(&content_type),
+            token: wishes.token.clone(),
         })
     }
 
     fn write(&self, host: &str, value: impl Fn(&str) -> String, out: &mut Vec<u8>) {
+        let value = |name: &str| match (name, &self.token) {
+            ("token", Some(token)) => token.clone(),
+            _ => value(name),
+        };
         let body = self.body.fill(|name| self.escape.apply(&value(name)));
         let path = self.path.fill(|name| target::encode(&value(name)));
         push(
@@ -162,7 +194,7 @@ impl Request {
             format_args!("{} {path} HTTP/1.1\r\nHost: {host}\r\n", self.method),
         );
         for field in &self.headers {
-            push(out, format_args!("{}\r\n", field.fill(&value)));
+            push(out, format_args!("{}\r\n", field.fill(value)));
         }
         push(
             out,
@@ -185,10 +217,7 @@ impl Escape {
     fn apply(self, text: &str) -> String {
         match self {
             Self::Form => target::encode(text),
-            Self::Json => {
-                let quoted = serde_json::Value::from(text).to_string();
-                quoted[1..quoted.len() - 1].to_owned()
-            }
+            Self::Json => target::json_text(text),
             Self::None => text.to_owned(),
         }
     }
@@ -212,6 +241,12 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
+    fn refused(url: &str, preset: Preset, wishes: &Wishes) -> String {
+        let address = Address::parse("--publish", url, &["http", "https"], None).expect("a URL");
+        let error = Recipe::new(&address, preset, wishes).expect_err("refused");
+        error.to_string()
+    }
+
     #[test]
     fn a_redis_command_is_written_word_by_word() {
         assert_eq!(
@@ -225,6 +260,73 @@ mod tests {
         assert!(
             write("resp://127.0.0.1:7379", Preset::Fantail, &wishes)
                 .starts_with("*5\r\n$4\r\nXADD\r\n")
+        );
+    }
+
+    #[test]
+    fn private_events_are_written_as_each_server_knows_them() {
+        let wishes = Wishes {
+            private: true,
+            ..Wishes::default()
+        };
+        let command = write("resp://127.0.0.1:7379", Preset::Fantail, &wishes);
+        assert_eq!(
+            command.replace("\r\n", " "),
+            "*7 $4 XADD $5 a/b c $1 * $4 data $11 ft:1:0:1:9: $7 private $1 1 "
+        );
+        let json = write("http://127.0.0.1", Preset::Fantail, &wishes);
+        assert!(json.starts_with("POST /publish HTTP/1.1\r\n"), "{json}");
+        assert!(
+            json.contains("Content-Type: application/json\r\n"),
+            "{json}"
+        );
+        let body = r#"{"topic":"a/b c","data":"ft:1:0:1:9:","private":true}"#;
+        assert!(json.ends_with(body), "{json}");
+        let form = write("http://127.0.0.1", Preset::Mercure, &wishes);
+        assert!(
+            form.ends_with("topic=a/b%20c&data=ft:1:0:1:9:&private=on"),
+            "{form}"
+        );
+        let url = "http://127.0.0.1/publish/{topic}";
+        let error = refused(url, Preset::Fantail, &wishes);
+        assert!(error.contains("leave the path out"), "{error}");
+        let error = refused("http://127.0.0.1", Preset::Nchan, &wishes);
+        assert!(
+            error.contains("--preset nchan has no private events"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_token_goes_where_it_is_asked_for_or_into_its_usual_field() {
+        let mut wishes = Wishes {
+            token: Some("a.b.c".to_owned()),
+            ..Wishes::default()
+        };
+        let usual = write("http://127.0.0.1", Preset::Mercure, &wishes);
+        assert!(
+            usual.contains("\r\nAuthorization: Bearer a.b.c\r\n"),
+            "{usual}"
+        );
+        let query = "http://127.0.0.1/.well-known/mercure?authorization={token}";
+        let query = write(query, Preset::Mercure, &wishes);
+        assert!(
+            query.starts_with("POST /.well-known/mercure?authorization=a.b.c HTTP"),
+            "{query}"
+        );
+        assert!(!query.contains("Authorization:"), "{query}");
+        wishes.headers = vec!["authorization: Basic eDp5".to_owned()];
+        let error = refused("http://127.0.0.1", Preset::Mercure, &wishes);
+        assert!(
+            error.contains("write {token} in it, or leave it out"),
+            "{error}"
+        );
+        wishes.token = None;
+        wishes.headers = vec!["X-Token: {token}".to_owned()];
+        let error = refused("http://127.0.0.1", Preset::Mercure, &wishes);
+        assert!(
+            error.contains("give --publish-token-claims with"),
+            "{error}"
         );
     }
 

@@ -15,6 +15,7 @@ use crate::latency;
 use crate::message::{Checked, Job, Pace};
 use crate::stamp;
 use crate::template::Template;
+use crate::token::Store;
 use crate::transport::{TlsClient, Transport};
 
 /// Bytes read from a stream at once.
@@ -32,6 +33,7 @@ pub(crate) struct Fleet {
     tls: Option<TlsClient>,
     path: Template,
     headers: Vec<Template>,
+    tokens: Store,
     source: Source,
     buffer: Vec<u8>,
     pub(super) streams: Vec<Stream>,
@@ -122,6 +124,7 @@ impl Fleet {
         Ok(Self {
             path: template(&job.path)?,
             headers: job.headers.iter().map(template).collect::<Result<_, _>>()?,
+            tokens: Store::default(),
             source: Source::new(&job),
             registry,
             tls,
@@ -148,6 +151,15 @@ impl Fleet {
             unfinished: Vec::new(),
             job,
         })
+    }
+
+    /// Makes the tokens of so many streams of this process.
+    pub(super) fn make_tokens(&mut self, streams: usize) -> Result<(), WorkerError> {
+        if let Some(order) = &self.job.tokens {
+            let streams = (0..streams).map(|number| self.global(number));
+            self.tokens = Store::make(order, &self.job.layout, streams)?;
+        }
+        Ok(())
     }
 
     /// Does what the clock asks for: opens streams, brings some back, lets some leave, reads slowly.
@@ -309,8 +321,11 @@ impl Fleet {
     fn request(&mut self, number: usize) -> Vec<u8> {
         let stream = self.global(number);
         let fill = |template: &Template, escape: bool| {
-            template
-                .fill(|name| crate::target::stream_value(&self.job.layout, stream, name, escape))
+            template.fill(|name| match name {
+                // Its characters mean nothing in a URL.
+                "token" => self.tokens.get(number).to_owned(),
+                _ => crate::target::stream_value(&self.job.layout, stream, name, escape),
+            })
         };
         let mut head = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n",

@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::message::{Job, Order};
 use crate::template::TemplateError;
+use crate::token::TokenError;
 use crate::transport::{TlsError, would_wait};
 use fleet::Fleet;
 use orders::Desk;
@@ -42,6 +43,9 @@ pub(crate) enum WorkerError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Tokens cannot be made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The URL or a header field.
     #[error(transparent)]
     Template(#[from] TemplateError),

@@ -35,6 +35,10 @@ impl Desk {
     /// Takes an order; carries it out if it needs no waiting.
     pub(super) fn take(&mut self, order: Order, fleet: &mut Fleet) -> Result<(), WorkerError> {
         match order {
+            Order::MakeTokens { streams } => {
+                fleet.make_tokens(streams)?;
+                say(&Answer::Done)?;
+            }
             Order::Open { streams, rate } => {
                 fleet.moved();
                 fleet.target = streams;

@@ -17,6 +17,7 @@ use crate::publisher::PublishError;
 use crate::report::ReportError;
 use crate::server::ServerError;
 use crate::target::TargetError;
+use crate::token::TokenError;
 
 /// Why a scenario could not be run. What happens to streams is no error but a result.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub(crate) enum ScenarioError {
     /// The process to measure is not there.
     #[error("--pid {0}: there is no such process")]
     Pid(u32),
+    /// Tokens.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// Options that mean nothing here.
     #[error("{0}")]
     Options(&'static str),

@@ -4,6 +4,7 @@ mod opening;
 mod publishing;
 mod result;
 mod setup;
+mod tokens;
 
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use crate::publisher::Publisher;
 use crate::publisher::recipe::Recipe;
 use crate::recorder::Recorder;
 use crate::server::Server;
+use crate::target::TargetError;
 
 pub(crate) use result::Timeline;
-use setup::{check_topics, recipes, stream_address, stream_headers, with_ports};
+use setup::{check_topics, place_token, recipes, stream_address, stream_headers, with_ports};
+use tokens::{Tokens, make_tokens};
 
 /// What a scenario adds to what all have in common.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +77,13 @@ impl Session {
         let target = with_ports(&common.target)?;
         let layout = Layout::new(&target.topic, target.topics, target.pool, plan.streams)?;
         let address = stream_address(&target)?;
-        let recipes = recipes(&target, &address)?;
+        let tokens = Tokens::new(&common.tokens, &target, &layout)?;
+        let recipes = recipes(&target, &address, tokens.publish.as_ref())?;
+        let mut headers = stream_headers(&target)?;
+        place_token(&address.path, &mut headers, tokens.streams.is_some())?;
+        if common.tokens.publish_token_claims.is_some() && recipes.iter().all(Recipe::is_resp) {
+            return Err(TargetError::RespToken.into());
+        }
         let server = match &target.spawn {
             Some(command) => {
                 let publish = recipes.iter().map(|recipe| recipe.endpoint.address);
@@ -103,7 +112,8 @@ impl Session {
             run,
             endpoint: address.endpoint,
             path: address.path,
-            headers: stream_headers(&target)?,
+            headers,
+            tokens: tokens.streams,
             layout: layout.clone(),
             sources: load.source.clone(),
             connecting: load.connecting,
@@ -120,13 +130,17 @@ impl Session {
         if let Some(pid) = gauge.missing() {
             return Err(ScenarioError::Pid(pid));
         }
+        let mut crew = Crew::start(&job)?;
+        if job.tokens.is_some() {
+            make_tokens(&mut crew, plan.streams)?;
+        }
         Ok(Self {
             timeout: load.timeout,
             rate: load.connect_rate,
             run,
             recipes,
             layout,
-            crew: Crew::start(&job)?,
+            crew,
             empty: gauge.settled(),
             gauge,
             recorder: Recorder::new(scenario, &name, arguments),

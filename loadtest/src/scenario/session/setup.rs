@@ -5,7 +5,7 @@ use crate::layout::Layout;
 use crate::publisher::recipe::Recipe;
 use crate::scenario::ScenarioError;
 use crate::server;
-use crate::target::{Address, STREAM_PLACEHOLDERS, TargetError};
+use crate::target::{self, AUTHORIZATION, Address, STREAM_PLACEHOLDERS, TargetError};
 use crate::template::Template;
 
 /// Replaces `{http}` and `{ingest}` by free ports where the server is started by us.
@@ -29,7 +29,7 @@ pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioErro
 
 pub(super) fn stream_address(target: &TargetArgs) -> Result<Address, TargetError> {
     let mut address = Address::parse("--url", &target.url, &["http", "https"], target.ca.clone())?;
-    if matches!(address.path.as_str(), "" | "/") {
+    if target.preset.completes(&address.path) {
         target.preset.stream_path().clone_into(&mut address.path);
     }
     Template::new(&address.path, &STREAM_PLACEHOLDERS)?;
@@ -57,7 +57,11 @@ pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetE
 }
 
 /// How to publish: what the user says, or what the preset knows; the usual way first.
-pub(super) fn recipes(target: &TargetArgs, streams: &Address) -> Result<Vec<Recipe>, TargetError> {
+pub(super) fn recipes(
+    target: &TargetArgs,
+    streams: &Address,
+    token: Option<&String>,
+) -> Result<Vec<Recipe>, TargetError> {
     let host = streams.endpoint.address.ip();
     let host = if host.is_ipv6() {
         format!("[{host}]")
@@ -72,9 +76,40 @@ pub(super) fn recipes(target: &TargetArgs, streams: &Address) -> Result<Vec<Reci
     let recipe = |url: &String| {
         let allowed = &["http", "https", "resp"];
         let address = Address::parse("--publish", url, allowed, target.ca.clone())?;
-        Recipe::new(&address, target.preset, &target.wishes())
+        Recipe::new(&address, target.preset, &target.wishes(token.cloned()))
     };
     urls.iter().map(recipe).collect()
+}
+
+/// Sees to it that the token of each stream is sent once, and that there is one where it is to be sent.
+pub(super) fn place_token(
+    path: &str,
+    headers: &mut Vec<String>,
+    tokens: bool,
+) -> Result<(), TargetError> {
+    let has = |text: &str| Template::new(text, &STREAM_PLACEHOLDERS).map(|it| it.has("token"));
+    let mut asked = has(path)?;
+    for header in headers.iter() {
+        asked |= has(header)?;
+    }
+    match (tokens, asked) {
+        (false, true) => Err(TargetError::NoToken(
+            "--url, --header, --cookie",
+            "--token-claims",
+        )),
+        (true, false)
+            if headers
+                .iter()
+                .any(|header| target::is_authorization(header)) =>
+        {
+            Err(TargetError::TokenUnused("--header", "--token-claims"))
+        }
+        (true, false) => {
+            headers.push(AUTHORIZATION.to_owned());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether every stream can be told its topics.
