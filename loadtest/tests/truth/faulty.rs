@@ -1,11 +1,13 @@
-//! A small SSE server with a history, a thread a connection, and one fault of choice.
+//! A small SSE server with a history, private events, a thread a connection, and one fault of choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
+use jsonwebtoken::{DecodingKey, Validation};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
 
 /// What the server does wrong. Numbers are those of events, from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +39,29 @@ pub(crate) enum Fault {
     IgnoresTopics,
     /// Begins every stream with what comes from now on.
     ForgetsCursors,
+    /// Takes no event in without a token that allows all topics.
+    WantsPublishers,
 }
+
+/// Signs the tokens that this server believes (HS256).
+pub(crate) const SECRET: &str = "a secret of the server that does wrong";
 
 /// A running server; its threads end with the test's process.
 pub(crate) struct Faulty {
     address: SocketAddr,
     /// Where connections came from.
     peers: Arc<Mutex<Vec<IpAddr>>>,
+    shared: Arc<Shared>,
 }
 
-/// What has been published: topic and data, in order.
-type Events = Vec<(String, String)>;
+/// What has been published, in order.
+type Events = Vec<Event>;
+
+struct Event {
+    topic: String,
+    data: String,
+    private: bool,
+}
 
 struct Shared {
     fault: Fault,
@@ -55,6 +69,8 @@ struct Shared {
     published: Condvar,
     /// Streams, and events that were offered.
     counts: Mutex<(usize, usize)>,
+    /// Requests for streams.
+    asked: Mutex<Vec<Request>>,
 }
 
 impl Faulty {
@@ -84,9 +100,11 @@ impl Faulty {
             events: Mutex::default(),
             published: Condvar::new(),
             counts: Mutex::default(),
+            asked: Mutex::default(),
         });
         let peers = Arc::new(Mutex::default());
         let seen: Arc<Mutex<Vec<IpAddr>>> = Arc::clone(&peers);
+        let told = Arc::clone(&shared);
         thread::spawn(move || {
             let mut silent = Vec::new();
             for connection in listener.incoming().flatten() {
@@ -101,7 +119,16 @@ impl Faulty {
                 thread::spawn(move || serve(&shared, connection));
             }
         });
-        Self { address, peers }
+        Self {
+            address,
+            peers,
+            shared: told,
+        }
+    }
+
+    /// What was asked of it for streams.
+    pub(crate) fn asked(&self) -> Vec<Request> {
+        self.shared.asked.lock().expect("no panic").clone()
     }
 
     /// How many connections came from an address.
@@ -117,25 +144,79 @@ impl Faulty {
 }
 
 /// A request, as far as this server cares.
-struct Request {
-    path: String,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    method: String,
+    pub(crate) path: String,
     cursor: Option<usize>,
+    pub(crate) authorization: String,
+    pub(crate) cookie: String,
     body: String,
+}
+
+impl Request {
+    /// The token in the field `Authorization`.
+    pub(crate) fn bearer(&self) -> &str {
+        self.authorization.strip_prefix("Bearer ").unwrap_or("")
+    }
+
+    /// The topics that the token allows to do so, if it is believed.
+    fn granted(&self, what: &str) -> Vec<String> {
+        let key = DecodingKey::from_secret(SECRET.as_bytes());
+        let mut validation = Validation::default();
+        validation.required_spec_claims.clear();
+        let token = jsonwebtoken::decode::<Value>(self.bearer(), &key, &validation);
+        let topics = token.map(|token| token.claims["mercure"][what].clone());
+        let topics = topics
+            .ok()
+            .and_then(|topics| serde_json::from_value(topics).ok());
+        topics.unwrap_or_default()
+    }
+
+    /// The event of a publishing request: a form, JSON, or data whose topic is in the path.
+    fn event(&self) -> Event {
+        let pair = |name: &str| {
+            let pairs = url::form_urlencoded::parse(self.body.as_bytes());
+            let mut found = pairs.filter(|(key, _)| key == name);
+            found.next().map(|(_, value)| value.into_owned())
+        };
+        let json: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+        if let Some(topic) = self.path.strip_prefix("/publish/") {
+            Event {
+                topic: topic.to_owned(),
+                data: self.body.clone(),
+                private: false,
+            }
+        } else if self.path == "/publish" {
+            Event {
+                topic: text("topic"),
+                data: text("data"),
+                private: json["private"] == true,
+            }
+        } else {
+            Event {
+                topic: pair("topic").unwrap_or_default(),
+                data: pair("data").unwrap_or_default(),
+                private: pair("private").as_deref() == Some("on"),
+            }
+        }
+    }
 }
 
 impl Shared {
     fn serve(&self, connection: impl Read + Write) -> std::io::Result<()> {
         let mut connection = BufReader::new(connection);
         while let Some(request) = read_request(&mut connection)? {
-            match request.path.strip_prefix("/publish/") {
-                Some(topic) => self.publish(connection.get_mut(), topic, &request.body)?,
-                None => return self.stream(connection.get_mut(), &request),
+            if request.method == "GET" {
+                return self.stream(connection.get_mut(), &request);
             }
+            self.publish(connection.get_mut(), &request)?;
         }
         Ok(())
     }
 
-    fn publish(&self, connection: &mut impl Write, topic: &str, data: &str) -> std::io::Result<()> {
+    fn publish(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {
         let number = {
             let mut counts = self.counts.lock().expect("no panic");
             counts.1 += 1;
@@ -148,8 +229,11 @@ impl Shared {
             return connection
                 .write_all(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
         }
+        if self.fault == Fault::WantsPublishers && request.granted("publish") != ["*"] {
+            return connection.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+        }
         let mut events = self.events.lock().expect("no panic");
-        events.push((topic.to_owned(), data.to_owned()));
+        events.push(request.event());
         self.published.notify_all();
         drop(events);
         connection
@@ -157,6 +241,8 @@ impl Shared {
     }
 
     fn stream(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {
+        self.asked.lock().expect("no panic").push(request.clone());
+        let granted = request.granted("subscribe");
         let number = {
             let mut counts = self.counts.lock().expect("no panic");
             counts.0 += 1;
@@ -184,7 +270,7 @@ impl Shared {
         connection.write_all(format!("{head}retry: 20\nid: {next}\n\n").as_bytes())?;
         let mut sent = 0;
         loop {
-            let text = self.next_events(&mut next, &topics);
+            let text = self.next_events(&mut next, &topics, &granted);
             connection.write_all(text.as_bytes())?;
             sent += text.matches("data:").count();
             if matches!(self.fault, Fault::ClosesAfter(most) | Fault::ClosesForGood(most) if sent >= most)
@@ -195,7 +281,7 @@ impl Shared {
     }
 
     /// Waits for events from `next` on, and gives the text of the first one (of two that are swapped); what they are to be.
-    fn next_events(&self, next: &mut usize, topics: &[&str]) -> String {
+    fn next_events(&self, next: &mut usize, topics: &[&str], granted: &[String]) -> String {
         let mut events = self.events.lock().expect("no panic");
         loop {
             let enough = match self.fault {
@@ -208,8 +294,13 @@ impl Shared {
             events = self.published.wait(events).expect("no panic");
         }
         let text = |index: usize| {
-            let (topic, data) = &events[index];
-            let mine = self.fault == Fault::IgnoresTopics || topics.contains(&topic.as_str());
+            let Event {
+                topic,
+                data,
+                private,
+            } = &events[index];
+            let mine = (self.fault == Fault::IgnoresTopics || topics.contains(&topic.as_str()))
+                && (!private || granted.contains(topic));
             let id = index + 1;
             if mine {
                 format!("id: {id}\ndata: {data}\n\n")
@@ -238,8 +329,13 @@ fn read_request(input: &mut BufReader<impl Read>) -> std::io::Result<Option<Requ
     if input.read_line(&mut line)? == 0 {
         return Ok(None);
     }
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let (mut cursor, mut length) = (None, 0);
+    let mut words = line.split(' ').map(str::to_owned);
+    let mut request = Request {
+        method: words.next().unwrap_or_default(),
+        path: words.next().unwrap_or_default(),
+        ..Request::default()
+    };
+    let mut length = 0;
     loop {
         line.clear();
         input.read_line(&mut line)?;
@@ -247,13 +343,15 @@ fn read_request(input: &mut BufReader<impl Read>) -> std::io::Result<Option<Requ
             break;
         };
         match name.to_ascii_lowercase().as_str() {
-            "last-event-id" => cursor = value.trim().parse().ok(),
+            "last-event-id" => request.cursor = value.trim().parse().ok(),
+            "authorization" => value.trim().clone_into(&mut request.authorization),
+            "cookie" => value.trim().clone_into(&mut request.cookie),
             "content-length" => length = value.trim().parse().unwrap_or(0),
             _ => {}
         }
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Some(Request { path, cursor, body }))
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Some(request))
 }

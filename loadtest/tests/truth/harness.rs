@@ -12,6 +12,8 @@ pub(crate) struct Run {
     pub(crate) code: i32,
     /// Everything that it said.
     pub(crate) said: String,
+    /// The result as it was written.
+    pub(crate) json: String,
     outcome: Outcome,
 }
 
@@ -31,6 +33,18 @@ impl Run {
         Self::command(&[options, &["--preset=plain", &url, &publish]].concat())
     }
 
+    /// With the paths and bodies of a kind of server, over HTTP both ways.
+    pub(crate) fn preset(preset: &str, server: &Faulty, options: &[&str]) -> Self {
+        let origin = format!("http://{}", server.address());
+        let words = [
+            format!("--preset={preset}"),
+            format!("--url={origin}"),
+            format!("--publish={origin}"),
+        ];
+        let words = words.iter().map(String::as_str);
+        Self::command(&options.iter().copied().chain(words).collect::<Vec<_>>())
+    }
+
     /// With just these words.
     pub(crate) fn command(words: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -47,6 +61,7 @@ impl Run {
         Self {
             code: output.status.code().expect("an exit code"),
             outcome: serde_json::from_str(&text).expect("the JSON of an outcome"),
+            json: text,
             said,
         }
     }

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod harness;
+mod tokens;
 
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
