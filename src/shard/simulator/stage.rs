@@ -183,6 +183,32 @@ fn a_private_event_under_a_heartbeat_is_no_gap() {
     }
 }
 
+/// The same with a heartbeat that was itself cut.
+#[test]
+fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
+    let mut stage = Stage::new(1);
+    stage.open("t", None);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.publish("t", true);
+    stage.turn(HEARTBEAT_MS);
+    stage.set_room(3);
+    stage.turn(HEARTBEAT_MS);
+    stage.publish("t", true);
+    stage.set_room(usize::MAX);
+    stage.turn(1);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().all(|block| block.event != "gap"),
+        "{blocks:?}"
+    );
+    assert_eq!(
+        blocks.len(),
+        3,
+        "the prime, the event, the heartbeat: {blocks:?}"
+    );
+}
+
 /// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
 /// the cursor it was told lay past events that were still kept.
 #[test]

@@ -15,7 +15,7 @@ use crate::limits::EventLimits;
 use crate::metrics::{CloseReason, ShardMetrics};
 use crate::places::Places;
 use crate::selector::Selector;
-use crate::shard::core::{Core, Io};
+use crate::shard::core::Core;
 use crate::shard::mailbox::{Batch, Delivery};
 use crate::shard::{Attach, ShardConfig, Shared};
 use crate::sse::{Draft, Framing};
