@@ -421,7 +421,14 @@ impl Store {
     fn forget_if_unused(&mut self, index: u32) {
         let topic = self.topics.get(index);
         if topic.log.is_none() && topic.subscribers == 0 && topic.holds == 0 {
-            self.forgotten_through = self.forgotten_through.max(topic.evicted_through);
+            let evicted = topic.evicted_through;
+            self.forgotten_through = self.forgotten_through.max(evicted);
+            self.look_at(index);
+            for known in self.topics.get(index).matches() {
+                if let Some(pattern) = self.patterns.find_ref(*known) {
+                    pattern.forget(evicted);
+                }
+            }
             self.topics.remove(index);
         }
     }

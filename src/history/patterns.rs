@@ -36,7 +36,8 @@ pub(super) struct Pattern {
     evicted_through: EventId,
     /// Nothing was evicted from its topics above this before its birth.
     evicted_before: EventId,
-    /// What topics that existed no longer at its birth had evicted at most; `None` once `evicted_before` has been made exact.
+    /// What topics that exist no longer had evicted at most: all that were gone at its birth, and those of its own since; `None` once
+    /// `evicted_before` has been made exact.
     forgotten_before: Option<EventId>,
 }
 
@@ -55,6 +56,11 @@ impl Pattern {
     pub(super) fn set_evicted_before(&mut self, id: EventId) {
         self.evicted_before = id;
         self.forgotten_before = None;
+    }
+
+    /// One of its topics is about to exist no longer, and had evicted events up to `id`, perhaps before the pattern's birth.
+    pub(super) fn forget(&mut self, id: EventId) {
+        self.forgotten_before = self.forgotten_before.map(|before| before.max(id));
     }
 
     pub(super) fn evict(&mut self, id: EventId) {

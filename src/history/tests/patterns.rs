@@ -177,6 +177,30 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     assert!(store.nothing_after(&start, &[all]));
 }
 
+/// A pattern was born when a topic had evicted an event, and asked what was evicted before its birth when the topic was gone.
+#[test]
+fn a_topic_that_goes_after_a_patterns_birth_takes_no_loss_along() {
+    let mut store = store(HistoryLimits {
+        events: 0,
+        ..HistoryLimits::default()
+    });
+    let a = store.retain(&exact("a"), 0, false);
+    let seen = store.head();
+    let lost = publish(&mut store, &["a"], "1", None, NOW);
+    let all = store.retain(&pattern("*"), 0, false);
+    store.release(a, false);
+    assert_eq!(store.size().topics, 0);
+    assert_eq!(store.evicted_from(all, seen), lost);
+    let none = store.retain(&pattern("b/*"), 0, false);
+    let later = publish(&mut store, &["a"], "2", None, NOW);
+    assert_eq!(store.evicted_from(all, lost), later);
+    assert_eq!(
+        store.evicted_from(none, lost),
+        lost,
+        "what was gone at its birth"
+    );
+}
+
 #[test]
 fn a_publishers_id_is_found_whatever_the_selector() {
     let mut store = store(HistoryLimits::default());

@@ -202,11 +202,11 @@ fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
         blocks.iter().all(|block| block.event != "gap"),
         "{blocks:?}"
     );
-    assert_eq!(
-        blocks.len(),
-        3,
-        "the prime, the event, the heartbeat: {blocks:?}"
+    assert!(
+        blocks.len() >= 3,
+        "the prime, the event, a heartbeat: {blocks:?}"
     );
+    assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
 }
 
 /// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
