@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::auth::Auth;
+use crate::auth::Role;
 use crate::config::Settings;
 use crate::hub::Hub;
 use crate::{admin, http, ingest};
@@ -232,8 +233,20 @@ impl Node {
         println!("ingest    redis://{ingest}");
         println!("admin     http://{admin}");
         println!();
-        println!("subscribe:          curl -N http://{http}/events/news");
-        println!("publish by HTTP:    curl -d 'hello' http://{http}/publish/news");
+        let settings = self.hub.settings();
+        // A line that is refused when it is tried would be worse than none.
+        let token = |role, flag| match settings.keys_of(role) {
+            Some(_) => format!("-H \"Authorization: Bearer $(fantail token --{flag} news)\" "),
+            None => String::new(),
+        };
+        let reader = if settings.anonymous {
+            String::new()
+        } else {
+            token(Role::Subscriber, "subscribe")
+        };
+        let writer = token(Role::Publisher, "publish");
+        println!("subscribe:          curl -N {reader}http://{http}/events/news");
+        println!("publish by HTTP:    curl -d 'hello' {writer}http://{http}/publish/news");
         println!(
             "publish by Redis:   redis-cli -h {} -p {} PUBLISH news hello",
             ingest.ip(),
