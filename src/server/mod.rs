@@ -15,8 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::auth::Auth;
-use crate::auth::Role;
+use crate::auth::{Auth, Role};
 use crate::config::Settings;
 use crate::hub::Hub;
 use crate::{admin, http, ingest};
