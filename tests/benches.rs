@@ -12,7 +12,10 @@ mod workload {
     pub(crate) mod selectors;
     pub(crate) mod sockets;
     pub(crate) mod swallow;
+    pub(crate) mod tokens;
 }
+
+use std::path::Path;
 
 use fantail::event::EventId;
 use fantail::limits::EventLimits;
@@ -24,6 +27,7 @@ use workload::patterns;
 use workload::publish::{Audience, Node};
 use workload::replay::Replay;
 use workload::selectors;
+use workload::tokens;
 
 #[test]
 fn a_frame_that_is_timed_holds_its_payload() {
@@ -103,5 +107,13 @@ fn a_timed_selector_matches_what_it_should() {
             "{}",
             case.name
         );
+    }
+}
+
+#[test]
+fn a_timed_token_is_valid_by_both_checks() {
+    let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys");
+    for case in tokens::cases(&keys).expect("keys") {
+        assert!(case.check() && case.check_bare(), "{}", case.name);
     }
 }
