@@ -20,8 +20,8 @@ Usage: cargo xtask <CHORE>
 
 Chores:
   test            every check, in the order in which they fail fastest: tools, formatting, clippy, the tests that need
-                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Chromium), documentation
-  tools           only looks for what the tests need beyond Rust, and installs it with apt-get and npm when it may
+                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Python, PHP, Chromium), documentation
+  tools           only looks for what the tests need beyond Rust, and installs it with apt-get, npm and pip when it may
   docs            writes the table of settings in docs/OPERATIONS.md anew
   fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
   help            prints this

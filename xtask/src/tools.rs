@@ -8,37 +8,74 @@ use crate::process::{Failure, cargo, command, output, root, run, succeeds};
 /// Oldest Node.js that the npm packages of the tests run on (Debian 12 has it).
 const NODE_MAJOR_MIN: u32 = 18;
 
-/// A program, the names it goes by, and the Debian package that has it.
+/// Oldest Python that the packages of the tests run on (Debian 12 has 3.11).
+const PYTHON_MIN: &str = "3.10";
+
+/// Where the Python packages of the tests go; `tests/external/watcher.rs` looks for the same.
+const PYTHON_ENVIRONMENT: &str = "tests/python/.venv";
+
+/// What they are.
+const PYTHON_REQUIREMENTS: &str = "tests/python/requirements.txt";
+
+/// Something that the tests need, how to see that it is here, and the Debian package that has it.
 struct Tool {
-    names: &'static [&'static str],
+    seen: Seen,
     package: &'static str,
 }
 
-/// Chromium's names are those that `tests/external/browser.rs` looks for.
-const TOOLS: [Tool; 6] = [
+/// What shows that a tool is here.
+enum Seen {
+    /// A program of one of these names in `PATH`.
+    Program(&'static [&'static str]),
+    /// These words run and succeed: for what is no program.
+    Command(&'static [&'static str]),
+}
+
+/// Chromium's names are those that `tests/external/watcher.rs` looks for.
+const TOOLS: [Tool; 10] = [
     Tool {
-        names: &["redis-cli"],
+        seen: Seen::Program(&["redis-cli"]),
         package: "redis-tools",
     },
     Tool {
-        names: &["redis-benchmark"],
+        seen: Seen::Program(&["redis-benchmark"]),
         package: "redis-tools",
     },
     Tool {
-        names: &["curl"],
+        seen: Seen::Program(&["curl"]),
         package: "curl",
     },
     Tool {
-        names: &["chromium", "chromium-browser", "google-chrome"],
+        seen: Seen::Program(&["chromium", "chromium-browser", "google-chrome"]),
         package: "chromium",
     },
     Tool {
-        names: &["node"],
+        seen: Seen::Program(&["node"]),
         package: "nodejs",
     },
     Tool {
-        names: &["npm"],
+        seen: Seen::Program(&["npm"]),
         package: "npm",
+    },
+    Tool {
+        seen: Seen::Program(&["python3"]),
+        package: "python3",
+    },
+    Tool {
+        seen: Seen::Command(&["python3", "-c", "import ensurepip, venv"]),
+        package: "python3-venv",
+    },
+    Tool {
+        seen: Seen::Program(&["php"]),
+        package: "php-cli",
+    },
+    Tool {
+        seen: Seen::Command(&[
+            "php",
+            "-r",
+            "exit(stream_resolve_include_path('Symfony/Component/Mercure/autoload.php') ? 0 : 1);",
+        ]),
+        package: "php-symfony-mercure",
     },
 ];
 
@@ -47,7 +84,9 @@ pub(crate) fn ensure() -> Result<(), Failure> {
     rust_components()?;
     debian_packages()?;
     node_version()?;
-    npm_packages()
+    npm_packages()?;
+    python_version()?;
+    python_packages()
 }
 
 fn rust_components() -> Result<(), Failure> {
@@ -83,23 +122,37 @@ fn debian_packages() -> Result<(), Failure> {
     match missing_packages().as_slice() {
         [] => Ok(()),
         rest => Err(Failure::Missing(format!(
-            "installed, but their programs are still not in PATH: {}",
+            "installed, but what they bring is still not found (another python3 or php may be first in PATH): {}",
             rest.join(" ")
         ))),
     }
 }
 
-/// Packages of the tools that no directory of `PATH` has, each once.
+/// Packages of the tools that are not here, each once.
 fn missing_packages() -> Vec<&'static str> {
     let mut missing = Vec::new();
     for tool in &TOOLS {
-        match tool.names.iter().find_map(|name| in_path(name)) {
-            Some(path) => println!("found {}", path.display()),
+        match find(tool) {
+            Some(found) => println!("found {found}"),
             None if missing.contains(&tool.package) => {}
             None => missing.push(tool.package),
         }
     }
     missing
+}
+
+/// What was found, as a person is told it.
+fn find(tool: &Tool) -> Option<String> {
+    match tool.seen {
+        Seen::Program(names) => names
+            .iter()
+            .find_map(|name| in_path(name))
+            .map(|path| path.display().to_string()),
+        Seen::Command(words) => {
+            let (program, arguments) = words.split_first()?;
+            succeeds(&mut command(program, arguments)).then(|| tool.package.to_owned())
+        }
+    }
 }
 
 /// The words that make apt-get work here: none for root, sudo where it asks for no password; `None` where neither is.
@@ -160,6 +213,56 @@ fn npm_packages() -> Result<(), Failure> {
     ))
 }
 
+fn python_version() -> Result<(), Failure> {
+    let condition = format!(
+        "import sys; sys.exit(sys.version_info < ({}))",
+        PYTHON_MIN.replace('.', ", ")
+    );
+    if succeeds(&mut command("python3", &["-c", &condition])) {
+        return Ok(());
+    }
+    Err(Failure::Missing(format!(
+        "the tests need Python {PYTHON_MIN} or newer; put a newer `python3` first in PATH"
+    )))
+}
+
+/// A virtual environment of the tests' own, made anew where the packages in it are not the listed ones or its Python is gone.
+fn python_packages() -> Result<(), Failure> {
+    let environment = root().join(PYTHON_ENVIRONMENT);
+    let python = format!("{PYTHON_ENVIRONMENT}/bin/python");
+    let wanted = root().join(PYTHON_REQUIREMENTS);
+    // A copy of the list, made when all of it was installed.
+    let installed = environment.join("requirements.txt");
+    let read = |path: &Path| std::fs::read(path).ok();
+    if read(&installed) == read(&wanted) && succeeds(&mut command(&python, &["-c", "import httpx"]))
+    {
+        println!("found {PYTHON_ENVIRONMENT}");
+        return Ok(());
+    }
+    run(&mut command(
+        "python3",
+        &["-m", "venv", "--clear", PYTHON_ENVIRONMENT],
+    ))?;
+    run(&mut command(
+        &python,
+        &[
+            "-m",
+            "pip",
+            "--no-input",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            // No package runs code of its own while it is installed.
+            "--only-binary=:all:",
+            "--requirement",
+            PYTHON_REQUIREMENTS,
+        ],
+    ))?;
+    std::fs::copy(&wanted, &installed)
+        .map(drop)
+        .map_err(|error| Failure::File(installed, error))
+}
+
 fn modified(path: &Path) -> Option<std::time::SystemTime> {
     path.metadata().and_then(|meta| meta.modified()).ok()
 }
@@ -179,6 +282,20 @@ mod tests {
     fn the_path_is_searched_for_files() {
         assert!(in_path("sh").is_some_and(|path| path.ends_with("sh")));
         assert_eq!(in_path("a program that nobody has"), None);
+    }
+
+    #[test]
+    fn what_is_no_program_is_found_by_running_it() {
+        let find = |words| {
+            let seen = Seen::Command(words);
+            find(&Tool {
+                seen,
+                package: "a-package",
+            })
+        };
+        assert_eq!(find(&["true"]), Some("a-package".to_owned()));
+        assert_eq!(find(&["false"]), None);
+        assert_eq!(find(&["a program that nobody has"]), None);
     }
 
     #[test]
