@@ -1,4 +1,4 @@
-//! The node under the clients that people use: redis-cli, redis-benchmark, curl, the npm package `eventsource`, and Chromium.
+//! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm, Python and PHP, and Chromium.
 //!
 //! Built with the feature `external-tests`. `cargo xtask test` installs what they need; without it a test fails and says what is missing.
 
@@ -6,18 +6,26 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// A node with keys, its tokens, and a publisher.
+mod hub;
 /// Lines of a web server's log, with everything in them that ever broke a parser.
 mod log_lines;
 /// Other programs: run to their end, or read line by line while they run.
 mod program;
-/// The two `EventSource`s, each in its own process, told what to watch.
+/// The clients that subscribe, each in its own process, told what to watch.
 mod watcher;
 
+/// Tokens in cookies, in a browser, across origins.
+mod cookies;
 /// What a browser allows and forbids across origins.
 mod cors;
 /// Open, named events, resume and gap, by both `EventSource`s.
 mod eventsource;
 /// The main job: a log in by every way, out to every client.
 mod feed;
+/// Private events, resume and refusal, by every client that sends tokens.
+mod private;
+/// Publishers of the Mercure protocol: Symfony's component and plain httpx.
+mod publishers;
 /// redis-cli and redis-benchmark as they come.
 mod redis_tools;

@@ -14,9 +14,21 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Time between two looks at whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// Variables by which programs are told to send requests elsewhere.
+const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// A program that talks to nothing but what it is told.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in PROXIES {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs a program to its end with this standard input; what it printed. Panics when it fails, or takes longer than [`DEADLINE`].
 pub(crate) fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
-    let mut child = Command::new("timeout")
+    let mut child = command("timeout")
         .arg(DEADLINE.as_secs().to_string())
         .arg(program)
         .args(arguments)
@@ -52,7 +64,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it; its errors go to ours.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(name)
+        let mut child = command(name)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The two `EventSource`s that matter, each in its own process (`tests/node/`), told what to watch.
+//! The clients that people subscribe with, each in its own process (`tests/node/`, `tests/python/`), told what to watch.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,28 @@ use crate::support::node::Node;
 /// Names under which Chromium is installed; `xtask/src/tools.rs` looks for the same.
 const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// Whose `EventSource`.
+/// The Python of the packages in `tests/python/`, where `cargo xtask tools` puts it.
+pub(crate) const PYTHON: &str = "tests/python/.venv/bin/python";
+
+/// Whose client.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "a package has this word in its name"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// The npm package `eventsource` under Node.js.
     Npm,
-    /// Chromium's own, in a page of another origin.
+    /// Chromium's own `EventSource`, in a page of another origin.
     Chromium,
+    /// The npm package `eventsource-client` under Node.js.
+    EventsourceClient,
+    /// The npm package `@microsoft/fetch-event-source`, in a page of another origin in Chromium.
+    FetchEventSource,
+    /// The Python package `httpx-sse`.
+    HttpxSse,
+    /// The Python package `sseclient-py`, on `httpx`.
+    SseclientPy,
 }
 
 /// What a watcher says.
@@ -35,9 +50,33 @@ pub(crate) enum Report {
     Error {
         /// Whether for good: else it is opened again.
         closed: bool,
+        /// Status of the answer where there was one and the client tells it.
+        status: Option<u16>,
     },
     /// An event was fired.
     Event(Fired),
+    /// The page has its cookie.
+    Kept,
+    /// The page sent what it was to send.
+    Posted {
+        /// Status of the answer.
+        status: u16,
+        /// The same as the page sees it: 0 where it may not.
+        seen: u16,
+    },
+}
+
+impl Report {
+    /// A stream ended, and the client comes back.
+    pub(crate) const ENDED: Self = Self::Error {
+        closed: false,
+        status: None,
+    };
+    /// It failed for good, and the client does not tell why.
+    pub(crate) const CLOSED: Self = Self::Error {
+        closed: true,
+        status: None,
+    };
 }
 
 /// An event as an application gets it.
@@ -51,7 +90,7 @@ pub(crate) struct Fired {
     pub(crate) data: String,
 }
 
-/// An `EventSource` in a process of its own.
+/// A client in a process of its own.
 pub(crate) struct Watcher {
     program: Program,
     /// Origin of the page, where there is one.
@@ -65,10 +104,14 @@ impl Watcher {
     pub(crate) fn start(client: Client) -> Self {
         let mut program = match client {
             Client::Npm => Program::start("node", &["tests/node/eventsource.mjs"]),
-            Client::Chromium => {
-                let chromium = chromium();
-                let path = chromium.to_str().expect("a path of UTF-8");
-                Program::start("node", &["tests/node/browser.mjs", path])
+            Client::EventsourceClient => {
+                Program::start("node", &["tests/node/eventsource-client.mjs"])
+            }
+            Client::Chromium => page("eventsource"),
+            Client::FetchEventSource => page("fetch-event-source"),
+            Client::HttpxSse => Program::start(PYTHON, &["tests/python/watch.py", "httpx-sse"]),
+            Client::SseclientPy => {
+                Program::start(PYTHON, &["tests/python/watch.py", "sseclient-py"])
             }
         };
         let line = program.line();
@@ -99,6 +142,25 @@ impl Watcher {
         self.program.tell(&order.to_string());
     }
 
+    /// Orders a stream whose requests send these tokens, one after the other; the last one serves for good.
+    pub(crate) fn order_with_tokens(&mut self, url: &str, names: &[&str], tokens: &[&str]) {
+        let order = json!({"url": url, "names": names, "tokens": tokens});
+        self.program.tell(&order.to_string());
+    }
+
+    /// Gives the page's browser a cookie, as its server would: the value of `Set-Cookie`.
+    pub(crate) fn keep_cookie(&mut self, cookie: &str) {
+        self.program.tell(&json!({ "cookie": cookie }).to_string());
+        assert_eq!(self.report(), Report::Kept);
+    }
+
+    /// Has the page send a form, cookies included; it reports what came of it. `mode` is that of `fetch`: `cors`, or `no-cors` for a page that does
+    /// not care whether it may see the answer.
+    pub(crate) fn post(&mut self, url: &str, form: &serde_json::Value, mode: &str) {
+        let order = json!({"post": url, "form": form, "mode": mode});
+        self.program.tell(&order.to_string());
+    }
+
     /// Orders a stream and waits until it is open.
     pub(crate) fn open(&mut self, url: &str, names: &[&str]) {
         self.order(url, names, false);
@@ -121,11 +183,18 @@ impl Watcher {
         loop {
             match self.report() {
                 Report::Event(fired) => return fired,
-                Report::Open | Report::Error { closed: false } => {}
+                Report::Open | Report::Error { closed: false, .. } => {}
                 report => panic!("no event, but {report:?}"),
             }
         }
     }
+}
+
+/// Chromium with a page that watches by these means.
+fn page(watcher: &str) -> Program {
+    let chromium = chromium();
+    let path = chromium.to_str().expect("a path of UTF-8");
+    Program::start("node", &["tests/node/browser.mjs", path, watcher])
 }
 
 /// The installed Chromium.

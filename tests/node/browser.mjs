@@ -1,5 +1,10 @@
-// Chromium's own `EventSource`, in a page that is served from an origin of its own. Order: {url, names, withCredentials}.
-// Usage: node browser.mjs CHROMIUM
+// Chromium, with a page that is served from an origin of its own.
+// Usage: node browser.mjs CHROMIUM [WATCHER]
+// WATCHER is `eventsource` for Chromium's own `EventSource` (the default), or `fetch-event-source`.
+//
+// Order {url, names, withCredentials, tokens}: watches a stream.
+// Order {cookie}: keeps it as if the page's server had sent it in the field Set-Cookie, and says {type: 'kept'}.
+// Order {post, form, mode}: sends the form as the page would, cookies included; says {type: 'posted', status, seen}.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -8,13 +13,23 @@ import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { orders, say } from './talk.mjs';
 
-const script = await readFile(new URL('./watch.mjs', import.meta.url));
+const watcher = process.argv[3] ?? 'eventsource';
+const modules = /^\/(watch|bearer|fetch-event-source)\.mjs$/;
+const library = /^\/fetch-event-source\/(index|fetch|parse)$/;
+let cookie;
 
 // The page: nothing but the watcher, as a module.
-const server = createServer((request, response) => {
-  if (request.url === '/watch.mjs') {
+const server = createServer(async (request, response) => {
+  const [, module] = modules.exec(request.url) ?? [];
+  const [, part] = library.exec(request.url) ?? [];
+  const file = module ? `./${module}.mjs` : part && `./node_modules/@microsoft/fetch-event-source/lib/esm/${part}.js`;
+  if (file) {
+    const script = await readFile(new URL(file, import.meta.url));
     response.setHeader('Content-Type', 'text/javascript').end(script);
   } else {
+    if (cookie) {
+      response.setHeader('Set-Cookie', cookie);
+    }
     response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>A page</title>');
   }
 });
@@ -38,17 +53,45 @@ const browser = await chromium.launchPersistentContext(profile, {
   ],
 });
 
+// Each runs in the page.
+const watch = {
+  eventsource: async (order) => {
+    const { watch } = await import('/watch.mjs');
+    watch(EventSource, order, window.say);
+  },
+  'fetch-event-source': async (order) => {
+    const { watch } = await import('/fetch-event-source.mjs');
+    watch(order, window.say);
+  },
+};
+
+// The status as it was on the wire, and as the page sees it: 0 where it may not.
+async function post(page, { post: url, form, mode }) {
+  const answered = page.waitForResponse((response) => response.url() === url && response.request().method() === 'POST');
+  const seen = page.evaluate(
+    async ({ url, form, mode }) =>
+      (await fetch(url, { method: 'POST', mode, credentials: 'include', body: new URLSearchParams(form) })).status,
+    { url, form, mode },
+  );
+  return { status: (await answered).status(), seen: await seen };
+}
+
 try {
   const page = await browser.newPage();
   await page.exposeFunction('say', say);
   await page.goto(origin);
   say({ type: 'ready', origin });
-  await orders((order) =>
-    page.evaluate(async (options) => {
-      const { watch } = await import('/watch.mjs');
-      watch(EventSource, options, window.say);
-    }, order),
-  );
+  await orders(async (order) => {
+    if (order.cookie) {
+      cookie = order.cookie;
+      await page.evaluate(() => fetch('/').then((answer) => answer.text()));
+      say({ type: 'kept' });
+    } else if (order.post) {
+      say({ type: 'posted', ...(await post(page, order)) });
+    } else {
+      await page.evaluate(watch[watcher], order);
+    }
+  });
 } finally {
   await browser.close();
   server.close();
