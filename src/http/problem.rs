@@ -3,7 +3,7 @@
 //! Every refusal of this layer passes through [`Problem`], so that each one has a status, a sentence and, where that helps, the field. A problem
 //! must never carry what the client did not send itself or cannot change: no addresses, no internals.
 
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -120,6 +120,23 @@ impl Problem {
             headers.insert(name, value);
         }
         response
+    }
+}
+
+/// Whether somebody opened the address in a browser: nothing else asks for `text/html` here.
+pub(super) fn is_opened_in_browser(request: &HeaderMap) -> bool {
+    let values = request.get_all(header::ACCEPT).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|range| range.split(|byte| *byte == b';').next())
+        .any(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/html"))
+}
+
+/// Has a problem shown as the text that it is: some browsers offer media types that they do not know as a file.
+pub(super) fn show_in_browser(response: &mut Response<ResponseBody>) {
+    let kind = response.headers_mut().get_mut(header::CONTENT_TYPE);
+    if let Some(kind) = kind.filter(|kind| kind.as_bytes() == MEDIA_TYPE.as_bytes()) {
+        *kind = HeaderValue::from_static("text/plain; charset=utf-8");
     }
 }
 

@@ -17,7 +17,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::cors::Grant;
 use super::mercure;
 use super::outcome::{Ending, Outcome};
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::publish::{self, Permission};
 use super::service::Transport;
 use super::stream::{self, Client};
@@ -103,12 +103,18 @@ pub(super) fn route(
     let pause_max = node.hub.settings().body_timeout;
     let body = RequestBody::new(incoming, pause_max, transport.exchange().cloned());
     let grant = node.cors.grant(&parts.headers);
+    let by_browser = problem::is_opened_in_browser(&parts.headers);
     let outcome = match check(&parts, node.hub.settings()) {
         Ok(()) => dispatch(node, client, transport, parts, body, &grant),
         Err(problem) => Outcome::problem(problem),
     };
     let node = Arc::clone(node);
-    outcome.with_response(move |response| node.cors.apply(&grant, response.headers_mut()))
+    outcome.with_response(move |response| {
+        node.cors.apply(&grant, response.headers_mut());
+        if by_browser {
+            problem::show_in_browser(response);
+        }
+    })
 }
 
 fn dispatch(

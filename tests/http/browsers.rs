@@ -87,3 +87,21 @@ fn a_foreign_page_cannot_publish_behind_the_users_back() {
     assert_eq!(answer.status, 200);
     assert_eq!(node.hub.history_len("a"), 1);
 }
+
+#[test]
+fn who_opens_an_address_in_a_browser_is_shown_what_is_wrong() {
+    let node = node();
+    let navigation = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (target, status) in [("/", 404), ("/events", 400), ("/publish", 405)] {
+        for (accept, kind) in [
+            (navigation, "text/plain; charset=utf-8"),
+            ("*/*", "application/problem+json"),
+            ("text/event-stream", "application/problem+json"),
+        ] {
+            let answer = request(node.address, "GET", target, &[("Accept", accept)], b"");
+            assert_eq!(answer.status, status, "{target}");
+            assert_eq!(answer.head.field("content-type"), Some(kind), "{target}");
+            assert_eq!(answer.json()["status"], status, "{target}");
+        }
+    }
+}
