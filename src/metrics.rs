@@ -244,6 +244,8 @@ pub struct NodeMetrics {
     pub accept_errors: Counter,
     /// Subscriptions shed since the start (full or draining).
     pub streams_shed: Counter,
+    /// Requests refused since the start for their token, or for lack of one.
+    pub tokens_refused: Counter,
     /// Ingest connections open.
     pub ingest_connections: Counter,
     /// Ingest commands answered since the start.

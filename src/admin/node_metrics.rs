@@ -261,7 +261,7 @@ impl<R: Readings> Node<R> {
         for (name, help, gauge) in gauges {
             page.gauges(name, help, None, [(Labels::new(), gauge.get() as f64)])?;
         }
-        let counters: [(&str, &str, &Counter); 5] = [
+        let counters: [(&str, &str, &Counter); 6] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
@@ -283,6 +283,11 @@ impl<R: Readings> Node<R> {
                 &node.streams_shed,
             ),
             (
+                "tokens_refused",
+                "Requests refused for their token, or for lack of one.",
+                &node.tokens_refused,
+            ),
+            (
                 "ingest_commands",
                 "Ingest commands answered.",
                 &node.ingest_commands,
@@ -296,12 +301,18 @@ impl<R: Readings> Node<R> {
 
     fn state(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let history = self.0.history();
-        let gauges: [(&str, &str, Option<&Unit>, f64); 4] = [
+        let gauges: [(&str, &str, Option<&Unit>, f64); 5] = [
             (
                 "topics",
                 "Topics that have an event in history, a subscriber, or both.",
                 None,
                 history.topics as f64,
+            ),
+            (
+                "patterns",
+                "Different patterns that streams and grants hold.",
+                None,
+                history.patterns as f64,
             ),
             (
                 "history_events",

@@ -24,6 +24,7 @@ impl Readings for Fixed {
     fn history(&self) -> HistorySize {
         HistorySize {
             topics: 3,
+            patterns: 18,
             events: 40,
             bytes: 5_000,
         }
@@ -67,6 +68,7 @@ fn page() -> String {
     node.connections_refused.add(12);
     node.accept_errors.add(13);
     node.streams_shed.add(14);
+    node.tokens_refused.add(19);
     node.ingest_connections.add(15);
     node.ingest_commands.add(16);
     node.publish_waits.add(17);
@@ -111,8 +113,10 @@ fn every_figure_is_on_the_page() {
         "fantail_connections_refused_total 12",
         "fantail_accept_errors_total 13",
         "fantail_streams_shed_total 14",
+        "fantail_tokens_refused_total 19",
         "fantail_ingest_commands_total 16",
         "fantail_topics 3.0",
+        "fantail_patterns 18.0",
         "fantail_history_events 40.0",
         "fantail_history_bytes 5000.0",
         "fantail_draining 1.0",

@@ -122,6 +122,8 @@ pub type SelectorIds = SmallVec<[SelectorId; 2]>;
 pub struct HistorySize {
     /// Topics that exist: with an event, a subscriber or both.
     pub topics: usize,
+    /// Patterns that streams or grants hold.
+    pub patterns: usize,
     /// Events kept; one with several topics counts once in each.
     pub events: usize,
     /// Bytes held, overhead included.
@@ -249,6 +251,7 @@ impl Store {
     pub fn size(&self) -> HistorySize {
         HistorySize {
             topics: self.topics.len(),
+            patterns: self.patterns.len(),
             events: self.events,
             bytes: self.bytes,
         }

@@ -12,7 +12,7 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use super::Node;
-use super::access::{Caller, Checked, Credentials};
+use super::access::{AccessError, Caller, Checked, Credentials};
 use super::body::{RequestBody, ResponseBody};
 use super::cors::Grant;
 use super::mercure;
@@ -176,6 +176,10 @@ fn authorized(
     parts: Parts,
     go_on: impl FnOnce(&Arc<Node>, Parts, Credentials) -> Outcome + Send + 'static,
 ) -> Outcome {
+    let refused = |node: &Node, error: AccessError| {
+        node.hub.node_metrics().tokens_refused.add(1);
+        Problem::from(error)
+    };
     match node.access.check(role, &parts, &node.cors) {
         Ok(Checked::Done(credentials)) => go_on(node, parts, credentials),
         Ok(Checked::UnknownKey(token)) => {
@@ -183,11 +187,11 @@ fn authorized(
             Outcome::Later(Box::pin(async move {
                 match node.access.check_again(role, &token).await {
                     Ok(credentials) => go_on(&node, parts, credentials).ended().await,
-                    Err(error) => Ending::Response(Problem::from(error).into_response()),
+                    Err(error) => Ending::Response(refused(&node, error).into_response()),
                 }
             }))
         }
-        Err(error) => Outcome::problem(error),
+        Err(error) => Outcome::problem(refused(node, error)),
     }
 }
 
