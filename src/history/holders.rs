@@ -3,7 +3,9 @@
 use crate::event::EventId;
 use crate::selector::Selector;
 
+use super::evicted::Evicted;
 use super::patterns::Birth;
+use super::work::Work;
 use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 
 /// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
@@ -89,11 +91,9 @@ impl Store {
 
     /// Patterns among these that nobody holds yet.
     #[must_use]
-    pub fn new_patterns(&self, selectors: &[Selector]) -> usize {
-        let patterns = selectors.iter().filter(|one| !one.is_exact());
-        patterns
-            .filter(|one| self.patterns.find(one).is_none())
-            .count()
+    pub fn new_patterns(&self, patterns: &[&Selector]) -> usize {
+        let new = |one: &&&Selector| self.patterns.find(one).is_none();
+        patterns.iter().filter(new).count()
     }
 
     /// Patterns that streams or grants hold.
@@ -107,7 +107,7 @@ impl Store {
         let id = self.intern(selector);
         match id.pattern_slot() {
             Some(slot) => self.patterns.hold(slot),
-            None => self.topics.get_mut(id.0).holds += 1,
+            None => self.topics.get_mut(id.0).holds.add(),
         }
         id
     }
@@ -117,20 +117,18 @@ impl Store {
             self.patterns.let_go(slot);
             return;
         }
-        let topic = self.topics.get_mut(id.0);
-        debug_assert!(topic.holds > 0, "let go once for each hold");
-        topic.holds -= 1;
+        self.topics.get_mut(id.0).holds.remove();
         self.forget_if_unused(id.0);
     }
 
     fn intern(&mut self, selector: &Selector) -> SelectorId {
         if selector.is_exact() {
             let text = selector.text();
-            return SelectorId::topic(self.topics.intern(text, self.forgotten_through));
+            return SelectorId::topic(self.topics.intern(text, self.forgotten));
         }
         let birth = Birth {
-            evicted_through: self.evicted_through,
-            forgotten_through: self.forgotten_through,
+            evicted: self.evicted,
+            forgotten: self.forgotten,
         };
         loop {
             if let Some(slot) = self.patterns.intern(selector, birth) {
@@ -156,37 +154,101 @@ impl Store {
         pattern.map_or_else(Listeners::default, |pattern| pattern.listeners)
     }
 
-    /// The last event that was evicted from what an id names. `seen` is what the asker needs no news of: only where more is at stake, topics are
-    /// looked over for what was evicted before a pattern was born.
-    pub(super) fn evicted_from(&mut self, id: SelectorId, seen: EventId) -> EventId {
+    /// The last event that a reader with a grant, or without, misses of what an id names. `seen` is what it needs no news of: only where more is at
+    /// stake, and as far as the work goes, topics are looked over for what was evicted before a pattern was born.
+    pub(super) fn evicted_from(
+        &mut self,
+        id: SelectorId,
+        granted: bool,
+        seen: EventId,
+        work: &mut Work,
+    ) -> EventId {
         let Some(slot) = id.pattern_slot() else {
-            return self.topics.get(id.0).evicted_through;
+            return self.topics.get(id.0).evicted.for_reader(granted);
         };
         let Some(pattern) = self.patterns.get(slot) else {
             return EventId::ZERO;
         };
-        let bound = pattern.evicted_through();
+        let bound = pattern.evicted().for_reader(granted);
         let Some(forgotten) = pattern.forgotten_before() else {
             return bound;
         };
-        if bound <= seen || self.topics.slots() > BIRTH_TOPICS_MAX {
+        if bound <= seen {
             return bound;
         }
-        let selector = pattern.selector.clone();
-        let topics = (0..self.topics.slots()).map(|index| self.topics.get(index));
-        let matching = topics.filter(|topic| {
-            topic.evicted_through > forgotten
-                && !topic.name.is_empty()
-                && selector.matches(&topic.name)
-        });
-        let evicted = matching.map(|topic| topic.evicted_through).max();
-        let before = forgotten.max(evicted.unwrap_or_default());
+        let Some(before) = self.evicted_before_birth(slot, forgotten, work) else {
+            return bound;
+        };
         match self.patterns.get_mut(slot) {
             Some(pattern) => {
                 pattern.set_evicted_before(before);
-                pattern.evicted_through()
+                pattern.evicted().for_reader(granted)
             }
-            None => before,
+            None => before.for_reader(granted),
+        }
+    }
+
+    /// What was evicted from a pattern's topics and from topics that exist no longer; `None` when that is too much to find out.
+    fn evicted_before_birth(
+        &self,
+        slot: u32,
+        forgotten: Evicted,
+        work: &mut Work,
+    ) -> Option<Evicted> {
+        if self.topics.slots() > BIRTH_TOPICS_MAX {
+            return None;
+        }
+        let selector = &self.patterns.get(slot)?.selector;
+        let mut before = forgotten;
+        for index in 0..self.topics.slots() {
+            let topic = self.topics.get(index);
+            if topic.name.is_empty() || !topic.evicted.exceeds(before) {
+                continue;
+            }
+            if work.is_spent() {
+                return None;
+            }
+            let (matches, steps) = selector.matches_in_steps(&topic.name);
+            work.spend(steps);
+            if matches {
+                before = before.or(topic.evicted);
+            }
+        }
+        Some(before)
+    }
+
+    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match them are known, and appending the event matches
+    /// nothing. Topics that are not ready are held in `held`, so that what was found stays found. Returns whether all are ready.
+    pub fn prepare<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n str>,
+        held: &mut SelectorIds,
+        work: &mut Work,
+    ) -> bool {
+        if self.patterns.len() == 0 {
+            return true;
+        }
+        for name in names {
+            let index = self.topics.intern(name, self.forgotten);
+            if self.is_looked_at(index) {
+                continue;
+            }
+            let id = SelectorId::topic(index);
+            if !held.contains(&id) {
+                held.push(id);
+                self.topics.get_mut(index).holds.add();
+            }
+            if !self.look_at(index, work) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets go of what was held for an event.
+    pub fn let_go_all(&mut self, held: &mut SelectorIds) {
+        for id in held.drain(..) {
+            self.let_go(id);
         }
     }
 }

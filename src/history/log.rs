@@ -8,10 +8,13 @@ use hashbrown::HashMap;
 use crate::event::EventId;
 use crate::sse::Frame;
 
-use super::EVENT_OVERHEAD_BYTES;
+use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
 
 /// What an event costs besides that has something of [`More`].
 const MORE_OVERHEAD_BYTES: usize = 64;
+
+/// What a private event with several topics costs for each of them, which it holds: their slots and names, at a guess.
+const HELD_TOPIC_BYTES: usize = 256;
 
 /// One kept event.
 #[derive(Debug)]
@@ -27,8 +30,9 @@ pub(super) struct Entry {
 pub(super) struct More {
     /// The publisher's own id.
     pub(super) own_id: Option<Box<str>>,
-    /// All topics of a private event that has several: whoever was granted one of them may hear it on any.
-    pub(super) topics: Option<Arc<[Box<str>]>>,
+    /// All topics of a private event that has several: whoever was granted one of them may hear it on any. They are held as long as one of
+    /// them keeps the event.
+    pub(super) topics: Option<Arc<SelectorIds>>,
 }
 
 impl Entry {
@@ -37,14 +41,21 @@ impl Entry {
     }
 
     /// All its topics, if it is private and has several.
-    pub(super) fn private_topics(&self) -> Option<&[Box<str>]> {
-        self.more.as_ref()?.topics.as_deref()
+    pub(super) fn private_topics(&self) -> Option<&Arc<SelectorIds>> {
+        self.more.as_ref()?.topics.as_ref()
+    }
+
+    pub(super) fn into_private_topics(self) -> Option<Arc<SelectorIds>> {
+        self.more?.topics
     }
 
     fn cost(&self) -> usize {
         // The own id is held twice: in the entry and as the key of the index.
         let more = |more: &More| {
-            MORE_OVERHEAD_BYTES + more.own_id.as_ref().map_or(0, |id| 2 * id.len() + 64)
+            let own_id = more.own_id.as_ref().map_or(0, |id| 2 * id.len() + 64);
+            // Topics that only this event holds have names of up to a kibibyte. They are counted where a topic is held by one of its own.
+            let topics = more.topics.as_ref().map_or(0, |topics| topics.len());
+            MORE_OVERHEAD_BYTES + own_id + topics * HELD_TOPIC_BYTES
         };
         self.frame.len() + EVENT_OVERHEAD_BYTES + self.more.as_deref().map_or(0, more)
     }

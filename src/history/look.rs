@@ -1,8 +1,10 @@
 //! What operators and applications may see of topics: who listens, and what is kept.
 
 use crate::event::EventId;
+use crate::sse::Frame;
 
 use super::log::Log;
+use super::work::Work;
 use super::{SelectorId, Store};
 
 /// What is known of one topic.
@@ -23,57 +25,100 @@ pub struct TopicInfo {
 }
 
 impl Store {
-    /// What is known of a topic; of one that does not exist, nothing but its name and the patterns that would match it.
+    /// What is known of a topic; of one that does not exist, nothing but its name. As long as patterns are left to be matched, more streams may be
+    /// counted by asking again: the second value says whether there are.
     #[must_use]
-    pub fn info(&mut self, name: &str) -> TopicInfo {
-        if let Some(index) = self.topics.find(name) {
-            return self.info_of(index);
-        }
-        let mut streams_by_pattern = 0;
-        self.patterns.newer(name, 0, |known| {
-            let pattern = self.patterns.get(known.slot);
-            streams_by_pattern +=
-                pattern.map_or(0, |pattern| u64::from(pattern.listeners.subscribers));
-        });
-        TopicInfo {
-            name: name.into(),
-            streams_by_pattern,
-            ..TopicInfo::default()
-        }
+    pub fn info(&mut self, name: &str) -> (TopicInfo, bool) {
+        let Some(index) = self.topics.find(name) else {
+            let unknown = TopicInfo {
+                name: name.into(),
+                ..TopicInfo::default()
+            };
+            return (unknown, false);
+        };
+        let all_known = self.look_at(index, &mut Work::default());
+        (self.info_of(index), !all_known)
     }
 
-    fn info_of(&mut self, index: u32) -> TopicInfo {
-        self.look_at(index);
+    /// Its matches must be up to date.
+    fn info_of(&self, index: u32) -> TopicInfo {
         let topic = self.topics.get(index);
         let log = topic.log.as_deref();
         let matches = topic.matches().iter();
         let held = matches.filter(|known| self.patterns.is_held(**known));
-        let by_pattern =
-            held.map(|known| self.listeners(SelectorId::pattern(known.slot)).subscribers);
+        let by_pattern = held.map(|known| self.listeners(SelectorId::pattern(known.slot)));
         TopicInfo {
             name: topic.name.clone(),
             streams: u64::from(topic.subscribers),
-            streams_by_pattern: by_pattern.map(u64::from).sum(),
+            streams_by_pattern: by_pattern.map(|found| u64::from(found.subscribers)).sum(),
             events: log.map_or(0, Log::len),
             first_id: log.and_then(Log::first_id),
             last_id: log.and_then(Log::last_id),
         }
     }
 
-    /// Topics with an event or a subscriber among the table's slots from `from` on, at most `slots` of them, and where to go on (`None` at the
-    /// end).
+    /// Topics with an event or a subscriber among the table's slots from `from` on, at most `slots` of them and as many as the work goes for, and
+    /// where to go on (`None` at the end).
     #[must_use]
     pub fn infos(&mut self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
         let end = from.saturating_add(slots).min(self.topics.slots());
+        let mut work = Work::default();
         let mut found = Vec::new();
         for index in from..end {
             let topic = self.topics.get(index);
             // A topic that only a grant names is nobody's business.
-            if topic.log.is_some() || topic.subscribers > 0 {
-                found.push(self.info_of(index));
+            if topic.log.is_none() && topic.subscribers == 0 {
+                continue;
             }
+            if !self.look_at(index, &mut work) {
+                return (found, Some(index));
+            }
+            found.push(self.info_of(index));
         }
         (found, (end < self.topics.slots()).then_some(end))
+    }
+
+    /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
+    /// Private ones are included: this is for operators, not for streams.
+    #[must_use]
+    pub fn range(
+        &self,
+        name: &str,
+        (first, last): (EventId, EventId),
+        count: usize,
+        newest_first: bool,
+    ) -> Vec<(EventId, Frame)> {
+        let Some(log) = self.log_of(name) else {
+            return Vec::new();
+        };
+        let start = if first == EventId::ZERO {
+            0
+        } else {
+            log.position_after(first.before())
+        };
+        let end = log.position_after(last).max(start);
+        let event = |at| log.get(at).map(|entry| (entry.id, entry.frame.clone()));
+        if newest_first {
+            (start..end).rev().take(count).filter_map(event).collect()
+        } else {
+            (start..end).take(count).filter_map(event).collect()
+        }
+    }
+
+    /// Number of events kept of `name`.
+    #[must_use]
+    pub fn len_of(&self, name: &str) -> usize {
+        self.log_of(name).map_or(0, Log::len)
+    }
+
+    /// The newest id kept of `name`.
+    #[must_use]
+    pub fn last_of(&self, name: &str) -> Option<EventId> {
+        self.log_of(name).and_then(Log::last_id)
+    }
+
+    fn log_of(&self, name: &str) -> Option<&Log> {
+        self.topics.get(self.topics.find(name)?).log.as_deref()
     }
 
     /// Text of a topic or pattern that has a subscriber.

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::patterns::{PatternRef, PatternTable};
 use super::topics::Topic;
+use super::work::Work;
 use super::{SelectorId, Store};
 
 /// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none, and then nothing is allocated.
@@ -15,14 +16,30 @@ impl Topic {
         self.matches.as_deref().map_or(&[], |found| found)
     }
 
-    /// Adds the patterns born since the last look, and drops those that are gone.
-    fn update_matches(&mut self, patterns: &PatternTable) {
+    /// Adds the patterns born since the last look, and drops those that are gone. Returns whether all are known now; what was found before the
+    /// work was enough stays found.
+    fn update_matches(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
         let mut found = self.matches.take().map(|found| *found).unwrap_or_default();
         found.retain(|known| patterns.is_held(*known));
-        patterns.newer(&self.name, self.looked_at, |new| found.push(new));
+        let mut seen = patterns.newest();
+        for young in patterns.younger(&self.name, self.looked_at) {
+            if work.is_spent() {
+                seen = young.serial - 1;
+                break;
+            }
+            let Some(pattern) = patterns.get(young.slot) else {
+                continue;
+            };
+            let (matches, steps) = pattern.selector.matches_in_steps(&self.name);
+            work.spend(steps);
+            if matches {
+                found.push(young);
+            }
+        }
         found.sort_unstable();
         self.matches = (!found.is_empty()).then(|| Box::new(found));
-        self.looked_at = patterns.newest();
+        self.looked_at = seen;
+        seen == patterns.newest()
     }
 
     /// Serial numbers have been given anew.
@@ -33,13 +50,19 @@ impl Topic {
 }
 
 impl Store {
-    /// Brings a topic's matches up to date; costs a comparison when no pattern was born since.
-    pub(super) fn look_at(&mut self, index: u32) {
-        let topic = self.topics.get(index);
-        if topic.looked_at != self.patterns.newest() {
-            let topic = self.topics.get_mut(index);
-            topic.update_matches(&self.patterns);
-        }
+    /// Whether all patterns that match a topic are known.
+    pub(super) fn is_looked_at(&self, index: u32) -> bool {
+        self.topics.get(index).looked_at == self.patterns.newest()
+    }
+
+    /// Brings a topic's matches up to date, as far as the work goes; returns whether they are. Costs a comparison when no pattern was born
+    /// since the last look.
+    pub(super) fn look_at(&mut self, index: u32, work: &mut Work) -> bool {
+        self.is_looked_at(index)
+            || self
+                .topics
+                .get_mut(index)
+                .update_matches(&self.patterns, work)
     }
 
     /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its matches must be up to date.

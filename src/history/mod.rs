@@ -9,6 +9,7 @@
 //! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist. What it had evicted is folded into one number for the
 //! whole node (`forgotten_through`), so a million short-lived topics leave eight bytes behind.
 
+mod evicted;
 mod expiry;
 mod grants;
 mod holders;
@@ -22,6 +23,7 @@ mod read;
 mod resume;
 mod scan;
 mod topics;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -31,12 +33,13 @@ use std::sync::Arc;
 use crate::event::EventId;
 use crate::sse::{Draft, Frame};
 
+use evicted::Evicted;
 use expiry::Expiry;
 use grants::GrantTable;
-use log::{Log, More};
+use log::{Entry, Log, More};
 use order::Order;
 use own_ids::{OwnIds, Place};
-use patterns::PatternTable;
+use patterns::{Pattern, PatternTable};
 use smallvec::SmallVec;
 use topics::TopicTable;
 
@@ -45,6 +48,7 @@ pub(crate) use grants::meet;
 pub use look::TopicInfo;
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use resume::{LastEventId, Start};
+pub use work::Work;
 
 /// What one kept event costs beside its bytes: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's
 /// rounding.
@@ -181,9 +185,9 @@ pub struct Store {
     /// Newest id given, or the node's birth.
     head: EventId,
     /// No topic that exists no longer had evicted anything above this. Starts at the node's birth: nothing is known of before.
-    forgotten_through: EventId,
-    /// The newest event that was evicted from any topic.
-    evicted_through: EventId,
+    forgotten: Evicted,
+    /// The newest events that were evicted from any topic.
+    evicted: Evicted,
     events: usize,
     bytes: usize,
     /// Tells this node's URNs from others'.
@@ -204,8 +208,8 @@ impl Store {
             own_ids: OwnIds::default(),
             expiry: Expiry::default(),
             head: birth,
-            forgotten_through: birth,
-            evicted_through: birth,
+            forgotten: Evicted::through(birth),
+            evicted: Evicted::through(birth),
             events: 0,
             bytes: 0,
             node: 0,
@@ -234,7 +238,7 @@ impl Store {
     /// What topics that exist no longer had evicted at most.
     #[cfg(test)]
     pub(crate) fn forgotten_through(&self) -> EventId {
-        self.forgotten_through
+        self.forgotten.for_reader(true)
     }
 
     /// Whether nothing is held beside topics.
@@ -262,21 +266,20 @@ impl Store {
         let id = self.head.next(now_unix_ms);
         self.head = id;
         let frame = draft.stamp(id, self.node);
-        let more = more(draft);
         let mut found = SelectorIds::new();
         for name in draft.topics() {
-            let index = self.topics.intern(name, self.forgotten_through);
-            self.look_at(index);
+            let index = self.topics.intern(name, self.forgotten);
+            self.look_at(index, &mut Work::unbounded());
             found.push(SelectorId::topic(index));
             let matches = self.topics.get(index).matches().iter();
             let held = matches.filter(|known| self.patterns.is_held(**known));
             found.extend(held.map(|known| SelectorId::pattern(known.slot)));
-            self.remember(index, id, &frame, more.as_ref());
         }
         if found.len() > 1 {
             found.sort_unstable();
             found.dedup();
         }
+        self.remember_all(&found, id, &frame, draft.own_id());
         for index in found.iter().filter_map(|id| id.topic_index()) {
             self.evict_within(index, now_unix_ms);
         }
@@ -313,16 +316,37 @@ impl Store {
         appended
     }
 
-    /// Adds the event to one topic's log; a topic that is named twice keeps it once.
+    /// Adds the event to the logs of its topics.
+    fn remember_all(
+        &mut self,
+        found: &[SelectorId],
+        id: EventId,
+        frame: &Frame,
+        own_id: Option<&str>,
+    ) {
+        // Topics sort first.
+        let topics = found.partition_point(|id| id.topic_index().is_some());
+        let topics = &found[..topics];
+        let several = frame.is_private() && topics.len() > 1;
+        let more = (own_id.is_some() || several).then(|| More {
+            own_id: own_id.map(Into::into),
+            topics: several.then(|| Arc::new(topics.into())),
+        });
+        for index in topics.iter().filter_map(|id| id.topic_index()) {
+            if several {
+                self.topics.get_mut(index).holds.add();
+            }
+            self.remember(index, id, frame, more.as_ref());
+        }
+    }
+
+    /// Adds the event to one topic's log.
     fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
         let topic = self.topics.get_mut(index);
         let log = topic.log.get_or_insert_with(|| {
             self.bytes += TOPIC_OVERHEAD_BYTES;
             Box::new(Log::default())
         });
-        if log.last_id() == Some(id) {
-            return;
-        }
         self.events += 1;
         self.bytes += log.push(id, frame.clone(), more.cloned());
         self.expiry.add(id, index);
@@ -390,19 +414,22 @@ impl Store {
     }
 
     fn evict_oldest(&mut self, index: u32) {
-        self.look_at(index);
+        let all_known = self.look_at(index, &mut Work::default());
         let topic = self.topics.get_mut(index);
         let Some(log) = &mut topic.log else { return };
-        if let Some((entry, freed)) = log.pop() {
-            topic.evicted_through = entry.id;
-            self.evicted_through = self.evicted_through.max(entry.id);
+        let popped = log.pop();
+        if log.len() == 0 {
+            topic.log = None;
+            self.bytes -= TOPIC_OVERHEAD_BYTES;
+        }
+        if let Some((entry, freed)) = popped {
+            let private = entry.frame.is_private();
+            topic.evicted.add(entry.id, private);
+            topic.holds.set_has_evicted();
+            self.evicted.add(entry.id, private);
             self.events -= 1;
             self.bytes -= freed;
-            for known in topic.matches.iter().flat_map(|found| found.iter()) {
-                if let Some(pattern) = self.patterns.find_ref(*known) {
-                    pattern.evict(entry.id);
-                }
-            }
+            self.each_pattern_of(index, all_known, |pattern| pattern.evict(entry.id, private));
             if let Some(own_id) = entry.own_id() {
                 let place = Place {
                     id: entry.id,
@@ -410,10 +437,7 @@ impl Store {
                 };
                 self.own_ids.remove(own_id, place);
             }
-        }
-        if log.len() == 0 {
-            topic.log = None;
-            self.bytes -= TOPIC_OVERHEAD_BYTES;
+            self.let_go_with(entry);
         }
         if self.events == 0 {
             self.order.clear();
@@ -421,29 +445,42 @@ impl Store {
         self.forget_if_unused(index);
     }
 
+    /// An event was evicted from one of its topics; with the last, its hold on all of them goes.
+    fn let_go_with(&mut self, entry: Entry) {
+        if let Some(topics) = entry.into_private_topics().and_then(Arc::into_inner) {
+            for id in topics {
+                self.let_go(id);
+            }
+        }
+    }
+
     fn forget_if_unused(&mut self, index: u32) {
         let topic = self.topics.get(index);
-        if topic.log.is_none() && topic.subscribers == 0 && topic.holds == 0 {
-            let evicted = topic.evicted_through;
-            self.forgotten_through = self.forgotten_through.max(evicted);
-            self.look_at(index);
-            for known in self.topics.get(index).matches() {
-                if let Some(pattern) = self.patterns.find_ref(*known) {
-                    pattern.forget(evicted);
-                }
+        let is_free = topic.name.is_empty();
+        if !is_free && topic.log.is_none() && topic.subscribers == 0 && !topic.holds.any() {
+            let evicted = topic.evicted;
+            // Of what topics before it had, patterns have been told when those went.
+            if topic.holds.has_evicted() {
+                let all_known = self.look_at(index, &mut Work::default());
+                self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
             }
+            self.forgotten = self.forgotten.or(evicted);
             self.topics.remove(index);
         }
     }
-}
 
-/// What is kept of an event beside its frame.
-fn more(draft: &Draft<'_>) -> Option<More> {
-    let topics = draft.topics();
-    let more = More {
-        own_id: draft.own_id().map(Into::into),
-        topics: (draft.is_private() && topics.len() > 1)
-            .then(|| topics.iter().map(|name| name.as_ref().into()).collect()),
-    };
-    (more.own_id.is_some() || more.topics.is_some()).then_some(more)
+    /// Calls `each` with the patterns that match a topic; where not all are known yet, also with those that only may.
+    fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
+        let topic = self.topics.get(index);
+        let unknown = if all_known {
+            Vec::new()
+        } else {
+            self.patterns.younger(&topic.name, topic.looked_at)
+        };
+        for known in topic.matches().iter().chain(&unknown) {
+            if let Some(pattern) = self.patterns.find_ref(*known) {
+                each(pattern);
+            }
+        }
+    }
 }

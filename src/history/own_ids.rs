@@ -24,12 +24,12 @@ pub(super) struct OwnIds {
 
 impl OwnIds {
     /// The newest event with this id; `is` tells whether the event at a place has it.
-    pub(super) fn find(&self, own_id: &str, is: impl Fn(Place) -> bool) -> Option<EventId> {
+    pub(super) fn find(&self, own_id: &str, is: impl Fn(Place) -> bool) -> Option<Place> {
         let hash = self.hasher.hash_one(own_id);
         let found = self
             .table
             .find(hash, |(of, place)| *of == hash && is(*place));
-        found.map(|(_, place)| place.id)
+        found.map(|(_, place)| *place)
     }
 
     /// Adds an event; one with the same id gives way.

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use crate::event::EventId;
 use crate::selector::Selector;
 
+use super::evicted::Evicted;
 use super::holders::Listeners;
 
 /// A pattern that was held when a topic was looked at: its slot, and its serial number there.
@@ -32,39 +33,39 @@ pub(super) struct Pattern {
     pub(super) listeners: Listeners,
     /// Grants that name it.
     holds: u32,
-    /// The last event that was evicted from one of its topics since its birth.
-    evicted_through: EventId,
-    /// Nothing was evicted from its topics above this before its birth.
-    evicted_before: EventId,
+    /// What was evicted from its topics since its birth.
+    evicted_since: Evicted,
+    /// Nothing more was evicted from its topics before its birth.
+    evicted_before: Evicted,
     /// What topics that exist no longer had evicted at most: all that were gone at its birth, and those of its own since; `None` once
     /// `evicted_before` has been made exact.
-    forgotten_before: Option<EventId>,
+    forgotten_before: Option<Evicted>,
 }
 
 impl Pattern {
-    /// All its topics' events above this are kept.
-    pub(super) fn evicted_through(&self) -> EventId {
-        self.evicted_through.max(self.evicted_before)
+    /// No more than this was evicted from its topics.
+    pub(super) fn evicted(&self) -> Evicted {
+        self.evicted_since.or(self.evicted_before)
     }
 
     /// `evicted_before` is only a bound yet: what topics gone by its birth had evicted at most.
-    pub(super) fn forgotten_before(&self) -> Option<EventId> {
+    pub(super) fn forgotten_before(&self) -> Option<Evicted> {
         self.forgotten_before
     }
 
     /// Makes `evicted_before` exact.
-    pub(super) fn set_evicted_before(&mut self, id: EventId) {
-        self.evicted_before = id;
+    pub(super) fn set_evicted_before(&mut self, evicted: Evicted) {
+        self.evicted_before = evicted;
         self.forgotten_before = None;
     }
 
-    /// One of its topics is about to exist no longer, and had evicted events up to `id`, perhaps before the pattern's birth.
-    pub(super) fn forget(&mut self, id: EventId) {
-        self.forgotten_before = self.forgotten_before.map(|before| before.max(id));
+    /// A topic that may be one of its own is about to exist no longer, and had evicted this, perhaps before the pattern's birth.
+    pub(super) fn forget(&mut self, evicted: Evicted) {
+        self.forgotten_before = self.forgotten_before.map(|before| before.or(evicted));
     }
 
-    pub(super) fn evict(&mut self, id: EventId) {
-        self.evicted_through = self.evicted_through.max(id);
+    pub(super) fn evict(&mut self, id: EventId, private: bool) {
+        self.evicted_since.add(id, private);
     }
 }
 
@@ -72,9 +73,9 @@ impl Pattern {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Birth {
     /// From any topic.
-    pub(super) evicted_through: EventId,
+    pub(super) evicted: Evicted,
     /// From topics that exist no longer.
-    pub(super) forgotten_through: EventId,
+    pub(super) forgotten: Evicted,
 }
 
 /// Patterns by selector, by slot and by their literal start.
@@ -83,6 +84,7 @@ pub(super) struct PatternTable {
     slots: Vec<Option<Pattern>>,
     free: Vec<u32>,
     by_selector: HashTable<u32>,
+    /// By their literal start, the youngest last.
     by_prefix: HashMap<Box<str>, SmallVec<[u32; 1]>>,
     /// How many different starts there are of each length.
     prefix_lengths: BTreeMap<usize, usize>,
@@ -148,9 +150,9 @@ impl PatternTable {
             serial,
             listeners: Listeners::default(),
             holds: 0,
-            evicted_through: EventId::ZERO,
-            evicted_before: birth.evicted_through.max(birth.forgotten_through),
-            forgotten_before: Some(birth.forgotten_through),
+            evicted_since: Evicted::default(),
+            evicted_before: birth.evicted.or(birth.forgotten),
+            forgotten_before: Some(birth.forgotten),
         });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector
@@ -164,8 +166,11 @@ impl PatternTable {
 
     /// Numbers all patterns anew, from 1 on; every topic has to be looked at again.
     pub(super) fn renumber(&mut self) {
+        let mut patterns: Vec<_> = self.slots.iter_mut().flatten().collect();
+        // In their old order, which the lists by start keep.
+        patterns.sort_unstable_by_key(|pattern| pattern.serial);
         self.newest = 0;
-        for pattern in self.slots.iter_mut().flatten() {
+        for pattern in patterns {
             self.newest += 1;
             pattern.serial = self.newest;
         }
@@ -186,7 +191,7 @@ impl PatternTable {
             return;
         };
         if let Some(at) = slots.iter().position(|other| *other == slot) {
-            slots.swap_remove(at);
+            slots.remove(at);
         }
         if !slots.is_empty() {
             return;
@@ -256,27 +261,28 @@ impl PatternTable {
         self.free.push(slot);
     }
 
-    /// Calls `each` with every pattern that matches `topic` and was born after the pattern with serial number `seen`.
-    pub(super) fn newer(&self, topic: &str, seen: u32, mut each: impl FnMut(PatternRef)) {
+    /// The patterns that may match `topic` and were born after the one with serial number `seen`, the oldest first. Costs what it finds, and one
+    /// look for each length of start.
+    pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
+        let mut found = Vec::new();
         for length in self.prefix_lengths.keys() {
-            let Some(prefix) = topic.get(..*length) else {
-                if *length > topic.len() {
-                    return;
-                }
-                continue;
-            };
-            for slot in self.by_prefix.get(prefix).into_iter().flatten() {
-                let Some(pattern) = self.get(*slot) else {
-                    continue;
-                };
-                if pattern.serial > seen && pattern.selector.matches(topic) {
-                    each(PatternRef {
-                        slot: *slot,
-                        serial: pattern.serial,
-                    });
-                }
+            if *length > topic.len() {
+                break;
             }
+            let slots = topic
+                .get(..*length)
+                .and_then(|prefix| self.by_prefix.get(prefix));
+            let refs = slots.into_iter().flatten().rev().filter_map(|slot| {
+                let serial = self.get(*slot)?.serial;
+                Some(PatternRef {
+                    slot: *slot,
+                    serial,
+                })
+            });
+            found.extend(refs.take_while(|known| known.serial > seen));
         }
+        found.sort_unstable_by_key(|known| known.serial);
+        found
     }
 
     /// Patterns with at least one stream.

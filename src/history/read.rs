@@ -7,7 +7,8 @@ use crate::config::SlowConsumerPolicy;
 use crate::event::EventId;
 use crate::sse::Frame;
 
-use super::log::{Entry, Log};
+use super::log::Entry;
+use super::work::Work;
 use super::{SelectorId, Store};
 
 /// A topic or pattern that a reader wants.
@@ -59,6 +60,46 @@ pub struct Position {
     pub conflate: bool,
 }
 
+/// Whether a reader may hear an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hears {
+    Yes,
+    No,
+    /// The lock has been held long enough without finding out; the next one who asks goes on from there.
+    Later,
+}
+
+/// Where a reader of one topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) topic: u32,
+    /// Position in the topic's log.
+    pub(super) at: usize,
+}
+
+/// Who reads, and how much.
+pub(super) struct Reader<'r> {
+    pub(super) grant: Option<&'r [SelectorId]>,
+    pub(super) position: Position,
+    room: Room,
+    pub(super) work: Work,
+    /// For looking ahead, which must not keep the reading from getting on.
+    ahead: Work,
+    pub(super) out: &'r mut Vec<(EventId, Frame)>,
+    pub(super) outcome: ReadOutcome,
+}
+
+impl Reader<'_> {
+    /// Counts a look at an event; when it was one too many, the read ends before the event. Not with the first one: a read gets on.
+    pub(super) fn has_seen_enough(&mut self, id: EventId) -> bool {
+        let enough = !self.work.look() && id.before() > self.position.cursor;
+        if enough {
+            self.outcome.looked_through = Some(id.before());
+        }
+        enough
+    }
+}
+
 impl Store {
     /// Appends to `out` the kept events with `cursor < id <= until` of what is wanted that a reader with this grant may hear, by id, each once.
     pub fn read(
@@ -70,197 +111,181 @@ impl Store {
         out: &mut Vec<(EventId, Frame)>,
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
+        // Of its own: reading has to get on, whatever this takes.
+        let mut work = Work::default();
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
         for one in wanted {
-            let evicted = self.evicted_from(one.selector, seen);
+            let evicted = self.evicted_from(one.selector, grant.is_some(), seen, &mut work);
             if evicted > seen {
                 outcome.lose(evicted);
                 outcome.disconnect |= one.policy == SlowConsumerPolicy::Disconnect;
             }
-            match one.selector.topic_index() {
-                // What is asked of a topic's matches below is only whether they meet a grant.
-                Some(index) if grant.is_some() => self.look_at(index),
-                Some(_) => {}
-                None => by_pattern = true,
-            }
+            by_pattern |= one.selector.pattern_slot().is_some();
         }
-        let mut room = Room::new(budget);
-        if by_pattern {
-            self.scan(wanted, grant, position, &mut room, out, &mut outcome);
-        } else if let [one] = wanted {
-            if let Some((index, log, mut at)) = self.open(*one, grant, position, &mut outcome) {
-                while let Some(entry) = log.get(at)
-                    && entry.id <= position.until
-                    && (!self.may_hear(index, entry, grant)
-                        || room.take(entry.id, &entry.frame, out))
-                {
-                    at += 1;
-                }
-            }
-        } else {
-            self.merge(wanted, grant, position, &mut room, out, &mut outcome);
+        let mut reader = Reader {
+            grant,
+            position,
+            room: Room::new(budget),
+            work: Work::default(),
+            ahead: Work::default(),
+            out,
+            outcome,
+        };
+        match wanted {
+            _ if by_pattern => self.scan(wanted, &mut reader),
+            [one] => self.read_one(*one, &mut reader),
+            _ => self.merge(wanted, &mut reader),
         }
-        outcome
+        reader.outcome
     }
 
-    /// Whether a reader with this grant may hear an event that it meets in a topic's log. The topic's matches must be up to date if there is a grant.
-    pub(super) fn may_hear(&self, index: u32, entry: &Entry, grant: Option<&[SelectorId]>) -> bool {
-        if !entry.frame.is_private() {
-            return true;
-        }
-        let Some(grant) = grant else { return false };
-        match entry.private_topics() {
-            None => self.is_among(index, grant),
-            Some(names) => names.iter().any(|name| self.is_granted(name, grant)),
-        }
-    }
-
-    /// Whether a grant names a topic that need not exist any longer.
-    fn is_granted(&self, name: &str, grant: &[SelectorId]) -> bool {
-        let found = self.topics.find(name);
-        if let Some(index) = found
-            && self.is_looked_at(index)
+    fn read_one(&mut self, wanted: Wanted, reader: &mut Reader<'_>) {
+        let Some(mut reading) = self.open(wanted, reader) else {
+            return;
+        };
+        while let Some(entry) = self.entry(reading)
+            && entry.id <= reader.position.until
+            && self.take(reading, reader)
         {
-            return self.is_among(index, grant);
+            reading.at += 1;
         }
-        // A topic that a grant names exactly exists, for the grant holds it.
-        let by_name = found.map(SelectorId::topic);
-        by_name.is_some_and(|id| grant.binary_search(&id).is_ok())
-            || grant
-                .iter()
-                .filter_map(|id| self.patterns.get(id.pattern_slot()?))
-                .any(|pattern| pattern.selector.matches(name))
     }
 
-    fn merge(
-        &self,
-        wanted: &[Wanted],
-        grant: Option<&[SelectorId]>,
-        position: Position,
-        room: &mut Room,
-        out: &mut Vec<(EventId, Frame)>,
-        outcome: &mut ReadOutcome,
-    ) {
-        let mut logs = Vec::with_capacity(wanted.len());
+    fn merge(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
         let mut next = BinaryHeap::with_capacity(wanted.len());
         for one in wanted {
-            let Some((index, log, at)) = self.open(*one, grant, position, outcome) else {
-                continue;
-            };
-            if let Some(entry) = log.get(at) {
-                next.push(Reverse((entry.id, logs.len(), at)));
-                logs.push((index, log));
+            if let Some(reading) = self.open(*one, reader)
+                && let Some(entry) = self.entry(reading)
+            {
+                next.push(Reverse((entry.id, reading.topic, reading.at)));
             }
         }
         let mut previous = None;
-        while let Some(Reverse((id, which, at))) = next.pop() {
-            if id > position.until {
-                break;
-            }
+        while let Some(Reverse((id, topic, at))) = next.pop() {
+            let mut reading = Reading { topic, at };
             // An event with several of the topics is met once in each.
-            let (index, log) = logs[which];
-            if previous.replace(id) != Some(id)
-                && let Some(entry) = log.get(at)
-                && self.may_hear(index, entry, grant)
-                && !room.take(id, &entry.frame, out)
+            if id > reader.position.until
+                || (previous.replace(id) != Some(id) && !self.take(reading, reader))
             {
                 break;
             }
-            if let Some(entry) = log.get(at + 1) {
-                next.push(Reverse((entry.id, which, at + 1)));
+            reading.at += 1;
+            if let Some(entry) = self.entry(reading) {
+                next.push(Reverse((entry.id, reading.topic, reading.at)));
             }
         }
     }
 
-    /// One topic's log and the position to read from; notes what conflation loses on the way.
-    fn open(
-        &self,
-        wanted: Wanted,
+    fn entry(&self, reading: Reading) -> Option<&Entry> {
+        let log = self.topics.get(reading.topic).log.as_deref()?;
+        log.get(reading.at)
+    }
+
+    /// Takes an event if the reader may hear it; returns whether to read on.
+    pub(super) fn take(&mut self, reading: Reading, reader: &mut Reader<'_>) -> bool {
+        let Some(entry) = self.entry(reading) else {
+            return false;
+        };
+        if !entry.frame.is_private() {
+            return reader.room.take(entry.id, &entry.frame, reader.out);
+        }
+        let id = entry.id;
+        if reader.has_seen_enough(id) {
+            return false;
+        }
+        match self.hears(reading, reader.grant, &mut reader.work) {
+            Hears::Yes => self
+                .entry(reading)
+                .is_some_and(|entry| reader.room.take(id, &entry.frame, reader.out)),
+            Hears::No => true,
+            Hears::Later => {
+                reader.outcome.looked_through = Some(id.before());
+                false
+            }
+        }
+    }
+
+    /// Whether a reader with this grant may hear an event of a topic's log.
+    pub(super) fn hears(
+        &mut self,
+        reading: Reading,
         grant: Option<&[SelectorId]>,
-        position: Position,
-        outcome: &mut ReadOutcome,
-    ) -> Option<(u32, &Log, usize)> {
-        let index = wanted.selector.topic_index()?;
-        let log = self.topics.get(index).log.as_deref()?;
-        let mut at = log.position_after(position.cursor);
-        if position.conflate && wanted.policy == SlowConsumerPolicy::Latest {
-            let mut back = self.heard_backwards(index, log, at, position.until, grant);
-            if let Some((newest, _)) = back.next()
-                && let Some((_, skipped)) = back.next()
-            {
-                if skipped > position.told_through {
-                    outcome.lose(skipped);
-                }
-                at = newest;
+        work: &mut Work,
+    ) -> Hears {
+        let Some(entry) = self.entry(reading) else {
+            return Hears::No;
+        };
+        if !entry.frame.is_private() {
+            return Hears::Yes;
+        }
+        let Some(grant) = grant else {
+            return Hears::No;
+        };
+        let several = entry.private_topics().cloned();
+        let one = [SelectorId::topic(reading.topic)];
+        let topics = several.as_ref().map_or(&one[..], |several| several);
+        for index in topics.iter().filter_map(|id| id.topic_index()) {
+            if !self.look_at(index, work) {
+                return Hears::Later;
+            }
+            if self.is_among(index, grant) {
+                return Hears::Yes;
             }
         }
-        Some((index, log, at))
+        Hears::No
     }
 
-    /// Positions and ids of a topic's events up to `until`, down to position `at`, that a reader with this grant may hear, newest first: what it
-    /// may not hear is neither its newest event nor missing.
-    pub(super) fn heard_backwards<'a>(
-        &'a self,
-        index: u32,
-        log: &'a Log,
-        at: usize,
-        until: EventId,
-        grant: Option<&'a [SelectorId]>,
-    ) -> impl Iterator<Item = (usize, EventId)> + 'a {
-        let back = (at..log.position_after(until)).rev();
-        back.filter_map(move |at| {
-            let entry = log.get(at)?;
-            self.may_hear(index, entry, grant).then_some((at, entry.id))
-        })
-    }
-
-    /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
-    /// Private ones are included: this is for operators, not for streams.
-    #[must_use]
-    pub fn range(
-        &self,
-        name: &str,
-        (first, last): (EventId, EventId),
-        count: usize,
-        newest_first: bool,
-    ) -> Vec<(EventId, Frame)> {
-        let Some(log) = self.log_of(name) else {
-            return Vec::new();
+    /// Where a reader of one topic begins; notes what conflation loses on the way.
+    fn open(&mut self, wanted: Wanted, reader: &mut Reader<'_>) -> Option<Reading> {
+        let topic = wanted.selector.topic_index()?;
+        let log = self.topics.get(topic).log.as_deref()?;
+        let mut first = Reading {
+            topic,
+            at: log.position_after(reader.position.cursor),
         };
-        let start = if first == EventId::ZERO {
-            0
-        } else {
-            log.position_after(first.before())
-        };
-        let end = log.position_after(last).max(start);
-        let event = |at| log.get(at).map(|entry| (entry.id, entry.frame.clone()));
-        if newest_first {
-            (start..end).rev().take(count).filter_map(event).collect()
-        } else {
-            (start..end).take(count).filter_map(event).collect()
+        if reader.position.conflate && wanted.policy == SlowConsumerPolicy::Latest {
+            let end = log.position_after(reader.position.until);
+            if let Some((newest, _)) = self.newest_heard(first, end, reader)
+                && let Some((_, skipped)) = self.newest_heard(first, newest, reader)
+            {
+                if skipped > reader.position.told_through {
+                    reader.outcome.lose(skipped);
+                }
+                first.at = newest;
+            }
         }
+        Some(first)
     }
 
-    /// Number of events kept of `name`.
-    #[must_use]
-    pub fn len_of(&self, name: &str) -> usize {
-        self.log_of(name).map_or(0, Log::len)
-    }
-
-    /// The newest id kept of `name`.
-    #[must_use]
-    pub fn last_of(&self, name: &str) -> Option<EventId> {
-        self.log_of(name).and_then(Log::last_id)
-    }
-
-    fn log_of(&self, name: &str) -> Option<&Log> {
-        self.topics.get(self.topics.find(name)?).log.as_deref()
+    /// Position and id of the newest event from `first` on and before position `end` that a reader may hear: what it may not hear is neither its
+    /// newest event nor missing. `None` where that is too much to find out, too: nothing is skipped then.
+    pub(super) fn newest_heard(
+        &mut self,
+        first: Reading,
+        end: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<(usize, EventId)> {
+        for at in (first.at..end).rev() {
+            let reading = Reading { at, ..first };
+            let private = self
+                .entry(reading)
+                .is_some_and(|entry| entry.frame.is_private());
+            if private && !reader.ahead.look() {
+                return None;
+            }
+            match self.hears(reading, reader.grant, &mut reader.ahead) {
+                Hears::Yes => return Some((at, self.entry(reading)?.id)),
+                Hears::No => {}
+                Hears::Later => return None,
+            }
+        }
+        None
     }
 }
 
 /// What is left of a [`ReadBudget`].
-pub(super) struct Room {
+struct Room {
     events: usize,
     bytes: usize,
 }
@@ -274,12 +299,7 @@ impl Room {
     }
 
     /// Takes an event unless the budget is spent.
-    pub(super) fn take(
-        &mut self,
-        id: EventId,
-        frame: &Frame,
-        out: &mut Vec<(EventId, Frame)>,
-    ) -> bool {
+    fn take(&mut self, id: EventId, frame: &Frame, out: &mut Vec<(EventId, Frame)>) -> bool {
         if self.events == 0 || self.bytes == 0 {
             return false;
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::event::EventId;
 use crate::selector::Selector;
 
+use super::work::Work;
 use super::{SelectorId, SelectorIds, Store};
 
 /// The word with which a client asks for everything there is, and with which it is told that nothing came before.
@@ -45,43 +46,32 @@ pub struct Start {
 }
 
 impl Store {
-    /// Finds where a stream on `selectors` starts whose client sent `cursor`: `earliest`, an id of this node, or a publisher's own id.
+    /// Finds where a stream on `selectors`, with a grant or without, starts whose client sent `cursor`: `earliest`, an id of this node, or a
+    /// publisher's own id.
     /// Never fails: what is unknown or gone becomes a gap that the stream is told.
     #[must_use]
-    pub fn resolve(&mut self, selectors: &[Selector], cursor: &str) -> Start {
+    pub fn resolve(&mut self, selectors: &[Selector], granted: bool, cursor: &str) -> Start {
         // Held for the time being, so that what was never asked for before can be looked up like everything else.
         let ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
-        let start = self.resolve_held(&ids, cursor);
+        let start = self.resolve_held(&ids, granted, cursor);
         for id in ids {
             self.let_go(id);
         }
         start
     }
 
-    fn resolve_held(&mut self, ids: &[SelectorId], cursor: &str) -> Start {
+    fn resolve_held(&mut self, ids: &[SelectorId], granted: bool, cursor: &str) -> Start {
+        let mut work = Work::default();
         if cursor == EARLIEST {
-            let lost_through = self.evicted_from_all(ids, EventId::ZERO);
+            let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
             return Start::from_the_beginning(lost_through, None);
         }
-        // The publisher's ids first: one of them may look like ours. The lowest match loses nothing.
-        let topics = ids.iter().filter_map(|id| id.topic_index());
-        let own = topics
-            .filter_map(|index| self.topics.get(index).log.as_ref()?.find_own_id(cursor))
-            .min()
-            .or_else(|| {
-                let is = |place| self.topics.has_own_id(place, cursor);
-                self.own_ids.find(cursor, is)
-            });
-        let known = own
-            .or_else(|| cursor.parse().ok())
-            .or_else(|| EventId::from_urn(cursor, self.node))
-            .filter(|id| *id <= self.head);
-        let Some(id) = known else {
-            let lost_through = self.evicted_from_all(ids, EventId::ZERO);
+        let Some(id) = self.find_cursor(ids, cursor, &mut work) else {
+            let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
             return Start::from_the_beginning(lost_through, Some(cursor.into()));
         };
-        let last_event_id = if self.evicted_from_all(ids, id) > id {
-            self.before_first(ids, id)
+        let last_event_id = if self.evicted_from_all(ids, granted, id, &mut work) > id {
+            self.before_first(ids, granted, id, &mut work)
                 .map_or(LastEventId::Earliest, LastEventId::Id)
         } else {
             LastEventId::Asked(cursor.to_owned())
@@ -94,15 +84,55 @@ impl Store {
         }
     }
 
+    /// Where a cursor stands. Whoever publishes may give an event any id, also one that looks like the node's, or that another topic has: of all that
+    /// it may mean to this stream, the lowest loses nothing, and what it means to others does not count.
+    fn find_cursor(
+        &mut self,
+        ids: &[SelectorId],
+        cursor: &str,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let topics = ids.iter().filter_map(|id| id.topic_index());
+        let by_topic = topics
+            .filter_map(|index| self.topics.get(index).log.as_ref()?.find_own_id(cursor))
+            .min();
+        let nodes_own = cursor
+            .parse()
+            .ok()
+            .or_else(|| EventId::from_urn(cursor, self.node));
+        let by_pattern = self.find_by_pattern(ids, cursor, work);
+        let meanings = [by_topic, nodes_own, by_pattern].into_iter().flatten();
+        meanings.filter(|id| *id <= self.head).min()
+    }
+
+    /// The newest event with this id of its publisher, if one of the patterns matches its topic.
+    fn find_by_pattern(
+        &mut self,
+        ids: &[SelectorId],
+        cursor: &str,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
+        let mut patterns: SelectorIds = patterns.copied().collect();
+        if patterns.is_empty() {
+            return None;
+        }
+        patterns.sort_unstable();
+        let is = |place| self.topics.has_own_id(place, cursor);
+        let place = self.own_ids.find(cursor, is)?;
+        let known = self.look_at(place.topic, work);
+        (known && self.is_among(place.topic, &patterns)).then_some(place.id)
+    }
+
     /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
     #[must_use]
-    pub fn nothing_after(&mut self, start: &Start, ids: &[SelectorId]) -> bool {
+    pub fn nothing_after(&mut self, start: &Start, ids: &[SelectorId], granted: bool) -> bool {
         let Some(cursor) = start.cursor else {
             return true;
         };
         let seen = cursor.max(start.told_through);
         start.unknown.is_none()
-            && self.evicted_from_all(ids, seen) <= seen
+            && self.evicted_from_all(ids, granted, seen, &mut Work::default()) <= seen
             && ids.iter().all(|id| {
                 let last = match id.topic_index() {
                     Some(index) => {
@@ -115,13 +145,26 @@ impl Store {
             })
     }
 
-    fn evicted_from_all(&mut self, ids: &[SelectorId], seen: EventId) -> EventId {
-        let evicted = ids.iter().map(|id| self.evicted_from(*id, seen));
+    fn evicted_from_all(
+        &mut self,
+        ids: &[SelectorId],
+        granted: bool,
+        seen: EventId,
+        work: &mut Work,
+    ) -> EventId {
+        let evicted = ids.iter();
+        let evicted = evicted.map(|id| self.evicted_from(*id, granted, seen, work));
         evicted.max().unwrap_or_default()
     }
 
     /// The last evicted event before the first one that a reader at `cursor` will get.
-    fn before_first(&mut self, ids: &[SelectorId], cursor: EventId) -> Option<EventId> {
+    fn before_first(
+        &mut self,
+        ids: &[SelectorId],
+        granted: bool,
+        cursor: EventId,
+        work: &mut Work,
+    ) -> Option<EventId> {
         let topics = ids.iter().filter_map(|id| id.topic_index());
         let by_name = topics
             .filter_map(|index| {
@@ -131,10 +174,10 @@ impl Store {
             .min();
         let first = by_name
             .into_iter()
-            .chain(self.first_by_pattern(ids, cursor))
+            .chain(self.first_by_pattern(ids, cursor, work))
             .min()?;
         ids.iter()
-            .map(|id| self.evicted_from(*id, EventId::ZERO))
+            .map(|id| self.evicted_from(*id, granted, EventId::ZERO, work))
             .filter(|evicted| *evicted < first)
             .max()
     }

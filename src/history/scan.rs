@@ -4,90 +4,81 @@ use hashbrown::HashMap;
 
 use crate::config::SlowConsumerPolicy;
 use crate::event::EventId;
-use crate::sse::Frame;
 
-use super::read::Room;
-use super::{Position, ReadOutcome, SelectorId, SelectorIds, Store, Wanted};
-
-/// Events looked at in one read: some 100 µs under the lock, whether one of them is wanted or not. Few in tests, whose histories are small.
-const LOOKS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
+use super::read::{Hears, Reader, Reading};
+use super::work::Work;
+use super::{SelectorId, SelectorIds, Store, Wanted};
 
 impl Store {
-    /// Whether all patterns that match a topic are known.
-    pub(super) fn is_looked_at(&self, index: u32) -> bool {
-        self.topics.get(index).looked_at == self.patterns.newest()
-    }
-
-    /// Reads on where at least one pattern is wanted; see [`Store::read`].
-    pub(super) fn scan(
-        &mut self,
-        wanted: &[Wanted],
-        grant: Option<&[SelectorId]>,
-        position: Position,
-        room: &mut Room,
-        out: &mut Vec<(EventId, Frame)>,
-        outcome: &mut ReadOutcome,
-    ) {
+    /// Reads on where at least one pattern is wanted: through the node's one order, since the topics are not known by name.
+    pub(super) fn scan(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
         let ids = sorted(wanted.iter());
         let latest = |one: &&Wanted| one.policy == SlowConsumerPolicy::Latest;
-        let conflated = if position.conflate {
+        let conflated = if reader.position.conflate {
             sorted(wanted.iter().filter(latest))
         } else {
             SelectorIds::new()
         };
         let mut newest = HashMap::new();
         let mut taken = None;
-        let first = self.order.position_after(position.cursor);
-        for at in first.. {
-            let Some((id, topic)) = self.order.get(at).filter(|(id, _)| *id <= position.until)
-            else {
+        for at in self.order.position_after(reader.position.cursor).. {
+            let note = self.order.get(at);
+            let Some((id, topic)) = note.filter(|(id, _)| *id <= reader.position.until) else {
                 return;
             };
-            if at - first == LOOKS_MAX {
-                outcome.looked_through = Some(id.before());
+            if reader.has_seen_enough(id) {
                 return;
             }
             // An event with several of the topics is met once in each.
             if taken == Some(id) || !self.topics.keeps(topic, id) {
                 continue;
             }
-            self.look_at(topic);
+            if !self.look_at(topic, &mut reader.work) {
+                reader.outcome.looked_through = Some(id.before());
+                return;
+            }
             if !self.is_among(topic, &ids) {
                 continue;
             }
             let log = self.topics.get(topic).log.as_deref();
-            let Some((log, entry)) = log.and_then(|log| Some((log, log.find(id)?))) else {
+            let Some(at) = log.map(|log| log.position_after(id.before())) else {
                 continue;
             };
-            if !self.may_hear(topic, entry, grant) {
-                continue;
-            }
+            let reading = Reading { topic, at };
             if !conflated.is_empty() && self.is_among(topic, &conflated) {
-                let last = *newest.entry(topic).or_insert_with(|| {
-                    let mut back = self.heard_backwards(topic, log, 0, position.until, grant);
-                    back.next().map_or(id, |(_, last)| last)
-                });
-                if id < last {
-                    if id > position.told_through {
-                        outcome.lose(id);
+                let last = match newest.get(&topic) {
+                    Some(last) => *last,
+                    None => {
+                        let end = log.map_or(at, |log| log.position_after(reader.position.until));
+                        let last = self.newest_heard(reading, end, reader);
+                        let last = last.map_or(id, |(_, last)| last);
+                        newest.insert(topic, last);
+                        last
+                    }
+                };
+                if id < last && self.hears(reading, reader.grant, &mut reader.work) == Hears::Yes {
+                    if id > reader.position.told_through {
+                        reader.outcome.lose(id);
                     }
                     continue;
                 }
             }
-            if !room.take(id, &entry.frame, out) {
+            let before = reader.out.len();
+            if !self.take(reading, reader) {
                 return;
             }
-            taken = Some(id);
+            if reader.out.len() > before {
+                taken = Some(id);
+            }
         }
     }
-}
 
-impl Store {
     /// The first event after `cursor` that one of the patterns among `ids` matches, if it is not too far away.
     pub(super) fn first_by_pattern(
         &mut self,
         ids: &[SelectorId],
         cursor: EventId,
+        work: &mut Work,
     ) -> Option<EventId> {
         let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
         let mut patterns: SelectorIds = patterns.copied().collect();
@@ -95,14 +86,19 @@ impl Store {
             return None;
         }
         patterns.sort_unstable();
-        let first = self.order.position_after(cursor);
-        for at in first..first + LOOKS_MAX {
+        for at in self.order.position_after(cursor).. {
             let (id, topic) = self.order.get(at)?;
-            if self.topics.keeps(topic, id) {
-                self.look_at(topic);
-                if self.is_among(topic, &patterns) {
-                    return Some(id);
-                }
+            if !work.look() {
+                return None;
+            }
+            if !self.topics.keeps(topic, id) {
+                continue;
+            }
+            if !self.look_at(topic, work) {
+                return None;
+            }
+            if self.is_among(topic, &patterns) {
+                return Some(id);
             }
         }
         None

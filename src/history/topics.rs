@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use crate::event::EventId;
 
 use super::ShardSet;
+use super::evicted::Evicted;
 use super::log::Log;
 use super::matches::Matches;
 use super::own_ids::Place;
@@ -17,14 +18,14 @@ pub(super) struct Topic {
     pub(super) name: Box<str>,
     /// Its latest events; `None` when it has none.
     pub(super) log: Option<Box<Log>>,
-    /// The last event that was evicted; see the invariant in the parent module.
-    pub(super) evicted_through: EventId,
+    /// The last events that were evicted; see the invariant in the parent module.
+    pub(super) evicted: Evicted,
     /// Streams subscribed to it by name.
     pub(super) subscribers: u32,
     /// Those of them that have a grant, and so may hear private events.
     pub(super) granted: u32,
-    /// Grants that name it.
-    pub(super) holds: u32,
+    /// Who names it without subscribing to it.
+    pub(super) holds: Holds,
     /// The patterns that match it, as far as they are known.
     pub(super) matches: Matches,
     /// Serial number of the youngest pattern when the topic was last looked at.
@@ -34,7 +35,37 @@ pub(super) struct Topic {
 }
 
 // A node may have as many topics as streams; see the memory goals in docs/ARCHITECTURE.md.
-const _: () = assert!(size_of::<Topic>() <= 64);
+const _: () = assert!(size_of::<Topic>() <= 72);
+
+/// Grants that name a topic, and publishers that are about to; with a bit that had no other room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Holds(u32);
+
+impl Holds {
+    const HAS_EVICTED: u32 = 1 << 31;
+
+    pub(super) fn add(&mut self) {
+        self.0 += 1;
+    }
+
+    pub(super) fn remove(&mut self) {
+        debug_assert!(self.any(), "let go once for each hold");
+        self.0 -= 1;
+    }
+
+    pub(super) fn any(self) -> bool {
+        self.0 & !Self::HAS_EVICTED != 0
+    }
+
+    /// The topic has evicted an event of its own; until then, it only knows what topics before it had.
+    pub(super) fn set_has_evicted(&mut self) {
+        self.0 |= Self::HAS_EVICTED;
+    }
+
+    pub(super) fn has_evicted(self) -> bool {
+        self.0 & Self::HAS_EVICTED != 0
+    }
+}
 
 /// Topics by name and by slot.
 #[derive(Debug, Default)]
@@ -86,7 +117,7 @@ impl TopicTable {
     }
 
     /// The topic of this name; a new one takes over what is forgotten of its former lives.
-    pub(super) fn intern(&mut self, name: &str, forgotten_through: EventId) -> u32 {
+    pub(super) fn intern(&mut self, name: &str, forgotten: Evicted) -> u32 {
         let hash = self.hasher.hash_one(name);
         let slots = &self.slots;
         if let Some(index) = self
@@ -101,7 +132,7 @@ impl TopicTable {
         });
         let topic = &mut self.slots[index as usize];
         topic.name = name.into();
-        topic.evicted_through = forgotten_through;
+        topic.evicted = forgotten;
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_name.insert_unique(hash, index, |other| {
             hasher.hash_one(&*slots[*other as usize].name)

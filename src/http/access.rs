@@ -45,6 +45,13 @@ pub(super) enum Caller {
     Bearer(Access),
 }
 
+impl Caller {
+    /// Whether it may hear any private event.
+    pub(super) fn has_grant(&self) -> bool {
+        matches!(self, Self::Bearer(access) if !access.subscribe.is_empty())
+    }
+}
+
 /// Who asks, and how that was said.
 #[derive(Debug)]
 pub(super) struct Credentials {

@@ -69,7 +69,9 @@ pub(super) fn head_only(
     match subscribe::selectors(dialect, topic, query, &credentials.caller, limits) {
         Err(error) => Problem::from(error).into_response(),
         Ok(selectors) => {
-            let start = subscribe::start(&node.hub, dialect, &selectors, parts);
+            let cursor = subscribe::cursor_of(dialect, parts);
+            let granted = credentials.caller.has_grant();
+            let start = node.hub.resolve(&selectors, granted, cursor.as_deref());
             let last_event_id = last_event_id(&node.hub, dialect, &start);
             let mut response = Response::new(ResponseBody::empty());
             *response.headers_mut() = head::headers(last_event_id.as_deref(), credentials.in_query);

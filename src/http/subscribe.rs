@@ -134,7 +134,7 @@ pub(super) fn open(
     let limits = &hub.settings().event_limits;
     let selectors = selectors(dialect, topic_in_path, parts.uri.query(), &caller, limits)?;
     let permit = hub.reserve(client)?;
-    let start = start(hub, dialect, &selectors, parts);
+    let cursor = cursor_of(dialect, parts);
     let access = match caller {
         Caller::Open | Caller::Anonymous => Access::default(),
         Caller::Bearer(access) => access,
@@ -149,6 +149,8 @@ pub(super) fn open(
         presence,
     };
     hub.has_room_for(&interest)?;
+    let granted = !interest.grant.is_empty();
+    let start = hub.resolve(&interest.selectors, granted, cursor.as_deref());
     Ok(Opening {
         permit,
         interest,
@@ -156,11 +158,10 @@ pub(super) fn open(
     })
 }
 
-/// Where a stream on these selectors starts.
-pub(super) fn start(hub: &Hub, dialect: &Dialect, selectors: &[Selector], parts: &Parts) -> Start {
+/// The cursor that a request has.
+pub(super) fn cursor_of<'a>(dialect: &Dialect, parts: &'a Parts) -> Option<Cow<'a, str>> {
     let header = parts.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes());
-    let cursor = cursor_in(header, parts.uri.query(), dialect.cursor_parameters);
-    hub.resolve(selectors, cursor.as_deref())
+    cursor_in(header, parts.uri.query(), dialect.cursor_parameters)
 }
 
 /// What a stream subscribes to: the topic of the path first, then those of the query, each once; else those of the token.

@@ -18,6 +18,10 @@ use super::Hub;
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
 
+/// Times that the lock is taken to match a topic with patterns that it was not matched with before; beyond, it has so many that a few streams more
+/// or less tell nothing.
+const TOPIC_LOOKS_MAX: usize = 1_000;
+
 /// Table slots looked at while the lock is held once.
 const CHANNEL_SLOTS: u32 = 1_024;
 
@@ -34,7 +38,13 @@ impl Hub {
     /// What is known of a topic; of one that does not exist, nothing but its name.
     #[must_use]
     pub fn topic(&self, name: &str) -> TopicInfo {
-        self.0.shared.store.lock().info(name)
+        for _ in 1..TOPIC_LOOKS_MAX {
+            let (info, more) = self.0.shared.store.lock().info(name);
+            if !more {
+                return info;
+            }
+        }
+        self.0.shared.store.lock().info(name).0
     }
 
     /// Topics that exist among the table's slots from `from` on, some thousand slots, and where to go on (`None` at the end).

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::event::{EventId, unix_ms};
-use crate::history::{Appended, ShardSet};
+use crate::history::{Appended, SelectorIds, ShardSet, Work};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Batch, Delivery, Message, Trace, TraceReport};
 use crate::sse::{self, Draft, Frame};
@@ -25,6 +25,37 @@ pub struct Receipt {
     pub subscribers: u64,
 }
 
+/// What became of an attempt to publish.
+enum Attempt {
+    Done(Vec<Receipt>),
+    /// Some patterns have been matched with the topics, and more are left.
+    Unprepared,
+}
+
+/// Topics that are held while an event is on its way to them, and let go also when its publisher goes away in the middle.
+struct Held<'h> {
+    hub: &'h Hub,
+    topics: SelectorIds,
+}
+
+impl<'h> Held<'h> {
+    fn new(hub: &'h Hub) -> Self {
+        Self {
+            hub,
+            topics: SelectorIds::new(),
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if !self.topics.is_empty() {
+            let mut store = self.hub.0.shared.store.lock();
+            store.let_go_all(&mut self.topics);
+        }
+    }
+}
+
 impl Hub {
     /// Publishes all drafts as one batch, in their order: one lock, one message and one wake-up a shard. Waits while a shard that
     /// has to be told is full; nothing is stamped before there is room.
@@ -39,13 +70,21 @@ impl Hub {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
-        let receipts = self.when_room(|| self.try_publish(drafts)).await?;
+        let mut held = Held::new(self);
+        let receipts = loop {
+            let attempt = || self.try_publish(drafts, &mut held.topics);
+            match self.when_room(attempt).await? {
+                Attempt::Done(receipts) => break receipts,
+                // Others have their turn at the lock, and this thread's at its other work.
+                Attempt::Unprepared => tokio::task::yield_now().await,
+            }
+        };
         self.0.node_metrics.events_in[source as usize].add(receipts.len() as u64);
         Ok(receipts)
     }
 
-    /// Publishes unless a mailbox is full.
-    fn try_publish(&self, drafts: &mut [Draft<'_>]) -> Option<Vec<Receipt>> {
+    /// Publishes unless a mailbox is full, or more patterns have to be matched with the topics than the lock may be held for.
+    fn try_publish(&self, drafts: &mut [Draft<'_>], held: &mut SelectorIds) -> Option<Attempt> {
         let mut receipts = Vec::with_capacity(drafts.len());
         let mut events = Vec::new();
         let mut shards = ShardSet::default();
@@ -56,6 +95,10 @@ impl Hub {
         let mut store = self.0.shared.store.lock();
         if !self.0.mailboxes.iter().all(|mailbox| mailbox.has_room()) {
             return None;
+        }
+        let names = drafts.iter().flat_map(|draft| draft.topics());
+        if !store.prepare(names.map(AsRef::as_ref), held, &mut Work::default()) {
+            return Some(Attempt::Unprepared);
         }
         let now_unix_ms = unix_ms();
         for (number, draft) in drafts.iter_mut().enumerate() {
@@ -86,6 +129,7 @@ impl Hub {
         if !batch.events.is_empty() {
             self.post_batch(Arc::new(batch), shards);
         }
+        store.let_go_all(held);
         drop(store);
         for mailbox in self.chosen(shards) {
             mailbox.wake();
@@ -94,7 +138,7 @@ impl Hub {
         for trace in unheard {
             (trace.report.0)(0, 0);
         }
-        Some(receipts)
+        Some(Attempt::Done(receipts))
     }
 
     /// Hands a batch to the shards; under the store's lock, with room known.

@@ -64,14 +64,16 @@ impl Hub {
     /// # Errors
     /// [`Shed::Patterns`] when it holds as many as `max_patterns` and some of these are not among them.
     pub fn has_room_for(&self, interest: &Interest) -> Result<(), Shed> {
-        let lists = [&interest.selectors[..], &interest.grant];
-        let mut patterns = lists.into_iter().flatten().filter(|one| !one.is_exact());
-        if patterns.next().is_none() {
+        let all = interest.selectors.iter().chain(&*interest.grant);
+        let mut patterns: Vec<&Selector> = all.filter(|one| !one.is_exact()).collect();
+        if patterns.is_empty() {
             return Ok(());
         }
+        patterns.sort_unstable();
+        patterns.dedup();
         let max = self.settings().max_patterns;
         let store = self.0.shared.store.lock();
-        let new: usize = lists.map(|list| store.new_patterns(list)).iter().sum();
+        let new = store.new_patterns(&patterns);
         if new > 0 && store.held_patterns() + new > max {
             self.0.node_metrics.streams_shed.add(1);
             return Err(Shed::Patterns(max));
@@ -85,12 +87,13 @@ impl Hub {
         self.0.shared.places.open_of(address)
     }
 
-    /// Finds where a stream starts: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
+    /// Finds where a stream, with a grant or without, starts: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
     /// that the stream is told.
     #[must_use]
-    pub fn resolve(&self, selectors: &[Selector], cursor: Option<&str>) -> Start {
+    pub fn resolve(&self, selectors: &[Selector], granted: bool, cursor: Option<&str>) -> Start {
         cursor.map_or_else(Start::default, |cursor| {
-            self.0.shared.store.lock().resolve(selectors, cursor)
+            let mut store = self.0.shared.store.lock();
+            store.resolve(selectors, granted, cursor)
         })
     }
 
@@ -132,7 +135,7 @@ impl Hub {
             })
             .collect();
         let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
-        let start = if store.nothing_after(&subscribe.start, &ids) {
+        let start = if store.nothing_after(&subscribe.start, &ids, granted) {
             Start::default()
         } else {
             subscribe.start

@@ -17,17 +17,21 @@ use super::template::{
     Expression, Modifier, Operator, Part, Style, Variable, parts, prefix, suffix,
 };
 
-/// Whether `topic` is an expansion of `template`.
-pub(super) fn matches(template: &str, topic: &str) -> bool {
+/// Whether `topic` is an expansion of `template`, and the steps that it took to find out.
+pub(super) fn matches(template: &str, topic: &str) -> (bool, usize) {
     // Nearly all topics that a template is compared with differ in these.
-    let candidate = topic.starts_with(prefix(template)) && topic.ends_with(suffix(template));
-    candidate && Matcher::new(topic).expands(template)
+    if !(topic.starts_with(prefix(template)) && topic.ends_with(suffix(template))) {
+        return (false, template.len());
+    }
+    let mut matcher = Matcher::new(topic);
+    let expands = matcher.expands(template);
+    (expands, template.len() + matcher.steps)
 }
 
 /// A walk over one topic.
 pub(super) struct Matcher<'a> {
     topic: &'a str,
-    /// Positions visited and bytes compared, so that a test can bound them.
+    /// Positions visited and bytes compared.
     pub(super) steps: usize,
 }
 

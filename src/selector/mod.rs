@@ -23,10 +23,10 @@ use thiserror::Error;
 use crate::topic::{self, TopicError};
 
 /// Most expressions of a template: `{…}{…}`.
-pub const EXPRESSIONS_MAX: usize = 32;
+pub const EXPRESSIONS_MAX: usize = 16;
 
 /// Most variables of a template, over all of its expressions: `{a,b}{c}` has three. Each costs a walk over the topic.
-pub const VARIABLES_MAX: usize = 64;
+pub const VARIABLES_MAX: usize = 32;
 
 /// Which spellings are patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +136,21 @@ impl Selector {
     /// Whether it matches a topic.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
+        self.matches_in_steps(topic).0
+    }
+
+    /// The same, and how many steps it took: about a nanosecond each, at most some million for the longest of both.
+    #[must_use]
+    pub fn matches_in_steps(&self, topic: &str) -> (bool, usize) {
         match self.kind {
-            Kind::Exact => &*self.text == topic,
-            Kind::All => true,
-            Kind::Template => &*self.text == topic || matcher::matches(&self.text, topic),
-            Kind::Wildcard => wildcard::matches(&self.text, topic),
+            Kind::Exact => (&*self.text == topic, 1),
+            Kind::All => (true, 1),
+            Kind::Template if &*self.text == topic => (true, topic.len()),
+            Kind::Template => matcher::matches(&self.text, topic),
+            Kind::Wildcard => (
+                wildcard::matches(&self.text, topic),
+                self.text.len() + topic.len(),
+            ),
         }
     }
 

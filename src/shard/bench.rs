@@ -92,7 +92,9 @@ impl BenchShard {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
         let mut store = self.shared.store.lock();
-        let start = cursor.map_or_else(Start::default, |cursor| store.resolve(&selectors, cursor));
+        let start = cursor.map_or_else(Start::default, |cursor| {
+            store.resolve(&selectors, false, cursor)
+        });
         let wanted = selectors.iter().map(|selector| Wanted {
             selector: store.retain(selector, 0, false),
             policy: SlowConsumerPolicy::Disconnect,

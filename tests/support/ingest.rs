@@ -96,7 +96,7 @@ impl Node {
             sink: Sink::Body(Arc::clone(&queue), None),
             framing: Framing::Plain,
             head: Bytes::new(),
-            start: self.hub.resolve(&selectors, None),
+            start: self.hub.resolve(&selectors, false, None),
             interest: Interest {
                 selectors,
                 ..Interest::default()

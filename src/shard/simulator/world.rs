@@ -254,9 +254,9 @@ impl World {
             _ => self.clients[client].cursor.clone(),
         };
         let mut store = self.shared.store.lock();
-        let start = cursor
-            .as_deref()
-            .map_or_else(Start::default, |cursor| store.resolve(&selectors, cursor));
+        let start = cursor.as_deref().map_or_else(Start::default, |cursor| {
+            store.resolve(&selectors, !rights.grant.is_empty(), cursor)
+        });
         drop(store);
         // The hub resolves and subscribes under two locks: the world may move in between.
         if self.dice.bool() {
@@ -276,7 +276,7 @@ impl World {
             })
             .collect();
         let ids: SelectorIds = wanted.iter().map(|one| one.selector).collect();
-        let start = if store.nothing_after(&start, &ids) {
+        let start = if store.nothing_after(&start, &ids, !rights.grant.is_empty()) {
             Start::default()
         } else {
             start
