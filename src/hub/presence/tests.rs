@@ -1,0 +1,104 @@
+//! What is entered, told and listed.
+
+use super::*;
+
+fn begin(presence: &Presence, topics: &[&str]) -> Guard {
+    let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
+    presence.pending(&selectors, None).expect("room").begin()
+}
+
+fn told(presence: &Presence) -> Vec<(u128, bool)> {
+    let (changes, _) = presence.take();
+    let of = |change: &Change| (change.subscriber.id.as_u128(), change.active);
+    changes.iter().map(of).collect()
+}
+
+fn topics(page: &Page) -> Vec<&str> {
+    page.subscriptions.iter().map(Subscription::topic).collect()
+}
+
+#[test]
+fn a_start_comes_before_its_end_and_each_once() {
+    let presence = Presence::default();
+    let (first, second) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
+    drop(second);
+    drop(first);
+    let told = told(&presence);
+    let active: Vec<bool> = told.iter().map(|(_, active)| *active).collect();
+    assert_eq!(active, [true, true, false, false]);
+    assert_eq!((told[0].0, told[1].0), (told[3].0, told[2].0));
+    assert!(presence.take().0.is_empty());
+    assert!(presence.0.state.lock().numbers.is_empty());
+}
+
+#[test]
+fn a_stream_that_never_begins_is_never_told() {
+    let presence = Presence::default();
+    drop(presence.pending(&[Selector::exact("a")], None));
+    assert!(presence.take().0.is_empty());
+}
+
+#[test]
+fn lists_go_on_where_they_ended() {
+    let presence = Presence::default();
+    let guards: Vec<_> = (0..3).map(|_| begin(&presence, &["a", "b"])).collect();
+    let page = presence.list(None, None, 3);
+    assert_eq!(topics(&page), ["a", "b", "a", "b"]);
+    let rest = presence.list(None, page.next, 3);
+    assert_eq!((topics(&rest), rest.next), (vec!["a", "b"], None));
+    assert_eq!(topics(&presence.list(Some("b"), None, 9)), ["b"; 3]);
+    assert!(presence.list(Some("c"), None, 9).subscriptions.is_empty());
+    drop(guards);
+    assert!(presence.list(None, None, 9).subscriptions.is_empty());
+}
+
+#[test]
+fn a_long_list_comes_in_pages_of_bounded_work() {
+    let presence = Presence::default();
+    let guards: Vec<_> = (0..LIST_STREAMS + 1)
+        .map(|_| begin(&presence, &["a"]))
+        .collect();
+    let page = presence.list(Some("none"), None, 9);
+    assert!(page.subscriptions.is_empty() && page.next.is_some());
+    assert_eq!(presence.list(Some("none"), page.next, 9).next, None);
+    drop(guards);
+}
+
+#[test]
+fn one_subscription_is_found_by_topic_and_subscriber() {
+    let presence = Presence::default();
+    let _guard = begin(&presence, &["a", "b"]);
+    let urn = presence.list(None, None, 1).subscriptions[0].urn();
+    assert!(presence.get("b", &urn).is_some());
+    assert!(presence.get("c", &urn).is_none());
+    assert!(presence.get("b", "urn:uuid:x").is_none());
+    assert!(presence.get("b", &Uuid::new_v4().to_string()).is_none());
+}
+
+#[test]
+fn documents_are_as_the_draft_has_them() {
+    let presence = Presence::default();
+    let selectors = [Selector::exact("https://a.example/{id}")];
+    let payload = Some(Arc::from(r#"{"n": 1.50}"#));
+    let _guard = presence.pending(&selectors, payload).expect("room").begin();
+    let subscription = presence.list(None, None, 1).subscriptions.remove(0);
+    let urn = subscription.urn();
+    let id = format!(
+        "{SUBSCRIPTIONS_PATH}/https%3A%2F%2Fa.example%2F%7Bid%7D/{}",
+        urn.replace(':', "%3A")
+    );
+    let expected = format!(
+        r#"{{"@context":"https://mercure.rocks/","id":"{id}","type":"Subscription","topic":"https://a.example/{{id}}","subscriber":"{urn}","active":false,"payload":{{"n": 1.50}}}}"#
+    );
+    assert_eq!(subscription.to_json(false), expected);
+}
+
+#[test]
+fn the_queue_is_bounded() {
+    let presence = Presence::default();
+    for _ in 0..BACKLOG_MAX / 2 {
+        drop(begin(&presence, &["a"]));
+    }
+    let refused = presence.pending(&[Selector::exact("a")], None);
+    assert_eq!(refused.err(), Some(Backlog));
+}
