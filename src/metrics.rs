@@ -192,11 +192,13 @@ pub enum Source {
     Http,
     /// The ingest port.
     Ingest,
+    /// The node itself: starts and ends of subscriptions.
+    Presence,
 }
 
 impl Source {
     /// All sources, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Ingest];
+    pub const ALL: [Self; 3] = [Self::Http, Self::Ingest, Self::Presence];
 
     /// The label value.
     #[must_use]
@@ -204,6 +206,7 @@ impl Source {
         match self {
             Self::Http => "http",
             Self::Ingest => "ingest",
+            Self::Presence => "presence",
         }
     }
 }

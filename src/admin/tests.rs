@@ -63,6 +63,7 @@ fn page() -> String {
     shard.publish_to_write.record(1_000_000, 2);
     fixed.shards[0].publish_to_write.record(500_000_000, 1);
     node.events_in[Source::Ingest as usize].add(9);
+    node.events_in[Source::Presence as usize].add(20);
     node.http_connections.add(10);
     node.http_accepted.add(11);
     node.connections_refused.add(12);
@@ -105,6 +106,7 @@ fn every_figure_is_on_the_page() {
         r#"fantail_publish_to_write_seconds_sum 502.0"#,
         r#"fantail_events_in_total{source="http"} 0"#,
         r#"fantail_events_in_total{source="ingest"} 9"#,
+        r#"fantail_events_in_total{source="presence"} 20"#,
         "fantail_publish_waits_total 17",
         r#"fantail_mailbox_messages{shard="1"} 17.0"#,
         "fantail_http_connections 10.0",

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use fantail::metrics::Source;
 use serde_json::{Value, json};
 use socket2::SockRef;
 
 use crate::node::{HUB, Node, subscriber, token};
 use crate::support::sse::SseStream;
+use crate::support::wait_until;
 
 fn node() -> Node {
     Node::with(|settings| {
@@ -105,6 +107,22 @@ fn they_are_private() {
     while told(&mut granted)["topic"] != "a" {}
     node.publish("topic=a&data=public");
     assert_eq!(curious.take_data(1), ["public"]);
+}
+
+#[test]
+fn what_the_node_tells_does_not_count_as_published_over_http() {
+    let node = node();
+    let mut watcher = watch(&node);
+    let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=a"));
+    let start = told(&mut watcher);
+    let of = |source: Source| node.hub.node_metrics().events_in[source as usize].get();
+    wait_until("the start is counted", || of(Source::Presence) == 1);
+    assert_eq!((of(Source::Http), of(Source::Ingest)), (0, 0));
+    // It is an event all the same, so lists go on from there.
+    let id = start["id"].as_str().expect("an id");
+    let one = node.get(id, &subscriber(&["*"])).json();
+    let last_event_id = one["lastEventID"].as_str().expect("an id");
+    assert!(last_event_id.starts_with("urn:uuid:"), "{last_event_id}");
 }
 
 #[test]

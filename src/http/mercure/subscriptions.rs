@@ -186,7 +186,8 @@ fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
     whole
 }
 
-/// The newest event; `earliest` when there was none.
+/// The newest event of any source; `earliest` when there was none. Counters follow their events: who is told `earliest` a moment too long is sent an
+/// event that the list has, and misses none.
 fn last_event_id(hub: &Hub) -> String {
     let counters = &hub.node_metrics().events_in;
     if counters.iter().all(|counter| counter.get() == 0) {

@@ -70,5 +70,5 @@ async fn publish(hub: &Hub, changes: &[Change]) -> Result<(), Closed> {
             }
         }
     }
-    hub.publish(Source::Http, &mut drafts).await.map(drop)
+    hub.publish(Source::Presence, &mut drafts).await.map(drop)
 }
