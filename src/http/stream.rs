@@ -39,13 +39,11 @@ pub(super) fn open(
     parts: &Parts,
     credentials: Credentials,
 ) -> Outcome {
-    let announced = dialect.announces && node.access.subscriptions;
     let private = credentials.in_query;
     let opening = subscribe::open(
         &node.hub,
         client.address,
         dialect,
-        announced,
         topic,
         parts,
         credentials.caller,
@@ -64,9 +62,9 @@ pub(super) fn head_only(
     parts: &Parts,
     credentials: &Credentials,
 ) -> Response<ResponseBody> {
-    let limits = &node.hub.settings().event_limits;
+    let settings = node.hub.settings();
     let query = parts.uri.query();
-    match subscribe::selectors(dialect, topic, query, &credentials.caller, limits) {
+    match subscribe::selectors(dialect, topic, query, &credentials.caller, settings) {
         Err(error) => Problem::from(error).into_response(),
         Ok(selectors) => {
             let cursor = subscribe::cursor_of(dialect, parts);

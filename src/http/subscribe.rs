@@ -18,10 +18,10 @@ use super::head::{self, EVENT_STREAM, LAST_EVENT_ID};
 use super::problem::Problem;
 use super::query::{self, QueryError};
 use crate::auth::Access;
+use crate::config::Settings;
 use crate::event::IdForm;
-use crate::hub::presence::Backlog;
+use crate::hub::presence::{Backlog, SUBSCRIPTIONS_PER_STREAM_MAX};
 use crate::hub::{Hub, Interest, Shed, Start, StreamPermit};
-use crate::limits::EventLimits;
 use crate::selector::{Selector, SelectorError, Syntax};
 
 /// What protocols that ask for streams say differently.
@@ -38,6 +38,13 @@ pub(super) struct Dialect {
     pub(super) announces: bool,
     /// How topics are named.
     pub(super) usage: &'static str,
+}
+
+impl Dialect {
+    /// Whether subscriptions that are asked for so are announced.
+    fn is_announced(&self, settings: &Settings) -> bool {
+        self.announces && settings.mercure_subscriptions
+    }
 }
 
 /// The native API.
@@ -74,6 +81,15 @@ pub(super) enum SubscribeError {
         count: usize,
         /// Topics allowed.
         max: usize,
+    },
+    /// More than [`SUBSCRIPTIONS_PER_STREAM_MAX`].
+    #[error(
+        "{count} topics are more than the {SUBSCRIPTIONS_PER_STREAM_MAX} of one stream here, where each is announced (`mercure_subscriptions`): \
+         use templates, or `/events`"
+    )]
+    TooManyAnnounced {
+        /// Different topics found.
+        count: usize,
     },
     /// One of them is not a topic.
     #[error(transparent)]
@@ -126,20 +142,21 @@ pub(super) fn open(
     hub: &Hub,
     client: IpAddr,
     dialect: &Dialect,
-    announced: bool,
     topic_in_path: Option<&str>,
     parts: &Parts,
     caller: Caller,
 ) -> Result<Opening, NotOpened> {
-    let limits = &hub.settings().event_limits;
-    let selectors = selectors(dialect, topic_in_path, parts.uri.query(), &caller, limits)?;
+    let settings = hub.settings();
+    let query = parts.uri.query();
+    let selectors = selectors(dialect, topic_in_path, query, &caller, settings)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
     let access = match caller {
         Caller::Open | Caller::Anonymous => Access::default(),
         Caller::Bearer(access) => access,
     };
-    let presence = announced
+    let presence = dialect
+        .is_announced(settings)
         .then(|| hub.presence().pending(&selectors, access.payload))
         .transpose()?;
     let interest = Interest {
@@ -170,8 +187,9 @@ pub(super) fn selectors(
     in_path: Option<&str>,
     query: Option<&str>,
     caller: &Caller,
-    limits: &EventLimits,
+    settings: &Settings,
 ) -> Result<Vec<Selector>, SubscribeError> {
+    let limits = &settings.event_limits;
     let mut topics = Vec::new();
     let mut add = |name: Cow<'_, str>| {
         let selector = Selector::parse(&name, dialect.syntax, limits.topic_bytes_max)?;
@@ -207,6 +225,9 @@ pub(super) fn selectors(
             count,
             max: limits.topics_per_stream_max,
         }),
+        count if count > SUBSCRIPTIONS_PER_STREAM_MAX && dialect.is_announced(settings) => {
+            Err(SubscribeError::TooManyAnnounced { count })
+        }
         _ => Ok(topics),
     }
 }
@@ -280,12 +301,10 @@ mod tests {
     use super::*;
 
     fn names(in_path: Option<&str>, query: &str) -> Result<Vec<String>, SubscribeError> {
-        let limits = EventLimits {
-            topics_per_stream_max: 40,
-            topic_bytes_max: 8,
-            ..EventLimits::default()
-        };
-        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, &limits)?;
+        let mut settings = Settings::default();
+        settings.event_limits.topics_per_stream_max = 40;
+        settings.event_limits.topic_bytes_max = 8;
+        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, &settings)?;
         Ok(selectors
             .iter()
             .map(|selector| selector.text().to_owned())
@@ -307,8 +326,8 @@ mod tests {
             ..Access::default()
         });
         let of = |query| {
-            let limits = EventLimits::default();
-            let found = selectors(&NATIVE, None, Some(query), &caller, &limits).expect("some");
+            let settings = Settings::default();
+            let found = selectors(&NATIVE, None, Some(query), &caller, &settings).expect("some");
             found[0].text().to_owned()
         };
         assert_eq!(of("x=1"), "user/1");

@@ -2,18 +2,21 @@
 //!
 //! A stream is entered and its start queued under the store's lock, just before its shard learns of it; its end is queued by whoever drops its
 //! `Guard`, on whatever thread. One task ([`Presence::announce`]) publishes the queue in its order, so a start comes before its end and each
-//! comes once. Nothing here may wait, publish or take the store's lock while the registry's own lock is held.
+//! comes once. A stream that ends before its start was told, and that no list had, is never told of: nobody knew it. Nothing here may wait,
+//! publish or take the store's lock while the registry's own lock is held.
 //!
 //! What is held is bounded by the open streams, and by 65,536 starts and ends that wait to be told: beyond, no stream that would be
-//! announced is opened.
+//! announced is opened. How much is told is bounded by `allowance`.
 
+mod allowance;
 mod announce;
 mod document;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -25,6 +28,9 @@ use crate::selector::Selector;
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 
 use document::URN_PREFIX;
+
+/// Most subscriptions of a stream that is announced: each is an event when it starts and one when it ends.
+pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
 
 /// Starts and ends that may wait to be told.
 const BACKLOG_MAX: usize = 65_536;
@@ -49,7 +55,8 @@ struct State {
     streams: BTreeMap<u64, Arc<Subscriber>>,
     numbers: HashMap<Uuid, u64>,
     next_number: u64,
-    queue: VecDeque<Change>,
+    /// In the order in which they are told. A start has its stream's number.
+    queue: BTreeMap<u64, Change>,
     closed: bool,
 }
 
@@ -64,6 +71,8 @@ struct Subscriber {
     id: Uuid,
     selectors: Box<[Selector]>,
     payload: Option<Arc<str>>,
+    /// Somebody was shown it, and has to be told of its end.
+    shown: AtomicBool,
 }
 
 /// Too many starts and ends are waiting to be told.
@@ -118,6 +127,7 @@ impl Presence {
                 id: Uuid::new_v4(),
                 selectors: selectors.into(),
                 payload,
+                shown: AtomicBool::new(false),
             },
         })
     }
@@ -132,10 +142,7 @@ impl Presence {
             .selectors
             .iter()
             .position(|selector| selector.text() == topic)?;
-        Some(Subscription {
-            subscriber: Arc::clone(subscriber),
-            selector,
-        })
+        Some(Subscription::shown(subscriber, selector))
     }
 
     /// Subscriptions of streams that came after number `after`: all, or those with one selector; at least `count` of them unless there are
@@ -149,15 +156,11 @@ impl Presence {
         for (looked_at, (number, subscriber)) in streams.enumerate() {
             let wanted = |selector: &Selector| topic.is_none_or(|topic| selector.text() == topic);
             let found = subscriber.selectors.iter().enumerate();
-            page.subscriptions
-                .extend(
-                    found
-                        .filter(|(_, selector)| wanted(selector))
-                        .map(|(selector, _)| Subscription {
-                            subscriber: Arc::clone(subscriber),
-                            selector,
-                        }),
-                );
+            page.subscriptions.extend(
+                found
+                    .filter(|(_, selector)| wanted(selector))
+                    .map(|(selector, _)| Subscription::shown(subscriber, selector)),
+            );
             if page.subscriptions.len() >= count || looked_at + 1 >= LIST_STREAMS {
                 page.next = Some(*number);
                 break;
@@ -175,6 +178,26 @@ impl Presence {
     }
 }
 
+impl Subscription {
+    /// One that somebody asked for; under the registry's lock.
+    fn shown(subscriber: &Arc<Subscriber>, selector: usize) -> Self {
+        subscriber.shown.store(true, Ordering::Relaxed);
+        Self {
+            subscriber: Arc::clone(subscriber),
+            selector,
+        }
+    }
+}
+
+impl State {
+    /// The next place in the order, for a stream or for a change.
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+}
+
 impl Shared {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
@@ -188,14 +211,11 @@ impl Pending {
         let subscriber = Arc::new(self.subscriber);
         let mut number = 0;
         self.shared.change(|state| {
-            number = state.next_number;
-            state.next_number += 1;
+            number = state.number();
             state.numbers.insert(subscriber.id, number);
             state.streams.insert(number, Arc::clone(&subscriber));
-            state.queue.push_back(Change {
-                subscriber,
-                active: true,
-            });
+            let active = true;
+            state.queue.insert(number, Change { subscriber, active });
         });
         Guard {
             shared: self.shared,
@@ -211,10 +231,13 @@ impl Drop for Guard {
                 return;
             };
             state.numbers.remove(&subscriber.id);
-            state.queue.push_back(Change {
-                subscriber,
-                active: false,
-            });
+            // Nobody who missed its start can miss its end.
+            let was_shown = subscriber.shown.load(Ordering::Relaxed);
+            if !was_shown && state.queue.remove(&self.number).is_some() {
+                return;
+            }
+            let (number, active) = (state.number(), false);
+            state.queue.insert(number, Change { subscriber, active });
         });
     }
 }

@@ -126,6 +126,31 @@ fn what_the_node_tells_does_not_count_as_published_over_http() {
 }
 
 #[test]
+fn a_stream_that_is_announced_has_no_more_than_a_hundred_topics() {
+    let topics = |count: usize| {
+        let each: Vec<String> = (0..count).map(|n| format!("topic=t{n}")).collect();
+        each.join("&")
+    };
+    let announced = node();
+    let silent = Node::with(|settings| settings.anonymous = true);
+    for (node, target, count, status) in [
+        (&announced, HUB, 100, 200),
+        (&announced, HUB, 101, 400),
+        (&announced, "/events", 101, 200),
+        (&silent, HUB, 101, 200),
+    ] {
+        let target = format!("{target}?{}", topics(count));
+        let answer = node.call("HEAD", &target, &[]);
+        assert_eq!(answer.status, status, "{target}");
+    }
+    let answer = announced.call("GET", &format!("{HUB}?{}", topics(101)), &[]);
+    let answer = answer.json();
+    assert_eq!(answer["field"], "topic");
+    let detail = answer["detail"].as_str().expect("a text");
+    assert!(detail.contains("more than the 100"), "{detail}");
+}
+
+#[test]
 fn nothing_is_told_where_it_is_not_set() {
     let node = Node::with(|settings| settings.anonymous = true);
     let mut watcher = node.subscribe("/events?topic=*", &subscriber(&["*"]));

@@ -1,6 +1,7 @@
-//! Tells of starts and ends: publishes what the registry has queued, in its order.
+//! Tells of starts and ends: publishes what the registry has queued, in its order, as far as the allowance goes.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::event::{Event, IdForm};
 use crate::hub::{Closed, Hub};
@@ -8,25 +9,76 @@ use crate::limits::EventLimits;
 use crate::metrics::Source;
 use crate::sse::Draft;
 
+use super::allowance::{self, Allowance};
 use super::{Change, Presence, Subscription};
 
 /// Subscriptions told in one batch (one stream's more or less).
 const BATCH_SUBSCRIPTIONS: usize = 64;
 
+/// Longest pause while the allowance is used up, so that the task ends soon after the hub.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The log says no more often than this that starts and ends are late.
+const WARNING_PERIOD: Duration = Duration::from_secs(60);
+
+/// What came of one attempt to tell something.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Told,
+    /// There is nothing to tell.
+    Idle,
+    /// There may be, and it has to wait.
+    Wait(Duration),
+    /// There will be nothing more.
+    Ended,
+}
+
 impl Presence {
-    /// Publishes starts and ends as they come, until the hub is closed.
+    /// Publishes starts and ends as they come, until the hub is closed. They are late while more come than the history has room for.
     pub async fn announce(&self, hub: &Hub) {
+        let mut allowance = Allowance::new(hub.settings(), Instant::now());
+        let mut warned_at = None;
         loop {
             let work = self.0.work.notified();
-            let (changes, closed) = self.take();
-            if changes.is_empty() {
-                if closed {
-                    return;
+            let now = Instant::now();
+            match self.step(hub, &mut allowance, now).await {
+                Step::Told => {}
+                Step::Idle => work.await,
+                Step::Wait(time) => {
+                    let is_due = warned_at.is_none_or(|at| now.duration_since(at) > WARNING_PERIOD);
+                    let waiting = self.0.state.lock().queue.len();
+                    if waiting > 0 && is_due {
+                        warned_at = Some(now);
+                        tracing::warn!(
+                            waiting,
+                            "starts and ends of subscriptions are told late: they have used up their share of `history_budget_bytes`"
+                        );
+                    }
+                    tokio::time::sleep(time.min(PAUSE_MAX)).await;
                 }
-                work.await;
-            } else if publish(hub, &changes).await.is_err() {
-                return;
+                Step::Ended => return,
             }
+        }
+    }
+
+    /// Tells one batch of what is queued, if it may be told at `now`.
+    pub(super) async fn step(&self, hub: &Hub, allowance: &mut Allowance, now: Instant) -> Step {
+        if let Some(time) = allowance.wait(now) {
+            if self.0.state.lock().closed {
+                return Step::Ended;
+            }
+            return Step::Wait(time);
+        }
+        let (changes, closed) = self.take();
+        if changes.is_empty() {
+            return if closed { Step::Ended } else { Step::Idle };
+        }
+        match publish(hub, &changes).await {
+            Ok(bytes) => {
+                allowance.spend(bytes);
+                Step::Told
+            }
+            Err(Closed) => Step::Ended,
         }
     }
 
@@ -36,7 +88,7 @@ impl Presence {
         let mut subscriptions = 0;
         let mut changes = Vec::new();
         while subscriptions < BATCH_SUBSCRIPTIONS
-            && let Some(change) = state.queue.pop_front()
+            && let Some((_, change)) = state.queue.pop_first()
         {
             subscriptions += change.subscriber.selectors.len();
             changes.push(change);
@@ -45,8 +97,8 @@ impl Presence {
     }
 }
 
-/// Tells of these changes, each subscription in an event of its own.
-async fn publish(hub: &Hub, changes: &[Change]) -> Result<(), Closed> {
+/// Tells of these changes, each subscription in an event of its own; what that takes of the allowance.
+async fn publish(hub: &Hub, changes: &[Change]) -> Result<usize, Closed> {
     // These events are the node's own; what publishers are held to would only suppress them. Their size is bounded by that of a selector
     // and of a token.
     let limits = EventLimits {
@@ -55,13 +107,16 @@ async fn publish(hub: &Hub, changes: &[Change]) -> Result<(), Closed> {
         ..EventLimits::default()
     };
     let mut drafts = Vec::new();
+    let mut bytes = 0;
     for change in changes {
         for selector in 0..change.subscriber.selectors.len() {
             let subscription = Subscription {
                 subscriber: Arc::clone(&change.subscriber),
                 selector,
             };
-            let mut event = Event::new(subscription.path(), subscription.to_json(change.active));
+            let (topic, data) = (subscription.path(), subscription.to_json(change.active));
+            bytes += allowance::cost(&topic, &data);
+            let mut event = Event::new(topic, data);
             event.private = true;
             event.id_form = IdForm::Urn;
             match Draft::new(event, &limits) {
@@ -70,5 +125,6 @@ async fn publish(hub: &Hub, changes: &[Change]) -> Result<(), Closed> {
             }
         }
     }
-    hub.publish(Source::Presence, &mut drafts).await.map(drop)
+    hub.publish(Source::Presence, &mut drafts).await?;
+    Ok(bytes)
 }

@@ -1,0 +1,104 @@
+//! How much of the node's history may be filled with starts and ends of subscriptions.
+//!
+//! The history's budget is the node's, and what is oldest goes first: without a bound, clients that come and go would have everybody's events
+//! forgotten. So what is told is counted in bytes, against an allowance that runs full again over the time for which events are kept.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Settings;
+
+/// Part of the history's budget that may be filled at once. As much again runs in within `history_age`, so that no more than a
+/// quarter of what is kept is of this kind.
+const SHARE: usize = 8;
+
+/// Bytes of an event beside its topic and its data: its id, and what the history needs for it and for a topic that nothing else is published to.
+const EVENT_BYTES: usize = 600;
+
+/// What one event takes of the allowance.
+pub(super) fn cost(topic: &str, data: &str) -> usize {
+    topic.len() + data.len() + EVENT_BYTES
+}
+
+/// Bytes that may be told now. One batch may go below zero, which the next ones wait for.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    left: f64,
+    full: f64,
+    per_second: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    /// Full.
+    pub(super) fn new(settings: &Settings, now: Instant) -> Self {
+        let full = (settings.history_budget_bytes / SHARE) as f64;
+        Self {
+            left: full,
+            full,
+            per_second: full / settings.history_age.as_secs_f64().max(1.0),
+            at: now,
+        }
+    }
+
+    /// How long to wait before anything more is told; `None` when it may be now.
+    pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
+        // Where nothing is kept, there is nothing to push out.
+        if self.full == 0.0 {
+            return None;
+        }
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        self.left = (self.left + passed * self.per_second).min(self.full);
+        // A thousandth of a byte: sums of fractions need not end at zero.
+        (self.left < -1e-3).then(|| Duration::from_secs_f64(-self.left / self.per_second))
+    }
+
+    /// So much was told.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.left -= bytes as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(budget: usize) -> (Allowance, Instant) {
+        let settings = Settings {
+            history_budget_bytes: budget,
+            history_age: Duration::from_secs(100),
+            ..Settings::default()
+        };
+        let now = Instant::now();
+        (Allowance::new(&settings, now), now)
+    }
+
+    #[test]
+    fn no_more_than_a_quarter_of_the_budget_within_the_age() {
+        let (mut allowance, start) = of(80_000);
+        let mut spent = 0;
+        for ms in (0..=100_000).step_by(10) {
+            while allowance.wait(start + Duration::from_millis(ms)).is_none() {
+                allowance.spend(1_000);
+                spent += 1_000;
+            }
+        }
+        assert!((20_000..=22_000).contains(&spent), "{spent}");
+    }
+
+    #[test]
+    fn a_debt_is_waited_for_to_its_end() {
+        let (mut allowance, now) = of(80_000);
+        allowance.spend(11_000);
+        let wait = allowance.wait(now).expect("in debt");
+        assert_eq!(wait.as_secs(), 10);
+        assert_eq!(allowance.wait(now + wait), None);
+    }
+
+    #[test]
+    fn where_nothing_is_kept_nothing_waits() {
+        let (mut allowance, now) = of(0);
+        allowance.spend(1 << 30);
+        assert_eq!(allowance.wait(now), None);
+    }
+}
