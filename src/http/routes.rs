@@ -146,12 +146,7 @@ fn dispatch(
         }
         (Resource::Publish(_), &Method::POST) => publish(node, parts, body),
         (Resource::Mercure, &Method::POST) => mercure_publish(node, parts, body),
-        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
-            authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
-                let answer = mercure::subscriptions::answer(&node.hub, &parts, credentials);
-                Outcome::Now(answer.unwrap_or_else(Problem::into_response))
-            })
-        }
+        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => subscriptions(node, parts),
         (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, parts),
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
@@ -222,6 +217,18 @@ fn subscribe(
             stream::open(node, client, dialect, topic, &parts, credentials)
         },
     )
+}
+
+/// `GET` of the hub's subscriptions.
+fn subscriptions(node: &Arc<Node>, parts: Parts) -> Outcome {
+    authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
+        let hub = node.hub.clone();
+        Outcome::later(async move {
+            mercure::subscriptions::answer(&hub, &parts, credentials)
+                .await
+                .unwrap_or_else(Problem::into_response)
+        })
+    })
 }
 
 /// `GET /topics`.

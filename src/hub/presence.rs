@@ -35,8 +35,9 @@ pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
 /// Starts and ends that may wait to be told.
 const BACKLOG_MAX: usize = 65_536;
 
-/// Streams looked at while the registry is locked once: some 50 µs.
-const LIST_STREAMS: usize = 1_024;
+/// Subscriptions looked at while the registry is locked once, and one stream's more or less: some 50 µs. Whoever opens a stream waits for it under the
+/// store's lock.
+const LIST_SUBSCRIPTIONS: usize = 2_048;
 
 /// The registry. Cheap to clone.
 #[derive(Clone, Default)]
@@ -146,14 +147,16 @@ impl Presence {
     }
 
     /// Subscriptions of streams that came after number `after`: all, or those with one selector; at least `count` of them unless there are
-    /// fewer, and no more than one stream's beyond. Looks at a bounded number of streams, so a page may have fewer although there is a next one.
+    /// fewer, and no more than one stream's beyond. Looks at a bounded number of subscriptions, so a page may have fewer although there is a next one.
     #[must_use]
     pub fn list(&self, topic: Option<&str>, after: Option<u64>, count: usize) -> Page {
         let mut page = Page::default();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.0.state.lock();
         let streams = state.streams.range((from, Bound::Unbounded));
-        for (looked_at, (number, subscriber)) in streams.enumerate() {
+        let mut looked_at = 0;
+        for (number, subscriber) in streams {
+            looked_at += subscriber.selectors.len();
             let wanted = |selector: &Selector| topic.is_none_or(|topic| selector.text() == topic);
             let found = subscriber.selectors.iter().enumerate();
             page.subscriptions.extend(
@@ -161,7 +164,7 @@ impl Presence {
                     .filter(|(_, selector)| wanted(selector))
                     .map(|(selector, _)| Subscription::shown(subscriber, selector)),
             );
-            if page.subscriptions.len() >= count || looked_at + 1 >= LIST_STREAMS {
+            if page.subscriptions.len() >= count || looked_at >= LIST_SUBSCRIPTIONS {
                 page.next = Some(*number);
                 break;
             }

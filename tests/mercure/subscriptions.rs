@@ -197,6 +197,19 @@ fn an_unchanged_list_is_not_sent_again() {
 }
 
 #[test]
+fn a_list_that_is_written_in_several_turns_is_whole() {
+    let node = node();
+    let topics: Vec<String> = (0..90).map(|n| format!("topic=t{n:02}")).collect();
+    let target = format!("{HUB}?{}", topics.join("&"));
+    let _streams = [0; 2].map(|_| node.subscribe_anonymously(&target));
+    let list = listed(&node, &path(""), 180).json();
+    let list = list["subscriptions"].as_array().expect("a list");
+    for (number, one) in list.iter().enumerate() {
+        assert_eq!(one["topic"], format!("t{:02}", number % 90));
+    }
+}
+
+#[test]
 fn who_goes_on_from_the_list_misses_nothing() {
     let node = node();
     let mut streams = vec![node.subscribe_anonymously(&format!("{HUB}?topic=a"))];

@@ -140,15 +140,19 @@ fn lists_go_on_where_they_ended() {
 }
 
 #[test]
-fn a_long_list_comes_in_pages_of_bounded_work() {
-    let presence = Presence::default();
-    let guards: Vec<_> = (0..LIST_STREAMS + 1)
-        .map(|_| begin(&presence, &["a"]))
-        .collect();
-    let page = presence.list(Some("none"), None, 9);
-    assert!(page.subscriptions.is_empty() && page.next.is_some());
-    assert_eq!(presence.list(Some("none"), page.next, 9).next, None);
-    drop(guards);
+fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
+    let many = ["a"; SUBSCRIPTIONS_PER_STREAM_MAX];
+    for topics in [&many[..1], &many[..]] {
+        let presence = Presence::default();
+        let in_one_look = LIST_SUBSCRIPTIONS.div_ceil(topics.len());
+        let guards: Vec<_> = (0..in_one_look + 1)
+            .map(|_| begin(&presence, topics))
+            .collect();
+        let page = presence.list(Some("none"), None, 9);
+        assert!(page.subscriptions.is_empty());
+        assert_eq!(page.next, Some(guards[in_one_look - 1].number));
+        assert_eq!(presence.list(Some("none"), page.next, 9).next, None);
+    }
 }
 
 #[test]
