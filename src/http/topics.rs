@@ -3,6 +3,8 @@
 //! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors matches, and no others. Never holds up the node: the
 //! table of topics is looked at in slices, a bounded number of them for one answer.
 
+use std::sync::Arc;
+
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -20,6 +22,12 @@ const PAGE_TOPICS: usize = 1_000;
 
 /// Slices of the table that are looked at for one page.
 const SLICES_MAX: usize = 16;
+
+/// Comparisons of a topic with a selector before others have a turn on this thread: some 100 µs, with slow patterns some milliseconds.
+const MATCHES_A_TURN: usize = 4_096;
+
+/// A page for which so many were made ends with its slice.
+const MATCHES_MAX: usize = 1 << 20;
 
 /// What the parameters of the list ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,44 +51,71 @@ pub(super) async fn answer(
         Caller::Anonymous => return Err(AccessError::Missing.into()),
         Caller::Bearer(access) => Some(access.subscribe),
     };
-    let may_see = |name: &str| {
-        selectors.as_deref().is_none_or(|selectors| {
-            let matches = |one: &Selector| name.starts_with(one.prefix()) && one.matches(name);
-            selectors.iter().any(matches)
-        })
-    };
+    let mut sight = Sight::of(selectors);
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
     let Some(raw) = topic_in_path else {
         let asked = asked(query)?;
-        return Ok(json(&page(hub, &asked, may_see).await));
+        return Ok(json(&page(hub, &asked, &mut sight).await));
     };
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
     let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
     topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
-    if !may_see(&name) {
+    if !sight.has(&name) {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
     Ok(json(&Topic::from(hub.topic(&name))))
 }
 
-async fn page(hub: &Hub, asked: &Asked, may_see: impl Fn(&str) -> bool) -> Page {
+/// Which topics the caller may see, and what it took to find that out.
+struct Sight {
+    /// `None`: all.
+    selectors: Option<Arc<[Selector]>>,
+    matches: usize,
+}
+
+impl Sight {
+    fn of(selectors: Option<Arc<[Selector]>>) -> Self {
+        Self {
+            selectors,
+            matches: 0,
+        }
+    }
+
+    fn has(&mut self, name: &str) -> bool {
+        let Some(selectors) = self.selectors.as_deref() else {
+            return true;
+        };
+        let matches = |one: &Selector| name.starts_with(one.prefix()) && one.matches(name);
+        let found = selectors.iter().position(matches);
+        self.matches += found.map_or(selectors.len(), |at| at + 1);
+        found.is_some()
+    }
+}
+
+async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
     let mut page = Page {
         topics: Vec::new(),
         next: Some(asked.after),
     };
+    let mut turn_ends_at = MATCHES_A_TURN;
     for slice in 0..SLICES_MAX {
-        let Some(from) = page.next.filter(|_| page.topics.len() < PAGE_TOPICS) else {
+        let is_full = page.topics.len() >= PAGE_TOPICS || sight.matches >= MATCHES_MAX;
+        let Some(from) = page.next.filter(|_| !is_full) else {
             break;
         };
         if slice > 0 {
-            // Matching costs time, and others wait for this thread.
             tokio::task::yield_now().await;
         }
         let (found, next) = hub.topics(from);
-        let wanted = found
-            .into_iter()
-            .filter(|info| info.name.starts_with(&asked.prefix) && may_see(&info.name));
-        page.topics.extend(wanted.map(Topic::from));
+        for info in found {
+            if sight.matches >= turn_ends_at {
+                turn_ends_at = sight.matches + MATCHES_A_TURN;
+                tokio::task::yield_now().await;
+            }
+            if info.name.starts_with(&asked.prefix) && sight.has(&info.name) {
+                page.topics.push(Topic::from(info));
+            }
+        }
         page.next = next;
     }
     page
@@ -155,6 +190,51 @@ fn json(value: &impl Serialize) -> Response<ResponseBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
+    use crate::event::Event;
+    use crate::limits::EventLimits;
+    use crate::metrics::Source;
+    use crate::sse::Draft;
+
+    #[test]
+    fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {
+        let mut all = Sight::of(None);
+        assert!(all.has("a") && all.matches == 0);
+        let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
+        let selectors = names.iter().map(|name| Selector::exact(name)).collect();
+        let mut sight = Sight::of(Some(selectors));
+        assert!(sight.has("t9"));
+        assert_eq!(sight.matches, 10);
+        assert!(!sight.has("none"));
+        assert_eq!(sight.matches, 1_010);
+
+        let mut settings = Settings::on_free_ports();
+        settings.shards = 1;
+        let hub = Hub::start(Arc::new(settings), 1).expect("a hub");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let limits = EventLimits::default();
+            for slice in 0..3 {
+                let names = (0..1_024).map(|n| format!("other/{slice}/{n}"));
+                let events = names.map(|name| Event::new(name, "x"));
+                let mut drafts: Vec<_> = events
+                    .map(|event| Draft::new(event, &limits).expect("an event"))
+                    .collect();
+                hub.publish(Source::Http, &mut drafts).await.expect("open");
+            }
+            // Without the bound, all slices would be one page.
+            let first = page(&hub, &Asked::default(), &mut sight).await;
+            assert!(first.topics.is_empty());
+            let after = first.next.expect("another page");
+            let asked = Asked {
+                after,
+                ..Asked::default()
+            };
+            let mut sight = Sight::of(sight.selectors.take());
+            assert_ne!(page(&hub, &asked, &mut sight).await.next, Some(after));
+        });
+        hub.stop();
+    }
 
     #[test]
     fn parameters_are_read_and_checked() {
