@@ -11,9 +11,6 @@ use super::TokenError;
 use super::algorithm::Algorithm;
 use super::keys::{Key, KeySet};
 
-/// Most keys that one token is tried against.
-const KEYS_TRIED_MAX: usize = 16;
-
 /// What the header says that matters.
 struct Header {
     algorithm: Algorithm,
@@ -74,7 +71,7 @@ fn choose<'a>(header: &Header, keys: &'a KeySet) -> Result<Vec<&'a Key>, TokenEr
         return Err(TokenError::UnknownKey);
     }
     let fitting = named.filter(|key| key.algorithm == header.algorithm);
-    let candidates: Vec<_> = fitting.take(KEYS_TRIED_MAX).collect();
+    let candidates: Vec<_> = fitting.collect();
     if candidates.is_empty() {
         return Err(TokenError::Algorithm);
     }

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::algorithm::{Algorithm, Family};
 
-/// Most keys of one set.
-pub const KEYS_MAX: usize = 64;
+/// Most keys of one set. A token without `kid` is tried against all of them.
+pub const KEYS_MAX: usize = 32;
 /// Sizes of RSA keys that are taken, in bits; what the crypto library checks signatures with.
 pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 /// Bytes of a DER public key around its modulus: a dozen for the frame, up to a dozen for the exponent.

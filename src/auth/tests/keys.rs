@@ -167,6 +167,20 @@ fn a_key_is_chosen_by_its_name() {
 }
 
 #[test]
+fn a_token_without_a_name_is_tried_against_every_key_of_the_largest_set() {
+    let secret = |n: usize| [n as u8; 32];
+    let keys = (0..KEYS_MAX).map(|n| oct(&secret(n), json!({"kid": n.to_string()})));
+    let set = jwks(json!(keys.collect::<Vec<_>>())).expect("keys");
+    let auth = auth(set);
+    for n in 0..KEYS_MAX {
+        let token = signed(&secret(n), json!({"alg": "HS256"}));
+        assert!(verify(&auth, token).is_ok(), "key {n}");
+    }
+    let other = signed(&secret(KEYS_MAX), json!({"alg": "HS256"}));
+    assert_eq!(verify(&auth, other), Err(TokenError::Signature));
+}
+
+#[test]
 fn a_key_set_is_read_for_what_can_be_used() {
     let secret = [9; 64];
     let usable = oct(&secret, json!({"alg": "HS512"}));
