@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fantail::auth::{Auth, Role, SigningKey, TokenError};
 use fantail::config::{KeySource, Settings};
 use fantail::server::{Node, ServerError};
@@ -140,21 +141,28 @@ impl Drop for Running {
     }
 }
 
-fn secret(name: u8) -> [u8; 32] {
+/// What an Ed25519 key is made of (RFC 8032 §5.1.5).
+fn seed(name: u8) -> [u8; 32] {
     [name; 32]
 }
 
 fn key_set(names: &[u8]) -> String {
     let key = |name: &u8| {
         let kid = char::from(*name).to_string();
-        json!({"kty": "oct", "kid": kid, "k": URL_SAFE_NO_PAD.encode(secret(*name))})
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed(*name)).expect("a key");
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": x})
     };
     json!({"keys": names.iter().map(key).collect::<Vec<Value>>()}).to_string()
 }
 
 /// A token of the key of this name, which its header says.
 fn token(name: u8) -> String {
-    let signing = SigningKey::from_secret(&secret(name), None).expect("a key");
+    // PKCS #8 (RFC 8410 §7): all that stands before the seed.
+    let head = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    let text = STANDARD.encode([&head[..], &seed(name)].concat());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    let signing = SigningKey::from_pem(&pem, None).expect("a key");
     let signed = signing.with_key_id(&char::from(name).to_string());
     signed.sign(&Map::new()).expect("a token")
 }
@@ -223,6 +231,8 @@ fn the_last_good_keys_stay_whatever_the_provider_says() {
             "HTTP/1.1 {head}\r\ncontent-length: {length}\r\n\r\n{body}"
         ))
     };
+    let secret = URL_SAFE_NO_PAD.encode([b'b'; 32]);
+    let secrets = json!({"keys": [{"kty": "oct", "kid": "b", "k": secret}]}).to_string();
     let padded = key_set(b"b") + &" ".repeat(1_024);
     let elsewhere = Provider::start(Answer::Keys(b"b"));
     let location = format!("302 Found\r\nlocation: http://{}/", elsewhere.address);
@@ -232,6 +242,8 @@ fn the_last_good_keys_stay_whatever_the_provider_says() {
         with("200 OK", "<html>"),
         with("200 OK", "{\"keys\": []}"),
         with("200 OK", "{\"keys\": [{\"kty\": \"XYZ\"}]}"),
+        // A secret that anyone may fetch.
+        with("200 OK", &secrets),
         with("200 OK", &padded),
         with(&location, ""),
         Answer::Raw("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{".to_owned()),

@@ -1,7 +1,8 @@
 //! Keys out of a JSON Web Key Set (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 //!
 //! Identity providers put keys for other uses, and of kinds to come, beside those for signatures: what is not understood is passed over and
-//! counted. A set of which nothing remains is refused, so that a wrong file is not taken for "nobody may".
+//! counted. A set of which nothing remains is refused, so that a wrong file is not taken for "nobody may". A secret is taken from a set that is the
+//! node's own, never from one that others can fetch, too: whoever reads it could make tokens.
 
 use serde_json::{Map, Value};
 
@@ -13,12 +14,31 @@ use super::keys::{KEYS_MAX, Key, KeyError, KeySet};
 const KEY_ID_BYTES_MAX: usize = 1_024;
 
 impl KeySet {
-    /// The keys for signatures of a JSON Web Key Set. A key's `alg` decides what it is used for; where there is none, `algorithm` if given, or
-    /// else what is usual for its kind.
+    /// The keys for signatures of a JSON Web Key Set that only the node reads; it may have secrets. A key's `alg` decides what it is used for; where
+    /// there is none, `algorithm` if given, or else what is usual for its kind.
     ///
     /// # Errors
     /// [`KeyError`] when it is no key set, or has no key that can be used.
     pub fn from_jwks(text: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
+        Self::from_set(text, algorithm, |_| true)
+    }
+
+    /// The same of a set that others can read as well: secrets in it are passed over.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is no key set, or has no key that can be used.
+    pub fn from_published_jwks(
+        text: &[u8],
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self, KeyError> {
+        Self::from_set(text, algorithm, |family| family != Family::Secret)
+    }
+
+    fn from_set(
+        text: &[u8],
+        algorithm: Option<Algorithm>,
+        is_taken: fn(Family) -> bool,
+    ) -> Result<Self, KeyError> {
         let set: Value = serde_json::from_slice(text).map_err(|_| KeyError::NotAKeySet)?;
         let members = set
             .get("keys")
@@ -29,7 +49,7 @@ impl KeySet {
         }
         let keys: Vec<Key> = members
             .iter()
-            .filter_map(|member| key(member.as_object()?, algorithm))
+            .filter_map(|member| key(member.as_object()?, algorithm, is_taken))
             .collect();
         let skipped = members.len() - keys.len();
         if keys.is_empty() {
@@ -39,11 +59,15 @@ impl KeySet {
     }
 }
 
-fn key(member: &Map<String, Value>, algorithm: Option<Algorithm>) -> Option<Key> {
+fn key(
+    member: &Map<String, Value>,
+    algorithm: Option<Algorithm>,
+    is_taken: fn(Family) -> bool,
+) -> Option<Key> {
     if !is_for_signatures(member) {
         return None;
     }
-    let family = family(member)?;
+    let family = family(member).filter(|family| is_taken(*family))?;
     let algorithm = match member.get("alg") {
         Some(name) => Algorithm::named(name.as_str()?)?,
         None => algorithm.unwrap_or(family.usual()),

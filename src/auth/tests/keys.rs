@@ -181,6 +181,22 @@ fn a_token_without_a_name_is_tried_against_every_key_of_the_largest_set() {
 }
 
 #[test]
+fn a_secret_that_anyone_may_fetch_is_no_key() {
+    let ed25519 = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let public = json!({"kty": "OKP", "crv": "Ed25519", "x": ed25519});
+    let read = |keys: Value| {
+        let text = json!({"keys": keys}).to_string();
+        KeySet::from_published_jwks(text.as_bytes(), None)
+    };
+    let set = read(json!([oct(&[1; 32], json!({})), public])).expect("a key");
+    assert_eq!((set.len(), set.skipped()), (1, 1));
+    let token = signed(&[1; 32], json!({"alg": "HS256"}));
+    assert_eq!(verify(&auth(set), token), Err(TokenError::Algorithm));
+    let none = read(json!([oct(&[1; 32], json!({}))])).expect_err("nothing");
+    assert_eq!(none, KeyError::NoneUsable { skipped: 1 });
+}
+
+#[test]
 fn a_key_set_is_read_for_what_can_be_used() {
     let secret = [9; 64];
     let usable = oct(&secret, json!({"alg": "HS512"}));

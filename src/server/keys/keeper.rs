@@ -91,9 +91,8 @@ impl Keeper {
     pub(super) async fn fetch(&mut self) {
         let setting = self.source.setting();
         let fetched = match self.fetcher.get().await {
-            Ok(text) => {
-                KeySet::from_jwks(&text, self.source.algorithm).map_err(|error| error.to_string())
-            }
+            Ok(text) => KeySet::from_published_jwks(&text, self.source.algorithm)
+                .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match fetched {
