@@ -11,10 +11,12 @@ use thiserror::Error;
 
 use super::TokenError;
 use crate::selector::{Selector, SelectorError, Syntax};
-use crate::topic;
+use crate::topic::TopicError;
 
 /// Stands for a value when a rule is checked before there are any.
 const SAMPLE: &str = "x";
+/// What is wrong with a value that is much too long.
+const TOO_LONG: &str = "makes a topic longer than `topic_bytes_max`";
 /// Most names on the way to a claim.
 const STEPS_MAX: usize = 8;
 
@@ -30,6 +32,11 @@ pub enum RuleError {
     /// A long way.
     #[error("a claim more than {STEPS_MAX} names deep")]
     TooDeep,
+    /// A pattern that is spread over a claim's value.
+    #[error(
+        "a `*` beside a claim in one segment: a segment is one or the other, as in `tenant/{{tenant}}/**`"
+    )]
+    Wildcard,
     /// What it makes is no selector.
     #[error("it makes no topic and no pattern: {0}")]
     Selector(#[from] SelectorError),
@@ -82,12 +89,28 @@ impl TopicRule {
         }
         parts.push(Part::Text(rest.to_owned()));
         let rule = Self { parts };
-        let sample = rule.parts.iter().map(|part| match part {
-            Part::Text(text) => text,
-            Part::Claim(_) => SAMPLE,
-        });
-        Selector::parse(&sample.collect::<String>(), Syntax::Native, topic_bytes_max)?;
+        // A value may hold slashes, and would make a segment of its own out of what stands beside it. No text of a rule has a brace.
+        let marked = rule.with_every_claim("{");
+        if marked
+            .split('/')
+            .any(|segment| segment.contains('*') && segment.contains('{'))
+        {
+            return Err(RuleError::Wildcard);
+        }
+        Selector::parse(
+            &rule.with_every_claim(SAMPLE),
+            Syntax::Native,
+            topic_bytes_max,
+        )?;
         Ok(rule)
+    }
+
+    fn with_every_claim(&self, value: &str) -> String {
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text,
+            Part::Claim(_) => value,
+        });
+        parts.collect()
     }
 
     /// Adds the topics that it makes of `claims` to `topics`. A claim that is not there makes none.
@@ -109,7 +132,7 @@ impl TopicRule {
                     }
                     texts = product(&texts, &values);
                     if texts.iter().any(|text| text.len() > bounds.topic_bytes_max) {
-                        return Err(fault(name, "makes a topic longer than `topic_bytes_max`"));
+                        return Err(fault(name, TOO_LONG));
                     }
                 }
             }
@@ -130,10 +153,13 @@ impl TopicRule {
             Part::Text(_) => None,
         });
         let name = last.unwrap_or("topics_from");
-        topic::check(text, bounds.topic_bytes_max)
-            .map_err(|_| fault(name, "makes a topic longer than `topic_bytes_max`"))?;
-        Selector::parse(text, Syntax::Native, bounds.topic_bytes_max)
-            .map_err(|_| fault(name, "makes no topic"))
+        Selector::parse(text, Syntax::Native, bounds.topic_bytes_max).map_err(|error| match error {
+            SelectorError::Topic(TopicError::TooLong { .. }) => fault(name, TOO_LONG),
+            SelectorError::Topic(TopicError::Empty) => fault(name, "makes an empty topic"),
+            SelectorError::TooManyExpressions { .. } | SelectorError::TooManyVariables { .. } => {
+                fault(name, "makes a pattern with too many parts")
+            }
+        })
     }
 }
 

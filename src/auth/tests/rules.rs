@@ -112,3 +112,43 @@ fn a_rule_may_be_a_pattern_around_values_that_are_literal() {
     assert!(matches("tenant/a+b/orders/7"));
     assert!(!matches("tenant/a/orders") && !matches("tenant/ab/orders"));
 }
+
+#[test]
+fn a_value_with_slashes_does_not_make_a_wildcard_of_the_star_beside_it() {
+    for rule in [
+        "a/{sub}*",
+        "a/*{sub}",
+        "a/**{sub}/b",
+        "{sub}**",
+        "a/{b}{c}*/d",
+        "a/x{https://a.example/c}y*",
+    ] {
+        assert_eq!(
+            TopicRule::parse(rule, 64),
+            Err(RuleError::Wildcard),
+            "{rule}"
+        );
+    }
+    for rule in ["a/{sub}/*", "*/{sub}", "a/{sub}/**", "a*/{sub}", "*", "a*"] {
+        assert!(TopicRule::parse(rule, 64).is_ok(), "{rule}");
+    }
+    let found = topics(&["a/{sub}/*"], json!({"sub": "b/c"}));
+    assert_eq!(found, ["a/b/c/*"]);
+}
+
+#[test]
+fn a_topic_that_its_last_text_makes_too_long_is_told_as_that() {
+    let fault = |rule: TopicRule, claims: Value, topic_bytes_max: usize| {
+        let bounds = crate::auth::rules::Bounds {
+            topic_bytes_max,
+            selectors_max: 9,
+        };
+        let error = rule.apply(&object(claims), &bounds, &mut Default::default());
+        error.expect_err("refused").to_string()
+    };
+    let rule = |text| TopicRule::parse(text, 64).expect("a rule");
+    assert_eq!(
+        fault(rule("{a}/bcdefg"), json!({"a": "x"}), 7),
+        "the token's claim `a` makes a topic longer than `topic_bytes_max`"
+    );
+}
