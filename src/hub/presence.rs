@@ -67,7 +67,6 @@ struct Change {
 }
 
 /// A stream as others see it.
-#[derive(Debug)]
 struct Subscriber {
     id: Uuid,
     selectors: Box<[Selector]>,
@@ -248,6 +247,20 @@ impl Drop for Guard {
 impl fmt::Debug for Presence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presence").finish_non_exhaustive()
+    }
+}
+
+// What it subscribes to and its payload may be a token's, and are shown to whom they are granted only.
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("id", &self.id)
+            .field("selectors", &self.selectors.len())
+            .field(
+                "payload_bytes",
+                &self.payload.as_ref().map(|text| text.len()),
+            )
+            .finish_non_exhaustive()
     }
 }
 

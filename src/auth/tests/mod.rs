@@ -78,6 +78,24 @@ fn texts(selectors: &[Selector]) -> Vec<&str> {
 }
 
 #[test]
+fn nothing_of_a_token_is_in_a_debug() {
+    let claims = json!({
+        "sub": "hush",
+        "mercure": {"publish": ["hush"], "subscribe": ["hush"], "payload": "hush"},
+        "exp": NOW + 1,
+    });
+    let policy = Policy {
+        topics_from: vec![TopicRule::parse("user/{sub}", 64).expect("a rule")],
+        ..policy()
+    };
+    let access = verify(&auth_with(secret(), policy), token(claims)).expect("valid");
+    assert_eq!(
+        format!("{access:?}"),
+        "Access { publish: 1, subscribe: 2, topics: 1, payload_bytes: Some(6), ends: true }"
+    );
+}
+
+#[test]
 fn without_keys_nothing_is_valid() {
     let auth = Auth::default();
     assert!(!auth.has_keys(Role::Publisher) && !auth.has_keys(Role::Subscriber));

@@ -11,7 +11,6 @@ use crate::http::mercure;
 use crate::selector::Selector;
 
 /// The topics that a publisher may publish to.
-#[derive(Debug)]
 pub(in crate::http) enum Permission {
     /// All: the node is open.
     Any,

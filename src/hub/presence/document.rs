@@ -88,7 +88,7 @@ impl Subscription {
 }
 
 /// What is told of a subscription.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Document<'a> {
     /// Left out where a document around it has it.
     #[serde(rename = "@context", skip_serializing_if = "Option::is_none")]

@@ -194,3 +194,18 @@ fn the_queue_is_bounded() {
     drop(guards);
     assert!(presence.pending(&[Selector::exact("a")], None).is_ok());
 }
+
+#[test]
+fn nothing_of_a_subscription_is_in_a_debug() {
+    let presence = Presence::default();
+    let selectors = [Selector::exact("hush")];
+    let pending = presence.pending(&selectors, Some(Arc::from("\"hush\"")));
+    let pending = pending.expect("room");
+    let mut shown = format!("{pending:?}");
+    let _guard = pending.begin();
+    shown += &format!("{:?}", presence.list(None, None, 1));
+    assert!(
+        shown.contains("selectors: 1") && !shown.contains("hush"),
+        "{shown}"
+    );
+}
