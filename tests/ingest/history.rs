@@ -1,3 +1,5 @@
+use fantail::selector::{Selector, Syntax};
+
 use crate::support::Node;
 use crate::{arity, id};
 
@@ -91,6 +93,22 @@ fn ranges_are_answered_as_redis_answers_them() {
     );
     client.check("XREAD STREAMS s $", "_\r\n");
     client.check("XRANGE s - + COUNT 0", "_\r\n");
+}
+
+#[test]
+fn numpat_counts_each_pattern_that_streams_subscribe_to_once() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let pattern = |text| Selector::parse(text, Syntax::Native, 64).expect("a selector");
+    let _streams = [
+        node.subscribe_to(vec![pattern("news/*"), pattern("news")]),
+        node.subscribe_to(vec![pattern("news/*")]),
+    ];
+    client.check("PUBSUB NUMPAT", ":1\r\n");
+    let _one_more = node.subscribe_to(vec![pattern("*")]);
+    client.check("PUBSUB NUMPAT", ":2\r\n");
+    // They are no channels, as in Redis.
+    client.check("PUBSUB CHANNELS", "*1\r\n$4\r\nnews\r\n");
 }
 
 #[test]

@@ -89,8 +89,12 @@ impl Node {
 
     /// Opens a stream on `topics`.
     pub(crate) fn subscribe(&self, topics: &[&'static str]) -> Stream {
+        self.subscribe_to(topics.iter().map(|topic| Selector::exact(topic)).collect())
+    }
+
+    /// Opens a stream on topics and patterns.
+    pub(crate) fn subscribe_to(&self, selectors: Vec<Selector>) -> Stream {
         let queue = BodyQueue::new();
-        let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let permit = self.hub.reserve(self.address.ip()).expect("a place");
         let subscribe = Subscribe {
             sink: Sink::Body(Arc::clone(&queue), None),
