@@ -1,16 +1,20 @@
-//! From a request to the code that answers it: the table of paths, and the checks that every request passes first.
+//! From a request to the code that answers it.
 //!
 //! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
+
+mod check;
+mod resource;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::http::uri::Authority;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Method, Request, Response, StatusCode};
 
+use self::check::check;
+use self::resource::Resource;
 use super::Node;
 use super::access::{AccessError, Caller, Checked, Credentials};
 use super::body::{RequestBody, ResponseBody};
@@ -24,73 +28,7 @@ use super::stream::{self, Client};
 use super::subscribe::{self, Dialect};
 use super::topics;
 use crate::auth::Role;
-use crate::config::Settings;
 use crate::hub::Shed;
-use crate::hub::presence::SUBSCRIPTIONS_PATH;
-
-/// What a path names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resource<'a> {
-    /// `/events` and `/events/{topic}`; all that follows `/events/` is the topic, still encoded.
-    Events(Option<&'a str>),
-    /// `/publish` and `/publish/{topic}`.
-    Publish(Option<&'a str>),
-    /// `/topics` and `/topics/{topic}`.
-    Topics(Option<&'a str>),
-    /// `/.well-known/mercure`.
-    Mercure,
-    /// `/.well-known/mercure/subscriptions` and what follows it.
-    Subscriptions,
-    /// `/healthz`.
-    Health,
-    /// `/readyz`.
-    Ready,
-}
-
-impl<'a> Resource<'a> {
-    fn of(path: &'a str) -> Option<Self> {
-        match path {
-            "/events" => return Some(Self::Events(None)),
-            "/publish" => return Some(Self::Publish(None)),
-            "/topics" => return Some(Self::Topics(None)),
-            mercure::PATH => return Some(Self::Mercure),
-            SUBSCRIPTIONS_PATH => return Some(Self::Subscriptions),
-            "/healthz" => return Some(Self::Health),
-            "/readyz" => return Some(Self::Ready),
-            _ => {}
-        }
-        let topic = |prefix| path.strip_prefix(prefix).map(Some);
-        topic("/events/")
-            .map(Self::Events)
-            .or_else(|| topic("/publish/").map(Self::Publish))
-            .or_else(|| topic("/topics/").map(Self::Topics))
-            .or_else(|| {
-                let rest = path.strip_prefix(SUBSCRIPTIONS_PATH)?;
-                rest.starts_with('/').then_some(Self::Subscriptions)
-            })
-    }
-
-    /// The topic in a path, still encoded.
-    fn topic(path: &'a str) -> Option<&'a str> {
-        match Self::of(path)? {
-            Self::Events(topic) | Self::Publish(topic) | Self::Topics(topic) => topic,
-            Self::Mercure | Self::Subscriptions | Self::Health | Self::Ready => None,
-        }
-    }
-
-    /// Its methods, as the header `Allow` lists them.
-    const fn methods(self) -> &'static str {
-        match self {
-            Self::Publish(_) => "POST, OPTIONS",
-            Self::Mercure => "GET, HEAD, POST, OPTIONS",
-            Self::Events(_)
-            | Self::Topics(_)
-            | Self::Subscriptions
-            | Self::Health
-            | Self::Ready => "GET, HEAD, OPTIONS",
-        }
-    }
-}
 
 /// Answers a request, or says how it will be.
 pub(super) fn route(
@@ -309,123 +247,4 @@ fn may_write(node: &Node, parts: &Parts) -> Result<(), Problem> {
     }
     let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
     Err(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"))
-}
-
-/// What holds for every request: the limits on its head, and `Host` (RFC 9112 §3.2).
-fn check(parts: &Parts, settings: &Settings) -> Result<(), Problem> {
-    let headers = &parts.headers;
-    let target_bytes = target_bytes(&parts.uri);
-    let target_max = settings.request_target_bytes_max;
-    if target_bytes > target_max {
-        let detail = format!(
-            "a request target of {target_bytes} bytes is longer than the {target_max} that `request_target_bytes_max` allows"
-        );
-        return Err(Problem::new(StatusCode::URI_TOO_LONG, detail));
-    }
-    let (count, count_max) = (headers.len(), settings.header_count_max);
-    if count > count_max {
-        let detail = format!(
-            "{count} header fields are more than the {count_max} that `header_count_max` allows"
-        );
-        return Err(too_large(detail));
-    }
-    // Name, colon, space, value, line break.
-    let fields: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    let bytes_max = settings.header_bytes_max;
-    if target_bytes + fields > bytes_max {
-        let bytes = target_bytes + fields;
-        let detail = format!(
-            "a request head of {bytes} bytes is larger than the {bytes_max} that `header_bytes_max` allows"
-        );
-        return Err(too_large(detail));
-    }
-    if parts.version == Version::HTTP_11 {
-        check_host(headers)?;
-    }
-    Ok(())
-}
-
-fn too_large(detail: String) -> Problem {
-    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
-}
-
-fn target_bytes(uri: &Uri) -> usize {
-    let authority = uri
-        .authority()
-        .map_or(0, |authority| authority.as_str().len());
-    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-    authority + path
-}
-
-fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let wrong = match (hosts.next(), hosts.next()) {
-        (None, _) => "HTTP/1.1 requires a `Host` header",
-        (Some(_), Some(_)) => "there must be one `Host` header, not several",
-        // An empty one is right where the target has no authority.
-        (Some(host), None) if host.is_empty() || Authority::try_from(host.as_bytes()).is_ok() => {
-            return Ok(());
-        }
-        (Some(_), None) => {
-            "the `Host` header must be a host name or address, and a port if need be"
-        }
-    };
-    Err(Problem::new(StatusCode::BAD_REQUEST, wrong).field("host"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topic_may_have_slashes() {
-        assert_eq!(Resource::of("/events"), Some(Resource::Events(None)));
-        assert_eq!(
-            Resource::of("/events/a/b"),
-            Some(Resource::Events(Some("a/b")))
-        );
-        assert_eq!(Resource::of("/events/"), Some(Resource::Events(Some(""))));
-        assert_eq!(
-            Resource::of("/publish/t"),
-            Some(Resource::Publish(Some("t")))
-        );
-        assert_eq!(Resource::topic("/topics/a/b"), Some("a/b"));
-        let subscriptions = Some(Resource::Subscriptions);
-        assert_eq!(
-            Resource::of("/.well-known/mercure/subscriptions"),
-            subscriptions
-        );
-        assert_eq!(
-            Resource::of("/.well-known/mercure/subscriptions/a"),
-            subscriptions
-        );
-        for unknown in [
-            "/",
-            "",
-            "*",
-            "/eventsx",
-            "/healthz/",
-            "/Events",
-            "/.well-known/mercure/",
-            "/.well-known/mercure/subscriptionsx",
-        ] {
-            assert_eq!(Resource::of(unknown), None, "{unknown}");
-        }
-    }
-
-    #[test]
-    fn host_is_required_single_and_valid() {
-        let of = |values: &[&'static str]| {
-            let headers: HeaderMap = values
-                .iter()
-                .map(|value| (header::HOST, HeaderValue::from_static(value)))
-                .collect();
-            check_host(&headers).is_ok()
-        };
-        assert!(of(&["a.example:80"]) && of(&["[::1]:80"]) && of(&[""]));
-        assert!(!of(&[]) && !of(&["a", "a"]) && !of(&["a b"]) && !of(&["a/b"]));
-    }
 }
