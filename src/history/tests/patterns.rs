@@ -305,7 +305,7 @@ fn what_nobody_may_hear_is_no_loss_to_him() {
         );
         assert_eq!(store.evicted_from(id, true, EventId::ZERO, &mut work), lost);
         let asked = Some(LastEventId::Asked(seen.to_string()));
-        let anonymous = store.resolve(&[selector.clone()], false, &seen.to_string());
+        let anonymous = store.resolve(std::slice::from_ref(&selector), false, &seen.to_string());
         assert_eq!(anonymous.last_event_id, asked);
         let granted = store.resolve(&[selector], true, &seen.to_string());
         assert_eq!(granted.last_event_id, Some(LastEventId::Id(lost)));

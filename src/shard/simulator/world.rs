@@ -387,7 +387,7 @@ impl World {
         self.collect();
     }
 
-    /// No stream outlives its token by a turn.
+    /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
     fn check_ends(&self) {
         for connection in self
             .clients
@@ -398,10 +398,15 @@ impl World {
             let over = connection
                 .ends_unix_s
                 .is_some_and(|end| end <= self.clock_ms / 1_000);
-            assert!(
-                !over || wire.key.is_none() || wire.closed,
-                "a stream outlived its token"
-            );
+            let open = wire.key.is_some() && !wire.closed;
+            assert!(!over || !open, "a stream outlived its token");
+            if let Some(end) = connection.ends_unix_s.filter(|_| open) {
+                let next_ms = self.core.next_tick_ms().expect("there are streams");
+                assert!(
+                    next_ms + BIRTH_MS <= end * 1_000,
+                    "the shard sleeps beyond the end of a token"
+                );
+            }
         }
     }
 
