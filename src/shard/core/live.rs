@@ -410,10 +410,9 @@ impl<I: Io> Core<I> {
             seen += 1;
         }
         self.counters.deliveries.add((seen - first) as u64);
-        // Up to right before the next event, not only through the last one: what lies between was none of the stream's business, and must not be
-        // told as a loss when it is evicted.
-        let next = run.events.get(seen).map(|(id, _)| id.before());
-        self.advance(slot, next.unwrap_or(run.last_id));
+        if seen > first {
+            self.advance(slot, run.events[seen - 1].0);
+        }
         self.block(slot, remainder);
     }
 

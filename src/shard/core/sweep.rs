@@ -163,8 +163,9 @@ impl<I: Io> Core<I> {
             slot,
             serial: subscriber.serial,
         };
-        // Whatever comes of the write: the stream is caught up, and what it was not sent until now was none of its business. A private event
-        // among that may be evicted later, and must not be told as a loss.
+        let cursor = subscriber.cursor;
+        // The stream is caught up, and its client is told so: a private event that was none of its business may be evicted later, and no gap
+        // may take the cursor back to it.
         subscriber.cursor = heartbeat.cursor;
         let bytes = heartbeat.bytes(subscriber.framing);
         self.counters.heartbeats.add(1);
@@ -172,8 +173,9 @@ impl<I: Io> Core<I> {
             Sent::All => self.count_write(slot, bytes.len()),
             Sent::Part(accepted) => {
                 self.count_write(slot, accepted);
-                // Not one byte of it out means that it need not go out at all.
+                // Not one byte of it out means that it need not go out at all, and that the client knows nothing of it.
                 let remainder = if accepted == 0 {
+                    self.set_cursor(slot, cursor);
                     Bytes::new()
                 } else {
                     bytes.slice(accepted..)
@@ -181,6 +183,12 @@ impl<I: Io> Core<I> {
                 self.block(slot, remainder);
             }
             Sent::Gone(reason) => self.close(key, reason, io),
+        }
+    }
+
+    fn set_cursor(&mut self, slot: u32, cursor: EventId) {
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.cursor = cursor;
         }
     }
 
