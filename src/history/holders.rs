@@ -55,29 +55,22 @@ impl Store {
         }
     }
 
-    /// The record of a stream that may hear private events of these; `None` for one that may hear none. It must be given back.
+    /// The record of a stream that may hear private events of these (without doubles); `None` for one that may hear none. It must be given back.
     pub fn grant(&mut self, selectors: &[Selector]) -> Option<Grant> {
         if selectors.is_empty() {
             return None;
         }
         let mut ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
         ids.sort_unstable();
-        // Every id is held once for the record, however often it is named.
-        let mut doubles = SelectorIds::new();
-        let mut previous = None;
-        ids.retain(|id| {
-            let new = previous.replace(*id) != Some(*id);
-            if !new {
-                doubles.push(*id);
-            }
-            new
-        });
-        let shared = self.grants.share(&ids);
-        let spare = if shared.is_some() { &ids[..] } else { &[] };
-        for id in doubles.iter().chain(spare) {
-            self.let_go(*id);
+        debug_assert!(ids.is_sorted_by(|one, next| one < next), "without doubles");
+        let Some(shared) = self.grants.share(&ids) else {
+            return Some(self.grants.add(&ids));
+        };
+        // The record has held them already.
+        for id in ids {
+            self.let_go(id);
         }
-        Some(shared.unwrap_or_else(|| self.grants.add(&ids)))
+        Some(shared)
     }
 
     /// Takes a stream's grant back.
@@ -201,12 +194,13 @@ impl Store {
         let selector = &self.patterns.get(slot)?.selector;
         let mut before = forgotten;
         for index in 0..self.topics.slots() {
+            if work.is_spent() {
+                return None;
+            }
+            work.spend(1);
             let topic = self.topics.get(index);
             if topic.name.is_empty() || !topic.evicted.exceeds(before) {
                 continue;
-            }
-            if work.is_spent() {
-                return None;
             }
             let (matches, steps) = selector.matches_in_steps(&topic.name);
             work.spend(steps);

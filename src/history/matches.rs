@@ -19,6 +19,9 @@ impl Topic {
     /// Adds the patterns born since the last look, and drops those that are gone. Returns whether all are known now; what was found before the
     /// work was enough stays found.
     fn update_matches(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
+        if work.is_spent() {
+            return false;
+        }
         let mut found = self.matches.take().map(|found| *found).unwrap_or_default();
         found.retain(|known| patterns.is_held(*known));
         let mut seen = patterns.newest();

@@ -192,6 +192,9 @@ pub struct Store {
     bytes: usize,
     /// Tells this node's URNs from others'.
     node: u64,
+    /// What may still be matched for what is evicted and forgotten, until the next event is appended or time is taken for what is too old:
+    /// streams may end, and events be evicted, by the thousand under one hold of the lock.
+    upkeep: Work,
 }
 
 impl Store {
@@ -213,6 +216,7 @@ impl Store {
             events: 0,
             bytes: 0,
             node: 0,
+            upkeep: Work::default(),
         }
     }
 
@@ -263,6 +267,7 @@ impl Store {
 
     /// Stamps `draft` with the next id, appends it to each of its topics and evicts what no longer fits.
     pub fn append(&mut self, draft: &mut Draft<'_>, now_unix_ms: u64) -> (EventId, Appended) {
+        self.upkeep = Work::default();
         let id = self.head.next(now_unix_ms);
         self.head = id;
         let frame = draft.stamp(id, self.node);
@@ -310,7 +315,7 @@ impl Store {
                 appended.shards.extend(listeners.shards);
             }
         }
-        if appended.frame.is_private() && !appended.listened.is_empty() {
+        if private && !appended.listened.is_empty() {
             appended.audience = Some(found.into());
         }
         appended
@@ -384,8 +389,10 @@ impl Store {
         }
     }
 
-    /// Evicts events older than the age limit; looks at no more than `steps` of them. Returns whether it finished.
+    /// Evicts events older than the age limit; looks at no more than `steps` of them, and matches no more patterns than one hold of the lock is
+    /// for. Returns whether it finished.
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
+        self.upkeep = Work::default();
         for _ in 0..steps {
             let Some(index) = self.oldest_topic() else {
                 return true;
@@ -399,9 +406,20 @@ impl Store {
             if oldest.is_none_or(|id| id.unix_ms() + self.limits.age_ms >= now_unix_ms) {
                 return true;
             }
+            if !self.keep_up(index) {
+                return false;
+            }
             self.evict_oldest(index);
         }
         false
+    }
+
+    /// Brings a topic's matches up to date for what it is about to lose; returns whether they are.
+    fn keep_up(&mut self, index: u32) -> bool {
+        let mut work = self.upkeep;
+        let all_known = self.look_at(index, &mut work);
+        self.upkeep = work;
+        all_known
     }
 
     /// The topic that holds the node's oldest event.
@@ -414,7 +432,7 @@ impl Store {
     }
 
     fn evict_oldest(&mut self, index: u32) {
-        let all_known = self.look_at(index, &mut Work::default());
+        let all_known = self.keep_up(index);
         let topic = self.topics.get_mut(index);
         let Some(log) = &mut topic.log else { return };
         let popped = log.pop();
@@ -461,7 +479,7 @@ impl Store {
             let evicted = topic.evicted;
             // Of what topics before it had, patterns have been told when those went.
             if topic.holds.has_evicted() {
-                let all_known = self.look_at(index, &mut Work::default());
+                let all_known = self.keep_up(index);
                 self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
             }
             self.forgotten = self.forgotten.or(evicted);

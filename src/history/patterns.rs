@@ -1,6 +1,6 @@
 //! The patterns that streams and grants hold.
 //!
-//! A topic and a pattern meet once: [`PatternTable::newer`] finds the patterns that are younger than the last look at a topic, by the literal start
+//! A topic and a pattern meet once: [`PatternTable::younger`] finds the patterns that are younger than the last look at a topic, by the literal start
 //! that every topic of a pattern has, so that a thousand patterns of other topics cost one look each length of start, not one match each.
 //! Which topics have been looked at is the topics' own business (see `matches.rs`).
 

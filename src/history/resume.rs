@@ -5,6 +5,7 @@ use std::fmt;
 use crate::event::EventId;
 use crate::selector::Selector;
 
+use super::scan::patterns_of;
 use super::work::Work;
 use super::{SelectorId, SelectorIds, Store};
 
@@ -112,12 +113,7 @@ impl Store {
         cursor: &str,
         work: &mut Work,
     ) -> Option<EventId> {
-        let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
-        let mut patterns: SelectorIds = patterns.copied().collect();
-        if patterns.is_empty() {
-            return None;
-        }
-        patterns.sort_unstable();
+        let patterns = patterns_of(ids)?;
         let is = |place| self.topics.has_own_id(place, cursor);
         let place = self.own_ids.find(cursor, is)?;
         let known = self.look_at(place.topic, work);

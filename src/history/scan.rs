@@ -80,12 +80,7 @@ impl Store {
         cursor: EventId,
         work: &mut Work,
     ) -> Option<EventId> {
-        let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
-        let mut patterns: SelectorIds = patterns.copied().collect();
-        if patterns.is_empty() {
-            return None;
-        }
-        patterns.sort_unstable();
+        let patterns = patterns_of(ids)?;
         for at in self.order.position_after(cursor).. {
             let (id, topic) = self.order.get(at)?;
             if !work.look() {
@@ -103,6 +98,14 @@ impl Store {
         }
         None
     }
+}
+
+/// The patterns among these, sorted; `None` where there are none.
+pub(super) fn patterns_of(ids: &[SelectorId]) -> Option<SelectorIds> {
+    let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
+    let mut patterns: SelectorIds = patterns.copied().collect();
+    patterns.sort_unstable();
+    (!patterns.is_empty()).then_some(patterns)
 }
 
 fn sorted<'w>(wanted: impl Iterator<Item = &'w Wanted>) -> SelectorIds {

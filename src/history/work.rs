@@ -10,7 +10,7 @@ const STEPS_MAX: usize = if cfg!(test) { 40 } else { 200_000 };
 const LOOKS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
 
 /// What is left to be done.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Work {
     steps: usize,
     looks: usize,

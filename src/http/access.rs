@@ -8,7 +8,6 @@ mod find;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 use hyper::http::request::Parts;
@@ -19,6 +18,7 @@ pub(super) use self::find::{QUERY_PARAMETER, Token};
 use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
 use crate::config::Settings;
+use crate::event::unix_ms;
 
 /// Who is let in, and how that is found out.
 pub(super) struct Policy {
@@ -148,7 +148,5 @@ impl Policy {
 
 /// The wall clock, in seconds since the unix epoch; 0 when it is set before.
 pub(super) fn unix_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    unix_ms() / 1_000
 }
