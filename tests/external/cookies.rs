@@ -32,15 +32,22 @@ fn publish_both(node: &Node) {
     hub::publish(node, &[("topic", "user/ada"), ("data", "public")]);
 }
 
-#[test]
-fn a_page_that_sends_its_cookie_hears_private_events() {
+/// A page with the cookie of a token that ends so late, which listens with its credentials or without, and its stream's address; both events
+/// have been published.
+fn listening(ends_in: &str, with_credentials: bool) -> (Watcher, Node, String) {
     let (mut page, node) = page_and_node();
-    let token = hub::token(&["--subscribe", "user/ada", "--exp", "1h"]);
+    let token = hub::token(&["--subscribe", "user/ada", "--exp", ends_in]);
     page.keep_cookie(&cookie(&token));
     let url = hub::stream(&node, &["user/ada"]);
-    page.order(&url, &[], true);
+    page.order(&url, &[], with_credentials);
     assert_eq!(page.report(), Report::Open);
     publish_both(&node);
+    (page, node, url)
+}
+
+#[test]
+fn a_page_that_sends_its_cookie_hears_private_events() {
+    let (mut page, node, _) = listening("1h", true);
     assert_eq!(page.event().data, "private");
     assert_eq!(page.event().data, "public");
 
@@ -54,24 +61,13 @@ fn a_page_that_sends_its_cookie_hears_private_events() {
 
 #[test]
 fn a_page_that_keeps_its_cookie_to_itself_hears_public_events_only() {
-    let (mut page, node) = page_and_node();
-    let token = hub::token(&["--subscribe", "user/ada", "--exp", "1h"]);
-    page.keep_cookie(&cookie(&token));
-    page.order(&hub::stream(&node, &["user/ada"]), &[], false);
-    assert_eq!(page.report(), Report::Open);
-    publish_both(&node);
+    let (mut page, _node, _) = listening("1h", false);
     assert_eq!(page.event().data, "public");
 }
 
 #[test]
 fn a_cookie_that_expires_ends_the_stream_for_good() {
-    let (mut page, node) = page_and_node();
-    let token = hub::token(&["--subscribe", "user/ada", "--exp", "4s"]);
-    page.keep_cookie(&cookie(&token));
-    let url = hub::stream(&node, &["user/ada"]);
-    page.order(&url, &[], true);
-    assert_eq!(page.report(), Report::Open);
-    publish_both(&node);
+    let (mut page, _node, url) = listening("4s", true);
     assert_eq!(page.event().data, "private");
     assert_eq!(page.event().data, "public");
     // The token's end; then the browser asks again with the same cookie. It does not become anonymous.

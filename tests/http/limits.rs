@@ -1,6 +1,9 @@
+use fantail::selector::EXPRESSIONS_MAX;
+
 use crate::node::Node;
 use crate::support::http::request;
 use crate::support::sse::SseStream;
+use crate::support::wait_until;
 
 #[test]
 fn a_full_node_sheds_each_client_in_its_own_words() {
@@ -74,4 +77,39 @@ fn an_address_has_its_share_of_connections_and_streams() {
     let _third = node.subscribe("/events/a");
     node.wait_for_connections(0);
     assert_eq!(node.get("/healthz").status, 503);
+}
+
+#[test]
+fn patterns_are_bounded_in_all_and_come_free_with_their_streams() {
+    let node = Node::with(|settings| settings.max_patterns = 2);
+    let mut wildcard = node.subscribe("/events?topic=a/*/c");
+    let template = node.subscribe("/events?topic=a/%7Bx%7D/%7By%7D");
+    let refused = node.get("/events?topic=b/**");
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("max_patterns"), "{refused:?}");
+    // What is held already, and names, are no news.
+    let same = node.subscribe("/events?topic=a/*/c&topic=b");
+    assert_eq!(node.hub.streams(), 3, "a refusal takes no place");
+    node.publish("a/b/c", "both");
+    node.publish("a/c", "neither");
+    node.publish("a/d/c", "both again");
+    assert_eq!(wildcard.take_data(2), ["both", "both again"]);
+    drop(template);
+    wait_until("the template is let go", || node.hub.patterns() == 1);
+    let _rest = node.subscribe("/events?topic=b/**");
+    drop(same);
+}
+
+#[test]
+fn a_template_of_too_many_expressions_is_refused_with_the_way_out() {
+    let node = Node::start();
+    let target = |count: usize| format!("/events?topic={}", "%7Ba%7D".repeat(count));
+    drop(node.subscribe(&target(EXPRESSIONS_MAX)));
+    let refused = node.get(&target(EXPRESSIONS_MAX + 1));
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["field"], "topic");
+    assert!(
+        refused.body.contains("several shorter templates"),
+        "{refused:?}"
+    );
 }
