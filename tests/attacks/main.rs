@@ -1,0 +1,16 @@
+//! One hostile client each, beside innocent ones: whatever it does, the others are served, nothing is lost, and neither the log nor
+//! the memory of the node grows with it.
+//!
+//! The node is a process of its own, because its log and its memory are judged.
+
+/// Clients that read strictly, and the conditions that tests wait for.
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A subscriber and a publisher who do nothing wrong, and notice everything that goes wrong.
+mod innocent;
+/// What the node logged, and what it holds.
+mod readings;
+
+/// HTTP, TLS and RESP spoken to a port that speaks something else.
+mod cross_protocol;
