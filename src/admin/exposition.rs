@@ -1,4 +1,4 @@
-//! `/metrics`: what the node counts, in the OpenMetrics text format that Prometheus reads.
+//! `/metrics`: what the node counts, in the text formats that Prometheus reads.
 //!
 //! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters and writes them down, so that it costs the
 //! same whether a hundred streams are open or a million.
@@ -10,12 +10,14 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::classic;
+use super::negotiate::Format;
 use super::node_metrics::{Node, Readings};
 use super::process::ThisProcess;
 use crate::metrics::{HISTOGRAM_BUCKETS, HistogramSnapshot};
 
-/// Media type of a scrape (OpenMetrics 1.0, "Text format").
-pub(super) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Media type of a scrape that asked for OpenMetrics (OpenMetrics 1.0, "Text format").
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that `/metrics` shows.
 pub(super) struct Exposition(Registry);
@@ -31,11 +33,14 @@ impl Exposition {
         Self(registry)
     }
 
-    /// Writes the page.
-    pub(super) fn text(&self) -> Result<String, fmt::Error> {
+    /// Writes the page, and tells its media type.
+    pub(super) fn text(&self, format: Format) -> Result<(String, &'static str), fmt::Error> {
         let mut page = String::new();
         text::encode(&mut page, &self.0)?;
-        Ok(page)
+        Ok(match format {
+            Format::OpenMetrics => (page, MEDIA_TYPE),
+            Format::Classic => (classic::from_openmetrics(&page), classic::MEDIA_TYPE),
+        })
     }
 }
 

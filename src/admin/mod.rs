@@ -4,7 +4,9 @@
 //! or undone by a client that reconnects. It reads what the shards count and asks the hub; it must never take a lock that
 //! publishing or delivery waits for longer than a copy takes, and a scrape must cost the same however many streams are open.
 
+mod classic;
 mod exposition;
+mod negotiate;
 mod node_metrics;
 mod problem;
 mod process;

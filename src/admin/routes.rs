@@ -11,7 +11,8 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use serde::Serialize;
 use tracing::{error, info};
 
-use super::exposition::{self, Exposition};
+use super::exposition::Exposition;
+use super::negotiate;
 use super::problem::Problem;
 use crate::config::Settings;
 use crate::hub::{Hub, StreamInfo};
@@ -77,7 +78,7 @@ impl Admin {
             (_, Some(id)) => self.close(request, id).await,
             ("/healthz", _) => Ok(text("ok\n", "text/plain; charset=utf-8")),
             ("/readyz", _) => self.ready(),
-            ("/metrics", _) => self.metrics(),
+            ("/metrics", _) => self.metrics(request),
             _ => self.slowest(request.uri().query()).await,
         }
     }
@@ -115,9 +116,14 @@ impl Admin {
         Ok(text("ready\n", "text/plain; charset=utf-8"))
     }
 
-    fn metrics(&self) -> Answer {
-        match self.exposition.text() {
-            Ok(page) => Ok(text(page, exposition::MEDIA_TYPE)),
+    fn metrics<B>(&self, request: &Request<B>) -> Answer {
+        match self.exposition.text(negotiate::format(request.headers())) {
+            Ok((page, media_type)) => {
+                let mut response = text(page, media_type);
+                let accept = HeaderValue::from_static("accept");
+                response.headers_mut().insert(header::VARY, accept);
+                Ok(response)
+            }
             Err(fmt::Error) => {
                 error!("the metrics could not be written");
                 Err(Problem::new(

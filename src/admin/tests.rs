@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::exposition::Exposition;
+use super::negotiate::Format;
 use super::node_metrics::Readings;
 use crate::history::HistorySize;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
@@ -40,7 +41,7 @@ impl Readings for Fixed {
 }
 
 /// The page of a node of two shards, of which the second has counted something of everything.
-fn page() -> String {
+fn page(format: Format) -> String {
     let fixed = Fixed {
         shards: vec![Arc::default(), Arc::default()],
         node: NodeMetrics::default(),
@@ -73,12 +74,22 @@ fn page() -> String {
     node.ingest_connections.add(15);
     node.ingest_commands.add(16);
     node.publish_waits.add(17);
-    Exposition::new(fixed).text().expect("a page")
+    let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
+    let version = match format {
+        Format::Classic => "text/plain; version=0.0.4",
+        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0",
+    };
+    assert!(media_type.starts_with(version));
+    page
 }
 
 #[test]
 fn every_figure_is_on_the_page() {
-    let page = page();
+    every_figure_is_on(&page(Format::OpenMetrics));
+    every_figure_is_on(&page(Format::Classic));
+}
+
+fn every_figure_is_on(page: &str) {
     let lines = [
         r#"fantail_streams{kind="socket",shard="0"} 0.0"#,
         r#"fantail_streams{kind="socket",shard="1"} 100.0"#,
@@ -135,7 +146,7 @@ fn every_figure_is_on_the_page() {
 /// OpenMetrics 1.0: samples follow the HELP, TYPE and UNIT of their family, the unit ends the name, the page ends in EOF.
 #[test]
 fn the_page_is_well_formed() {
-    let page = page();
+    let page = page(Format::OpenMetrics);
     let mut seen = std::collections::HashSet::new();
     let mut family = String::new();
     for line in page.lines() {
@@ -171,4 +182,43 @@ fn the_page_is_well_formed() {
             "{line}"
         );
     }
+}
+
+/// The classic format: a family has its `HELP` and `TYPE` right before its samples, whose names are the family's (but for a histogram's), and
+/// nothing of OpenMetrics is left.
+#[test]
+fn the_classic_page_has_nothing_of_openmetrics() {
+    let page = page(Format::Classic);
+    let mut seen = std::collections::HashSet::new();
+    let (mut family, mut kind) = ("", "");
+    for line in page.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words[..] {
+            ["#", "HELP", name, help] => {
+                assert!(seen.insert(name) && help.ends_with('.'), "{line}");
+                family = name;
+            }
+            [
+                "#",
+                "TYPE",
+                name,
+                found @ ("counter" | "gauge" | "histogram"),
+            ] => {
+                assert_eq!(name, family);
+                assert_eq!(name.ends_with("_total"), found == "counter", "{line}");
+                kind = found;
+            }
+            _ => {
+                assert!(!line.starts_with('#'), "{line}");
+                let name = line.split(['{', ' ']).next().expect(line);
+                let suffix = name.strip_prefix(family).expect(line);
+                let suffixes: &[&str] = match kind {
+                    "histogram" => &["_bucket", "_sum", "_count"],
+                    _ => &[""],
+                };
+                assert!(suffixes.contains(&suffix), "{line}");
+            }
+        }
+    }
+    assert!(seen.contains("fantail_build_info") && seen.len() > 30);
 }

@@ -23,6 +23,8 @@ mod cors;
 mod eventsource;
 /// The main job: a log in by every way, out to every client.
 mod feed;
+/// The page of metrics, by the parsers of Prometheus's own client.
+mod metrics;
 /// Private events, resume and refusal, by every client that sends tokens.
 mod private;
 /// Publishers of the Mercure protocol: Symfony's component and plain httpx.
