@@ -25,6 +25,7 @@ pub mod ingest;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod once_a_minute;
 pub mod places;
 pub mod selector;
 pub mod server;
