@@ -12,6 +12,7 @@ use prometheus_client::registry::Unit;
 use super::exposition::{Labels, Page, label};
 use crate::history::HistorySize;
 use crate::hub::Hub;
+use crate::hub::presence::Figures;
 use crate::metrics::{
     Cell, CloseReason, Counter, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics, Source,
 };
@@ -28,6 +29,8 @@ pub(super) trait Readings: Send + Sync + 'static {
     fn mailboxes(&self) -> Vec<usize>;
     /// Whether the node shuts down.
     fn draining(&self) -> bool;
+    /// Starts and ends of subscriptions that are told late or never.
+    fn presence(&self) -> Figures;
 }
 
 impl Readings for Hub {
@@ -49,6 +52,10 @@ impl Readings for Hub {
 
     fn draining(&self) -> bool {
         Hub::draining(self)
+    }
+
+    fn presence(&self) -> Figures {
+        Hub::presence(self).figures()
     }
 }
 
@@ -336,10 +343,35 @@ impl<R: Readings> Node<R> {
         for (name, help, unit, value) in gauges {
             page.gauges(name, help, unit, [(Labels::new(), value)])?;
         }
+        self.presence(page)?;
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         page.0
             .encode_descriptor("build", "The running program.", None, MetricType::Info)?
             .encode_info(&version)
+    }
+}
+
+impl<R: Readings> Node<R> {
+    fn presence(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let presence = self.0.presence();
+        page.gauges(
+            "subscription_changes_waiting",
+            "Starts and ends of subscriptions that wait to be told.",
+            None,
+            [(Labels::new(), presence.waiting as f64)],
+        )?;
+        page.counters(
+            "subscriptions_untold",
+            "Streams that ended before their start was told, so that nobody was told of them.",
+            None,
+            [(Labels::new(), presence.untold)],
+        )?;
+        page.counters(
+            "subscriptions_unlisted",
+            "Times that a list left a stream out because too many ends of its client wait to be told.",
+            None,
+            [(Labels::new(), presence.unlisted)],
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use super::exposition::Exposition;
 use super::negotiate::Format;
 use super::node_metrics::Readings;
 use crate::history::HistorySize;
+use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
 
 struct Fixed {
@@ -37,6 +38,14 @@ impl Readings for Fixed {
 
     fn draining(&self) -> bool {
         true
+    }
+
+    fn presence(&self) -> Figures {
+        Figures {
+            waiting: 21,
+            untold: 22,
+            unlisted: 23,
+        }
     }
 }
 
@@ -133,6 +142,9 @@ fn every_figure_is_on(page: &str) {
         "fantail_history_events 40.0",
         "fantail_history_bytes 5000.0",
         "fantail_draining 1.0",
+        "fantail_subscription_changes_waiting 21.0",
+        "fantail_subscriptions_untold_total 22",
+        "fantail_subscriptions_unlisted_total 23",
     ];
     for line in lines {
         assert!(page.lines().any(|l| l == line), "{line}\nis not in\n{page}");

@@ -20,7 +20,7 @@ use super::query::{self, QueryError};
 use crate::auth::Access;
 use crate::config::Settings;
 use crate::event::IdForm;
-use crate::hub::presence::{Backlog, SUBSCRIPTIONS_PER_STREAM_MAX};
+use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Interest, Shed, Start, StreamPermit};
 use crate::selector::{Selector, SelectorError, Syntax};
 
@@ -111,9 +111,6 @@ pub(super) enum NotOpened {
     /// There is no room.
     #[error(transparent)]
     Shed(#[from] Shed),
-    /// It could not be announced in time.
-    #[error(transparent)]
-    Backlog(#[from] Backlog),
 }
 
 impl NotOpened {
@@ -122,7 +119,6 @@ impl NotOpened {
         match self {
             Self::Malformed(error) => Problem::from(error).into_response(),
             Self::Shed(why) => shed(why, headers),
-            Self::Backlog(why) => shed_with(StatusCode::SERVICE_UNAVAILABLE, &why, headers),
         }
     }
 }
@@ -157,8 +153,7 @@ pub(super) fn open(
     };
     let presence = dialect
         .is_announced(settings)
-        .then(|| hub.presence().pending(&selectors, access.payload))
-        .transpose()?;
+        .then(|| hub.presence().pending(client, &selectors, access.payload));
     let interest = Interest {
         selectors,
         grant: access.subscribe,

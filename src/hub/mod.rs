@@ -97,6 +97,7 @@ impl Hub {
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self(Arc::new(Inner {
+            presence: Presence::new(&settings),
             settings,
             shared,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
@@ -108,7 +109,6 @@ impl Hub {
             node_metrics: NodeMetrics::default(),
             room,
             next_shard: AtomicUsize::new(0),
-            presence: Presence::default(),
             stopped: AtomicBool::new(false),
         })))
     }

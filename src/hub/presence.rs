@@ -1,63 +1,64 @@
 //! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of their start and end.
 //!
 //! A stream is entered and its start queued under the store's lock, just before its shard learns of it; its end is queued by whoever drops its
-//! `Guard`, on whatever thread. One task ([`Presence::announce`]) publishes the queue in its order, so a start comes before its end and each
-//! comes once. A stream that ends before its start was told, and that no list had, is never told of: nobody knew it. Nothing here may wait,
-//! publish or take the store's lock while the registry's own lock is held.
+//! `Guard`, on whatever thread. One task ([`Presence::announce`]) publishes what is queued, clients in turn and each client's changes in
+//! their order, so a start comes before its end and each comes once. A stream that ends before its start was told, and that no list
+//! had, is never told of: nobody knew it. Nothing here may wait, publish or take the store's lock while the registry's own lock is held.
 //!
-//! What is held is bounded by the open streams, and by 65,536 starts and ends that wait to be told: beyond, no stream that would be
-//! announced is opened. How much is told is bounded by `allowance`.
+//! No stream is refused for what waits to be told. How much is told is bounded by `allowance`, and how much waits by `queue`: the
+//! streams of a client that has too many ends waiting are in no list before their start was told.
 
 mod allowance;
 mod announce;
 mod document;
+mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use thiserror::Error;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::Settings;
+use crate::metrics::Counter;
 use crate::selector::Selector;
 
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 
 use document::URN_PREFIX;
+use queue::{Bounds, Queue};
 
 /// Most subscriptions of a stream that is announced: each is an event when it starts and one when it ends.
 pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
-
-/// Starts and ends that may wait to be told.
-const BACKLOG_MAX: usize = 65_536;
 
 /// Subscriptions looked at while the registry is locked once, and one stream's more or less: some 50 µs. Whoever opens a stream waits for it under the
 /// store's lock.
 const LIST_SUBSCRIPTIONS: usize = 2_048;
 
 /// The registry. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Presence(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     /// Told when there is something to announce, or nothing ever will be.
     work: Notify,
+    untold: Counter,
+    unlisted: Counter,
 }
 
-#[derive(Default)]
 struct State {
     /// In the order in which they came.
     streams: BTreeMap<u64, Arc<Subscriber>>,
     numbers: HashMap<Uuid, u64>,
     next_number: u64,
-    /// In the order in which they are told. A start has its stream's number.
-    queue: BTreeMap<u64, Change>,
+    /// A start has its stream's number.
+    queue: Queue,
     closed: bool,
 }
 
@@ -71,14 +72,13 @@ struct Subscriber {
     id: Uuid,
     selectors: Box<[Selector]>,
     payload: Option<Arc<str>>,
-    /// Somebody was shown it, and has to be told of its end.
-    shown: AtomicBool,
+    /// Whose it is.
+    client: IpAddr,
+    /// About what it takes of the allowance to tell of it once.
+    cost: usize,
+    /// Somebody was told or shown it, and has to be told of its end.
+    known: AtomicBool,
 }
-
-/// Too many starts and ends are waiting to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{BACKLOG_MAX} starts and ends of subscriptions are waiting to be announced")]
-pub struct Backlog;
 
 /// A stream whose start and end are to be announced.
 pub struct Pending {
@@ -99,6 +99,17 @@ pub struct Subscription {
     selector: usize,
 }
 
+/// What waits to be told, and what never was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Starts and ends that wait to be told.
+    pub waiting: usize,
+    /// Streams that ended before their start was told, so that nobody was told of them.
+    pub untold: u64,
+    /// How often a list left a stream out because too many ends of its client wait to be told.
+    pub unlisted: u64,
+}
+
 /// Some of the subscriptions.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -109,27 +120,52 @@ pub struct Page {
 }
 
 impl Presence {
-    /// Prepares a stream that will be announced when it begins.
-    ///
-    /// # Errors
-    /// [`Backlog`] when too much is waiting to be told.
+    /// Nobody is there yet.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::new(State {
+                streams: BTreeMap::new(),
+                numbers: HashMap::new(),
+                next_number: 0,
+                queue: Queue::new(Bounds::new(settings)),
+                closed: false,
+            }),
+            work: Notify::new(),
+            untold: Counter::default(),
+            unlisted: Counter::default(),
+        }))
+    }
+
+    /// Prepares a stream of the client at `address` that will be announced when it begins.
+    #[must_use]
     pub fn pending(
         &self,
+        address: IpAddr,
         selectors: &[Selector],
         payload: Option<Arc<str>>,
-    ) -> Result<Pending, Backlog> {
-        if self.0.state.lock().queue.len() >= BACKLOG_MAX {
-            return Err(Backlog);
-        }
-        Ok(Pending {
+    ) -> Pending {
+        Pending {
             shared: Arc::clone(&self.0),
             subscriber: Subscriber {
                 id: Uuid::new_v4(),
                 selectors: selectors.into(),
+                client: client_at(address),
+                cost: allowance::estimate(selectors, payload.as_deref()),
                 payload,
-                shown: AtomicBool::new(false),
+                known: AtomicBool::new(false),
             },
-        })
+        }
+    }
+
+    /// What waits, and what was left out.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            waiting: self.0.state.lock().queue.len(),
+            untold: self.0.untold.get(),
+            unlisted: self.0.unlisted.get(),
+        }
     }
 
     /// The subscription with this selector of this subscriber (`urn:uuid:…`).
@@ -142,7 +178,9 @@ impl Presence {
             .selectors
             .iter()
             .position(|selector| selector.text() == topic)?;
-        Some(Subscription::shown(subscriber, selector))
+        state
+            .shows(subscriber)
+            .then(|| Subscription::of(subscriber, selector))
     }
 
     /// Subscriptions of streams that came after number `after`: all, or those with one selector; at least `count` of them unless there are
@@ -158,11 +196,15 @@ impl Presence {
             looked_at += subscriber.selectors.len();
             let wanted = |selector: &Selector| topic.is_none_or(|topic| selector.text() == topic);
             let found = subscriber.selectors.iter().enumerate();
-            page.subscriptions.extend(
-                found
-                    .filter(|(_, selector)| wanted(selector))
-                    .map(|(selector, _)| Subscription::shown(subscriber, selector)),
-            );
+            let mut found = found.filter(|(_, selector)| wanted(selector)).peekable();
+            if found.peek().is_some() {
+                if state.shows(subscriber) {
+                    let each = found.map(|(selector, _)| Subscription::of(subscriber, selector));
+                    page.subscriptions.extend(each);
+                } else {
+                    self.0.unlisted.add(1);
+                }
+            }
             if page.subscriptions.len() >= count || looked_at >= LIST_SUBSCRIPTIONS {
                 page.next = Some(*number);
                 break;
@@ -181,9 +223,7 @@ impl Presence {
 }
 
 impl Subscription {
-    /// One that somebody asked for; under the registry's lock.
-    fn shown(subscriber: &Arc<Subscriber>, selector: usize) -> Self {
-        subscriber.shown.store(true, Ordering::Relaxed);
+    fn of(subscriber: &Arc<Subscriber>, selector: usize) -> Self {
         Self {
             subscriber: Arc::clone(subscriber),
             selector,
@@ -192,6 +232,16 @@ impl Subscription {
 }
 
 impl State {
+    /// Whether a stream that somebody asked for may be shown; if so, its end will be told.
+    fn shows(&self, subscriber: &Subscriber) -> bool {
+        if subscriber.known.load(Ordering::Relaxed) {
+            return true;
+        }
+        let may_show = self.queue.may_show(subscriber.client);
+        subscriber.known.store(may_show, Ordering::Relaxed);
+        may_show
+    }
+
     /// The next place in the order, for a stream or for a change.
     fn number(&mut self) -> u64 {
         let number = self.next_number;
@@ -217,7 +267,7 @@ impl Pending {
             state.numbers.insert(subscriber.id, number);
             state.streams.insert(number, Arc::clone(&subscriber));
             let active = true;
-            state.queue.insert(number, Change { subscriber, active });
+            state.queue.push(number, Change { subscriber, active });
         });
         Guard {
             shared: self.shared,
@@ -233,14 +283,26 @@ impl Drop for Guard {
                 return;
             };
             state.numbers.remove(&subscriber.id);
-            // Nobody who missed its start can miss its end.
-            let was_shown = subscriber.shown.load(Ordering::Relaxed);
-            if !was_shown && state.queue.remove(&self.number).is_some() {
+            // Nobody who knows nothing of it can miss its end.
+            if !subscriber.known.load(Ordering::Relaxed) {
+                state.queue.withdraw(self.number, subscriber.client);
+                self.shared.untold.add(1);
                 return;
             }
             let (number, active) = (state.number(), false);
-            state.queue.insert(number, Change { subscriber, active });
+            state.queue.push(number, Change { subscriber, active });
         });
+    }
+}
+
+/// Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits, which is what one site is given.
+fn client_at(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        address => address,
     }
 }
 

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::support::http::{Response, request};
+use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
@@ -118,6 +118,14 @@ impl Node {
     /// Opens a stream without a token.
     pub(crate) fn subscribe_anonymously(&self, target: &str) -> SseStream {
         SseStream::open(self.address, target)
+    }
+
+    /// Opens a stream without a token from another address of this machine.
+    pub(crate) fn subscribe_from(&self, from: IpAddr, target: &str) -> SseStream {
+        let mut connection = Connection::open_from(from, self.address);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        connection.send(request.as_bytes());
+        primed(SseStream::read(connection))
     }
 
     /// Resumes a stream with a token.

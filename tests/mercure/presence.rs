@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fantail::metrics::Source;
@@ -169,4 +170,50 @@ fn the_end_of_an_expired_token_is_told() {
     assert_eq!(stream.next(), None);
     assert_eq!(told(&mut watcher)["active"], true);
     assert_eq!(told(&mut watcher)["active"], false);
+}
+
+/// What one client does to fill the queue of starts and ends: it opens a stream, lists, closes. How often it is shown its stream.
+fn open_list_and_close(node: &Node, from: IpAddr) -> usize {
+    let granted = subscriber(&["*"]);
+    let list = format!("{HUB}/subscriptions/noise");
+    for count in 0..2_000 {
+        let stream = node.subscribe_from(from, &format!("{HUB}?topic=noise"));
+        let shown = node.get(&list, &granted).json()["subscriptions"] != json!([]);
+        drop(stream);
+        node.wait_for_streams(1);
+        if !shown {
+            return count;
+        }
+    }
+    panic!("one client fills the queue without a bound");
+}
+
+#[test]
+fn one_client_that_opens_lists_and_closes_keeps_nobody_out() {
+    let node = Node::with(|settings| {
+        settings.anonymous = true;
+        settings.mercure_subscriptions = true;
+        // One event may be told at once, and another every second.
+        settings.history_budget_bytes = 8 << 10;
+        settings.history_age = Duration::from_secs(1);
+    });
+    let other = node.subscribe_anonymously(&format!("{HUB}?topic=before"));
+    let count = open_list_and_close(&node, IpAddr::from([127, 0, 0, 2]));
+    assert!(count > 10, "it is shown some of its streams: {count}");
+    let figures = node.hub.presence().figures();
+    assert!(figures.unlisted >= 1, "{figures:?}");
+    assert!(figures.waiting > count / 2, "{figures:?}");
+    // The others open streams, are listed at once, and are told of before most of what the one has caused.
+    let mut watcher = watch(&node);
+    let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=after"));
+    let list = format!("{HUB}/subscriptions/after");
+    let list = node.get(&list, &subscriber(&["*"])).json();
+    assert_eq!(list["subscriptions"][0]["topic"], "after");
+    let before_it = (0..5).take_while(|_| told(&mut watcher)["topic"] != "after");
+    assert!(
+        before_it.count() < 5,
+        "whoever comes and goes is told of first"
+    );
+    assert_eq!(node.hub.node_metrics().streams_shed.get(), 0);
+    drop(other);
 }

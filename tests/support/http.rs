@@ -1,7 +1,9 @@
 //! HTTP/1.1 by hand: what a test sends is exactly what is on the wire, and what comes back is read strictly.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use super::DEADLINE;
 
@@ -77,6 +79,18 @@ impl Connection {
     /// Connects.
     pub(crate) fn open(to: SocketAddr) -> Self {
         Self::over(TcpStream::connect_timeout(&to, DEADLINE).expect("the node accepts"))
+    }
+
+    /// Connects from this address of the machine.
+    pub(crate) fn open_from(from: IpAddr, to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+        socket
+            .bind(&SocketAddr::from((from, 0)).into())
+            .expect("an address of this machine");
+        socket
+            .connect_timeout(&to.into(), DEADLINE)
+            .expect("the node accepts");
+        Self::over(socket.into())
     }
 
     /// Takes over a connected socket.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::Settings;
+use crate::selector::Selector;
 
 /// Part of the history's budget that may be filled at once. As much again runs in within `history_age`, so that no more than a
 /// quarter of what is kept is of this kind.
@@ -13,6 +14,21 @@ const SHARE: usize = 8;
 
 /// Bytes of an event beside its topic and its data: its id, and what the history needs for it and for a topic that nothing else is published to.
 const EVENT_BYTES: usize = 600;
+
+/// Bytes of a subscription's document beside its topic and payload: the names of its members, and its subscriber twice.
+const DOCUMENT_BYTES: usize = 300;
+
+/// Most bytes that may be told at once.
+pub(super) fn full_bytes(settings: &Settings) -> usize {
+    settings.history_budget_bytes / SHARE
+}
+
+/// About what it takes to tell once of a stream's subscriptions; its address has the topic three times.
+pub(super) fn estimate(selectors: &[Selector], payload: Option<&str>) -> usize {
+    let each = EVENT_BYTES + DOCUMENT_BYTES + payload.map_or(0, str::len);
+    let topics: usize = selectors.iter().map(|one| one.text().len()).sum();
+    selectors.len() * each + 3 * topics
+}
 
 /// What one event takes of the allowance.
 pub(super) fn cost(topic: &str, data: &str) -> usize {
@@ -31,7 +47,7 @@ pub(super) struct Allowance {
 impl Allowance {
     /// Full.
     pub(super) fn new(settings: &Settings, now: Instant) -> Self {
-        let full = (settings.history_budget_bytes / SHARE) as f64;
+        let full = full_bytes(settings) as f64;
         Self {
             left: full,
             full,
@@ -51,6 +67,19 @@ impl Allowance {
         self.left = (self.left + passed * self.per_second).min(self.full);
         // A thousandth of a byte: sums of fractions need not end at zero.
         (self.left < -1e-3).then(|| Duration::from_secs_f64(-self.left / self.per_second))
+    }
+
+    /// Bytes that are left.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "less than nothing is nothing, and what is full is a number of bytes"
+    )]
+    pub(super) fn left(&self) -> usize {
+        if self.full == 0.0 {
+            return usize::MAX;
+        }
+        self.left as usize
     }
 
     /// So much was told.

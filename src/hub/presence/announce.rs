@@ -1,6 +1,7 @@
 //! Tells of starts and ends: publishes what the registry has queued, in its order, as far as the allowance goes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::event::{Event, IdForm};
@@ -46,7 +47,7 @@ impl Presence {
                 Step::Idle => work.await,
                 Step::Wait(time) => {
                     let is_due = warned_at.is_none_or(|at| now.duration_since(at) > WARNING_PERIOD);
-                    let waiting = self.0.state.lock().queue.len();
+                    let waiting = self.figures().waiting;
                     if waiting > 0 && is_due {
                         warned_at = Some(now);
                         tracing::warn!(
@@ -69,7 +70,7 @@ impl Presence {
             }
             return Step::Wait(time);
         }
-        let (changes, closed) = self.take();
+        let (changes, closed) = self.take(allowance.left());
         if changes.is_empty() {
             return if closed { Step::Ended } else { Step::Idle };
         }
@@ -82,15 +83,20 @@ impl Presence {
         }
     }
 
-    /// The next changes to tell, and whether there will be no more.
-    pub(super) fn take(&self) -> (Vec<Change>, bool) {
+    /// The next changes to tell, and whether there will be no more. Takes one change beyond `bytes` at most, so that a debt is
+    /// never larger than that, and whoever is next waits no longer.
+    pub(super) fn take(&self, bytes: usize) -> (Vec<Change>, bool) {
         let mut state = self.0.state.lock();
-        let mut subscriptions = 0;
+        let (mut subscriptions, mut taken) = (0, 0);
         let mut changes = Vec::new();
         while subscriptions < BATCH_SUBSCRIPTIONS
-            && let Some((_, change)) = state.queue.pop_first()
+            && taken <= bytes
+            && let Some(change) = state.queue.pop()
         {
             subscriptions += change.subscriber.selectors.len();
+            taken += change.subscriber.cost;
+            // Under the registry's lock: from here on its end is told, too.
+            change.subscriber.known.store(true, Ordering::Relaxed);
             changes.push(change);
         }
         (changes, state.closed)

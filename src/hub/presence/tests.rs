@@ -1,5 +1,6 @@
 //! What is entered, told and listed.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use super::allowance::Allowance;
@@ -12,13 +13,20 @@ use crate::limits::EventLimits;
 use crate::metrics::Source;
 use crate::sse::Draft;
 
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 fn begin(presence: &Presence, topics: &[&str]) -> Guard {
+    begin_at(presence, HERE, topics)
+}
+
+fn begin_at(presence: &Presence, client: IpAddr, topics: &[&str]) -> Guard {
     let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
-    presence.pending(&selectors, None).expect("room").begin()
+    presence.pending(client, &selectors, None).begin()
 }
 
 fn told(presence: &Presence) -> Vec<(u128, bool)> {
-    let (changes, _) = presence.take();
+    let (changes, _) = presence.take(usize::MAX);
     let of = |change: &Change| (change.subscriber.id.as_u128(), change.active);
     changes.iter().map(of).collect()
 }
@@ -29,7 +37,7 @@ fn topics(page: &Page) -> Vec<&str> {
 
 #[test]
 fn a_start_comes_before_its_end_and_each_once() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let (first, second) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     let mut told = self::told(&presence);
     drop(second);
@@ -38,13 +46,13 @@ fn a_start_comes_before_its_end_and_each_once() {
     let active: Vec<bool> = told.iter().map(|(_, active)| *active).collect();
     assert_eq!(active, [true, true, false, false]);
     assert_eq!((told[0].0, told[1].0), (told[3].0, told[2].0));
-    assert!(presence.take().0.is_empty());
+    assert!(presence.take(usize::MAX).0.is_empty());
     assert!(presence.0.state.lock().numbers.is_empty());
 }
 
 #[test]
 fn who_is_gone_before_its_start_was_told_is_never_told_of() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let (kept, gone) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     drop(gone);
     let told = self::told(&presence);
@@ -55,7 +63,7 @@ fn who_is_gone_before_its_start_was_told_is_never_told_of() {
 
 #[test]
 fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let guard = begin(&presence, &["a"]);
     let urn = presence.list(None, None, 9).subscriptions[0].urn();
     drop(guard);
@@ -120,14 +128,14 @@ fn clients_that_come_and_go_do_not_push_out_what_others_published() {
 
 #[test]
 fn a_stream_that_never_begins_is_never_told() {
-    let presence = Presence::default();
-    drop(presence.pending(&[Selector::exact("a")], None));
-    assert!(presence.take().0.is_empty());
+    let presence = Presence::new(&Settings::default());
+    drop(presence.pending(HERE, &[Selector::exact("a")], None));
+    assert!(presence.take(usize::MAX).0.is_empty());
 }
 
 #[test]
 fn lists_go_on_where_they_ended() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let guards: Vec<_> = (0..3).map(|_| begin(&presence, &["a", "b"])).collect();
     let page = presence.list(None, None, 3);
     assert_eq!(topics(&page), ["a", "b", "a", "b"]);
@@ -143,7 +151,7 @@ fn lists_go_on_where_they_ended() {
 fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
     let many = ["a"; SUBSCRIPTIONS_PER_STREAM_MAX];
     for topics in [&many[..1], &many[..]] {
-        let presence = Presence::default();
+        let presence = Presence::new(&Settings::default());
         let in_one_look = LIST_SUBSCRIPTIONS.div_ceil(topics.len());
         let guards: Vec<_> = (0..in_one_look + 1)
             .map(|_| begin(&presence, topics))
@@ -157,7 +165,7 @@ fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
 
 #[test]
 fn one_subscription_is_found_by_topic_and_subscriber() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let _guard = begin(&presence, &["a", "b"]);
     let urn = presence.list(None, None, 1).subscriptions[0].urn();
     assert!(presence.get("b", &urn).is_some());
@@ -168,10 +176,10 @@ fn one_subscription_is_found_by_topic_and_subscriber() {
 
 #[test]
 fn documents_are_as_the_draft_has_them() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let selectors = [Selector::exact("https://a.example/{id}")];
     let payload = Some(Arc::from(r#"{"n": 1.50}"#));
-    let _guard = presence.pending(&selectors, payload).expect("room").begin();
+    let _guard = presence.pending(HERE, &selectors, payload).begin();
     let subscription = presence.list(None, None, 1).subscriptions.remove(0);
     let urn = subscription.urn();
     let id = format!(
@@ -184,23 +192,101 @@ fn documents_are_as_the_draft_has_them() {
     assert_eq!(subscription.to_json(false), expected);
 }
 
+/// Opens, lists and closes streams of one client until no more of them are listed; how many there were.
+fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
+    for count in 0..1_000_000 {
+        let guard = begin_at(presence, client, &["a"]);
+        let listed = presence
+            .list(None, guard.number.checked_sub(1), 9)
+            .subscriptions;
+        if listed.is_empty() {
+            return count;
+        }
+    }
+    panic!("ends wait without a bound");
+}
+
+fn with_budget(bytes: usize) -> Presence {
+    let history_budget_bytes = bytes;
+    Presence::new(&Settings {
+        history_budget_bytes,
+        ..Settings::default()
+    })
+}
+
 #[test]
-fn the_queue_is_bounded() {
-    let presence = Presence::default();
-    let guards: Vec<_> = (0..BACKLOG_MAX).map(|_| begin(&presence, &["a"])).collect();
-    let refused = presence.pending(&[Selector::exact("a")], None);
-    assert_eq!(refused.err(), Some(Backlog));
-    // Those that nobody was told of make room when they go.
-    drop(guards);
-    assert!(presence.pending(&[Selector::exact("a")], None).is_ok());
+fn a_client_that_comes_and_goes_while_it_lists_is_bounded_and_the_others_are_listed() {
+    for budget in [0, 8 << 20] {
+        let presence = with_budget(budget);
+        let guard = begin_at(&presence, THERE, &["first"]);
+        let count = come_and_go(&presence, HERE);
+        assert!((50..5_000).contains(&count), "{count}");
+        assert!(presence.figures().waiting <= 2 * count + 2);
+        assert_eq!(presence.figures().untold, 1);
+        assert!(presence.figures().unlisted >= 1);
+        // Nothing is kept of what follows.
+        let waiting = presence.figures().waiting;
+        assert_eq!(come_and_go(&presence, HERE), 0);
+        assert_eq!(presence.figures().waiting, waiting);
+        assert_eq!(topics(&presence.list(None, None, 9)), ["first"]);
+        drop(guard);
+        while !self::told(&presence).is_empty() {}
+        assert!(presence.0.state.lock().queue.is_bare());
+    }
+}
+
+#[test]
+fn what_many_clients_leave_waiting_is_bounded_together() {
+    let presence = with_budget(8 << 20);
+    let client = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
+    let one = come_and_go(&presence, client(0));
+    let all: usize = (1..1_000).map(|n| come_and_go(&presence, client(n))).sum();
+    assert!(all < 10 * one, "{all} after {one}");
+    // Who was told of is listed all the same.
+    let _guard = begin_at(&presence, THERE, &["new"]);
+    while !self::told(&presence).is_empty() {}
+    assert_eq!(topics(&presence.list(None, None, 9)), ["new"]);
+}
+
+#[test]
+fn addresses_of_one_network_are_one_client() {
+    let presence = with_budget(0);
+    let address = |n: u128| IpAddr::V6(Ipv6Addr::from(0x2001_0db8_u128 << 96 | n));
+    assert!(come_and_go(&presence, address(1)) > 0);
+    assert_eq!(come_and_go(&presence, address(2)), 0);
+    assert!(come_and_go(&presence, address(1 << 64)) > 0);
+    assert!(come_and_go(&presence, HERE) > 0);
+    let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    assert_eq!(come_and_go(&presence, mapped), 0);
+}
+
+#[test]
+fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
+    let presence = Presence::new(&Settings::default());
+    let many: Vec<_> = (0..500)
+        .map(|_| begin_at(&presence, HERE, &["a"; 50]))
+        .collect();
+    assert_eq!(self::told(&presence).len(), 2);
+    let few = [0; 3].map(|_| begin_at(&presence, THERE, &["b"]));
+    let (changes, _) = presence.take(usize::MAX);
+    let of_few = changes.iter().filter(|one| one.subscriber.client == THERE);
+    assert_eq!(of_few.count(), 3);
+    drop((many, few));
+}
+
+#[test]
+fn no_more_is_taken_than_may_be_told_but_for_one() {
+    let presence = Presence::new(&Settings::default());
+    let _guards = [0; 9].map(|_| begin(&presence, &["a"]));
+    assert_eq!(presence.take(0).0.len(), 1);
+    assert_eq!(presence.take(1_000).0.len(), 2);
 }
 
 #[test]
 fn nothing_of_a_subscription_is_in_a_debug() {
-    let presence = Presence::default();
+    let presence = Presence::new(&Settings::default());
     let selectors = [Selector::exact("hush")];
-    let pending = presence.pending(&selectors, Some(Arc::from("\"hush\"")));
-    let pending = pending.expect("room");
+    let pending = presence.pending(HERE, &selectors, Some(Arc::from("\"hush\"")));
     let mut shown = format!("{pending:?}");
     let _guard = pending.begin();
     shown += &format!("{:?}", presence.list(None, None, 1));

@@ -1,0 +1,159 @@
+//! Starts and ends that wait to be told: a queue for each client, and whose turn it is.
+//!
+//! Turns are counted in bytes. A client's next turn comes after as many bytes of others as it had itself, so a client with a
+//! million changes delays one with a single change by no more than one of its own.
+//!
+//! What is held is bounded by the open streams and by [`Bounds`]: a start that waits is dropped with its stream, unless somebody
+//! was shown the stream, and a client with too many ends waiting has no further streams shown.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use crate::config::Settings;
+
+use super::{Change, allowance};
+
+/// Part of all waiting ends that one client may cause.
+const CLIENT_SHARE: usize = 8;
+
+/// Least bytes of ends that one client may have waiting, for nodes with little history or none.
+const CLIENT_BYTES_MIN: usize = 64 << 10;
+
+/// Bytes of ends that may wait before streams are no longer shown until their start was told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    client: usize,
+    all: usize,
+}
+
+impl Bounds {
+    /// As much as is told within `history_age`: more could not be told in time.
+    pub(super) fn new(settings: &Settings) -> Self {
+        let all = allowance::full_bytes(settings);
+        let client = (all / CLIENT_SHARE).max(CLIENT_BYTES_MIN);
+        Self {
+            client,
+            all: all.max(client * CLIENT_SHARE),
+        }
+    }
+}
+
+/// One client's changes.
+#[derive(Default)]
+struct Client {
+    /// In the order in which they came.
+    changes: BTreeMap<u64, Change>,
+    /// When its next change is told, in bytes told.
+    turn: u64,
+    /// Bytes of the ends among the changes.
+    ended_bytes: usize,
+    /// Streams that are open. The client's turn is forgotten only when it has none.
+    streams: usize,
+}
+
+impl Client {
+    fn is_gone(&self) -> bool {
+        self.streams == 0 && self.changes.is_empty()
+    }
+}
+
+/// Changes of all clients.
+pub(super) struct Queue {
+    bounds: Bounds,
+    clients: HashMap<IpAddr, Client>,
+    /// Clients with changes, by their turn.
+    turns: BTreeSet<(u64, IpAddr)>,
+    /// Turn of the client that was told of last.
+    now: u64,
+    len: usize,
+    ended_bytes: usize,
+}
+
+impl Queue {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            clients: HashMap::new(),
+            turns: BTreeSet::new(),
+            now: 0,
+            len: 0,
+            ended_bytes: 0,
+        }
+    }
+
+    /// Changes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether this client's streams may be shown before their start was told: the end of what was shown has to be kept until it is
+    /// told.
+    pub(super) fn may_show(&self, client: IpAddr) -> bool {
+        let ended = self.clients.get(&client).map_or(0, |one| one.ended_bytes);
+        ended < self.bounds.client && self.ended_bytes < self.bounds.all
+    }
+
+    /// Queues a stream's start or end under its number in the order.
+    pub(super) fn push(&mut self, number: u64, change: Change) {
+        let address = change.subscriber.client;
+        let cost = change.subscriber.cost;
+        let client = self.clients.entry(address).or_default();
+        if client.changes.is_empty() {
+            client.turn = client.turn.max(self.now);
+            self.turns.insert((client.turn, address));
+        }
+        if change.active {
+            client.streams += 1;
+        } else {
+            client.streams -= 1;
+            client.ended_bytes += cost;
+            self.ended_bytes += cost;
+        }
+        client.changes.insert(number, change);
+        self.len += 1;
+    }
+
+    /// Drops a start that nobody knows of; its stream has ended.
+    pub(super) fn withdraw(&mut self, number: u64, address: IpAddr) {
+        let Some(client) = self.clients.get_mut(&address) else {
+            return;
+        };
+        client.streams -= 1;
+        if client.changes.remove(&number).is_some() {
+            self.len -= 1;
+            if client.changes.is_empty() {
+                self.turns.remove(&(client.turn, address));
+            }
+        }
+        if client.is_gone() {
+            self.clients.remove(&address);
+        }
+    }
+
+    /// The next change to tell.
+    pub(super) fn pop(&mut self) -> Option<Change> {
+        let (turn, address) = self.turns.pop_first()?;
+        self.now = turn;
+        let client = self.clients.get_mut(&address)?;
+        let (_, change) = client.changes.pop_first()?;
+        let cost = change.subscriber.cost;
+        self.len -= 1;
+        if !change.active {
+            client.ended_bytes -= cost;
+            self.ended_bytes -= cost;
+        }
+        client.turn = turn + cost as u64;
+        if !client.changes.is_empty() {
+            self.turns.insert((client.turn, address));
+        } else if client.is_gone() {
+            self.clients.remove(&address);
+        }
+        Some(change)
+    }
+
+    /// Whether nothing is left of anyone.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.clients.is_empty() && self.turns.is_empty() && self.len == 0 && self.ended_bytes == 0
+    }
+}
