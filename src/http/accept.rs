@@ -14,9 +14,8 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{Semaphore, watch};
 
 use super::addresses::Place;
-use super::problem::{MEDIA_TYPE, Problem};
 use super::subscribe::retry_after_s;
-use super::{Node, connection, stopped};
+use super::{Node, connection, head, stopped};
 
 /// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
 /// bound keeps the last one's wait, and that of other tasks on this thread, short.
@@ -158,15 +157,8 @@ fn serve_inline(node: &Arc<Node>, batch: Vec<Accepted>) {
 
 /// Tells a client that there is no room, as far as that goes without waiting, and closes.
 fn refuse(socket: &TcpStream, why: &str) {
-    let retry_s = retry_after_s();
-    let problem = Problem::new(hyper::StatusCode::SERVICE_UNAVAILABLE, why).to_json();
-    let mut answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {}\r\n\
-         Retry-After: {retry_s}\r\nConnection: close\r\n\r\n",
-        problem.len()
-    )
-    .into_bytes();
-    answer.extend_from_slice(&problem);
+    let status = hyper::StatusCode::SERVICE_UNAVAILABLE;
+    let answer = head::refusal(status, why, Some(retry_after_s()));
     let _not_there_yet = rustix::net::recv(
         socket,
         &mut [0; REFUSED_READ_BYTES],

@@ -16,11 +16,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
+use hyper::rt::Write;
 use hyper::server::conn::http1;
 use tokio::time::{Instant, Sleep};
 
 use super::addresses::Place;
 use super::exchange::{Detach, Exchange, Phase};
+use super::head;
 use super::lazy_stream::LazyStream;
 use super::phase_timer::PhaseTimer;
 use super::service::{Service, Transport};
@@ -62,11 +65,12 @@ impl Driver {
     /// Starts HTTP/1 on a connection that was accepted at `accepted`.
     pub(super) fn new(
         node: &Arc<Node>,
-        io: LazyStream,
+        mut io: LazyStream,
         exchange: Arc<Exchange>,
         place: Place,
         accepted: Instant,
     ) -> Self {
+        io.set_guard(node.http1_guard());
         let transport = Transport::Socket(Arc::clone(&exchange));
         let service = Service::new(Arc::clone(node), place.address(), transport);
         Self {
@@ -155,10 +159,16 @@ impl Driver {
         }));
     }
 
-    /// hyper has sent everything and ended our side.
+    /// hyper has sent everything and ended our side, unless it came to a request head that the guard refuses.
     fn finish(&mut self, malformed: bool) {
         let linger = malformed || self.exchange.left_body();
-        if let Some(io) = self.take_socket().filter(|_| linger) {
+        let Some(io) = self.take_socket() else {
+            return;
+        };
+        if let Some(fault) = io.wrong_head() {
+            let answer = head::refusal(fault.status(), &fault.to_string(), None);
+            self.stage = Stage::Lingering(Linger::answering(io, answer));
+        } else if linger {
             self.stage = Stage::Lingering(Linger::new(io));
         }
     }
@@ -192,17 +202,26 @@ impl Future for Driver {
     }
 }
 
-/// A connection whose answer is sent, and whose client may still be sending.
+/// A connection whose last answer is sent, or about to be, and whose client may still be sending.
 struct Linger {
     io: LazyStream,
+    /// What is left to be sent of the answer. Our side ends after it.
+    answer: Bytes,
     bytes_left: usize,
     until: Pin<Box<Sleep>>,
 }
 
 impl Linger {
+    /// Everything is sent.
     fn new(io: LazyStream) -> Self {
+        Self::answering(io, Bytes::new())
+    }
+
+    /// All but this is sent.
+    fn answering(io: LazyStream, answer: Bytes) -> Self {
         Self {
             io,
+            answer,
             bytes_left: LINGER_BYTES_MAX,
             until: Box::pin(tokio::time::sleep(LINGER_TIME)),
         }
@@ -210,6 +229,16 @@ impl Linger {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.until.as_mut().poll(cx).is_pending() {
+            if !self.answer.is_empty() {
+                match ready!(Pin::new(&mut self.io).poll_write(cx, &self.answer)) {
+                    Ok(sent) if sent > 0 => self.answer.advance(sent),
+                    _ => break,
+                }
+                if self.answer.is_empty() && self.io.shutdown().is_err() {
+                    break;
+                }
+                continue;
+            }
             match ready!(self.io.poll_discard(cx)) {
                 Ok(received) if received > 0 && received <= self.bytes_left => {
                     self.bytes_left -= received;

@@ -6,9 +6,11 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::cors::{Cors, Grant};
+use super::problem::{MEDIA_TYPE, Problem};
 use crate::hub::Framing;
 
 /// Media type of an event stream.
@@ -76,6 +78,26 @@ pub(super) fn bytes(
     cors.each_header(grant, line);
     head.extend_from_slice(b"\r\n");
     Bytes::from(head)
+}
+
+/// A whole answer that refuses, to be written where hyper does not, and after which the connection ends.
+pub(super) fn refusal(status: StatusCode, detail: &str, retry_after_s: Option<u64>) -> Bytes {
+    let problem = Problem::new(status, detail).to_json();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut answer = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {}\r\nConnection: close\r\n",
+        status.as_u16(),
+        problem.len()
+    )
+    .into_bytes();
+    if let Some(seconds) = retry_after_s {
+        answer.extend_from_slice(format!("Retry-After: {seconds}\r\n").as_bytes());
+    }
+    answer.extend_from_slice(b"Cache-Control: no-store\r\nDate: ");
+    with_date(|date| answer.extend_from_slice(date));
+    answer.extend_from_slice(b"\r\n\r\n");
+    answer.extend_from_slice(&problem);
+    Bytes::from(answer)
 }
 
 /// The same as headers, but for what concerns the connection and the date, which hyper adds.

@@ -3,7 +3,8 @@
 //! Most clients send their request right behind the handshake, so a subscription can be read, checked and handed to a shard without
 //! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
 //! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
-//! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper.
+//! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper is decided by a
+//! [`Guard`].
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::exchange::Exchange;
+use super::guard::{Fault, Guard};
 
 /// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
 const RECEIVE_BYTES: usize = 8 * 1024;
@@ -31,6 +33,9 @@ pub(super) struct LazyStream {
     /// Bytes read before a protocol was chosen; they are read again first.
     early: BytesMut,
     exchange: Arc<Exchange>,
+    guard: Guard,
+    /// The reader came to where a request head is wrong: nothing before is left unanswered.
+    at_wrong_head: bool,
 }
 
 enum Socket {
@@ -102,7 +107,20 @@ impl LazyStream {
             socket: Socket::Bare(socket),
             early: BytesMut::new(),
             exchange,
+            guard: Guard::None,
+            at_wrong_head: false,
         }
+    }
+
+    /// From here on, only bytes that `guard` lets through are read.
+    pub(super) fn set_guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    /// What is wrong with the request head that hyper waits for in vain. It is for the connection's driver to answer.
+    pub(super) fn wrong_head(&self) -> Option<Fault> {
+        let refusal = self.guard.refusal().filter(|_| self.at_wrong_head);
+        refusal.map(|refusal| refusal.fault)
     }
 
     /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of bytes, 0 at the end of the stream.
@@ -173,12 +191,21 @@ impl Read for LazyStream {
             socket,
             early,
             exchange,
+            guard,
+            at_wrong_head,
         } = &mut *self;
-        let received = if early.is_empty() {
-            ready!(socket.poll_receive(cx, into.remaining(), |bytes| into.put_slice(bytes)))?
+        let mut passed = 0;
+        let received = if guard.refusal().is_some() {
+            0
+        } else if early.is_empty() {
+            ready!(socket.poll_receive(cx, into.remaining(), |bytes| {
+                passed = guard.receive(bytes);
+                into.put_slice(&bytes[..passed]);
+            }))?
         } else {
             let length = early.len().min(into.remaining());
-            into.put_slice(&early[..length]);
+            passed = guard.receive(&early[..length]);
+            into.put_slice(&early[..passed]);
             early.advance(length);
             if early.is_empty() {
                 // The connection may live for long; its first bytes need not.
@@ -186,6 +213,13 @@ impl Read for LazyStream {
             }
             length
         };
+        if let Some(refusal) = guard.refusal().filter(|_| passed == 0) {
+            *at_wrong_head = refusal.in_head;
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                refusal.fault,
+            )));
+        }
         if received > 0 {
             exchange.hear();
         }
@@ -210,6 +244,10 @@ impl Write for LazyStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.at_wrong_head {
+            // Its answer is still to be sent.
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(match self.shutdown() {
             // The client was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),

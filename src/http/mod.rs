@@ -4,7 +4,7 @@
 //! answered here. The way of a connection through this module:
 //!
 //! ```text
-//!  accept ─► connection ─► driver (HTTP/1, may detach) ─► service ─► routes ─► subscribe
+//!  accept ─► connection ─► driver (guard, HTTP/1, may detach) ─► service ─► routes ─► subscribe
 //!                     └──► h2 (HTTP/2) ─────────────────────┘   │ access  ├──► publish::{json, ndjson, raw}
 //!                                                                         ├──► mercure::{publish, subscriptions}
 //!                                                                         └──► topics
@@ -20,6 +20,7 @@ mod connection;
 mod cors;
 mod driver;
 mod exchange;
+mod guard;
 mod h2;
 mod head;
 mod lazy_stream;
@@ -47,6 +48,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+pub use self::guard::Fault as RequestFault;
+pub use self::guard::http1::{Http1 as RequestGuard, Limits as RequestLimits};
 pub use self::listener::{BindError, bind};
 pub use self::publish::json::{Events, JsonError, parse as parse_publish_json};
 pub use self::subscribe::cursor as choose_cursor;
@@ -54,6 +57,7 @@ pub use self::subscribe::cursor as choose_cursor;
 use self::access::Policy;
 use self::addresses::Connections;
 use self::cors::Cors;
+use self::guard::Guard;
 use crate::auth::Auth;
 use crate::config::Settings;
 use crate::hub::Hub;
@@ -82,6 +86,17 @@ struct Node {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     shutdown: watch::Receiver<bool>,
+}
+
+impl Node {
+    /// What watches a new HTTP/1 connection.
+    fn http1_guard(&self) -> Guard {
+        let settings = self.hub.settings();
+        Guard::Http1(RequestGuard::new(RequestLimits {
+            trailer_bytes_max: settings.header_bytes_max,
+            trailer_count_max: settings.header_count_max,
+        }))
+    }
 }
 
 /// Serves the public listener until `shutdown` turns true (or its sender is gone), then closes it and lets the requests in hand finish.

@@ -1,0 +1,214 @@
+//! The requests of an HTTP/1 connection: head, body, head, body (RFC 9112).
+//!
+//! A byte passes once it is known to be right, and a head as a whole passes with its last byte: so hyper never completes a request whose head is
+//! wrong, and answers those before it as ever.
+
+use super::chunks::Chunks;
+use super::fields::Fields;
+use super::framing::{BodyLength, Framing};
+use super::syntax::{is_target, is_token, run};
+use super::{Fault, Refusal};
+
+/// Empty lines before a request that are passed over. RFC 9112 §2.2 asks for one: some clients send one after a body.
+const EMPTY_LINES_MAX: u8 = 8;
+
+const VERSION: &[u8] = b"HTTP/1.";
+
+/// Bounds that no head has but a trailer section.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of one.
+    pub trailer_bytes_max: usize,
+    /// Most fields of one.
+    pub trailer_count_max: usize,
+}
+
+/// Follows the requests of one connection.
+#[derive(Debug, Clone)]
+pub struct Http1 {
+    part: Part,
+    limits: Limits,
+    refusal: Option<Refusal>,
+}
+
+/// What the next byte belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Line(Line),
+    Fields {
+        fields: Fields,
+        framing: Framing,
+        is_http_11: bool,
+    },
+    Body {
+        left: u64,
+    },
+    Chunks(Chunks),
+}
+
+/// Where in a request line.
+#[derive(Debug, Clone, Copy)]
+enum Line {
+    Start {
+        empty_lines: u8,
+    },
+    /// After the CR of an empty line.
+    EmptyCr {
+        empty_lines: u8,
+    },
+    Method,
+    TargetStart,
+    Target,
+    Version {
+        bytes: u8,
+    },
+    Minor,
+    Cr {
+        is_http_11: bool,
+    },
+    Lf {
+        is_http_11: bool,
+    },
+}
+
+const NEXT_REQUEST: Part = Part::Line(Line::Start { empty_lines: 0 });
+
+impl Http1 {
+    /// For a connection on which nothing was received.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            part: NEXT_REQUEST,
+            limits,
+            refusal: None,
+        }
+    }
+
+    /// Follows `bytes`; returns how many of them are right. The first that is not ends everything: none passes after it.
+    pub fn receive(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && self.refusal.is_none() {
+            match self.advance(&bytes[at..]) {
+                Ok(taken) => at += taken,
+                Err(fault) => {
+                    let in_head = matches!(self.part, Part::Line(_) | Part::Fields { .. });
+                    self.refusal = Some(Refusal { fault, in_head });
+                }
+            }
+        }
+        at
+    }
+
+    /// What is wrong with the byte that did not pass.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.refusal.map(|refusal| refusal.fault)
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    /// Whether all that was received are whole requests.
+    #[must_use]
+    pub fn is_between_requests(&self) -> bool {
+        matches!(self.part, Part::Line(Line::Start { empty_lines: 0 }))
+    }
+
+    /// Whether the next byte belongs to a body.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.part, Part::Body { .. } | Part::Chunks(_))
+    }
+
+    /// Reads on by at least one byte.
+    fn advance(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        let (taken, next) = match &mut self.part {
+            Part::Line(line) => match *line {
+                Line::Target => {
+                    let length = run(bytes, is_target);
+                    if length == 0 {
+                        *line = line.next(bytes[0])?;
+                    }
+                    (length.max(1), None)
+                }
+                Line::Lf { is_http_11 } if bytes[0] == b'\n' => {
+                    let fields = Part::Fields {
+                        fields: Fields::new(),
+                        framing: Framing::default(),
+                        is_http_11,
+                    };
+                    (1, Some(fields))
+                }
+                _ => {
+                    *line = line.next(bytes[0])?;
+                    (1, None)
+                }
+            },
+            Part::Fields {
+                fields,
+                framing,
+                is_http_11,
+            } => {
+                let (taken, ended) = fields.advance(bytes, framing)?;
+                let next = match ended.then(|| framing.body(*is_http_11)).transpose()? {
+                    None => None,
+                    Some(BodyLength::Known(0)) => Some(NEXT_REQUEST),
+                    Some(BodyLength::Known(left)) => Some(Part::Body { left }),
+                    Some(BodyLength::Chunked) => Some(Part::Chunks(Chunks::new())),
+                };
+                (taken, next)
+            }
+            Part::Body { left } => {
+                let taken = (*left).min(bytes.len() as u64);
+                *left -= taken;
+                (taken as usize, (*left == 0).then_some(NEXT_REQUEST))
+            }
+            Part::Chunks(chunks) => {
+                let (taken, ended) = chunks.advance(bytes, &self.limits)?;
+                (taken, ended.then_some(NEXT_REQUEST))
+            }
+        };
+        if let Some(next) = next {
+            self.part = next;
+        }
+        Ok(taken)
+    }
+}
+
+impl Line {
+    /// The place after `byte`.
+    fn next(self, byte: u8) -> Result<Self, Fault> {
+        match (self, byte) {
+            (Self::Start { empty_lines }, b'\r') if empty_lines < EMPTY_LINES_MAX => {
+                Ok(Self::EmptyCr { empty_lines })
+            }
+            (Self::Start { .. }, b'\r') => Err(Fault::EmptyLines),
+            (Self::EmptyCr { empty_lines }, b'\n') => Ok(Self::Start {
+                empty_lines: empty_lines + 1,
+            }),
+            (Self::Start { .. }, b'\n') | (Self::EmptyCr { .. }, _) => Err(Fault::LineEnd),
+            (Self::Start { .. } | Self::Method, _) if is_token(byte) => Ok(Self::Method),
+            (Self::Method, b' ') => Ok(Self::TargetStart),
+            (Self::Start { .. } | Self::Method, _) => Err(Fault::Method),
+            (Self::TargetStart | Self::Target, _) if is_target(byte) => Ok(Self::Target),
+            (Self::Target, b' ') => Ok(Self::Version { bytes: 0 }),
+            (Self::Target, b'\r' | b'\n') => Err(Fault::Version),
+            (Self::TargetStart | Self::Target, _) => Err(Fault::Target),
+            (Self::Version { bytes }, _) if VERSION.get(usize::from(bytes)) == Some(&byte) => {
+                let bytes = bytes + 1;
+                if usize::from(bytes) == VERSION.len() {
+                    return Ok(Self::Minor);
+                }
+                Ok(Self::Version { bytes })
+            }
+            (Self::Minor, b'0' | b'1') => Ok(Self::Cr {
+                is_http_11: byte == b'1',
+            }),
+            (Self::Version { .. } | Self::Minor, _) => Err(Fault::Version),
+            (Self::Cr { is_http_11 }, b'\r') => Ok(Self::Lf { is_http_11 }),
+            (Self::Cr { .. }, b'\n') | (Self::Lf { .. }, _) => Err(Fault::LineEnd),
+            (Self::Cr { .. }, _) => Err(Fault::Version),
+        }
+    }
+}
