@@ -211,6 +211,30 @@ impl Source {
     }
 }
 
+/// A protocol that the ingest port does not speak; the label of `fantail_ingest_foreign_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Foreign {
+    /// HTTP: a web page, a forged request of a server, or a client with the wrong port.
+    Http,
+    /// TLS: a client that takes the port for one behind TLS.
+    Tls,
+}
+
+impl Foreign {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Http, Self::Tls];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 /// A counter that any thread may bump; for what happens once a connection or request.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -251,6 +275,8 @@ pub struct NodeMetrics {
     pub tokens_refused: Counter,
     /// Ingest connections open.
     pub ingest_connections: Counter,
+    /// Ingest connections ended since the start because they spoke another protocol, by [`Foreign`].
+    pub ingest_foreign: [Counter; Foreign::ALL.len()],
     /// Ingest commands answered since the start.
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.

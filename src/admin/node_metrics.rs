@@ -14,7 +14,8 @@ use crate::history::HistorySize;
 use crate::hub::Hub;
 use crate::hub::presence::Figures;
 use crate::metrics::{
-    Cell, CloseReason, Counter, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics, Source,
+    Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics,
+    Source,
 };
 
 /// What a scrape reads of the node.
@@ -303,7 +304,15 @@ impl<R: Readings> Node<R> {
         for (name, help, counter) in counters {
             page.counters(name, help, None, [(Labels::new(), counter.get())])?;
         }
-        Ok(())
+        page.counters(
+            "ingest_foreign",
+            "Ingest connections ended because they spoke another protocol.",
+            None,
+            Foreign::ALL.iter().enumerate().map(|(i, protocol)| {
+                let labels = vec![label("protocol", protocol.as_str())];
+                (labels, node.ingest_foreign[i].get())
+            }),
+        )
     }
 
     fn state(&self, page: &mut Page<'_, '_>) -> fmt::Result {

@@ -82,6 +82,7 @@ fn page(format: Format) -> String {
     node.tokens_refused.add(19);
     node.ingest_connections.add(15);
     node.ingest_commands.add(16);
+    node.ingest_foreign[0].add(21);
     node.publish_waits.add(17);
     let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
     let version = match format {
@@ -137,6 +138,7 @@ fn every_figure_is_on(page: &str) {
         "fantail_streams_shed_total 14",
         "fantail_tokens_refused_total 19",
         "fantail_ingest_commands_total 16",
+        r#"fantail_ingest_foreign_total{protocol="http"} 21"#,
         "fantail_topics 3.0",
         "fantail_patterns 18.0",
         "fantail_history_events 40.0",

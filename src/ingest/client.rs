@@ -18,7 +18,7 @@ use super::command;
 pub(super) struct Client {
     /// Its number; never used again.
     pub(super) id: u64,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// Our end of it.
     pub(super) local_address: SocketAddr,
     fd: i32,

@@ -21,8 +21,9 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::command::{self, Batch, Prepared, Session};
-use super::resp::{Arg, Reader, Reply};
-use super::{Port, stopped};
+use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
+use super::{Port, foreign, stopped};
+use crate::metrics::Foreign;
 
 /// Most commands of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
 /// it is far beyond where larger batches still get faster.
@@ -76,6 +77,18 @@ enum Left {
     NoCommand,
     /// There may be more commands in the buffer.
     More,
+}
+
+/// What the bytes at hand are.
+enum Next {
+    /// A command of so many bytes; its arguments have been read.
+    Command(usize),
+    /// The start of one.
+    Incomplete,
+    /// None, and nobody knows where the next one starts.
+    Malformed(ProtocolError),
+    /// Another protocol. It is not answered, as in Redis: whoever made a browser speak it should learn nothing.
+    Foreign(Foreign),
 }
 
 /// A connection of the ingest port.
@@ -217,15 +230,21 @@ impl Connection {
                 Some(_) => &port.limits,
                 None => &port.stranger_limits,
             };
-            match reader.next(limits, &input[at..], &mut args) {
-                Ok(Some(length)) => at += length,
-                Ok(None) => {
+            match next(reader, limits, &input[at..], &mut args) {
+                Next::Command(length) => at += length,
+                Next::Incomplete => {
                     left = Left::NoCommand;
                     break;
                 }
-                Err(error) => {
+                Next::Malformed(error) => {
                     batch.flush(&port.hub, reply).await;
                     reply.error(&format!("ERR Protocol error: {error}"));
+                    session.closing = true;
+                    break;
+                }
+                Next::Foreign(protocol) => {
+                    let client = session.client.address;
+                    port.foreign.note(protocol, client, port.hub.node_metrics());
                     session.closing = true;
                     break;
                 }
@@ -293,6 +312,29 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.port.clients.leave(self.session.client.id);
         self.port.hub.node_metrics().ingest_connections.sub(1);
+    }
+}
+
+/// Reads one command from `input`, which starts with its first byte.
+fn next<'b>(
+    reader: &mut Reader,
+    limits: &Limits,
+    input: &'b [u8],
+    args: &mut Vec<Arg<'b>>,
+) -> Next {
+    if let Some(protocol) = foreign::at_start(input) {
+        return Next::Foreign(protocol);
+    }
+    match reader.next(limits, input, args) {
+        Ok(Some(length)) => match foreign::in_command(&input[..length], args) {
+            Some(protocol) => Next::Foreign(protocol),
+            None => Next::Command(length),
+        },
+        Ok(None) => Next::Incomplete,
+        Err(error) => match foreign::in_malformed(input, error) {
+            Some(protocol) => Next::Foreign(protocol),
+            None => Next::Malformed(error),
+        },
     }
 }
 

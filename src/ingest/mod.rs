@@ -8,6 +8,7 @@ mod accept;
 mod client;
 mod command;
 mod connection;
+mod foreign;
 mod glob;
 pub mod resp;
 mod users;
@@ -34,6 +35,7 @@ struct Port {
     hub: Hub,
     users: Users,
     clients: Clients,
+    foreign: foreign::Log,
     /// Bounds on a command of a client that has authenticated, and of one that has not.
     limits: resp::Limits,
     stranger_limits: resp::Limits,
@@ -57,6 +59,7 @@ impl Port {
         Ok(Self {
             users: Users::new(settings)?,
             clients: Clients::default(),
+            foreign: foreign::Log::default(),
             limits,
             stranger_limits: resp::Limits::unauthenticated(
                 settings.ingest_unauthenticated_bytes_max,

@@ -2,7 +2,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use crate::innocent::Innocent;
-use crate::readings::log_lines;
+use crate::readings::{log_lines, metric};
 use crate::support::node::Node;
 use crate::support::resp::command;
 use crate::support::{DEADLINE, http};
@@ -90,4 +90,83 @@ fn redis_and_tls_spoken_to_the_http_ports_are_refused_and_do_no_harm() {
     assert_eq!(forged(&node), 0);
     let logged = log_lines(&node) - before;
     assert!(logged <= LOG_LINES_MAX, "{logged} lines: {}", node.logged());
+}
+
+/// The requests that a browser or a server can be made to send to an address of the attacker's choice, each with commands wherever the
+/// attacker has a say.
+fn forged_requests() -> Vec<Vec<u8>> {
+    let array = String::from_utf8(command(&["PUBLISH", "forged", "x"])).expect("text");
+    let mut requests = Vec::new();
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PUBLISH",
+    ] {
+        for version in ["HTTP/1.1\r\nHost: x", "HTTP/1.0"] {
+            for body in [FORGED, &array] {
+                requests.push(format!("{method} / {version}\r\n\r\n\r\n{body}"));
+            }
+        }
+    }
+    // Line ends in the target, in a field before `Host`, in the name of a method, in a form post of a page, in a file that is sent.
+    requests.extend([
+        format!("GET /\r\n{FORGED} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET http://x/\r\n{FORGED}"),
+        format!("GET /\n{FORGED}"),
+        format!("GET / HTTP/1.1\r\nX: y\r\n{FORGED}Host: x\r\n\r\n"),
+        format!("get / HTTP/1.1\r\nhost: x\r\n\r\n{FORGED}"),
+        format!("POST / HTTP/1.1\r\nContent-Type: text/plain\r\n\r\na=\r\n{FORGED}"),
+        format!("POST /it's HTTP/1.1\r\nHost: x\r\n\r\n{FORGED}"),
+        format!(
+            "POST /{} HTTP/1.1\r\nHost: x\r\n\r\n{FORGED}",
+            "x".repeat(100_000)
+        ),
+        format!("\r\n\r\nPOST / HTTP/1.1\r\n\r\n{FORGED}"),
+        format!("FOO / HTTP/1.1\r\n{FORGED}"),
+        format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0{FORGED}"),
+        format!("GET / HTTP/3\r\n{FORGED}"),
+        format!("Host: x\r\n{FORGED}"),
+        format!("hOsT:x\r\n{FORGED}"),
+        format!("host : x\r\n{FORGED}"),
+        format!("*1\r\n$4\r\nPost\r\n{FORGED}"),
+        format!("*2\r\n$5\r\nHOST:\r\n$1\r\nx\r\n{FORGED}"),
+    ]);
+    requests.into_iter().map(String::into_bytes).collect()
+}
+
+#[test]
+fn http_spoken_to_the_ingest_port_publishes_nothing() {
+    let node = Node::start();
+    let innocent = Innocent::join(&node);
+    let before = log_lines(&node);
+    let requests = forged_requests();
+    innocent.beside(|| {
+        for bytes in &requests {
+            let answer = converse(node.ingest, bytes);
+            assert_eq!(answer, "", "{}", bytes.escape_ascii());
+        }
+    });
+    assert_eq!(forged(&node), 0);
+    let ended = metric(&node, r#"fantail_ingest_foreign_total{protocol="http"}"#);
+    assert_eq!(ended, requests.len() as u64);
+    let logged = log_lines(&node) - before;
+    assert!(logged <= LOG_LINES_MAX, "{logged} lines: {}", node.logged());
+    assert!(node.logged().contains("HTTP was spoken to the ingest port"));
+}
+
+#[test]
+fn tls_spoken_to_the_ingest_port_is_ended_whatever_its_session_id_says() {
+    let node = Node::start();
+    let innocent = Innocent::join(&node);
+    let before = log_lines(&node);
+    innocent.beside(|| {
+        for _ in 0..20 {
+            let hello = client_hello(b"\r\nPUBLISH forged x\r\n");
+            assert_eq!(converse(node.ingest, &hello), "");
+        }
+    });
+    assert_eq!(forged(&node), 0);
+    let ended = metric(&node, r#"fantail_ingest_foreign_total{protocol="tls"}"#);
+    assert_eq!(ended, 20);
+    let logged = log_lines(&node) - before;
+    assert!(logged <= LOG_LINES_MAX, "{logged} lines: {}", node.logged());
+    assert!(node.logged().contains("TLS was spoken to the ingest port"));
 }

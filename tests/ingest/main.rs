@@ -9,6 +9,8 @@ mod support;
 mod bytes;
 /// PING, HELLO, CLIENT, COMMAND, INFO and the like.
 mod connection;
+/// HTTP and TLS spoken to the port.
+mod foreign;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
 /// A Redis client library, as it comes.
