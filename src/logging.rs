@@ -16,6 +16,9 @@ use crate::config::{LogFormat, Settings};
 /// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
 pub const TRACE_TARGET: &str = "fantail::traced";
 
+/// The library that speaks HTTP/2. It warns about frames that clients send, a line for each, so it is heard only where a filter names it.
+const H2_TARGET: &str = "h2";
+
 /// The variable that wins over the setting.
 const RUST_LOG: &str = "RUST_LOG";
 
@@ -64,7 +67,7 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
     Ok(())
 }
 
-/// `rust_log` as it is when it says anything, else the setting and what traced topics need.
+/// `rust_log` when it says anything, else the setting and what traced topics need; without [`H2_TARGET`] unless it is named.
 fn filter(settings: &Settings, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
     let value = match rust_log.filter(|text| !text.trim().is_empty()) {
         Some(text) => text.to_owned(),
@@ -75,7 +78,20 @@ fn filter(settings: &Settings, rust_log: Option<&str>) -> Result<EnvFilter, LogE
             LevelFilter::INFO
         ),
     };
-    EnvFilter::try_new(&value).map_err(|source| LogError::Filter { value, source })
+    let directives = if names_h2(&value) {
+        value.clone()
+    } else {
+        format!("{value},{H2_TARGET}={}", LevelFilter::OFF)
+    };
+    EnvFilter::try_new(directives).map_err(|source| LogError::Filter { value, source })
+}
+
+fn names_h2(filter: &str) -> bool {
+    let mut directives = filter.split(',');
+    directives.any(|directive| {
+        let rest = directive.trim().strip_prefix(H2_TARGET);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '=', '[']))
+    })
 }
 
 #[cfg(test)]
@@ -92,9 +108,20 @@ mod tests {
             log_level: "warn".to_owned(),
             ..Settings::default()
         };
-        assert_eq!(shown(&settings, None), "warn");
-        assert_eq!(shown(&settings, Some("")), "warn");
-        assert_eq!(shown(&settings, Some("debug")), "debug");
+        assert_eq!(shown(&settings, None), "h2=off,warn");
+        assert_eq!(shown(&settings, Some("")), "h2=off,warn");
+        assert_eq!(shown(&settings, Some("debug")), "h2=off,debug");
+    }
+
+    #[test]
+    fn what_clients_send_over_http_2_is_logged_only_when_it_is_named() {
+        let settings = Settings::default();
+        assert_eq!(shown(&settings, Some("info")), "h2=off,info");
+        let other = Some("off,hyper=warn");
+        assert_eq!(shown(&settings, other), "hyper=warn,h2=off,off");
+        for named in ["h2=debug", "h2", "h2::codec=trace", "h2[span]=info"] {
+            assert!(!shown(&settings, Some(named)).contains("off"), "{named}");
+        }
     }
 
     #[test]
@@ -104,7 +131,7 @@ mod tests {
             trace_topics: vec!["orders".to_owned()],
             ..Settings::default()
         };
-        assert_eq!(shown(&settings, None), "fantail::traced=info,error");
+        assert_eq!(shown(&settings, None), "fantail::traced=info,h2=off,error");
     }
 
     #[test]

@@ -54,9 +54,11 @@ pub(super) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
             }
         }
         Protocol::Http2 => {
+            exchange.enter_task();
             tokio::spawn(h2::serve(Arc::clone(node), io, place));
         }
         Protocol::Open => {
+            exchange.enter_task();
             tokio::spawn(wait_and_serve(
                 Arc::clone(node),
                 io,

@@ -19,13 +19,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use hyper::rt::Write;
 use hyper::server::conn::http1;
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 use super::addresses::Place;
 use super::exchange::{Detach, Exchange, Phase};
 use super::head;
 use super::lazy_stream::LazyStream;
-use super::phase_timer::PhaseTimer;
+use super::phase_timer::{PhaseTimer, poll_timer};
 use super::service::{Service, Transport};
 use super::{Node, stopped};
 use crate::hub::Subscribe;
@@ -92,11 +93,13 @@ impl Driver {
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self) {
+        self.exchange.enter_task();
         let mut shutdown = self.node.shutdown.clone();
         tokio::select! {
             biased;
             () = &mut self => return,
-            () = stopped(&mut shutdown) => {}
+            // A client that uses up every turn of the task must not hide the end of the node.
+            () = coop::unconstrained(stopped(&mut shutdown)) => {}
         }
         if let Stage::Serving(connection) = &mut self.stage {
             Pin::new(connection).graceful_shutdown();
@@ -228,7 +231,7 @@ impl Linger {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.until.as_mut().poll(cx).is_pending() {
+        while poll_timer(self.until.as_mut(), cx).is_pending() {
             if !self.answer.is_empty() {
                 match ready!(Pin::new(&mut self.io).poll_write(cx, &self.answer)) {
                     Ok(sent) if sent > 0 => self.answer.advance(sent),

@@ -4,12 +4,20 @@
 //! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
 //! flags are relaxed; it must never be shared between connections.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::task::coop::{self, RestoreOnPending};
 
 use crate::hub::{Framing, Interest, Start, StreamPermit};
+
+/// System calls that a connection may make while the accept loop serves it in place, where its turn is everybody's. A stream takes one.
+const INLINE_CALLS_MAX: u8 = 8;
+
+/// Stands for "it has a task of its own".
+const IN_TASK: u8 = u8::MAX;
 
 /// A validated subscription that waits for its connection to be let go.
 pub(super) struct Detach {
@@ -46,6 +54,20 @@ pub(super) struct Exchange {
     /// A request was answered before its body had been read to the end.
     unread_body: AtomicBool,
     requests: AtomicU32,
+    /// System calls left to it in the accept loop, or [`IN_TASK`].
+    calls_left: AtomicU8,
+}
+
+/// Leave to make one call on a bare socket.
+pub(super) struct Turn(Option<RestoreOnPending>);
+
+impl Turn {
+    /// The call was no vain one: it counts against what the task may do before it has to yield.
+    pub(super) fn take(self) {
+        if let Some(turn) = self.0 {
+            turn.made_progress();
+        }
+    }
 }
 
 impl Exchange {
@@ -58,6 +80,26 @@ impl Exchange {
             serving: AtomicBool::new(false),
             unread_body: AtomicBool::new(false),
             requests: AtomicU32::new(0),
+            calls_left: AtomicU8::new(INLINE_CALLS_MAX),
+        }
+    }
+
+    /// Driver: from here on a task of its own polls the connection.
+    pub(super) fn enter_task(&self) {
+        self.calls_left.store(IN_TASK, Ordering::Relaxed);
+    }
+
+    /// Socket: pending when the connection has had its turn and others must have theirs, whatever its client sends or reads.
+    ///
+    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a number of calls, and the connection gets a task.
+    pub(super) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        match self.calls_left.load(Ordering::Relaxed) {
+            IN_TASK => Poll::Ready(Turn(Some(ready!(coop::poll_proceed(cx))))),
+            0 => Poll::Pending,
+            left => {
+                self.calls_left.store(left - 1, Ordering::Relaxed);
+                Poll::Ready(Turn(None))
+            }
         }
     }
 

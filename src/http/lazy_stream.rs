@@ -3,6 +3,8 @@
 //! Most clients send their request right behind the handshake, so a subscription can be read, checked and handed to a shard without
 //! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
 //! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
+//!
+//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted ([`Exchange::poll_turn`]), as tokio budgets its own.
 //! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper is decided by a
 //! [`Guard`].
 
@@ -64,6 +66,7 @@ impl Socket {
     /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
     fn poll_receive(
         &mut self,
+        exchange: &Exchange,
         cx: &mut Context<'_>,
         limit: usize,
         take: impl FnOnce(&[u8]),
@@ -71,8 +74,10 @@ impl Socket {
         let mut space = [MaybeUninit::uninit(); RECEIVE_BYTES];
         let space = &mut space[..limit.min(RECEIVE_BYTES)];
         while let Self::Bare(bare) = self {
+            let turn = ready!(exchange.poll_turn(cx));
             match rustix::net::recv(&*bare, &mut *space, RecvFlags::empty()) {
                 Ok(((received, _), _)) => {
+                    turn.take();
                     take(received);
                     return Poll::Ready(Ok(received.len()));
                 }
@@ -87,10 +92,19 @@ impl Socket {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_send(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         while let Self::Bare(bare) = self {
+            let turn = ready!(exchange.poll_turn(cx));
             match rustix::net::send(&*bare, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Ok(sent) => {
+                    turn.take();
+                    return Poll::Ready(Ok(sent));
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(error) => return Poll::Ready(Err(error.into())),
@@ -125,12 +139,17 @@ impl LazyStream {
 
     /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of bytes, 0 at the end of the stream.
     pub(super) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Self { socket, early, .. } = self;
-        let received = ready!(socket.poll_receive(cx, RECEIVE_BYTES, |bytes| {
+        let Self {
+            socket,
+            early,
+            exchange,
+            ..
+        } = self;
+        let received = ready!(socket.poll_receive(exchange, cx, RECEIVE_BYTES, |bytes| {
             early.extend_from_slice(bytes);
         }))?;
         if received > 0 {
-            self.exchange.hear();
+            exchange.hear();
         }
         Poll::Ready(Ok(received))
     }
@@ -142,7 +161,8 @@ impl LazyStream {
 
     /// Receives and forgets; resolves to the number of bytes, 0 at the end of the stream.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.socket.poll_receive(cx, RECEIVE_BYTES, |_| {})
+        self.socket
+            .poll_receive(&self.exchange, cx, RECEIVE_BYTES, |_| {})
     }
 
     /// Sends what the kernel takes at once; for a last word before closing, when losing it is no harm.
@@ -198,7 +218,8 @@ impl Read for LazyStream {
         let received = if guard.refusal().is_some() {
             0
         } else if early.is_empty() {
-            ready!(socket.poll_receive(cx, into.remaining(), |bytes| {
+            let limit = into.remaining();
+            ready!(socket.poll_receive(exchange, cx, limit, |bytes| {
                 passed = guard.receive(bytes);
                 into.put_slice(&bytes[..passed]);
             }))?
@@ -233,8 +254,11 @@ impl Write for LazyStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.exchange.set_flushed(false);
-        self.socket.poll_send(cx, bytes)
+        let Self {
+            socket, exchange, ..
+        } = &mut *self;
+        exchange.set_flushed(false);
+        socket.poll_send(exchange, cx, bytes)
     }
 
     /// There is no buffer here to flush; that hyper asks means that it has written all of its own.
@@ -299,6 +323,73 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_always_has_more_to_say_does_not_keep_its_thread() {
+        let (mut client, mut stream) = pair();
+        stream.exchange.enter_task();
+        client.write_all(&[0; 8 * 1024]).expect("write");
+        wait_readable(&stream);
+        // Far below the bytes that wait, far above what one turn may take.
+        let reads = poll_fn(|cx| {
+            for reads in 0..4 * 1024 {
+                let mut space = [0; 1];
+                let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+                if Pin::new(&mut stream)
+                    .poll_read(cx, buffer.unfilled())
+                    .is_pending()
+                {
+                    return Poll::Ready(Some(reads));
+                }
+            }
+            Poll::Ready(None)
+        })
+        .await;
+        assert!(reads.is_some_and(|reads| reads > 16), "{reads:?}");
+        assert!(!stream.is_registered(), "it did not wait for the client");
+        // It was woken, and has a new turn.
+        tokio::task::yield_now().await;
+        let next = poll_fn(|cx| stream.poll_discard(cx)).await;
+        assert!(next.expect("open") > 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_always_reads_more_does_not_keep_its_thread() {
+        let (mut client, mut stream) = pair();
+        stream.exchange.enter_task();
+        let writes = poll_fn(|cx| {
+            for writes in 0..4 * 1024 {
+                if Pin::new(&mut stream).poll_write(cx, b"x").is_pending() {
+                    return Poll::Ready(Some(writes));
+                }
+            }
+            Poll::Ready(None)
+        })
+        .await;
+        assert!(writes.is_some_and(|writes| writes > 16), "{writes:?}");
+        assert!(!stream.is_registered(), "it did not wait for the client");
+        io::Read::read_exact(&mut client, &mut [0; 16]).expect("written");
+    }
+
+    #[test]
+    fn before_it_has_a_task_a_client_gets_a_few_calls() {
+        let (mut client, mut stream) = pair();
+        client.write_all(&[0; 1024]).expect("write");
+        wait_readable(&stream);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut reads = 0;
+        loop {
+            let mut space = [0; 1];
+            let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+            let read = Pin::new(&mut stream).poll_read(&mut cx, buffer.unfilled());
+            if read.is_pending() {
+                break;
+            }
+            reads += 1;
+        }
+        assert!((2..100).contains(&reads), "{reads}");
+        assert!(!stream.is_registered());
+    }
+
+    #[tokio::test]
     async fn a_wait_registers_and_bytes_keep_their_order() {
         let (mut client, mut stream) = pair();
         let mut cx = Context::from_waker(Waker::noop());
@@ -325,12 +416,18 @@ mod tests {
     async fn a_full_socket_is_not_flushed() {
         let (_client, mut stream) = pair();
         let exchange = Arc::clone(&stream.exchange);
-        let mut cx = Context::from_waker(Waker::noop());
-        while Pin::new(&mut stream)
-            .poll_write(&mut cx, &[0; 64 * 1024])
-            .is_ready()
-        {}
-        assert!(stream.is_registered());
+        exchange.enter_task();
+        while !stream.is_registered() {
+            poll_fn(|cx| {
+                while Pin::new(&mut stream)
+                    .poll_write(cx, &[0; 64 * 1024])
+                    .is_ready()
+                {}
+                Poll::Ready(())
+            })
+            .await;
+            tokio::task::yield_now().await;
+        }
         assert!(!exchange.flushed());
     }
 }

@@ -4,10 +4,11 @@
 //! when it fires early, not whenever a deadline moves back), and must never end a connection that waits for us.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 use super::exchange::{Exchange, Phase};
@@ -54,7 +55,7 @@ impl PhaseTimer {
         if deadline < sleep.deadline() {
             sleep.as_mut().reset(deadline);
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        while poll_timer(sleep.as_mut(), cx).is_ready() {
             if sleep.deadline() >= deadline {
                 return Poll::Ready(wait.0);
             }
@@ -62,6 +63,11 @@ impl PhaseTimer {
         }
         Poll::Pending
     }
+}
+
+/// Polls a timer also when the task has used up its turn: a client that sends without end must not stop its clock.
+pub(super) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    pin!(coop::unconstrained(timer)).poll(cx)
 }
 
 fn time_for(phase: Phase, settings: &Settings) -> Option<Duration> {

@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// HTTP/2 frame by frame, right or wrong.
+mod frames;
 /// A subscriber and a publisher who do nothing wrong, and notice everything that goes wrong.
 mod innocent;
 /// What the node logged, and what it holds.
@@ -14,3 +16,5 @@ mod readings;
 
 /// HTTP, TLS and RESP spoken to a port that speaks something else.
 mod cross_protocol;
+/// HTTP/2 connections that keep the node busy with what costs them nothing.
+mod http2_floods;
