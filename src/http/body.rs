@@ -14,7 +14,9 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
 
 use super::exchange::Exchange;
+use super::guard::Fault;
 use super::service::Activity;
+use super::unread::Unread;
 use crate::shard::sink::{BodyQueue, Next};
 
 /// Body of a response.
@@ -110,46 +112,67 @@ pub(super) enum BodyError {
     #[error("no byte of the body arrived for {} s (`body_timeout`)", .0.as_secs_f32())]
     Paused(Duration),
     /// The connection failed, or the body's framing is wrong.
-    #[error("the body broke off: {0}")]
+    #[error("the body broke off: {}", reason(.0))]
     Broken(#[from] hyper::Error),
+}
+
+/// What the guard found wrong with the body, or else what hyper says.
+fn reason(error: &hyper::Error) -> String {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref()?.downcast_ref::<Fault>());
+        if let Some(fault) = inner {
+            return fault.to_string();
+        }
+        source = error.source();
+    }
+    error.to_string()
 }
 
 /// Body of a request.
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    /// Taken when the body is left.
+    incoming: Option<Incoming>,
     pause_max: Duration,
-    /// Told when the body is left before its end, so that the connection is closed gently. HTTP/2 streams need none.
+    /// Given what is left of the body before its end, so that the connection can go on or is closed gently. HTTP/2 streams need none.
     exchange: Option<Arc<Exchange>>,
-    ended: bool,
+    /// More of it can be expected: not while the client waits for `100 Continue`, and not after it failed.
+    is_coming: bool,
 }
 
 impl RequestBody {
-    /// Wraps what hyper gives; no pause in it may be longer than `pause_max`.
+    /// Wraps what hyper gives; no pause in it may be longer than `pause_max`. `awaited`: the client asked with `Expect: 100-continue` whether to send it.
     pub(super) fn new(
         incoming: Incoming,
         pause_max: Duration,
         exchange: Option<Arc<Exchange>>,
+        awaited: bool,
     ) -> Self {
-        let ended = incoming.is_end_stream();
         Self {
-            incoming,
+            incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
             pause_max,
             exchange,
-            ended,
+            is_coming: !awaited,
         }
     }
 
     /// The next piece; `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        while !self.ended {
-            let frame = tokio::time::timeout(self.pause_max, self.incoming.frame())
+        while let Some(incoming) = &mut self.incoming {
+            // Unless this succeeds, nobody should wait for more.
+            self.is_coming = false;
+            let frame = tokio::time::timeout(self.pause_max, incoming.frame())
                 .await
-                .map_err(|_| BodyError::Paused(self.pause_max))?;
+                .map_err(|_| BodyError::Paused(self.pause_max))?
+                .transpose()?;
+            self.is_coming = true;
             match frame {
-                None => self.ended = true,
+                None => self.incoming = None,
                 // Trailers say nothing here.
                 Some(frame) => {
-                    if let Ok(data) = frame?.into_data() {
+                    if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
                     }
                 }
@@ -160,7 +183,8 @@ impl RequestBody {
 
     /// The whole body, if it has no more than `max` bytes. One that announces more is refused before it is asked for.
     pub(super) async fn whole(&mut self, max: usize) -> Result<Bytes, BodyError> {
-        if self.incoming.size_hint().lower() > max as u64 {
+        let announced = self.incoming.as_ref();
+        if announced.is_some_and(|incoming| incoming.size_hint().lower() > max as u64) {
             return Err(BodyError::TooLarge { max });
         }
         // Nearly every body comes in one piece, which is handed on as it is.
@@ -183,9 +207,9 @@ impl RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let left = !self.ended && !self.incoming.is_end_stream();
-        if let Some(exchange) = self.exchange.as_ref().filter(|_| left) {
-            exchange.leave_body();
+        let left = self.incoming.take();
+        if let (Some(incoming), Some(exchange)) = (left, &self.exchange) {
+            exchange.leave_unread(Unread::new(incoming, self.is_coming));
         }
     }
 }

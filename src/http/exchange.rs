@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::task::coop::{self, RestoreOnPending};
 
+use super::unread::Unread;
 use crate::hub::{Framing, Interest, Start, StreamPermit};
 
 /// System calls that a connection may make while the accept loop serves it in place, where its turn is everybody's. A stream takes one.
@@ -52,7 +53,11 @@ pub(super) struct Exchange {
     heard: AtomicBool,
     serving: AtomicBool,
     /// A request was answered before its body had been read to the end.
-    unread_body: AtomicBool,
+    left_body: AtomicBool,
+    /// What of the body nobody read, until the request is answered.
+    unread: Mutex<Option<Unread>>,
+    /// `unread` is filled; spares the lock for most requests.
+    has_unread: AtomicBool,
     requests: AtomicU32,
     /// System calls left to it in the accept loop, or [`IN_TASK`].
     calls_left: AtomicU8,
@@ -78,7 +83,9 @@ impl Exchange {
             flushed: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             serving: AtomicBool::new(false),
-            unread_body: AtomicBool::new(false),
+            left_body: AtomicBool::new(false),
+            unread: Mutex::new(None),
+            has_unread: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             calls_left: AtomicU8::new(INLINE_CALLS_MAX),
         }
@@ -127,7 +134,7 @@ impl Exchange {
     /// Service: a request head was read.
     pub(super) fn begin_request(&self) {
         self.heard.store(false, Ordering::Relaxed);
-        self.unread_body.store(false, Ordering::Relaxed);
+        self.left_body.store(false, Ordering::Relaxed);
         self.serving.store(true, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
@@ -138,14 +145,28 @@ impl Exchange {
         self.serving.store(false, Ordering::Relaxed);
     }
 
-    /// Service: a body was left before its end.
-    pub(super) fn leave_body(&self) {
-        self.unread_body.store(true, Ordering::Relaxed);
+    /// Service: the handler needs no more of a body that has not ended.
+    pub(super) fn leave_unread(&self, unread: Unread) {
+        *self.unread.lock() = Some(unread);
+        self.has_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Service: what the handler left of the body.
+    pub(super) fn take_unread(&self) -> Option<Unread> {
+        if !self.has_unread.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.unread.lock().take()
+    }
+
+    /// Service: the request is answered, and the rest of its body was not read.
+    pub(super) fn set_left_body(&self) {
+        self.left_body.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last request's body may still be on its way.
     pub(super) fn left_body(&self) -> bool {
-        self.unread_body.load(Ordering::Relaxed)
+        self.left_body.load(Ordering::Relaxed)
     }
 
     /// Requests read so far.

@@ -36,6 +36,7 @@ mod service;
 mod stream;
 mod subscribe;
 mod topics;
+mod unread;
 
 use std::io;
 use std::net::TcpListener;

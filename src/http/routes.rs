@@ -39,7 +39,9 @@ pub(super) fn route(
 ) -> Outcome {
     let (parts, incoming) = request.into_parts();
     let pause_max = node.hub.settings().body_timeout;
-    let body = RequestBody::new(incoming, pause_max, transport.exchange().cloned());
+    let awaited = parts.headers.contains_key(header::EXPECT);
+    let exchange = transport.exchange().cloned();
+    let body = RequestBody::new(incoming, pause_max, exchange, awaited);
     let grant = node.cors.grant(&parts.headers);
     let by_browser = problem::is_opened_in_browser(&parts.headers);
     let outcome = match check(&parts, node.hub.settings()) {

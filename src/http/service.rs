@@ -106,6 +106,8 @@ enum State {
     /// Taken when it is given.
     Now(Option<Response<ResponseBody>>),
     Later(Pin<Box<dyn Future<Output = Ending> + Send>>),
+    /// Only the request's body is in the way.
+    Settling(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
     /// The socket is about to leave hyper; an answer would corrupt the stream.
     Never,
 }
@@ -114,27 +116,37 @@ impl Future for Answer {
     type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match &mut self.state {
-            State::Now(response) => match response.take() {
-                Some(response) => response,
-                None => return Poll::Pending,
-            },
-            State::Later(answer) => match ready!(answer.as_mut().poll(cx)) {
-                Ending::Response(response) => response,
-                Ending::Detach(detach) => {
-                    // The driver looks for it as soon as hyper, which is polling this, returns.
-                    if let Some(exchange) = &self.exchange {
-                        exchange.request_detach(detach);
+        loop {
+            let response = match &mut self.state {
+                State::Now(response) => match response.take() {
+                    Some(response) => response,
+                    None => return Poll::Pending,
+                },
+                State::Later(answer) => match ready!(answer.as_mut().poll(cx)) {
+                    Ending::Response(response) => response,
+                    Ending::Detach(detach) => {
+                        // The driver looks for it as soon as hyper, which is polling this, returns.
+                        if let Some(exchange) = &self.exchange {
+                            exchange.request_detach(detach);
+                        }
+                        self.state = State::Never;
+                        return Poll::Pending;
                     }
-                    self.state = State::Never;
-                    return Poll::Pending;
-                }
-            },
-            State::Never => return Poll::Pending,
-        };
-        if let Some(exchange) = &self.exchange {
-            exchange.end_request();
+                },
+                State::Settling(response) => ready!(response.as_mut().poll(cx)),
+                State::Never => return Poll::Pending,
+            };
+            let Some(exchange) = self.exchange.clone() else {
+                return Poll::Ready(Ok(response));
+            };
+            let Some(unread) = exchange.take_unread() else {
+                exchange.end_request();
+                return Poll::Ready(Ok(response));
+            };
+            self.state =
+                State::Settling(Box::pin(
+                    async move { unread.settle(&exchange, response).await },
+                ));
         }
-        Poll::Ready(Ok(response))
     }
 }

@@ -18,6 +18,8 @@ mod http2;
 mod limits;
 /// `POST /publish` in its three forms.
 mod publish;
+/// What a refusal says about its connection.
+mod refusals;
 /// Routing, methods, keep-alive and pipelining.
 mod requests;
 /// The end of the listener.
