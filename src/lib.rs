@@ -7,11 +7,11 @@
 //!
 //! | layer | modules | knows |
 //! |---|---|---|
-//! | 4 | [`cli`], [`logging`], [`server`], [`token`] | everything: builds, runs, drains |
+//! | 4 | [`cli`], [`server`], [`token`] | everything: builds, runs, drains |
 //! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
-//! | 0 | [`event`], [`topic`], [`selector`], [`auth`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`] | no I/O |
+//! | 0 | [`event`], [`topic`], [`selector`], [`auth`], [`sse`], [`history`], [`config`], [`limits`], [`places`], [`metrics`], [`logging`] | no I/O but the log's |
 
 pub mod admin;
 pub mod auth;

@@ -34,11 +34,7 @@ fn main() -> ExitCode {
         Ok(Command::CheckConfig { file }) => check_config(&file, environment),
         Ok(Command::Token(request)) => make_token(&request, environment),
         Ok(Command::Settings) => print(&config::markdown()),
-        Err(usage) => {
-            // A closed standard error leaves nobody to tell.
-            let _ = usage.print();
-            ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(EXIT_USAGE))
-        }
+        Err(usage) => print_usage(&usage),
     }
 }
 
@@ -55,14 +51,16 @@ fn serve(
     if let Err(error) = logging::start(&settings) {
         return refuse(error);
     }
-    match run(settings) {
+    let code = match run(settings) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => ExitCode::FAILURE,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    logging::flush(logging::FLUSH_MAX);
+    code
 }
 
 fn run(settings: Settings) -> anyhow::Result<Outcome> {
@@ -106,15 +104,39 @@ fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) 
 
 /// The log is not there yet, or is itself what is wrong.
 fn refuse(error: impl std::fmt::Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{error}");
+    complain(error);
     ExitCode::from(EXIT_USAGE)
 }
 
+/// A closed standard error leaves nobody to tell.
+fn complain(error: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{error}");
+}
+
+/// What clap has to say: help and version on standard output, wrong use on standard error.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    let printed = usage.print();
+    if usage.use_stderr() {
+        return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(EXIT_USAGE));
+    }
+    printed_to_stdout(printed.and_then(|()| io::stdout().flush()))
+}
+
 fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout();
+    let printed = stdout.write_all(text.as_bytes());
+    printed_to_stdout(printed.and_then(|()| stdout.flush()))
+}
+
+/// The exit code of a command that only prints.
+fn printed_to_stdout(printed: io::Result<()>) -> ExitCode {
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
         // `fantail settings | head` has what it wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(format_args!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
     }
 }

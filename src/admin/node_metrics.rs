@@ -13,6 +13,7 @@ use super::exposition::{Labels, Page, label};
 use crate::history::HistorySize;
 use crate::hub::Hub;
 use crate::hub::presence::Figures;
+use crate::logging;
 use crate::metrics::{
     Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics,
     Source,
@@ -312,6 +313,12 @@ impl<R: Readings> Node<R> {
                 let labels = vec![label("protocol", protocol.as_str())];
                 (labels, node.ingest_foreign[i].get())
             }),
+        )?;
+        page.counters(
+            "log_lines_dropped",
+            "Log lines that standard error did not take.",
+            None,
+            [(Labels::new(), logging::dropped())],
         )
     }
 

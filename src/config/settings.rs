@@ -197,6 +197,8 @@ pub struct Settings {
     pub log_level: String,
     /// Form of the log.
     pub log_format: LogFormat,
+    /// Most bytes of log lines that wait for standard error.
+    pub log_buffer_bytes: usize,
     /// Topics whose events are logged one by one.
     pub trace_topics: Vec<String>,
 }
@@ -276,6 +278,7 @@ impl Default for Settings {
 
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
+            log_buffer_bytes: 1 << 20,
             trace_topics: Vec::new(),
         }
     }

@@ -566,13 +566,18 @@ const LOG: Group = Group {
     settings: &[
         Setting {
             key: "log_level",
-            help: "What is logged; the variable `RUST_LOG`, in its own grammar, wins over it",
+            help: "What is logged; a level alone concerns the node's own lines; the variable `RUST_LOG`, in its own grammar, wins over it",
             kind: Kind::Filter(|s| &mut s.log_level),
         },
         Setting {
             key: "log_format",
             help: "Form of the log: for people, or one JSON object a line",
             kind: Kind::Format(|s| &mut s.log_format),
+        },
+        Setting {
+            key: "log_buffer_bytes",
+            help: "Most bytes of log lines that wait for standard error to take them; more are dropped and counted",
+            kind: Kind::Bytes(from_to(64 * KIB, 64 * MIB), |s| &mut s.log_buffer_bytes),
         },
         Setting {
             key: "trace_topics",

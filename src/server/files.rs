@@ -15,6 +15,8 @@ const FILES_PER_SHARD: u64 = 2;
 /// Files kept for HTTP connections that are not streams (yet) where `max_connections` names no number: handshakes,
 /// publishers, health checks.
 const CONNECTIONS: u64 = 1_024;
+/// Fewer files than this are rarely meant: it is what systems give programs that use `select`.
+pub(super) const FEW: u64 = 1_024;
 /// Files kept for the admin listener's connections.
 const ADMIN_CONNECTIONS: u64 = 64;
 

@@ -1,5 +1,6 @@
 //! A node's life: it opens its listeners, runs, and drains when it is told to end.
 
+mod announce;
 pub mod files;
 pub mod keys;
 mod signals;
@@ -15,11 +16,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use crate::auth::{Auth, Role};
+use crate::auth::Auth;
 use crate::config::Settings;
 use crate::hub::Hub;
 use crate::{admin, http, ingest};
 
+use announce::Announcement;
+use files::FileLimit;
 use keys::Keys;
 use signals::{Hangups, Signals};
 
@@ -120,6 +123,7 @@ pub struct Node {
     hub: Hub,
     keys: Keys,
     addresses: Addresses,
+    limit: FileLimit,
     /// Ends the public listener first, the others when the streams are gone.
     stop_public: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
@@ -140,11 +144,13 @@ impl Node {
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let limit = files::raise();
         let streams_max = files::streams_allowed(limit, &settings);
-        tracing::info!(
-            files = limit.soft,
-            streams_max,
-            "room for {streams_max} streams"
-        );
+        if limit.soft < files::FEW {
+            tracing::warn!(
+                files = limit.soft,
+                streams_max,
+                "the limit on open files leaves room for few streams; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
+            );
+        }
         if settings.max_streams > streams_max {
             tracing::warn!(
                 max_streams = settings.max_streams,
@@ -191,6 +197,7 @@ impl Node {
             hub,
             keys,
             addresses,
+            limit,
             stop_public,
             stop_rest,
             listeners,
@@ -221,36 +228,15 @@ impl Node {
         self.keys.reload();
     }
 
-    /// Prints where it listens, and three lines to try, to standard output.
+    /// Says where it listens, and what is in force.
     fn announce(&self) {
-        let Addresses {
-            http,
-            ingest,
-            admin,
-        } = self.addresses;
-        println!("http      http://{http}");
-        println!("ingest    redis://{ingest}");
-        println!("admin     http://{admin}");
-        println!();
-        let settings = self.hub.settings();
-        // A line that is refused when it is tried would be worse than none.
-        let token = |role, flag| match settings.keys_of(role) {
-            Some(_) => format!("-H \"Authorization: Bearer $(fantail token --{flag} news)\" "),
-            None => String::new(),
+        let announcement = Announcement {
+            addresses: self.addresses,
+            settings: self.hub.settings(),
+            limit: self.limit,
+            streams_max: self.hub.streams_max(),
         };
-        let reader = if settings.anonymous {
-            String::new()
-        } else {
-            token(Role::Subscriber, "subscribe")
-        };
-        let writer = token(Role::Publisher, "publish");
-        println!("subscribe:          curl -N {reader}http://{http}/events/news");
-        println!("publish by HTTP:    curl -d 'hello' {writer}http://{http}/publish/news");
-        println!(
-            "publish by Redis:   redis-cli -h {} -p {} PUBLISH news hello",
-            ingest.ip(),
-            ingest.port()
-        );
+        announcement.make();
     }
 
     /// Waits for a listener to end by itself, which none should.

@@ -15,6 +15,7 @@ use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
 use crate::event::unix_ms;
+use crate::logging;
 use crate::metrics::{CloseReason, ShardMetrics};
 
 use super::core::Core;
@@ -101,6 +102,7 @@ impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!("a delivery shard panicked; the node ends");
+            logging::flush(logging::FLUSH_MAX);
             std::process::abort();
         }
     }
@@ -136,6 +138,7 @@ impl Reactor {
             let timeout = self.timeout();
             if let Err(error) = self.step(&mut events, timeout, &on_room) {
                 tracing::error!(%error, "the shard's poller failed");
+                logging::flush(logging::FLUSH_MAX);
                 std::process::abort();
             }
         }

@@ -68,19 +68,10 @@ impl Node {
         let said = collect(child.stdout.take().expect("a pipe"));
         let logged = collect(child.stderr.take().expect("a pipe"));
         let addresses = wait_for("the node says where it listens", || {
-            let said = said.lock().expect("no panic");
+            let logged = logged.lock().expect("no panic");
             let ended = child.try_wait().expect("a child");
-            assert!(
-                ended.is_none(),
-                "the node ended with {ended:?}: {}{}",
-                said,
-                logged.lock().expect("no panic")
-            );
-            Some([
-                listener(&said, "http", "http://")?,
-                listener(&said, "ingest", "redis://")?,
-                listener(&said, "admin", "http://")?,
-            ])
+            assert!(ended.is_none(), "the node ended with {ended:?}: {logged}");
+            listeners(&logged)
         });
         let [http, ingest, admin] = addresses;
         Self {
@@ -184,13 +175,19 @@ impl Drop for Node {
     }
 }
 
-/// The address in the line `<name>  <scheme>ADDRESS`, once the line is whole.
-fn listener(said: &str, name: &str, scheme: &str) -> Option<SocketAddr> {
-    let line = said
+/// The addresses of the public, the ingest and the admin listener, once the log has the line, as text or as JSON.
+pub(crate) fn listeners(logged: &str) -> Option<[SocketAddr; 3]> {
+    let line = logged
         .split_inclusive('\n')
-        .find(|line| line.ends_with('\n') && line.split_whitespace().next() == Some(name))?;
-    let address = line.split_whitespace().nth(1)?.strip_prefix(scheme)?;
-    Some(address.parse().expect("an address"))
+        .find(|line| line.ends_with('\n') && line.contains("serving"))?;
+    let address = |name: &str| {
+        let text = format!(" {name}=");
+        let json = format!("\"{name}\":\"");
+        let (_, rest) = line.split_once(&text).or_else(|| line.split_once(&json))?;
+        let end = rest.find([' ', '"', '\n']).unwrap_or(rest.len());
+        Some(rest[..end].parse().expect("an address"))
+    };
+    Some([address("http")?, address("ingest")?, address("admin")?])
 }
 
 /// Reads a pipe to its end in a thread, so that the node never waits for the test.

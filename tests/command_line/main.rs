@@ -8,6 +8,17 @@ use std::process::{Command, Output};
 
 use fantail::config;
 
+/// Clients, and conditions that tests wait for.
+#[path = "../support/mod.rs"]
+mod support;
+
+/// A running node whose standard streams are what a test makes of them.
+mod node;
+/// Standard error that takes nothing.
+mod standard_error;
+/// Standard output that takes nothing.
+mod standard_output;
+
 /// Where the table of settings stands, and between which lines.
 const OPERATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md");
 const BEGIN: &str = "<!-- settings: begin (made by `fantail settings`; do not edit) -->\n";

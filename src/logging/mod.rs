@@ -1,0 +1,111 @@
+//! The log: text or JSON on standard error, filtered by setting or by `RUST_LOG`.
+//!
+//! Standard output stays free for what commands print. Started once, by `main`; libraries and tests never start it. A log line never
+//! makes the node wait and never ends it: see [`lines`].
+
+mod filter;
+mod lines;
+mod panics;
+
+use std::env::{self, VarError};
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use thiserror::Error;
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use self::lines::{LineSink, Lines};
+use crate::config::{LogFormat, Settings};
+
+/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
+pub const TRACE_TARGET: &str = "fantail::traced";
+
+/// Longest wait for the last lines when the process ends.
+pub const FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// The variable that wins over the setting.
+const RUST_LOG: &str = "RUST_LOG";
+
+/// The lines of this process; not set in tests and in other programs that use the library.
+static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
+
+/// Why there is no log.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// `RUST_LOG` is not a filter.
+    #[error(
+        "RUST_LOG = \"{value}\": {source}; allowed: a level (error, warn, info, debug, trace, off) or a list of target=level"
+    )]
+    Filter {
+        /// What it holds.
+        value: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// `RUST_LOG` is not text.
+    #[error("RUST_LOG is not UTF-8")]
+    NotUtf8,
+    /// The process has a log already.
+    #[error("the log is started twice: {0}")]
+    Twice(#[from] TryInitError),
+    /// The system gives no thread for it.
+    #[error("the log cannot be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Says whether [`start`] would accept `RUST_LOG`, without starting anything.
+///
+/// # Errors
+/// [`LogError`] when it is not a filter.
+pub fn check(settings: &Settings) -> Result<(), LogError> {
+    filter::filter(settings, rust_log()?.as_deref()).map(drop)
+}
+
+/// Starts the log of the process, and has it report panics.
+///
+/// # Errors
+/// [`LogError`] when `RUST_LOG` is not a filter, or when the process has a log already.
+pub fn start(settings: &Settings) -> Result<(), LogError> {
+    let filter = filter::filter(settings, rust_log()?.as_deref())?;
+    let lines = Lines::start(io::stderr(), settings.log_buffer_bytes).map_err(LogError::Thread)?;
+    let sink = LineSink(Arc::clone(&lines));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || sink.clone())
+        // It would write them to standard error itself, and panic where that is broken.
+        .log_internal_errors(false);
+    match settings.log_format {
+        LogFormat::Text => builder
+            .with_ansi(io::stderr().is_terminal())
+            .finish()
+            .try_init()?,
+        // Fields beside the message, not under it: what log collectors search by.
+        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
+    }
+    let _ = LINES.set(lines);
+    panics::hook();
+    Ok(())
+}
+
+fn rust_log() -> Result<Option<String>, LogError> {
+    match env::var(RUST_LOG) {
+        Ok(text) => Ok(Some(text)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(LogError::NotUtf8),
+    }
+}
+
+/// Waits until the lines so far are written, but no longer than `bound`: before the process ends.
+pub fn flush(bound: Duration) {
+    if let Some(lines) = LINES.get() {
+        lines.flush(bound);
+    }
+}
+
+/// Log lines that were dropped since the process started.
+#[must_use]
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, |lines| lines.dropped())
+}
