@@ -188,6 +188,10 @@ pub struct Settings {
     pub ingest_array_max: usize,
     /// Longest bulk string of one command, in bytes.
     pub ingest_bulk_bytes_max: usize,
+    /// Most commands of one transaction, and most events of one script.
+    pub ingest_transaction_commands_max: usize,
+    /// Memory that the commands of one transaction take, or the events of one script, in bytes.
+    pub ingest_transaction_bytes_max: usize,
     /// Largest command of a connection that has not authenticated, in bytes.
     pub ingest_unauthenticated_bytes_max: usize,
     /// Time that an ingest connection may be idle; zero = for ever.
@@ -273,6 +277,8 @@ impl Default for Settings {
             ingest_connections_max: 1_000,
             ingest_array_max: 1_024,
             ingest_bulk_bytes_max: 1 << 20,
+            ingest_transaction_commands_max: 4_096,
+            ingest_transaction_bytes_max: 8 << 20,
             ingest_unauthenticated_bytes_max: 16 << 10,
             ingest_idle_timeout: Duration::ZERO,
 

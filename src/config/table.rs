@@ -544,6 +544,20 @@ const INGEST: Group = Group {
             kind: Kind::Bytes(from_to(KIB, 512 * MIB), |s| &mut s.ingest_bulk_bytes_max),
         },
         Setting {
+            key: "ingest_transaction_commands_max",
+            help: "Most commands between MULTI and EXEC, most topics of WATCH, and most events of one script",
+            kind: Kind::Count(from_to(1, 100_000), |s| {
+                &mut s.ingest_transaction_commands_max
+            }),
+        },
+        Setting {
+            key: "ingest_transaction_bytes_max",
+            help: "Memory that the commands between MULTI and EXEC take, or the events of one script",
+            kind: Kind::Bytes(from_to(KIB, 512 * MIB), |s| {
+                &mut s.ingest_transaction_bytes_max
+            }),
+        },
+        Setting {
             key: "ingest_unauthenticated_bytes_max",
             help: "Largest command of a connection that has yet to authenticate",
             // The lower end holds `AUTH` with the longest name and password.

@@ -117,6 +117,18 @@ impl Store {
         self.log_of(name).and_then(Log::last_id)
     }
 
+    /// Whether `name` may have had an event after `id`. Of a topic that exists no longer the node only knows what all such topics had at most, so
+    /// the answer may be true where it is not; it is never false where it is.
+    #[must_use]
+    pub fn may_have_changed(&self, name: &str, id: EventId) -> bool {
+        let Some(index) = self.topics.find(name) else {
+            return self.forgotten.for_reader(true) > id;
+        };
+        let topic = self.topics.get(index);
+        let newest = topic.log.as_deref().and_then(Log::last_id);
+        newest > Some(id) || topic.evicted.for_reader(true) > id
+    }
+
     fn log_of(&self, name: &str) -> Option<&Log> {
         self.topics.get(self.topics.find(name)?).log.as_deref()
     }

@@ -32,7 +32,7 @@ pub use crate::shard::StreamInfo;
 pub use crate::sse::Framing;
 pub use operate::{Stored, TopicInfo};
 pub use presence::{Pending, Presence};
-pub use publish::Receipt;
+pub use publish::{Receipt, Watched};
 pub use subscribe::{Interest, Subscribe};
 
 /// The node has ended its shards and takes nothing more.

@@ -25,9 +25,20 @@ pub struct Receipt {
     pub subscribers: u64,
 }
 
+/// A topic, and how far the order had come when its state was last known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The topic's name.
+    pub topic: Box<str>,
+    /// The newest event of the node at that moment.
+    pub seen: EventId,
+}
+
 /// What became of an attempt to publish.
 enum Attempt {
     Done(Vec<Receipt>),
+    /// A watched topic has had an event since.
+    Changed,
     /// Some patterns have been matched with the topics, and more are left.
     Unprepared,
 }
@@ -67,24 +78,46 @@ impl Hub {
         source: Source,
         drafts: &mut [Draft<'_>],
     ) -> Result<Vec<Receipt>, Closed> {
-        if drafts.is_empty() {
-            return Ok(Vec::new());
+        let receipts = self.publish_unless_changed(source, drafts, &[]).await?;
+        // Without a watched topic nothing can have changed.
+        Ok(receipts.unwrap_or_default())
+    }
+
+    /// Publishes as [`Hub::publish`] does if no topic of `watched` has had an event since it was seen; `None` if one may have, and
+    /// then nothing is published.
+    ///
+    /// # Errors
+    /// [`Closed`] when the node has shut down; then none was published.
+    pub async fn publish_unless_changed(
+        &self,
+        source: Source,
+        drafts: &mut [Draft<'_>],
+        watched: &[Watched],
+    ) -> Result<Option<Vec<Receipt>>, Closed> {
+        if drafts.is_empty() && watched.is_empty() {
+            return Ok(Some(Vec::new()));
         }
         let mut held = Held::new(self);
         let receipts = loop {
-            let attempt = || self.try_publish(drafts, &mut held.topics);
+            let attempt = || self.try_publish(drafts, &mut held.topics, watched);
             match self.when_room(attempt).await? {
                 Attempt::Done(receipts) => break receipts,
+                Attempt::Changed => return Ok(None),
                 // Others have their turn at the lock, and this thread's at its other work.
                 Attempt::Unprepared => tokio::task::yield_now().await,
             }
         };
         self.0.node_metrics.events_in[source as usize].add(receipts.len() as u64);
-        Ok(receipts)
+        Ok(Some(receipts))
     }
 
     /// Publishes unless a mailbox is full, or more patterns have to be matched with the topics than the lock may be held for.
-    fn try_publish(&self, drafts: &mut [Draft<'_>], held: &mut SelectorIds) -> Option<Attempt> {
+    fn try_publish(
+        &self,
+        drafts: &mut [Draft<'_>],
+        held: &mut SelectorIds,
+        watched: &[Watched],
+    ) -> Option<Attempt> {
         let mut receipts = Vec::with_capacity(drafts.len());
         let mut events = Vec::new();
         let mut shards = ShardSet::default();
@@ -95,6 +128,10 @@ impl Hub {
         let mut store = self.0.shared.store.lock();
         if !self.0.mailboxes.iter().all(|mailbox| mailbox.has_room()) {
             return None;
+        }
+        let changed = |topic: &Watched| store.may_have_changed(&topic.topic, topic.seen);
+        if watched.iter().any(changed) {
+            return Some(Attempt::Changed);
         }
         let names = drafts.iter().flat_map(|draft| draft.topics());
         if !store.prepare(names.map(AsRef::as_ref), held, &mut Work::default()) {

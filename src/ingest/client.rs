@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ pub(super) struct Client {
     active_ms: AtomicU64,
     /// Its last command, as a place in the command table; `usize::MAX` before the first.
     command: AtomicUsize,
+    /// Commands that wait for `EXEC`; -1 outside of a transaction.
+    queued: AtomicI64,
     /// What it said about itself.
     pub(super) about: Mutex<About>,
 }
@@ -58,6 +60,12 @@ impl Client {
         self.command.store(command, Ordering::Relaxed);
     }
 
+    /// Notes how many commands wait for `EXEC`; `None` outside of a transaction.
+    pub(super) fn queued(&self, commands: Option<usize>) {
+        let commands = commands.map_or(-1, |commands| commands as i64);
+        self.queued.store(commands, Ordering::Relaxed);
+    }
+
     /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here.
     pub(super) fn describe(&self, into: &mut String) {
         let age_ms = self.connected.elapsed().as_millis() as u64;
@@ -67,7 +75,7 @@ impl Client {
         // Writing to a `String` cannot fail.
         let _ = writeln!(
             into,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd={} user={} redir=-1 \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi={} cmd={} user={} redir=-1 \
              resp={} lib-name={} lib-ver={}",
             self.id,
             self.address,
@@ -76,6 +84,7 @@ impl Client {
             about.name,
             age_ms / 1_000,
             idle_ms / 1_000,
+            self.queued.load(Ordering::Relaxed),
             command,
             about.user,
             if about.resp3 { 3 } else { 2 },
@@ -114,6 +123,7 @@ impl Clients {
             connected: Instant::now(),
             active_ms: AtomicU64::new(0),
             command: AtomicUsize::new(usize::MAX),
+            queued: AtomicI64::new(-1),
             about: Mutex::default(),
         });
         open.insert(id, Arc::clone(&client));

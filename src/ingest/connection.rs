@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::command::{self, Batch, Prepared, Session};
+use super::command::{self, Batch, Session};
 use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
 use super::{Port, foreign, stopped};
 use crate::metrics::Foreign;
@@ -250,17 +250,11 @@ impl Connection {
                 }
             }
             if args.is_empty() {
+                reply.end_command();
                 continue;
             }
             answered += 1;
-            match command::prepare(port, session, &args) {
-                Ok(Prepared::Publish(event)) => batch.push(event),
-                // Everything else sees, and is answered after, what was published before it.
-                prepared => {
-                    batch.flush(&port.hub, reply).await;
-                    command::run(port, session, reply, &mut batch, prepared, &args);
-                }
-            }
+            command::execute(port, session, reply, &mut batch, &args).await;
         }
         batch.flush(&port.hub, reply).await;
         drop(batch);

@@ -180,6 +180,20 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// The same, owing nothing to the buffer that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> Draft<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Draft {
+            topics: self.topics.into_iter().map(owned).collect(),
+            own_id: self.own_id.map(owned),
+            id_form: self.id_form,
+            private: self.private,
+            buffer: self.buffer,
+            text_start: self.text_start,
+        }
+    }
+
     /// Topics of the event.
     #[must_use]
     pub fn topics(&self) -> &[Cow<'a, str>] {

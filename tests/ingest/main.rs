@@ -19,6 +19,10 @@ mod library;
 mod limits;
 /// PUBLISH, SPUBLISH, XADD.
 mod publishing;
+/// CLIENT REPLY.
+mod replies;
+/// MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+mod transactions;
 /// Passwords and rights.
 mod users;
 

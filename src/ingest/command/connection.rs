@@ -120,8 +120,10 @@ pub(super) fn reset(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Comm
             ..About::default()
         };
     }
+    ctx.session.end_transaction();
     ctx.session.set_user(ctx.port.users.anonymous());
     ctx.reply.set_resp3(false);
+    ctx.reply.reset_muting();
     ctx.reply.simple("RESET");
     Ok(())
 }
@@ -189,6 +191,22 @@ pub(super) fn client_on_off(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(
         return Err(CommandError::Syntax);
     }
     ctx.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP`
+pub(super) fn client_reply(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let is = |word: &str| args[2].eq_ignore_ascii_case(word.as_bytes());
+    if is("on") {
+        ctx.reply.unmute();
+        ctx.reply.ok();
+    } else if is("off") {
+        ctx.reply.mute();
+    } else if is("skip") {
+        ctx.reply.mute_next();
+    } else {
+        return Err(CommandError::Syntax);
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use crate::event::EventError;
+use crate::hub::Closed;
 use crate::ingest::glob::GlobTooLong;
 use crate::ingest::resp::Arg;
 use crate::ingest::users::Denied;
@@ -80,6 +81,27 @@ pub(in crate::ingest) enum CommandError {
     #[error("ERR DB index is out of range")]
     Database,
 
+    #[error("ERR MULTI calls can not be nested")]
+    NestedMulti,
+    #[error("ERR {0} without MULTI")]
+    WithoutMulti(&'static str),
+    #[error("ERR WATCH inside MULTI is not allowed")]
+    WatchInMulti,
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    ExecAbort,
+    #[error("EXECABORT Transaction discarded because of: {0}")]
+    ExecAbortBecause(String),
+    #[error("ERR {0}")]
+    Closed(#[from] Closed),
+    #[error(
+        "ERR a transaction of more than {max} {what} is not taken (setting `{setting}`): send EXEC earlier, or a pipeline without MULTI"
+    )]
+    TransactionTooLarge {
+        what: &'static str,
+        max: usize,
+        setting: &'static str,
+    },
+
     #[error("ERR Invalid stream ID specified as stream command argument")]
     InvalidId,
     #[error("ERR invalid {0} ID for the interval")]
@@ -137,6 +159,19 @@ impl From<Denied> for CommandError {
 }
 
 impl CommandError {
+    /// A transaction has more of something than `ingest_transaction_commands_max`.
+    pub(super) fn too_many(max: usize, what: &'static str) -> Self {
+        let setting = "ingest_transaction_commands_max";
+        Self::TransactionTooLarge { what, max, setting }
+    }
+
+    /// A transaction is larger than `ingest_transaction_bytes_max`.
+    pub(super) fn too_many_bytes(max: usize) -> Self {
+        let setting = "ingest_transaction_bytes_max";
+        let what = "bytes";
+        Self::TransactionTooLarge { what, max, setting }
+    }
+
     /// The command does not exist. Commands that would make Redis push are told where that happens here.
     pub(super) fn unknown(args: &[Arg<'_>]) -> Self {
         let reads = [

@@ -1,7 +1,7 @@
 //! The commands of the ingest port: finding one in the table, checking that the client may send it, and running it.
 //!
 //! The checks come in Redis's order: does it exist, has it the right number of arguments, has the client authenticated, is it allowed
-//! to. Publications are not run here but prepared, so that a connection can hand a whole batch of them to the hub.
+//! to. Publications are not run at once but gathered, so that a whole batch of them goes to the hub in one call.
 
 mod connection;
 mod error;
@@ -11,6 +11,7 @@ mod publish;
 mod pubsub;
 mod server;
 mod table;
+mod transaction;
 mod xadd;
 
 use std::borrow::Cow;
@@ -21,8 +22,10 @@ use super::client::Client;
 use super::resp::{self, Arg, Reply};
 use super::users::User;
 use error::CommandError;
-pub(super) use publish::{Batch, Publication};
+pub(super) use publish::Batch;
+use publish::Publication;
 use table::{Access, COMMANDS, Run};
+use transaction::Transaction;
 
 /// Longest answer of one command, in bytes. Everything but `XREAD` of many topics and lists of a great many topics is far below it.
 const REPLY_BYTES_MAX: usize = 64 << 20;
@@ -35,6 +38,8 @@ pub(super) struct Session {
     pub(super) user: Option<Arc<User>>,
     /// No more commands: the connection is closed when everything is answered.
     pub(super) closing: bool,
+    /// What it queues and watches.
+    transaction: Transaction,
 }
 
 impl Session {
@@ -43,6 +48,7 @@ impl Session {
             client,
             user: None,
             closing: false,
+            transaction: Transaction::default(),
         };
         session.set_user(user);
         session
@@ -64,24 +70,28 @@ pub(super) struct Context<'a> {
     reply: &'a mut Reply,
 }
 
-/// Runs a command and writes its answer; what it wrote before an error is taken back.
-pub(super) type Call = fn(&mut Context<'_>, &[Arg<'_>]) -> Result<(), CommandError>;
+/// Runs a command and writes its answer.
+type Call = fn(&mut Context<'_>, &[Arg<'_>]) -> Result<(), CommandError>;
 
 /// Makes an event of a command, if the user may publish it.
 type Prepare = for<'b> fn(&Port, &User, &[Arg<'b>]) -> Result<Prepared<'b>, CommandError>;
 
 /// A command that passed the checks.
-pub(super) enum Prepared<'b> {
+enum Prepared<'b> {
     /// To be published, in a batch with others.
     Publish(Publication<'b>),
     /// To be published if its first topic has a history or a subscriber (`NOMKSTREAM`).
     PublishIfKnown(Publication<'b>),
     /// To be run.
     Call(Call),
+    /// To be run at once, also within a transaction.
+    Immediate(Call),
+    /// The queued commands of the transaction are to be run.
+    Exec,
 }
 
 /// Finds the command that `args` (at least its name) are and checks everything that can be checked before it runs.
-pub(super) fn prepare<'b>(
+fn prepare<'b>(
     port: &Port,
     session: &Session,
     args: &[Arg<'b>],
@@ -106,44 +116,82 @@ pub(super) fn prepare<'b>(
         (Run::Publish(prepare), Some(user)) => prepare(port, user, args),
         (Run::Publish(_), None) => Err(CommandError::NoAuth),
         (Run::Call(call), _) => Ok(Prepared::Call(call)),
+        (Run::Immediate(call), _) => Ok(Prepared::Immediate(call)),
+        (Run::Exec, _) => Ok(Prepared::Exec),
         (Run::Subcommands, _) => Err(CommandError::Arity(spec.name)),
     }
 }
 
-/// Runs what [`prepare`] gave and writes the answer. A publication joins `batch`, which must be empty: its answer comes with the batch.
-pub(super) fn run<'b>(
+/// Runs the command that `args` (at least its name) are, or queues it while a transaction is open.
+///
+/// A publication joins `batch` and is answered with it; everything else sees, and is answered after, what was published before it.
+pub(super) async fn execute<'b>(
+    port: &Port,
+    session: &mut Session,
+    reply: &mut Reply,
+    batch: &mut Batch<'b>,
+    args: &[Arg<'b>],
+) {
+    let outcome = match prepare(port, session, args) {
+        Ok(Prepared::Publish(publication)) if !session.transaction.is_open() => {
+            batch.push(publication, reply.is_muted());
+            Ok(())
+        }
+        prepared => {
+            batch.flush(&port.hub, reply).await;
+            in_order(port, session, reply, batch, prepared, args).await
+        }
+    };
+    if let Err(error) = outcome {
+        reply.error(&error.to_string());
+    }
+    reply.end_command();
+}
+
+/// Runs a command that cannot join the events before it; `batch` is empty.
+async fn in_order<'b>(
     port: &Port,
     session: &mut Session,
     reply: &mut Reply,
     batch: &mut Batch<'b>,
     prepared: Result<Prepared<'b>, CommandError>,
     args: &[Arg<'b>],
-) {
-    debug_assert!(batch.is_empty(), "earlier publications are answered first");
-    let written = reply.bytes().len();
-    let outcome = match prepared {
-        Err(error) => Err(error),
-        Ok(Prepared::Call(call)) => call(
-            &mut Context {
-                port,
-                session,
-                reply,
-            },
-            args,
-        ),
-        Ok(Prepared::Publish(publication)) => {
-            batch.push(publication);
-            Ok(())
+) -> Result<(), CommandError> {
+    match prepared {
+        Ok(Prepared::Immediate(call)) => run(port, session, reply, call, args),
+        Ok(Prepared::Exec) => return transaction::exec(port, session, reply).await,
+        Err(refusal) if args[0].eq_ignore_ascii_case(b"exec") => {
+            return Err(transaction::refuse_exec(session, &refusal));
         }
+        prepared if session.transaction.is_open() => {
+            return transaction::queue(port, session, reply, prepared, args);
+        }
+        Ok(Prepared::Call(call)) => run(port, session, reply, call, args),
+        Ok(Prepared::Publish(publication)) => batch.push(publication, reply.is_muted()),
         Ok(Prepared::PublishIfKnown(publication)) => {
-            if publish::is_known(&port.hub, &args[1]) {
-                batch.push(publication);
+            let topic = publication.draft.topics().first();
+            if topic.is_some_and(|topic| publish::is_known(&port.hub, topic)) {
+                batch.push(publication, reply.is_muted());
             } else {
                 reply.null();
             }
-            Ok(())
         }
-    };
+        Err(refusal) => return Err(refusal),
+    }
+    Ok(())
+}
+
+/// Runs a command and writes its answer; what it wrote before an error is taken back.
+fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, args: &[Arg<'_>]) {
+    let written = reply.bytes().len();
+    let outcome = call(
+        &mut Context {
+            port,
+            session,
+            reply,
+        },
+        args,
+    );
     if let Err(error) = outcome {
         reply.truncate(written);
         reply.error(&error.to_string());

@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::{Prepared, text};
 use crate::event::{Event, EventId};
-use crate::hub::Hub;
+use crate::hub::{Hub, Receipt};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
 use crate::ingest::users::User;
@@ -17,12 +17,39 @@ pub(super) enum Answer {
     Subscribers,
     /// The event's id.
     Id,
+    /// Nothing: the reply is not wanted.
+    Nothing,
+}
+
+impl Answer {
+    /// Writes the reply to one publication.
+    pub(super) fn write(self, reply: &mut Reply, receipt: &Receipt) {
+        match self {
+            Self::Subscribers => reply.count(receipt.subscribers),
+            Self::Id => {
+                let mut text = Vec::with_capacity(EventId::TEXT_BYTES_MAX);
+                receipt.id.write_to(&mut text);
+                reply.bulk(&text);
+            }
+            Self::Nothing => {}
+        }
+    }
 }
 
 /// An event to publish.
 pub(in crate::ingest) struct Publication<'b> {
     pub(super) draft: Draft<'b>,
     pub(super) answer: Answer,
+}
+
+impl Publication<'_> {
+    /// The same, owing nothing to the read buffer.
+    pub(super) fn into_owned(self) -> Publication<'static> {
+        Publication {
+            draft: self.draft.into_owned(),
+            answer: self.answer,
+        }
+    }
 }
 
 /// Consecutive publications of one connection: published together, answered in order.
@@ -43,17 +70,18 @@ impl<'b> Batch<'b> {
         }
     }
 
-    pub(in crate::ingest) fn push(&mut self, publication: Publication<'b>) {
+    /// Adds an event; one whose reply is `muted` is not answered.
+    pub(in crate::ingest) fn push(&mut self, publication: Publication<'b>, muted: bool) {
         if self.drafts.capacity() == 0 {
             self.drafts.reserve(self.expected);
             self.answers.reserve(self.expected);
         }
         self.drafts.push(publication.draft);
-        self.answers.push(publication.answer);
-    }
-
-    pub(in crate::ingest) fn is_empty(&self) -> bool {
-        self.drafts.is_empty()
+        self.answers.push(if muted {
+            Answer::Nothing
+        } else {
+            publication.answer
+        });
     }
 
     /// Publishes what is there and writes the answers. Waits while the node is full.
@@ -64,21 +92,14 @@ impl<'b> Batch<'b> {
         match hub.publish(Source::Ingest, &mut self.drafts).await {
             Ok(receipts) => {
                 debug_assert_eq!(receipts.len(), self.answers.len(), "a receipt an event");
-                let mut id_text = Vec::with_capacity(EventId::TEXT_BYTES_MAX);
-                for (answer, receipt) in self.answers.iter().zip(&receipts) {
-                    match answer {
-                        Answer::Subscribers => reply.count(receipt.subscribers),
-                        Answer::Id => {
-                            id_text.clear();
-                            receipt.id.write_to(&mut id_text);
-                            reply.bulk(&id_text);
-                        }
-                    }
-                }
+                let answers = self.answers.iter().zip(&receipts);
+                answers.for_each(|(answer, receipt)| answer.write(reply, receipt));
             }
             Err(closed) => {
                 let text = format!("ERR {closed}");
-                self.answers.iter().for_each(|_| reply.error(&text));
+                let answered = |answer: &&Answer| **answer != Answer::Nothing;
+                let answers = self.answers.iter().filter(answered);
+                answers.for_each(|_| reply.error(&text));
             }
         }
         self.drafts.clear();
@@ -87,9 +108,8 @@ impl<'b> Batch<'b> {
 }
 
 /// Whether a topic has a history or a subscriber (`NOMKSTREAM`).
-pub(super) fn is_known(hub: &Hub, topic: &Arg<'_>) -> bool {
-    std::str::from_utf8(topic)
-        .is_ok_and(|topic| hub.history_len(topic) > 0 || hub.subscribers(topic) > 0)
+pub(super) fn is_known(hub: &Hub, topic: &str) -> bool {
+    hub.history_len(topic) > 0 || hub.subscribers(topic) > 0
 }
 
 /// `PUBLISH topic data`

@@ -3,7 +3,9 @@
 //! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories are those of Redis 7.2.
 
 use super::error::{self, CommandError};
-use super::{Call, Prepare, connection, history, introspect, publish, pubsub, server, xadd};
+use super::{
+    Call, Prepare, connection, history, introspect, publish, pubsub, server, transaction, xadd,
+};
 use crate::ingest::resp::Arg;
 
 /// A command, or a subcommand of one.
@@ -32,8 +34,12 @@ pub(super) struct Spec {
 pub(super) enum Run {
     /// It is an event, published with others.
     Publish(Prepare),
-    /// It is run by itself.
+    /// It is run by itself, or queued while a transaction is open.
     Call(Call),
+    /// It is run by itself, also while a transaction is open.
+    Immediate(Call),
+    /// It runs what was queued.
+    Exec,
     /// Only its subcommands are run.
     Subcommands,
 }
@@ -90,6 +96,11 @@ impl Spec {
 
     const fn first_argument_is_topic(mut self) -> Self {
         self.keys = [1, 1, 1];
+        self
+    }
+
+    const fn arguments_are_topics(mut self) -> Self {
+        self.keys = [1, -1, 1];
         self
     }
 
@@ -158,6 +169,9 @@ const NO_AUTH: &[&str] = &[
     "allow_busy",
 ];
 const LOADING: &[&str] = &["loading", "stale"];
+/// Flags of the commands around a transaction.
+const TRANSACTION_FLAGS: &[&str] = &["noscript", "loading", "stale", "fast", "allow_busy"];
+const TRANSACTION: &[&str] = &["@fast", "@transaction"];
 
 use Access::{Anyone, Inspector, User};
 
@@ -252,7 +266,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         )
         .flags(NO_AUTH)
         .categories(FAST),
-    Spec::new("reset", 1, Anyone, Run::Call(connection::reset))
+    Spec::new("reset", 1, Anyone, Run::Immediate(connection::reset))
         .about(
             "6.2.0",
             "Makes the connection as it was when it was opened.",
@@ -260,7 +274,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         )
         .flags(NO_AUTH)
         .categories(FAST),
-    Spec::new("quit", -1, Anyone, Run::Call(connection::quit))
+    Spec::new("quit", -1, Anyone, Run::Immediate(connection::quit))
         .about("1.0.0", "Closes the connection.", "")
         .flags(NO_AUTH)
         .categories(FAST),
@@ -268,6 +282,35 @@ pub(super) const COMMANDS: &[Spec] = &[
         .about("1.0.0", "Accepts database 0, the only one.", "index")
         .flags(&["loading", "stale", "fast"])
         .categories(FAST),
+    Spec::new("multi", 1, User, Run::Immediate(transaction::multi))
+        .about("1.2.0", "Begins a transaction: commands are queued.", "")
+        .flags(TRANSACTION_FLAGS)
+        .categories(TRANSACTION),
+    Spec::new("exec", 1, User, Run::Exec)
+        .about(
+            "1.2.0",
+            "Runs what was queued since MULTI; all events are published, or none.",
+            "",
+        )
+        .flags(&["noscript", "loading", "stale", "skip_slowlog"])
+        .categories(&["@slow", "@transaction"]),
+    Spec::new("discard", 1, User, Run::Immediate(transaction::discard))
+        .about("2.0.0", "Forgets what was queued since MULTI.", "")
+        .flags(TRANSACTION_FLAGS)
+        .categories(TRANSACTION),
+    Spec::new("watch", -2, User, Run::Immediate(transaction::watch))
+        .about(
+            "2.2.0",
+            "Makes EXEC run nothing if one of the topics gets an event before.",
+            "topic...",
+        )
+        .flags(TRANSACTION_FLAGS)
+        .arguments_are_topics()
+        .categories(TRANSACTION),
+    Spec::new("unwatch", 1, User, Run::Call(transaction::unwatch))
+        .about("2.2.0", "Watches no topic any more.", "")
+        .flags(TRANSACTION_FLAGS)
+        .categories(TRANSACTION),
     Spec::new("client", -2, User, Run::Subcommands)
         .about("2.4.0", "A container for commands about connections.", "")
         .categories(&["@slow"])
@@ -355,6 +398,11 @@ const CLIENT: &[Spec] = &[
         "7.2.0",
         "Accepted; reading touches nothing.",
         "on|off",
+    ),
+    client("client|reply", 3, User, connection::client_reply).about(
+        "3.2.0",
+        "Chooses whether commands are answered.",
+        "on|off|skip",
     ),
     client("client|setinfo", 4, User, connection::client_setinfo).about(
         "7.2.0",

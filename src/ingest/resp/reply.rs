@@ -1,7 +1,8 @@
-//! Writes replies, in RESP2 or RESP3 as the client chose.
+//! Writes replies, in RESP2 or RESP3 as the client chose, or drops them (`CLIENT REPLY`).
 //!
 //! One buffer gathers the replies of a whole batch so that they leave in one write. It must never let text from outside break a
-//! line: simple strings and errors are cleaned of line ends.
+//! line: simple strings and errors are cleaned of line ends. A reply that is dropped never takes memory: a client that reads
+//! nothing must not be able to fill a buffer.
 
 /// Capacity that is kept between batches; a larger buffer is given back.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
@@ -11,9 +12,56 @@ const KEPT_BYTES_MAX: usize = 16 * 1024;
 pub struct Reply {
     bytes: Vec<u8>,
     resp3: bool,
+    muting: Muting,
+}
+
+/// Which replies are dropped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Muting {
+    /// All, until the client asks for them again.
+    all: bool,
+    /// That of the command at hand.
+    this: bool,
+    /// That of the command after it.
+    next: bool,
 }
 
 impl Reply {
+    /// `CLIENT REPLY ON`: replies are written from here on.
+    pub fn unmute(&mut self) {
+        self.muting.all = false;
+        self.muting.this = false;
+    }
+
+    /// `CLIENT REPLY OFF`: replies are dropped from here on.
+    pub fn mute(&mut self) {
+        self.muting.all = true;
+    }
+
+    /// `CLIENT REPLY SKIP`: the reply of the next command is dropped.
+    pub fn mute_next(&mut self) {
+        // As in Redis, it means nothing while all are dropped.
+        self.muting.next |= !self.muting.all;
+    }
+
+    /// `RESET`: what was asked for no longer counts. The reply of the command at hand stays dropped if it was.
+    pub fn reset_muting(&mut self) {
+        self.muting.all = false;
+        self.muting.next = false;
+    }
+
+    /// Notes that a command has been run. A blank line or an empty array is one, as in Redis.
+    pub fn end_command(&mut self) {
+        self.muting.this = std::mem::take(&mut self.muting.next);
+    }
+
+    /// Whether replies are dropped at the moment.
+    #[must_use]
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        self.muting.all || self.muting.this
+    }
+
     /// Chooses RESP3 for what is written from here on.
     pub fn set_resp3(&mut self, resp3: bool) {
         self.resp3 = resp3;
@@ -55,7 +103,7 @@ impl Reply {
 
     /// `+OK`
     pub fn ok(&mut self) {
-        self.bytes.extend_from_slice(b"+OK\r\n");
+        self.put(b"+OK\r\n");
     }
 
     /// `-text`; the first word is the code that client libraries look at.
@@ -77,17 +125,17 @@ impl Reply {
     pub fn bulk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         self.header(b'$', bytes.len());
-        self.bytes.extend_from_slice(bytes);
-        self.bytes.extend_from_slice(b"\r\n");
+        self.put(bytes);
+        self.put(b"\r\n");
     }
 
     /// Text for people: a verbatim string in RESP3, a bulk string in RESP2.
     pub fn verbatim(&mut self, text: &str) {
         if self.resp3 {
             self.header(b'=', text.len() + 4);
-            self.bytes.extend_from_slice(b"txt:");
-            self.bytes.extend_from_slice(text.as_bytes());
-            self.bytes.extend_from_slice(b"\r\n");
+            self.put(b"txt:");
+            self.put(text.as_bytes());
+            self.put(b"\r\n");
         } else {
             self.bulk(text);
         }
@@ -96,13 +144,13 @@ impl Reply {
     /// No value, in the place of a bulk string.
     pub fn null(&mut self) {
         let null: &[u8] = if self.resp3 { b"_\r\n" } else { b"$-1\r\n" };
-        self.bytes.extend_from_slice(null);
+        self.put(null);
     }
 
     /// No value, in the place of an array.
     pub fn null_array(&mut self) {
         let null: &[u8] = if self.resp3 { b"_\r\n" } else { b"*-1\r\n" };
-        self.bytes.extend_from_slice(null);
+        self.put(null);
     }
 
     /// Starts an array; `length` replies follow.
@@ -124,7 +172,17 @@ impl Reply {
         self.header(if self.resp3 { b'~' } else { b'*' }, length);
     }
 
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if !self.is_muted() {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
     fn header(&mut self, kind: u8, number: impl itoa::Integer) {
+        if self.is_muted() {
+            return;
+        }
         self.bytes.push(kind);
         let mut digits = itoa::Buffer::new();
         self.bytes
@@ -133,6 +191,9 @@ impl Reply {
     }
 
     fn line(&mut self, kind: u8, text: &str) {
+        if self.is_muted() {
+            return;
+        }
         self.bytes.push(kind);
         let start = self.bytes.len();
         self.bytes.extend_from_slice(text.as_bytes());
@@ -201,6 +262,48 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn muted_replies_take_no_memory() {
+        let mut reply = Reply::default();
+        let all = [
+            Value::Simple("a".into()),
+            Value::Error("ERR b".into()),
+            Value::Bulk(vec![0; 100]),
+            Value::Integer(7),
+            Value::Array(vec![Value::Null]),
+            Value::Map(vec![(1, Value::Null)]),
+        ];
+        reply.mute();
+        for resp3 in [false, true] {
+            reply.set_resp3(resp3);
+            all.iter().for_each(|value| write(&mut reply, value));
+            reply.verbatim("text");
+            reply.null_array();
+            reply.set(1);
+            reply.ok();
+            reply.end_command();
+        }
+        assert_eq!(reply.bytes.capacity(), 0);
+        reply.unmute();
+        reply.ok();
+        assert_eq!(reply.bytes(), b"+OK\r\n");
+    }
+
+    #[test]
+    fn a_skip_counts_for_one_command() {
+        let mut reply = Reply::default();
+        let mut answered = Vec::new();
+        for command in ["skip", "a", "b", "skip", "skip", "c", "d"] {
+            if command == "skip" {
+                reply.mute_next();
+            } else if !reply.is_muted() {
+                answered.push(command);
+            }
+            reply.end_command();
+        }
+        assert_eq!(answered, ["b", "d"]);
     }
 
     fn one_line(text: &str) -> String {

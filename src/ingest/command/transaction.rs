@@ -1,0 +1,360 @@
+//! `MULTI`, `EXEC`, `DISCARD`, `WATCH` and `UNWATCH`: several commands as one, all or nothing.
+//!
+//! A command is checked when it is queued, its event included, so that a bad one is refused before anything is published. `EXEC` hands all
+//! events to the hub in one call and then runs the other commands in their order. A transaction must never publish a part of itself.
+
+use hashbrown::{HashMap, HashSet};
+
+use super::error::CommandError;
+use super::publish::{self, Answer, Publication};
+use super::{Call, Context, Prepared, REPLY_BYTES_MAX, Session, run};
+use crate::config::Settings;
+use crate::event::EventId;
+use crate::hub::{Hub, Receipt, Watched};
+use crate::ingest::Port;
+use crate::ingest::resp::{Arg, Reply};
+use crate::metrics::Source;
+use crate::sse::Draft;
+
+/// Commands of a transaction after which other connections get their turn.
+const RUN_AT_ONCE_MAX: usize = 64;
+
+/// What a connection queues and watches.
+#[derive(Default)]
+pub(super) struct Transaction {
+    /// Between `MULTI` and `EXEC`.
+    open: Option<Box<Open>>,
+    /// Topics, and the newest event of the node when the connection began to watch each.
+    watched: HashMap<Box<str>, EventId>,
+    /// Bytes of the names of `watched`.
+    watched_bytes: usize,
+}
+
+/// A transaction between `MULTI` and `EXEC`.
+#[derive(Default)]
+struct Open {
+    queue: Vec<Queued>,
+    /// What `queue` takes in memory.
+    bytes: usize,
+    /// A command was refused: `EXEC` will run nothing, and no more is queued.
+    aborted: bool,
+}
+
+/// A command that waits for `EXEC`.
+enum Queued {
+    Publish(Publication<'static>),
+    PublishIfKnown(Publication<'static>),
+    Call { call: Call, args: Vec<Arg<'static>> },
+}
+
+impl Transaction {
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Makes sure that `EXEC` runs nothing, and gives back the memory of what was queued.
+    fn abort(&mut self) {
+        if let Some(open) = &mut self.open {
+            **open = Open {
+                aborted: true,
+                ..Open::default()
+            };
+        }
+    }
+
+    /// Commands that wait; `None` outside of a transaction.
+    fn queued(&self) -> Option<usize> {
+        self.open.as_ref().map(|open| open.queue.len())
+    }
+
+    fn queue(&mut self, queued: Queued, settings: &Settings) -> Result<(), CommandError> {
+        let Some(open) = self.open.as_mut().filter(|open| !open.aborted) else {
+            return Ok(());
+        };
+        open.bytes += queued.bytes();
+        let (commands_max, bytes_max) = (
+            settings.ingest_transaction_commands_max,
+            settings.ingest_transaction_bytes_max,
+        );
+        let refused = if open.queue.len() >= commands_max {
+            CommandError::too_many(commands_max, "commands")
+        } else if open.bytes > bytes_max {
+            CommandError::too_many_bytes(bytes_max)
+        } else {
+            open.queue.push(queued);
+            return Ok(());
+        };
+        self.abort();
+        Err(refused)
+    }
+
+    fn watch(
+        &mut self,
+        topic: &str,
+        seen: EventId,
+        settings: &Settings,
+    ) -> Result<(), CommandError> {
+        // A second look must not hide what came after the first.
+        if self.watched.contains_key(topic) {
+            return Ok(());
+        }
+        let (count_max, bytes_max) = (
+            settings.ingest_transaction_commands_max,
+            settings.ingest_transaction_bytes_max,
+        );
+        if self.watched.len() >= count_max {
+            return Err(CommandError::too_many(count_max, "watched topics"));
+        }
+        if self.watched_bytes + topic.len() > bytes_max {
+            return Err(CommandError::too_many_bytes(bytes_max));
+        }
+        self.watched_bytes += topic.len();
+        self.watched.insert(topic.into(), seen);
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Ends its transaction, and with it all watching.
+    pub(super) fn end_transaction(&mut self) -> Transaction {
+        self.client.queued(None);
+        std::mem::take(&mut self.transaction)
+    }
+}
+
+impl Queued {
+    fn bytes(&self) -> usize {
+        let content = match self {
+            Self::Publish(publication) | Self::PublishIfKnown(publication) => {
+                let topics = publication.draft.topics();
+                publication.draft.frame_bytes_max()
+                    + topics.iter().map(|name| name.len()).sum::<usize>()
+            }
+            Self::Call { args, .. } => args.iter().map(|arg| size_of_val(arg) + arg.len()).sum(),
+        };
+        size_of::<Self>() + content
+    }
+}
+
+/// `MULTI`
+pub(super) fn multi(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let transaction = &mut ctx.session.transaction;
+    if transaction.is_open() {
+        return Err(CommandError::NestedMulti);
+    }
+    transaction.open = Some(Box::default());
+    ctx.session.client.queued(transaction.queued());
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `DISCARD`
+pub(super) fn discard(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    if !ctx.session.transaction.is_open() {
+        return Err(CommandError::WithoutMulti("DISCARD"));
+    }
+    ctx.session.end_transaction();
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `WATCH topic…`: `EXEC` will run nothing if one of them gets an event before.
+pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    if ctx.session.transaction.is_open() {
+        return Err(CommandError::WatchInMulti);
+    }
+    let settings = ctx.port.hub.settings();
+    let seen = ctx.port.hub.head();
+    // A name that is no topic never gets an event.
+    let is_topic = |name: &&str| name.len() <= settings.event_limits.topic_bytes_max;
+    let names = args[1..].iter().map(|name| std::str::from_utf8(name).ok());
+    let topics: Vec<&str> = names.flatten().filter(is_topic).collect();
+    // Whether a topic changes is told to those who may change it, and to those who may read everything.
+    let may_watch = |topic: &&str| {
+        let user = ctx.session.user.as_deref();
+        user.is_some_and(|user| user.may_inspect() || user.may_publish(topic))
+    };
+    if !topics.iter().all(may_watch) {
+        return Err(CommandError::NoPermissionKey);
+    }
+    for topic in topics {
+        ctx.session.transaction.watch(topic, seen, settings)?;
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// `UNWATCH`
+pub(super) fn unwatch(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
+    ctx.session.transaction.watched = HashMap::new();
+    ctx.session.transaction.watched_bytes = 0;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// A refused `EXEC` ends its transaction, if there is one; the refusal, in the words of `EXEC`.
+pub(super) fn refuse_exec(session: &mut Session, refusal: &CommandError) -> CommandError {
+    session.end_transaction();
+    let text = refusal.to_string();
+    // As in Redis: other codes than the general one are kept.
+    CommandError::ExecAbortBecause(text.strip_prefix("ERR ").unwrap_or(&text).to_owned())
+}
+
+/// Queues a command of an open transaction, unless it is one of those that are run at once.
+pub(super) fn queue<'b>(
+    port: &Port,
+    session: &mut Session,
+    reply: &mut Reply,
+    prepared: Result<Prepared<'b>, CommandError>,
+    args: &[Arg<'b>],
+) -> Result<(), CommandError> {
+    let queued = match prepared {
+        Ok(Prepared::Publish(publication)) => Queued::Publish(publication.into_owned()),
+        Ok(Prepared::PublishIfKnown(publication)) => {
+            Queued::PublishIfKnown(publication.into_owned())
+        }
+        Ok(Prepared::Call(call)) => Queued::Call {
+            call,
+            args: args.iter().map(|arg| arg.to_vec().into()).collect(),
+        },
+        Err(refusal) => {
+            session.transaction.abort();
+            session.client.queued(Some(0));
+            return Err(refusal);
+        }
+        Ok(Prepared::Immediate(_) | Prepared::Exec) => {
+            unreachable!("run at once, also within a transaction")
+        }
+    };
+    let outcome = session.transaction.queue(queued, port.hub.settings());
+    session.client.queued(session.transaction.queued());
+    if outcome.is_ok() {
+        reply.simple("QUEUED");
+    }
+    outcome
+}
+
+/// `EXEC`: publishes all events of the transaction in one call, then runs its other commands, and answers all in their order.
+pub(super) async fn exec(
+    port: &Port,
+    session: &mut Session,
+    reply: &mut Reply,
+) -> Result<(), CommandError> {
+    let Some(open) = session.transaction.open.take() else {
+        return Err(CommandError::WithoutMulti("EXEC"));
+    };
+    let watched = session.end_transaction().watched;
+    if open.aborted {
+        return Err(CommandError::ExecAbort);
+    }
+    let watched: Vec<Watched> = watched
+        .into_iter()
+        .map(|(topic, seen)| Watched { topic, seen })
+        .collect();
+    let mut plan = Plan::new(&port.hub, open.queue);
+    let published = port
+        .hub
+        .publish_unless_changed(Source::Ingest, &mut plan.drafts, &watched)
+        .await?;
+    match published {
+        Some(receipts) => answer(port, session, reply, plan.steps, receipts).await,
+        None => reply.null_array(),
+    }
+    Ok(())
+}
+
+/// What `EXEC` does: the events, and how each command is answered.
+struct Plan {
+    drafts: Vec<Draft<'static>>,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    /// It is one of the events; they come in the same order.
+    Published(Answer),
+    /// Its topic is not known (`NOMKSTREAM`).
+    NotPublished,
+    Run {
+        call: Call,
+        args: Vec<Arg<'static>>,
+    },
+}
+
+impl Plan {
+    fn new(hub: &Hub, queue: Vec<Queued>) -> Self {
+        let unknown = unknown_topics(hub, &queue);
+        let mut plan = Self {
+            drafts: Vec::with_capacity(queue.len()),
+            steps: Vec::with_capacity(queue.len()),
+        };
+        for (place, queued) in queue.into_iter().enumerate() {
+            plan.steps.push(match queued {
+                Queued::PublishIfKnown(_) if unknown.contains(&place) => Step::NotPublished,
+                Queued::Publish(publication) | Queued::PublishIfKnown(publication) => {
+                    plan.drafts.push(publication.draft);
+                    Step::Published(publication.answer)
+                }
+                Queued::Call { call, args } => Step::Run { call, args },
+            });
+        }
+        plan
+    }
+}
+
+/// The places of commands with `NOMKSTREAM` whose topic is neither known to the node nor made known by an event before them.
+fn unknown_topics(hub: &Hub, queue: &[Queued]) -> HashSet<usize> {
+    let mut unknown = HashSet::new();
+    if !queue
+        .iter()
+        .any(|queued| matches!(queued, Queued::PublishIfKnown(_)))
+    {
+        return unknown;
+    }
+    let mut published: HashSet<&str> = HashSet::new();
+    for (place, queued) in queue.iter().enumerate() {
+        let (publication, only_if_known) = match queued {
+            Queued::Publish(publication) => (publication, false),
+            Queued::PublishIfKnown(publication) => (publication, true),
+            Queued::Call { .. } => continue,
+        };
+        let topics = publication.draft.topics();
+        let is_known = |topic: &str| published.contains(topic) || publish::is_known(hub, topic);
+        if only_if_known && !topics.first().is_some_and(|topic| is_known(topic)) {
+            unknown.insert(place);
+        } else {
+            published.extend(topics.iter().map(AsRef::as_ref));
+        }
+    }
+    unknown
+}
+
+async fn answer(
+    port: &Port,
+    session: &mut Session,
+    reply: &mut Reply,
+    steps: Vec<Step>,
+    receipts: Vec<Receipt>,
+) {
+    let mut receipts = receipts.iter();
+    reply.array(steps.len());
+    let start = reply.bytes().len();
+    for (place, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Published(answer) => {
+                if let Some(receipt) = receipts.next() {
+                    answer.write(reply, receipt);
+                }
+            }
+            Step::NotPublished => reply.null(),
+            Step::Run { .. } if reply.bytes().len() - start > REPLY_BYTES_MAX => {
+                let error = CommandError::TooLong(REPLY_BYTES_MAX);
+                reply.error(&error.to_string());
+            }
+            Step::Run { call, args } => run(port, session, reply, call, &args),
+        }
+        if place % RUN_AT_ONCE_MAX == RUN_AT_ONCE_MAX - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    debug_assert!(receipts.next().is_none(), "an answer an event");
+}
