@@ -1,9 +1,9 @@
-//! How many streams may be open: in all, and of each client address.
+//! How many streams may be open: in all, and of each client; and how many sockets the public listener may have.
 //!
 //! A place is taken before the handshake goes on and given back by whoever holds it last: a dropped [`StreamPermit`], or the
 //! shard that closes the stream.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -28,21 +28,87 @@ pub enum Shed {
     Draining,
 }
 
-/// An address whose streams are counted, or nobody where the setting is off; what a stream's record keeps of its client.
+/// What fits into a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Most streams.
+    pub streams: usize,
+    /// Most sockets of the public listener: streams that have one of their own, and connections that are not streams.
+    pub sockets: usize,
+}
+
+impl From<usize> for Room {
+    /// Room for so many streams, and for any number of sockets.
+    fn from(streams: usize) -> Self {
+        Self {
+            streams,
+            sockets: usize::MAX,
+        }
+    }
+}
+
+/// How many streams one client may have, and what one client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Most streams of one client; 0 = any number: clients are not counted, and cost nothing.
+    pub streams: usize,
+    /// Bits of an IPv6 address that are one client's.
+    pub ipv6_prefix: u32,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self {
+            streams: 0,
+            ipv6_prefix: 64,
+        }
+    }
+}
+
+impl Share {
+    /// The client that an address belongs to, as the first address of its network. A provider gives each customer a whole IPv6 network, so its
+    /// addresses are one client; `::ffff:192.0.2.1` is 192.0.2.1.
+    #[must_use]
+    pub fn client(&self, address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let host_bits = 128_u32.saturating_sub(self.ipv6_prefix);
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                Ipv6Addr::from_bits(address.to_bits() & mask).into()
+            }
+            address => address,
+        }
+    }
+}
+
+/// A client whose streams are counted, or nobody where the setting is off; what a stream's record keeps of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientKey(u32);
 
 impl ClientKey {
-    const UNCOUNTED: Self = Self(u32::MAX);
+    /// Set where the stream has no socket of its own.
+    const BODY: u32 = 1 << 31;
+    const UNCOUNTED: Self = Self(!Self::BODY);
+
+    fn is_body(self) -> bool {
+        self.0 & Self::BODY != 0
+    }
+
+    /// Its place in the table of clients.
+    fn index(self) -> Option<usize> {
+        let key = Self(self.0 & !Self::BODY);
+        (key != Self::UNCOUNTED).then_some(key.0 as usize)
+    }
 }
 
 /// The count of open streams.
 #[derive(Debug)]
 pub struct Places {
-    streams_max: usize,
-    /// 0 = addresses are not counted, and cost nothing.
-    per_address_max: usize,
+    room: Room,
+    share: Share,
     open: AtomicUsize,
+    /// Those of them that have no socket of their own.
+    bodies: AtomicUsize,
     draining: AtomicBool,
     addresses: Mutex<Addresses>,
 }
@@ -55,13 +121,14 @@ struct Addresses {
 }
 
 impl Places {
-    /// Room for `streams_max` streams, and for `per_address_max` of each address (0 = any number).
+    /// Nothing taken yet.
     #[must_use]
-    pub fn new(streams_max: usize, per_address_max: usize) -> Arc<Self> {
+    pub fn new(room: impl Into<Room>, share: Share) -> Arc<Self> {
         Arc::new(Self {
-            streams_max,
-            per_address_max,
+            room: room.into(),
+            share,
             open: AtomicUsize::new(0),
+            bodies: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             addresses: Mutex::default(),
         })
@@ -78,14 +145,14 @@ impl Places {
         let taken = self
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < self.streams_max).then_some(open + 1)
+                (open < self.room.streams).then_some(open + 1)
             });
         if taken.is_err() {
-            return Err(Shed::Full(self.streams_max));
+            return Err(Shed::Full(self.room.streams));
         }
         let Some(client) = self.count(address) else {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Shed::Address(self.per_address_max));
+            return Err(Shed::Address(self.share.streams));
         };
         Ok(StreamPermit {
             places: Some(Arc::clone(self)),
@@ -96,16 +163,17 @@ impl Places {
     /// Gives the place of one stream back.
     pub(crate) fn release(&self, client: ClientKey) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        if client == ClientKey::UNCOUNTED {
-            return;
+        if client.is_body() {
+            self.bodies.fetch_sub(1, Ordering::Relaxed);
         }
+        let Some(index) = client.index() else { return };
         let mut addresses = self.addresses.lock();
-        let (address, count) = &mut addresses.counts[client.0 as usize];
+        let (address, count) = &mut addresses.counts[index];
         *count -= 1;
         if *count == 0 {
             let address = *address;
             addresses.by_address.remove(&address);
-            addresses.free.push(client.0);
+            addresses.free.push(index as u32);
         }
     }
 
@@ -118,14 +186,34 @@ impl Places {
     /// Most streams.
     #[must_use]
     pub fn streams_max(&self) -> usize {
-        self.streams_max
+        self.room.streams
     }
 
-    /// Streams of the client at `address`; 0 where addresses are not counted.
+    /// Sockets that streams have now, of those reserved ones included.
+    #[must_use]
+    pub fn stream_sockets(&self) -> usize {
+        // Read one after the other: while a stream ends, it may be one too few or too many.
+        let open = self.open.load(Ordering::Relaxed);
+        open.saturating_sub(self.bodies.load(Ordering::Relaxed))
+    }
+
+    /// Most sockets of the public listener.
+    #[must_use]
+    pub fn sockets_max(&self) -> usize {
+        self.room.sockets
+    }
+
+    /// What one client is, and how much it may have.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share
+    }
+
+    /// Streams of the client at `address`; 0 where clients are not counted.
     #[must_use]
     pub fn open_of(&self, address: IpAddr) -> usize {
         let addresses = self.addresses.lock();
-        let client = addresses.by_address.get(&address.to_canonical());
+        let client = addresses.by_address.get(&self.share.client(address));
         client.map_or(0, |client| addresses.counts[*client as usize].1)
     }
 
@@ -141,14 +229,14 @@ impl Places {
     }
 
     fn count(&self, address: IpAddr) -> Option<ClientKey> {
-        if self.per_address_max == 0 {
+        if self.share.streams == 0 {
             return Some(ClientKey::UNCOUNTED);
         }
-        let address = address.to_canonical();
+        let address = self.share.client(address);
         let mut addresses = self.addresses.lock();
         if let Some(client) = addresses.by_address.get(&address).copied() {
             let count = &mut addresses.counts[client as usize].1;
-            if *count >= self.per_address_max {
+            if *count >= self.share.streams {
                 return None;
             }
             *count += 1;
@@ -176,6 +264,18 @@ pub struct StreamPermit {
 }
 
 impl StreamPermit {
+    /// The same place for a stream that is a part of a connection, which has the socket.
+    #[must_use]
+    pub fn without_socket(mut self) -> Self {
+        if let Some(places) = &self.places
+            && !self.client.is_body()
+        {
+            places.bodies.fetch_add(1, Ordering::Relaxed);
+            self.client = ClientKey(self.client.0 | ClientKey::BODY);
+        }
+        self
+    }
+
     /// Hands the place over to a stream, whose shard releases it.
     pub(crate) fn into_client(mut self) -> ClientKey {
         self.places = None;
@@ -200,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_however_it_was_held() {
-        let places = Places::new(2, 0);
+        let places = Places::new(2, Share::default());
         let first = places.reserve(HERE).expect("room");
         let second = places.reserve(HERE).expect("room");
         assert_eq!(places.reserve(HERE).err(), Some(Shed::Full(2)));
@@ -213,7 +313,11 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_no_more() {
-        let places = Places::new(10, 1);
+        let one = Share {
+            streams: 1,
+            ..Share::default()
+        };
+        let places = Places::new(10, one);
         let mapped = "::ffff:127.0.0.1".parse().expect("address");
         let other = "127.0.0.2".parse().expect("address");
         let held = places.reserve(HERE).expect("room");
@@ -223,5 +327,72 @@ mod tests {
         drop(held);
         assert_eq!(places.open_of(HERE), 0);
         assert!(places.reserve(mapped).is_ok());
+    }
+
+    #[test]
+    fn five_addresses_of_one_ipv6_network_had_five_shares() {
+        let of = |ipv6_prefix| {
+            let share = Share {
+                streams: 2,
+                ipv6_prefix,
+            };
+            let places = Places::new(100, share);
+            let addresses = [
+                "2001:db8:1:2::1",
+                "2001:db8:1:2:3:4:5:6",
+                "2001:db8:1:2:ffff::",
+                "2001:db8:1:3::1",
+                "2001:db8:2:2::1",
+            ];
+            let addresses = addresses.map(|text| text.parse::<IpAddr>().expect("an address"));
+            let held: Vec<_> = addresses
+                .iter()
+                .filter_map(|address| places.reserve(*address).ok())
+                .collect();
+            let first = places.open_of(addresses[0]);
+            assert_eq!(places.open_of(addresses[1]), first.max(1));
+            (held.len(), first)
+        };
+        assert_eq!(of(64), (4, 2));
+        assert_eq!(of(48), (3, 2));
+        assert_eq!(of(1), (2, 2));
+        assert_eq!(of(0), (2, 2));
+        assert_eq!(of(128), (5, 1));
+        assert_eq!(of(200), (5, 1));
+    }
+
+    #[test]
+    fn an_ipv4_client_is_its_whole_address_also_when_it_is_mapped() {
+        let share = Share {
+            streams: 1,
+            ipv6_prefix: 1,
+        };
+        let client = |text: &str| share.client(text.parse().expect("an address")).to_string();
+        assert_eq!(client("192.0.2.7"), "192.0.2.7");
+        assert_eq!(client("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(client("fe80::7"), "8000::");
+    }
+
+    #[test]
+    fn a_stream_without_a_socket_of_its_own_is_not_counted_as_one() {
+        for share in [
+            Share::default(),
+            Share {
+                streams: 5,
+                ..Share::default()
+            },
+        ] {
+            let places = Places::new(10, share);
+            let socket = places.reserve(HERE).expect("room");
+            let body = places.reserve(HERE).expect("room").without_socket();
+            let body = body.without_socket();
+            assert_eq!((places.open(), places.stream_sockets()), (2, 1));
+            places.release(body.into_client());
+            assert_eq!((places.open(), places.stream_sockets()), (1, 1));
+            drop(places.reserve(HERE).expect("room").without_socket());
+            drop(socket);
+            assert_eq!((places.open(), places.stream_sockets()), (0, 0));
+            assert_eq!(places.open_of(HERE), 0);
+        }
     }
 }

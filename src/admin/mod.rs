@@ -5,6 +5,7 @@
 //! publishing or delivery waits for longer than a copy takes, and a scrape must cost the same however many streams are open.
 
 mod classic;
+mod connections;
 mod exposition;
 mod negotiate;
 mod node_metrics;
@@ -22,15 +23,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
+use self::connections::{Connections, Place};
 use crate::hub::Hub;
+use crate::once_a_minute::OnceAMinute;
 use routes::Admin;
-
-/// Most connections at the same time; more wait in the kernel's queue. A few scrapers and a person need a handful.
-pub const CONNECTIONS_MAX: usize = 64;
 
 /// A connection is asked to end after so long: it bounds what a client that reads nothing can hold. Scrapers reconnect.
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
@@ -41,30 +41,38 @@ const CONNECTION_GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed `accept`: out of file descriptors, trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The line that says so.
+static ACCEPT_ERRORS: OnceAMinute = OnceAMinute::new();
+
 /// The least that hyper's read buffer can be.
 const HEAD_BUFFER_BYTES_MIN: usize = 8 * 1024;
 
 /// Serves the admin listener until `shutdown` turns true (or its sender is gone) and the requests at hand are answered.
+///
+/// At most `admin_connections_max` connections are served at the same time. One more takes the place of one that asks for nothing, or waits.
 pub async fn serve(listener: TcpListener, hub: Hub, mut shutdown: watch::Receiver<bool>) {
     let admin = Arc::new(Admin::new(hub.clone()));
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let open = Connections::new(hub.settings().admin_connections_max);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &open) => accepted,
             _ = shutdown.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok((socket, place)) => {
-                let connection = converse(socket, Arc::clone(&admin), shutdown.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
+                connections.spawn(converse(
+                    socket,
+                    place,
+                    Arc::clone(&admin),
+                    shutdown.clone(),
+                ));
             }
             Err(error) => {
                 hub.node_metrics().accept_errors.add(1);
-                warn!(%error, "the admin listener could not accept a connection");
+                if let Some(left_out) = ACCEPT_ERRORS.due() {
+                    warn!(%error, left_out, "the admin listener could not accept a connection, and tries again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -75,21 +83,19 @@ pub async fn serve(listener: TcpListener, hub: Hub, mut shutdown: watch::Receive
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits for a place first, so that a connection is accepted only once it can be served.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+/// The next connection, with its place.
+async fn accept(listener: &TcpListener, open: &Connections) -> io::Result<(TcpStream, Place)> {
     let (socket, _) = listener.accept().await?;
-    Ok((socket, place))
+    Ok((socket, open.enter().await?))
 }
 
 /// Serves one connection to its end.
-async fn converse(socket: TcpStream, admin: Arc<Admin>, mut shutdown: watch::Receiver<bool>) {
+async fn converse(
+    socket: TcpStream,
+    place: Place,
+    admin: Arc<Admin>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let settings = admin.settings();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -98,16 +104,23 @@ async fn converse(socket: TcpStream, admin: Arc<Admin>, mut shutdown: watch::Rec
         .max_buf_size(settings.header_bytes_max.max(HEAD_BUFFER_BYTES_MIN));
     let service = service_fn(|request| {
         let admin = Arc::clone(&admin);
-        async move { Ok::<_, std::convert::Infallible>(admin.answer(request).await) }
+        let place = &place;
+        async move {
+            let _asking = place.ask();
+            Ok::<_, std::convert::Infallible>(admin.answer(request).await)
+        }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = tokio::time::sleep(CONNECTION_LIFE) => None,
         _ = shutdown.wait_for(|stop| *stop) => None,
+        () = place.evicted() => None,
     };
     let ended = match ended {
         Some(ended) => ended,
+        // Nothing is owed to one that never asked for anything.
+        None if !place.has_asked() => return,
         None => {
             connection.as_mut().graceful_shutdown();
             let last = tokio::time::timeout(CONNECTION_GRACE, connection).await;

@@ -87,6 +87,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// Most connections and streams of one client address; 0 = no bound.
     pub max_connections_per_address: usize,
+    /// Bits of an IPv6 address that are one client's.
+    pub ipv6_prefix: usize,
+    /// Most connections to the admin listener.
+    pub admin_connections_max: usize,
 
     /// Silence after which a stream is sent its cursor.
     pub heartbeat_interval: Duration,
@@ -223,6 +227,8 @@ impl Default for Settings {
             max_streams: 0,
             max_connections: 0,
             max_connections_per_address: 0,
+            ipv6_prefix: 64,
+            admin_connections_max: 64,
 
             heartbeat_interval: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),

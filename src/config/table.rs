@@ -128,6 +128,11 @@ const LISTENERS: Group = Group {
             help: "Allows `admin_listen` beyond loopback although it has no authentication of its own",
             kind: Kind::Switch(|s| &mut s.allow_open_admin),
         },
+        Setting {
+            key: "admin_connections_max",
+            help: "Most connections to the admin listener; fewer where the limit on open files is small",
+            kind: Kind::Count(from_to(1, 1_000), |s| &mut s.admin_connections_max),
+        },
     ],
 };
 
@@ -175,7 +180,10 @@ const STREAMS: Group = Group {
             key: "max_connections",
             help: "Most HTTP connections that are not streams",
             kind: Kind::Count(
-                or_zero(from_to(1, CONNECTIONS_MAX), "no bound but the file limit"),
+                or_zero(
+                    from_to(1, CONNECTIONS_MAX),
+                    "as many as the file limit leaves beside streams",
+                ),
                 |s| &mut s.max_connections,
             ),
         },
@@ -185,6 +193,11 @@ const STREAMS: Group = Group {
             kind: Kind::Count(or_zero(from_to(1, CONNECTIONS_MAX), "no bound"), |s| {
                 &mut s.max_connections_per_address
             }),
+        },
+        Setting {
+            key: "ipv6_prefix",
+            help: "Bits of an IPv6 address that are one client's: its network counts as one address",
+            kind: Kind::Count(from_to(1, 128), |s| &mut s.ipv6_prefix),
         },
         Setting {
             key: "heartbeat_interval",
@@ -530,7 +543,7 @@ const INGEST: Group = Group {
         },
         Setting {
             key: "ingest_connections_max",
-            help: "Most ingest connections",
+            help: "Most ingest connections; fewer where the limit on open files is small",
             kind: Kind::Count(from_to(1, 100_000), |s| &mut s.ingest_connections_max),
         },
         Setting {

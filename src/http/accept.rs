@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::addresses::Place;
 use super::subscribe::retry_after_s;
 use super::{Node, connection, head, stopped};
+use crate::once_a_minute::OnceAMinute;
 
 /// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
 /// bound keeps the last one's wait, and that of other tasks on this thread, short.
@@ -168,29 +169,33 @@ fn refuse(socket: &TcpStream, why: &str) {
     let _gone = socket.shutdown(std::net::Shutdown::Write);
 }
 
-/// How long to wait after `accept` failed, and whether to say so.
+/// That accepting fails. Rows of failures can be short and many, so it is not said for each.
+static FAILING: OnceAMinute = OnceAMinute::new();
+/// That it works again, likewise.
+static RECOVERED: OnceAMinute = OnceAMinute::new();
+
+/// How long to wait after `accept` failed.
 #[derive(Default)]
 struct Backoff {
     pause: Option<Duration>,
 }
 
 impl Backoff {
-    /// The next pause; the first of a row is logged.
+    /// The next pause.
     fn failed(&mut self, error: &io::Error) -> Duration {
-        let pause = match self.pause {
-            Some(pause) => (pause * 2).min(BACKOFF_MAX),
-            None => {
-                tracing::warn!(%error, "no connection can be accepted for now; raise the file limit if it is too low");
-                BACKOFF_MIN
-            }
-        };
+        if let Some(left_out) = FAILING.due() {
+            tracing::warn!(%error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
+        }
+        let pause = self
+            .pause
+            .map_or(BACKOFF_MIN, |pause| (pause * 2).min(BACKOFF_MAX));
         self.pause = Some(pause);
         pause
     }
 
     /// A turn without an error; it ends the row only if it brought a connection.
     fn succeeded(&mut self, accepted: usize) {
-        if accepted > 0 && self.pause.take().is_some() {
+        if accepted > 0 && self.pause.take().is_some() && RECOVERED.due().is_some() {
             tracing::info!("connections are accepted again");
         }
     }

@@ -1,7 +1,8 @@
 //! Who is connected: the bounds on open connections, in all and by client address.
 //!
-//! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are counted by the hub. The table of addresses is
-//! kept only when `max_connections_per_address` asks for it, so that the usual connect pays for two atomics and no lock.
+//! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are counted by the hub. Both together have so many files
+//! and no more: what the other listeners need is theirs, whatever happens here. The table of clients is kept only when
+//! `max_connections_per_address` asks for it, so that the usual connect pays for a few atomics and no lock.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,9 @@ pub(super) enum Refused {
     /// The setting `max_connections` is reached.
     #[error("all {0} connections are taken (`max_connections`)")]
     Full(usize),
+    /// Connections and streams have all the files that are for them.
+    #[error("all {0} files for connections and streams are taken (the limit on open files)")]
+    Files(usize),
     /// The address has its share.
     #[error("this address has its {0} connections already (`max_connections_per_address`)")]
     Address(usize),
@@ -29,7 +33,7 @@ pub(super) enum Refused {
 pub(super) struct Connections {
     hub: Hub,
     open: AtomicUsize,
-    /// `None` when addresses are not bounded.
+    /// By client (its network, where it is of IPv6); `None` when clients are not bounded.
     by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
     emptied: Notify,
 }
@@ -50,17 +54,20 @@ impl Connections {
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refused> {
         let settings = self.hub.settings();
         let full = settings.max_connections;
-        if full > 0 && self.open.load(Ordering::Relaxed) >= full {
+        let open = self.open.load(Ordering::Relaxed);
+        if full > 0 && open >= full {
             return Err(Refused::Full(full));
         }
+        self.hub.has_socket_for(open).map_err(Refused::Files)?;
         if let Some(table) = &self.by_address {
             let share = settings.max_connections_per_address;
             let streams = self.hub.streams_of(address);
+            let client = self.hub.client_of(address);
             let mut table = table.lock();
-            let open = table.entry(address).or_default();
+            let open = table.entry(client).or_default();
             if *open + streams >= share {
                 if *open == 0 {
-                    table.remove(&address);
+                    table.remove(&client);
                 }
                 return Err(Refused::Address(share));
             }
@@ -105,11 +112,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let connections = &self.connections;
         if let Some(table) = &connections.by_address {
+            let client = connections.hub.client_of(self.address);
             let mut table = table.lock();
-            if let Some(open) = table.get_mut(&self.address) {
+            if let Some(open) = table.get_mut(&client) {
                 *open -= 1;
                 if *open == 0 {
-                    table.remove(&self.address);
+                    table.remove(&client);
                 }
             }
         }
@@ -117,5 +125,64 @@ impl Drop for Place {
         if connections.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             connections.emptied.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::hub::Room;
+
+    fn connections(room: Room, settings: Settings) -> Arc<Connections> {
+        let settings = Settings {
+            shards: 1,
+            ..settings
+        };
+        let hub = Hub::start(Arc::new(settings), room).expect("a thread");
+        Arc::new(Connections::new(hub))
+    }
+
+    #[test]
+    fn connections_and_streams_share_the_files_that_are_for_them() {
+        let room = Room {
+            streams: 10,
+            sockets: 3,
+        };
+        let connections = connections(room, Settings::default());
+        let here = "192.0.2.1".parse().expect("an address");
+        let stream = connections.hub.reserve(here).expect("a place");
+        let body = connections.hub.reserve(here).expect("a place");
+        let _body = body.without_socket();
+        let held = [connections.admit(here), connections.admit(here)];
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(connections.admit(here).err(), Some(Refused::Files(3)));
+        drop(stream);
+        assert!(connections.admit(here).is_ok());
+        drop(held);
+        connections.hub.stop();
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_have_one_share_of_connections_and_streams() {
+        let settings = Settings {
+            max_connections_per_address: 2,
+            ..Settings::default()
+        };
+        let connections = connections(Room::from(10), settings);
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let first = connections.admit(address("2001:db8::1")).expect("a place");
+        let stream = connections.hub.reserve(address("2001:db8::2"));
+        let next = address("2001:db8::3");
+        assert_eq!(connections.admit(next).err(), Some(Refused::Address(2)));
+        assert!(connections.admit(address("2001:db8:0:1::1")).is_ok());
+        drop(stream);
+        let second = connections.admit(next).expect("a place");
+        assert_eq!(connections.admit(next).err(), Some(Refused::Address(2)));
+        drop((first, second));
+        assert!(connections.admit(next).is_ok());
+        let table = connections.by_address.as_ref().expect("bounded");
+        assert!(table.lock().is_empty());
+        connections.hub.stop();
     }
 }

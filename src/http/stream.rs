@@ -114,6 +114,7 @@ fn attach(
             start,
         });
     };
+    let permit = permit.without_socket();
     let queue = BodyQueue::new();
     // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
     let body = StreamBody::new(Arc::clone(&queue), activity);

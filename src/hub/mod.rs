@@ -22,12 +22,12 @@ use crate::config::Settings;
 use crate::event::unix_ms;
 use crate::history::{HistoryLimits, Store};
 use crate::metrics::{NodeMetrics, ShardMetrics};
-use crate::places::Places;
+use crate::places::{Places, Share};
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{Shard, ShardConfig, Shared, StartError};
 
 pub use crate::history::{LastEventId, Start};
-pub use crate::places::{Shed, StreamPermit};
+pub use crate::places::{Room, Shed, StreamPermit};
 pub use crate::shard::StreamInfo;
 pub use crate::sse::Framing;
 pub use operate::{Stored, TopicInfo};
@@ -60,11 +60,11 @@ struct Inner {
 }
 
 impl Hub {
-    /// Starts the shards of a node with room for `streams_max` streams.
+    /// Starts the shards of a node with room for so many streams and sockets.
     ///
     /// # Errors
     /// When a shard gets no poller or no thread from the system.
-    pub fn start(settings: Arc<Settings>, streams_max: usize) -> Result<Self, StartError> {
+    pub fn start(settings: Arc<Settings>, room: impl Into<Room>) -> Result<Self, StartError> {
         let limits = HistoryLimits {
             events: settings.history_events,
             bytes: settings.history_bytes,
@@ -75,9 +75,15 @@ impl Hub {
             store: Arc::new(Mutex::new(
                 Store::new(limits, unix_ms()).with_node(fastrand::u64(..)),
             )),
-            places: Places::new(streams_max, settings.max_connections_per_address),
+            places: Places::new(
+                room,
+                Share {
+                    streams: settings.max_connections_per_address,
+                    ipv6_prefix: settings.ipv6_prefix as u32,
+                },
+            ),
         };
-        let room = Arc::new(Notify::new());
+        let room_again = Arc::new(Notify::new());
         let count = match settings.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -92,7 +98,7 @@ impl Hub {
                     mailbox_batches: settings.mailbox_batches,
                     mailbox_bytes: settings.mailbox_bytes,
                 };
-                let room = Arc::clone(&room);
+                let room = Arc::clone(&room_again);
                 Shard::start(config, shared.clone(), move || room.notify_waiters())
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -107,7 +113,7 @@ impl Hub {
                 .collect(),
             shards: Mutex::new(shards),
             node_metrics: NodeMetrics::default(),
-            room,
+            room: room_again,
             next_shard: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         })))

@@ -99,6 +99,23 @@ impl Hub {
         self.0.shared.places.open_of(address)
     }
 
+    /// The client that an address belongs to, where clients are counted.
+    #[must_use]
+    pub fn client_of(&self, address: IpAddr) -> IpAddr {
+        self.0.shared.places.share().client(address)
+    }
+
+    /// Whether the public listener may have one more socket, beside `connections` that are not streams; else how many it may have.
+    ///
+    /// # Errors
+    /// The most that it may have.
+    pub fn has_socket_for(&self, connections: usize) -> Result<(), usize> {
+        let places = &self.0.shared.places;
+        let max = places.sockets_max();
+        let open = places.stream_sockets().saturating_add(connections);
+        if open < max { Ok(()) } else { Err(max) }
+    }
+
     /// Finds where a stream, with a grant or without, starts: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
     /// that the stream is told.
     #[must_use]

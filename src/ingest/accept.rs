@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::Port;
 use super::connection::Connection;
 use crate::hub::Hub;
+use crate::once_a_minute::OnceAMinute;
 
 /// First pause after a failed `accept`: long enough not to spin, short enough not to be felt.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
@@ -22,21 +23,25 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// of `ingest_connections_max` places for ever.
 const KEEPALIVE: Duration = Duration::from_secs(300);
 
-/// The pause between failed accepts: it doubles in a streak of failures, and the streak is logged once.
+/// That accepting fails. Streaks of failures can be short and many, so it is not said for each.
+static FAILING: OnceAMinute = OnceAMinute::new();
+/// That it works again, likewise.
+static RECOVERED: OnceAMinute = OnceAMinute::new();
+
+/// The pause between failed accepts: it doubles in a streak of failures.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     pause: Option<Duration>,
 }
 
 impl Backoff {
-    /// Notes a failure; how long to wait, and whether it is the first of a streak.
-    fn failed(&mut self) -> (Duration, bool) {
-        let first = self.pause.is_none();
+    /// Notes a failure; how long to wait.
+    fn failed(&mut self) -> Duration {
         let pause = self
             .pause
             .map_or(BACKOFF_MIN, |last| (last * 2).min(BACKOFF_MAX));
         self.pause = Some(pause);
-        (pause, first)
+        pause
     }
 
     /// Notes a success; true when it ends a streak of failures.
@@ -55,7 +60,7 @@ pub(super) async fn next(
     loop {
         match listener.accept().await {
             Ok(accepted) => {
-                if backoff.succeeded() {
+                if backoff.succeeded() && RECOVERED.due().is_some() {
                     info!("ingest connections are accepted again");
                 }
                 return accepted;
@@ -64,11 +69,13 @@ pub(super) async fn next(
             Err(error) if is_of_the_peer(&error) => debug!("ingest accept: {error}"),
             Err(error) => {
                 hub.node_metrics().accept_errors.add(1);
-                let (pause, first) = backoff.failed();
-                if first {
-                    warn!("cannot accept ingest connections, trying again until it works: {error}");
+                if let Some(left_out) = FAILING.due() {
+                    warn!(
+                        left_out,
+                        "cannot accept ingest connections, trying again until it works: {error}"
+                    );
                 }
-                sleep(pause).await;
+                sleep(backoff.failed()).await;
             }
         }
     }
@@ -124,11 +131,11 @@ mod tests {
     fn the_pause_doubles_to_a_second_and_starts_over() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> = (0..10).map(|_| backoff.failed()).collect();
-        assert_eq!(pauses[0], (BACKOFF_MIN, true));
-        assert_eq!(pauses[1], (BACKOFF_MIN * 2, false));
-        assert_eq!(pauses[9], (BACKOFF_MAX, false));
+        assert_eq!(pauses[0], BACKOFF_MIN);
+        assert_eq!(pauses[1], BACKOFF_MIN * 2);
+        assert_eq!(pauses[9], BACKOFF_MAX);
         assert!(backoff.succeeded());
         assert!(!backoff.succeeded());
-        assert_eq!(backoff.failed(), (BACKOFF_MIN, true));
+        assert_eq!(backoff.failed(), BACKOFF_MIN);
     }
 }

@@ -1,24 +1,32 @@
-//! Open files: every stream holds one, so their limit is the first bound on streams that a node meets.
+//! Open files: every connection holds one, so their limit is the first bound that a node meets.
 //!
 //! The soft limit exists to protect programs that use `select`; this one does not, so it is raised to the hard one, which
-//! is the administrator's.
+//! is the administrator's. Then every listener gets its share, and none may take another's: a crowd on the public listener must not keep an orchestrator from
+//! asking for health, nor publishers from publishing.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Settings;
+use crate::hub::Room;
 
-/// Files that the node needs whatever happens: standard streams, listeners, signal and timer descriptors of the runtime,
-/// one log or socket that a library opens.
+/// Files that the node needs whatever happens: standard streams, listeners, descriptors of the runtime, two key sets being fetched, a connection of each
+/// listener that is being refused, files of `/proc` that are being read. At most half of the limit.
 const BASE: u64 = 64;
-/// Files of one shard: its epoll instance and the eventfd that wakes it.
-const FILES_PER_SHARD: u64 = 2;
-/// Files kept for HTTP connections that are not streams (yet) where `max_connections` names no number: handshakes,
-/// publishers, health checks.
+/// Files of one shard: its epoll instance, a second handle of it, and the eventfd that wakes it.
+const FILES_PER_SHARD: u64 = 3;
+/// Files kept from streams for HTTP connections that are not streams (yet) where `max_connections` names no number: handshakes, publishers,
+/// health checks.
 const CONNECTIONS: u64 = 1_024;
 /// Fewer files than this are rarely meant: it is what systems give programs that use `select`.
-pub(super) const FEW: u64 = 1_024;
-/// Files kept for the admin listener's connections.
-const ADMIN_CONNECTIONS: u64 = 64;
+const FEW: u64 = 1_024;
+
+/// Parts of what is left for listeners: the admin one gets an eighth at most, ingest a quarter, and the public one the rest.
+const ADMIN_PART: u64 = 8;
+const INGEST_PART: u64 = 4;
+/// A quarter of the public listener's files at most is kept from streams.
+const CONNECTIONS_PART: u64 = 4;
+/// What the admin and the ingest listener get where their part is less.
+const LISTENER_MIN: u64 = 4;
 
 /// The limits on open files that the process runs under; `u64::MAX` where the system names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,36 +63,96 @@ pub fn raise() -> FileLimit {
     }
 }
 
-/// Most streams that may be open at once: what `limit` leaves after the node's own share, or `max_streams` where that is
-/// less.
-///
-/// The share is what the settings allow besides streams: ingest and HTTP connections, shards. Where the limit is small it
-/// takes no more than half of it, since a node that refused to serve at all under `ulimit -n 1024` would help nobody.
-pub fn streams_allowed(limit: FileLimit, settings: &Settings) -> usize {
-    let room = limit.soft - reserve(limit, settings);
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    match settings.max_streams {
-        0 => room,
-        max_streams => room.min(max_streams),
+/// Who may have how many files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Delivery shards.
+    pub shards: usize,
+    /// Connections to the admin listener.
+    pub admin: usize,
+    /// Ingest connections.
+    pub ingest: usize,
+    /// Streams, and sockets of the public listener.
+    pub room: Room,
+}
+
+impl Plan {
+    /// Shares out `limit`: to each what its settings allow, or its part where the limit is small.
+    ///
+    /// A node that refused to serve at all under `ulimit -n 64` would help nobody, so everyone gets something.
+    #[must_use]
+    pub fn new(limit: FileLimit, settings: &Settings) -> Self {
+        let base = BASE.min(limit.soft / 2);
+        let shards = match settings.shards {
+            0 => {
+                let cores = std::thread::available_parallelism();
+                // Shards on their own must not use the files up.
+                let fit = (limit.soft - base) / INGEST_PART / FILES_PER_SHARD;
+                (cores.map_or(1, std::num::NonZero::get) as u64).min(fit.max(1))
+            }
+            shards => shards as u64,
+        };
+        let left = (limit.soft - base).saturating_sub(shards * FILES_PER_SHARD);
+        let part = |wanted: usize, part: u64| (wanted as u64).min((left / part).max(LISTENER_MIN));
+        let admin = part(settings.admin_connections_max, ADMIN_PART);
+        let ingest = part(settings.ingest_connections_max, INGEST_PART);
+        let public = left.saturating_sub(admin + ingest);
+        let connections = match settings.max_connections {
+            0 => CONNECTIONS,
+            max_connections => max_connections as u64,
+        };
+        let streams = public - connections.min(public / CONNECTIONS_PART);
+        let streams = match settings.max_streams {
+            0 => streams,
+            max_streams => streams.min(max_streams as u64),
+        };
+        Self {
+            shards: count(shards),
+            admin: count(admin),
+            ingest: count(ingest),
+            room: Room {
+                streams: count(streams),
+                sockets: count(public),
+            },
+        }
+    }
+
+    /// The settings with what the plan allows in place of what was wished for.
+    #[must_use]
+    pub fn apply(&self, settings: Settings) -> Settings {
+        Settings {
+            shards: self.shards,
+            admin_connections_max: self.admin,
+            ingest_connections_max: self.ingest,
+            ..settings
+        }
+    }
+
+    /// Says what does not fit.
+    pub fn warn(&self, limit: FileLimit, settings: &Settings) {
+        let streams_max = self.room.streams;
+        let files = limit.soft;
+        if files < FEW {
+            tracing::warn!(
+                files,
+                streams_max,
+                ingest_connections = self.ingest,
+                admin_connections = self.admin,
+                "the limit on open files leaves room for few streams; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
+            );
+        }
+        if settings.max_streams > streams_max {
+            tracing::warn!(
+                max_streams = settings.max_streams,
+                streams_max,
+                "`max_streams` is more than the limit on open files allows; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
+            );
+        }
     }
 }
 
-/// Files kept back for everything that is not a stream.
-fn reserve(limit: FileLimit, settings: &Settings) -> u64 {
-    let shards = match settings.shards {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        shards => shards,
-    };
-    let connections = match settings.max_connections {
-        0 => CONNECTIONS,
-        max_connections => max_connections as u64,
-    };
-    let wanted = BASE
-        + FILES_PER_SHARD * shards as u64
-        + ADMIN_CONNECTIONS
-        + settings.ingest_connections_max as u64
-        + connections;
-    wanted.min(limit.soft / 2)
+fn count(files: u64) -> usize {
+    usize::try_from(files).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -104,13 +172,14 @@ mod tests {
         }
     }
 
+    fn streams(soft: u64, settings: &Settings) -> usize {
+        Plan::new(limit(soft), settings).room.streams
+    }
+
     #[test]
     fn streams_get_what_the_node_does_not_need() {
-        let reserve = 64 + 2 * 4 + 64 + 100 + 500;
-        assert_eq!(
-            streams_allowed(limit(1_000_000), &settings()),
-            1_000_000 - reserve
-        );
+        let reserve = 64 + 3 * 4 + 64 + 100 + 500;
+        assert_eq!(streams(1_000_000, &settings()), 1_000_000 - reserve);
     }
 
     #[test]
@@ -119,23 +188,46 @@ mod tests {
             max_streams: 10,
             ..settings()
         };
-        assert_eq!(streams_allowed(limit(1_000_000), &few), 10);
+        assert_eq!(streams(1_000_000, &few), 10);
         let many = Settings {
             max_streams: 5_000_000,
             ..settings()
         };
-        assert!(streams_allowed(limit(1_000_000), &many) < 1_000_000);
+        assert!(streams(1_000_000, &many) < 1_000_000);
     }
 
     #[test]
-    fn a_small_limit_is_shared_in_halves() {
-        assert_eq!(streams_allowed(limit(256), &settings()), 128);
-        assert_eq!(streams_allowed(limit(0), &settings()), 0);
+    fn whatever_the_limit_is_all_shares_together_fit_into_it_and_nobody_gets_nothing() {
+        for soft in (56..3_000).chain([20_000, 1 << 20, 1 << 30]) {
+            for settings in [
+                settings(),
+                Settings::default(),
+                Settings {
+                    shards: 2,
+                    max_connections: 100_000,
+                    ingest_connections_max: 100_000,
+                    admin_connections_max: 1_000,
+                    ..Settings::default()
+                },
+            ] {
+                let plan = Plan::new(limit(soft), &settings);
+                let files = 3 * plan.shards + plan.admin + plan.ingest + plan.room.sockets;
+                let base = BASE.min(soft / 2) as usize;
+                assert!(base + files <= soft as usize, "{soft}: {plan:?}");
+                assert!(plan.shards > 0 && plan.admin >= 4 && plan.ingest >= 4);
+                assert!(plan.room.streams > 0, "{soft}: {plan:?}");
+                // What is not for streams is for handshakes.
+                assert!(plan.room.streams < plan.room.sockets || plan.room.sockets < 4);
+                let applied = plan.apply(settings);
+                assert_eq!(Plan::new(limit(soft), &applied), plan, "{soft}");
+            }
+        }
     }
 
     #[test]
-    fn no_limit_at_all_does_not_overflow() {
-        assert!(streams_allowed(limit(u64::MAX), &settings()) > 1 << 40);
+    fn neither_no_limit_nor_one_of_nothing_overflows() {
+        assert!(streams(u64::MAX, &settings()) > 1 << 40);
+        assert_eq!(streams(0, &settings()), 0);
     }
 
     #[test]

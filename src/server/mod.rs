@@ -143,21 +143,9 @@ impl Node {
     /// [`ServerError`] when an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let limit = files::raise();
-        let streams_max = files::streams_allowed(limit, &settings);
-        if limit.soft < files::FEW {
-            tracing::warn!(
-                files = limit.soft,
-                streams_max,
-                "the limit on open files leaves room for few streams; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
-            );
-        }
-        if settings.max_streams > streams_max {
-            tracing::warn!(
-                max_streams = settings.max_streams,
-                streams_max,
-                "`max_streams` is more than the limit on open files allows; raise the hard limit (LimitNOFILE=, ulimit -Hn)"
-            );
-        }
+        let plan = files::Plan::new(limit, &settings);
+        plan.warn(limit, &settings);
+        let settings = plan.apply(settings);
         let public = http::bind(settings.listen, &settings)?;
         let ingest_listener = bind("ingest_listen", settings.ingest_listen).await?;
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
@@ -184,7 +172,7 @@ impl Node {
         let (stop_public, public_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(&settings, &rest_stopped).await?;
-        let hub = Hub::start(Arc::new(settings), streams_max)?;
+        let hub = Hub::start(Arc::new(settings), plan.room)?;
         let mut listeners = JoinSet::new();
         let public = http::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
         listeners.spawn(ended("public", public));

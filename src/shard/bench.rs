@@ -71,7 +71,7 @@ impl BenchShard {
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(history, NOW_UNIX_MS))),
-            places: Places::new(usize::MAX, 0),
+            places: Places::new(usize::MAX, crate::places::Share::default()),
         };
         let (reactor, mailbox) = Reactor::new(config, shared.clone())?;
         Ok(Self {

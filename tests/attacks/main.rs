@@ -16,5 +16,7 @@ mod readings;
 
 /// HTTP, TLS and RESP spoken to a port that speaks something else.
 mod cross_protocol;
+/// More connections than the node may have files.
+mod descriptors;
 /// HTTP/2 connections that keep the node busy with what costs them nothing.
 mod http2_floods;

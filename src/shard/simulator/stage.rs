@@ -41,7 +41,7 @@ impl Stage {
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
-            places: Places::new(10, 0),
+            places: Places::new(10, crate::places::Share::default()),
         };
         let config = ShardConfig {
             index: 0,

@@ -109,7 +109,7 @@ impl World {
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
-            places: Places::new(1_000, 0),
+            places: Places::new(1_000, crate::places::Share::default()),
         };
         let config = ShardConfig {
             index: 0,
