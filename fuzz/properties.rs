@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
 use fantail::event::EventId;
-use fantail::http::{Events, choose_cursor, parse_publish_json};
+use fantail::http::{
+    Events, RequestFault, RequestGuard, RequestLimits, choose_cursor, parse_publish_json,
+};
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
 use fantail::limits::EventLimits;
 use fantail::selector::{Selector, Syntax};
@@ -91,6 +93,114 @@ pub(crate) fn last_event_id(input: &[u8]) {
     if let Ok(id) = cursor.parse::<EventId>() {
         assert_eq!(id.to_string(), cursor);
         assert_eq!(EventId::from_parts(id.unix_ms(), id.counter()), Some(id));
+    }
+}
+
+/// Small, so that an input of a fuzzer's size reaches them.
+const REQUEST_LIMITS: RequestLimits = RequestLimits {
+    trailer_bytes_max: 64,
+    trailer_count_max: 4,
+};
+
+/// Header fields that the second reader has room for.
+const REQUEST_FIELDS_MAX: usize = 1_024;
+
+/// What is wrong with requests is the same however the bytes are cut, and a second reader finds the same requests in what may pass.
+pub(crate) fn request(input: &[u8]) {
+    let (first, bytes) = input.split_first().unwrap_or((&1, &[]));
+    let piece = usize::from(*first).max(1);
+    let (passed, fault, ends) = follow(bytes, bytes.len().max(1));
+    assert_eq!((passed, fault), {
+        let (passed, fault, _) = follow(bytes, piece);
+        (passed, fault)
+    });
+    assert_eq!(fault.is_none(), passed == bytes.len());
+    let (_, _, each) = follow(bytes, 1);
+    assert!(ends.iter().all(|end| each.contains(end)));
+    let read = ends_of_requests(&bytes[..passed]);
+    let is_text = std::str::from_utf8(&bytes[..passed]).is_ok();
+    assert!(
+        each.starts_with(&read),
+        "a second reader: {each:?}, {read:?}"
+    );
+    assert!(
+        each == read || !is_text,
+        "a second reader: {each:?}, {read:?}"
+    );
+}
+
+/// How many bytes pass, why no more do, and where, at the ends of pieces, a request ends.
+fn follow(bytes: &[u8], piece: usize) -> (usize, Option<RequestFault>, Vec<usize>) {
+    let mut guard = RequestGuard::new(REQUEST_LIMITS);
+    let mut passed = 0;
+    let mut ends = Vec::new();
+    for piece in bytes.chunks(piece) {
+        passed += guard.receive(piece);
+        if guard.fault().is_some() {
+            break;
+        }
+        if guard.is_between_requests() {
+            ends.push(passed);
+        }
+    }
+    (passed, guard.fault(), ends)
+}
+
+/// Where requests end, by the parser that hyper uses. Framing fields that are there are right: a guard has let them pass.
+fn ends_of_requests(bytes: &[u8]) -> Vec<usize> {
+    let mut ends = Vec::new();
+    let mut at = 0;
+    while let Some(length) = length_of_request(&bytes[at..]) {
+        at += length;
+        ends.push(at);
+    }
+    ends
+}
+
+/// `None` for a request that is not whole.
+fn length_of_request(bytes: &[u8]) -> Option<usize> {
+    let mut fields = [httparse::EMPTY_HEADER; REQUEST_FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let mut at = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return None,
+        Err(error) => {
+            // Who reads the bytes of a target as text has to look at them himself.
+            let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next();
+            let is_text = line.is_some_and(|line| std::str::from_utf8(line).is_ok());
+            assert!(!is_text, "a head that may pass: {error}");
+            return None;
+        }
+    };
+    let field = |name: &str| {
+        let mut fields = request.headers.iter();
+        fields.find(|field| field.name.eq_ignore_ascii_case(name))
+    };
+    if field("transfer-encoding").is_none() {
+        let length = field("content-length").map_or(0, |field| {
+            let text = std::str::from_utf8(field.value).expect("a number");
+            text.trim_matches([' ', '\t']).parse().expect("a number")
+        });
+        return at.checked_add(length).filter(|end| *end <= bytes.len());
+    }
+    loop {
+        let rest = bytes.get(at..)?;
+        let line = httparse::parse_chunk_size(rest).expect("a chunk line that may pass");
+        let httparse::Status::Complete((length, size)) = line else {
+            return None;
+        };
+        at += length;
+        if size == 0 {
+            break;
+        }
+        at = at
+            .checked_add(usize::try_from(size).ok()?)?
+            .checked_add(2)?;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; REQUEST_FIELDS_MAX];
+    match httparse::parse_headers(&bytes[at..], &mut fields).expect("trailers that may pass") {
+        httparse::Status::Complete((length, _)) => Some(at + length),
+        httparse::Status::Partial => None,
     }
 }
 

@@ -29,6 +29,11 @@ fn last_event_id() {
 }
 
 #[test]
+fn request() {
+    smoke("request", properties::request);
+}
+
+#[test]
 fn selector() {
     smoke("selector", properties::selector);
 }

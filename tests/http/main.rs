@@ -12,6 +12,8 @@ mod node;
 mod bad_input;
 /// What browsers ask before they let a page in.
 mod browsers;
+/// RFC 9112, request by request.
+mod grammar;
 /// HTTP/2 with prior knowledge, by hyper's client.
 mod http2;
 /// Bounds on connections and streams.

@@ -5,7 +5,14 @@ use std::path::Path;
 use crate::process::{Failure, command, root, run, succeeds};
 
 /// Targets under `fuzz/fuzz_targets`; a unit test keeps the list complete.
-const TARGETS: [&str; 5] = ["resp", "publish_json", "last_event_id", "selector", "token"];
+const TARGETS: [&str; 6] = [
+    "resp",
+    "publish_json",
+    "last_event_id",
+    "request",
+    "selector",
+    "token",
+];
 
 /// Runs each target for `seconds`.
 pub(crate) fn run_all(seconds: &str) -> Result<(), Failure> {

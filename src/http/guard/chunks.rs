@@ -9,8 +9,8 @@ use super::syntax::{is_quoted, is_space, is_token, is_value};
 /// Most digits of a chunk's size, leading zeros included.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Most bytes of extensions in one body, which is what hyper takes: they mean nothing here.
-const EXTENSION_BYTES_MAX: u32 = 16 * 1024;
+/// Most bytes of extensions in one body: hyper takes no more, and they mean nothing here.
+const EXTENSION_BYTES_MAX: u32 = 16 * 1024 - 1;
 
 /// Where in the body the next byte stands.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +33,8 @@ enum State {
     DataLf,
     Trailers {
         fields: Fields,
-        count: u32,
-        bytes: u32,
+        count: usize,
+        bytes: usize,
     },
 }
 
@@ -127,13 +127,14 @@ impl Chunks {
         if fields.is_at_line_start() && section[0] != b'\r' {
             *count += 1;
         }
-        // Trailers say nothing about the length of the body: it has ended.
-        let (taken, ended) = fields.advance(section, &mut Framing::default())?;
-        *bytes = bytes.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
-        if *bytes as usize > limits.trailer_bytes_max || *count as usize > limits.trailer_count_max
-        {
+        let room = limits.trailer_bytes_max.saturating_sub(*bytes);
+        if room == 0 || *count > limits.trailer_count_max {
             return Err(Fault::Trailers);
         }
+        // Trailers say nothing about the length of the body: it has ended.
+        let section = &section[..section.len().min(room)];
+        let (taken, ended) = fields.advance(section, &mut Framing::default())?;
+        *bytes += taken;
         Ok((taken, ended))
     }
 }

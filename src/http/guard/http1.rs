@@ -112,13 +112,8 @@ impl Http1 {
     /// Whether all that was received are whole requests.
     #[must_use]
     pub fn is_between_requests(&self) -> bool {
-        matches!(self.part, Part::Line(Line::Start { empty_lines: 0 }))
-    }
-
-    /// Whether the next byte belongs to a body.
-    #[must_use]
-    pub fn is_in_body(&self) -> bool {
-        matches!(self.part, Part::Body { .. } | Part::Chunks(_))
+        let at_start = matches!(self.part, Part::Line(Line::Start { empty_lines: 0 }));
+        at_start && self.refusal.is_none()
     }
 
     /// Reads on by at least one byte.

@@ -60,7 +60,7 @@ pub enum Fault {
     Method,
     /// RFC 9112 §3.2.
     #[error(
-        "the request target must not be empty, and must not hold a fragment, white space or control characters"
+        "the request target must not be empty, and must not hold a fragment, `<`, `>`, white space or control characters"
     )]
     Target,
     /// RFC 9112 §2.3, §3.
