@@ -235,6 +235,49 @@ impl Foreign {
     }
 }
 
+/// Why the node ended an ingest connection; the label of `fantail_ingest_ended_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum IngestEnd {
+    /// It did not authenticate in time.
+    Unauthenticated,
+    /// It had not authenticated, and its place was needed for another.
+    Displaced,
+    /// A command did not arrive in time.
+    CommandTimeout,
+    /// It did not read its answers.
+    WriteTimeout,
+    /// It was idle for too long.
+    Idle,
+    /// It sent what is no command.
+    ProtocolError,
+}
+
+impl IngestEnd {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Unauthenticated,
+        Self::Displaced,
+        Self::CommandTimeout,
+        Self::WriteTimeout,
+        Self::Idle,
+        Self::ProtocolError,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Displaced => "displaced",
+            Self::CommandTimeout => "command_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Idle => "idle",
+            Self::ProtocolError => "protocol_error",
+        }
+    }
+}
+
 /// A counter that any thread may bump; for what happens once a connection or request.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -277,6 +320,8 @@ pub struct NodeMetrics {
     pub ingest_connections: Counter,
     /// Ingest connections ended since the start because they spoke another protocol, by [`Foreign`].
     pub ingest_foreign: [Counter; Foreign::ALL.len()],
+    /// Ingest connections ended by the node since the start, by [`IngestEnd`].
+    pub ingest_ended: [Counter; IngestEnd::ALL.len()],
     /// Ingest commands answered since the start.
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.

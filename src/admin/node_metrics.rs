@@ -15,8 +15,8 @@ use crate::hub::Hub;
 use crate::hub::presence::Figures;
 use crate::logging;
 use crate::metrics::{
-    Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, NodeMetrics, ShardMetrics,
-    Source,
+    Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics,
+    ShardMetrics, Source,
 };
 
 /// What a scrape reads of the node.
@@ -305,6 +305,15 @@ impl<R: Readings> Node<R> {
         for (name, help, counter) in counters {
             page.counters(name, help, None, [(Labels::new(), counter.get())])?;
         }
+        page.counters(
+            "ingest_ended",
+            "Ingest connections ended by the node.",
+            None,
+            IngestEnd::ALL.iter().enumerate().map(|(i, reason)| {
+                let labels = vec![label("reason", reason.as_str())];
+                (labels, node.ingest_ended[i].get())
+            }),
+        )?;
         page.counters(
             "ingest_foreign",
             "Ingest connections ended because they spoke another protocol.",

@@ -83,6 +83,7 @@ fn page(format: Format) -> String {
     node.ingest_connections.add(15);
     node.ingest_commands.add(16);
     node.ingest_foreign[0].add(21);
+    node.ingest_ended[1].add(22);
     node.publish_waits.add(17);
     let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
     let version = match format {
@@ -139,6 +140,7 @@ fn every_figure_is_on(page: &str) {
         "fantail_tokens_refused_total 19",
         "fantail_ingest_commands_total 16",
         r#"fantail_ingest_foreign_total{protocol="http"} 21"#,
+        r#"fantail_ingest_ended_total{reason="displaced"} 22"#,
         "fantail_topics 3.0",
         "fantail_patterns 18.0",
         "fantail_history_events 40.0",

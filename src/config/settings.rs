@@ -94,7 +94,7 @@ pub struct Settings {
 
     /// Silence after which a stream is sent its cursor.
     pub heartbeat_interval: Duration,
-    /// A stream whose socket accepts nothing for so long is closed.
+    /// A stream, or an ingest connection with answers to read, whose socket accepts nothing for so long is closed.
     pub write_timeout: Duration,
     /// Time over which streams are closed on shutdown.
     pub drain_period: Duration,
@@ -198,6 +198,12 @@ pub struct Settings {
     pub ingest_transaction_bytes_max: usize,
     /// Largest command of a connection that has not authenticated, in bytes.
     pub ingest_unauthenticated_bytes_max: usize,
+    /// Most ingest connections that have yet to authenticate; 0 = half of `ingest_connections_max`.
+    pub ingest_unauthenticated_max: usize,
+    /// Time for an ingest connection to authenticate.
+    pub ingest_authentication_timeout: Duration,
+    /// Time for an ingest command to arrive, from its first byte.
+    pub ingest_command_timeout: Duration,
     /// Time that an ingest connection may be idle; zero = for ever.
     pub ingest_idle_timeout: Duration,
 
@@ -286,6 +292,9 @@ impl Default for Settings {
             ingest_transaction_commands_max: 4_096,
             ingest_transaction_bytes_max: 8 << 20,
             ingest_unauthenticated_bytes_max: 16 << 10,
+            ingest_unauthenticated_max: 0,
+            ingest_authentication_timeout: Duration::from_secs(10),
+            ingest_command_timeout: Duration::from_secs(60),
             ingest_idle_timeout: Duration::ZERO,
 
             log_level: "info".to_owned(),

@@ -206,7 +206,7 @@ const STREAMS: Group = Group {
         },
         Setting {
             key: "write_timeout",
-            help: "Time after which a stream whose socket accepts nothing is closed",
+            help: "Time after which a stream, or an ingest connection with answers to read, whose socket accepts nothing is closed",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.write_timeout),
         },
         Setting {
@@ -577,6 +577,26 @@ const INGEST: Group = Group {
             kind: Kind::Bytes(from_to(2 * KIB, MIB), |s| {
                 &mut s.ingest_unauthenticated_bytes_max
             }),
+        },
+        Setting {
+            key: "ingest_unauthenticated_max",
+            help: "Most ingest connections that have yet to authenticate; beyond it the oldest of them is ended for a new one",
+            kind: Kind::Count(
+                or_zero(from_to(1, 100_000), "half of `ingest_connections_max`"),
+                |s| &mut s.ingest_unauthenticated_max,
+            ),
+        },
+        Setting {
+            key: "ingest_authentication_timeout",
+            help: "Time for an ingest connection to authenticate, where it has to",
+            kind: Kind::Time(from_to(secs(1), HOUR), |s| {
+                &mut s.ingest_authentication_timeout
+            }),
+        },
+        Setting {
+            key: "ingest_command_timeout",
+            help: "Time for an ingest command to arrive, from its first byte",
+            kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.ingest_command_timeout),
         },
         Setting {
             key: "ingest_idle_timeout",

@@ -2,7 +2,7 @@
 //!
 //! A connection writes its own record once a batch; the list is only locked when connections come and go and when someone looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::command;
 
@@ -29,6 +30,8 @@ pub(super) struct Client {
     command: AtomicUsize,
     /// Commands that wait for `EXEC`; -1 outside of a transaction.
     queued: AtomicI64,
+    /// Told when its place was given to another, which happens to clients that have not authenticated only.
+    pub(super) displaced: Notify,
     /// What it said about itself.
     pub(super) about: Mutex<About>,
 }
@@ -94,50 +97,107 @@ impl Client {
     }
 }
 
+/// How many connections may be open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// In all.
+    pub(super) max: usize,
+    /// Of clients that have yet to authenticate ("strangers").
+    pub(super) strangers_max: usize,
+}
+
+/// The two ends of an accepted connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) address: SocketAddr,
+    pub(super) local_address: SocketAddr,
+    pub(super) fd: i32,
+}
+
+/// A connection that was entered.
+pub(super) struct Entered {
+    pub(super) client: Arc<Client>,
+    /// Whether another was ended for it.
+    pub(super) displaced: bool,
+}
+
 /// All open connections.
+///
+/// Strangers never take more than their share, so that those who authenticate always find a place. Within the share the oldest goes when
+/// a new one comes: whoever wants to publish needs a place for one exchange only, and a refusal would let those who came first keep
+/// everybody out.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    open: Mutex<BTreeMap<u64, Arc<Client>>>,
+    open: Mutex<Open>,
     accepted: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Open {
+    all: BTreeMap<u64, Arc<Client>>,
+    /// Those of them that have yet to authenticate. The lowest number is the oldest connection.
+    strangers: BTreeSet<u64>,
+}
+
 impl Clients {
-    /// Enters a connection; `None` when `max` are open.
-    pub(super) fn enter(
-        &self,
-        max: usize,
-        address: SocketAddr,
-        local_address: SocketAddr,
-        fd: i32,
-    ) -> Option<Arc<Client>> {
+    /// Enters a connection; `None` when there is no room, and no stranger whose place it could have.
+    pub(super) fn enter(&self, room: Room, ends: Ends, is_stranger: bool) -> Option<Entered> {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         let mut open = self.open.lock();
-        if open.len() >= max {
-            return None;
+        let full = open.all.len() >= room.max
+            || (is_stranger && open.strangers.len() >= room.strangers_max);
+        if full {
+            let oldest = open.strangers.pop_first()?;
+            if let Some(client) = open.all.remove(&oldest) {
+                client.displaced.notify_one();
+            }
         }
         let client = Arc::new(Client {
             id,
-            address,
-            local_address,
-            fd,
+            address: ends.address,
+            local_address: ends.local_address,
+            fd: ends.fd,
             connected: Instant::now(),
             active_ms: AtomicU64::new(0),
             command: AtomicUsize::new(usize::MAX),
             queued: AtomicI64::new(-1),
+            displaced: Notify::new(),
             about: Mutex::default(),
         });
-        open.insert(id, Arc::clone(&client));
-        Some(client)
+        open.all.insert(id, Arc::clone(&client));
+        if is_stranger {
+            open.strangers.insert(id);
+        }
+        Some(Entered {
+            client,
+            displaced: full,
+        })
+    }
+
+    /// Notes that a connection has authenticated, or has given that up; false when its place was given to another before.
+    pub(super) fn set_stranger(&self, id: u64, is_stranger: bool) -> bool {
+        let mut open = self.open.lock();
+        if !open.all.contains_key(&id) {
+            return false;
+        }
+        if is_stranger {
+            open.strangers.insert(id);
+        } else {
+            open.strangers.remove(&id);
+        }
+        true
     }
 
     /// Takes a connection off the list.
     pub(super) fn leave(&self, id: u64) {
-        self.open.lock().remove(&id);
+        let mut open = self.open.lock();
+        open.all.remove(&id);
+        open.strangers.remove(&id);
     }
 
     /// Connections open now.
     pub(super) fn count(&self) -> usize {
-        self.open.lock().len()
+        self.open.lock().all.len()
     }
 
     /// Connections since the start, refused ones included.
@@ -147,12 +207,12 @@ impl Clients {
 
     /// The connection with this number.
     pub(super) fn get(&self, id: u64) -> Option<Arc<Client>> {
-        self.open.lock().get(&id).cloned()
+        self.open.lock().all.get(&id).cloned()
     }
 
     /// All connections, the oldest first. They are described outside the lock: the list may be long.
     pub(super) fn all(&self) -> Vec<Arc<Client>> {
-        self.open.lock().values().cloned().collect()
+        self.open.lock().all.values().cloned().collect()
     }
 }
 
@@ -160,15 +220,60 @@ impl Clients {
 mod tests {
     use super::*;
 
+    const ROOM: Room = Room {
+        max: 2,
+        strangers_max: 1,
+    };
+
+    fn ends(fd: i32) -> Ends {
+        let address: SocketAddr = "127.0.0.1:1".parse().expect("address");
+        Ends {
+            address,
+            local_address: address,
+            fd,
+        }
+    }
+
+    fn enter(clients: &Clients, is_stranger: bool) -> Option<(u64, bool)> {
+        let entered = clients.enter(ROOM, ends(3), is_stranger)?;
+        Some((entered.client.id, entered.displaced))
+    }
+
+    #[test]
+    fn a_stranger_too_many_displaces_the_oldest_one_and_nobody_else() {
+        let clients = Clients::default();
+        let known = |id| clients.set_stranger(id, false);
+        assert_eq!(enter(&clients, true), Some((1, false)));
+        assert_eq!(enter(&clients, true), Some((2, true)));
+        assert!(clients.get(1).is_none() && !known(1));
+        assert!(known(2));
+        assert_eq!(enter(&clients, true), Some((3, false)));
+        assert_eq!(enter(&clients, true), Some((4, true)));
+        assert!(known(4));
+        // Both places are held by clients that have authenticated.
+        assert_eq!(enter(&clients, true), None);
+        assert!(clients.set_stranger(2, true));
+        assert_eq!(enter(&clients, true), Some((6, true)));
+        assert_eq!(clients.count(), 2);
+        for id in [2, 4, 6] {
+            clients.leave(id);
+        }
+        assert_eq!(clients.count(), 0);
+        assert!(clients.open.lock().strangers.is_empty());
+    }
+
     #[test]
     fn the_list_is_bounded_and_numbers_are_not_reused() {
         let clients = Clients::default();
-        let address: SocketAddr = "127.0.0.1:1".parse().expect("address");
-        let first = clients.enter(2, address, address, 3).expect("room");
-        let second = clients.enter(2, address, address, 4).expect("room");
-        assert!(clients.enter(2, address, address, 5).is_none());
+        let enter = |fd| {
+            let entered = clients.enter(ROOM, ends(fd), false);
+            entered.map(|entered| entered.client)
+        };
+        let first = enter(3).expect("room");
+        let second = enter(4).expect("room");
+        assert!(enter(5).is_none());
         clients.leave(first.id);
-        let third = clients.enter(2, address, address, 5).expect("room");
+        let third = enter(5).expect("room");
         assert!(third.id > second.id);
         assert_eq!((clients.count(), clients.accepted()), (2, 4));
         assert!(clients.get(first.id).is_none());

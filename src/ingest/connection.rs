@@ -5,7 +5,6 @@
 //! A connection that waits between commands holds no buffer at all.
 
 use std::convert::Infallible;
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -17,13 +16,15 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
+use super::client::Ends;
 use super::command::{self, Batch, Session};
+use super::deadline::{Deadline, Waits};
 use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
 use super::{Port, foreign, stopped};
-use crate::metrics::Foreign;
+use crate::metrics::{Foreign, IngestEnd};
 
 /// Most commands of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
 /// it is far beyond where larger batches still get faster.
@@ -37,13 +38,6 @@ const READ_BYTES_MIN: usize = 16 * 1024;
 
 /// Most room for one read: a busy connection gets more with each read that filled the last, and this holds some 1,500 small events.
 const READ_BYTES_MAX: usize = 256 * 1024;
-
-/// A client that takes none of its answers for so long is given up: it holds a batch of them in memory.
-const REPLY_STALL_MAX: Duration = Duration::from_secs(60);
-
-/// Silence that a client is allowed before it has authenticated, whatever `ingest_idle_timeout` says: strangers must not be able
-/// to hold all of `ingest_connections_max`.
-const UNAUTHENTICATED_IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// How long, and for how many bytes, a closing connection is still read and the bytes dropped. Closing a socket with unread bytes
 /// resets it, and the reset may overtake the last answer, which says what was wrong.
@@ -60,10 +54,8 @@ enum End {
     Eof,
     #[error("it was closed after a last answer")]
     Answered,
-    #[error("it was idle for too long")]
-    Idle,
-    #[error("the client did not read its answers")]
-    Stalled,
+    #[error("it was ended: {}", .0.as_str())]
+    Limit(IngestEnd),
     #[error("the node is shutting down")]
     Shutdown,
     #[error(transparent)]
@@ -96,6 +88,7 @@ pub(super) struct Connection {
     stream: TcpStream,
     port: Arc<Port>,
     session: Session,
+    waits: Waits,
     reader: Reader,
     /// Bytes read and not yet decoded; starts with the first byte of a command.
     input: BytesMut,
@@ -113,17 +106,25 @@ impl Connection {
         address: SocketAddr,
         port: &Arc<Port>,
     ) -> Result<Self, TcpStream> {
-        let max = port.hub.settings().ingest_connections_max;
-        let local_address = stream.local_addr().unwrap_or(address);
-        let fd = stream.as_raw_fd();
-        let Some(client) = port.clients.enter(max, address, local_address, fd) else {
+        let ends = Ends {
+            address,
+            local_address: stream.local_addr().unwrap_or(address),
+            fd: stream.as_raw_fd(),
+        };
+        let user = port.users.anonymous();
+        let is_stranger = user.is_none();
+        let Some(entered) = port.clients.enter(port.room, ends, is_stranger) else {
             return Err(stream);
         };
+        if entered.displaced {
+            port.tell_of_displaced(address);
+        }
         port.hub.node_metrics().ingest_connections.add(1);
         Ok(Self {
             stream,
             port: Arc::clone(port),
-            session: Session::new(client, port.users.anonymous()),
+            session: Session::new(entered.client, user),
+            waits: Waits::new(port.timeouts, is_stranger),
             reader: Reader::default(),
             input: BytesMut::new(),
             reply: Reply::default(),
@@ -134,16 +135,42 @@ impl Connection {
 
     /// Serves the connection to its end.
     pub(super) async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
-        let Err(end) = self.serve(&mut shutdown).await;
+        let client = Arc::clone(&self.session.client);
+        tokio::select! {
+            biased;
+            // Its place is another's already, so it goes at once, whatever it is doing.
+            () = client.displaced.notified() => self.count(IngestEnd::Displaced),
+            () = self.serve_and_close(&mut shutdown) => {}
+        }
+    }
+
+    async fn serve_and_close(&mut self, shutdown: &mut watch::Receiver<bool>) {
+        let Err(end) = self.serve(shutdown).await;
         debug!(
             client = self.session.client.id,
             "ingest connection ended: {end}"
         );
+        if let End::Limit(limit) = end {
+            self.count(limit);
+        }
         match end {
             End::Answered => self.linger(LINGER_MAX).await,
-            End::Shutdown | End::Idle => self.linger(LINGER_ON_SHUTDOWN_MAX).await,
-            End::Eof | End::Stalled | End::Io(_) => {}
+            End::Limit(IngestEnd::CommandTimeout) => {
+                self.reply
+                    .error("ERR the command took too long to arrive (ingest_command_timeout)");
+                // Whether it is read or not, the connection ends.
+                let _ = timeout(LINGER_MAX, self.stream.write(self.reply.bytes())).await;
+                self.linger(LINGER_ON_SHUTDOWN_MAX).await;
+            }
+            End::Shutdown | End::Limit(IngestEnd::Idle) => {
+                self.linger(LINGER_ON_SHUTDOWN_MAX).await;
+            }
+            End::Eof | End::Limit(_) | End::Io(_) => {}
         }
+    }
+
+    fn count(&self, end: IngestEnd) {
+        self.port.hub.node_metrics().ingest_ended[end as usize].add(1);
     }
 
     async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<Infallible, End> {
@@ -152,6 +179,7 @@ impl Connection {
             loop {
                 let left = self.answer().await;
                 self.write().await?;
+                self.note_stranger()?;
                 if self.session.closing {
                     return Err(End::Answered);
                 }
@@ -172,16 +200,13 @@ impl Connection {
             self.input = BytesMut::new();
             self.reply.release();
         }
-        let idle_timeout = match &self.session.user {
-            Some(_) => self.port.idle_timeout,
-            None => Some(
-                self.port
-                    .idle_timeout
-                    .map_or(UNAUTHENTICATED_IDLE_MAX, |idle| {
-                        idle.min(UNAUTHENTICATED_IDLE_MAX)
-                    }),
-            ),
-        };
+        let deadline = self.waits.read_deadline();
+        if let Some((at, limit)) = deadline
+            && at <= Instant::now()
+        {
+            // Asked here too: a client that always has one byte more would never be waited for below.
+            return Err(End::Limit(limit));
+        }
         let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
         let read = async {
             // The buffer is only made when there is something to put into it.
@@ -193,7 +218,7 @@ impl Connection {
             biased;
             count = read => count?,
             () = stopped(shutdown) => return Err(End::Shutdown),
-            () = silence(idle_timeout) => return Err(End::Idle),
+            limit = reached(deadline) => return Err(End::Limit(limit)),
         };
         if count == 0 {
             return Err(End::Eof);
@@ -239,6 +264,7 @@ impl Connection {
                 Next::Malformed(error) => {
                     batch.flush(&port.hub, reply).await;
                     reply.error(&format!("ERR Protocol error: {error}"));
+                    port.hub.node_metrics().ingest_ended[IngestEnd::ProtocolError as usize].add(1);
                     session.closing = true;
                     break;
                 }
@@ -266,6 +292,8 @@ impl Connection {
             .ingest_commands
             .add(answered as u64);
         self.input.advance(at);
+        let unfinished = left == Left::NoCommand && !self.input.is_empty();
+        self.waits.set_unfinished(unfinished, at > 0);
         left
     }
 
@@ -273,14 +301,30 @@ impl Connection {
     async fn write(&mut self) -> Result<(), End> {
         let mut rest = self.reply.bytes();
         while !rest.is_empty() {
-            let count = match timeout(REPLY_STALL_MAX, self.stream.write(rest)).await {
+            let (at, limit) = self.waits.write_deadline();
+            let count = match timeout_at(at, self.stream.write(rest)).await {
                 Ok(written) => written?,
-                Err(_) => return Err(End::Stalled),
+                Err(_) => return Err(End::Limit(limit)),
             };
             rest = &rest[count..];
         }
         self.reply.clear();
         Ok(())
+    }
+
+    /// Keeps up with who the client is: it may have authenticated, or given that up.
+    fn note_stranger(&mut self) -> Result<(), End> {
+        let is_stranger = self.session.user.is_none();
+        if is_stranger == self.waits.is_stranger() {
+            return Ok(());
+        }
+        self.waits.set_stranger(is_stranger);
+        let id = self.session.client.id;
+        if self.port.clients.set_stranger(id, is_stranger) {
+            Ok(())
+        } else {
+            Err(End::Limit(IngestEnd::Displaced))
+        }
     }
 
     /// Lets the client read the last answer before the socket goes away.
@@ -332,10 +376,13 @@ fn next<'b>(
     }
 }
 
-/// Waits as long as a client may be silent.
-async fn silence(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => sleep(limit).await,
-        None => pending().await,
+/// Waits for a deadline, where there is one.
+async fn reached(deadline: Option<Deadline>) -> IngestEnd {
+    match deadline {
+        Some((at, limit)) => {
+            sleep_until(at).await;
+            limit
+        }
+        None => std::future::pending().await,
     }
 }

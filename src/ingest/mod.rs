@@ -8,21 +8,25 @@ mod accept;
 mod client;
 mod command;
 mod connection;
+mod deadline;
 mod foreign;
 mod glob;
 pub mod resp;
 mod users;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::hub::Hub;
+use crate::once_a_minute::OnceAMinute;
 use client::Clients;
+use deadline::Timeouts;
 use users::Users;
 pub use users::{PatternError, UsersError};
 
@@ -39,8 +43,9 @@ struct Port {
     /// Bounds on a command of a client that has authenticated, and of one that has not.
     limits: resp::Limits,
     stranger_limits: resp::Limits,
-    /// Silence after which a connection is closed; `None` = never.
-    idle_timeout: Option<Duration>,
+    room: client::Room,
+    timeouts: Timeouts,
+    displaced_line: OnceAMinute,
     started: Instant,
 }
 
@@ -55,7 +60,11 @@ impl Port {
             command_bytes_max: bulk_bytes_max.saturating_mul(2).saturating_add(64 * 1024),
             authenticated: true,
         };
-        let idle_timeout = settings.ingest_idle_timeout;
+        let connections_max = settings.ingest_connections_max;
+        let strangers_max = match settings.ingest_unauthenticated_max {
+            0 => connections_max / 2,
+            max => max,
+        };
         Ok(Self {
             users: Users::new(settings)?,
             clients: Clients::default(),
@@ -64,10 +73,28 @@ impl Port {
             stranger_limits: resp::Limits::unauthenticated(
                 settings.ingest_unauthenticated_bytes_max,
             ),
-            idle_timeout: (!idle_timeout.is_zero()).then_some(idle_timeout),
+            room: client::Room {
+                max: connections_max,
+                strangers_max: strangers_max.clamp(1, connections_max),
+            },
+            timeouts: Timeouts::new(settings),
+            displaced_line: OnceAMinute::new(),
             started: Instant::now(),
             hub,
         })
+    }
+}
+
+impl Port {
+    /// Notes that a connection was ended in favour of the one of `client`; at most once a minute.
+    fn tell_of_displaced(&self, client: SocketAddr) {
+        if let Some(left_out) = self.displaced_line.due() {
+            warn!(
+                %client, left_out,
+                "ingest connections that have not authenticated hold all places that they may have (ingest_unauthenticated_max), so the \
+                 oldest of them was ended for a new one"
+            );
+        }
     }
 }
 

@@ -20,3 +20,5 @@ mod cross_protocol;
 mod descriptors;
 /// HTTP/2 connections that keep the node busy with what costs them nothing.
 mod http2_floods;
+/// Clients that send a byte now and then, and never come to an end.
+mod slowloris;

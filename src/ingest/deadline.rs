@@ -1,0 +1,110 @@
+//! How long a connection is waited for: until it has authenticated, until a command that was begun is there, until an answer is
+//! taken, and while it says nothing.
+//!
+//! Time counts only while the node waits for the client, never while the client waits for the node.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::Settings;
+use crate::metrics::IngestEnd;
+
+/// How long each of them may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    authentication: Duration,
+    command: Duration,
+    write: Duration,
+    /// `None` = for ever.
+    idle: Option<Duration>,
+}
+
+impl Timeouts {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let idle = settings.ingest_idle_timeout;
+        Self {
+            authentication: settings.ingest_authentication_timeout,
+            command: settings.ingest_command_timeout,
+            write: settings.write_timeout,
+            idle: (!idle.is_zero()).then_some(idle),
+        }
+    }
+}
+
+/// The end of a wait, and what ends with it.
+pub(super) type Deadline = (Instant, IngestEnd);
+
+/// What one connection is waited for, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    timeouts: Timeouts,
+    /// Since when it might have authenticated; `None` when it has.
+    stranger_since: Option<Instant>,
+    /// Since when the rest of a command is missing; `None` between commands.
+    command_since: Option<Instant>,
+}
+
+impl Waits {
+    pub(super) fn new(timeouts: Timeouts, is_stranger: bool) -> Self {
+        Self {
+            timeouts,
+            stranger_since: is_stranger.then(Instant::now),
+            command_since: None,
+        }
+    }
+
+    /// Whether it has yet to authenticate.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.stranger_since.is_some()
+    }
+
+    /// Notes that it has authenticated, or has given that up.
+    pub(super) fn set_stranger(&mut self, is_stranger: bool) {
+        self.stranger_since = is_stranger.then(Instant::now);
+    }
+
+    /// Notes where it is after a batch: whether a command is `unfinished`, and whether that is one that was not there before.
+    pub(super) fn set_unfinished(&mut self, unfinished: bool, is_new: bool) {
+        if !unfinished {
+            self.command_since = None;
+        } else if is_new || self.command_since.is_none() {
+            self.command_since = Some(Instant::now());
+        }
+    }
+
+    /// Until when something must be read.
+    pub(super) fn read_deadline(&self) -> Option<Deadline> {
+        let command = self
+            .command_since
+            .map(|since| (since + self.timeouts.command, IngestEnd::CommandTimeout));
+        let idle = self
+            .timeouts
+            .idle
+            .map(|idle| (Instant::now() + idle, IngestEnd::Idle));
+        [self.authentication_deadline(), command, idle]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+    }
+
+    /// Until when some of an answer must be taken.
+    pub(super) fn write_deadline(&self) -> Deadline {
+        let write = (
+            Instant::now() + self.timeouts.write,
+            IngestEnd::WriteTimeout,
+        );
+        match self.authentication_deadline() {
+            Some(authentication) if authentication.0 < write.0 => authentication,
+            _ => write,
+        }
+    }
+
+    fn authentication_deadline(&self) -> Option<Deadline> {
+        let since = self.stranger_since?;
+        Some((
+            since + self.timeouts.authentication,
+            IngestEnd::Unauthenticated,
+        ))
+    }
+}
