@@ -1,4 +1,6 @@
-//! An event as a publisher means it, and the id under which the node orders it.
+//! An event as a publisher means it, and the id under which the node orders it. `check` says what an event may be.
+
+mod check;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,8 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use crate::limits::EventLimits;
-use crate::topic::{self, TopicError};
+pub use check::{EventError, RETRY_MS_MAX};
 
 /// Bits of an [`EventId`] that count events within one millisecond.
 const COUNTER_BITS: u32 = 20;
@@ -155,9 +156,6 @@ impl FromStr for EventId {
     }
 }
 
-/// Longest reconnection delay that an event may tell, in milliseconds: one day. A client that believed a longer one would be lost for good.
-pub const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-
 /// The topics of one event or subscription; one is by far the most common number.
 pub type Topics<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
@@ -202,123 +200,6 @@ impl<'a> Event<'a> {
             ..Self::default()
         }
     }
-
-    /// Checks every field against `limits` and against what Server-Sent Events can carry.
-    ///
-    /// # Errors
-    /// The first [`EventError`] found; nothing that passes can corrupt a stream.
-    pub fn check(&self, limits: &EventLimits) -> Result<(), EventError> {
-        if self.topics.is_empty() {
-            return Err(EventError::NoTopic);
-        }
-        if self.topics.len() > limits.topics_per_event_max {
-            return Err(EventError::TooManyTopics {
-                count: self.topics.len(),
-                max: limits.topics_per_event_max,
-            });
-        }
-        for name in &self.topics {
-            topic::check(name, limits.topic_bytes_max)?;
-        }
-        let within = |field, length, setting, max| {
-            if length > max {
-                return Err(EventError::TooLong {
-                    field,
-                    length,
-                    setting,
-                    max,
-                });
-            }
-            Ok(())
-        };
-        within(
-            "data",
-            self.data.len(),
-            "data_bytes_max",
-            limits.data_bytes_max,
-        )?;
-        if let Some(ms) = self.retry.filter(|ms| *ms > RETRY_MS_MAX) {
-            return Err(EventError::RetryTooLong { ms });
-        }
-        if let Some(name) = &self.event {
-            let max = limits.event_name_bytes_max;
-            within("event", name.len(), "event_name_bytes_max", max)?;
-            if memchr::memchr2(b'\n', b'\r', name.as_bytes()).is_some() {
-                return Err(EventError::Forbidden {
-                    field: "event",
-                    what: "a line break",
-                });
-            }
-        }
-        if let Some(id) = &self.id {
-            within(
-                "id",
-                id.len(),
-                "event_id_bytes_max",
-                limits.event_id_bytes_max,
-            )?;
-            if id.is_empty() {
-                return Err(EventError::EmptyId);
-            }
-            if memchr::memchr3(b'\n', b'\r', 0, id.as_bytes()).is_some() {
-                return Err(EventError::Forbidden {
-                    field: "id",
-                    what: "NUL or a line break",
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why an event cannot be published.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EventError {
-    /// It names no topic.
-    #[error("an event needs at least one topic")]
-    NoTopic,
-    /// It names more topics than the setting `topics_per_event_max`.
-    #[error("{count} topics are more than the {max} that `topics_per_event_max` allows")]
-    TooManyTopics {
-        /// Topics found.
-        count: usize,
-        /// Topics allowed.
-        max: usize,
-    },
-    /// One of its topics is not one.
-    #[error(transparent)]
-    Topic(#[from] TopicError),
-    /// A field is too long.
-    #[error("`{field}` of {length} bytes is longer than the {max} that `{setting}` allows")]
-    TooLong {
-        /// Field of the event.
-        field: &'static str,
-        /// Length found, in bytes.
-        length: usize,
-        /// Setting that bounds it.
-        setting: &'static str,
-        /// Length allowed, in bytes.
-        max: usize,
-    },
-    /// A field holds characters that Server-Sent Events cannot carry in it.
-    #[error("`{field}` must not contain {what}")]
-    Forbidden {
-        /// Field of the event.
-        field: &'static str,
-        /// Characters that it must not hold.
-        what: &'static str,
-    },
-    /// The reconnection delay is longer than [`RETRY_MS_MAX`].
-    #[error(
-        "`retry` of {ms} milliseconds is longer than the {RETRY_MS_MAX} (one day) that are allowed"
-    )]
-    RetryTooLong {
-        /// Delay found, in milliseconds.
-        ms: u64,
-    },
-    /// The publisher's id is there but empty, which would reset the client's cursor.
-    #[error("`id` must not be empty; leave it out to let the node number the event")]
-    EmptyId,
 }
 
 /// The wall clock, in milliseconds since the unix epoch; 0 when it is set before.
@@ -371,56 +252,6 @@ mod tests {
             assert_eq!(bad.parse::<EventId>(), Err(ParseEventIdError), "{bad:?}");
         }
         assert_eq!("0-0".parse(), Ok(EventId::ZERO));
-    }
-
-    #[test]
-    fn each_field_is_refused_by_name() {
-        let limits = EventLimits::default();
-        let refused = |event: Event<'_>| {
-            event
-                .check(&limits)
-                .expect_err("must be refused")
-                .to_string()
-        };
-        let good = || Event::new("t", "d");
-        assert!(good().check(&limits).is_ok());
-        assert!(refused(Event::default()).contains("at least one topic"));
-        assert!(
-            refused(Event {
-                id: Some("".into()),
-                ..good()
-            })
-            .contains("`id`")
-        );
-        assert!(
-            refused(Event {
-                id: Some("a\0".into()),
-                ..good()
-            })
-            .contains("`id`")
-        );
-        assert!(
-            refused(Event {
-                event: Some("a\rb".into()),
-                ..good()
-            })
-            .contains("`event`")
-        );
-        let late = Event {
-            retry: Some(RETRY_MS_MAX + 1),
-            ..good()
-        };
-        assert!(refused(late).contains("`retry`"));
-        let longest = Event {
-            retry: Some(RETRY_MS_MAX),
-            ..good()
-        };
-        assert!(longest.check(&limits).is_ok());
-        let long = Event {
-            id: Some("x".repeat(257).into()),
-            ..good()
-        };
-        assert!(refused(long).contains("event_id_bytes_max"));
     }
 
     proptest! {

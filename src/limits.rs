@@ -17,6 +17,8 @@ pub struct EventLimits {
     pub event_name_bytes_max: usize,
     /// Longest id that a publisher may give its event.
     pub event_id_bytes_max: usize,
+    /// There are keys for subscribers' tokens, so that somebody may be granted a private event. No setting of its own: the hub knows it from those of the keys.
+    pub has_subscriber_keys: bool,
 }
 
 impl Default for EventLimits {
@@ -28,6 +30,7 @@ impl Default for EventLimits {
             data_bytes_max: 256 << 10,
             event_name_bytes_max: 256,
             event_id_bytes_max: 256,
+            has_subscriber_keys: true,
         }
     }
 }

@@ -1,6 +1,10 @@
-//! Topic names: any UTF-8 string from one byte up to a configured length.
+//! Topic names: any UTF-8 string from one byte up to a configured length. `reserved` says which are the node's own.
+
+mod reserved;
 
 use thiserror::Error;
+
+pub use reserved::{HUB_PATH, is_reserved};
 
 /// Why a string is not a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -23,6 +23,7 @@ pub(super) fn read(
     check_issuer(claims, policy)?;
     check_audience(claims, policy)?;
     let mercure = match claims.get("mercure") {
+        None if is_of_later_version(claims) => return Err(TokenError::OtherVersion),
         None => &Map::new(),
         Some(value) => value
             .as_object()
@@ -49,6 +50,16 @@ pub(super) fn read(
         },
         ends_unix_s,
     })
+}
+
+/// Whether a token without the claim `mercure` says in the words of Mercure 1.0 (RFC 9396) what it grants. Read as one without grants, it would
+/// be refused for the wrong reason, or hear less than it should.
+fn is_of_later_version(claims: &Map<String, Value>) -> bool {
+    let details = claims.get("authorization_details");
+    let kinds = details.and_then(Value::as_array).into_iter().flatten();
+    kinds
+        .filter_map(|detail| detail.get("type")?.as_str())
+        .any(|kind| kind.contains("mercure"))
 }
 
 /// When the token ends, leeway included, if it is valid now.

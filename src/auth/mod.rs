@@ -102,6 +102,11 @@ pub enum TokenError {
     /// Made by another key, or changed since.
     #[error("the token's signature is wrong")]
     Signature,
+    /// Its grants are written in the words of another version of the protocol.
+    #[error(
+        "the token is of Mercure 1.0 (claim `authorization_details`); this hub speaks Mercure 0.x and reads the claim `mercure`"
+    )]
+    OtherVersion,
     /// Not a JSON object.
     #[error("the token's claims are not a JSON object")]
     Claims,

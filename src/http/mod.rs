@@ -27,6 +27,7 @@ mod lazy_stream;
 mod listener;
 mod mercure;
 mod outcome;
+mod parameters;
 mod phase_timer;
 mod problem;
 mod publish;

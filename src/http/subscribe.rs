@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::access::Caller;
 use super::body::ResponseBody;
 use super::head::{self, EVENT_STREAM, LAST_EVENT_ID};
+use super::parameters::{self, UnknownParameter};
 use super::problem::Problem;
 use super::query::{self, QueryError};
 use crate::auth::Access;
@@ -38,6 +39,8 @@ pub(super) struct Dialect {
     pub(super) announces: bool,
     /// How topics are named.
     pub(super) usage: &'static str,
+    /// What becomes of a parameter that is none of those above.
+    pub(super) check_other: fn(&str) -> Result<(), SubscribeError>,
 }
 
 impl Dialect {
@@ -55,7 +58,11 @@ pub(super) const NATIVE: Dialect = Dialect {
     topics_of_token: true,
     announces: false,
     usage: "`/events?topic=…` or `/events/…`",
+    check_other: |name| Ok(parameters::check(name, &PARAMETERS)?),
 };
+
+/// The parameters of the native API.
+const PARAMETERS: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEventId"];
 
 /// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
@@ -94,11 +101,28 @@ pub(super) enum SubscribeError {
     /// One of them is not a topic.
     #[error(transparent)]
     Topic(#[from] SelectorError),
+    /// A parameter that does nothing.
+    #[error(transparent)]
+    Unknown(#[from] UnknownParameter),
+    /// A parameter of another version of the protocol.
+    #[error(
+        "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you subscribe to as `topic=…` (a topic, \
+         a URI template, or `*`), and what a token grants in its claim `mercure`"
+    )]
+    OtherVersion(&'static str),
 }
 
 impl From<SubscribeError> for Problem {
     fn from(error: SubscribeError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error.to_string()).field("topic")
+        let problem = Self::new(StatusCode::BAD_REQUEST, error.to_string());
+        match error {
+            SubscribeError::Unknown(unknown) => match unknown.name() {
+                Some(name) => problem.field(name),
+                None => problem,
+            },
+            SubscribeError::OtherVersion(name) => problem.field(name),
+            _ => problem.field("topic"),
+        }
     }
 }
 
@@ -200,8 +224,9 @@ pub(super) fn selectors(
     }
     for pair in query.into_iter().flat_map(query::pairs) {
         let (name, value) = pair?;
-        if name == "topic" {
-            add(value)?;
+        match &*name {
+            "topic" => add(value)?,
+            name => (dialect.check_other)(name)?,
         }
     }
     if topics.is_empty()
@@ -309,7 +334,7 @@ mod tests {
     #[test]
     fn topics_come_from_path_and_query_once() {
         assert_eq!(
-            names(Some("a%2Fb/c"), "topic=d&x=1&topic=a/b/c&topic=d"),
+            names(Some("a%2Fb/c"), "topic=d&_=1&topic=a/b/c&topic=d"),
             Ok(vec!["a/b/c".to_owned(), "d".to_owned()])
         );
     }
@@ -325,14 +350,14 @@ mod tests {
             let found = selectors(&NATIVE, None, Some(query), &caller, &settings).expect("some");
             found[0].text().to_owned()
         };
-        assert_eq!(of("x=1"), "user/1");
+        assert_eq!(of("_=1"), "user/1");
         assert_eq!(of("topic=a"), "a");
     }
 
     #[test]
     fn bad_topics_are_refused() {
         assert_eq!(
-            names(None, "x=1"),
+            names(None, "_=1"),
             Err(SubscribeError::NoTopic(NATIVE.usage))
         );
         assert!(matches!(

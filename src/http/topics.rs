@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::access::{AccessError, Caller, Credentials};
 use super::body::ResponseBody;
+use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::query;
 use crate::hub::{Hub, TopicInfo};
@@ -57,6 +58,7 @@ pub(super) async fn answer(
         let asked = asked(query)?;
         return Ok(json(&page(hub, &asked, &mut sight).await));
     };
+    none(query)?;
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
     let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
     topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
@@ -123,21 +125,34 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
 
 fn asked(query: Option<&str>) -> Result<Asked, Problem> {
     let mut asked = Asked::default();
-    for pair in query.into_iter().flat_map(query::pairs) {
-        let (name, value) =
-            pair.map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        match name.as_ref() {
-            "after" => {
-                asked.after = value.parse().map_err(|_| {
-                    let detail = "`after` must be the `next` of the page before";
-                    Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
-                })?;
-            }
-            "prefix" => asked.prefix = value.into_owned(),
-            _ => {}
+    for pair in parameters::known(query, &["after", "prefix"]) {
+        let (name, value) = pair.map_err(refused)?;
+        if name == "prefix" {
+            asked.prefix = value.into_owned();
+        } else {
+            asked.after = value.parse().map_err(|_| {
+                let detail = "`after` must be the `next` of the page before";
+                Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
+            })?;
         }
     }
     Ok(asked)
+}
+
+/// One topic takes no parameters.
+fn none(query: Option<&str>) -> Result<(), Problem> {
+    match parameters::known(query, &[]).next() {
+        Some(Err(error)) => Err(refused(error)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: ParametersError) -> Problem {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, error.to_string());
+    match error.field() {
+        Some(name) => problem.field(name),
+        None => problem,
+    }
 }
 
 #[derive(Serialize)]
@@ -247,5 +262,6 @@ mod tests {
         assert_eq!(of("prefix=a%2F&after=1024&authorization=x"), Some(both));
         assert_eq!(of("after=-1"), None);
         assert_eq!(of("prefix=%ff"), None);
+        assert_eq!(of("prfix=a"), None);
     }
 }

@@ -18,9 +18,11 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use crate::auth::Role;
 use crate::config::Settings;
 use crate::event::unix_ms;
 use crate::history::{HistoryLimits, Store};
+use crate::limits::EventLimits;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::places::{Places, Share};
 use crate::shard::mailbox::{Mailbox, Message};
@@ -46,6 +48,7 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     settings: Arc<Settings>,
+    event_limits: EventLimits,
     shared: Shared,
     mailboxes: Vec<Mailbox>,
     counters: Vec<Arc<ShardMetrics>>,
@@ -102,9 +105,14 @@ impl Hub {
                 Shard::start(config, shared.clone(), move || room.notify_waiters())
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let event_limits = EventLimits {
+            has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),
+            ..settings.event_limits.clone()
+        };
         Ok(Self(Arc::new(Inner {
             presence: Presence::new(&settings),
             settings,
+            event_limits,
             shared,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
             counters: shards
@@ -123,6 +131,12 @@ impl Hub {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// What an event of a publisher may be.
+    #[must_use]
+    pub fn event_limits(&self) -> &EventLimits {
+        &self.0.event_limits
     }
 
     /// Who is there, of those who are to be announced.

@@ -18,10 +18,14 @@ mod grammar;
 mod http2;
 /// Bounds on connections and streams.
 mod limits;
+/// Parameters that a call does not know.
+mod parameters;
 /// `POST /publish` in its three forms.
 mod publish;
 /// What a refusal says about its connection.
 mod refusals;
+/// Events that no publisher may send.
+mod refused_events;
 /// Routing, methods, keep-alive and pipelining.
 mod requests;
 /// The end of the listener.

@@ -116,7 +116,10 @@ fn raw_bodies_are_data() {
 
 #[test]
 fn private_events_reach_no_anonymous_stream() {
-    let node = Node::start();
+    // Keys in the settings alone: they let an event be private, and the listener of these tests asks nobody for a token.
+    let node = Node::with(|settings| {
+        settings.jwt_keys = Some(fantail::config::KeySource::Secret("secret".into()));
+    });
     let mut stream = node.subscribe("/events/a");
     let answer = node.post("/publish/a?private=true", "text/plain", "secret");
     assert_eq!(answer.json()["subscribers"], 0);

@@ -74,7 +74,9 @@ fn xadd_nomkstream_publishes_to_known_topics_only() {
 
 #[test]
 fn a_private_event_is_kept_and_handed_to_nobody() {
-    let node = Node::start();
+    let node = Node::with(|settings| {
+        settings.jwt_keys = Some(fantail::config::KeySource::Secret("secret".into()));
+    });
     let mut client = node.connect();
     let mut stream = node.subscribe(&["t"]);
     id(&client.ask("XADD t * private 1 data secret\r\n"));
@@ -143,4 +145,72 @@ fn what_is_no_event_is_refused_and_the_connection_lives() {
     );
     refused(command(&["XADD", "t", "*", "data"]), &arity("xadd"));
     client.check("PUBLISH t 1234567890", ":0\r\n");
+}
+
+#[test]
+fn what_the_node_says_itself_is_refused_in_every_command() {
+    let node = Node::start();
+    let mut client = node.connect();
+    for topic in [
+        "/.well-known/mercure/subscriptions/a/b",
+        "/.well-known/mercure/subscriptions/../..",
+        "/.well-known//mercure/%2e%2e",
+        "https://a.example/%2ewell-known%2Fmercure",
+        "\\.well-known\\mercure",
+    ] {
+        for request in [
+            &["PUBLISH", topic, "x"][..],
+            &["SPUBLISH", topic, "x"],
+            &["XADD", topic, "*", "data", "x"],
+            &["XADD", "t", "*", "topic", topic, "data", "x"],
+        ] {
+            let reply = client.call(request);
+            assert!(
+                reply.starts_with("-ERR ") && reply.contains("the node's own"),
+                "{request:?}: {reply}"
+            );
+        }
+    }
+    for name in ["gap", "heartbeat", "gap "] {
+        let reply = client.call(&["XADD", "t", "*", "event", name, "data", "x"]);
+        assert!(reply.starts_with("-ERR `event` must not be"), "{reply}");
+    }
+    for id in [
+        "earliest",
+        "latest",
+        "$",
+        "-",
+        "+",
+        "*",
+        ">",
+        "0-0",
+        "#1",
+        " a",
+        "a\t",
+        "a\u{1}b",
+        "\u{7f}",
+        "a\u{85}b",
+        "\u{feff}a",
+    ] {
+        let reply = client.call(&["XADD", "t", "*", "id", id, "data", "x"]);
+        assert!(reply.starts_with("-ERR `id` must not"), "{id:?}: {reply}");
+    }
+    client.check("XLEN t", ":0\r\n");
+    client.check("PUBLISH t x", ":0\r\n");
+}
+
+#[test]
+fn a_private_event_that_nobody_could_hear_is_refused() {
+    let node = Node::start();
+    let mut client = node.connect();
+    for request in [
+        "XADD t * private 1 data x",
+        "XADD t NOMKSTREAM * private true data x",
+    ] {
+        let reply = client.ask(format!("{request}\r\n"));
+        assert!(reply.starts_with("-ERR `private` is set"), "{reply}");
+        assert!(reply.contains("jwt_secret_file"), "{reply}");
+    }
+    client.check("XLEN t", ":0\r\n");
+    id(&client.ask("XADD t * private 0 data x\r\n"));
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fantail::auth::{Auth, KeySet, Policy, Role, TopicRule};
-use fantail::config::Settings;
+use fantail::config::{KeySource, Settings};
 use fantail::http;
 use fantail::hub::Hub;
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -53,6 +53,9 @@ impl Node {
     pub(crate) fn with_keys(roles: &[Role], change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::on_free_ports();
         settings.shards = 2;
+        if roles.contains(&Role::Subscriber) {
+            settings.jwt_keys = Some(KeySource::Secret(SECRET.to_owned()));
+        }
         change(&mut settings);
         let rules = settings.topics_from.iter();
         let auth = Arc::new(Auth::new(Policy {

@@ -55,6 +55,14 @@ fn mistakes_are_told_and_nothing_is_published() {
         (b"topic=", 400, json!("topic")),
         (b"topic=a&id=%23x", 400, json!("id")),
         (b"topic=a&id=x%0Ay", 400, json!("id")),
+        (b"topic=a&id=x%7Fy", 400, json!("id")),
+        (b"topic=a&id=x%C2%85y", 400, json!("id")),
+        (b"topic=a&id=+x", 400, json!("id")),
+        (b"topic=a&id=x%20", 400, json!("id")),
+        (b"topic=a&id=earliest", 400, json!("id")),
+        (b"topic=a&id=%24", 400, json!("id")),
+        (b"topic=a&type=gap", 400, json!("event")),
+        (b"topic=a&type=heartbeat", 400, json!("event")),
         (b"topic=a&type=x%0Ay", 400, json!("event")),
         (b"topic=a&retry=soon", 400, json!("retry")),
         (b"topic=a&retry=99999999999", 400, json!("retry")),
@@ -143,6 +151,11 @@ fn the_hubs_own_topics_are_nobodys() {
         "//a.example/.well-known/mercure",
         "/%252ewell-known/mercure/x",
         "/a/../.well-known/mercure/x",
+        "/.well-known/mercure/subscriptions/../..",
+        "/.well-known/mercure/subscriptions/%252e%252e/%252E%252e",
+        "/.well-known/mercure/subscriptions/..%252f..",
+        "/.well-known%2Fmercure%2Fsubscriptions%2Fa%2Fb",
+        "/.well-known/mercure/subscriptions%5C..%5C..",
     ] {
         for form in [format!("topic={topic}"), format!("topic=a&topic={topic}")] {
             assert_eq!(node.post(&all, &form).status, 403, "{form}");
@@ -186,4 +199,43 @@ fn browsers_ask_first() {
         request(node.address, "POST", HUB, &fields, b"topic=a").status,
         403
     );
+}
+
+#[test]
+fn a_private_update_that_nobody_could_hear_is_refused() {
+    let node = Node::with_keys(&[fantail::auth::Role::Publisher], |_| {});
+    for form in ["topic=a&private=on", "topic=a&private="] {
+        let answer = node.post(&publisher(&["*"]), form);
+        assert_eq!(answer.status, 400, "{form}");
+        assert_eq!(answer.json()["field"], "private");
+        assert!(answer.body.contains("jwt_secret_file"), "{answer:?}");
+    }
+    assert_eq!(node.hub.history_len("a"), 0);
+    assert_eq!(node.post(&publisher(&["*"]), "topic=a").status, 200);
+}
+
+#[test]
+fn no_stream_hears_a_forged_subscription_event() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    let all = publisher(&["*"]);
+    let targets = [
+        "/events?topic=/.well-known/mercure/subscriptions%7B/topic%7D%7B/subscriber%7D&topic=end",
+        "/events?topic=/.well-known/mercure/**&topic=end",
+    ];
+    let mut streams = targets.map(|target| node.subscribe_anonymously(target));
+    for topic in ["../..", "%2e%2e/%2e%2e", "a/..", "./b", "a/b"] {
+        let topic = format!("/.well-known/mercure/subscriptions/{topic}");
+        let body = json!({ "topic": topic, "data": "forged" }).to_string();
+        let header = bearer(&all);
+        let fields = [
+            ("Authorization", &*header),
+            ("Content-Type", "application/json"),
+        ];
+        let answer = request(node.address, "POST", "/publish", &fields, body.as_bytes());
+        assert_eq!(answer.status, 403, "{topic}");
+    }
+    assert_eq!(node.post(&all, "topic=end&data=end").status, 200);
+    for stream in &mut streams {
+        assert_eq!(stream.take_data(1), ["end"]);
+    }
 }

@@ -1,4 +1,6 @@
-use crate::node::{HUB, Node, publisher, subscriber};
+use serde_json::json;
+
+use crate::node::{HUB, Node, bearer, publisher, subscriber, token};
 use crate::support::sse::SseStream;
 
 fn node() -> Node {
@@ -172,12 +174,67 @@ fn native_and_hub_streams_hear_the_same_events() {
     let mut native = node.subscribe("/events/a", &token);
     let mut hub = node.subscribe(&format!("{HUB}?topic=a"), &token);
     let id = node.publish("topic=a&data=form");
-    let fields = [("Authorization", &*crate::node::bearer(&publisher(&["a"])))];
+    let fields = [("Authorization", &*bearer(&publisher(&["a"])))];
     let answer = crate::support::http::request(node.address, "POST", "/publish/a", &fields, b"raw");
     let native_id = answer.json()["id"].as_str().expect("an id").to_owned();
     for stream in [&mut native, &mut hub] {
         let events = stream.take(2);
         assert_eq!((&events[0].id, &*events[0].data), (&id, "form"));
         assert_eq!((&events[1].id, &*events[1].data), (&native_id, "raw"));
+    }
+}
+
+#[test]
+fn a_request_of_mercure_1_is_told_which_version_is_spoken() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    for query in [
+        "match=a",
+        "matchURLPattern=https://a.example/:id",
+        "MATCHregexp=a.*",
+        "topic=a&match=b",
+        "topic=a&matchExact=b",
+        "topic=a&authorization_details=%5B%5D",
+    ] {
+        for method in ["GET", "HEAD"] {
+            let answer = node.call(method, &format!("{HUB}?{query}"), &[]);
+            assert_eq!(answer.status, 400, "{query}");
+            if method == "GET" {
+                assert!(answer.body.contains("Mercure 0.x"), "{query}: {answer:?}");
+                assert!(answer.body.contains("topic="), "{query}: {answer:?}");
+            }
+        }
+    }
+    let answer = node.post(&publisher(&["*"]), "topic=a&match=b");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("Mercure 0.x"), "{answer:?}");
+    // What no version has means nothing, as on other hubs.
+    let answer = node.call("HEAD", &format!("{HUB}?topic=a&utm_source=x"), &[]);
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn a_token_of_mercure_1_is_told_which_version_is_spoken() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    let details =
+        json!([{ "type": "https://mercure.rocks/", "actions": ["subscribe"], "topics": ["a"] }]);
+    let of_1 = token(&json!({ "authorization_details": details }));
+    for answer in [
+        node.get(&format!("{HUB}?topic=a"), &of_1),
+        node.get("/events?topic=a", &of_1),
+        node.post(&of_1, "topic=a"),
+    ] {
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(answer.body.contains("Mercure 0.x"), "{answer:?}");
+        assert!(answer.body.contains("authorization_details"), "{answer:?}");
+    }
+    // Beside the claim that is read, or about something else, it does not matter.
+    for claims in [
+        json!({ "authorization_details": details, "mercure": { "subscribe": ["a"] } }),
+        json!({ "authorization_details": [{ "type": "payment_initiation" }] }),
+        json!({ "authorization_details": "odd" }),
+    ] {
+        let fields = [("Authorization", &*bearer(&token(&claims)))];
+        let answer = node.call("HEAD", &format!("{HUB}?topic=a"), &fields);
+        assert_eq!(answer.status, 200, "{claims}");
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use fantail::config::Settings;
+use fantail::config::{KeySource, Settings};
 use fantail::hub::Hub;
 use fantail::metrics::{Cell, ShardMetrics};
 use fantail::server::{self, Addresses};
@@ -9,6 +9,14 @@ use tokio::runtime::Runtime;
 use crate::publisher::Publisher;
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
+
+/// Private events may be published, and streams and publishers on the ingest port need no token all the same.
+pub(crate) fn with_private_events(settings: &mut Settings) {
+    settings.jwt_keys = Some(KeySource::Secret(
+        "nobody has a token by this secret of these tests".into(),
+    ));
+    settings.anonymous = true;
+}
 
 /// A node that runs within the test, with all its listeners.
 pub(crate) struct Node {

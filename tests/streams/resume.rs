@@ -8,7 +8,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
-use crate::node::Node;
+use crate::node::{Node, with_private_events};
 use crate::publisher::{Draft, Publisher};
 use crate::raw::{Raw, Version};
 use crate::source::Wire;
@@ -91,6 +91,7 @@ fn live_events(publisher: &mut Publisher) {
 #[test]
 fn every_cut_of_a_live_stream_is_healed() {
     let node = Node::with(|settings| {
+        with_private_events(settings);
         settings.history_events = HISTORY;
         settings.heartbeat_interval = std::time::Duration::from_secs(1);
         settings.retry = Some(std::time::Duration::from_millis(700));
@@ -151,7 +152,10 @@ fn every_cut_of_a_live_stream_is_healed() {
 /// among those hears of the gap again, and of no event twice.
 #[test]
 fn a_cut_among_events_older_than_a_gaps_end_repeats_the_gap_only() {
-    let node = Node::with(|settings| settings.history_events = HISTORY);
+    let node = Node::with(|settings| {
+        with_private_events(settings);
+        settings.history_events = HISTORY;
+    });
     let mut publisher = node.publisher();
     let start = publisher.publish("many", "seen");
     let mut lost = String::new();
@@ -207,7 +211,10 @@ fn a_cut_among_events_older_than_a_gaps_end_repeats_the_gap_only() {
 /// The same for connections that are really cut, after each number of bytes that they can carry.
 #[test]
 fn a_connection_cut_after_any_byte_loses_and_doubles_nothing() {
-    let node = Node::with(|settings| settings.history_events = HISTORY);
+    let node = Node::with(|settings| {
+        with_private_events(settings);
+        settings.history_events = HISTORY;
+    });
     let target = lively_history(&node);
     node.publisher().publish("b", LAST);
     for version in [Version::Http11, Version::Http10] {
@@ -236,7 +243,10 @@ fn a_connection_cut_after_any_byte_loses_and_doubles_nothing() {
 /// And for HTTP/2, where the cut may fall into any frame of the connection.
 #[test]
 fn an_http2_connection_cut_after_any_byte_loses_and_doubles_nothing() {
-    let node = Node::with(|settings| settings.history_events = HISTORY);
+    let node = Node::with(|settings| {
+        with_private_events(settings);
+        settings.history_events = HISTORY;
+    });
     let target = lively_history(&node);
     node.publisher().publish("b", LAST);
     node.runtime.block_on(async {

@@ -11,7 +11,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::kernel::{cpu_time, held_sockets, resident_bytes};
-use crate::node::Node;
+use crate::node::{Node, with_private_events};
 use crate::publisher::{Draft, Publisher};
 use crate::raw::{Raw, Version};
 use crate::source::Wire;
@@ -28,6 +28,7 @@ const EVENTS: usize = 300;
 /// A node on which each policy has a topic prefix of its own.
 fn node() -> Node {
     Node::with(|settings| {
+        with_private_events(settings);
         settings.history_events = HISTORY;
         settings.slow_consumer_rules = [
             ("skip/", SlowConsumerPolicy::Skip),

@@ -4,15 +4,14 @@
 //! written, forms instead of JSON, URNs for ids, and the list of who is subscribed.
 
 pub(super) mod publish;
-pub(super) mod reserved;
 pub(super) mod subscriptions;
 
-use super::subscribe::Dialect;
+use super::subscribe::{Dialect, SubscribeError};
 use crate::event::IdForm;
 use crate::selector::Syntax;
 
 /// Where the hub is.
-pub(super) const PATH: &str = "/.well-known/mercure";
+pub(super) const PATH: &str = crate::topic::HUB_PATH;
 
 /// How streams are asked for here.
 pub(super) const DIALECT: Dialect = Dialect {
@@ -28,4 +27,24 @@ pub(super) const DIALECT: Dialect = Dialect {
     topics_of_token: false,
     announces: true,
     usage: "`/.well-known/mercure?topic=…`",
+    // The draft names no others and forbids none: hubs pass over what they do not know.
+    check_other: |name| match later_version(name) {
+        Some(name) => Err(SubscribeError::OtherVersion(name)),
+        None => Ok(()),
+    },
 };
+
+/// What a parameter is called that only Mercure 1.0 has. Passed over, it would leave the client with less than it asked for.
+pub(super) fn later_version(name: &str) -> Option<&'static str> {
+    // In any case of letters, and followed by the kind of matcher: `match`, `matchURLPattern`.
+    let is_match = name
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("match"));
+    if is_match {
+        return Some("match");
+    }
+    (name == DETAILS).then_some(DETAILS)
+}
+
+/// Where Mercure 1.0 has what a token grants (RFC 9396).
+const DETAILS: &str = "authorization_details";

@@ -8,6 +8,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use thiserror::Error;
 
+use super::later_version;
 use crate::event::{Event, EventError, IdForm, Topics};
 use crate::http::body::{BodyError, RequestBody, ResponseBody};
 use crate::http::problem::Problem;
@@ -32,9 +33,11 @@ pub(in crate::http) enum FormError {
     /// One field several times.
     #[error("`{0}` is given more than once")]
     Twice(&'static str),
-    /// An id of the kind that only hubs give.
-    #[error("`id` must not start with `#`")]
-    Fragment,
+    /// A field of another version of the protocol.
+    #[error(
+        "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you publish to as `topic=…`"
+    )]
+    OtherVersion(&'static str),
     /// Not a number.
     #[error("`retry` must be a number of milliseconds")]
     Retry,
@@ -61,8 +64,7 @@ impl From<FormError> for Problem {
             FormError::MediaType { .. } => problem
                 .field("content-type")
                 .header(header::HeaderName::from_static("accept-post"), FORM),
-            FormError::Twice(field) => problem.field(field),
-            FormError::Fragment => problem.field("id"),
+            FormError::Twice(field) | FormError::OtherVersion(field) => problem.field(field),
             FormError::Retry => problem.field("retry"),
             FormError::NotUtf8 => problem,
         }
@@ -137,11 +139,14 @@ fn event(form: &str) -> Result<Event<'_>, FormError> {
             "id" => once("id", &mut id, value)?,
             "type" => once("type", &mut kind, value)?,
             "retry" => once("retry", &mut retry, value)?,
-            _ => {}
+            name => {
+                if let Some(name) = later_version(name) {
+                    return Err(FormError::OtherVersion(name));
+                }
+            }
         }
     }
     // Publishers send empty fields for what they leave out; `private` means something by being there.
-
     if topics.is_empty() {
         return Err(FormError::Publish(PublishError::Event {
             index: None,
@@ -153,9 +158,6 @@ fn event(form: &str) -> Result<Event<'_>, FormError> {
     event.private = private.is_some();
     event.id = given(id);
     event.event = given(kind);
-    if event.id.as_deref().is_some_and(|id| id.starts_with('#')) {
-        return Err(FormError::Fragment);
-    }
     event.retry = given(retry).map(|text| milliseconds(&text)).transpose()?;
     Ok(event)
 }
@@ -206,7 +208,6 @@ mod tests {
     fn each_mistake_is_told() {
         let error = |form| event(form).expect_err(form).to_string();
         assert!(error("data=x").contains("topic"));
-        assert!(error("topic=a&id=%23x").contains('#'));
         assert!(error("topic=a&retry=+1").contains("retry"));
         assert!(error("topic=a&retry=99999999999999999999").contains("retry"));
         assert!(error("topic=a&data=1&data=2").contains("`data`"));

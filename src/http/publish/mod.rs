@@ -17,6 +17,7 @@ use self::json::JsonError;
 pub(super) use self::permission::{Denied, Permission};
 use self::raw::RawError;
 use super::body::{BodyError, RequestBody, ResponseBody};
+use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::subscribe::retry_after_s;
 use crate::event::{Event, EventError};
@@ -51,6 +52,9 @@ pub(super) enum PublishError {
     /// The parameters or the data of a raw publish are wrong.
     #[error(transparent)]
     Raw(#[from] RawError),
+    /// A parameter beside a body that says everything.
+    #[error("{0}: the members of a JSON event say what parameters say of `/publish/{{topic}}`")]
+    Parameters(#[from] ParametersError),
     /// An event cannot be published.
     #[error("{source}")]
     Event {
@@ -90,9 +94,14 @@ impl PublishError {
             Self::Body(BodyError::Paused(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::Json(JsonError::TooMany { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event { source, .. } if is_too_large(source) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Event {
+                source: EventError::ReservedTopic(_),
+                ..
+            } => StatusCode::FORBIDDEN,
             Self::Body(BodyError::Broken(_))
             | Self::Json(_)
             | Self::Raw(_)
+            | Self::Parameters(_)
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::Denied { source, .. } => source.status(),
             Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -103,7 +112,7 @@ impl PublishError {
     /// What `WWW-Authenticate` says, where another token would help.
     fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::Denied { source, .. } => source.challenge(),
+            Self::Denied { source, .. } => Some(source.challenge()),
             Self::Line { source, .. } => source.challenge(),
             _ => None,
         }
@@ -112,10 +121,11 @@ impl PublishError {
     /// Name of the member or parameter at fault, and the array element it is in.
     fn place(&self) -> (Option<&str>, Option<usize>) {
         match self {
-            Self::Event { index, source } => (Some(field_of(source)), *index),
+            Self::Event { index, source } => (Some(source.field()), *index),
             Self::Denied { index, source } => (source.field(), *index),
             Self::Json(error) => (error.field(), error.index()),
             Self::Raw(error) => (error.field(), None),
+            Self::Parameters(error) => (error.field(), None),
             Self::Line { source, .. } => source.place(),
             Self::MediaType { .. } => (Some("content-type"), None),
             Self::Encoded(_) => (Some("content-encoding"), None),
@@ -127,16 +137,6 @@ impl PublishError {
 /// Data that is larger than allowed is no mistake in the form of the request.
 fn is_too_large(error: &EventError) -> bool {
     matches!(error, EventError::TooLong { field: "data", .. })
-}
-
-fn field_of(error: &EventError) -> &'static str {
-    match error {
-        EventError::NoTopic | EventError::Topic(_) => "topic",
-        EventError::TooManyTopics { .. } => "topics",
-        EventError::TooLong { field, .. } | EventError::Forbidden { field, .. } => field,
-        EventError::EmptyId => "id",
-        EventError::RetryTooLong { .. } => "retry",
-    }
 }
 
 impl From<PublishError> for Problem {
@@ -199,6 +199,9 @@ pub(super) async fn publish(
         let receipts = commit(hub, permission, vec![event], |_| None).await?;
         return Ok(answer(&receipts.first().map(Answer)));
     }
+    if let Some(Err(error)) = parameters::known(query, &[]).next() {
+        return Err(error.into());
+    }
     match media_type(headers)? {
         MediaType::Json => {
             let bytes = body.whole(body_bytes_max).await?;
@@ -237,7 +240,7 @@ pub(super) async fn commit(
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
 ) -> Result<Vec<Receipt>, PublishError> {
-    let limits = &hub.settings().event_limits;
+    let limits = hub.event_limits();
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
         drafts.push(draft(event, permission, place(number), limits)?);

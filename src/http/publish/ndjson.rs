@@ -86,7 +86,7 @@ impl Stream<'_> {
 
     /// Publishes the lines up to the first bad one, which is the error.
     async fn publish_batch(&mut self, batch: &[(u64, Bytes)]) -> Result<(), PublishError> {
-        let limits = &self.hub.settings().event_limits;
+        let limits = self.hub.event_limits();
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {

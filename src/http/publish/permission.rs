@@ -7,7 +7,6 @@ use hyper::StatusCode;
 use thiserror::Error;
 
 use crate::http::access::{Caller, unix_s};
-use crate::http::mercure;
 use crate::selector::Selector;
 
 /// The topics that a publisher may publish to.
@@ -33,9 +32,6 @@ pub(in crate::http) enum Denied {
     /// The token was valid when the call began.
     #[error("the token has expired meanwhile")]
     Expired,
-    /// The node's own events have that topic.
-    #[error("{0:?} is a topic of the node's own, as all at and below `{path}` are", path = mercure::PATH)]
-    Reserved(String),
 }
 
 impl Denied {
@@ -43,7 +39,7 @@ impl Denied {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Expired => StatusCode::UNAUTHORIZED,
-            Self::Reach(_) | Self::Reserved(_) => StatusCode::FORBIDDEN,
+            Self::Reach(_) => StatusCode::FORBIDDEN,
         }
     }
 
@@ -52,12 +48,11 @@ impl Denied {
         (*self != Self::Expired).then_some("topic")
     }
 
-    /// What `WWW-Authenticate` says (RFC 6750 §3.1), where another token would help.
-    pub(super) fn challenge(&self) -> Option<&'static str> {
+    /// What `WWW-Authenticate` says (RFC 6750 §3.1): another token would help.
+    pub(super) fn challenge(&self) -> &'static str {
         match self {
-            Self::Reach(_) => Some("Bearer realm=\"fantail\", error=\"insufficient_scope\""),
-            Self::Expired => Some("Bearer realm=\"fantail\", error=\"invalid_token\""),
-            Self::Reserved(_) => None,
+            Self::Reach(_) => "Bearer realm=\"fantail\", error=\"insufficient_scope\"",
+            Self::Expired => "Bearer realm=\"fantail\", error=\"invalid_token\"",
         }
     }
 }
@@ -93,9 +88,6 @@ impl Permission {
             return Err(Denied::Expired);
         }
         for topic in topics {
-            if mercure::reserved::is_reserved(topic) {
-                return Err(Denied::Reserved(topic.to_string()));
-            }
             let allowed = match self {
                 Self::Any => true,
                 Self::Granted { topics, .. } => topics.iter().any(|one| one.matches(topic)),
@@ -139,15 +131,5 @@ mod tests {
             Err(Denied::Reach("c".into()))
         );
         assert_eq!(Permission::Any.check(&["c".into()]), Ok(()));
-    }
-
-    #[test]
-    fn the_nodes_own_topics_are_nobodys() {
-        let topic = "/.well-known/mercure/subscriptions/a/b";
-        for permission in [Permission::Any, granted(&[topic], None)] {
-            let denied = permission.check(&[topic.into()]).expect_err("denied");
-            assert_eq!(denied, Denied::Reserved(topic.into()));
-            assert_eq!(denied.challenge(), None);
-        }
     }
 }

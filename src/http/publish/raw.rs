@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::event::Event;
-use crate::http::access;
+use crate::http::parameters::{self, UnknownParameter};
 use crate::http::query::{self, QueryError};
+
+/// The parameters of a raw publish.
+const PARAMETERS: [&str; 4] = ["event", "id", "retry", "private"];
 
 /// Why a raw publish is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -14,9 +17,9 @@ pub(in crate::http) enum RawError {
     /// Path or query are not UTF-8.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// A parameter that nobody reads is a mistake that nobody sees.
-    #[error("unknown parameter `{0}`; `event`, `id`, `retry` and `private` are known")]
-    Unknown(String),
+    /// A parameter that does nothing.
+    #[error(transparent)]
+    Unknown(#[from] UnknownParameter),
     /// The same parameter twice.
     #[error("`{0}` is given twice")]
     Twice(&'static str),
@@ -42,7 +45,7 @@ impl RawError {
     /// The parameter at fault.
     pub(super) fn field(&self) -> Option<&str> {
         match self {
-            Self::Unknown(name) => Some(name),
+            Self::Unknown(unknown) => unknown.name(),
             Self::Twice(name) | Self::Value { name, .. } => Some(name),
             Self::Query(_) | Self::NotUtf8 { .. } => None,
         }
@@ -60,9 +63,7 @@ pub(super) fn event<'a>(topic: &'a str, query: Option<&'a str>) -> Result<Event<
             "id" => set("id", &mut event.id, value)?,
             "retry" => set("retry", &mut event.retry, milliseconds(value)?)?,
             "private" => set("private", &mut private, truth(value)?)?,
-            // Not about the event: the publisher's token, which was read before.
-            access::QUERY_PARAMETER => {}
-            _ => return Err(RawError::Unknown(name.into_owned())),
+            name => parameters::check(name, &PARAMETERS)?,
         }
     }
     event.private = private.unwrap_or(false);

@@ -125,7 +125,7 @@ async fn publish(hub: &Hub, changes: &[Change]) -> Result<usize, Closed> {
             let mut event = Event::new(topic, data);
             event.private = true;
             event.id_form = IdForm::Urn;
-            match Draft::new(event, &limits) {
+            match Draft::of_node(event, &limits) {
                 Ok(draft) => drafts.push(draft),
                 Err(error) => tracing::error!(%error, "a subscription could not be announced"),
             }

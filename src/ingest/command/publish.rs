@@ -124,7 +124,7 @@ pub(super) fn publish<'b>(
     }
     let event = Event::new(topic, text(&args[2], "data")?);
     Ok(Prepared::Publish(Publication {
-        draft: Draft::new(event, &port.hub.settings().event_limits)?,
+        draft: Draft::new(event, port.hub.event_limits())?,
         answer: Answer::Subscribers,
     }))
 }

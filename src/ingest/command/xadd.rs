@@ -25,7 +25,7 @@ pub(super) fn xadd<'b>(
     args: &[Arg<'b>],
 ) -> Result<Prepared<'b>, CommandError> {
     let options = XaddOptions::parse(args)?;
-    let limits = &port.hub.settings().event_limits;
+    let limits = port.hub.event_limits();
     let event = fields_to_event(
         text(&args[1], "a topic")?,
         &args[options.fields..],
