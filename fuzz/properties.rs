@@ -261,7 +261,13 @@ static TOKEN_KEY: LazyLock<SigningKey> =
 
 /// Nothing that was not signed is valid; a header and claims that were (a line each) are read or refused, and grant no more than is allowed.
 pub(crate) fn token(input: &[u8]) {
-    let verify = |token: &[u8]| TOKEN_AUTH.verify(Role::Subscriber, token, TOKEN_NOW);
+    let verify = |token: &[u8]| {
+        TOKEN_AUTH.verify(
+            Role::Subscriber,
+            token,
+            std::time::Duration::from_secs(TOKEN_NOW),
+        )
+    };
     assert!(verify(input).is_err(), "a forged token");
     let mut lines = input.splitn(2, |byte| *byte == b'\n');
     let (header, claims) = (lines.next(), lines.next());
@@ -287,7 +293,11 @@ pub(crate) fn token(input: &[u8]) {
         assert!(topic.text().starts_with("user/") || topic.text().starts_with("role/"));
         assert!(access.subscribe.contains(topic));
     }
-    assert!(access.ends_unix_s.is_none_or(|end| end > TOKEN_NOW));
+    assert!(
+        access
+            .ends_unix_ms
+            .is_none_or(|end| end > TOKEN_NOW * 1_000)
+    );
     if let Some(payload) = access.payload {
         assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok());
     }

@@ -22,7 +22,7 @@ use support::http::Connection;
 use support::node::Node as Program;
 use support::wait_until;
 
-const NOW: u64 = 1_700_000_000;
+const NOW: Duration = Duration::from_secs(1_700_000_000);
 
 /// What the server of key sets answers.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
@@ -56,9 +57,11 @@ impl Case {
 
     /// As a request's token is checked, grants and all.
     pub(crate) fn check(&self) -> bool {
-        let access = self
-            .auth
-            .verify(Role::Subscriber, self.token.as_bytes(), NOW_UNIX_S);
+        let access = self.auth.verify(
+            Role::Subscriber,
+            self.token.as_bytes(),
+            Duration::from_secs(NOW_UNIX_S),
+        );
         access.is_ok_and(|access| access.subscribe.len() == 1)
     }
 

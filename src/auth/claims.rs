@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -17,9 +18,9 @@ const LIST_OF_TEXTS: &str = "must be a list of strings";
 pub(super) fn read(
     claims: &Map<String, Value>,
     policy: &Policy,
-    now_unix_s: u64,
+    now: Duration,
 ) -> Result<Access, TokenError> {
-    let ends_unix_s = lifetime(claims, policy, now_unix_s)?;
+    let ends_unix_ms = lifetime(claims, policy, now)?;
     check_issuer(claims, policy)?;
     check_audience(claims, policy)?;
     let mercure = match claims.get("mercure") {
@@ -48,7 +49,7 @@ pub(super) fn read(
             None | Some(Value::Null) => None,
             Some(payload) => Some(payload.to_string().into()),
         },
-        ends_unix_s,
+        ends_unix_ms,
     })
 }
 
@@ -62,29 +63,29 @@ fn is_of_later_version(claims: &Map<String, Value>) -> bool {
         .any(|kind| kind.contains("mercure"))
 }
 
-/// When the token ends, leeway included, if it is valid now.
+/// When the token ends, leeway included, in milliseconds since the unix epoch, if it is valid now.
 fn lifetime(
     claims: &Map<String, Value>,
     policy: &Policy,
-    now_unix_s: u64,
+    now: Duration,
 ) -> Result<Option<u64>, TokenError> {
-    // Rounded so that a fraction of a second never makes a token live longer.
-    if let Some(begins) = date(claims, "nbf")?.map(f64::ceil)
-        && seconds(begins) > now_unix_s.saturating_add(policy.leeway_s)
-    {
+    // All of them may have fractions, so the clock has them, too: a token that was made a moment ago is valid now.
+    let (now_s, leeway_s) = (now.as_secs_f64(), policy.leeway.as_secs_f64());
+    // Nothing depends on when a token was made; what is no time is refused all the same.
+    date(claims, "iat")?;
+    if date(claims, "nbf")?.is_some_and(|begins| begins > now_s + leeway_s) {
         return Err(TokenError::NotYetValid);
     }
-    let Some(ends) = date(claims, "exp")?.map(f64::floor) else {
+    let Some(ends) = date(claims, "exp")?.map(|ends| ends + leeway_s) else {
         return Ok(None);
     };
-    let ends = seconds(ends).saturating_add(policy.leeway_s);
-    if now_unix_s >= ends {
+    if now_s >= ends {
         return Err(TokenError::Expired);
     }
-    Ok(Some(ends))
+    Ok(Some(milliseconds(ends)))
 }
 
-/// A NumericDate (RFC 7519 §2), which may have a fraction.
+/// A NumericDate (RFC 7519 §2), in seconds, which may have a fraction.
 fn date(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<f64>, TokenError> {
     let number = |value: &Value| {
         value
@@ -94,13 +95,14 @@ fn date(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<f64>,
     claims.get(claim).map(number).transpose()
 }
 
+/// Rounded down: a fraction of a millisecond must not make a token live longer.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "what is before the epoch ended then, and what is beyond all time never ends"
 )]
-fn seconds(date: f64) -> u64 {
-    date as u64
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1e3) as u64
 }
 
 fn check_issuer(claims: &Map<String, Value>, policy: &Policy) -> Result<(), TokenError> {

@@ -19,6 +19,7 @@ mod sign;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -54,8 +55,8 @@ pub struct Access {
     pub topics: Arc<[Selector]>,
     /// Claim `mercure.payload` as JSON text: shown with the bearer's subscriptions.
     pub payload: Option<Arc<str>>,
-    /// When it ends, in seconds since the unix epoch.
-    pub ends_unix_s: Option<u64>,
+    /// When it ends, in milliseconds since the unix epoch; rounded so that nothing lives longer than its token.
+    pub ends_unix_ms: Option<u64>,
 }
 
 /// How much it allows; what it says is nobody's business.
@@ -69,7 +70,7 @@ impl fmt::Debug for Access {
                 "payload_bytes",
                 &self.payload.as_ref().map(|text| text.len()),
             )
-            .field("ends", &self.ends_unix_s.is_some())
+            .field("ends", &self.ends_unix_ms.is_some())
             .finish()
     }
 }
@@ -107,8 +108,8 @@ pub enum TokenError {
         "the token is of Mercure 1.0 (claim `authorization_details`); this hub speaks Mercure 0.x and reads the claim `mercure`"
     )]
     OtherVersion,
-    /// Not a JSON object.
-    #[error("the token's claims are not a JSON object")]
+    /// Not a JSON object, or one with a number that no computer holds (`1e999`).
+    #[error("the token's claims are not a JSON object, or hold a number that is out of range")]
     Claims,
     /// A claim that cannot be read. Its name is the standard's or the configuration's, never the token's.
     #[error("the token's claim `{claim}` {fault}")]
@@ -147,8 +148,8 @@ pub struct Policy {
     pub selectors_max: usize,
     /// Longest topic name.
     pub topic_bytes_max: usize,
-    /// Seconds by which clocks may differ.
-    pub leeway_s: u64,
+    /// Time by which clocks may differ.
+    pub leeway: Duration,
     /// The only `iss`, if one is wanted.
     pub issuer: Option<String>,
     /// What `aud` must hold, if anything.
@@ -164,7 +165,7 @@ impl Default for Policy {
             token_bytes_max: 8 << 10,
             selectors_max: 1_000,
             topic_bytes_max: 1_024,
-            leeway_s: 0,
+            leeway: Duration::ZERO,
             issuer: None,
             audience: None,
             topics_from: Vec::new(),
@@ -207,11 +208,11 @@ impl Auth {
         self.ring(role).keys.read().is_some()
     }
 
-    /// Checks a token, and reads what it allows.
+    /// Checks a token, and reads what it allows. `now` is the wall clock, as the time since the unix epoch.
     ///
     /// # Errors
     /// [`TokenError`]. On [`TokenError::UnknownKey`], [`Auth::refresh`] and one more attempt may help.
-    pub fn verify(&self, role: Role, token: &[u8], now_unix_s: u64) -> Result<Access, TokenError> {
+    pub fn verify(&self, role: Role, token: &[u8], now: Duration) -> Result<Access, TokenError> {
         let keys = self.ring(role).keys.read().clone();
         let keys = keys.ok_or(TokenError::NoKeys)?;
         let max = self.policy.token_bytes_max;
@@ -219,7 +220,7 @@ impl Auth {
             return Err(TokenError::TooLong { max });
         }
         let claims = jws::verify(token, &keys)?;
-        claims::read(&claims, &self.policy, now_unix_s)
+        claims::read(&claims, &self.policy, now)
     }
 
     /// Asks for the newest keys where they come from a URL, and waits for them; returns at once when that was done a short while ago.

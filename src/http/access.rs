@@ -18,7 +18,7 @@ pub(super) use self::find::{QUERY_PARAMETER, Token};
 use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
 use crate::config::Settings;
-use crate::event::unix_ms;
+use crate::event::unix_time;
 
 /// Who is let in, and how that is found out.
 pub(super) struct Policy {
@@ -137,16 +137,11 @@ impl Policy {
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
         let access = self
             .auth
-            .verify(role, &token.text, unix_s())
+            .verify(role, &token.text, unix_time())
             .map_err(AccessError::Token)?;
         Ok(Credentials {
             caller: Caller::Bearer(access),
             in_query: token.from == Origin::Query,
         })
     }
-}
-
-/// The wall clock, in seconds since the unix epoch; 0 when it is set before.
-pub(super) fn unix_s() -> u64 {
-    unix_ms() / 1_000
 }

@@ -181,7 +181,7 @@ pub(super) fn open(
     let interest = Interest {
         selectors,
         grant: access.subscribe,
-        ends_unix_s: access.ends_unix_s,
+        ends_unix_ms: access.ends_unix_ms,
         presence,
     };
     hub.has_room_for(&interest)?;

@@ -26,8 +26,8 @@ pub struct Interest {
     pub selectors: Vec<Selector>,
     /// Topics whose private events it may hear, sorted and without doubles; empty for an anonymous stream.
     pub grant: Arc<[Selector]>,
-    /// When it ends, in seconds since the unix epoch.
-    pub ends_unix_s: Option<u64>,
+    /// When it ends, in milliseconds since the unix epoch.
+    pub ends_unix_ms: Option<u64>,
     /// Announces its start and end.
     pub presence: Option<Pending>,
 }
@@ -38,7 +38,7 @@ impl fmt::Debug for Interest {
         f.debug_struct("Interest")
             .field("selectors", &self.selectors.len())
             .field("grant", &self.grant.len())
-            .field("ends_unix_s", &self.ends_unix_s)
+            .field("ends_unix_ms", &self.ends_unix_ms)
             .finish_non_exhaustive()
     }
 }
@@ -178,7 +178,7 @@ impl Hub {
             head: subscribe.head,
             wanted,
             grant: store.grant(&interest.grant),
-            ends_unix_s: interest.ends_unix_s,
+            ends_unix_ms: interest.ends_unix_ms,
             live_from: store.head(),
             start,
         };

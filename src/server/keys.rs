@@ -95,7 +95,7 @@ pub fn policy(settings: &Settings) -> Policy {
         token_bytes_max: settings.token_bytes_max,
         selectors_max: settings.selectors_per_token_max,
         topic_bytes_max,
-        leeway_s: settings.jwt_leeway.as_secs(),
+        leeway: settings.jwt_leeway,
         issuer: settings.jwt_issuer.clone(),
         audience: settings.jwt_audience.clone(),
         // The configuration has refused those that are none.

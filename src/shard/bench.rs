@@ -106,7 +106,7 @@ impl BenchShard {
             head: Bytes::new(),
             wanted: wanted.collect(),
             grant: None,
-            ends_unix_s: None,
+            ends_unix_ms: None,
             guard: None,
             live_from: store.head(),
             start,

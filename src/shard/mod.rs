@@ -78,8 +78,8 @@ pub struct Attach<T> {
     pub wanted: Box<[Wanted]>,
     /// What it may hear of private events; `None` = nothing.
     pub grant: Option<Grant>,
-    /// When it ends, in seconds since the unix epoch.
-    pub ends_unix_s: Option<u64>,
+    /// When it ends, in milliseconds since the unix epoch.
+    pub ends_unix_ms: Option<u64>,
     /// The node's newest event when it was attached: from here on it is live.
     pub live_from: EventId,
     /// Where it starts.

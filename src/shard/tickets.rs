@@ -1,7 +1,7 @@
 //! What only streams with a token have: what they may hear of private events, and when they end.
 //!
 //! Beside the slab and with its slots, in pieces of a thousand that exist only where one of the thousand has a ticket: a node without tokens pays
-//! nothing, and one with tokens some thirty bytes a stream. Ends are kept by the second: no stream has a timer.
+//! nothing, and one with tokens some thirty bytes a stream. Ends are kept in order, many under one entry: no stream has a timer.
 
 use std::collections::BTreeMap;
 
@@ -12,30 +12,44 @@ use super::subscriber::Key;
 /// Slots in one piece.
 const PIECE: usize = 1_024;
 
-/// An end that never comes.
-const NEVER: u32 = u32::MAX;
+/// Streams whose tokens end within so many milliseconds end together, at the start of them: tokens with fractions of seconds must not
+/// have an entry each.
+const TOGETHER_MS: u64 = 50;
 
 /// Entries of streams that have gone before their end which are always tolerated.
 const STALE_MIN: usize = 1_024;
 
-/// A stream's ticket.
+/// A stream's ticket: 24 bytes, which is why its end stands there in parts.
 #[derive(Debug)]
 pub(super) struct Ticket {
     grant: Option<Grant>,
-    ends_unix_s: u32,
+    has_end: bool,
+    /// The end, in steps of [`TOGETHER_MS`] within a second.
+    end_unix_s: u32,
+    end_step: u8,
 }
 
 impl Ticket {
     /// A ticket, unless there is nothing to say on it.
-    pub(super) fn new(grant: Option<Grant>, ends_unix_s: Option<u64>) -> Option<Self> {
-        if grant.is_none() && ends_unix_s.is_none() {
+    pub(super) fn new(grant: Option<Grant>, ends_unix_ms: Option<u64>) -> Option<Self> {
+        if grant.is_none() && ends_unix_ms.is_none() {
             return None;
         }
-        let ends = ends_unix_s.map(|end| u32::try_from(end).unwrap_or(NEVER));
+        let end = ends_unix_ms.unwrap_or_default();
+        // What is beyond the calendar never comes.
+        let end_unix_s = u32::try_from(end / 1_000).ok();
         Some(Self {
             grant,
-            ends_unix_s: ends.unwrap_or(NEVER),
+            has_end: ends_unix_ms.is_some() && end_unix_s.is_some(),
+            end_unix_s: end_unix_s.unwrap_or_default(),
+            end_step: (end % 1_000 / TOGETHER_MS) as u8,
         })
+    }
+
+    /// When the stream ends: at most [`TOGETHER_MS`] before its token does.
+    fn end_unix_ms(&self) -> Option<u64> {
+        let end = u64::from(self.end_unix_s) * 1_000 + u64::from(self.end_step) * TOGETHER_MS;
+        self.has_end.then_some(end)
     }
 
     /// What is to be given back to the store.
@@ -57,10 +71,10 @@ pub(super) struct Tickets {
     ends: Ends,
 }
 
-/// Streams by the second in which they end; some of them may have gone before.
+/// Streams by when they end, in milliseconds since the unix epoch; some of them may have gone before.
 #[derive(Debug, Default)]
 struct Ends {
-    by_second: BTreeMap<u32, Vec<Key>>,
+    by_end: BTreeMap<u64, Vec<Key>>,
     entries: usize,
     /// Entries of streams that are open.
     live: usize,
@@ -78,8 +92,8 @@ impl Tickets {
     }
 
     pub(super) fn insert(&mut self, key: Key, ticket: Ticket) {
-        if ticket.ends_unix_s != NEVER {
-            self.ends.add(key, ticket.ends_unix_s);
+        if let Some(end) = ticket.end_unix_ms() {
+            self.ends.add(key, end);
         }
         let number = key.slot as usize / PIECE;
         if number >= self.pieces.len() {
@@ -106,24 +120,24 @@ impl Tickets {
                 self.pieces.pop();
             }
         }
-        if ticket.ends_unix_s != NEVER {
+        if ticket.has_end {
             self.ends.live -= 1;
         }
         Some(ticket)
     }
 
-    /// The second in which the next stream ends, at the earliest.
-    pub(super) fn next_end_unix_s(&self) -> Option<u64> {
-        let (second, _) = self.ends.by_second.first_key_value()?;
-        Some(u64::from(*second))
+    /// When the next stream ends, at the earliest.
+    pub(super) fn next_end_unix_ms(&self) -> Option<u64> {
+        let (end, _) = self.ends.by_end.first_key_value()?;
+        Some(*end)
     }
 
     /// Takes out at most `count` of the streams whose end has come. They may have gone already, and stay until they are removed.
-    pub(super) fn take_ended(&mut self, now_unix_s: u64, count: usize) -> Vec<Key> {
+    pub(super) fn take_ended(&mut self, now_unix_ms: u64, count: usize) -> Vec<Key> {
         let mut ended = Vec::new();
         while ended.len() < count
-            && let Some(mut first) = self.ends.by_second.first_entry()
-            && u64::from(*first.key()) <= now_unix_s
+            && let Some(mut first) = self.ends.by_end.first_entry()
+            && *first.key() <= now_unix_ms
         {
             let keys = first.get_mut();
             let keep = keys.len().saturating_sub(count - ended.len());
@@ -142,12 +156,12 @@ impl Tickets {
         if ends.entries <= 2 * ends.live + STALE_MIN {
             return;
         }
-        ends.by_second.retain(|_, keys| {
+        ends.by_end.retain(|_, keys| {
             keys.retain(|key| is_open(*key));
             keys.shrink_to_fit();
             !keys.is_empty()
         });
-        ends.entries = ends.by_second.values().map(Vec::len).sum();
+        ends.entries = ends.by_end.values().map(Vec::len).sum();
     }
 
     #[cfg(test)]
@@ -157,8 +171,8 @@ impl Tickets {
 }
 
 impl Ends {
-    fn add(&mut self, key: Key, second: u32) {
-        self.by_second.entry(second).or_default().push(key);
+    fn add(&mut self, key: Key, end_unix_ms: u64) {
+        self.by_end.entry(end_unix_ms).or_default().push(key);
         self.entries += 1;
         self.live += 1;
     }
@@ -172,22 +186,22 @@ mod tests {
         Key { slot, serial: slot }
     }
 
-    fn until(second: u64) -> Ticket {
-        Ticket::new(None, Some(second)).expect("it says something")
+    fn until(end_unix_ms: u64) -> Ticket {
+        Ticket::new(None, Some(end_unix_ms)).expect("it says something")
     }
 
     #[test]
-    fn ends_come_by_the_second_and_in_portions() {
+    fn ends_come_in_order_and_in_portions() {
         let mut tickets = Tickets::default();
         for slot in 0..10 {
-            tickets.insert(key(slot), until(100 + u64::from(slot) / 5));
+            tickets.insert(key(slot), until(1_000 + TOGETHER_MS * u64::from(slot) / 5));
         }
-        assert_eq!(tickets.next_end_unix_s(), Some(100));
-        assert_eq!(tickets.take_ended(99, 100), []);
-        assert_eq!(tickets.take_ended(100, 3).len(), 3);
-        assert_eq!(tickets.take_ended(100, 100).len(), 2);
-        assert_eq!(tickets.take_ended(101, 100).len(), 5);
-        assert_eq!(tickets.next_end_unix_s(), None);
+        assert_eq!(tickets.next_end_unix_ms(), Some(1_000));
+        assert_eq!(tickets.take_ended(999, 100), []);
+        assert_eq!(tickets.take_ended(1_000, 3).len(), 3);
+        assert_eq!(tickets.take_ended(1_000, 100).len(), 2);
+        assert_eq!(tickets.take_ended(1_000 + TOGETHER_MS, 100).len(), 5);
+        assert_eq!(tickets.next_end_unix_ms(), None);
         for slot in 0..10 {
             assert!(tickets.remove(slot).is_some());
         }
@@ -208,10 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_ends_with_its_token_and_never_later() {
+        for (end, expected) in [(5_000, 5_000), (5_999, 5_950), (6_049, 6_000)] {
+            let mut tickets = Tickets::default();
+            tickets.insert(key(0), until(end));
+            assert_eq!(tickets.next_end_unix_ms(), Some(expected), "{end}");
+            assert_eq!(tickets.take_ended(expected - 1, 1), []);
+            assert_eq!(tickets.take_ended(expected, 1).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_small() {
+        assert_eq!(size_of::<Option<Ticket>>(), 24);
+    }
+
+    #[test]
     fn an_end_beyond_the_calendar_is_none() {
         let mut tickets = Tickets::default();
         tickets.insert(key(3_000), until(u64::MAX));
-        assert_eq!(tickets.next_end_unix_s(), None);
+        assert_eq!(tickets.next_end_unix_ms(), None);
         assert!(tickets.get(3_000).is_some() && tickets.get(2_999).is_none());
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::node::{HUB, Node, now_unix_s, token};
+use crate::node::{HUB, Node, bearer, now_unix_ms, now_unix_s, token};
 use crate::support::http::Connection;
 use crate::support::wait_until;
 
@@ -22,6 +22,38 @@ fn a_stream_ends_with_its_token() {
         assert!(ended >= ends, "not before its time: {ended} < {ends}");
         // Whoever comes back with it is refused.
         assert_eq!(node.get(&target, &token(&claims)).status, 401);
+    }
+}
+
+#[test]
+fn a_token_that_was_made_a_moment_ago_is_valid_by_a_clock_with_fractions() {
+    let node = Node::guarded();
+    for _ in 0..20 {
+        let now = now_unix_ms() as f64 / 1e3;
+        let claims =
+            json!({ "nbf": now, "iat": now, "mercure": { "subscribe": ["a"], "publish": ["a"] } });
+        let answer = node.call(
+            "HEAD",
+            "/events/a",
+            &[("Authorization", &bearer(&token(&claims)))],
+        );
+        assert_eq!(answer.status, 200, "{now}: {answer:?}");
+        assert_eq!(node.post(&token(&claims), "topic=a").status, 200);
+    }
+}
+
+#[test]
+fn a_stream_ends_within_the_second_of_its_token_and_not_at_its_start() {
+    let node = Node::with(|settings| settings.heartbeat_interval = Duration::from_secs(3_600));
+    // Whatever the clock says now, some of these have a large fraction.
+    for fraction_ms in [250, 500, 750, 990] {
+        let ends_ms = (now_unix_ms() / 1_000 + 2) * 1_000 + fraction_ms;
+        let claims = json!({ "exp": ends_ms as f64 / 1e3, "mercure": { "subscribe": ["a"] } });
+        let mut stream = node.subscribe("/events/a", &token(&claims));
+        assert_eq!(stream.next(), None, "it ends properly");
+        // Tokens that end within 50 ms end together.
+        let ended_ms = now_unix_ms();
+        assert!(ended_ms + 50 >= ends_ms, "{ended_ms} is before {ends_ms}");
     }
 }
 

@@ -188,6 +188,11 @@ pub(crate) fn bearer(token: &str) -> String {
 
 /// Seconds since the unix epoch.
 pub(crate) fn now_unix_s() -> u64 {
+    now_unix_ms() / 1_000
+}
+
+/// Milliseconds since the unix epoch.
+pub(crate) fn now_unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.expect("a clock that is set").as_secs()
+    since.expect("a clock that is set").as_millis() as u64
 }

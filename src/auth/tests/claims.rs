@@ -28,7 +28,7 @@ fn the_mercure_claim_grants() {
     assert_eq!(subscribe, ["*", "a"]);
     assert!(access.subscribe.is_sorted());
     assert_eq!(access.payload.as_deref(), Some(r#"{"user":[1,"x y"]}"#));
-    assert_eq!((access.topics.len(), access.ends_unix_s), (0, None));
+    assert_eq!((access.topics.len(), access.ends_unix_ms), (0, None));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn claims_of_the_wrong_type_are_errors() {
         let message = fault(json!({"mercure": mercure}));
         assert_eq!(message, "the token's claim `mercure` must be an object");
     }
-    for claim in ["exp", "nbf"] {
+    for claim in ["exp", "nbf", "iat"] {
         for value in [json!("1"), json!(null), json!([1]), json!(true), json!({})] {
             let message = fault(json!({claim: value}));
             assert_eq!(
@@ -95,38 +95,77 @@ fn claims_of_the_wrong_type_are_errors() {
     fault(json!({"aud": ["a", 5]}));
 }
 
+/// When a token with these claims ends, read at a time after [`NOW`].
+fn ends_at(after_ms: u64, claims: Value) -> Result<Option<u64>, TokenError> {
+    let now = NOW_TIME + Duration::from_millis(after_ms);
+    let access = auth(secret()).verify(Role::Subscriber, token(claims).as_bytes(), now)?;
+    Ok(access.ends_unix_ms)
+}
+
 #[test]
-fn a_token_ends_to_the_second() {
-    let ends = |claims: Value| read(claims).map(|access| access.ends_unix_s);
-    assert_eq!(ends(json!({"exp": NOW + 1})), Ok(Some(NOW + 1)));
+fn a_token_is_valid_from_its_beginning_to_its_end_fractions_included() {
+    let now = NOW as f64;
+    // Made a moment ago, by a clock with fractions.
+    let begun = json!({"nbf": now + 0.25, "iat": now + 0.25});
+    assert_eq!(ends_at(249, begun.clone()), Err(TokenError::NotYetValid));
+    assert_eq!(ends_at(250, begun), Ok(None));
+    let ending = json!({"exp": now + 0.75});
+    assert_eq!(ends_at(749, ending.clone()), Ok(Some(NOW * 1_000 + 750)));
+    assert_eq!(ends_at(750, ending), Err(TokenError::Expired));
+    let whole = json!({"nbf": NOW, "exp": NOW + 1});
+    assert_eq!(ends_at(0, whole.clone()), Ok(Some((NOW + 1) * 1_000)));
+    assert_eq!(ends_at(999, whole.clone()), Ok(Some((NOW + 1) * 1_000)));
+    assert_eq!(ends_at(1_000, whole), Err(TokenError::Expired));
+}
+
+#[test]
+fn times_are_numbers_of_any_form_and_size() {
+    let ends = |claims: Value| ends_at(0, claims);
     assert_eq!(ends(json!({"exp": NOW})), Err(TokenError::Expired));
-    assert_eq!(ends(json!({"exp": NOW as f64 + 1.9})), Ok(Some(NOW + 1)));
+    for past in [json!(-5), json!(-1e300), json!(0), json!(-0.0)] {
+        assert_eq!(ends(json!({"exp": past})), Err(TokenError::Expired));
+        assert_eq!(ends(json!({"nbf": past, "iat": past})), Ok(None));
+    }
+    for never in [json!(1e300), json!(u64::MAX), json!(i64::MAX)] {
+        assert!(ends(json!({"exp": never})).is_ok_and(|end| end >= Some(1 << 62)));
+        let early = ends(json!({"nbf": never}));
+        assert_eq!(early, Err(TokenError::NotYetValid));
+    }
+    // As the bytes of the token, since a JSON library would write them in its own way.
+    let raw = |claims: &str| {
+        let key = SigningKey::from_secret(SECRET.as_bytes(), None).expect("a key");
+        let token = key.sign_bytes(br#"{"alg":"HS256"}"#, claims.as_bytes());
+        let access = verify(&auth(secret()), token.expect("a token"))?;
+        Ok(access.ends_unix_ms)
+    };
     assert_eq!(
-        ends(json!({"exp": NOW as f64 + 0.9})),
-        Err(TokenError::Expired)
+        raw(r#"{"exp":1.7000000015E+9}"#),
+        Ok(Some(NOW * 1_000 + 1_500))
     );
-    assert_eq!(ends(json!({"exp": -5})), Err(TokenError::Expired));
-    assert_eq!(ends(json!({"exp": 0})), Err(TokenError::Expired));
-    assert_eq!(ends(json!({"exp": 1e300})), Ok(Some(u64::MAX)));
-    assert_eq!(ends(json!({"exp": u64::MAX})), Ok(Some(u64::MAX)));
-    assert_eq!(ends(json!({"nbf": NOW})), Ok(None));
-    assert_eq!(ends(json!({"nbf": NOW + 1})), Err(TokenError::NotYetValid));
     assert_eq!(
-        ends(json!({"nbf": NOW as f64 + 0.1})),
-        Err(TokenError::NotYetValid)
+        raw(r#"{"exp":17000000015e-1}"#),
+        Ok(Some(NOW * 1_000 + 1_500))
     );
-    assert_eq!(ends(json!({"nbf": -1})), Ok(None));
+    for claims in [
+        r#"{"exp":1e999}"#,
+        r#"{"exp":NaN}"#,
+        r#"{"exp":Infinity}"#,
+        r#"{"exp":01}"#,
+        r#"{"nbf":-1e999}"#,
+    ] {
+        assert_eq!(raw(claims), Err(TokenError::Claims), "{claims}");
+    }
 }
 
 #[test]
 fn leeway_helps_at_both_ends() {
     let policy = Policy {
-        leeway_s: 10,
+        leeway: Duration::from_millis(10_500),
         ..policy()
     };
-    let ends = |claims| read_with(policy.clone(), claims).map(|access| access.ends_unix_s);
-    assert_eq!(ends(json!({"exp": NOW - 9})), Ok(Some(NOW + 1)));
-    assert_eq!(ends(json!({"exp": NOW - 10})), Err(TokenError::Expired));
+    let ends = |claims| read_with(policy.clone(), claims).map(|access| access.ends_unix_ms);
+    assert_eq!(ends(json!({"exp": NOW - 10})), Ok(Some(NOW * 1_000 + 500)));
+    assert_eq!(ends(json!({"exp": NOW - 11})), Err(TokenError::Expired));
     assert_eq!(ends(json!({"nbf": NOW + 10})), Ok(None));
     assert_eq!(ends(json!({"nbf": NOW + 11})), Err(TokenError::NotYetValid));
 }

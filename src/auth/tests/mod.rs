@@ -14,6 +14,7 @@ use super::*;
 /// Which the public test suite of Mercure hubs uses.
 const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 const NOW: u64 = 1_700_000_000;
+const NOW_TIME: Duration = Duration::from_secs(NOW);
 
 macro_rules! pem {
     ($name:literal) => {
@@ -70,7 +71,7 @@ fn token_with(header: Value, claims: Value) -> String {
 }
 
 fn verify(auth: &Auth, token: impl AsRef<[u8]>) -> Result<Access, TokenError> {
-    auth.verify(Role::Subscriber, token.as_ref(), NOW)
+    auth.verify(Role::Subscriber, token.as_ref(), NOW_TIME)
 }
 
 fn texts(selectors: &[Selector]) -> Vec<&str> {
@@ -113,7 +114,7 @@ fn roles_have_keys_of_their_own_which_can_be_replaced() {
     auth.replace(Role::Publisher, Arc::new(other));
     let token = token(json!({}));
     assert!(verify(&auth, &token).is_ok());
-    let publisher = |auth: &Auth| auth.verify(Role::Publisher, token.as_bytes(), NOW);
+    let publisher = |auth: &Auth| auth.verify(Role::Publisher, token.as_bytes(), NOW_TIME);
     assert_eq!(publisher(&auth), Err(TokenError::Signature));
     auth.replace(Role::Publisher, Arc::new(secret()));
     assert!(publisher(&auth).is_ok());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use thiserror::Error;
 
-use crate::http::access::{Caller, unix_s};
+use crate::event::unix_ms;
+use crate::http::access::Caller;
 use crate::selector::Selector;
 
 /// The topics that a publisher may publish to.
@@ -18,8 +19,8 @@ pub(in crate::http) enum Permission {
     Granted {
         /// Matching the topics.
         topics: Arc<[Selector]>,
-        /// In seconds since the unix epoch.
-        ends_unix_s: Option<u64>,
+        /// In milliseconds since the unix epoch.
+        ends_unix_ms: Option<u64>,
     },
 }
 
@@ -64,26 +65,26 @@ impl Permission {
             Caller::Open => Self::Any,
             Caller::Anonymous => Self::Granted {
                 topics: Arc::default(),
-                ends_unix_s: None,
+                ends_unix_ms: None,
             },
             Caller::Bearer(access) => Self::Granted {
                 topics: access.publish,
-                ends_unix_s: access.ends_unix_s,
+                ends_unix_ms: access.ends_unix_ms,
             },
         }
     }
 
     /// Whether an event may have all of these topics.
     pub(in crate::http) fn check(&self, topics: &[Cow<'_, str>]) -> Result<(), Denied> {
-        self.check_at(topics, unix_s())
+        self.check_at(topics, unix_ms())
     }
 
-    fn check_at(&self, topics: &[Cow<'_, str>], now_unix_s: u64) -> Result<(), Denied> {
+    fn check_at(&self, topics: &[Cow<'_, str>], now_unix_ms: u64) -> Result<(), Denied> {
         if let Self::Granted {
-            ends_unix_s: Some(ends),
+            ends_unix_ms: Some(ends),
             ..
         } = self
-            && now_unix_s >= *ends
+            && now_unix_ms >= *ends
         {
             return Err(Denied::Expired);
         }
@@ -104,10 +105,10 @@ impl Permission {
 mod tests {
     use super::*;
 
-    fn granted(topics: &[&str], ends_unix_s: Option<u64>) -> Permission {
+    fn granted(topics: &[&str], ends_unix_ms: Option<u64>) -> Permission {
         Permission::Granted {
             topics: topics.iter().map(|topic| Selector::exact(topic)).collect(),
-            ends_unix_s,
+            ends_unix_ms,
         }
     }
 

@@ -30,14 +30,14 @@ pub(super) struct Drain {
 impl<I: Io> Core<I> {
     /// Ends streams whose token has expired, as many as a turn may.
     pub(super) fn end_expired(&mut self, io: &mut I) {
-        for key in self.tickets.take_ended(self.unix_ms / 1_000, ENDS_PER_TURN) {
+        for key in self.tickets.take_ended(self.unix_ms, ENDS_PER_TURN) {
             self.end_stream(key, CloseReason::Expired, io);
         }
     }
 
     /// When the next token expires, in the shard's milliseconds.
     pub(super) fn next_end_ms(&self) -> Option<u64> {
-        let end_unix_ms = self.tickets.next_end_unix_s()?.saturating_mul(1_000);
+        let end_unix_ms = self.tickets.next_end_unix_ms()?;
         Some(
             self.now_ms
                 .saturating_add(end_unix_ms.saturating_sub(self.unix_ms)),

@@ -190,7 +190,7 @@ impl<I: Io> Core<I> {
         self.join(key.slot, &attach.wanted);
         self.give_ticket(
             key,
-            Ticket::new(attach.grant, attach.ends_unix_s),
+            Ticket::new(attach.grant, attach.ends_unix_ms),
             attach.guard,
         );
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {

@@ -111,7 +111,7 @@ impl Stage {
                 policy: SlowConsumerPolicy::Skip,
             }]),
             grant: None,
-            ends_unix_s: None,
+            ends_unix_ms: None,
             guard: None,
             live_from: store.head(),
             start,

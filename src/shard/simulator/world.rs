@@ -60,7 +60,7 @@ struct Connection {
     reader: Reader,
     session: Session,
     forgotten: EventId,
-    ends_unix_s: Option<u64>,
+    ends_unix_ms: Option<u64>,
 }
 
 struct Client {
@@ -282,8 +282,8 @@ impl World {
             start
         };
         let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
-        let ends_unix_s =
-            (self.dice.u8(..4) == 0).then(|| self.clock_ms / 1_000 + self.dice.u64(0..10));
+        let ends_unix_ms =
+            (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
         let framing = if self.dice.u8(..4) == 0 {
             Framing::Plain
         } else {
@@ -301,7 +301,7 @@ impl World {
             head: Bytes::from_static(HEAD),
             wanted,
             grant: store.grant(&grant),
-            ends_unix_s,
+            ends_unix_ms,
             guard: Some(Box::new(Arc::clone(&self.guards))),
             live_from: store.head(),
             start,
@@ -323,7 +323,7 @@ impl World {
             reader: Reader::new(framing),
             session: Session::new(rights, (must_see_from, excused), single && self.plain),
             forgotten,
-            ends_unix_s,
+            ends_unix_ms,
         });
         self.wires += 1;
         self.totals.resumes += usize::from(resumes);
@@ -396,14 +396,14 @@ impl World {
         {
             let wire = &self.network.wires[&connection.wire];
             let over = connection
-                .ends_unix_s
-                .is_some_and(|end| end <= self.clock_ms / 1_000);
+                .ends_unix_ms
+                .is_some_and(|end| end <= self.clock_ms);
             let open = wire.key.is_some() && !wire.closed;
             assert!(!over || !open, "a stream outlived its token");
-            if let Some(end) = connection.ends_unix_s.filter(|_| open) {
+            if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
                 let next_ms = self.core.next_tick_ms().expect("there are streams");
                 assert!(
-                    next_ms + BIRTH_MS <= end * 1_000,
+                    next_ms + BIRTH_MS <= end,
                     "the shard sleeps beyond the end of a token"
                 );
             }
