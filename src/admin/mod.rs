@@ -7,6 +7,7 @@
 mod classic;
 mod connections;
 mod exposition;
+mod guard;
 mod negotiate;
 mod node_metrics;
 mod problem;

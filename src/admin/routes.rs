@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tracing::{error, info};
 
 use super::exposition::Exposition;
+use super::guard::Guard;
 use super::negotiate;
 use super::problem::Problem;
 use crate::config::Settings;
@@ -23,9 +24,42 @@ const SLOWEST_DEFAULT: usize = 20;
 /// Most streams shown at once: finding them looks at every stream, and the answer is built in memory.
 const SLOWEST_MAX: usize = 1_000;
 
+/// What there is, for those who ask for something else.
+const RESOURCES: &str = "there are /healthz, /readyz, /metrics, /streams and /streams/{id}";
+
+/// What the listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource<'r> {
+    Health,
+    Ready,
+    Metrics,
+    Streams,
+    Stream(&'r str),
+}
+
+impl<'r> Resource<'r> {
+    fn of(path: &'r str) -> Option<Self> {
+        Some(match path {
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/streams" => Self::Streams,
+            path => Self::Stream(path.strip_prefix("/streams/")?),
+        })
+    }
+
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Health | Self::Ready | Self::Metrics | Self::Streams => "GET, HEAD",
+            Self::Stream(_) => "DELETE",
+        }
+    }
+}
+
 /// Answers requests; one for the whole listener.
 pub(super) struct Admin {
     hub: Hub,
+    guard: Guard,
     exposition: Exposition,
 }
 
@@ -35,6 +69,7 @@ impl Admin {
     /// Answers for this node.
     pub(super) fn new(hub: Hub) -> Self {
         Self {
+            guard: Guard::new(hub.settings()),
             exposition: Exposition::new(hub.clone()),
             hub,
         }
@@ -53,57 +88,25 @@ impl Admin {
     }
 
     async fn route<B>(&self, request: &Request<B>) -> Answer {
-        self.check(request)?;
-        let path = request.uri().path();
-        let stream = path.strip_prefix("/streams/");
-        let allow = match path {
-            "/healthz" | "/readyz" | "/metrics" | "/streams" => "GET, HEAD",
-            _ if stream.is_some() => "DELETE",
-            _ => {
-                return Err(Problem::new(
-                    StatusCode::NOT_FOUND,
-                    "there are /healthz, /readyz, /metrics, /streams and /streams/{id}",
-                ));
-            }
+        self.guard.check(request)?;
+        let resource = Resource::of(request.uri().path());
+        if !matches!(resource, Some(Resource::Health | Resource::Ready)) {
+            self.guard.check_host(request)?;
+        }
+        self.guard.check_writer(request)?;
+        let Some(resource) = resource else {
+            return Err(Problem::new(StatusCode::NOT_FOUND, RESOURCES));
         };
         let method = request.method();
-        let allowed = match stream {
-            Some(_) => method == Method::DELETE,
-            None => method == Method::GET || method == Method::HEAD,
-        };
-        if !allowed {
-            return Err(Problem::method_not_allowed(allow));
+        let read = method == Method::GET || method == Method::HEAD;
+        match resource {
+            Resource::Health if read => Ok(text("ok\n", "text/plain; charset=utf-8")),
+            Resource::Ready if read => self.ready(),
+            Resource::Metrics if read => self.metrics(request),
+            Resource::Streams if read => self.slowest(request.uri().query()).await,
+            Resource::Stream(id) if method == Method::DELETE => self.close(id).await,
+            resource => Err(Problem::method_not_allowed(resource.methods())),
         }
-        match (path, stream) {
-            (_, Some(id)) => self.close(request, id).await,
-            ("/healthz", _) => Ok(text("ok\n", "text/plain; charset=utf-8")),
-            ("/readyz", _) => self.ready(),
-            ("/metrics", _) => self.metrics(request),
-            _ => self.slowest(request.uri().query()).await,
-        }
-    }
-
-    /// What holds for every request.
-    fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
-        let limit = self.settings().request_target_bytes_max;
-        let target = request.uri().path_and_query();
-        if target.is_some_and(|target| target.as_str().len() > limit) {
-            return Err(Problem::new(
-                StatusCode::URI_TOO_LONG,
-                format!(
-                    "the request target is longer than {limit} bytes (`request_target_bytes_max`)"
-                ),
-            ));
-        }
-        // RFC 9112 §3.2: a request that lacks Host, or has two, must be answered 400.
-        let hosts = request.headers().get_all(header::HOST).iter().count();
-        if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                format!("one Host field is needed, and there are {hosts}"),
-            ));
-        }
-        Ok(())
     }
 
     fn ready(&self) -> Answer {
@@ -143,15 +146,7 @@ impl Admin {
         Ok(text(body, "application/json"))
     }
 
-    async fn close<B>(&self, request: &Request<B>, id: &str) -> Answer {
-        // A browser sends Origin with every DELETE of a script. Nothing on this listener is for web pages, and a page that
-        // got here did so by a host name that was made to point at this machine.
-        if request.headers().contains_key(header::ORIGIN) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "streams are not closed on behalf of web pages (the request has an Origin field)",
-            ));
-        }
+    async fn close(&self, id: &str) -> Answer {
         if !self.hub.close_stream(id).await {
             return Err(Problem::new(
                 StatusCode::NOT_FOUND,
@@ -219,6 +214,8 @@ fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<Full<Bytes
     let mut response = Response::new(Full::new(body.into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -70,6 +70,9 @@ pub enum Reason {
     /// Not `address:port`.
     #[error("not an IP address with a port")]
     Address,
+    /// Not the name of a host.
+    #[error("`{0}` is not the name of a host, without scheme and port")]
+    Host(String),
     /// Not `true` or `false`.
     #[error("neither true nor false")]
     Switch,

@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Rules(Field<Vec<SlowConsumerRule>>),
     Topics(Field<Vec<String>>),
     Origins(Field<Vec<String>>),
+    /// Names of hosts.
+    Hosts(Field<Vec<String>>),
     Password(Field<Option<String>>),
     /// A file that holds the password; its text goes where the password itself would.
     PasswordFile(Field<Option<String>>),
@@ -82,6 +84,7 @@ impl Kind {
             Self::Rules(field) => *field(settings) = parse::rules(many(given)?)?,
             Self::Topics(field) => *field(settings) = parse::topics(many(given)?)?,
             Self::Origins(field) => *field(settings) = parse::origins(many(given)?)?,
+            Self::Hosts(field) => *field(settings) = parse::hosts(many(given)?)?,
             Self::Password(field) => *field(settings) = Some(credentials::password(one(given)?)?),
             Self::PasswordFile(field) => {
                 *field(settings) = Some(credentials::password_file(one(given)?)?)
@@ -113,9 +116,10 @@ impl Kind {
             }
             Self::Policy(field) => parse::show_policy(*field(settings)).to_owned(),
             Self::Rules(field) => list(field(settings).iter().map(parse::show_rule)),
-            Self::Topics(field) | Self::TopicRules(field) | Self::Origins(field) => {
-                list(field(settings).iter().cloned())
-            }
+            Self::Topics(field)
+            | Self::TopicRules(field)
+            | Self::Origins(field)
+            | Self::Hosts(field) => list(field(settings).iter().cloned()),
             Self::Password(field) | Self::PasswordFile(field) => match field(settings) {
                 Some(_) => "(hidden)".to_owned(),
                 None => NOT_SET.to_owned(),
@@ -156,6 +160,10 @@ impl Kind {
             Self::Origins(_) => {
                 "a list of origins such as https://example.com, or * for any".to_owned()
             }
+            Self::Hosts(_) => {
+                "a list of host names without port, such as node.example.com or *.example.com, or * for any"
+                    .to_owned()
+            }
             Self::Password(_) => format!("1 to {} bytes of text", PASSWORD_BYTES_MAX),
             Self::PasswordFile(_) => format!(
                 "a path to a file of 1 to {} bytes of text; line ends after it do not count",
@@ -185,7 +193,11 @@ impl Kind {
     /// What stands between the values of a list in one text; `None` where the setting is one value.
     pub(super) fn separator(&self) -> Option<char> {
         match self {
-            Self::Rules(_) | Self::Topics(_) | Self::TopicRules(_) | Self::Origins(_) => Some(','),
+            Self::Rules(_)
+            | Self::Topics(_)
+            | Self::TopicRules(_)
+            | Self::Origins(_)
+            | Self::Hosts(_) => Some(','),
             // The comma is taken: it stands between the globs of one user.
             Self::Users(_) => Some(';'),
             _ => None,
@@ -217,6 +229,7 @@ impl Kind {
             Self::Rules(_) => "PREFIX=POLICY",
             Self::Topics(_) => "TOPIC",
             Self::Origins(_) => "ORIGIN",
+            Self::Hosts(_) => "HOST",
             Self::Password(_) => "PASSWORD",
             Self::PasswordFile(_) => "FILE",
             Self::Users(_) => "NAME:PASSWORD:GLOBS",

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::kind::Bounds;
 use super::{LogFormat, Reason, SlowConsumerPolicy, SlowConsumerRule};
+use crate::host;
 
 /// Word for a setting that is not set.
 pub(super) const NONE: &str = "none";
@@ -154,6 +155,14 @@ pub(super) fn topics(texts: &[String]) -> Result<Vec<String>, Reason> {
 
 pub(super) fn origins(texts: &[String]) -> Result<Vec<String>, Reason> {
     texts.iter().map(|text| origin(text)).collect()
+}
+
+pub(super) fn hosts(texts: &[String]) -> Result<Vec<String>, Reason> {
+    let fault = texts.iter().find(|text| !host::is_host_pattern(text));
+    match fault {
+        Some(text) => Err(Reason::Host(text.clone())),
+        None => Ok(texts.to_vec()),
+    }
 }
 
 /// Browsers send scheme and host in lower case and never a path (RFC 6454 §6.2), so what is written is compared like that.

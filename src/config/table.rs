@@ -129,6 +129,11 @@ const LISTENERS: Group = Group {
             kind: Kind::Switch(|s| &mut s.allow_open_admin),
         },
         Setting {
+            key: "admin_hosts",
+            help: "Names under which the admin listener is reached; beside them it answers for addresses and `localhost` only, so that no web page reads it under a name of its own",
+            kind: Kind::Hosts(|s| &mut s.admin_hosts),
+        },
+        Setting {
             key: "admin_connections_max",
             help: "Most connections to the admin listener; fewer where the limit on open files is small",
             kind: Kind::Count(from_to(1, 1_000), |s| &mut s.admin_connections_max),

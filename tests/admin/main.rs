@@ -2,6 +2,8 @@
 
 /// What a scrape shows, and what the documentation says of it.
 mod metrics;
+/// Requests that a web page makes a browser send.
+mod pages;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -265,7 +267,7 @@ async fn a_stream_is_shown_and_closed() {
 
     let target = format!("/streams/{}", stream["id"].as_str().expect("an id"));
     let origin = format!(
-        "DELETE {target} HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nConnection: close\r\n\r\n"
+        "DELETE {target} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nConnection: close\r\n\r\n"
     );
     assert_eq!(node.raw(&origin).await.status, 403);
     assert_eq!(node.request("DELETE", &target).await.status, 204);

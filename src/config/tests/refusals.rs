@@ -60,6 +60,11 @@ fn each_kind_says_what_it_wants() {
              allowed: a list of prefix=policy, policy one of disconnect, skip, latest",
         ),
         (
+            "admin_hosts = [\"a.example:8081\"]",
+            "`admin_hosts` = [\"a.example:8081\"]: `a.example:8081` is not the name of a host, without scheme and port; allowed: a list of \
+             host names without port, such as node.example.com or *.example.com, or * for any",
+        ),
+        (
             "cors_origins = [\"https://a.example/\"]",
             "`cors_origins` = [\"https://a.example/\"]: `https://a.example/` is not an origin \
              (scheme://host or scheme://host:port, without a path); \

@@ -26,6 +26,7 @@ fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
         Kind::Rules(_) => texts("a=skip,b=latest", "c=skip"),
         Kind::Topics(_) => texts("a,b", "c"),
         Kind::Origins(_) => texts("https://a,https://b", "https://c"),
+        Kind::Hosts(_) => texts("a.example,*.b.example", "*"),
         Kind::Password(_) => texts("one", "two"),
         Kind::PasswordFile(_) => files
             .each_ref()

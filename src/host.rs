@@ -1,0 +1,247 @@
+//! The host that a request names (`Host`, or the authority of its target), and which hosts a listener answers for.
+//!
+//! A web page can send requests to any machine that its visitor reaches, under the name of its own site: it only has to point that name there (DNS
+//! rebinding). To the browser the answer is then the site's own. So a listener that asks nobody for a token answers only where the name cannot be a
+//! stranger's.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// The host.
+    pub host: Host<'a>,
+    /// The port, where one is given.
+    pub port: Option<u16>,
+}
+
+/// A host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host<'a> {
+    /// An address.
+    Address(IpAddr),
+    /// A name, in any case; never empty.
+    Name(&'a str),
+}
+
+impl<'a> Authority<'a> {
+    /// Reads one; `None` for what is none: userinfo, an empty host, an address or port that cannot be, characters that no name has.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            let address: Ipv6Addr = address.parse().ok()?;
+            let port = match port {
+                "" => None,
+                port => parse_port(port.strip_prefix(':')?)?,
+            };
+            let host = Host::Address(address.into());
+            return Some(Self { host, port });
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, parse_port(port)?),
+            None => (text, None),
+        };
+        if !is_name(host) {
+            return None;
+        }
+        let host = match host.parse::<Ipv4Addr>() {
+            Ok(address) => Host::Address(address.into()),
+            Err(_) => Host::Name(host),
+        };
+        Some(Self { host, port })
+    }
+}
+
+/// A port; one may be left out behind its colon.
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    match text {
+        "" => Some(None),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok().map(Some),
+        _ => None,
+    }
+}
+
+/// `reg-name` of RFC 3986, but for an empty one.
+fn is_name(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = match (byte, after) {
+            (b'%', [a, b, after @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => after,
+            (byte, after) if byte.is_ascii_alphanumeric() => after,
+            (b'-' | b'.' | b'_' | b'~', after) => after,
+            (
+                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=',
+                after,
+            ) => after,
+            _ => return false,
+        };
+    }
+    !text.is_empty()
+}
+
+/// The hosts that a listener answers for: addresses, `localhost`, and the names that its setting lists.
+///
+/// An address cannot be pointed anywhere, and `localhost` is nobody's site (RFC 6761 §6.3).
+#[derive(Clone, Debug, Default)]
+pub struct HostRule {
+    names: Vec<String>,
+}
+
+impl HostRule {
+    /// Answers for these names, too: `example.com`, `*.example.com` for all names below it, `*` for any.
+    #[must_use]
+    pub fn new(names: &[String]) -> Self {
+        Self {
+            names: names.to_vec(),
+        }
+    }
+
+    /// Whether a request for this host is answered.
+    #[must_use]
+    pub fn allows(&self, host: &Host<'_>) -> bool {
+        let Host::Name(name) = host else { return true };
+        // A name with its last dot is the same name.
+        let name = name.strip_suffix('.').unwrap_or(name);
+        name.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|known| is_named_by(name, known))
+    }
+}
+
+fn is_named_by(name: &str, known: &str) -> bool {
+    match known.strip_prefix('*') {
+        Some("") => true,
+        Some(end) => {
+            let start = name.len().checked_sub(end.len());
+            start.is_some_and(|start| {
+                start > 0 && name.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes())
+            })
+        }
+        None => name.eq_ignore_ascii_case(known),
+    }
+}
+
+/// Whether a text can stand in the list of a [`HostRule`].
+#[must_use]
+pub fn is_host_pattern(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    let dots = name.starts_with('.') || name.ends_with('.');
+    text == "*" || !name.is_empty() && !dots && name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_as_they_are_written() {
+        let name = |host, port| {
+            let host = Host::Name(host);
+            Some(Authority { host, port })
+        };
+        let address = |host: &str, port| {
+            let host = Host::Address(host.parse().expect("an address"));
+            Some(Authority { host, port })
+        };
+        for (text, authority) in [
+            ("a.example", name("a.example", None)),
+            ("LOCALHOST:80", name("LOCALHOST", Some(80))),
+            ("a_b.example.:", name("a_b.example.", None)),
+            ("%41", name("%41", None)),
+            // A browser writes these as 127.0.0.1; what does not is no address here.
+            ("127.1", name("127.1", None)),
+            ("0x7f000001", name("0x7f000001", None)),
+            ("127.0.0.1:65535", address("127.0.0.1", Some(65_535))),
+            ("[::1]", address("::1", None)),
+            (
+                "[::ffff:127.0.0.1]:0080",
+                address("::ffff:127.0.0.1", Some(80)),
+            ),
+        ] {
+            assert_eq!(Authority::parse(text), authority, "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "a b",
+            "a/b",
+            "a@b",
+            "user:pass@127.0.0.1",
+            "a:b",
+            "a:+1",
+            "a:99999",
+            "a:1:2",
+            "::1",
+            "[zz]",
+            "[::1",
+            "[::1]80",
+            "[fe80::1%25eth0]",
+            "[127.0.0.1]",
+            "%4",
+            "%zz",
+            "ü",
+            "a\0",
+        ] {
+            assert_eq!(Authority::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_strangers_name_is_answered_only_where_it_is_listed() {
+        let allows = |names: &[&str], text: &str| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let authority = Authority::parse(text).expect(text);
+            HostRule::new(&names).allows(&authority.host)
+        };
+        for text in [
+            "127.0.0.1",
+            "8.8.8.8:80",
+            "[::1]:1",
+            "localhost",
+            "LocalHost.:8081",
+        ] {
+            assert!(allows(&[], text), "{text}");
+        }
+        for text in [
+            "evil.example",
+            "localhost.evil.example",
+            "evillocalhost",
+            "127.0.0.1.evil.example",
+            "2130706433",
+            "a.localhost",
+        ] {
+            assert!(!allows(&["node.example", "*.in.example"], text), "{text}");
+            assert!(allows(&["*"], text), "{text}");
+        }
+        let listed = ["node.example", "*.in.example"];
+        for text in [
+            "node.example",
+            "NODE.example.:80",
+            "a.in.example",
+            "a.b.IN.example",
+        ] {
+            assert!(allows(&listed, text), "{text}");
+        }
+        for text in [
+            "in.example",
+            "xin.example",
+            "a.node.example",
+            "node.example.evil",
+        ] {
+            assert!(!allows(&listed, text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_holds_names_and_nothing_else() {
+        for text in ["*", "a", "a-b_c.example", "*.example"] {
+            assert!(is_host_pattern(text), "{text}");
+        }
+        for text in [
+            "", "*.", ".a", "a.", "a:80", "http://a", "a/b", "a.*", "**", "[::1]", "*a",
+        ] {
+            assert!(!is_host_pattern(text), "{text}");
+        }
+    }
+}
