@@ -26,8 +26,7 @@ use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
 use super::{Port, foreign, stopped};
 use crate::metrics::{Foreign, IngestEnd};
 
-/// Most commands of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
-/// it is far beyond where larger batches still get faster.
+/// Most commands that are run before their answers are written.
 const BATCH_COMMANDS_MAX: usize = 512;
 
 /// Once so many bytes of answers wait, they are written before the next command is looked at.
@@ -249,6 +248,7 @@ impl Connection {
         session.client.touch();
         while answered < BATCH_COMMANDS_MAX
             && reply.bytes().len() < BATCH_REPLY_BYTES
+            && !batch.is_full()
             && !session.closing
         {
             let limits = match &session.user {

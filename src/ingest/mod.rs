@@ -12,6 +12,7 @@ mod deadline;
 mod foreign;
 mod glob;
 pub mod resp;
+mod script;
 mod users;
 
 use std::net::SocketAddr;
@@ -39,6 +40,7 @@ struct Port {
     hub: Hub,
     users: Users,
     clients: Clients,
+    scripts: command::Scripts,
     foreign: foreign::Log,
     /// Bounds on a command of a client that has authenticated, and of one that has not.
     limits: resp::Limits,
@@ -68,6 +70,7 @@ impl Port {
         Ok(Self {
             users: Users::new(settings)?,
             clients: Clients::default(),
+            scripts: command::Scripts::default(),
             foreign: foreign::Log::default(),
             limits,
             stranger_limits: resp::Limits::unauthenticated(

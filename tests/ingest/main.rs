@@ -21,6 +21,8 @@ mod limits;
 mod publishing;
 /// CLIENT REPLY.
 mod replies;
+/// EVAL, EVALSHA, SCRIPT.
+mod scripts;
 /// Clients that do not authenticate, do not finish, or do not read.
 mod strangers;
 /// MULTI, EXEC, DISCARD, WATCH, UNWATCH.

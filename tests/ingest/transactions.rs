@@ -274,7 +274,7 @@ fn a_transaction_that_is_too_large_is_refused_and_forgotten() {
     let mut client = node.connect();
     let refused = |what: &str, setting: &str| {
         format!(
-            "-ERR a transaction of more than {what} is not taken (setting `{setting}`): send EXEC earlier, or a pipeline without MULTI\r\n"
+            "-ERR more than {what} at once are not taken (setting `{setting}`): send EXEC earlier, or commands without MULTI or a script\r\n"
         )
     };
     let publish = "PUBLISH t x";

@@ -10,10 +10,15 @@ use crate::event::EventError;
 use crate::hub::Closed;
 use crate::ingest::glob::GlobTooLong;
 use crate::ingest::resp::Arg;
+use crate::ingest::script::Refusal;
 use crate::ingest::users::Denied;
 
 /// Most bytes of what a client sent that an error text repeats, as in Redis.
 const QUOTED_BYTES_MAX: usize = 128;
+
+/// The way out for those whose script is not understood.
+const SCRIPTS_HELP: &str = "Only scripts that publish are understood: redis.call('publish', ...) with KEYS, ARGV and texts, also in a loop \
+    over KEYS or ARGV. Send PUBLISH commands instead, in a pipeline or between MULTI and EXEC";
 
 /// Why a command was refused; displays as the error reply without its leading dash.
 #[derive(Debug, Error)]
@@ -93,8 +98,30 @@ pub(in crate::ingest) enum CommandError {
     ExecAbortBecause(String),
     #[error("ERR {0}")]
     Closed(#[from] Closed),
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
+    #[error("ERR Number of keys can't be negative")]
+    NegativeKeys,
+    #[error("ERR Number of keys can't be greater than number of args")]
+    TooManyKeys,
+    #[error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")]
+    ScriptFlush,
+    #[error("ERR Lua redis lib command arguments must be strings or integers")]
+    ScriptArgument,
+    #[error("ERR Wrong number of args calling Redis command from script")]
+    ScriptArity,
+    #[error("ERR scripts only publish: PUBLISH, SPUBLISH, and XADD without NOMKSTREAM")]
+    ScriptCommand,
     #[error(
-        "ERR a transaction of more than {max} {what} is not taken (setting `{setting}`): send EXEC earlier, or a pipeline without MULTI"
+        "ERR this script is not run: it needs a number where it has another value, or text where it has a reply. {SCRIPTS_HELP}"
+    )]
+    ScriptValues,
+    #[error("{0}")]
+    InScript(String),
+    #[error("ERR this script is not run: {0}. {SCRIPTS_HELP}")]
+    Script(#[from] Refusal),
+    #[error(
+        "ERR more than {max} {what} at once are not taken (setting `{setting}`): send EXEC earlier, or commands without MULTI or a script"
     )]
     TransactionTooLarge {
         what: &'static str,

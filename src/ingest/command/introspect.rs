@@ -136,6 +136,8 @@ fn document(reply: &mut Reply, spec: &Spec) {
     reply.bulk(match spec.categories {
         list if list.contains(&"@stream") => "stream",
         list if list.contains(&"@pubsub") => "pubsub",
+        list if list.contains(&"@transaction") => "transactions",
+        list if list.contains(&"@scripting") => "scripting",
         list if list.contains(&"@connection") => "connection",
         _ => "server",
     });

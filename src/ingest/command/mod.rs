@@ -9,6 +9,7 @@ mod history;
 mod introspect;
 mod publish;
 mod pubsub;
+mod script;
 mod server;
 mod table;
 mod transaction;
@@ -23,7 +24,8 @@ use super::resp::{self, Arg, Reply};
 use super::users::User;
 use error::CommandError;
 pub(super) use publish::Batch;
-use publish::Publication;
+use publish::{Answer, Publication};
+pub(super) use script::Scripts;
 use table::{Access, COMMANDS, Run};
 use transaction::Transaction;
 
@@ -82,6 +84,10 @@ enum Prepared<'b> {
     Publish(Publication<'b>),
     /// To be published if its first topic has a history or a subscriber (`NOMKSTREAM`).
     PublishIfKnown(Publication<'b>),
+    /// The events of a script, to be published together; at least one.
+    PublishAll(Vec<Publication<'b>>),
+    /// Nothing but an answer: a script without an event.
+    Constant(Answer),
     /// To be run.
     Call(Call),
     /// To be run at once, also within a transaction.
@@ -137,6 +143,12 @@ pub(super) async fn execute<'b>(
             batch.push(publication, reply.is_muted());
             Ok(())
         }
+        Ok(Prepared::PublishAll(publications)) if !session.transaction.is_open() => {
+            for publication in publications {
+                batch.push(publication, reply.is_muted());
+            }
+            Ok(())
+        }
         prepared => {
             batch.flush(&port.hub, reply).await;
             in_order(port, session, reply, batch, prepared, args).await
@@ -168,6 +180,12 @@ async fn in_order<'b>(
         }
         Ok(Prepared::Call(call)) => run(port, session, reply, call, args),
         Ok(Prepared::Publish(publication)) => batch.push(publication, reply.is_muted()),
+        Ok(Prepared::PublishAll(publications)) => {
+            for publication in publications {
+                batch.push(publication, reply.is_muted());
+            }
+        }
+        Ok(Prepared::Constant(answer)) => answer.write_constant(reply),
         Ok(Prepared::PublishIfKnown(publication)) => {
             let topic = publication.draft.topics().first();
             if topic.is_some_and(|topic| publish::is_known(&port.hub, topic)) {

@@ -10,20 +10,31 @@ use crate::ingest::users::User;
 use crate::metrics::Source;
 use crate::sse::Draft;
 
+/// Most events of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
+/// it is far beyond where larger batches still get faster.
+const BATCH_EVENTS_MAX: usize = 512;
+
+/// Most bytes of one batch. Its frames are copies of what was read, and a script makes many events of one argument.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
 /// What a publisher is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The number of streams that the event was handed to.
     Subscribers,
     /// The event's id.
     Id,
-    /// Nothing: the reply is not wanted.
+    /// What a script returns that is no reply of an event.
+    Null,
+    Integer(i64),
+    Text(Box<[u8]>),
+    /// Nothing: the reply is not wanted, or another event of the same command has it.
     Nothing,
 }
 
 impl Answer {
     /// Writes the reply to one publication.
-    pub(super) fn write(self, reply: &mut Reply, receipt: &Receipt) {
+    pub(super) fn write(&self, reply: &mut Reply, receipt: &Receipt) {
         match self {
             Self::Subscribers => reply.count(receipt.subscribers),
             Self::Id => {
@@ -31,7 +42,17 @@ impl Answer {
                 receipt.id.write_to(&mut text);
                 reply.bulk(&text);
             }
-            Self::Nothing => {}
+            constant => constant.write_constant(reply),
+        }
+    }
+
+    /// Writes a reply that depends on no publication.
+    pub(super) fn write_constant(&self, reply: &mut Reply) {
+        match self {
+            Self::Null => reply.null(),
+            Self::Integer(number) => reply.integer(*number),
+            Self::Text(text) => reply.bulk(text),
+            Self::Subscribers | Self::Id | Self::Nothing => {}
         }
     }
 }
@@ -43,6 +64,12 @@ pub(in crate::ingest) struct Publication<'b> {
 }
 
 impl Publication<'_> {
+    /// What it takes in memory, without itself.
+    pub(super) fn bytes(&self) -> usize {
+        let topics = self.draft.topics().iter();
+        self.draft.frame_bytes_max() + topics.map(|name| name.len()).sum::<usize>()
+    }
+
     /// The same, owing nothing to the read buffer.
     pub(super) fn into_owned(self) -> Publication<'static> {
         Publication {
@@ -56,6 +83,8 @@ impl Publication<'_> {
 pub(in crate::ingest) struct Batch<'b> {
     drafts: Vec<Draft<'b>>,
     answers: Vec<Answer>,
+    /// Bytes of their frames.
+    bytes: usize,
     /// Room to make for the first publication, as a number of them.
     expected: usize,
 }
@@ -66,6 +95,7 @@ impl<'b> Batch<'b> {
         Self {
             drafts: Vec::new(),
             answers: Vec::new(),
+            bytes: 0,
             expected,
         }
     }
@@ -76,6 +106,7 @@ impl<'b> Batch<'b> {
             self.drafts.reserve(self.expected);
             self.answers.reserve(self.expected);
         }
+        self.bytes += publication.draft.frame_bytes_max();
         self.drafts.push(publication.draft);
         self.answers.push(if muted {
             Answer::Nothing
@@ -104,6 +135,12 @@ impl<'b> Batch<'b> {
         }
         self.drafts.clear();
         self.answers.clear();
+        self.bytes = 0;
+    }
+
+    /// Whether it should be published before more is added. One command adds as much as a script is allowed, so that is what it may be above.
+    pub(in crate::ingest) fn is_full(&self) -> bool {
+        self.drafts.len() >= BATCH_EVENTS_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 }
 

@@ -4,7 +4,8 @@
 
 use super::error::{self, CommandError};
 use super::{
-    Call, Prepare, connection, history, introspect, publish, pubsub, server, transaction, xadd,
+    Call, Prepare, connection, history, introspect, publish, pubsub, script, server, transaction,
+    xadd,
 };
 use crate::ingest::resp::Arg;
 
@@ -171,6 +172,14 @@ const NO_AUTH: &[&str] = &[
 const LOADING: &[&str] = &["loading", "stale"];
 /// Flags of the commands around a transaction.
 const TRANSACTION_FLAGS: &[&str] = &["noscript", "loading", "stale", "fast", "allow_busy"];
+const SCRIPT_FLAGS: &[&str] = &[
+    "noscript",
+    "stale",
+    "skip_monitor",
+    "no_mandatory_keys",
+    "movablekeys",
+];
+const SCRIPTING: &[&str] = &["@slow", "@scripting"];
 const TRANSACTION: &[&str] = &["@fast", "@transaction"];
 
 use Access::{Anyone, Inspector, User};
@@ -311,6 +320,26 @@ pub(super) const COMMANDS: &[Spec] = &[
         .about("2.2.0", "Watches no topic any more.", "")
         .flags(TRANSACTION_FLAGS)
         .categories(TRANSACTION),
+    Spec::new("eval", -3, User, Run::Publish(script::eval))
+        .about(
+            "2.6.0",
+            "Runs a script that publishes, as one batch.",
+            "script numkeys [topic...] [arg...]",
+        )
+        .flags(SCRIPT_FLAGS)
+        .categories(SCRIPTING),
+    Spec::new("evalsha", -3, User, Run::Publish(script::evalsha))
+        .about(
+            "2.6.0",
+            "Runs a script that was sent before, by its SHA-1.",
+            "sha1 numkeys [topic...] [arg...]",
+        )
+        .flags(SCRIPT_FLAGS)
+        .categories(SCRIPTING),
+    Spec::new("script", -2, User, Run::Subcommands)
+        .about("2.6.0", "A container for commands about scripts.", "")
+        .categories(&["@slow"])
+        .subcommands(SCRIPT),
     Spec::new("client", -2, User, Run::Subcommands)
         .about("2.4.0", "A container for commands about connections.", "")
         .categories(&["@slow"])
@@ -448,6 +477,22 @@ const COMMAND: &[Spec] = &[
 const fn command_command(name: &'static str, arity: i64, call: Call) -> Spec {
     Spec::new(name, arity, User, Run::Call(call)).flags(LOADING)
 }
+
+const SCRIPT: &[Spec] = &[
+    Spec::new("script|exists", -3, User, Run::Call(script::exists))
+        .about("2.6.0", "Tells which scripts EVALSHA would run.", "sha1...")
+        .flags(&["noscript"])
+        .categories(SCRIPTING),
+    Spec::new("script|flush", -2, Inspector, Run::Call(script::flush))
+        .about("2.6.0", "Forgets all scripts.", "[async|sync]")
+        .flags(&["noscript"])
+        .categories(SCRIPTING),
+    Spec::new("script|load", 3, User, Run::Call(script::load))
+        .about("2.6.0", "Keeps a script for EVALSHA.", "script")
+        .flags(&["noscript", "stale"])
+        .categories(SCRIPTING),
+    help("script|help").categories(SCRIPTING),
+];
 
 const CONFIG: &[Spec] = &[
     Spec::new("config|get", -3, User, Run::Call(server::config_get))

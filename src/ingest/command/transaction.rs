@@ -3,6 +3,8 @@
 //! A command is checked when it is queued, its event included, so that a bad one is refused before anything is published. `EXEC` hands all
 //! events to the hub in one call and then runs the other commands in their order. A transaction must never publish a part of itself.
 
+use std::slice;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::error::CommandError;
@@ -34,6 +36,8 @@ pub(super) struct Transaction {
 #[derive(Default)]
 struct Open {
     queue: Vec<Queued>,
+    /// Events of `queue` beyond one a command.
+    more_events: usize,
     /// What `queue` takes in memory.
     bytes: usize,
     /// A command was refused: `EXEC` will run nothing, and no more is queued.
@@ -44,6 +48,8 @@ struct Open {
 enum Queued {
     Publish(Publication<'static>),
     PublishIfKnown(Publication<'static>),
+    PublishAll(Vec<Publication<'static>>),
+    Constant(Answer),
     Call { call: Call, args: Vec<Arg<'static>> },
 }
 
@@ -72,11 +78,14 @@ impl Transaction {
             return Ok(());
         };
         open.bytes += queued.bytes();
+        if let Queued::PublishAll(publications) = &queued {
+            open.more_events += publications.len().saturating_sub(1);
+        }
         let (commands_max, bytes_max) = (
             settings.ingest_transaction_commands_max,
             settings.ingest_transaction_bytes_max,
         );
-        let refused = if open.queue.len() >= commands_max {
+        let refused = if open.queue.len() + open.more_events >= commands_max {
             CommandError::too_many(commands_max, "commands")
         } else if open.bytes > bytes_max {
             CommandError::too_many_bytes(bytes_max)
@@ -125,12 +134,14 @@ impl Session {
 impl Queued {
     fn bytes(&self) -> usize {
         let content = match self {
-            Self::Publish(publication) | Self::PublishIfKnown(publication) => {
-                let topics = publication.draft.topics();
-                publication.draft.frame_bytes_max()
-                    + topics.iter().map(|name| name.len()).sum::<usize>()
-            }
+            Self::Publish(publication) | Self::PublishIfKnown(publication) => publication.bytes(),
+            Self::PublishAll(publications) => publications
+                .iter()
+                .map(|publication| size_of_val(publication) + publication.bytes())
+                .sum(),
             Self::Call { args, .. } => args.iter().map(|arg| size_of_val(arg) + arg.len()).sum(),
+            Self::Constant(Answer::Text(text)) => text.len(),
+            Self::Constant(_) => 0,
         };
         size_of::<Self>() + content
     }
@@ -213,6 +224,13 @@ pub(super) fn queue<'b>(
         Ok(Prepared::PublishIfKnown(publication)) => {
             Queued::PublishIfKnown(publication.into_owned())
         }
+        Ok(Prepared::PublishAll(publications)) => Queued::PublishAll(
+            publications
+                .into_iter()
+                .map(Publication::into_owned)
+                .collect(),
+        ),
+        Ok(Prepared::Constant(answer)) => Queued::Constant(answer),
         Ok(Prepared::Call(call)) => Queued::Call {
             call,
             args: args.iter().map(|arg| arg.to_vec().into()).collect(),
@@ -257,7 +275,10 @@ pub(super) async fn exec(
         .publish_unless_changed(Source::Ingest, &mut plan.drafts, &watched)
         .await?;
     match published {
-        Some(receipts) => answer(port, session, reply, plan.steps, receipts).await,
+        Some(receipts) => {
+            reply.array(plan.commands);
+            answer(port, session, reply, plan.steps, receipts).await;
+        }
         None => reply.null_array(),
     }
     Ok(())
@@ -266,14 +287,16 @@ pub(super) async fn exec(
 /// What `EXEC` does: the events, and how each command is answered.
 struct Plan {
     drafts: Vec<Draft<'static>>,
+    /// At least one for each command.
     steps: Vec<Step>,
+    commands: usize,
 }
 
 enum Step {
     /// It is one of the events; they come in the same order.
     Published(Answer),
-    /// Its topic is not known (`NOMKSTREAM`).
-    NotPublished,
+    /// It publishes nothing.
+    Constant(Answer),
     Run {
         call: Call,
         args: Vec<Arg<'static>>,
@@ -286,18 +309,32 @@ impl Plan {
         let mut plan = Self {
             drafts: Vec::with_capacity(queue.len()),
             steps: Vec::with_capacity(queue.len()),
+            commands: queue.len(),
         };
         for (place, queued) in queue.into_iter().enumerate() {
-            plan.steps.push(match queued {
-                Queued::PublishIfKnown(_) if unknown.contains(&place) => Step::NotPublished,
-                Queued::Publish(publication) | Queued::PublishIfKnown(publication) => {
-                    plan.drafts.push(publication.draft);
-                    Step::Published(publication.answer)
+            match queued {
+                // Its topic is not known.
+                Queued::PublishIfKnown(_) if unknown.contains(&place) => {
+                    plan.steps.push(Step::Constant(Answer::Null));
                 }
-                Queued::Call { call, args } => Step::Run { call, args },
-            });
+                Queued::Publish(publication) | Queued::PublishIfKnown(publication) => {
+                    plan.publish(publication);
+                }
+                Queued::PublishAll(publications) => {
+                    publications
+                        .into_iter()
+                        .for_each(|publication| plan.publish(publication));
+                }
+                Queued::Constant(answer) => plan.steps.push(Step::Constant(answer)),
+                Queued::Call { call, args } => plan.steps.push(Step::Run { call, args }),
+            }
         }
         plan
+    }
+
+    fn publish(&mut self, publication: Publication<'static>) {
+        self.drafts.push(publication.draft);
+        self.steps.push(Step::Published(publication.answer));
     }
 }
 
@@ -312,17 +349,21 @@ fn unknown_topics(hub: &Hub, queue: &[Queued]) -> HashSet<usize> {
     }
     let mut published: HashSet<&str> = HashSet::new();
     for (place, queued) in queue.iter().enumerate() {
-        let (publication, only_if_known) = match queued {
-            Queued::Publish(publication) => (publication, false),
-            Queued::PublishIfKnown(publication) => (publication, true),
-            Queued::Call { .. } => continue,
+        let publications = match queued {
+            Queued::Publish(publication) | Queued::PublishIfKnown(publication) => {
+                slice::from_ref(publication)
+            }
+            Queued::PublishAll(publications) => publications,
+            Queued::Constant(_) | Queued::Call { .. } => continue,
         };
-        let topics = publication.draft.topics();
+        let topics = publications.iter().flat_map(|event| event.draft.topics());
         let is_known = |topic: &str| published.contains(topic) || publish::is_known(hub, topic);
-        if only_if_known && !topics.first().is_some_and(|topic| is_known(topic)) {
+        if matches!(queued, Queued::PublishIfKnown(_))
+            && !topics.clone().next().is_some_and(|topic| is_known(topic))
+        {
             unknown.insert(place);
         } else {
-            published.extend(topics.iter().map(AsRef::as_ref));
+            published.extend(topics.map(AsRef::as_ref));
         }
     }
     unknown
@@ -336,7 +377,6 @@ async fn answer(
     receipts: Vec<Receipt>,
 ) {
     let mut receipts = receipts.iter();
-    reply.array(steps.len());
     let start = reply.bytes().len();
     for (place, step) in steps.into_iter().enumerate() {
         match step {
@@ -345,7 +385,7 @@ async fn answer(
                     answer.write(reply, receipt);
                 }
             }
-            Step::NotPublished => reply.null(),
+            Step::Constant(answer) => answer.write_constant(reply),
             Step::Run { .. } if reply.bytes().len() - start > REPLY_BYTES_MAX => {
                 let error = CommandError::TooLong(REPLY_BYTES_MAX);
                 reply.error(&error.to_string());

@@ -1,0 +1,308 @@
+//! `EVAL`, `EVALSHA` and `SCRIPT`: scripts that publish, as one batch, all or nothing.
+//!
+//! What a script is, and which are understood: `ingest/script`. Scripts are kept by their SHA-1 for `EVALSHA`, a bounded number of them;
+//! a client whose script was forgotten is told `NOSCRIPT`, and sends it again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use super::error::CommandError;
+use super::publish::{Answer, Publication};
+use super::table::{self, Run};
+use super::{Context, Prepared, integer};
+use crate::ingest::Port;
+use crate::ingest::resp::Arg;
+use crate::ingest::script::{Bounds, Outcome, Script, Stop};
+use crate::ingest::users::User;
+
+/// Scripts that the node keeps for `EVALSHA`.
+const SCRIPTS_MAX: usize = 128;
+
+/// Bytes of a SHA-1.
+const HASH_BYTES: usize = 20;
+
+type Hash = [u8; HASH_BYTES];
+
+/// The scripts that were sent, the oldest forgotten first.
+#[derive(Debug, Default)]
+pub(in crate::ingest) struct Scripts(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_hash: HashMap<Hash, Arc<Script>>,
+    oldest_first: VecDeque<Hash>,
+}
+
+impl Scripts {
+    fn find(&self, hash: &Hash) -> Option<Arc<Script>> {
+        self.0.lock().by_hash.get(hash).cloned()
+    }
+
+    /// The script with this text, read if it is not kept yet; and its hash.
+    fn read(&self, text: &[u8]) -> Result<(Arc<Script>, Hash), CommandError> {
+        let hash = hash(text);
+        if let Some(script) = self.find(&hash) {
+            return Ok((script, hash));
+        }
+        let script = Arc::new(Script::parse(text, publishes)?);
+        let kept = &mut *self.0.lock();
+        if kept.by_hash.insert(hash, Arc::clone(&script)).is_none() {
+            kept.oldest_first.push_back(hash);
+        }
+        if kept.oldest_first.len() > SCRIPTS_MAX
+            && let Some(oldest) = kept.oldest_first.pop_front()
+        {
+            kept.by_hash.remove(&oldest);
+        }
+        Ok((script, hash))
+    }
+
+    fn forget_all(&self) {
+        *self.0.lock() = Kept::default();
+    }
+}
+
+fn hash(text: &[u8]) -> Hash {
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text);
+    let mut hash = Hash::default();
+    hash.copy_from_slice(digest.as_ref());
+    hash
+}
+
+fn to_hex(hash: &Hash) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &[u8]) -> Option<Hash> {
+    let text = std::str::from_utf8(text).ok();
+    let text = text.filter(|text| text.len() == 2 * HASH_BYTES && text.is_ascii())?;
+    let mut hash = Hash::default();
+    for (place, byte) in hash.iter_mut().enumerate() {
+        let digits = &text[2 * place..2 * place + 2];
+        // `from_str_radix` would take a sign.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// Whether a script may call this command.
+fn publishes(name: &str) -> bool {
+    matches!(name, "publish" | "spublish" | "xadd")
+}
+
+/// `EVAL script numkeys [key…] [arg…]`
+pub(super) fn eval<'b>(
+    port: &Port,
+    user: &User,
+    args: &[Arg<'b>],
+) -> Result<Prepared<'b>, CommandError> {
+    let keys = key_count(args)?;
+    let (script, hash) = port.scripts.read(&args[1])?;
+    run(port, user, &script, &hash, args[3..].split_at(keys))
+}
+
+/// `EVALSHA sha1 numkeys [key…] [arg…]`
+pub(super) fn evalsha<'b>(
+    port: &Port,
+    user: &User,
+    args: &[Arg<'b>],
+) -> Result<Prepared<'b>, CommandError> {
+    let keys = key_count(args)?;
+    let hash = from_hex(&args[1]).ok_or(CommandError::NoScript)?;
+    let script = port.scripts.find(&hash).ok_or(CommandError::NoScript)?;
+    run(port, user, &script, &hash, args[3..].split_at(keys))
+}
+
+fn key_count(args: &[Arg<'_>]) -> Result<usize, CommandError> {
+    let keys = integer(&args[2])?;
+    let keys = usize::try_from(keys).map_err(|_| CommandError::NegativeKeys)?;
+    if keys > args.len() - 3 {
+        return Err(CommandError::TooManyKeys);
+    }
+    Ok(keys)
+}
+
+/// Why a script cannot be run with its arguments.
+enum Failure {
+    Stop(Stop),
+    Call { line: u32, error: CommandError },
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// Makes the events of a script.
+fn run<'b>(
+    port: &Port,
+    user: &User,
+    script: &Script,
+    hash: &Hash,
+    (keys, args): (&[Arg<'b>], &[Arg<'b>]),
+) -> Result<Prepared<'b>, CommandError> {
+    let settings = port.hub.settings();
+    let bounds = Bounds {
+        steps_max: settings.ingest_transaction_commands_max,
+        bytes_max: settings.ingest_transaction_bytes_max,
+    };
+    let mut publications = Vec::new();
+    let mut bytes_left = bounds.bytes_max;
+    let mut call = |line, command: &str, args: Vec<Arg<'b>>| {
+        if publications.len() >= bounds.steps_max {
+            return Err(Stop::TooLong.into());
+        }
+        let publication =
+            prepare(port, user, command, &args).map_err(|error| Failure::Call { line, error })?;
+        bytes_left = bytes_left
+            .checked_sub(publication.bytes())
+            .ok_or(Stop::TooLarge)?;
+        publications.push(publication);
+        Ok(())
+    };
+    let in_script = |line: u32, error: &CommandError| {
+        CommandError::InScript(format!(
+            "{error} script: {}, on @user_script:{line}.",
+            to_hex(hash)
+        ))
+    };
+    match script.run(keys, args, bounds, &mut call) {
+        Ok(outcome) => Ok(answered(publications, outcome)),
+        Err(Failure::Call { line, error }) => Err(in_script(line, &error)),
+        Err(Failure::Stop(stop)) => Err(match stop {
+            Stop::NilArgument { line } => in_script(line, &CommandError::ScriptArgument),
+            Stop::Unsuited => CommandError::ScriptValues,
+            Stop::TooLong => CommandError::too_many(bounds.steps_max, "events of a script"),
+            Stop::TooLarge => CommandError::too_many_bytes(bounds.bytes_max),
+        }),
+    }
+}
+
+/// Makes an event of a call in a script.
+fn prepare<'b>(
+    port: &Port,
+    user: &User,
+    command: &str,
+    args: &[Arg<'b>],
+) -> Result<Publication<'b>, CommandError> {
+    let Some((_, spec)) = table::command(command.as_bytes()) else {
+        return Err(CommandError::ScriptCommand);
+    };
+    if !spec.takes(args.len()) {
+        return Err(CommandError::ScriptArity);
+    }
+    let Run::Publish(prepare) = spec.run else {
+        return Err(CommandError::ScriptCommand);
+    };
+    match prepare(port, user, args)? {
+        Prepared::Publish(publication) => Ok(publication),
+        // `NOMKSTREAM`: whether it publishes is only known when it does.
+        _ => Err(CommandError::ScriptCommand),
+    }
+}
+
+/// The events of a script of which at most one is answered, for all.
+fn answered(mut publications: Vec<Publication<'_>>, outcome: Outcome) -> Prepared<'_> {
+    let constant = match outcome {
+        Outcome::Reply(number) => {
+            for (place, publication) in publications.iter_mut().enumerate() {
+                if place != number {
+                    publication.answer = Answer::Nothing;
+                }
+            }
+            return Prepared::PublishAll(publications);
+        }
+        Outcome::Nil => Answer::Null,
+        Outcome::Integer(number) => Answer::Integer(number),
+        Outcome::Text(text) => Answer::Text(text),
+    };
+    let Some((last, others)) = publications.split_last_mut() else {
+        return Prepared::Constant(constant);
+    };
+    for publication in others {
+        publication.answer = Answer::Nothing;
+    }
+    last.answer = constant;
+    Prepared::PublishAll(publications)
+}
+
+/// `SCRIPT LOAD script`
+pub(super) fn load(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let (_, hash) = ctx.port.scripts.read(&args[2])?;
+    ctx.reply.bulk(to_hex(&hash));
+    Ok(())
+}
+
+/// `SCRIPT EXISTS sha1…`
+pub(super) fn exists(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    ctx.reply.array(args.len() - 2);
+    for hash in &args[2..] {
+        // As in Redis: here, but not in `EVALSHA`, the case counts.
+        let is_lower = !hash.iter().any(u8::is_ascii_uppercase);
+        let hash = from_hex(hash).filter(|_| is_lower);
+        let script = hash.and_then(|hash| ctx.port.scripts.find(&hash));
+        ctx.reply.integer(i64::from(script.is_some()));
+    }
+    Ok(())
+}
+
+/// `SCRIPT FLUSH [ASYNC|SYNC]`
+pub(super) fn flush(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
+    match &args[2..] {
+        [] => {}
+        [how] if is(how, "async") || is(how, "sync") => {}
+        _ => return Err(CommandError::ScriptFlush),
+    }
+    ctx.port.scripts.forget_all();
+    ctx.reply.ok();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_kept_scripts_is_bounded() {
+        let scripts = Scripts::default();
+        let text = |n: usize| format!("redis.call('publish', 't', {n})").into_bytes();
+        for n in 0..SCRIPTS_MAX + 10 {
+            scripts.read(&text(n)).expect("understood");
+            scripts.read(&text(n)).expect("understood");
+        }
+        let kept = |n| scripts.find(&hash(&text(n))).is_some();
+        assert!(!kept(9) && kept(10) && kept(SCRIPTS_MAX + 9));
+        assert_eq!(scripts.0.lock().by_hash.len(), SCRIPTS_MAX);
+        assert_eq!(scripts.0.lock().oldest_first.len(), SCRIPTS_MAX);
+        scripts.forget_all();
+        assert!(!kept(10));
+    }
+
+    #[test]
+    fn hashes_have_forty_digits() {
+        // What `SCRIPT LOAD` of redis-server answers.
+        let known = "c40ba6e26df88db016246c9d3eb11047ce721187";
+        let text = b"return redis.call('publish', KEYS[1], ARGV[1])";
+        assert_eq!(to_hex(&hash(text)), known);
+        assert_eq!(from_hex(known.as_bytes()), Some(hash(text)));
+        for bad in [
+            "",
+            "c4",
+            &"+1".repeat(20),
+            &"zz".repeat(20),
+            &"é".repeat(20),
+            &"0".repeat(41),
+        ] {
+            assert_eq!(from_hex(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
