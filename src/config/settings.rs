@@ -183,6 +183,12 @@ pub struct Settings {
     pub mercure_subscriptions: bool,
     /// Most distinct patterns that streams and their tokens hold together.
     pub max_patterns: usize,
+    /// Most patterns of one stream that its token does not name.
+    pub patterns_per_stream_max: usize,
+    /// Most distinct patterns of one client address that the tokens of its streams do not name; 0 = no bound.
+    pub patterns_per_address_max: usize,
+    /// Most steps of comparing one event's topics with its publisher's token.
+    pub publish_check_steps_max: usize,
 
     /// Password of the ingest port's default user; `None` leaves it open (loopback only).
     pub ingest_password: Option<String>,
@@ -285,7 +291,10 @@ impl Default for Settings {
             anonymous: false,
             cookie_name: "mercureAuthorization".to_owned(),
             mercure_subscriptions: false,
-            max_patterns: 10_000,
+            max_patterns: 2_000,
+            patterns_per_stream_max: 20,
+            patterns_per_address_max: 100,
+            publish_check_steps_max: 10_000_000,
 
             ingest_password: None,
             ingest_users: Vec::new(),

@@ -525,6 +525,25 @@ const TOKENS: Group = Group {
             help: "Most distinct patterns that streams and their tokens hold together; a stream that asks for others is shed",
             kind: Kind::Count(from_to(1, 1_000_000), |s| &mut s.max_patterns),
         },
+        Setting {
+            key: "patterns_per_stream_max",
+            help: "Most patterns of one stream, those not counted that its token names",
+            kind: Kind::Count(from_to(1, 1_000), |s| &mut s.patterns_per_stream_max),
+        },
+        Setting {
+            key: "patterns_per_address_max",
+            help: "Most distinct patterns of all streams of one client address, those not counted that their tokens name; a stream that asks for others is shed",
+            kind: Kind::Count(or_zero(from_to(1, 1_000_000), "no bound"), |s| {
+                &mut s.patterns_per_address_max
+            }),
+        },
+        Setting {
+            key: "publish_check_steps_max",
+            help: "Most steps, about a nanosecond each, of comparing the topics of one event with its publisher's token; beyond, it is refused",
+            kind: Kind::Count(from_to(100_000, 1_000_000_000), |s| {
+                &mut s.publish_check_steps_max
+            }),
+        },
     ],
 };
 

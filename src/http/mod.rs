@@ -32,6 +32,7 @@ mod phase_timer;
 mod problem;
 mod publish;
 mod query;
+mod reach;
 mod routes;
 mod service;
 mod stream;

@@ -14,6 +14,7 @@ use super::body::ResponseBody;
 use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::query;
+use super::reach::Reach;
 use crate::hub::{Hub, TopicInfo};
 use crate::selector::Selector;
 use crate::topic;
@@ -24,11 +25,8 @@ const PAGE_TOPICS: usize = 1_000;
 /// Slices of the table that are looked at for one page.
 const SLICES_MAX: usize = 16;
 
-/// Comparisons of a topic with a selector before others have a turn on this thread: some 100 µs, with slow patterns some milliseconds.
-const MATCHES_A_TURN: usize = 4_096;
-
-/// A page for which so many were made ends with its slice.
-const MATCHES_MAX: usize = 1 << 20;
+/// A page for which so many steps of comparing were made ends with its slice: some 100 ms, in portions.
+const STEPS_MAX: usize = if cfg!(test) { 1 << 20 } else { 100_000_000 };
 
 /// What the parameters of the list ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,7 +60,7 @@ pub(super) async fn answer(
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
     let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
     topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
-    if !sight.has(&name) {
+    if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
     Ok(json(&Topic::from(hub.topic(&name))))
@@ -72,25 +70,22 @@ pub(super) async fn answer(
 struct Sight {
     /// `None`: all.
     selectors: Option<Arc<[Selector]>>,
-    matches: usize,
+    reach: Reach,
 }
 
 impl Sight {
     fn of(selectors: Option<Arc<[Selector]>>) -> Self {
         Self {
             selectors,
-            matches: 0,
+            reach: Reach::default(),
         }
     }
 
-    fn has(&mut self, name: &str) -> bool {
-        let Some(selectors) = self.selectors.as_deref() else {
-            return true;
-        };
-        let matches = |one: &Selector| name.starts_with(one.prefix()) && one.matches(name);
-        let found = selectors.iter().position(matches);
-        self.matches += found.map_or(selectors.len(), |at| at + 1);
-        found.is_some()
+    async fn has(&mut self, name: &str) -> bool {
+        match self.selectors.as_deref() {
+            Some(selectors) => self.reach.any(selectors, name).await,
+            None => true,
+        }
     }
 }
 
@@ -99,9 +94,8 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
         topics: Vec::new(),
         next: Some(asked.after),
     };
-    let mut turn_ends_at = MATCHES_A_TURN;
     for slice in 0..SLICES_MAX {
-        let is_full = page.topics.len() >= PAGE_TOPICS || sight.matches >= MATCHES_MAX;
+        let is_full = page.topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
         let Some(from) = page.next.filter(|_| !is_full) else {
             break;
         };
@@ -110,11 +104,7 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
         }
         let (found, next) = hub.topics(from);
         for info in found {
-            if sight.matches >= turn_ends_at {
-                turn_ends_at = sight.matches + MATCHES_A_TURN;
-                tokio::task::yield_now().await;
-            }
-            if info.name.starts_with(&asked.prefix) && sight.has(&info.name) {
+            if info.name.starts_with(&asked.prefix) && sight.has(&info.name).await {
                 page.topics.push(Topic::from(info));
             }
         }
@@ -213,21 +203,19 @@ mod tests {
 
     #[test]
     fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {
-        let mut all = Sight::of(None);
-        assert!(all.has("a") && all.matches == 0);
         let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
         let selectors = names.iter().map(|name| Selector::exact(name)).collect();
         let mut sight = Sight::of(Some(selectors));
-        assert!(sight.has("t9"));
-        assert_eq!(sight.matches, 10);
-        assert!(!sight.has("none"));
-        assert_eq!(sight.matches, 1_010);
 
         let mut settings = Settings::on_free_ports();
         settings.shards = 1;
         let hub = Hub::start(Arc::new(settings), 1).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime").block_on(async {
+            let mut all = Sight::of(None);
+            assert!(all.has("a").await && all.reach.steps() == 0);
+            assert!(sight.has("t9").await && sight.reach.steps() >= 10);
+            assert!(!sight.has("none").await && sight.reach.steps() >= 1_010);
             let limits = EventLimits::default();
             for slice in 0..3 {
                 let names = (0..1_024).map(|n| format!("other/{slice}/{n}"));

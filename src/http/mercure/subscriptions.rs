@@ -13,6 +13,7 @@ use crate::http::access::{AccessError, Credentials};
 use crate::http::body::ResponseBody;
 use crate::http::problem::Problem;
 use crate::http::query;
+use crate::http::reach::Reach;
 use crate::hub::Hub;
 use crate::hub::presence::{
     CONTEXT, Page, SUBSCRIPTIONS_PATH, Subscription, subscription_path, topic_path,
@@ -54,11 +55,10 @@ pub(in crate::http) async fn answer(
     let access = credentials.bearer()?;
     let asked = asked(path)?;
     let canonical = asked.path();
-    let reaches = access
-        .subscribe
-        .iter()
-        .any(|selector| selector.matches(path) || selector.matches(&canonical));
-    if !reaches {
+    let mut reach = Reach::default();
+    let is_granted =
+        reach.any(&access.subscribe, path).await || reach.any(&access.subscribe, &canonical).await;
+    if !is_granted {
         return Err(AccessError::Reach(path.to_owned()).into());
     }
     let last_event_id = last_event_id(hub);

@@ -19,10 +19,10 @@ use self::raw::RawError;
 use super::body::{BodyError, RequestBody, ResponseBody};
 use super::parameters::{self, ParametersError};
 use super::problem::Problem;
+use super::reach::Reach;
 use super::subscribe::retry_after_s;
 use crate::event::{Event, EventError};
 use crate::hub::{Closed, Hub, Receipt};
-use crate::limits::EventLimits;
 use crate::metrics::Source;
 use crate::sse::Draft;
 
@@ -240,25 +240,31 @@ pub(super) async fn commit(
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
 ) -> Result<Vec<Receipt>, PublishError> {
-    let limits = hub.event_limits();
+    let mut reach = Reach::default();
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
-        drafts.push(draft(event, permission, place(number), limits)?);
+        drafts.push(draft(event, permission, place(number), hub, &mut reach).await?);
     }
     submit(hub, &mut drafts).await
 }
 
 /// Checks an event that stands at `index` in the body.
-fn draft<'a>(
+async fn draft<'a>(
     event: Event<'a>,
     permission: &Permission,
     index: Option<usize>,
-    limits: &EventLimits,
+    hub: &Hub,
+    reach: &mut Reach,
 ) -> Result<Draft<'a>, PublishError> {
-    let draft =
-        Draft::new(event, limits).map_err(|source| PublishError::Event { index, source })?;
+    let draft = Draft::new(event, hub.event_limits())
+        .map_err(|source| PublishError::Event { index, source })?;
     permission
-        .check(draft.topics())
+        .check(
+            draft.topics(),
+            hub.settings().publish_check_steps_max,
+            reach,
+        )
+        .await
         .map_err(|source| PublishError::Denied { index, source })?;
     Ok(draft)
 }

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{Permission, PublishError, draft, json, submit};
 use crate::http::body::{BodyError, RequestBody};
+use crate::http::reach::Reach;
 use crate::hub::Hub;
 
 /// Publishes the stream and says how many events it had.
@@ -86,14 +87,15 @@ impl Stream<'_> {
 
     /// Publishes the lines up to the first bad one, which is the error.
     async fn publish_batch(&mut self, batch: &[(u64, Bytes)]) -> Result<(), PublishError> {
-        let limits = self.hub.event_limits();
+        let mut reach = Reach::default();
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {
-            match json::parse_line(text)
-                .map_err(PublishError::from)
-                .and_then(|event| draft(event, self.permission, None, limits))
-            {
+            let checked = match json::parse_line(text) {
+                Ok(event) => draft(event, self.permission, None, self.hub, &mut reach).await,
+                Err(error) => Err(error.into()),
+            };
+            match checked {
                 Ok(draft) => drafts.push(draft),
                 Err(error) => {
                     failed = Some((*line, error));

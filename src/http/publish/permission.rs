@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::event::unix_ms;
 use crate::http::access::Caller;
+use crate::http::reach::{Reach, TooMuch};
 use crate::selector::Selector;
 
 /// The topics that a publisher may publish to.
@@ -30,6 +31,9 @@ pub(in crate::http) enum Denied {
     /// No selector of the token matches the topic.
     #[error("the token may not publish to the topic {0:?}")]
     Reach(String),
+    /// It would take too long to find out.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
     /// The token was valid when the call began.
     #[error("the token has expired meanwhile")]
     Expired,
@@ -40,7 +44,7 @@ impl Denied {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Expired => StatusCode::UNAUTHORIZED,
-            Self::Reach(_) => StatusCode::FORBIDDEN,
+            Self::Reach(_) | Self::TooMuch(_) => StatusCode::FORBIDDEN,
         }
     }
 
@@ -52,7 +56,9 @@ impl Denied {
     /// What `WWW-Authenticate` says (RFC 6750 §3.1): another token would help.
     pub(super) fn challenge(&self) -> &'static str {
         match self {
-            Self::Reach(_) => "Bearer realm=\"fantail\", error=\"insufficient_scope\"",
+            Self::Reach(_) | Self::TooMuch(_) => {
+                "Bearer realm=\"fantail\", error=\"insufficient_scope\""
+            }
             Self::Expired => "Bearer realm=\"fantail\", error=\"invalid_token\"",
         }
     }
@@ -74,24 +80,22 @@ impl Permission {
         }
     }
 
-    /// Whether an event may have all of these topics.
-    pub(in crate::http) fn check(&self, topics: &[Cow<'_, str>]) -> Result<(), Denied> {
-        self.check_at(topics, unix_ms())
-    }
-
-    fn check_at(&self, topics: &[Cow<'_, str>], now_unix_ms: u64) -> Result<(), Denied> {
-        if let Self::Granted {
-            ends_unix_ms: Some(ends),
-            ..
-        } = self
-            && now_unix_ms >= *ends
-        {
-            return Err(Denied::Expired);
-        }
+    /// Whether an event may have all of these topics; finding out takes `steps_max` steps at most. `reach` counts those of a whole call.
+    pub(in crate::http) async fn check(
+        &self,
+        topics: &[Cow<'_, str>],
+        steps_max: usize,
+        reach: &mut Reach,
+    ) -> Result<(), Denied> {
+        self.check_time(unix_ms())?;
+        let end = reach.steps().saturating_add(steps_max);
         for topic in topics {
             let allowed = match self {
                 Self::Any => true,
-                Self::Granted { topics, .. } => topics.iter().any(|one| one.matches(topic)),
+                Self::Granted { topics, .. } => reach
+                    .any_within(topics, topic, end)
+                    .await
+                    .ok_or(TooMuch(steps_max))?,
             };
             if !allowed {
                 return Err(Denied::Reach(topic.to_string()));
@@ -99,11 +103,26 @@ impl Permission {
         }
         Ok(())
     }
+
+    fn check_time(&self, now_unix_ms: u64) -> Result<(), Denied> {
+        match self {
+            Self::Granted {
+                ends_unix_ms: Some(ends),
+                ..
+            } if now_unix_ms >= *ends => Err(Denied::Expired),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
+    use crate::selector::Syntax;
 
     fn granted(topics: &[&str], ends_unix_ms: Option<u64>) -> Permission {
         Permission::Granted {
@@ -112,11 +131,21 @@ mod tests {
         }
     }
 
+    fn check(permission: &Permission, topics: &[&str]) -> Result<(), Denied> {
+        let topics: Vec<_> = topics.iter().map(|topic| Cow::Borrowed(*topic)).collect();
+        let mut reach = Reach::default();
+        let checked = pin!(permission.check(&topics, 1_000, &mut reach));
+        match checked.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(checked) => checked,
+            Poll::Pending => panic!("a small check takes no turns"),
+        }
+    }
+
     #[test]
     fn a_token_may_end_before_its_call_does() {
         let permission = granted(&["a"], Some(10));
-        assert_eq!(permission.check_at(&["a".into()], 9), Ok(()));
-        let denied = permission.check_at(&["a".into()], 10).expect_err("over");
+        assert_eq!(permission.check_time(9), Ok(()));
+        let denied = permission.check_time(10).expect_err("over");
         assert_eq!(
             (denied.status(), denied.field()),
             (StatusCode::UNAUTHORIZED, None)
@@ -126,11 +155,28 @@ mod tests {
     #[test]
     fn every_topic_has_to_be_allowed() {
         let permission = granted(&["a", "b"], None);
-        assert_eq!(permission.check(&["a".into(), "b".into()]), Ok(()));
+        assert_eq!(check(&permission, &["a", "b"]), Ok(()));
         assert_eq!(
-            permission.check(&["a".into(), "c".into()]),
+            check(&permission, &["a", "c"]),
             Err(Denied::Reach("c".into()))
         );
-        assert_eq!(Permission::Any.check(&["c".into()]), Ok(()));
+        assert_eq!(check(&Permission::Any, &["c"]), Ok(()));
+    }
+
+    #[test]
+    fn what_takes_too_long_to_find_out_is_denied() {
+        let template = |n: usize| format!("{{a,b}}{{c,d}}{{e{n}}}x");
+        let selector = |n| Selector::parse(&template(n), Syntax::Mercure, 100).expect("one");
+        let permission = Permission::Granted {
+            topics: (0..20).map(selector).collect(),
+            ends_unix_ms: None,
+        };
+        let denied = check(&permission, &["0123456789\u{7f}x"]).expect_err("denied");
+        assert_eq!(denied, Denied::TooMuch(TooMuch(1_000)));
+        assert_eq!(
+            (denied.status(), denied.field()),
+            (StatusCode::FORBIDDEN, Some("topic"))
+        );
+        assert!(denied.to_string().contains("publish_check_steps_max"));
     }
 }
