@@ -23,6 +23,11 @@ pub enum Shed {
     /// As many patterns as `max_patterns` are held already, and it asks for others.
     #[error("all {0} patterns are taken (`max_patterns`)")]
     Patterns(usize),
+    /// The client address has its share of patterns, and asks for others.
+    #[error(
+        "this address has its {0} patterns already (`patterns_per_address_max`); those that a token names do not count"
+    )]
+    AddressPatterns(usize),
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Draining,

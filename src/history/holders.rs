@@ -129,7 +129,7 @@ impl Store {
             }
             // Once in four billion patterns.
             self.patterns.renumber();
-            self.topics.forget_matches();
+            self.bytes -= self.topics.forget_matches();
         }
     }
 

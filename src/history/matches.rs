@@ -16,6 +16,13 @@ impl Topic {
         self.matches.as_deref().map_or(&[], |found| found)
     }
 
+    /// Bytes that its matches hold; counted in the budget while the topic has events.
+    pub(super) fn matches_bytes(&self) -> usize {
+        let Some(found) = &self.matches else { return 0 };
+        let spilled = if found.spilled() { found.capacity() } else { 0 };
+        size_of_val(&**found) + spilled * size_of::<PatternRef>()
+    }
+
     /// Adds the patterns born since the last look, and drops those that are gone. Returns whether all are known now; what was found before the
     /// work was enough stays found.
     fn update_matches(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
@@ -61,11 +68,16 @@ impl Store {
     /// Brings a topic's matches up to date, as far as the work goes; returns whether they are. Costs a comparison when no pattern was born
     /// since the last look.
     pub(super) fn look_at(&mut self, index: u32, work: &mut Work) -> bool {
-        self.is_looked_at(index)
-            || self
-                .topics
-                .get_mut(index)
-                .update_matches(&self.patterns, work)
+        if self.is_looked_at(index) {
+            return true;
+        }
+        let topic = self.topics.get_mut(index);
+        let before = topic.matches_bytes();
+        let all_known = topic.update_matches(&self.patterns, work);
+        if topic.log.is_some() {
+            self.bytes = self.bytes + topic.matches_bytes() - before;
+        }
+        all_known
     }
 
     /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its matches must be up to date.

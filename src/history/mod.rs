@@ -348,8 +348,9 @@ impl Store {
     /// Adds the event to one topic's log.
     fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
         let topic = self.topics.get_mut(index);
+        let overhead = TOPIC_OVERHEAD_BYTES + topic.matches_bytes();
         let log = topic.log.get_or_insert_with(|| {
-            self.bytes += TOPIC_OVERHEAD_BYTES;
+            self.bytes += overhead;
             Box::new(Log::default())
         });
         self.events += 1;
@@ -438,7 +439,7 @@ impl Store {
         let popped = log.pop();
         if log.len() == 0 {
             topic.log = None;
-            self.bytes -= TOPIC_OVERHEAD_BYTES;
+            self.bytes -= TOPIC_OVERHEAD_BYTES + topic.matches_bytes();
         }
         if let Some((entry, freed)) = popped {
             let private = entry.frame.is_private();

@@ -152,11 +152,16 @@ impl TopicTable {
         self.shrink();
     }
 
-    /// Serial numbers of patterns have been given anew: every topic has to be looked at again.
-    pub(super) fn forget_matches(&mut self) {
+    /// Serial numbers of patterns have been given anew: every topic has to be looked at again. Returns the bytes that topics with events held.
+    pub(super) fn forget_matches(&mut self) -> usize {
+        let mut freed = 0;
         for topic in &mut self.slots {
+            if topic.log.is_some() {
+                freed += topic.matches_bytes();
+            }
             topic.forget_matches();
         }
+        freed
     }
 
     /// Gives memory back after a flood of short-lived topics; the factor keeps this from happening often.

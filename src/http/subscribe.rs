@@ -98,6 +98,16 @@ pub(super) enum SubscribeError {
         /// Different topics found.
         count: usize,
     },
+    /// More patterns than the setting `patterns_per_stream_max`.
+    #[error(
+        "{count} patterns are more than the {max} that `patterns_per_stream_max` allows; those that the token names do not count"
+    )]
+    TooManyPatterns {
+        /// Different patterns found that no token names.
+        count: usize,
+        /// Patterns allowed.
+        max: usize,
+    },
     /// One of them is not a topic.
     #[error(transparent)]
     Topic(#[from] SelectorError),
@@ -171,6 +181,7 @@ pub(super) fn open(
     let selectors = selectors(dialect, topic_in_path, query, &caller, settings)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
+    let pattern_share = hub.share_patterns(client, chosen(&selectors, &caller))?;
     let access = match caller {
         Caller::Open | Caller::Anonymous => Access::default(),
         Caller::Bearer(access) => access,
@@ -183,6 +194,7 @@ pub(super) fn open(
         grant: access.subscribe,
         ends_unix_ms: access.ends_unix_ms,
         presence,
+        pattern_share,
     };
     hub.has_room_for(&interest)?;
     let granted = !interest.grant.is_empty();
@@ -239,8 +251,13 @@ pub(super) fn selectors(
         topics.sort_unstable();
         topics.dedup();
     }
+    let patterns = chosen(&topics, caller).count();
     match topics.len() {
         0 => Err(SubscribeError::NoTopic(dialect.usage)),
+        _ if patterns > settings.patterns_per_stream_max => Err(SubscribeError::TooManyPatterns {
+            count: patterns,
+            max: settings.patterns_per_stream_max,
+        }),
         count if count > limits.topics_per_stream_max => Err(SubscribeError::TooManyTopics {
             count,
             max: limits.topics_per_stream_max,
@@ -250,6 +267,17 @@ pub(super) fn selectors(
         }
         _ => Ok(topics),
     }
+}
+
+/// The patterns that a stream chose itself: whoever signs tokens vouches for those that its token names.
+fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<Item = &'s Selector> {
+    let named = match caller {
+        Caller::Bearer(access) => &*access.subscribe,
+        Caller::Open | Caller::Anonymous => &[],
+    };
+    selectors
+        .iter()
+        .filter(|one| !one.is_exact() && named.binary_search(one).is_err())
 }
 
 /// The cursor of a request: its `Last-Event-ID` header, else the first of the query's `last_event_id`, `lastEventID` or `lastEventId` that is
@@ -291,7 +319,7 @@ fn wants_event_stream(headers: &HeaderMap) -> bool {
 pub(super) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
     let status = match why {
         Shed::Full(_) | Shed::Patterns(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        Shed::Address(_) => StatusCode::TOO_MANY_REQUESTS,
+        Shed::Address(_) | Shed::AddressPatterns(_) => StatusCode::TOO_MANY_REQUESTS,
     };
     shed_with(status, &why, headers)
 }

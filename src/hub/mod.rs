@@ -7,6 +7,7 @@
 //! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
 
 mod operate;
+mod pattern_shares;
 pub mod presence;
 mod publish;
 mod subscribe;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use self::pattern_shares::PatternShares;
 use crate::auth::Role;
 use crate::config::Settings;
 use crate::event::unix_ms;
@@ -33,6 +35,7 @@ pub use crate::places::{Room, Shed, StreamPermit};
 pub use crate::shard::StreamInfo;
 pub use crate::sse::Framing;
 pub use operate::{Stored, TopicInfo};
+pub use pattern_shares::PatternShare;
 pub use presence::{Pending, Presence};
 pub use publish::{Receipt, Watched};
 pub use subscribe::{Interest, Subscribe};
@@ -59,6 +62,7 @@ struct Inner {
     /// Streams are dealt to the shards in turn.
     next_shard: AtomicUsize,
     presence: Presence,
+    pattern_shares: PatternShares,
     stopped: AtomicBool,
 }
 
@@ -74,17 +78,15 @@ impl Hub {
             age_ms: settings.history_age.as_millis() as u64,
             budget_bytes: settings.history_budget_bytes,
         };
+        let share = Share {
+            streams: settings.max_connections_per_address,
+            ipv6_prefix: settings.ipv6_prefix as u32,
+        };
         let shared = Shared {
             store: Arc::new(Mutex::new(
                 Store::new(limits, unix_ms()).with_node(fastrand::u64(..)),
             )),
-            places: Places::new(
-                room,
-                Share {
-                    streams: settings.max_connections_per_address,
-                    ipv6_prefix: settings.ipv6_prefix as u32,
-                },
-            ),
+            places: Places::new(room, share),
         };
         let room_again = Arc::new(Notify::new());
         let count = match settings.shards {
@@ -110,7 +112,8 @@ impl Hub {
             ..settings.event_limits.clone()
         };
         Ok(Self(Arc::new(Inner {
-            presence: Presence::new(&settings),
+            presence: Presence::new(&settings, share),
+            pattern_shares: PatternShares::new(settings.patterns_per_address_max, share),
             settings,
             event_limits,
             shared,

@@ -15,7 +15,7 @@ mod queue;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::config::Settings;
 use crate::metrics::Counter;
+use crate::places::Share;
 use crate::selector::Selector;
 
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
@@ -46,6 +47,8 @@ pub struct Presence(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    /// What one client is.
+    clients: Share,
     /// Told when there is something to announce, or nothing ever will be.
     work: Notify,
     untold: Counter,
@@ -122,7 +125,7 @@ pub struct Page {
 impl Presence {
     /// Nobody is there yet.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, clients: Share) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 streams: BTreeMap::new(),
@@ -131,6 +134,7 @@ impl Presence {
                 queue: Queue::new(Bounds::new(settings)),
                 closed: false,
             }),
+            clients,
             work: Notify::new(),
             untold: Counter::default(),
             unlisted: Counter::default(),
@@ -150,7 +154,7 @@ impl Presence {
             subscriber: Subscriber {
                 id: Uuid::new_v4(),
                 selectors: selectors.into(),
-                client: client_at(address),
+                client: self.0.clients.client(address),
                 cost: allowance::estimate(selectors, payload.as_deref()),
                 payload,
                 known: AtomicBool::new(false),
@@ -292,17 +296,6 @@ impl Drop for Guard {
             let (number, active) = (state.number(), false);
             state.queue.push(number, Change { subscriber, active });
         });
-    }
-}
-
-/// Who counts as one client: an IPv4 address, or an IPv6 network of 64 bits, which is what one site is given.
-fn client_at(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address => address,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::event::{EventId, unix_ms};
-use crate::history::{Appended, SelectorIds, ShardSet, Work};
+use crate::history::{Appended, SelectorId, SelectorIds, ShardSet, Work};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Batch, Delivery, Message, Trace, TraceReport};
 use crate::sse::{self, Draft, Frame};
@@ -158,7 +158,7 @@ impl Hub {
             }
         }
         let batch = Batch {
-            bytes: events.iter().map(|event| event.frame.len()).sum(),
+            bytes: events.iter().map(bytes_of).sum(),
             events,
             head: store.head(),
             stamped_at,
@@ -211,6 +211,12 @@ impl Hub {
         };
         drafts.iter().map(is_traced).collect()
     }
+}
+
+/// What an event holds of a mailbox: its frame, and whom it goes to.
+fn bytes_of(event: &Delivery) -> usize {
+    let audience = event.audience.as_deref().map_or(0, <[_]>::len);
+    event.frame.len() + (event.selectors.len() + audience) * size_of::<SelectorId>()
 }
 
 fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Delivery {

@@ -17,7 +17,7 @@ use crate::shard::sink::Sink;
 use crate::sse::Framing;
 
 use super::presence::Pending;
-use super::{Closed, Hub};
+use super::{Closed, Hub, PatternShare};
 
 /// What a stream wants, and what it may have.
 #[derive(Default)]
@@ -30,6 +30,8 @@ pub struct Interest {
     pub ends_unix_ms: Option<u64>,
     /// Announces its start and end.
     pub presence: Option<Pending>,
+    /// From [`Hub::share_patterns`].
+    pub pattern_share: Option<PatternShare>,
 }
 
 impl fmt::Debug for Interest {
@@ -91,6 +93,19 @@ impl Hub {
             return Err(Shed::Patterns(max));
         }
         Ok(())
+    }
+
+    /// Counts the patterns that a stream of the client at `address` chose itself, without doubles, for as long as the share is kept.
+    ///
+    /// # Errors
+    /// [`Shed::AddressPatterns`] when the client has its share and some of these are not among it.
+    pub fn share_patterns<'s>(
+        &self,
+        address: IpAddr,
+        patterns: impl Iterator<Item = &'s Selector>,
+    ) -> Result<Option<PatternShare>, Shed> {
+        let share = self.0.pattern_shares.take(address, patterns);
+        share.inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
     }
 
     /// Streams of the client at `address`; 0 where `max_connections_per_address` is off.
@@ -169,9 +184,11 @@ impl Hub {
         } else {
             subscribe.start
         };
-        let guard = interest.presence.map(Pending::begin);
+        let announced = interest.presence.map(Pending::begin);
+        let guard = (announced, interest.pattern_share);
+        let guards = guard.0.is_some() || guard.1.is_some();
         let attach = Attach {
-            guard: guard.map(|guard| Box::new(guard) as _),
+            guard: guards.then(|| Box::new(guard) as _),
             sink: subscribe.sink,
             client: permit.into_client(),
             framing: subscribe.framing,

@@ -14,6 +14,8 @@ mod access;
 mod algorithms;
 /// Cookies with publishing calls.
 mod cookies;
+/// What patterns may cost.
+mod costly_patterns;
 /// `examples/mercure.toml`, with the program itself.
 mod example;
 /// Streams that end with their token.

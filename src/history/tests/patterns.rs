@@ -333,3 +333,33 @@ fn the_nodes_own_urn_is_a_cursor() {
         Some(&*other)
     );
 }
+
+#[test]
+fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back() {
+    let budget_bytes = 64 << 10;
+    let mut store = store(HistoryLimits {
+        budget_bytes,
+        ..HistoryLimits::default()
+    });
+    let held: Vec<_> = (0..500)
+        .map(|n| store.retain(&pattern(&format!("{{v{n}}}")), 0, false))
+        .collect();
+    for n in 0..100 {
+        publish(&mut store, &[&format!("t{n}")], "x", None, NOW);
+        let size = store.size();
+        assert!(size.bytes <= budget_bytes, "{size:?}");
+        // Each topic remembers 500 patterns, at eight bytes or more.
+        assert!(size.bytes >= size.events * 500 * 8, "{size:?}");
+    }
+    assert!(store.size().events >= 5, "{:?}", store.size());
+    store.patterns.run_out_of_serials();
+    let more = store.retain(&pattern("more/{x}"), 0, false);
+    assert!(store.size().bytes < store.size().events * 500 * 8);
+    for id in held {
+        store.release(id, false);
+    }
+    store.release(more, false);
+    let later = NOW + 2 * HistoryLimits::default().age_ms;
+    while !store.expire(later, 1_000) {}
+    assert_eq!((store.size().events, store.size().bytes), (0, 0));
+}

@@ -1,6 +1,6 @@
 //! What is entered, told and listed.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use super::allowance::Allowance;
@@ -37,7 +37,7 @@ fn topics(page: &Page) -> Vec<&str> {
 
 #[test]
 fn a_start_comes_before_its_end_and_each_once() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let (first, second) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     let mut told = self::told(&presence);
     drop(second);
@@ -52,7 +52,7 @@ fn a_start_comes_before_its_end_and_each_once() {
 
 #[test]
 fn who_is_gone_before_its_start_was_told_is_never_told_of() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let (kept, gone) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     drop(gone);
     let told = self::told(&presence);
@@ -63,7 +63,7 @@ fn who_is_gone_before_its_start_was_told_is_never_told_of() {
 
 #[test]
 fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let guard = begin(&presence, &["a"]);
     let urn = presence.list(None, None, 9).subscriptions[0].urn();
     drop(guard);
@@ -128,14 +128,14 @@ fn clients_that_come_and_go_do_not_push_out_what_others_published() {
 
 #[test]
 fn a_stream_that_never_begins_is_never_told() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     drop(presence.pending(HERE, &[Selector::exact("a")], None));
     assert!(presence.take(usize::MAX).0.is_empty());
 }
 
 #[test]
 fn lists_go_on_where_they_ended() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let guards: Vec<_> = (0..3).map(|_| begin(&presence, &["a", "b"])).collect();
     let page = presence.list(None, None, 3);
     assert_eq!(topics(&page), ["a", "b", "a", "b"]);
@@ -151,7 +151,7 @@ fn lists_go_on_where_they_ended() {
 fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
     let many = ["a"; SUBSCRIPTIONS_PER_STREAM_MAX];
     for topics in [&many[..1], &many[..]] {
-        let presence = Presence::new(&Settings::default());
+        let presence = Presence::new(&Settings::default(), Share::default());
         let in_one_look = LIST_SUBSCRIPTIONS.div_ceil(topics.len());
         let guards: Vec<_> = (0..in_one_look + 1)
             .map(|_| begin(&presence, topics))
@@ -165,7 +165,7 @@ fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
 
 #[test]
 fn one_subscription_is_found_by_topic_and_subscriber() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let _guard = begin(&presence, &["a", "b"]);
     let urn = presence.list(None, None, 1).subscriptions[0].urn();
     assert!(presence.get("b", &urn).is_some());
@@ -176,7 +176,7 @@ fn one_subscription_is_found_by_topic_and_subscriber() {
 
 #[test]
 fn documents_are_as_the_draft_has_them() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let selectors = [Selector::exact("https://a.example/{id}")];
     let payload = Some(Arc::from(r#"{"n": 1.50}"#));
     let _guard = presence.pending(HERE, &selectors, payload).begin();
@@ -208,10 +208,11 @@ fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
 
 fn with_budget(bytes: usize) -> Presence {
     let history_budget_bytes = bytes;
-    Presence::new(&Settings {
+    let settings = Settings {
         history_budget_bytes,
         ..Settings::default()
-    })
+    };
+    Presence::new(&settings, Share::default())
 }
 
 #[test]
@@ -262,7 +263,7 @@ fn addresses_of_one_network_are_one_client() {
 
 #[test]
 fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let many: Vec<_> = (0..500)
         .map(|_| begin_at(&presence, HERE, &["a"; 50]))
         .collect();
@@ -276,7 +277,7 @@ fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
 
 #[test]
 fn no_more_is_taken_than_may_be_told_but_for_one() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let _guards = [0; 9].map(|_| begin(&presence, &["a"]));
     assert_eq!(presence.take(0).0.len(), 1);
     assert_eq!(presence.take(1_000).0.len(), 2);
@@ -284,7 +285,7 @@ fn no_more_is_taken_than_may_be_told_but_for_one() {
 
 #[test]
 fn nothing_of_a_subscription_is_in_a_debug() {
-    let presence = Presence::new(&Settings::default());
+    let presence = Presence::new(&Settings::default(), Share::default());
     let selectors = [Selector::exact("hush")];
     let pending = presence.pending(HERE, &selectors, Some(Arc::from("\"hush\"")));
     let mut shown = format!("{pending:?}");

@@ -1,0 +1,149 @@
+//! Which patterns the streams of one client chose themselves, so that one client cannot have them all.
+//!
+//! Every topic is compared with every pattern that may match it, so each pattern costs all publishers. Patterns that a token names are
+//! not counted here: whoever signs tokens vouches for them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::places::{Share, Shed};
+use crate::selector::Selector;
+
+/// How many streams of one client hold each pattern.
+type Held = HashMap<Selector, u32>;
+
+/// The patterns of all clients. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct PatternShares {
+    /// 0 = nothing is counted.
+    max: usize,
+    /// What one client is.
+    clients: Share,
+    by_client: Arc<Mutex<HashMap<IpAddr, Held>>>,
+}
+
+/// The patterns that one stream chose; given back on drop.
+pub struct PatternShare {
+    shares: PatternShares,
+    client: IpAddr,
+    patterns: Box<[Selector]>,
+}
+
+impl PatternShares {
+    /// So many patterns for each client, or any number (0).
+    pub(super) fn new(max: usize, clients: Share) -> Self {
+        Self {
+            max,
+            clients,
+            by_client: Arc::default(),
+        }
+    }
+
+    /// Counts the patterns that a stream of the client at `address` chose, without doubles; `None` where there is nothing to count.
+    pub(super) fn take<'s>(
+        &self,
+        address: IpAddr,
+        patterns: impl Iterator<Item = &'s Selector>,
+    ) -> Result<Option<PatternShare>, Shed> {
+        if self.max == 0 {
+            return Ok(None);
+        }
+        let patterns: Box<[Selector]> = patterns.cloned().collect();
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        let client = self.clients.client(address);
+        let mut by_client = self.by_client.lock();
+        let held = by_client.get(&client);
+        let is_new = |one: &&Selector| held.is_none_or(|held| !held.contains_key(*one));
+        let new = patterns.iter().filter(is_new).count();
+        if new > 0 && held.map_or(0, Held::len) + new > self.max {
+            return Err(Shed::AddressPatterns(self.max));
+        }
+        let held = by_client.entry(client).or_default();
+        for pattern in &patterns {
+            *held.entry(pattern.clone()).or_default() += 1;
+        }
+        Ok(Some(PatternShare {
+            shares: self.clone(),
+            client,
+            patterns,
+        }))
+    }
+}
+
+impl Drop for PatternShare {
+    fn drop(&mut self) {
+        let mut by_client = self.shares.by_client.lock();
+        let Some(held) = by_client.get_mut(&self.client) else {
+            return;
+        };
+        for pattern in &self.patterns {
+            if let Some(count) = held.get_mut(pattern) {
+                *count -= 1;
+                if *count == 0 {
+                    held.remove(pattern);
+                }
+            }
+        }
+        if held.is_empty() {
+            by_client.remove(&self.client);
+        }
+    }
+}
+
+impl fmt::Debug for PatternShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PatternShare")
+            .field("patterns", &self.patterns.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::selector::Syntax;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn patterns(texts: &[&str]) -> Vec<Selector> {
+        let parse = |text: &&str| Selector::parse(text, Syntax::Native, 100).expect("a pattern");
+        texts.iter().map(parse).collect()
+    }
+
+    #[test]
+    fn a_client_has_its_share_of_different_patterns_and_gets_it_back() {
+        let shares = PatternShares::new(2, Share::default());
+        let take = |texts: &[&str]| shares.take(HERE, patterns(texts).iter());
+        let first = take(&["a/*", "b/*"]).expect("room");
+        let same = take(&["b/*"]).expect("no new one");
+        assert_eq!(take(&["c/*"]).err(), Some(Shed::AddressPatterns(2)));
+        let other = "192.0.2.1".parse().expect("an address");
+        assert!(shares.take(other, patterns(&["c/*"]).iter()).is_ok());
+        drop(first);
+        let third = take(&["c/*"]).expect("one was given back");
+        assert!(take(&["a/*"]).is_err(), "the second still holds one");
+        drop((same, third));
+        assert!(shares.by_client.lock().is_empty());
+    }
+
+    #[test]
+    fn where_there_is_no_bound_nothing_is_kept() {
+        let shares = PatternShares::new(0, Share::default());
+        assert!(
+            shares
+                .take(HERE, patterns(&["a/*"]).iter())
+                .expect("any")
+                .is_none()
+        );
+        let shares = PatternShares::new(1, Share::default());
+        assert!(shares.take(HERE, [].iter()).expect("none").is_none());
+    }
+}
