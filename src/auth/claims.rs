@@ -12,6 +12,27 @@ use super::rules::Bounds;
 use super::{Access, Policy, TokenError};
 use crate::selector::{Selector, Syntax};
 
+/// The claim that says what a token grants.
+struct MercureClaim {
+    name: &'static str,
+    publish: &'static str,
+    subscribe: &'static str,
+}
+
+/// By the names that it may have, the one that wins first: some identity providers drop claims whose names are no URIs.
+const MERCURE_CLAIMS: [MercureClaim; 2] = [
+    MercureClaim {
+        name: "https://mercure.rocks/",
+        publish: "https://mercure.rocks/.publish",
+        subscribe: "https://mercure.rocks/.subscribe",
+    },
+    MercureClaim {
+        name: "mercure",
+        publish: "mercure.publish",
+        subscribe: "mercure.subscribe",
+    },
+];
+
 const LIST_OF_TEXTS: &str = "must be a list of strings";
 
 /// Reads what the claims allow at this time.
@@ -23,15 +44,21 @@ pub(super) fn read(
     let ends_unix_ms = lifetime(claims, policy, now)?;
     check_issuer(claims, policy)?;
     check_audience(claims, policy)?;
-    let mercure = match claims.get("mercure") {
+    let empty = Map::new();
+    let [_, usual] = &MERCURE_CLAIMS;
+    let named = MERCURE_CLAIMS
+        .iter()
+        .find_map(|claim| Some((claim, claims.get(claim.name)?)));
+    let (claim, mercure) = match named {
         None if is_of_later_version(claims) => return Err(TokenError::OtherVersion),
-        None => &Map::new(),
-        Some(value) => value
-            .as_object()
-            .ok_or(fault("mercure", "must be an object"))?,
+        None => (usual, &empty),
+        Some((claim, value)) => {
+            let object = value.as_object();
+            (claim, object.ok_or(fault(claim.name, "must be an object"))?)
+        }
     };
-    let publish = selectors(mercure, "publish", "mercure.publish", policy)?;
-    let mut subscribe = selectors(mercure, "subscribe", "mercure.subscribe", policy)?;
+    let publish = selectors(mercure, "publish", claim.publish, policy)?;
+    let mut subscribe = selectors(mercure, "subscribe", claim.subscribe, policy)?;
     let topics = topics(claims, policy)?;
     subscribe.extend(topics.iter().cloned());
     if publish.len() + subscribe.len() > policy.selectors_max {

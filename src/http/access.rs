@@ -6,7 +6,6 @@
 mod error;
 mod find;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::Method;
@@ -116,10 +115,9 @@ impl Policy {
             return Err(AccessError::ForeignPage);
         }
         match self.verify(role, &token) {
-            Err(AccessError::Token(TokenError::UnknownKey)) => Ok(Checked::UnknownKey(Token {
-                text: Cow::Owned(token.text.into_owned()),
-                from: token.from,
-            })),
+            Err(AccessError::Token(TokenError::UnknownKey)) => {
+                Ok(Checked::UnknownKey(token.into_owned()))
+            }
             checked => checked.map(Checked::Done),
         }
     }
@@ -134,14 +132,31 @@ impl Policy {
         self.verify(role, token)
     }
 
+    /// Of several cookies any valid one counts, and of several valid ones the one that is valid longest: the freshest.
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
-        let access = self
-            .auth
-            .verify(role, &token.text, unix_time())
-            .map_err(AccessError::Token)?;
+        let now = unix_time();
+        let mut valid: Option<Access> = None;
+        let mut refused = None;
+        for text in &token.texts {
+            match self.auth.verify(role, text, now) {
+                Ok(access) if valid.as_ref().is_none_or(|other| outlives(&access, other)) => {
+                    valid = Some(access);
+                }
+                Ok(_) => {}
+                // Newer keys may still make this one the valid one.
+                Err(TokenError::UnknownKey) => refused = Some(TokenError::UnknownKey),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let access = valid.ok_or(refused.map_or(AccessError::Missing, AccessError::Token))?;
         Ok(Credentials {
             caller: Caller::Bearer(access),
             in_query: token.from == Origin::Query,
         })
     }
+}
+
+fn outlives(one: &Access, other: &Access) -> bool {
+    let end = |access: &Access| access.ends_unix_ms.unwrap_or(u64::MAX);
+    end(one) > end(other)
 }

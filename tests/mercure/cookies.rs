@@ -1,4 +1,7 @@
-use crate::node::{FORM, HUB, Node, publisher, subscriber};
+use jsonwebtoken::Header;
+use serde_json::json;
+
+use crate::node::{FORM, HUB, Node, now_unix_s, publisher, sign, subscriber, token};
 use crate::support::http::request;
 
 const PAGE: &str = "https://app.example";
@@ -67,6 +70,73 @@ fn a_cookie_is_ignored_beside_a_header() {
         request(node.address, "POST", HUB, &fields, b"topic=a").status,
         200
     );
+}
+
+#[test]
+fn of_two_cookies_of_the_tokens_name_the_valid_one_counts_in_any_order() {
+    let node = node();
+    let good = publisher_and_subscriber(None);
+    let stale = [
+        publisher_and_subscriber(Some(now_unix_s() - 10)),
+        sign(
+            &Header::default(),
+            &json!({}),
+            "another-secret-of-thirty-two-bytes!",
+        ),
+        "garbage".to_owned(),
+        String::new(),
+    ];
+    let status = |fields: &[(&str, &str)]| {
+        let get = node.call("HEAD", "/events/a", fields).status;
+        let post = [fields, &[("Origin", PAGE), ("Content-Type", FORM)]].concat();
+        let posted = request(node.address, "POST", HUB, &post, b"topic=a").status;
+        (get, posted)
+    };
+    for stale in &stale {
+        for [first, second] in [[stale, &good], [&good, stale]] {
+            let one = format!("x=1; mercureAuthorization={first}; mercureAuthorization={second}");
+            assert_eq!(status(&[("Cookie", &one)]), (200, 200), "{one}");
+            let fields = [first, second].map(|token| format!("mercureAuthorization={token}"));
+            let two = fields.each_ref().map(|field| ("Cookie", field.as_str()));
+            assert_eq!(status(&two), (200, 200), "{two:?}");
+        }
+        let bad = format!("mercureAuthorization={stale}; mercureAuthorization={stale}x");
+        assert_eq!(status(&[("Cookie", &bad)]), (401, 401), "{bad}");
+    }
+    // As many as are tried, and one more.
+    let others = |count: usize| {
+        let all = (0..count).map(|n| format!("mercureAuthorization={n}; "));
+        all.collect::<String>() + "mercureAuthorization=" + &good
+    };
+    assert_eq!(status(&[("Cookie", &others(7))]), (200, 200));
+    assert_eq!(status(&[("Cookie", &others(8))]), (400, 400));
+}
+
+#[test]
+fn of_two_valid_cookies_the_fresher_one_counts_in_any_order() {
+    let node = node();
+    let ending = |topic: &str, ends: u64| {
+        let claims = json!({ "exp": ends, "mercure": { "publish": [topic] } });
+        token(&claims)
+    };
+    let (old, fresh) = (
+        ending("a", now_unix_s() + 1_000),
+        ending("b", now_unix_s() + 2_000),
+    );
+    for [first, second] in [[&old, &fresh], [&fresh, &old]] {
+        let cookie = format!("mercureAuthorization={first}; mercureAuthorization={second}");
+        let fields = [("Cookie", &*cookie), ("Origin", PAGE)];
+        let status = |target| request(node.address, "POST", target, &fields, b"x").status;
+        assert_eq!((status("/publish/a"), status("/publish/b")), (403, 200));
+    }
+}
+
+fn publisher_and_subscriber(ends: Option<u64>) -> String {
+    let mut claims = json!({ "mercure": { "publish": ["a"], "subscribe": ["a"] } });
+    if let Some(ends) = ends {
+        claims["exp"] = json!(ends);
+    }
+    token(&claims)
 }
 
 #[test]

@@ -32,6 +32,39 @@ fn the_mercure_claim_grants() {
 }
 
 #[test]
+fn the_claim_may_have_a_uri_for_a_name_which_then_wins() {
+    let uri = "https://mercure.rocks/";
+    let grants = |name: &str| json!({"publish": [name], "subscribe": [name], "payload": name});
+    let named = read(json!({uri: grants("a")})).expect("valid");
+    assert_eq!(Ok(named.clone()), read(json!({"mercure": grants("a")})));
+    // Nothing of the other is read, neither its grants nor its faults.
+    for other in [grants("b"), json!({}), json!(5), json!({"publish": 5})] {
+        let both = read(json!({"mercure": other, uri: grants("a")}));
+        assert_eq!(both, Ok(named.clone()));
+    }
+    let none = read(json!({"mercure": grants("a"), uri: {}}));
+    assert_eq!(none, Ok(Access::default()));
+    // Not by a name that only looks like it.
+    for name in ["https://mercure.rocks", "http://mercure.rocks/", "Mercure"] {
+        assert_eq!(read(json!({name: grants("a")})), Ok(Access::default()));
+    }
+    for (claim, expected) in [
+        (json!(null), "`https://mercure.rocks/` must be an object"),
+        (
+            json!({"publish": "*"}),
+            "`https://mercure.rocks/.publish` must be a list of strings",
+        ),
+        (
+            json!({"subscribe": [1]}),
+            "`https://mercure.rocks/.subscribe` must be a list of strings",
+        ),
+    ] {
+        let message = fault(json!({uri: claim}));
+        assert_eq!(message, format!("the token's claim {expected}"));
+    }
+}
+
+#[test]
 fn without_it_a_token_is_valid_and_grants_nothing() {
     for claims in [
         json!({}),

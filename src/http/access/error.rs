@@ -5,6 +5,7 @@ use hyper::header::{self, HeaderValue};
 use thiserror::Error;
 
 use super::QUERY_PARAMETER;
+use super::find::COOKIES_MAX;
 use crate::auth::TokenError;
 use crate::http::problem::Problem;
 
@@ -17,6 +18,11 @@ pub(in crate::http) enum AccessError {
     /// More than one token, so which?
     #[error("there must be one {0}, not several")]
     Several(&'static str),
+    /// More cookies than are tried.
+    #[error(
+        "there are more than {COOKIES_MAX} different cookies of the name that holds the token: delete those that are stale"
+    )]
+    TooManyCookies,
     /// The header is there, but for something else.
     #[error("the header `Authorization` must be `Bearer`, a space and a token")]
     Scheme,
@@ -41,7 +47,7 @@ pub(in crate::http) enum AccessError {
 impl AccessError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Several(_) => StatusCode::BAD_REQUEST,
+            Self::Several(_) | Self::TooManyCookies => StatusCode::BAD_REQUEST,
             Self::Scheme | Self::Token(_) | Self::Missing => StatusCode::UNAUTHORIZED,
             Self::Reach(_) | Self::ForeignPage => StatusCode::FORBIDDEN,
         }
@@ -50,7 +56,7 @@ impl AccessError {
     /// The value of `WWW-Authenticate` (RFC 6750 §3): without an error code where no token was sent.
     fn challenge(&self) -> Option<HeaderValue> {
         let error = match self {
-            Self::Several(_) => "invalid_request",
+            Self::Several(_) | Self::TooManyCookies => "invalid_request",
             Self::Token(_) => "invalid_token",
             Self::Reach(_) => {
                 let value = format!("{CHALLENGE}, error=\"insufficient_scope\"");

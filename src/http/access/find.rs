@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use hyper::header::{self, HeaderMap};
 use percent_encoding::percent_decode;
+use smallvec::{SmallVec, smallvec};
 
 use super::{AccessError, Policy};
 
@@ -17,16 +18,30 @@ pub(super) enum Origin {
     Cookie,
 }
 
+/// Most different cookies of the token's name: each is tried. A browser has one for each path and domain that set it.
+pub(super) const COOKIES_MAX: usize = 8;
+
 /// A token as it was sent. Not `Debug`, so that it cannot be printed by mistake.
 pub(in crate::http) struct Token<'r> {
-    pub(super) text: Cow<'r, [u8]>,
+    /// What was sent: one text, but for cookies, of which a browser may send a stale one beside the one that is valid. Sorted and
+    /// without doubles: nothing depends on the order in which they came.
+    pub(super) texts: SmallVec<[Cow<'r, [u8]>; 1]>,
     pub(super) from: Origin,
 }
 
 impl<'r> Token<'r> {
     fn new(text: impl Into<Cow<'r, [u8]>>, from: Origin) -> Self {
-        let text = text.into();
-        Self { text, from }
+        let texts = smallvec![text.into()];
+        Self { texts, from }
+    }
+
+    /// The same, independent of the request.
+    pub(super) fn into_owned(self) -> Token<'static> {
+        let texts = self.texts.into_iter();
+        Token {
+            texts: texts.map(|text| Cow::Owned(text.into_owned())).collect(),
+            from: self.from,
+        }
     }
 }
 
@@ -57,11 +72,18 @@ impl Policy {
             }
             return Ok(Some(Token::new(text, Origin::Query)));
         }
-        let cookies = headers.get_all(header::COOKIE).iter();
-        let cookie = cookies
+        let pairs = headers.get_all(header::COOKIE).iter();
+        let cookies = pairs
             .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-            .find_map(|pair| self.cookie(pair));
-        Ok(cookie.map(|text| Token::new(text, Origin::Cookie)))
+            .filter_map(|pair| self.cookie(pair));
+        let mut texts: SmallVec<[Cow<'r, [u8]>; 1]> = cookies.map(Cow::Borrowed).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        if texts.len() > COOKIES_MAX {
+            return Err(AccessError::TooManyCookies);
+        }
+        let from = Origin::Cookie;
+        Ok((!texts.is_empty()).then_some(Token { texts, from }))
     }
 
     /// The value of a pair `name=value` if it is the cookie with the token.
@@ -123,16 +145,16 @@ mod tests {
         let token = policy().find(&headers, Some(query), true)?;
         Ok(token.map_or_else(
             || "none".to_owned(),
-            |token| format!("{:?} {}", token.from, String::from_utf8_lossy(&token.text)),
+            |token| {
+                let texts = token.texts.iter().map(|text| String::from_utf8_lossy(text));
+                format!("{:?} {}", token.from, texts.collect::<Vec<_>>().join(" "))
+            },
         ))
     }
 
     #[test]
     fn the_header_wins_then_the_query_then_the_cookie() {
-        let cookie = (
-            "cookie",
-            "a=b; mercureAuthorization=c.c.c; mercureAuthorization=d",
-        );
+        let cookie = ("cookie", "a=b; mercureAuthorization=c.c.c; d=e");
         let header = ("authorization", "bEARER  h.h.h ");
         let query = "topic=a&authorization=q.q%2Eq";
         assert_eq!(found(&[cookie, header], query), Ok("Header h.h.h".into()));
@@ -161,6 +183,26 @@ mod tests {
             found(&[header], "authorization=a&authorization=a"),
             Ok("Header a".into())
         );
+    }
+
+    #[test]
+    fn cookies_of_the_tokens_name_are_all_there_in_an_order_of_their_own() {
+        let one = |name: &'static str| ("cookie", name);
+        let c = one("mercureAuthorization=c; mercureAuthorization=d");
+        let d = one("mercureAuthorization=d;mercureAuthorization=\"c\"");
+        for fields in [&[c][..], &[d], &[c, d], &[d, c]] {
+            assert_eq!(found(fields, ""), Ok("Cookie c d".into()));
+        }
+        let numbered = [
+            one("mercureAuthorization=1; mercureAuthorization=2; mercureAuthorization=3"),
+            one("mercureAuthorization=4; mercureAuthorization=5; mercureAuthorization=6"),
+            one("mercureAuthorization=7; mercureAuthorization=8; mercureAuthorization=1"),
+        ];
+        assert_eq!(found(&numbered, ""), Ok("Cookie 1 2 3 4 5 6 7 8".into()));
+        let more = [&numbered[..], &[one("mercureAuthorization=9")]].concat();
+        assert_eq!(found(&more, ""), Err(AccessError::TooManyCookies));
+        // What is ignored may be there any number of times.
+        assert_eq!(found(&more, "authorization=q"), Ok("Query q".into()));
     }
 
     #[test]
