@@ -119,6 +119,30 @@ fn the_key_comes_from_a_flag_or_else_from_the_settings() {
 }
 
 #[test]
+fn a_byte_order_mark_or_a_line_end_in_a_file_is_no_part_of_its_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let secret_file = write("secret", &format!("\u{feff}{SECRET}\r\n"));
+    read(secret(), &token(&["--secret-file", &secret_file], &[]));
+    let config = format!("\u{feff}jwt_secret_file = \"{secret_file}\"\n");
+    let config = write("fantail.toml", &config);
+    read(secret(), &token(&["--config", &config], &[]));
+    let longest = "x".repeat(1_024);
+    let file = write("longest", &format!("\u{feff}{longest}\r\n"));
+    let keys = KeySet::from_secret(longest.as_bytes(), None).expect("a key");
+    read(keys, &token(&["--secret-file", &file], &[]));
+
+    let pem = |name: &str| std::fs::read_to_string(format!("{KEYS}/{name}")).expect("a file");
+    let private = write("private", &format!("\u{feff}{}", pem("p256.pem")));
+    let public = KeySet::from_pem(&pem("p256.pub.pem"), None).expect("a key");
+    read(public, &token(&["--key-file", &private], &[]));
+}
+
+#[test]
 fn what_cannot_be_made_is_told_without_the_key() {
     let own = [("FANTAIL_JWT_SECRET", SECRET)];
     let url = [("FANTAIL_JWKS_URL", "https://id.example/keys")];

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::algorithm::{Algorithm, Family};
 use super::jws;
 use super::keys::{KEYS_MAX, Key, KeyError, KeySet};
+use crate::bom;
 
 /// Longest `kid` of a key, in bytes.
 const KEY_ID_BYTES_MAX: usize = 1_024;
@@ -39,18 +40,20 @@ impl KeySet {
         algorithm: Option<Algorithm>,
         is_taken: fn(Family) -> bool,
     ) -> Result<Self, KeyError> {
-        let set: Value = serde_json::from_slice(text).map_err(|_| KeyError::NotAKeySet)?;
+        let set: Value =
+            serde_json::from_slice(bom::skip(text)).map_err(|_| KeyError::NotAKeySet)?;
         let members = set
             .get("keys")
             .and_then(Value::as_array)
             .ok_or(KeyError::NotAKeySet)?;
-        if members.len() > KEYS_MAX {
+        // Only keys that can be used are tried, so only those are bounded; the others by the bytes of the set.
+        let usable = members
+            .iter()
+            .filter_map(|member| key(member.as_object()?, algorithm, is_taken));
+        let keys: Vec<Key> = usable.take(KEYS_MAX + 1).collect();
+        if keys.len() > KEYS_MAX {
             return Err(KeyError::TooMany);
         }
-        let keys: Vec<Key> = members
-            .iter()
-            .filter_map(|member| key(member.as_object()?, algorithm, is_taken))
-            .collect();
         let skipped = members.len() - keys.len();
         if keys.is_empty() {
             return Err(KeyError::NoneUsable { skipped });
@@ -64,6 +67,7 @@ fn key(
     algorithm: Option<Algorithm>,
     is_taken: fn(Family) -> bool,
 ) -> Option<Key> {
+    let member = &Members(member);
     if !is_for_signatures(member) {
         return None;
     }
@@ -99,7 +103,16 @@ fn key(
     Some(key)
 }
 
-fn is_for_signatures(member: &Map<String, Value>) -> bool {
+/// The members of a key. Libraries write those that a key does not have as `null`.
+struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+}
+
+fn is_for_signatures(member: &Members<'_>) -> bool {
     let used_for = member.get("use").is_none_or(|used| used == "sig");
     let verifies = |operations: &Value| {
         let list = operations.as_array();
@@ -108,7 +121,7 @@ fn is_for_signatures(member: &Map<String, Value>) -> bool {
     used_for && member.get("key_ops").is_none_or(verifies)
 }
 
-fn family(member: &Map<String, Value>) -> Option<Family> {
+fn family(member: &Members<'_>) -> Option<Family> {
     let text = |name| member.get(name).and_then(Value::as_str);
     match (text("kty")?, text("crv")) {
         ("oct", _) => Some(Family::Secret),

@@ -53,7 +53,7 @@ fn read_header(text: &str) -> Result<Header, TokenError> {
     Ok(Header {
         algorithm: Algorithm::named(algorithm).ok_or(TokenError::Algorithm)?,
         key_id: match header.get("kid") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(id)) => Some(id.clone()),
             Some(_) => return Err(TokenError::Malformed),
         },

@@ -72,7 +72,7 @@ pub enum KeyError {
         skipped: usize,
     },
     /// More keys than anyone has.
-    #[error("more than {KEYS_MAX} keys")]
+    #[error("more than {KEYS_MAX} keys that can be used")]
     TooMany,
 }
 

@@ -16,17 +16,22 @@ use super::kind::Kind;
 use super::raw::Given;
 use super::table::{self, Setting};
 use super::{ConfigError, IngestUser, Origin, Problem, RawSettings, Reason, UserFault};
+use crate::bom;
 
 /// Longest configuration file, in bytes; a wrong path (a log, a device) must not be read for ever.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
-/// Reads a whole text file of at most `bytes_max` bytes.
+/// Length of a byte order mark.
+const BOM_BYTES: usize = 3;
+
+/// Reads a whole text file of at most `bytes_max` bytes, a byte order mark not counted.
 pub(crate) fn read_text(path: &Path, bytes_max: usize) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?
-        .take(bytes_max as u64 + 1)
+    File::open(path)?
+        .take((bytes_max + BOM_BYTES) as u64 + 1)
         .read_to_string(&mut text)?;
-    if read > bytes_max {
+    let text = bom::skip_in(&text).to_owned();
+    if text.len() > bytes_max {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it has more than {bytes_max} bytes"),

@@ -12,6 +12,8 @@ mod node;
 mod bad_input;
 /// What browsers ask before they let a page in.
 mod browsers;
+/// What stands in front of some UTF-8 texts.
+mod byte_order_mark;
 /// RFC 9112, request by request.
 mod grammar;
 /// HTTP/2 with prior knowledge, by hyper's client.

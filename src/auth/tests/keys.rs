@@ -229,12 +229,77 @@ fn a_key_set_is_read_for_what_can_be_used() {
         jwks(json!([])).expect_err("nothing"),
         KeyError::NoneUsable { skipped: 0 }
     );
-    let many = vec![json!({}); KEYS_MAX + 1];
-    assert_eq!(jwks(json!(many)).expect_err("too many"), KeyError::TooMany);
     for text in ["", "[]", "{}", "{\"keys\": {}}", "null"] {
         let error = KeySet::from_jwks(text.as_bytes(), None).expect_err("no set");
         assert_eq!(error, KeyError::NotAKeySet);
     }
+}
+
+#[test]
+fn members_that_are_null_are_not_there() {
+    let secret = [9; 64];
+    let ed25519 = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let nulls = ["kid", "alg", "use", "key_ops", "x5c", "crv", "y", "n"];
+    let with_nulls = |mut key: Value| {
+        for name in nulls {
+            if key.get(name).is_none() {
+                key[name] = json!(null);
+            }
+        }
+        key
+    };
+    let set = jwks(json!([
+        with_nulls(oct(&secret, json!({}))),
+        with_nulls(json!({"kty": "OKP", "crv": "Ed25519", "x": ed25519})),
+    ]));
+    let set = set.expect("keys");
+    assert_eq!((set.len(), set.skipped()), (2, 0));
+    assert!(set.keys.iter().all(|key| key.id.is_none()));
+    // What has to be there is missing.
+    for name in ["kty", "crv", "x"] {
+        let mut key = json!({"kty": "OKP", "crv": "Ed25519", "x": ed25519});
+        key[name] = json!(null);
+        assert!(jwks(json!([key])).is_err(), "{name}");
+    }
+    let token = signed(&secret, json!({"alg": "HS256", "kid": null}));
+    assert!(verify(&auth(set), token).is_ok());
+}
+
+#[test]
+fn only_keys_that_can_be_used_count() {
+    let secret = [9; 64];
+    let foreign = [
+        json!({"kty": "RSA", "use": "enc", "n": "AA", "e": "AQAB"}),
+        json!({"kty": "AKP", "alg": "ML-DSA-44"}),
+        json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}),
+        json!(null),
+    ];
+    let mut keys: Vec<Value> = foreign
+        .iter()
+        .cycle()
+        .take(KEYS_MAX * 10)
+        .cloned()
+        .collect();
+    keys.push(oct(&secret, json!({"kid": "good"})));
+    let set = jwks(json!(keys)).expect("a key");
+    assert_eq!((set.len(), set.skipped()), (1, KEYS_MAX * 10));
+    let token = signed(&secret, json!({"alg": "HS256", "kid": "good"}));
+    assert!(verify(&auth(set), token).is_ok());
+
+    keys.extend(vec![oct(&secret, json!({})); KEYS_MAX - 1]);
+    assert_eq!(jwks(json!(keys)).expect("keys").len(), KEYS_MAX);
+    keys.push(oct(&secret, json!({})));
+    assert_eq!(jwks(json!(keys)).expect_err("too many"), KeyError::TooMany);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_key_set() {
+    let set = json!({"keys": [oct(&[9; 32], json!({}))]});
+    let text = format!("\u{feff}{set}");
+    assert!(KeySet::from_jwks(text.as_bytes(), None).is_ok());
+    let twice = format!("\u{feff}{text}");
+    let error = KeySet::from_jwks(twice.as_bytes(), None).expect_err("no JSON");
+    assert_eq!(error, KeyError::NotAKeySet);
 }
 
 #[test]

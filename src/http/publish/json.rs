@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::bom;
 use crate::event::{Event, IdForm, Topics};
 
 /// Why a body is not one event or an array of events.
@@ -77,7 +78,7 @@ pub enum Events<'a> {
 /// # Errors
 /// [`JsonError`], which says what and where.
 pub fn parse(body: &[u8], batch_max: usize) -> Result<Events<'_>, JsonError> {
-    let text = utf8(body)?;
+    let text = bom::skip_in(utf8(body)?);
     match text
         .trim_start_matches([' ', '\t', '\r', '\n'])
         .as_bytes()

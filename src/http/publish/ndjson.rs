@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{Permission, PublishError, draft, json, submit};
+use crate::bom;
 use crate::http::body::{BodyError, RequestBody};
 use crate::http::reach::Reach;
 use crate::hub::Hub;
@@ -61,8 +62,11 @@ impl Stream<'_> {
             let mut failed = None;
             while batch.len() < self.batch_max {
                 match take(&mut self.lines) {
-                    Ok(Some(line)) => {
+                    Ok(Some(mut line)) => {
                         self.line += 1;
+                        if self.line == 1 {
+                            line = line.slice_ref(bom::skip(&line));
+                        }
                         if !line.trim_ascii().is_empty() {
                             batch.push((self.line, line));
                         }
