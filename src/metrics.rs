@@ -312,6 +312,8 @@ pub struct NodeMetrics {
     pub connections_refused: Counter,
     /// Failed `accept` calls (out of file descriptors or memory).
     pub accept_errors: Counter,
+    /// HTTP/2 connections ended since the start for a flood of frames.
+    pub http2_floods: Counter,
     /// Subscriptions shed since the start (full or draining).
     pub streams_shed: Counter,
     /// Requests refused since the start for their token, or for lack of one.

@@ -270,7 +270,7 @@ impl<R: Readings> Node<R> {
         for (name, help, gauge) in gauges {
             page.gauges(name, help, None, [(Labels::new(), gauge.get() as f64)])?;
         }
-        let counters: [(&str, &str, &Counter); 6] = [
+        let counters: [(&str, &str, &Counter); 7] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
@@ -285,6 +285,11 @@ impl<R: Readings> Node<R> {
                 "accept_errors",
                 "Failed accept calls: out of file descriptors or memory.",
                 &node.accept_errors,
+            ),
+            (
+                "http2_floods",
+                "HTTP/2 connections ended for a flood of frames.",
+                &node.http2_floods,
             ),
             (
                 "streams_shed",

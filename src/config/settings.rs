@@ -130,7 +130,7 @@ pub struct Settings {
     pub publish_body_bytes_max: usize,
     /// Most events in one JSON array.
     pub publish_batch_max: usize,
-    /// Time for a request head to arrive.
+    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame that is no `DATA`, and for the answer to a `PING`.
     pub header_timeout: Duration,
     /// Longest pause within a request body.
     pub body_timeout: Duration,
@@ -267,7 +267,7 @@ impl Default for Settings {
             publish_batch_max: 1_000,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(75),
             request_target_bytes_max: 16 << 10,
             header_count_max: 100,
             header_bytes_max: 32 << 10,

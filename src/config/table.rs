@@ -342,7 +342,7 @@ const HTTP: Group = Group {
         },
         Setting {
             key: "header_timeout",
-            help: "Time for a request head to arrive",
+            help: "Time for a request head to arrive; over HTTP/2 also for any other frame but DATA, and for the answer to a PING",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.header_timeout),
         },
         Setting {

@@ -1,6 +1,6 @@
 //! Bodies: of responses as hyper sends them, of requests as the routes read them.
 //!
-//! A response is short and whole, or it is a stream that a shard feeds through a [`BodyQueue`]. A request body is read with a bound on its size
+//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone. A request body is read with a bound on its size
 //! and on every pause in it; nothing here may hold more of it than the caller's bound.
 
 use std::pin::Pin;
@@ -15,14 +15,15 @@ use thiserror::Error;
 
 use super::exchange::Exchange;
 use super::guard::Fault;
-use super::service::Activity;
+use super::h2::Flow;
+use super::piece::{Piece, Whole};
 use super::unread::Unread;
 use crate::shard::sink::{BodyQueue, Next};
 
 /// Body of a response.
 pub(super) enum ResponseBody {
-    /// Short and whole; empty once it was sent.
-    Full(Bytes),
+    /// There as a whole.
+    Full(Whole),
     /// A stream of events.
     Stream(StreamBody),
 }
@@ -30,12 +31,21 @@ pub(super) enum ResponseBody {
 impl ResponseBody {
     /// No body.
     pub(super) const fn empty() -> Self {
-        Self::Full(Bytes::new())
+        Self::Full(Whole::new(Bytes::new()))
     }
 
     /// A body that is there as a whole.
     pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::Full(bytes.into())
+        Self::Full(Whole::new(bytes.into()))
+    }
+
+    /// It goes over HTTP/2, and `flow` is to know how far it has gone.
+    pub(super) fn go_by(&mut self, flow: &Arc<Flow>) {
+        match self {
+            Self::Full(whole) => whole.go_by(Arc::clone(flow)),
+            // Opened with it.
+            Self::Stream(_) => {}
+        }
     }
 }
 
@@ -45,18 +55,22 @@ impl ResponseBody {
 pub(super) struct Cut;
 
 impl Body for ResponseBody {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Cut>>> {
         match &mut *self {
-            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Full(whole) => whole
+                .poll_piece(cx)
+                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
             Self::Stream(stream) => match stream.queue.poll_next(cx.waker()) {
-                Next::Chunk(chunk) => Poll::Ready(Some(Ok(Frame::data(chunk)))),
+                Next::Chunk(chunk) => {
+                    let piece = Piece::new(chunk, Some(&stream.flow));
+                    Poll::Ready(Some(Ok(Frame::data(piece))))
+                }
                 Next::Pending => Poll::Pending,
                 Next::End => Poll::Ready(None),
                 Next::Cut => Poll::Ready(Some(Err(Cut))),
@@ -65,12 +79,12 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(bytes) if bytes.is_empty())
+        matches!(self, Self::Full(whole) if whole.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Full(whole) => SizeHint::with_exact(whole.len() as u64),
             Self::Stream(_) => SizeHint::default(),
         }
     }
@@ -79,17 +93,14 @@ impl Body for ResponseBody {
 /// The reading end of a queue that a shard writes to; dropping it tells the shard that the client is gone.
 pub(super) struct StreamBody {
     queue: Arc<BodyQueue>,
-    /// Held, not read: it says that the connection is in use.
-    _activity: Arc<Activity>,
+    flow: Arc<Flow>,
 }
 
 impl StreamBody {
-    /// The reading end of `queue`; there must be no other.
-    pub(super) fn new(queue: Arc<BodyQueue>, activity: Arc<Activity>) -> Self {
-        Self {
-            queue,
-            _activity: activity,
-        }
+    /// The reading end of `queue`, on its way by `flow`; there must be no other.
+    pub(super) fn new(queue: Arc<BodyQueue>, flow: Arc<Flow>) -> Self {
+        flow.feed(&queue);
+        Self { queue, flow }
     }
 }
 
@@ -216,14 +227,21 @@ impl Drop for RequestBody {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
+    use super::super::h2::Activity;
     use super::*;
+
+    fn flow() -> Arc<Flow> {
+        Activity::new(Instant::now()).begin()
+    }
 
     #[test]
     fn a_dropped_stream_tells_the_shard() {
         let queue = BodyQueue::new();
         drop(ResponseBody::Stream(StreamBody::new(
             Arc::clone(&queue),
-            Arc::default(),
+            flow(),
         )));
         assert!(queue.is_abandoned());
     }
@@ -231,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_body_ends_after_what_is_queued() {
         let queue = BodyQueue::new();
-        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), Arc::default()));
+        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), flow()));
         queue.write(Bytes::from_static(b"a"));
         queue.write(Bytes::from_static(b"b"));
         queue.finish(true);
@@ -242,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_body_that_was_cut_fails_and_forgets_what_was_queued() {
         let queue = BodyQueue::new();
-        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), Arc::default()));
+        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), flow()));
         queue.write(Bytes::from_static(b"a"));
         queue.finish(false);
         assert_eq!(body.collect().await.map(|_| ()), Err(Cut));

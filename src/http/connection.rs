@@ -55,7 +55,7 @@ pub(super) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
         }
         Protocol::Http2 => {
             exchange.enter_task();
-            tokio::spawn(h2::serve(Arc::clone(node), io, place));
+            tokio::spawn(h2::serve(Arc::clone(node), io, exchange, place, accepted));
         }
         Protocol::Open => {
             exchange.enter_task();
@@ -87,7 +87,7 @@ async fn wait_and_serve(
         () = stopped(&mut shutdown) => return,
     };
     match protocol {
-        Ok(Some(Protocol::Http2)) => h2::serve(node, io, place).await,
+        Ok(Some(Protocol::Http2)) => h2::serve(node, io, exchange, place, accepted).await,
         Ok(Some(_)) => {
             Driver::new(&node, io, exchange, place, accepted)
                 .run()

@@ -14,29 +14,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use hyper::rt::Write;
 use hyper::server::conn::http1;
 use tokio::task::coop;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::addresses::Place;
 use super::exchange::{Detach, Exchange, Phase};
 use super::head;
 use super::lazy_stream::LazyStream;
-use super::phase_timer::{PhaseTimer, poll_timer};
-use super::service::{Service, Transport};
+use super::linger::Linger;
+use super::phase_timer::PhaseTimer;
+use super::service::{Carrier, Service};
 use super::{Node, stopped};
 use crate::hub::Subscribe;
 use crate::shard::sink::Sink;
-
-/// A connection that is closed while the client sends would be reset, and the client might never read our answer. So what still comes is
-/// read and dropped for so long…
-const LINGER_TIME: Duration = Duration::from_secs(2);
-/// …and up to so many bytes.
-const LINGER_BYTES_MAX: usize = 1 << 20;
 
 /// Last word to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
@@ -72,8 +64,8 @@ impl Driver {
         accepted: Instant,
     ) -> Self {
         io.set_guard(node.http1_guard());
-        let transport = Transport::Socket(Arc::clone(&exchange));
-        let service = Service::new(Arc::clone(node), place.address(), transport);
+        let carrier = Carrier::One(Arc::clone(&exchange));
+        let service = Service::new(Arc::clone(node), place.address(), carrier);
         Self {
             stage: Stage::Serving(node.http1.serve_connection(io, service)),
             exchange,
@@ -202,53 +194,5 @@ impl Future for Driver {
             return Poll::Ready(());
         }
         Poll::Pending
-    }
-}
-
-/// A connection whose last answer is sent, or about to be, and whose client may still be sending.
-struct Linger {
-    io: LazyStream,
-    /// What is left to be sent of the answer. Our side ends after it.
-    answer: Bytes,
-    bytes_left: usize,
-    until: Pin<Box<Sleep>>,
-}
-
-impl Linger {
-    /// Everything is sent.
-    fn new(io: LazyStream) -> Self {
-        Self::answering(io, Bytes::new())
-    }
-
-    /// All but this is sent.
-    fn answering(io: LazyStream, answer: Bytes) -> Self {
-        Self {
-            io,
-            answer,
-            bytes_left: LINGER_BYTES_MAX,
-            until: Box::pin(tokio::time::sleep(LINGER_TIME)),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while poll_timer(self.until.as_mut(), cx).is_pending() {
-            if !self.answer.is_empty() {
-                match ready!(Pin::new(&mut self.io).poll_write(cx, &self.answer)) {
-                    Ok(sent) if sent > 0 => self.answer.advance(sent),
-                    _ => break,
-                }
-                if self.answer.is_empty() && self.io.shutdown().is_err() {
-                    break;
-                }
-                continue;
-            }
-            match ready!(self.io.poll_discard(cx)) {
-                Ok(received) if received > 0 && received <= self.bytes_left => {
-                    self.bytes_left -= received;
-                }
-                _ => break,
-            }
-        }
-        Poll::Ready(())
     }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::task::coop::{self, RestoreOnPending};
 
+use super::lazy_stream::Socket;
 use super::unread::Unread;
 use crate::hub::{Framing, Interest, Start, StreamPermit};
 
@@ -61,6 +62,10 @@ pub(super) struct Exchange {
     requests: AtomicU32,
     /// System calls left to it in the accept loop, or [`IN_TASK`].
     calls_left: AtomicU8,
+    /// Calls that wrote something.
+    writes: AtomicU32,
+    /// The socket, when nothing more is to be said on it.
+    left: Mutex<Option<Socket>>,
 }
 
 /// Leave to make one call on a bare socket.
@@ -88,6 +93,8 @@ impl Exchange {
             has_unread: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             calls_left: AtomicU8::new(INLINE_CALLS_MAX),
+            writes: AtomicU32::new(0),
+            left: Mutex::new(None),
         }
     }
 
@@ -118,6 +125,26 @@ impl Exchange {
     /// Whether bytes arrived since the last request was read or answered.
     pub(super) fn heard(&self) -> bool {
         self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Socket: the kernel took something.
+    pub(super) fn note_write(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the kernel has taken something; the number wraps.
+    pub(super) fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Socket: leaves what hyper holds no more and does not give back (HTTP/2).
+    pub(super) fn leave(&self, socket: Socket) {
+        *self.left.lock() = Some(socket);
+    }
+
+    /// The socket that was left.
+    pub(super) fn take_left(&self) -> Option<Socket> {
+        self.left.lock().take()
     }
 
     /// Socket: a write has begun, or all written bytes were taken.

@@ -40,7 +40,8 @@ pub(super) struct LazyStream {
     at_wrong_head: bool,
 }
 
-enum Socket {
+/// A connection's socket.
+pub(super) enum Socket {
     /// Unknown to tokio, non-blocking.
     Bare(StdStream),
     Registered(TcpStream),
@@ -118,12 +119,27 @@ impl LazyStream {
     /// Wraps a connected, non-blocking socket.
     pub(super) fn new(socket: StdStream, exchange: Arc<Exchange>) -> Self {
         Self {
-            socket: Socket::Bare(socket),
+            ..Self::again(Socket::Bare(socket), exchange)
+        }
+    }
+
+    /// A socket that was left ([`Exchange::leave`]).
+    pub(super) fn again(socket: Socket, exchange: Arc<Exchange>) -> Self {
+        Self {
+            socket,
             early: BytesMut::new(),
             exchange,
             guard: Guard::None,
             at_wrong_head: false,
         }
+    }
+
+    /// Ends our side, and leaves the socket to whoever waits for the client to end its own. For HTTP/2, where hyper does not give it back.
+    fn leave(&mut self) -> io::Result<()> {
+        let ended = self.shutdown();
+        self.exchange
+            .leave(std::mem::replace(&mut self.socket, Socket::Gone));
+        ended
     }
 
     /// From here on, only bytes that `guard` lets through are read.
@@ -236,6 +252,12 @@ impl Read for LazyStream {
         };
         if let Some(refusal) = guard.refusal().filter(|_| passed == 0) {
             *at_wrong_head = refusal.in_head;
+            if let Guard::Http2(_) = guard {
+                if let Some(farewell) = guard.farewell() {
+                    self.send_now(&farewell);
+                }
+                let _gone = self.leave();
+            }
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 refusal.fault,
@@ -255,10 +277,16 @@ impl Write for LazyStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Self {
-            socket, exchange, ..
+            socket,
+            exchange,
+            guard,
+            ..
         } = &mut *self;
         exchange.set_flushed(false);
-        socket.poll_send(exchange, cx, bytes)
+        let sent = ready!(socket.poll_send(exchange, cx, bytes))?;
+        exchange.note_write();
+        guard.send(&bytes[..sent]);
+        Poll::Ready(Ok(sent))
     }
 
     /// There is no buffer here to flush; that hyper asks means that it has written all of its own.
@@ -267,12 +295,16 @@ impl Write for LazyStream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.at_wrong_head {
             // Its answer is still to be sent.
             return Poll::Ready(Ok(()));
         }
-        Poll::Ready(match self.shutdown() {
+        let ended = match self.guard {
+            Guard::Http2(_) => self.leave(),
+            Guard::None | Guard::Http1(_) => self.shutdown(),
+        };
+        Poll::Ready(match ended {
             // The client was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             done => done,

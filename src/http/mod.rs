@@ -24,11 +24,13 @@ mod guard;
 mod h2;
 mod head;
 mod lazy_stream;
+mod linger;
 mod listener;
 mod mercure;
 mod outcome;
 mod parameters;
 mod phase_timer;
+mod piece;
 mod problem;
 mod publish;
 mod query;
@@ -44,8 +46,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::TokioExecutor;
+use hyper::server::conn::http1;
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -87,7 +88,6 @@ struct Node {
     access: Policy,
     connections: Arc<Connections>,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -127,7 +127,6 @@ pub async fn serve(
         access: Policy::new(settings, auth),
         connections: Arc::new(Connections::new(hub.clone())),
         http1: http1_builder(settings),
-        http2: h2::builder(settings),
         shutdown: shutdown.clone(),
         hub,
     });

@@ -86,8 +86,10 @@ fn dispatch(
         }
         (Resource::Publish(_), &Method::POST) => publish(node, parts, body),
         (Resource::Mercure, &Method::POST) => mercure_publish(node, parts, body),
-        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => subscriptions(node, parts),
-        (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, parts),
+        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
+            subscriptions(node, transport, parts)
+        }
+        (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, transport, parts),
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
             let detail = Shed::Draining.to_string();
@@ -160,28 +162,42 @@ fn subscribe(
 }
 
 /// `GET` of the hub's subscriptions.
-fn subscriptions(node: &Arc<Node>, parts: Parts) -> Outcome {
-    authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
-        let hub = node.hub.clone();
-        Outcome::later(async move {
-            mercure::subscriptions::answer(&hub, &parts, credentials)
-                .await
-                .unwrap_or_else(Problem::into_response)
-        })
-    })
+fn subscriptions(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outcome {
+    let transport = transport.clone();
+    authorized(
+        node,
+        Role::Subscriber,
+        parts,
+        move |node, parts, credentials| {
+            let hub = node.hub.clone();
+            Outcome::later(async move {
+                let _turn = transport.list_turn().await;
+                mercure::subscriptions::answer(&hub, &parts, credentials)
+                    .await
+                    .unwrap_or_else(Problem::into_response)
+            })
+        },
+    )
 }
 
 /// `GET /topics`.
-fn topics(node: &Arc<Node>, parts: Parts) -> Outcome {
-    authorized(node, Role::Subscriber, parts, |node, parts, credentials| {
-        let hub = node.hub.clone();
-        Outcome::later(async move {
-            let topic = Resource::topic(parts.uri.path());
-            topics::answer(&hub, topic, parts.uri.query(), credentials)
-                .await
-                .unwrap_or_else(Problem::into_response)
-        })
-    })
+fn topics(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outcome {
+    let transport = transport.clone();
+    authorized(
+        node,
+        Role::Subscriber,
+        parts,
+        move |node, parts, credentials| {
+            let hub = node.hub.clone();
+            Outcome::later(async move {
+                let _turn = transport.list_turn().await;
+                let topic = Resource::topic(parts.uri.path());
+                topics::answer(&hub, topic, parts.uri.query(), credentials)
+                    .await
+                    .unwrap_or_else(Problem::into_response)
+            })
+        },
+    )
 }
 
 fn text(text: &'static str) -> Response<ResponseBody> {

@@ -5,25 +5,26 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
+use tokio::sync::SemaphorePermit;
 
 use super::Node;
 use super::body::ResponseBody;
 use super::exchange::Exchange;
+use super::h2::{Activity, Flow};
 use super::outcome::{Ending, Outcome};
 use super::routes;
 
-/// How a stream reaches the client of this connection.
+/// How a stream reaches the client of this request.
 #[derive(Clone)]
 pub(super) enum Transport {
     /// Over the connection's own socket, which is taken from hyper.
     Socket(Arc<Exchange>),
     /// Through a response body: the connection carries other responses too (HTTP/2).
-    Body(Arc<Activity>),
+    Body(Arc<Flow>),
 }
 
 impl Transport {
@@ -34,35 +35,38 @@ impl Transport {
             Self::Body(_) => None,
         }
     }
-}
 
-/// Whether an HTTP/2 connection is in use. Every open response holds a clone, so their number needs no counter of its own.
-#[derive(Default)]
-pub(super) struct Activity {
-    requests: AtomicU64,
-}
-
-impl Activity {
-    /// Requests begun so far.
-    pub(super) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits anyway.
+    pub(super) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Body(flow) => flow.list_turn().await,
+        }
     }
+}
+
+/// What a connection shares with what drives it.
+pub(super) enum Carrier {
+    /// One request at a time (HTTP/1).
+    One(Arc<Exchange>),
+    /// Many at once (HTTP/2).
+    Many(Arc<Activity>),
 }
 
 /// Answers the requests of one connection.
 pub(super) struct Service {
     node: Arc<Node>,
     client: IpAddr,
-    transport: Transport,
+    carrier: Carrier,
 }
 
 impl Service {
     /// For the connection of `client`.
-    pub(super) fn new(node: Arc<Node>, client: IpAddr, transport: Transport) -> Self {
+    pub(super) fn new(node: Arc<Node>, client: IpAddr, carrier: Carrier) -> Self {
         Self {
             node,
             client,
-            transport,
+            carrier,
         }
     }
 }
@@ -73,32 +77,30 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        match &self.transport {
-            Transport::Socket(exchange) => exchange.begin_request(),
-            Transport::Body(activity) => {
-                activity.requests.fetch_add(1, Ordering::Relaxed);
+        let transport = match &self.carrier {
+            Carrier::One(exchange) => {
+                exchange.begin_request();
+                Transport::Socket(Arc::clone(exchange))
             }
-        }
-        let state = match routes::route(&self.node, self.client, &self.transport, request) {
+            Carrier::Many(activity) => Transport::Body(activity.begin()),
+        };
+        let state = match routes::route(&self.node, self.client, &transport, request) {
             Outcome::Now(response) => State::Now(Some(response)),
             Outcome::Later(answer) => State::Later(answer),
             Outcome::Detach(detach) => {
-                if let Transport::Socket(exchange) = &self.transport {
+                if let Transport::Socket(exchange) = &transport {
                     exchange.request_detach(detach);
                 }
                 State::Never
             }
         };
-        Answer {
-            exchange: self.transport.exchange().cloned(),
-            state,
-        }
+        Answer { transport, state }
     }
 }
 
 /// The answer to one request. Small and `Unpin`, so that hyper can hold it without a task.
 pub(super) struct Answer {
-    exchange: Option<Arc<Exchange>>,
+    transport: Transport,
     state: State,
 }
 
@@ -126,7 +128,7 @@ impl Future for Answer {
                     Ending::Response(response) => response,
                     Ending::Detach(detach) => {
                         // The driver looks for it as soon as hyper, which is polling this, returns.
-                        if let Some(exchange) = &self.exchange {
+                        if let Some(exchange) = self.transport.exchange() {
                             exchange.request_detach(detach);
                         }
                         self.state = State::Never;
@@ -136,8 +138,13 @@ impl Future for Answer {
                 State::Settling(response) => ready!(response.as_mut().poll(cx)),
                 State::Never => return Poll::Pending,
             };
-            let Some(exchange) = self.exchange.clone() else {
-                return Poll::Ready(Ok(response));
+            let exchange = match &self.transport {
+                Transport::Socket(exchange) => Arc::clone(exchange),
+                Transport::Body(flow) => {
+                    let mut response = response;
+                    response.body_mut().go_by(flow);
+                    return Poll::Ready(Ok(response));
+                }
             };
             let Some(unread) = exchange.take_unread() else {
                 exchange.end_request();

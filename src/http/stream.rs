@@ -101,7 +101,7 @@ fn attach(
     } = opening;
     let last_event_id = last_event_id(&node.hub, dialect, &start);
     let last_event_id = last_event_id.as_deref();
-    let Transport::Body(activity) = client.transport else {
+    let Transport::Body(flow) = client.transport else {
         let framing = match parts.version {
             Version::HTTP_10 => Framing::Plain,
             _ => Framing::Chunked,
@@ -117,7 +117,7 @@ fn attach(
     let permit = permit.without_socket();
     let queue = BodyQueue::new();
     // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
-    let body = StreamBody::new(Arc::clone(&queue), activity);
+    let body = StreamBody::new(Arc::clone(&queue), flow);
     let mut response = Response::new(ResponseBody::Stream(body));
     *response.headers_mut() = head::headers(last_event_id, private);
     let hub = node.hub.clone();

@@ -233,10 +233,9 @@ impl Reactor {
     /// Bodies that have room again, or that were dropped.
     fn bodies_changed(&mut self) {
         while let Ok(key) = self.inbox.bodies.try_recv() {
-            if self.sinks.is_abandoned(key) {
-                self.core.close(key, CloseReason::Client, &mut self.sinks);
-            } else {
-                self.core.writable(key);
+            match self.sinks.abandoned(key) {
+                Some(reason) => self.core.close(key, reason, &mut self.sinks),
+                None => self.core.writable(key),
             }
         }
     }

@@ -43,6 +43,10 @@ struct State {
     /// The body was dropped: the client is gone.
     dropped: bool,
     reader: Option<Waker>,
+    /// Waits for a cut while the reader takes nothing.
+    at_cut: Option<Waker>,
+    /// The body was dropped because its client took nothing for too long.
+    given_up: bool,
     signal: Option<BodySignal>,
 }
 
@@ -125,10 +129,31 @@ impl BodyQueue {
             state.chunks = VecDeque::new();
             state.queued_bytes = 0;
         }
-        if let Some(reader) = state.reader.take() {
-            drop(state);
-            reader.wake();
+        let (reader, at_cut) = (state.reader.take(), state.at_cut.take());
+        drop(state);
+        for waker in [reader, at_cut].into_iter().flatten() {
+            waker.wake();
         }
+    }
+
+    /// Body side: whether the stream was cut; else the waker is kept. A reader whose client takes nothing does not ask for the next bytes, and would not
+    /// learn of it.
+    pub fn poll_cut(&self, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        if state.ended.is_none() && !state.at_cut.as_ref().is_some_and(|at| at.will_wake(waker)) {
+            state.at_cut = Some(waker.clone());
+        }
+        state.ended == Some(Ended::Cut)
+    }
+
+    /// Body side: the client takes nothing; the body is about to be dropped.
+    pub fn give_up(&self) {
+        self.state.lock().given_up = true;
+    }
+
+    /// Whether the client took nothing for too long.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.state.lock().given_up
     }
 
     /// Body side: the next bytes.

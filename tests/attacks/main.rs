@@ -20,5 +20,9 @@ mod cross_protocol;
 mod descriptors;
 /// HTTP/2 connections that keep the node busy with what costs them nothing.
 mod http2_floods;
+/// Clients that read slowly, or not at all.
+mod readers;
+/// HTTP clients that begin something and do not end it.
+mod slow_http;
 /// Clients that send a byte now and then, and never come to an end.
 mod slowloris;

@@ -1,5 +1,7 @@
 //! What is checked of a connection's bytes before hyper sees them.
 //!
+//! Over HTTP/1 that is what they say, over HTTP/2 how many frames there are.
+//!
 //! hyper and the parsers below it let some requests pass that RFC 9112 forbids, and another server in front may read such a request differently: that
 //! is how requests are smuggled. A guard follows the bytes of one connection without holding any of them. It must never let a byte pass after one that is
 //! wrong, and must come to the same verdict however the bytes are cut.
@@ -8,12 +10,18 @@ mod chunks;
 mod fields;
 mod framing;
 pub(super) mod http1;
+pub(super) mod http2;
 mod syntax;
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use hyper::StatusCode;
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use self::http1::Http1;
+use self::http2::Http2;
 
 /// What watches the bytes of one connection.
 pub(super) enum Guard {
@@ -21,6 +29,8 @@ pub(super) enum Guard {
     None,
     /// RFC 9112.
     Http1(Http1),
+    /// RFC 9113; shared with what keeps the connection's time.
+    Http2(Arc<Mutex<Http2>>),
 }
 
 /// Bytes that may not pass, and where they stand.
@@ -37,6 +47,22 @@ impl Guard {
         match self {
             Self::None => bytes.len(),
             Self::Http1(guard) => guard.receive(bytes),
+            Self::Http2(guard) => guard.lock().receive(bytes, Instant::now()),
+        }
+    }
+
+    /// Follows `bytes`, which were sent next.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        if let Self::Http2(guard) = self {
+            guard.lock().send(bytes, Instant::now());
+        }
+    }
+
+    /// What is to be sent before the connection ends because of the refusal, where the protocol has a word for it that may stand anywhere.
+    pub(super) fn farewell(&self) -> Option<[u8; 17]> {
+        match self {
+            Self::None | Self::Http1(_) => None,
+            Self::Http2(guard) => guard.lock().farewell(),
         }
     }
 
@@ -45,6 +71,7 @@ impl Guard {
         match self {
             Self::None => None,
             Self::Http1(guard) => guard.refusal(),
+            Self::Http2(guard) => guard.lock().refusal(),
         }
     }
 }
@@ -111,9 +138,38 @@ pub enum Fault {
     /// RFC 9112 §7.1.2.
     #[error("the trailer section is too large (`header_bytes_max`, `header_count_max`)")]
     Trailers,
+    /// RFC 9113 §3.4.
+    #[error("the first frame must be SETTINGS")]
+    NoSettings,
+    /// RFC 9113 §10.5.
+    #[error("too many frames that ask for nothing")]
+    Frames,
+    /// RFC 9113 §10.5.
+    #[error("too many streams that ended before they were answered")]
+    Resets,
+    /// A setting says how long it may take.
+    #[error("what was begun did not end in time")]
+    Slow,
 }
 
 impl Fault {
+    /// The error code of a `GOAWAY` (RFC 9113 §7).
+    pub(super) const fn code(self) -> u32 {
+        const NO_ERROR: u32 = 0;
+        const PROTOCOL_ERROR: u32 = 1;
+        const ENHANCE_YOUR_CALM: u32 = 11;
+        match self {
+            Self::Slow => NO_ERROR,
+            Self::Frames | Self::Resets => ENHANCE_YOUR_CALM,
+            _ => PROTOCOL_ERROR,
+        }
+    }
+
+    /// Whether it is the work of an attacker rather than of a slow or a broken client.
+    pub(super) const fn is_flood(self) -> bool {
+        matches!(self, Self::Frames | Self::Resets)
+    }
+
     /// What the client is answered.
     pub(super) const fn status(self) -> StatusCode {
         match self {

@@ -67,11 +67,10 @@ impl Sinks {
         None
     }
 
-    /// Whether the body that this key stands for was dropped by its connection.
-    pub(super) fn is_abandoned(&self, key: Key) -> bool {
-        self.bodies
-            .get(&key.slot)
-            .is_some_and(|body| body.queue.is_abandoned())
+    /// Why the body that this key stands for was dropped by its connection, if it was.
+    pub(super) fn abandoned(&self, key: Key) -> Option<CloseReason> {
+        let queue = &self.bodies.get(&key.slot)?.queue;
+        queue.is_abandoned().then(|| gone(queue))
     }
 }
 
@@ -193,10 +192,19 @@ fn send_body(queue: &BodyQueue, parts: &[Bytes]) -> Sent {
         match queue.write(part.clone()) {
             Written::All => accepted += part.len(),
             Written::Blocked => return Sent::Part(accepted),
-            Written::Gone => return Sent::Gone(CloseReason::Client),
+            Written::Gone => return Sent::Gone(gone(queue)),
         }
     }
     Sent::All
+}
+
+/// Why a body was dropped.
+fn gone(queue: &BodyQueue) -> CloseReason {
+    if queue.is_given_up() {
+        CloseReason::WriteTimeout
+    } else {
+        CloseReason::Client
+    }
 }
 
 fn reason(error: Errno) -> CloseReason {

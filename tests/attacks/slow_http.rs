@@ -1,0 +1,125 @@
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use crate::frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, block, frame, get, post, settings,
+};
+use crate::innocent::Innocent;
+use crate::readings::metric;
+use crate::support::node::Node;
+use crate::support::{DEADLINE, wait_until};
+
+/// Short enough to wait for, long enough for the innocent on a loaded machine.
+const SHORT: &[&str] = &[
+    "--header-timeout",
+    "1s",
+    "--body-timeout",
+    "1s",
+    "--idle-timeout",
+    "1s",
+];
+
+/// Time between two bytes of a client that trickles: far below every timeout.
+const TRICKLE: Duration = Duration::from_millis(100);
+
+/// Opens every connection at once, sends it its beginning, and waits until the node has ended it.
+fn ended_in_time(node: &Node, beginnings: &[(&str, Vec<u8>)]) {
+    let innocent = Innocent::join(node);
+    innocent.beside(|| {
+        let peers: Vec<_> = beginnings
+            .iter()
+            .map(|(what, bytes)| {
+                let mut peer = Peer::connect(node.http);
+                assert!(peer.send(bytes), "{what}");
+                (what, peer)
+            })
+            .collect();
+        for (what, mut peer) in peers {
+            let code = peer.last_word();
+            println!("{what}: {code:?}");
+        }
+    });
+}
+
+/// Preface and settings.
+fn hello() -> Vec<u8> {
+    [PREFACE, &settings(&[])].concat()
+}
+
+#[test]
+fn http2_that_never_gets_on() {
+    let node = Node::start_with(SHORT);
+    let request = get(1, "/healthz");
+    let data = frame(DATA, 0, 1, &[b'x'; 1_000]);
+    let begun = |rest: &[u8]| [&hello()[..], rest].concat();
+    ended_in_time(
+        &node,
+        &[
+            ("one byte of the preface", PREFACE[..1].to_vec()),
+            ("half of the preface", PREFACE[..12].to_vec()),
+            ("all but the last byte of it", PREFACE[..23].to_vec()),
+            ("no settings", PREFACE.to_vec()),
+            ("half of the settings", hello()[..28].to_vec()),
+            ("no request", hello()),
+            ("half of the head of a frame", begun(&request[..5])),
+            ("half of a frame", begun(&request[..20])),
+            (
+                "half of a header block",
+                begun(&frame(HEADERS, END_STREAM, 1, &block("GET", "/healthz"))),
+            ),
+            ("no more requests", begun(&request)),
+            ("no body", begun(&post(1, "/publish"))),
+            (
+                "a body that stops",
+                begun(&[post(1, "/publish"), data.clone()].concat()),
+            ),
+            (
+                "a frame of a body that stops",
+                begun(&[&post(1, "/publish"), &data[..500]].concat()),
+            ),
+        ],
+    );
+    // As many as there are: none is left.
+    wait_until("no connection is left", || {
+        metric(&node, "fantail_http_connections ") == 0
+    });
+}
+
+#[test]
+fn http2_that_comes_byte_by_byte() {
+    let node = Node::start_with(SHORT);
+    let head = frame(HEADERS, END_HEADERS | END_STREAM, 1, &[b'x'; 10_000]);
+    let data = [post(1, "/publish"), frame(DATA, 0, 1, &[b'\n'; 10_000])].concat();
+    let innocent = Innocent::join(&node);
+    innocent.beside(|| {
+        thread::scope(|scope| {
+            for bytes in [
+                [&hello()[..], &head].concat(),
+                [&hello()[..], &data].concat(),
+            ] {
+                let node = &node;
+                scope.spawn(move || {
+                    let mut peer = Peer::connect(node.http);
+                    assert!(peer.send(&bytes[..200]));
+                    let steps = DEADLINE.as_millis() / TRICKLE.as_millis();
+                    let ended = bytes[200..].iter().take(steps as usize).any(|byte| {
+                        thread::park_timeout(TRICKLE);
+                        peer.socket.write_all(&[*byte]).is_err()
+                    });
+                    assert!(ended, "it goes on for ever");
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn http2_that_answers_no_ping() {
+    let node = Node::start_with(SHORT);
+    let mut peer = Peer::open(node.http, &[]);
+    peer.send(&get(1, "/events/a"));
+    // A stream keeps its connection, but not for a client that is gone.
+    peer.last_word();
+    node.wait_for_streams(0);
+}
