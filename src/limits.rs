@@ -2,6 +2,10 @@
 //!
 //! The numbers themselves are settings (see [`crate::config`]); this module only carries them to where they are applied.
 
+/// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with wildcards, and classes need a few bytes more. With
+/// the bound on topics it also bounds the steps of a match.
+pub const GLOB_BYTES_MAX: usize = 4_096;
+
 /// Bounds on an event and on a subscription. All sizes are in bytes of UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventLimits {

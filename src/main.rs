@@ -13,6 +13,7 @@ use anyhow::Context;
 use fantail::cli::{self, Command};
 use fantail::config::{self, RawSettings, Settings};
 use fantail::logging;
+use fantail::server::keys::{self, Loaded};
 use fantail::server::{self, Outcome};
 use fantail::token;
 use mimalloc::MiMalloc;
@@ -48,10 +49,15 @@ fn serve(
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
+    // All that a second attempt would not mend is found before anything is opened.
+    let keys = match keys::load(&settings) {
+        Ok(keys) => keys,
+        Err(error) => return refuse(error),
+    };
     if let Err(error) = logging::start(&settings) {
         return refuse(error);
     }
-    let code = match run(settings) {
+    let code = match run(settings, keys) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => ExitCode::FAILURE,
         Err(error) => {
@@ -63,7 +69,7 @@ fn serve(
     code
 }
 
-fn run(settings: Settings) -> anyhow::Result<Outcome> {
+fn run(settings: Settings, keys: Loaded) -> anyhow::Result<Outcome> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,17 +78,23 @@ fn run(settings: Settings) -> anyhow::Result<Outcome> {
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
-    let outcome = runtime.block_on(server::run(settings));
+    let outcome = runtime.block_on(server::run(settings, keys));
     // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
     runtime.shutdown_background();
     Ok(outcome?)
 }
 
 fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode {
-    match config::load(Some(file), environment, RawSettings::default()) {
-        Ok(_) => print(&format!("{}: ok\n", file.display())),
-        Err(error) => refuse(error),
+    let settings = match config::load(Some(file), environment, RawSettings::default()) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    let log = logging::check(&settings).map_err(complain);
+    let keys = keys::load(&settings).map_err(complain);
+    if log.is_err() || keys.is_err() {
+        return ExitCode::from(EXIT_USAGE);
     }
+    print(&format!("{}: ok\n", file.display()))
 }
 
 fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) -> ExitCode {

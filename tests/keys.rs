@@ -24,6 +24,9 @@ use support::wait_until;
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
+/// How long a slow provider takes: several times the shortest time between two fetches.
+const LATE: Duration = Duration::from_millis(400);
+
 /// What the server of key sets answers.
 #[derive(Clone)]
 enum Answer {
@@ -31,6 +34,8 @@ enum Answer {
     Keys(&'static [u8]),
     /// A whole response.
     Raw(String),
+    /// The keys of these names, after a while.
+    Late(&'static [u8]),
     /// Nothing, while the connection stays open.
     Silence,
 }
@@ -64,6 +69,13 @@ impl Provider {
                 let answer = answer.lock().expect("no panic").clone();
                 match answer {
                     Answer::Keys(names) => {
+                        let body = key_set(names);
+                        let length = body.len();
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                        let _ = socket.write_all((head + &body).as_bytes());
+                    }
+                    Answer::Late(names) => {
+                        thread::sleep(LATE);
                         let body = key_set(names);
                         let length = body.len();
                         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
@@ -215,6 +227,28 @@ fn many_who_ask_at_once_cause_one_fetch() {
     });
     assert_eq!(running.verify(b'b'), Ok(()));
     assert_eq!(provider.asked(), 2);
+}
+
+#[test]
+fn many_who_wait_for_a_slow_provider_are_served_by_one_fetch() {
+    let provider = Provider::start(Answer::Keys(b"a"));
+    let running = provider.node(|settings| settings.jwks_refresh_min = Duration::from_millis(100));
+    provider.answers(Answer::Late(b"b"));
+    let auth = running.node.auth();
+    running.runtime.block_on(async {
+        let refresh = || {
+            let auth = Arc::clone(auth);
+            tokio::spawn(async move { auth.refresh(Role::Subscriber).await })
+        };
+        let all: Vec<_> = (0..100).map(|_| refresh()).collect();
+        for one in all {
+            one.await.expect("no panic");
+        }
+    });
+    assert_eq!(running.verify(b'b'), Ok(()));
+    // Those who came while the first fetch was under way may have caused another, all together.
+    let asked = provider.asked();
+    assert!((2..=3).contains(&asked), "{asked} fetches");
 }
 
 #[test]

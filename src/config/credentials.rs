@@ -7,6 +7,7 @@ use std::path::Path;
 use super::file::read_text;
 use super::raw::Given;
 use super::{IngestUser, Reason, UserFault};
+use crate::limits::GLOB_BYTES_MAX;
 
 /// Longest password, in bytes: far above what people and generators make, far below what a wrong file would hold.
 pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
@@ -88,6 +89,8 @@ fn check_user(user: &IngestUser) -> Result<(), UserFault> {
         Err(UserFault::Password)
     } else if user.publish.iter().any(String::is_empty) {
         Err(UserFault::Glob)
+    } else if user.publish.iter().any(|glob| glob.len() > GLOB_BYTES_MAX) {
+        Err(UserFault::LongGlob)
     } else {
         Ok(())
     }

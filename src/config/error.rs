@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::credentials::{DEFAULT_USER, PASSWORD_BYTES_MAX, USER_NAME_BYTES_MAX};
 use super::{Conflict, Origin};
+use crate::limits::GLOB_BYTES_MAX;
 
 /// Why there are no settings.
 #[derive(Debug, Error)]
@@ -166,6 +167,9 @@ pub enum UserFault {
     /// A glob that matches nothing.
     #[error("an empty glob in `publish`")]
     Glob,
+    /// A glob that would be slow to match.
+    #[error("a glob in `publish` is longer than {GLOB_BYTES_MAX} bytes")]
+    LongGlob,
 }
 
 fn lines(problems: &[Problem]) -> String {

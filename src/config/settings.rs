@@ -247,7 +247,7 @@ impl Default for Settings {
 
             heartbeat_interval: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
-            drain_period: Duration::from_secs(10),
+            drain_period: Duration::from_secs(5),
             retry: None,
             send_buffer_bytes: 16 << 10,
             slow_consumer: SlowConsumerPolicy::Disconnect,

@@ -5,9 +5,7 @@
 
 use thiserror::Error;
 
-/// Longest pattern, in bytes: a pattern is a topic name with wildcards, and classes need a few bytes more. With the bound on
-/// topics it also bounds the steps of a match.
-pub(super) const GLOB_BYTES_MAX: usize = 4_096;
+use crate::limits::GLOB_BYTES_MAX;
 
 /// A pattern above [`GLOB_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

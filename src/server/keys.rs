@@ -5,27 +5,19 @@
 
 mod fetch;
 mod keeper;
+mod source;
 
-use std::fmt::Display;
 use std::sync::Arc;
 
-use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::auth::{Algorithm, Auth, KeySet, Policy, Role, TopicRule};
-use crate::config::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
+use crate::auth::{Auth, KeySet, Policy, Role, TopicRule};
+use crate::config::{KeySource, Settings};
 
 use self::fetch::Fetcher;
 use self::keeper::Keeper;
-
-/// Why there are no keys.
-#[derive(Debug, Error)]
-#[error("`{setting}` = {place}: {reason}")]
-pub struct KeysError {
-    setting: &'static str,
-    place: String,
-    reason: String,
-}
+use self::source::Source;
+pub use self::source::{KeysError, LoadError, Loaded, load};
 
 /// The keys of a node, and what brings newer ones.
 pub struct Keys {
@@ -34,44 +26,32 @@ pub struct Keys {
     reload: watch::Sender<()>,
 }
 
-/// Where the keys of some roles come from.
-struct Source {
-    /// In the order of the settings: the first names them.
-    roles: Vec<Role>,
-    from: KeySource,
-    algorithm: Option<Algorithm>,
-    bytes_max: usize,
-}
-
 impl Keys {
-    /// Reads every key. Where they come from a URL that does not answer now, the node has none at first and goes on trying.
+    /// Puts the keys in force. Where they come from a URL that does not answer now, the node has none at first and goes on trying.
     ///
     /// Must be called on a tokio runtime, which runs the tasks that keep the keys until `stopped` is true or its sender gone.
-    ///
-    /// # Errors
-    /// [`KeysError`] when a file is missing or holds no key.
     pub async fn start(
+        loaded: Loaded,
         settings: &Settings,
         stopped: &watch::Receiver<bool>,
-    ) -> Result<Self, KeysError> {
+    ) -> Self {
         let auth = Arc::new(Auth::new(policy(settings)));
         let (reload, reloaded) = watch::channel(());
-        for source in sources(settings) {
+        for (source, keys) in loaded.0 {
+            replace(&auth, &source.roles, keys);
             if let KeySource::JwksUrl(url) = &source.from {
                 let fetcher = Fetcher::new(url, settings.jwks_timeout, settings.jwks_bytes_max);
                 let asked = auth.kept_by(&source.roles);
-                replace(&auth, &source.roles, KeySet::default());
                 let mut keeper = Keeper::new(Arc::clone(&auth), source, fetcher, settings);
                 keeper.fetch().await;
                 tokio::spawn(keeper.run(asked, reloaded.clone(), stopped.clone()));
             } else {
                 let source = Arc::new(source);
-                replace(&auth, &source.roles, source.read().await?);
                 let files = reread(Arc::clone(&auth), source, reloaded.clone(), stopped.clone());
                 tokio::spawn(files);
             }
         }
-        Ok(Self { auth, reload })
+        Self { auth, reload }
     }
 
     /// What checks tokens.
@@ -102,79 +82,6 @@ pub fn policy(settings: &Settings) -> Policy {
         topics_from: rules
             .filter_map(|rule| TopicRule::parse(rule, topic_bytes_max).ok())
             .collect(),
-    }
-}
-
-/// One source for both roles, or one for each.
-fn sources(settings: &Settings) -> Vec<Source> {
-    let source = |roles: &[Role]| {
-        let (from, algorithm) = settings.keys_of(roles[0])?;
-        Some(Source {
-            roles: roles.to_vec(),
-            from: from.clone(),
-            algorithm,
-            bytes_max: settings.jwks_bytes_max,
-        })
-    };
-    let found = match settings.publisher_jwt_keys {
-        None => vec![source(&[Role::Subscriber, Role::Publisher])],
-        Some(_) => vec![source(&[Role::Subscriber]), source(&[Role::Publisher])],
-    };
-    found.into_iter().flatten().collect()
-}
-
-impl Source {
-    /// Reads the keys of a source that is not a URL.
-    async fn read(self: &Arc<Self>) -> Result<KeySet, KeysError> {
-        let source = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || source.read_now()).await;
-        read.unwrap_or_else(|panic| Err(self.error(panic)))
-    }
-
-    fn read_now(&self) -> Result<KeySet, KeysError> {
-        let file = |path, bytes_max| read_text(path, bytes_max).map_err(|error| self.error(error));
-        let set = match &self.from {
-            KeySource::Secret(secret) => KeySet::from_secret(secret.as_bytes(), self.algorithm),
-            KeySource::SecretFile(path) => {
-                // Room for a line end behind the longest secret.
-                let text = file(path, SECRET_BYTES_MAX + 2)?;
-                let secret = text.trim_end_matches(['\r', '\n']);
-                KeySet::from_secret(secret.as_bytes(), self.algorithm)
-            }
-            KeySource::PemFile(path) => {
-                KeySet::from_pem(&file(path, self.bytes_max)?, self.algorithm)
-            }
-            KeySource::JwksFile(path) => {
-                KeySet::from_jwks(file(path, self.bytes_max)?.as_bytes(), self.algorithm)
-            }
-            KeySource::JwksUrl(_) => Ok(KeySet::default()),
-        };
-        set.map_err(|error| self.error(error))
-    }
-
-    fn error(&self, reason: impl Display) -> KeysError {
-        KeysError {
-            setting: self.setting(),
-            place: self.place(),
-            reason: reason.to_string(),
-        }
-    }
-
-    /// The setting that names it.
-    fn setting(&self) -> &'static str {
-        let role = self.roles.first().copied().unwrap_or(Role::Subscriber);
-        self.from.key(role)
-    }
-
-    /// For messages: a path or a URL, never a secret.
-    fn place(&self) -> String {
-        match &self.from {
-            KeySource::Secret(_) => "(hidden)".to_owned(),
-            KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path) => {
-                path.display().to_string()
-            }
-            KeySource::JwksUrl(url) => url.clone(),
-        }
     }
 }
 

@@ -23,11 +23,12 @@ use crate::{admin, http, ingest};
 
 use announce::Announcement;
 use files::FileLimit;
-use keys::Keys;
+use keys::{Keys, Loaded};
 use signals::{Hangups, Signals};
 
-/// Time beyond `drain_period` for the last streams and requests; whatever is left then is cut.
-const DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// Time beyond `drain_period` for the last streams, and once more for the last requests; whatever is left then is cut. With the default
+/// `drain_period` a node has ended well before 10 s are over, when Docker and others kill it.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How often a drain looks whether the last stream has gone.
 const DRAIN_CHECK: Duration = Duration::from_millis(10);
@@ -65,7 +66,7 @@ pub enum ServerError {
     Shard(#[from] crate::shard::StartError),
     /// The keys of tokens cannot be read.
     #[error(transparent)]
-    Keys(#[from] keys::KeysError),
+    Keys(#[from] keys::LoadError),
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -83,10 +84,10 @@ pub enum ServerError {
 ///
 /// # Errors
 /// [`ServerError`] when it cannot start, or cannot go on.
-pub async fn run(settings: Settings) -> Result<Outcome, ServerError> {
+pub async fn run(settings: Settings, keys: Loaded) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
-    let mut node = Node::start(settings).await?;
+    let mut node = Node::start_with(settings, keys).await?;
     node.announce();
     loop {
         tokio::select! {
@@ -137,11 +138,17 @@ struct Ended {
 }
 
 impl Node {
-    /// Opens the listeners and starts the shards.
+    /// Reads the keys of tokens, opens the listeners and starts the shards.
     ///
     /// # Errors
     /// [`ServerError`] when an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
+        let keys = keys::load(&settings)?;
+        Self::start_with(settings, keys).await
+    }
+
+    /// The same with keys that were read before.
+    async fn start_with(settings: Settings, loaded: Loaded) -> Result<Self, ServerError> {
         let limit = files::raise();
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
@@ -171,7 +178,7 @@ impl Node {
         };
         let (stop_public, public_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
-        let keys = Keys::start(&settings, &rest_stopped).await?;
+        let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(Arc::new(settings), plan.room)?;
         let mut listeners = JoinSet::new();
         let public = http::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
@@ -300,5 +307,19 @@ async fn expire(hub: Hub, mut stopped: watch::Receiver<bool>) {
             _ = stopped.wait_for(|stopped| *stopped) => return,
         }
         next = Instant::now() + EXPIRE_EVERY;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logging;
+
+    #[test]
+    fn a_drain_ends_well_before_a_supervisor_loses_its_patience() {
+        // Docker's; Kubernetes and systemd have more.
+        let patience = Duration::from_secs(10);
+        let longest = Settings::default().drain_period + 2 * DRAIN_GRACE + logging::FLUSH_MAX;
+        assert!(longest + Duration::from_secs(2) <= patience, "{longest:?}");
     }
 }

@@ -12,6 +12,8 @@ use fantail::config;
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What `check-config` finds, and `serve` before it opens anything.
+mod checks;
 /// A running node whose standard streams are what a test makes of them.
 mod node;
 /// Standard error that takes nothing.

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::publisher::Publisher;
 use crate::raw::Raw;
@@ -167,4 +167,43 @@ fn a_stalled_stream_does_not_hold_the_end_up() {
         !stalled.wire.has_ended(),
         "a stream that is cut does not claim to be whole"
     );
+}
+
+#[test]
+fn a_drain_of_thousands_by_default_ends_before_docker_kills_the_node() {
+    // `docker stop` waits for 10 s.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, wanted).expect("the hard limit is ours");
+    // Half of the files of a node are kept from streams where it has few.
+    let files = limit.maximum.unwrap_or(u64::MAX);
+    let count = usize::try_from(files / 4).unwrap_or(usize::MAX).min(3_000);
+
+    let mut node = Node::start();
+    let request = b"GET /events/t HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut streams: Vec<TcpStream> = (0..count)
+        .map(|_| {
+            let mut stream = TcpStream::connect(node.http).expect("the node accepts");
+            stream.write_all(request).expect("the node reads");
+            stream
+        })
+        .collect();
+    for stream in &mut streams {
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("an answer");
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    let began = Instant::now();
+    assert!(node.stop().success(), "{}", node.logged());
+    let took = began.elapsed();
+    assert!(took < PATIENCE, "{count} streams took {took:?}");
+    for stream in &mut streams {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("an end, not a reset");
+        assert!(rest.ends_with(b"0\r\n\r\n"), "a proper end");
+    }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::Source;
 use super::fetch::Fetcher;
+use super::source::Source;
 use crate::auth::{Auth, KeySet, Refresh};
 use crate::config::Settings;
+use crate::once_a_minute::OnceAMinute;
 
 /// Wait after a first failure; each further one doubles it, up to the age at which the set is fetched anew.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -30,6 +31,9 @@ pub(super) struct Keeper {
     waiting: bool,
     /// When a token last caused a fetch.
     caused: Option<Instant>,
+    /// How often each outcome is logged.
+    fetched: OnceAMinute,
+    failed: OnceAMinute,
 }
 
 impl Keeper {
@@ -49,6 +53,8 @@ impl Keeper {
             backoff: BACKOFF_MIN,
             waiting: true,
             caused: None,
+            fetched: OnceAMinute::new(),
+            failed: OnceAMinute::new(),
         }
     }
 
@@ -60,31 +66,43 @@ impl Keeper {
         mut stopped: watch::Receiver<bool>,
     ) {
         loop {
-            tokio::select! {
-                () = sleep_until(self.due) => self.fetch().await,
+            // Everybody who has asked before a fetch begins is served by it.
+            let mut waiting = Vec::new();
+            let fetches = tokio::select! {
+                () = sleep_until(self.due) => true,
                 reload = reloaded.changed() => match reload {
-                    Ok(()) => self.fetch().await,
+                    Ok(()) => true,
                     Err(_) => return,
                 },
-                Some(waiting) = asked.recv() => {
-                    self.fetch_for_token().await;
-                    // Whoever asked may have gone.
-                    let _ = waiting.send(());
+                Some(first) = asked.recv() => {
+                    waiting.push(first);
+                    self.may_be_caused()
                 }
                 () = super::ended(&mut stopped) => return,
+            };
+            while let Ok(another) = asked.try_recv() {
+                waiting.push(another);
+            }
+            if fetches {
+                self.fetch().await;
+            }
+            for one in waiting {
+                // Whoever asked may have gone.
+                let _ = one.send(());
             }
         }
     }
 
-    async fn fetch_for_token(&mut self) {
+    /// Whether a token may cause a fetch now, which it then does.
+    fn may_be_caused(&mut self) -> bool {
         let now = Instant::now();
-        if self
+        let may = self
             .caused
-            .is_none_or(|last| now - last >= self.refresh_min)
-        {
+            .is_none_or(|last| now - last >= self.refresh_min);
+        if may {
             self.caused = Some(now);
-            self.fetch().await;
         }
+        may
     }
 
     /// Fetches once. What cannot be fetched or used leaves the keys as they are.
@@ -98,8 +116,11 @@ impl Keeper {
         match fetched {
             Ok(keys) => {
                 let (count, skipped) = (keys.len(), keys.skipped());
-                if self.waiting {
-                    tracing::info!(setting, keys = count, skipped, "keys fetched");
+                // A provider that comes and goes, whenever a token asks for it, must not fill the log.
+                if self.waiting
+                    && let Some(left_out) = self.fetched.due()
+                {
+                    tracing::info!(setting, keys = count, skipped, left_out, "keys fetched");
                 } else {
                     tracing::debug!(setting, keys = count, skipped, "keys fetched");
                 }
@@ -111,12 +132,17 @@ impl Keeper {
             Err(reason) => {
                 let again = self.backoff.min(self.max_age);
                 let url = self.source.place();
-                tracing::warn!(
-                    setting,
-                    url,
-                    ?again,
-                    "keys not fetched, those there are stay: {reason}"
-                );
+                if let Some(left_out) = self.failed.due() {
+                    tracing::warn!(
+                        setting,
+                        url,
+                        ?again,
+                        left_out,
+                        "keys not fetched, those there are stay: {reason}"
+                    );
+                } else {
+                    tracing::debug!(setting, url, ?again, "keys not fetched: {reason}");
+                }
                 self.waiting = true;
                 self.backoff = (self.backoff * 2).min(self.max_age.max(BACKOFF_MIN));
                 self.due = Instant::now() + again;
