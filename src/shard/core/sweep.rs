@@ -31,6 +31,8 @@ pub(super) struct Sweep {
     /// Length of one sweep: half a heartbeat interval.
     period_ms: u64,
     started_ms: u64,
+    /// When its first slice was swept: later than it was due, where the shard slept or was held up.
+    began_ms: u64,
     next_slot: u32,
     timeouts_checked_ms: u64,
 }
@@ -40,6 +42,7 @@ impl Sweep {
         Self {
             period_ms: (heartbeat_ms / 2).max(1),
             started_ms: 0,
+            began_ms: 0,
             next_slot: 0,
             timeouts_checked_ms: 0,
         }
@@ -135,6 +138,9 @@ impl<I: Io> Core<I> {
     fn sweep_slice(&mut self, used: u32, io: &mut I) {
         let heartbeat = Heartbeat::new(self.last_id);
         let first = self.sweep.next_slot;
+        if first == 0 {
+            self.sweep.began_ms = self.now_ms;
+        }
         let end = (first + Sweep::slice(used)).min(used);
         for slot in first..end {
             self.beat(slot, &heartbeat, io);
@@ -142,9 +148,14 @@ impl<I: Io> Core<I> {
         self.sweep.next_slot = end;
         if end >= used {
             self.sweep.next_slot = 0;
-            // From the end that was due, so that sweeps do not drift; from now, if the shard was held up for longer than a sweep.
+            // From the end that was due, so that sweeps do not drift. Where that is over, a period after this one began: two sweeps at once would take
+            // a stream that was just written to for one that was quiet.
             let due_ms = self.sweep.started_ms + self.sweep.period_ms;
-            self.sweep.started_ms = due_ms.max(self.now_ms.saturating_sub(self.sweep.period_ms));
+            self.sweep.started_ms = if due_ms > self.now_ms {
+                due_ms
+            } else {
+                self.sweep.began_ms + self.sweep.period_ms
+            };
         }
     }
 
