@@ -48,7 +48,8 @@ impl Problem {
     /// The response.
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         // Strings and numbers only: there is nothing in it that could fail to serialize.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut body = serde_json::to_vec(&self).unwrap_or_default();
+        body.push(b'\n');
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = self.code;
         let headers = response.headers_mut();

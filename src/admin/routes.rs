@@ -142,7 +142,8 @@ impl Admin {
         let streams = self.hub.slowest(count).await;
         let streams: Vec<StreamView<'_>> = streams.iter().map(StreamView::of).collect();
         // Strings and numbers only: there is nothing in it that could fail to serialize.
-        let body = serde_json::to_vec(&streams).unwrap_or_default();
+        let mut body = serde_json::to_vec(&streams).unwrap_or_default();
+        body.push(b'\n');
         Ok(text(body, "application/json"))
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::exchange::Exchange;
@@ -47,6 +48,14 @@ impl ResponseBody {
             Self::Stream(_) => {}
         }
     }
+}
+
+/// A value as JSON with a line end, so that a terminal's next line starts where it should.
+pub(super) fn json_line(value: &impl Serialize) -> Vec<u8> {
+    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that could fail to serialize.
+    let mut text = serde_json::to_vec(value).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 /// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take what it has for the whole.

@@ -26,6 +26,7 @@ mod head;
 mod lazy_stream;
 mod linger;
 mod listener;
+mod media_type;
 mod mercure;
 mod outcome;
 mod parameters;

@@ -7,7 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::body::ResponseBody;
+use super::body::{self, ResponseBody};
 
 /// Media type of a problem document.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -102,8 +102,7 @@ impl Problem {
 
     /// The document alone.
     pub(super) fn to_json(&self) -> Vec<u8> {
-        // Strings and numbers only: there is nothing in it that could fail to serialize.
-        serde_json::to_vec(&self.0).unwrap_or_default()
+        body::json_line(&self.0)
     }
 
     /// The whole response.
@@ -150,7 +149,7 @@ mod tests {
         let text = String::from_utf8(problem.to_json()).expect("text");
         assert_eq!(
             text,
-            r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"no topic","field":"topic"}"#
+            r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"no topic","field":"topic"}"#.to_owned() + "\n"
         );
     }
 

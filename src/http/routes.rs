@@ -2,6 +2,7 @@
 //!
 //! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
 
+mod advice;
 mod check;
 mod resource;
 
@@ -69,10 +70,7 @@ fn dispatch(
     let resource = Resource::of(path)
         .filter(|resource| *resource != Resource::Subscriptions || node.access.subscriptions);
     let Some(resource) = resource else {
-        let detail = format!(
-            "nothing is at {path:?}; see `/events`, `/publish`, `/topics`, `{}`, `/healthz`, `/readyz`",
-            mercure::PATH
-        );
+        let detail = format!("nothing is at {path:?}; {}", advice::of_path(path));
         return Outcome::problem(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     let method = parts.method.clone();
@@ -99,7 +97,8 @@ fn dispatch(
         (Resource::Ready, &Method::GET | &Method::HEAD) => Outcome::Now(text("ready\n")),
         (_, method) => {
             let allow = resource.methods();
-            let detail = format!("{method} is not for {path:?}; it takes {allow}");
+            let advice = advice::of_method(resource, method);
+            let detail = format!("{method} is not for {path:?}, which takes {allow}; {advice}");
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
             Outcome::problem(problem.header(header::ALLOW, allow))
         }

@@ -10,7 +10,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::access::{AccessError, Caller, Credentials};
-use super::body::ResponseBody;
+use super::body::{self, ResponseBody};
 use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::query;
@@ -177,9 +177,7 @@ impl From<TopicInfo> for Topic {
 }
 
 fn json(value: &impl Serialize) -> Response<ResponseBody> {
-    // Strings and numbers only: there is nothing in it that could fail to serialize.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(ResponseBody::full(text));
+    let mut response = Response::new(ResponseBody::full(body::json_line(value)));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -95,6 +95,13 @@ impl Kind {
     }
 }
 
+/// Whether a text would choose several topics if somebody subscribed to it, in one of the syntaxes.
+#[must_use]
+pub fn is_pattern(text: &str) -> bool {
+    // One that is too large is one all the same.
+    !matches!(Kind::of(text, Syntax::Native), Ok(Kind::Exact))
+}
+
 impl Selector {
     /// Reads a selector of at most `topic_bytes_max` bytes. A template that is not well-formed is an exact name, as on other hubs.
     ///

@@ -34,7 +34,7 @@ fn an_array_is_all_or_nothing() {
     assert_eq!(receipts.as_array().map(Vec::len), Some(2));
     assert_ne!(receipts[0]["id"], receipts[1]["id"]);
     assert_eq!(stream.take_data(2), ["1", "1"]);
-    assert_eq!(node.post("/publish", JSON, "[]").body, "[]");
+    assert_eq!(node.post("/publish", JSON, "[]").body, "[]\n");
     for (bad, pointer) in [
         (r#"{"topic":"a"}"#, "/1"),
         (r#"{"topic":"a","data":1,"dato":2}"#, "/1"),
@@ -55,7 +55,7 @@ fn bad_json_is_told_where() {
     for (body, said) in [
         ("{\"topic\":\"a\",\n \"dat\":1}", "line 2"),
         (r#"{"topic":"a","topics":["b"],"data":1}"#, "not both"),
-        (r#"{"topic":"a","data":1"#, "EOF"),
+        (r#"{"topic":"a","data":1"#, "ends within an object"),
         ("1", "object"),
         ("", "object"),
         (r#"{"topic":"","data":1}"#, "empty"),
@@ -161,7 +161,7 @@ fn ndjson_is_published_as_it_comes() {
     let answer = connection.response("POST");
     assert_eq!(
         (answer.status, answer.body.as_str()),
-        (200, r#"{"accepted":4}"#)
+        (200, "{\"accepted\":4}\n")
     );
     assert_eq!(stream.take_data(1), ["end"]);
 }
@@ -194,8 +194,8 @@ fn ndjson_stops_at_the_bad_line() {
     }
     assert_eq!(node.hub.history_len("a"), 20);
     let answer = node.post("/publish", NDJSON, &good.repeat(1_000));
-    assert_eq!(answer.body, r#"{"accepted":1000}"#);
-    assert_eq!(node.post("/publish", NDJSON, "").body, r#"{"accepted":0}"#);
+    assert_eq!(answer.body, "{\"accepted\":1000}\n");
+    assert_eq!(node.post("/publish", NDJSON, "").body, "{\"accepted\":0}\n");
 }
 
 #[test]
@@ -287,4 +287,139 @@ fn a_large_body_and_a_half_closed_publisher_are_fine() {
     assert_eq!(stream.take_data(1), [data]);
     assert!(connection.at_end());
     node.wait_for_connections(0);
+}
+
+#[test]
+fn json_answers_end_their_line() {
+    let node = Node::start();
+    let good = r#"{"topic":"a","data":1}"#;
+    for answer in [
+        node.post("/publish", JSON, good),
+        node.post("/publish", JSON, &format!("[{good}]")),
+        node.post("/publish", NDJSON, good),
+        node.post("/publish/a", "text/plain", "x"),
+        node.post("/publish", JSON, "x"),
+        node.get("/topics"),
+        node.get("/topics/a"),
+        node.get("/nowhere"),
+        node.get("/events"),
+        request(node.address, "PUT", "/publish", &[], b""),
+    ] {
+        assert!(
+            answer.body.ends_with("}\n") || answer.body.ends_with("]\n"),
+            "{answer:?}"
+        );
+        answer.json();
+    }
+}
+
+#[test]
+fn a_bad_line_has_one_number() {
+    let node = Node::start();
+    let good = r#"{"topic":"a","data":1}"#;
+    for bad in [
+        r#"{"topic":"a","dada":1}"#,
+        r#"{"topic":"a","data":"#,
+        "[]",
+        r#"{"topic":7,"data":1}"#,
+    ] {
+        let answer = node
+            .post("/publish", NDJSON, &format!("{good}\n\n{bad}\n"))
+            .json();
+        assert_eq!(answer["line"], 3, "{answer}");
+        let detail = answer["detail"].as_str().expect("a sentence");
+        assert_eq!(detail.matches("line").count(), 1, "{detail}");
+        assert!(
+            detail.starts_with("line 3: ") && detail.contains("column"),
+            "{detail}"
+        );
+    }
+}
+
+#[test]
+fn a_topic_that_is_written_like_a_pattern_is_warned_of() {
+    let node = Node::start();
+    let mut all = node.subscribe("/events?topic=*");
+    let warned = |answer: &serde_json::Value| answer["warning"].as_str().map(str::to_owned);
+    let event = |topic: &str| format!(r#"{{"topic":"{topic}","data":"x"}}"#);
+    for topic in ["news/**", "news/*", "books/{id}", "*"] {
+        let told = [
+            node.post("/publish", JSON, &event(topic)).json(),
+            node.post("/publish", JSON, &format!("[{}]", event(topic)))
+                .json()[0]
+                .clone(),
+            node.post("/publish", NDJSON, &event(topic)).json(),
+            node.post(&format!("/publish/{topic}"), "text/plain", "x")
+                .json(),
+        ];
+        for answer in &told {
+            let warning = warned(answer).unwrap_or_else(|| panic!("no warning: {answer}"));
+            assert!(warning.contains(topic), "{warning}");
+        }
+        // Legal all the same.
+        assert_eq!(all.take_data(4), ["x"; 4]);
+    }
+    let plain = node.post("/publish", JSON, &event("news")).json();
+    assert_eq!(warned(&plain), None);
+}
+
+#[test]
+fn a_body_in_another_character_set_is_never_taken_for_utf_8() {
+    let node = Node::start();
+    let event = r#"{"topic":"a","data":"x"}"#;
+    for charset in [
+        "utf8",
+        "UTF-8",
+        "\"utf-8\"",
+        "unicode-1-1-utf-8",
+        "us-ascii",
+        "ASCII",
+    ] {
+        for (target, kind, body) in [
+            ("/publish", JSON, event),
+            ("/publish", NDJSON, event),
+            ("/publish/a", "text/plain", "x"),
+        ] {
+            let answer = node.post(target, &format!("{kind} ; x=y; Charset={charset}"), body);
+            assert_eq!(answer.status, 200, "{kind} {charset}: {answer:?}");
+        }
+    }
+    let taken = node.hub.history_len("a");
+    for charset in [
+        "utf-16",
+        "utf-16le",
+        "latin1",
+        "windows-1252",
+        "x",
+        "utf-8;charset=utf-16",
+    ] {
+        for (target, kind) in [
+            ("/publish", JSON),
+            ("/publish", NDJSON),
+            ("/publish/a", "text/plain"),
+            ("/publish/a", JSON),
+        ] {
+            let answer = node.post(target, &format!("{kind}; charset={charset}"), event);
+            assert_eq!(answer.status, 415, "{kind} {charset}: {answer:?}");
+            assert_eq!(answer.json()["field"], "content-type");
+        }
+    }
+    // Said to be ASCII, and not.
+    let event = r#"{"topic":"a","data":"ä"}"#;
+    for (target, kind) in [
+        ("/publish", JSON),
+        ("/publish", NDJSON),
+        ("/publish/a", "text/plain"),
+    ] {
+        let answer = node.post(target, &format!("{kind}; charset=us-ascii"), event);
+        assert_eq!(answer.status, 400, "{kind}: {answer:?}");
+        assert_eq!(answer.json()["field"], "content-type");
+    }
+    let fields = [
+        ("Content-Type", "text/plain"),
+        ("Content-Type", "text/plain; charset=utf-16"),
+    ];
+    let answer = request(node.address, "POST", "/publish/a", &fields, b"x\0");
+    assert_eq!(answer.status, 415);
+    assert_eq!(node.hub.history_len("a"), taken);
 }

@@ -82,3 +82,33 @@ fn an_absolute_target_and_a_bare_http_1_0_request_are_understood() {
     let old = node.raw("GET /healthz HTTP/1.0\r\n\r\n");
     assert_eq!((old.status, old.body.as_str()), (200, "ok\n"));
 }
+
+#[test]
+fn a_call_in_the_wrong_place_is_told_the_right_one() {
+    let node = Node::start();
+    for (method, target, status, call) in [
+        ("POST", "/events/news", 405, "`POST /publish/news`"),
+        ("POST", "/events", 405, "POST /publish"),
+        ("PUT", "/publish/news", 405, "`POST /publish/news`"),
+        ("GET", "/publish", 405, "GET /events"),
+        ("GET", "/publish/news", 405, "`GET /events/news`"),
+        ("POST", "/topics", 405, "POST /publish"),
+        ("POST", "/healthz", 405, "GET"),
+        ("get", "/events/news", 405, "capitals"),
+        ("GET", "/metrics", 404, "admin_listen"),
+        ("GET", "/streams", 404, "admin_listen"),
+        ("DELETE", "/streams/1", 404, "admin_listen"),
+        ("GET", "/subscribe", 404, "GET /events"),
+        ("GET", "/stream?topic=a", 404, "GET /events"),
+        ("GET", "/Events/news", 404, "GET /events"),
+        ("POST", "/pub/news", 404, "POST /publish"),
+        ("GET", "/health", 404, "/healthz"),
+        ("GET", "/mercure?topic=a", 404, "/.well-known/mercure"),
+    ] {
+        let answer = request(node.address, method, target, &[], b"");
+        assert_eq!(answer.status, status, "{method} {target}");
+        let problem = answer.json();
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(detail.contains(call), "{method} {target}: {detail}");
+    }
+}

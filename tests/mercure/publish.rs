@@ -44,6 +44,10 @@ fn what_is_left_out_and_what_is_unknown_does_not_matter() {
         b"topic=a",
     );
     assert_eq!(utf8.status, 200);
+    for charset in ["utf8", "\"UTF-8\"", "us-ascii"] {
+        let kind = format!("{FORM};charset={charset}");
+        assert_eq!(post_as(&node, &kind, b"topic=a").status, 200, "{charset}");
+    }
 }
 
 #[test]
@@ -88,6 +92,7 @@ fn mistakes_are_told_and_nothing_is_published() {
         "multipart/form-data",
         "",
         "application/x-www-form-urlencoded; charset=latin1",
+        "application/x-www-form-urlencoded; charset=utf-16",
     ] {
         let answer = post_as(&node, kind, b"topic=a");
         assert_eq!(answer.status, 415, "{kind}");

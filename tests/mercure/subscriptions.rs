@@ -97,6 +97,7 @@ fn nothing_yet_is_an_empty_list() {
         "subscriptions": [],
     });
     assert_eq!(answer.json(), expected);
+    assert!(answer.body.ends_with("]}\n"), "{answer:?}");
     assert_eq!(answer.head.field("etag"), Some("\"earliest\""));
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::PATH;
 use crate::http::access::{AccessError, Credentials};
-use crate::http::body::ResponseBody;
+use crate::http::body::{self, ResponseBody};
 use crate::http::problem::Problem;
 use crate::http::query;
 use crate::http::reach::Reach;
@@ -72,7 +72,7 @@ pub(in crate::http) async fn answer(
             let mut document = subscription.document();
             document.context = Some(CONTEXT);
             document.last_event_id = Some(last_event_id.clone());
-            (json(&document), None)
+            (body::json_line(&document), None)
         }
         // Nothing has changed, so there is nothing to collect.
         Asked::All | Asked::Topic(_) if is_fresh => (Vec::new(), None),
@@ -237,6 +237,7 @@ async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8>
         text.extend(json(&subscription.document()));
     }
     text.extend(end);
+    text.push(b'\n');
     text
 }
 

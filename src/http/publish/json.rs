@@ -2,67 +2,23 @@
 //!
 //! Strings are borrowed from the body wherever JSON allows. `data` that is not a string is passed on as text, only without the spaces between its tokens: it
 //! is never turned into numbers and maps, which would lose digits and the order of keys. So nesting costs no stack either.
+//!
+//! A member's value is first found as text and then read, so that all that can be wrong with it is said in our words (`fault`).
+
+mod fault;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use thiserror::Error;
 
+pub use self::fault::JsonError;
+use self::fault::{Fault, Place};
 use crate::bom;
-use crate::event::{Event, IdForm, Topics};
-
-/// Why a body is not one event or an array of events.
-#[derive(Debug, Error)]
-pub enum JsonError {
-    /// Not UTF-8.
-    #[error("the body is not UTF-8 from byte {at} on")]
-    NotUtf8 {
-        /// Offset of the first byte that is not, from 0.
-        at: usize,
-    },
-    /// Neither an object nor an array.
-    #[error("the body must be a JSON object (one event) or an array of them")]
-    NotEvents,
-    /// Malformed, or a member that is unknown, missing, doubled or of the wrong type.
-    #[error("{source}")]
-    Syntax {
-        /// Element of the array in which it was found.
-        index: Option<usize>,
-        /// What and where, by line and column.
-        source: serde_json::Error,
-    },
-    /// Both `topic` and `topics`, which one of them is meant?
-    #[error("give `topic` (one name) or `topics` (an array), not both")]
-    TwoTopics {
-        /// Element of the array.
-        index: Option<usize>,
-    },
-    /// More events than the setting `publish_batch_max`.
-    #[error("the array has more than the {max} events that `publish_batch_max` allows")]
-    TooMany {
-        /// Events allowed.
-        max: usize,
-    },
-}
-
-impl JsonError {
-    /// Element of the array at fault, from 0.
-    pub(super) fn index(&self) -> Option<usize> {
-        match self {
-            Self::Syntax { index, .. } | Self::TwoTopics { index } => *index,
-            Self::NotUtf8 { .. } | Self::NotEvents | Self::TooMany { .. } => None,
-        }
-    }
-
-    /// Member at fault, where it is known without reading the message.
-    pub(super) fn field(&self) -> Option<&'static str> {
-        matches!(self, Self::TwoTopics { .. }).then_some("topics")
-    }
-}
+use crate::event::{Event, Topics};
 
 /// The events of one body.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,12 +35,8 @@ pub enum Events<'a> {
 /// [`JsonError`], which says what and where.
 pub fn parse(body: &[u8], batch_max: usize) -> Result<Events<'_>, JsonError> {
     let text = bom::skip_in(utf8(body)?);
-    match text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .as_bytes()
-        .first()
-    {
-        Some(b'{') => parse_object(text).map(Events::One),
+    match text.trim_start_matches(is_space).as_bytes().first() {
+        Some(b'{') => parse_object(text, Place::in_body).map(Events::One),
         Some(b'[') => parse_array(text, batch_max).map(Events::Many),
         _ => Err(JsonError::NotEvents),
     }
@@ -92,7 +44,7 @@ pub fn parse(body: &[u8], batch_max: usize) -> Result<Events<'_>, JsonError> {
 
 /// Reads one line of a stream: an object.
 pub(super) fn parse_line(line: &[u8]) -> Result<Event<'_>, JsonError> {
-    parse_object(utf8(line)?)
+    parse_object(utf8(line)?, Place::in_line)
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
@@ -101,14 +53,20 @@ fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
     })
 }
 
-fn parse_object(text: &str) -> Result<Event<'_>, JsonError> {
-    serde_json::from_str::<Object<'_>>(text)
-        .map_err(|source| JsonError::Syntax {
-            index: None,
-            source,
-        })?
-        .into_event()
-        .ok_or(JsonError::TwoTopics { index: None })
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\r' | '\n')
+}
+
+fn parse_object(
+    text: &str,
+    place: fn(&serde_json::Error) -> Place,
+) -> Result<Event<'_>, JsonError> {
+    let fault = RefCell::default();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let event = Object { fault: &fault }.deserialize(&mut deserializer);
+    event
+        .and_then(|event| deserializer.end().map(|()| event))
+        .map_err(|error| JsonError::new(None, fault.take(), &error, place(&error)))
 }
 
 fn parse_array(text: &str, batch_max: usize) -> Result<Vec<Event<'_>>, JsonError> {
@@ -123,17 +81,20 @@ fn parse_array(text: &str, batch_max: usize) -> Result<Vec<Event<'_>>, JsonError
     match events.and_then(|events| deserializer.end().map(|()| events)) {
         Ok(events) => Ok(events),
         Err(_) if progress.too_many.get() => Err(JsonError::TooMany { max: batch_max }),
-        Err(_) if progress.two_topics.get() => Err(JsonError::TwoTopics { index }),
-        Err(source) => Err(JsonError::Syntax { index, source }),
+        Err(error) => {
+            let fault = progress.fault.take();
+            let place = Place::in_body(&error);
+            Err(JsonError::new(index, fault, &error, place))
+        }
     }
 }
 
-/// How far an array was read, for the error; serde's own error has no room for it.
+/// How far an array was read, and what is wrong with it: serde's own error has no room for either.
 #[derive(Default)]
 struct Progress {
     read: Cell<usize>,
     too_many: Cell<bool>,
-    two_topics: Cell<bool>,
+    fault: RefCell<Option<Fault>>,
 }
 
 struct ArrayVisitor<'p> {
@@ -150,15 +111,14 @@ impl<'de> Visitor<'de> for ArrayVisitor<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
         let mut events = Vec::new();
-        while let Some(object) = elements.next_element::<Object<'de>>()? {
+        let object = || Object {
+            fault: &self.progress.fault,
+        };
+        while let Some(event) = elements.next_element_seed(object())? {
             if events.len() == self.batch_max {
                 self.progress.too_many.set(true);
                 return Err(de::Error::custom("too many events"));
             }
-            let Some(event) = object.into_event() else {
-                self.progress.two_topics.set(true);
-                return Err(de::Error::custom("both topic and topics"));
-            };
             events.push(event);
             self.progress.read.set(events.len());
         }
@@ -166,43 +126,122 @@ impl<'de> Visitor<'de> for ArrayVisitor<'_> {
     }
 }
 
-/// One event as it is written in JSON.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an event object")]
-struct Object<'a> {
-    #[serde(borrow, default)]
-    topic: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    topics: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
-    data: Data<'a>,
-    #[serde(borrow, default)]
-    event: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(default)]
-    retry: Option<u64>,
-    #[serde(default)]
-    private: bool,
+/// Reads one event as it is written in JSON, and notes what is wrong with it.
+struct Object<'f> {
+    fault: &'f RefCell<Option<Fault>>,
 }
 
-impl<'a> Object<'a> {
-    /// `None` when it has both `topic` and `topics`.
-    fn into_event(self) -> Option<Event<'a>> {
-        let topics: Topics<'a> = match (self.topic, self.topics) {
-            (Some(_), Some(_)) => return None,
-            (Some(one), None) => std::iter::once(one.0).collect(),
-            (None, many) => many.into_iter().flatten().map(|text| text.0).collect(),
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = Event<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Event<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Event<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event<'de>, A::Error> {
+        let wrong = |fault: Fault| {
+            *self.fault.borrow_mut() = Some(fault);
+            de::Error::custom("no event")
         };
-        Some(Event {
+        let mut members = Members::default();
+        while let Some(Text(name)) = map.next_key()? {
+            let slot = members.slot(&name).map_err(wrong)?;
+            let value = map.next_value::<&'de RawValue>()?;
+            members.values[slot] = Some(value.get());
+        }
+        members.into_event().map_err(wrong)
+    }
+}
+
+/// The members that an event may have.
+const MEMBERS: [&str; 7] = ["topic", "topics", "data", "event", "id", "retry", "private"];
+
+/// The values of an event's members, still as JSON.
+#[derive(Default)]
+struct Members<'a> {
+    values: [Option<&'a str>; MEMBERS.len()],
+}
+
+impl<'a> Members<'a> {
+    /// Where the value of this member goes.
+    fn slot(&self, name: &str) -> Result<usize, Fault> {
+        let Some(slot) = MEMBERS.iter().position(|member| *member == name) else {
+            return Err(Fault::unknown(name));
+        };
+        match self.values[slot] {
+            Some(_) => Err(Fault::Twice(MEMBERS[slot])),
+            None => Ok(slot),
+        }
+    }
+
+    fn into_event(self) -> Result<Event<'a>, Fault> {
+        let [topic, topics, data, event, id, retry, private] = self.values;
+        // `null` is as good as nothing, but for data.
+        let given = |value: Option<&'a str>| value.filter(|json| *json != "null");
+        let text = |member, value| given(value).map(|json| text(member, json)).transpose();
+        let topics: Topics<'a> = match (given(topic), given(topics)) {
+            (Some(_), Some(_)) => return Err(Fault::TwoTopics),
+            (Some(one), None) => std::iter::once(self::text("topic", one)?).collect(),
+            (None, Some(many)) => self::topics(many)?,
+            (None, None) => Topics::new(),
+        };
+        Ok(Event {
             topics,
-            data: self.data.0,
-            event: self.event.map(|text| text.0),
-            id: self.id.map(|text| text.0),
-            retry: self.retry,
-            private: self.private,
-            id_form: IdForm::Native,
+            data: self::data(data.ok_or(Fault::Missing("data"))?)?,
+            event: text("event", event)?,
+            id: text("id", id)?,
+            retry: given(retry).map(milliseconds).transpose()?,
+            private: given(private).map(truth).transpose()?.unwrap_or(false),
+            ..Event::default()
         })
+    }
+}
+
+fn text<'a>(member: &'static str, json: &'a str) -> Result<Cow<'a, str>, Fault> {
+    if !json.starts_with('"') {
+        let expected = "a string";
+        return Err(Fault::Type { member, expected });
+    }
+    // Its end was found before; all that can be wrong with it by now is an escape.
+    match serde_json::from_str::<Text<'a>>(json) {
+        Ok(text) => Ok(text.0),
+        Err(_) => Err(Fault::Escape(member)),
+    }
+}
+
+fn topics(json: &str) -> Result<Topics<'_>, Fault> {
+    let (member, expected) = ("topics", "an array of strings");
+    match serde_json::from_str::<Vec<Text<'_>>>(json) {
+        Ok(topics) => Ok(topics.into_iter().map(|text| text.0).collect()),
+        Err(error) if error.is_data() => Err(Fault::Type { member, expected }),
+        Err(_) => Err(Fault::Escape(member)),
+    }
+}
+
+fn milliseconds(json: &str) -> Result<u64, Fault> {
+    let (member, expected) = ("retry", "a whole number of milliseconds");
+    json.parse().map_err(|_| Fault::Type { member, expected })
+}
+
+fn truth(json: &str) -> Result<bool, Fault> {
+    let (member, expected) = ("private", "true or false");
+    json.parse().map_err(|_| Fault::Type { member, expected })
+}
+
+/// What a string says, or any other JSON as compact text.
+fn data(json: &str) -> Result<Cow<'_, str>, Fault> {
+    if json.starts_with('"') {
+        text("data", json)
+    } else {
+        Ok(compact(json))
     }
 }
 
@@ -232,22 +271,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-/// The data of an event: what a string says, or any other JSON as compact text.
-struct Data<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&'de RawValue>::deserialize(deserializer)?.get();
-        if !raw.starts_with('"') {
-            return Ok(Self(compact(raw)));
-        }
-        // Read a second time for its escapes; all that can be wrong with it by now is half a surrogate pair.
-        serde_json::from_str::<Text<'de>>(raw)
-            .map(|text| Self(text.0))
-            .map_err(|_| de::Error::custom("`data` has an escape that is no character"))
     }
 }
 
@@ -350,23 +373,138 @@ mod tests {
             unknown.contains("`dada`") && unknown.contains("line 2"),
             "{unknown}"
         );
-        assert!(message(r#"{"topic":"a"}"#).contains("`data`"));
-        assert!(message(r#"{"topic":"a","data":1,"data":2}"#).contains("duplicate"));
-        assert!(message(r#"{"topic":1,"data":1}"#).contains("string"));
-        assert!(message(r#"{"topic":"a","data":1,"retry":-1}"#).contains("-1"));
-        assert!(message(r#"{"topic":"a","data":"\ud800"}"#).contains("escape"));
-        assert!(message(r#"{"topic":"a","data":1} x"#).contains("trailing"));
-        assert!(message(r#"{"topic":"a","data":"#).contains("EOF"));
         assert!(matches!(refused("1"), JsonError::NotEvents));
         assert!(matches!(refused(""), JsonError::NotEvents));
-        assert!(matches!(
-            refused(r#"{"topic":"a","topics":[],"data":1}"#),
-            JsonError::TwoTopics { index: None }
-        ));
         assert!(matches!(
             parse(b"{\"topic\":\"\xff\"}", MAX),
             Err(JsonError::NotUtf8 { at: 10 })
         ));
+    }
+
+    #[test]
+    fn everything_that_can_be_wrong_is_said_in_our_words() {
+        for (text, said) in [
+            (r#"{"topic":"a"}"#, "`data` is missing"),
+            (
+                r#"{"topic":"a","data":1,"data":2}"#,
+                "`data` is given twice",
+            ),
+            (r#"{"topic":"a","dada":1}"#, "unknown member `dada`"),
+            (r#"{"topic":1,"data":1}"#, "`topic` must be a string"),
+            (
+                r#"{"topics":"a","data":1}"#,
+                "`topics` must be an array of strings",
+            ),
+            (
+                r#"{"topics":[1],"data":1}"#,
+                "`topics` must be an array of strings",
+            ),
+            (
+                r#"{"topics":[["a"]],"data":1}"#,
+                "`topics` must be an array of strings",
+            ),
+            (
+                r#"{"topic":"a","data":1,"event":{}}"#,
+                "`event` must be a string",
+            ),
+            (r#"{"topic":"a","data":1,"id":7}"#, "`id` must be a string"),
+            (
+                r#"{"topic":"a","data":1,"retry":-1}"#,
+                "`retry` must be a whole number",
+            ),
+            (
+                r#"{"topic":"a","data":1,"retry":1.5}"#,
+                "`retry` must be a whole number",
+            ),
+            (
+                r#"{"topic":"a","data":1,"retry":"5"}"#,
+                "`retry` must be a whole number",
+            ),
+            (
+                r#"{"topic":"a","data":1,"retry":99999999999999999999}"#,
+                "`retry` must be a whole number",
+            ),
+            (
+                r#"{"topic":"a","data":1,"private":1}"#,
+                "`private` must be true or false",
+            ),
+            (r#"{"topic":"a","topics":[],"data":1}"#, "not both"),
+            (r#"{"topic":"a","data":"\ud800"}"#, "`data` has an escape"),
+            (r#"{"topic":"\udc00","data":1}"#, "`topic` has an escape"),
+            (r#"{"topic":"a","data":1} x"#, "something follows"),
+            (r#"{"topic":"a","data":1}{}"#, "something follows"),
+            (r#"{"topic":"a","data":"#, "ends where a value is due"),
+            (r#"{"topic":"a","data":1"#, "ends within an object"),
+            (r#"{"topic":"a","data":"x"#, "ends within a string"),
+            (r#"[{"topic":"a","data":1}"#, "ends within an array"),
+            (r#"{"topic" "a"}"#, "a colon is missing"),
+            (
+                r#"{"topic":"a" "data":1}"#,
+                "a comma or the end of the object",
+            ),
+            (
+                r#"[{"topic":"a","data":1} {}]"#,
+                "a comma or the end of the array",
+            ),
+            (r#"{"topic":"a","data":1,}"#, "comma before the end"),
+            (r#"{topic:"a"}"#, "name must be a string"),
+            (r#"{"topic":"a","data":tru}"#, "`true`, `false` and `null`"),
+            (r#"{"topic":"a","data":01}"#, "number"),
+            (r#"{"topic":"a","data":'x'}"#, "a value is missing"),
+            (
+                r#"{"topic":"a","data":"\x"}"#,
+                "an escape that JSON does not have",
+            ),
+            ("{\"topic\":\"a\",\"data\":\"\u{1}\"}", "control character"),
+            ("[1]", "must be a JSON object"),
+            (r#"["a"]"#, "must be a JSON object"),
+            ("[[]]", "must be a JSON object"),
+            ("[null]", "must be a JSON object"),
+        ] {
+            let error = refused(text).to_string();
+            assert!(error.contains(said), "{text}: {error}");
+            assert!(error.contains("column"), "{text}: {error}");
+            for theirs in [
+                "invalid type",
+                "expected",
+                "EOF",
+                "trailing",
+                "duplicate field",
+                "unknown field",
+            ] {
+                assert!(!error.contains(theirs), "{text}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_stream_has_no_line_of_its_own() {
+        for line in [
+            r#"{"topic":"a","dada":1}"#,
+            r#"{"topic":"a","data":"#,
+            "[]",
+            "1",
+            "",
+        ] {
+            let error = parse_line(line.as_bytes()).expect_err(line).to_string();
+            assert!(
+                error.contains("column") && !error.contains("line"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_null_mean_nothing() {
+        assert_eq!(
+            one("\u{feff}{\"topic\":\"a\",\"data\":\"\"}"),
+            Event::new("a", "")
+        );
+        let line = "{\"topic\":\"a\",\"data\":\"\",\"private\":null,\"topics\":null}";
+        assert_eq!(
+            parse_line(line.as_bytes()).expect("an event"),
+            Event::new("a", "")
+        );
     }
 
     #[test]
@@ -381,7 +519,7 @@ mod tests {
         assert_eq!(refused(&format!("[{good},[]]")).index(), Some(1));
         let both = r#"{"topic":"a","topics":["b"],"data":1}"#;
         let error = refused(&format!("[{good},{good},{both}]"));
-        assert!(matches!(error, JsonError::TwoTopics { index: Some(2) }));
+        assert_eq!((error.index(), error.field()), (Some(2), Some("topics")));
     }
 
     proptest! {

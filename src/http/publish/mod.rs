@@ -8,22 +8,26 @@ mod ndjson;
 mod permission;
 mod raw;
 
+use std::borrow::Cow;
+
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use self::json::JsonError;
 pub(super) use self::permission::{Denied, Permission};
 use self::raw::RawError;
-use super::body::{BodyError, RequestBody, ResponseBody};
+use super::body::{self, BodyError, RequestBody, ResponseBody};
+use super::media_type::{MediaType, NotAscii, OtherCharset};
 use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::reach::Reach;
 use super::subscribe::retry_after_s;
-use crate::event::{Event, EventError};
+use crate::event::{Event, EventError, EventId};
 use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
+use crate::selector;
 use crate::sse::Draft;
 
 /// What `Accept-Post` and the refusal of other types say.
@@ -40,6 +44,12 @@ pub(super) enum PublishError {
         /// What the request says, or nothing.
         found: String,
     },
+    /// The body is in another character set.
+    #[error(transparent)]
+    Charset(#[from] OtherCharset),
+    /// The body is not in the character set that it is said to be in.
+    #[error(transparent)]
+    NotAscii(#[from] NotAscii),
     /// The body is compressed.
     #[error("bodies are taken as they are, not with `Content-Encoding: {0}`")]
     Encoded(String),
@@ -89,7 +99,10 @@ pub(super) enum PublishError {
 impl PublishError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::MediaType { .. } | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MediaType { .. }
+            | Self::Charset(_)
+            | Self::Raw(RawError::Charset(_))
+            | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Paused(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::Json(JsonError::TooMany { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -101,6 +114,7 @@ impl PublishError {
             Self::Body(BodyError::Broken(_))
             | Self::Json(_)
             | Self::Raw(_)
+            | Self::NotAscii(_)
             | Self::Parameters(_)
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::Denied { source, .. } => source.status(),
@@ -118,6 +132,11 @@ impl PublishError {
         }
     }
 
+    /// Whether the member at fault may be pointed to; else only the element that it is in.
+    fn has_member(&self) -> bool {
+        !matches!(self, Self::Json(error) if !error.has_member())
+    }
+
     /// Name of the member or parameter at fault, and the array element it is in.
     fn place(&self) -> (Option<&str>, Option<usize>) {
         match self {
@@ -127,7 +146,9 @@ impl PublishError {
             Self::Raw(error) => (error.field(), None),
             Self::Parameters(error) => (error.field(), None),
             Self::Line { source, .. } => source.place(),
-            Self::MediaType { .. } => (Some("content-type"), None),
+            Self::MediaType { .. } | Self::Charset(_) | Self::NotAscii(_) => {
+                (Some("content-type"), None)
+            }
             Self::Encoded(_) => (Some("content-encoding"), None),
             Self::Body(_) | Self::Closed(_) => (None, None),
         }
@@ -144,11 +165,12 @@ impl From<PublishError> for Problem {
         let status = error.status();
         let mut problem = Self::new(status, error.to_string());
         let (field, index) = error.place();
+        let member = field.filter(|_| error.has_member());
         if let Some(field) = field {
             problem = problem.field(field);
         }
         if let Some(index) = index {
-            problem = problem.pointer(match field {
+            problem = problem.pointer(match member {
                 Some(field) => format!("/{index}/{field}"),
                 None => format!("/{index}"),
             });
@@ -158,7 +180,7 @@ impl From<PublishError> for Problem {
         }
         match error {
             PublishError::Line { line, accepted, .. } => problem = problem.at_line(line, accepted),
-            PublishError::MediaType { .. } => {
+            PublishError::MediaType { .. } | PublishError::Charset(_) => {
                 problem = problem.header(
                     header::HeaderName::from_static("accept-post"),
                     ACCEPTED_TYPES,
@@ -189,36 +211,41 @@ pub(super) async fn publish(
     mut body: RequestBody,
 ) -> Result<Response<ResponseBody>, PublishError> {
     check_encoding(headers)?;
+    let kind = MediaType::of(headers);
     let body_bytes_max = hub.settings().publish_body_bytes_max;
     if let Some(topic) = topic_in_path {
         // The parameters come first: they are there already, and the body may be large.
         let bytes;
         let mut event = raw::event(topic, query)?;
+        let charset = kind.charset.map_err(RawError::Charset)?;
         bytes = body.whole(body_bytes_max).await?;
+        charset.check(&bytes)?;
         event.data = raw::data(&bytes)?.into();
-        let receipts = commit(hub, permission, vec![event], |_| None).await?;
-        return Ok(answer(&receipts.first().map(Answer)));
+        let answers = commit(hub, permission, vec![event], |_| None).await?;
+        return Ok(answer(&answers.first()));
     }
     if let Some(Err(error)) = parameters::known(query, &[]).next() {
         return Err(error.into());
     }
-    match media_type(headers)? {
-        MediaType::Json => {
+    let form = form(&kind)?;
+    let charset = kind.charset?;
+    match form {
+        Form::Json => {
             let bytes = body.whole(body_bytes_max).await?;
+            charset.check(&bytes)?;
             match json::parse(&bytes, hub.settings().publish_batch_max)? {
                 json::Events::One(event) => {
-                    let receipts = commit(hub, permission, vec![event], |_| None).await?;
-                    Ok(answer(&receipts.first().map(Answer)))
+                    let answers = commit(hub, permission, vec![event], |_| None).await?;
+                    Ok(answer(&answers.first()))
                 }
                 json::Events::Many(events) => {
-                    let receipts = commit(hub, permission, events, Some).await?;
-                    Ok(answer(&receipts.iter().map(Answer).collect::<Vec<_>>()))
+                    Ok(answer(&commit(hub, permission, events, Some).await?))
                 }
             }
         }
-        MediaType::NdJson => {
-            let accepted = ndjson::publish(hub, permission, &mut body).await?;
-            Ok(answer(&serde_json::json!({ "accepted": accepted })))
+        Form::NdJson => {
+            let accepted = ndjson::publish(hub, permission, charset, &mut body).await?;
+            Ok(answer(&accepted))
         }
     }
 }
@@ -239,13 +266,17 @@ pub(super) async fn commit(
     permission: &Permission,
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
-) -> Result<Vec<Receipt>, PublishError> {
+) -> Result<Vec<Answer>, PublishError> {
     let mut reach = Reach::default();
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
         drafts.push(draft(event, permission, place(number), hub, &mut reach).await?);
     }
-    submit(hub, &mut drafts).await
+    let receipts = submit(hub, &mut drafts).await?;
+    let answers = receipts.iter().zip(&drafts);
+    Ok(answers
+        .map(|(receipt, draft)| Answer::new(receipt, draft.topics()))
+        .collect())
 }
 
 /// Checks an event that stands at `index` in the body.
@@ -277,62 +308,61 @@ async fn submit(hub: &Hub, drafts: &mut [Draft<'_>]) -> Result<Vec<Receipt>, Pub
     Ok(hub.publish(Source::Http, drafts).await?)
 }
 
-/// A receipt as the answer tells it: `{"id":"<ms>-<n>","subscribers":N}`.
-struct Answer<'a>(&'a Receipt);
+/// What is answered to one event: `{"id":"<ms>-<n>","subscribers":N}`.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    #[serde(serialize_with = "as_text")]
+    pub(super) id: EventId,
+    subscribers: u64,
+    /// What the publisher may have meant otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
 
-impl Serialize for Answer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Id(crate::event::EventId);
-        impl Serialize for Id {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(&self.0)
-            }
+impl Answer {
+    fn new(receipt: &Receipt, topics: &[Cow<'_, str>]) -> Self {
+        Self {
+            id: receipt.id,
+            subscribers: receipt.subscribers,
+            warning: warning(topics),
         }
-        let mut members = serializer.serialize_struct("Receipt", 2)?;
-        members.serialize_field("id", &Id(self.0.id))?;
-        members.serialize_field("subscribers", &self.0.subscribers)?;
-        members.end()
     }
 }
 
+/// A topic that is written like a pattern is a topic all the same, and legal: only its publisher knows whether that was meant.
+fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
+    let pattern = topics.iter().find(|topic| selector::is_pattern(topic))?;
+    Some(format!(
+        "the event went to the topic {pattern:?} as it is written; patterns choose topics for subscribers, publish to the topics themselves"
+    ))
+}
+
+fn as_text<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
 fn answer(value: &impl Serialize) -> Response<ResponseBody> {
-    // Ids and numbers only: there is nothing in it that could fail to serialize.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(ResponseBody::full(text));
+    let mut response = Response::new(ResponseBody::full(body::json_line(value)));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 
-enum MediaType {
+/// The forms of a body that `/publish` takes.
+enum Form {
     Json,
     NdJson,
 }
 
 /// What kind of body `/publish` was sent.
-fn media_type(headers: &HeaderMap) -> Result<MediaType, PublishError> {
-    let found = headers
-        .get(header::CONTENT_TYPE)
-        .map(lossy)
-        .unwrap_or_default();
-    let mut parts = found.split(';').map(str::trim);
-    let kind = match parts
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
-        .as_str()
-    {
-        "application/json" => Some(MediaType::Json),
-        "application/x-ndjson" => Some(MediaType::NdJson),
-        _ => None,
-    };
-    // RFC 8259 §8.1: JSON is UTF-8; a parameter that says otherwise contradicts the body.
-    let utf8 = parts
-        .filter_map(|parameter| parameter.split_once('='))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
-        .all(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"));
-    kind.filter(|_| utf8)
-        .ok_or(PublishError::MediaType { found })
+fn form(kind: &MediaType) -> Result<Form, PublishError> {
+    match &*kind.essence {
+        "application/json" => Ok(Form::Json),
+        "application/x-ndjson" => Ok(Form::NdJson),
+        _ => Err(PublishError::MediaType {
+            found: kind.text.clone(),
+        }),
+    }
 }
 
 fn lossy(value: &HeaderValue) -> String {
@@ -342,7 +372,6 @@ fn lossy(value: &HeaderValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventId;
 
     #[test]
     fn a_receipt_reads_as_promised() {
@@ -350,26 +379,32 @@ mod tests {
             id: EventId::from_parts(7, 1).expect("fits"),
             subscribers: 3,
         };
-        let text = serde_json::to_string(&Answer(&receipt)).expect("JSON");
-        assert_eq!(text, r#"{"id":"7-1","subscribers":3}"#);
+        let text = |topic: &'static str| {
+            serde_json::to_string(&Answer::new(&receipt, &[topic.into()])).expect("JSON")
+        };
+        assert_eq!(text("news"), r#"{"id":"7-1","subscribers":3}"#);
+        let warned = text("news/**");
+        assert!(
+            warned.starts_with(r#"{"id":"7-1","subscribers":3,"warning":""#),
+            "{warned}"
+        );
     }
 
     #[test]
-    fn only_json_in_utf8_is_json() {
-        let of = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
-            media_type(&headers)
-        };
-        assert!(matches!(of("application/json"), Ok(MediaType::Json)));
-        assert!(matches!(
-            of("Application/JSON; charset=\"UTF-8\""),
-            Ok(MediaType::Json)
-        ));
-        assert!(matches!(of("application/x-ndjson"), Ok(MediaType::NdJson)));
-        for bad in ["", "text/plain", "application/json; charset=latin1"] {
-            let error = of(bad).err().expect("refused");
-            assert_eq!(error.status(), 415, "{bad}");
+    fn a_topic_that_is_written_like_a_pattern_is_warned_of() {
+        for topic in [
+            "*",
+            "**",
+            "news/**",
+            "news/*/x",
+            "books/{id}",
+            "{+a}",
+            "a{?b,c*}",
+        ] {
+            assert!(warning(&["a".into(), topic.into()]).is_some(), "{topic}");
+        }
+        for topic in ["news", "a*", "a/b*c", "{", "a{}", "{a b}", "100%"] {
+            assert_eq!(warning(&[topic.into()]), None, "{topic}");
         }
     }
 

@@ -4,27 +4,45 @@
 //! published; the answer says how many that were.
 
 use bytes::{Buf, Bytes, BytesMut};
+use serde::Serialize;
 
-use super::{Permission, PublishError, draft, json, submit};
+use super::{Permission, PublishError, draft, json, submit, warning};
 use crate::bom;
+use crate::event::Event;
 use crate::http::body::{BodyError, RequestBody};
+use crate::http::media_type::Charset;
 use crate::http::reach::Reach;
 use crate::hub::Hub;
+
+/// What is answered to a whole stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    /// Events that it had.
+    accepted: u64,
+    /// The first warning of any of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
 
 /// Publishes the stream and says how many events it had.
 pub(super) async fn publish(
     hub: &Hub,
     permission: &Permission,
+    charset: Charset,
     body: &mut RequestBody,
-) -> Result<u64, PublishError> {
+) -> Result<Accepted, PublishError> {
     let settings = hub.settings();
     let mut stream = Stream {
         hub,
         permission,
+        charset,
         batch_max: settings.publish_batch_max.max(1),
         lines: Lines::new(settings.publish_body_bytes_max),
         line: 0,
-        accepted: 0,
+        done: Accepted {
+            accepted: 0,
+            warning: None,
+        },
     };
     loop {
         let chunk = match body.chunk().await {
@@ -36,19 +54,20 @@ pub(super) async fn publish(
         stream.publish_lines(Lines::next).await?;
     }
     stream.publish_lines(Lines::last).await?;
-    Ok(stream.accepted)
+    Ok(stream.done)
 }
 
 struct Stream<'h> {
     hub: &'h Hub,
     permission: &'h Permission,
+    charset: Charset,
     /// Most events published at once, which bounds what a batch of small lines holds.
     batch_max: usize,
     lines: Lines,
     /// Lines taken so far.
     line: u64,
-    /// Events published so far.
-    accepted: u64,
+    /// What was published so far.
+    done: Accepted,
 }
 
 impl Stream<'_> {
@@ -95,12 +114,17 @@ impl Stream<'_> {
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {
-            let checked = match json::parse_line(text) {
+            let checked = match self.parse(text) {
                 Ok(event) => draft(event, self.permission, None, self.hub, &mut reach).await,
-                Err(error) => Err(error.into()),
+                Err(error) => Err(error),
             };
             match checked {
-                Ok(draft) => drafts.push(draft),
+                Ok(draft) => {
+                    if self.done.warning.is_none() {
+                        self.done.warning = warning(draft.topics());
+                    }
+                    drafts.push(draft);
+                }
                 Err(error) => {
                     failed = Some((*line, error));
                     break;
@@ -108,7 +132,7 @@ impl Stream<'_> {
             }
         }
         match submit(self.hub, &mut drafts).await {
-            Ok(receipts) => self.accepted += receipts.len() as u64,
+            Ok(receipts) => self.done.accepted += receipts.len() as u64,
             Err(error) => {
                 let first = batch.first().map_or(self.line, |(line, _)| *line);
                 return Err(self.failed_at(first, error));
@@ -120,10 +144,15 @@ impl Stream<'_> {
         }
     }
 
+    fn parse<'l>(&self, line: &'l [u8]) -> Result<Event<'l>, PublishError> {
+        self.charset.check(line)?;
+        Ok(json::parse_line(line)?)
+    }
+
     fn failed_at(&self, line: u64, error: PublishError) -> PublishError {
         PublishError::Line {
             line,
-            accepted: self.accepted,
+            accepted: self.done.accepted,
             source: Box::new(error),
         }
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::event::Event;
+use crate::http::media_type::OtherCharset;
 use crate::http::parameters::{self, UnknownParameter};
 use crate::http::query::{self, QueryError};
 
@@ -33,6 +34,9 @@ pub(in crate::http) enum RawError {
         /// What it was given.
         found: String,
     },
+    /// The body is in another character set.
+    #[error(transparent)]
+    Charset(OtherCharset),
     /// The body is not text.
     #[error("the body is not UTF-8 from byte {at} on; Server-Sent Events carry text only")]
     NotUtf8 {
@@ -47,6 +51,7 @@ impl RawError {
         match self {
             Self::Unknown(unknown) => unknown.name(),
             Self::Twice(name) | Self::Value { name, .. } => Some(name),
+            Self::Charset(_) => Some("content-type"),
             Self::Query(_) | Self::NotUtf8 { .. } => None,
         }
     }
