@@ -233,6 +233,11 @@ fn sizes(settings: &Settings) -> impl Iterator<Item = Conflict> {
             "the data of an event comes in as one bulk string",
         ),
         (
+            ("ingest_reply_bytes_max", settings.ingest_reply_bytes_max),
+            data,
+            "an event must fit into the answer that shows it",
+        ),
+        (
             ("mailbox_bytes", settings.mailbox_bytes),
             data,
             "an event must fit into the mailbox of a shard",

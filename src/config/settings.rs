@@ -204,6 +204,8 @@ pub struct Settings {
     pub ingest_transaction_commands_max: usize,
     /// Memory that the commands of one transaction take, or the events of one script, in bytes.
     pub ingest_transaction_bytes_max: usize,
+    /// Largest answer to one command, in bytes.
+    pub ingest_reply_bytes_max: usize,
     /// Largest command of a connection that has not authenticated, in bytes.
     pub ingest_unauthenticated_bytes_max: usize,
     /// Most ingest connections that have yet to authenticate; 0 = half of `ingest_connections_max`.
@@ -303,6 +305,7 @@ impl Default for Settings {
             ingest_bulk_bytes_max: 1 << 20,
             ingest_transaction_commands_max: 4_096,
             ingest_transaction_bytes_max: 8 << 20,
+            ingest_reply_bytes_max: 16 << 20,
             ingest_unauthenticated_bytes_max: 16 << 10,
             ingest_unauthenticated_max: 0,
             ingest_authentication_timeout: Duration::from_secs(10),

@@ -595,6 +595,11 @@ const INGEST: Group = Group {
             }),
         },
         Setting {
+            key: "ingest_reply_bytes_max",
+            help: "Largest answer to one ingest command; at least `data_bytes_max`",
+            kind: Kind::Bytes(from_to(64 * KIB, GIB), |s| &mut s.ingest_reply_bytes_max),
+        },
+        Setting {
             key: "ingest_unauthenticated_bytes_max",
             help: "Largest command of a connection that has yet to authenticate",
             // The lower end holds `AUTH` with the longest name and password.

@@ -138,17 +138,11 @@ impl Hub {
         self.0.shared.store.lock().patterns()
     }
 
-    /// Calls `each` with every topic that has subscribers and their number. The lock is held for a slice of the table at a time, so a topic
-    /// that comes or goes meanwhile may or may not be among them.
-    pub fn each_channel(&self, each: &mut dyn FnMut(&str, u64)) {
-        let mut next = Some(0);
-        while let Some(from) = next {
-            let (found, after) = self.0.shared.store.lock().channels(from, CHANNEL_SLOTS);
-            for (name, count) in &found {
-                each(name, *count);
-            }
-            next = after;
-        }
+    /// Topics that have subscribers, with their number, among the table's slots from `from` on, some thousand slots; and where to go on
+    /// (`None` at the end).
+    #[must_use]
+    pub fn channels(&self, from: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
+        self.0.shared.store.lock().channels(from, CHANNEL_SLOTS)
     }
 
     /// The streams that are furthest behind, at most `count`; others fill up where fewer are behind.

@@ -17,6 +17,8 @@ mod history;
 mod library;
 /// How many connections, for how long, and how they end.
 mod limits;
+/// Commands whose work or answer could be without end.
+mod long_work;
 /// PUBLISH, SPUBLISH, XADD.
 mod publishing;
 /// CLIENT REPLY.

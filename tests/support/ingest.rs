@@ -36,13 +36,18 @@ impl Node {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::on_threads(2, change)
+    }
+
+    /// A node with so many threads for connections.
+    pub(crate) fn on_threads(threads: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             shards: 1,
             ..Settings::on_free_ports()
         };
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .enable_all()
             .build()
             .expect("runtime");

@@ -3,11 +3,15 @@
 //! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they went out to the streams.
 
 use super::error::CommandError;
-use super::{Context, REPLY_BYTES_MAX, integer};
+use super::{Context, LongRun, Turn, integer};
 use crate::event::EventId;
 use crate::hub::Stored;
 use crate::ingest::resp::{Arg, Reply};
 use crate::sse;
+
+/// What reading a topic, and an entry besides its bytes, costs in the measure of [`Turn`].
+const TOPIC_COST: usize = 1_024;
+const ENTRY_COST: usize = 256;
 
 /// A stream entry id as Redis has them: 64 bits of milliseconds and 64 bits of counter, more than an [`EventId`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,16 +114,16 @@ pub(super) fn xlen(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
 }
 
 /// `XRANGE topic start end [COUNT n]`
-pub(super) fn xrange(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    range(ctx, args, &args[2], &args[3], false)
+pub(super) fn xrange<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(range(ctx, args, &args[2], &args[3], false))
 }
 
 /// `XREVRANGE topic end start [COUNT n]`
-pub(super) fn xrevrange(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    range(ctx, args, &args[3], &args[2], true)
+pub(super) fn xrevrange<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(range(ctx, args, &args[3], &args[2], true))
 }
 
-fn range(
+async fn range(
     ctx: &mut Context<'_>,
     args: &[Arg<'_>],
     start: &Arg<'_>,
@@ -150,54 +154,56 @@ fn range(
         }
         _ => Vec::new(),
     };
-    entries(ctx.reply, &stored)
+    let start = ctx.reply.bytes().len();
+    entries(ctx, &stored, start, &mut Turn::default()).await
 }
 
 /// `XREAD [COUNT n] STREAMS topic… id…`
 ///
 /// `BLOCK` is refused rather than answered at once: a client that loops on it would turn into a busy loop.
-pub(super) fn xread(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+pub(super) fn xread<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(read(ctx, args))
+}
+
+async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let (count, streams) = xread_options(args)?;
     let (topics, ids) = streams.split_at(streams.len() / 2);
-    let mut found = Vec::new();
-    for (topic, id) in topics.iter().zip(ids) {
-        let after = match &**id {
-            // What comes after the newest event, and does not wait, is nothing.
-            b"$" => continue,
-            b">" => return Err(CommandError::GroupId),
-            id => parse_id(id, 0)?,
-        };
-        let first = after.next().and_then(RedisId::first_event);
+    // What comes after the newest event, and does not wait, is nothing.
+    let after: Vec<Option<RedisId>> = ids
+        .iter()
+        .map(|id| match &**id {
+            b"$" => Ok(None),
+            b">" => Err(CommandError::GroupId),
+            id => parse_id(id, 0).map(Some),
+        })
+        .collect::<Result<_, _>>()?;
+    let start = ctx.reply.bytes().len();
+    let mut turn = Turn::default();
+    let mut found = 0;
+    for (topic, after) in topics.iter().zip(after) {
+        let first = after.and_then(RedisId::next).and_then(RedisId::first_event);
         let (Some(first), Ok(name)) = (first, std::str::from_utf8(topic)) else {
             continue;
         };
         let last = EventId::new(u64::MAX);
         let stored = ctx.port.hub.history_range(name, first, last, count, false);
-        if !stored.is_empty() {
-            found.push((topic, stored));
+        turn.spend(TOPIC_COST).await;
+        if stored.is_empty() {
+            continue;
         }
-    }
-    if found.is_empty() {
-        ctx.reply.null_array();
-        return Ok(());
-    }
-    // RESP3 has a map of topics here, RESP2 an array of pairs (not, as elsewhere, a flat one).
-    let resp3 = ctx.reply.resp3();
-    if resp3 {
-        ctx.reply.map(found.len());
-    } else {
-        ctx.reply.array(found.len());
-    }
-    let start = ctx.reply.bytes().len();
-    for (topic, stored) in found {
-        if !resp3 {
+        found += 1;
+        // RESP3 has a map of topics here, RESP2 an array of pairs (not, as elsewhere, a flat one).
+        if !ctx.reply.resp3() {
             ctx.reply.array(2);
         }
         ctx.reply.bulk(topic);
-        entries(ctx.reply, &stored)?;
-        if ctx.reply.bytes().len() - start > REPLY_BYTES_MAX {
-            return Err(CommandError::TooLong(REPLY_BYTES_MAX));
-        }
+        entries(ctx, &stored, start, &mut turn).await?;
+    }
+    // The number of topics that have something is known last, and comes first.
+    match found {
+        0 => ctx.reply.null_array(),
+        _ if ctx.reply.resp3() => ctx.reply.map_before(start, found),
+        _ => ctx.reply.array_before(start, found),
     }
     Ok(())
 }
@@ -235,15 +241,18 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
     Err(CommandError::Syntax)
 }
 
-/// Writes entries as Redis does: an array of pairs of id and fields.
-fn entries(reply: &mut Reply, stored: &[Stored]) -> Result<(), CommandError> {
-    let start = reply.bytes().len();
-    reply.array(stored.len());
+/// Writes entries as Redis does: an array of pairs of id and fields. The whole answer began at byte `start`.
+async fn entries(
+    ctx: &mut Context<'_>,
+    stored: &[Stored],
+    start: usize,
+    turn: &mut Turn,
+) -> Result<(), CommandError> {
+    ctx.reply.array(stored.len());
     for stored in stored {
-        entry(reply, stored);
-        if reply.bytes().len() - start > REPLY_BYTES_MAX {
-            return Err(CommandError::TooLong(REPLY_BYTES_MAX));
-        }
+        entry(ctx.reply, stored);
+        ctx.check_length(start)?;
+        turn.spend(ENTRY_COST + stored.text.len()).await;
     }
     Ok(())
 }

@@ -6,6 +6,9 @@ use super::table::{self, COMMANDS, Spec};
 use crate::ingest::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
 
+/// Longest pattern of names of commands and settings, in bytes; the names have a few dozen.
+pub(super) const NAME_PATTERN_BYTES_MAX: usize = 256;
+
 /// `COMMAND`
 pub(super) fn command(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
     ctx.reply.array(COMMANDS.len());
@@ -49,7 +52,7 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
             Box::new(move |spec| spec.categories.contains(&category.as_str()))
         }
         [filter, by, pattern] if is(filter, "filterby") && is(by, "pattern") => {
-            let glob = Glob::new(&pattern.to_ascii_lowercase())?;
+            let glob = Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX)?;
             Box::new(move |spec| glob.matches(spec.name.as_bytes()))
         }
         _ => return Err(CommandError::Syntax),

@@ -16,6 +16,7 @@ mod transaction;
 mod xadd;
 
 use std::borrow::Cow;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Port;
@@ -29,8 +30,11 @@ pub(super) use script::Scripts;
 use table::{Access, COMMANDS, Run};
 use transaction::Transaction;
 
-/// Longest answer of one command, in bytes. Everything but `XREAD` of many topics and lists of a great many topics is far below it.
-const REPLY_BYTES_MAX: usize = 64 << 20;
+/// What an answer may have besides the data of one event, which always fits: its id, its name, lengths.
+const FRAMING_BYTES: usize = 64 * 1024;
+
+/// What is done for one connection before others have their turn: bytes written, or steps of a match. Some 100 µs.
+const TURN_COST: usize = 64 * 1024;
 
 /// What a connection is to the commands.
 pub(super) struct Session {
@@ -73,7 +77,44 @@ pub(super) struct Context<'a> {
 }
 
 /// Runs a command and writes its answer.
-type Call = fn(&mut Context<'_>, &[Arg<'_>]) -> Result<(), CommandError>;
+type ShortCall = fn(&mut Context<'_>, &[Arg<'_>]) -> Result<(), CommandError>;
+
+/// The same for a command whose work has no small bound: it lets others have their turn in between.
+type LongCall = for<'a> fn(&'a mut Context<'_>, &'a [Arg<'_>]) -> LongRun<'a>;
+type LongRun<'a> = Pin<Box<dyn Future<Output = Result<(), CommandError>> + Send + 'a>>;
+
+/// How a command is run that publishes nothing.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Short(ShortCall),
+    Long(LongCall),
+}
+
+/// The cost of what was done since others had their turn.
+#[derive(Default)]
+struct Turn(usize);
+
+impl Turn {
+    /// Adds to it, and lets others have their turn where it is enough.
+    async fn spend(&mut self, cost: usize) {
+        self.0 += cost;
+        if self.0 >= TURN_COST {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Refuses an answer that has grown too long since it was `start` bytes.
+    fn check_length(&self, start: usize) -> Result<(), CommandError> {
+        let max = self.port.hub.settings().ingest_reply_bytes_max;
+        if self.reply.bytes().len() - start > max + FRAMING_BYTES {
+            return Err(CommandError::TooLong(max));
+        }
+        Ok(())
+    }
+}
 
 /// Makes an event of a command, if the user may publish it.
 type Prepare = for<'b> fn(&Port, &User, &[Arg<'b>]) -> Result<Prepared<'b>, CommandError>;
@@ -91,7 +132,7 @@ enum Prepared<'b> {
     /// To be run.
     Call(Call),
     /// To be run at once, also within a transaction.
-    Immediate(Call),
+    Immediate(ShortCall),
     /// The queued commands of the transaction are to be run.
     Exec,
 }
@@ -121,7 +162,8 @@ fn prepare<'b>(
     match (spec.run, &session.user) {
         (Run::Publish(prepare), Some(user)) => prepare(port, user, args),
         (Run::Publish(_), None) => Err(CommandError::NoAuth),
-        (Run::Call(call), _) => Ok(Prepared::Call(call)),
+        (Run::Call(call), _) => Ok(Prepared::Call(Call::Short(call))),
+        (Run::Long(call), _) => Ok(Prepared::Call(Call::Long(call))),
         (Run::Immediate(call), _) => Ok(Prepared::Immediate(call)),
         (Run::Exec, _) => Ok(Prepared::Exec),
         (Run::Subcommands, _) => Err(CommandError::Arity(spec.name)),
@@ -170,7 +212,9 @@ async fn in_order<'b>(
     args: &[Arg<'b>],
 ) -> Result<(), CommandError> {
     match prepared {
-        Ok(Prepared::Immediate(call)) => run(port, session, reply, call, args),
+        Ok(Prepared::Immediate(call)) => {
+            run(port, session, reply, Call::Short(call), args).await;
+        }
         Ok(Prepared::Exec) => return transaction::exec(port, session, reply).await,
         Err(refusal) if args[0].eq_ignore_ascii_case(b"exec") => {
             return Err(transaction::refuse_exec(session, &refusal));
@@ -178,7 +222,7 @@ async fn in_order<'b>(
         prepared if session.transaction.is_open() => {
             return transaction::queue(port, session, reply, prepared, args);
         }
-        Ok(Prepared::Call(call)) => run(port, session, reply, call, args),
+        Ok(Prepared::Call(call)) => run(port, session, reply, call, args).await,
         Ok(Prepared::Publish(publication)) => batch.push(publication, reply.is_muted()),
         Ok(Prepared::PublishAll(publications)) => {
             for publication in publications {
@@ -200,16 +244,17 @@ async fn in_order<'b>(
 }
 
 /// Runs a command and writes its answer; what it wrote before an error is taken back.
-fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, args: &[Arg<'_>]) {
+async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, args: &[Arg<'_>]) {
     let written = reply.bytes().len();
-    let outcome = call(
-        &mut Context {
-            port,
-            session,
-            reply,
-        },
-        args,
-    );
+    let mut ctx = Context {
+        port,
+        session,
+        reply,
+    };
+    let outcome = match call {
+        Call::Short(call) => call(&mut ctx, args),
+        Call::Long(call) => call(&mut ctx, args).await,
+    };
     if let Err(error) = outcome {
         reply.truncate(written);
         reply.error(&error.to_string());

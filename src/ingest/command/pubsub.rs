@@ -1,12 +1,19 @@
 //! `PUBSUB`: who listens to what. Redis's channels are topics here, and shard channels are the same topics.
 
 use super::error::{CommandError, quote};
-use super::{Context, REPLY_BYTES_MAX};
+use super::{Context, LongRun, Turn};
 use crate::ingest::glob::Glob;
 use crate::ingest::resp::Arg;
 
+/// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has subscribers.
+const SLICE_COST: usize = 8 * 1024;
+
 /// `PUBSUB CHANNELS [pattern]`, `PUBSUB SHARDCHANNELS [pattern]`
-pub(super) fn channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+pub(super) fn channels<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(list_channels(ctx, args))
+}
+
+async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let glob = match &args[2..] {
         [] => None,
         [pattern] => Some(Glob::new(pattern)?),
@@ -17,32 +24,29 @@ pub(super) fn channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
             });
         }
     };
-    // The number of names comes before the names, so they are gathered first: one after the other, and bounded.
-    let mut names = String::new();
-    let mut lengths = Vec::new();
-    let mut too_long = false;
-    ctx.port.hub.each_channel(&mut |topic, _| {
-        if too_long
-            || glob
+    let start = ctx.reply.bytes().len();
+    let mut turn = Turn::default();
+    let (mut count, mut next) = (0, Some(0));
+    while let Some(from) = next {
+        // The lock is held for a slice of the table at a time, so a topic that comes or goes meanwhile may or may not be listed.
+        let (topics, after) = ctx.port.hub.channels(from);
+        for (topic, _) in &topics {
+            let mut cost = topic.len();
+            let is_wanted = glob
                 .as_ref()
-                .is_some_and(|glob| !glob.matches(topic.as_bytes()))
-        {
-            return;
+                .is_none_or(|glob| glob.matches_in(topic.as_bytes(), &mut cost));
+            if is_wanted {
+                ctx.reply.bulk(topic.as_bytes());
+                count += 1;
+            }
+            turn.spend(cost).await;
         }
-        too_long = names.len() + topic.len() > REPLY_BYTES_MAX;
-        names.push_str(topic);
-        lengths.push(topic.len());
-    });
-    if too_long {
-        return Err(CommandError::TooLong(REPLY_BYTES_MAX));
+        ctx.check_length(start)?;
+        turn.spend(SLICE_COST).await;
+        next = after;
     }
-    ctx.reply.array(lengths.len());
-    let mut rest = &names[..];
-    for length in lengths {
-        let (name, behind) = rest.split_at(length);
-        ctx.reply.bulk(name);
-        rest = behind;
-    }
+    // The number of names is known last, and comes first.
+    ctx.reply.array_before(start, count);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Context;
 use super::connection::REDIS_VERSION;
 use super::error::CommandError;
+use super::introspect::NAME_PATTERN_BYTES_MAX;
 use crate::ingest::glob::Glob;
 use crate::ingest::resp::Arg;
 
@@ -143,7 +144,7 @@ fn unix_time() -> std::time::Duration {
 pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let globs: Result<Vec<_>, _> = args[2..]
         .iter()
-        .map(|pattern| Glob::new(&pattern.to_ascii_lowercase()))
+        .map(|pattern| Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX))
         .collect();
     let globs = globs?;
     let settings = ctx.port.hub.settings();

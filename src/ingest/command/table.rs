@@ -4,8 +4,8 @@
 
 use super::error::{self, CommandError};
 use super::{
-    Call, Prepare, connection, history, introspect, publish, pubsub, script, server, transaction,
-    xadd,
+    LongCall, Prepare, ShortCall, connection, history, introspect, publish, pubsub, script, server,
+    transaction, xadd,
 };
 use crate::ingest::resp::Arg;
 
@@ -36,9 +36,11 @@ pub(super) enum Run {
     /// It is an event, published with others.
     Publish(Prepare),
     /// It is run by itself, or queued while a transaction is open.
-    Call(Call),
+    Call(ShortCall),
+    /// The same, in portions: others have their turn in between.
+    Long(LongCall),
     /// It is run by itself, also while a transaction is open.
-    Immediate(Call),
+    Immediate(ShortCall),
     /// It runs what was queued.
     Exec,
     /// Only its subcommands are run.
@@ -217,7 +219,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(&["readonly", "fast"])
         .first_argument_is_topic()
         .categories(&["@read", "@stream", "@fast"]),
-    Spec::new("xrange", -4, Inspector, Run::Call(history::xrange))
+    Spec::new("xrange", -4, Inspector, Run::Long(history::xrange))
         .about(
             "5.0.0",
             "Returns the events of a topic between two ids.",
@@ -226,7 +228,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(&["readonly"])
         .first_argument_is_topic()
         .categories(READ_STREAM),
-    Spec::new("xrevrange", -4, Inspector, Run::Call(history::xrevrange))
+    Spec::new("xrevrange", -4, Inspector, Run::Long(history::xrevrange))
         .about(
             "5.0.0",
             "Returns the events of a topic between two ids, the newest first.",
@@ -235,7 +237,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .flags(&["readonly"])
         .first_argument_is_topic()
         .categories(READ_STREAM),
-    Spec::new("xread", -4, Inspector, Run::Call(history::xread))
+    Spec::new("xread", -4, Inspector, Run::Long(history::xread))
         .about(
             "5.0.0",
             "Returns the events of topics after given ids, without waiting.",
@@ -363,14 +365,14 @@ pub(super) const COMMANDS: &[Spec] = &[
 ];
 
 const PUBSUB: &[Spec] = &[
-    pubsub_command("pubsub|channels", -2, Run::Call(pubsub::channels)).about(
+    pubsub_command("pubsub|channels", -2, Run::Long(pubsub::channels)).about(
         "2.8.0",
         "Returns the topics that have subscribers.",
         "[pattern]",
     ),
     pubsub_command("pubsub|numpat", 2, Run::Call(pubsub::numpat)).about(
         "2.8.0",
-        "Returns 0: nobody subscribes to patterns.",
+        "Returns the number of different patterns that streams subscribe to.",
         "",
     ),
     pubsub_command("pubsub|numsub", -2, Run::Call(pubsub::numsub)).about(
@@ -378,7 +380,7 @@ const PUBSUB: &[Spec] = &[
         "Returns the number of subscribers of topics.",
         "[topic...]",
     ),
-    pubsub_command("pubsub|shardchannels", -2, Run::Call(pubsub::channels)).about(
+    pubsub_command("pubsub|shardchannels", -2, Run::Long(pubsub::channels)).about(
         "7.0.0",
         "Returns the topics that have subscribers, as CHANNELS does.",
         "[pattern]",
@@ -446,7 +448,7 @@ const CLIENT: &[Spec] = &[
     help("client|help"),
 ];
 
-const fn client(name: &'static str, arity: i64, access: Access, call: Call) -> Spec {
+const fn client(name: &'static str, arity: i64, access: Access, call: ShortCall) -> Spec {
     Spec::new(name, arity, access, Run::Call(call)).flags(&["noscript", "loading", "stale"])
 }
 
@@ -474,7 +476,7 @@ const COMMAND: &[Spec] = &[
     help("command|help"),
 ];
 
-const fn command_command(name: &'static str, arity: i64, call: Call) -> Spec {
+const fn command_command(name: &'static str, arity: i64, call: ShortCall) -> Spec {
     Spec::new(name, arity, User, Run::Call(call)).flags(LOADING)
 }
 

@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::error::CommandError;
 use super::publish::{self, Answer, Publication};
-use super::{Call, Context, Prepared, REPLY_BYTES_MAX, Session, run};
+use super::{Call, Context, Prepared, Session, run};
 use crate::config::Settings;
 use crate::event::EventId;
 use crate::hub::{Hub, Receipt, Watched};
@@ -377,6 +377,7 @@ async fn answer(
     receipts: Vec<Receipt>,
 ) {
     let mut receipts = receipts.iter();
+    let reply_bytes_max = port.hub.settings().ingest_reply_bytes_max;
     let start = reply.bytes().len();
     for (place, step) in steps.into_iter().enumerate() {
         match step {
@@ -386,11 +387,11 @@ async fn answer(
                 }
             }
             Step::Constant(answer) => answer.write_constant(reply),
-            Step::Run { .. } if reply.bytes().len() - start > REPLY_BYTES_MAX => {
-                let error = CommandError::TooLong(REPLY_BYTES_MAX);
+            Step::Run { .. } if reply.bytes().len() - start > reply_bytes_max => {
+                let error = CommandError::TooLong(reply_bytes_max);
                 reply.error(&error.to_string());
             }
-            Step::Run { call, args } => run(port, session, reply, call, &args),
+            Step::Run { call, args } => run(port, session, reply, call, &args).await,
         }
         if place % RUN_AT_ONCE_MAX == RUN_AT_ONCE_MAX - 1 {
             tokio::task::yield_now().await;

@@ -158,6 +158,23 @@ impl Reply {
         self.header(b'*', length);
     }
 
+    /// Starts an array of `length` replies that have been written already, from byte `start` on.
+    pub fn array_before(&mut self, start: usize, length: usize) {
+        self.before(start, |reply| reply.array(length));
+    }
+
+    /// Starts a map of `pairs` that have been written already, from byte `start` on.
+    pub fn map_before(&mut self, start: usize, pairs: usize) {
+        self.before(start, |reply| reply.map(pairs));
+    }
+
+    fn before(&mut self, start: usize, write: impl FnOnce(&mut Self)) {
+        let end = self.bytes.len();
+        write(self);
+        let length = self.bytes.len() - end;
+        self.bytes[start..].rotate_right(length);
+    }
+
     /// Starts a map; `pairs` times two replies follow. RESP2 has no maps and gets an array of keys and values.
     pub fn map(&mut self, pairs: usize) {
         if self.resp3 {
