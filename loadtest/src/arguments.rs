@@ -1,6 +1,6 @@
 //! The command line as results show it: without what is nobody else's business.
 
-use crate::target::is_authorization;
+use crate::target::{is_authorization, without_password};
 
 /// What stands for a secret.
 const HIDDEN: &str = "(hidden)";
@@ -22,7 +22,7 @@ pub(crate) fn without_secrets(words: Vec<String>) -> Vec<String> {
                 word
             }
         };
-        shown.push(word);
+        shown.push(without_password(&word));
     }
     shown
 }
@@ -59,6 +59,7 @@ mod tests {
             "--token-secret hush --token-secret=hush",
             "--cookie sid=hush --cookie=sid={token}",
             "--header=Authorization:hush --publish-header=cookie:hush --header X-User:u",
+            "--publish redis://app:hush@h/0 --publish=resp://:hush@h",
         ];
         let words = words.iter().flat_map(|line| line.split(' '));
         let shown = without_secrets(words.map(str::to_owned).collect());
@@ -67,7 +68,8 @@ mod tests {
             "fanout --streams 10 --url=http://h/?a=b \
              --token-secret (hidden) --token-secret=(hidden) \
              --cookie sid=(hidden) --cookie=sid={token} \
-             --header=Authorization: (hidden) --publish-header=cookie: (hidden) --header X-User:u"
+             --header=Authorization: (hidden) --publish-header=cookie: (hidden) --header X-User:u \
+             --publish redis://(hidden)@h/0 --publish=resp://(hidden)@h"
         );
     }
 }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::FloorArgs;
+use crate::console;
 use crate::crew;
 
 /// Connections that may wait to be accepted; the standard library's 128 would make a client that opens many wait a second.
@@ -50,8 +51,8 @@ pub(crate) fn run(args: &FloorArgs) -> anyhow::Result<()> {
     crew::streams_per_process()?;
     let public = bind(args.listen)?;
     let internal = bind(args.ingest_listen)?;
-    println!("streams {}", public.local_addr()?);
-    println!("ingest {}", internal.local_addr()?);
+    console::out(format_args!("streams {}", public.local_addr()?));
+    console::out(format_args!("ingest {}", internal.local_addr()?));
 
     let (senders, queues): (Vec<_>, Vec<_>) = (0..args.threads).map(|_| Sender::new()).unzip();
     let floor = Arc::new(Floor {
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &FloorArgs) -> anyhow::Result<()> {
     for connection in public.incoming() {
         match connection.and_then(greet) {
             Ok(stream) => floor.attach(stream),
-            Err(error) => eprintln!("a stream was not opened: {error}"),
+            Err(error) => console::err(format_args!("a stream was not opened: {error}")),
         }
     }
     Ok(())

@@ -8,7 +8,9 @@
 mod arguments;
 pub mod assertion;
 mod cli;
+mod console;
 mod crew;
+mod dial;
 mod floor;
 mod gauge;
 mod latency;
@@ -41,16 +43,17 @@ use clap::Parser;
 use cli::shared::OutputArgs;
 use cli::{Cli, Command, CompareArgs};
 use outcome::Outcome;
+use report::ReportError;
 
-/// Runs the program with the arguments of this process. Exit code 0: done, and all assertions hold; 1: an assertion does not hold, or the
-/// scenario could not be run; 2: the command line is wrong.
+/// Runs the program with the arguments of this process. Exit code 0: done, and all assertions hold; 1: an assertion does not hold, no stream
+/// could be opened, no event was taken, or the scenario could not be run; 2: the command line is wrong.
 pub fn run() -> ExitCode {
     let command = Cli::parse().command;
     match dispatch(&command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("fantail-loadtest: {error:#}");
+            console::err(format_args!("fantail-loadtest: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -64,7 +67,7 @@ fn dispatch(command: &Command) -> anyhow::Result<bool> {
         _ => server::end_servers_on_interrupt()?,
     }
     if let Command::Compare(args) = command {
-        return compare(args).map(|()| true);
+        return compare(args);
     }
     let arguments = std::env::args().skip(1).collect();
     match (scenario::run(command, arguments), command.common()) {
@@ -73,36 +76,58 @@ fn dispatch(command: &Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Prints the table, writes the files, and judges the assertions.
+/// Writes the files, prints the table, and judges the assertions; whether all hold. A file that cannot be written keeps nothing else from being
+/// done.
 fn show(outcome: &Outcome, output: &OutputArgs) -> anyhow::Result<bool> {
-    println!("{}", report::table::outcome(outcome));
-    if let Some(path) = &output.json {
-        report::write(path, &report::json::text(outcome)?)?;
+    let written = [
+        write(output.json.as_deref(), || report::json::text(outcome)),
+        write(output.report.as_deref(), || report::html::outcome(outcome)),
+    ];
+    console::out(report::table::outcome(outcome));
+    let verdicts: Vec<_> = output
+        .assert
+        .iter()
+        .map(|assertion| assertion.evaluate(outcome))
+        .collect();
+    for verdict in verdicts.iter().flatten() {
+        console::out(verdict);
     }
-    if let Some(path) = &output.report {
-        report::write(path, &report::html::outcome(outcome)?)?;
-    }
+    console::tell_lost();
+    written.into_iter().collect::<Result<(), _>>()?;
     let mut all = outcome.failure.is_none();
-    for assertion in &output.assert {
-        let verdict = assertion.evaluate(outcome)?;
-        println!("{verdict}");
-        all &= verdict.held();
+    for verdict in verdicts {
+        all &= verdict?.held();
     }
     Ok(all)
 }
 
-fn compare(args: &CompareArgs) -> anyhow::Result<()> {
-    let comparison = scenario::compare::run(args)?;
-    println!("{}", report::comparison::table(&comparison));
-    let write = |path: &Option<std::path::PathBuf>,
-                 text: &dyn Fn() -> Result<String, report::ReportError>| {
-        path.as_deref()
-            .map_or(Ok(()), |path: &Path| report::write(path, &text()?))
-    };
-    write(&args.markdown, &|| {
-        Ok(report::comparison::markdown(&comparison))
-    })?;
-    write(&args.json, &|| report::json::text(&comparison))?;
-    write(&args.report, &|| report::html::comparison(&comparison))?;
-    Ok(())
+/// Whether every target that was tried has a round that came to its end.
+fn compare(args: &CompareArgs) -> anyhow::Result<bool> {
+    let (comparison, failed) = scenario::compare::run(args)?;
+    let written = [
+        write(args.markdown.as_deref(), || {
+            Ok(report::comparison::markdown(&comparison))
+        }),
+        write(args.json.as_deref(), || report::json::text(&comparison)),
+        write(args.report.as_deref(), || {
+            report::html::comparison(&comparison)
+        }),
+    ];
+    console::out(report::comparison::table(&comparison));
+    console::tell_lost();
+    written.into_iter().collect::<Result<(), _>>()?;
+    for target in &failed {
+        console::err(format_args!(
+            "fantail-loadtest: {target}: no round came to its end"
+        ));
+    }
+    Ok(failed.is_empty())
+}
+
+/// Writes a file, if one is asked for.
+fn write(
+    path: Option<&Path>,
+    text: impl FnOnce() -> Result<String, ReportError>,
+) -> Result<(), ReportError> {
+    path.map_or(Ok(()), |path| report::write(path, &text()?))
 }

@@ -48,8 +48,8 @@ pub(crate) struct Job {
 /// A server's address and how to speak to it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Endpoint {
-    /// Its socket address.
-    pub(crate) address: SocketAddr,
+    /// Its socket addresses, at least one, in the order in which they are tried.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The `Host` field.
     pub(crate) host: String,
     /// The name in its certificate, for `https`.

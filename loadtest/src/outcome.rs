@@ -36,7 +36,7 @@ pub struct Outcome {
     pub reasons: Vec<Reason>,
     /// What makes the figures doubtful, in sentences: the generator was the limit, a process could not be read …
     pub warnings: Vec<String>,
-    /// Why the run ended early, if it did: its figures are of what came before.
+    /// Why the run ended early, or found nothing to measure, if it did: its figures are of what came before.
     #[serde(default)]
     pub failure: Option<String>,
 }
@@ -67,6 +67,9 @@ pub struct Figure {
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
+    /// What people are shown instead of the value, where it could not be measured: `below resolution` (the value is 0 then).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Headings of figures, in their order.

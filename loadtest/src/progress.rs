@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::units;
+use crate::{console, units};
 
 /// One stage of a run.
 pub(crate) struct Stage {
@@ -58,12 +58,12 @@ impl Stage {
     /// Ends the stage; one line stays.
     pub(crate) fn done(self, line: &str) {
         self.bar.finish_and_clear();
-        eprintln!("{line}");
+        console::err(line);
     }
 
     /// A line above the bar.
     pub(crate) fn line(&self, line: &str) {
-        self.bar.suspend(|| println!("{line}"));
+        self.bar.suspend(|| console::out(line));
     }
 }
 

@@ -13,6 +13,9 @@ const QUANTILES: [f64; 15] = [
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999, 1.0,
 ];
 
+/// What stands in the place of a cost that is too small to be measured.
+const BELOW_RESOLUTION: &str = "below resolution";
+
 /// An outcome in the making.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -52,18 +55,34 @@ impl Recorder {
 
     /// Adds a figure; a later one of the same name replaces it.
     pub(crate) fn figure(&mut self, group: Group, name: &str, label: &str, value: f64, unit: Unit) {
-        let figure = Figure {
+        self.put(Figure {
             name: name.to_owned(),
             label: label.to_owned(),
             group,
             value,
             unit,
-        };
+            note: None,
+        });
+    }
+
+    /// Adds what something costs, found as a difference of measurements: less than nothing is no cost, but below what they can tell apart.
+    pub(crate) fn slope(&mut self, group: Group, name: &str, label: &str, value: f64, unit: Unit) {
+        self.put(Figure {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            group,
+            value: value.max(0.0),
+            unit,
+            note: (value < 0.0).then(|| BELOW_RESOLUTION.to_owned()),
+        });
+    }
+
+    fn put(&mut self, figure: Figure) {
         match self
             .outcome
             .figures
             .iter_mut()
-            .find(|other| other.name == name)
+            .find(|other| other.name == figure.name)
         {
             Some(other) => *other = figure,
             None => self.outcome.figures.push(figure),
@@ -142,6 +161,12 @@ impl Recorder {
         if !self.outcome.warnings.contains(&text) {
             self.outcome.warnings.push(text);
         }
+    }
+
+    /// The run came to its end, and found nothing.
+    pub(crate) fn fail_at_end(&mut self, why: String) {
+        self.warn(why.clone());
+        self.outcome.failure.get_or_insert(why);
     }
 
     /// The run ended early.

@@ -192,6 +192,7 @@ fn figures() -> Vec<Figure> {
         group,
         value,
         unit,
+        note: None,
     })
     .to_vec()
 }

@@ -83,6 +83,8 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     process: Child,
     output: Output,
+    /// Where it listens: one at least of each list.
+    listening: Vec<Vec<SocketAddr>>,
 }
 
 /// The last bytes that a server said.
@@ -90,8 +92,8 @@ pub(crate) struct Server {
 struct Output(Arc<Mutex<VecDeque<u8>>>);
 
 impl Server {
-    /// Starts the command and waits until it listens on all of the addresses.
-    pub(crate) fn spawn(text: &str, listening: &[SocketAddr]) -> Result<Self, ServerError> {
+    /// Starts the command and waits until it listens: on one at least of each of these lists of addresses.
+    pub(crate) fn spawn(text: &str, listening: Vec<Vec<SocketAddr>>) -> Result<Self, ServerError> {
         let words = shell_words::split(text).map_err(|error| ServerError::Words {
             text: text.to_owned(),
             error,
@@ -106,6 +108,7 @@ impl Server {
         // What answers there would be taken for the server, and measured as what it is not.
         if let Some(taken) = listening
             .iter()
+            .flatten()
             .find(|address| TcpStream::connect(address).is_ok())
         {
             return Err(ServerError::Taken(*taken));
@@ -123,10 +126,12 @@ impl Server {
         RUNNING.lock().push(process.id());
         let output = Output::default();
         output.clone().keep(from_server);
-        let mut server = Self { process, output };
-        for address in listening {
-            server.wait_listening(*address)?;
-        }
+        let mut server = Self {
+            process,
+            output,
+            listening,
+        };
+        server.wait_listening()?;
         Ok(server)
     }
 
@@ -135,9 +140,23 @@ impl Server {
         self.process.id()
     }
 
-    fn wait_listening(&mut self, address: SocketAddr) -> Result<(), ServerError> {
+    fn wait_listening(&mut self) -> Result<(), ServerError> {
         let start = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        for addresses in self.listening.clone() {
+            self.wait_for_one_of(&addresses, start)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_one_of(
+        &mut self,
+        addresses: &[SocketAddr],
+        start: Instant,
+    ) -> Result<(), ServerError> {
+        let Some(address) = addresses.first().copied() else {
+            return Ok(());
+        };
+        while TcpStream::connect(addresses).is_err() {
             if let Ok(Some(status)) = self.process.try_wait() {
                 return Err(ServerError::Ended {
                     status: status.to_string(),

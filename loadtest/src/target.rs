@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 use url::Url;
 
@@ -72,6 +72,14 @@ pub(crate) enum TargetError {
         /// What there is.
         allowed: &'static str,
     },
+    /// A name and password where none are sent, or a name alone.
+    #[error(
+        "{0}: a name and password in the URL are for redis:// (redis://name:password@host); give others with a header field"
+    )]
+    User(&'static str),
+    /// Another database than the first.
+    #[error("{0}: there is no database {1:?}; leave the path out, or write /0")]
+    Database(&'static str, String),
     /// The host has no address.
     #[error("{flag}: {host} has no address: {error}")]
     Host {
@@ -138,11 +146,23 @@ pub(crate) enum TargetError {
     Template(#[from] TemplateError),
 }
 
+/// A name and password. Not `Debug`, so that they cannot be printed by mistake.
+#[derive(Clone)]
+pub(crate) struct User {
+    /// Without one, the password is the default user's.
+    pub(crate) name: Option<String>,
+    pub(crate) password: String,
+}
+
 /// A URL taken apart, its path still a template.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Address {
     /// `http`, `https` or `resp`.
     pub(crate) scheme: String,
+    /// The host, without its port.
+    pub(crate) host: String,
+    /// Who publishes over the Redis protocol.
+    pub(crate) user: Option<User>,
     /// Where to connect.
     pub(crate) endpoint: Endpoint,
     /// Path and query; empty when the URL has neither.
@@ -168,22 +188,33 @@ impl Address {
         let parse = |text: &str| Url::parse(text);
         let url = parse(origin).map_err(|error| TargetError::Url {
             flag,
-            text: text.to_owned(),
+            text: without_password(text),
             error,
         })?;
         if !allowed.contains(&url.scheme()) {
             return Err(TargetError::Scheme {
                 flag,
-                text: text.to_owned(),
+                text: without_password(text),
                 scheme: url.scheme().to_owned(),
                 allowed: match allowed {
                     [_, _] => "http:// and https://",
-                    _ => "http://, https:// and resp://",
+                    _ => "http://, https://, and redis:// or resp://",
                 },
             });
         }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let port = url.port().unwrap_or(match url.scheme() {
+        let scheme = match url.scheme() {
+            "redis" => "resp",
+            other => other,
+        };
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        if has_user && (scheme != "resp" || url.password().is_none()) {
+            return Err(TargetError::User(flag));
+        }
+        if scheme == "resp" && !matches!(path, "" | "/" | "/0") {
+            return Err(TargetError::Database(flag, path.to_owned()));
+        }
+        let port = url.port().unwrap_or(match scheme {
             "https" => 443,
             "resp" => 6379,
             _ => 80,
@@ -193,32 +224,59 @@ impl Address {
             ca,
         });
         let endpoint = Endpoint {
-            address: look_up(flag, &host, port)?,
+            addresses: look_up(flag, &host, port)?,
             host: match url.port() {
                 Some(port) => format!("{host}:{port}"),
-                None => host,
+                None => host.clone(),
             },
             tls,
         };
         Ok(Self {
-            scheme: url.scheme().to_owned(),
+            scheme: scheme.to_owned(),
+            host,
+            user: user_of(&url),
             endpoint,
             path: path.to_owned(),
         })
     }
 }
 
-fn look_up(flag: &'static str, host: &str, port: u16) -> Result<SocketAddr, TargetError> {
+fn look_up(flag: &'static str, host: &str, port: u16) -> Result<Vec<SocketAddr>, TargetError> {
     let text = format!("{host}:{port}");
     let failed = |error| TargetError::Host {
         flag,
         host: text.clone(),
         error,
     };
-    let mut addresses = text.to_socket_addrs().map_err(failed)?;
+    let addresses = in_turn(text.to_socket_addrs().map_err(failed)?);
+    if addresses.is_empty() {
+        return Err(failed(std::io::ErrorKind::NotFound.into()));
+    }
+    Ok(addresses)
+}
+
+/// The addresses without doubles, IPv6 and IPv4 in turn (RFC 8305 §4), so that one family that leads nowhere costs one attempt.
+fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let (mut six, mut four): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
+    six.reverse();
+    four.reverse();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    while !(six.is_empty() && four.is_empty()) {
+        for address in [six.pop(), four.pop()].into_iter().flatten() {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
     addresses
-        .next()
-        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
+}
+
+/// The name and password of a URL, decoded.
+fn user_of(url: &Url) -> Option<User> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let password = decoded(url.password()?);
+    let name = Some(decoded(url.username())).filter(|name| !name.is_empty());
+    Some(User { name, password })
 }
 
 impl Preset {
@@ -319,6 +377,18 @@ pub(crate) fn json_text(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
+/// A URL without what stands before its host, which may be a password.
+pub(crate) fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://(hidden){}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
 /// Percent-encodes what goes into a path or a query.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
@@ -335,11 +405,11 @@ mod tests {
     #[test]
     fn a_url_is_taken_apart_and_its_path_left_alone() {
         let address = parse("http://127.0.0.1:8080/events?{topics}&n={i}").expect("a URL");
-        assert_eq!(address.endpoint.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(address.endpoint.addresses[0].to_string(), "127.0.0.1:8080");
         assert_eq!(address.endpoint.host, "127.0.0.1:8080");
         assert_eq!(address.path, "/events?{topics}&n={i}");
         let address = parse("https://[::1]").expect("a URL");
-        assert_eq!(address.endpoint.address.to_string(), "[::1]:443");
+        assert_eq!(address.endpoint.addresses[0].to_string(), "[::1]:443");
         assert_eq!(address.endpoint.tls.expect("https").name, "::1");
         assert_eq!(address.path, "");
     }
@@ -356,8 +426,56 @@ mod tests {
                 "--url \"ftp://127.0.0.1\": ftp:// cannot be used here; there are http:// and https://",
             ),
         ] {
-            assert_eq!(parse(text).expect_err("no URL").to_string(), said);
+            assert_eq!(parse(text).err().expect("no URL").to_string(), said);
         }
+    }
+
+    fn publishing(text: &str) -> Result<Address, TargetError> {
+        Address::parse("--publish", text, &["http", "https", "resp", "redis"], None)
+    }
+
+    #[test]
+    fn redis_is_another_word_for_resp_with_a_password_and_one_database() {
+        let address = publishing("redis://app:p%40ss@127.0.0.1/0").expect("a URL");
+        assert_eq!((&*address.scheme, &*address.host), ("resp", "127.0.0.1"));
+        assert_eq!(address.endpoint.addresses[0].port(), 6379);
+        let user = address.user.expect("a user");
+        assert_eq!(
+            (user.name.as_deref(), &*user.password),
+            (Some("app"), "p@ss")
+        );
+        let user = publishing("resp://:secret@127.0.0.1:7379")
+            .expect("a URL")
+            .user;
+        let user = user.expect("a user");
+        assert_eq!((user.name, &*user.password), (None, "secret"));
+        for (text, said) in [
+            ("redis://127.0.0.1/1", "there is no database \"/1\""),
+            ("redis://127.0.0.1?db=1", "there is no database \"?db=1\""),
+            ("redis://app@127.0.0.1", "redis://name:password@host"),
+            ("http://a:hush@127.0.0.1", "redis://name:password@host"),
+            (
+                "rediss://a:hush@127.0.0.1",
+                "(hidden)@127.0.0.1\": rediss:// cannot be used here",
+            ),
+        ] {
+            let error = publishing(text).err().expect(text).to_string();
+            assert!(error.contains(said) && !error.contains("hush"), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_both_kinds_are_tried_in_turn() {
+        let parse = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let found = [
+            "1.1.1.1:1",
+            "1.1.1.2:1",
+            "[::1]:1",
+            "1.1.1.1:1",
+            "1.1.1.3:1",
+        ];
+        let expected = ["[::1]:1", "1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"];
+        assert_eq!(in_turn(found.map(parse).into_iter()), expected.map(parse));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 use bytesize::ByteSize;
 use thiserror::Error;
 
-use crate::outcome::Unit;
+use crate::outcome::{Figure, Unit};
 
 /// Shown where there is no value: not measured, or not a number.
 pub const NOTHING: &str = "–";
@@ -48,6 +48,15 @@ pub fn show(value: f64, unit: Unit) -> String {
         Unit::Cores => format!("{size:.2} cores"),
     };
     format!("{sign}{text}")
+}
+
+/// The value of a figure, or what stands in its place.
+#[must_use]
+pub fn show_figure(figure: &Figure) -> String {
+    match &figure.note {
+        Some(note) => note.clone(),
+        None => show(figure.value, figure.unit),
+    }
 }
 
 /// As [`show`], without decimals that say nothing: `50 MiB` and not `50.0 MiB`, for the marks of an axis.

@@ -36,8 +36,9 @@ pub(crate) struct TargetArgs {
     /// The kind of server, for paths and bodies that are not given.
     #[arg(long, default_value = "fantail", value_enum)]
     pub(crate) preset: Preset,
-    /// Where events are published: http://, https:// or resp:// (Redis protocol). {topic} is the event's topic. With --spawn,
-    /// {http} and {ingest} are free ports [default: as --preset says].
+    /// Where events are published: http://, https://, or redis:// (the same as resp://) with a name and password if need be, as in
+    /// redis://name:password@host:7379. {topic} is the event's topic. With --spawn, {http} and {ingest} are free ports
+    /// [default: as --preset says].
     #[arg(long, value_name = "URL")]
     pub(crate) publish: Option<String>,
     /// HTTP method of publishing [default: POST].

@@ -113,8 +113,7 @@ impl Answers {
         let Some((head, size)) = Head::parse(input)? else {
             return Ok(None);
         };
-        // Interim answers (RFC 9110 §15.2).
-        if head.status < 200 {
+        if head.is_interim() {
             return Ok(Some((size, None)));
         }
         let verdict = match head.status {

@@ -7,14 +7,12 @@ use std::time::Duration;
 use super::PublishError;
 use super::answers::{Answers, Verdict};
 use super::recipe::Recipe;
+use crate::dial;
 use crate::stamp;
 use crate::transport::{TlsClient, Transport, would_wait};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// How long to wait for a connection.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-
 /// An event that is not answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
@@ -38,16 +36,20 @@ pub(crate) struct Link {
     buffer: Vec<u8>,
     /// The server has ended the connection while nothing was asked.
     ended: bool,
+    /// What comes first on a connection was answered, or there is none.
+    greeted: bool,
 }
 
 impl Link {
-    /// Connects.
-    pub(crate) fn connect(recipe: &Recipe) -> Result<Self, PublishError> {
+    /// Connects; tries for so long where it is refused.
+    pub(crate) fn connect(recipe: &Recipe, patience: Duration) -> Result<Self, PublishError> {
+        let out = recipe.greeting().to_vec();
         Ok(Self {
-            transport: transport(recipe)?,
+            greeted: out.is_empty(),
+            transport: transport(recipe, patience)?,
             answers: Answers::new(recipe.is_resp()),
             queue: VecDeque::new(),
-            out: Vec::new(),
+            out,
             sent: 0,
             asked: VecDeque::new(),
             buffer: vec![0; READ_BYTES],
@@ -70,11 +72,17 @@ impl Link {
     }
 
     /// Goes on over another connection.
-    pub(crate) fn reconnect(&mut self, recipe: &Recipe) -> Result<(), PublishError> {
-        self.transport = transport(recipe)?;
+    pub(crate) fn reconnect(
+        &mut self,
+        recipe: &Recipe,
+        patience: Duration,
+    ) -> Result<(), PublishError> {
+        self.transport = transport(recipe, patience)?;
         self.answers = Answers::new(recipe.is_resp());
         self.ended = false;
         self.out.clear();
+        self.out.extend_from_slice(recipe.greeting());
+        self.greeted = self.out.is_empty();
         self.sent = 0;
         Ok(())
     }
@@ -148,6 +156,12 @@ impl Link {
                 Err(error) => return Err(PublishError::Io(error)),
             }
         }
+        if !self.greeted && !verdicts.is_empty() {
+            self.greeted = true;
+            if let Verdict::Refused(text) = verdicts.remove(0) {
+                return Err(PublishError::Login(text));
+            }
+        }
         let now = stamp::now();
         for verdict in verdicts {
             let asked = self.asked.pop_front().ok_or(PublishError::Unasked)?;
@@ -157,19 +171,18 @@ impl Link {
     }
 }
 
-fn transport(recipe: &Recipe) -> Result<Transport, PublishError> {
-    let address = recipe.endpoint.address;
-    let failed = |error| PublishError::Connect { address, error };
+fn transport(recipe: &Recipe, patience: Duration) -> Result<Transport, PublishError> {
     let tls = recipe
         .endpoint
         .tls
         .as_ref()
         .map(TlsClient::new)
         .transpose()?;
-    let socket =
-        std::net::TcpStream::connect_timeout(&address, CONNECT_PATIENCE).map_err(failed)?;
-    socket.set_nodelay(true).map_err(failed)?;
-    socket.set_nonblocking(true).map_err(failed)?;
+    let addresses = &recipe.endpoint.addresses;
+    let socket = dial::connect(addresses, patience)
+        .map_err(|(address, error)| PublishError::Connect { address, error })?;
+    socket.set_nodelay(true)?;
+    socket.set_nonblocking(true)?;
     let socket = mio::net::TcpStream::from_std(socket);
-    Transport::new(socket, tls.as_ref()).map_err(|error| failed(io::Error::other(error)))
+    Ok(Transport::new(socket, tls.as_ref()).map_err(io::Error::other)?)
 }

@@ -25,6 +25,8 @@ use recipe::Recipe;
 
 /// What a link waits for.
 const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// How long a connection that is refused is tried again.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest sleep while events are due by the clock.
 const TICK: Duration = Duration::from_millis(1);
 /// Events of a burst that are written before they are sent.
@@ -47,6 +49,9 @@ pub(crate) enum PublishError {
         /// Why.
         error: io::Error,
     },
+    /// The name and password are not taken.
+    #[error("--publish: the server does not take the name and password: {0}")]
+    Login(String),
     /// A connection broke.
     #[error("publishing: {0}")]
     Io(#[from] io::Error),
@@ -153,7 +158,7 @@ impl Publisher {
         let poll = Poll::new()?;
         let mut links = Vec::new();
         for number in 0..connections {
-            let mut link = Link::connect(recipe)?;
+            let mut link = Link::connect(recipe, timeout.min(CONNECT_PATIENCE))?;
             poll.registry()
                 .register(link.socket(), Token(number), READ_AND_WRITE)?;
             links.push(link);
@@ -330,7 +335,7 @@ impl Publisher {
                 published.add(verdict, latency);
             })?;
             if link.is_spent() {
-                link.reconnect(&self.recipe)?;
+                link.reconnect(&self.recipe, self.timeout.min(CONNECT_PATIENCE))?;
                 self.poll
                     .registry()
                     .register(link.socket(), Token(number), READ_AND_WRITE)?;

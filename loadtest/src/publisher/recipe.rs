@@ -5,18 +5,20 @@ use std::io::Write;
 use crate::message::Endpoint;
 use crate::target::{
     self, AUTHORIZATION, Address, PUBLISH_HEAD_PLACEHOLDERS, PUBLISH_PLACEHOLDERS, Preset,
-    TargetError,
+    TargetError, User,
 };
 use crate::template::Template;
 
 /// How to publish.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Recipe {
     /// Where.
     pub(crate) endpoint: Endpoint,
     /// Events that may be under way on one connection before the first is answered.
     pub(crate) pipeline: usize,
     kind: Kind,
+    /// What comes first on each connection: `AUTH`, where the URL has a password.
+    greeting: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +97,13 @@ impl Recipe {
             endpoint: address.endpoint.clone(),
             pipeline: wishes.pipeline.unwrap_or(pipeline).max(1),
             kind,
+            greeting: address.user.as_ref().map(login).unwrap_or_default(),
         })
+    }
+
+    /// What comes first on each connection, and is answered.
+    pub(crate) fn greeting(&self) -> &[u8] {
+        &self.greeting
     }
 
     /// Whether answers are those of the Redis protocol.
@@ -112,11 +120,8 @@ impl Recipe {
         };
         match &self.kind {
             Kind::Resp(words) => {
-                push(out, format_args!("*{}\r\n", words.len()));
-                for word in words {
-                    let word = word.fill(value);
-                    push(out, format_args!("${}\r\n{word}\r\n", word.len()));
-                }
+                let words: Vec<String> = words.iter().map(|word| word.fill(value)).collect();
+                push_command(out, words.iter().map(String::as_str));
             }
             Kind::Http(request) => request.write(&self.endpoint.host, value, out),
         }
@@ -223,6 +228,23 @@ impl Escape {
     }
 }
 
+fn login(user: &User) -> Vec<u8> {
+    let mut out = Vec::new();
+    let words = ["AUTH"]
+        .into_iter()
+        .chain(user.name.as_deref())
+        .chain([&*user.password]);
+    push_command(&mut out, words);
+    out
+}
+
+fn push_command<'w>(out: &mut Vec<u8>, words: impl Iterator<Item = &'w str> + Clone) {
+    push(out, format_args!("*{}\r\n", words.clone().count()));
+    for word in words {
+        push(out, format_args!("${}\r\n{word}\r\n", word.len()));
+    }
+}
+
 fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to memory does not fail.
     let _ = out.write_fmt(text);
@@ -243,8 +265,8 @@ mod tests {
 
     fn refused(url: &str, preset: Preset, wishes: &Wishes) -> String {
         let address = Address::parse("--publish", url, &["http", "https"], None).expect("a URL");
-        let error = Recipe::new(&address, preset, wishes).expect_err("refused");
-        error.to_string()
+        let error = Recipe::new(&address, preset, wishes).err();
+        error.expect("refused").to_string()
     }
 
     #[test]

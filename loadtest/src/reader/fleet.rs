@@ -226,6 +226,7 @@ impl Fleet {
         let slow = self.restless.is_slow(self.global(number));
         let buffer = slow.then_some(self.job.slow_buffer_bytes);
         self.connecting += 1;
+        self.streams[number].via = self.source.first() as u8;
         let result = self.source.connect(buffer).map_err(End::from);
         let result = result.and_then(|mut socket| {
             let interest = Interest::READABLE | Interest::WRITABLE;
@@ -238,8 +239,23 @@ impl Fleet {
         });
         if let Err(end) = result {
             self.connecting -= 1;
-            self.ended(number, &end);
+            self.not_connected(number, &end);
         }
+    }
+
+    /// No connection was made: another address of the server may take one.
+    fn not_connected(&mut self, number: usize, end: &End) {
+        let stream = &mut self.streams[number];
+        stream.turned_away += 1;
+        if usize::from(stream.turned_away) >= self.source.targets() {
+            stream.turned_away = 0;
+            self.ended(number, end);
+            return;
+        }
+        let via = usize::from(stream.via);
+        stream.end();
+        self.source.turn_away(via);
+        self.connect(number);
     }
 
     /// The stream's socket can be written to or read from, the latter perhaps for the last time.
@@ -265,7 +281,8 @@ impl Fleet {
         let was_open = self.streams[number].open(self.job.no_prime);
         let received = self.tally.received;
         let mut result = Ok(false);
-        if self.streams[number].connecting() {
+        let was_connecting = self.streams[number].connecting();
+        if was_connecting {
             let head = self.request(number);
             result = self.streams[number].request(&head).map(|()| false);
         }
@@ -292,7 +309,10 @@ impl Fleet {
                 } else {
                     self.connecting -= 1;
                 }
-                self.ended(number, &end);
+                match end {
+                    End::Io(_) if was_connecting => self.not_connected(number, &end),
+                    _ => self.ended(number, &end),
+                }
             }
         }
     }
@@ -358,6 +378,7 @@ impl Fleet {
             self.counts.returned_without_cursor += u64::from(!stream.gave_cursor);
         }
         stream.was_open = true;
+        stream.turned_away = 0;
         self.latencies.open.saturating_record(took);
         self.opened_at = stamp::now();
         self.moved();

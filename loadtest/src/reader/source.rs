@@ -23,7 +23,10 @@ const LOOPBACK_COUNT: usize = (1 << 24) - (2 << 16);
 /// Makes connections to one address.
 #[derive(Debug)]
 pub(crate) struct Source {
-    target: SocketAddr,
+    /// The server's addresses.
+    targets: Vec<SocketAddr>,
+    /// Number of the one that is tried first.
+    first: usize,
     addresses: Vec<IpAddr>,
     /// Where the loopback addresses of this process begin.
     offset: usize,
@@ -36,12 +39,31 @@ impl Source {
     /// Connections for this job.
     pub(crate) fn new(job: &Job) -> Self {
         Self {
-            target: job.endpoint.address,
+            targets: job.endpoint.addresses.clone(),
+            first: 0,
             addresses: job.sources.clone(),
             // Every run begins at another address, so that the connections of the last one, which may linger, are not in the way.
             offset: (job.run as usize).wrapping_mul(7_919) + job.process,
             stride: job.processes,
             next: 0,
+        }
+    }
+
+    /// How many addresses the server has.
+    pub(crate) fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Number of the address that the next connection goes to.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
+    /// An address took no connection: the next one is tried before it from now on.
+    pub(crate) fn turn_away(&mut self, from: usize) {
+        // Streams that were tried at the same time turn away from it once.
+        if from == self.first {
+            self.first = (from + 1) % self.targets.len().max(1);
         }
     }
 
@@ -57,8 +79,10 @@ impl Source {
     }
 
     fn attempt(&mut self, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
+        let target = self.targets.get(self.first).copied();
+        let target = target.ok_or(io::ErrorKind::NotFound)?;
         let socket = Socket::new(
-            Domain::for_address(self.target),
+            Domain::for_address(target),
             Type::STREAM.nonblocking(),
             None,
         )?;
@@ -67,11 +91,11 @@ impl Source {
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
-        if let Some(address) = self.next_address() {
+        if let Some(address) = self.next_address(target) {
             socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(address))?;
         }
-        match socket.connect(&SockAddr::from(self.target)) {
+        match socket.connect(&SockAddr::from(target)) {
             Err(error)
                 if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
             {
@@ -82,7 +106,7 @@ impl Source {
     }
 
     /// The next source address, if it is not the kernel's choice.
-    fn next_address(&mut self) -> Option<SocketAddr> {
+    fn next_address(&mut self, target: SocketAddr) -> Option<SocketAddr> {
         let n = self.next;
         self.next += 1;
         let port = |n: usize| PORT_FIRST + (n % STREAMS_PER_ADDRESS) as u16;
@@ -91,7 +115,7 @@ impl Source {
             let address = self.addresses[n % self.addresses.len()];
             return Some(SocketAddr::new(address, 0));
         }
-        if !self.target.is_ipv4() || !self.target.ip().is_loopback() {
+        if !target.is_ipv4() || !target.ip().is_loopback() {
             return None;
         }
         let number = self.offset + n / STREAMS_PER_ADDRESS * self.stride;

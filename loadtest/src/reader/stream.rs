@@ -35,6 +35,10 @@ pub(crate) struct Stream {
     pub(crate) finished: bool,
     /// Counted as waited for by the order in hand.
     pub(crate) awaited: bool,
+    /// Number of the server's address that the connection is to.
+    pub(crate) via: u8,
+    /// Addresses that have taken no connection since it was last open.
+    pub(crate) turned_away: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +134,8 @@ impl Stream {
             gave_cursor: false,
             finished: false,
             awaited: false,
+            via: 0,
+            turned_away: 0,
         }
     }
 
@@ -248,14 +254,20 @@ impl Stream {
         match self.state {
             State::Connecting | State::Head => {
                 let carried = std::mem::take(&mut self.head);
-                let whole = if carried.is_empty() {
+                let mut whole = if carried.is_empty() {
                     input
                 } else {
                     &[&carried, input].concat()
                 };
-                let Some((head, size)) = Head::parse(whole)? else {
-                    self.head = whole.to_vec();
-                    return Ok(());
+                let (head, size) = loop {
+                    let Some((head, size)) = Head::parse(whole)? else {
+                        self.head = whole.to_vec();
+                        return Ok(());
+                    };
+                    if !head.is_interim() {
+                        break (head, size);
+                    }
+                    whole = &whole[size..];
                 };
                 if head.status != 200 {
                     return Err(End::Refused(head.text));

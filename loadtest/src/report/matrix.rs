@@ -143,7 +143,7 @@ impl Metric<'_> {
             Self::Figure(name, _) => round
                 .figures
                 .iter()
-                .find(|figure| figure.name == *name)
+                .find(|figure| figure.name == *name && figure.note.is_none())
                 .map(|figure| figure.value),
             Self::Quantile(name, quantile) => round
                 .latencies

@@ -41,7 +41,7 @@ fn figures(outcome: &Outcome) -> String {
         rows.extend(figures.iter().map(|figure| {
             vec![
                 format!("{INDENT}{}", clean(&figure.label)),
-                units::show(figure.value, figure.unit),
+                units::show_figure(figure),
             ]
         }));
     }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::ScenarioError;
 use crate::cli::{Cli, CompareArgs};
+use crate::console;
 use crate::outcome::{Compared, Comparison, Outcome, Reason, SCHEMA};
 
 /// Most rounds.
@@ -41,7 +42,7 @@ pub(crate) enum CompareError {
     },
     /// The scenario measures no server.
     #[error(
-        "run.scenario: {0:?} cannot be compared; there are density, fanout, ingest, churn, slow and soak"
+        "run.scenario: {0:?} cannot be compared; there are density, fanout, ingest, churn, slow, soak and restart"
     )]
     Scenario(String),
     /// Results are those of the comparison.
@@ -102,8 +103,8 @@ fn one() -> usize {
     1
 }
 
-/// Runs it.
-pub(crate) fn run(args: &CompareArgs) -> Result<Comparison, ScenarioError> {
+/// Runs it; also gives the targets of which no round came to its end.
+pub(crate) fn run(args: &CompareArgs) -> Result<(Comparison, Vec<String>), ScenarioError> {
     let file = read(&args.file)?;
     for only in &args.only {
         if !file.target.iter().any(|target| target.name == *only) {
@@ -147,12 +148,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Comparison, ScenarioError> {
                 targets.len() - 1 - turn
             };
             let target = &targets[number];
-            eprintln!("\n== round {} of {rounds}: {}", round + 1, target.name);
+            console::err(format_args!(
+                "\n== round {} of {rounds}: {}",
+                round + 1,
+                target.name
+            ));
             let outcome = one_run(&file.run, target, &directory, &args.options);
             match outcome {
                 Ok(outcome) => comparison.targets[number].rounds.push(outcome),
                 Err(error) => {
-                    eprintln!("{error}");
+                    console::err(&error);
                     comparison.skipped.push(Reason {
                         text: format!("{}: {error}", target.name),
                         count: 1,
@@ -161,12 +166,18 @@ pub(crate) fn run(args: &CompareArgs) -> Result<Comparison, ScenarioError> {
             }
         }
     }
+    let failed = comparison
+        .targets
+        .iter()
+        .filter(|target| target.rounds.iter().all(|round| round.failure.is_some()))
+        .map(|target| target.name.clone())
+        .collect();
     comparison
         .targets
         .retain(|target| !target.rounds.is_empty());
     comparison.baseline =
         baseline(&comparison, &targets).ok_or_else(|| CompareError::Nothing(args.file.clone()))?;
-    Ok(comparison)
+    Ok((comparison, failed))
 }
 
 /// The target that says so and was run, or else the first that was run.

@@ -116,7 +116,7 @@ fn note_memory(session: &mut Session, share: f64, before: Memory, during: Memory
     }
     let kernel = (during.kernel as f64 - before.kernel as f64) / (open * share).max(1.0);
     let label = "kernel memory of a slow stream beyond that of others, both ends";
-    record.figure(
+    record.slope(
         Group::Memory,
         "kernel_bytes_per_slow_stream",
         label,

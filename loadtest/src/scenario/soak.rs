@@ -188,7 +188,7 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
         if let Some(bytes_per_s) = growth(lines) {
             let label = "growth of process memory an hour";
             let growth = bytes_per_s * 3600.0;
-            record.figure(Group::Memory, "growth_per_hour", label, growth, Unit::Bytes);
+            record.slope(Group::Memory, "growth_per_hour", label, growth, Unit::Bytes);
             if lines.last().is_some_and(|line| line.at < GROWTH_TIME_MIN) {
                 record.warn(
                     "the growth of memory an hour is that of less than half an hour".to_owned(),

@@ -92,6 +92,11 @@ impl Head {
         }
     }
 
+    /// Whether the answer is still to come (RFC 9110 §15.2): `100 Continue`, `103 Early Hints`. After 101, nothing comes that is HTTP.
+    pub(crate) fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..200)
+    }
+
     /// Whether this is the answer that an `EventSource` takes: 200 and `text/event-stream` (WHATWG HTML §9.2.2).
     pub(crate) fn is_event_stream(&self) -> bool {
         self.status == 200 && self.media_type == "text/event-stream"

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     ForgetsCursors,
     /// Takes no event in without a token that allows all topics.
     WantsPublishers,
+    /// Sends interim answers first, as some proxies do. It is no fault.
+    HintsFirst,
 }
 
 /// Signs the tokens that this server believes (HS256).
@@ -76,13 +78,25 @@ struct Shared {
 impl Faulty {
     /// Starts it on a free port.
     pub(crate) fn start(fault: Fault) -> Self {
-        Self::listen(fault, |shared, connection| shared.serve(connection))
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::listen(listener, fault, |shared, connection| {
+            shared.serve(connection)
+        })
+    }
+
+    /// Starts it there.
+    pub(crate) fn start_at(address: SocketAddr, fault: Fault) -> Self {
+        let listener = TcpListener::bind(address).expect("the port is still free");
+        Self::listen(listener, fault, |shared, connection| {
+            shared.serve(connection)
+        })
     }
 
     /// Starts one that does right, over TLS.
     pub(crate) fn start_tls(config: ServerConfig) -> Self {
         let config = Arc::new(config);
-        Self::listen(Fault::None, move |shared, connection| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::listen(listener, Fault::None, move |shared, connection| {
             let session =
                 ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
             shared.serve(StreamOwned::new(session, connection))
@@ -90,10 +104,10 @@ impl Faulty {
     }
 
     fn listen(
+        listener: TcpListener,
         fault: Fault,
         serve: impl Fn(&Shared, TcpStream) -> std::io::Result<()> + Clone + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
             fault,
@@ -208,6 +222,14 @@ impl Shared {
     fn serve(&self, connection: impl Read + Write) -> std::io::Result<()> {
         let mut connection = BufReader::new(connection);
         while let Some(request) = read_request(&mut connection)? {
+            if self.fault == Fault::HintsFirst {
+                let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+                let (first, rest) = hints.split_at(hints.len() - 9);
+                for part in [first, rest] {
+                    connection.get_mut().write_all(part.as_bytes())?;
+                    connection.get_mut().flush()?;
+                }
+            }
             if request.method == "GET" {
                 return self.stream(connection.get_mut(), &request);
             }

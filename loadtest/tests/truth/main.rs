@@ -1,5 +1,7 @@
 //! Servers that do wrong in one way each: the harness must name it, over real sockets and with its real processes.
 
+mod addresses;
+mod endings;
 mod faulty;
 mod harness;
 mod tokens;
@@ -184,7 +186,7 @@ fn a_server_that_is_not_there_is_a_result_too() {
         "--preset=plain",
         "--events=0",
     ]);
-    assert_eq!((run.code, run.figure("refused")), (0, 3), "{}", run.said);
+    assert_eq!((run.code, run.figure("refused")), (1, 3), "{}", run.said);
     assert_eq!(run.reason("connection refused"), 3);
 }
 

@@ -110,7 +110,7 @@ pub(super) fn key_figures(outcome: &Outcome) -> Vec<KeyFigure> {
 fn figure(figure: &Figure) -> KeyFigure {
     KeyFigure {
         label: figure.label.clone(),
-        value: units::show(figure.value, figure.unit),
+        value: units::show_figure(figure),
         mark: Mark::of(&figure.name, figure.value),
     }
 }

@@ -147,7 +147,7 @@ fn outcome_sections(outcome: &Outcome) -> Vec<Section> {
                 .map(|figure| TableRow {
                     label: figure.label.clone(),
                     cells: vec![TableCell {
-                        text: units::show(figure.value, figure.unit),
+                        text: units::show_figure(figure),
                         mark: Mark::of(&figure.name, figure.value),
                     }],
                 })

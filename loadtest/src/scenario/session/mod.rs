@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::ScenarioError;
 use crate::cli::shared::{Common, TargetArgs};
+use crate::console;
 use crate::crew::{self, Crew};
+use crate::dial;
 use crate::gauge::{Gauge, Memory, Stopwatch, Stretch};
 use crate::layout::Layout;
 use crate::message::{Job, Sample};
@@ -76,9 +78,9 @@ impl Session {
         let load = &common.load;
         let target = with_ports(&common.target)?;
         let layout = Layout::new(&target.topic, target.topics, target.pool, plan.streams)?;
-        let address = stream_address(&target)?;
+        let mut address = stream_address(&target)?;
         let tokens = Tokens::new(&common.tokens, &target, &layout)?;
-        let recipes = recipes(&target, &address, tokens.publish.as_ref())?;
+        let mut recipes = recipes(&target, &address, tokens.publish.as_ref())?;
         let mut headers = stream_headers(&target)?;
         place_token(&address.path, &mut headers, tokens.streams.is_some())?;
         if common.tokens.publish_token_claims.is_some() && recipes.iter().all(Recipe::is_resp) {
@@ -86,15 +88,16 @@ impl Session {
         }
         let server = match &target.spawn {
             Some(command) => {
-                let publish = recipes.iter().map(|recipe| recipe.endpoint.address);
-                let listening: Vec<_> = [address.endpoint.address]
-                    .into_iter()
-                    .chain(publish)
-                    .collect();
-                Some(Server::spawn(command, &listening)?)
+                let publish = recipes.iter().map(|recipe| &recipe.endpoint.addresses);
+                let listening = [&address.endpoint.addresses].into_iter().chain(publish);
+                Some(Server::spawn(command, listening.cloned().collect())?)
             }
             None => None,
         };
+        dial::prefer_reachable(&mut address.endpoint.addresses);
+        for recipe in &mut recipes {
+            dial::prefer_reachable(&mut recipe.endpoint.addresses);
+        }
         let roots = server
             .as_ref()
             .map_or(target.pid.clone(), |server| vec![server.pid()]);
@@ -104,7 +107,9 @@ impl Session {
             .max(plan.streams.div_ceil(per_process))
             .max(1);
         if load.processes == 0 && processes > 1 {
-            eprintln!("{processes} client processes, since one may open {per_process} files");
+            console::err(format_args!(
+                "{processes} client processes, since one may open {per_process} files"
+            ));
         }
         let job = Job {
             process: 0,

@@ -94,7 +94,7 @@ impl Session {
                     "process memory a stream, slope from {} to {}",
                     base.0, last.0
                 );
-                record.figure(
+                record.slope(
                     Group::Memory,
                     "process_bytes_per_stream",
                     &label,
@@ -103,7 +103,7 @@ impl Session {
                 );
                 let value = slope(process(*first), process(*last));
                 let label = "process memory a stream, counted from none";
-                record.figure(
+                record.slope(
                     Group::Memory,
                     "process_bytes_per_stream_from_none",
                     label,
@@ -113,7 +113,7 @@ impl Session {
             }
             let value = slope(kernel(base), kernel(*last));
             let label = "kernel memory a stream, both ends on this machine";
-            record.figure(
+            record.slope(
                 Group::Memory,
                 "kernel_bytes_per_stream",
                 label,
@@ -163,7 +163,7 @@ impl Session {
             let grown = after.process as f64 - self.empty.process as f64;
             let label = "process memory a stream after the load, counted from none";
             let value = grown / open as f64;
-            self.recorder.figure(
+            self.recorder.slope(
                 Group::Memory,
                 "process_bytes_after_load",
                 label,

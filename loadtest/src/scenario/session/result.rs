@@ -76,6 +76,7 @@ impl Session {
         }
         let opening = latency::of_pairs(&self.opening);
         record.latency("open", "from connect to an open stream", &opening);
+        self.judge(&checked, events);
         self.note_generator();
         for doubt in self.gauge.doubts() {
             self.recorder.warn(doubt.to_owned());
@@ -85,6 +86,23 @@ impl Session {
         drop(self.crew);
         drop(stage);
         Ok(outcome)
+    }
+
+    /// A run that opened no stream, or published no event, has measured nothing, whatever it was to be.
+    fn judge(&mut self, checked: &Checked, events: u64) {
+        let most = |reasons: &[(String, u64)]| {
+            let most = reasons.iter().max_by_key(|(_, count)| *count);
+            most.map_or_else(String::new, |(text, _)| format!("; most often: {text}"))
+        };
+        if checked.refused > 0 && checked.open + checked.closed + checked.away == 0 {
+            let (streams, why) = (checked.refused, most(&checked.reasons));
+            let text = format!("none of {streams} streams could be opened{why}");
+            self.recorder.fail_at_end(text);
+        }
+        if self.taken == 0 && self.refused > 0 {
+            let text = format!("the server took none of {events} events");
+            self.recorder.fail_at_end(text);
+        }
     }
 
     fn note_generator(&mut self) {

@@ -62,19 +62,13 @@ pub(super) fn recipes(
     streams: &Address,
     token: Option<&String>,
 ) -> Result<Vec<Recipe>, TargetError> {
-    let host = streams.endpoint.address.ip();
-    let host = if host.is_ipv6() {
-        format!("[{host}]")
-    } else {
-        host.to_string()
-    };
     let origin = format!("{}://{}", streams.scheme, streams.endpoint.host);
     let urls = match &target.publish {
         Some(url) => vec![url.clone()],
-        None => target.preset.publish_urls(&origin, &host),
+        None => target.preset.publish_urls(&origin, &streams.host),
     };
     let recipe = |url: &String| {
-        let allowed = &["http", "https", "resp"];
+        let allowed = &["http", "https", "resp", "redis"];
         let address = Address::parse("--publish", url, allowed, target.ca.clone())?;
         Recipe::new(&address, target.preset, &target.wishes(token.cloned()))
     };
