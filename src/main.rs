@@ -57,7 +57,7 @@ fn serve(
     if let Err(error) = logging::start(&settings) {
         return refuse(error);
     }
-    let code = match run(settings, keys) {
+    let code = match run(settings, keys, file) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Forced) => ExitCode::FAILURE,
         Err(error) => {
@@ -69,7 +69,7 @@ fn serve(
     code
 }
 
-fn run(settings: Settings, keys: Loaded) -> anyhow::Result<Outcome> {
+fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Result<Outcome> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -78,7 +78,7 @@ fn run(settings: Settings, keys: Loaded) -> anyhow::Result<Outcome> {
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
-    let outcome = runtime.block_on(server::run(settings, keys));
+    let outcome = runtime.block_on(server::run(settings, keys, config));
     // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
     runtime.shutdown_background();
     Ok(outcome?)

@@ -195,7 +195,9 @@ fn signing_key(request: &Request, settings: &Settings) -> Result<SigningKey, Mak
     match configured.ok_or(MakeError::NoKey)?.0 {
         KeySource::Secret(secret) => of_secret(secret),
         KeySource::SecretFile(path) => of_secret_file(path),
-        public => Err(MakeError::PublicKeys(public.key(role))),
+        public => Err(MakeError::PublicKeys(
+            settings.keys_setting(role).unwrap_or(public.key(role)),
+        )),
     }
 }
 

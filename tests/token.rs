@@ -159,6 +159,11 @@ fn what_cannot_be_made_is_told_without_the_key() {
             "`jwks_url` has keys that check signatures and cannot make them",
         ),
         (
+            &["--publish=a"],
+            &url,
+            "`jwks_url` has keys that check signatures and cannot make them",
+        ),
+        (
             &["--secret=hush"],
             &[],
             "the secret has 4 bytes, and HS256 asks for at least 32",

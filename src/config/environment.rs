@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::raw::Given;
+use super::service_link::is_service_link;
 use super::table;
 use super::{Origin, Problem, RawSettings, Reason};
 
@@ -52,23 +53,27 @@ fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
             reason: Reason::Type("value that is not UTF-8"),
             allowed: setting.kind.allowed(),
         }),
-        (None, _) if is_service_link(name) => {}
+        (None, Some(text)) if is_service_link(&name[PREFIX.len()..], text) => {}
         (None, _) => raw.problems.push(Problem::Unknown {
             origin,
-            nearest: table::nearest(&key),
+            nearest: nearest(&key),
             key: name.to_owned(),
         }),
     }
 }
 
-/// Kubernetes gives every container of a namespace variables for each service in it, so a service called `fantail` or
-/// `fantail-ingest` makes some that begin like ours: `…_SERVICE_HOST`, `…_SERVICE_PORT[_NAME]`, `…_PORT`, `…_PORT_80_TCP[_ADDR]`.
-fn is_service_link(name: &str) -> bool {
-    name.ends_with("_SERVICE_HOST")
-        || name.contains("_SERVICE_PORT")
-        || name.ends_with("_PORT")
-        || name
-            .split("_PORT_")
-            .nth(1)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+/// The setting that was probably meant. What other programs call port, host or address is `listen` here.
+fn nearest(key: &str) -> Option<&'static str> {
+    let likely = table::nearest(key);
+    let (service, last) = key.rsplit_once('_').unwrap_or(("", key));
+    likely.or(match (service, last) {
+        ("ingest" | "redis", "port" | "host" | "addr" | "address" | "bind") => {
+            Some("ingest_listen")
+        }
+        ("admin" | "metrics", "port" | "host" | "addr" | "address" | "bind") => {
+            Some("admin_listen")
+        }
+        (_, "port" | "host" | "addr" | "address" | "bind") => Some("listen"),
+        _ => None,
+    })
 }

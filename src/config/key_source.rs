@@ -148,6 +148,17 @@ impl Settings {
             None => Some((self.jwt_keys.as_ref()?, self.jwt_algorithm)),
         }
     }
+
+    /// The setting that names the source of a role's keys.
+    #[must_use]
+    pub fn keys_setting(&self, role: Role) -> Option<&'static str> {
+        let (source, _) = self.keys_of(role)?;
+        let own = match role {
+            Role::Publisher if self.publisher_jwt_keys.is_some() => Role::Publisher,
+            _ => Role::Subscriber,
+        };
+        Some(source.key(own))
+    }
 }
 
 /// Over plain http anyone on the way could replace the keys; and what is in a URL is logged, so no password may be.

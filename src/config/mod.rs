@@ -19,6 +19,7 @@ mod markdown;
 mod parse;
 mod raw;
 mod rules;
+mod service_link;
 mod settings;
 mod table;
 

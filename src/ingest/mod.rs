@@ -29,7 +29,7 @@ use crate::once_a_minute::OnceAMinute;
 use client::Clients;
 use deadline::Timeouts;
 use users::Users;
-pub use users::{PatternError, UsersError};
+pub use users::{PatternError, UsersError, may_publish};
 
 /// Time that connections have on shutdown to be given the answers of the batch in hand. A batch takes milliseconds; only a client
 /// that does not read its answers needs longer, and it is not waited for.

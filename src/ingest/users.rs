@@ -150,6 +150,12 @@ impl Users {
     }
 }
 
+/// Whether a user of the settings may publish to `topic`.
+#[must_use]
+pub fn may_publish(user: &IngestUser, topic: &str) -> bool {
+    named(user).is_ok_and(|account| account.user.may_publish(topic))
+}
+
 fn named(user: &IngestUser) -> Result<Account, UsersError> {
     let globs: Result<_, _> = user
         .publish

@@ -1,36 +1,44 @@
 //! What a node says when it has started: one log line; on a terminal, lines for a person.
 
-use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+mod banner;
+mod shell;
+mod token;
 
-use crate::auth::Role;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::auth::{Auth, Role};
 use crate::config::{LogFormat, Settings};
 
 use super::Addresses;
 use super::files::FileLimit;
 
 /// What there is to say.
-pub(super) struct Announcement<'a> {
+pub(super) struct Announcement {
     pub(super) addresses: Addresses,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: Settings,
+    pub(super) auth: Arc<Auth>,
+    /// The configuration file.
+    pub(super) config: Option<PathBuf>,
     pub(super) limit: FileLimit,
     pub(super) streams_max: usize,
 }
 
-impl Announcement<'_> {
+impl Announcement {
     /// Says it where somebody looks: to a person at a terminal, else in the log.
-    pub(super) fn make(&self) {
+    pub(super) fn make(self) {
         // Text among the JSON lines of a log would break whatever reads them.
         let to_person = io::stdout().is_terminal() && self.settings.log_format == LogFormat::Text;
-        if to_person {
-            let banner = self.banner();
-            // A terminal can be stopped (Ctrl-S), and must not stop the node. One that is gone reads nothing.
-            tokio::task::spawn_blocking(move || {
-                let _ = io::stdout().write_all(banner.as_bytes());
-            });
-        }
         if !(to_person && io::stderr().is_terminal()) {
             self.log();
+        }
+        if to_person {
+            // Files are read for it, and a terminal can be stopped (Ctrl-S): neither may stop the node.
+            tokio::task::spawn_blocking(move || {
+                // A terminal that is gone reads nothing.
+                let _ = io::stdout().write_all(self.banner().as_bytes());
+            });
         }
     }
 
@@ -57,63 +65,17 @@ impl Announcement<'_> {
 
     /// The setting that names the keys of a role.
     fn keys(&self, role: Role) -> &'static str {
-        self.settings
-            .keys_of(role)
-            .map_or("none", |(source, _)| source.key(role))
+        self.settings.keys_setting(role).unwrap_or("none")
     }
 
     /// Who may publish on the ingest port.
     fn ingest(&self) -> &'static str {
-        let settings = self.settings;
+        let settings = &self.settings;
         match (&settings.ingest_password, settings.ingest_users.is_empty()) {
             (None, true) => "anyone",
             (Some(_), true) => "password",
             (None, false) => "named",
             (Some(_), false) => "password and named",
         }
-    }
-
-    fn banner(&self) -> String {
-        let Addresses {
-            http,
-            ingest,
-            admin,
-        } = self.addresses;
-        let mut text = String::new();
-        let mut line = |args: std::fmt::Arguments<'_>| {
-            // Writing to a text cannot fail.
-            let _ = writeln!(text, "{args}");
-        };
-        line(format_args!("http      http://{http}"));
-        line(format_args!("ingest    redis://{ingest}"));
-        line(format_args!("admin     http://{admin}"));
-        line(format_args!(
-            "room      {} streams ({} files)",
-            self.streams_max, self.limit.soft
-        ));
-        line(format_args!(""));
-        // A line that is refused when it is tried would be worse than none.
-        let token = |role, flag| match self.settings.keys_of(role) {
-            Some(_) => format!("-H \"Authorization: Bearer $(fantail token --{flag} news)\" "),
-            None => String::new(),
-        };
-        let reader = if self.settings.anonymous {
-            String::new()
-        } else {
-            token(Role::Subscriber, "subscribe")
-        };
-        let writer = token(Role::Publisher, "publish");
-        line(format_args!(
-            "subscribe:          curl -N {reader}http://{http}/events/news"
-        ));
-        line(format_args!(
-            "publish by HTTP:    curl -d 'hello' {writer}http://{http}/publish/news"
-        ));
-        line(format_args!(
-            "publish by Redis:   redis-cli -h {} -p {} PUBLISH news hello",
-            ingest.ip(),
-            ingest.port()
-        ));
-        text
     }
 }

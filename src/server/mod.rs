@@ -7,6 +7,7 @@ mod signals;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,15 +81,19 @@ pub enum ServerError {
     },
 }
 
-/// Runs a node until it is told to end by SIGTERM or SIGINT and has drained, or by a second signal at once.
+/// Runs a node, of which `config` is the configuration file, until it is told to end by SIGTERM or SIGINT and has drained, or by a second signal at once.
 ///
 /// # Errors
 /// [`ServerError`] when it cannot start, or cannot go on.
-pub async fn run(settings: Settings, keys: Loaded) -> Result<Outcome, ServerError> {
+pub async fn run(
+    settings: Settings,
+    keys: Loaded,
+    config: Option<PathBuf>,
+) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
     let mut node = Node::start_with(settings, keys).await?;
-    node.announce();
+    node.announce(config);
     loop {
         tokio::select! {
             () = signals.next() => break,
@@ -224,10 +229,12 @@ impl Node {
     }
 
     /// Says where it listens, and what is in force.
-    fn announce(&self) {
+    fn announce(&self, config: Option<PathBuf>) {
         let announcement = Announcement {
             addresses: self.addresses,
-            settings: self.hub.settings(),
+            settings: self.hub.settings().clone(),
+            auth: Arc::clone(self.keys.auth()),
+            config,
             limit: self.limit,
             streams_max: self.hub.streams_max(),
         };

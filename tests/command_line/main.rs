@@ -12,6 +12,8 @@ use fantail::config;
 #[path = "../support/mod.rs"]
 mod support;
 
+/// What a node says when it starts, and whether it is true.
+mod banner;
 /// What `check-config` finds, and `serve` before it opens anything.
 mod checks;
 /// A running node whose standard streams are what a test makes of them.

@@ -161,6 +161,26 @@ fn unknown_names_are_refused_with_what_was_probably_meant() {
 }
 
 #[test]
+fn a_port_that_was_meant_as_a_setting_is_not_taken_for_one_of_kubernetes() {
+    for (name, value, nearest) in [
+        ("FANTAIL_PORT", "9000", "listen"),
+        ("FANTAIL_HTTP_PORT", "9000", "listen"),
+        ("FANTAIL_HOST", "0.0.0.0", "listen"),
+        ("FANTAIL_INGEST_PORT", "7379", "ingest_listen"),
+        ("FANTAIL_ADMIN_ADDR", "127.0.0.1:1", "admin_listen"),
+        ("FANTAIL_SERVICE_HOST", "localhost", "listen"),
+    ] {
+        let message = refusal("", &[(name, value)], &[]);
+        let expected = format!("{name}: unknown setting `{name}` (did you mean `{nearest}`?)");
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(
+            !message.contains(value) || name.contains(value),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_broken_file_is_told_with_its_line() {
     let message = refusal("shards = 1\nshards = 2\n", &[], &[]);
     assert!(
