@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use thiserror::Error;
 
@@ -53,12 +54,14 @@ impl From<usize> for Room {
 }
 
 /// How many streams one client may have, and what one client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Most streams of one client; 0 = any number: clients are not counted, and cost nothing.
     pub streams: usize,
     /// Bits of an IPv6 address that are one client's.
     pub ipv6_prefix: u32,
+    /// Networks of proxies, which bring the requests of many clients: an address of theirs is nobody's.
+    pub proxies: Vec<IpNet>,
 }
 
 impl Default for Share {
@@ -66,6 +69,7 @@ impl Default for Share {
         Self {
             streams: 0,
             ipv6_prefix: 64,
+            proxies: Vec::new(),
         }
     }
 }
@@ -83,6 +87,14 @@ impl Share {
             }
             address => address,
         }
+    }
+
+    /// The client whose connections and streams count as this address's; `None` for a proxy, and where clients are not counted.
+    #[must_use]
+    pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+        let proxies = || self.proxies.iter();
+        let is_proxy = || proxies().any(|proxy| proxy.contains(&address.to_canonical()));
+        (self.streams > 0 && !is_proxy()).then(|| self.client(address))
     }
 }
 
@@ -210,15 +222,18 @@ impl Places {
 
     /// What one client is, and how much it may have.
     #[must_use]
-    pub fn share(&self) -> Share {
-        self.share
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// Streams of the client at `address`; 0 where clients are not counted.
     #[must_use]
     pub fn open_of(&self, address: IpAddr) -> usize {
+        let Some(client) = self.share.counted(address) else {
+            return 0;
+        };
         let addresses = self.addresses.lock();
-        let client = addresses.by_address.get(&self.share.client(address));
+        let client = addresses.by_address.get(&client);
         client.map_or(0, |client| addresses.counts[*client as usize].1)
     }
 
@@ -234,10 +249,9 @@ impl Places {
     }
 
     fn count(&self, address: IpAddr) -> Option<ClientKey> {
-        if self.share.streams == 0 {
+        let Some(address) = self.share.counted(address) else {
             return Some(ClientKey::UNCOUNTED);
-        }
-        let address = self.share.client(address);
+        };
         let mut addresses = self.addresses.lock();
         if let Some(client) = addresses.by_address.get(&address).copied() {
             let count = &mut addresses.counts[client as usize].1;
@@ -340,6 +354,7 @@ mod tests {
             let share = Share {
                 streams: 2,
                 ipv6_prefix,
+                ..Share::default()
             };
             let places = Places::new(100, share);
             let addresses = [
@@ -371,8 +386,12 @@ mod tests {
         let share = Share {
             streams: 1,
             ipv6_prefix: 1,
+            proxies: vec!["10.0.0.0/8".parse().expect("a network")],
         };
-        let client = |text: &str| share.client(text.parse().expect("an address")).to_string();
+        let of = |text: &str| share.counted(text.parse().expect("an address"));
+        let client = |text| of(text).expect("counted").to_string();
+        assert_eq!(of("10.1.2.3"), None);
+        assert_eq!(of("::ffff:10.1.2.3"), None);
         assert_eq!(client("192.0.2.7"), "192.0.2.7");
         assert_eq!(client("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(client("fe80::7"), "8000::");

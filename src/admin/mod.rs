@@ -1,7 +1,7 @@
 //! The admin listener: health, metrics, and a look at the streams, for operators and their tools.
 //!
 //! It has no authentication of its own and is meant for loopback or a private network, so everything in it is either read-only
-//! or undone by a client that reconnects. It reads what the shards count and asks the hub; it must never take a lock that
+//! or undone by a client that reconnects, but for one call: what an operator erases of a topic's history is gone. It reads what the shards count and asks the hub; it must never take a lock that
 //! publishing or delivery waits for longer than a copy takes, and a scrape must cost the same however many streams are open.
 
 mod classic;
@@ -12,6 +12,7 @@ mod negotiate;
 mod node_metrics;
 mod problem;
 mod process;
+mod query;
 mod routes;
 #[cfg(test)]
 mod tests;

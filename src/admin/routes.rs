@@ -15,17 +15,14 @@ use super::exposition::Exposition;
 use super::guard::Guard;
 use super::negotiate;
 use super::problem::Problem;
+use super::query::{self, Shown};
 use crate::config::Settings;
 use crate::hub::{Hub, StreamInfo};
-
-/// Streams shown when the request does not say how many.
-const SLOWEST_DEFAULT: usize = 20;
-
-/// Most streams shown at once: finding them looks at every stream, and the answer is built in memory.
-const SLOWEST_MAX: usize = 1_000;
+use crate::selector::Selector;
 
 /// What there is, for those who ask for something else.
-const RESOURCES: &str = "there are /healthz, /readyz, /metrics, /streams and /streams/{id}";
+const RESOURCES: &str =
+    "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic} and /trace";
 
 /// What the listener has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +32,8 @@ enum Resource<'r> {
     Metrics,
     Streams,
     Stream(&'r str),
+    Topic(&'r str),
+    Trace,
 }
 
 impl<'r> Resource<'r> {
@@ -44,14 +43,20 @@ impl<'r> Resource<'r> {
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/streams" => Self::Streams,
-            path => Self::Stream(path.strip_prefix("/streams/")?),
+            "/trace" => Self::Trace,
+            path => match path.strip_prefix("/streams/") {
+                Some(id) => Self::Stream(id),
+                None => Self::Topic(path.strip_prefix("/topics/")?),
+            },
         })
     }
 
     const fn methods(self) -> &'static str {
         match self {
-            Self::Health | Self::Ready | Self::Metrics | Self::Streams => "GET, HEAD",
-            Self::Stream(_) => "DELETE",
+            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Streams => "GET, HEAD, DELETE",
+            Self::Stream(_) | Self::Topic(_) => "DELETE",
+            Self::Trace => "GET, HEAD, PUT, DELETE",
         }
     }
 }
@@ -97,15 +102,21 @@ impl Admin {
         let Some(resource) = resource else {
             return Err(Problem::new(StatusCode::NOT_FOUND, RESOURCES));
         };
-        let method = request.method();
-        let read = method == Method::GET || method == Method::HEAD;
-        match resource {
-            Resource::Health if read => Ok(text("ok\n", "text/plain; charset=utf-8")),
-            Resource::Ready if read => self.ready(),
-            Resource::Metrics if read => self.metrics(request),
-            Resource::Streams if read => self.slowest(request.uri().query()).await,
-            Resource::Stream(id) if method == Method::DELETE => self.close(id).await,
-            resource => Err(Problem::method_not_allowed(resource.methods())),
+        let query = request.uri().query().unwrap_or_default();
+        match (resource, request.method()) {
+            (Resource::Health, &Method::GET | &Method::HEAD) => {
+                Ok(text("ok\n", "text/plain; charset=utf-8"))
+            }
+            (Resource::Ready, &Method::GET | &Method::HEAD) => self.ready(),
+            (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request),
+            (Resource::Streams, &Method::GET | &Method::HEAD) => self.show(query).await,
+            (Resource::Streams, &Method::DELETE) => self.close_all(query).await,
+            (Resource::Stream(id), &Method::DELETE) => self.close(id).await,
+            (Resource::Topic(name), &Method::DELETE) => self.erase(name).await,
+            (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query),
+            (Resource::Trace, &Method::PUT) => self.trace(query),
+            (Resource::Trace, &Method::DELETE) => self.trace_no_longer(query),
+            (resource, _) => Err(Problem::method_not_allowed(resource.methods())),
         }
     }
 
@@ -137,14 +148,66 @@ impl Admin {
         }
     }
 
-    async fn slowest(&self, query: Option<&str>) -> Answer {
-        let count = slowest_count(query.unwrap_or_default())?;
-        let streams = self.hub.slowest(count).await;
+    async fn show(&self, query: &str) -> Answer {
+        let streams = match query::shown(query, self.settings())? {
+            Shown::Slowest(count) => self.hub.slowest(count).await,
+            Shown::Meant(query, count) => self.hub.find(query, count).await,
+        };
         let streams: Vec<StreamView<'_>> = streams.iter().map(StreamView::of).collect();
-        // Strings and numbers only: there is nothing in it that could fail to serialize.
-        let mut body = serde_json::to_vec(&streams).unwrap_or_default();
-        body.push(b'\n');
-        Ok(text(body, "application/json"))
+        Ok(json(&streams))
+    }
+
+    async fn close_all(&self, query: &str) -> Answer {
+        let query = query::meant(query, self.settings())?;
+        let ended = self.hub.end_streams(query.clone()).await;
+        info!(ended, ?query, "streams closed by an operator");
+        Ok(json(&Ended { ended }))
+    }
+
+    async fn erase(&self, name: &str) -> Answer {
+        let topic = query::topic(name, self.settings())?;
+        let erased = self.hub.erase_topic(&topic).await;
+        info!(erased, topic, "history erased by an operator");
+        Ok(json(&Erased { erased }))
+    }
+
+    fn traces(&self, query: &str) -> Answer {
+        if !query.is_empty() {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "`GET /trace` takes no parameters",
+            ));
+        }
+        let traces = self.hub.traces().list();
+        let topics: Vec<&str> = traces.iter().map(Selector::text).collect();
+        Ok(json(&topics))
+    }
+
+    fn trace(&self, query: &str) -> Answer {
+        let topics = query::traced(query, self.settings())?;
+        if topics.is_empty() {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "name at least one `topic` to trace: a name, or a pattern",
+            ));
+        }
+        let added = self.hub.traces().add(topics);
+        added.map_err(|error| Problem::new(StatusCode::CONFLICT, error.to_string()))?;
+        self.log_traces();
+        self.traces("")
+    }
+
+    fn trace_no_longer(&self, query: &str) -> Answer {
+        let topics = query::traced(query, self.settings())?;
+        self.hub.traces().remove(&topics);
+        self.log_traces();
+        self.traces("")
+    }
+
+    fn log_traces(&self) {
+        let traces = self.hub.traces().list();
+        let topics: Vec<&str> = traces.iter().map(Selector::text).collect();
+        info!(?topics, "an operator has changed what is traced");
     }
 
     async fn close(&self, id: &str) -> Answer {
@@ -161,26 +224,16 @@ impl Admin {
     }
 }
 
-/// Reads `slowest` from the query.
-fn slowest_count(query: &str) -> Result<usize, Problem> {
-    let mut count = SLOWEST_DEFAULT;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let problem = |text: String| Problem::new(StatusCode::BAD_REQUEST, text);
-        if name != "slowest" {
-            return Err(problem(format!(
-                "unknown parameter {name:?}; there is `slowest`"
-            )));
-        }
-        count = match value.parse() {
-            Ok(count @ 1..=SLOWEST_MAX) => count,
-            _ => {
-                return Err(problem(format!(
-                    "`slowest` is {value:?}; it must be a number from 1 to {SLOWEST_MAX}"
-                )));
-            }
-        };
-    }
-    Ok(count)
+/// How many streams were ended.
+#[derive(Serialize)]
+struct Ended {
+    ended: usize,
+}
+
+/// How many events were erased.
+#[derive(Serialize)]
+struct Erased {
+    erased: usize,
 }
 
 /// A stream as `/streams` shows it.
@@ -188,6 +241,8 @@ fn slowest_count(query: &str) -> Result<usize, Problem> {
 struct StreamView<'a> {
     id: &'a str,
     client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     topics: &'a [String],
     topic_count: usize,
     age_s: u64,
@@ -201,6 +256,7 @@ impl<'a> StreamView<'a> {
         Self {
             id: &stream.id,
             client: stream.client,
+            subject: stream.subject.as_deref(),
             topics: &stream.topics,
             topic_count: stream.topic_count,
             age_s: stream.age.as_secs(),
@@ -221,18 +277,9 @@ fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<Full<Bytes
     response
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_of_streams_is_bounded() {
-        for (query, count) in [("", 20), ("slowest=1", 1), ("slowest=1000", 1000)] {
-            assert_eq!(slowest_count(query).expect(query), count);
-        }
-        for query in ["slowest=0", "slowest=1001", "slowest=", "slowest=-1", "n=5"] {
-            let response = slowest_count(query).expect_err(query).into_response();
-            assert_eq!(response.status(), 400, "{query}");
-        }
-    }
+/// Strings and numbers only: there is nothing in it that could fail to serialize.
+fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
+    let mut body = serde_json::to_vec(value).unwrap_or_default();
+    body.push(b'\n');
+    text(body, "application/json")
 }

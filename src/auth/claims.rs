@@ -76,8 +76,18 @@ pub(super) fn read(
             None | Some(Value::Null) => None,
             Some(payload) => Some(payload.to_string().into()),
         },
+        subject: subject(claims),
         ends_unix_ms,
     })
+}
+
+/// Whose token it is. Nothing is granted by it, so what is no name (RFC 7519 §4.1.2 wants a text, and some write a number) is none.
+fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
+    match claims.get("sub")? {
+        Value::String(name) if !name.is_empty() => Some(name.as_str().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
 }
 
 /// Whether a token without the claim `mercure` says in the words of Mercure 1.0 (RFC 9396) what it grants. Read as one without grants, it would

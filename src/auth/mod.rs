@@ -55,6 +55,8 @@ pub struct Access {
     pub topics: Arc<[Selector]>,
     /// Claim `mercure.payload` as JSON text: shown with the bearer's subscriptions.
     pub payload: Option<Arc<str>>,
+    /// Claim `sub`: whose it is, for operators.
+    pub subject: Option<Arc<str>>,
     /// When it ends, in milliseconds since the unix epoch; rounded so that nothing lives longer than its token.
     pub ends_unix_ms: Option<u64>,
 }

@@ -71,6 +71,9 @@ pub enum Reason {
     /// Not `address:port`.
     #[error("not an IP address with a port")]
     Address,
+    /// Not a network.
+    #[error("`{0}` is neither an address nor a network (address/bits)")]
+    Network(String),
     /// Not the name of a host.
     #[error("`{0}` is not the name of a host, without scheme and port")]
     Host(String),

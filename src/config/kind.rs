@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::credentials::{self, PASSWORD_BYTES_MAX};
 use super::key_source::{self, CLAIM_BYTES_MAX, Form};
 use super::parse;
@@ -47,6 +49,8 @@ pub(super) enum Kind {
     Origins(Field<Vec<String>>),
     /// Names of hosts.
     Hosts(Field<Vec<String>>),
+    /// Networks, or single addresses.
+    Networks(Field<Vec<IpNet>>),
     Password(Field<Option<String>>),
     /// A file that holds the password; its text goes where the password itself would.
     PasswordFile(Field<Option<String>>),
@@ -85,6 +89,7 @@ impl Kind {
             Self::Topics(field) => *field(settings) = parse::topics(many(given)?)?,
             Self::Origins(field) => *field(settings) = parse::origins(many(given)?)?,
             Self::Hosts(field) => *field(settings) = parse::hosts(many(given)?)?,
+            Self::Networks(field) => *field(settings) = parse::networks(many(given)?)?,
             Self::Password(field) => *field(settings) = Some(credentials::password(one(given)?)?),
             Self::PasswordFile(field) => {
                 *field(settings) = Some(credentials::password_file(one(given)?)?)
@@ -120,6 +125,7 @@ impl Kind {
             | Self::TopicRules(field)
             | Self::Origins(field)
             | Self::Hosts(field) => list(field(settings).iter().cloned()),
+            Self::Networks(field) => list(field(settings).iter().map(IpNet::to_string)),
             Self::Password(field) | Self::PasswordFile(field) => match field(settings) {
                 Some(_) => "(hidden)".to_owned(),
                 None => NOT_SET.to_owned(),
@@ -164,6 +170,9 @@ impl Kind {
                 "a list of host names without port, such as node.example.com or *.example.com, or * for any"
                     .to_owned()
             }
+            Self::Networks(_) => {
+                "a list of addresses and networks such as 10.0.0.0/8 or fd00::/8".to_owned()
+            }
             Self::Password(_) => format!("1 to {} bytes of text", PASSWORD_BYTES_MAX),
             Self::PasswordFile(_) => format!(
                 "a path to a file of 1 to {} bytes of text; line ends after it do not count",
@@ -197,7 +206,8 @@ impl Kind {
             | Self::Topics(_)
             | Self::TopicRules(_)
             | Self::Origins(_)
-            | Self::Hosts(_) => Some(','),
+            | Self::Hosts(_)
+            | Self::Networks(_) => Some(','),
             // The comma is taken: it stands between the globs of one user.
             Self::Users(_) => Some(';'),
             _ => None,
@@ -230,6 +240,7 @@ impl Kind {
             Self::Topics(_) => "TOPIC",
             Self::Origins(_) => "ORIGIN",
             Self::Hosts(_) => "HOST",
+            Self::Networks(_) => "NETWORK",
             Self::Password(_) => "PASSWORD",
             Self::PasswordFile(_) => "FILE",
             Self::Users(_) => "NAME:PASSWORD:GLOBS",

@@ -32,6 +32,7 @@ pub use error::{ConfigError, Problem, Reason, UserFault};
 pub(crate) use file::read_text;
 pub use key_source::KeySource;
 pub use markdown::markdown;
+pub(crate) use parse::network;
 pub use raw::{Origin, RawSettings};
 pub use rules::Conflict;
 pub use settings::*;

@@ -3,10 +3,11 @@
 //! Knows nothing of which setting it reads. Passwords and users are not here but in `super::credentials`, since a
 //! [`Reason`] repeats the words that it refuses.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::kind::Bounds;
@@ -163,6 +164,27 @@ pub(super) fn hosts(texts: &[String]) -> Result<Vec<String>, Reason> {
         Some(text) => Err(Reason::Host(text.clone())),
         None => Ok(texts.to_vec()),
     }
+}
+
+pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNet>, Reason> {
+    let network = |text: &String| network(text).ok_or_else(|| Reason::Network(text.clone()));
+    texts.iter().map(network).collect()
+}
+
+/// A network, whose host bits do not matter, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8, as which clients are seen.
+pub(crate) fn network(text: &str) -> Option<IpNet> {
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse().ok()?,
+    };
+    let mapped = network.addr().to_canonical();
+    let network = match network.prefix_len().checked_sub(96) {
+        Some(prefix) if mapped.is_ipv4() && network.addr().is_ipv6() => {
+            IpNet::new(mapped, prefix).ok()?
+        }
+        _ => network,
+    };
+    Some(network.trunc())
 }
 
 /// Browsers send scheme and host in lower case and never a path (RFC 6454 §6.2), so what is written is compared like that.

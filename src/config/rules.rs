@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{KeySource, Origin, Settings};
 use crate::auth::{KeyError, KeySet, Role, RuleError, TopicRule};
-use crate::topic::{self, TopicError};
+use crate::selector::{Selector, SelectorError, Syntax};
 
 /// Settings that do not go together.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -69,8 +69,11 @@ pub enum Conflict {
     )]
     CredentialsForAll,
     /// A traced topic that no event can have.
-    #[error("`trace_topics` holds a topic that no event can have: {0}")]
-    TracedTopic(TopicError),
+    #[error("`trace_topics` holds what is neither a topic nor a pattern: {0}")]
+    TracedTopic(SelectorError),
+    /// More traced topics than allowed.
+    #[error("`trace_topics` holds {0} topics, and `trace_topics_max` = {1} allows fewer")]
+    TracedTopics(usize, usize),
     /// Two forms of one setting from one source.
     #[error("{origin}: `{first}` and `{second}` are both given: give one of them")]
     TwoForms {
@@ -119,9 +122,13 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     let traced = settings.trace_topics.iter();
     conflicts.extend(
         traced
-            .filter_map(|topic| topic::check(topic, topic_bytes_max).err())
+            .filter_map(|topic| Selector::parse(topic, Syntax::Native, topic_bytes_max).err())
             .map(Conflict::TracedTopic),
     );
+    let (count, max) = (settings.trace_topics.len(), settings.trace_topics_max);
+    if count > max {
+        conflicts.push(Conflict::TracedTopics(count, max));
+    }
     conflicts.extend(tokens(settings));
     conflicts
 }

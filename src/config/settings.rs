@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{KeySource, table};
 use crate::auth::Algorithm;
 use crate::limits::EventLimits;
@@ -91,6 +93,8 @@ pub struct Settings {
     pub max_connections_per_address: usize,
     /// Bits of an IPv6 address that are one client's.
     pub ipv6_prefix: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Most connections to the admin listener.
     pub admin_connections_max: usize,
 
@@ -223,8 +227,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Most bytes of log lines that wait for standard error.
     pub log_buffer_bytes: usize,
-    /// Topics whose events are logged one by one.
+    /// Topics and patterns whose events are logged one by one.
     pub trace_topics: Vec<String>,
+    /// Most of them that operators may have at once.
+    pub trace_topics_max: usize,
 }
 
 impl Default for Settings {
@@ -245,6 +251,7 @@ impl Default for Settings {
             max_connections: 0,
             max_connections_per_address: 0,
             ipv6_prefix: 64,
+            trusted_proxies: Vec::new(),
             admin_connections_max: 64,
 
             heartbeat_interval: Duration::from_secs(15),
@@ -316,6 +323,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             log_buffer_bytes: 1 << 20,
             trace_topics: Vec::new(),
+            trace_topics_max: 16,
         }
     }
 }

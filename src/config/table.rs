@@ -205,6 +205,11 @@ const STREAMS: Group = Group {
             kind: Kind::Count(from_to(1, 128), |s| &mut s.ipv6_prefix),
         },
         Setting {
+            key: "trusted_proxies",
+            help: "Proxies in front whose `X-Forwarded-For` tells the client's address: `max_connections_per_address` counts the streams of that one, and connections of proxies not at all",
+            kind: Kind::Networks(|s| &mut s.trusted_proxies),
+        },
+        Setting {
             key: "heartbeat_interval",
             help: "Silence after which a stream is sent its cursor",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.heartbeat_interval),
@@ -657,8 +662,13 @@ const LOG: Group = Group {
         },
         Setting {
             key: "trace_topics",
-            help: "Topics whose events are logged one by one, for debugging",
+            help: "Topics and patterns whose events are logged one by one, for debugging",
             kind: Kind::Topics(|s| &mut s.trace_topics),
+        },
+        Setting {
+            key: "trace_topics_max",
+            help: "Most topics and patterns that are traced at once; `/trace` of the admin listener adds no more",
+            kind: Kind::Count(from_to(1, 1_000), |s| &mut s.trace_topics_max),
         },
     ],
 };

@@ -9,6 +9,7 @@
 //! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist. What it had evicted is folded into one number for the
 //! whole node (`forgotten_through`), so a million short-lived topics leave eight bytes behind.
 
+mod erase;
 mod evicted;
 mod expiry;
 mod grants;

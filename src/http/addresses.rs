@@ -59,10 +59,11 @@ impl Connections {
             return Err(Refused::Full(full));
         }
         self.hub.has_socket_for(open).map_err(Refused::Files)?;
-        if let Some(table) = &self.by_address {
+        if let Some(table) = &self.by_address
+            && let Some(client) = self.hub.client_of(address)
+        {
             let share = settings.max_connections_per_address;
             let streams = self.hub.streams_of(address);
-            let client = self.hub.client_of(address);
             let mut table = table.lock();
             let open = table.entry(client).or_default();
             if *open + streams >= share {
@@ -111,8 +112,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let connections = &self.connections;
-        if let Some(table) = &connections.by_address {
-            let client = connections.hub.client_of(self.address);
+        if let Some(table) = &connections.by_address
+            && let Some(client) = connections.hub.client_of(self.address)
+        {
             let mut table = table.lock();
             if let Some(open) = table.get_mut(&client) {
                 *open -= 1;

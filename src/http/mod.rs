@@ -20,6 +20,7 @@ mod connection;
 mod cors;
 mod driver;
 mod exchange;
+mod forwarded;
 mod guard;
 mod h2;
 mod head;

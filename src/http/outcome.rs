@@ -10,6 +10,10 @@ use super::exchange::Detach;
 use super::problem::Problem;
 
 /// How a request is answered.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a stream is what most requests become, and it costs no allocation to say so"
+)]
 pub(super) enum Outcome {
     /// At once.
     Now(Response<ResponseBody>),
@@ -20,6 +24,10 @@ pub(super) enum Outcome {
 }
 
 /// How a request that waited is answered.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a stream is what most requests become, and it costs no allocation to say so"
+)]
 pub(super) enum Ending {
     /// Here.
     Response(Response<ResponseBody>),

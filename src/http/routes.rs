@@ -20,6 +20,7 @@ use super::Node;
 use super::access::{AccessError, Caller, Checked, Credentials};
 use super::body::{RequestBody, ResponseBody};
 use super::cors::Grant;
+use super::forwarded;
 use super::mercure;
 use super::outcome::{Ending, Outcome};
 use super::problem::{self, Problem};
@@ -140,8 +141,10 @@ fn subscribe(
     grant: &Grant,
     dialect: &'static Dialect,
 ) -> Outcome {
+    let trusted = &node.hub.settings().trusted_proxies;
     let client = Client {
-        address: client,
+        address: forwarded::client(client, &parts.headers, trusted),
+        peer: client,
         transport: transport.clone(),
         grant: grant.clone(),
     };

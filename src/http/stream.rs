@@ -26,6 +26,8 @@ use crate::shard::sink::{BodyQueue, Sink};
 /// Where a stream goes.
 pub(super) struct Client {
     pub(super) address: IpAddr,
+    /// That of the connection: a proxy's, where one has brought the request.
+    pub(super) peer: IpAddr,
     pub(super) transport: Transport,
     pub(super) grant: Grant,
 }
@@ -96,12 +98,15 @@ fn attach(
 ) -> Outcome {
     let Opening {
         permit,
-        interest,
+        mut interest,
         start,
     } = opening;
     let last_event_id = last_event_id(&node.hub, dialect, &start);
     let last_event_id = last_event_id.as_deref();
     let Transport::Body(flow) = client.transport else {
+        // A body knows its client's address; of a socket, the system only knows the peer's.
+        interest.identity.forwarded =
+            Some(client.address).filter(|client_of| *client_of != client.peer);
         let framing = match parts.version {
             Version::HTTP_10 => Framing::Plain,
             _ => Framing::Chunked,

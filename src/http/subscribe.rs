@@ -22,7 +22,7 @@ use crate::auth::Access;
 use crate::config::Settings;
 use crate::event::IdForm;
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
-use crate::hub::{Hub, Interest, Shed, Start, StreamPermit};
+use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
 use crate::selector::{Selector, SelectorError, Syntax};
 
 /// What protocols that ask for streams say differently.
@@ -191,6 +191,10 @@ pub(super) fn open(
         .then(|| hub.presence().pending(client, &selectors, access.payload));
     let interest = Interest {
         selectors,
+        identity: Identity {
+            subject: access.subject,
+            forwarded: None,
+        },
         grant: access.subscribe,
         ends_unix_ms: access.ends_unix_ms,
         presence,

@@ -11,6 +11,7 @@ mod pattern_shares;
 pub mod presence;
 mod publish;
 mod subscribe;
+mod traces;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,13 +33,15 @@ use crate::shard::{Shard, ShardConfig, Shared, StartError};
 
 pub use crate::history::{LastEventId, Start};
 pub use crate::places::{Room, Shed, StreamPermit};
-pub use crate::shard::StreamInfo;
+pub use crate::shard::query::StreamQuery;
+pub use crate::shard::{Identity, StreamInfo};
 pub use crate::sse::Framing;
 pub use operate::{Stored, TopicInfo};
 pub use pattern_shares::PatternShare;
 pub use presence::{Pending, Presence};
 pub use publish::{Receipt, Watched};
 pub use subscribe::{Interest, Subscribe};
+pub use traces::{TooManyTraces, Traces};
 
 /// The node has ended its shards and takes nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -63,6 +66,7 @@ struct Inner {
     next_shard: AtomicUsize,
     presence: Presence,
     pattern_shares: PatternShares,
+    traces: Traces,
     stopped: AtomicBool,
 }
 
@@ -81,12 +85,13 @@ impl Hub {
         let share = Share {
             streams: settings.max_connections_per_address,
             ipv6_prefix: settings.ipv6_prefix as u32,
+            proxies: settings.trusted_proxies.clone(),
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(
                 Store::new(limits, unix_ms()).with_node(fastrand::u64(..)),
             )),
-            places: Places::new(room, share),
+            places: Places::new(room, share.clone()),
         };
         let room_again = Arc::new(Notify::new());
         let count = match settings.shards {
@@ -112,8 +117,9 @@ impl Hub {
             ..settings.event_limits.clone()
         };
         Ok(Self(Arc::new(Inner {
-            presence: Presence::new(&settings, share),
+            presence: Presence::new(&settings, share.clone()),
             pattern_shares: PatternShares::new(settings.patterns_per_address_max, share),
+            traces: Traces::new(&settings),
             settings,
             event_limits,
             shared,
@@ -146,6 +152,12 @@ impl Hub {
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.0.presence
+    }
+
+    /// Which topics are traced.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     /// Repeats `attempt`, which takes the store's lock itself, until it finds room, waiting in between.

@@ -11,9 +11,10 @@ use crate::history::HistorySize;
 pub use crate::history::TopicInfo;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::query::{Found, Task};
 use crate::shard::{StreamInfo, StreamKey};
 
-use super::Hub;
+use super::{Hub, StreamQuery};
 
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
@@ -165,6 +166,76 @@ impl Hub {
             .sort_by_key(|stream| (std::cmp::Reverse(stream.lag), std::cmp::Reverse(stream.age)));
         streams.truncate(count);
         streams
+    }
+
+    /// Open streams that the query means, at most `count`, in no order.
+    pub async fn find(&self, query: StreamQuery, count: usize) -> Vec<StreamInfo> {
+        let query = Arc::new(query);
+        let mut streams = Vec::new();
+        for shard in 0..self.0.mailboxes.len() {
+            let mut next = Some(0);
+            while let Some(from) = next
+                && streams.len() < count
+            {
+                let task = Task::Show(count - streams.len());
+                let found = self.find_portion(shard, &query, from, task).await;
+                streams.extend(found.streams);
+                next = found.next;
+            }
+        }
+        streams
+    }
+
+    /// Ends the streams that the query means; returns how many. Those that open meanwhile may or may not be among them.
+    pub async fn end_streams(&self, query: StreamQuery) -> usize {
+        let query = Arc::new(query);
+        let mut ended = 0;
+        for shard in 0..self.0.mailboxes.len() {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let found = self.find_portion(shard, &query, from, Task::End).await;
+                ended += found.ended;
+                next = found.next;
+            }
+        }
+        ended
+    }
+
+    /// What one turn of a shard finds; nothing, if the shard has ended.
+    async fn find_portion(
+        &self,
+        shard: usize,
+        query: &Arc<StreamQuery>,
+        from: u32,
+        task: Task,
+    ) -> Found {
+        let (answer, answered) = oneshot::channel();
+        let answer = Box::new(move |found| _ = answer.send(found));
+        let message = Message::Find(Arc::clone(query), from, task, answer);
+        if self.post(shard, message).await.is_err() {
+            return Found::default();
+        }
+        answered.await.unwrap_or_default()
+    }
+
+    /// Forgets what is kept of a topic now; returns how many events that was. Who comes back for them is told a gap.
+    pub async fn erase_topic(&self, name: &str) -> usize {
+        let through = self.head();
+        let mut erased = 0;
+        loop {
+            let (some, done) = self
+                .0
+                .shared
+                .store
+                .lock()
+                .erase(name, through, EXPIRE_STEPS);
+            erased += some;
+            if done {
+                return erased;
+            }
+            // Publishers have their turn at the lock, and this thread at its other work.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Ends the stream with this id, as [`StreamInfo::id`] gives it; false when there is none.

@@ -199,16 +199,11 @@ impl Hub {
 
     /// Which of the drafts are traced; empty when no topic is.
     fn traced(&self, drafts: &[Draft<'_>]) -> Vec<bool> {
-        let topics = &self.settings().trace_topics;
-        if topics.is_empty() {
+        let traces = self.traces();
+        if !traces.any() {
             return Vec::new();
         }
-        let is_traced = |draft: &Draft<'_>| {
-            draft
-                .topics()
-                .iter()
-                .any(|name| topics.iter().any(|topic| topic == name))
-        };
+        let is_traced = |draft: &Draft<'_>| draft.topics().iter().any(|name| traces.concern(name));
         drafts.iter().map(is_traced).collect()
     }
 }

@@ -11,9 +11,9 @@ use crate::config::SlowConsumerPolicy;
 use crate::history::{SelectorIds, Start, Wanted};
 use crate::places::{Shed, StreamPermit};
 use crate::selector::Selector;
-use crate::shard::Attach;
 use crate::shard::mailbox::Message;
 use crate::shard::sink::Sink;
+use crate::shard::{Attach, Identity};
 use crate::sse::Framing;
 
 use super::presence::Pending;
@@ -28,6 +28,8 @@ pub struct Interest {
     pub grant: Arc<[Selector]>,
     /// When it ends, in milliseconds since the unix epoch.
     pub ends_unix_ms: Option<u64>,
+    /// Whose it is, for operators.
+    pub identity: Identity,
     /// Announces its start and end.
     pub presence: Option<Pending>,
     /// From [`Hub::share_patterns`].
@@ -114,10 +116,10 @@ impl Hub {
         self.0.shared.places.open_of(address)
     }
 
-    /// The client that an address belongs to, where clients are counted.
+    /// The client that an address belongs to; `None` where it is not counted.
     #[must_use]
-    pub fn client_of(&self, address: IpAddr) -> IpAddr {
-        self.0.shared.places.share().client(address)
+    pub fn client_of(&self, address: IpAddr) -> Option<IpAddr> {
+        self.0.shared.places.share().counted(address)
     }
 
     /// Whether the public listener may have one more socket, beside `connections` that are not streams; else how many it may have.
@@ -188,6 +190,7 @@ impl Hub {
         let guard = (announced, interest.pattern_share);
         let guards = guard.0.is_some() || guard.1.is_some();
         let attach = Attach {
+            identity: interest.identity,
             guard: guards.then(|| Box::new(guard) as _),
             sink: subscribe.sink,
             client: permit.into_client(),

@@ -19,7 +19,7 @@ const OTHERS: LevelFilter = LevelFilter::ERROR;
 pub(super) fn filter(settings: &Settings, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
     let value = match rust_log.filter(|text| !text.trim().is_empty()) {
         Some(text) => text.to_owned(),
-        None if settings.trace_topics.is_empty() => settings.log_level.clone(),
+        // Also where nothing is traced yet: operators may ask for it while the node runs.
         None => format!(
             "{},{TRACE_TARGET}={}",
             settings.log_level,
@@ -62,18 +62,17 @@ mod tests {
     #[test]
     fn rust_log_wins_over_the_setting() {
         let settings = with_level("warn");
-        assert_eq!(shown(&settings, None), "fantail=warn,error");
-        assert_eq!(shown(&settings, Some("")), "fantail=warn,error");
+        assert_eq!(
+            shown(&settings, None),
+            "fantail::traced=info,fantail=warn,error"
+        );
+        assert_eq!(shown(&settings, Some("")), shown(&settings, None));
         assert_eq!(shown(&settings, Some("debug")), "fantail=debug,error");
     }
 
     #[test]
     fn a_traced_topic_is_heard_at_any_level() {
-        let settings = Settings {
-            trace_topics: vec!["orders".to_owned()],
-            ..with_level("off")
-        };
-        let filter = shown(&settings, None);
+        let filter = shown(&with_level("off"), None);
         assert_eq!(filter, "fantail::traced=info,fantail=off,error");
     }
 
@@ -82,10 +81,16 @@ mod tests {
         for level in ["info", "WARN", "debug", "trace", "3"] {
             let filter = shown(&with_level(level), None);
             assert!(filter.ends_with(",error"), "{filter}");
-            assert!(filter.starts_with("fantail="), "{filter}");
+            assert!(
+                filter.starts_with("fantail::traced=info,fantail="),
+                "{filter}"
+            );
         }
         let named = shown(&with_level("info,h2=debug,fantail::ingest=trace"), None);
-        assert_eq!(named, "fantail::ingest=trace,fantail=info,h2=debug,error");
+        assert_eq!(
+            named,
+            "fantail::traced=info,fantail::ingest=trace,fantail=info,h2=debug,error"
+        );
         assert_eq!(shown(&with_level("info"), Some("h2")), "h2=trace,error");
     }
 

@@ -100,6 +100,7 @@ impl BenchShard {
             policy: SlowConsumerPolicy::Disconnect,
         });
         let attach = Attach {
+            identity: crate::shard::Identity::default(),
             sink: Sink::Socket(socket),
             client: permit.into_client(),
             framing: Framing::Chunked,

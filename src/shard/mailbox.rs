@@ -14,6 +14,7 @@ use crate::event::EventId;
 use crate::history::{SelectorId, SelectorIds};
 use crate::sse::Frame;
 
+use super::query::{Found, StreamQuery, Task};
 use super::sink::Sink;
 use super::subscriber::{Key, StreamKey};
 use super::{Attach, StreamInfo};
@@ -90,6 +91,8 @@ pub enum Message {
     Attach(Box<Attach<Sink>>),
     /// A question about the streams furthest behind, at most so many.
     Slowest(usize, Box<dyn FnOnce(Vec<StreamInfo>) + Send>),
+    /// A portion of the streams that are asked for, from a slot on.
+    Find(Arc<StreamQuery>, u32, Task, Box<dyn FnOnce(Found) + Send>),
     /// A stream to end; answers whether there was one.
     Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
     /// Ends all streams over so many milliseconds.

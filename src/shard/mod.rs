@@ -6,7 +6,9 @@
 //! This layer must never know hyper or tokio, nor any protocol beyond bytes.
 
 mod core;
+mod identity;
 pub mod mailbox;
+pub mod query;
 mod reactor;
 pub mod sink;
 mod subscriber;
@@ -32,6 +34,7 @@ use crate::metrics::ShardMetrics;
 use crate::places::{ClientKey, Places};
 use crate::sse::Framing;
 
+pub use identity::Identity;
 pub use reactor::{Shard, StartError};
 pub use subscriber::StreamKey;
 
@@ -72,6 +75,8 @@ pub struct Attach<T> {
     pub framing: Framing,
     /// What is written before everything else: the HTTP response head, or nothing.
     pub head: Bytes,
+    /// Whose it is, for operators.
+    pub identity: Identity,
     /// Dropped when the stream has ended.
     pub guard: Option<Guard>,
     /// Its topics and patterns, retained in the store; without doubles, at least one.
@@ -94,8 +99,10 @@ pub type Guard = Box<dyn std::any::Any + Send>;
 pub struct StreamInfo {
     /// Its key, unique while it is open, in the form that [`StreamKey`] parses.
     pub id: String,
-    /// Client address, while the system knows it.
+    /// Client address, while the system knows it; where a trusted proxy has told it, that.
     pub client: Option<IpAddr>,
+    /// The subject of its token.
+    pub subject: Option<Arc<str>>,
     /// Its first topics.
     pub topics: Vec<String>,
     /// Number of its topics.

@@ -261,6 +261,11 @@ impl Reactor {
                 }
                 Message::Attach(attach) => self.core.attach(*attach, &mut self.sinks),
                 Message::Slowest(count, answer) => answer(self.core.slowest(count, &self.sinks)),
+                Message::Find(query, from, task, answer) => {
+                    // What was published before belongs to the streams still.
+                    self.core.flush(&mut self.sinks);
+                    answer(self.core.find(&query, from, task, &mut self.sinks));
+                }
                 Message::Close(stream, answer) => {
                     // What was published before belongs to the stream still: the end must not overtake it.
                     self.core.flush(&mut self.sinks);

@@ -66,6 +66,8 @@ impl Flags {
     pub(super) const TICKET: Self = Self(1 << 5);
     /// Something wants to be dropped with it.
     pub(super) const GUARDED: Self = Self(1 << 6);
+    /// It has an identity.
+    pub(super) const IDENTIFIED: Self = Self(1 << 7);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

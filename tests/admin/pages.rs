@@ -6,10 +6,15 @@ use fantail::config::Settings;
 use crate::{Node, read_until};
 
 /// Every call there is, with a method that it takes.
-const CALLS: [(&str, &str); 3] = [
+const CALLS: [(&str, &str); 8] = [
     ("GET", "/metrics"),
     ("GET", "/streams"),
     ("DELETE", "/streams/0-0-1"),
+    ("DELETE", "/streams?subject=a"),
+    ("DELETE", "/topics/a"),
+    ("GET", "/trace"),
+    ("PUT", "/trace?topic=a"),
+    ("DELETE", "/trace"),
 ];
 
 fn request(method: &str, target: &str, version: &str, fields: &str) -> String {

@@ -34,6 +34,8 @@ mod history;
 mod limits;
 /// Streams on topics of their own, on many topics, and events that are for nobody.
 mod many_topics;
+/// What operators see and do: whose streams there are, which of them end, and a history that is erased.
+mod operators;
 /// Streams cut at every byte.
 mod resume;
 /// Readers that stop.

@@ -1,4 +1,5 @@
 use crate::publisher::{Draft, Publisher};
+use crate::support::http::{Response, request};
 use crate::support::node::Node;
 use crate::support::sse::SseStream;
 use crate::support::wait_for;
@@ -95,4 +96,56 @@ fn the_text_log_shows_a_traced_event_in_one_line() {
         !line.contains("\u{1b}[31m"),
         "nor can the data paint the terminal: {line}"
     );
+}
+
+/// A call to `/trace`.
+fn trace(node: &Node, method: &str, query: &str) -> Response {
+    request(node.admin, method, &format!("/trace{query}"), &[], b"")
+}
+
+#[test]
+fn a_trace_took_no_pattern_and_needed_a_restart() {
+    let flags = [
+        "--trace-topic",
+        "start/*",
+        "--log-level",
+        "error,fantail::server=info",
+        "--trace-topics-max",
+        "3",
+    ];
+    let node = Node::start_with(&flags);
+    let mut publisher = Publisher::open(node.ingest);
+    let began = publisher.publish("start/1", "x");
+    let before = publisher.publish("orders/1/new", "x");
+    let listed = trace(
+        &node,
+        "PUT",
+        "?topic=orders/**&topic=start/*&topic=%7Ba%7D.log",
+    );
+    assert_eq!(listed.status, 200);
+    let all = serde_json::json!(["start/*", "orders/**", "{a}.log"]);
+    assert_eq!(listed.json(), all);
+    let during = publisher.publish("orders/1/new", "x");
+    let by_template = publisher.publish("web.log", "x");
+    for id in [&began, &during, &by_template] {
+        assert!(line(&node, id).contains("event delivered"));
+    }
+
+    // Bounded, and all or nothing.
+    let many = trace(&node, "PUT", "?topic=a");
+    assert_eq!(many.status, 409);
+    assert!(many.body.contains("trace_topics_max"), "{many:?}");
+    assert_eq!(trace(&node, "GET", "").json(), all);
+
+    let rest = trace(&node, "DELETE", "?topic=orders/**&topic=never");
+    assert_eq!(rest.json(), serde_json::json!(["start/*", "{a}.log"]));
+    let after = publisher.publish("orders/1/new", "x");
+    assert_eq!(trace(&node, "DELETE", "").json(), serde_json::json!([]));
+    let ended = publisher.publish("start/1", "x");
+    assert_eq!(trace(&node, "PUT", "?topic=last").status, 200);
+    let last = publisher.publish("last", "x");
+    line(&node, &last);
+    for id in [before, after, ended] {
+        assert!(!node.logged().contains(&id), "{id} was not traced");
+    }
 }

@@ -65,6 +65,11 @@ fn each_kind_says_what_it_wants() {
              host names without port, such as node.example.com or *.example.com, or * for any",
         ),
         (
+            "trusted_proxies = [\"10.0.0.0/33\"]",
+            "`trusted_proxies` = [\"10.0.0.0/33\"]: `10.0.0.0/33` is neither an address nor a network (address/bits); \
+             allowed: a list of addresses and networks such as 10.0.0.0/8 or fd00::/8",
+        ),
+        (
             "cors_origins = [\"https://a.example/\"]",
             "`cors_origins` = [\"https://a.example/\"]: `https://a.example/` is not an origin \
              (scheme://host or scheme://host:port, without a path); \
@@ -274,7 +279,7 @@ fn settings_that_do_not_go_together_are_refused() {
         ),
         (
             &["--trace-topic=abc", "--topic-bytes-max=2"],
-            "`trace_topics` holds a topic that no event can have: a topic of 3 bytes is longer than \
+            "`trace_topics` holds what is neither a topic nor a pattern: a topic of 3 bytes is longer than \
              the 2 that `topic_bytes_max` allows",
         ),
         (

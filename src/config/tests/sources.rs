@@ -27,6 +27,7 @@ fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
         Kind::Topics(_) => texts("a,b", "c"),
         Kind::Origins(_) => texts("https://a,https://b", "https://c"),
         Kind::Hosts(_) => texts("a.example,*.b.example", "*"),
+        Kind::Networks(_) => texts("10.0.0.0/8,fd00::/8", "192.0.2.1"),
         Kind::Password(_) => texts("one", "two"),
         Kind::PasswordFile(_) => files
             .each_ref()

@@ -10,6 +10,7 @@
 //! its remainder.
 
 mod farewell;
+mod find;
 mod live;
 mod replay;
 mod sweep;
@@ -26,6 +27,7 @@ use crate::history::{Grant, SelectorId};
 use crate::metrics::CloseReason;
 use crate::sse;
 
+use super::identity::Identities;
 use super::mailbox::Batch;
 use super::subscriber::{Flags, Key, Slab, StreamKey, Subscriber};
 use super::tickets::{Ticket, Tickets};
@@ -92,6 +94,7 @@ pub(super) struct Core<I: Io> {
     subscribers: Slab<Subscriber<I::Sink>>,
     topics: LocalTopics,
     tickets: Tickets,
+    identities: Identities,
     /// What wants to be dropped with its stream.
     guards: HashMap<u32, Guard>,
     /// Streams that are behind.
@@ -122,6 +125,7 @@ impl<I: Io> Core<I> {
             subscribers: Slab::default(),
             topics: LocalTopics::default(),
             tickets: Tickets::default(),
+            identities: Identities::default(),
             guards: HashMap::new(),
             lagging: HashMap::new(),
             ready: VecDeque::new(),
@@ -149,10 +153,10 @@ impl<I: Io> Core<I> {
         self.topics.len()
     }
 
-    /// Whether no stream has a ticket or a guard.
+    /// Whether no stream has a ticket, an identity or a guard.
     #[cfg(test)]
     pub(super) fn has_no_tickets(&self) -> bool {
-        self.tickets.is_empty() && self.guards.is_empty()
+        self.tickets.is_empty() && self.identities.is_empty() && self.guards.is_empty()
     }
 
     /// Tells the time: milliseconds since the shard's start, never falling, and by the wall clock, since the unix epoch.
@@ -193,6 +197,12 @@ impl<I: Io> Core<I> {
             Ticket::new(attach.grant, attach.ends_unix_ms),
             attach.guard,
         );
+        if !attach.identity.is_empty()
+            && let Some(subscriber) = self.subscribers.get_mut(key.slot)
+        {
+            subscriber.flags.set(Flags::IDENTIFIED);
+            self.identities.insert(key.slot, attach.identity);
+        }
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
         };
@@ -286,6 +296,9 @@ impl<I: Io> Core<I> {
             self.released
                 .grants
                 .extend(ticket.and_then(Ticket::into_grant));
+        }
+        if flags.has(Flags::IDENTIFIED) {
+            self.identities.remove(slot);
         }
         if flags.has(Flags::GUARDED) {
             self.guards.remove(&slot);
@@ -481,7 +494,8 @@ impl<I: Io> Core<I> {
         let age_s = (self.now_ms / 1_000).saturating_sub(u64::from(subscriber.opened_s));
         Some(StreamInfo {
             id: stream.to_string(),
-            client: io.peer(key, &subscriber.sink),
+            client: self.client(slot, io),
+            subject: self.identities.subject(slot).cloned(),
             topics,
             topic_count: local.len(),
             age: Duration::from_secs(age_s),

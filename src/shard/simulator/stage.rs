@@ -102,6 +102,7 @@ impl Stage {
         };
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let attach = Attach {
+            identity: crate::shard::Identity::default(),
             sink: 1,
             client: place.expect("room").into_client(),
             framing: Framing::Plain,

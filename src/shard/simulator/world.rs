@@ -290,6 +290,7 @@ impl World {
             Framing::Chunked
         };
         let attach = Attach {
+            identity: crate::shard::Identity::default(),
             sink: self.wires,
             client: self
                 .shared

@@ -1,0 +1,84 @@
+//! Which topics are traced: those of the settings at first, then what operators say while the node runs. Kept in memory only.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use thiserror::Error;
+
+use crate::config::Settings;
+use crate::selector::{Selector, Syntax};
+
+/// There are as many traces as `trace_topics_max` allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0} topics and patterns are traced already, the most that `trace_topics_max` allows")]
+pub struct TooManyTraces(usize);
+
+/// The topics and patterns whose events are logged.
+#[derive(Debug)]
+pub struct Traces {
+    /// Whether there is any: publishers ask for every event.
+    any: AtomicBool,
+    selectors: RwLock<Vec<Selector>>,
+    max: usize,
+}
+
+impl Traces {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let topic_bytes_max = settings.event_limits.topic_bytes_max;
+        let topics = settings.trace_topics.iter();
+        // The configuration has refused those that are none.
+        let selectors: Vec<Selector> = topics
+            .filter_map(|text| Selector::parse(text, Syntax::Native, topic_bytes_max).ok())
+            .collect();
+        Self {
+            any: AtomicBool::new(!selectors.is_empty()),
+            max: settings.trace_topics_max.max(selectors.len()),
+            selectors: RwLock::new(selectors),
+        }
+    }
+
+    /// Whether any topic is traced.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// What is traced now, in the order in which it was asked for.
+    #[must_use]
+    pub fn list(&self) -> Vec<Selector> {
+        self.selectors.read().clone()
+    }
+
+    /// Traces these, too.
+    ///
+    /// # Errors
+    /// [`TooManyTraces`]; then nothing has changed.
+    pub fn add(&self, selectors: Vec<Selector>) -> Result<(), TooManyTraces> {
+        let mut all = self.selectors.write();
+        let mut list = all.clone();
+        for selector in selectors {
+            if !list.contains(&selector) {
+                list.push(selector);
+            }
+        }
+        if list.len() > self.max {
+            return Err(TooManyTraces(self.max));
+        }
+        self.any.store(!list.is_empty(), Ordering::Relaxed);
+        *all = list;
+        Ok(())
+    }
+
+    /// Traces these no longer; all of them where none is named.
+    pub fn remove(&self, selectors: &[Selector]) {
+        let mut all = self.selectors.write();
+        all.retain(|selector| !selectors.is_empty() && !selectors.contains(selector));
+        self.any.store(!all.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Whether events with this topic are traced.
+    pub(super) fn concern(&self, topic: &str) -> bool {
+        let selectors = self.selectors.read();
+        selectors.iter().any(|selector| selector.matches(topic))
+    }
+}
