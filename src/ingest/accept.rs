@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -19,9 +19,8 @@ use crate::once_a_minute::OnceAMinute;
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// Longest pause: when descriptors are free again, publishers wait no longer than this.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Silence after which the kernel asks whether a peer still exists, as Redis does: a publisher that lost its power must not hold one
-/// of `ingest_connections_max` places for ever.
-const KEEPALIVE: Duration = Duration::from_secs(300);
+/// Questions of the kernel that a peer may leave unanswered before it is taken for gone.
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// That accepting fails. Streaks of failures can be short and many, so it is not said for each.
 static FAILING: OnceAMinute = OnceAMinute::new();
@@ -103,7 +102,7 @@ pub(super) fn admit(
     port: &Arc<Port>,
 ) -> Option<Connection> {
     // A socket that cannot be configured is about to fail anyway; the connection will notice.
-    if let Err(error) = configure(&stream) {
+    if let Err(error) = configure(&stream, port.hub.settings().write_timeout) {
         debug!("ingest socket options: {error}");
     }
     match Connection::enter(stream, address, port) {
@@ -117,10 +116,19 @@ pub(super) fn admit(
     }
 }
 
-/// Answers leave at once (they are gathered here already), and peers that vanished are found out.
-fn configure(stream: &TcpStream) -> io::Result<()> {
+/// Answers leave at once (they are gathered here already), and peers that vanished without a word are found out by the kernel: after
+/// `timeout` where they owe it an acknowledgement, and after twice that where nothing was on the way. A publisher behind a cut cable must not
+/// hold one of `ingest_connections_max` places for ever.
+fn configure(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+    let probe = (timeout / KEEPALIVE_PROBES).max(Duration::from_secs(1));
+    sockopt::set_tcp_keepidle(stream, timeout.max(Duration::from_secs(1)))?;
+    sockopt::set_tcp_keepintvl(stream, probe)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(stream, timeout_ms)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn connection_commands_answer_as_redis_does() {
             "-ERR unknown subcommand 'SET'. Try CONFIG HELP.\r\n",
         ),
         ("TIME x", &arity("time")),
-        ("COMMAND COUNT", ":28\r\n"),
+        ("COMMAND COUNT", ":32\r\n"),
         ("COMMAND INFO nothing", "*1\r\n*-1\r\n"),
         ("COMMAND DOCS nothing", "*0\r\n"),
         (
@@ -112,7 +112,7 @@ fn connection_commands_answer_as_redis_does() {
     assert!(
         client
             .ask("COMMAND\r\n")
-            .starts_with("*28\r\n*10\r\n$7\r\npublish\r\n")
+            .starts_with("*32\r\n*10\r\n$7\r\npublish\r\n")
     );
     assert!(
         client

@@ -1,5 +1,8 @@
 use std::io::{Read, Write};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
 
 use crate::OK;
 use crate::support::{Node, command, wait_for};
@@ -99,4 +102,24 @@ fn a_stopped_hub_is_told_to_publishers() {
             .ask("XADD t * data x\r\n")
             .starts_with("-ERR the node is shutting down")
     );
+}
+
+#[test]
+fn a_publisher_behind_a_cut_cable_is_found_out_by_the_kernel() {
+    let node = Node::with(|settings| settings.write_timeout = Duration::from_secs(12));
+    let mut client = node.connect();
+    let about = client.ask("CLIENT INFO\r\n");
+    let fd = about
+        .split(" fd=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let fd: i32 = fd.and_then(|fd| fd.parse().ok()).expect("a descriptor");
+    // SAFETY: the node runs in this process, and its end is open as long as `client` is.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    assert_eq!(sockopt::tcp_user_timeout(socket), Ok(12_000));
+    assert_eq!(sockopt::socket_keepalive(socket), Ok(true));
+    assert_eq!(sockopt::tcp_keepidle(socket), Ok(Duration::from_secs(12)));
+    assert_eq!(sockopt::tcp_keepintvl(socket), Ok(Duration::from_secs(4)));
+    assert_eq!(sockopt::tcp_keepcnt(socket), Ok(3));
+    client.check("PING", "+PONG\r\n");
 }

@@ -13,6 +13,8 @@ mod connection;
 mod foreign;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
+/// INFO and CLUSTER: what tools and clients look for.
+mod info;
 /// A Redis client library, as it comes.
 mod library;
 /// How many connections, for how long, and how they end.

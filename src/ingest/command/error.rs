@@ -83,6 +83,8 @@ pub(in crate::ingest) enum CommandError {
     ClientType(String),
     #[error("ERR Invalid client ID")]
     ClientId,
+    #[error("ERR This instance has cluster support disabled")]
+    NoCluster,
     #[error("ERR DB index is out of range")]
     Database,
 

@@ -6,6 +6,7 @@
 mod connection;
 mod error;
 mod history;
+mod info;
 mod introspect;
 mod publish;
 mod pubsub;

@@ -4,8 +4,8 @@
 
 use super::error::{self, CommandError};
 use super::{
-    LongCall, Prepare, ShortCall, connection, history, introspect, publish, pubsub, script, server,
-    transaction, xadd,
+    LongCall, Prepare, ShortCall, connection, history, info, introspect, publish, pubsub, script,
+    server, transaction, xadd,
 };
 use crate::ingest::resp::Arg;
 
@@ -350,7 +350,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .about("2.8.13", "Describes all commands.", "")
         .flags(LOADING)
         .subcommands(COMMAND),
-    Spec::new("info", -1, User, Run::Call(server::info))
+    Spec::new("info", -1, User, Run::Call(info::info))
         .about("1.0.0", "Tells about the node.", "[section...]")
         .flags(LOADING)
         .categories(&["@slow", "@dangerous"]),
@@ -358,6 +358,17 @@ pub(super) const COMMANDS: &[Spec] = &[
         .about("2.6.0", "Returns the time of the node.", "")
         .flags(&["loading", "stale", "fast"])
         .categories(&["@fast"]),
+    Spec::new("cluster", -2, User, Run::Subcommands)
+        .about(
+            "3.0.0",
+            "A container for commands of clusters, which are refused.",
+            "",
+        )
+        .categories(&["@slow"])
+        .subcommands(CLUSTER),
+    no_cluster("readonly", 1, "3.0.0").categories(FAST),
+    no_cluster("readwrite", 1, "3.0.0").categories(FAST),
+    no_cluster("asking", 1, "3.0.0").categories(FAST),
     Spec::new("config", -2, User, Run::Subcommands)
         .about("2.0.0", "A container for reading settings.", "")
         .categories(&["@slow"])
@@ -495,6 +506,25 @@ const SCRIPT: &[Spec] = &[
         .categories(SCRIPTING),
     help("script|help").categories(SCRIPTING),
 ];
+
+/// Those that clients send to find out what they speak to.
+const CLUSTER: &[Spec] = &[
+    no_cluster("cluster|info", 2, "3.0.0"),
+    no_cluster("cluster|keyslot", 3, "3.0.0"),
+    no_cluster("cluster|myid", 2, "3.0.0"),
+    no_cluster("cluster|myshardid", 2, "7.2.0"),
+    no_cluster("cluster|nodes", 2, "3.0.0"),
+    no_cluster("cluster|shards", 2, "7.0.0"),
+    no_cluster("cluster|slots", 2, "3.0.0"),
+    no_cluster("cluster|help", 2, "5.0.0"),
+];
+
+const fn no_cluster(name: &'static str, arity: i64, since: &'static str) -> Spec {
+    Spec::new(name, arity, User, Run::Call(server::no_cluster))
+        .about(since, "Refused: there are no clusters.", "")
+        .flags(&["loading", "stale", "fast"])
+        .categories(&["@slow"])
+}
 
 const CONFIG: &[Spec] = &[
     Spec::new("config|get", -3, User, Run::Call(server::config_get))
