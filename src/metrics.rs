@@ -312,6 +312,10 @@ pub struct NodeMetrics {
     pub connections_refused: Counter,
     /// Failed `accept` calls (out of file descriptors or memory).
     pub accept_errors: Counter,
+    /// Bytes of long answers that wait to be read.
+    pub answer_bytes: Counter,
+    /// Requests refused since the start because too many of those wait.
+    pub answers_shed: Counter,
     /// HTTP/2 connections ended since the start for a flood of frames.
     pub http2_floods: Counter,
     /// Subscriptions shed since the start (full or draining).

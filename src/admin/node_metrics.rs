@@ -270,7 +270,13 @@ impl<R: Readings> Node<R> {
         for (name, help, gauge) in gauges {
             page.gauges(name, help, None, [(Labels::new(), gauge.get() as f64)])?;
         }
-        let counters: [(&str, &str, &Counter); 7] = [
+        page.gauges(
+            "answers_waiting",
+            "Long answers that wait for their clients to read them.",
+            Some(&Unit::Bytes),
+            [(Labels::new(), node.answer_bytes.get() as f64)],
+        )?;
+        let counters: [(&str, &str, &Counter); 8] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
@@ -285,6 +291,11 @@ impl<R: Readings> Node<R> {
                 "accept_errors",
                 "Failed accept calls: out of file descriptors or memory.",
                 &node.accept_errors,
+            ),
+            (
+                "answers_shed",
+                "Requests refused because too many bytes of answers wait to be read.",
+                &node.answers_shed,
             ),
             (
                 "http2_floods",

@@ -140,6 +140,10 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Time that a kept-alive connection may be idle.
     pub idle_timeout: Duration,
+    /// Most bytes of answers that wait to be read, all connections together.
+    pub answer_budget_bytes: usize,
+    /// Most bytes of answers that wait to be read on one HTTP/2 connection.
+    pub answer_bytes_per_connection_max: usize,
     /// Longest request target, in bytes.
     pub request_target_bytes_max: usize,
     /// Most header fields.
@@ -277,6 +281,8 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
+            answer_budget_bytes: 64 << 20,
+            answer_bytes_per_connection_max: 4 << 20,
             request_target_bytes_max: 16 << 10,
             header_count_max: 100,
             header_bytes_max: 32 << 10,

@@ -361,6 +361,18 @@ const HTTP: Group = Group {
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.idle_timeout),
         },
         Setting {
+            key: "answer_budget_bytes",
+            help: "Most bytes of answers that wait for their clients to read them, all connections together; beyond it, calls are answered 503",
+            kind: Kind::Bytes(from_to(MIB, TIB), |s| &mut s.answer_budget_bytes),
+        },
+        Setting {
+            key: "answer_bytes_per_connection_max",
+            help: "The same of one HTTP/2 connection",
+            kind: Kind::Bytes(from_to(64 * KIB, TIB), |s| {
+                &mut s.answer_bytes_per_connection_max
+            }),
+        },
+        Setting {
             key: "request_target_bytes_max",
             help: "Longest request target",
             // The upper end is the longest that the `http` crate holds.

@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn flow() -> Arc<Flow> {
-        Activity::new(Instant::now()).begin()
+        Activity::new(Instant::now(), 0).begin()
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
 //! flags are relaxed; it must never be shared between connections.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::task::coop::{self, RestoreOnPending};
 
+use super::answers::Charge;
 use super::lazy_stream::Socket;
 use super::unread::Unread;
 use crate::hub::{Framing, Interest, Start, StreamPermit};
@@ -66,6 +68,10 @@ pub(super) struct Exchange {
     writes: AtomicU32,
     /// The socket, when nothing more is to be said on it.
     left: Mutex<Option<Socket>>,
+    /// Room that answers take up until all is flushed.
+    owed: Mutex<Vec<Arc<Charge>>>,
+    /// `owed` is not empty; spares the lock for most flushes.
+    owes: AtomicBool,
 }
 
 /// Leave to make one call on a bare socket.
@@ -95,6 +101,8 @@ impl Exchange {
             calls_left: AtomicU8::new(INLINE_CALLS_MAX),
             writes: AtomicU32::new(0),
             left: Mutex::new(None),
+            owed: Mutex::new(Vec::new()),
+            owes: AtomicBool::new(false),
         }
     }
 
@@ -150,6 +158,15 @@ impl Exchange {
     /// Socket: a write has begun, or all written bytes were taken.
     pub(super) fn set_flushed(&self, flushed: bool) {
         self.flushed.store(flushed, Ordering::Relaxed);
+        if flushed && self.owes.swap(false, Ordering::Relaxed) {
+            self.owed.lock().clear();
+        }
+    }
+
+    /// Body: its last bytes are in hyper's buffer; they take up `charge` until they are flushed.
+    pub(super) fn owe(&self, charge: Arc<Charge>) {
+        self.owed.lock().push(charge);
+        self.owes.store(true, Ordering::Relaxed);
     }
 
     /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only after the last buffered byte was

@@ -15,6 +15,7 @@
 mod accept;
 mod access;
 mod addresses;
+mod answers;
 mod body;
 mod connection;
 mod cors;
@@ -62,6 +63,7 @@ pub use self::subscribe::cursor as choose_cursor;
 
 use self::access::Policy;
 use self::addresses::Connections;
+use self::answers::Answers;
 use self::cors::Cors;
 use self::guard::Guard;
 use crate::auth::Auth;
@@ -89,6 +91,7 @@ struct Node {
     cors: Cors,
     access: Policy,
     connections: Arc<Connections>,
+    answers: Answers,
     http1: http1::Builder,
     shutdown: watch::Receiver<bool>,
 }
@@ -128,6 +131,7 @@ pub async fn serve(
         cors: Cors::new(&settings.cors_origins, settings.cors_credentials),
         access: Policy::new(settings, auth),
         connections: Arc::new(Connections::new(hub.clone())),
+        answers: Answers::new(hub.clone()),
         http1: http1_builder(settings),
         shutdown: shutdown.clone(),
         hub,

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 use super::exchange::{Exchange, Phase};
 use crate::config::Settings;
 
-/// What one wait is for: its phase, and the number of requests before it.
+/// What one wait is for: its phase, and the number of requests before it, or of writes: each one that takes something is progress.
 type Wait = (Phase, u32);
 
 /// The deadline of what a connection waits for.
@@ -41,7 +41,12 @@ impl PhaseTimer {
         exchange: &Exchange,
         settings: &Settings,
     ) -> Poll<Phase> {
-        let wait = (exchange.phase(), exchange.requests());
+        let phase = exchange.phase();
+        let progress = match phase {
+            Phase::Writing => exchange.writes(),
+            Phase::Head | Phase::Service | Phase::Idle => exchange.requests(),
+        };
+        let wait = (phase, progress);
         if self.wait != wait {
             self.wait = wait;
             self.deadline = time_for(wait.0, settings).map(|time| Instant::now() + time);
@@ -73,7 +78,8 @@ pub(super) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
 fn time_for(phase: Phase, settings: &Settings) -> Option<Duration> {
     match phase {
         Phase::Head => Some(settings.header_timeout),
-        Phase::Writing | Phase::Idle => Some(settings.idle_timeout),
+        Phase::Writing => Some(settings.write_timeout),
+        Phase::Idle => Some(settings.idle_timeout),
         // Pauses of a request body are timed where it is read; waiting for room in the hub is backpressure.
         Phase::Service => None,
     }

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
+use super::answers::Charge;
+use super::exchange::Exchange;
 use super::h2::Flow;
 
 /// Longest piece of a whole body: the usual largest frame of HTTP/2. What is handed over beyond what the client takes is less than two of them.
@@ -19,17 +21,24 @@ pub(super) struct Piece {
     bytes: Bytes,
     /// Told when they have gone; HTTP/1 needs nobody, its socket says it.
     flow: Option<Arc<Flow>>,
+    /// What the body that it is a part of takes up.
+    _charge: Option<Arc<Charge>>,
 }
 
 impl Piece {
     /// Hands `bytes` over.
     pub(super) fn new(bytes: Bytes, flow: Option<&Arc<Flow>>) -> Self {
+        Self::charged(bytes, flow, None)
+    }
+
+    fn charged(bytes: Bytes, flow: Option<&Arc<Flow>>, charge: Option<Arc<Charge>>) -> Self {
         if let Some(flow) = flow {
             flow.hand_over(bytes.len());
         }
         Self {
             bytes,
             flow: flow.cloned(),
+            _charge: charge,
         }
     }
 }
@@ -68,6 +77,10 @@ pub(super) struct Whole {
     flow: Option<Arc<Flow>>,
     /// Its end waits until all of it has gone.
     end_waits: bool,
+    /// What it takes up until the last piece has gone.
+    charge: Option<Arc<Charge>>,
+    /// Over HTTP/1 a piece is gone when hyper has copied it, and its bytes when the socket has taken them.
+    exchange: Option<Arc<Exchange>>,
 }
 
 impl Whole {
@@ -76,7 +89,15 @@ impl Whole {
             bytes,
             flow: None,
             end_waits: false,
+            charge: None,
+            exchange: None,
         }
+    }
+
+    /// It takes up room; `exchange` is that of an HTTP/1 connection.
+    pub(super) fn charge(&mut self, charge: Charge, exchange: Option<&Arc<Exchange>>) {
+        self.charge = Some(Arc::new(charge));
+        self.exchange = exchange.cloned();
     }
 
     /// It goes over HTTP/2.
@@ -104,7 +125,17 @@ impl Whole {
             return Poll::Ready(None);
         }
         let bytes = self.bytes.split_to(self.bytes.len().min(PIECE_BYTES));
-        Poll::Ready(Some(Piece::new(bytes, self.flow.as_ref())))
+        let charge = if self.bytes.is_empty() {
+            self.charge.take()
+        } else {
+            self.charge.clone()
+        };
+        if let (Some(exchange), Some(charge)) = (&self.exchange, &charge)
+            && self.bytes.is_empty()
+        {
+            exchange.owe(Arc::clone(charge));
+        }
+        Poll::Ready(Some(Piece::charged(bytes, self.flow.as_ref(), charge)))
     }
 }
 
@@ -121,7 +152,7 @@ mod tests {
     fn the_end_of_a_long_body_waits_for_its_bytes() {
         let cx = Context::from_waker(Waker::noop());
         let mut body = Whole::new(Bytes::from(vec![b'x'; PIECE_BYTES + 1]));
-        body.go_by(Activity::new(Instant::now()).begin());
+        body.go_by(Activity::new(Instant::now(), 0).begin());
         let mut pieces = Vec::new();
         while let Poll::Ready(Some(piece)) = body.poll_piece(&cx) {
             pieces.push(piece);
@@ -141,7 +172,7 @@ mod tests {
     fn a_short_body_is_over_with_its_only_piece() {
         let cx = Context::from_waker(Waker::noop());
         let mut body = Whole::new(Bytes::from_static(b"ok"));
-        body.go_by(Activity::new(Instant::now()).begin());
+        body.go_by(Activity::new(Instant::now(), 0).begin());
         let piece = body.poll_piece(&cx);
         assert!(matches!(piece, Poll::Ready(Some(piece)) if piece.chunk() == b"ok"));
         assert!(body.is_over());

@@ -46,12 +46,15 @@ pub(super) fn route(
     let body = RequestBody::new(incoming, pause_max, exchange, awaited);
     let grant = node.cors.grant(&parts.headers);
     let by_browser = problem::is_opened_in_browser(&parts.headers);
+    let is_safe = parts.method.is_safe();
     let outcome = match check(&parts, node.hub.settings()) {
         Ok(()) => dispatch(node, client, transport, parts, body, &grant),
         Err(problem) => Outcome::problem(problem),
     };
     let node = Arc::clone(node);
+    let transport = transport.clone();
     outcome.with_response(move |response| {
+        node.answers.charge(&transport, is_safe, response);
         node.cors.apply(&grant, response.headers_mut());
         if by_browser {
             problem::show_in_browser(response);
@@ -75,6 +78,16 @@ fn dispatch(
         return Outcome::problem(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     let method = parts.method.clone();
+    let refusal = match (resource, &method) {
+        (Resource::Topics(_) | Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
+            node.answers.refuse_list(transport)
+        }
+        (Resource::Publish(_) | Resource::Mercure, &Method::POST) => node.answers.refuse_call(),
+        _ => None,
+    };
+    if let Some(problem) = refusal {
+        return Outcome::problem(problem);
+    }
     match (resource, &method) {
         (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant)),
         (Resource::Events(_), &Method::GET | &Method::HEAD) => {
@@ -172,11 +185,8 @@ fn subscriptions(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outco
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
-            Outcome::later(async move {
-                let _turn = transport.list_turn().await;
-                mercure::subscriptions::answer(&hub, &parts, credentials)
-                    .await
-                    .unwrap_or_else(Problem::into_response)
+            list(node, transport, async move {
+                mercure::subscriptions::answer(&hub, &parts, credentials).await
             })
         },
     )
@@ -191,15 +201,28 @@ fn topics(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outcome {
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
-            Outcome::later(async move {
-                let _turn = transport.list_turn().await;
+            list(node, transport, async move {
                 let topic = Resource::topic(parts.uri.path());
-                topics::answer(&hub, topic, parts.uri.query(), credentials)
-                    .await
-                    .unwrap_or_else(Problem::into_response)
+                topics::answer(&hub, topic, parts.uri.query(), credentials).await
             })
         },
     )
+}
+
+/// An answer that may be long: put together in its turn, and only where there is room for it then.
+fn list(
+    node: &Arc<Node>,
+    transport: Transport,
+    answer: impl Future<Output = Result<Response<ResponseBody>, Problem>> + Send + 'static,
+) -> Outcome {
+    let node = Arc::clone(node);
+    Outcome::later(async move {
+        let _turn = transport.list_turn().await;
+        match node.answers.refuse_list(&transport) {
+            Some(problem) => problem.into_response(),
+            None => answer.await.unwrap_or_else(Problem::into_response),
+        }
+    })
 }
 
 fn text(text: &'static str) -> Response<ResponseBody> {

@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response};
 use tokio::sync::SemaphorePermit;
 
 use super::Node;
+use super::answers::Room;
 use super::body::ResponseBody;
 use super::exchange::Exchange;
 use super::h2::{Activity, Flow};
@@ -36,10 +38,21 @@ impl Transport {
         }
     }
 
-    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits anyway.
-    pub(super) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// The room that long answers of its connection have; an HTTP/1 connection has one answer at a time.
+    pub(super) fn room(&self) -> Option<&Arc<Room>> {
         match self {
             Self::Socket(_) => None,
+            Self::Body(flow) => Some(flow.room()),
+        }
+    }
+
+    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits anyway. Never in the accept loop, which would wait, too.
+    pub(super) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
+        match self {
+            Self::Socket(_) => {
+                tokio::task::yield_now().await;
+                None
+            }
             Self::Body(flow) => flow.list_turn().await,
         }
     }
@@ -77,6 +90,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
+        let is_head = request.method() == Method::HEAD;
         let transport = match &self.carrier {
             Carrier::One(exchange) => {
                 exchange.begin_request();
@@ -94,13 +108,18 @@ impl hyper::service::Service<Request<Incoming>> for Service {
                 State::Never
             }
         };
-        Answer { transport, state }
+        Answer {
+            transport,
+            is_head,
+            state,
+        }
     }
 }
 
 /// The answer to one request. Small and `Unpin`, so that hyper can hold it without a task.
 pub(super) struct Answer {
     transport: Transport,
+    is_head: bool,
     state: State,
 }
 
@@ -112,6 +131,18 @@ enum State {
     Settling(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
     /// The socket is about to leave hyper; an answer would corrupt the stream.
     Never,
+}
+
+/// The response to `HEAD` (RFC 9110 §9.3.2). Over HTTP/1 hyper does this itself.
+fn leave_body_out(response: &mut Response<ResponseBody>) {
+    if let Some(length) = response.body().size_hint().exact()
+        && length > 0
+    {
+        let headers = response.headers_mut();
+        let length = HeaderValue::from(length);
+        headers.entry(header::CONTENT_LENGTH).or_insert(length);
+    }
+    *response.body_mut() = ResponseBody::empty();
 }
 
 impl Future for Answer {
@@ -142,6 +173,9 @@ impl Future for Answer {
                 Transport::Socket(exchange) => Arc::clone(exchange),
                 Transport::Body(flow) => {
                     let mut response = response;
+                    if self.is_head {
+                        leave_body_out(&mut response);
+                    }
                     response.body_mut().go_by(flow);
                     return Poll::Ready(Ok(response));
                 }

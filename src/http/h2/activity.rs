@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use crate::http::answers::Room;
 use crate::shard::sink::BodyQueue;
 
 /// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.
@@ -22,6 +23,8 @@ pub(in crate::http) struct Activity {
     requests: Mutex<Requests>,
     /// Leave to put a long list together.
     lists: Semaphore,
+    /// For long answers.
+    room: Arc<Room>,
 }
 
 struct Requests {
@@ -43,7 +46,8 @@ pub(super) enum Stalled {
 }
 
 impl Activity {
-    pub(in crate::http) fn new(now: Instant) -> Arc<Self> {
+    /// Its long answers may take up `room_bytes`.
+    pub(in crate::http) fn new(now: Instant, room_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::new(Requests {
                 begun: 0,
@@ -52,6 +56,7 @@ impl Activity {
                 newest: None,
             }),
             lists: Semaphore::new(LISTS_AT_ONCE),
+            room: Arc::new(Room::new(room_bytes)),
         })
     }
 
@@ -65,7 +70,10 @@ impl Activity {
             state: Mutex::default(),
         });
         requests.open.insert(flow.number, Arc::downgrade(&flow));
-        requests.newest = Some(Arc::clone(&flow));
+        let unused = requests.newest.replace(Arc::clone(&flow));
+        drop(requests);
+        // Its drop takes the lock.
+        drop(unused);
         flow
     }
 
@@ -119,6 +127,11 @@ struct State {
 }
 
 impl Flow {
+    /// The room that long answers of the connection have.
+    pub(in crate::http) fn room(&self) -> &Arc<Room> {
+        &self.activity.room
+    }
+
     /// Leave to put a long list together, as soon as there is.
     pub(in crate::http) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.activity.lists.acquire().await.ok()
@@ -225,7 +238,7 @@ mod tests {
 
     fn begin() -> (Arc<Activity>, Arc<Flow>, Instant) {
         let now = Instant::now();
-        let activity = Activity::new(now);
+        let activity = Activity::new(now, 0);
         let flow = activity.begin();
         let newest = activity.take_newest().expect("the same");
         assert!(Arc::ptr_eq(&flow, &newest));

@@ -71,7 +71,8 @@ pub(super) async fn serve(
 ) {
     let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
     io.set_guard(Guard::Http2(Arc::clone(&guard)));
-    let activity = Activity::new(accepted);
+    let room_bytes = node.hub.settings().answer_bytes_per_connection_max;
+    let activity = Activity::new(accepted, room_bytes);
     drive(&node, io, &exchange, &guard, &activity, &place, accepted).await;
     if let Some(refusal) = guard.lock().refusal() {
         report(&node, refusal.fault, &place);
