@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) no_prime: bool,
     /// Streams that end come back, with their cursor.
     pub(crate) reconnect: bool,
+    /// A stream that is answered with anything but a stream does not come back, as an `EventSource` does not.
+    pub(crate) event_source: bool,
     /// Name of the event by which the server tells a gap.
     pub(crate) gap_event: String,
     /// Share of the streams that are slow when told so, of one.

@@ -83,6 +83,7 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     process: Child,
     output: Output,
+    command: String,
     /// Where it listens: one at least of each list.
     listening: Vec<Vec<SocketAddr>>,
 }
@@ -129,6 +130,7 @@ impl Server {
         let mut server = Self {
             process,
             output,
+            command: text.to_owned(),
             listening,
         };
         server.wait_listening()?;
@@ -138,6 +140,23 @@ impl Server {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Ends it by this signal, and starts it again on the same addresses.
+    pub(crate) fn restart(mut self, signal: Signal) -> Result<Self, ServerError> {
+        signal_group(self.pid(), signal);
+        self.wait_ended();
+        let command = std::mem::take(&mut self.command);
+        let listening = std::mem::take(&mut self.listening);
+        drop(self);
+        Self::spawn(&command, listening)
+    }
+
+    fn wait_ended(&mut self) {
+        let start = Instant::now();
+        while start.elapsed() < END_PATIENCE && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn wait_listening(&mut self) -> Result<(), ServerError> {
@@ -201,10 +220,7 @@ impl Drop for Server {
         let pid = self.process.id();
         RUNNING.lock().retain(|running| *running != pid);
         signal_group(pid, Signal::SIGTERM);
-        let start = Instant::now();
-        while start.elapsed() < END_PATIENCE && matches!(self.process.try_wait(), Ok(None)) {
-            std::thread::sleep(LOOK);
-        }
+        self.wait_ended();
         // Whatever it left running goes with it.
         signal_group(pid, Signal::SIGKILL);
         let _ = self.process.wait();

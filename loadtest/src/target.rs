@@ -296,9 +296,9 @@ impl Preset {
     }
 
     /// Where to publish when nothing says so, the usual way first, given the origin of the streams (`http://host:port`).
-    pub(crate) fn publish_urls(self, origin: &str, host: &str) -> Vec<String> {
+    pub(crate) fn publish_urls(self, origin: &str, host: &str, port: u16) -> Vec<String> {
         match self {
-            Self::Fantail => vec![format!("resp://{host}:7379"), origin.to_owned()],
+            Self::Fantail => vec![format!("resp://{host}:{port}"), origin.to_owned()],
             Self::Mercure | Self::Nchan => vec![origin.to_owned()],
             Self::Plain => Vec::new(),
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use shared::Common;
-use values::{duration, pause, rate, share, size};
+use values::{duration, pause, positive_rate, rate, share, size};
 
 /// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that nothing is lost.
 ///
@@ -46,6 +46,11 @@ pub(crate) enum Command {
     Slow(SlowArgs),
     /// All of it for hours, with a line a minute.
     Soak(SoakArgs),
+    /// The server is ended and started again while events flow: what is lost, doubled or told as a gap, and how long everyone waits.
+    ///
+    /// Streams come back with their cursor, as an EventSource does. Publishers are on every way in that the server has; one whose connection
+    /// breaks connects again, and counts what was not answered as failed.
+    Restart(RestartArgs),
     /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their ratios.
     Compare(CompareArgs),
     /// The least that a server can do, as the yardstick of the others: no HTTP parsing, no topics, a bare loop of send().
@@ -65,6 +70,7 @@ impl Command {
             Self::Churn(args) => &args.common,
             Self::Slow(args) => &args.common,
             Self::Soak(args) => &args.common,
+            Self::Restart(args) => &args.common,
             Self::Compare(_) | Self::Floor(_) | Self::Reader => return None,
         })
     }
@@ -209,6 +215,34 @@ pub(crate) struct SoakArgs {
     pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// Options of `restart`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RestartArgs {
+    /// Streams to open.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// How the server ends.
+    #[arg(long, default_value = "stop", value_enum)]
+    pub(crate) kind: RestartKind,
+    /// Events a second, on all ways in together.
+    #[arg(long, default_value = "100", value_parser = positive_rate, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long to publish; the restart begins in the middle.
+    #[arg(long = "for", value_parser = pause, default_value = "20s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// How a server is ended before it is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RestartKind {
+    /// SIGTERM: it may say good-bye.
+    Stop,
+    /// SIGKILL: it may not.
+    Kill,
 }
 
 /// Options of `compare`.

@@ -93,6 +93,9 @@ pub(crate) struct TargetArgs {
     /// Process ids of a running server, to measure it and all that it started.
     #[arg(long, value_delimiter = ',', value_name = "PID")]
     pub(crate) pid: Vec<u32>,
+    /// The port that stands for {ingest}.
+    #[arg(skip)]
+    pub(crate) ingest_port: Option<u16>,
     /// A name for the target in tables, instead of its URL.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

@@ -2,7 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use mio::{Interest, Registry, Token};
 
 use super::PublishError;
 use super::answers::{Answers, Verdict};
@@ -23,9 +27,10 @@ pub(crate) struct Asked {
 }
 
 /// A connection, what is still to be sent on it, and what is still to be answered.
-#[derive(Debug)]
 pub(crate) struct Link {
-    transport: Transport,
+    recipe: Arc<Recipe>,
+    /// `None` while it is broken.
+    transport: Option<Transport>,
     answers: Answers,
     /// Events that wait for their turn.
     queue: VecDeque<(Vec<u8>, Asked)>,
@@ -42,11 +47,11 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects; tries for so long where it is refused.
-    pub(crate) fn connect(recipe: &Recipe, patience: Duration) -> Result<Self, PublishError> {
+    pub(crate) fn connect(recipe: Arc<Recipe>, patience: Duration) -> Result<Self, PublishError> {
         let out = recipe.greeting().to_vec();
         Ok(Self {
             greeted: out.is_empty(),
-            transport: transport(recipe, patience)?,
+            transport: Some(transport(&recipe, patience)?),
             answers: Answers::new(recipe.is_resp()),
             queue: VecDeque::new(),
             out,
@@ -54,6 +59,7 @@ impl Link {
             asked: VecDeque::new(),
             buffer: vec![0; READ_BYTES],
             ended: false,
+            recipe,
         })
     }
 
@@ -71,25 +77,55 @@ impl Link {
             .collect()
     }
 
-    /// Goes on over another connection.
-    pub(crate) fn reconnect(
-        &mut self,
-        recipe: &Recipe,
-        patience: Duration,
-    ) -> Result<(), PublishError> {
-        self.transport = transport(recipe, patience)?;
-        self.answers = Answers::new(recipe.is_resp());
-        self.ended = false;
-        self.out.clear();
-        self.out.extend_from_slice(recipe.greeting());
-        self.greeted = self.out.is_empty();
-        self.sent = 0;
+    /// Goes on over another connection; tries for so long where it is refused.
+    pub(crate) fn reconnect(&mut self, patience: Duration) -> Result<(), PublishError> {
+        self.transport = Some(transport(&self.recipe, patience)?);
+        self.start();
         Ok(())
     }
 
-    /// The socket, to register it.
-    pub(crate) fn socket(&mut self) -> &mut mio::net::TcpStream {
-        self.transport.socket()
+    /// The same, with one attempt of at most so long.
+    pub(crate) fn reconnect_once(&mut self, patience: Duration) -> Result<(), PublishError> {
+        let socket = dial::try_each(&self.recipe.endpoint.addresses, patience);
+        self.transport = Some(over(&self.recipe, socket)?);
+        self.start();
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        self.answers = Answers::new(self.recipe.is_resp());
+        self.ended = false;
+        self.out.clear();
+        self.out.extend_from_slice(self.recipe.greeting());
+        self.greeted = self.out.is_empty();
+        self.sent = 0;
+    }
+
+    /// The connection is of no use any more: drops it, and gives the events that were sent and not answered. Those that were not sent stay.
+    pub(crate) fn break_off(&mut self) -> Vec<u64> {
+        self.transport = None;
+        self.out.clear();
+        self.sent = 0;
+        self.asked.drain(..).map(|asked| asked.event).collect()
+    }
+
+    /// Whether it has no connection.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.transport.is_none()
+    }
+
+    /// Events that may be under way on it.
+    pub(crate) fn pipeline(&self) -> usize {
+        self.recipe.pipeline
+    }
+
+    /// Has the connection's readiness told under this number.
+    pub(crate) fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()> {
+        let Some(transport) = &mut self.transport else {
+            return Ok(());
+        };
+        let both = Interest::READABLE.add(Interest::WRITABLE);
+        registry.register(transport.socket(), Token(number), both)
     }
 
     /// Events that are not answered.
@@ -98,19 +134,22 @@ impl Link {
     }
 
     /// Queues an event.
-    pub(crate) fn offer(&mut self, recipe: &Recipe, topic: &str, data: &str, asked: Asked) {
+    pub(crate) fn offer(&mut self, topic: &str, data: &str, asked: Asked) {
         let mut bytes = Vec::new();
-        recipe.write(asked.event, topic, data, &mut bytes);
+        self.recipe.write(asked.event, topic, data, &mut bytes);
         self.queue.push_back((bytes, asked));
     }
 
     /// Sends what it can.
-    pub(crate) fn send(&mut self, pipeline: usize) -> Result<(), PublishError> {
+    pub(crate) fn send(&mut self) -> Result<(), PublishError> {
+        let Some(transport) = &mut self.transport else {
+            return Ok(());
+        };
         if self.ended || self.answers.closing() {
             return Ok(());
         }
         loop {
-            while self.asked.len() < pipeline
+            while self.asked.len() < self.recipe.pipeline
                 && let Some((bytes, asked)) = self.queue.pop_front()
             {
                 self.out.extend_from_slice(&bytes);
@@ -121,7 +160,7 @@ impl Link {
                 self.sent = 0;
                 return Ok(());
             }
-            match self.transport.write(&self.out[self.sent..]) {
+            match transport.write(&self.out[self.sent..]) {
                 Ok(0) => return Err(PublishError::Closed),
                 Ok(size) => self.sent += size,
                 Err(error) if would_wait(&error) => return Ok(()),
@@ -136,8 +175,11 @@ impl Link {
         mut answered: impl FnMut(Verdict, u64, Duration),
     ) -> Result<(), PublishError> {
         let mut verdicts = Vec::new();
+        let Some(transport) = &mut self.transport else {
+            return Ok(());
+        };
         loop {
-            match self.transport.read(&mut self.buffer) {
+            match transport.read(&mut self.buffer) {
                 Ok(0) => {
                     verdicts.extend(self.answers.end());
                     if self.asked.len() > verdicts.len() {
@@ -172,15 +214,16 @@ impl Link {
 }
 
 fn transport(recipe: &Recipe, patience: Duration) -> Result<Transport, PublishError> {
-    let tls = recipe
-        .endpoint
-        .tls
-        .as_ref()
-        .map(TlsClient::new)
-        .transpose()?;
-    let addresses = &recipe.endpoint.addresses;
-    let socket = dial::connect(addresses, patience)
-        .map_err(|(address, error)| PublishError::Connect { address, error })?;
+    over(recipe, dial::connect(&recipe.endpoint.addresses, patience))
+}
+
+fn over(
+    recipe: &Recipe,
+    socket: Result<TcpStream, (SocketAddr, io::Error)>,
+) -> Result<Transport, PublishError> {
+    let socket = socket.map_err(|(address, error)| PublishError::Connect { address, error })?;
+    let tls = recipe.endpoint.tls.as_ref();
+    let tls = tls.map(TlsClient::new).transpose()?;
     socket.set_nodelay(true)?;
     socket.set_nonblocking(true)?;
     let socket = mio::net::TcpStream::from_std(socket);

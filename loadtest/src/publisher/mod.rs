@@ -10,10 +10,11 @@ pub(crate) mod recipe;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 
 use crate::latency;
 use crate::layout::Layout;
@@ -23,8 +24,10 @@ use answers::{AnswerError, Verdict};
 use link::{Asked, Link};
 use recipe::Recipe;
 
-/// What a link waits for.
-const READ_AND_WRITE: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Pause before a connection that broke is made anew.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long such an attempt may take.
+const ATTEMPT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a connection that is refused is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest sleep while events are due by the clock.
@@ -90,6 +93,8 @@ pub(crate) struct Published {
     pub(crate) taken: u64,
     /// Events that it did not.
     pub(crate) refused: u64,
+    /// Events of which it said nothing before the connection broke.
+    pub(crate) failed: u64,
     /// Its reasons.
     pub(crate) reasons: BTreeMap<String, u64>,
     /// From when an event was due to its answer, in nanoseconds.
@@ -101,6 +106,7 @@ impl Published {
         Self {
             taken: 0,
             refused: 0,
+            failed: 0,
             reasons: BTreeMap::new(),
             latency: latency::histogram(),
         }
@@ -126,13 +132,16 @@ impl Published {
 
 /// Publishes the events of a run, numbered as the layout says.
 pub(crate) struct Publisher {
-    recipe: Recipe,
     layout: Layout,
     run: u32,
     data_bytes: usize,
     timeout: Duration,
     poll: Poll,
     links: Vec<Link>,
+    /// Connections that break are made anew.
+    endures: bool,
+    /// When that was last tried.
+    tried: Instant,
     /// Events offered until now, taken or not.
     events: u64,
     /// Since the last [`Publisher::take`].
@@ -155,16 +164,42 @@ impl Publisher {
         timeout: Duration,
         connections: usize,
     ) -> Result<Self, PublishError> {
+        let recipe = Arc::new(recipe.clone());
+        let recipes = std::iter::repeat_n(recipe, connections);
+        Self::over(recipes, layout, run, data_bytes, timeout)
+    }
+
+    /// Opens a connection by each of the recipes; those that break are made anew, for as long as something is answered within the timeout.
+    pub(crate) fn connect_each(
+        recipes: &[Recipe],
+        layout: &Layout,
+        run: u32,
+        data_bytes: usize,
+        timeout: Duration,
+    ) -> Result<Self, PublishError> {
+        let recipes = recipes.iter().cloned().map(Arc::new);
+        let mut publisher = Self::over(recipes, layout, run, data_bytes, timeout)?;
+        publisher.endures = true;
+        Ok(publisher)
+    }
+
+    fn over(
+        recipes: impl Iterator<Item = Arc<Recipe>>,
+        layout: &Layout,
+        run: u32,
+        data_bytes: usize,
+        timeout: Duration,
+    ) -> Result<Self, PublishError> {
         let poll = Poll::new()?;
         let mut links = Vec::new();
-        for number in 0..connections {
+        for (number, recipe) in recipes.enumerate() {
             let mut link = Link::connect(recipe, timeout.min(CONNECT_PATIENCE))?;
-            poll.registry()
-                .register(link.socket(), Token(number), READ_AND_WRITE)?;
+            link.register(poll.registry(), number)?;
             links.push(link);
         }
         Ok(Self {
-            recipe: recipe.clone(),
+            endures: false,
+            tried: Instant::now(),
             layout: layout.clone(),
             run,
             data_bytes,
@@ -263,7 +298,7 @@ impl Publisher {
         while start.elapsed() < time {
             let due = stamp::now();
             // Events go to the links in turn, so the fullest one decides.
-            let room = self.links.iter().map(|link| self.room(link)).min();
+            let room = self.links.iter().map(Self::room).min();
             for _ in 0..room.unwrap_or(0) * self.links.len() {
                 self.offer(due)?;
             }
@@ -274,8 +309,8 @@ impl Publisher {
     }
 
     /// Events that a link takes without making one wait.
-    fn room(&self, link: &Link) -> usize {
-        self.recipe.pipeline.saturating_sub(link.under_way())
+    fn room(link: &Link) -> usize {
+        link.pipeline().saturating_sub(link.under_way())
     }
 
     /// Queues the next event.
@@ -292,12 +327,7 @@ impl Publisher {
         let link = (event % self.links.len() as u64) as usize;
         self.events += 1;
         let name = self.layout.name(topic);
-        self.links[link].offer(
-            &self.recipe,
-            &name,
-            &stamp.data(self.data_bytes),
-            Asked { event, due },
-        );
+        self.links[link].offer(&name, &stamp.data(self.data_bytes), Asked { event, due });
         Ok(())
     }
 
@@ -313,9 +343,14 @@ impl Publisher {
     }
 
     /// Sends and receives what there is; waits for more at most so long.
-    fn pump(&mut self, wait: Duration) -> Result<(), PublishError> {
-        for link in &mut self.links {
-            link.send(self.recipe.pipeline)?;
+    fn pump(&mut self, mut wait: Duration) -> Result<(), PublishError> {
+        self.mend()?;
+        for number in 0..self.links.len() {
+            let sent = self.links[number].send();
+            self.bear(number, sent)?;
+        }
+        if self.links.iter().any(Link::is_broken) {
+            wait = wait.min(AGAIN);
         }
         let mut events = Events::with_capacity(self.links.len().max(16));
         match self.poll.poll(&mut events, Some(wait)) {
@@ -326,21 +361,8 @@ impl Publisher {
         let refused_before = self.refused.len();
         for event in &events {
             let number = event.token().0;
-            let link = &mut self.links[number];
-            let (published, refused) = (&mut self.published, &mut self.refused);
-            link.receive(|verdict, event, latency| {
-                if matches!(verdict, Verdict::Refused(_)) {
-                    refused.push(event);
-                }
-                published.add(verdict, latency);
-            })?;
-            if link.is_spent() {
-                link.reconnect(&self.recipe, self.timeout.min(CONNECT_PATIENCE))?;
-                self.poll
-                    .registry()
-                    .register(link.socket(), Token(number), READ_AND_WRITE)?;
-            }
-            link.send(self.recipe.pipeline)?;
+            let received = self.receive(number);
+            self.bear(number, received)?;
         }
         self.refused_count += self.refused.len() - refused_before;
         if self.refused_count > REFUSED_MAX {
@@ -354,6 +376,64 @@ impl Publisher {
             self.answered = Instant::now();
         } else if self.answered.elapsed() > self.timeout {
             return Err(PublishError::Silent(self.timeout));
+        }
+        Ok(())
+    }
+
+    /// Takes the answers on a connection, and sends what they make room for.
+    fn receive(&mut self, number: usize) -> Result<(), PublishError> {
+        let link = &mut self.links[number];
+        let (published, refused) = (&mut self.published, &mut self.refused);
+        link.receive(|verdict, event, latency| {
+            if matches!(verdict, Verdict::Refused(_)) {
+                refused.push(event);
+            }
+            published.add(verdict, latency);
+        })?;
+        if link.is_spent() {
+            if self.endures {
+                link.break_off();
+                return Ok(());
+            }
+            link.reconnect(self.timeout.min(CONNECT_PATIENCE))?;
+            link.register(self.poll.registry(), number)?;
+        }
+        link.send()
+    }
+
+    /// A connection that broke ends the run, unless connections are made anew: then what it had not answered has failed.
+    fn bear(
+        &mut self,
+        number: usize,
+        result: Result<(), PublishError>,
+    ) -> Result<(), PublishError> {
+        match result {
+            Err(PublishError::Io(_) | PublishError::Closed) if self.endures => {
+                let unanswered = self.links[number].break_off();
+                self.published.failed += unanswered.len() as u64;
+                self.refused.extend(unanswered);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Makes connections anew that broke.
+    fn mend(&mut self) -> Result<(), PublishError> {
+        if self.tried.elapsed() < AGAIN {
+            return Ok(());
+        }
+        self.tried = Instant::now();
+        for (number, link) in self.links.iter_mut().enumerate() {
+            if !link.is_broken() {
+                continue;
+            }
+            match link.reconnect_once(ATTEMPT_PATIENCE) {
+                Ok(()) => link.register(self.poll.registry(), number)?,
+                // It is not there yet.
+                Err(PublishError::Connect { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }

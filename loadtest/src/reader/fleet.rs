@@ -396,7 +396,8 @@ impl Fleet {
         self.moved();
         let stream = &mut self.streams[number];
         stream.end();
-        if self.job.reconnect && stream.was_open {
+        let for_good = self.job.event_source && matches!(end, End::Refused(_) | End::NoStream(_));
+        if self.job.reconnect && stream.was_open && !for_good {
             let retry = stream.retry_ms;
             self.restless.come_back_after_end(number, retry);
             return;

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod density;
 pub(crate) mod fanout;
 pub(crate) mod ingest;
+pub(crate) mod restart;
 pub(crate) mod session;
 pub(crate) mod slow;
 pub(crate) mod soak;
@@ -66,6 +67,7 @@ pub(crate) fn run(
         Command::Churn(args) => churn::run(args, arguments),
         Command::Slow(args) => slow::run(args, arguments),
         Command::Soak(args) => soak::run(args, arguments),
+        Command::Restart(args) => restart::run(args, arguments),
         Command::Compare(_) | Command::Floor(_) | Command::Reader => return None,
     })
 }

@@ -15,6 +15,7 @@ pub(crate) fn run(args: &SlowArgs, arguments: Vec<String>) -> Result<Outcome, Sc
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
+        event_source: false,
         slow_share: args.share,
         slow_buffer: args.slow_buffer as usize,
     };

@@ -22,6 +22,7 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
+        event_source: false,
         slow_share: args.slow,
         slow_buffer: SLOW_BUFFER,
     };

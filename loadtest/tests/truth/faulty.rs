@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::SystemTime;
 
 use jsonwebtoken::{DecodingKey, Validation};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -41,6 +42,8 @@ pub(crate) enum Fault {
     ForgetsCursors,
     /// Takes no event in without a token that allows all topics.
     WantsPublishers,
+    /// Knows no cursor of before its start, and tells a gap. It is no fault.
+    Reborn,
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
 }
@@ -67,6 +70,8 @@ struct Event {
 
 struct Shared {
     fault: Fault,
+    /// The id of an event is its number and this.
+    base: usize,
     events: Mutex<Events>,
     published: Condvar,
     /// Streams, and events that were offered.
@@ -109,8 +114,13 @@ impl Faulty {
         serve: impl Fn(&Shared, TcpStream) -> std::io::Result<()> + Clone + Send + 'static,
     ) -> Self {
         let address = listener.local_addr().expect("its address");
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let shared = Arc::new(Shared {
             fault,
+            base: match fault {
+                Fault::Reborn => since.expect("a clock").as_micros() as usize,
+                _ => 0,
+            },
             events: Mutex::default(),
             published: Condvar::new(),
             counts: Mutex::default(),
@@ -288,8 +298,16 @@ impl Shared {
             Some(cursor) if self.fault != Fault::ForgetsCursors => cursor,
             _ => self.events.lock().expect("no panic").len(),
         };
+        let mut gap = "";
+        if self.fault == Fault::Reborn && request.cursor.is_some() {
+            next = next.checked_sub(self.base).unwrap_or_else(|| {
+                gap = "event: gap\ndata: {}\n\n";
+                0
+            });
+        }
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
-        connection.write_all(format!("{head}retry: 20\nid: {next}\n\n").as_bytes())?;
+        connection
+            .write_all(format!("{head}retry: 20\nid: {}\n\n{gap}", self.base + next).as_bytes())?;
         let mut sent = 0;
         loop {
             let text = self.next_events(&mut next, &topics, &granted);
@@ -323,7 +341,7 @@ impl Shared {
             } = &events[index];
             let mine = (self.fault == Fault::IgnoresTopics || topics.contains(&topic.as_str()))
                 && (!private || granted.contains(topic));
-            let id = index + 1;
+            let id = self.base + index + 1;
             if mine {
                 format!("id: {id}\ndata: {data}\n\n")
             } else {

@@ -4,6 +4,7 @@ mod addresses;
 mod endings;
 mod faulty;
 mod harness;
+mod restart;
 mod tokens;
 
 use rustls::ServerConfig;

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) streams: usize,
     /// Streams that end come back.
     pub(crate) reconnect: bool,
+    /// They do not once they are answered with anything but a stream.
+    pub(crate) event_source: bool,
     /// Share of slow streams.
     pub(crate) slow_share: f64,
     /// Their receive buffer, in bytes.
@@ -62,8 +64,10 @@ pub(crate) struct Session {
     /// Events that the server took, and that it did not.
     taken: u64,
     refused: u64,
+    /// Events of which it said nothing before the connection broke.
+    failed: u64,
     /// Dropped last: everything else speaks to it.
-    _server: Option<Server>,
+    server: Option<Server>,
 }
 
 impl Session {
@@ -125,6 +129,7 @@ impl Session {
             timeout_ms: load.timeout.as_millis() as u64,
             no_prime: target.no_prime,
             reconnect: load.reconnect || plan.reconnect,
+            event_source: plan.event_source,
             gap_event: target.gap_event.clone(),
             slow_share: plan.slow_share,
             slow_buffer_bytes: plan.slow_buffer,
@@ -155,9 +160,34 @@ impl Session {
             opening: Vec::new(),
             taken: 0,
             refused: 0,
+            failed: 0,
             target,
-            _server: server,
+            server,
         })
+    }
+
+    /// How many ways in there will be.
+    pub(crate) fn ways(target: &TargetArgs) -> usize {
+        match target.publish {
+            Some(_) => 1,
+            None => target.preset.publish_urls("", "", 0).len().max(1),
+        }
+    }
+
+    /// The server that was started, to start it again.
+    pub(crate) fn take_server(&mut self) -> Option<Server> {
+        self.server.take()
+    }
+
+    /// Measures this server from now on, and ends it at the end.
+    pub(crate) fn use_server(&mut self, server: Server) {
+        self.gauge = Gauge::new(vec![server.pid()]);
+        self.server = Some(server);
+    }
+
+    /// Time without any progress after which something counts as failed.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Streams that are open.

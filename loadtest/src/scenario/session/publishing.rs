@@ -36,6 +36,18 @@ impl Session {
         Ok(())
     }
 
+    /// Connects to every way in, each with topics of its own, by connections that are made anew when they break.
+    pub(crate) fn connect_each_way(&mut self) -> Result<(), ScenarioError> {
+        self.publisher = Some(Publisher::connect_each(
+            &self.recipes,
+            &self.layout,
+            self.run,
+            self.target.data_bytes,
+            self.timeout,
+        )?);
+        Ok(())
+    }
+
     /// A publisher over so many connections.
     pub(crate) fn publisher(
         &self,
@@ -79,6 +91,11 @@ impl Session {
         let published = publisher.take();
         self.taken += published.taken;
         self.refused += published.refused;
+        self.failed += published.failed;
+        if published.failed > 0 {
+            let text = "publishing: the connection broke before the answer";
+            self.recorder.reason(text.to_owned(), published.failed);
+        }
         for (text, count) in &published.reasons {
             self.recorder
                 .reason(format!("publishing was answered {text}"), *count);

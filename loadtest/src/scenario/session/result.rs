@@ -41,7 +41,7 @@ impl Session {
     ) -> Result<Outcome, ScenarioError> {
         match stages {
             Ok(()) => {}
-            Err(ScenarioError::Publish(error)) => {
+            Err(error @ (ScenarioError::Publish(_) | ScenarioError::Server(_))) => {
                 self.recorder.fail(error.to_string());
                 if let Some(publisher) = &mut self.publisher {
                     publisher.abandon();
@@ -99,7 +99,7 @@ impl Session {
             let text = format!("none of {streams} streams could be opened{why}");
             self.recorder.fail_at_end(text);
         }
-        if self.taken == 0 && self.refused > 0 {
+        if self.taken == 0 && self.refused + self.failed > 0 {
             let text = format!("the server took none of {events} events");
             self.recorder.fail_at_end(text);
         }
@@ -237,9 +237,7 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
         "deliveries",
         checked.tally.received,
     );
-    if checked.tally.gaps > 0 {
-        record.count(Group::Truth, "gap_events", "gap events", checked.tally.gaps);
-    }
+    record.count(Group::Truth, "gap_events", "gap events", checked.tally.gaps);
     for (text, count) in &checked.reasons {
         record.reason(text.clone(), *count);
     }

@@ -8,16 +8,22 @@ use crate::server;
 use crate::target::{self, AUTHORIZATION, Address, STREAM_PLACEHOLDERS, TargetError};
 use crate::template::Template;
 
+/// Where Fantail takes the Redis protocol, by default.
+pub(super) const FANTAIL_INGEST_PORT: u16 = 7379;
+
 /// Replaces `{http}` and `{ingest}` by free ports where the server is started by us.
 pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioError> {
     let mut target = target.clone();
     if target.spawn.is_none() {
         return Ok(target);
     }
-    for (name, port) in ["{http}", "{ingest}"]
-        .into_iter()
-        .zip(server::free_ports()?)
-    {
+    let ports = server::free_ports()?;
+    let names_ingest = target
+        .spawn
+        .as_ref()
+        .is_some_and(|text| text.contains("{ingest}"));
+    target.ingest_port = names_ingest.then_some(ports[1]);
+    for (name, port) in ["{http}", "{ingest}"].into_iter().zip(ports) {
         let port = port.to_string();
         let replace = |text: &mut String| *text = text.replace(name, &port);
         replace(&mut target.url);
@@ -65,7 +71,10 @@ pub(super) fn recipes(
     let origin = format!("{}://{}", streams.scheme, streams.endpoint.host);
     let urls = match &target.publish {
         Some(url) => vec![url.clone()],
-        None => target.preset.publish_urls(&origin, &streams.host),
+        None => {
+            let port = target.ingest_port.unwrap_or(FANTAIL_INGEST_PORT);
+            target.preset.publish_urls(&origin, &streams.host, port)
+        }
     };
     let recipe = |url: &String| {
         let allowed = &["http", "https", "resp", "redis"];
