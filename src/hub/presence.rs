@@ -18,7 +18,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -46,6 +46,8 @@ const LIST_SUBSCRIPTIONS: usize = 2_048;
 pub struct Presence(Arc<Shared>);
 
 struct Shared {
+    /// See [`Presence::version`].
+    version: AtomicU64,
     state: Mutex<State>,
     /// What one client is.
     clients: Share,
@@ -136,6 +138,8 @@ impl Presence {
             }),
             clients,
             work: Notify::new(),
+            // Not from zero: a list of another node, or of before a restart, is another list.
+            version: AtomicU64::new(fastrand::u64(..)),
             untold: Counter::default(),
             unlisted: Counter::default(),
         }))
@@ -160,6 +164,13 @@ impl Presence {
                 known: AtomicBool::new(false),
             },
         }
+    }
+
+    /// Changes with every list that could be made: at each start and each end, and when a list had to leave a stream out. Read before a list is
+    /// made, it is never newer than the list.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// What waits, and what was left out.
@@ -207,6 +218,7 @@ impl Presence {
                     page.subscriptions.extend(each);
                 } else {
                     self.0.unlisted.add(1);
+                    self.0.version.fetch_add(1, Ordering::Release);
                 }
             }
             if page.subscriptions.len() >= count || looked_at >= LIST_SUBSCRIPTIONS {
@@ -270,6 +282,7 @@ impl Pending {
             number = state.number();
             state.numbers.insert(subscriber.id, number);
             state.streams.insert(number, Arc::clone(&subscriber));
+            self.shared.version.fetch_add(1, Ordering::Release);
             let active = true;
             state.queue.push(number, Change { subscriber, active });
         });
@@ -287,6 +300,7 @@ impl Drop for Guard {
                 return;
             };
             state.numbers.remove(&subscriber.id);
+            self.shared.version.fetch_add(1, Ordering::Release);
             // Nobody who knows nothing of it can miss its end.
             if !subscriber.known.load(Ordering::Relaxed) {
                 state.queue.withdraw(self.number, subscriber.client);

@@ -61,8 +61,11 @@ pub(in crate::http) async fn answer(
     if !is_granted {
         return Err(AccessError::Reach(path.to_owned()).into());
     }
+    let after = after(parts.uri.query())?;
+    // Before anything of the answer is collected: a tag may be older than what it stands for, never newer.
+    let version = hub.presence().version();
     let last_event_id = last_event_id(hub);
-    let is_fresh = is_held(&parts.headers, &last_event_id);
+    let tag = format!("{last_event_id}-{version:x}");
     let (body, next) = match &asked {
         Asked::One { topic, subscriber } => {
             let subscription = hub.presence().get(topic, subscriber).ok_or_else(|| {
@@ -75,9 +78,9 @@ pub(in crate::http) async fn answer(
             (body::json_line(&document), None)
         }
         // Nothing has changed, so there is nothing to collect.
-        Asked::All | Asked::Topic(_) if is_fresh => (Vec::new(), None),
+        Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
         Asked::All | Asked::Topic(_) => {
-            let page = collect(hub, &asked, after(parts.uri.query())?).await;
+            let page = collect(hub, &asked, after).await;
             let collection = Collection {
                 context: CONTEXT,
                 id: path,
@@ -88,25 +91,27 @@ pub(in crate::http) async fn answer(
             (list(&collection, &page.subscriptions).await, page.next)
         }
     };
-    let mut response = Response::new(ResponseBody::empty());
-    if is_fresh {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        *response.body_mut() = ResponseBody::full(body);
-    }
-    say(response.headers_mut(), &canonical, &last_event_id, next);
-    Ok(response)
-}
-
-fn say(headers: &mut HeaderMap, canonical: &str, last_event_id: &str, next: Option<u64>) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
+    let mut response = Response::new(ResponseBody::full(body));
+    let headers = response.headers_mut();
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, must-revalidate, max-age=0"),
     );
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{last_event_id}\"")) {
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
         headers.insert(header::ETAG, tag);
     }
+    if is_held(&parts.headers, &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = ResponseBody::empty();
+    } else {
+        say(headers, &canonical, next);
+    }
+    Ok(response)
+}
+
+/// What a client keeps with the document. Not said with a 304, which would take the place of what was said before (RFC 9111 §3.2).
+fn say(headers: &mut HeaderMap, canonical: &str, next: Option<u64>) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
     let hub = HeaderValue::from_str(&format!("<{PATH}>; rel=\"mercure\""));
     let next = next
         .map(|next| HeaderValue::from_str(&format!("<{canonical}?{AFTER}={next}>; rel=\"next\"")));
@@ -198,15 +203,15 @@ fn last_event_id(hub: &Hub) -> String {
     hub.urn(hub.head())
 }
 
-/// Whether the client has the answer of this event already (RFC 9110 §13.1.2); a tag without its quotes is understood, too.
-fn is_held(headers: &HeaderMap, last_event_id: &str) -> bool {
+/// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its quotes is understood, too.
+fn is_held(headers: &HeaderMap, current: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'))
-        .any(|tag| tag == "*" || tag == last_event_id)
+        .any(|tag| tag == "*" || tag == current)
 }
 
 #[derive(Serialize)]
