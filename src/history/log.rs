@@ -40,6 +40,11 @@ impl Entry {
         self.more.as_ref()?.own_id.as_deref()
     }
 
+    /// Only for streams that were granted one of its topics.
+    pub(super) fn is_private(&self) -> bool {
+        self.frame.is_private()
+    }
+
     /// All its topics, if it is private and has several.
     pub(super) fn private_topics(&self) -> Option<&Arc<SelectorIds>> {
         self.more.as_ref()?.topics.as_ref()

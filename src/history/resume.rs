@@ -2,9 +2,14 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::event::EventId;
 use crate::selector::Selector;
 
+use super::log::Entry;
+use super::own_ids::Place;
+use super::read::{Hears, Reading};
 use super::scan::patterns_of;
 use super::work::Work;
 use super::{SelectorId, SelectorIds, Store};
@@ -47,27 +52,28 @@ pub struct Start {
 }
 
 impl Store {
-    /// Finds where a stream on `selectors`, with a grant or without, starts whose client sent `cursor`: `earliest`, an id of this node, or a
-    /// publisher's own id.
+    /// Finds where a stream on `selectors` starts that may hear private events of `grant`, and whose client sent `cursor`: `earliest`, an id of this
+    /// node, or a publisher's own id.
     /// Never fails: what is unknown or gone becomes a gap that the stream is told.
     #[must_use]
-    pub fn resolve(&mut self, selectors: &[Selector], granted: bool, cursor: &str) -> Start {
+    pub fn resolve(&mut self, selectors: &[Selector], grant: &[Selector], cursor: &str) -> Start {
         // Held for the time being, so that what was never asked for before can be looked up like everything else.
         let ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
-        let start = self.resolve_held(&ids, granted, cursor);
+        let start = self.resolve_held(&ids, grant, cursor);
         for id in ids {
             self.let_go(id);
         }
         start
     }
 
-    fn resolve_held(&mut self, ids: &[SelectorId], granted: bool, cursor: &str) -> Start {
+    fn resolve_held(&mut self, ids: &[SelectorId], grant: &[Selector], cursor: &str) -> Start {
         let mut work = Work::default();
+        let granted = !grant.is_empty();
         if cursor == EARLIEST {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
             return Start::from_the_beginning(lost_through, None);
         }
-        let Some(id) = self.find_cursor(ids, cursor, &mut work) else {
+        let Some(id) = self.find_cursor(ids, grant, cursor, &mut work) else {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
             return Start::from_the_beginning(lost_through, Some(cursor.into()));
         };
@@ -90,34 +96,75 @@ impl Store {
     fn find_cursor(
         &mut self,
         ids: &[SelectorId],
+        grant: &[Selector],
         cursor: &str,
         work: &mut Work,
     ) -> Option<EventId> {
-        let topics = ids.iter().filter_map(|id| id.topic_index());
-        let by_topic = topics
-            .filter_map(|index| self.topics.get(index).log.as_ref()?.find_own_id(cursor))
-            .min();
         let nodes_own = cursor
             .parse()
             .ok()
             .or_else(|| EventId::from_urn(cursor, self.node));
-        let by_pattern = self.find_by_pattern(ids, cursor, work);
-        let meanings = [by_topic, nodes_own, by_pattern].into_iter().flatten();
+        let mut places = self.places_of(ids, cursor, work);
+        // The grant is looked up for nobody but those who need it.
+        let is_private = |place: &Place| self.entry_at(*place).is_some_and(Entry::is_private);
+        let record = if places.iter().any(is_private) {
+            self.grant(grant)
+        } else {
+            None
+        };
+        places.retain(|place| self.is_heard(*place, record.as_deref(), work));
+        if let Some(record) = record {
+            self.give_back(&record);
+        }
+        let own = places.into_iter().map(|place| place.id);
+        let meanings = own.chain(nodes_own);
         meanings.filter(|id| *id <= self.head).min()
     }
 
-    /// The newest event with this id of its publisher, if one of the patterns matches its topic.
+    /// Events whose publisher gave them this id: one of each topic, and the newest of all if one of the patterns matches its topic.
+    fn places_of(
+        &mut self,
+        ids: &[SelectorId],
+        cursor: &str,
+        work: &mut Work,
+    ) -> SmallVec<[Place; 2]> {
+        let topics = ids.iter().filter_map(|id| id.topic_index());
+        let mut places: SmallVec<[Place; 2]> = topics
+            .filter_map(|topic| {
+                let id = self.topics.get(topic).log.as_ref()?.find_own_id(cursor)?;
+                Some(Place { id, topic })
+            })
+            .collect();
+        places.extend(self.find_by_pattern(ids, cursor, work));
+        places
+    }
+
     fn find_by_pattern(
         &mut self,
         ids: &[SelectorId],
         cursor: &str,
         work: &mut Work,
-    ) -> Option<EventId> {
+    ) -> Option<Place> {
         let patterns = patterns_of(ids)?;
         let is = |place| self.topics.has_own_id(place, cursor);
         let place = self.own_ids.find(cursor, is)?;
         let known = self.look_at(place.topic, work);
-        (known && self.is_among(place.topic, &patterns)).then_some(place.id)
+        (known && self.is_among(place.topic, &patterns)).then_some(place)
+    }
+
+    fn entry_at(&self, place: Place) -> Option<&Entry> {
+        self.topics.get(place.topic).log.as_deref()?.find(place.id)
+    }
+
+    /// Whether a stream with this grant may hear the event at a place. To a stream that may not, its id is one that nobody gave: or whoever guesses ids
+    /// would learn which private events there are. Where that is too much to find out, the id is unknown, too, and a gap is told.
+    fn is_heard(&mut self, place: Place, grant: Option<&[SelectorId]>, work: &mut Work) -> bool {
+        let log = self.topics.get(place.topic).log.as_deref();
+        let Some(at) = log.map(|log| log.position_after(place.id.before())) else {
+            return false;
+        };
+        let topic = place.topic;
+        self.hears(Reading { topic, at }, grant, work) == Hears::Yes
     }
 
     /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.

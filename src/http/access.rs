@@ -18,6 +18,7 @@ use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
 use crate::config::Settings;
 use crate::event::unix_time;
+use crate::selector::Selector;
 
 /// Who is let in, and how that is found out.
 pub(super) struct Policy {
@@ -41,9 +42,12 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// Whether it may hear any private event.
-    pub(super) fn has_grant(&self) -> bool {
-        matches!(self, Self::Bearer(access) if !access.subscribe.is_empty())
+    /// Topics whose private events it may hear.
+    pub(super) fn grant(&self) -> &[Selector] {
+        match self {
+            Self::Open | Self::Anonymous => &[],
+            Self::Bearer(access) => &access.subscribe,
+        }
     }
 }
 

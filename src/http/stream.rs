@@ -70,8 +70,8 @@ pub(super) fn head_only(
         Err(error) => Problem::from(error).into_response(),
         Ok(selectors) => {
             let cursor = subscribe::cursor_of(dialect, parts);
-            let granted = credentials.caller.has_grant();
-            let start = node.hub.resolve(&selectors, granted, cursor.as_deref());
+            let grant = credentials.caller.grant();
+            let start = node.hub.resolve(&selectors, grant, cursor.as_deref());
             let last_event_id = last_event_id(&node.hub, dialect, &start);
             let mut response = Response::new(ResponseBody::empty());
             *response.headers_mut() = head::headers(last_event_id.as_deref(), credentials.in_query);

@@ -201,8 +201,7 @@ pub(super) fn open(
         pattern_share,
     };
     hub.has_room_for(&interest)?;
-    let granted = !interest.grant.is_empty();
-    let start = hub.resolve(&interest.selectors, granted, cursor.as_deref());
+    let start = hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref());
     Ok(Opening {
         permit,
         interest,

@@ -133,13 +133,18 @@ impl Hub {
         if open < max { Ok(()) } else { Err(max) }
     }
 
-    /// Finds where a stream, with a grant or without, starts: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
+    /// Finds where a stream starts that may hear private events of `grant`: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
     /// that the stream is told.
     #[must_use]
-    pub fn resolve(&self, selectors: &[Selector], granted: bool, cursor: Option<&str>) -> Start {
+    pub fn resolve(
+        &self,
+        selectors: &[Selector],
+        grant: &[Selector],
+        cursor: Option<&str>,
+    ) -> Start {
         cursor.map_or_else(Start::default, |cursor| {
             let mut store = self.0.shared.store.lock();
-            store.resolve(selectors, granted, cursor)
+            store.resolve(selectors, grant, cursor)
         })
     }
 

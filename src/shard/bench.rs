@@ -93,7 +93,7 @@ impl BenchShard {
         let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
         let mut store = self.shared.store.lock();
         let start = cursor.map_or_else(Start::default, |cursor| {
-            store.resolve(&selectors, false, cursor)
+            store.resolve(&selectors, &[], cursor)
         });
         let wanted = selectors.iter().map(|selector| Wanted {
             selector: store.retain(selector, 0, false),

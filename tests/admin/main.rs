@@ -83,7 +83,7 @@ impl Node {
         let (server, _) = listener.accept().await.expect("its other end");
         let server = server.into_std().expect("a plain socket");
         let selectors = vec![Selector::exact(topic)];
-        let start = self.hub.resolve(&selectors, false, None);
+        let start = self.hub.resolve(&selectors, &[], None);
         let permit = self.hub.reserve(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let subscribe = Subscribe {
             sink: Sink::Socket(server.into()),

@@ -1,4 +1,5 @@
 use crate::node::{HUB, Node, subscriber};
+use crate::support::sse::SseStream;
 
 #[test]
 fn a_private_event_reaches_whom_one_of_its_topics_was_granted() {
@@ -44,5 +45,58 @@ fn the_same_holds_for_what_is_replayed() {
         );
         let mut anonymous = node.subscribe_anonymously(&anonymous);
         assert_eq!(anonymous.take_data(1), ["3"]);
+    }
+}
+
+/// Whoever guesses the ids of private events must not learn which there are.
+#[test]
+fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    node.publish("topic=a&data=1");
+    node.publish("topic=a&data=secret&private=on&id=urn:x:secret");
+    node.publish("topic=a&topic=b&data=secret&private=on&id=urn:x:both");
+    node.publish("topic=a&data=2&id=urn:x:public");
+    let other = subscriber(&["c"]);
+    for target in [
+        "/events/a".to_owned(),
+        "/events?topic=a&topic=c".to_owned(),
+        "/events?topic=*".to_owned(),
+        "/events?topic=%7Bx%7D&topic=a".to_owned(),
+        format!("{HUB}?topic=a"),
+    ] {
+        let told = |token: Option<&str>, cursor: &str| {
+            let mut stream = match token {
+                Some(token) => node.resume(&target, token, cursor),
+                None => SseStream::resume(node.address, &target, cursor),
+            };
+            let head = stream.head.field("last-event-id").map(str::to_owned);
+            let mut events = stream.take(3);
+            let gap = &mut events[0];
+            assert_eq!(gap.event, "gap", "{target} {cursor}");
+            gap.data = gap.data.replace(cursor, "cursor");
+            (head, events)
+        };
+        for token in [None, Some(&*other)] {
+            let nobodys = told(token, "urn:x:nobodys");
+            assert_eq!(nobodys.0.as_deref(), Some("earliest"));
+            for cursor in ["urn:x:secret", "urn:x:both"] {
+                assert_eq!(told(token, cursor), nobodys, "{target} {cursor}");
+            }
+        }
+        // To those who may, it is the cursor that it was; granting one topic of the event is enough.
+        for (selector, cursor) in [
+            ("a", "urn:x:secret"),
+            ("*", "urn:x:secret"),
+            ("b", "urn:x:both"),
+            ("{x}", "urn:x:both"),
+        ] {
+            let mut stream = node.resume(&target, &subscriber(&[selector]), cursor);
+            assert_eq!(stream.head.field("last-event-id"), Some(cursor));
+            let first = stream.take(1).remove(0);
+            assert_ne!(first.event, "gap", "{target} {selector} {cursor}");
+        }
+        let stream = SseStream::resume(node.address, &target, "urn:x:public");
+        let told = stream.head.field("last-event-id");
+        assert_eq!(told, Some("urn:x:public"), "{target}");
     }
 }

@@ -105,7 +105,7 @@ impl Node {
             sink: Sink::Body(Arc::clone(&queue), None),
             framing: Framing::Plain,
             head: Bytes::new(),
-            start: self.hub.resolve(&selectors, false, None),
+            start: self.hub.resolve(&selectors, &[], None),
             interest: Interest {
                 selectors,
                 ..Interest::default()

@@ -265,7 +265,7 @@ fn a_cursor_is_found_by_the_nodes_id_or_the_publishers() {
         ..HistoryLimits::default()
     });
     let first = publish(&mut store, &["a"], "1", Some("order-1"), NOW);
-    let start = store.resolve(&[Selector::exact("a")], false, "order-1");
+    let start = store.resolve(&[Selector::exact("a")], &[], "order-1");
     assert_eq!((start.cursor, start.unknown), (Some(first), None));
     assert_eq!(
         start.last_event_id,
@@ -277,12 +277,12 @@ fn a_cursor_is_found_by_the_nodes_id_or_the_publishers() {
     let third = store.head();
     assert_eq!(
         store
-            .resolve(&[Selector::exact("a")], false, "order-2")
+            .resolve(&[Selector::exact("a")], &[], "order-2")
             .cursor,
         Some(third),
         "the newest of an id that was used twice"
     );
-    let gone = store.resolve(&[Selector::exact("a")], false, "order-1");
+    let gone = store.resolve(&[Selector::exact("a")], &[], "order-1");
     assert_eq!(
         gone.unknown.as_deref(),
         Some("order-1"),
@@ -294,7 +294,7 @@ fn a_cursor_is_found_by_the_nodes_id_or_the_publishers() {
 #[test]
 fn a_cursor_ahead_of_the_head_is_unknown() {
     let mut store = store(HistoryLimits::default());
-    let ahead = store.resolve(&[Selector::exact("a")], false, "9999999999999-0");
+    let ahead = store.resolve(&[Selector::exact("a")], &[], "9999999999999-0");
     assert_eq!(ahead.unknown.as_deref(), Some("9999999999999-0"));
 }
 
@@ -309,7 +309,7 @@ fn the_header_names_the_event_before_the_first_one_sent() {
         .collect();
     let mut resumed = |cursor: EventId| {
         store
-            .resolve(&[Selector::exact("a")], false, &cursor.to_string())
+            .resolve(&[Selector::exact("a")], &[], &cursor.to_string())
             .last_event_id
             .map(|id| id.to_string())
     };
@@ -321,7 +321,7 @@ fn the_header_names_the_event_before_the_first_one_sent() {
     );
     assert_eq!(
         store
-            .resolve(&[Selector::exact("a")], false, "earliest")
+            .resolve(&[Selector::exact("a")], &[], "earliest")
             .last_event_id,
         Some(LastEventId::Earliest)
     );

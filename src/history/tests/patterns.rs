@@ -160,17 +160,17 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     let seen = publish(&mut store, &["a"], "1", None, NOW);
     let lost = publish(&mut store, &["a"], "2", None, NOW);
     let kept = publish(&mut store, &["a"], "3", None, NOW);
-    let start = store.resolve(&[pattern("*")], false, &seen.to_string());
+    let start = store.resolve(&[pattern("*")], &[], &seen.to_string());
     assert_eq!(start.cursor, Some(seen));
     assert_eq!(start.last_event_id, Some(LastEventId::Id(lost)));
     let all = store.retain(&pattern("*"), 0, false);
     assert!(!store.nothing_after(&start, &[all], false));
-    let start = store.resolve(&[pattern("*")], false, &lost.to_string());
+    let start = store.resolve(&[pattern("*")], &[], &lost.to_string());
     assert_eq!(
         start.last_event_id,
         Some(LastEventId::Asked(lost.to_string()))
     );
-    let start = store.resolve(&[pattern("*")], false, &kept.to_string());
+    let start = store.resolve(&[pattern("*")], &[], &kept.to_string());
     assert!(store.nothing_after(&start, &[all], false));
 }
 
@@ -210,17 +210,17 @@ fn a_publishers_id_is_found_by_name_and_by_pattern() {
     let first = publish(&mut store, &["a", "b"], "1", Some("urn:x:1"), NOW);
     publish(&mut store, &["a"], "2", Some("urn:x:2"), NOW);
     for selector in [pattern("*"), exact("b")] {
-        let start = store.resolve(&[selector], false, "urn:x:1");
+        let start = store.resolve(&[selector], &[], "urn:x:1");
         assert_eq!((start.cursor, start.unknown), (Some(first), None));
     }
     for selector in [pattern("c/*"), exact("elsewhere")] {
-        let start = store.resolve(&[selector], false, "urn:x:1");
+        let start = store.resolve(&[selector], &[], "urn:x:1");
         assert_eq!(start.unknown.as_deref(), Some("urn:x:1"));
     }
     let newer = publish(&mut store, &["c"], "3", Some("urn:x:1"), NOW);
-    let found = store.resolve(&[pattern("*")], false, "urn:x:1");
+    let found = store.resolve(&[pattern("*")], &[], "urn:x:1");
     assert_eq!(found.cursor, Some(newer));
-    let found = store.resolve(&[exact("b")], false, "urn:x:1");
+    let found = store.resolve(&[exact("b")], &[], "urn:x:1");
     assert_eq!(found.cursor, Some(first));
 }
 
@@ -237,12 +237,12 @@ fn a_publishers_id_moves_no_cursor_of_other_topics() {
             &[exact("victim"), exact("attacker")],
             &[pattern("*")],
         ] {
-            let start = store.resolve(selectors, false, &forged);
+            let start = store.resolve(selectors, &[], &forged);
             assert_eq!(start.cursor, Some(seen), "{selectors:?}");
         }
     }
     let victim = store.retain(&exact("victim"), 0, false);
-    let start = store.resolve(&[exact("victim")], false, &seen.to_string());
+    let start = store.resolve(&[exact("victim")], &[], &seen.to_string());
     assert!(
         !store.nothing_after(&start, &[victim], false),
         "{missed} is next"
@@ -279,7 +279,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     store.let_go_all(&mut ready);
     assert_eq!(store.info("new").0.events, 0);
     // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs on the side of telling.
-    let start = store.resolve(&patterns, false, &EventId::ZERO.next(NOW).to_string());
+    let start = store.resolve(&patterns, &[], &EventId::ZERO.next(NOW).to_string());
     assert!(start.last_event_id.is_some());
     // So does forgetting what is too old.
     let mut portions = 1;
@@ -311,9 +311,9 @@ fn what_nobody_may_hear_is_no_loss_to_him() {
         );
         assert_eq!(store.evicted_from(id, true, EventId::ZERO, &mut work), lost);
         let asked = Some(LastEventId::Asked(seen.to_string()));
-        let anonymous = store.resolve(std::slice::from_ref(&selector), false, &seen.to_string());
+        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], &seen.to_string());
         assert_eq!(anonymous.last_event_id, asked);
-        let granted = store.resolve(&[selector], true, &seen.to_string());
+        let granted = store.resolve(&[selector], &[pattern("*")], &seen.to_string());
         assert_eq!(granted.last_event_id, Some(LastEventId::Id(lost)));
     }
 }
@@ -323,13 +323,10 @@ fn the_nodes_own_urn_is_a_cursor() {
     let mut store = store(HistoryLimits::default()).with_node(77);
     let id = publish(&mut store, &["a"], "1", None, NOW);
     let urn = store.urn(id);
-    assert_eq!(store.resolve(&[exact("a")], false, &urn).cursor, Some(id));
+    assert_eq!(store.resolve(&[exact("a")], &[], &urn).cursor, Some(id));
     let other = id.urn(78);
     assert_eq!(
-        store
-            .resolve(&[exact("a")], false, &other)
-            .unknown
-            .as_deref(),
+        store.resolve(&[exact("a")], &[], &other).unknown.as_deref(),
         Some(&*other)
     );
 }

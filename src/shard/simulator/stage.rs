@@ -92,7 +92,7 @@ impl Stage {
         let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
         let mut store = self.shared.store.lock();
         let start = cursor.map_or_else(Start::default, |cursor| {
-            store.resolve(std::slice::from_ref(&selector), false, &cursor.to_string())
+            store.resolve(std::slice::from_ref(&selector), &[], &cursor.to_string())
         });
         let ids = SelectorIds::from_elem(store.retain(&selector, 0, false), 1);
         let start = if store.nothing_after(&start, &ids, false) {

@@ -253,9 +253,10 @@ impl World {
             2 => Some("never-heard-of".to_owned()),
             _ => self.clients[client].cursor.clone(),
         };
+        let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
         let mut store = self.shared.store.lock();
         let start = cursor.as_deref().map_or_else(Start::default, |cursor| {
-            store.resolve(&selectors, !rights.grant.is_empty(), cursor)
+            store.resolve(&selectors, &grant, cursor)
         });
         drop(store);
         // The hub resolves and subscribes under two locks: the world may move in between.
@@ -281,7 +282,6 @@ impl World {
         } else {
             start
         };
-        let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
         let ends_unix_ms =
             (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
         let framing = if self.dice.u8(..4) == 0 {
