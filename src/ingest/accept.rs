@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt;
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
@@ -109,11 +109,19 @@ pub(super) fn admit(
         Ok(connection) => Some(connection),
         Err(stream) => {
             port.hub.node_metrics().connections_refused.add(1);
-            // The send buffer of a fresh socket takes a line; if not, the closed connection says enough.
-            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            refuse(&stream);
             None
         }
     }
+}
+
+/// Tells a client that there is no room. Straight to the kernel, since the runtime does not know yet that a fresh socket can be written to.
+fn refuse(stream: &TcpStream) {
+    let now = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    // The send buffer of a fresh socket takes a line; if not, the closed connection says enough.
+    let _ = send(stream, b"-ERR max number of clients reached\r\n", now);
+    // What the client has sent already would make the kernel reset the connection, and the reset overtake the line.
+    let _ = recv(stream, &mut [0; 16 * 1024], RecvFlags::DONTWAIT);
 }
 
 /// Answers leave at once (they are gathered here already), and peers that vanished without a word are found out by the kernel: after

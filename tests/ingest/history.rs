@@ -1,4 +1,7 @@
+use fantail::event::{Event, IdForm};
+use fantail::metrics::Source;
 use fantail::selector::{Selector, Syntax};
+use fantail::sse::Draft;
 
 use crate::support::Node;
 use crate::{arity, id};
@@ -145,4 +148,44 @@ fn pubsub_tells_who_listens() {
         "-ERR unknown subcommand 'FOO'. Try PUBSUB HELP.\r\n",
     );
     assert!(client.ask("PUBSUB HELP\r\n").contains("+NUMSUB"));
+}
+
+/// Publishes as the hub's `POST` does: what has no id of its own gets the node's as a URN.
+fn publish_over_mercure(node: &Node, topic: &str, id: Option<&str>) {
+    let event = Event {
+        id: id.map(Into::into),
+        id_form: IdForm::Urn,
+        ..Event::new(topic, "x")
+    };
+    let limits = &node.hub.settings().event_limits;
+    let mut drafts = [Draft::new(event, limits).expect("valid")];
+    let published = node.hub.publish(Source::Http, &mut drafts);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(published).expect("open");
+}
+
+#[test]
+fn the_nodes_own_id_is_never_shown_as_the_publishers() {
+    let node = Node::start();
+    let mut client = node.connect();
+    publish_over_mercure(&node, "t", None);
+    client.call(&["PUBLISH", "t", "x"]);
+    client.call(&["XADD", "t", "*", "data", "x"]);
+    let entry = "*2\r\n$4\r\ndata\r\n$1\r\nx\r\n";
+    for request in ["XRANGE t - +", "XREVRANGE t + -", "XREAD STREAMS t 0"] {
+        let answer = client.ask(format!("{request}\r\n"));
+        assert_eq!(answer.matches(entry).count(), 3, "{request}: {answer}");
+        assert!(!answer.contains("urn:"), "{request}: {answer}");
+    }
+    // One that the publisher chose is shown, whatever it looks like.
+    let urn = "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057";
+    publish_over_mercure(&node, "u", Some(urn));
+    publish_over_mercure(&node, "u", Some("https://example.com/1"));
+    let answer = client.ask("XRANGE u - +\r\n");
+    for own in [urn, "https://example.com/1"] {
+        let field = format!("$2\r\nid\r\n${}\r\n{own}\r\n", own.len());
+        assert!(answer.contains(&field), "{answer}");
+    }
 }

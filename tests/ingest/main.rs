@@ -23,6 +23,8 @@ mod limits;
 mod long_work;
 /// PUBLISH, SPUBLISH, XADD.
 mod publishing;
+/// What is refused, and whether the connection lives.
+mod refusals;
 /// CLIENT REPLY.
 mod replies;
 /// EVAL, EVALSHA, SCRIPT.

@@ -5,7 +5,7 @@
 use super::error::CommandError;
 use super::{Context, LongRun, Turn, integer};
 use crate::event::EventId;
-use crate::hub::Stored;
+use crate::hub::{Hub, Stored};
 use crate::ingest::resp::{Arg, Reply};
 use crate::sse;
 
@@ -250,17 +250,20 @@ async fn entries(
 ) -> Result<(), CommandError> {
     ctx.reply.array(stored.len());
     for stored in stored {
-        entry(ctx.reply, stored);
+        entry(&ctx.port.hub, ctx.reply, stored);
         ctx.check_length(start)?;
         turn.spend(ENTRY_COST + stored.text.len()).await;
     }
     Ok(())
 }
 
-fn entry(reply: &mut Reply, stored: &Stored) {
+fn entry(hub: &Hub, reply: &mut Reply, stored: &Stored) {
     let id = stored.id.to_string();
     let event = sse::parse(&stored.text);
-    let own_id = event.id.filter(|own| *own != id);
+    // The node writes its own id in two forms: as it is shown here, and as a URN for what came in over Mercure.
+    let is_nodes =
+        |wire: &str| wire == id || (wire.len() == EventId::URN_BYTES && wire == hub.urn(stored.id));
+    let own_id = event.id.filter(|wire| !is_nodes(wire));
     let retry = event.retry.map(|ms| ms.to_string());
     let optional = [("event", &event.event), ("id", &own_id), ("retry", &retry)];
     let fields = 1 + optional.iter().filter(|(_, value)| value.is_some()).count();
