@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::exposition::Exposition;
 use super::guard::Guard;
@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::query::{self, Shown};
 use crate::config::Settings;
 use crate::hub::{Hub, StreamInfo};
+use crate::once_a_minute::OnceAMinute;
 use crate::selector::Selector;
 
 /// What there is, for those who ask for something else.
@@ -139,7 +140,10 @@ impl Admin {
                 Ok(response)
             }
             Err(fmt::Error) => {
-                error!("the metrics could not be written");
+                static UNWRITTEN: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = UNWRITTEN.due() {
+                    error!(left_out, "the metrics could not be written");
+                }
                 Err(Problem::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics could not be written",
@@ -217,7 +221,11 @@ impl Admin {
                 "there is no such stream; GET /streams shows ids",
             ));
         }
-        info!(stream = id, "closed by an operator");
+        static CLOSED: OnceAMinute = OnceAMinute::new();
+        match CLOSED.due() {
+            Some(left_out) => info!(stream = id, left_out, "closed by an operator"),
+            None => debug!(stream = id, "closed by an operator"),
+        }
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;
         Ok(response)

@@ -64,9 +64,8 @@ fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
 
 /// The setting that was probably meant. What other programs call port, host or address is `listen` here.
 fn nearest(key: &str) -> Option<&'static str> {
-    let likely = table::nearest(key);
     let (service, last) = key.rsplit_once('_').unwrap_or(("", key));
-    likely.or(match (service, last) {
+    let listener = match (service, last) {
         ("ingest" | "redis", "port" | "host" | "addr" | "address" | "bind") => {
             Some("ingest_listen")
         }
@@ -75,5 +74,6 @@ fn nearest(key: &str) -> Option<&'static str> {
         }
         (_, "port" | "host" | "addr" | "address" | "bind") => Some("listen"),
         _ => None,
-    })
+    };
+    listener.or_else(|| table::nearest(key))
 }

@@ -157,6 +157,9 @@ fn tell_of_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        error!("an ingest connection panicked: {error}");
+        static PANICS: OnceAMinute = OnceAMinute::new();
+        if let Some(left_out) = PANICS.due() {
+            error!(left_out, "an ingest connection panicked: {error}");
+        }
     }
 }

@@ -10,6 +10,7 @@ mod source;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::auth::{Auth, KeySet, Policy, Role, TopicRule};
 use crate::config::{KeySource, Settings};
@@ -24,6 +25,8 @@ pub struct Keys {
     auth: Arc<Auth>,
     /// Whoever is told so reads its source again.
     reload: watch::Sender<()>,
+    /// What keeps the keys fresh.
+    tasks: JoinSet<()>,
 }
 
 impl Keys {
@@ -37,6 +40,7 @@ impl Keys {
     ) -> Self {
         let auth = Arc::new(Auth::new(policy(settings)));
         let (reload, reloaded) = watch::channel(());
+        let mut tasks = JoinSet::new();
         for (source, keys) in loaded.0 {
             replace(&auth, &source.roles, keys);
             if let KeySource::JwksUrl(url) = &source.from {
@@ -44,20 +48,36 @@ impl Keys {
                 let asked = auth.kept_by(&source.roles);
                 let mut keeper = Keeper::new(Arc::clone(&auth), source, fetcher, settings);
                 keeper.fetch().await;
-                tokio::spawn(keeper.run(asked, reloaded.clone(), stopped.clone()));
+                tasks.spawn(keeper.run(asked, reloaded.clone(), stopped.clone()));
             } else {
                 let source = Arc::new(source);
                 let files = reread(Arc::clone(&auth), source, reloaded.clone(), stopped.clone());
-                tokio::spawn(files);
+                tasks.spawn(files);
             }
         }
-        Self { auth, reload }
+        Self {
+            auth,
+            reload,
+            tasks,
+        }
     }
 
     /// What checks tokens.
     #[must_use]
     pub fn auth(&self) -> &Arc<Auth> {
         &self.auth
+    }
+
+    /// Waits for a task to panic that keeps keys fresh. Without it keys would grow old in silence.
+    pub(super) async fn failed(&mut self) -> JoinError {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(panic)) => return panic,
+                // It was told to end.
+                Some(Ok(())) => {}
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Has every source read again, soon.

@@ -71,8 +71,8 @@ pub enum ServerError {
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
-    /// A listener stopped by itself.
-    #[error("the {name} listener ended: {reason}")]
+    /// A part of the node stopped by itself.
+    #[error("a part of the node ended by itself, {name}: {reason}")]
     Ended {
         /// Which one.
         name: &'static str,
@@ -133,10 +133,11 @@ pub struct Node {
     /// Ends the public listener first, the others when the streams are gone.
     stop_public: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
-    listeners: JoinSet<Ended>,
+    /// Listeners, and what runs beside them.
+    tasks: JoinSet<Ended>,
 }
 
-/// A listener that has ended, and why if it did so by itself.
+/// A part that has ended, and why if it did so by itself.
 struct Ended {
     name: &'static str,
     reason: Option<String>,
@@ -185,14 +186,15 @@ impl Node {
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(Arc::new(settings), plan.room)?;
-        let mut listeners = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let public = http::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
-        listeners.spawn(ended("public", public));
+        tasks.spawn(ended("the public listener", public));
         let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
-        listeners.spawn(ended("ingest", ingest));
+        tasks.spawn(ended("the ingest listener", ingest));
         let admin = serve_admin(admin_listener, hub.clone(), rest_stopped.clone());
-        listeners.spawn(ended("admin", admin));
-        tokio::spawn(expire(hub.clone(), rest_stopped));
+        tasks.spawn(ended("the admin listener", admin));
+        let expiry = expire(hub.clone(), rest_stopped);
+        tasks.spawn(ended("the expiry of events", expiry));
         Ok(Self {
             hub,
             keys,
@@ -200,7 +202,7 @@ impl Node {
             limit,
             stop_public,
             stop_rest,
-            listeners,
+            tasks,
         })
     }
 
@@ -241,9 +243,13 @@ impl Node {
         announcement.make();
     }
 
-    /// Waits for a listener to end by itself, which none should.
+    /// Waits for a part of the node to end by itself, which none should. A node without it would look alive: it ends, and is started again.
     async fn failed(&mut self) -> ServerError {
-        let (name, reason) = match self.listeners.join_next().await {
+        let ended = tokio::select! {
+            ended = self.tasks.join_next() => ended,
+            panic = self.keys.failed() => Some(Err(panic)),
+        };
+        let (name, reason) = match ended {
             Some(Ok(Ended { name, reason })) => (name, reason),
             Some(Err(panic)) => ("(unknown)", Some(panic.to_string())),
             None => ("(any)", None),
@@ -270,7 +276,7 @@ impl Node {
         }
         self.stop_rest.send_replace(true);
         // Whoever does not end in time is cut by the runtime's own end.
-        let all_ended = async { while self.listeners.join_next().await.is_some() {} };
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
         let _ = timeout(DRAIN_GRACE, all_ended).await;
         let hub = self.hub.clone();
         // The shards' threads are joined where blocking is allowed; a panic there has been reported by the shard.
@@ -306,12 +312,15 @@ async fn serve_admin(
 }
 
 /// Forgets events that are too old, also where nothing is published.
-async fn expire(hub: Hub, mut stopped: watch::Receiver<bool>) {
+async fn expire(
+    hub: Hub,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), std::convert::Infallible> {
     let mut next = Instant::now() + EXPIRE_EVERY;
     loop {
         tokio::select! {
             () = sleep_until(next) => hub.expire(),
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
         }
         next = Instant::now() + EXPIRE_EVERY;
     }

@@ -8,6 +8,7 @@ use crate::event::{Event, IdForm};
 use crate::hub::{Closed, Hub};
 use crate::limits::EventLimits;
 use crate::metrics::Source;
+use crate::once_a_minute::OnceAMinute;
 use crate::sse::Draft;
 
 use super::allowance::{self, Allowance};
@@ -18,9 +19,6 @@ const BATCH_SUBSCRIPTIONS: usize = 64;
 
 /// Longest pause while the allowance is used up, so that the task ends soon after the hub.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// The log says no more often than this that starts and ends are late.
-const WARNING_PERIOD: Duration = Duration::from_secs(60);
 
 /// What came of one attempt to tell something.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +36,7 @@ impl Presence {
     /// Publishes starts and ends as they come, until the hub is closed. They are late while more come than the history has room for.
     pub async fn announce(&self, hub: &Hub) {
         let mut allowance = Allowance::new(hub.settings(), Instant::now());
-        let mut warned_at = None;
+        let late = OnceAMinute::new();
         loop {
             let work = self.0.work.notified();
             let now = Instant::now();
@@ -46,10 +44,8 @@ impl Presence {
                 Step::Told => {}
                 Step::Idle => work.await,
                 Step::Wait(time) => {
-                    let is_due = warned_at.is_none_or(|at| now.duration_since(at) > WARNING_PERIOD);
                     let waiting = self.figures().waiting;
-                    if waiting > 0 && is_due {
-                        warned_at = Some(now);
+                    if waiting > 0 && late.due().is_some() {
                         tracing::warn!(
                             waiting,
                             "starts and ends of subscriptions are told late: they have used up their share of `history_budget_bytes`"
@@ -127,7 +123,12 @@ async fn publish(hub: &Hub, changes: &[Change]) -> Result<usize, Closed> {
             event.id_form = IdForm::Urn;
             match Draft::of_node(event, &limits) {
                 Ok(draft) => drafts.push(draft),
-                Err(error) => tracing::error!(%error, "a subscription could not be announced"),
+                Err(error) => {
+                    static UNTOLD: OnceAMinute = OnceAMinute::new();
+                    if let Some(left_out) = UNTOLD.due() {
+                        tracing::error!(%error, left_out, "a subscription could not be announced");
+                    }
+                }
             }
         }
     }

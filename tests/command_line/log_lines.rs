@@ -1,0 +1,119 @@
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::node::{Node, Text, serve};
+use crate::support::http;
+use crate::support::sse::SseStream;
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+
+/// Places that log at `info` or above without a bound, with how many each has: no client reaches them.
+const BY_THE_OPERATOR: [(&str, usize); 10] = [
+    // The program ends with it.
+    ("main.rs", 1),
+    // Starts, signals, drains.
+    ("server/announce.rs", 1),
+    ("server/files.rs", 3),
+    ("server/mod.rs", 4),
+    // SIGHUP.
+    ("server/keys.rs", 2),
+    // Bounded by place in the code.
+    ("logging/panics.rs", 1),
+    // The process ends with it.
+    ("shard/reactor.rs", 2),
+    // What an operator does to many streams, to a history, or to the log itself.
+    ("admin/routes.rs", 3),
+    // Once, at the end of the port.
+    ("ingest/mod.rs", 1),
+    // `trace_topics`: a line for each event is what it is for.
+    ("hub/publish.rs", 1),
+];
+
+/// How far before a line its bound may stand.
+const LINES_BEFORE: usize = 10;
+
+fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(directory).expect("sources").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let name = path.strip_prefix(SOURCES).expect("below");
+            let text = fs::read_to_string(&path).expect("text");
+            found.push((name.to_string_lossy().into_owned(), text));
+        }
+    }
+}
+
+/// Log lines of a source at `info` or above that nothing bounds.
+fn unbounded(text: &str) -> Vec<usize> {
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    let lines: Vec<&str> = code.lines().collect();
+    let logs = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with("//")
+            && ["error!(", "warn!(", "info!("]
+                .iter()
+                .any(|name| line.contains(name))
+    };
+    let numbers = lines.iter().enumerate().filter(|(_, line)| logs(line));
+    numbers
+        .map(|(number, _)| number)
+        .filter(|number| {
+            let before = &lines[number.saturating_sub(LINES_BEFORE)..*number];
+            !before.iter().any(|line| line.contains(".due()"))
+        })
+        .map(|number| number + 1)
+        .collect()
+}
+
+#[test]
+fn every_line_that_a_client_can_cause_is_bounded() {
+    let mut found = Vec::new();
+    sources(Path::new(SOURCES), &mut found);
+    assert!(found.len() > 100, "{}", found.len());
+    for (name, text) in found {
+        let expected = BY_THE_OPERATOR
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or(0, |(_, count)| *count);
+        let unbounded = unbounded(&text);
+        assert_eq!(
+            unbounded.len(),
+            expected,
+            "src/{name} logs at `info` or above in lines {unbounded:?}: ask an `OnceAMinute` before, or add it to the list here"
+        );
+    }
+}
+
+#[test]
+fn a_hundred_closed_streams_are_one_line() {
+    let mut child = serve(&[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Text::collect(child.stderr.take().expect("a pipe"));
+    let mut node = Node::logging(child, &log);
+    for _ in 0..100 {
+        let mut stream = SseStream::open(node.http, "/events/a");
+        let streams = http::request(node.admin, "GET", "/streams", &[], b"").json();
+        let id = streams[0]["id"].as_str().expect("an id").to_owned();
+        let target = format!("/streams/{id}");
+        let answer = http::request(node.admin, "DELETE", &target, &[], b"");
+        assert_eq!(answer.status, 204, "{answer:?}");
+        assert_eq!(stream.next(), None);
+    }
+    assert_eq!(node.stop().code(), Some(0));
+    log.wait_for("drained");
+    assert_eq!(
+        log.now().matches("closed by an operator").count(),
+        1,
+        "{}",
+        log.now()
+    );
+}
