@@ -358,7 +358,8 @@ fn sighup_reads_files_again_and_streams_stay() {
     let path = write("the-first-secret-of-thirty-two-bytes\n");
     let mut node = Program::start_with(&["--publisher-jwt-secret-file", &path]);
     let mut stream = Connection::open(node.http);
-    stream.send(b"GET /events/news HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n");
+    stream
+        .send(b"GET /events/news HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     assert_eq!(stream.head().status, 200);
 
     write("the-second-secret-of-thirty-two-bytes\n");

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::credentials::{DEFAULT_USER, PASSWORD_BYTES_MAX, USER_NAME_BYTES_MAX};
 use super::{Conflict, Origin};
 use crate::limits::GLOB_BYTES_MAX;
+use crate::web_origin::WebOriginError;
 
 /// Why there are no settings.
 #[derive(Debug, Error)]
@@ -105,8 +106,13 @@ pub enum Reason {
     #[error("`{0}` is there twice")]
     Twice(String),
     /// What a browser would never send as its origin.
-    #[error("`{0}` is not an origin (scheme://host or scheme://host:port, without a path)")]
-    Origin(String),
+    #[error("`{text}` {error}")]
+    Origin {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        error: WebOriginError,
+    },
     /// Not a URL that keys may be fetched from.
     #[error("not a URL that keys may come from (without a password in it)")]
     KeySetUrl,

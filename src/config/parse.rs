@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::kind::Bounds;
 use super::{LogFormat, Reason, SlowConsumerPolicy, SlowConsumerRule};
 use crate::host;
+use crate::web_origin::WebOrigin;
 
 /// Word for a setting that is not set.
 pub(super) const NONE: &str = "none";
@@ -187,26 +188,16 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
     Some(network.trunc())
 }
 
-/// Browsers send scheme and host in lower case and never a path (RFC 6454 §6.2), so what is written is compared like that.
+/// In the one spelling that browsers have for it.
 fn origin(text: &str) -> Result<String, Reason> {
-    let fault = || Reason::Origin(text.to_owned());
     if text == "*" {
         return Ok(text.to_owned());
     }
-    let (scheme, host) = text.split_once("://").ok_or_else(fault)?;
-    let scheme_is_right = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let host_is_right = !host.is_empty()
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-._~:[]".contains(c));
-    if scheme_is_right && host_is_right {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(fault())
-    }
+    let origin = WebOrigin::from_setting(text).map_err(|error| Reason::Origin {
+        text: text.to_owned(),
+        error,
+    })?;
+    Ok(origin.to_string())
 }
 
 /// A bare word in a filter is a target for which everything is logged, so a misspelt level would be taken for one and

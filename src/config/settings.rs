@@ -75,6 +75,8 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
     pub allow_open_http: bool,
+    /// Names under which the public listener is reached, beside addresses and `localhost`; all names where it asks for tokens and none is listed.
+    pub hosts: Vec<String>,
     /// Names under which the admin listener is reached, beside addresses and `localhost`.
     pub admin_hosts: Vec<String>,
     /// Allows the admin listener beyond loopback (it has no authentication of its own).
@@ -246,6 +248,7 @@ impl Default for Settings {
             admin_listen: loopback(8081),
             allow_open_http: false,
             allow_open_admin: false,
+            hosts: Vec::new(),
             admin_hosts: Vec::new(),
 
             shards: 0,

@@ -129,6 +129,11 @@ const LISTENERS: Group = Group {
             kind: Kind::Switch(|s| &mut s.allow_open_admin),
         },
         Setting {
+            key: "hosts",
+            help: "Names under which the public listener is reached; where they are listed, or where it lets in somebody without a token because there are no keys, it answers beside them for addresses and `localhost` only, so that no web page uses it under a name of its own",
+            kind: Kind::Hosts(|s| &mut s.hosts),
+        },
+        Setting {
             key: "admin_hosts",
             help: "Names under which the admin listener is reached; beside them it answers for addresses and `localhost` only, so that no web page reads it under a name of its own",
             kind: Kind::Hosts(|s| &mut s.admin_hosts),

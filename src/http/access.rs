@@ -115,7 +115,7 @@ impl Policy {
         };
         // Browsers send cookies with requests that any page may have made.
         let by_cookie = parts.method == Method::POST && token.from == Origin::Cookie;
-        if by_cookie && !cors.is_of_trusted_page(&parts.headers, parts.uri.authority()) {
+        if by_cookie && !cors.is_of_trusted_page(parts) {
             return Err(AccessError::ForeignPage);
         }
         match self.verify(role, &token) {

@@ -37,8 +37,8 @@ const fn cache_control(private: bool) -> &'static str {
 /// nginx' way to be told not to buffer.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// A usual head has some 230 bytes, a cursor and CORS included some 400.
-const HEAD_BYTES: usize = 448;
+/// A usual head has some 230 bytes, a cursor and CORS included some 450.
+const HEAD_BYTES: usize = 512;
 
 /// The head of a stream on a bare socket, up to and including the empty line.
 pub(super) fn bytes(

@@ -42,6 +42,7 @@ mod routes;
 mod service;
 mod stream;
 mod subscribe;
+mod target;
 mod topics;
 mod unread;
 
@@ -66,8 +67,9 @@ use self::addresses::Connections;
 use self::answers::Answers;
 use self::cors::Cors;
 use self::guard::Guard;
-use crate::auth::Auth;
+use crate::auth::{Auth, Role};
 use crate::config::Settings;
+use crate::host::HostRule;
 use crate::hub::Hub;
 
 /// hyper's own bounds on a request head are so many times the settings. Between the two, a request is read and answered with a problem document that
@@ -89,6 +91,8 @@ pub struct ServeError(#[from] io::Error);
 struct Node {
     hub: Hub,
     cors: Cors,
+    /// `None`: all hosts are answered.
+    hosts: Option<HostRule>,
     access: Policy,
     connections: Arc<Connections>,
     answers: Answers,
@@ -129,6 +133,7 @@ pub async fn serve(
     let settings = hub.settings();
     let node = Arc::new(Node {
         cors: Cors::new(&settings.cors_origins, settings.cors_credentials),
+        hosts: host_rule(settings, &auth),
         access: Policy::new(settings, auth),
         connections: Arc::new(Connections::new(hub.clone())),
         answers: Answers::new(hub.clone()),
@@ -145,6 +150,20 @@ pub async fn serve(
     drop(listener);
     node.connections.emptied().await;
     Ok(())
+}
+
+/// The hosts that are answered. A node that asks for a token may be reached under any name, unless its operator lists some: a page that has no token
+/// learns nothing there.
+fn host_rule(settings: &Settings, auth: &Auth) -> Option<HostRule> {
+    let is_open = [Role::Subscriber, Role::Publisher]
+        .into_iter()
+        .any(|role| settings.keys_of(role).is_none() && !auth.has_keys(role));
+    (is_open || !settings.hosts.is_empty()).then(|| {
+        let mut names = settings.hosts.clone();
+        // RFC 6761 §6.3: browsers keep all of these to this machine.
+        names.push("*.localhost".to_owned());
+        HostRule::new(&names)
+    })
 }
 
 /// hyper's side of HTTP/1, for all connections.

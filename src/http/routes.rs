@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -28,6 +28,7 @@ use super::publish::{self, Permission};
 use super::service::Transport;
 use super::stream::{self, Client};
 use super::subscribe::{self, Dialect};
+use super::target;
 use super::topics;
 use crate::auth::Role;
 use crate::hub::Shed;
@@ -47,7 +48,7 @@ pub(super) fn route(
     let grant = node.cors.grant(&parts.headers);
     let by_browser = problem::is_opened_in_browser(&parts.headers);
     let is_safe = parts.method.is_safe();
-    let outcome = match check(&parts, node.hub.settings()) {
+    let outcome = match check(&parts, node.hub.settings(), node.hosts.as_ref()) {
         Ok(()) => dispatch(node, client, transport, parts, body, &grant),
         Err(problem) => Outcome::problem(problem),
     };
@@ -71,6 +72,9 @@ fn dispatch(
     grant: &Grant,
 ) -> Outcome {
     let path = parts.uri.path();
+    if parts.method == Method::CONNECT || path == target::ASTERISK {
+        return whole_node(&parts.method);
+    }
     let resource = Resource::of(path)
         .filter(|resource| *resource != Resource::Subscriptions || node.access.subscriptions);
     let Some(resource) = resource else {
@@ -89,7 +93,7 @@ fn dispatch(
         return Outcome::problem(problem);
     }
     match (resource, &method) {
-        (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant)),
+        (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant, &parts.headers)),
         (Resource::Events(_), &Method::GET | &Method::HEAD) => {
             subscribe(node, client, transport, parts, grant, &subscribe::NATIVE)
         }
@@ -117,6 +121,16 @@ fn dispatch(
             Outcome::problem(problem.header(header::ALLOW, allow))
         }
     }
+}
+
+/// Requests that name no resource: `OPTIONS *`, and `CONNECT`, which asks for a proxy.
+fn whole_node(method: &Method) -> Outcome {
+    if *method == Method::CONNECT {
+        let detail = "this is no proxy";
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+        return Outcome::problem(problem.header(header::ALLOW, Resource::ALL_METHODS));
+    }
+    Outcome::Now(allow(Resource::ALL_METHODS))
 }
 
 /// Goes on with what the request's token allows. Waits only for a token whose key is not known yet.
@@ -237,13 +251,24 @@ fn text(text: &'static str) -> Response<ResponseBody> {
 }
 
 /// `OPTIONS`: what the resource can do, and the answer to a browser's preflight.
-fn options(node: &Node, resource: Resource<'_>, grant: &Grant) -> Response<ResponseBody> {
+fn options(
+    node: &Node,
+    resource: Resource<'_>,
+    grant: &Grant,
+    request: &HeaderMap,
+) -> Response<ResponseBody> {
+    let methods = resource.methods();
+    let mut response = allow(methods);
+    node.cors
+        .apply_preflight(grant, methods, request, response.headers_mut());
+    response
+}
+
+fn allow(methods: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let methods = resource.methods();
-    let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-    node.cors.apply_preflight(grant, methods, headers);
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(header::ALLOW, methods);
     response
 }
 
@@ -285,7 +310,7 @@ fn mercure_publish(node: &Arc<Node>, parts: Parts, body: RequestBody) -> Outcome
 }
 
 fn may_write(node: &Node, parts: &Parts) -> Result<(), Problem> {
-    if node.cors.may_write(&parts.headers, parts.uri.authority()) {
+    if node.cors.may_write(parts) {
         return Ok(());
     }
     let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";

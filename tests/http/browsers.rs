@@ -40,6 +40,37 @@ fn a_preflight_is_answered() {
 }
 
 #[test]
+fn a_page_may_send_what_its_tracer_adds() {
+    let node = node();
+    let asked = "traceparent,baggage,x-requested-with,content-type";
+    let fields = [
+        ("Origin", PAGE),
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", asked),
+    ];
+    let answer = request(node.address, "OPTIONS", "/events/a", &fields, b"");
+    assert_eq!(
+        answer.head.field("access-control-allow-headers"),
+        Some(
+            "authorization, cache-control, last-event-id, content-type, traceparent, baggage, x-requested-with"
+        )
+    );
+    let foreign = [("Origin", "https://evil.example"), fields[1], fields[2]];
+    let answer = request(node.address, "OPTIONS", "/events/a", &foreign, b"");
+    assert_eq!(answer.head.field("access-control-allow-headers"), None);
+}
+
+#[test]
+fn a_listed_origin_may_be_written_in_any_spelling() {
+    let node = Node::with(|settings| {
+        settings.cors_origins = vec!["HTTPS://App.Example:443".to_owned()];
+    });
+    let stream = SseStream::request(node.address, "/events/a", &[("Origin", PAGE)]);
+    let allowed = stream.head.field("access-control-allow-origin");
+    assert_eq!(allowed, Some(PAGE));
+}
+
+#[test]
 fn streams_answers_and_problems_may_be_read_by_listed_origins() {
     let node = node();
     let stream = SseStream::request(node.address, "/events/a", &[("Origin", PAGE)]);
@@ -55,7 +86,7 @@ fn streams_answers_and_problems_may_be_read_by_listed_origins() {
         assert_eq!(head.field("access-control-allow-origin"), Some(PAGE));
         assert_eq!(
             head.field("access-control-expose-headers"),
-            Some("Last-Event-ID")
+            Some("Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After")
         );
     }
     let foreign = [("Origin", "https://evil.example")];

@@ -16,6 +16,8 @@ mod browsers;
 mod byte_order_mark;
 /// RFC 9112, request by request.
 mod grammar;
+/// The host of a request: read strictly, and answered only where it cannot be a stranger's.
+mod hosts;
 /// HTTP/2 with prior knowledge, by hyper's client.
 mod http2;
 /// Bounds on connections and streams.

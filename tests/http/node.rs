@@ -16,6 +16,9 @@ use crate::support::{DEADLINE, wait_until};
 /// Streams that a node of these tests has room for, unless a test says otherwise.
 const STREAMS_MAX: usize = 1_000;
 
+/// Names that tests call a node by.
+const HOSTS: [&str; 3] = ["a", "node", "x"];
+
 /// A hub with a public listener on a free port.
 pub(crate) struct Node {
     pub(crate) hub: Hub,
@@ -34,6 +37,7 @@ impl Node {
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::on_free_ports();
         settings.shards = 2;
+        settings.hosts = HOSTS.map(str::to_owned).to_vec();
         change(&mut settings);
         let streams_max = match settings.max_streams {
             0 => STREAMS_MAX,

@@ -52,6 +52,7 @@ impl Node {
     /// With keys for these roles only.
     pub(crate) fn with_keys(roles: &[Role], change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::on_free_ports();
+        settings.hosts = vec!["*".to_owned()];
         settings.shards = 2;
         if roles.contains(&Role::Subscriber) {
             settings.jwt_keys = Some(KeySource::Secret(SECRET.to_owned()));

@@ -189,7 +189,10 @@ fn browsers_ask_first() {
         ("allow", "GET, HEAD, POST, OPTIONS"),
         ("access-control-allow-origin", page),
         ("access-control-allow-methods", "GET, HEAD, POST, OPTIONS"),
-        ("access-control-expose-headers", "Last-Event-ID"),
+        (
+            "access-control-expose-headers",
+            "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After",
+        ),
     ] {
         assert_eq!(answer.head.field(name), Some(value));
     }

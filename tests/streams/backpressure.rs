@@ -38,7 +38,7 @@ fn over_http(to: SocketAddr, publisher: usize) -> Vec<String> {
         let body = data(publisher, number);
         let length = body.len();
         let request = format!(
-            "POST /publish/t HTTP/1.1\r\nHost: node\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /publish/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         port.send(request.as_bytes());
         let answer = port.response("POST");

@@ -102,7 +102,8 @@ fn check_new_streams_are_turned_away(node: &Node) {
         let Ok(mut socket) = TcpStream::connect(node.http) else {
             return true;
         };
-        let request = b"GET /events/t HTTP/1.1\r\nHost: node\r\nAccept: text/event-stream\r\n\r\n";
+        let request =
+            b"GET /events/t HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
         let mut answer = String::new();
         // Who waits in the kernel's queue when the listener closes is reset.
         let heard = socket

@@ -101,7 +101,7 @@ fn over_http2_streams_are_bounded_and_shed_alike() {
         tokio::spawn(connection);
         let mut statuses = Vec::new();
         for accept in ["*/*", "text/event-stream"] {
-            let request = hyper::Request::get("http://node/events/t").header("accept", accept);
+            let request = hyper::Request::get("http://localhost/events/t").header("accept", accept);
             let request = request.body(Empty::<Bytes>::new()).expect("a request");
             let answer = client.send_request(request).await.expect("an answer");
             statuses.push(answer.status().as_u16());
@@ -130,7 +130,7 @@ fn an_address_has_its_share_of_connections_and_streams_together() {
             node.hub.node_metrics().http_connections.get() == count
         });
     };
-    let healthz = b"GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n";
+    let healthz = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let ask = |mut connection: Connection| {
         connection.send(healthz);
         connection.response("GET")
@@ -142,7 +142,7 @@ fn an_address_has_its_share_of_connections_and_streams_together() {
         let mut streams: Vec<SseStream> = (0..2)
             .map(|_| {
                 let mut connection = connect();
-                connection.send(b"GET /events/t HTTP/1.1\r\nHost: node\r\n\r\n");
+                connection.send(b"GET /events/t HTTP/1.1\r\nHost: localhost\r\n\r\n");
                 let stream = SseStream::read(connection);
                 idle(0);
                 stream

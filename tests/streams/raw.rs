@@ -50,7 +50,7 @@ impl Raw {
             Version::Http11 => "HTTP/1.1",
             Version::Http10 => "HTTP/1.0",
         };
-        let mut request = format!("GET {target} {version}\r\nHost: node\r\n");
+        let mut request = format!("GET {target} {version}\r\nHost: localhost\r\n");
         if !cursor.is_empty() {
             request.push_str(&format!("Last-Event-ID: {cursor}\r\n"));
         }

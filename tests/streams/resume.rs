@@ -290,7 +290,7 @@ async fn connect_h2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) ->
 }
 
 fn request_h2(target: &str, cursor: &str) -> hyper::Request<Empty<Bytes>> {
-    let mut request = hyper::Request::get(format!("http://node{target}"));
+    let mut request = hyper::Request::get(format!("http://localhost{target}"));
     if !cursor.is_empty() {
         request = request.header("last-event-id", cursor);
     }

@@ -247,7 +247,7 @@ async fn open_h2(to: SocketAddr, target: &str) -> (SendRequest<Empty<Bytes>>, In
         .await;
     let (mut client, connection) = connected.expect("HTTP/2");
     tokio::spawn(connection);
-    let request = hyper::Request::get(format!("http://node{target}"));
+    let request = hyper::Request::get(format!("http://localhost{target}"));
     let request = request.body(Empty::new()).expect("a request");
     let answer = client.send_request(request).await.expect("an answer");
     (client, answer.into_body())

@@ -19,7 +19,8 @@ fn the_file_takes_toml_types_and_the_words_of_flags_alike() {
         ingest_idle_timeout = 0
         slow_consumer = "skip"
         slow_consumer_rules = ["chat:=disconnect", "price=eur:=latest"]
-        cors_origins = "https://A.example, http://b.example:8080"
+        cors_origins = "https://A.example:443, http://b.example:8080, http://[0:0::1]:80"
+        hosts = ["a.example", "*.b.example"]
         cors_credentials = true
         log_format = "json"
         trace_topics = ["a,b"]
@@ -45,8 +46,10 @@ fn the_file_takes_toml_types_and_the_words_of_flags_alike() {
             ("price=eur:", SlowConsumerPolicy::Latest)
         ]
     );
-    let origins = ["https://a.example", "http://b.example:8080"];
+    // As browsers write them.
+    let origins = ["https://a.example", "http://b.example:8080", "http://[::1]"];
     assert_eq!(settings.cors_origins, origins);
+    assert_eq!(settings.hosts, ["a.example", "*.b.example"]);
     assert!(settings.cors_credentials);
     assert_eq!(settings.log_format, LogFormat::Json);
     assert_eq!(settings.trace_topics, ["a,b"]);

@@ -76,6 +76,22 @@ fn each_kind_says_what_it_wants() {
              allowed: a list of origins such as https://example.com, or * for any",
         ),
         (
+            "cors_origins = [\"https://a.example\", \"null\"]",
+            "`cors_origins` = [\"https://a.example\", \"null\"]: `null` is what any page in a sandbox or a file calls itself, \
+             so it lets in every site; allowed: a list of origins such as https://example.com, or * for any",
+        ),
+        (
+            "cors_origins = [\"https://user@a.example\"]",
+            "`cors_origins` = [\"https://user@a.example\"]: `https://user@a.example` can match no origin: after the scheme there \
+             must be a host name or IP address, and a port up to 65535 if need be, nothing else; \
+             allowed: a list of origins such as https://example.com, or * for any",
+        ),
+        (
+            "hosts = [\"https://a.example\"]",
+            "`hosts` = [\"https://a.example\"]: `https://a.example` is not the name of a host, without scheme and port; \
+             allowed: a list of host names without port, such as node.example.com or *.example.com, or * for any",
+        ),
+        (
             "trace_topics = [\"\"]",
             "`trace_topics` = [\"\"]: empty; allowed: a list of topics",
         ),

@@ -1,15 +1,51 @@
-//! What every request passes before it is looked at: the limits on its head, and `Host`.
+//! What every request passes before it is looked at: the limits on its head, its target, and the host that it was sent to.
 
-use hyper::header::{self, HeaderMap};
+use hyper::header;
 use hyper::http::request::Parts;
-use hyper::http::uri::Authority;
-use hyper::{StatusCode, Uri, Version};
+use hyper::{StatusCode, Uri};
 
+use super::resource::Resource;
 use crate::config::Settings;
+use crate::host::HostRule;
 use crate::http::problem::Problem;
+use crate::http::target;
 
-/// What holds for every request: the limits on its head, and `Host` (RFC 9112 §3.2).
-pub(super) fn check(parts: &Parts, settings: &Settings) -> Result<(), Problem> {
+/// What holds for every request.
+pub(super) fn check(
+    parts: &Parts,
+    settings: &Settings,
+    hosts: Option<&HostRule>,
+) -> Result<(), Problem> {
+    check_limits(parts, settings)?;
+    target::check(parts)?;
+    check_host(parts, hosts)
+}
+
+/// Whether the node answers for the host. Health is told under any name, and without one: those who balance load make them up.
+fn check_host(parts: &Parts, hosts: Option<&HostRule>) -> Result<(), Problem> {
+    let path = parts.uri.path();
+    if matches!(Resource::of(path), Some(Resource::Health | Resource::Ready)) {
+        return Ok(());
+    }
+    let Some(authority) = target::authority(parts) else {
+        // A field that is there is empty: any other was read before.
+        let is_empty = parts.headers.contains_key(header::HOST);
+        return if is_empty {
+            let detail = "the `Host` header must not be empty";
+            Err(Problem::new(StatusCode::BAD_REQUEST, detail).field("host"))
+        } else {
+            // HTTP/1.0, which no browser speaks.
+            Ok(())
+        };
+    };
+    if hosts.is_none_or(|hosts| hosts.allows(&authority.host)) {
+        return Ok(());
+    }
+    let detail = "this node does not answer for the host of the request, but for IP addresses, `localhost`, and the names in the setting `hosts`";
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).field("host"))
+}
+
+fn check_limits(parts: &Parts, settings: &Settings) -> Result<(), Problem> {
     let headers = &parts.headers;
     let target_bytes = target_bytes(&parts.uri);
     let target_max = settings.request_target_bytes_max;
@@ -39,9 +75,6 @@ pub(super) fn check(parts: &Parts, settings: &Settings) -> Result<(), Problem> {
         );
         return Err(too_large(detail));
     }
-    if parts.version == Version::HTTP_11 {
-        check_host(headers)?;
-    }
     Ok(())
 }
 
@@ -55,40 +88,4 @@ fn target_bytes(uri: &Uri) -> usize {
         .map_or(0, |authority| authority.as_str().len());
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     authority + path
-}
-
-fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let wrong = match (hosts.next(), hosts.next()) {
-        (None, _) => "HTTP/1.1 requires a `Host` header",
-        (Some(_), Some(_)) => "there must be one `Host` header, not several",
-        // An empty one is right where the target has no authority.
-        (Some(host), None) if host.is_empty() || Authority::try_from(host.as_bytes()).is_ok() => {
-            return Ok(());
-        }
-        (Some(_), None) => {
-            "the `Host` header must be a host name or address, and a port if need be"
-        }
-    };
-    Err(Problem::new(StatusCode::BAD_REQUEST, wrong).field("host"))
-}
-
-#[cfg(test)]
-mod tests {
-    use hyper::header::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn host_is_required_single_and_valid() {
-        let of = |values: &[&'static str]| {
-            let headers: HeaderMap = values
-                .iter()
-                .map(|value| (header::HOST, HeaderValue::from_static(value)))
-                .collect();
-            check_host(&headers).is_ok()
-        };
-        assert!(of(&["a.example:80"]) && of(&["[::1]:80"]) && of(&[""]));
-        assert!(!of(&[]) && !of(&["a", "a"]) && !of(&["a b"]) && !of(&["a/b"]));
-    }
 }

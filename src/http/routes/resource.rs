@@ -53,11 +53,14 @@ impl<'a> Resource<'a> {
         }
     }
 
+    /// The methods of all resources together.
+    pub(super) const ALL_METHODS: &'static str = "GET, HEAD, POST, OPTIONS";
+
     /// Its methods, as the header `Allow` lists them.
     pub(super) const fn methods(self) -> &'static str {
         match self {
             Self::Publish(_) => "POST, OPTIONS",
-            Self::Mercure => "GET, HEAD, POST, OPTIONS",
+            Self::Mercure => Self::ALL_METHODS,
             Self::Events(_)
             | Self::Topics(_)
             | Self::Subscriptions

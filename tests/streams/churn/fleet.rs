@@ -200,7 +200,9 @@ impl Fleet {
             Kind::Garbage | Kind::Request => {
                 if link.request.is_empty() {
                     link.request = match kind {
-                        Kind::Request => b"GET /events/all HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+                        Kind::Request => {
+                            b"GET /events/all HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()
+                        }
                         _ => (0..self.random.usize(1..4_000))
                             .map(|_| self.random.u8(..))
                             .collect(),
@@ -247,7 +249,7 @@ impl Fleet {
             "1.1"
         };
         let mut request = format!(
-            "GET /events?{}{}&last_event_id={} HTTP/{version}\r\nHost: node\r\n",
+            "GET /events?{}{}&last_event_id={} HTTP/{version}\r\nHost: localhost\r\n",
             client.reader.query(),
             client.quiet,
             self.start

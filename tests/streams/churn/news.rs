@@ -78,7 +78,7 @@ impl News {
             .into_iter()
             .map(|(topics, data)| serde_json::json!({ "topics": topics, "data": data }));
         let body = serde_json::Value::from_iter(events).to_string();
-        let head = "POST /publish HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\nContent-Length: ";
+        let head = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
         let request = format!("{head}{}\r\n\r\n{body}", body.len());
         self.http.send(request.as_bytes());
         assert_eq!(self.http.response("POST").status, 200);
