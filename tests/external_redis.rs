@@ -1,7 +1,9 @@
-//! Redis's own programs, as they come: `redis-cli` and `redis-benchmark` (Debian: redis-tools).
+//! Redis's own programs, as they come: `redis-cli` and `redis-benchmark` (Debian: redis-tools), and `redis-server` as the oracle.
 
 #![cfg(feature = "external-tests")]
 
+#[path = "redis_oracle/mod.rs"]
+mod oracle;
 #[path = "support/ingest.rs"]
 mod support;
 

@@ -74,7 +74,7 @@ fn connection_commands_answer_as_redis_does() {
         ),
         ("TIME x", &arity("time")),
         ("COMMAND COUNT", ":32\r\n"),
-        ("COMMAND INFO nothing", "*1\r\n*-1\r\n"),
+        ("COMMAND INFO nothing", "*1\r\n$-1\r\n"),
         ("COMMAND DOCS nothing", "*0\r\n"),
         (
             "COMMAND LIST FILTERBY PATTERN xr*",

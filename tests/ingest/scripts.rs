@@ -175,7 +175,7 @@ fn scripts_are_kept_for_evalsha() {
     client.check(&evalsha, NOSCRIPT);
     client.check(&exists, "*3\r\n:0\r\n:0\r\n:0\r\n");
     assert_eq!(client.call(&load), format!("$40\r\n{ONE_SHA1}\r\n"));
-    client.check(&exists, "*3\r\n:1\r\n:0\r\n:0\r\n");
+    client.check(&exists, "*3\r\n:1\r\n:1\r\n:0\r\n");
     client.check(&evalsha, ":0\r\n");
     client.check(
         &format!("EVALSHA {} 1 t x", ONE_SHA1.to_uppercase()),

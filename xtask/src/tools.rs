@@ -32,7 +32,7 @@ enum Seen {
 }
 
 /// Chromium's names are those that `tests/external/watcher.rs` looks for.
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool {
         seen: Seen::Program(&["redis-cli"]),
         package: "redis-tools",
@@ -40,6 +40,11 @@ const TOOLS: [Tool; 10] = [
     Tool {
         seen: Seen::Program(&["redis-benchmark"]),
         package: "redis-tools",
+    },
+    // The tests start one of their own, on a port of its own; whether the package's service runs does not matter to them.
+    Tool {
+        seen: Seen::Program(&["redis-server"]),
+        package: "redis-server",
     },
     Tool {
         seen: Seen::Program(&["curl"]),

@@ -237,9 +237,10 @@ pub(super) fn client_list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(),
         [option, ids @ ..] if is(option, "id") && !ids.is_empty() => {
             let mut clients = Vec::new();
             for id in ids {
-                let id = resp::integer(id).and_then(|id| u64::try_from(id).ok());
-                let id = id.filter(|id| *id > 0).ok_or(CommandError::ClientId)?;
-                clients.extend(ctx.port.clients.get(id));
+                let id = resp::integer(id).ok_or(CommandError::ClientId)?;
+                // As in Redis: a number that no connection can have is one that none has.
+                let client = u64::try_from(id).ok();
+                clients.extend(client.and_then(|id| ctx.port.clients.get(id)));
             }
             clients
         }

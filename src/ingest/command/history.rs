@@ -143,7 +143,13 @@ async fn range(
         }
     }
     if count == 0 {
-        ctx.reply.null_array();
+        let topic = std::str::from_utf8(&args[1]);
+        // As in Redis: a topic that does not exist has no events, one that exists is not read at all.
+        if topic.is_ok_and(|topic| ctx.port.hub.history_len(topic) > 0) {
+            ctx.reply.null_array();
+        } else {
+            ctx.reply.array(0);
+        }
         return Ok(());
     }
     let stored = match (std::str::from_utf8(&args[1]), start.first_event()) {

@@ -32,7 +32,7 @@ pub(super) fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
     for name in names {
         match by_full_name(name) {
             Some(spec) => describe(ctx.reply, spec),
-            None => ctx.reply.null_array(),
+            None => ctx.reply.null(),
         }
     }
     Ok(())

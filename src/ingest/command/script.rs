@@ -114,6 +114,10 @@ pub(super) fn evalsha<'b>(
     user: &User,
     args: &[Arg<'b>],
 ) -> Result<Prepared<'b>, CommandError> {
+    // As in Redis: what cannot be a hash is seen before the number of keys.
+    if args[1].len() != 2 * HASH_BYTES {
+        return Err(CommandError::NoScript);
+    }
     let keys = key_count(args)?;
     let hash = from_hex(&args[1]).ok_or(CommandError::NoScript)?;
     let script = port.scripts.find(&hash).ok_or(CommandError::NoScript)?;
@@ -245,10 +249,7 @@ pub(super) fn load(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
 pub(super) fn exists(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     ctx.reply.array(args.len() - 2);
     for hash in &args[2..] {
-        // As in Redis: here, but not in `EVALSHA`, the case counts.
-        let is_lower = !hash.iter().any(u8::is_ascii_uppercase);
-        let hash = from_hex(hash).filter(|_| is_lower);
-        let script = hash.and_then(|hash| ctx.port.scripts.find(&hash));
+        let script = from_hex(hash).and_then(|hash| ctx.port.scripts.find(&hash));
         ctx.reply.integer(i64::from(script.is_some()));
     }
     Ok(())

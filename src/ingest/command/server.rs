@@ -25,11 +25,6 @@ fn unix_time() -> std::time::Duration {
 
 /// `CONFIG GET pattern…`: the settings that clients ask for when they connect, by Redis's names.
 pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let globs: Result<Vec<_>, _> = args[2..]
-        .iter()
-        .map(|pattern| Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX))
-        .collect();
-    let globs = globs?;
     let settings = ctx.port.hub.settings();
     let known = [
         ("appendonly", "no".to_owned()),
@@ -49,10 +44,27 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
             settings.ingest_idle_timeout.as_secs().to_string(),
         ),
     ];
-    let wanted: Vec<_> = known
-        .iter()
-        .filter(|(name, _)| globs.iter().any(|glob| glob.matches(name.as_bytes())))
-        .collect();
+    // Names as they are answered: as in Redis, one that is asked for by itself is answered as it was written.
+    let mut wanted: Vec<(&[u8], &str)> = Vec::new();
+    for pattern in &args[2..] {
+        let is_name = !pattern.iter().any(|byte| b"*?[".contains(byte));
+        let glob = Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX)?;
+        for (name, value) in &known {
+            let matches = glob.matches(name.as_bytes());
+            if matches
+                && !wanted
+                    .iter()
+                    .any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            {
+                let shown = if is_name {
+                    &pattern[..]
+                } else {
+                    name.as_bytes()
+                };
+                wanted.push((shown, value));
+            }
+        }
+    }
     ctx.reply.map(wanted.len());
     for (name, value) in wanted {
         ctx.reply.bulk(name);

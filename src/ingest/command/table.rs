@@ -172,6 +172,8 @@ const NO_AUTH: &[&str] = &[
     "allow_busy",
 ];
 const LOADING: &[&str] = &["loading", "stale"];
+const ADMIN: &[&str] = &["admin", "noscript", "loading", "stale"];
+const ADMIN_CONNECTION: &[&str] = &["@admin", "@slow", "@dangerous", "@connection"];
 /// Flags of the commands around a transaction.
 const TRANSACTION_FLAGS: &[&str] = &["noscript", "loading", "stale", "fast", "allow_busy"];
 const SCRIPT_FLAGS: &[&str] = &[
@@ -366,9 +368,15 @@ pub(super) const COMMANDS: &[Spec] = &[
         )
         .categories(&["@slow"])
         .subcommands(CLUSTER),
-    no_cluster("readonly", 1, "3.0.0").categories(FAST),
-    no_cluster("readwrite", 1, "3.0.0").categories(FAST),
-    no_cluster("asking", 1, "3.0.0").categories(FAST),
+    no_cluster("readonly", 1, "3.0.0")
+        .flags(&["loading", "stale", "fast"])
+        .categories(FAST),
+    no_cluster("readwrite", 1, "3.0.0")
+        .flags(&["loading", "stale", "fast"])
+        .categories(FAST),
+    no_cluster("asking", 1, "3.0.0")
+        .flags(&["fast"])
+        .categories(FAST),
     Spec::new("config", -2, User, Run::Subcommands)
         .about("2.0.0", "A container for reading settings.", "")
         .categories(&["@slow"])
@@ -401,7 +409,7 @@ const PUBSUB: &[Spec] = &[
         "Returns the number of subscribers of topics, as NUMSUB does.",
         "[topic...]",
     ),
-    help("pubsub|help"),
+    help("pubsub|help").categories(&["@slow"]),
 ];
 
 const fn pubsub_command(name: &'static str, arity: i64, run: Run) -> Spec {
@@ -426,16 +434,18 @@ const CLIENT: &[Spec] = &[
         "Describes the connection.",
         "",
     ),
-    client("client|list", -2, Inspector, connection::client_list).about(
-        "2.4.0",
-        "Describes open connections.",
-        "[type] [id...]",
-    ),
-    client("client|no-evict", 3, User, connection::client_on_off).about(
-        "7.0.0",
-        "Accepted; no connection is ever evicted.",
-        "on|off",
-    ),
+    client("client|list", -2, Inspector, connection::client_list)
+        .about("2.4.0", "Describes open connections.", "[type] [id...]")
+        .flags(ADMIN)
+        .categories(ADMIN_CONNECTION),
+    client("client|no-evict", 3, User, connection::client_on_off)
+        .about(
+            "7.0.0",
+            "Accepted; no connection is ever evicted.",
+            "on|off",
+        )
+        .flags(ADMIN)
+        .categories(ADMIN_CONNECTION),
     client("client|no-touch", 3, User, connection::client_on_off).about(
         "7.2.0",
         "Accepted; reading touches nothing.",
@@ -516,13 +526,13 @@ const CLUSTER: &[Spec] = &[
     no_cluster("cluster|nodes", 2, "3.0.0"),
     no_cluster("cluster|shards", 2, "7.0.0"),
     no_cluster("cluster|slots", 2, "3.0.0"),
-    no_cluster("cluster|help", 2, "5.0.0"),
+    no_cluster("cluster|help", 2, "5.0.0").flags(LOADING),
 ];
 
 const fn no_cluster(name: &'static str, arity: i64, since: &'static str) -> Spec {
     Spec::new(name, arity, User, Run::Call(server::no_cluster))
         .about(since, "Refused: there are no clusters.", "")
-        .flags(&["loading", "stale", "fast"])
+        .flags(&["stale"])
         .categories(&["@slow"])
 }
 
@@ -533,9 +543,9 @@ const CONFIG: &[Spec] = &[
             "Returns settings by the names that Redis has for them.",
             "pattern...",
         )
-        .flags(&["admin", "noscript", "loading", "stale"])
+        .flags(ADMIN)
         .categories(&["@admin", "@slow", "@dangerous"]),
-    help("config|help"),
+    help("config|help").categories(&["@slow"]),
 ];
 
 /// The subcommand `HELP` of a container.

@@ -14,13 +14,14 @@ pub(super) struct Unbalanced;
 /// Appends the arguments of `line` to `args`.
 pub(super) fn split<'b>(mut line: &'b [u8], args: &mut Vec<Arg<'b>>) -> Result<(), Unbalanced> {
     loop {
-        line = line.trim_ascii_start();
-        if line.is_empty() {
+        let start = line.iter().position(|byte| !is_space(*byte));
+        let Some(start) = start else {
             return Ok(());
-        }
+        };
+        line = &line[start..];
         let end = line
             .iter()
-            .position(|byte| is_blank(*byte) || matches!(byte, b'"' | b'\''))
+            .position(|byte| ends_word(*byte) || matches!(byte, b'"' | b'\''))
             .unwrap_or(line.len());
         if matches!(line.get(end), Some(b'"' | b'\'')) {
             let (arg, rest) = quoted(line)?;
@@ -33,8 +34,14 @@ pub(super) fn split<'b>(mut line: &'b [u8], args: &mut Vec<Arg<'b>>) -> Result<(
     }
 }
 
-fn is_blank(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
+/// Whether a byte may stand between words: what C calls white space.
+fn is_space(byte: u8) -> bool {
+    ends_word(byte) || matches!(byte, 0x0b | 0x0c)
+}
+
+/// Whether a byte ends a word. Within one, a form feed is part of it, as in Redis.
+fn ends_word(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Takes one argument that has quotes in it off the start of `line`: the argument, and what follows.
@@ -43,12 +50,13 @@ fn quoted(mut line: &[u8]) -> Result<(Vec<u8>, &[u8]), Unbalanced> {
     loop {
         let (byte, rest) = match line.split_first() {
             None => return Ok((arg, line)),
-            Some((byte, _)) if is_blank(*byte) => return Ok((arg, line)),
+            Some((byte, _)) if ends_word(*byte) => return Ok((arg, line)),
             Some(pair) => pair,
         };
         line = match byte {
-            b'"' => double_quoted(rest, &mut arg)?,
-            b'\'' => single_quoted(rest, &mut arg)?,
+            // A closing quote ends the word.
+            b'"' => return double_quoted(rest, &mut arg).map(|rest| (arg, rest)),
+            b'\'' => return single_quoted(rest, &mut arg).map(|rest| (arg, rest)),
             _ => {
                 arg.push(*byte);
                 rest
@@ -109,7 +117,7 @@ fn single_quoted<'b>(mut line: &'b [u8], arg: &mut Vec<u8>) -> Result<&'b [u8], 
 /// A closing quote must end its word.
 fn word_end(rest: &[u8]) -> Result<&[u8], Unbalanced> {
     match rest.first() {
-        Some(byte) if !is_blank(*byte) => Err(Unbalanced),
+        Some(byte) if !is_space(*byte) => Err(Unbalanced),
         _ => Ok(rest),
     }
 }
@@ -159,6 +167,9 @@ mod tests {
             check(open, Err(Unbalanced));
         }
         check(r"a\n", Ok(&[br"a\n"]));
+        check("\x0b\x0ca\x0bb\x0cc d", Ok(&[b"a\x0bb\x0cc", b"d"]));
+        check("'a'\x0cb", Ok(&[b"a", b"b"]));
+        check("a b\0c '\0'", Ok(&[b"a", b"b\0c", b"\0"]));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! allocate for a length that a client merely claims: what it keeps grows with the bytes that are really there.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 use memchr::memchr;
@@ -66,7 +67,7 @@ pub enum ProtocolError {
     #[error("unauthenticated multibulk length")]
     UnauthenticatedArray,
     /// An element of an array is no bulk string.
-    #[error("expected '$', got '{}'", .0.escape_ascii())]
+    #[error("expected '$', got '{}'", Shown(*.0))]
     ExpectedBulk(u8),
     /// The length of a bulk string is not a number, negative, or above the setting `ingest_bulk_bytes_max`.
     #[error("invalid bulk length")]
@@ -89,6 +90,19 @@ pub enum ProtocolError {
     /// The quotes of an inline command do not match.
     #[error("unbalanced quotes in request")]
     UnbalancedQuotes,
+}
+
+/// A byte in the text of an error: as it is, but for a line end, which is a space as everywhere in the texts of Redis, and for what cannot be shown.
+struct Shown(u8);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            b'\r' | b'\n' => f.write_str(" "),
+            byte @ b' '..=b'~' => write!(f, "{}", char::from(byte)),
+            byte => write!(f, "{}", byte.escape_ascii()),
+        }
+    }
 }
 
 /// Where the reader is within a command.
@@ -385,7 +399,9 @@ mod tests {
                 "too big mbulk count string",
             ),
             (b"*1\r\n:1\r\n", "expected '$', got ':'"),
-            (b"*1\r\n\r\n", "expected '$', got '\\r'"),
+            (b"*1\r\n\r\n", "expected '$', got ' '"),
+            (b"*1\r\n\x01", "expected '$', got '\\x01'"),
+            (b"*1\r\n;", "expected '$', got ';'"),
             (b"*1\r\n*1\r\n*1\r\n", "expected '$', got '*'"),
             (b"*1\r\n$x\r\n", "invalid bulk length"),
             (b"*1\r\n$-1\r\n", "invalid bulk length"),
