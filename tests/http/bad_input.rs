@@ -215,7 +215,7 @@ fn a_body_that_pauses_is_ended_in_time() {
 #[test]
 fn an_answer_that_nobody_reads_is_given_up() {
     let node = Node::with(|settings| {
-        settings.idle_timeout = SHORT;
+        settings.write_timeout = SHORT;
         settings.send_buffer_bytes = 4_096;
         settings.publish_batch_max = 100_000;
     });
