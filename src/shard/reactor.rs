@@ -224,7 +224,12 @@ impl Reactor {
             None
         };
         match gone {
-            Some(reason) => self.core.close(key, reason, &mut self.sinks),
+            Some(reason) => {
+                if let Some(sink) = self.core.sink(key) {
+                    sinks::cut(sink);
+                }
+                self.core.close(key, reason, &mut self.sinks);
+            }
             None if event.is_writable() => self.core.writable(key),
             None => {}
         }

@@ -198,3 +198,36 @@ async fn wait_closed(client: &Client) {
         tokio::task::yield_now().await;
     }
 }
+
+#[test]
+fn every_id_that_is_taken_is_a_cursor_here_too() {
+    let node = Node::start();
+    let ids = [
+        "a",
+        "a b",
+        "ä\u{20ac}\u{10ffff}",
+        "a\u{2028}b",
+        "%0a",
+        "\"\\",
+    ];
+    for id in ids {
+        let event = serde_json::json!({ "topic": "a", "data": "seen", "id": id }).to_string();
+        assert_eq!(
+            node.post("/publish", "application/json", &event).status,
+            200
+        );
+        node.publish("a", "next");
+        node.runtime.block_on(async {
+            let mut client = connect(&node).await;
+            let cursor = hyper::header::HeaderValue::from_bytes(id.as_bytes()).expect("a value");
+            let request = Request::get("http://node/events/a")
+                .header("last-event-id", cursor.clone())
+                .body(Full::default())
+                .expect("a request");
+            let stream = client.send_request(request).await.expect("an answer");
+            assert_eq!(stream.headers()["last-event-id"], cursor, "{id:?}");
+            let text = read_until(&mut stream.into_body(), "data: next\n").await;
+            assert!(!text.contains("seen") && !text.contains("gap"), "{text}");
+        });
+    }
+}

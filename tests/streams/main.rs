@@ -26,6 +26,8 @@ mod backpressure;
 mod churn;
 /// The end of a node.
 mod drain;
+/// Clients that end their side.
+mod half_closed;
 /// Silence, and what a quiet stream is told.
 mod heartbeat;
 /// What is kept, for how long, and what a returning client hears of the rest.

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -138,6 +139,15 @@ impl Io for Sinks {
 
     fn is_body(sink: &Option<OwnedFd>) -> bool {
         sink.is_none()
+    }
+}
+
+/// Has the coming close reset the connection of a client that ended its side. It may have ended one side only and still read: an orderly close in the middle of
+/// what it asked for would look like the end of it, for certain over HTTP/1.0.
+pub(super) fn cut(sink: &Option<OwnedFd>) {
+    if let Some(socket) = sink {
+        // Where the system refuses, the connection is gone already.
+        let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
     }
 }
 
