@@ -55,7 +55,7 @@ pub use work::Work;
 /// rounding.
 const EVENT_OVERHEAD_BYTES: usize = 144;
 
-/// What one topic with history costs beside its events: table slot, name, ring and expiry entry.
+/// What one topic with history costs beside its events, its name and its matches: table slot, ring and expiry entry.
 const TOPIC_OVERHEAD_BYTES: usize = 256;
 
 /// Bounds on what is remembered.
@@ -349,7 +349,7 @@ impl Store {
     /// Adds the event to one topic's log.
     fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
         let topic = self.topics.get_mut(index);
-        let overhead = TOPIC_OVERHEAD_BYTES + topic.matches_bytes();
+        let overhead = topic.overhead_bytes();
         let log = topic.log.get_or_insert_with(|| {
             self.bytes += overhead;
             Box::new(Log::default())
@@ -440,7 +440,7 @@ impl Store {
         let popped = log.pop();
         if log.len() == 0 {
             topic.log = None;
-            self.bytes -= TOPIC_OVERHEAD_BYTES + topic.matches_bytes();
+            self.bytes -= topic.overhead_bytes();
         }
         if let Some((entry, freed)) = popped {
             let private = entry.frame.is_private();

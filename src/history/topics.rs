@@ -5,11 +5,11 @@ use std::hash::BuildHasher;
 
 use crate::event::EventId;
 
-use super::ShardSet;
 use super::evicted::Evicted;
 use super::log::Log;
 use super::matches::Matches;
 use super::own_ids::Place;
+use super::{ShardSet, TOPIC_OVERHEAD_BYTES};
 
 /// One topic.
 #[derive(Debug, Default)]
@@ -36,6 +36,13 @@ pub(super) struct Topic {
 
 // A node may have as many topics as streams; see the memory goals in docs/ARCHITECTURE.md.
 const _: () = assert!(size_of::<Topic>() <= 72);
+
+impl Topic {
+    /// What it costs beside its events, as long as it has any.
+    pub(super) fn overhead_bytes(&self) -> usize {
+        TOPIC_OVERHEAD_BYTES + self.name.len() + self.matches_bytes()
+    }
+}
 
 /// Grants that name a topic, and publishers that are about to; with a bit that had no other room.
 #[derive(Clone, Copy, Debug, Default)]

@@ -364,3 +364,24 @@ fn counts_follow_retain_and_release() {
         (0, 0)
     );
 }
+
+#[test]
+fn long_names_of_topics_count_in_the_budget() {
+    let budget_bytes = 256 << 10;
+    let mut store = store(HistoryLimits {
+        budget_bytes,
+        ..HistoryLimits::default()
+    });
+    for n in 0..2_000 {
+        let name = format!("{n:0>1000}");
+        publish(&mut store, &[&name], "x", None, NOW);
+    }
+    let names = store.size().events * 1_000;
+    assert!(
+        store.size().bytes <= budget_bytes && names < budget_bytes,
+        "{:?}",
+        store.size()
+    );
+    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 1_000) {}
+    assert_eq!(store.size().bytes, 0);
+}
