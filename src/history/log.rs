@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use crate::event::EventId;
 use crate::sse::Frame;
 
+use super::same::Same;
 use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
 
 /// What an event costs besides that has something of [`More`].
@@ -71,8 +72,8 @@ impl Entry {
 pub(super) struct Log {
     entries: VecDeque<Entry>,
     frame_bytes: usize,
-    /// Publishers' own ids, newest event wins. Boxed: most topics have none.
-    own_ids: Option<Box<HashMap<Box<str>, EventId>>>,
+    /// Publishers' own ids. Boxed: most topics have none.
+    own_ids: Option<Box<HashMap<Box<str>, Same<EventId>>>>,
 }
 
 impl Log {
@@ -92,9 +93,9 @@ impl Log {
         self.entries.back().map(|entry| entry.id)
     }
 
-    /// The event whose publisher gave it this id.
-    pub(super) fn find_own_id(&self, own_id: &str) -> Option<EventId> {
-        self.own_ids.as_ref()?.get(own_id).copied()
+    /// The events whose publisher gave them this id.
+    pub(super) fn with_own_id(&self, own_id: &str) -> Option<&Same<EventId>> {
+        self.own_ids.as_ref()?.get(own_id)
     }
 
     /// Position of the first event above `id`.
@@ -123,7 +124,9 @@ impl Log {
         if let Some(own_id) = more.as_ref().and_then(|more| more.own_id.as_ref()) {
             self.own_ids
                 .get_or_insert_default()
-                .insert(own_id.clone(), id);
+                .entry_ref(own_id)
+                .and_modify(|same| same.insert(id))
+                .or_insert(Same::One(id));
         }
         if self.entries.capacity() == 0 {
             // The first growth of a deque is to four entries; a topic with one event should pay for one.
@@ -144,8 +147,8 @@ impl Log {
         let entry = self.entries.pop_front()?;
         self.frame_bytes -= entry.frame.len();
         if let (Some(own_id), Some(index)) = (entry.own_id(), &mut self.own_ids) {
-            // A newer event may have taken the id over.
-            if index.get(own_id) == Some(&entry.id) {
+            let same = index.get_mut(own_id);
+            if same.is_some_and(|same| same.remove(entry.id)) {
                 index.remove(own_id);
             }
             if index.is_empty() {

@@ -22,6 +22,7 @@ mod own_ids;
 mod patterns;
 mod read;
 mod resume;
+mod same;
 mod scan;
 mod topics;
 mod work;

@@ -14,6 +14,9 @@ use super::scan::patterns_of;
 use super::work::Work;
 use super::{SelectorId, SelectorIds, Store};
 
+/// Events that a cursor may mean.
+type Places = SmallVec<[Place; 2]>;
+
 /// The word with which a client asks for everything there is, and with which it is told that nothing came before.
 const EARLIEST: &str = "earliest";
 
@@ -104,10 +107,12 @@ impl Store {
             .parse()
             .ok()
             .or_else(|| EventId::from_urn(cursor, self.node));
-        let mut places = self.places_of(ids, cursor, work);
+        let mut places = Places::new();
+        if !self.places_of(ids, cursor, work, &mut places) {
+            return None;
+        }
         // The grant is looked up for nobody but those who need it.
-        let is_private = |place: &Place| self.entry_at(*place).is_some_and(Entry::is_private);
-        let record = if places.iter().any(is_private) {
+        let record = if places.iter().any(|place| self.is_private(*place)) {
             self.grant(grant)
         } else {
             None
@@ -121,35 +126,63 @@ impl Store {
         meanings.filter(|id| *id <= self.head).min()
     }
 
-    /// Events whose publisher gave them this id: one of each topic, and the newest of all if one of the patterns matches its topic.
+    /// Finds the events of these topics and patterns whose publisher gave them this id: of each the oldest, up to the first that is public. Returns
+    /// whether all were found; where that is too much work, the id is unknown, and a gap is told.
     fn places_of(
         &mut self,
         ids: &[SelectorId],
         cursor: &str,
         work: &mut Work,
-    ) -> SmallVec<[Place; 2]> {
-        let topics = ids.iter().filter_map(|id| id.topic_index());
-        let mut places: SmallVec<[Place; 2]> = topics
-            .filter_map(|topic| {
-                let id = self.topics.get(topic).log.as_ref()?.find_own_id(cursor)?;
-                Some(Place { id, topic })
-            })
-            .collect();
-        places.extend(self.find_by_pattern(ids, cursor, work));
-        places
+        places: &mut Places,
+    ) -> bool {
+        for topic in ids.iter().filter_map(|id| id.topic_index()) {
+            let log = self.topics.get(topic).log.as_deref();
+            let same = log.and_then(|log| log.with_own_id(cursor));
+            for id in same.into_iter().flat_map(|same| same.iter()) {
+                if !work.look() {
+                    return false;
+                }
+                let place = Place { id, topic };
+                places.push(place);
+                if !self.is_private(place) {
+                    break;
+                }
+            }
+        }
+        self.places_by_pattern(ids, cursor, work, places)
     }
 
-    fn find_by_pattern(
+    fn places_by_pattern(
         &mut self,
         ids: &[SelectorId],
         cursor: &str,
         work: &mut Work,
-    ) -> Option<Place> {
-        let patterns = patterns_of(ids)?;
+        places: &mut Places,
+    ) -> bool {
+        let Some(patterns) = patterns_of(ids) else {
+            return true;
+        };
         let is = |place| self.topics.has_own_id(place, cursor);
-        let place = self.own_ids.find(cursor, is)?;
-        let known = self.look_at(place.topic, work);
-        (known && self.is_among(place.topic, &patterns)).then_some(place)
+        let same = self.own_ids.find(cursor, is);
+        let most = work.looks_left() + 1;
+        let all: Vec<Place> = same.map_or_else(Vec::new, |same| same.iter().take(most).collect());
+        for place in all {
+            if !work.look() || !self.look_at(place.topic, work) {
+                return false;
+            }
+            if !self.is_among(place.topic, &patterns) {
+                continue;
+            }
+            places.push(place);
+            if !self.is_private(place) {
+                break;
+            }
+        }
+        true
+    }
+
+    fn is_private(&self, place: Place) -> bool {
+        self.entry_at(place).is_some_and(Entry::is_private)
     }
 
     fn entry_at(&self, place: Place) -> Option<&Entry> {

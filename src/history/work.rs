@@ -46,6 +46,11 @@ impl Work {
         self.steps = self.steps.saturating_sub(steps.max(1));
     }
 
+    /// Events that may still be looked at.
+    pub(super) fn looks_left(&self) -> usize {
+        self.looks
+    }
+
     /// Counts a look at an event; false when it was one too many.
     pub(super) fn look(&mut self) -> bool {
         let more = self.looks > 0;

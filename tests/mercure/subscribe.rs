@@ -238,3 +238,30 @@ fn a_token_of_mercure_1_is_told_which_version_is_spoken() {
         assert_eq!(answer.status, 200, "{claims}");
     }
 }
+
+#[test]
+fn an_id_that_was_given_twice_hides_nothing() {
+    let node = Node::guarded();
+    for form in [
+        "topic=a/1&data=first&id=x",
+        "topic=a/1&data=between",
+        "topic=a/1&data=again&id=x",
+        "topic=b&data=elsewhere&id=x",
+        "topic=a/1&data=last",
+    ] {
+        node.publish(form);
+    }
+    let token = subscriber(&[]);
+    for target in [
+        format!("{HUB}?topic=a/1"),
+        format!("{HUB}?topic=a/%7Bn%7D"),
+        "/events?topic=a/*".to_owned(),
+    ] {
+        let mut stream = node.resume(&target, &token, "x");
+        assert_eq!(
+            stream.take_data(3),
+            ["between", "again", "last"],
+            "{target}: no gap, and nothing is left out"
+        );
+    }
+}

@@ -272,16 +272,18 @@ fn a_cursor_is_found_by_the_nodes_id_or_the_publishers() {
         Some(LastEventId::Asked("order-1".into()))
     );
 
-    publish(&mut store, &["a"], "2", Some("order-2"), NOW);
+    let second = publish(&mut store, &["a"], "2", Some("order-2"), NOW);
     publish(&mut store, &["a"], "3", Some("order-2"), NOW);
     let third = store.head();
-    assert_eq!(
-        store
-            .resolve(&[Selector::exact("a")], &[], "order-2")
-            .cursor,
-        Some(third),
-        "the newest of an id that was used twice"
-    );
+    let found = |store: &mut Store| {
+        let start = store.resolve(&[Selector::exact("a")], &[], "order-2");
+        assert_eq!(start.unknown, None);
+        start.cursor
+    };
+    let oldest = "the oldest that is kept of an id that was used twice";
+    assert_eq!(found(&mut store), Some(second), "{oldest}");
+    publish(&mut store, &["a"], "4", None, NOW);
+    assert_eq!(found(&mut store), Some(third), "{oldest}");
     let gone = store.resolve(&[Selector::exact("a")], &[], "order-1");
     assert_eq!(
         gone.unknown.as_deref(),

@@ -217,11 +217,51 @@ fn a_publishers_id_is_found_by_name_and_by_pattern() {
         let start = store.resolve(&[selector], &[], "urn:x:1");
         assert_eq!(start.unknown.as_deref(), Some("urn:x:1"));
     }
-    let newer = publish(&mut store, &["c"], "3", Some("urn:x:1"), NOW);
+    let newer = publish(&mut store, &["c/d"], "3", Some("urn:x:1"), NOW);
+    // Of several meanings the earliest, and what it means to others does not count.
+    for (selector, id) in [
+        (pattern("*"), first),
+        (exact("b"), first),
+        (pattern("c/*"), newer),
+    ] {
+        let found = store.resolve(&[selector], &[], "urn:x:1");
+        assert_eq!((found.cursor, found.unknown), (Some(id), None));
+    }
+    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 100) {}
     let found = store.resolve(&[pattern("*")], &[], "urn:x:1");
-    assert_eq!(found.cursor, Some(newer));
-    let found = store.resolve(&[exact("b")], &[], "urn:x:1");
-    assert_eq!(found.cursor, Some(first));
+    assert!(found.unknown.is_some());
+}
+
+#[test]
+fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
+    let mut store = store(HistoryLimits::default());
+    let event = Event {
+        id: Some("x".into()),
+        private: true,
+        ..Event::new("a", "hidden")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    let hidden = store.append(&mut draft, NOW).0;
+    let open = publish(&mut store, &["a"], "open", Some("x"), NOW);
+    for selector in [exact("a"), pattern("*")] {
+        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], "x");
+        assert_eq!(anonymous.cursor, Some(open), "{selector:?}");
+        let granted = store.resolve(&[selector], &[exact("a")], "x");
+        assert_eq!(granted.cursor, Some(hidden));
+    }
+}
+
+#[test]
+fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
+    let mut store = store(HistoryLimits::default());
+    for n in 0..20 {
+        publish(&mut store, &[&format!("user/{n}")], "x", Some("1"), NOW);
+    }
+    // Whoever names its topic is not concerned.
+    let named = store.resolve(&[exact("user/19")], &[], "1");
+    assert_eq!(named.unknown, None);
+    let start = store.resolve(&[pattern("user/19{n}")], &[], "1");
+    assert_eq!(start.unknown.as_deref(), Some("1"));
 }
 
 /// Whoever may publish to one topic gave his event an id that looked like everybody's cursor: streams of other topics went on from there.
