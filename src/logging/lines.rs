@@ -295,6 +295,24 @@ mod tests {
         assert_eq!(read, "\nwhole\n");
     }
 
+    #[test]
+    fn a_line_that_was_cut_is_noticed() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let mut writer = Writer {
+            lines: Lines::start(File::open("/dev/null").expect("it"), 0).expect("a thread"),
+            out: writer,
+            torn: false,
+        };
+        let cut = thread::spawn(move || {
+            // More than a pipe holds.
+            let error = writer.write(&vec![b'x'; 4 << 20]).expect_err("closed");
+            (error, writer.torn)
+        });
+        reader.read_exact(&mut [0]).expect("its start");
+        drop(reader);
+        assert_eq!(cut.join().expect("no panic"), (Errno::PIPE, true));
+    }
+
     fn wait_until(mut condition: impl FnMut() -> bool) {
         let end = Instant::now() + BOUND;
         while !condition() {
