@@ -296,6 +296,13 @@ fn where_nobody_looks_there_is_one_log_line_and_no_text_among_json() {
     .expect("the program starts");
     let log = Text::collect(child.stderr.take().expect("a pipe"));
     let mut node = Node::logging(child, &log);
+    // Time enough for lines to come that should not.
+    for _ in 0..100 {
+        assert_eq!(
+            http::request(node.admin, "GET", "/readyz", &[], b"").status,
+            200
+        );
+    }
     assert_eq!(node.stop().code(), Some(0));
     log.wait_for("drained");
     assert_eq!(screen.now(), "");

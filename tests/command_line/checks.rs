@@ -86,6 +86,10 @@ fn everything_that_is_wrong_with_keys_and_log_is_told_at_once() {
     fs::write(&config, text).expect("a file");
     let [(code, err), _] = checked_and_served(&config, &[("RUST_LOG", "a=b=c")]);
     assert_eq!(code, Some(2));
+    // Each of them alone is enough.
+    let (alone, _, error) = run(&["check-config", "/dev/null"], &[("RUST_LOG", "a=b=c")]);
+    assert_eq!(alone, Some(2));
+    assert!(error.starts_with("RUST_LOG = "), "{error}");
     let starts = [
         "RUST_LOG = ",
         "`jwks_file` = ",

@@ -119,11 +119,17 @@ fn of_two_valid_cookies_the_fresher_one_counts_in_any_order() {
         let claims = json!({ "exp": ends, "mercure": { "publish": [topic] } });
         token(&claims)
     };
-    let (old, fresh) = (
-        ending("a", now_unix_s() + 1_000),
-        ending("b", now_unix_s() + 2_000),
-    );
-    for [first, second] in [[&old, &fresh], [&fresh, &old]] {
+    let old = ending("a", now_unix_s() + 1_000);
+    // Whichever text comes first in the order of the alphabet.
+    let fresher = (1..100).map(|n| ending("b", now_unix_s() + 1_000 + n * 100_003));
+    let (behind, before): (Vec<_>, Vec<_>) = fresher.partition(|fresh| *fresh > old);
+    for fresh in [&behind[0], &before[0]] {
+        is_the_one(&node, &old, fresh);
+    }
+}
+
+fn is_the_one(node: &Node, old: &str, fresh: &str) {
+    for [first, second] in [[old, fresh], [fresh, old]] {
         let cookie = format!("mercureAuthorization={first}; mercureAuthorization={second}");
         let fields = [("Cookie", &*cookie), ("Origin", PAGE)];
         let status = |target| request(node.address, "POST", target, &fields, b"x").status;
