@@ -184,23 +184,27 @@ fn a_publisher_who_pauses_between_and_within_commands_is_not_ended() {
     let node = Node::with(|settings| settings.ingest_command_timeout = LONGER);
     let mut slow = node.connect();
     let bytes = command(&["PUBLISH", "t", "x"]);
+    let (start, end) = bytes.split_at(bytes.len() / 2);
     let mut witness = node.connect();
     witness.send("*2\r\n");
-    let mut sent = 0;
-    // As long as it takes another to be ended for one command, and longer: each of these is begun and finished, none in one piece.
     witness
         .stream
         .set_read_timeout(Some(Duration::from_millis(1)))
         .expect("timeout");
-    let mut ended = false;
-    while !ended || sent < 20 {
-        let (start, end) = bytes.split_at(sent % bytes.len());
-        slow.send(start);
-        slow.send(end);
+    // As long as it takes another to be ended for one command, and longer, there is always one that is begun, and none takes long.
+    let mut sent = 0;
+    let mut ended_at = None;
+    slow.send(start);
+    while ended_at.is_none_or(|ended_at| sent < ended_at + 20) {
+        slow.send([end, start].concat());
         assert_eq!(slow.read_until(b"\r\n"), b":0\r\n");
         sent += 1;
-        ended = ended || matches!(witness.stream.read(&mut [0; 1]), Ok(1));
+        if matches!(witness.stream.read(&mut [0; 1]), Ok(1)) {
+            ended_at = Some(sent);
+        }
     }
+    slow.send(end);
+    assert_eq!(slow.read_until(b"\r\n"), b":0\r\n");
     slow.check("PING", "+PONG\r\n");
 }
 
