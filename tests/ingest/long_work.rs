@@ -90,6 +90,27 @@ fn an_answer_is_bounded_and_the_connection_lives() {
 }
 
 #[test]
+fn names_given_many_times_make_no_answer_without_end() {
+    let node = Node::with(|settings| settings.ingest_reply_bytes_max = 64 << 10);
+    let mut client = node.connect();
+    let too_long = |client: &mut crate::support::Client, words: &[&str], name: &str| {
+        let words: Vec<&str> = words.iter().copied().chain([name; 1_000]).collect();
+        let answer = client.call(&words);
+        assert_eq!(answer, TOO_LONG, "{}", words[..3].join(" "));
+    };
+    too_long(&mut client, &["COMMAND", "DOCS"], "client");
+    too_long(&mut client, &["COMMAND", "INFO"], "client");
+    too_long(&mut client, &["CLIENT", "LIST", "ID"], "1");
+    too_long(&mut client, &["PUBSUB", "NUMSUB"], &"x".repeat(200));
+    let few = client.call(&["COMMAND", "INFO", "ping", "none", "ping"]);
+    assert!(few.starts_with("*3\r\n*10\r\n$4\r\nping\r\n"), "{few}");
+    client.check(
+        "PUBSUB NUMSUB a a",
+        "*4\r\n$1\r\na\r\n:0\r\n$1\r\na\r\n:0\r\n",
+    );
+}
+
+#[test]
 fn the_largest_event_can_be_read_whatever_the_bound_on_answers() {
     let node = Node::with(|settings| {
         settings.event_limits.data_bytes_max = 64 << 10;

@@ -1,7 +1,5 @@
 //! Commands about the connection itself: who it is, which protocol it speaks, what it is called.
 
-use std::sync::Arc;
-
 use super::error::{CommandError, quote};
 use super::{Context, integer};
 use crate::ingest::client::About;
@@ -247,9 +245,13 @@ pub(super) fn client_list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(),
         _ => return Err(CommandError::Syntax),
     };
     let mut lines = String::new();
-    clients
-        .iter()
-        .for_each(|client| Arc::as_ref(client).describe(&mut lines));
+    let max = ctx.port.hub.settings().ingest_reply_bytes_max;
+    for client in &clients {
+        client.describe(&mut lines);
+        if lines.len() > max {
+            return Err(CommandError::TooLong(max));
+        }
+    }
     ctx.reply.verbatim(&lines);
     Ok(())
 }

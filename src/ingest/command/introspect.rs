@@ -1,13 +1,16 @@
 //! `COMMAND` and `HELP`: the command table, told to clients.
 
-use super::Context;
 use super::error::CommandError;
 use super::table::{self, COMMANDS, Spec};
+use super::{Context, LongRun, Turn};
 use crate::ingest::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
 
 /// Longest pattern of names of commands and settings, in bytes; the names have a few dozen.
 pub(super) const NAME_PATTERN_BYTES_MAX: usize = 256;
+
+/// What describing a command costs in the measure of [`Turn`].
+const SPEC_COST: usize = 1_024;
 
 /// `COMMAND`
 pub(super) fn command(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
@@ -23,17 +26,25 @@ pub(super) fn count(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Comm
 }
 
 /// `COMMAND INFO [name…]`
-pub(super) fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+pub(super) fn info<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(describe_named(ctx, args))
+}
+
+async fn describe_named(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let names = &args[2..];
     if names.is_empty() {
         return command(ctx, args);
     }
+    let start = ctx.reply.bytes().len();
+    let mut turn = Turn::default();
     ctx.reply.array(names.len());
     for name in names {
         match by_full_name(name) {
             Some(spec) => describe(ctx.reply, spec),
             None => ctx.reply.null(),
         }
+        ctx.check_length(start)?;
+        turn.spend(SPEC_COST).await;
     }
     Ok(())
 }
@@ -64,15 +75,24 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
 }
 
 /// `COMMAND DOCS [name…]`
-pub(super) fn docs(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let names = &args[2..];
+pub(super) fn docs<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(document_named(ctx, &args[2..]))
+}
+
+async fn document_named(ctx: &mut Context<'_>, names: &[Arg<'_>]) -> Result<(), CommandError> {
+    let start = ctx.reply.bytes().len();
+    let mut turn = Turn::default();
     let specs: Vec<&Spec> = if names.is_empty() {
         COMMANDS.iter().collect()
     } else {
         names.iter().filter_map(|name| by_full_name(name)).collect()
     };
     ctx.reply.map(specs.len());
-    specs.iter().for_each(|spec| document(ctx.reply, spec));
+    for spec in specs {
+        document(ctx.reply, spec);
+        ctx.check_length(start)?;
+        turn.spend(SPEC_COST).await;
+    }
     Ok(())
 }
 

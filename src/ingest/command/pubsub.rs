@@ -8,6 +8,9 @@ use crate::ingest::resp::Arg;
 /// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has subscribers.
 const SLICE_COST: usize = 8 * 1024;
 
+/// What looking one name up costs in that measure.
+const NAME_COST: usize = 256;
+
 /// `PUBSUB CHANNELS [pattern]`, `PUBSUB SHARDCHANNELS [pattern]`
 pub(super) fn channels<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
     Box::pin(list_channels(ctx, args))
@@ -51,14 +54,21 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
 }
 
 /// `PUBSUB NUMSUB [topic…]`, `PUBSUB SHARDNUMSUB [topic…]`
-pub(super) fn numsub(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let topics = &args[2..];
+pub(super) fn numsub<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(count_subscribers(ctx, &args[2..]))
+}
+
+async fn count_subscribers(ctx: &mut Context<'_>, topics: &[Arg<'_>]) -> Result<(), CommandError> {
+    let start = ctx.reply.bytes().len();
+    let mut turn = Turn::default();
     ctx.reply.array(topics.len() * 2);
     for topic in topics {
         // A name that is not UTF-8 is no topic: nobody can have subscribed to it.
         let count = std::str::from_utf8(topic).map_or(0, |topic| ctx.port.hub.subscribers(topic));
         ctx.reply.bulk(topic);
         ctx.reply.count(count);
+        ctx.check_length(start)?;
+        turn.spend(NAME_COST + topic.len()).await;
     }
     Ok(())
 }

@@ -394,7 +394,7 @@ const PUBSUB: &[Spec] = &[
         "Returns the number of different patterns that streams subscribe to.",
         "",
     ),
-    pubsub_command("pubsub|numsub", -2, Run::Call(pubsub::numsub)).about(
+    pubsub_command("pubsub|numsub", -2, Run::Long(pubsub::numsub)).about(
         "2.8.0",
         "Returns the number of subscribers of topics.",
         "[topic...]",
@@ -404,7 +404,7 @@ const PUBSUB: &[Spec] = &[
         "Returns the topics that have subscribers, as CHANNELS does.",
         "[pattern]",
     ),
-    pubsub_command("pubsub|shardnumsub", -2, Run::Call(pubsub::numsub)).about(
+    pubsub_command("pubsub|shardnumsub", -2, Run::Long(pubsub::numsub)).about(
         "7.0.0",
         "Returns the number of subscribers of topics, as NUMSUB does.",
         "[topic...]",
@@ -474,22 +474,22 @@ const fn client(name: &'static str, arity: i64, access: Access, call: ShortCall)
 }
 
 const COMMAND: &[Spec] = &[
-    command_command("command|count", 2, introspect::count).about(
+    command_command("command|count", 2, Run::Call(introspect::count)).about(
         "2.8.13",
         "Returns the number of commands.",
         "",
     ),
-    command_command("command|docs", -2, introspect::docs).about(
+    command_command("command|docs", -2, Run::Long(introspect::docs)).about(
         "7.0.0",
         "Describes commands for people.",
         "[name...]",
     ),
-    command_command("command|info", -2, introspect::info).about(
+    command_command("command|info", -2, Run::Long(introspect::info)).about(
         "2.8.13",
         "Describes commands for clients.",
         "[name...]",
     ),
-    command_command("command|list", -2, introspect::list).about(
+    command_command("command|list", -2, Run::Call(introspect::list)).about(
         "7.0.0",
         "Returns the names of commands.",
         "[filterby]",
@@ -497,8 +497,8 @@ const COMMAND: &[Spec] = &[
     help("command|help"),
 ];
 
-const fn command_command(name: &'static str, arity: i64, call: ShortCall) -> Spec {
-    Spec::new(name, arity, User, Run::Call(call)).flags(LOADING)
+const fn command_command(name: &'static str, arity: i64, run: Run) -> Spec {
+    Spec::new(name, arity, User, run).flags(LOADING)
 }
 
 const SCRIPT: &[Spec] = &[
