@@ -140,6 +140,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// Longest pause within a request body.
     pub body_timeout: Duration,
+    /// Longest time for a whole request body, or for one line of NDJSON.
+    pub body_time_max: Duration,
     /// Time that a kept-alive connection may be idle.
     pub idle_timeout: Duration,
     /// Most bytes of answers that wait to be read, all connections together.
@@ -283,6 +285,7 @@ impl Default for Settings {
             publish_batch_max: 1_000,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_time_max: Duration::from_secs(5 * 60),
             idle_timeout: Duration::from_secs(75),
             answer_budget_bytes: 64 << 20,
             answer_bytes_per_connection_max: 4 << 20,

@@ -357,8 +357,13 @@ const HTTP: Group = Group {
         },
         Setting {
             key: "body_timeout",
-            help: "Longest pause within a request body",
+            help: "Longest pause within a request body; between two lines of NDJSON it is `idle_timeout`, if that is longer",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.body_timeout),
+        },
+        Setting {
+            key: "body_time_max",
+            help: "Longest time for a whole request body; of NDJSON, which may stay open, for one line",
+            kind: Kind::Time(from_to(secs(1), DAY), |s| &mut s.body_time_max),
         },
         Setting {
             key: "idle_timeout",

@@ -1,7 +1,7 @@
 //! Bodies: of responses as hyper sends them, of requests as the routes read them.
 //!
 //! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone. A request body is read with a bound on its size
-//! and on every pause in it; nothing here may hold more of it than the caller's bound.
+//! on every pause in it and on its time; nothing here may hold more of it than the caller's bound.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +13,14 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use serde::Serialize;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::guard::Fault;
 use super::h2::Flow;
 use super::piece::{Piece, Whole};
 use super::unread::Unread;
+use crate::config::Settings;
 use crate::shard::sink::{BodyQueue, Next};
 
 /// Body of a response.
@@ -131,6 +133,9 @@ pub(super) enum BodyError {
     /// The client paused for too long.
     #[error("no byte of the body arrived for {} s (`body_timeout`)", .0.as_secs_f32())]
     Paused(Duration),
+    /// It came byte by byte.
+    #[error("the body, or one line of NDJSON, took longer than {} s (`body_time_max`)", .0.as_secs_f32())]
+    Slow(Duration),
     /// The connection failed, or the body's framing is wrong.
     #[error("the body broke off: {}", reason(.0))]
     Broken(#[from] hyper::Error),
@@ -151,11 +156,34 @@ fn reason(error: &hyper::Error) -> String {
     error.to_string()
 }
 
+/// How slowly a body may come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Longest pause in it.
+    pause_max: Duration,
+    /// Longest pause between two lines of a body that is read line by line.
+    idle_max: Duration,
+    /// Longest time for all of it, or for one line.
+    time_max: Duration,
+}
+
+impl Pace {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            pause_max: settings.body_timeout,
+            idle_max: settings.body_timeout.max(settings.idle_timeout),
+            time_max: settings.body_time_max,
+        }
+    }
+}
+
 /// Body of a request.
 pub(super) struct RequestBody {
     /// Taken when the body is left.
     incoming: Option<Incoming>,
-    pause_max: Duration,
+    pace: Pace,
+    /// When it, or the line that has begun, must have come; `None` between two lines.
+    due: Option<Instant>,
     /// Given what is left of the body before its end, so that the connection can go on or is closed gently. HTTP/2 streams need none.
     exchange: Option<Arc<Exchange>>,
     /// More of it can be expected: not while the client waits for `100 Continue`, and not after it failed.
@@ -163,19 +191,30 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// Wraps what hyper gives; no pause in it may be longer than `pause_max`. `awaited`: the client asked with `Expect: 100-continue` whether to send it.
+    /// Wraps what hyper gives, as soon as the head has come. `awaited`: the client asked with `Expect: 100-continue` whether to send it.
     pub(super) fn new(
         incoming: Incoming,
-        pause_max: Duration,
+        pace: Pace,
         exchange: Option<Arc<Exchange>>,
         awaited: bool,
     ) -> Self {
         Self {
             incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
-            pause_max,
+            pace,
+            due: Some(Instant::now() + pace.time_max),
             exchange,
             is_coming: !awaited,
         }
+    }
+
+    /// The body is read line by line, and no line has begun: it may idle.
+    pub(super) fn await_line(&mut self) {
+        self.due = None;
+    }
+
+    /// A line has begun.
+    pub(super) fn begin_line(&mut self) {
+        self.due = Some(Instant::now() + self.pace.time_max);
     }
 
     /// The next piece; `None` at the end.
@@ -183,9 +222,23 @@ impl RequestBody {
         while let Some(incoming) = &mut self.incoming {
             // Unless this succeeds, nobody should wait for more.
             self.is_coming = false;
-            let frame = tokio::time::timeout(self.pause_max, incoming.frame())
+            let now = Instant::now();
+            let (pause_max, left) = match self.due {
+                Some(due) => (self.pace.pause_max, due.saturating_duration_since(now)),
+                None => (self.pace.idle_max, Duration::MAX),
+            };
+            if left.is_zero() {
+                return Err(BodyError::Slow(self.pace.time_max));
+            }
+            let frame = tokio::time::timeout(pause_max.min(left), incoming.frame())
                 .await
-                .map_err(|_| BodyError::Paused(self.pause_max))?
+                .map_err(|_| {
+                    if left < pause_max {
+                        BodyError::Slow(self.pace.time_max)
+                    } else {
+                        BodyError::Paused(pause_max)
+                    }
+                })?
                 .transpose()?;
             self.is_coming = true;
             match frame {
@@ -236,8 +289,6 @@ impl Drop for RequestBody {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
-
     use super::super::h2::Activity;
     use super::*;
 

@@ -18,7 +18,7 @@ use self::check::check;
 use self::resource::Resource;
 use super::Node;
 use super::access::{AccessError, Caller, Checked, Credentials};
-use super::body::{RequestBody, ResponseBody};
+use super::body::{Pace, RequestBody, ResponseBody};
 use super::cors::Grant;
 use super::forwarded;
 use super::mercure;
@@ -41,10 +41,10 @@ pub(super) fn route(
     request: Request<Incoming>,
 ) -> Outcome {
     let (parts, incoming) = request.into_parts();
-    let pause_max = node.hub.settings().body_timeout;
+    let pace = Pace::of(node.hub.settings());
     let awaited = parts.headers.contains_key(header::EXPECT);
     let exchange = transport.exchange().cloned();
-    let body = RequestBody::new(incoming, pause_max, exchange, awaited);
+    let body = RequestBody::new(incoming, pace, exchange, awaited);
     let grant = node.cors.grant(&parts.headers);
     let by_browser = problem::is_opened_in_browser(&parts.headers);
     let is_safe = parts.method.is_safe();

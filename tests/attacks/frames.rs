@@ -153,6 +153,14 @@ impl Peer {
         peer
     }
 
+    /// The same connection, to read on it elsewhere.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            socket: self.socket.try_clone().expect("a socket"),
+            buffer: self.buffer.clone(),
+        }
+    }
+
     /// Sends; false when the node has ended the connection.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         self.socket.write_all(bytes).is_ok()

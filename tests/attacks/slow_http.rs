@@ -1,6 +1,6 @@
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, block, frame, get, post, settings,
@@ -111,6 +111,27 @@ fn http2_that_comes_byte_by_byte() {
                 });
             }
         });
+    });
+}
+
+#[test]
+fn an_http2_body_of_small_frames_is_ended_in_time() {
+    let node = Node::start_with(&["--body-time-max", "1s"]);
+    let mut peer = Peer::open(node.http, &[]);
+    peer.send(&post(1, "/publish/a"));
+    let mut reader = peer.again();
+    thread::scope(|scope| {
+        let answer = scope.spawn(move || {
+            let answer = reader.until("an answer", |frame| frame.kind == HEADERS);
+            assert_eq!(answer.stream, 1);
+        });
+        let begun = Instant::now();
+        while !answer.is_finished() {
+            assert!(begun.elapsed() < DEADLINE, "it goes on for ever");
+            // As NDJSON, a line that does not end.
+            peer.send(&frame(DATA, 0, 1, b" "));
+            thread::park_timeout(TRICKLE);
+        }
     });
 }
 

@@ -1,7 +1,11 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::node::{Node, SHORT};
-use crate::support::wait_until;
+use crate::support::http::Connection;
+use crate::support::{DEADLINE, wait_until};
+
+/// Time between two drops of a body that never pauses.
+const DRIP_EVERY: Duration = Duration::from_millis(20);
 
 #[test]
 fn host_is_required_and_single() {
@@ -210,6 +214,87 @@ fn a_body_that_pauses_is_ended_in_time() {
     assert!(answer.body.contains("body_timeout"), "{answer:?}");
     assert!(begun.elapsed() >= SHORT);
     node.wait_for_connections(0);
+}
+
+/// Sends what keeps a connection from pausing, again and again, until the node has had enough.
+fn drip(connection: &mut Connection, drop: &[u8]) {
+    let socket = connection.socket().try_clone().expect("a socket");
+    socket.set_read_timeout(Some(DRIP_EVERY)).expect("a socket");
+    let end = Instant::now() + DEADLINE;
+    while socket.peek(&mut [0]).is_err() {
+        assert!(Instant::now() < end, "it goes on for ever");
+        connection.send(drop);
+    }
+    socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
+}
+
+#[test]
+fn a_body_that_comes_byte_by_byte_is_ended_in_time() {
+    let node = Node::with(|settings| settings.body_time_max = SHORT);
+    for (head, drop) in [
+        ("POST /publish/a", "x"),
+        ("POST /publish", "x"),
+        ("POST /publish", "1\r\nx\r\n"),
+    ] {
+        let framing = match drop {
+            "x" => "Content-Length: 1000000",
+            _ => "Transfer-Encoding: chunked",
+        };
+        let mut connection = node.connect();
+        let json = "Content-Type: application/json";
+        let head = format!("{head} HTTP/1.1\r\nHost: a\r\n{json}\r\n{framing}\r\n\r\n");
+        connection.send(head.as_bytes());
+        drip(&mut connection, drop.as_bytes());
+        let answer = connection.response("POST");
+        assert_eq!(answer.status, 408, "{answer:?}");
+        assert_eq!(answer.head.field("connection"), Some("close"));
+        assert!(answer.body.contains("body_time_max"), "{answer:?}");
+        assert!(connection.at_end());
+    }
+    node.wait_for_connections(0);
+}
+
+#[test]
+fn a_line_that_comes_byte_by_byte_is_ended_in_time_and_those_before_it_count() {
+    let node = Node::with(|settings| settings.body_time_max = SHORT);
+    let mut connection = node.connect();
+    connection.send(
+        b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n\
+          Content-Length: 1000000\r\n\r\n{\"topic\":\"a\",\"data\":1}\n{\"topic\"",
+    );
+    drip(&mut connection, b" ");
+    let answer = connection.response("POST");
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert_eq!(answer.head.field("connection"), Some("close"));
+    assert_eq!(answer.json()["accepted"], 1);
+    assert!(connection.at_end());
+}
+
+#[test]
+fn lines_may_come_for_longer_than_a_body_may_take_and_idle_between() {
+    let node = Node::with(|settings| {
+        settings.body_time_max = SHORT;
+        settings.body_timeout = SHORT;
+        settings.idle_timeout = DEADLINE;
+    });
+    let mut stream = node.subscribe("/events/a");
+    let mut connection = node.connect();
+    connection.send(
+        b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n\
+          Transfer-Encoding: chunked\r\n\r\n",
+    );
+    let begun = Instant::now();
+    let mut count = 0;
+    while begun.elapsed() < SHORT * 4 {
+        connection.send(b"17\r\n{\"topic\":\"a\",\"data\":1}\n\r\n");
+        count += 1;
+        assert_eq!(stream.next().expect("published").data, "1");
+        std::thread::park_timeout(SHORT * 3 / 2);
+    }
+    connection.send(b"0\r\n\r\n");
+    let answer = connection.response("POST");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["accepted"], count);
 }
 
 #[test]

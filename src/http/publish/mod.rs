@@ -104,7 +104,7 @@ impl PublishError {
             | Self::Raw(RawError::Charset(_))
             | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Body(BodyError::Paused(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::Paused(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
             Self::Json(JsonError::TooMany { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event { source, .. } if is_too_large(source) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event {

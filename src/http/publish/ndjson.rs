@@ -1,7 +1,7 @@
 //! A stream of events, one JSON object a line, published as they come.
 //!
-//! The stream may be endless: no more of it is held than one line, and what arrived with it in one piece. What was published stays
-//! published; the answer says how many that were.
+//! The stream may be endless, and may idle between two lines; a line that has begun must end in time. No more of it is held than one line, and what
+//! arrived with it in one piece. What was published stays published; the answer says how many that were.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
@@ -44,14 +44,21 @@ pub(super) async fn publish(
             warning: None,
         },
     };
+    body.await_line();
     loop {
         let chunk = match body.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(error) => return Err(stream.failed_at(stream.line + 1, error.into())),
         };
+        let (line, was_between) = (stream.line, stream.lines.is_between());
         stream.lines.push(&chunk);
         stream.publish_lines(Lines::next).await?;
+        if stream.lines.is_between() {
+            body.await_line();
+        } else if was_between || stream.line > line {
+            body.begin_line();
+        }
     }
     stream.publish_lines(Lines::last).await?;
     Ok(stream.done)
@@ -173,6 +180,11 @@ impl Lines {
             scanned: 0,
             max,
         }
+    }
+
+    /// Whether no line has begun.
+    fn is_between(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     fn push(&mut self, chunk: &[u8]) {
