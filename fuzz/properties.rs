@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
 use fantail::event::EventId;
+use fantail::host::{Authority, HostRule, is_host_pattern};
 use fantail::http::{
     Events, RequestFault, RequestGuard, RequestLimits, choose_cursor, parse_publish_json,
 };
@@ -14,6 +15,7 @@ use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
 use fantail::limits::EventLimits;
 use fantail::selector::{Selector, Syntax};
 use fantail::sse::Draft;
+use fantail::web_origin::WebOrigin;
 
 /// Small, so that an input of a fuzzer's size reaches them.
 const RESP_LIMITS: Limits = Limits {
@@ -201,6 +203,67 @@ fn length_of_request(bytes: &[u8]) -> Option<usize> {
     match httparse::parse_headers(&bytes[at..], &mut fields).expect("trailers that may pass") {
         httparse::Status::Complete((length, _)) => Some(at + length),
         httparse::Status::Partial => None,
+    }
+}
+
+/// A host that is read is written in one way, an origin has one spelling, and a listener answers for no name that is not listed. A line is a host, the next
+/// an origin, the third a value of a setting.
+pub(crate) fn origin(input: &[u8]) {
+    let mut lines = input.splitn(3, |byte| *byte == b'\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (host, origin, setting) = (line(), line(), line());
+    let host = String::from_utf8_lossy(host);
+    let authority = Authority::parse(&host);
+    if let Some(authority) = &authority {
+        assert!(host.is_ascii() && !host.contains(['@', '/', '\\', '?', '#', ' ']));
+        let own =
+            WebOrigin::parse(format!("https://{host}").as_bytes()).map(|own| own.is_at(authority));
+        assert_eq!(own, Some(true), "a host is its own origin");
+    }
+    if let Some(one) = WebOrigin::parse(origin) {
+        let text = one.to_string();
+        assert_eq!(
+            WebOrigin::parse(text.as_bytes()),
+            Some(one.clone()),
+            "{text}"
+        );
+        assert_eq!(
+            WebOrigin::of_address(format!("{text}/a?b#c").as_bytes()),
+            Some(one.clone())
+        );
+        assert_eq!(
+            WebOrigin::parse(text.to_ascii_uppercase().as_bytes()),
+            Some(one.clone())
+        );
+        if let Some(authority) = authority.as_ref().filter(|authority| one.is_at(authority)) {
+            assert!(text.starts_with("http"), "{text} is at {authority:?}");
+        }
+    }
+    let setting = String::from_utf8_lossy(setting);
+    if let Ok(origin) = WebOrigin::from_setting(&setting) {
+        let text = origin.to_string();
+        assert_eq!(WebOrigin::from_setting(&text), Ok(origin.clone()), "{text}");
+        assert_eq!(
+            WebOrigin::parse(text.as_bytes()),
+            Some(origin),
+            "a browser can send it"
+        );
+    }
+    if let Some(authority) = authority {
+        let answers = HostRule::new(&[]).allows(&authority.host);
+        let is_listed = is_host_pattern(&setting)
+            && HostRule::new(&[setting.clone().into_owned()]).allows(&authority.host);
+        assert!(
+            is_listed || !is_host_pattern(&setting) || !answers,
+            "a list takes nothing away"
+        );
+        if is_listed && !answers && setting != "*" {
+            let end = setting.trim_start_matches('*').to_ascii_lowercase();
+            assert!(
+                host.to_ascii_lowercase().contains(&end),
+                "{host} is not {setting}"
+            );
+        }
     }
 }
 

@@ -29,6 +29,11 @@ fn last_event_id() {
 }
 
 #[test]
+fn origin() {
+    smoke("origin", properties::origin);
+}
+
+#[test]
 fn request() {
     smoke("request", properties::request);
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::process::{Failure, command, root, run, succeeds};
 
 /// Targets under `fuzz/fuzz_targets`; a unit test keeps the list complete.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "resp",
     "publish_json",
     "last_event_id",
+    "origin",
     "request",
     "selector",
     "token",

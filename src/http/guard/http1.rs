@@ -31,6 +31,9 @@ pub struct Http1 {
     refusal: Option<Refusal>,
 }
 
+// It is part of every connection that is no stream.
+const _: () = assert!(size_of::<Http1>() <= 96);
+
 /// What the next byte belongs to.
 #[derive(Debug, Clone, Copy)]
 enum Part {
