@@ -25,6 +25,8 @@ mod eventsource;
 mod feed;
 /// The page of metrics, by the parsers of Prometheus's own client.
 mod metrics;
+/// Transactions, pipelines and scripts of Redis clients.
+mod pipelines;
 /// Private events, resume and refusal, by every client that sends tokens.
 mod private;
 /// Publishers of the Mercure protocol: Symfony's component and plain httpx.
