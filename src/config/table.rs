@@ -221,7 +221,7 @@ const STREAMS: Group = Group {
         },
         Setting {
             key: "write_timeout",
-            help: "Time after which a stream, or an ingest connection with answers to read, whose socket accepts nothing is closed",
+            help: "Time after which a stream, or an ingest connection with answers to read, whose socket accepts nothing is closed; a client that acknowledges nothing is dead after it, too",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.write_timeout),
         },
         Setting {

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::addresses::Place;
 use super::subscribe::retry_after_s;
-use super::{Node, connection, head, stopped};
+use super::{Node, connection, head, refusals, stopped};
 use crate::once_a_minute::OnceAMinute;
 
 /// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
@@ -91,6 +91,7 @@ fn accept_batch(
                 Ok(place) => batch.push(Accepted { socket, place }),
                 Err(why) => {
                     node.hub.node_metrics().connections_refused.add(1);
+                    refusals::connection(address, &why);
                     refuse(&socket, &why.to_string());
                 }
             },

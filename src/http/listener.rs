@@ -6,7 +6,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -20,6 +22,13 @@ const BACKLOG: i32 = 65_535;
 /// its connection is, so a stream needs neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted that much later, and
 /// its `header_timeout` begins then.
 const DEFER_ACCEPT_S: libc::c_int = 1;
+
+/// Unanswered signs of life after which a silent peer is dead.
+const PROBES: u32 = 3;
+/// Keep-alive is counted in whole seconds…
+const SECOND: Duration = Duration::from_secs(1);
+/// …and the kernel takes no more of them (tcp(7)).
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 
 /// Why the public listener could not be opened.
 #[derive(Debug, Error)]
@@ -49,11 +58,28 @@ pub fn bind(address: SocketAddr, settings: &Settings) -> Result<TcpListener, Bin
             // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
             tracing::debug!(%error, "connections are accepted before their requests have come");
         }
+        notice_the_dead(&socket, settings)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
     open().map_err(|source| BindError { address, source })
+}
+
+/// Has the kernel end connections whose peer acknowledges nothing for `write_timeout`: behind a cut cable, heartbeats would vanish into the send
+/// buffer for as long as the kernel's patience lasts, a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats would.
+fn notice_the_dead(socket: &Socket, settings: &Settings) -> io::Result<()> {
+    let timeout_ms = u32::try_from(settings.write_timeout.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(
+        socket,
+        settings.heartbeat_interval.clamp(SECOND, KEEPALIVE_MAX),
+    )?;
+    let interval = settings.write_timeout / PROBES;
+    sockopt::set_tcp_keepintvl(socket, interval.clamp(SECOND, KEEPALIVE_MAX))?;
+    sockopt::set_tcp_keepcnt(socket, PROBES)?;
+    Ok(())
 }
 
 /// Has the kernel hold connections back until their first bytes have come. Neither the standard library nor `socket2` nor `rustix` offers it.
@@ -88,6 +114,8 @@ mod tests {
     fn accepted_sockets_inherit_the_listeners_options() {
         let settings = Settings {
             send_buffer_bytes: 20_000,
+            write_timeout: Duration::from_millis(7_500),
+            heartbeat_interval: Duration::from_secs(9),
             ..Settings::on_free_ports()
         };
         let listener = bind(settings.listen, &settings).expect("a free port");
@@ -96,6 +124,17 @@ mod tests {
         let (accepted, _) = listener.accept().expect("a connection");
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().expect("a socket"));
+        let timeout_ms = sockopt::tcp_user_timeout(&*accepted).expect("a socket");
+        assert_eq!(timeout_ms, 7_500, "the cut cable");
+        assert!(accepted.keepalive().expect("a socket"));
+        assert_eq!(
+            [
+                sockopt::tcp_keepidle(&*accepted).expect("a socket"),
+                sockopt::tcp_keepintvl(&*accepted).expect("a socket"),
+            ],
+            [Duration::from_secs(9), Duration::from_secs(3)]
+        );
+        assert_eq!(sockopt::tcp_keepcnt(&*accepted).expect("a socket"), PROBES);
         // Linux reports the double, which is what it allows with its own bookkeeping (socket(7)).
         assert_eq!(accepted.send_buffer_size().expect("a socket"), 40_000);
     }

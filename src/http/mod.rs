@@ -38,6 +38,7 @@ mod problem;
 mod publish;
 mod query;
 mod reach;
+mod refusals;
 mod routes;
 mod service;
 mod stream;

@@ -25,6 +25,7 @@ use super::mercure;
 use super::outcome::{Ending, Outcome};
 use super::problem::{self, Problem};
 use super::publish::{self, Permission};
+use super::refusals;
 use super::service::Transport;
 use super::stream::{self, Client};
 use super::subscribe::{self, Dialect};
@@ -100,12 +101,14 @@ fn dispatch(
         (Resource::Mercure, &Method::GET | &Method::HEAD) => {
             subscribe(node, client, transport, parts, grant, &mercure::DIALECT)
         }
-        (Resource::Publish(_), &Method::POST) => publish(node, parts, body),
-        (Resource::Mercure, &Method::POST) => mercure_publish(node, parts, body),
+        (Resource::Publish(_), &Method::POST) => publish(node, client, parts, body),
+        (Resource::Mercure, &Method::POST) => mercure_publish(node, client, parts, body),
         (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
-            subscriptions(node, transport, parts)
+            subscriptions(node, client, transport, parts)
         }
-        (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, transport, parts),
+        (Resource::Topics(_), &Method::GET | &Method::HEAD) => {
+            topics(node, client, transport, parts)
+        }
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
             let detail = Shed::Draining.to_string();
@@ -137,11 +140,15 @@ fn whole_node(method: &Method) -> Outcome {
 fn authorized(
     node: &Arc<Node>,
     role: Role,
+    client: IpAddr,
     parts: Parts,
     go_on: impl FnOnce(&Arc<Node>, Parts, Credentials) -> Outcome + Send + 'static,
 ) -> Outcome {
-    let refused = |node: &Node, error: AccessError| {
+    let refused = move |node: &Node, parts: &Parts, error: AccessError| {
         node.hub.node_metrics().tokens_refused.add(1);
+        let client =
+            forwarded::client(client, &parts.headers, &node.hub.settings().trusted_proxies);
+        refusals::token(client, parts.uri.path(), &error);
         Problem::from(error)
     };
     match node.access.check(role, &parts, &node.cors) {
@@ -151,11 +158,11 @@ fn authorized(
             Outcome::Later(Box::pin(async move {
                 match node.access.check_again(role, &token).await {
                     Ok(credentials) => go_on(&node, parts, credentials).ended().await,
-                    Err(error) => Ending::Response(refused(&node, error).into_response()),
+                    Err(error) => Ending::Response(refused(&node, &parts, error).into_response()),
                 }
             }))
         }
-        Err(error) => Outcome::problem(refused(node, error)),
+        Err(error) => Outcome::problem(refused(node, &parts, error)),
     }
 }
 
@@ -168,6 +175,7 @@ fn subscribe(
     grant: &Grant,
     dialect: &'static Dialect,
 ) -> Outcome {
+    let peer = client;
     let trusted = &node.hub.settings().trusted_proxies;
     let client = Client {
         address: forwarded::client(client, &parts.headers, trusted),
@@ -178,6 +186,7 @@ fn subscribe(
     authorized(
         node,
         Role::Subscriber,
+        peer,
         parts,
         move |node, parts, credentials| {
             let topic = Resource::topic(parts.uri.path());
@@ -191,11 +200,12 @@ fn subscribe(
 }
 
 /// `GET` of the hub's subscriptions.
-fn subscriptions(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outcome {
+fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
     let transport = transport.clone();
     authorized(
         node,
         Role::Subscriber,
+        peer,
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
@@ -207,11 +217,12 @@ fn subscriptions(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outco
 }
 
 /// `GET /topics`.
-fn topics(node: &Arc<Node>, transport: &Transport, parts: Parts) -> Outcome {
+fn topics(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
     let transport = transport.clone();
     authorized(
         node,
         Role::Subscriber,
+        peer,
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
@@ -273,46 +284,59 @@ fn allow(methods: &'static str) -> Response<ResponseBody> {
 }
 
 /// `POST /publish`, unless a page of a foreign origin sends it.
-fn publish(node: &Arc<Node>, parts: Parts, body: RequestBody) -> Outcome {
-    if let Err(problem) = may_write(node, &parts) {
+fn publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
+    if let Err(problem) = may_write(node, peer, &parts) {
         return Outcome::problem(problem);
     }
-    authorized(node, Role::Publisher, parts, |node, parts, credentials| {
-        let hub = node.hub.clone();
-        let permission = Permission::of(credentials.caller);
-        Outcome::later(async move {
-            let topic = Resource::topic(parts.uri.path());
-            let query = parts.uri.query();
-            publish::publish(&hub, &permission, topic, query, &parts.headers, body)
-                .await
-                .unwrap_or_else(|error| Problem::from(error).into_response())
-        })
-    })
+    authorized(
+        node,
+        Role::Publisher,
+        peer,
+        parts,
+        |node, parts, credentials| {
+            let hub = node.hub.clone();
+            let permission = Permission::of(credentials.caller);
+            Outcome::later(async move {
+                let topic = Resource::topic(parts.uri.path());
+                let query = parts.uri.query();
+                publish::publish(&hub, &permission, topic, query, &parts.headers, body)
+                    .await
+                    .unwrap_or_else(|error| Problem::from(error).into_response())
+            })
+        },
+    )
 }
 
 /// `POST /.well-known/mercure`, likewise; and never without a token.
-fn mercure_publish(node: &Arc<Node>, parts: Parts, body: RequestBody) -> Outcome {
-    if let Err(problem) = may_write(node, &parts) {
+fn mercure_publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
+    if let Err(problem) = may_write(node, peer, &parts) {
         return Outcome::problem(problem);
     }
-    authorized(node, Role::Publisher, parts, |node, parts, credentials| {
-        let permission = match credentials.bearer() {
-            Ok(access) => Permission::of(Caller::Bearer(access)),
-            Err(error) => return Outcome::problem(error),
-        };
-        let hub = node.hub.clone();
-        Outcome::later(async move {
-            mercure::publish::publish(&hub, &permission, &parts.headers, body)
-                .await
-                .unwrap_or_else(|error| Problem::from(error).into_response())
-        })
-    })
+    authorized(
+        node,
+        Role::Publisher,
+        peer,
+        parts,
+        |node, parts, credentials| {
+            let permission = match credentials.bearer() {
+                Ok(access) => Permission::of(Caller::Bearer(access)),
+                Err(error) => return Outcome::problem(error),
+            };
+            let hub = node.hub.clone();
+            Outcome::later(async move {
+                mercure::publish::publish(&hub, &permission, &parts.headers, body)
+                    .await
+                    .unwrap_or_else(|error| Problem::from(error).into_response())
+            })
+        },
+    )
 }
 
-fn may_write(node: &Node, parts: &Parts) -> Result<(), Problem> {
+fn may_write(node: &Node, peer: IpAddr, parts: &Parts) -> Result<(), Problem> {
     if node.cors.may_write(parts) {
         return Ok(());
     }
+    refusals::origin(peer, &parts.headers, parts.uri.path());
     let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
     Err(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"))
 }

@@ -17,8 +17,9 @@ use super::exchange::Detach;
 use super::head;
 use super::outcome::{Ending, Outcome};
 use super::problem::Problem;
+use super::refusals;
 use super::service::Transport;
-use super::subscribe::{self, Dialect, Opening};
+use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::event::IdForm;
 use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
 use crate::shard::sink::{BodyQueue, Sink};
@@ -52,7 +53,13 @@ pub(super) fn open(
     );
     match opening {
         Ok(opening) => attach(node, client, dialect, private, parts, opening),
-        Err(error) => Outcome::Now(error.into_response(&parts.headers)),
+        Err(error) => {
+            if let NotOpened::Shed(why) = &error {
+                let expected = *why == Shed::Draining;
+                refusals::stream(client.address, parts, why, expected);
+            }
+            Outcome::Now(error.into_response(&parts.headers))
+        }
     }
 }
 

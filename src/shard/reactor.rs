@@ -214,7 +214,9 @@ impl Reactor {
         if !self.core.is_open(key) {
             return;
         }
-        let gone = if event.is_error() || event.is_read_closed() {
+        let gone = if event.is_error() {
+            self.core.sink(key).map(Sinks::failure)
+        } else if event.is_read_closed() {
             Some(CloseReason::Client)
         } else if event.is_readable() {
             self.core

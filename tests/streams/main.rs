@@ -24,6 +24,8 @@ mod kernel;
 mod backpressure;
 /// Two thousand streams that come and go in every way there is, while events flow.
 mod churn;
+/// A client that is gone without a word.
+mod cut_cable;
 /// The end of a node.
 mod drain;
 /// Clients that end their side.
@@ -34,6 +36,8 @@ mod heartbeat;
 mod history;
 /// The edges of what a node takes, and life without file descriptors.
 mod limits;
+/// What the log says of streams, and of clients that are turned away.
+mod logs;
 /// Streams on topics of their own, on many topics, and events that are for nobody.
 mod many_topics;
 /// What operators see and do: whose streams there are, which of them end, and a history that is erased.

@@ -4,6 +4,7 @@ use super::error::{CommandError, quote};
 use super::{Context, integer};
 use crate::ingest::client::About;
 use crate::ingest::resp::{self, Arg};
+use crate::once_a_minute::OnceAMinute;
 
 /// Version of Redis whose behaviour clients may rely on. They look at it to find out what they may send.
 pub(super) const REDIS_VERSION: &str = "7.2.0";
@@ -31,13 +32,24 @@ pub(super) fn echo(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
 pub(super) fn auth(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let users = &ctx.port.users;
     let user = match args {
-        [_, password] => users.authenticate_default(password)?,
-        [_, name, password] => users.authenticate(name, password)?,
+        [_, password] => users.authenticate_default(password),
+        [_, name, password] => users.authenticate(name, password),
         _ => return Err(CommandError::Syntax),
     };
+    let user = user.inspect_err(|_| log_refused(ctx))?;
     ctx.session.set_user(Some(user));
     ctx.reply.ok();
     Ok(())
+}
+
+/// A wrong password: neither it nor the name is logged, which may be a password in the wrong place.
+fn log_refused(ctx: &Context<'_>) {
+    static REFUSED: OnceAMinute = OnceAMinute::new();
+    let client = ctx.session.client.address;
+    tracing::debug!(%client, "AUTH refused on the ingest port");
+    if let Some(left_out) = REFUSED.due() {
+        tracing::warn!(%client, left_out, "AUTH was refused on the ingest port: a wrong name or password");
+    }
 }
 
 /// `HELLO [version [AUTH username password] [SETNAME name]]`
@@ -68,7 +80,8 @@ pub(super) fn hello(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
         };
     }
     if let Some((username, password)) = user {
-        let user = ctx.port.users.authenticate(username, password)?;
+        let user = ctx.port.users.authenticate(username, password);
+        let user = user.inspect_err(|_| log_refused(ctx))?;
         ctx.session.set_user(Some(user));
     }
     if ctx.session.user.is_none() {

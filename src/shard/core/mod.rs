@@ -12,6 +12,7 @@
 mod farewell;
 mod find;
 mod live;
+mod log;
 mod replay;
 mod sweep;
 
@@ -203,6 +204,7 @@ impl<I: Io> Core<I> {
             subscriber.flags.set(Flags::IDENTIFIED);
             self.identities.insert(key.slot, attach.identity);
         }
+        self.log_opened(key, io);
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
         };
@@ -360,6 +362,7 @@ impl<I: Io> Core<I> {
         if !self.is_open(key) {
             return;
         }
+        self.log_closed(key, reason, io);
         let Some(subscriber) = self.subscribers.remove(key.slot) else {
             return;
         };

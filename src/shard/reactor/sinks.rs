@@ -52,6 +52,15 @@ impl Sinks {
         }
     }
 
+    /// Why a socket that reports an error is gone.
+    pub(super) fn failure(sink: &Option<OwnedFd>) -> CloseReason {
+        let error = sink.as_ref().map(rustix::net::sockopt::socket_error);
+        match error {
+            Some(Ok(Err(error))) => reason(error),
+            _ => CloseReason::Client,
+        }
+    }
+
     /// Reads and throws away what a client sends beyond its request; tells when the client has ended its side.
     pub(super) fn discard_input(&mut self, sink: &Option<OwnedFd>) -> Option<CloseReason> {
         let socket = sink.as_ref()?;
@@ -219,7 +228,9 @@ fn gone(queue: &BodyQueue) -> CloseReason {
 
 fn reason(error: Errno) -> CloseReason {
     match error {
-        Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT | Errno::NOTCONN => CloseReason::Client,
+        Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => CloseReason::Client,
+        // Nothing that was sent was acknowledged for `write_timeout`: the kernel sees it first where the send buffer has room.
+        Errno::TIMEDOUT => CloseReason::WriteTimeout,
         _ => CloseReason::Error,
     }
 }
