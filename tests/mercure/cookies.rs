@@ -115,15 +115,16 @@ fn of_two_cookies_of_the_tokens_name_the_valid_one_counts_in_any_order() {
 #[test]
 fn of_two_valid_cookies_the_fresher_one_counts_in_any_order() {
     let node = node();
-    let ending = |topic: &str, ends: u64| {
-        let claims = json!({ "exp": ends, "mercure": { "publish": [topic] } });
+    // The claim `a` stands in front and decides which of two texts comes first in the order of the alphabet.
+    let ending = |first: &str, topic: &str, ends: u64| {
+        let claims = json!({ "a": first, "exp": ends, "mercure": { "publish": [topic] } });
         token(&claims)
     };
-    let old = ending("a", now_unix_s() + 1_000);
-    // Whichever text comes first in the order of the alphabet.
-    let fresher = (1..100).map(|n| ending("b", now_unix_s() + 1_000 + n * 100_003));
-    let (behind, before): (Vec<_>, Vec<_>) = fresher.partition(|fresh| *fresh > old);
-    for fresh in [&behind[0], &before[0]] {
+    let old = ending("m", "a", now_unix_s() + 1_000);
+    let before = ending("a", "b", now_unix_s() + 2_000);
+    let behind = ending("z", "b", now_unix_s() + 2_000);
+    assert!(before < old && old < behind);
+    for fresh in [&before, &behind] {
         is_the_one(&node, &old, fresh);
     }
 }
