@@ -177,8 +177,9 @@ impl Connection {
             self.fill(shutdown).await?;
             loop {
                 let left = self.answer().await;
-                self.write().await?;
+                // Before it is answered: who is told `OK` has a place that no newcomer takes.
                 self.note_stranger()?;
+                self.write().await?;
                 if self.session.closing {
                     return Err(End::Answered);
                 }
