@@ -18,6 +18,8 @@ mod readings;
 mod cross_protocol;
 /// More connections than the node may have files.
 mod descriptors;
+/// HTTP/2 requests with fields that are wrong, one among others on their connection.
+mod http2_fields;
 /// HTTP/2 connections that keep the node busy with what costs them nothing.
 mod http2_floods;
 /// Clients that read slowly, or not at all.

@@ -6,7 +6,8 @@ use crate::frames::{
     DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, block, frame, get, post, settings,
 };
 use crate::innocent::Innocent;
-use crate::readings::metric;
+use crate::readings::{log_lines, metric, resident_bytes};
+use crate::support::http::Connection;
 use crate::support::node::Node;
 use crate::support::{DEADLINE, wait_until};
 
@@ -143,4 +144,55 @@ fn http2_that_answers_no_ping() {
     // A stream keeps its connection, but not for a client that is gone.
     peer.last_word();
     node.wait_for_streams(0);
+}
+
+/// Connections that drip at once.
+const DRIPPERS: usize = 100;
+
+#[test]
+fn http1_heads_and_bodies_that_come_byte_by_byte_on_many_connections() {
+    let flags = ["--header-timeout", "2s", "--body-time-max", "2s"];
+    let node = Node::start_with(&flags);
+    let innocent = Innocent::join(&node);
+    let (lines, bytes) = (log_lines(&node), resident_bytes(&node));
+    innocent.beside(|| {
+        let mut drippers: Vec<_> = (0..DRIPPERS)
+            .map(|n| {
+                let mut dripper = Connection::open(node.http);
+                dripper.send(match n % 2 {
+                    0 => b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ",
+                    _ => b"POST /publish/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n",
+                });
+                dripper
+            })
+            .collect();
+        let begun = Instant::now();
+        let mut answered = 0;
+        while !drippers.is_empty() {
+            assert!(begun.elapsed() < DEADLINE, "it goes on for ever");
+            drippers.retain_mut(|dripper| {
+                // Without an answer it is not over, whether or not it takes more.
+                let _ = dripper.socket().write_all(b"x");
+                let socket = dripper.socket();
+                socket.set_nonblocking(true).expect("a socket");
+                let is_answered = socket.peek(&mut [0]).is_ok();
+                socket.set_nonblocking(false).expect("a socket");
+                if is_answered {
+                    let answer = dripper.response("GET");
+                    assert_eq!(answer.status, 408, "{answer:?}");
+                    assert_eq!(answer.head.field("connection"), Some("close"));
+                    answered += 1;
+                }
+                !is_answered
+            });
+            thread::park_timeout(TRICKLE);
+        }
+        assert_eq!(answered, DRIPPERS);
+    });
+    wait_until("no connection is left", || {
+        metric(&node, "fantail_http_connections ") == 0
+    });
+    assert_eq!(log_lines(&node), lines, "{}", node.logged());
+    let grown = resident_bytes(&node).saturating_sub(bytes);
+    assert!(grown < 32 << 20, "{grown} bytes more");
 }
