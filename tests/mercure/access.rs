@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::node::{
     FORM, HUB, Node, SECRET, bearer, now_unix_s, publisher, sign, subscriber, token,
 };
-use crate::support::http::{Response, request};
+use crate::support::http::{Connection, Response, request};
 
 const CHALLENGE: &str = "Bearer realm=\"fantail\"";
 
@@ -351,4 +351,29 @@ fn a_token_brings_its_own_topics() {
     // The hub's protocol asks for a topic.
     assert_eq!(node.get(HUB, &token).status, 400);
     assert_eq!(node.get("/events", &subscriber(&["a"])).status, 400);
+}
+
+#[test]
+fn any_name_is_answered_only_where_everybody_needs_a_token() {
+    for (roles, listed, status) in [
+        (vec![Role::Publisher, Role::Subscriber], vec![], 400),
+        (vec![Role::Publisher], vec![], 421),
+        (vec![], vec![], 421),
+        (vec![], vec!["any.example".to_owned()], 400),
+        (
+            vec![Role::Publisher, Role::Subscriber],
+            vec!["other.example".to_owned()],
+            421,
+        ),
+    ] {
+        let what = format!("{roles:?} {listed:?}");
+        let node = Node::with_keys(&roles, |settings| {
+            settings.anonymous = true;
+            settings.hosts = listed;
+        });
+        let mut connection = Connection::open(node.address);
+        // No topic is named, so whoever is answered is told that.
+        connection.send(b"GET /events HTTP/1.1\r\nHost: any.example\r\n\r\n");
+        assert_eq!(connection.response("GET").status, status, "{what}");
+    }
 }
