@@ -62,6 +62,9 @@ pub(super) fn check(parts: &Parts) -> Result<(), TargetError> {
     {
         return Err(TargetError::NoHost);
     }
+    if is_http2(parts) && target.is_some() && field.is_some_and(|field| field.is_empty()) {
+        return Err(TargetError::Differ);
+    }
     // An empty field names none, which those who ask for the host find out.
     let field = field
         .filter(|field| !field.is_empty())
@@ -172,6 +175,7 @@ mod tests {
         let of =
             |target: &str, hosts: &[&str]| check(&parts(Version::HTTP_2, "GET", target, hosts));
         assert_eq!(of("http://a/", &["b"]), Err(TargetError::Differ));
+        assert_eq!(of("http://a/", &[""]), Err(TargetError::Differ));
         assert_eq!(of("http://a/", &["a:81"]), Err(TargetError::Differ));
         for (target, field) in [
             ("http://a/", "A"),

@@ -204,6 +204,7 @@ fn http2_is_held_to_the_same() {
         ("https://a/topics", &["a:443"], 200),
         ("http://a/topics", &["node"], 400),
         ("http://a/topics", &["a:81"], 400),
+        ("http://a/topics", &[""], 400),
         ("http://a/topics", &["a", "a"], 400),
         ("http://a/topics", &["u@a"], 400),
         ("http://u@a/topics", &[], 400),
