@@ -58,6 +58,10 @@ fn replies_that_are_not_wanted_are_not_sent() {
             "+OK\r\n$1\r\na\r\n+OK\r\n",
         ),
         (
+            &["CLIENT REPLY OFF", "CLIENT REPLY SKIP", "RESET", "PING"],
+            "+RESET\r\n+PONG\r\n+OK\r\n",
+        ),
+        (
             &["CLIENT REPLY OFF", "RESET", "PING"],
             "+RESET\r\n+PONG\r\n+OK\r\n",
         ),

@@ -254,15 +254,23 @@ fn watched_topics_that_change_keep_a_transaction_from_running() {
 
 #[test]
 fn a_watched_topic_whose_events_are_gone_again_has_changed_all_the_same() {
-    let node = Node::with(|settings| settings.history_events = 1);
+    let node = Node::with(|settings| settings.history_budget_bytes = 4_000);
     let mut client = node.connect();
-    client.check("PUBLISH a 1", ":0\r\n");
-    client.check("WATCH a", OK);
-    client.check("PUBLISH a 2", ":0\r\n");
-    assert_eq!(
-        pipeline(&mut client, &["MULTI", "PING", "EXEC"]),
-        "+OK\r\n+QUEUED\r\n*-1\r\n"
-    );
+    // One that exists for its stream alone, and one that is forgotten with its events.
+    let _stream = node.subscribe(&["listened"]);
+    for topic in ["listened", "forgotten"] {
+        client.check(&format!("WATCH {topic}"), OK);
+        client.call(&["PUBLISH", topic, "x"]);
+        for _ in 0..10 {
+            client.call(&["PUBLISH", "other", &"x".repeat(1_000)]);
+        }
+        assert_eq!(client.call(&["XLEN", topic]), ":0\r\n");
+        assert_eq!(
+            pipeline(&mut client, &["MULTI", "PING", "EXEC"]),
+            "+OK\r\n+QUEUED\r\n*-1\r\n",
+            "{topic}"
+        );
+    }
 }
 
 #[test]
@@ -297,6 +305,12 @@ fn a_transaction_that_is_too_large_is_refused_and_forgotten() {
         let reply = pipeline(&mut client, &["MULTI", &command, &command, "EXEC"]);
         assert_eq!(reply, [OK, QUEUED, &too_large, ABORTED].concat());
     }
+    // The events of a script count one by one.
+    let script = "for i = 1, 3 do redis.call('publish', 't', i) end";
+    let script = command(&["EVAL", script, "0"]);
+    let bytes = [b"MULTI\r\n", &script[..], b"PUBLISH t x\r\nEXEC\r\n"].concat();
+    let too_many = refused("3 commands", "ingest_transaction_commands_max");
+    assert_eq!(client.ask(bytes), [OK, QUEUED, &too_many, ABORTED].concat());
     assert_eq!(
         client.ask("WATCH a b c d\r\n"),
         refused("3 watched topics", "ingest_transaction_commands_max")
