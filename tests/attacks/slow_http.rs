@@ -88,6 +88,28 @@ fn http2_that_never_gets_on() {
 }
 
 #[test]
+fn an_http2_frame_that_never_ends_does_not_count_as_idling() {
+    // The connection could idle for longer than this test waits.
+    let node = Node::start_with(&["--header-timeout", "1s", "--body-timeout", "1s"]);
+    let request = get(3, "/healthz");
+    let data = frame(DATA, 0, 3, &[b'x'; 1_000]);
+    let block = frame(HEADERS, END_STREAM, 3, &block("GET", "/healthz"));
+    let begun = |rest: &[u8]| [&hello()[..], &get(1, "/healthz"), rest].concat();
+    ended_in_time(
+        &node,
+        &[
+            ("half of the head of a frame", begun(&request[..5])),
+            ("half of a frame", begun(&request[..20])),
+            ("half of a header block", begun(&block)),
+            (
+                "half of a frame of a body",
+                begun(&[&post(3, "/publish"), &data[..500]].concat()),
+            ),
+        ],
+    );
+}
+
+#[test]
 fn http2_that_comes_byte_by_byte() {
     let node = Node::start_with(SHORT);
     let head = frame(HEADERS, END_HEADERS | END_STREAM, 1, &[b'x'; 10_000]);
