@@ -70,6 +70,8 @@ fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
                 None => SseStream::resume(node.address, &target, cursor),
             };
             let head = stream.head.field("last-event-id").map(str::to_owned);
+            // Asked first: a stream that goes on from the id would have nothing more to say.
+            assert_eq!(head.as_deref(), Some("earliest"), "{target} {cursor}");
             let mut events = stream.take(3);
             let gap = &mut events[0];
             assert_eq!(gap.event, "gap", "{target} {cursor}");
@@ -78,7 +80,6 @@ fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
         };
         for token in [None, Some(&*other)] {
             let nobodys = told(token, "urn:x:nobodys");
-            assert_eq!(nobodys.0.as_deref(), Some("earliest"));
             for cursor in ["urn:x:secret", "urn:x:both"] {
                 assert_eq!(told(token, cursor), nobodys, "{target} {cursor}");
             }
