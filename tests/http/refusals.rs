@@ -103,6 +103,24 @@ fn a_refused_publish_with_a_long_body_is_told_that_its_connection_ends() {
 }
 
 #[test]
+fn a_client_that_sends_all_of_a_large_body_before_it_reads_gets_its_answer() {
+    let node = Node::start();
+    let length = 9_000_000;
+    for (head, status) in heads(&format!("Content-Length: {length}\r\n")) {
+        let mut connection = node.connect();
+        connection.send(head.as_bytes());
+        let body = vec![b'x'; length];
+        let sent = connection.socket().write_all(&body);
+        assert!(sent.is_ok(), "{head}: {sent:?}");
+        let answer = connection.response("POST");
+        // What is only wrong with the body is too large first.
+        assert!([status, 413].contains(&answer.status), "{head}: {answer:?}");
+        assert_eq!(answer.head.field("connection"), Some("close"), "{head}");
+        assert!(connection.at_end(), "{head}");
+    }
+}
+
+#[test]
 fn a_refused_publish_whose_body_does_not_come_is_answered_in_time() {
     let node = Node::start();
     for (head, status) in heads("Content-Length: 10\r\n") {
