@@ -5,23 +5,13 @@
 
 use crate::event::EventId;
 
-use super::{SelectorId, Store};
+use super::{Store, Work};
 
 impl Store {
-    /// The selector that this id stands for.
-    #[must_use]
-    pub fn selector(&self, id: SelectorId) -> crate::selector::Selector {
-        let pattern = id.pattern_slot().and_then(|slot| self.patterns.get(slot));
-        match pattern {
-            Some(pattern) => pattern.selector.clone(),
-            None => crate::selector::Selector::exact(self.name(id)),
-        }
-    }
-
     /// Evicts events of a topic up to `through`, at most `steps` of them; returns how many, and whether none is left. An event that has other
     /// topics is kept there.
     pub fn erase(&mut self, name: &str, through: EventId, steps: usize) -> (usize, bool) {
-        self.upkeep = super::Work::default();
+        self.upkeep = Work::default();
         for erased in 0..steps {
             let first = self.topics.find(name).and_then(|index| {
                 let log = self.topics.get(index).log.as_ref();

@@ -1,6 +1,7 @@
 //! What operators and applications may see of topics: who listens, and what is kept.
 
 use crate::event::EventId;
+use crate::selector::Selector;
 use crate::sse::Frame;
 
 use super::log::Log;
@@ -25,6 +26,16 @@ pub struct TopicInfo {
 }
 
 impl Store {
+    /// The selector that this id stands for.
+    #[must_use]
+    pub fn selector(&self, id: SelectorId) -> Selector {
+        let pattern = id.pattern_slot().and_then(|slot| self.patterns.get(slot));
+        match pattern {
+            Some(pattern) => pattern.selector.clone(),
+            None => Selector::exact(self.name(id)),
+        }
+    }
+
     /// What is known of a topic; of one that does not exist, nothing but its name. As long as patterns are left to be matched, more streams may be
     /// counted by asking again: the second value says whether there are.
     #[must_use]

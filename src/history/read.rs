@@ -177,7 +177,7 @@ impl Store {
         }
     }
 
-    fn entry(&self, reading: Reading) -> Option<&Entry> {
+    pub(super) fn entry(&self, reading: Reading) -> Option<&Entry> {
         let log = self.topics.get(reading.topic).log.as_deref()?;
         log.get(reading.at)
     }

@@ -17,6 +17,9 @@ use super::{SelectorId, SelectorIds, Store};
 /// Events that a cursor may mean.
 type Places = SmallVec<[Place; 2]>;
 
+/// The lock has been held long enough without finding out.
+struct TooMuch;
+
 /// The word with which a client asks for everything there is, and with which it is told that nothing came before.
 const EARLIEST: &str = "earliest";
 
@@ -81,7 +84,7 @@ impl Store {
             return Start::from_the_beginning(lost_through, Some(cursor.into()));
         };
         let last_event_id = if self.evicted_from_all(ids, granted, id, &mut work) > id {
-            self.before_first(ids, granted, id, &mut work)
+            self.before_first(ids, grant, id, &mut work)
                 .map_or(LastEventId::Earliest, LastEventId::Id)
         } else {
             LastEventId::Asked(cursor.to_owned())
@@ -117,12 +120,11 @@ impl Store {
         } else {
             None
         };
-        places.retain(|place| self.is_heard(*place, record.as_deref(), work));
+        let heard = self.earliest_heard(&places, record.as_deref(), work);
         if let Some(record) = record {
             self.give_back(&record);
         }
-        let own = places.into_iter().map(|place| place.id);
-        let meanings = own.chain(nodes_own);
+        let meanings = heard.ok()?.into_iter().chain(nodes_own);
         meanings.filter(|id| *id <= self.head).min()
     }
 
@@ -189,15 +191,26 @@ impl Store {
         self.topics.get(place.topic).log.as_deref()?.find(place.id)
     }
 
-    /// Whether a stream with this grant may hear the event at a place. To a stream that may not, its id is one that nobody gave: or whoever guesses ids
-    /// would learn which private events there are. Where that is too much to find out, the id is unknown, too, and a gap is told.
-    fn is_heard(&mut self, place: Place, grant: Option<&[SelectorId]>, work: &mut Work) -> bool {
-        let log = self.topics.get(place.topic).log.as_deref();
-        let Some(at) = log.map(|log| log.position_after(place.id.before())) else {
-            return false;
-        };
-        let topic = place.topic;
-        self.hears(Reading { topic, at }, grant, work) == Hears::Yes
+    /// The oldest of these events that a stream with this grant may hear. To a stream that may not, an event's id is one that nobody gave: or whoever
+    /// guesses ids would learn which private events there are. Where it is too much to find out whether one may be heard, going on from a younger one
+    /// might lose what is between: the id is unknown, and a gap is told.
+    fn earliest_heard(
+        &mut self,
+        places: &[Place],
+        grant: Option<&[SelectorId]>,
+        work: &mut Work,
+    ) -> Result<Option<EventId>, TooMuch> {
+        let mut earliest: Option<EventId> = None;
+        for Place { id, topic } in places.iter().copied() {
+            let log = self.topics.get(topic).log.as_deref();
+            let at = log.map_or(0, |log| log.position_after(id.before()));
+            match self.hears(Reading { topic, at }, grant, work) {
+                Hears::Yes => earliest = Some(earliest.map_or(id, |other| other.min(id))),
+                Hears::No => {}
+                Hears::Later => return Err(TooMuch),
+            }
+        }
+        Ok(earliest)
     }
 
     /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
@@ -237,25 +250,50 @@ impl Store {
     fn before_first(
         &mut self,
         ids: &[SelectorId],
-        granted: bool,
+        grant: &[Selector],
         cursor: EventId,
         work: &mut Work,
     ) -> Option<EventId> {
-        let topics = ids.iter().filter_map(|id| id.topic_index());
-        let by_name = topics
-            .filter_map(|index| {
-                let log = self.topics.get(index).log.as_ref()?;
-                log.get(log.position_after(cursor)).map(|entry| entry.id)
-            })
-            .min();
-        let first = by_name
-            .into_iter()
-            .chain(self.first_by_pattern(ids, cursor, work))
-            .min()?;
+        let record = self.grant(grant);
+        let hears = record.as_deref();
+        let mut first = self.first_by_pattern(ids, hears, cursor, work);
+        for topic in ids.iter().filter_map(|id| id.topic_index()) {
+            let by_name = self.first_by_name(topic, hears, cursor, work);
+            first = first.into_iter().chain(by_name).min();
+        }
+        if let Some(record) = record {
+            self.give_back(&record);
+        }
+        let (first, granted) = (first?, !grant.is_empty());
         ids.iter()
             .map(|id| self.evicted_from(*id, granted, EventId::ZERO, work))
             .filter(|evicted| *evicted < first)
             .max()
+    }
+
+    /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is not too far away.
+    fn first_by_name(
+        &mut self,
+        topic: u32,
+        grant: Option<&[SelectorId]>,
+        cursor: EventId,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let log = self.topics.get(topic).log.as_deref()?;
+        for at in log.position_after(cursor).. {
+            let reading = Reading { topic, at };
+            let entry = self.entry(reading)?;
+            let id = entry.id;
+            if entry.is_private() && !work.look() {
+                return None;
+            }
+            match self.hears(reading, grant, work) {
+                Hears::Yes => return Some(id),
+                Hears::No => {}
+                Hears::Later => return None,
+            }
+        }
+        None
     }
 }
 

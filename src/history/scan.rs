@@ -73,10 +73,11 @@ impl Store {
         }
     }
 
-    /// The first event after `cursor` that one of the patterns among `ids` matches, if it is not too far away.
+    /// The first event after `cursor` that one of the patterns among `ids` matches and a reader with this grant may hear, if it is not too far away.
     pub(super) fn first_by_pattern(
         &mut self,
         ids: &[SelectorId],
+        grant: Option<&[SelectorId]>,
         cursor: EventId,
         work: &mut Work,
     ) -> Option<EventId> {
@@ -92,8 +93,15 @@ impl Store {
             if !self.look_at(topic, work) {
                 return None;
             }
-            if self.is_among(topic, &patterns) {
-                return Some(id);
+            if !self.is_among(topic, &patterns) {
+                continue;
+            }
+            let log = self.topics.get(topic).log.as_deref()?;
+            let at = log.position_after(id.before());
+            match self.hears(Reading { topic, at }, grant, work) {
+                Hears::Yes => return Some(id),
+                Hears::No => {}
+                Hears::Later => return None,
             }
         }
         None

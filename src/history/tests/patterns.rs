@@ -251,6 +251,49 @@ fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
     }
 }
 
+/// Whether a private meaning may be heard was too much to find out, and the stream went on from a younger one: what was between was lost in silence.
+#[test]
+fn a_meaning_that_could_not_be_decided_loses_nothing() {
+    let mut store = store(HistoryLimits::default());
+    let topic = "a".repeat(50);
+    let event = Event {
+        id: Some("x".into()),
+        private: true,
+        ..Event::new(topic.as_str(), "for this client")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, NOW);
+    publish(&mut store, &[&topic], "open", Some("x"), NOW);
+    let mut grant: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}z"))).collect();
+    grant.push(pattern("{y}"));
+    let start = store.resolve(&[exact(&topic)], &grant, "x");
+    assert_eq!(start.unknown.as_deref(), Some("x"), "{start:?}");
+    assert_eq!(start.cursor, Some(EventId::ZERO));
+}
+
+/// `Last-Event-ID` of the answer told of private events: it named what came before one of them, which the stream is never sent.
+#[test]
+fn the_first_event_that_a_stream_gets_is_one_that_it_may_hear() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    let seen = publish(&mut store, &["a"], "1", None, NOW);
+    secret(&mut store, &["b"]);
+    let lost = publish(&mut store, &["a"], "2", None, NOW);
+    publish(&mut store, &["a"], "3", None, NOW);
+    for selectors in [&[exact("a"), exact("b")][..], &[pattern("*")]] {
+        let mut header = |grant: &[Selector]| {
+            let start = store.resolve(selectors, grant, &seen.to_string());
+            assert_eq!((start.cursor, start.unknown), (Some(seen), None));
+            start.last_event_id
+        };
+        assert_eq!(header(&[]), Some(LastEventId::Id(lost)), "{selectors:?}");
+        assert_eq!(header(&[exact("c")]), Some(LastEventId::Id(lost)));
+        assert_ne!(header(&[exact("b")]), Some(LastEventId::Id(lost)));
+    }
+}
+
 #[test]
 fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
     let mut store = store(HistoryLimits::default());
