@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 
 use crate::places::{Share, Shed};
@@ -65,9 +66,19 @@ impl PatternShares {
             return Err(Shed::AddressPatterns(self.max));
         }
         let held = by_client.entry(client).or_default();
-        for pattern in &patterns {
-            *held.entry(pattern.clone()).or_default() += 1;
-        }
+        // All streams of the client share one text of each pattern: their own would be kept for as long as they are open.
+        let share = |pattern: Selector| match held.entry(pattern) {
+            Entry::Occupied(mut shared) => {
+                *shared.get_mut() += 1;
+                shared.key().clone()
+            }
+            Entry::Vacant(new) => {
+                let pattern = new.key().clone();
+                new.insert(1);
+                pattern
+            }
+        };
+        let patterns = patterns.into_iter().map(share).collect();
         Ok(Some(PatternShare {
             shares: self.clone(),
             client,
@@ -132,6 +143,15 @@ mod tests {
         assert!(take(&["a/*"]).is_err(), "the second still holds one");
         drop((same, third));
         assert!(shares.by_client.lock().is_empty());
+    }
+
+    #[test]
+    fn each_stream_of_a_client_kept_its_own_text_of_the_same_pattern() {
+        let shares = PatternShares::new(2, Share::default());
+        let take = || shares.take(HERE, patterns(&["a/*"]).iter());
+        let text = |share: &PatternShare| share.patterns[0].text().as_ptr();
+        let [first, second] = [take(), take()].map(|share| share.expect("room").expect("a share"));
+        assert_eq!(text(&first), text(&second));
     }
 
     #[test]

@@ -479,12 +479,15 @@ impl<I: Io> Core<I> {
         } else {
             vec![subscriber.topic]
         };
+        // Asks the system, so not under the store's lock.
+        let client = self.client(slot, io);
         let store = self.shared.store.lock();
         let names = local
             .iter()
             .take(TOPICS_SHOWN)
             .filter_map(|index| self.topics.get(*index));
         let topics = names.map(|topic| store.name(topic.id).to_owned()).collect();
+        drop(store);
         let behind = subscriber.flags.has(Flags::BEHIND);
         let lag_ms = self
             .last_id
@@ -497,7 +500,7 @@ impl<I: Io> Core<I> {
         let age_s = (self.now_ms / 1_000).saturating_sub(u64::from(subscriber.opened_s));
         Some(StreamInfo {
             id: stream.to_string(),
-            client: self.client(slot, io),
+            client,
             subject: self.identities.subject(slot).cloned(),
             topics,
             topic_count: local.len(),
