@@ -179,8 +179,7 @@ impl Reactor {
 
     fn turn(&mut self, events: &Events, on_room: &impl Fn()) {
         let began = Instant::now();
-        self.core
-            .set_now((began - self.started).as_millis() as u64, unix_ms());
+        self.tell_time();
         for event in events {
             if event.token() != WAKER {
                 self.ready(event);
@@ -201,11 +200,18 @@ impl Reactor {
                     .record((written - at).as_micros() as u64, 1);
             }
         }
+        // Writing to many streams takes longer than a token may be overstayed.
+        self.tell_time();
         self.core.catch_up(&mut self.sinks);
         let inbox = &self.inbox;
         self.core.tick(|| inbox.is_empty(), &mut self.sinks);
         self.core.end_turn();
         counters.turn.record(began.elapsed().as_micros() as u64, 1);
+    }
+
+    fn tell_time(&mut self) {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        self.core.set_now(now_ms, unix_ms());
     }
 
     /// A socket became readable, writable, or is gone.

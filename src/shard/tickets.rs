@@ -126,6 +126,12 @@ impl Tickets {
         Some(ticket)
     }
 
+    /// Whether the stream in this slot has an end, and it has come.
+    pub(super) fn is_over(&self, slot: u32, now_unix_ms: u64) -> bool {
+        let end = self.get(slot).and_then(Ticket::end_unix_ms);
+        end.is_some_and(|end| end <= now_unix_ms)
+    }
+
     /// When the next stream ends, at the earliest.
     pub(super) fn next_end_unix_ms(&self) -> Option<u64> {
         let (end, _) = self.ends.by_end.first_key_value()?;

@@ -28,6 +28,18 @@ pub(super) struct Drain {
 }
 
 impl<I: Io> Core<I> {
+    /// Whether there are streams whose token has expired. They wait for their end, of which a turn has only so many, and get nothing more: neither what
+    /// they may hear no longer, nor anything after it, which would take their clients' cursors past it.
+    pub(super) fn has_expired(&self) -> bool {
+        let next = self.tickets.next_end_unix_ms();
+        next.is_some_and(|end| end <= self.unix_ms)
+    }
+
+    /// Whether the stream in a slot, with these flags, is one of them.
+    pub(super) fn is_expired(&self, slot: u32, flags: Flags) -> bool {
+        flags.has(Flags::TICKET) && self.tickets.is_over(slot, self.unix_ms)
+    }
+
     /// Ends streams whose token has expired, as many as a turn may.
     pub(super) fn end_expired(&mut self, io: &mut I) {
         for key in self.tickets.take_ended(self.unix_ms, ENDS_PER_TURN) {

@@ -209,6 +209,7 @@ impl<I: Io> Core<I> {
             return self.flush_private(live, number, many_dirty, io);
         }
         let index = live.dirty[number].topic;
+        let has_expired = self.has_expired();
         let mut run = live.run(live.dirty[number].events.iter().copied());
         let mut position = self
             .topics
@@ -230,6 +231,9 @@ impl<I: Io> Core<I> {
                 .get(slot)
                 .map(|subscriber| subscriber.flags)
                 .unwrap_or_default();
+            if has_expired && self.is_expired(slot, flags) {
+                continue;
+            }
             if flags.has(Flags::BEHIND) {
                 behind += 1;
             } else if many_dirty && flags.has(Flags::MULTI) {
@@ -262,6 +266,9 @@ impl<I: Io> Core<I> {
             };
             let flags = self.subscribers.get(slot).map(|stream| stream.flags);
             let flags = flags.unwrap_or_default();
+            if self.is_expired(slot, flags) {
+                continue;
+            }
             if many_dirty && flags.has(Flags::MULTI) && !flags.has(Flags::BEHIND) {
                 live.several.push((slot, number as u32));
                 continue;

@@ -163,7 +163,12 @@ impl<I: Io> Core<I> {
     /// Tells the time: milliseconds since the shard's start, never falling, and by the wall clock, since the unix epoch.
     pub(super) fn set_now(&mut self, now_ms: u64, unix_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
-        self.unix_ms = unix_ms;
+        // A clock that is set back brings no stream to life that was passed over already: it would miss events without a gap.
+        self.unix_ms = if self.has_expired() {
+            self.unix_ms.max(unix_ms)
+        } else {
+            unix_ms
+        };
     }
 
     /// Takes a batch of events in; they are written by the next [`Core::flush`].

@@ -166,6 +166,11 @@ impl<I: Io> Core<I> {
     }
 
     fn read_on(&mut self, key: Key, io: &mut I) {
+        let flags = self.subscribers.get(key.slot).map(|stream| stream.flags);
+        if flags.is_some_and(|flags| self.is_expired(key.slot, flags)) {
+            self.end_stream(key, CloseReason::Expired, io);
+            return;
+        }
         let mut outgoing = std::mem::take(&mut self.outgoing);
         let mut budget = REPLAY_BYTES_PER_TURN;
         loop {

@@ -160,6 +160,10 @@ impl<I: Io> Core<I> {
     }
 
     fn beat(&mut self, slot: u32, heartbeat: &Heartbeat, io: &mut I) {
+        let flags = self.subscribers.get(slot).map(|stream| stream.flags);
+        if flags.is_some_and(|flags| self.is_expired(slot, flags)) {
+            return;
+        }
         let Some(subscriber) = self.subscribers.get_mut(slot) else {
             return;
         };

@@ -24,7 +24,7 @@ use super::network::{Network, Wire};
 const BIRTH_MS: u64 = 1_000_000;
 const HEARTBEAT_MS: u64 = 1_000;
 
-/// A core with one stream.
+/// A core with one stream; where there are more, the first is read.
 struct Stage {
     shared: Shared,
     core: Core<Network>,
@@ -41,7 +41,7 @@ impl Stage {
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
-            places: Places::new(10, crate::places::Share::default()),
+            places: Places::new(1_000, crate::places::Share::default()),
         };
         let config = ShardConfig {
             index: 0,
@@ -89,21 +89,28 @@ impl Stage {
     }
 
     fn open(&mut self, selector: &str, cursor: Option<EventId>) {
+        self.open_until(selector, cursor, None);
+    }
+
+    /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and grants what it subscribes to.
+    fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
         let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
         let mut store = self.shared.store.lock();
         let start = cursor.map_or_else(Start::default, |cursor| {
             store.resolve(std::slice::from_ref(&selector), &[], &cursor.to_string())
         });
-        let ids = SelectorIds::from_elem(store.retain(&selector, 0, false), 1);
-        let start = if store.nothing_after(&start, &ids, false) {
+        let granted = end_ms.is_some();
+        let ids = SelectorIds::from_elem(store.retain(&selector, 0, granted), 1);
+        let start = if store.nothing_after(&start, &ids, granted) {
             Start::default()
         } else {
             start
         };
+        let wire = self.network.wires.len() + 1;
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let attach = Attach {
             identity: crate::shard::Identity::default(),
-            sink: 1,
+            sink: wire,
             client: place.expect("room").into_client(),
             framing: Framing::Plain,
             head: Bytes::from_static(HEAD),
@@ -111,14 +118,16 @@ impl Stage {
                 selector: ids[0],
                 policy: SlowConsumerPolicy::Skip,
             }]),
-            grant: None,
-            ends_unix_ms: None,
+            grant: end_ms.and_then(|_| store.grant(&[selector])),
+            ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
             guard: None,
             live_from: store.head(),
             start,
         };
         drop(store);
-        self.network.wires.insert(1, Wire::new(usize::MAX, false));
+        self.network
+            .wires
+            .insert(wire, Wire::new(usize::MAX, false));
         self.core.attach(attach, &mut self.network);
     }
 
@@ -264,4 +273,86 @@ fn a_stream_that_was_just_written_to_gets_no_heartbeat_after_a_stall() {
     stage.turn(HEARTBEAT_MS * 60);
     let blocks = stage.read();
     assert_eq!(blocks.len(), 1, "the event alone: {blocks:?}");
+}
+
+/// What came in the turn in which a token expired went out before the stream was ended; where many expired at once, for seconds.
+#[test]
+fn a_stream_gets_nothing_after_its_token_has_expired() {
+    for private in [true, false] {
+        for blocked in [true, false] {
+            let mut stage = Stage::new(10);
+            stage.open_until("t", None, Some(1_000));
+            stage.turn(1);
+            if blocked {
+                stage.set_room(0);
+                stage.publish("t", private);
+                stage.turn(1);
+                stage.set_room(usize::MAX);
+            }
+            let seen = stage.read();
+            stage.publish("t", private);
+            stage.turn(1_000);
+            let blocks = stage.read();
+            assert_eq!(seen.len(), 1, "the prime");
+            assert!(
+                blocks.iter().all(|block| block.id.is_none()),
+                "neither an event nor a heartbeat: {blocks:?}"
+            );
+            assert!(stage.network.wires[&1].closed);
+        }
+    }
+}
+
+/// A heartbeat takes a client's cursor to the head, past what its stream is not sent any more.
+#[test]
+fn streams_that_wait_for_their_end_get_no_heartbeat() {
+    let mut stage = Stage::new(10);
+    // More than end in a turn.
+    for _ in 0..600 {
+        stage.open_until("t", None, Some(1_000));
+    }
+    stage.turn(500);
+    stage.turn(499);
+    let arrived = |stage: &mut Stage| {
+        let wires = stage.network.wires.values_mut();
+        let bytes = wires.map(|wire| std::mem::take(&mut wire.arrived));
+        bytes.collect::<Vec<_>>().concat()
+    };
+    arrived(&mut stage);
+    for _ in 0..100 {
+        stage.turn(10);
+        let bytes = arrived(&mut stage);
+        assert!(memchr::memmem::find(&bytes, b"id:").is_none());
+    }
+    assert!(stage.network.wires.values().all(|wire| wire.closed));
+}
+
+/// Streams that wait for their end have missed events: they must not go on, whatever becomes of the clock.
+#[test]
+fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
+    let mut stage = Stage::new(10);
+    stage.open_until("t", None, Some(1_000));
+    stage.turn(1);
+    stage.read();
+    stage.publish("t", true);
+    stage.core.set_now(2_000, BIRTH_MS + 2_000);
+    stage.core.flush(&mut stage.network);
+    stage.publish("t", true);
+    stage.core.set_now(2_001, BIRTH_MS + 500);
+    stage.core.flush(&mut stage.network);
+    stage.core.tick(|| true, &mut stage.network);
+    assert!(stage.read().iter().all(|block| block.id.is_none()));
+    assert!(stage.network.wires[&1].closed);
+    // Afterwards it goes as it is told.
+    stage.core.set_now(2_002, BIRTH_MS + 501);
+    stage.network.wires.clear();
+    stage.reader = Reader::new(Framing::Plain);
+    stage.open_until("t", None, Some(1_000));
+    stage.publish("t", true);
+    stage.core.flush(&mut stage.network);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().any(|block| block.data.is_some()),
+        "{blocks:?}"
+    );
 }
