@@ -40,6 +40,12 @@ pub enum KeyError {
         /// Name of the algorithm.
         algorithm: &'static str,
     },
+    /// A key in the place of a secret: everyone has the public one, and could make tokens.
+    #[error(
+        "this is a PEM text, not a secret: a public key or a certificate goes into `jwt_key_file` (for publishers \
+         `publisher_jwt_key_file`)"
+    )]
+    PemSecret,
     /// An algorithm that such a key cannot do.
     #[error("{algorithm} does not work with {kind}")]
     Unfit {
@@ -173,6 +179,9 @@ impl fmt::Debug for Key {
 impl Key {
     pub(super) fn secret(secret: &[u8], algorithm: Algorithm) -> Result<Self, KeyError> {
         fits(algorithm, Family::Secret)?;
+        if secret.trim_ascii_start().starts_with(PEM_BEGIN.as_bytes()) {
+            return Err(KeyError::PemSecret);
+        }
         let min = algorithm.secret_bytes_min();
         if secret.len() < min {
             return Err(KeyError::ShortSecret {

@@ -35,10 +35,17 @@ fn keys_that_cannot_be_used_are_found_before_anything_is_opened() {
     let short = write("short", "hush");
     let binary = directory.path().join("binary");
     fs::write(&binary, [0xff; 100]).expect("a file");
+    let utf16 = directory.path().join("utf16");
+    let units = "a text that an editor saved"
+        .encode_utf16()
+        .flat_map(u16::to_be_bytes);
+    let marked: Vec<u8> = [0xfe, 0xff].into_iter().chain(units).collect();
+    fs::write(&utf16, marked).expect("a file");
     let large = write("large", &"x".repeat(300 << 10));
     let no_set = write("no-set.json", "{\"keys\": 5}");
     let none_usable = write("none.json", "{\"keys\": [{\"kty\": \"AKP\"}]}");
     let private = Path::new(KEYS).join("rsa.pem");
+    let public = Path::new(KEYS).join("rsa.pub.pem");
     let small = Path::new(KEYS).join("rsa-1024.pub.pem");
     let missing = directory.path().join("missing");
     let folder = directory.path().to_owned();
@@ -48,13 +55,21 @@ fn keys_that_cannot_be_used_are_found_before_anything_is_opened() {
         ("jwt_secret_file", &folder, "Is a directory"),
         ("jwt_secret_file", &empty, "the secret has 0 bytes"),
         ("jwt_secret_file", &short, "the secret has 4 bytes"),
-        ("jwt_secret_file", &binary, "UTF-8"),
+        ("jwt_secret_file", &binary, "it is not a text in UTF-8"),
+        ("jwt_secret_file", &utf16, "it is UTF-16: save it as UTF-8"),
+        (
+            "jwt_secret_file",
+            &public,
+            "this is a PEM text, not a secret",
+        ),
         ("jwt_secret_file", &large, "it has more than"),
         ("jwt_key_file", &missing, no_file),
         ("jwt_key_file", &private, "this is a private key"),
         ("jwt_key_file", &small, "an RSA key must have"),
         ("jwt_key_file", &no_set, "no PEM text with a public key"),
         ("jwt_key_file", &large, "it has more than"),
+        ("jwt_key_file", &utf16, "it is UTF-16"),
+        ("jwks_file", &utf16, "it is UTF-16"),
         ("jwks_file", &missing, no_file),
         ("jwks_file", &no_set, "not a JSON Web Key Set"),
         ("jwks_file", &none_usable, "no key for signatures"),

@@ -21,6 +21,19 @@ fn signed(secret: &[u8], header: Value) -> String {
 }
 
 #[test]
+fn a_public_key_is_not_taken_for_a_secret() {
+    for text in [
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n",
+        "\n -----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI\n",
+    ] {
+        let error = KeySet::from_secret(text.as_bytes(), None).expect_err("no secret");
+        assert_eq!(error, KeyError::PemSecret);
+        assert!(SigningKey::from_secret(text.as_bytes(), None).is_err());
+    }
+}
+
+#[test]
 fn secrets_are_as_long_as_the_hash() {
     for (algorithm, min) in [
         (None, 32),
