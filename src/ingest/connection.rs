@@ -301,6 +301,9 @@ impl Connection {
     /// Writes all answers.
     async fn write(&mut self) -> Result<(), End> {
         let mut rest = self.reply.bytes();
+        if rest.is_empty() {
+            return Ok(());
+        }
         while !rest.is_empty() {
             let (at, limit) = self.waits.write_deadline();
             let count = match timeout_at(at, self.stream.write(rest)).await {
@@ -310,6 +313,7 @@ impl Connection {
             rest = &rest[count..];
         }
         self.reply.clear();
+        self.waits.wrote();
         Ok(())
     }
 

@@ -73,6 +73,13 @@ impl Waits {
         }
     }
 
+    /// Notes that answers were written: the client may have been slow to take them, and could not be read meanwhile.
+    pub(super) fn wrote(&mut self) {
+        if let Some(since) = &mut self.command_since {
+            *since = Instant::now();
+        }
+    }
+
     /// Until when something must be read.
     pub(super) fn read_deadline(&self) -> Option<Deadline> {
         let command = self
@@ -106,5 +113,52 @@ impl Waits {
             since + self.timeouts.authentication,
             IngestEnd::Unauthenticated,
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMAND: Duration = Duration::from_secs(60);
+
+    fn waits(is_stranger: bool) -> Waits {
+        let timeouts = Timeouts {
+            authentication: Duration::from_secs(10),
+            command: COMMAND,
+            write: Duration::from_secs(30),
+            idle: None,
+        };
+        Waits::new(timeouts, is_stranger)
+    }
+
+    #[test]
+    fn the_time_of_a_command_does_not_run_while_answers_are_written() {
+        let mut waits = waits(false);
+        waits.wrote();
+        assert_eq!(waits.read_deadline(), None);
+        waits.set_unfinished(true, true);
+        let began = waits.read_deadline().expect("a deadline");
+        let written = Instant::now();
+        assert!(began.0 <= written + COMMAND);
+        waits.wrote();
+        let (at, end) = waits.read_deadline().expect("a deadline");
+        assert!(at >= written + COMMAND);
+        assert_eq!(end, IngestEnd::CommandTimeout);
+    }
+
+    #[test]
+    fn the_time_of_a_stranger_runs_whatever_it_sends_and_takes() {
+        let mut waits = waits(true);
+        let until = waits.read_deadline().expect("a deadline");
+        assert_eq!(until.1, IngestEnd::Unauthenticated);
+        waits.set_unfinished(true, true);
+        waits.wrote();
+        assert_eq!(waits.read_deadline(), Some(until));
+        assert_eq!(waits.write_deadline(), until);
+        waits.set_stranger(false);
+        let (_, end) = waits.read_deadline().expect("a deadline");
+        assert_eq!(end, IngestEnd::CommandTimeout);
+        assert_eq!(waits.write_deadline().1, IngestEnd::WriteTimeout);
     }
 }

@@ -146,3 +146,33 @@ fn patterns_of_names_are_short() {
         1
     );
 }
+
+#[test]
+fn scripts_full_of_work_are_refused_and_keep_nobody_waiting() {
+    let node = Node::on_threads(1, |_| {});
+    let mut innocent = node.connect();
+    innocent.check("PING", "+PONG\r\n");
+    // As many rounds as there may be events, and each as long as a script may be.
+    let sum = "1".to_owned() + &"+1".repeat(7_900);
+    let script = format!("for i = 1, 4096 do local a = {sum} end");
+    let request = command(&["EVAL", &script, "0"]);
+    let refusal = "-ERR more than 131072 values of a script at once are not taken (setting `ingest_transaction_commands_max`): send EXEC \
+                   earlier, or commands without MULTI or a script\r\n";
+    let hostile: Vec<_> = (0..3).map(|_| node.connect()).collect();
+    let left = AtomicUsize::new(hostile.len());
+    thread::scope(|scope| {
+        for mut client in hostile {
+            let (left, request) = (&left, request.repeat(20));
+            scope.spawn(move || {
+                assert_eq!(client.ask(request), refusal.repeat(20));
+                left.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        let mut answered = 0;
+        while left.load(Ordering::Relaxed) > 0 {
+            innocent.check("PING", "+PONG\r\n");
+            answered += 1;
+        }
+        assert!(answered >= 10, "{answered} answers in all that time");
+    });
+}

@@ -181,7 +181,12 @@ pub(super) async fn execute<'b>(
     batch: &mut Batch<'b>,
     args: &[Arg<'b>],
 ) {
-    let outcome = match prepare(port, session, args) {
+    let prepared = prepare(port, session, args);
+    if let Ok(Prepared::PublishAll(_) | Prepared::Constant(_)) | Err(_) = prepared {
+        // It may have been a script, which has done its work, and a pipeline may be full of them.
+        tokio::task::yield_now().await;
+    }
+    let outcome = match prepared {
         Ok(Prepared::Publish(publication)) if !session.transaction.is_open() => {
             batch.push(publication, reply.is_muted());
             Ok(())

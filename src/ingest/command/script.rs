@@ -22,6 +22,12 @@ use crate::ingest::users::User;
 /// Scripts that the node keeps for `EVALSHA`.
 const SCRIPTS_MAX: usize = 128;
 
+/// Values that a script may read for each event that it may publish. One that publishes needs some five, with the fields of an `XADD` some twenty.
+const VALUES_PER_EVENT_MAX: usize = 32;
+
+/// Values that a script may read however few events it may publish.
+const VALUES_MIN: usize = 1_024;
+
 /// Bytes of a SHA-1.
 const HASH_BYTES: usize = 20;
 
@@ -156,6 +162,8 @@ fn run<'b>(
     let settings = port.hub.settings();
     let bounds = Bounds {
         steps_max: settings.ingest_transaction_commands_max,
+        values_max: (VALUES_PER_EVENT_MAX * settings.ingest_transaction_commands_max)
+            .max(VALUES_MIN),
         bytes_max: settings.ingest_transaction_bytes_max,
     };
     let mut publications = Vec::new();
@@ -185,6 +193,7 @@ fn run<'b>(
             Stop::NilArgument { line } => in_script(line, &CommandError::ScriptArgument),
             Stop::Unsuited => CommandError::ScriptValues,
             Stop::TooLong => CommandError::too_many(bounds.steps_max, "events of a script"),
+            Stop::TooManyValues => CommandError::too_many(bounds.values_max, "values of a script"),
             Stop::TooLarge => CommandError::too_many_bytes(bounds.bytes_max),
         }),
     }

@@ -51,6 +51,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds {
         steps_max: 100,
+        values_max: 1_000,
         bytes_max: 10_000,
     };
 
@@ -194,6 +195,14 @@ mod tests {
             ("for i = 1, 9, 0 do end", Stop::Unsuited),
             ("for i = 'a', 9 do end", Stop::Unsuited),
             ("for i = 1, 101 do end", Stop::TooLong),
+            (
+                "for i = 1, 100 do local a = 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 end",
+                Stop::TooManyValues,
+            ),
+            (
+                "for i = 1, 100 do local a, b, c, d, e = i, i, i, i, i local f, g, h, j, k = i, i, i, i, i end",
+                Stop::TooManyValues,
+            ),
             (
                 "for i = 1, 9223372036854775807 do redis.call('publish', 't', i) end",
                 Stop::TooLong,

@@ -26,6 +26,8 @@ pub(in crate::ingest) enum Stop {
     Unsuited,
     /// It goes through loops more often than [`Bounds::steps_max`].
     TooLong,
+    /// It reads values more often than [`Bounds::values_max`].
+    TooManyValues,
     /// Its texts are larger than [`Bounds::bytes_max`].
     TooLarge,
 }
@@ -35,6 +37,8 @@ pub(in crate::ingest) enum Stop {
 pub(in crate::ingest) struct Bounds {
     /// Rounds of all loops.
     pub(in crate::ingest) steps_max: usize,
+    /// Values that it reads: what a round does has no other bound than the length of the script.
+    pub(in crate::ingest) values_max: usize,
     /// Bytes of all texts that it makes.
     pub(in crate::ingest) bytes_max: usize,
 }
@@ -267,6 +271,8 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
     }
 
     fn term(&mut self, term: &Term) -> Result<Value<'b>, E> {
+        let left = self.left.values_max.checked_sub(1);
+        self.left.values_max = left.ok_or(Stop::TooManyValues)?;
         let value = match term {
             Term::Nil => Value::Nil,
             Term::Truth(truth) => Value::Truth(*truth),
