@@ -316,6 +316,10 @@ pub struct NodeMetrics {
     pub answer_bytes: Counter,
     /// Requests refused since the start because too many of those wait.
     pub answers_shed: Counter,
+    /// Bytes of unfinished request bodies that are held.
+    pub body_bytes: Counter,
+    /// Requests refused since the start because too many of those are held.
+    pub bodies_shed: Counter,
     /// HTTP/2 connections ended since the start for a flood of frames.
     pub http2_floods: Counter,
     /// Subscriptions shed since the start (full or draining).

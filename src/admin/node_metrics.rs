@@ -276,7 +276,13 @@ impl<R: Readings> Node<R> {
             Some(&Unit::Bytes),
             [(Labels::new(), node.answer_bytes.get() as f64)],
         )?;
-        let counters: [(&str, &str, &Counter); 8] = [
+        page.gauges(
+            "request_bodies",
+            "Request bodies that are held until they are complete and published.",
+            Some(&Unit::Bytes),
+            [(Labels::new(), node.body_bytes.get() as f64)],
+        )?;
+        let counters: [(&str, &str, &Counter); 9] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
@@ -296,6 +302,11 @@ impl<R: Readings> Node<R> {
                 "answers_shed",
                 "Requests refused because too many bytes of answers wait to be read.",
                 &node.answers_shed,
+            ),
+            (
+                "request_bodies_shed",
+                "Requests refused because too many bytes of unfinished bodies are held.",
+                &node.bodies_shed,
             ),
             (
                 "http2_floods",

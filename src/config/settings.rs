@@ -148,6 +148,10 @@ pub struct Settings {
     pub answer_budget_bytes: usize,
     /// Most bytes of answers that wait to be read on one HTTP/2 connection.
     pub answer_bytes_per_connection_max: usize,
+    /// Most bytes of unfinished request bodies, all connections together.
+    pub body_budget_bytes: usize,
+    /// Most bytes of unfinished request bodies on one HTTP/2 connection.
+    pub body_bytes_per_connection_max: usize,
     /// Longest request target, in bytes.
     pub request_target_bytes_max: usize,
     /// Most header fields.
@@ -289,6 +293,8 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(75),
             answer_budget_bytes: 64 << 20,
             answer_bytes_per_connection_max: 4 << 20,
+            body_budget_bytes: 64 << 20,
+            body_bytes_per_connection_max: 16 << 20,
             request_target_bytes_max: 16 << 10,
             header_count_max: 100,
             header_bytes_max: 32 << 10,

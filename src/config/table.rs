@@ -383,6 +383,18 @@ const HTTP: Group = Group {
             }),
         },
         Setting {
+            key: "body_budget_bytes",
+            help: "Most bytes of unfinished request bodies, all connections together; one may grow while as much is left as it has, or else is answered 503. At least twice `publish_body_bytes_max`",
+            kind: Kind::Bytes(from_to(MIB, TIB), |s| &mut s.body_budget_bytes),
+        },
+        Setting {
+            key: "body_bytes_per_connection_max",
+            help: "The same of one HTTP/2 connection",
+            kind: Kind::Bytes(from_to(64 * KIB, TIB), |s| {
+                &mut s.body_bytes_per_connection_max
+            }),
+        },
+        Setting {
             key: "request_target_bytes_max",
             help: "Longest request target",
             // The upper end is the longest that the `http` crate holds.

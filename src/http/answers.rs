@@ -5,56 +5,18 @@
 //! call that was begun is never refused its receipt.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::{Response, StatusCode};
 
 use super::body::ResponseBody;
 use super::problem::Problem;
+use super::room::Room;
 use super::service::Transport;
 use super::subscribe::retry_after_s;
 use crate::hub::Hub;
 
 /// Answers up to this size are not counted: they cost less than the request that asked for them.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
-
-/// Bytes that wait, and how many may.
-#[derive(Debug)]
-pub(super) struct Room {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl Room {
-    pub(super) const fn new(max: usize) -> Self {
-        Self {
-            used: AtomicUsize::new(0),
-            max,
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.max
-    }
-
-    /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it could never be given.
-    fn take(&self, bytes: usize) -> bool {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before + bytes > self.max {
-            self.give_back(bytes);
-            return false;
-        }
-        true
-    }
-
-    fn take_anyway(&self, bytes: usize) {
-        self.used.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// The room of the node.
 pub(super) struct Answers {
@@ -70,7 +32,7 @@ impl Answers {
 
     /// Why no list is put together for this connection, if none is.
     pub(super) fn refuse_list(&self, transport: &Transport) -> Option<Problem> {
-        let is_full = transport.room().is_some_and(|room| room.is_full());
+        let is_full = transport.answer_room().is_some_and(|room| room.is_full());
         (is_full || self.node.is_full()).then(|| self.refuse())
     }
 
@@ -94,7 +56,7 @@ impl Answers {
         if bytes <= UNCOUNTED_BYTES {
             return;
         }
-        let rooms = [Some(&self.node), transport.room()];
+        let rooms = [Some(&self.node), transport.answer_room()];
         let mut charge = Charge {
             bytes,
             rooms: [None, None],
@@ -140,28 +102,5 @@ impl Drop for Charge {
         if let Some(hub) = &self.counted {
             hub.node_metrics().answer_bytes.sub(self.bytes as u64);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_answer_always_has_room_and_others_up_to_the_bound() {
-        let room = Room::new(100);
-        assert!(room.take(1_000));
-        assert!(room.is_full());
-        assert!(!room.take(1));
-        room.give_back(1_000);
-        assert!(room.take(60));
-        assert!(room.take(40));
-        assert!(!room.take(1));
-        room.give_back(40);
-        assert!(!room.take(41));
-        assert!(room.take(40));
-        room.take_anyway(50);
-        room.give_back(50);
-        assert!(room.is_full());
     }
 }

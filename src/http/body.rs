@@ -1,6 +1,6 @@
 //! Bodies: of responses as hyper sends them, of requests as the routes read them.
 //!
-//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone. A request body is read with a bound on its size
+//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone. A request body is read with a bound on its size,
 //! on every pause in it and on its time; nothing here may hold more of it than the caller's bound.
 
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
 
+use super::bodies::{Held, NoRoom};
 use super::exchange::Exchange;
 use super::guard::Fault;
 use super::h2::Flow;
@@ -130,6 +131,9 @@ pub(super) enum BodyError {
         /// Bytes allowed.
         max: usize,
     },
+    /// Others take up the room for it.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The client paused for too long.
     #[error("no byte of the body arrived for {} s (`body_timeout`)", .0.as_secs_f32())]
     Paused(Duration),
@@ -182,6 +186,8 @@ pub(super) struct RequestBody {
     /// Taken when the body is left.
     incoming: Option<Incoming>,
     pace: Pace,
+    /// What it takes up, if there is any.
+    held: Option<Held>,
     /// When it, or the line that has begun, must have come; `None` between two lines.
     due: Option<Instant>,
     /// Given what is left of the body before its end, so that the connection can go on or is closed gently. HTTP/2 streams need none.
@@ -195,12 +201,14 @@ impl RequestBody {
     pub(super) fn new(
         incoming: Incoming,
         pace: Pace,
+        held: Option<Held>,
         exchange: Option<Arc<Exchange>>,
         awaited: bool,
     ) -> Self {
         Self {
             incoming: Some(incoming).filter(|incoming| !incoming.is_end_stream()),
             pace,
+            held,
             due: Some(Instant::now() + pace.time_max),
             exchange,
             is_coming: !awaited,
@@ -254,6 +262,22 @@ impl RequestBody {
         Ok(None)
     }
 
+    /// Of what was given out, `bytes` are still held, and more is to come.
+    ///
+    /// # Errors
+    /// There is no room for so many.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
+        match &mut self.held {
+            Some(held) => Ok(held.set(bytes)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the end is known to have come.
+    fn is_over(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
     /// The whole body, if it has no more than `max` bytes. One that announces more is refused before it is asked for.
     pub(super) async fn whole(&mut self, max: usize) -> Result<Bytes, BodyError> {
         let announced = self.incoming.as_ref();
@@ -261,17 +285,19 @@ impl RequestBody {
             return Err(BodyError::TooLarge { max });
         }
         // Nearly every body comes in one piece, which is handed on as it is.
-        let mut whole = self.chunk().await?.unwrap_or_default();
-        let mut joined = BytesMut::new();
-        while whole.len().max(joined.len()) <= max {
+        let first = self.chunk().await?.unwrap_or_default();
+        if self.is_over() && first.len() <= max {
+            self.hold(first.len())?;
+            return Ok(first);
+        }
+        // Not so when more has to be waited for: a piece of one byte keeps the whole buffer that it was received in.
+        let mut joined = BytesMut::from(&first[..]);
+        drop(first);
+        while joined.len() <= max {
+            self.hold(joined.len())?;
             let Some(chunk) = self.chunk().await? else {
-                return Ok(if joined.is_empty() {
-                    whole
-                } else {
-                    joined.freeze()
-                });
+                return Ok(joined.freeze());
             };
-            joined.extend_from_slice(&std::mem::take(&mut whole));
             joined.extend_from_slice(&chunk);
         }
         Err(BodyError::TooLarge { max })
@@ -293,7 +319,7 @@ mod tests {
     use super::*;
 
     fn flow() -> Arc<Flow> {
-        Activity::new(Instant::now(), 0).begin()
+        Activity::new(Instant::now(), 0, 0).begin()
     }
 
     #[test]

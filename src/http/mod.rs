@@ -16,6 +16,7 @@ mod accept;
 mod access;
 mod addresses;
 mod answers;
+mod bodies;
 mod body;
 mod connection;
 mod cors;
@@ -39,6 +40,7 @@ mod publish;
 mod query;
 mod reach;
 mod refusals;
+mod room;
 mod routes;
 mod service;
 mod stream;
@@ -66,6 +68,7 @@ pub use self::subscribe::cursor as choose_cursor;
 use self::access::Policy;
 use self::addresses::Connections;
 use self::answers::Answers;
+use self::bodies::Bodies;
 use self::cors::Cors;
 use self::guard::Guard;
 use crate::auth::{Auth, Role};
@@ -97,6 +100,7 @@ struct Node {
     access: Policy,
     connections: Arc<Connections>,
     answers: Answers,
+    bodies: Bodies,
     http1: http1::Builder,
     shutdown: watch::Receiver<bool>,
 }
@@ -138,6 +142,7 @@ pub async fn serve(
         access: Policy::new(settings, auth),
         connections: Arc::new(Connections::new(hub.clone())),
         answers: Answers::new(hub.clone()),
+        bodies: Bodies::new(hub.clone()),
         http1: http1_builder(settings),
         shutdown: shutdown.clone(),
         hub,

@@ -152,7 +152,7 @@ mod tests {
     fn the_end_of_a_long_body_waits_for_its_bytes() {
         let cx = Context::from_waker(Waker::noop());
         let mut body = Whole::new(Bytes::from(vec![b'x'; PIECE_BYTES + 1]));
-        body.go_by(Activity::new(Instant::now(), 0).begin());
+        body.go_by(Activity::new(Instant::now(), 0, 0).begin());
         let mut pieces = Vec::new();
         while let Poll::Ready(Some(piece)) = body.poll_piece(&cx) {
             pieces.push(piece);
@@ -172,7 +172,7 @@ mod tests {
     fn a_short_body_is_over_with_its_only_piece() {
         let cx = Context::from_waker(Waker::noop());
         let mut body = Whole::new(Bytes::from_static(b"ok"));
-        body.go_by(Activity::new(Instant::now(), 0).begin());
+        body.go_by(Activity::new(Instant::now(), 0, 0).begin());
         let piece = body.poll_piece(&cx);
         assert!(matches!(piece, Poll::Ready(Some(piece)) if piece.chunk() == b"ok"));
         assert!(body.is_over());

@@ -9,7 +9,7 @@ mod resource;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -44,8 +44,9 @@ pub(super) fn route(
     let (parts, incoming) = request.into_parts();
     let pace = Pace::of(node.hub.settings());
     let awaited = parts.headers.contains_key(header::EXPECT);
+    let held = (!incoming.is_end_stream()).then(|| node.bodies.begin(transport));
     let exchange = transport.exchange().cloned();
-    let body = RequestBody::new(incoming, pace, exchange, awaited);
+    let body = RequestBody::new(incoming, pace, held, exchange, awaited);
     let grant = node.cors.grant(&parts.headers);
     let by_browser = problem::is_opened_in_browser(&parts.headers);
     let is_safe = parts.method.is_safe();

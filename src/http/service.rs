@@ -13,11 +13,11 @@ use hyper::{Method, Request, Response};
 use tokio::sync::SemaphorePermit;
 
 use super::Node;
-use super::answers::Room;
 use super::body::ResponseBody;
 use super::exchange::Exchange;
 use super::h2::{Activity, Flow};
 use super::outcome::{Ending, Outcome};
+use super::room::Room;
 use super::routes;
 
 /// How a stream reaches the client of this request.
@@ -39,10 +39,18 @@ impl Transport {
     }
 
     /// The room that long answers of its connection have; an HTTP/1 connection has one answer at a time.
-    pub(super) fn room(&self) -> Option<&Arc<Room>> {
+    pub(super) fn answer_room(&self) -> Option<&Arc<Room>> {
         match self {
             Self::Socket(_) => None,
-            Self::Body(flow) => Some(flow.room()),
+            Self::Body(flow) => Some(flow.answer_room()),
+        }
+    }
+
+    /// The room that request bodies of its connection have; an HTTP/1 connection has one at a time.
+    pub(super) fn body_room(&self) -> Option<&Arc<Room>> {
+        match self {
+            Self::Socket(_) => None,
+            Self::Body(flow) => Some(flow.body_room()),
         }
     }
 

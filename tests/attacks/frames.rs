@@ -229,6 +229,15 @@ impl Peer {
         })
     }
 
+    /// The next frame, if it has come already.
+    pub(crate) fn next_now(&mut self) -> Option<Frame> {
+        self.socket.set_nonblocking(true).expect("a socket");
+        self.fill_now();
+        self.socket.set_nonblocking(false).expect("a socket");
+        let is_whole = self.buffer.len() >= 9 && self.buffer.len() >= 9 + self.length();
+        is_whole.then(|| self.next()).flatten()
+    }
+
     fn length(&self) -> usize {
         u32::from_be_bytes([0, self.buffer[0], self.buffer[1], self.buffer[2]]) as usize
     }

@@ -14,6 +14,8 @@ mod innocent;
 /// What the node logged, and what it holds.
 mod readings;
 
+/// Request bodies that do not come to their end.
+mod bodies;
 /// HTTP, TLS and RESP spoken to a port that speaks something else.
 mod cross_protocol;
 /// More connections than the node may have files.

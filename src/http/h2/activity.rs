@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::http::answers::Room;
+use crate::http::room::Room;
 use crate::shard::sink::BodyQueue;
 
 /// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.
@@ -24,7 +24,9 @@ pub(in crate::http) struct Activity {
     /// Leave to put a long list together.
     lists: Semaphore,
     /// For long answers.
-    room: Arc<Room>,
+    answers: Arc<Room>,
+    /// For request bodies.
+    bodies: Arc<Room>,
 }
 
 struct Requests {
@@ -46,8 +48,8 @@ pub(super) enum Stalled {
 }
 
 impl Activity {
-    /// Its long answers may take up `room_bytes`.
-    pub(in crate::http) fn new(now: Instant, room_bytes: usize) -> Arc<Self> {
+    /// Its long answers may take up `answer_bytes`, its request bodies `body_bytes`.
+    pub(in crate::http) fn new(now: Instant, answer_bytes: usize, body_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::new(Requests {
                 begun: 0,
@@ -56,7 +58,8 @@ impl Activity {
                 newest: None,
             }),
             lists: Semaphore::new(LISTS_AT_ONCE),
-            room: Arc::new(Room::new(room_bytes)),
+            answers: Arc::new(Room::new(answer_bytes)),
+            bodies: Arc::new(Room::new(body_bytes)),
         })
     }
 
@@ -128,8 +131,13 @@ struct State {
 
 impl Flow {
     /// The room that long answers of the connection have.
-    pub(in crate::http) fn room(&self) -> &Arc<Room> {
-        &self.activity.room
+    pub(in crate::http) fn answer_room(&self) -> &Arc<Room> {
+        &self.activity.answers
+    }
+
+    /// The room that request bodies of the connection have.
+    pub(in crate::http) fn body_room(&self) -> &Arc<Room> {
+        &self.activity.bodies
     }
 
     /// Leave to put a long list together, as soon as there is.
@@ -238,7 +246,7 @@ mod tests {
 
     fn begin() -> (Arc<Activity>, Arc<Flow>, Instant) {
         let now = Instant::now();
-        let activity = Activity::new(now, 0);
+        let activity = Activity::new(now, 0, 0);
         let flow = activity.begin();
         let newest = activity.take_newest().expect("the same");
         assert!(Arc::ptr_eq(&flow, &newest));

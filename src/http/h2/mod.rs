@@ -71,8 +71,12 @@ pub(super) async fn serve(
 ) {
     let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
     io.set_guard(Guard::Http2(Arc::clone(&guard)));
-    let room_bytes = node.hub.settings().answer_bytes_per_connection_max;
-    let activity = Activity::new(accepted, room_bytes);
+    let settings = node.hub.settings();
+    let activity = Activity::new(
+        accepted,
+        settings.answer_bytes_per_connection_max,
+        settings.body_bytes_per_connection_max,
+    );
     drive(&node, io, &exchange, &guard, &activity, &place, accepted).await;
     if let Some(refusal) = guard.lock().refusal() {
         report(&node, refusal.fault, &place);

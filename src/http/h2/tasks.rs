@@ -50,7 +50,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_is_cut_is_dropped_though_nobody_reads_it() {
-        let activity = Activity::new(Instant::now(), 0);
+        let activity = Activity::new(Instant::now(), 0, 0);
         let queue = BodyQueue::new();
         activity.begin().feed(&queue);
         let (held, dropped) = oneshot::channel::<()>();

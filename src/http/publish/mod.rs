@@ -105,6 +105,7 @@ impl PublishError {
             | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::Paused(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::NoRoom(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Json(JsonError::TooMany { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event { source, .. } if is_too_large(source) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event {

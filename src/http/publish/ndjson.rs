@@ -14,6 +14,9 @@ use crate::http::media_type::Charset;
 use crate::http::reach::Reach;
 use crate::hub::Hub;
 
+/// Memory that is kept between two lines.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// What is answered to a whole stream.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
@@ -54,6 +57,10 @@ pub(super) async fn publish(
         let (line, was_between) = (stream.line, stream.lines.is_between());
         stream.lines.push(&chunk);
         stream.publish_lines(Lines::next).await?;
+        stream.lines.let_go();
+        if let Err(error) = body.hold(stream.lines.buffer.len()) {
+            return Err(stream.failed_at(stream.line + 1, error.into()));
+        }
         if stream.lines.is_between() {
             body.await_line();
         } else if was_between || stream.line > line {
@@ -170,6 +177,8 @@ struct Lines {
     buffer: BytesMut,
     /// Bytes at the start of `buffer` that hold no line feed.
     scanned: usize,
+    /// Most bytes that `buffer` has held since it was made.
+    held: usize,
     max: usize,
 }
 
@@ -178,6 +187,7 @@ impl Lines {
         Self {
             buffer: BytesMut::new(),
             scanned: 0,
+            held: 0,
             max,
         }
     }
@@ -189,6 +199,15 @@ impl Lines {
 
     fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
+        self.held = self.held.max(self.buffer.len());
+    }
+
+    /// Lets go of the memory of lines that were taken: a stream may be silent for long after a long one.
+    fn let_go(&mut self) {
+        if self.held > KEPT_BYTES && self.buffer.len() < self.held / 2 {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+            self.held = self.buffer.len();
+        }
     }
 
     /// The next whole line, without its line feed.
