@@ -96,21 +96,28 @@ fn within(
     Ok(())
 }
 
-/// Some clients strip white space from names, so it makes no difference here. Case does, to all of them.
+/// Some clients strip white space from names, control characters and the byte order mark among it, and some end them at a NUL, so that makes no difference
+/// here. Case does, to all of them.
 fn check_name(name: &str) -> Result<(), EventError> {
-    let name = name.trim();
+    let is_outside = |c: char| is_space(c) || c.is_control();
+    let name = name.trim_start_matches(is_outside);
+    let name = name.split_once('\0').map_or(name, |(start, _)| start);
+    let name = name.trim_end_matches(is_outside);
     match NODE_EVENTS.iter().find(|own| **own == name) {
         Some(own) => Err(EventError::ReservedName(own)),
         None => Ok(()),
     }
 }
 
+/// HTTP strips spaces and tabs around a field value, scripts that set it any white space and the byte order mark.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
 fn check_id(id: &str) -> Result<(), EventError> {
     if id.is_empty() {
         return Err(EventError::EmptyId);
     }
-    // HTTP strips spaces and tabs around a field value, scripts that set it any white space and the byte order mark.
-    let is_space = |c: char| c.is_whitespace() || c == '\u{feff}';
     if id.starts_with(is_space) || id.ends_with(is_space) {
         return Err(EventError::SpaceAroundId);
     }
@@ -297,13 +304,25 @@ mod tests {
 
     #[test]
     fn an_event_that_only_the_node_sends_is_refused() {
-        for name in ["gap", "heartbeat", " gap", "gap ", "\tgap", "gap\u{a0}"] {
+        for name in [
+            "gap",
+            "heartbeat",
+            " gap",
+            "gap ",
+            "\tgap",
+            "gap\u{a0}",
+            "\u{feff}gap",
+            "gap\0",
+            "gap\0x",
+            "\0gap",
+            "\u{1}gap \u{feff}",
+        ] {
             assert!(
                 matches!(refused(&named(name)), EventError::ReservedName(_)),
                 "{name:?}"
             );
         }
-        for name in ["Gap", "GAP", "gaps", "g ap", "message", ""] {
+        for name in ["Gap", "GAP", "gaps", "g ap", "g\0ap", "message", ""] {
             assert_eq!(named(name).check(&EventLimits::default()), Ok(()), "{name}");
         }
     }

@@ -4,7 +4,7 @@
 //! compares a topic as it is written, and a client that reads a topic as an address and normalises it. So the rule is the widest of both:
 //! a topic is refused if one of its readings *passes through* the hub's path. `/.well-known/mercure/../x` begins with that path as it is
 //! written, and `/x/../.well-known/mercure` ends there; both pass through it. It errs on the side of refusing: percent-escapes are decoded as often as there
-//! are any, in any case of letters.
+//! are any, in any case of letters. Readers differ in what they do with empty segments, parameters and escaped slashes, so each way is tried.
 
 use std::borrow::Cow;
 
@@ -20,64 +20,134 @@ const HUB_SEGMENTS: [&[u8]; 2] = [b".well-known", b"mercure"];
 #[must_use]
 pub fn is_reserved(topic: &str) -> bool {
     let bytes = topic.as_bytes();
-    if !may_be_reserved(bytes) {
+    // Nearly every topic ends here: an address of the hub has its name, or characters that could hide it.
+    if !has_name(bytes) && !bytes.iter().any(|byte| hides(*byte)) {
         return false;
     }
     // What follows is a query or fragment. An escaped `?` is part of the path.
     let end = memchr::memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
-    let address = plain(&bytes[..end]);
-    let rest = &address[scheme_end(&address)..];
-    // Without its host, and as a path whose first segments are empty.
-    let behind_host = rest.strip_prefix(b"//").map(|rest| {
-        let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
-        &rest[end..]
-    });
-    // A relative address, as the hub itself would read it.
-    let beside_hub = rest.starts_with(b"./");
-    passes_through_hub(rest, &[])
-        || behind_host.is_some_and(|path| passes_through_hub(path, &[]))
-        || (beside_hub && passes_through_hub(rest, &HUB_SEGMENTS[..1]))
+    let topic = &bytes[..end];
+    let plain = decoded(topic, Decoding::Full);
+    // A reading that decodes less has the name only if this one has it.
+    has_name(&plain)
+        && (is_below_hub(&plain)
+            || [Decoding::None, Decoding::Once, Decoding::OnceButSlashes]
+                .into_iter()
+                .any(|decoding| is_below_hub(&decoded(topic, decoding))))
 }
 
-/// Nearly every topic ends here: an address of the hub has its name, or characters that could hide it.
-fn may_be_reserved(topic: &[u8]) -> bool {
-    let hides = |byte: &u8| matches!(byte, b'%' | 0..=b' ' | 0x7f);
+/// What may stand for other characters: escapes, what readers drop, and the start of each full-width form.
+fn hides(byte: u8) -> bool {
+    matches!(byte, b'%' | 0..=b' ' | 0x7f | 0xef)
+}
+
+/// Whether the last segment of the hub's path is anywhere in it.
+fn has_name(text: &[u8]) -> bool {
     let name = HUB_SEGMENTS[1];
-    let has_name = |at: usize| {
-        let found = topic.get(at..at + name.len());
+    memchr::memchr2_iter(b'm', b'M', text).any(|at| {
+        let found = text.get(at..at + name.len());
         found.is_some_and(|found| found.eq_ignore_ascii_case(name))
-    };
-    memchr::memchr2_iter(b'm', b'M', topic).any(has_name) || topic.iter().any(hides)
+    })
 }
 
-/// An address without escapes, backslashes, control characters and outer spaces, which readers of addresses decode, turn over and strip (WHATWG URL §4.4).
-fn plain(address: &[u8]) -> Cow<'_, [u8]> {
-    let changes = |byte: &u8| matches!(byte, b'%' | b'\\' | 0..=b' ' | 0x7f);
-    if !address.iter().any(changes) {
+/// How far a reader decodes an address before it looks for dots and slashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decoding {
+    /// Not at all. A backslash is a character like any other.
+    None,
+    /// Once, but for slashes (WHATWG URL does so with dots).
+    OnceButSlashes,
+    /// Once.
+    Once,
+    /// As often as there are escapes, and with full-width forms as what they look like (NFKC).
+    Full,
+}
+
+/// An address as such a reader has it, without the control characters and outer spaces that are stripped (WHATWG URL §4.4).
+fn decoded(address: &[u8], decoding: Decoding) -> Cow<'_, [u8]> {
+    if !address.iter().any(|byte| hides(*byte) || *byte == b'\\') {
         return Cow::Borrowed(address);
     }
     let mut out: Vec<u8> = Vec::with_capacity(address.len());
-    for byte in address {
+    // Characters before were decoded already, and are no part of another escape.
+    let mut start = 0;
+    for byte in address.iter().filter(|byte| !is_dropped(**byte)) {
         out.push(*byte);
-        // What an escape stands for may complete another one: `%252e`.
-        while let [.., b'%', high, low] = out[..]
-            && let (Some(high), Some(low)) = (digit(high), digit(low))
-        {
-            out.truncate(out.len() - 3);
-            out.push(high << 4 | low);
+        // What one stands for may complete another: `%252e`.
+        while let Some((length, character)) = stands_for(&out[start..], decoding) {
+            if decoding == Decoding::OnceButSlashes && matches!(character, b'/' | b'\\') {
+                start = out.len();
+                break;
+            }
+            out.truncate(out.len() - length);
+            if !is_dropped(character) {
+                out.push(character);
+            }
+            if decoding != Decoding::Full {
+                start = out.len();
+            }
         }
     }
-    out.retain(|byte| !matches!(byte, 0..b' ' | 0x7f));
-    for byte in &mut out {
-        if *byte == b'\\' {
-            *byte = b'/';
+    if matches!(decoding, Decoding::Once | Decoding::Full) {
+        for byte in &mut out {
+            if *byte == b'\\' {
+                *byte = b'/';
+            }
         }
     }
     Cow::Owned(out.trim_ascii().to_vec())
 }
 
+/// Control characters.
+fn is_dropped(byte: u8) -> bool {
+    matches!(byte, 0..b' ' | 0x7f)
+}
+
+/// The character that the last bytes stand for, and how many they are.
+fn stands_for(text: &[u8], decoding: Decoding) -> Option<(usize, u8)> {
+    match *text {
+        [.., b'%', high, low] if decoding != Decoding::None => {
+            Some((3, digit(high)? << 4 | digit(low)?))
+        }
+        // U+FF01 to U+FF5E are `!` to `~`.
+        [.., 0xef, 0xbc, last @ 0x81..=0xbf] if decoding == Decoding::Full => {
+            Some((3, last - 0x80 + b' '))
+        }
+        [.., 0xef, 0xbd, last @ 0x80..=0x9e] if decoding == Decoding::Full => {
+            Some((3, last - 0x40 + b' '))
+        }
+        _ => None,
+    }
+}
+
 fn digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Whether a decoded address is at or below the hub's path.
+fn is_below_hub(address: &[u8]) -> bool {
+    let scheme_end = scheme_end(address);
+    let rest = &address[scheme_end..];
+    let slashes = rest.iter().take_while(|byte| **byte == b'/').count();
+    // Behind a scheme, a host may follow any number of slashes (WHATWG URL §4.4), else two or more.
+    let behind_host = (scheme_end > 0 || slashes >= 2).then(|| {
+        let rest = &rest[slashes..];
+        let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+        &rest[end..]
+    });
+    // A relative address, as the hub itself would read it.
+    let beside_hub = rest.starts_with(b"./");
+    let readers = [(false, false), (false, true), (true, false), (true, true)];
+    readers.into_iter().any(|(lax_dots, keeps_empty)| {
+        let reader = Reader {
+            lax_dots,
+            keeps_empty,
+        };
+        // Also without a host, as a path whose first segments are empty.
+        reader.passes_through_hub(rest, 0)
+            || behind_host.is_some_and(|path| reader.passes_through_hub(path, 0))
+            || (beside_hub && reader.passes_through_hub(rest, 1))
+    })
 }
 
 /// Where the part after `scheme:` begins; 0 where there is no scheme.
@@ -93,35 +163,75 @@ fn scheme_end(address: &[u8]) -> usize {
     if is_scheme { colon + 1 } else { 0 }
 }
 
-/// Whether the walk along a path, from a base on, is at the hub's path at any moment.
-fn passes_through_hub<'a>(path: &'a [u8], base: &[&'a [u8]]) -> bool {
-    let mut walked: SmallVec<[&[u8]; 16]> = base.into();
-    for segment in path.split(|byte| *byte == b'/') {
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                walked.pop();
+/// How a reader walks along a path.
+#[derive(Clone, Copy)]
+struct Reader {
+    /// Takes a segment for `.` or `..` also with parameters, spaces or more dots behind: `..;a=b`.
+    lax_dots: bool,
+    /// Takes an empty segment for one like any other, which `..` takes back. Others pass over it.
+    keeps_empty: bool,
+}
+
+impl Reader {
+    /// Whether the walk, from so many segments of the hub's path on, is at the hub's path at any moment.
+    fn passes_through_hub(self, path: &[u8], from: usize) -> bool {
+        // For each segment walked, how many segments of the hub's path all up to it are; more than there are if they are others.
+        const OTHERS: usize = HUB_SEGMENTS.len() + 1;
+        let mut walked: SmallVec<[usize; 64]> = (1..=from).collect();
+        for segment in path.split(|byte| *byte == b'/') {
+            let so_far = walked.last().copied().unwrap_or(0);
+            let step = if self.lax_dots {
+                plain_dots(segment)
+            } else {
+                segment
+            };
+            match step {
+                b"." => {}
+                b".." => {
+                    walked.pop();
+                }
+                b"" if self.keeps_empty => walked.push(so_far),
+                b"" => {}
+                _ => {
+                    let next = HUB_SEGMENTS.get(so_far);
+                    let goes_on =
+                        next.is_some_and(|next| name_of(segment).eq_ignore_ascii_case(next));
+                    walked.push(if goes_on { so_far + 1 } else { OTHERS });
+                }
             }
-            segment => walked.push(name_of(segment)),
+            if walked.last() == Some(&HUB_SEGMENTS.len()) {
+                return true;
+            }
         }
-        let is_hub = walked.len() == HUB_SEGMENTS.len()
-            && walked
-                .iter()
-                .zip(HUB_SEGMENTS)
-                .all(|(found, name)| found.eq_ignore_ascii_case(name));
-        if is_hub {
-            return true;
-        }
+        false
     }
-    false
+}
+
+/// A segment, without what stands behind dots that it begins with, if nothing but parameters, spaces and dots does.
+fn plain_dots(segment: &[u8]) -> &[u8] {
+    let end = name_end(segment);
+    let name = &segment[..end];
+    let dots = name.iter().take_while(|byte| **byte == b'.').count();
+    let is_plain = name[dots..].iter().all(|byte| matches!(byte, b'.' | b' '));
+    match (is_plain, dots) {
+        (true, 0..=2) => &segment[..dots],
+        // Readers that cut off dots have nothing left.
+        (true, _) => b"",
+        (false, _) => segment,
+    }
+}
+
+/// Where parameters, or an escaped query or fragment, begin in a segment.
+fn name_end(segment: &[u8]) -> usize {
+    let cut = segment
+        .iter()
+        .position(|byte| matches!(byte, b';' | b'?' | b'#'));
+    cut.unwrap_or(segment.len())
 }
 
 /// A segment without what some readers cut off: parameters, an escaped query or fragment, and dots or spaces at its end.
 fn name_of(segment: &[u8]) -> &[u8] {
-    let cut = segment
-        .iter()
-        .position(|byte| matches!(byte, b';' | b'?' | b'#'));
-    let name = &segment[..cut.unwrap_or(segment.len())];
+    let name = &segment[..name_end(segment)];
     let last = name.iter().rposition(|byte| !matches!(byte, b'.' | b' '));
     &name[..last.map_or(0, |last| last + 1)]
 }
@@ -190,6 +300,52 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_readers_take_for_the_hubs_path_is_its_own_too() {
+        for topic in [
+            // An empty segment is one, which `..` takes back (WHATWG URL).
+            "/.well-known//../mercure/subscriptions/a/b",
+            "https://a.example/.well-known//../mercure",
+            "/.well-known///../../mercure",
+            "/a//../../.well-known/mercure",
+            // An escaped slash or a backslash is none before it is decoded.
+            "/.well-known/a%2fb/../mercure",
+            "/.well-known/a%5Cb/../mercure",
+            "/.well-known/a\\b/../mercure",
+            "/.well-known/a%252fb/%2e%2e/mercure",
+            // What is escaped twice is no dot to who decodes once.
+            "/.well-known/%252e%252e/../mercure",
+            "/.well-known/%2e%2e/../mercure",
+            // Dots with parameters or spaces behind.
+            "/a/..;/.well-known/mercure",
+            "/a/..;x=1/.well-known/mercure",
+            "/.;/.well-known/.;x/mercure",
+            "/;x/.well-known/;/mercure",
+            "/.well-known/..;/../mercure",
+            "/a/.. /.well-known/mercure",
+            "/a/..%20/.well-known/mercure",
+            "/.well-known/.../mercure",
+            // A host behind one slash, none, or three.
+            "https:/a.example/.well-known/mercure",
+            "https:a.example/.well-known/mercure",
+            "https:///a.example/.well-known/mercure",
+            "///a.example/.well-known/mercure",
+            "\\\\a.example\\.well-known\\mercure",
+            // Full-width forms, which normalisation (NFKC) turns into ASCII.
+            "\u{ff0f}\u{ff0e}well-known\u{ff0f}mercure",
+            "/.well-known/\u{ff4d}ercure/subscriptions/a/b",
+            "/.well-known/%ef%bd%8dercure",
+            "/\u{ff05}2ewell-known/mercure",
+            "/%2\u{ff45}well-known/mercure",
+            "\u{ff3c}.well-known\u{ff3c}mercure",
+            // Control characters are dropped first, also within an escape.
+            "/.well-known/%6\tdercure",
+            "/.well-known/%6%0adercure",
+        ] {
+            assert!(is_reserved(topic), "{topic:?}");
+        }
+    }
+
+    #[test]
     fn a_path_that_leaves_the_hub_again_was_written_below_it() {
         for topic in [
             "/.well-known/mercure/..",
@@ -219,7 +375,12 @@ mod tests {
             "/.well-known/mercure-hub",
             "/.well-known",
             "/.well-known/../mercure",
+            "/.well-known/%2e%2e/mercure",
+            "/.well-known/a/mercure",
+            "/.well-known/a/../b/mercure",
             "/a/.well-known/mercure",
+            "/\u{ff4d}ercure",
+            "\u{ff08}mercure\u{ff09}",
             "https://example.com/?u=/.well-known/mercure",
             "https://example.com/#/.well-known/mercure",
             "https://mercure.example/books/1",
@@ -236,6 +397,8 @@ mod tests {
     fn nested_escapes_cost_one_walk() {
         let topic = format!("/%{}2ewell-known/mercure", "25".repeat(100_000));
         assert!(is_reserved(&topic));
+        let topic = format!("/a/..{}mercure", "/".repeat(1_000_000));
+        assert!(!is_reserved(&topic));
     }
 
     proptest! {
