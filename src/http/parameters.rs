@@ -51,7 +51,8 @@ pub(super) struct UnknownParameter {
 
 impl UnknownParameter {
     fn new(name: &str, known: &[&str]) -> Self {
-        let may_be_shown = name.len() <= NAME_BYTES_MAX
+        let may_be_shown = !name.is_empty()
+            && name.len() <= NAME_BYTES_MAX
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"_-[]".contains(&byte));
@@ -174,6 +175,17 @@ mod tests {
         for name in ["topic", "lastEventID", "authorization", "_", "t", "ts"] {
             assert_eq!(check(name, &KNOWN), Ok(()), "{name}");
         }
+    }
+
+    #[test]
+    fn a_parameter_without_a_name_is_not_shown_as_an_empty_one() {
+        let error = check("", &KNOWN).expect_err("unknown");
+        assert_eq!(error.name(), None);
+        let said = error.to_string();
+        assert!(
+            said.starts_with("unknown parameter of the query;"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -464,6 +464,7 @@ mod tests {
             let error = refused(text).to_string();
             assert!(error.contains(said), "{text}: {error}");
             assert!(error.contains("column"), "{text}: {error}");
+            assert!(!error.contains("column 0"), "{text}: {error}");
             for theirs in [
                 "invalid type",
                 "expected",
@@ -491,6 +492,7 @@ mod tests {
                 error.contains("column") && !error.contains("line"),
                 "{error}"
             );
+            assert!(!error.contains("column 0"), "{error}");
         }
     }
 

@@ -9,6 +9,7 @@ mod permission;
 mod raw;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -85,7 +86,7 @@ pub(super) enum PublishError {
     #[error(transparent)]
     Closed(#[from] Closed),
     /// A line of a stream failed; those before it were published.
-    #[error("line {line}: {source} ({accepted} events before it were published)")]
+    #[error("line {line}: {source} ({before})", before = Before(*accepted))]
     Line {
         /// Number of the line, from 1.
         line: u64,
@@ -94,6 +95,18 @@ pub(super) enum PublishError {
         /// Why.
         source: Box<PublishError>,
     },
+}
+
+/// How many events before a line were published.
+struct Before(u64);
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 event before it was published"),
+            count => write!(f, "{count} events before it were published"),
+        }
+    }
 }
 
 impl PublishError {

@@ -116,7 +116,7 @@ fn call_for(resource: Resource<'_>, method: &Method) -> &'static str {
     match resource {
         Resource::Publish(_) if reads => SUBSCRIBE,
         Resource::Events(_) | Resource::Topics(_) if *method == Method::DELETE => {
-            "history leaves by itself (`history_age`); a stream is ended on the admin listener: `DELETE /streams/{id}`"
+            "history leaves by itself (`history_age`); operators end streams and erase history on the admin listener: `DELETE /streams/{id}`, `DELETE /topics/{topic}`"
         }
         Resource::Events(_) | Resource::Topics(_) | Resource::Publish(_) => PUBLISH,
         Resource::Subscriptions => {

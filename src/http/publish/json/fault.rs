@@ -13,7 +13,7 @@ const NAME_CHARS_MAX: usize = 64;
 #[derive(Debug, Error)]
 pub enum JsonError {
     /// Not UTF-8.
-    #[error("the body is not UTF-8 from byte {at} on")]
+    #[error("the JSON is not UTF-8 from byte {at} on")]
     NotUtf8 {
         /// Offset of the first byte that is not, from 0.
         at: usize,
@@ -121,16 +121,21 @@ impl Place {
     pub(super) fn in_body(error: &serde_json::Error) -> Self {
         Self {
             line: Some(error.line()),
-            column: error.column(),
+            column: column(error),
         }
     }
 
     pub(super) fn in_line(error: &serde_json::Error) -> Self {
         Self {
             line: None,
-            column: error.column(),
+            column: column(error),
         }
     }
+}
+
+/// Counted from 1. The parser says 0 of what is wrong from the first byte on.
+fn column(error: &serde_json::Error) -> usize {
+    error.column().max(1)
 }
 
 impl fmt::Display for Place {
