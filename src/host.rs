@@ -4,6 +4,7 @@
 //! rebinding). To the browser the answer is then the site's own. So a listener that asks nobody for a token answers only where the name cannot be a
 //! stranger's.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986 §3.2).
@@ -22,6 +23,15 @@ pub enum Host<'a> {
     Address(IpAddr),
     /// A name, in any case; never empty.
     Name(&'a str),
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 impl<'a> Authority<'a> {

@@ -11,7 +11,7 @@
 //! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
-//! | 0 | [`event`], [`topic`], [`selector`], [`auth`], [`sse`], [`history`], [`config`], [`limits`], [`bom`], [`host`], [`web_origin`], [`places`], [`metrics`], [`once_a_minute`], [`logging`] | no I/O but the log's |
+//! | 0 | [`event`], [`topic`], [`selector`], [`auth`], [`sse`], [`history`], [`config`], [`limits`], [`bom`], [`host`], [`web_origin`], [`request_target`], [`places`], [`metrics`], [`once_a_minute`], [`logging`] | no I/O but the log's |
 
 pub mod admin;
 pub mod auth;
@@ -29,6 +29,7 @@ pub mod logging;
 pub mod metrics;
 pub mod once_a_minute;
 pub mod places;
+pub mod request_target;
 pub mod selector;
 pub mod server;
 pub mod shard;

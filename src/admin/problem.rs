@@ -19,6 +19,8 @@ pub(super) struct Problem {
     detail: String,
     #[serde(skip)]
     allow: Option<&'static str>,
+    #[serde(skip)]
+    is_last: bool,
 }
 
 impl Problem {
@@ -31,6 +33,7 @@ impl Problem {
             status: code.as_u16(),
             detail: detail.into(),
             allow: None,
+            is_last: false,
         }
     }
 
@@ -42,6 +45,14 @@ impl Problem {
                 StatusCode::METHOD_NOT_ALLOWED,
                 format!("allowed here: {allow}"),
             )
+        }
+    }
+
+    /// The same as the last answer of its connection.
+    pub(super) fn last(self) -> Self {
+        Self {
+            is_last: true,
+            ..self
         }
     }
 
@@ -58,6 +69,9 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.is_last {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }

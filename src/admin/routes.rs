@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tracing::{debug, error, info};
@@ -19,11 +20,15 @@ use super::query::{self, Shown};
 use crate::config::Settings;
 use crate::hub::{Hub, StreamInfo};
 use crate::once_a_minute::OnceAMinute;
+use crate::request_target;
 use crate::selector::Selector;
 
 /// What there is, for those who ask for something else.
 const RESOURCES: &str =
     "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic} and /trace";
+
+/// Methods that some call takes.
+const ALL_METHODS: &str = "GET, HEAD, PUT, DELETE";
 
 /// What the listener has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,23 +93,31 @@ impl Admin {
 
     /// Answers one request.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        self.route(&request)
+        let (parts, _body) = request.into_parts();
+        self.route(&parts)
             .await
             .unwrap_or_else(Problem::into_response)
     }
 
-    async fn route<B>(&self, request: &Request<B>) -> Answer {
+    async fn route(&self, request: &Parts) -> Answer {
         self.guard.check(request)?;
-        let resource = Resource::of(request.uri().path());
+        let path = request.uri.path();
+        let resource = Resource::of(path);
+        if request.method == Method::CONNECT {
+            return Err(Problem::method_not_allowed(ALL_METHODS));
+        }
         if !matches!(resource, Some(Resource::Health | Resource::Ready)) {
             self.guard.check_host(request)?;
         }
         self.guard.check_writer(request)?;
+        if path == request_target::ASTERISK {
+            return Ok(whole_listener());
+        }
         let Some(resource) = resource else {
             return Err(Problem::new(StatusCode::NOT_FOUND, RESOURCES));
         };
-        let query = request.uri().query().unwrap_or_default();
-        match (resource, request.method()) {
+        let query = request.uri.query().unwrap_or_default();
+        match (resource, &request.method) {
             (Resource::Health, &Method::GET | &Method::HEAD) => {
                 Ok(text("ok\n", "text/plain; charset=utf-8"))
             }
@@ -131,8 +144,8 @@ impl Admin {
         Ok(text("ready\n", "text/plain; charset=utf-8"))
     }
 
-    fn metrics<B>(&self, request: &Request<B>) -> Answer {
-        match self.exposition.text(negotiate::format(request.headers())) {
+    fn metrics(&self, request: &Parts) -> Answer {
+        match self.exposition.text(negotiate::format(&request.headers)) {
             Ok((page, media_type)) => {
                 let mut response = text(page, media_type);
                 let accept = HeaderValue::from_static("accept");
@@ -273,6 +286,15 @@ impl<'a> StreamView<'a> {
             bytes: stream.bytes,
         }
     }
+}
+
+/// `OPTIONS *`.
+fn whole_listener() -> Response<Full<Bytes>> {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let methods = HeaderValue::from_static(ALL_METHODS);
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
 }
 
 fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<Full<Bytes>> {

@@ -6,7 +6,7 @@
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::target;
+use crate::request_target;
 use crate::web_origin::WebOrigin;
 
 /// Request headers that a page of any origin that may call at all may set.
@@ -199,7 +199,7 @@ fn sole(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
 
 /// Whether `origin` is the host that the request was sent to.
 fn is_own(origin: &WebOrigin<'_>, request: &Parts) -> bool {
-    target::authority(request).is_some_and(|authority| origin.is_at(&authority))
+    request_target::authority(request).is_some_and(|authority| origin.is_at(&authority))
 }
 
 #[cfg(test)]

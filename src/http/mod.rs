@@ -45,7 +45,6 @@ mod routes;
 mod service;
 mod stream;
 mod subscribe;
-mod target;
 mod topics;
 mod unread;
 

@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::body::{self, ResponseBody};
+use crate::request_target::TargetError;
 
 /// Media type of a problem document.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -136,6 +137,16 @@ pub(super) fn show_in_browser(response: &mut Response<ResponseBody>) {
     let kind = response.headers_mut().get_mut(header::CONTENT_TYPE);
     if let Some(kind) = kind.filter(|kind| kind.as_bytes() == MEDIA_TYPE.as_bytes()) {
         *kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    }
+}
+
+impl From<TargetError> for Problem {
+    fn from(error: TargetError) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, error.to_string());
+        match error {
+            TargetError::Form | TargetError::Asterisk | TargetError::Connect => problem,
+            _ => problem.field("host"),
+        }
     }
 }
 

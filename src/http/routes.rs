@@ -29,10 +29,10 @@ use super::refusals;
 use super::service::Transport;
 use super::stream::{self, Client};
 use super::subscribe::{self, Dialect};
-use super::target;
 use super::topics;
 use crate::auth::Role;
 use crate::hub::Shed;
+use crate::request_target;
 
 /// Answers a request, or says how it will be.
 pub(super) fn route(
@@ -74,7 +74,7 @@ fn dispatch(
     grant: &Grant,
 ) -> Outcome {
     let path = parts.uri.path();
-    if parts.method == Method::CONNECT || path == target::ASTERISK {
+    if parts.method == Method::CONNECT || path == request_target::ASTERISK {
         return whole_node(&parts.method);
     }
     let resource = Resource::of(path)

@@ -4,6 +4,8 @@
 mod metrics;
 /// Requests that a web page makes a browser send.
 mod pages;
+/// Requests that two servers could read differently.
+mod targets;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -82,6 +82,7 @@ async fn the_authority_of_the_target_wins_over_the_field() {
     for (target, host, status) in [
         ("http://evil.example/streams", "127.0.0.1", 421),
         ("http://127.0.0.1/streams", "evil.example", 200),
+        ("http://127.0.0.1/streams", "user@127.0.0.1", 400),
         ("http://user@127.0.0.1/streams", "127.0.0.1", 400),
     ] {
         let field = format!("Host: {host}\r\n");

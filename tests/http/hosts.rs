@@ -287,6 +287,12 @@ fn requests_for_the_whole_node_have_their_own_answers() {
             405,
             Some("GET, HEAD, POST, OPTIONS"),
         ),
+        // Not the host that was asked, but the one to be connected to.
+        (
+            "CONNECT stranger.example:443 HTTP/1.1",
+            405,
+            Some("GET, HEAD, POST, OPTIONS"),
+        ),
         ("GET * HTTP/1.1", 400, None),
         ("POST * HTTP/1.1", 400, None),
         ("GET a:80 HTTP/1.1", 400, None),

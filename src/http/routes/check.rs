@@ -2,13 +2,13 @@
 
 use hyper::header;
 use hyper::http::request::Parts;
-use hyper::{StatusCode, Uri};
+use hyper::{Method, StatusCode, Uri};
 
 use super::resource::Resource;
 use crate::config::Settings;
 use crate::host::HostRule;
 use crate::http::problem::Problem;
-use crate::http::target;
+use crate::request_target;
 
 /// What holds for every request.
 pub(super) fn check(
@@ -17,17 +17,19 @@ pub(super) fn check(
     hosts: Option<&HostRule>,
 ) -> Result<(), Problem> {
     check_limits(parts, settings)?;
-    target::check(parts)?;
+    request_target::check(parts)?;
     check_host(parts, hosts)
 }
 
-/// Whether the node answers for the host. Health is told under any name, and without one: those who balance load make them up.
+/// Whether the node answers for the host. Health is told under any name, and without one: those who balance load make them up. What `CONNECT` names is not
+/// the host that was asked.
 fn check_host(parts: &Parts, hosts: Option<&HostRule>) -> Result<(), Problem> {
     let path = parts.uri.path();
-    if matches!(Resource::of(path), Some(Resource::Health | Resource::Ready)) {
+    let is_health = matches!(Resource::of(path), Some(Resource::Health | Resource::Ready));
+    if is_health || parts.method == Method::CONNECT {
         return Ok(());
     }
-    let Some(authority) = target::authority(parts) else {
+    let Some(authority) = request_target::authority(parts) else {
         // A field that is there is empty: any other was read before.
         let is_empty = parts.headers.contains_key(header::HOST);
         return if is_empty {

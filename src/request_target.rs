@@ -2,55 +2,52 @@
 //!
 //! Whatever asks for the host of a request has to ask here: the header `Host` alone can say something else than the target.
 
+use hyper::Method;
 use hyper::Version;
 use hyper::header;
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
 use thiserror::Error;
 
-use super::problem::Problem;
 use crate::host::Authority;
 use crate::web_origin;
 
 /// The path of `OPTIONS *`.
-pub(super) const ASTERISK: &str = "*";
+pub const ASTERISK: &str = "*";
 
 /// Why nobody can tell where a request was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum TargetError {
+pub enum TargetError {
+    /// No `Host` where one is needed.
     #[error("the request must name its host, in one `Host` header or in its target")]
     NoHost,
+    /// Several `Host` fields.
     #[error("there must be one `Host` header, not several")]
     Hosts,
+    /// A `Host` that is none.
     #[error("the `Host` header must be a host name or address, and a port if need be")]
     Host,
+    /// A target whose authority is none.
     #[error("the authority of the target must be a host name or address, and a port if need be")]
     Authority,
+    /// Two hosts over HTTP/2.
     #[error("`Host` and `:authority` must be the same")]
     Differ,
+    /// A target that is neither a path nor an address.
     #[error("the target must be a path, or an http or https address")]
     Form,
+    /// `*` with another method than `OPTIONS`.
     #[error("the target `*` is for `OPTIONS` alone")]
     Asterisk,
+    /// `CONNECT` to something else than a host and a port.
     #[error("the target of `CONNECT` must be a host and a port")]
     Connect,
-}
-
-impl From<TargetError> for Problem {
-    fn from(error: TargetError) -> Self {
-        let problem = Self::new(StatusCode::BAD_REQUEST, error.to_string());
-        match error {
-            TargetError::Form | TargetError::Asterisk | TargetError::Connect => problem,
-            _ => problem.field("host"),
-        }
-    }
 }
 
 /// Checks the target and `Host`.
 ///
 /// # Errors
 /// [`TargetError`].
-pub(super) fn check(parts: &Parts) -> Result<(), TargetError> {
+pub fn check(parts: &Parts) -> Result<(), TargetError> {
     check_form(parts)?;
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields.next();
@@ -85,7 +82,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), TargetError> {
 }
 
 /// Where a request was sent to that has passed [`check`]; `None` if it does not say.
-pub(super) fn authority(parts: &Parts) -> Option<Authority<'_>> {
+pub fn authority(parts: &Parts) -> Option<Authority<'_>> {
     match parts.uri.authority() {
         Some(target) => parse(target.as_str().as_bytes()),
         None => parse(parts.headers.get(header::HOST)?.as_bytes()),
