@@ -12,6 +12,7 @@ impl Store {
     /// topics is kept there.
     pub fn erase(&mut self, name: &str, through: EventId, steps: usize) -> (usize, bool) {
         self.upkeep = Work::default();
+        let mut work = Work::default();
         for erased in 0..steps {
             let first = self.topics.find(name).and_then(|index| {
                 let log = self.topics.get(index).log.as_ref();
@@ -20,9 +21,10 @@ impl Store {
             let Some((index, _)) = first.filter(|(_, id)| *id <= through) else {
                 return (erased, true);
             };
-            if !self.keep_up(index) {
+            if work.is_spent() || !self.keep_up(index) {
                 return (erased, false);
             }
+            self.spend_on_telling(index, &mut work);
             self.evict_oldest(index);
         }
         (steps, false)

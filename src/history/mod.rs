@@ -392,10 +392,11 @@ impl Store {
         }
     }
 
-    /// Evicts events older than the age limit; looks at no more than `steps` of them, and matches no more patterns than one hold of the lock is
-    /// for. Returns whether it finished.
+    /// Evicts events older than the age limit; looks at no more than `steps` of them, and matches and tells no more patterns than one hold of the lock
+    /// is for. Returns whether it finished.
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
         self.upkeep = Work::default();
+        let mut work = Work::default();
         for _ in 0..steps {
             let Some(index) = self.oldest_topic() else {
                 return true;
@@ -409,12 +410,21 @@ impl Store {
             if oldest.is_none_or(|id| id.unix_ms() + self.limits.age_ms >= now_unix_ms) {
                 return true;
             }
-            if !self.keep_up(index) {
+            if work.is_spent() || !self.keep_up(index) {
                 return false;
             }
+            self.spend_on_telling(index, &mut work);
             self.evict_oldest(index);
         }
         false
+    }
+
+    /// Counts the patterns that are told when an event of a topic is evicted; the topic's matches must be up to date.
+    fn spend_on_telling(&self, index: u32, work: &mut Work) {
+        let told = self.topics.get(index).matches().len();
+        if told > 0 {
+            work.spend(told);
+        }
     }
 
     /// Brings a topic's matches up to date for what it is about to lose; returns whether they are.

@@ -443,3 +443,34 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
     while !store.expire(later, 1_000) {}
     assert_eq!((store.size().events, store.size().bytes), (0, 0));
 }
+
+/// A thousand events of a topic that two thousand patterns match were two million steps under one hold of the lock.
+#[test]
+fn what_many_patterns_are_told_of_is_evicted_in_portions() {
+    let patterns: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}"))).collect();
+    let filled = || {
+        let mut store = store(HistoryLimits::default());
+        for selector in &patterns {
+            store.retain(selector, 0, false);
+        }
+        for _ in 0..30 {
+            publish(&mut store, &["t"], "x", None, NOW);
+        }
+        store
+    };
+    let portions = |mut portion: Box<dyn FnMut() -> bool>| {
+        let mut count = 1;
+        while !portion() {
+            count += 1;
+            assert!(count < 100, "each portion gets on");
+        }
+        count
+    };
+    let mut store = filled();
+    let head = store.head();
+    let erasing = portions(Box::new(move || store.erase("t", head, 1_000).1));
+    let mut store = filled();
+    let later = NOW + 2 * HistoryLimits::default().age_ms;
+    let expiring = portions(Box::new(move || store.expire(later, 1_000)));
+    assert!(erasing > 5 && expiring > 5, "{erasing} {expiring}");
+}

@@ -535,7 +535,7 @@ impl World {
                 .sum::<u64>(),
             0
         );
-        store.expire(self.clock_ms + 1_000_000, usize::MAX);
+        while !store.expire(self.clock_ms + 1_000_000, usize::MAX) {}
         assert_eq!(
             store.size(),
             crate::history::HistorySize::default(),
