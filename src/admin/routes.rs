@@ -126,7 +126,7 @@ impl Admin {
             (Resource::Streams, &Method::GET | &Method::HEAD) => self.show(query).await,
             (Resource::Streams, &Method::DELETE) => self.close_all(query).await,
             (Resource::Stream(id), &Method::DELETE) => self.close(id).await,
-            (Resource::Topic(name), &Method::DELETE) => self.erase(name).await,
+            (Resource::Topic(name), &Method::DELETE) => self.erase(name, query).await,
             (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query),
             (Resource::Trace, &Method::PUT) => self.trace(query),
             (Resource::Trace, &Method::DELETE) => self.trace_no_longer(query),
@@ -181,7 +181,13 @@ impl Admin {
         Ok(json(&Ended { ended }))
     }
 
-    async fn erase(&self, name: &str) -> Answer {
+    async fn erase(&self, name: &str, query: &str) -> Answer {
+        if !query.is_empty() {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "`DELETE /topics/{topic}` takes no parameters; a question mark in a topic is written %3F",
+            ));
+        }
         let topic = query::topic(name, self.settings())?;
         let erased = self.hub.erase_topic(&topic).await;
         info!(erased, topic, "history erased by an operator");

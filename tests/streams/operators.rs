@@ -299,3 +299,19 @@ fn who_comes_back_for_a_history_that_was_erased_is_told_a_gap() {
         ids.last().cloned()
     );
 }
+
+/// What stands behind a question mark is no part of the path: another topic was erased than was meant.
+#[test]
+fn a_question_mark_that_was_not_escaped_erases_no_other_topic() {
+    let node = node(|_| {});
+    let mut publisher = node.publisher();
+    for topic in ["page", "page?n=1"] {
+        publisher.publish(topic, "kept");
+    }
+    let answer = admin(&node, "DELETE", "/topics/page?n=1");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_eq!(node.hub.history_len("page"), 1);
+    let answer = admin(&node, "DELETE", "/topics/page%3Fn=1");
+    assert_eq!(answer.json(), json!({"erased": 1}));
+    assert_eq!(node.hub.history_len("page"), 1);
+}
