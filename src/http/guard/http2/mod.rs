@@ -30,8 +30,8 @@ const SETTINGS_COST: u64 = 10;
 /// What a `HEADERS` or `DATA` that the node sends adds: two `WINDOW_UPDATE`s, and as much again.
 const EARNED_BY_FRAME: u64 = 4;
 
-/// A client that reads in small pieces may say so for each piece.
-const EARNED_BY_BYTES: u32 = 1_024;
+/// A client that reads in small pieces may say so for each piece, for its stream and for the connection: so many bytes add one.
+const EARNED_BY_BYTES: u32 = 32;
 
 /// What a request adds: a priority and a window for its stream.
 const EARNED_BY_REQUEST: u64 = 4;
@@ -321,6 +321,21 @@ mod tests {
         }
         guard.send(&frame(0, 0, 1, &[b'x'; 16 << 10]), now);
         assert!(passed(&mut guard, &update, now, 10_000) >= 20);
+    }
+
+    #[test]
+    fn a_client_of_small_windows_may_return_credit_for_every_100_bytes() {
+        let now = Instant::now();
+        let mut guard = opened(now);
+        for _ in 0..10_000 {
+            guard.send(&frame(0, 0, 1, &[b'x'; 1_000]), now);
+            for _ in 0..10 {
+                for stream in [0, 1] {
+                    let update = frame(WINDOW_UPDATE, 0, stream, &[0, 0, 0, 100]);
+                    assert_eq!(guard.receive(&update, now), update.len());
+                }
+            }
+        }
     }
 
     #[test]
