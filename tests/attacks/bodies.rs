@@ -2,8 +2,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use crate::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, Peer, RST_STREAM, WINDOW_UPDATE, block,
-    frame, literal, post, reset,
+    CANCEL, DATA, END_HEADERS, END_STREAM, Frame, HEADERS, INITIAL_WINDOW_SIZE, Peer, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, block, frame, literal, post, reset,
 };
 use crate::innocent::Innocent;
 use crate::readings::{metric, resident_bytes};
@@ -19,9 +19,6 @@ const GROWTH_MAX: usize = 48 << 20;
 
 /// Largest `DATA` that needs no setting.
 const FRAME_BYTES: usize = 16 * 1024;
-
-/// `SETTINGS_INITIAL_WINDOW_SIZE` of the node.
-const STREAM_WINDOW_BYTES: usize = 1 << 20;
 
 /// The beginning of a publish call over HTTP/1 whose body is `promised` bytes long.
 fn begin(promised: usize) -> Vec<u8> {
@@ -43,7 +40,8 @@ struct Sender {
     peer: Peer,
     /// Bytes of `DATA` that the connection may carry.
     credit: usize,
-    /// What was sent of each stream's own window.
+    /// Window of each stream, and what was sent of it.
+    window: usize,
     spent: HashMap<u32, usize>,
     /// Streams that the node wants no more of.
     reset: HashSet<u32>,
@@ -54,17 +52,23 @@ impl Sender {
         Self {
             peer: Peer::open(node.http, &[]),
             credit: 65_535,
+            window: 65_535,
             spent: HashMap::new(),
             reset: HashSet::new(),
         }
     }
 
-    /// Sends a frame of a body, as soon as there is leave; nothing where the node wants no more.
-    fn data(&mut self, stream: u32, bytes: &[u8]) {
+    /// Reads what has come; true when a frame of `bytes` on this stream may be sent.
+    fn may_send(&mut self, stream: u32, bytes: usize) -> bool {
         while let Some(frame) = self.peer.next_now() {
             self.note(&frame);
         }
-        while self.credit < bytes.len() || self.credit_of(stream) < bytes.len() {
+        self.credit >= bytes && self.credit_of(stream) >= bytes
+    }
+
+    /// Sends a frame of a body, as soon as there is leave; nothing where the node wants no more.
+    fn data(&mut self, stream: u32, bytes: &[u8]) {
+        while !self.may_send(stream, bytes.len()) && !self.reset.contains(&stream) {
             let frame = self.peer.next().expect("leave to send");
             self.note(&frame);
         }
@@ -78,6 +82,14 @@ impl Sender {
 
     fn note(&mut self, frame: &Frame) {
         match (frame.kind, frame.stream) {
+            (SETTINGS, _) => {
+                for value in frame.payload.chunks(6) {
+                    if value[..2] == INITIAL_WINDOW_SIZE.to_be_bytes() {
+                        let bytes = value[2..].try_into().expect("four bytes");
+                        self.window = u32::from_be_bytes(bytes) as usize;
+                    }
+                }
+            }
             (WINDOW_UPDATE, 0) => self.credit += frame.code() as usize,
             (WINDOW_UPDATE, stream) => {
                 *self.spent.entry(stream).or_default() -= frame.code() as usize;
@@ -90,7 +102,7 @@ impl Sender {
     }
 
     fn credit_of(&self, stream: u32) -> usize {
-        STREAM_WINDOW_BYTES - self.spent.get(&stream).copied().unwrap_or_default()
+        self.window - self.spent.get(&stream).copied().unwrap_or_default()
     }
 }
 
@@ -284,4 +296,32 @@ fn of_ndjson_only_the_line_in_hand_is_held() {
     });
     assert_eq!(head.payload[0], 0x88, "`:status: 200`");
     wait_until("all is given back", || metric(&node, HELD) == 0);
+}
+
+#[test]
+fn http2_lines_that_outrun_the_node_wait_and_do_not_end_their_connection() {
+    const LINES: usize = 30_000;
+    const LINE: &[u8] = b"{\"topic\":\"a\",\"data\":\"outrun\"}\n";
+    let node = Node::start();
+    let mut sender = Sender::open(&node);
+    assert!(sender.peer.send(&post(1, "/publish")));
+    let mut left = LINES;
+    // As many as may be, each in a frame of its own.
+    let line = frame(DATA, 0, 1, LINE);
+    while left > 0 {
+        sender.data(1, LINE);
+        left -= 1;
+        let room = sender.credit.min(sender.credit_of(1)) / LINE.len();
+        let count = room.min(left);
+        sender.credit -= count * LINE.len();
+        *sender.spent.entry(1).or_default() += count * LINE.len();
+        assert!(sender.peer.send(&line.repeat(count)), "it lives");
+        left -= count;
+    }
+    assert!(sender.peer.send(&frame(DATA, END_STREAM, 1, &[])));
+    let answer = sender
+        .peer
+        .until("an answer", |frame| frame.kind == DATA && frame.stream == 1);
+    let answer = String::from_utf8_lossy(&answer.payload).into_owned();
+    assert!(answer.contains(&LINES.to_string()), "{answer}");
 }

@@ -42,8 +42,12 @@ const CONCURRENT_STREAMS_MAX: u32 = 1_000;
 /// Bytes that h2 buffers for one stream before it asks the body for no more. With the body queue's own bound, this is what a stalled stream holds.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Bytes of request bodies that all streams of a connection may have under way.
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes of request bodies that all streams of a connection may have under way…
+const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+
+/// …and one stream. h2 ends a connection whose small `DATA` frames wait to be read: their bytes short of 256 may add up to half of the connection's window.
+/// A publisher that sends lines faster than they are published, each in a frame of its own, is held back by this window long before.
+const STREAM_WINDOW_BYTES: u32 = 1 << 16;
 
 /// hyper's side of it.
 fn builder(settings: &Settings, tasks: Tasks) -> http2::Builder<Tasks> {
@@ -52,6 +56,7 @@ fn builder(settings: &Settings, tasks: Tasks) -> http2::Builder<Tasks> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
         .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
         // A silent client is asked for a sign of life well before its connection would count as idle…
