@@ -19,7 +19,8 @@ enum End {
 fn ask_and_end(node: &Node, version: &str, pieces: bool) -> (Vec<u8>, End) {
     let mut socket = TcpStream::connect(node.at.http).expect("the node accepts");
     socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
-    let request = format!("GET /events/t?last_event_id=earliest {version}\r\nHost: a\r\n\r\n");
+    let request =
+        format!("GET /events/t?last_event_id=earliest {version}\r\nHost: localhost\r\n\r\n");
     if pieces {
         for byte in request.as_bytes() {
             socket.write_all(&[*byte]).expect("the node reads");
