@@ -69,8 +69,9 @@ impl Client {
         self.queued.store(commands, Ordering::Relaxed);
     }
 
-    /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here.
-    pub(super) fn describe(&self, into: &mut String) {
+    /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here. The number of its descriptor tells how many
+    /// files, and so streams, the node has open: it is for those who may know.
+    pub(super) fn describe(&self, into: &mut String, is_inspector: bool) {
         let age_ms = self.connected.elapsed().as_millis() as u64;
         let idle_ms = age_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed));
         let command = command::name_of(self.command.load(Ordering::Relaxed)).unwrap_or("NULL");
@@ -83,7 +84,7 @@ impl Client {
             self.id,
             self.address,
             self.local_address,
-            self.fd,
+            if is_inspector { self.fd } else { -1 },
             about.name,
             age_ms / 1_000,
             idle_ms / 1_000,
@@ -282,7 +283,7 @@ mod tests {
         second.touch();
         second.sent(0);
         let mut line = String::new();
-        second.describe(&mut line);
+        second.describe(&mut line, true);
         assert!(
             line.starts_with("id=2 addr=127.0.0.1:1 laddr=127.0.0.1:1 fd=4 name=me age=0 idle=0 "),
             "{line}"

@@ -169,6 +169,14 @@ fn who_only_publishes_is_not_told_what_others_do() {
     }
     assert_eq!(sections(&info), DEFAULT);
     assert!(field(&other.ask("INFO\r\n"), "last_event_id").is_some());
+    // The number of its descriptor would tell how many files are open.
+    let about = bob.ask("CLIENT INFO\r\n");
+    assert!(about.contains(" fd=-1 "), "{about}");
+    let about = other.ask("CLIENT INFO\r\n");
+    assert!(
+        about.contains(" fd=") && !about.contains(" fd=-1 "),
+        "{about}"
+    );
 }
 
 #[test]

@@ -224,7 +224,9 @@ pub(super) fn client_reply(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<()
 /// `CLIENT INFO`
 pub(super) fn client_info(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
     let mut line = String::new();
-    ctx.session.client.describe(&mut line);
+    let user = ctx.session.user.as_ref();
+    let is_inspector = user.is_some_and(|user| user.may_inspect());
+    ctx.session.client.describe(&mut line, is_inspector);
     ctx.reply.verbatim(&line);
     Ok(())
 }
@@ -260,7 +262,7 @@ pub(super) fn client_list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(),
     let mut lines = String::new();
     let max = ctx.port.hub.settings().ingest_reply_bytes_max;
     for client in &clients {
-        client.describe(&mut lines);
+        client.describe(&mut lines, true);
         if lines.len() > max {
             return Err(CommandError::TooLong(max));
         }
