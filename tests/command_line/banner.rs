@@ -326,6 +326,28 @@ fn where_nobody_looks_there_is_one_log_line_and_no_text_among_json() {
 }
 
 #[test]
+fn a_log_beside_a_terminal_has_the_line_and_a_terminal_alone_has_not() {
+    let (theirs, screen) = terminal();
+    let mut child = serve(&[])
+        .stdout(theirs)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Text::collect(child.stderr.take().expect("a pipe"));
+    let mut node = Node::logging(child, &log);
+    screen.wait_for("publish by Redis:");
+    assert_eq!(node.stop().code(), Some(0));
+
+    let (theirs, screen) = terminal();
+    let both = theirs.try_clone().expect("a terminal");
+    let child = serve(&[]).stdout(theirs).stderr(both).spawn();
+    let mut node = Node::at_terminal(child.expect("the program starts"), &screen);
+    assert_eq!(node.stop().code(), Some(0));
+    screen.wait_for("drained");
+    assert!(!screen.now().contains("serving"), "{}", screen.now());
+}
+
+#[test]
 fn few_files_are_a_warning() {
     for (files, expected) in [(256, true), (1_024, false)] {
         let mut shell = Command::new("sh");

@@ -145,6 +145,9 @@ fn a_token_is_valid_from_its_beginning_to_its_end_fractions_included() {
     let ending = json!({"exp": now + 0.75});
     assert_eq!(ends_at(749, ending.clone()), Ok(Some(NOW * 1_000 + 750)));
     assert_eq!(ends_at(750, ending), Err(TokenError::Expired));
+    // What is left of a millisecond makes no token live longer.
+    let ending = json!({"exp": now + 0.7506});
+    assert_eq!(ends_at(750, ending), Ok(Some(NOW * 1_000 + 750)));
     let whole = json!({"nbf": NOW, "exp": NOW + 1});
     assert_eq!(ends_at(0, whole.clone()), Ok(Some((NOW + 1) * 1_000)));
     assert_eq!(ends_at(999, whole.clone()), Ok(Some((NOW + 1) * 1_000)));
