@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_written_makes_room_for_another() {
+        let null = File::options().write(true).open("/dev/null").expect("it");
+        let lines = Lines::start(null, 1_024).expect("a thread");
+        for _ in 0..100 {
+            sink(&lines).write_all(&[b'x'; 1_000]).expect("it");
+            lines.flush(BOUND);
+        }
+        assert_eq!(lines.dropped(), 0);
+    }
+
+    #[test]
     fn what_a_closed_pipe_or_a_full_disk_refuses_is_dropped_and_counted() {
         let (reader, writer) = io::pipe().expect("a pipe");
         drop(reader);

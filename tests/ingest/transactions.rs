@@ -327,6 +327,43 @@ fn a_transaction_that_is_too_large_is_refused_and_forgotten() {
 }
 
 #[test]
+fn names_of_watched_topics_count_in_the_bytes_of_a_transaction() {
+    let node = Node::with(|settings| settings.ingest_transaction_bytes_max = 1_024);
+    let mut client = node.connect();
+    let name = |letter: &str| letter.repeat(500);
+    client.check(&format!("WATCH {} {}", name("a"), name("b")), OK);
+    // One that is watched already takes nothing more.
+    client.check(&format!("WATCH {}", name("a")), OK);
+    let reply = client.ask(format!("WATCH {}\r\n", name("c")));
+    assert!(
+        reply.starts_with("-ERR more than 1024 bytes at once are not taken"),
+        "{reply}"
+    );
+    client.check("UNWATCH", OK);
+    client.check(&format!("WATCH {}", name("c")), OK);
+}
+
+#[test]
+fn the_answers_of_a_transaction_are_bounded_and_the_connection_lives() {
+    let node = Node::with(|settings| settings.ingest_reply_bytes_max = 64 << 10);
+    let mut client = node.connect();
+    let data = "x".repeat(40_000);
+    client.check(&format!("PUBLISH t {data}"), ":0\r\n");
+    let range = "XRANGE t - +";
+    let reply = pipeline(
+        &mut client,
+        &["MULTI", range, range, range, "PUBLISH t y", range, "EXEC"],
+    );
+    let (_, answers) = reply.split_once("*5\r\n").expect("five answers");
+    assert_eq!(answers.matches(&data).count(), 2, "two fit");
+    let refusal = "-ERR the answer would be longer than 65536 bytes";
+    assert_eq!(answers.matches(refusal).count(), 2);
+    // What was to be published is, since that was decided before.
+    assert!(answers.contains("\r\n:0\r\n-ERR"), "in their order");
+    client.check("XLEN t", ":2\r\n");
+}
+
+#[test]
 fn strangers_cannot_queue_and_named_users_keep_to_their_topics() {
     let node = crate::users::guarded();
     let mut client = node.connect();
