@@ -30,6 +30,12 @@ pub enum WebOriginError {
         "can match no origin: after the scheme there must be a host name or IP address, and a port up to 65535 if need be, nothing else"
     )]
     Authority,
+    /// A star within an origin: there are no patterns.
+    #[error("has a `*`, which stands for nothing within an origin: list each origin")]
+    Pattern,
+    /// A percent sign: browsers decode it.
+    #[error("is not what a browser sends: a host is written without percent-escapes")]
+    Escape,
     /// A number, but not of an address.
     #[error("can match no origin: a host that ends in a number must be an IPv4 address")]
     Number,
@@ -54,6 +60,12 @@ impl WebOrigin<'static> {
         }
         if !rest.is_ascii() {
             return Err(WebOriginError::Script);
+        }
+        if rest.contains('*') {
+            return Err(WebOriginError::Pattern);
+        }
+        if rest.contains('%') {
+            return Err(WebOriginError::Escape);
         }
         let authority = Authority::parse(rest).ok_or(WebOriginError::Authority)?;
         let mut origin = WebOrigin::new(scheme, &authority).into_owned();
@@ -132,7 +144,9 @@ mod tests {
 
     #[test]
     fn settings_that_can_never_match_are_refused() {
-        use WebOriginError::{Authority as Wrong, File, Form, Null, Number, Script};
+        use WebOriginError::{
+            Authority as Wrong, Escape, File, Form, Null, Number, Pattern, Script,
+        };
         for (given, error) in [
             ("", Form),
             ("example.com", Form),
@@ -148,6 +162,10 @@ mod tests {
             ("file://", File),
             ("file:///x", File),
             ("https://b\u{fc}cher.example", Script),
+            ("https://*.example.com", Pattern),
+            ("https://*", Pattern),
+            ("http://localhost:*", Pattern),
+            ("https://a%2eexample", Escape),
             ("https://u:p@example.com", Wrong),
             ("https://example.com:99999", Wrong),
             ("https://example.com:x", Wrong),
