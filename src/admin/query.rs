@@ -128,6 +128,16 @@ pub(super) fn traced(query: &str, settings: &Settings) -> Result<Vec<Selector>, 
     Ok(selectors)
 }
 
+/// Of calls that name all in their path.
+pub(super) fn none(query: &str) -> Result<(), Problem> {
+    match pairs(query).next().transpose()? {
+        Some((name, _)) => Err(bad(format!(
+            "unknown parameter {name:?}; there are none here"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn selector(text: &str, settings: &Settings) -> Result<Selector, Problem> {
     Selector::parse(text, Syntax::Native, settings.event_limits.topic_bytes_max)
         .map_err(|error| bad(format!("`topic`: {error}")))

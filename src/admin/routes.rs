@@ -125,7 +125,10 @@ impl Admin {
             (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request),
             (Resource::Streams, &Method::GET | &Method::HEAD) => self.show(query).await,
             (Resource::Streams, &Method::DELETE) => self.close_all(query).await,
-            (Resource::Stream(id), &Method::DELETE) => self.close(id).await,
+            (Resource::Stream(id), &Method::DELETE) => {
+                query::none(query)?;
+                self.close(id).await
+            }
             (Resource::Topic(name), &Method::DELETE) => self.erase(name, query).await,
             (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query),
             (Resource::Trace, &Method::PUT) => self.trace(query),
@@ -195,12 +198,7 @@ impl Admin {
     }
 
     fn traces(&self, query: &str) -> Answer {
-        if !query.is_empty() {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "`GET /trace` takes no parameters",
-            ));
-        }
+        query::none(query)?;
         let traces = self.hub.traces().list();
         let topics: Vec<&str> = traces.iter().map(Selector::text).collect();
         Ok(json(&topics))

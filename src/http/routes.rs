@@ -337,7 +337,9 @@ fn may_write(node: &Node, peer: IpAddr, parts: &Parts) -> Result<(), Problem> {
     if node.cors.may_write(parts) {
         return Ok(());
     }
-    refusals::origin(peer, &parts.headers, parts.uri.path());
+    let trusted = &node.hub.settings().trusted_proxies;
+    let client = forwarded::client(peer, &parts.headers, trusted);
+    refusals::origin(client, &parts.headers, parts.uri.path());
     let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
     Err(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"))
 }

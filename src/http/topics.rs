@@ -114,19 +114,28 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
 }
 
 fn asked(query: Option<&str>) -> Result<Asked, Problem> {
-    let mut asked = Asked::default();
+    let (mut after, mut prefix) = (None, None);
     for pair in parameters::known(query, &["after", "prefix"]) {
         let (name, value) = pair.map_err(refused)?;
-        if name == "prefix" {
-            asked.prefix = value.into_owned();
-        } else {
-            asked.after = value.parse().map_err(|_| {
-                let detail = "`after` must be the `next` of the page before";
-                Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
-            })?;
+        let (name, slot) = match &*name {
+            "prefix" => ("prefix", &mut prefix),
+            _ => ("after", &mut after),
+        };
+        if slot.replace(value).is_some() {
+            let detail = format!("`{name}` is given twice");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail).field(name));
         }
     }
-    Ok(asked)
+    let after = after.map(|value| value.parse()).transpose();
+    Ok(Asked {
+        after: after
+            .map_err(|_| {
+                let detail = "`after` must be the `next` of the page before";
+                Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
+            })?
+            .unwrap_or_default(),
+        prefix: prefix.unwrap_or_default().into_owned(),
+    })
 }
 
 /// One topic takes no parameters.
@@ -249,5 +258,7 @@ mod tests {
         assert_eq!(of("after=-1"), None);
         assert_eq!(of("prefix=%ff"), None);
         assert_eq!(of("prfix=a"), None);
+        assert_eq!(of("after=1&after=2"), None, "which of them?");
+        assert_eq!(of("prefix=a&prefix=b"), None, "which of them?");
     }
 }

@@ -4,7 +4,7 @@ use fantail::config::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{DEADLINE, Node};
+use crate::{DEADLINE, Node, publish};
 
 /// Sends both requests in one packet and returns the statuses, and whether the first answer said that it is the last.
 async fn statuses(node: &Node, first: &str) -> (Vec<String>, bool) {
@@ -76,5 +76,25 @@ async fn nothing_behind_a_chunked_body_is_run_by_the_admin_listener() {
             assert!(is_last, "{request:?}");
         }
     }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_parameter_of_a_call_that_has_none_was_passed_over() {
+    let node = Node::start(Settings::on_free_ports()).await;
+    publish(&node.hub, "a", "kept").await;
+    for target in [
+        "/topics/a?topic=b",
+        "/topics/a?dry_run",
+        "/streams/0-0-1?force=1",
+    ] {
+        let answer = node.request("DELETE", target).await;
+        assert_eq!(answer.status, 400, "{target}");
+        assert!(answer.body.contains("parameter"), "{answer:?}");
+    }
+    assert_eq!(node.request("GET", "/trace?topic=a").await.status, 400);
+    // Nothing was erased.
+    let answer = node.request("DELETE", "/topics/a").await;
+    assert_eq!(answer.body, "{\"erased\":1}\n");
     node.stop().await;
 }
