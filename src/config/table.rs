@@ -384,7 +384,7 @@ const HTTP: Group = Group {
         },
         Setting {
             key: "body_budget_bytes",
-            help: "Most bytes of unfinished request bodies, all connections together; one may grow while as much is left as it has, or else is answered 503. At least twice `publish_body_bytes_max`",
+            help: "Most bytes of unfinished request bodies and their heads, all connections together; one may grow while as much is left as it has, or else is answered 503. At least twice `publish_body_bytes_max`",
             kind: Kind::Bytes(from_to(MIB, TIB), |s| &mut s.body_budget_bytes),
         },
         Setting {

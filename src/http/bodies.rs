@@ -1,7 +1,7 @@
 //! The memory of request bodies that have not come to their end.
 //!
 //! A body is held until the last of it has come, and a client may send many and end none. What has arrived of each is charged to its connection (HTTP/2)
-//! and to the node, never what its `Content-Length` promises. A body that has no room to grow is answered 503. The largest are refused first: a body may
+//! and to the node, together with the head of its request, never what its `Content-Length` promises. A body that has no room to grow is answered 503. The largest are refused first: a body may
 //! only grow while as much room is left as it has itself, so those who publish little always find some.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::room::Room;
 use super::service::Transport;
 use crate::hub::Hub;
 
-/// Bodies up to this size are not counted: they cost no more than the head of their request.
+/// Requests up to this size are not counted: they cost little more than their streams.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
 
 /// A body has no room to grow.
@@ -34,11 +34,12 @@ impl Bodies {
         Self { hub, node }
     }
 
-    /// For a body of which nothing is held yet.
-    pub(super) fn begin(&self, transport: &Transport) -> Held {
+    /// For a body of which nothing is held yet, of a request with a head of that size.
+    pub(super) fn begin(&self, transport: &Transport, head_bytes: usize) -> Held {
         Held {
             hub: self.hub.clone(),
             rooms: [Some(Arc::clone(&self.node)), transport.body_room().cloned()],
+            head_bytes,
             bytes: 0,
         }
     }
@@ -48,6 +49,8 @@ impl Bodies {
 pub(super) struct Held {
     hub: Hub,
     rooms: [Option<Arc<Room>>; 2],
+    head_bytes: usize,
+    /// What is charged.
     bytes: usize,
 }
 
@@ -57,6 +60,7 @@ impl Held {
     /// # Errors
     /// [`NoRoom`] for them: they must be let go.
     pub(super) fn set(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let bytes = self.head_bytes + bytes;
         let bytes = if bytes > UNCOUNTED_BYTES { bytes } else { 0 };
         let metrics = self.hub.node_metrics();
         let Some(more) = bytes.checked_sub(self.bytes) else {

@@ -284,6 +284,7 @@ impl RequestBody {
         if announced.is_some_and(|incoming| incoming.size_hint().lower() > max as u64) {
             return Err(BodyError::TooLarge { max });
         }
+        self.hold(0)?;
         // Nearly every body comes in one piece, which is handed on as it is.
         let first = self.chunk().await?.unwrap_or_default();
         if self.is_over() && first.len() <= max {

@@ -44,7 +44,8 @@ pub(super) fn route(
     let (parts, incoming) = request.into_parts();
     let pace = Pace::of(node.hub.settings());
     let awaited = parts.headers.contains_key(header::EXPECT);
-    let held = (!incoming.is_end_stream()).then(|| node.bodies.begin(transport));
+    let held =
+        (!incoming.is_end_stream()).then(|| node.bodies.begin(transport, head_bytes(&parts)));
     let exchange = transport.exchange().cloned();
     let body = RequestBody::new(incoming, pace, held, exchange, awaited);
     let grant = node.cors.grant(&parts.headers);
@@ -63,6 +64,17 @@ pub(super) fn route(
             problem::show_in_browser(response);
         }
     })
+}
+
+/// Bytes that the target and the fields of a request head take up.
+fn head_bytes(parts: &Parts) -> usize {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let fields = parts.headers.iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+    target.len() + fields.sum::<usize>()
 }
 
 fn dispatch(

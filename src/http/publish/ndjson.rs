@@ -47,6 +47,7 @@ pub(super) async fn publish(
             warning: None,
         },
     };
+    body.hold(0)?;
     body.await_line();
     loop {
         let chunk = match body.chunk().await {
