@@ -333,6 +333,11 @@ fn a_bad_line_has_one_number() {
             detail.starts_with("line 3: ") && detail.contains("column"),
             "{detail}"
         );
+        assert!(!detail.contains("column 0"), "{detail}");
+        assert!(
+            detail.ends_with("(1 event before it was published)"),
+            "{detail}"
+        );
     }
 }
 
