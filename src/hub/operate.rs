@@ -122,9 +122,16 @@ impl Hub {
     }
 
     /// Forgets events that are too old; to be called now and then, for topics that nothing is published to.
-    pub fn expire(&self) {
+    pub async fn expire(&self) {
         let now_unix_ms = unix_ms();
-        while !self.0.shared.store.lock().expire(now_unix_ms, EXPIRE_STEPS) {}
+        loop {
+            let done = self.0.shared.store.lock().expire(now_unix_ms, EXPIRE_STEPS);
+            if done {
+                return;
+            }
+            // Publishers have their turn at the lock, and this thread at its other work.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Streams subscribed to a topic.

@@ -319,9 +319,10 @@ async fn expire(
     let mut next = Instant::now() + EXPIRE_EVERY;
     loop {
         tokio::select! {
-            () = sleep_until(next) => hub.expire(),
+            () = sleep_until(next) => {}
             _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
         }
+        hub.expire().await;
         next = Instant::now() + EXPIRE_EVERY;
     }
 }

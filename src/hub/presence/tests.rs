@@ -276,6 +276,23 @@ fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
 }
 
 #[test]
+fn a_client_that_has_just_come_has_saved_up_no_turns() {
+    let presence = Presence::new(&Settings::default(), Share::default());
+    let old: Vec<_> = (0..40)
+        .map(|_| begin_at(&presence, THERE, &["a"; 50]))
+        .collect();
+    while !self::told(&presence).is_empty() {}
+    let new: Vec<_> = (0..40)
+        .map(|_| begin_at(&presence, HERE, &["a"; 50]))
+        .collect();
+    let few = [0; 3].map(|_| begin_at(&presence, THERE, &["b"]));
+    let changes = (0..4).flat_map(|_| presence.take(usize::MAX).0);
+    let of_old = changes.filter(|one| one.subscriber.client == THERE);
+    assert_eq!(of_old.count(), 3);
+    drop((old, new, few));
+}
+
+#[test]
 fn no_more_is_taken_than_may_be_told_but_for_one() {
     let presence = Presence::new(&Settings::default(), Share::default());
     let _guards = [0; 9].map(|_| begin(&presence, &["a"]));
