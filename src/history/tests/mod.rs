@@ -387,3 +387,14 @@ fn long_names_of_topics_count_in_the_budget() {
     while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 1_000) {}
     assert_eq!(store.size().bytes, 0);
 }
+
+#[test]
+fn what_is_published_while_a_history_is_erased_is_kept() {
+    let mut store = store(HistoryLimits::default());
+    publish(&mut store, &["a"], "old", None, NOW);
+    let through = store.head();
+    let new = publish(&mut store, &["a"], "new", None, NOW);
+    assert_eq!(store.erase("a", through, 10), (1, true));
+    assert_eq!(store.erase("a", through, 10), (0, true));
+    assert_eq!(kept(&store, "a"), [new]);
+}
