@@ -314,6 +314,8 @@ mod tests {
             "/.well-known/a%252fb/%2e%2e/mercure",
             // What is escaped twice is no dot to who decodes once.
             "/.well-known/%252e%252e/../mercure",
+            "/.well-known/%252e%252e%2f../mercure",
+            "/.well-known/a%2fb/%2e%2e/mercure",
             "/.well-known/%2e%2e/../mercure",
             // Dots with parameters or spaces behind.
             "/a/..;/.well-known/mercure",
@@ -324,8 +326,11 @@ mod tests {
             "/a/.. /.well-known/mercure",
             "/a/..%20/.well-known/mercure",
             "/.well-known/.../mercure",
+            "/.well-known//..;/mercure",
+            "/.well-known/..;//../mercure",
             // A host behind one slash, none, or three.
             "https:/a.example/.well-known/mercure",
+            " https:/a.example/.well-known/mercure",
             "https:a.example/.well-known/mercure",
             "https:///a.example/.well-known/mercure",
             "///a.example/.well-known/mercure",
