@@ -1,7 +1,9 @@
 //! A strict reader of Server-Sent Events, after the event stream interpretation of the WHATWG HTML standard (section 9.2.6).
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use super::DEADLINE;
 use super::http::{Connection, Head};
 
 /// An event as an `EventSource` would fire it.
@@ -82,7 +84,13 @@ impl SseStream {
 
     /// The next event; `None` when the stream has ended (with its last chunk, where it is chunked).
     pub(crate) fn next(&mut self) -> Option<SseEvent> {
+        let began = Instant::now();
         loop {
+            // Heartbeats keep the socket from running into its own deadline.
+            assert!(
+                began.elapsed() < DEADLINE * 2,
+                "waited in vain for an event"
+            );
             if let Some(event) = self.step()? {
                 return Some(event);
             }
