@@ -328,7 +328,12 @@ fn http2_lines_that_outrun_the_node_wait_and_do_not_end_their_connection() {
 
 #[test]
 fn http2_requests_with_long_heads_whose_bodies_never_come_take_up_no_more_than_they_may() {
-    let node = Node::start_with(&["--body-bytes-per-connection-max", "1MiB"]);
+    let node = Node::start_with(&[
+        "--body-bytes-per-connection-max",
+        "1MiB",
+        "--body-budget-bytes",
+        "2MiB",
+    ]);
     let mut sender = Sender::open(&node);
     let field = vec![b'v'; 14_000];
     let mut head = block("POST", "/publish/a");
@@ -342,4 +347,7 @@ fn http2_requests_with_long_heads_whose_bodies_never_come_take_up_no_more_than_t
     assert!(metric(&node, HELD) <= 1 << 20);
     drop(sender);
     wait_until("all is given back", || metric(&node, HELD) == 0);
+    // To the node, too, by those that only their connection had no room for.
+    assert_eq!(publish(&node, 250_000).status, 200);
+    assert_eq!(publish(&node, 250_000).status, 200);
 }

@@ -1,9 +1,11 @@
+use std::io::Read;
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::frames::{
-    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING,
-    PRIORITY, Peer, block, frame, get, literal, post, reset, settings, window_update,
+    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
+    PING, PRIORITY, Peer, block, frame, get, literal, post, reset, settings, window_update,
 };
 use crate::innocent::Innocent;
 use crate::readings::{log_lines, metric, resident_bytes};
@@ -275,4 +277,19 @@ fn a_body_or_requests_without_end_keep_no_thread_from_others() {
             }
         }
     });
+}
+
+#[test]
+fn a_client_that_still_sends_after_the_last_word_is_not_reset() {
+    let node = Node::start();
+    let mut peer = Peer::open(node.http, &[]);
+    // What h2 itself refuses: a window update of 0 for the connection.
+    assert!(peer.send(&window_update(0, 0)));
+    peer.until("the last word", |frame| frame.kind == GOAWAY);
+    for _ in 0..4 {
+        assert!(peer.send(&[0; 16 * 1024]), "it is read and dropped");
+    }
+    peer.socket.shutdown(Shutdown::Write).expect("open");
+    let end = peer.socket.read(&mut [0]).expect("an orderly end");
+    assert_eq!(end, 0);
 }
