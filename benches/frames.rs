@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::io;
 
 use criterion::{Criterion, Throughput};
-use fantail::event::EventId;
-use fantail::limits::EventLimits;
+use fantail::core::event::EventId;
+use fantail::core::limits::EventLimits;
 
 mod workload {
     pub(crate) mod cost;

@@ -6,15 +6,15 @@
 use std::sync::{Arc, LazyLock};
 
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
-use fantail::event::EventId;
+use fantail::core::event::EventId;
+use fantail::core::limits::EventLimits;
+use fantail::core::selector::{Selector, Syntax};
+use fantail::core::sse::Draft;
 use fantail::host::{Authority, HostRule, is_host_pattern};
 use fantail::http::{
     Events, RequestFault, RequestGuard, RequestLimits, choose_cursor, parse_publish_json,
 };
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
-use fantail::limits::EventLimits;
-use fantail::selector::{Selector, Syntax};
-use fantail::sse::Draft;
 use fantail::web_origin::WebOrigin;
 
 /// Small, so that an input of a fuzzer's size reaches them.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::PathBufValueParser;
 use clap::{Arg, ArgMatches};
 
-use crate::config::{RawSettings, flags};
+use crate::settings::{RawSettings, flags};
 use crate::token;
 
 /// What the process was started to do.

@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use fantail::cli::{self, Command};
-use fantail::config::{self, RawSettings, Settings};
 use fantail::logging;
-use fantail::server::keys::{self, Loaded};
-use fantail::server::{self, Outcome};
+use fantail::node::keys::{self, Loaded};
+use fantail::node::{self, Outcome};
+use fantail::settings::{self, RawSettings, Settings};
 use fantail::token;
 use mimalloc::MiMalloc;
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
         Ok(Command::CheckConfig { file }) => check_config(&file, environment),
         Ok(Command::Token(request)) => make_token(&request, environment),
-        Ok(Command::Settings) => print(&config::markdown()),
+        Ok(Command::Settings) => print(&settings::markdown()),
         Err(usage) => print_usage(&usage),
     }
 }
@@ -44,8 +44,8 @@ fn serve(
     environment: Vec<(OsString, OsString)>,
     flags: RawSettings,
 ) -> ExitCode {
-    let file = config.or_else(|| config::config_file(&environment));
-    let settings = match config::load(file.as_deref(), environment, flags) {
+    let file = config.or_else(|| settings::config_file(&environment));
+    let settings = match settings::load(file.as_deref(), environment, flags) {
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
@@ -78,14 +78,14 @@ fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Res
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
-    let outcome = runtime.block_on(server::run(settings, keys, config));
+    let outcome = runtime.block_on(node::run(settings, keys, config));
     // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
     runtime.shutdown_background();
     Ok(outcome?)
 }
 
 fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode {
-    let settings = match config::load(Some(file), environment, RawSettings::default()) {
+    let settings = match settings::load(Some(file), environment, RawSettings::default()) {
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
@@ -101,8 +101,8 @@ fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) 
     let file = request
         .config
         .clone()
-        .or_else(|| config::config_file(&environment));
-    let settings = match config::load(file.as_deref(), environment, RawSettings::default()) {
+        .or_else(|| settings::config_file(&environment));
+    let settings = match settings::load(file.as_deref(), environment, RawSettings::default()) {
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };

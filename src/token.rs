@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::auth::{Algorithm, Role, SignError, SigningKey};
-use crate::config::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
-use crate::selector::{Selector, SelectorError, Syntax};
+use crate::core::selector::{Selector, SelectorError, Syntax};
+use crate::settings::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
 
 /// Largest private key, in bytes: many times that of the largest that is usual.
 const KEY_BYTES_MAX: usize = 64 << 10;

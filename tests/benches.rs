@@ -17,9 +17,9 @@ mod workload {
 
 use std::path::Path;
 
-use fantail::event::EventId;
-use fantail::limits::EventLimits;
-use fantail::sse;
+use fantail::core::event::EventId;
+use fantail::core::limits::EventLimits;
+use fantail::core::sse;
 
 use workload::fanout::Fanout;
 use workload::frames;

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-use fantail::config::IngestUser;
+use fantail::settings::IngestUser;
 use support::{Node, command};
 
 fn port(node: &Node) -> String {

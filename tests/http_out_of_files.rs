@@ -8,9 +8,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fantail::config::Settings;
 use fantail::http;
 use fantail::hub::Hub;
+use fantail::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 use support::http::Connection;

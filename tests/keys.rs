@@ -13,8 +13,8 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fantail::auth::{Auth, Role, SigningKey, TokenError};
-use fantail::config::{KeySource, Settings};
-use fantail::server::{Node, ServerError};
+use fantail::node::{Node, ServerError};
+use fantail::settings::{KeySource, Settings};
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 

@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use fantail::event::{Event, EventId};
-use fantail::history::HistoryLimits;
-use fantail::limits::EventLimits;
+use fantail::core::event::{Event, EventId};
+use fantail::core::history::HistoryLimits;
+use fantail::core::limits::EventLimits;
+use fantail::core::sse::Draft;
 use fantail::shard::bench::{BenchShard, stamp};
-use fantail::sse::Draft;
 
 use super::bare::send_whole;
 use super::cost::{Cost, measure};

@@ -1,10 +1,10 @@
 //! Encoding: an event becomes a frame.
 
 use bytes::Bytes;
-use fantail::event::{Event, EventError, EventId};
-use fantail::limits::EventLimits;
+use fantail::core::event::{Event, EventError, EventId};
+use fantail::core::limits::EventLimits;
+use fantail::core::sse::{Draft, Frame};
 use fantail::shard::bench::stamp;
-use fantail::sse::{Draft, Frame};
 
 /// Data of one shape.
 pub(crate) struct Payload {

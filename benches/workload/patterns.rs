@@ -1,6 +1,6 @@
 //! Many different selectors, and a publisher to topics that few or all of them match.
 
-use fantail::selector::{Selector, Syntax};
+use fantail::core::selector::{Selector, Syntax};
 
 use super::publish::Audience;
 

@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fantail::event::Event;
+use fantail::core::event::Event;
+use fantail::core::selector::Selector;
+use fantail::core::sse::{self, Draft};
 use fantail::hub::{self, Framing, Hub, Receipt, Start, Subscribe};
 use fantail::metrics::Source;
-use fantail::selector::Selector;
 use fantail::shard::bench::stamp;
 use fantail::shard::sink::Sink;
-use fantail::sse::{self, Draft};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 

@@ -4,11 +4,11 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use bytes::Bytes;
-use fantail::event::{Event, EventId};
-use fantail::history::HistoryLimits;
-use fantail::limits::EventLimits;
+use fantail::core::event::{Event, EventId};
+use fantail::core::history::HistoryLimits;
+use fantail::core::limits::EventLimits;
+use fantail::core::sse::Draft;
 use fantail::shard::bench::{BenchShard, stamp};
-use fantail::sse::Draft;
 use socket2::SockRef;
 
 use super::bare::send_whole;
@@ -86,7 +86,7 @@ impl Replay {
         });
         turns?;
         // The greeting names the cursor; its length is the one thing here that is not the events'.
-        let greeting = fantail::sse::prime(None, self.cursor).len();
+        let greeting = fantail::core::sse::prime(None, self.cursor).len();
         self.arrived(&client, greeting + self.bytes())?;
         let replayed = self.shard.counters().replayed.get() - before;
         if replayed != self.events as u64 {

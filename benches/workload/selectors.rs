@@ -1,6 +1,6 @@
 //! Matching: one topic against one selector of each kind.
 
-use fantail::selector::{Selector, SelectorError, Syntax};
+use fantail::core::selector::{Selector, SelectorError, Syntax};
 
 /// A selector, and a topic that it matches or does not.
 pub(crate) struct Case {

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-use fantail::config::Settings;
-use fantail::server::files;
+use fantail::node::files;
+use fantail::settings::Settings;
 use socket2::SockRef;
 
 /// `count` connections, the node's end first.

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::exposition::{Labels, Page, label};
-use crate::history::HistorySize;
+use crate::core::history::HistorySize;
 use crate::hub::Hub;
 use crate::hub::presence::Figures;
 use crate::logging;

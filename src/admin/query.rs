@@ -4,9 +4,9 @@ use hyper::StatusCode;
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
-use crate::config::{Settings, network};
+use crate::core::selector::{Selector, Syntax};
 use crate::hub::StreamQuery;
-use crate::selector::{Selector, Syntax};
+use crate::settings::{Settings, network};
 
 /// Streams shown when the request does not say how many.
 const SHOWN_DEFAULT: usize = 20;
@@ -146,7 +146,7 @@ fn selector(text: &str, settings: &Settings) -> Result<Selector, Problem> {
 /// The topic of a path, which is one name whatever characters are in it.
 pub(super) fn topic(raw: &str, settings: &Settings) -> Result<String, Problem> {
     let name = decode(raw)?;
-    crate::topic::check(&name, settings.event_limits.topic_bytes_max)
+    crate::core::topic::check(&name, settings.event_limits.topic_bytes_max)
         .map_err(|error| bad(error.to_string()))?;
     Ok(name)
 }

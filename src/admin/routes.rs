@@ -17,11 +17,11 @@ use super::guard::Guard;
 use super::negotiate;
 use super::problem::Problem;
 use super::query::{self, Shown};
-use crate::config::Settings;
+use crate::core::selector::Selector;
 use crate::hub::{Hub, StreamInfo};
 use crate::once_a_minute::OnceAMinute;
 use crate::request_target;
-use crate::selector::Selector;
+use crate::settings::Settings;
 
 /// What there is, for those who ask for something else.
 const RESOURCES: &str =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::exposition::Exposition;
 use super::negotiate::Format;
 use super::node_metrics::Readings;
-use crate::history::HistorySize;
+use crate::core::history::HistorySize;
 use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
 

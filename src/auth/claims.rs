@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::rules::Bounds;
 use super::{Access, Policy, TokenError};
-use crate::selector::{Selector, Syntax};
+use crate::core::selector::{Selector, Syntax};
 
 /// The claim that says what a token grants.
 struct MercureClaim {

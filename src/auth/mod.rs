@@ -6,7 +6,7 @@
 //!  keys, jwks ┘                         rules ┘ (`topics_from`)
 //! ```
 //!
-//! A key decides the algorithm, never the token. Must never do I/O (keys are brought by [`crate::server`]), and never put a token, a key or
+//! A key decides the algorithm, never the token. Must never do I/O (keys are brought by [`crate::node`]), and never put a token, a key or
 //! the value of a claim into an error, a log or a `Debug`.
 
 mod algorithm;
@@ -30,7 +30,7 @@ pub use self::keys::{KEYS_MAX, KeyError, KeySet};
 pub use self::rules::{RuleError, TopicRule};
 pub use self::sign::{SignError, SigningKey};
 
-use crate::selector::Selector;
+use crate::core::selector::Selector;
 
 /// Most calls that wait for newer keys at once; more are told to do with what there is.
 const REFRESHES_MAX: usize = 1_024;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::TokenError;
-use crate::selector::{Selector, SelectorError, Syntax};
-use crate::topic::TopicError;
+use crate::core::selector::{Selector, SelectorError, Syntax};
+use crate::core::topic::TopicError;
 
 /// Stands for a value when a rule is checked before there are any.
 const SAMPLE: &str = "x";

@@ -16,9 +16,9 @@ use self::find::Origin;
 pub(super) use self::find::{QUERY_PARAMETER, Token};
 use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
-use crate::config::Settings;
-use crate::event::unix_time;
-use crate::selector::Selector;
+use crate::core::event::unix_time;
+use crate::core::selector::Selector;
+use crate::settings::Settings;
 
 /// Who is let in, and how that is found out.
 pub(super) struct Policy {

@@ -133,8 +133,8 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
     use crate::hub::Room;
+    use crate::settings::Settings;
 
     fn connections(room: Room, settings: Settings) -> Arc<Connections> {
         let settings = Settings {

@@ -21,7 +21,7 @@ use super::guard::Fault;
 use super::h2::Flow;
 use super::piece::{Piece, Whole};
 use super::unread::Unread;
-use crate::config::Settings;
+use crate::settings::Settings;
 use crate::shard::sink::{BodyQueue, Next};
 
 /// Body of a response.

@@ -12,7 +12,7 @@ use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// Connections that the kernel may hold until they are accepted. It takes the smaller of this and `net.core.somaxconn`, which is where an operator
 /// would set it.

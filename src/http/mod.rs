@@ -71,9 +71,9 @@ use self::bodies::Bodies;
 use self::cors::Cors;
 use self::guard::Guard;
 use crate::auth::{Auth, Role};
-use crate::config::Settings;
 use crate::host::HostRule;
 use crate::hub::Hub;
+use crate::settings::Settings;
 
 /// hyper's own bounds on a request head are so many times the settings. Between the two, a request is read and answered with a problem document that
 /// names the setting; beyond, hyper answers with a bare status.

@@ -12,7 +12,7 @@ use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 use super::exchange::{Exchange, Phase};
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// What one wait is for: its phase, and the number of requests before it, or of writes: each one that takes something is progress.
 type Wait = (Phase, u32);

@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use crate::selector::Selector;
+use crate::core::selector::Selector;
 
 /// Steps before others have a turn on this thread: some 200 µs, and as much again for the match that goes over it.
 const STEPS_A_TURN: usize = 200_000;
@@ -79,7 +79,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::selector::Syntax;
+    use crate::core::selector::Syntax;
 
     /// The result, and how often others had their turn.
     fn run<T>(future: impl Future<Output = T>) -> (T, usize) {

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use super::refusals;
 use super::service::Transport;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
-use crate::event::IdForm;
+use crate::core::event::IdForm;
 use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
 use crate::shard::sink::{BodyQueue, Sink};
 

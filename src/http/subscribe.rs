@@ -19,11 +19,11 @@ use super::parameters::{self, UnknownParameter};
 use super::problem::Problem;
 use super::query::{self, QueryError};
 use crate::auth::Access;
-use crate::config::Settings;
-use crate::event::IdForm;
+use crate::core::event::IdForm;
+use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
-use crate::selector::{Selector, SelectorError, Syntax};
+use crate::settings::Settings;
 
 /// What protocols that ask for streams say differently.
 pub(super) struct Dialect {

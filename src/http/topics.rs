@@ -15,9 +15,9 @@ use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::query;
 use super::reach::Reach;
+use crate::core::selector::Selector;
+use crate::core::topic;
 use crate::hub::{Hub, TopicInfo};
-use crate::selector::Selector;
-use crate::topic;
 
 /// A page that has so many topics is full; it may have as many more as one slice of the table holds.
 const PAGE_TOPICS: usize = 1_000;
@@ -202,11 +202,11 @@ fn json(value: &impl Serialize) -> Response<ResponseBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
-    use crate::event::Event;
-    use crate::limits::EventLimits;
+    use crate::core::event::Event;
+    use crate::core::limits::EventLimits;
+    use crate::core::sse::Draft;
     use crate::metrics::Source;
-    use crate::sse::Draft;
+    use crate::settings::Settings;
 
     #[test]
     fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::event::{EventId, unix_ms};
-use crate::history::HistorySize;
-pub use crate::history::TopicInfo;
+use crate::core::delivery::query::{Found, Task};
+use crate::core::delivery::{StreamInfo, StreamKey};
+use crate::core::event::{EventId, unix_ms};
+use crate::core::history::HistorySize;
+pub use crate::core::history::TopicInfo;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
-use crate::shard::query::{Found, Task};
-use crate::shard::{StreamInfo, StreamKey};
 
 use super::{Hub, StreamQuery};
 
@@ -31,7 +31,7 @@ const CHANNEL_SLOTS: u32 = 1_024;
 pub struct Stored {
     /// The node's id.
     pub id: EventId,
-    /// Its SSE text, without chunk wrapping; [`crate::sse::parse`] reads it.
+    /// Its SSE text, without chunk wrapping; [`crate::core::sse::parse`] reads it.
     pub text: Bytes,
 }
 
@@ -60,7 +60,7 @@ impl Hub {
         self.0.shared.store.lock().head()
     }
 
-    /// An id in the form of a URN, as [`crate::event::IdForm::Urn`] writes it.
+    /// An id in the form of a URN, as [`crate::core::event::IdForm::Urn`] writes it.
     #[must_use]
     pub fn urn(&self, id: EventId) -> String {
         self.0.shared.store.lock().urn(id)

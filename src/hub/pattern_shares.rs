@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 
-use crate::places::{Share, Shed};
-use crate::selector::Selector;
+use crate::core::places::{Share, Shed};
+use crate::core::selector::Selector;
 
 /// How many streams of one client hold each pattern.
 type Held = HashMap<Selector, u32>;
@@ -120,7 +120,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::selector::Syntax;
+    use crate::core::selector::Syntax;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

@@ -24,10 +24,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::config::Settings;
+use crate::core::places::Share;
+use crate::core::selector::Selector;
 use crate::metrics::Counter;
-use crate::places::Share;
-use crate::selector::Selector;
+use crate::settings::Settings;
 
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::event::{EventId, unix_ms};
-use crate::history::{Appended, SelectorId, SelectorIds, ShardSet, Work};
+use crate::core::delivery::{Batch, Delivery, Trace, TraceReport};
+use crate::core::event::{EventId, unix_ms};
+use crate::core::history::{Appended, SelectorId, SelectorIds, ShardSet, Work};
+use crate::core::sse::{self, Draft, Frame};
 use crate::metrics::Source;
-use crate::shard::mailbox::{Batch, Delivery, Message, Trace, TraceReport};
-use crate::sse::{self, Draft, Frame};
+use crate::shard::mailbox::Message;
 
 use super::{Closed, Hub};
 

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use crate::config::SlowConsumerPolicy;
-use crate::history::{SelectorIds, Start, Wanted};
-use crate::places::{Shed, StreamPermit};
-use crate::selector::Selector;
+use crate::core::delivery::{Attach, Identity};
+use crate::core::history::{SelectorIds, Start, Wanted};
+use crate::core::places::{Shed, StreamPermit};
+use crate::core::selector::Selector;
+use crate::core::sse::Framing;
+use crate::settings::SlowConsumerPolicy;
 use crate::shard::mailbox::Message;
 use crate::shard::sink::Sink;
-use crate::shard::{Attach, Identity};
-use crate::sse::Framing;
 
 use super::presence::Pending;
 use super::{Closed, Hub, PatternShare};

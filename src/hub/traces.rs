@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use thiserror::Error;
 
-use crate::config::Settings;
-use crate::selector::{Selector, Syntax};
+use crate::core::selector::{Selector, Syntax};
+use crate::settings::Settings;
 
 /// There are as many traces as `trace_topics_max` allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

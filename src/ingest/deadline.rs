@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::Settings;
 use crate::metrics::IngestEnd;
+use crate::settings::Settings;
 
 /// How long each of them may take.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
-use crate::limits::GLOB_BYTES_MAX;
+use crate::core::limits::GLOB_BYTES_MAX;
 
 /// A pattern that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -9,7 +9,7 @@ use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
 use super::glob::{Glob, GlobTooLong};
-use crate::config::{IngestUser, Settings};
+use crate::settings::{IngestUser, Settings};
 
 /// The name of the user that a connection is until it says otherwise, and that `AUTH <password>` means.
 pub(super) const DEFAULT_USER: &str = "default";

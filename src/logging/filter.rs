@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use super::{LogError, TRACE_TARGET};
-use crate::config::Settings;
+use crate::settings::Settings;
 
 /// What all lines of the node have as the start of their target.
 const OWN_TARGETS: &str = "fantail";

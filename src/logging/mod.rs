@@ -17,7 +17,7 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use self::lines::{LineSink, Lines};
-use crate::config::{LogFormat, Settings};
+use crate::settings::{LogFormat, Settings};
 
 /// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
 pub const TRACE_TARGET: &str = "fantail::traced";

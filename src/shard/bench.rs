@@ -13,17 +13,18 @@ use bytes::Bytes;
 use mio::Events;
 use parking_lot::Mutex;
 
-use crate::config::SlowConsumerPolicy;
-use crate::event::EventId;
-use crate::history::{HistoryLimits, Start, Store, Wanted};
-use crate::places::Places;
-use crate::selector::Selector;
-use crate::sse::{Draft, Frame, Framing};
+use crate::core::event::EventId;
+use crate::core::history::{HistoryLimits, Start, Store, Wanted};
+use crate::core::places::Places;
+use crate::core::selector::Selector;
+use crate::core::sse::{Draft, Frame, Framing};
+use crate::settings::SlowConsumerPolicy;
 
-use super::mailbox::{Batch, Delivery, Mailbox, Message};
+use crate::core::delivery::{Attach, Batch, Counters, Delivery, ShardConfig, Shared};
+
+use super::mailbox::{Mailbox, Message};
 use super::reactor::Reactor;
 use super::sink::Sink;
-use super::{Attach, Counters, ShardConfig, Shared};
 
 /// The wall clock stands still: ids differ by their counter, and nothing in history grows old.
 const NOW_UNIX_MS: u64 = 1_700_000_000_000;
@@ -71,7 +72,7 @@ impl BenchShard {
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(history, NOW_UNIX_MS))),
-            places: Places::new(usize::MAX, crate::places::Share::default()),
+            places: Places::new(usize::MAX, crate::core::places::Share::default()),
         };
         let (reactor, mailbox) = Reactor::new(config, shared.clone())?;
         Ok(Self {
@@ -100,7 +101,7 @@ impl BenchShard {
             policy: SlowConsumerPolicy::Disconnect,
         });
         let attach = Attach {
-            identity: crate::shard::Identity::default(),
+            identity: crate::core::delivery::Identity::default(),
             sink: Sink::Socket(socket),
             client: permit.into_client(),
             framing: Framing::Chunked,

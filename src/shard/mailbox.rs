@@ -5,83 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use smallvec::SmallVec;
 
-use crate::event::EventId;
-use crate::history::{SelectorId, SelectorIds};
-use crate::sse::Frame;
+use crate::core::delivery::query::{Found, StreamQuery, Task};
+use crate::core::delivery::{Attach, Batch, Key, StreamInfo, StreamKey};
 
-use super::query::{Found, StreamQuery, Task};
 use super::sink::Sink;
-use super::subscriber::{Key, StreamKey};
-use super::{Attach, StreamInfo};
-
-/// One event on its way to the streams.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Its id.
-    pub id: EventId,
-    /// Its bytes.
-    pub frame: Frame,
-    /// Those of its topics, and of the patterns that match them, that somebody listens to.
-    pub selectors: SelectorIds,
-    /// Of a private event: only streams whose grant has one of these may hear it. Sorted.
-    pub audience: Option<Arc<[SelectorId]>>,
-    /// Set when one of its topics is traced.
-    pub trace: Option<Arc<Trace>>,
-}
-
-/// Events that were stamped under one lock.
-#[derive(Debug)]
-pub struct Batch {
-    /// In order of their ids.
-    pub events: Vec<Delivery>,
-    /// Newest id of the node when they were stamped: all that a shard has not been sent up to here concerns none of its streams.
-    pub head: EventId,
-    /// When they were stamped.
-    pub stamped_at: Instant,
-    /// Bytes of their frames.
-    pub bytes: usize,
-}
-
-/// Collects how a traced event fared on all shards; the last one writes the log line.
-#[derive(Debug)]
-pub struct Trace {
-    /// Called once with the number of streams written to, and of streams that were behind and will read it later.
-    pub report: TraceReport,
-    /// Shards that have not delivered yet.
-    pub shards_left: AtomicUsize,
-    /// Streams written to.
-    pub delivered: AtomicUsize,
-    /// Streams that were behind.
-    pub behind: AtomicUsize,
-}
-
-/// Writes the log line of a traced event.
-pub struct TraceReport(pub Box<dyn Fn(usize, usize) + Send + Sync>);
-
-impl std::fmt::Debug for TraceReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TraceReport")
-    }
-}
-
-impl Trace {
-    /// Counts one shard's part in, and reports if it was the last.
-    pub(super) fn shard_done(&self, delivered: usize, behind: usize) {
-        self.delivered.fetch_add(delivered, Ordering::Relaxed);
-        self.behind.fetch_add(behind, Ordering::Relaxed);
-        if self.shards_left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            (self.report.0)(
-                self.delivered.load(Ordering::Relaxed),
-                self.behind.load(Ordering::Relaxed),
-            );
-        }
-    }
-}
 
 /// What can be posted.
 pub enum Message {
@@ -247,6 +177,3 @@ impl Inbox {
         self.gauge.awake.store(true, Ordering::SeqCst);
     }
 }
-
-/// The topics of a dirty turn that one stream has; few.
-pub(super) type FewIndices = SmallVec<[u32; 8]>;

@@ -1,121 +1,15 @@
-//! Delivery: one thread a shard, each with its own subscribers, topic table and poller; nothing in it is shared, so nothing in it is locked.
+//! A shard's thread: sockets, body queues, the poller and the mailbox around the [core](crate::core::delivery).
 //!
-//! `core` decides what to write to whom and touches no system call; `reactor` drives it with sockets, and the simulator
-//! in its tests drives it with schedules from a seed. The rest of the process speaks to a shard through its [`mailbox`] only.
+//! One thread a shard, each with its own streams, topic table and poller; nothing in it is shared, so nothing in it is locked. The rest of the
+//! process speaks to a shard through its [`mailbox`] only.
 //!
 //! This layer must never know hyper or tokio, nor any protocol beyond bytes.
 
-mod core;
-mod identity;
 pub mod mailbox;
-pub mod query;
 mod reactor;
 pub mod sink;
-mod subscriber;
-mod tickets;
-mod topics;
-
-#[cfg(test)]
-mod simulator;
 
 #[doc(hidden)]
 pub mod bench;
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use parking_lot::Mutex;
-
-use crate::event::EventId;
-use crate::history::{Grant, Start, Store, Wanted};
-use crate::metrics::ShardMetrics;
-use crate::places::{ClientKey, Places};
-use crate::sse::Framing;
-
-pub use identity::Identity;
 pub use reactor::{Shard, StartError};
-pub use subscriber::StreamKey;
-
-/// What a shard needs to know of the node's settings.
-#[derive(Clone, Debug)]
-pub struct ShardConfig {
-    /// Number of this shard.
-    pub index: usize,
-    /// Longest silence of a healthy stream, in milliseconds.
-    pub heartbeat_ms: u64,
-    /// Longest time that a socket may accept nothing while something waits for it, in milliseconds.
-    pub write_timeout_ms: u64,
-    /// Reconnection delay told at the start of a stream.
-    pub retry_ms: Option<u64>,
-    /// Most batches in the mailbox.
-    pub mailbox_batches: usize,
-    /// Most bytes of frames in the mailbox.
-    pub mailbox_bytes: usize,
-}
-
-/// What a shard shares with the rest of the node.
-#[derive(Clone)]
-pub struct Shared {
-    /// Topics and history; locked briefly to read on from a cursor, and once a turn to release topics.
-    pub store: Arc<Mutex<Store>>,
-    /// The count of open streams.
-    pub places: Arc<Places>,
-}
-
-/// A stream to take over.
-#[derive(Debug)]
-pub struct Attach<T> {
-    /// Where its bytes go.
-    pub sink: T,
-    /// Its place among the open streams.
-    pub client: ClientKey,
-    /// How its frames are wrapped.
-    pub framing: Framing,
-    /// What is written before everything else: the HTTP response head, or nothing.
-    pub head: Bytes,
-    /// Whose it is, for operators.
-    pub identity: Identity,
-    /// Dropped when the stream has ended.
-    pub guard: Option<Guard>,
-    /// Its topics and patterns, retained in the store; without doubles, at least one.
-    pub wanted: Box<[Wanted]>,
-    /// What it may hear of private events; `None` = nothing.
-    pub grant: Option<Grant>,
-    /// When it ends, in milliseconds since the unix epoch.
-    pub ends_unix_ms: Option<u64>,
-    /// The node's newest event when it was attached: from here on it is live.
-    pub live_from: EventId,
-    /// Where it starts.
-    pub start: Start,
-}
-
-/// Whatever wants to be dropped with a stream.
-pub type Guard = Box<dyn std::any::Any + Send>;
-
-/// One stream as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamInfo {
-    /// Its key, unique while it is open, in the form that [`StreamKey`] parses.
-    pub id: String,
-    /// Client address, while the system knows it; where a trusted proxy has told it, that.
-    pub client: Option<IpAddr>,
-    /// The subject of its token.
-    pub subject: Option<Arc<str>>,
-    /// Its first topics.
-    pub topics: Vec<String>,
-    /// Number of its topics.
-    pub topic_count: usize,
-    /// Time since it was opened, in whole seconds.
-    pub age: Duration,
-    /// What it has seen.
-    pub cursor: EventId,
-    /// Event time between its cursor and the newest event; zero for a stream that is caught up.
-    pub lag: Duration,
-    /// Bytes that its sink accepted.
-    pub bytes: u64,
-}
-
-/// Counters of one shard, shared with whoever reads them.
-pub type Counters = Arc<ShardMetrics>;

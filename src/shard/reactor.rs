@@ -1,4 +1,4 @@
-//! A shard's thread: sockets, the poller and the mailbox around the [core](super::core).
+//! A shard's thread: sockets, the poller and the mailbox around the [core](crate::core::delivery).
 //!
 //! One turn: see who became writable or left; take the mailbox, up to a budget; write the new events; let streams that are behind read
 //! on; do what the clock asks for. Then sleep until something happens, if nothing is left to do.
@@ -14,13 +14,12 @@ use crossbeam_channel::TryRecvError;
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
-use crate::event::unix_ms;
+use crate::core::delivery::{Core, Counters, ShardConfig, Shared};
+use crate::core::event::unix_ms;
 use crate::logging;
 use crate::metrics::{CloseReason, ShardMetrics};
 
-use super::core::Core;
 use super::mailbox::{Inbox, Mailbox, Message, mailbox};
-use super::{Counters, ShardConfig, Shared};
 
 use sinks::Sinks;
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fantail::admin;
-use fantail::config::Settings;
-use fantail::event::Event;
+use fantail::core::event::Event;
+use fantail::core::selector::Selector;
+use fantail::core::sse::Draft;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
-use fantail::selector::Selector;
+use fantail::settings::Settings;
 use fantail::shard::sink::Sink;
-use fantail::sse::Draft;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use fantail::config::{KeySource, Settings};
-use fantail::server;
+use fantail::node;
+use fantail::settings::{KeySource, Settings};
 use tokio::io::AsyncWriteExt;
 
 use crate::{Node, Response};
@@ -121,7 +121,7 @@ fn fully_configured() -> Settings {
 
 #[tokio::test]
 async fn every_metric_is_explained_and_nothing_else_is() {
-    let mut node = server::Node::start(fully_configured()).await;
+    let mut node = node::Node::start(fully_configured()).await;
     let node = node.as_mut().expect("free ports");
     let page = Response::of(node.addresses().admin, "GET", "/metrics").await;
     let (mut documented, scraped) = (documented(), scraped(&page.body));

@@ -1,7 +1,7 @@
 //! A web page on a machine that reaches the admin listener makes its browser send requests: under its own name, which it points here, and across
 //! origins.
 
-use fantail::config::Settings;
+use fantail::settings::Settings;
 
 use crate::{Node, read_until};
 

@@ -1,6 +1,6 @@
 //! Requests whose host, target or length two servers could read differently: the admin listener has the rules of the public one.
 
-use fantail::config::Settings;
+use fantail::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 

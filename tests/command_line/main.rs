@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use fantail::config;
+use fantail::settings;
 
 /// Clients, and conditions that tests wait for.
 #[path = "../support/mod.rs"]
@@ -177,7 +177,7 @@ fn version_and_help_exit_with_0_and_tell_no_secret() {
 #[test]
 fn the_documentation_lists_every_setting_as_it_is() {
     let (code, table, _) = run(&["settings"], &[]);
-    assert_eq!((code, &*table), (Some(0), &*config::markdown()));
+    assert_eq!((code, &*table), (Some(0), &*settings::markdown()));
 
     let document = fs::read_to_string(OPERATIONS).expect("docs/OPERATIONS.md");
     let (before, rest) = document

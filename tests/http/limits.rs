@@ -1,4 +1,4 @@
-use fantail::selector::EXPRESSIONS_MAX;
+use fantail::core::selector::EXPRESSIONS_MAX;
 
 use crate::node::Node;
 use crate::support::http::request;

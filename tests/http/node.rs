@@ -2,9 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fantail::config::Settings;
 use fantail::http;
 use fantail::hub::Hub;
+use fantail::settings::Settings;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -17,7 +17,7 @@ fn one_object() {
     assert_eq!(answer.head.field("content-type"), Some(JSON));
     assert_eq!(answer.json()["subscribers"], 1);
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
-    assert!(id.parse::<fantail::event::EventId>().is_ok());
+    assert!(id.parse::<fantail::core::event::EventId>().is_ok());
     let event = stream.take(1).remove(0);
     assert_eq!(event.data, r#"{"n":1.50,"s":"x y"}"#);
     assert_eq!((event.event.as_str(), event.id.as_str()), ("e", "own"));
@@ -118,7 +118,7 @@ fn raw_bodies_are_data() {
 fn private_events_reach_no_anonymous_stream() {
     // Keys in the settings alone: they let an event be private, and the listener of these tests asks nobody for a token.
     let node = Node::with(|settings| {
-        settings.jwt_keys = Some(fantail::config::KeySource::Secret("secret".into()));
+        settings.jwt_keys = Some(fantail::settings::KeySource::Secret("secret".into()));
     });
     let mut stream = node.subscribe("/events/a");
     let answer = node.post("/publish/a?private=true", "text/plain", "secret");

@@ -36,8 +36,8 @@ fn streams_outlive_the_listener() {
     node.stop();
     node.wait_served();
     let limits = &node.hub.settings().event_limits;
-    let event = fantail::event::Event::new("a", "late");
-    let mut drafts = [fantail::sse::Draft::new(event, limits).expect("valid")];
+    let event = fantail::core::event::Event::new("a", "late");
+    let mut drafts = [fantail::core::sse::Draft::new(event, limits).expect("valid")];
     let published = node
         .hub
         .publish(fantail::metrics::Source::Http, &mut drafts);

@@ -1,7 +1,7 @@
-use fantail::event::{Event, IdForm};
+use fantail::core::event::{Event, IdForm};
+use fantail::core::selector::{Selector, Syntax};
+use fantail::core::sse::Draft;
 use fantail::metrics::Source;
-use fantail::selector::{Selector, Syntax};
-use fantail::sse::Draft;
 
 use crate::support::Node;
 use crate::{arity, id};

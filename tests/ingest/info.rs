@@ -1,4 +1,4 @@
-use fantail::selector::{Selector, Syntax};
+use fantail::core::selector::{Selector, Syntax};
 
 use crate::arity;
 use crate::support::{Client, Node};

@@ -48,6 +48,7 @@ pub(crate) fn id(reply: &str) -> String {
     let length = lines.next().and_then(|line| line.strip_prefix('$'));
     let id = lines.next().unwrap_or_default();
     assert_eq!(length, Some(id.len().to_string().as_str()), "{reply:?}");
-    id.parse::<fantail::event::EventId>().expect("an event id");
+    id.parse::<fantail::core::event::EventId>()
+        .expect("an event id");
     id.to_owned()
 }

@@ -75,7 +75,7 @@ fn xadd_nomkstream_publishes_to_known_topics_only() {
 #[test]
 fn a_private_event_is_kept_and_handed_to_nobody() {
     let node = Node::with(|settings| {
-        settings.jwt_keys = Some(fantail::config::KeySource::Secret("secret".into()));
+        settings.jwt_keys = Some(fantail::settings::KeySource::Secret("secret".into()));
     });
     let mut client = node.connect();
     let mut stream = node.subscribe(&["t"]);

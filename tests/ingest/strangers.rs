@@ -10,7 +10,7 @@ const SHORT: Duration = Duration::from_millis(300);
 /// For what has to be in time, also on a busy machine, where a test waits until it is over.
 const LONGER: Duration = Duration::from_secs(2);
 
-fn with_password(change: impl FnOnce(&mut fantail::config::Settings)) -> Node {
+fn with_password(change: impl FnOnce(&mut fantail::settings::Settings)) -> Node {
     Node::with(|settings| {
         settings.ingest_password = Some("secret".to_owned());
         change(settings);

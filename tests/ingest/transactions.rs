@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use fantail::event::EventId;
+use fantail::core::event::EventId;
 
 use crate::support::{Client, Node, command, wait_for};
 use crate::{OK, id};

@@ -1,4 +1,4 @@
-use fantail::config::IngestUser;
+use fantail::settings::IngestUser;
 
 use crate::support::{Node, command};
 use crate::{OK, arity, id};

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fantail::auth::{Auth, KeySet, Policy, Role, TopicRule};
-use fantail::config::{KeySource, Settings};
 use fantail::http;
 use fantail::hub::Hub;
+use fantail::settings::{KeySource, Settings};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;

@@ -4,7 +4,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use fantail::config::{IngestUser, Settings};
+use fantail::settings::{IngestUser, Settings};
 use tempfile::TempDir;
 
 use crate::support::{DEADLINE, Node, command};

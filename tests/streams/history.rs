@@ -1,6 +1,6 @@
 use std::time::{Duration, UNIX_EPOCH};
 
-use fantail::event::EventId;
+use fantail::core::event::EventId;
 
 use crate::node::Node;
 use crate::publisher::{Draft, Publisher};

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use fantail::config::{KeySource, Settings};
 use fantail::hub::Hub;
 use fantail::metrics::{Cell, ShardMetrics};
-use fantail::server::{self, Addresses};
+use fantail::node::{self, Addresses};
+use fantail::settings::{KeySource, Settings};
 use tokio::runtime::Runtime;
 
 use crate::publisher::Publisher;
@@ -23,7 +23,7 @@ pub(crate) struct Node {
     pub(crate) runtime: Runtime,
     pub(crate) hub: Hub,
     pub(crate) at: Addresses,
-    node: server::Node,
+    node: node::Node,
 }
 
 impl Node {
@@ -44,7 +44,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let node = runtime
-            .block_on(server::Node::start(settings))
+            .block_on(node::Node::start(settings))
             .expect("free ports");
         Self {
             runtime,

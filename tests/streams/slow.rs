@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fantail::config::{SlowConsumerPolicy, SlowConsumerRule};
 use fantail::metrics::{CloseReason, GapReason};
+use fantail::settings::{SlowConsumerPolicy, SlowConsumerRule};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};

@@ -109,7 +109,7 @@ fn a_trace_took_no_pattern_and_needed_a_restart() {
         "--trace-topic",
         "start/*",
         "--log-level",
-        "error,fantail::server=info",
+        "error,fantail::node=info",
         "--trace-topics-max",
         "3",
     ];

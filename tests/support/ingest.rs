@@ -8,10 +8,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fantail::config::Settings;
+use fantail::core::selector::Selector;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::ingest::{self, UsersError};
-use fantail::selector::Selector;
+use fantail::settings::Settings;
 use fantail::shard::sink::{BodyQueue, Next, Sink};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;

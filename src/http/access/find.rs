@@ -128,7 +128,7 @@ mod tests {
     use hyper::header::HeaderValue;
 
     use super::*;
-    use crate::config::Settings;
+    use crate::settings::Settings;
 
     fn policy() -> Policy {
         Policy::new(&Settings::default(), Arc::default())

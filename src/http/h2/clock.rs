@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
 use super::activity::{Activity, Stalled};
-use crate::config::Settings;
 use crate::http::exchange::Exchange;
 use crate::http::guard::http2::{Http2, Waiting};
 use crate::http::phase_timer::poll_timer;
+use crate::settings::Settings;
 
 /// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most such a part late.
 const LOOKS: u32 = 4;

@@ -30,8 +30,8 @@ use super::lazy_stream::LazyStream;
 use super::linger::Linger;
 use super::service::{Carrier, Service};
 use super::{Node, stopped};
-use crate::config::Settings;
 use crate::once_a_minute::OnceAMinute;
+use crate::settings::Settings;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

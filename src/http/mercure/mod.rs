@@ -7,11 +7,11 @@ pub(super) mod publish;
 pub(super) mod subscriptions;
 
 use super::subscribe::{Dialect, SubscribeError};
-use crate::event::IdForm;
-use crate::selector::Syntax;
+use crate::core::event::IdForm;
+use crate::core::selector::Syntax;
 
 /// Where the hub is.
-pub(super) const PATH: &str = crate::topic::HUB_PATH;
+pub(super) const PATH: &str = crate::core::topic::HUB_PATH;
 
 /// How streams are asked for here.
 pub(super) const DIALECT: Dialect = Dialect {

@@ -9,7 +9,7 @@ use hyper::{Response, StatusCode};
 use thiserror::Error;
 
 use super::later_version;
-use crate::event::{Event, EventError, IdForm, Topics};
+use crate::core::event::{Event, EventError, IdForm, Topics};
 use crate::http::body::{BodyError, RequestBody, ResponseBody};
 use crate::http::media_type::{MediaType, OtherCharset};
 use crate::http::problem::Problem;

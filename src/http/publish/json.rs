@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 pub use self::fault::JsonError;
 use self::fault::{Fault, Place};
 use crate::bom;
-use crate::event::{Event, Topics};
+use crate::core::event::{Event, Topics};
 
 /// The events of one body.
 #[derive(Debug, PartialEq, Eq)]

@@ -25,11 +25,11 @@ use super::parameters::{self, ParametersError};
 use super::problem::Problem;
 use super::reach::Reach;
 use super::subscribe::retry_after_s;
-use crate::event::{Event, EventError, EventId};
+use crate::core::event::{Event, EventError, EventId};
+use crate::core::selector;
+use crate::core::sse::Draft;
 use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
-use crate::selector;
-use crate::sse::Draft;
 
 /// What `Accept-Post` and the refusal of other types say.
 const ACCEPTED_TYPES: &str = "application/json, application/x-ndjson";

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Permission, PublishError, draft, json, submit, warning};
 use crate::bom;
-use crate::event::Event;
+use crate::core::event::Event;
 use crate::http::body::{BodyError, RequestBody};
 use crate::http::media_type::Charset;
 use crate::http::reach::Reach;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use thiserror::Error;
 
-use crate::event::unix_ms;
+use crate::core::event::unix_ms;
+use crate::core::selector::Selector;
 use crate::http::access::Caller;
 use crate::http::reach::{Reach, TooMuch};
-use crate::selector::Selector;
 
 /// The topics that a publisher may publish to.
 pub(in crate::http) enum Permission {
@@ -122,7 +122,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::selector::Syntax;
+    use crate::core::selector::Syntax;
 
     fn granted(topics: &[&str], ends_unix_ms: Option<u64>) -> Permission {
         Permission::Granted {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::event::Event;
+use crate::core::event::Event;
 use crate::http::media_type::OtherCharset;
 use crate::http::parameters::{self, UnknownParameter};
 use crate::http::query::{self, QueryError};

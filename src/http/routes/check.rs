@@ -5,10 +5,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Uri};
 
 use super::resource::Resource;
-use crate::config::Settings;
 use crate::host::HostRule;
 use crate::http::problem::Problem;
 use crate::request_target;
+use crate::settings::Settings;
 
 /// What holds for every request.
 pub(super) fn check(

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::Settings;
-use crate::selector::Selector;
+use crate::core::selector::Selector;
+use crate::settings::Settings;
 
 /// Part of the history's budget that may be filled at once. As much again runs in within `history_age`, so that no more than a
 /// quarter of what is kept is of this kind.

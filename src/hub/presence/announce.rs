@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, IdForm};
+use crate::core::event::{Event, IdForm};
+use crate::core::limits::EventLimits;
+use crate::core::sse::Draft;
 use crate::hub::{Closed, Hub};
-use crate::limits::EventLimits;
 use crate::metrics::Source;
 use crate::once_a_minute::OnceAMinute;
-use crate::sse::Draft;
 
 use super::allowance::{self, Allowance};
 use super::{Change, Presence, Subscription};

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::config::Settings;
+use crate::settings::Settings;
 
 use super::{Change, allowance};
 

@@ -6,12 +6,12 @@ use std::time::Instant;
 use super::allowance::Allowance;
 use super::announce::Step;
 use super::*;
-use crate::config::Settings;
-use crate::event::Event;
+use crate::core::event::Event;
+use crate::core::limits::EventLimits;
+use crate::core::sse::Draft;
 use crate::hub::Hub;
-use crate::limits::EventLimits;
 use crate::metrics::Source;
-use crate::sse::Draft;
+use crate::settings::Settings;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::event::EventError;
+use crate::core::event::EventError;
 use crate::hub::Closed;
 use crate::ingest::glob::GlobTooLong;
 use crate::ingest::resp::Arg;

@@ -4,10 +4,10 @@
 
 use super::error::CommandError;
 use super::{Context, LongRun, Turn, integer};
-use crate::event::EventId;
+use crate::core::event::EventId;
+use crate::core::sse;
 use crate::hub::{Hub, Stored};
 use crate::ingest::resp::{Arg, Reply};
-use crate::sse;
 
 /// What reading a topic, and an entry besides its bytes, costs in the measure of [`Turn`].
 const TOPIC_COST: usize = 1_024;

@@ -2,13 +2,13 @@
 
 use super::error::CommandError;
 use super::{Prepared, text};
-use crate::event::{Event, EventId};
+use crate::core::event::{Event, EventId};
+use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
 use crate::ingest::users::User;
 use crate::metrics::Source;
-use crate::sse::Draft;
 
 /// Most events of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
 /// it is far beyond where larger batches still get faster.

@@ -10,13 +10,13 @@ use hashbrown::{HashMap, HashSet};
 use super::error::CommandError;
 use super::publish::{self, Answer, Publication};
 use super::{Call, Context, Prepared, Session, run};
-use crate::config::Settings;
-use crate::event::EventId;
+use crate::core::event::EventId;
+use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt, Watched};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
 use crate::metrics::Source;
-use crate::sse::Draft;
+use crate::settings::Settings;
 
 /// Commands of a transaction after which other connections get their turn.
 const RUN_AT_ONCE_MAX: usize = 64;

@@ -12,11 +12,11 @@ use super::error::{CommandError, quote};
 use super::history::parse_id;
 use super::publish::{Answer, Publication};
 use super::{Prepared, integer, text};
-use crate::event::{Event, IdForm, Topics};
+use crate::core::event::{Event, IdForm, Topics};
+use crate::core::sse::Draft;
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
 use crate::ingest::users::User;
-use crate::sse::Draft;
 
 /// `XADD topic [NOMKSTREAM] [MAXLEN|MINID [=|~] n [LIMIT n]] * field value …`
 pub(super) fn xadd<'b>(

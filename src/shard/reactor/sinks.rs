@@ -16,10 +16,10 @@ use smallvec::SmallVec;
 
 use crate::metrics::CloseReason;
 
-use super::super::core::{Io, Sent};
 use super::super::mailbox::Mailbox;
 use super::super::sink::{BodyQueue, Sink, Written};
-use super::super::subscriber::Key;
+use crate::core::delivery::Key;
+use crate::core::delivery::{Io, Sent};
 
 /// Bytes read and thrown away for one readiness event of a client that goes on sending. What is left stays in the kernel's
 /// receive buffer, which is bounded, until more comes.

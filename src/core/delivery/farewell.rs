@@ -1,0 +1,138 @@
+//! Ending streams on the node's own account: told when to come back, and with the body's proper end.
+
+use bytes::Bytes;
+
+use crate::core::sse;
+use crate::metrics::CloseReason;
+
+use super::subscriber::{Flags, Key};
+use super::{Core, Io, Sent};
+
+/// Reconnection delay told at the end where the settings give none: a browser's own default, in milliseconds.
+const RETRY_MS_DEFAULT: u64 = 3_000;
+
+/// Streams ended in one turn, so that events still flow to those that remain.
+const ENDS_PER_TURN: usize = 256;
+
+/// Steps of a drain that is spread over time.
+const DRAIN_STEP_MS: u64 = 10;
+
+/// The shutdown of a shard's streams.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    started_ms: u64,
+    period_ms: u64,
+    /// Streams that were open at the start.
+    total: usize,
+    next_slot: u32,
+}
+
+impl<I: Io> Core<I> {
+    /// Whether there are streams whose token has expired. They wait for their end, of which a turn has only so many, and get nothing more: neither what
+    /// they may hear no longer, nor anything after it, which would take their clients' cursors past it.
+    pub(crate) fn has_expired(&self) -> bool {
+        let next = self.tickets.next_end_unix_ms();
+        next.is_some_and(|end| end <= self.unix_ms)
+    }
+
+    /// Whether the stream in a slot, with these flags, is one of them.
+    pub(crate) fn is_expired(&self, slot: u32, flags: Flags) -> bool {
+        flags.has(Flags::TICKET) && self.tickets.is_over(slot, self.unix_ms)
+    }
+
+    /// Ends streams whose token has expired, as many as a turn may.
+    pub(crate) fn end_expired(&mut self, io: &mut I) {
+        for key in self.tickets.take_ended(self.unix_ms, ENDS_PER_TURN) {
+            self.end_stream(key, CloseReason::Expired, io);
+        }
+    }
+
+    /// When the next token expires, in the shard's milliseconds.
+    pub(crate) fn next_end_ms(&self) -> Option<u64> {
+        let end_unix_ms = self.tickets.next_end_unix_ms()?;
+        Some(
+            self.now_ms
+                .saturating_add(end_unix_ms.saturating_sub(self.unix_ms)),
+        )
+    }
+
+    /// Starts to end all streams, in even steps over `period_ms`.
+    pub(crate) fn drain(&mut self, period_ms: u64) {
+        self.drain.get_or_insert(Drain {
+            started_ms: self.now_ms,
+            period_ms,
+            total: self.subscribers.len(),
+            next_slot: 0,
+        });
+    }
+
+    pub(crate) fn next_drain_ms(&self) -> Option<u64> {
+        self.drain.as_ref().map(|_| self.now_ms + DRAIN_STEP_MS)
+    }
+
+    /// Ends the streams that are due by now.
+    pub(crate) fn drain_on(&mut self, io: &mut I) {
+        let Some(drain) = &self.drain else { return };
+        let elapsed = self.now_ms - drain.started_ms;
+        let may_stay = if elapsed >= drain.period_ms {
+            0
+        } else {
+            let left = u128::from(drain.period_ms - elapsed) * drain.total as u128;
+            (left / u128::from(drain.period_ms)) as usize
+        };
+        let mut next_slot = drain.next_slot;
+        let ends = self
+            .subscribers
+            .len()
+            .saturating_sub(may_stay)
+            .min(ENDS_PER_TURN);
+        for _ in 0..ends {
+            let Some(key) = self.next_open(&mut next_slot) else {
+                break;
+            };
+            self.end_stream(key, CloseReason::Drain, io);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.next_slot = next_slot;
+        }
+    }
+
+    /// The next open stream from a slot on, round the slab once: a stream that was on its way in may sit below.
+    fn next_open(&self, next_slot: &mut u32) -> Option<Key> {
+        let used = self.subscribers.used();
+        for slot in (*next_slot..used).chain(0..*next_slot) {
+            if let Some(key) = self.key_of(slot) {
+                *next_slot = slot + 1;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A sink that
+    /// does not take all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
+    pub(crate) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
+        if !self.is_open(key) {
+            return false;
+        }
+        let Some(subscriber) = self.subscribers.get(key.slot) else {
+            return false;
+        };
+        let base = self.config.retry_ms.unwrap_or(RETRY_MS_DEFAULT);
+        // From half to one and a half times the delay: clients that leave together must not come back together.
+        let retry_ms = base / 2 + self.random.u64(0..=base);
+        let mut parts = Vec::with_capacity(2);
+        if let Some(lagging) = self.lagging.get(&key.slot) {
+            parts.push(lagging.remainder.clone());
+        }
+        parts.push(Bytes::from(sse::end_of_stream(
+            retry_ms,
+            subscriber.framing,
+        )));
+        parts.retain(|part| !part.is_empty());
+        let blocked = subscriber.flags.has(Flags::BLOCKED);
+        let ended = !blocked && io.send(key, &subscriber.sink, &parts) == Sent::All;
+        self.remove(key, reason, ended, io);
+        true
+    }
+}

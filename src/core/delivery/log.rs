@@ -1,0 +1,112 @@
+//! What the log says of streams: at `debug` one line for each start and end, and once a minute what an operator must know.
+//!
+//! Nothing is kept for it: a line holds what the record, the store and the kernel know anyway. The kernel forgets the address of a client that has reset
+//! its connection; the line of its start has it, under the same id.
+
+use tracing::{Level, debug, enabled, warn};
+
+use crate::metrics::CloseReason;
+use crate::once_a_minute::OnceAMinute;
+
+use super::StreamInfo;
+use super::subscriber::Key;
+use super::{Core, Io};
+
+/// Topics of a stream that a line names.
+const TOPICS_LOGGED: usize = 5;
+
+/// Bytes of a topic or subject that a line shows.
+const TEXT_BYTES_LOGGED: usize = 100;
+
+/// Streams that were ended for being too slow; whose they are is in the debug log.
+static LAGGED: OnceAMinute = OnceAMinute::new();
+/// Streams whose client took nothing.
+static STALLED: OnceAMinute = OnceAMinute::new();
+
+impl<I: Io> Core<I> {
+    /// A stream begins.
+    pub(crate) fn log_opened(&self, key: Key, io: &I) {
+        if enabled!(Level::DEBUG)
+            && let Some(stream) = self.info(key.slot, io)
+        {
+            let (topics, subject) = (topics(&stream), subject(&stream));
+            debug!(id = stream.id, client = ?stream.client, subject, topics, "stream opened");
+        }
+    }
+
+    /// A stream is about to end.
+    pub(crate) fn log_closed(&self, key: Key, reason: CloseReason, io: &I) {
+        if enabled!(Level::DEBUG)
+            && let Some(stream) = self.info(key.slot, io)
+        {
+            let (topics, subject) = (topics(&stream), subject(&stream));
+            debug!(
+                id = stream.id,
+                client = ?stream.client,
+                subject,
+                topics,
+                reason = reason.as_str(),
+                bytes = stream.bytes,
+                age_s = stream.age.as_secs(),
+                "stream closed"
+            );
+        }
+        match reason {
+            CloseReason::Lagged => {
+                if let Some(left_out) = LAGGED.due() {
+                    warn!(
+                        left_out,
+                        "a stream was ended because events that it had not seen left the history; see `slow_consumer`, and `fantail_streams_closed_total`"
+                    );
+                }
+            }
+            CloseReason::WriteTimeout => {
+                if let Some(left_out) = STALLED.due() {
+                    warn!(
+                        left_out,
+                        "a stream was ended because its client took nothing for `write_timeout`"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn topics(stream: &StreamInfo) -> String {
+    let shown: Vec<String> = stream
+        .topics
+        .iter()
+        .take(TOPICS_LOGGED)
+        .map(|topic| cut(topic))
+        .collect();
+    let shown = shown.join(" ");
+    match stream.topic_count.saturating_sub(TOPICS_LOGGED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn subject(stream: &StreamInfo) -> Option<String> {
+    stream.subject.as_deref().map(cut)
+}
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_BYTES_LOGGED);
+    if end < text.len() {
+        format!("{}…", &text[..end])
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_does_not_grow_with_what_a_client_sends() {
+        assert_eq!(cut("a"), "a");
+        assert_eq!(cut(&"é".repeat(60)), format!("{}…", "é".repeat(50)));
+    }
+}

@@ -1,0 +1,169 @@
+//! Which streams an operator asks for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ipnet::IpNet;
+
+use crate::core::selector::Selector;
+
+use super::StreamInfo;
+
+/// Slots looked at in one turn: some 200 µs.
+pub(crate) const SLOTS_PER_TURN: u32 = 1_024;
+
+/// Streams described or ended in one turn.
+pub(crate) const FOUND_PER_TURN: usize = 256;
+
+/// Steps of matching in one turn: some 200 µs, and as much again for the match that goes over it.
+const STEPS_PER_TURN: usize = 200_000;
+
+/// Topics of streams looked at in one turn.
+const TOPICS_PER_TURN: usize = 8_192;
+
+/// What streams have to have in common; what is not said does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamQuery {
+    /// They subscribe to this very selector; to a pattern that matches this topic; or to a topic that this pattern matches.
+    pub topic: Option<Selector>,
+    /// Their token's claim `sub`.
+    pub subject: Option<Arc<str>>,
+    /// Their client's address is in this network.
+    pub address: Option<IpNet>,
+}
+
+impl StreamQuery {
+    /// Whether every stream is meant.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the client's address is right.
+    pub(crate) fn is_from(&self, client: impl FnOnce() -> Option<IpAddr>) -> bool {
+        self.address
+            .is_none_or(|network| client().is_some_and(|client| network.contains(&client)))
+    }
+}
+
+/// What to do with the streams that are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Describe at most so many.
+    Show(usize),
+    /// End them.
+    End,
+}
+
+/// What a turn found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The streams, where they were to be described.
+    pub streams: Vec<StreamInfo>,
+    /// How many were ended.
+    pub ended: usize,
+    /// The slot from which to go on; `None` at the end.
+    pub next: Option<u32>,
+}
+
+/// The topics of one turn: which of them are meant is found out once each, and costs are counted.
+pub(crate) struct Meant<'q> {
+    asked: Option<&'q Selector>,
+    known: HashMap<u32, bool>,
+    steps: usize,
+    topics: usize,
+}
+
+impl<'q> Meant<'q> {
+    pub(crate) fn new(query: &'q StreamQuery) -> Self {
+        Self {
+            asked: query.topic.as_ref(),
+            known: HashMap::new(),
+            steps: 0,
+            topics: 0,
+        }
+    }
+
+    /// Whether enough was done for one turn.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.steps >= STEPS_PER_TURN || self.topics >= TOPICS_PER_TURN
+    }
+
+    /// Whether one of these topics is meant; `selector` tells what a topic of this shard is.
+    pub(crate) fn is_any(
+        &mut self,
+        mut topics: impl Iterator<Item = u32>,
+        selector: impl Fn(u32) -> Option<Selector>,
+    ) -> bool {
+        let Some(asked) = self.asked else { return true };
+        topics.any(|topic| {
+            self.topics += 1;
+            *self.known.entry(topic).or_insert_with(|| {
+                let own = selector(topic);
+                let (meets, steps) = own.map_or((false, 0), |own| meets(asked, &own));
+                self.steps += steps + 1;
+                meets
+            })
+        })
+    }
+}
+
+/// Whether a stream that subscribes to `own` is meant by `asked`, and how many steps it took to find out.
+fn meets(asked: &Selector, own: &Selector) -> (bool, usize) {
+    if asked.text() == own.text() {
+        return (true, asked.text().len());
+    }
+    match (asked.is_exact(), own.is_exact()) {
+        (true, false) => own.matches_in_steps(asked.text()),
+        (false, true) => asked.matches_in_steps(own.text()),
+        _ => (false, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::selector::Syntax;
+
+    #[test]
+    fn a_topic_means_those_who_hear_it_and_a_pattern_those_who_subscribe_within_it() {
+        let selector = |text| Selector::parse(text, Syntax::Native, 100).expect(text);
+        let meets = |asked, own| meets(&selector(asked), &selector(own)).0;
+        for (asked, own) in [
+            ("a/b", "a/b"),
+            ("a/b", "a/*"),
+            ("a/b", "*"),
+            ("a/*", "a/b"),
+            ("a/*", "a/*"),
+            ("/{x}", "/b"),
+        ] {
+            assert!(meets(asked, own), "{asked} {own}");
+        }
+        for (asked, own) in [
+            ("a/b", "a/c"),
+            ("a/b", "b/*"),
+            ("a/*", "a/**"),
+            ("a/*", "b"),
+        ] {
+            assert!(!meets(asked, own), "{asked} {own}");
+        }
+    }
+
+    #[test]
+    fn a_turn_ends_when_enough_was_matched() {
+        let query = StreamQuery {
+            topic: Some(Selector::exact("a")),
+            ..StreamQuery::default()
+        };
+        let mut meant = Meant::new(&query);
+        let mut turns = 0;
+        while !meant.is_spent() {
+            turns += 1;
+            assert!(!meant.is_any(0..1_000, |_| Some(Selector::exact("b"))));
+        }
+        assert_eq!(turns, 9, "8,192 topics");
+        // Each was matched once.
+        assert_eq!(meant.known.len(), 1_000);
+    }
+}

@@ -1,0 +1,380 @@
+//! Streams that are behind: resuming, or slower than the events. They read on from history until they are caught up.
+
+use bytes::Bytes;
+
+use crate::core::event::EventId;
+use crate::core::history::{Position, ReadBudget, Start, Wanted};
+use crate::core::sse::{self, Frame, Gap};
+use crate::metrics::{CloseReason, GapReason};
+
+use super::subscriber::{Flags, Key};
+use super::{Core, Io, Sent};
+
+/// One read from history: the store's lock is held for some microseconds, and one `writev` takes all of it.
+const READ: ReadBudget = ReadBudget {
+    events: 60,
+    bytes: 64 * 1024,
+};
+
+/// Bytes that one stream may read on in a turn before others get theirs.
+const REPLAY_BYTES_PER_TURN: usize = 256 * 1024;
+
+/// What a look at a history's events of other topics counts, as bytes: about the time that writing so much would take.
+const BYTES_PER_PASS: usize = 64 * 1024;
+
+/// Streams that read on in one turn before the shard looks for new events again: some 2 ms of writes, so that replay never starves live.
+const REPLAY_STREAMS_PER_TURN: usize = 256;
+
+/// What a stream has only while it is behind.
+#[derive(Debug)]
+pub(crate) struct Lagging {
+    /// Bytes that must go out before anything else: the rest of a frame that was cut, or the greeting.
+    pub(crate) remainder: Bytes,
+    /// Losses that it has been told of.
+    pub(crate) told_through: EventId,
+    /// A cursor that this node does not know, still to be told.
+    pub(crate) unknown: Option<Box<str>>,
+    /// When its sink last accepted something, in the shard's milliseconds.
+    pub(crate) progress_ms: u64,
+    /// It has not read yet since it resumed: what is missing is told as it is, whatever the policy.
+    pub(crate) resuming: bool,
+    /// Its sink has been full: topics with the policy `latest` are conflated.
+    pub(crate) conflate: bool,
+}
+
+impl Lagging {
+    /// A stream that comes back with a cursor.
+    pub(crate) fn resuming(greeting: Bytes, start: Start, now_ms: u64) -> Self {
+        Self {
+            remainder: greeting,
+            told_through: start.told_through,
+            unknown: start.unknown,
+            progress_ms: now_ms,
+            resuming: true,
+            conflate: false,
+        }
+    }
+
+    fn blocked(remainder: Bytes, now_ms: u64) -> Self {
+        Self {
+            remainder,
+            told_through: EventId::ZERO,
+            unknown: None,
+            progress_ms: now_ms,
+            resuming: false,
+            conflate: true,
+        }
+    }
+}
+
+/// One write of a stream that is behind; kept between writes for its allocations.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    events: Vec<(EventId, Frame)>,
+    wanted: Vec<Wanted>,
+    parts: Vec<Bytes>,
+    /// For each part, the cursor once it has been accepted.
+    cursors: Vec<EventId>,
+}
+
+/// A gap among the parts of a write.
+#[derive(Clone, Copy)]
+struct Told {
+    /// Number of the part that tells it.
+    part: usize,
+    lost_through: EventId,
+    reason: GapReason,
+}
+
+/// What a read means for the stream.
+enum Plan {
+    /// There are parts to write, perhaps with a gap among them.
+    Write(Option<Told>),
+    /// Nothing for it up to here, but there is more to look at.
+    Pass(EventId),
+    /// Nothing is left to read.
+    CaughtUp,
+    /// It fell out of the history under the policy `disconnect`.
+    Disconnect,
+}
+
+impl<I: Io> Core<I> {
+    /// A caught-up stream's sink is full: from here on it reads from history, after `remainder`.
+    pub(crate) fn block(&mut self, slot: u32, remainder: Bytes) {
+        self.fall_behind(slot, Lagging::blocked(remainder, self.now_ms));
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.flags.set(Flags::BLOCKED);
+        }
+    }
+
+    pub(crate) fn fall_behind(&mut self, slot: u32, lagging: Lagging) {
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.flags.set(Flags::BEHIND);
+            self.lagging.insert(slot, lagging);
+        }
+    }
+
+    /// Gives memory back after a storm of slow streams.
+    pub(crate) fn shrink_lagging(&mut self) {
+        if self.lagging.capacity() > 1_024 && self.lagging.len() * 8 < self.lagging.capacity() {
+            self.lagging.shrink_to(self.lagging.len() * 2);
+        }
+        if self.ready.capacity() > 1_024 && self.ready.len() * 8 < self.ready.capacity() {
+            self.ready.shrink_to(self.ready.len() * 2);
+        }
+    }
+
+    /// A stream's sink has room.
+    pub(crate) fn writable(&mut self, key: Key) {
+        if !self.is_open(key) {
+            return;
+        }
+        if let Some(subscriber) = self.subscribers.get_mut(key.slot)
+            && subscriber.flags.has(Flags::BLOCKED)
+        {
+            subscriber.flags.clear(Flags::BLOCKED);
+            self.make_ready(key.slot);
+        }
+    }
+
+    pub(crate) fn make_ready(&mut self, slot: u32) {
+        if let Some(subscriber) = self.subscribers.get_mut(slot)
+            && !subscriber.flags.has(Flags::QUEUED)
+        {
+            subscriber.flags.set(Flags::QUEUED);
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// Lets streams that are behind read on, as far as a turn's budget goes.
+    pub(crate) fn catch_up(&mut self, io: &mut I) {
+        for _ in 0..self.ready.len().min(REPLAY_STREAMS_PER_TURN) {
+            let Some(slot) = self.ready.pop_front() else {
+                return;
+            };
+            // A slot in the queue may have been given to a new stream since; flags tell whether it waits.
+            let Some(key) = self.key_of(slot) else {
+                continue;
+            };
+            if let Some(subscriber) = self.subscribers.get_mut(slot)
+                && subscriber.flags.has(Flags::QUEUED)
+            {
+                subscriber.flags.clear(Flags::QUEUED);
+                self.read_on(key, io);
+            }
+        }
+    }
+
+    fn read_on(&mut self, key: Key, io: &mut I) {
+        let flags = self.subscribers.get(key.slot).map(|stream| stream.flags);
+        if flags.is_some_and(|flags| self.is_expired(key.slot, flags)) {
+            self.end_stream(key, CloseReason::Expired, io);
+            return;
+        }
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        let mut budget = REPLAY_BYTES_PER_TURN;
+        loop {
+            match self.plan(key.slot, &mut outgoing) {
+                Plan::CaughtUp => {
+                    self.catch_up_done(key.slot);
+                    break;
+                }
+                Plan::Pass(through) => {
+                    self.advance(key.slot, through);
+                    budget = budget.saturating_sub(BYTES_PER_PASS);
+                }
+                Plan::Disconnect => {
+                    self.end_stream(key, CloseReason::Lagged, io);
+                    break;
+                }
+                Plan::Write(told) => {
+                    let written = self.write_outgoing(key, &outgoing, told, io);
+                    let Some(written) = written else { break };
+                    budget = budget.saturating_sub(written);
+                }
+            }
+            if budget == 0 {
+                self.make_ready(key.slot);
+                break;
+            }
+        }
+        outgoing.events.clear();
+        outgoing.parts.clear();
+        self.outgoing = outgoing;
+    }
+
+    /// Works out the next write of a stream that is behind.
+    fn plan(&mut self, slot: u32, out: &mut Outgoing) -> Plan {
+        out.events.clear();
+        out.wanted.clear();
+        out.parts.clear();
+        out.cursors.clear();
+        let (Some(subscriber), Some(lagging)) =
+            (self.subscribers.get(slot), self.lagging.get_mut(&slot))
+        else {
+            return Plan::CaughtUp;
+        };
+        if subscriber.flags.has(Flags::MULTI) {
+            let set = self.topics.set(subscriber.topic);
+            out.wanted.extend(
+                set.iter()
+                    .filter_map(|at| Some(self.topics.get(at.topic)?.wanted())),
+            );
+        } else {
+            out.wanted.extend(
+                self.topics
+                    .get(subscriber.topic)
+                    .map(|topic| topic.wanted()),
+            );
+        }
+        let position = Position {
+            cursor: subscriber.cursor,
+            told_through: lagging.told_through,
+            until: self.last_id,
+            conflate: lagging.conflate,
+        };
+        let grant = self.tickets.grant(slot).map(|grant| &**grant);
+        let outcome =
+            self.shared
+                .store
+                .lock()
+                .read(&out.wanted, grant, position, READ, &mut out.events);
+        let resuming = lagging.resuming;
+        if outcome.disconnect && !resuming {
+            return Plan::Disconnect;
+        }
+        if !lagging.remainder.is_empty() {
+            out.parts.push(lagging.remainder.clone());
+            out.cursors.push(subscriber.cursor);
+        }
+        let unknown = lagging.unknown.as_deref();
+        let lost_through = match (outcome.lost_through, unknown) {
+            (None, Some(_)) => Some(lagging.told_through),
+            (lost, _) => lost,
+        };
+        let told = lost_through.map(|lost| {
+            // Of what has not been looked at yet, anything may be kept.
+            let looked_through = outcome.looked_through.unwrap_or(lost);
+            let first_kept = out
+                .events
+                .first()
+                .map_or(looked_through, |(id, _)| id.before());
+            let first_kept = first_kept.min(lost);
+            let safe_cursor = first_kept.max(subscriber.cursor);
+            let reason = match (unknown, resuming) {
+                (Some(_), _) => GapReason::Unknown,
+                (None, true) => GapReason::Evicted,
+                (None, false) => GapReason::Lagged,
+            };
+            let from = unknown.map_or_else(|| subscriber.cursor.to_string(), str::to_owned);
+            let gap = Gap {
+                from,
+                to: lost,
+                reason,
+            };
+            out.parts
+                .push(sse::gap(&gap, safe_cursor).bytes(subscriber.framing));
+            out.cursors.push(safe_cursor);
+            Told {
+                part: out.parts.len() - 1,
+                lost_through: lost,
+                reason,
+            }
+        });
+        out.parts.extend(
+            out.events
+                .iter()
+                .map(|(_, frame)| frame.bytes(subscriber.framing)),
+        );
+        out.cursors.extend(out.events.iter().map(|(id, _)| *id));
+        match outcome.looked_through {
+            Some(through) if out.parts.is_empty() => Plan::Pass(through),
+            None if out.parts.is_empty() => Plan::CaughtUp,
+            _ => Plan::Write(told),
+        }
+    }
+
+    /// Writes what was planned; returns the bytes if the sink has room for more.
+    fn write_outgoing(
+        &mut self,
+        key: Key,
+        out: &Outgoing,
+        told: Option<Told>,
+        io: &mut I,
+    ) -> Option<usize> {
+        let subscriber = self.subscribers.get(key.slot)?;
+        let total = out.parts.iter().map(Bytes::len).sum();
+        let (accepted, full) = match io.send(key, &subscriber.sink, &out.parts) {
+            Sent::All => (total, false),
+            Sent::Part(accepted) => (accepted, true),
+            Sent::Gone(reason) => {
+                self.close(key, reason, io);
+                return None;
+            }
+        };
+        self.settle_outgoing(key.slot, out, told, accepted);
+        if full {
+            if let Some(subscriber) = self.subscribers.get_mut(key.slot) {
+                subscriber.flags.set(Flags::BLOCKED);
+            }
+            return None;
+        }
+        Some(total)
+    }
+
+    /// Moves the stream on by the parts that were accepted, whole or cut.
+    fn settle_outgoing(&mut self, slot: u32, out: &Outgoing, told: Option<Told>, accepted: usize) {
+        let mut begun = 0;
+        let mut left = accepted;
+        let mut remainder = Bytes::new();
+        while begun < out.parts.len() && left > 0 {
+            let part = &out.parts[begun];
+            begun += 1;
+            if left < part.len() {
+                remainder = part.slice(left..);
+                left = 0;
+            } else {
+                left -= part.len();
+            }
+        }
+        let now_ms = self.now_ms;
+        let Some(lagging) = self.lagging.get_mut(&slot) else {
+            return;
+        };
+        if accepted > 0 {
+            lagging.remainder = remainder;
+            lagging.progress_ms = now_ms;
+        }
+        let first_event = out.parts.len() - out.events.len();
+        if let Some(told) = told.filter(|told| begun > told.part) {
+            lagging.told_through = told.lost_through.max(lagging.told_through);
+            lagging.unknown = None;
+            lagging.resuming = false;
+            self.counters.gaps[told.reason as usize].add(1);
+        }
+        if begun > first_event {
+            lagging.resuming = false;
+        }
+        if accepted < out.parts.iter().map(Bytes::len).sum() {
+            lagging.conflate = true;
+        }
+        let events = begun.saturating_sub(first_event) as u64;
+        self.counters.deliveries.add(events);
+        self.counters.replayed.add(events);
+        self.count_write(slot, accepted);
+        if begun > 0 {
+            self.advance(slot, out.cursors[begun - 1]);
+        }
+    }
+
+    /// Nothing is left up to the shard's last id: from here on the stream is live.
+    fn catch_up_done(&mut self, slot: u32) {
+        self.lagging.remove(&slot);
+        self.shrink_lagging();
+        let last_id = self.last_id;
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.flags.clear(Flags::BEHIND);
+            subscriber.cursor = subscriber.cursor.max(last_id);
+        }
+    }
+}

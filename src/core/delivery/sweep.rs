@@ -1,0 +1,232 @@
+//! What happens by the clock: heartbeats to streams that were quiet, and the end of streams whose sink accepts nothing.
+//!
+//! No stream has a timer. Twice in a heartbeat interval the whole slab is swept, a slice at a time: a stream that was written to since the
+//! last sweep is passed over, any other gets the shared heartbeat frame. So silence lasts at most one interval, and an idle stream
+//! costs one write an interval.
+
+use bytes::Bytes;
+
+use crate::core::event::EventId;
+use crate::core::sse::{self, Framing};
+use crate::metrics::CloseReason;
+
+use super::subscriber::{Flags, Key};
+use super::{Core, Io, Sent};
+
+/// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or so.
+const SLOTS_PER_SLICE: u32 = 256;
+
+/// Slices of one sweep at least, so that few streams are spread over time too.
+const SLICES_PER_SWEEP: u32 = 64;
+
+/// Slices that may be made up for in one turn when turns are long.
+const SLICES_PER_TURN: u32 = 8;
+
+/// How often blocked streams are looked over for their timeout, in milliseconds.
+const TIMEOUT_CHECK_MS: u64 = 250;
+
+/// Where the sweep is.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    /// Length of one sweep: half a heartbeat interval.
+    period_ms: u64,
+    started_ms: u64,
+    /// When its first slice was swept: later than it was due, where the shard slept or was held up.
+    began_ms: u64,
+    next_slot: u32,
+    timeouts_checked_ms: u64,
+}
+
+impl Sweep {
+    pub(crate) fn new(heartbeat_ms: u64) -> Self {
+        Self {
+            period_ms: (heartbeat_ms / 2).max(1),
+            started_ms: 0,
+            began_ms: 0,
+            next_slot: 0,
+            timeouts_checked_ms: 0,
+        }
+    }
+
+    fn slice(used: u32) -> u32 {
+        (used / SLICES_PER_SWEEP).clamp(1, SLOTS_PER_SLICE)
+    }
+
+    /// When the slice that starts at `next_slot` is due. Where the slab has shrunk below it, the sweep is over when its period is: without
+    /// that bound, few streams that stay would wait for as many periods as there have been streams.
+    fn due_ms(&self, used: u32) -> u64 {
+        let used = u64::from(used.max(1));
+        self.started_ms + self.period_ms * u64::from(self.next_slot).min(used) / used
+    }
+}
+
+/// A heartbeat in both framings, shared by a whole slice.
+struct Heartbeat {
+    cursor: EventId,
+    chunked: Bytes,
+    plain: Bytes,
+}
+
+impl Heartbeat {
+    fn new(cursor: EventId) -> Self {
+        let frame = sse::heartbeat(cursor);
+        Self {
+            cursor,
+            chunked: frame.bytes(Framing::Chunked),
+            plain: frame.bytes(Framing::Plain),
+        }
+    }
+
+    fn bytes(&self, framing: Framing) -> Bytes {
+        match framing {
+            Framing::Chunked => self.chunked.clone(),
+            Framing::Plain => self.plain.clone(),
+        }
+    }
+}
+
+impl<I: Io> Core<I> {
+    /// Does what the clock asks for, within a turn's budget. `mailbox_empty` tells, asked under the store's lock, that nothing waits.
+    pub(crate) fn tick(&mut self, mailbox_empty: impl FnOnce() -> bool, io: &mut I) {
+        if self.lagging.is_empty() {
+            self.counters.lag_ms_max.set(0);
+        } else if self.now_ms >= self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS {
+            self.sweep.timeouts_checked_ms = self.now_ms;
+            self.check_timeouts(io);
+        }
+        self.end_expired(io);
+        self.drain_on(io);
+        if self.subscribers.len() == 0 {
+            self.sweep.started_ms = self.now_ms;
+            self.sweep.next_slot = 0;
+            return;
+        }
+        if self.now_ms >= self.sweep.due_ms(self.subscribers.used()) {
+            self.catch_up_cursor(mailbox_empty);
+            for _ in 0..SLICES_PER_TURN {
+                let used = self.subscribers.used();
+                if used == 0 || self.now_ms < self.sweep.due_ms(used) {
+                    break;
+                }
+                self.sweep_slice(used, io);
+            }
+        }
+    }
+
+    /// Events are posted under the store's lock. If nothing waits now, all up to the head that concerns this shard has been delivered,
+    /// and streams of quiet topics can be told a cursor near the head.
+    fn catch_up_cursor(&mut self, mailbox_empty: impl FnOnce() -> bool) {
+        let store = self.shared.store.lock();
+        if mailbox_empty() {
+            self.last_id = self.last_id.max(store.head());
+        }
+    }
+
+    /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not before something else happens.
+    pub(crate) fn next_tick_ms(&self) -> Option<u64> {
+        if self.subscribers.len() == 0 {
+            return None;
+        }
+        let mut next = self.sweep.due_ms(self.subscribers.used());
+        if !self.lagging.is_empty() {
+            next = next.min(self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS);
+        }
+        let others = [self.next_drain_ms(), self.next_end_ms()];
+        others.into_iter().flatten().chain([next]).min()
+    }
+
+    fn sweep_slice(&mut self, used: u32, io: &mut I) {
+        let heartbeat = Heartbeat::new(self.last_id);
+        let first = self.sweep.next_slot;
+        if first == 0 {
+            self.sweep.began_ms = self.now_ms;
+        }
+        let end = (first + Sweep::slice(used)).min(used);
+        for slot in first..end {
+            self.beat(slot, &heartbeat, io);
+        }
+        self.sweep.next_slot = end;
+        if end >= used {
+            self.sweep.next_slot = 0;
+            // From the end that was due, so that sweeps do not drift. Where that is over, a period after this one began: two sweeps at once would take
+            // a stream that was just written to for one that was quiet.
+            let due_ms = self.sweep.started_ms + self.sweep.period_ms;
+            self.sweep.started_ms = if due_ms > self.now_ms {
+                due_ms
+            } else {
+                self.sweep.began_ms + self.sweep.period_ms
+            };
+        }
+    }
+
+    fn beat(&mut self, slot: u32, heartbeat: &Heartbeat, io: &mut I) {
+        let flags = self.subscribers.get(slot).map(|stream| stream.flags);
+        if flags.is_some_and(|flags| self.is_expired(slot, flags)) {
+            return;
+        }
+        let Some(subscriber) = self.subscribers.get_mut(slot) else {
+            return;
+        };
+        let was_active = subscriber.flags.has(Flags::ACTIVE);
+        subscriber.flags.clear(Flags::ACTIVE);
+        // A cursor ahead of the heartbeat's: the stream was told of a gap that reaches into what is still in the mailbox.
+        let ahead = subscriber.cursor > heartbeat.cursor;
+        if was_active || ahead || subscriber.flags.has(Flags::BEHIND) {
+            return;
+        }
+        let key = Key {
+            slot,
+            serial: subscriber.serial,
+        };
+        let cursor = subscriber.cursor;
+        // The stream is caught up, and its client is told so: a private event that was none of its business may be evicted later, and no gap
+        // may take the cursor back to it.
+        subscriber.cursor = heartbeat.cursor;
+        let bytes = heartbeat.bytes(subscriber.framing);
+        self.counters.heartbeats.add(1);
+        match io.send(key, &subscriber.sink, std::slice::from_ref(&bytes)) {
+            Sent::All => self.count_write(slot, bytes.len()),
+            Sent::Part(accepted) => {
+                self.count_write(slot, accepted);
+                // Not one byte of it out means that it need not go out at all, and that the client knows nothing of it.
+                let remainder = if accepted == 0 {
+                    self.set_cursor(slot, cursor);
+                    Bytes::new()
+                } else {
+                    bytes.slice(accepted..)
+                };
+                self.block(slot, remainder);
+            }
+            Sent::Gone(reason) => self.close(key, reason, io),
+        }
+    }
+
+    fn set_cursor(&mut self, slot: u32, cursor: EventId) {
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.cursor = cursor;
+        }
+    }
+
+    fn check_timeouts(&mut self, io: &mut I) {
+        let mut late = Vec::new();
+        let mut oldest = self.last_id;
+        for (slot, lagging) in &self.lagging {
+            let Some(subscriber) = self.subscribers.get(*slot) else {
+                continue;
+            };
+            oldest = oldest.min(subscriber.cursor);
+            if subscriber.flags.has(Flags::BLOCKED)
+                && self.now_ms.saturating_sub(lagging.progress_ms) >= self.config.write_timeout_ms
+            {
+                late.push(*slot);
+            }
+        }
+        let lag_ms = self.last_id.unix_ms().saturating_sub(oldest.unix_ms());
+        self.counters.lag_ms_max.set(lag_ms);
+        for slot in late {
+            if let Some(key) = self.key_of(slot) {
+                self.close(key, CloseReason::WriteTimeout, io);
+            }
+        }
+    }
+}

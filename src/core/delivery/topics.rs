@@ -1,0 +1,196 @@
+//! A shard's own topic table: who of its streams listens to what. A pattern is a topic here like any other.
+
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+
+use crate::core::history::SlowConsumerPolicy;
+use crate::core::history::{SelectorId, Wanted};
+
+/// Marks a topic that nothing was published to in this turn.
+const CLEAN: u32 = u32::MAX;
+
+/// A topic or pattern with at least one stream on this shard.
+#[derive(Debug)]
+pub(crate) struct LocalTopic {
+    pub(crate) id: SelectorId,
+    /// Number of its entry in the turn's list of dirty topics, or [`CLEAN`].
+    pub(crate) dirty: u32,
+    pub(crate) policy: SlowConsumerPolicy,
+    /// Slots of its streams. Four fit without an allocation: a topic of one user has one or two.
+    pub(crate) members: SmallVec<[u32; 4]>,
+}
+
+const _: () = assert!(size_of::<LocalTopic>() <= 40);
+
+impl LocalTopic {
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty != CLEAN
+    }
+
+    pub(crate) fn clean(&mut self) {
+        self.dirty = CLEAN;
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            selector: self.id,
+            policy: self.policy,
+        }
+    }
+}
+
+/// A topic of a stream that has several, and the stream's place in the topic's list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Membership {
+    pub(crate) topic: u32,
+    pub(crate) position: u32,
+}
+
+/// The topics by number and by the store's id, and the topic sets of the streams that have several.
+#[derive(Debug, Default)]
+pub(crate) struct LocalTopics {
+    slots: Vec<Option<LocalTopic>>,
+    free: Vec<u32>,
+    by_id: HashTable<u32>,
+    sets: Vec<Option<Box<[Membership]>>>,
+    free_sets: Vec<u32>,
+}
+
+impl LocalTopics {
+    pub(crate) fn get(&self, index: u32) -> Option<&LocalTopic> {
+        self.slots.get(index as usize)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut LocalTopic> {
+        self.slots.get_mut(index as usize)?.as_mut()
+    }
+
+    pub(crate) fn find(&self, id: SelectorId) -> Option<u32> {
+        self.by_id
+            .find(hash(id), |index| {
+                self.get(*index).is_some_and(|topic| topic.id == id)
+            })
+            .copied()
+    }
+
+    /// Adds `slot` to the members of a topic; returns the topic's number and the place in its list.
+    pub(crate) fn join(&mut self, wanted: Wanted, slot: u32) -> Membership {
+        let index = self
+            .find(wanted.selector)
+            .unwrap_or_else(|| self.add(wanted));
+        let mut position = 0;
+        if let Some(topic) = self.get_mut(index) {
+            position = topic.members.len() as u32;
+            topic.members.push(slot);
+        }
+        Membership {
+            topic: index,
+            position,
+        }
+    }
+
+    fn add(&mut self, wanted: Wanted) -> u32 {
+        let topic = LocalTopic {
+            id: wanted.selector,
+            dirty: CLEAN,
+            policy: wanted.policy,
+            members: SmallVec::new(),
+        };
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[index as usize] = Some(topic);
+        let slots = &self.slots;
+        self.by_id
+            .insert_unique(hash(wanted.selector), index, |other| {
+                slots[*other as usize]
+                    .as_ref()
+                    .map_or(0, |topic| hash(topic.id))
+            });
+        index
+    }
+
+    /// Takes a member out of a topic's list. The last member moves into its place: returns that member's slot, if there is one.
+    pub(crate) fn leave(&mut self, at: Membership) -> Option<u32> {
+        let topic = self.get_mut(at.topic)?;
+        topic.members.swap_remove(at.position as usize);
+        let moved = topic.members.get(at.position as usize).copied();
+        if topic.members.is_empty() && !topic.is_dirty() {
+            self.remove(at.topic);
+        } else if topic.members.spilled() && topic.members.len() * 4 < topic.members.capacity() {
+            // Half is kept, so that a topic whose streams come and go does not reallocate each time.
+            let mut smaller = SmallVec::with_capacity(topic.members.len() * 2);
+            smaller.extend_from_slice(&topic.members);
+            topic.members = smaller;
+        }
+        moved
+    }
+
+    /// Drops a topic that has no member. Not while it is dirty: the turn's list names it by number.
+    pub(crate) fn remove_if_empty(&mut self, index: u32) {
+        if self
+            .get(index)
+            .is_some_and(|topic| topic.members.is_empty() && !topic.is_dirty())
+        {
+            self.remove(index);
+        }
+    }
+
+    fn remove(&mut self, index: u32) {
+        let Some(topic) = self.slots[index as usize].take() else {
+            return;
+        };
+        if let Ok(entry) = self
+            .by_id
+            .find_entry(hash(topic.id), |other| *other == index)
+        {
+            entry.remove();
+        }
+        self.free.push(index);
+    }
+
+    pub(crate) fn add_set(&mut self, set: Box<[Membership]>) -> u32 {
+        let index = self.free_sets.pop().unwrap_or_else(|| {
+            self.sets.push(None);
+            self.sets.len() as u32 - 1
+        });
+        self.sets[index as usize] = Some(set);
+        index
+    }
+
+    pub(crate) fn set(&self, index: u32) -> &[Membership] {
+        self.sets
+            .get(index as usize)
+            .and_then(Option::as_deref)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn set_mut(&mut self, index: u32) -> &mut [Membership] {
+        self.sets
+            .get_mut(index as usize)
+            .and_then(Option::as_deref_mut)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn remove_set(&mut self, index: u32) -> Box<[Membership]> {
+        let set = self.sets.get_mut(index as usize).and_then(Option::take);
+        if set.is_some() {
+            self.free_sets.push(index);
+        }
+        set.unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}
+
+/// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to collide.
+fn hash(SelectorId(id): SelectorId) -> u64 {
+    u64::from(id)
+        .wrapping_add(1)
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .rotate_left(32)
+}

@@ -1,0 +1,32 @@
+//! An operator has a topic's history forgotten.
+//!
+//! To everyone it is as if the events had been evicted: who comes back for them is told a gap, by the topic's name or by a pattern, and who may hear
+//! no private event is told of public ones only.
+
+use crate::core::event::EventId;
+
+use super::{Store, Work};
+
+impl Store {
+    /// Evicts events of a topic up to `through`, at most `steps` of them; returns how many, and whether none is left. An event that has other
+    /// topics is kept there.
+    pub fn erase(&mut self, name: &str, through: EventId, steps: usize) -> (usize, bool) {
+        self.upkeep = Work::default();
+        let mut work = Work::default();
+        for erased in 0..steps {
+            let first = self.topics.find(name).and_then(|index| {
+                let log = self.topics.get(index).log.as_ref();
+                Some((index, log?.first_id()?))
+            });
+            let Some((index, _)) = first.filter(|(_, id)| *id <= through) else {
+                return (erased, true);
+            };
+            if work.is_spent() || !self.keep_up(index) {
+                return (erased, false);
+            }
+            self.spend_on_telling(index, &mut work);
+            self.evict_oldest(index);
+        }
+        (steps, false)
+    }
+}

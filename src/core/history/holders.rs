@@ -1,0 +1,248 @@
+//! Who holds topics and patterns: streams that subscribe to them, and grants that name them.
+
+use crate::core::event::EventId;
+use crate::core::selector::Selector;
+
+use super::evicted::Evicted;
+use super::patterns::Birth;
+use super::work::Work;
+use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
+
+/// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
+/// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
+const BIRTH_TOPICS_MAX: u32 = if cfg!(test) { 4 } else { 4_096 };
+
+/// The streams that subscribe by one selector.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listeners {
+    pub(super) subscribers: u32,
+    /// Those of them that have a grant, and so may hear private events.
+    pub(super) granted: u32,
+    /// Shards that may hold one of them.
+    pub(super) shards: ShardSet,
+}
+
+impl Store {
+    /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching
+    /// [`Store::release`].
+    pub fn retain(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
+        let id = self.intern(selector);
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.subscribe(slot, shard, granted),
+            None => {
+                let topic = self.topics.get_mut(id.0);
+                topic.subscribers += 1;
+                topic.granted += u32::from(granted);
+                topic.shards.insert(shard);
+            }
+        }
+        id
+    }
+
+    /// Counts one subscriber less, with a grant or without.
+    pub fn release(&mut self, id: SelectorId, granted: bool) {
+        if let Some(slot) = id.pattern_slot() {
+            self.patterns.unsubscribe(slot, granted);
+            return;
+        }
+        let topic = self.topics.get_mut(id.0);
+        debug_assert!(topic.subscribers > 0, "released once for each retain");
+        topic.subscribers -= 1;
+        topic.granted -= u32::from(granted);
+        if topic.subscribers == 0 {
+            topic.shards = ShardSet::default();
+            self.forget_if_unused(id.0);
+        }
+    }
+
+    /// The record of a stream that may hear private events of these (without doubles); `None` for one that may hear none. It must be given back.
+    pub fn grant(&mut self, selectors: &[Selector]) -> Option<Grant> {
+        if selectors.is_empty() {
+            return None;
+        }
+        let mut ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        ids.sort_unstable();
+        debug_assert!(ids.is_sorted_by(|one, next| one < next), "without doubles");
+        let Some(shared) = self.grants.share(&ids) else {
+            return Some(self.grants.add(&ids));
+        };
+        // The record has held them already.
+        for id in ids {
+            self.let_go(id);
+        }
+        Some(shared)
+    }
+
+    /// Takes a stream's grant back.
+    pub fn give_back(&mut self, grant: &Grant) {
+        if self.grants.give_back(grant) {
+            for id in grant.iter() {
+                self.let_go(*id);
+            }
+        }
+    }
+
+    /// Patterns among these that nobody holds yet.
+    #[must_use]
+    pub fn new_patterns(&self, patterns: &[&Selector]) -> usize {
+        let new = |one: &&&Selector| self.patterns.find(one).is_none();
+        patterns.iter().filter(new).count()
+    }
+
+    /// Patterns that streams or grants hold.
+    #[must_use]
+    pub fn held_patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// Keeps the id of what `selector` names valid until it is let go.
+    pub(super) fn hold(&mut self, selector: &Selector) -> SelectorId {
+        let id = self.intern(selector);
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.hold(slot),
+            None => self.topics.get_mut(id.0).holds.add(),
+        }
+        id
+    }
+
+    pub(super) fn let_go(&mut self, id: SelectorId) {
+        if let Some(slot) = id.pattern_slot() {
+            self.patterns.let_go(slot);
+            return;
+        }
+        self.topics.get_mut(id.0).holds.remove();
+        self.forget_if_unused(id.0);
+    }
+
+    fn intern(&mut self, selector: &Selector) -> SelectorId {
+        if selector.is_exact() {
+            let text = selector.text();
+            return SelectorId::topic(self.topics.intern(text, self.forgotten));
+        }
+        let birth = Birth {
+            evicted: self.evicted,
+            forgotten: self.forgotten,
+        };
+        loop {
+            if let Some(slot) = self.patterns.intern(selector, birth) {
+                return SelectorId::pattern(slot);
+            }
+            // Once in four billion patterns.
+            self.patterns.renumber();
+            self.bytes -= self.topics.forget_matches();
+        }
+    }
+
+    /// Who subscribes by this very selector.
+    pub(super) fn listeners(&self, id: SelectorId) -> Listeners {
+        let Some(slot) = id.pattern_slot() else {
+            let topic = self.topics.get(id.0);
+            return Listeners {
+                subscribers: topic.subscribers,
+                granted: topic.granted,
+                shards: topic.shards,
+            };
+        };
+        let pattern = self.patterns.get(slot);
+        pattern.map_or_else(Listeners::default, |pattern| pattern.listeners)
+    }
+
+    /// The last event that a reader with a grant, or without, misses of what an id names. `seen` is what it needs no news of: only where more is at
+    /// stake, and as far as the work goes, topics are looked over for what was evicted before a pattern was born.
+    pub(super) fn evicted_from(
+        &mut self,
+        id: SelectorId,
+        granted: bool,
+        seen: EventId,
+        work: &mut Work,
+    ) -> EventId {
+        let Some(slot) = id.pattern_slot() else {
+            return self.topics.get(id.0).evicted.for_reader(granted);
+        };
+        let Some(pattern) = self.patterns.get(slot) else {
+            return EventId::ZERO;
+        };
+        let bound = pattern.evicted().for_reader(granted);
+        let Some(forgotten) = pattern.forgotten_before() else {
+            return bound;
+        };
+        if bound <= seen {
+            return bound;
+        }
+        let Some(before) = self.evicted_before_birth(slot, forgotten, work) else {
+            return bound;
+        };
+        match self.patterns.get_mut(slot) {
+            Some(pattern) => {
+                pattern.set_evicted_before(before);
+                pattern.evicted().for_reader(granted)
+            }
+            None => before.for_reader(granted),
+        }
+    }
+
+    /// What was evicted from a pattern's topics and from topics that exist no longer; `None` when that is too much to find out.
+    fn evicted_before_birth(
+        &self,
+        slot: u32,
+        forgotten: Evicted,
+        work: &mut Work,
+    ) -> Option<Evicted> {
+        if self.topics.slots() > BIRTH_TOPICS_MAX {
+            return None;
+        }
+        let selector = &self.patterns.get(slot)?.selector;
+        let mut before = forgotten;
+        for index in 0..self.topics.slots() {
+            if work.is_spent() {
+                return None;
+            }
+            work.spend(1);
+            let topic = self.topics.get(index);
+            if topic.name.is_empty() || !topic.evicted.exceeds(before) {
+                continue;
+            }
+            let (matches, steps) = selector.matches_in_steps(&topic.name);
+            work.spend(steps);
+            if matches {
+                before = before.or(topic.evicted);
+            }
+        }
+        Some(before)
+    }
+
+    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match them are known, and appending the event matches
+    /// nothing. Topics that are not ready are held in `held`, so that what was found stays found. Returns whether all are ready.
+    pub fn prepare<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n str>,
+        held: &mut SelectorIds,
+        work: &mut Work,
+    ) -> bool {
+        if self.patterns.len() == 0 {
+            return true;
+        }
+        for name in names {
+            let index = self.topics.intern(name, self.forgotten);
+            if self.is_looked_at(index) {
+                continue;
+            }
+            let id = SelectorId::topic(index);
+            if !held.contains(&id) {
+                held.push(id);
+                self.topics.get_mut(index).holds.add();
+            }
+            if !self.look_at(index, work) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Lets go of what was held for an event.
+    pub fn let_go_all(&mut self, held: &mut SelectorIds) {
+        for id in held.drain(..) {
+            self.let_go(id);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The latest events of one topic, oldest first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::core::event::EventId;
+use crate::core::sse::Frame;
+
+use super::same::Same;
+use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
+
+/// What an event costs besides that has something of [`More`].
+const MORE_OVERHEAD_BYTES: usize = 64;
+
+/// What a private event with several topics costs for each of them, which it holds: their slots and names, at a guess.
+const HELD_TOPIC_BYTES: usize = 256;
+
+/// One kept event.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: EventId,
+    pub(super) frame: Frame,
+    /// Boxed: most events have nothing of it.
+    more: Option<Box<More>>,
+}
+
+/// What only some events have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct More {
+    /// The publisher's own id.
+    pub(super) own_id: Option<Box<str>>,
+    /// All topics of a private event that has several: whoever was granted one of them may hear it on any. They are held as long as one of
+    /// them keeps the event.
+    pub(super) topics: Option<Arc<SelectorIds>>,
+}
+
+impl Entry {
+    pub(super) fn own_id(&self) -> Option<&str> {
+        self.more.as_ref()?.own_id.as_deref()
+    }
+
+    /// Only for streams that were granted one of its topics.
+    pub(super) fn is_private(&self) -> bool {
+        self.frame.is_private()
+    }
+
+    /// All its topics, if it is private and has several.
+    pub(super) fn private_topics(&self) -> Option<&Arc<SelectorIds>> {
+        self.more.as_ref()?.topics.as_ref()
+    }
+
+    pub(super) fn into_private_topics(self) -> Option<Arc<SelectorIds>> {
+        self.more?.topics
+    }
+
+    fn cost(&self) -> usize {
+        // The own id is held twice: in the entry and as the key of the index.
+        let more = |more: &More| {
+            let own_id = more.own_id.as_ref().map_or(0, |id| 2 * id.len() + 64);
+            // Topics that only this event holds have names of up to a kibibyte. They are counted where a topic is held by one of its own.
+            let topics = more.topics.as_ref().map_or(0, |topics| topics.len());
+            MORE_OVERHEAD_BYTES + own_id + topics * HELD_TOPIC_BYTES
+        };
+        self.frame.len() + EVENT_OVERHEAD_BYTES + self.more.as_deref().map_or(0, more)
+    }
+}
+
+/// A ring of events with rising ids.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    entries: VecDeque<Entry>,
+    frame_bytes: usize,
+    /// Publishers' own ids. Boxed: most topics have none.
+    own_ids: Option<Box<HashMap<Box<str>, Same<EventId>>>>,
+}
+
+impl Log {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.frame_bytes
+    }
+
+    pub(super) fn first_id(&self) -> Option<EventId> {
+        self.entries.front().map(|entry| entry.id)
+    }
+
+    pub(super) fn last_id(&self) -> Option<EventId> {
+        self.entries.back().map(|entry| entry.id)
+    }
+
+    /// The events whose publisher gave them this id.
+    pub(super) fn with_own_id(&self, own_id: &str) -> Option<&Same<EventId>> {
+        self.own_ids.as_ref()?.get(own_id)
+    }
+
+    /// Position of the first event above `id`.
+    pub(super) fn position_after(&self, id: EventId) -> usize {
+        // Nearly every reader is near the tail: a resuming stream missed little, a blocked one less.
+        if self.last_id().is_none_or(|last| last <= id) {
+            return self.entries.len();
+        }
+        self.entries.partition_point(|entry| entry.id <= id)
+    }
+
+    pub(super) fn get(&self, position: usize) -> Option<&Entry> {
+        self.entries.get(position)
+    }
+
+    /// The event with this id.
+    pub(super) fn find(&self, id: EventId) -> Option<&Entry> {
+        let entry = self.get(self.position_after(id.before()))?;
+        (entry.id == id).then_some(entry)
+    }
+
+    /// Appends an event; returns the bytes it costs the node.
+    pub(super) fn push(&mut self, id: EventId, frame: Frame, more: Option<More>) -> usize {
+        debug_assert!(self.last_id().is_none_or(|last| last < id), "ids rise");
+        self.frame_bytes += frame.len();
+        if let Some(own_id) = more.as_ref().and_then(|more| more.own_id.as_ref()) {
+            self.own_ids
+                .get_or_insert_default()
+                .entry_ref(own_id)
+                .and_modify(|same| same.insert(id))
+                .or_insert(Same::One(id));
+        }
+        if self.entries.capacity() == 0 {
+            // The first growth of a deque is to four entries; a topic with one event should pay for one.
+            self.entries.reserve_exact(1);
+        }
+        let entry = Entry {
+            id,
+            frame,
+            more: more.map(Box::new),
+        };
+        let cost = entry.cost();
+        self.entries.push_back(entry);
+        cost
+    }
+
+    /// Takes the oldest event out; returns it and the bytes that it had cost.
+    pub(super) fn pop(&mut self) -> Option<(Entry, usize)> {
+        let entry = self.entries.pop_front()?;
+        self.frame_bytes -= entry.frame.len();
+        if let (Some(own_id), Some(index)) = (entry.own_id(), &mut self.own_ids) {
+            let same = index.get_mut(own_id);
+            if same.is_some_and(|same| same.remove(entry.id)) {
+                index.remove(own_id);
+            }
+            if index.is_empty() {
+                self.own_ids = None;
+            }
+        }
+        if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+        let cost = entry.cost();
+        Some((entry, cost))
+    }
+}

@@ -1,0 +1,185 @@
+//! What operators and applications may see of topics: who listens, and what is kept.
+
+use crate::core::event::EventId;
+use crate::core::selector::Selector;
+use crate::core::sse::Frame;
+
+use super::log::Log;
+use super::work::Work;
+use super::{SelectorId, Store};
+
+/// What is known of one topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: Box<str>,
+    /// Streams that subscribe to it by name.
+    pub streams: u64,
+    /// Subscriptions to patterns that match it; a stream counts once for each.
+    pub streams_by_pattern: u64,
+    /// Events kept of it.
+    pub events: usize,
+    /// The oldest of them.
+    pub first_id: Option<EventId>,
+    /// The newest of them.
+    pub last_id: Option<EventId>,
+}
+
+impl Store {
+    /// The selector that this id stands for.
+    #[must_use]
+    pub fn selector(&self, id: SelectorId) -> Selector {
+        let pattern = id.pattern_slot().and_then(|slot| self.patterns.get(slot));
+        match pattern {
+            Some(pattern) => pattern.selector.clone(),
+            None => Selector::exact(self.name(id)),
+        }
+    }
+
+    /// What is known of a topic; of one that does not exist, nothing but its name. As long as patterns are left to be matched, more streams may be
+    /// counted by asking again: the second value says whether there are.
+    #[must_use]
+    pub fn info(&mut self, name: &str) -> (TopicInfo, bool) {
+        let Some(index) = self.topics.find(name) else {
+            let unknown = TopicInfo {
+                name: name.into(),
+                ..TopicInfo::default()
+            };
+            return (unknown, false);
+        };
+        let all_known = self.look_at(index, &mut Work::default());
+        (self.info_of(index), !all_known)
+    }
+
+    /// Its matches must be up to date.
+    fn info_of(&self, index: u32) -> TopicInfo {
+        let topic = self.topics.get(index);
+        let log = topic.log.as_deref();
+        let matches = topic.matches().iter();
+        let held = matches.filter(|known| self.patterns.is_held(**known));
+        let by_pattern = held.map(|known| self.listeners(SelectorId::pattern(known.slot)));
+        TopicInfo {
+            name: topic.name.clone(),
+            streams: u64::from(topic.subscribers),
+            streams_by_pattern: by_pattern.map(|found| u64::from(found.subscribers)).sum(),
+            events: log.map_or(0, Log::len),
+            first_id: log.and_then(Log::first_id),
+            last_id: log.and_then(Log::last_id),
+        }
+    }
+
+    /// Topics with an event or a subscriber among the table's slots from `from` on, at most `slots` of them and as many as the work goes for, and
+    /// where to go on (`None` at the end).
+    #[must_use]
+    pub fn infos(&mut self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
+        let end = from.saturating_add(slots).min(self.topics.slots());
+        let mut work = Work::default();
+        let mut found = Vec::new();
+        for index in from..end {
+            let topic = self.topics.get(index);
+            // A topic that only a grant names is nobody's business.
+            if topic.log.is_none() && topic.subscribers == 0 {
+                continue;
+            }
+            if !self.look_at(index, &mut work) {
+                return (found, Some(index));
+            }
+            found.push(self.info_of(index));
+        }
+        (found, (end < self.topics.slots()).then_some(end))
+    }
+
+    /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
+    /// Private ones are included: this is for operators, not for streams.
+    #[must_use]
+    pub fn range(
+        &self,
+        name: &str,
+        (first, last): (EventId, EventId),
+        count: usize,
+        newest_first: bool,
+    ) -> Vec<(EventId, Frame)> {
+        let Some(log) = self.log_of(name) else {
+            return Vec::new();
+        };
+        let start = if first == EventId::ZERO {
+            0
+        } else {
+            log.position_after(first.before())
+        };
+        let end = log.position_after(last).max(start);
+        let event = |at| log.get(at).map(|entry| (entry.id, entry.frame.clone()));
+        if newest_first {
+            (start..end).rev().take(count).filter_map(event).collect()
+        } else {
+            (start..end).take(count).filter_map(event).collect()
+        }
+    }
+
+    /// Number of events kept of `name`.
+    #[must_use]
+    pub fn len_of(&self, name: &str) -> usize {
+        self.log_of(name).map_or(0, Log::len)
+    }
+
+    /// The newest id kept of `name`.
+    #[must_use]
+    pub fn last_of(&self, name: &str) -> Option<EventId> {
+        self.log_of(name).and_then(Log::last_id)
+    }
+
+    /// Whether `name` may have had an event after `id`. Of a topic that exists no longer the node only knows what all such topics had at most, so
+    /// the answer may be true where it is not; it is never false where it is.
+    #[must_use]
+    pub fn may_have_changed(&self, name: &str, id: EventId) -> bool {
+        let Some(index) = self.topics.find(name) else {
+            return self.forgotten.for_reader(true) > id;
+        };
+        let topic = self.topics.get(index);
+        let newest = topic.log.as_deref().and_then(Log::last_id);
+        newest > Some(id) || topic.evicted.for_reader(true) > id
+    }
+
+    fn log_of(&self, name: &str) -> Option<&Log> {
+        self.topics.get(self.topics.find(name)?).log.as_deref()
+    }
+
+    /// Text of a topic or pattern that has a subscriber.
+    #[must_use]
+    pub fn name(&self, id: SelectorId) -> &str {
+        match id.pattern_slot() {
+            Some(slot) => self
+                .patterns
+                .get(slot)
+                .map_or("", |pattern| pattern.selector.text()),
+            None => &self.topics.get(id.0).name,
+        }
+    }
+
+    /// Subscribers of `name` by name.
+    #[must_use]
+    pub fn subscribers(&self, name: &str) -> u64 {
+        self.topics
+            .find(name)
+            .map_or(0, |index| u64::from(self.topics.get(index).subscribers))
+    }
+
+    /// Different patterns that streams subscribe to.
+    #[must_use]
+    pub fn patterns(&self) -> usize {
+        self.patterns.subscribed()
+    }
+
+    /// Topics with subscribers among the table's slots from `from` on, at most `slots` of them: names, counts and where to go on
+    /// (`None` at the end).
+    #[must_use]
+    pub fn channels(&self, from: u32, slots: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
+        let end = from.saturating_add(slots).min(self.topics.slots());
+        let found = (from..end)
+            .map(|index| self.topics.get(index))
+            .filter(|topic| topic.subscribers > 0)
+            .map(|topic| (topic.name.clone(), u64::from(topic.subscribers)))
+            .collect();
+        (found, (end < self.topics.slots()).then_some(end))
+    }
+}

@@ -1,0 +1,300 @@
+//! The patterns that streams and grants hold.
+//!
+//! A topic and a pattern meet once: [`PatternTable::younger`] finds the patterns that are younger than the last look at a topic, by the literal start
+//! that every topic of a pattern has, so that a thousand patterns of other topics cost one look each length of start, not one match each.
+//! Which topics have been looked at is the topics' own business (see `matches.rs`).
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use smallvec::SmallVec;
+
+use crate::core::event::EventId;
+use crate::core::selector::Selector;
+
+use super::evicted::Evicted;
+use super::holders::Listeners;
+
+/// A pattern that was held when a topic was looked at: its slot, and its serial number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PatternRef {
+    pub(super) slot: u32,
+    pub(super) serial: u32,
+}
+
+/// One pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub(super) selector: Selector,
+    /// Number of its birth among all patterns.
+    serial: u32,
+    /// Streams that subscribe to it.
+    pub(super) listeners: Listeners,
+    /// Grants that name it.
+    holds: u32,
+    /// What was evicted from its topics since its birth.
+    evicted_since: Evicted,
+    /// Nothing more was evicted from its topics before its birth.
+    evicted_before: Evicted,
+    /// What topics that exist no longer had evicted at most: all that were gone at its birth, and those of its own since; `None` once
+    /// `evicted_before` has been made exact.
+    forgotten_before: Option<Evicted>,
+}
+
+impl Pattern {
+    /// No more than this was evicted from its topics.
+    pub(super) fn evicted(&self) -> Evicted {
+        self.evicted_since.or(self.evicted_before)
+    }
+
+    /// `evicted_before` is only a bound yet: what topics gone by its birth had evicted at most.
+    pub(super) fn forgotten_before(&self) -> Option<Evicted> {
+        self.forgotten_before
+    }
+
+    /// Makes `evicted_before` exact.
+    pub(super) fn set_evicted_before(&mut self, evicted: Evicted) {
+        self.evicted_before = evicted;
+        self.forgotten_before = None;
+    }
+
+    /// A topic that may be one of its own is about to exist no longer, and had evicted this, perhaps before the pattern's birth.
+    pub(super) fn forget(&mut self, evicted: Evicted) {
+        self.forgotten_before = self.forgotten_before.map(|before| before.or(evicted));
+    }
+
+    pub(super) fn evict(&mut self, id: EventId, private: bool) {
+        self.evicted_since.add(id, private);
+    }
+}
+
+/// What was evicted before a pattern was born.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birth {
+    /// From any topic.
+    pub(super) evicted: Evicted,
+    /// From topics that exist no longer.
+    pub(super) forgotten: Evicted,
+}
+
+/// Patterns by selector, by slot and by their literal start.
+#[derive(Debug, Default)]
+pub(super) struct PatternTable {
+    slots: Vec<Option<Pattern>>,
+    free: Vec<u32>,
+    by_selector: HashTable<u32>,
+    /// By their literal start, the youngest last.
+    by_prefix: HashMap<Box<str>, SmallVec<[u32; 1]>>,
+    /// How many different starts there are of each length.
+    prefix_lengths: BTreeMap<usize, usize>,
+    hasher: DefaultHashBuilder,
+    /// Serial number of the youngest pattern; 0 = there never was one.
+    newest: u32,
+}
+
+impl PatternTable {
+    pub(super) fn len(&self) -> usize {
+        self.by_selector.len()
+    }
+
+    /// Serial number of the youngest pattern: a topic that was looked at then knows all its patterns.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
+    }
+
+    pub(super) fn get(&self, slot: u32) -> Option<&Pattern> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Pattern> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// The pattern that a topic remembers, if it is still held.
+    pub(super) fn find_ref(&mut self, found: PatternRef) -> Option<&mut Pattern> {
+        self.get_mut(found.slot)
+            .filter(|pattern| pattern.serial == found.serial)
+    }
+
+    pub(super) fn is_held(&self, found: PatternRef) -> bool {
+        self.get(found.slot)
+            .is_some_and(|pattern| pattern.serial == found.serial)
+    }
+
+    pub(super) fn find(&self, selector: &Selector) -> Option<u32> {
+        let hash = self.hasher.hash_one(selector);
+        self.by_selector
+            .find(hash, |slot| self.is(*slot, selector))
+            .copied()
+    }
+
+    fn is(&self, slot: u32, selector: &Selector) -> bool {
+        self.get(slot)
+            .is_some_and(|pattern| pattern.selector == *selector)
+    }
+
+    /// The slot of a pattern; a new one is born. `None` when the serial numbers have run out: see [`PatternTable::renumber`].
+    pub(super) fn intern(&mut self, selector: &Selector, birth: Birth) -> Option<u32> {
+        if let Some(slot) = self.find(selector) {
+            return Some(slot);
+        }
+        let serial = self.newest.checked_add(1)?;
+        self.newest = serial;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[slot as usize] = Some(Pattern {
+            selector: selector.clone(),
+            serial,
+            listeners: Listeners::default(),
+            holds: 0,
+            evicted_since: Evicted::default(),
+            evicted_before: birth.evicted.or(birth.forgotten),
+            forgotten_before: Some(birth.forgotten),
+        });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_selector
+            .insert_unique(hasher.hash_one(selector), slot, |other| {
+                let other = slots[*other as usize].as_ref();
+                other.map_or(0, |pattern| hasher.hash_one(&pattern.selector))
+            });
+        self.add_prefix(selector.prefix(), slot);
+        Some(slot)
+    }
+
+    /// Numbers all patterns anew, from 1 on; every topic has to be looked at again.
+    pub(super) fn renumber(&mut self) {
+        let mut patterns: Vec<_> = self.slots.iter_mut().flatten().collect();
+        // In their old order, which the lists by start keep.
+        patterns.sort_unstable_by_key(|pattern| pattern.serial);
+        self.newest = 0;
+        for pattern in patterns {
+            self.newest += 1;
+            pattern.serial = self.newest;
+        }
+    }
+
+    fn add_prefix(&mut self, prefix: &str, slot: u32) {
+        if let Some(slots) = self.by_prefix.get_mut(prefix) {
+            slots.push(slot);
+            return;
+        }
+        self.by_prefix
+            .insert(prefix.into(), SmallVec::from_buf([slot]));
+        *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
+    }
+
+    fn remove_prefix(&mut self, prefix: &str, slot: u32) {
+        let Some(slots) = self.by_prefix.get_mut(prefix) else {
+            return;
+        };
+        if let Some(at) = slots.iter().position(|other| *other == slot) {
+            slots.remove(at);
+        }
+        if !slots.is_empty() {
+            return;
+        }
+        self.by_prefix.remove(prefix);
+        if let Some(count) = self.prefix_lengths.get_mut(&prefix.len()) {
+            *count -= 1;
+            if *count == 0 {
+                self.prefix_lengths.remove(&prefix.len());
+            }
+        }
+    }
+
+    /// Counts one stream more.
+    pub(super) fn subscribe(&mut self, slot: u32, shard: usize, granted: bool) {
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.listeners.subscribers += 1;
+            pattern.listeners.granted += u32::from(granted);
+            pattern.listeners.shards.insert(shard);
+        }
+    }
+
+    /// Counts one stream less; the pattern goes with the last who held it.
+    pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
+        if let Some(Pattern { listeners, .. }) = self.get_mut(slot) {
+            debug_assert!(listeners.subscribers > 0, "released once for each retain");
+            listeners.subscribers -= 1;
+            listeners.granted -= u32::from(granted);
+            if listeners.subscribers == 0 {
+                *listeners = Listeners::default();
+            }
+        }
+        self.remove_unheld(slot);
+    }
+
+    /// Counts one hold more.
+    pub(super) fn hold(&mut self, slot: u32) {
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.holds += 1;
+        }
+    }
+
+    /// Counts one hold less.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        if let Some(pattern) = self.get_mut(slot) {
+            debug_assert!(pattern.holds > 0, "let go once for each hold");
+            pattern.holds -= 1;
+        }
+        self.remove_unheld(slot);
+    }
+
+    fn remove_unheld(&mut self, slot: u32) {
+        if self
+            .get(slot)
+            .is_none_or(|pattern| pattern.listeners.subscribers > 0 || pattern.holds > 0)
+        {
+            return;
+        }
+        let Some(pattern) = self.slots[slot as usize].take() else {
+            return;
+        };
+        let hash = self.hasher.hash_one(&pattern.selector);
+        if let Ok(entry) = self.by_selector.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        self.remove_prefix(pattern.selector.prefix(), slot);
+        self.free.push(slot);
+    }
+
+    /// The patterns that may match `topic` and were born after the one with serial number `seen`, the oldest first. Costs what it finds, and one
+    /// look for each length of start.
+    pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
+        let mut found = Vec::new();
+        for length in self.prefix_lengths.keys() {
+            if *length > topic.len() {
+                break;
+            }
+            let slots = topic
+                .get(..*length)
+                .and_then(|prefix| self.by_prefix.get(prefix));
+            let refs = slots.into_iter().flatten().rev().filter_map(|slot| {
+                let serial = self.get(*slot)?.serial;
+                Some(PatternRef {
+                    slot: *slot,
+                    serial,
+                })
+            });
+            found.extend(refs.take_while(|known| known.serial > seen));
+        }
+        found.sort_unstable_by_key(|known| known.serial);
+        found
+    }
+
+    /// Patterns with at least one stream.
+    pub(super) fn subscribed(&self) -> usize {
+        let patterns = self.slots.iter().flatten();
+        patterns
+            .filter(|pattern| pattern.listeners.subscribers > 0)
+            .count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_out_of_serials(&mut self) {
+        self.newest = u32::MAX;
+    }
+}

@@ -1,0 +1,311 @@
+//! Reading on from a cursor: one topic or many, merged by id.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::core::event::EventId;
+use crate::core::history::SlowConsumerPolicy;
+use crate::core::sse::Frame;
+
+use super::log::Entry;
+use super::work::Work;
+use super::{SelectorId, Store};
+
+/// A topic or pattern that a reader wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The topic or pattern.
+    pub selector: SelectorId,
+    /// What happens when events of it were lost to the reader.
+    pub policy: SlowConsumerPolicy,
+}
+
+/// Bounds on one read, so that the lock is held briefly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadBudget {
+    /// Most events.
+    pub events: usize,
+    /// Bytes after which no further event is added.
+    pub bytes: usize,
+}
+
+/// What a read found beside the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOutcome {
+    /// The last event above the cursor that the reader will not see; `None` when nothing is missing.
+    pub lost_through: Option<EventId>,
+    /// An event was evicted from a topic whose policy is to disconnect.
+    pub disconnect: bool,
+    /// The read ended before the position's end for having looked at as many events as it may: there is nothing to read up to here, but what
+    /// was found.
+    pub looked_through: Option<EventId>,
+}
+
+impl ReadOutcome {
+    pub(super) fn lose(&mut self, id: EventId) {
+        self.lost_through = self.lost_through.max(Some(id));
+    }
+}
+
+/// Where a reader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// It has seen everything up to here.
+    pub cursor: EventId,
+    /// It was told of losses up to here.
+    pub told_through: EventId,
+    /// It reads up to here; what comes later is delivered live.
+    pub until: EventId,
+    /// Topics with the policy `latest` are conflated (not for a stream that resumes: it asked for what it missed).
+    pub conflate: bool,
+}
+
+/// Whether a reader may hear an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hears {
+    Yes,
+    No,
+    /// The lock has been held long enough without finding out; the next one who asks goes on from there.
+    Later,
+}
+
+/// Where a reader of one topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) topic: u32,
+    /// Position in the topic's log.
+    pub(super) at: usize,
+}
+
+/// Who reads, and how much.
+pub(super) struct Reader<'r> {
+    pub(super) grant: Option<&'r [SelectorId]>,
+    pub(super) position: Position,
+    room: Room,
+    pub(super) work: Work,
+    /// For looking ahead, which must not keep the reading from getting on.
+    ahead: Work,
+    pub(super) out: &'r mut Vec<(EventId, Frame)>,
+    pub(super) outcome: ReadOutcome,
+}
+
+impl Reader<'_> {
+    /// Counts a look at an event; when it was one too many, the read ends before the event. Not with the first one: a read gets on.
+    pub(super) fn has_seen_enough(&mut self, id: EventId) -> bool {
+        let enough = !self.work.look() && id.before() > self.position.cursor;
+        if enough {
+            self.outcome.looked_through = Some(id.before());
+        }
+        enough
+    }
+}
+
+impl Store {
+    /// Appends to `out` the kept events with `cursor < id <= until` of what is wanted that a reader with this grant may hear, by id, each once.
+    pub fn read(
+        &mut self,
+        wanted: &[Wanted],
+        grant: Option<&[SelectorId]>,
+        position: Position,
+        budget: ReadBudget,
+        out: &mut Vec<(EventId, Frame)>,
+    ) -> ReadOutcome {
+        let mut outcome = ReadOutcome::default();
+        // Of its own: reading has to get on, whatever this takes.
+        let mut work = Work::default();
+        let seen = position.cursor.max(position.told_through);
+        let mut by_pattern = false;
+        for one in wanted {
+            let evicted = self.evicted_from(one.selector, grant.is_some(), seen, &mut work);
+            if evicted > seen {
+                outcome.lose(evicted);
+                outcome.disconnect |= one.policy == SlowConsumerPolicy::Disconnect;
+            }
+            by_pattern |= one.selector.pattern_slot().is_some();
+        }
+        let mut reader = Reader {
+            grant,
+            position,
+            room: Room::new(budget),
+            work: Work::default(),
+            ahead: Work::default(),
+            out,
+            outcome,
+        };
+        match wanted {
+            _ if by_pattern => self.scan(wanted, &mut reader),
+            [one] => self.read_one(*one, &mut reader),
+            _ => self.merge(wanted, &mut reader),
+        }
+        reader.outcome
+    }
+
+    fn read_one(&mut self, wanted: Wanted, reader: &mut Reader<'_>) {
+        let Some(mut reading) = self.open(wanted, reader) else {
+            return;
+        };
+        while let Some(entry) = self.entry(reading)
+            && entry.id <= reader.position.until
+            && self.take(reading, reader)
+        {
+            reading.at += 1;
+        }
+    }
+
+    fn merge(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
+        let mut next = BinaryHeap::with_capacity(wanted.len());
+        for one in wanted {
+            if let Some(reading) = self.open(*one, reader)
+                && let Some(entry) = self.entry(reading)
+            {
+                next.push(Reverse((entry.id, reading.topic, reading.at)));
+            }
+        }
+        let mut previous = None;
+        while let Some(Reverse((id, topic, at))) = next.pop() {
+            let mut reading = Reading { topic, at };
+            // An event with several of the topics is met once in each.
+            if id > reader.position.until
+                || (previous.replace(id) != Some(id) && !self.take(reading, reader))
+            {
+                break;
+            }
+            reading.at += 1;
+            if let Some(entry) = self.entry(reading) {
+                next.push(Reverse((entry.id, reading.topic, reading.at)));
+            }
+        }
+    }
+
+    pub(super) fn entry(&self, reading: Reading) -> Option<&Entry> {
+        let log = self.topics.get(reading.topic).log.as_deref()?;
+        log.get(reading.at)
+    }
+
+    /// Takes an event if the reader may hear it; returns whether to read on.
+    pub(super) fn take(&mut self, reading: Reading, reader: &mut Reader<'_>) -> bool {
+        let Some(entry) = self.entry(reading) else {
+            return false;
+        };
+        if !entry.frame.is_private() {
+            return reader.room.take(entry.id, &entry.frame, reader.out);
+        }
+        let id = entry.id;
+        if reader.has_seen_enough(id) {
+            return false;
+        }
+        match self.hears(reading, reader.grant, &mut reader.work) {
+            Hears::Yes => self
+                .entry(reading)
+                .is_some_and(|entry| reader.room.take(id, &entry.frame, reader.out)),
+            Hears::No => true,
+            Hears::Later => {
+                reader.outcome.looked_through = Some(id.before());
+                false
+            }
+        }
+    }
+
+    /// Whether a reader with this grant may hear an event of a topic's log.
+    pub(super) fn hears(
+        &mut self,
+        reading: Reading,
+        grant: Option<&[SelectorId]>,
+        work: &mut Work,
+    ) -> Hears {
+        let Some(entry) = self.entry(reading) else {
+            return Hears::No;
+        };
+        if !entry.frame.is_private() {
+            return Hears::Yes;
+        }
+        let Some(grant) = grant else {
+            return Hears::No;
+        };
+        let several = entry.private_topics().cloned();
+        let one = [SelectorId::topic(reading.topic)];
+        let topics = several.as_ref().map_or(&one[..], |several| several);
+        for index in topics.iter().filter_map(|id| id.topic_index()) {
+            if !self.look_at(index, work) {
+                return Hears::Later;
+            }
+            if self.is_among(index, grant) {
+                return Hears::Yes;
+            }
+        }
+        Hears::No
+    }
+
+    /// Where a reader of one topic begins; notes what conflation loses on the way.
+    fn open(&mut self, wanted: Wanted, reader: &mut Reader<'_>) -> Option<Reading> {
+        let topic = wanted.selector.topic_index()?;
+        let log = self.topics.get(topic).log.as_deref()?;
+        let mut first = Reading {
+            topic,
+            at: log.position_after(reader.position.cursor),
+        };
+        if reader.position.conflate && wanted.policy == SlowConsumerPolicy::Latest {
+            let end = log.position_after(reader.position.until);
+            if let Some((newest, _)) = self.newest_heard(first, end, reader)
+                && let Some((_, skipped)) = self.newest_heard(first, newest, reader)
+            {
+                if skipped > reader.position.told_through {
+                    reader.outcome.lose(skipped);
+                }
+                first.at = newest;
+            }
+        }
+        Some(first)
+    }
+
+    /// Position and id of the newest event from `first` on and before position `end` that a reader may hear: what it may not hear is neither its
+    /// newest event nor missing. `None` where that is too much to find out, too: nothing is skipped then.
+    pub(super) fn newest_heard(
+        &mut self,
+        first: Reading,
+        end: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<(usize, EventId)> {
+        for at in (first.at..end).rev() {
+            let reading = Reading { at, ..first };
+            let private = self
+                .entry(reading)
+                .is_some_and(|entry| entry.frame.is_private());
+            if private && !reader.ahead.look() {
+                return None;
+            }
+            match self.hears(reading, reader.grant, &mut reader.ahead) {
+                Hears::Yes => return Some((at, self.entry(reading)?.id)),
+                Hears::No => {}
+                Hears::Later => return None,
+            }
+        }
+        None
+    }
+}
+
+/// What is left of a [`ReadBudget`].
+struct Room {
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn new(budget: ReadBudget) -> Self {
+        Self {
+            events: budget.events,
+            bytes: budget.bytes,
+        }
+    }
+
+    /// Takes an event unless the budget is spent.
+    fn take(&mut self, id: EventId, frame: &Frame, out: &mut Vec<(EventId, Frame)>) -> bool {
+        if self.events == 0 || self.bytes == 0 {
+            return false;
+        }
+        self.events -= 1;
+        self.bytes = self.bytes.saturating_sub(frame.len());
+        out.push((id, frame.clone()));
+        true
+    }
+}

@@ -1,0 +1,315 @@
+//! Where a returning client goes on.
+
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::core::event::EventId;
+use crate::core::selector::Selector;
+
+use super::log::Entry;
+use super::own_ids::Place;
+use super::read::{Hears, Reading};
+use super::scan::patterns_of;
+use super::work::Work;
+use super::{SelectorId, SelectorIds, Store};
+
+/// Events that a cursor may mean.
+type Places = SmallVec<[Place; 2]>;
+
+/// The lock has been held long enough without finding out.
+struct TooMuch;
+
+/// The word with which a client asks for everything there is, and with which it is told that nothing came before.
+const EARLIEST: &str = "earliest";
+
+/// The id of the event before the first one that a stream is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LastEventId {
+    /// The cursor that the client sent: nothing is missing after it.
+    Asked(String),
+    /// An event of this node.
+    Id(EventId),
+    /// There is none: the stream gets all there is.
+    Earliest,
+}
+
+impl fmt::Display for LastEventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked(cursor) => f.write_str(cursor),
+            Self::Id(id) => id.fmt(f),
+            Self::Earliest => f.write_str(EARLIEST),
+        }
+    }
+}
+
+/// Where a stream starts, worked out from the cursor that its client sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Value of the `Last-Event-ID` response header; `None` when the request had no cursor.
+    pub last_event_id: Option<LastEventId>,
+    /// Replay from here; `None` = live from now.
+    pub(crate) cursor: Option<EventId>,
+    /// Losses up to here are no news to the client (it asked for `earliest`), or are told through `unknown`.
+    pub(crate) told_through: EventId,
+    /// The cursor as it was sent, when this node does not know it.
+    pub(crate) unknown: Option<Box<str>>,
+}
+
+impl Store {
+    /// Finds where a stream on `selectors` starts that may hear private events of `grant`, and whose client sent `cursor`: `earliest`, an id of this
+    /// node, or a publisher's own id.
+    /// Never fails: what is unknown or gone becomes a gap that the stream is told.
+    #[must_use]
+    pub fn resolve(&mut self, selectors: &[Selector], grant: &[Selector], cursor: &str) -> Start {
+        // Held for the time being, so that what was never asked for before can be looked up like everything else.
+        let ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        let start = self.resolve_held(&ids, grant, cursor);
+        for id in ids {
+            self.let_go(id);
+        }
+        start
+    }
+
+    fn resolve_held(&mut self, ids: &[SelectorId], grant: &[Selector], cursor: &str) -> Start {
+        let mut work = Work::default();
+        let granted = !grant.is_empty();
+        if cursor == EARLIEST {
+            let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
+            return Start::from_the_beginning(lost_through, None);
+        }
+        let Some(id) = self.find_cursor(ids, grant, cursor, &mut work) else {
+            let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
+            return Start::from_the_beginning(lost_through, Some(cursor.into()));
+        };
+        let last_event_id = if self.evicted_from_all(ids, granted, id, &mut work) > id {
+            self.before_first(ids, grant, id, &mut work)
+                .map_or(LastEventId::Earliest, LastEventId::Id)
+        } else {
+            LastEventId::Asked(cursor.to_owned())
+        };
+        Start {
+            last_event_id: Some(last_event_id),
+            cursor: Some(id),
+            told_through: EventId::ZERO,
+            unknown: None,
+        }
+    }
+
+    /// Where a cursor stands. Whoever publishes may give an event any id, also one that looks like the node's, or that another topic has: of all that
+    /// it may mean to this stream, the lowest loses nothing, and what it means to others does not count.
+    fn find_cursor(
+        &mut self,
+        ids: &[SelectorId],
+        grant: &[Selector],
+        cursor: &str,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let nodes_own = cursor
+            .parse()
+            .ok()
+            .or_else(|| EventId::from_urn(cursor, self.node));
+        let mut places = Places::new();
+        if !self.places_of(ids, cursor, work, &mut places) {
+            return None;
+        }
+        // The grant is looked up for nobody but those who need it.
+        let record = if places.iter().any(|place| self.is_private(*place)) {
+            self.grant(grant)
+        } else {
+            None
+        };
+        let heard = self.earliest_heard(&places, record.as_deref(), work);
+        if let Some(record) = record {
+            self.give_back(&record);
+        }
+        let meanings = heard.ok()?.into_iter().chain(nodes_own);
+        meanings.filter(|id| *id <= self.head).min()
+    }
+
+    /// Finds the events of these topics and patterns whose publisher gave them this id: of each the oldest, up to the first that is public. Returns
+    /// whether all were found; where that is too much work, the id is unknown, and a gap is told.
+    fn places_of(
+        &mut self,
+        ids: &[SelectorId],
+        cursor: &str,
+        work: &mut Work,
+        places: &mut Places,
+    ) -> bool {
+        for topic in ids.iter().filter_map(|id| id.topic_index()) {
+            let log = self.topics.get(topic).log.as_deref();
+            let same = log.and_then(|log| log.with_own_id(cursor));
+            for id in same.into_iter().flat_map(|same| same.iter()) {
+                if !work.look() {
+                    return false;
+                }
+                let place = Place { id, topic };
+                places.push(place);
+                if !self.is_private(place) {
+                    break;
+                }
+            }
+        }
+        self.places_by_pattern(ids, cursor, work, places)
+    }
+
+    fn places_by_pattern(
+        &mut self,
+        ids: &[SelectorId],
+        cursor: &str,
+        work: &mut Work,
+        places: &mut Places,
+    ) -> bool {
+        let Some(patterns) = patterns_of(ids) else {
+            return true;
+        };
+        let is = |place| self.topics.has_own_id(place, cursor);
+        let same = self.own_ids.find(cursor, is);
+        let most = work.looks_left() + 1;
+        let all: Vec<Place> = same.map_or_else(Vec::new, |same| same.iter().take(most).collect());
+        for place in all {
+            if !work.look() || !self.look_at(place.topic, work) {
+                return false;
+            }
+            if !self.is_among(place.topic, &patterns) {
+                continue;
+            }
+            places.push(place);
+            if !self.is_private(place) {
+                break;
+            }
+        }
+        true
+    }
+
+    fn is_private(&self, place: Place) -> bool {
+        self.entry_at(place).is_some_and(Entry::is_private)
+    }
+
+    fn entry_at(&self, place: Place) -> Option<&Entry> {
+        self.topics.get(place.topic).log.as_deref()?.find(place.id)
+    }
+
+    /// The oldest of these events that a stream with this grant may hear. To a stream that may not, an event's id is one that nobody gave: or whoever
+    /// guesses ids would learn which private events there are. Where it is too much to find out whether one may be heard, going on from a younger one
+    /// might lose what is between: the id is unknown, and a gap is told.
+    fn earliest_heard(
+        &mut self,
+        places: &[Place],
+        grant: Option<&[SelectorId]>,
+        work: &mut Work,
+    ) -> Result<Option<EventId>, TooMuch> {
+        let mut earliest: Option<EventId> = None;
+        for Place { id, topic } in places.iter().copied() {
+            let log = self.topics.get(topic).log.as_deref();
+            let at = log.map_or(0, |log| log.position_after(id.before()));
+            match self.hears(Reading { topic, at }, grant, work) {
+                Hears::Yes => earliest = Some(earliest.map_or(id, |other| other.min(id))),
+                Hears::No => {}
+                Hears::Later => return Err(TooMuch),
+            }
+        }
+        Ok(earliest)
+    }
+
+    /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
+    #[must_use]
+    pub fn nothing_after(&mut self, start: &Start, ids: &[SelectorId], granted: bool) -> bool {
+        let Some(cursor) = start.cursor else {
+            return true;
+        };
+        let seen = cursor.max(start.told_through);
+        start.unknown.is_none()
+            && self.evicted_from_all(ids, granted, seen, &mut Work::default()) <= seen
+            && ids.iter().all(|id| {
+                let last = match id.topic_index() {
+                    Some(index) => {
+                        let log = self.topics.get(index).log.as_ref();
+                        log.and_then(|log| log.last_id())
+                    }
+                    None => self.order.last_id(),
+                };
+                last.is_none_or(|last| last <= cursor)
+            })
+    }
+
+    fn evicted_from_all(
+        &mut self,
+        ids: &[SelectorId],
+        granted: bool,
+        seen: EventId,
+        work: &mut Work,
+    ) -> EventId {
+        let evicted = ids.iter();
+        let evicted = evicted.map(|id| self.evicted_from(*id, granted, seen, work));
+        evicted.max().unwrap_or_default()
+    }
+
+    /// The last evicted event before the first one that a reader at `cursor` will get.
+    fn before_first(
+        &mut self,
+        ids: &[SelectorId],
+        grant: &[Selector],
+        cursor: EventId,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let record = self.grant(grant);
+        let hears = record.as_deref();
+        let mut first = self.first_by_pattern(ids, hears, cursor, work);
+        for topic in ids.iter().filter_map(|id| id.topic_index()) {
+            let by_name = self.first_by_name(topic, hears, cursor, work);
+            first = first.into_iter().chain(by_name).min();
+        }
+        if let Some(record) = record {
+            self.give_back(&record);
+        }
+        let (first, granted) = (first?, !grant.is_empty());
+        ids.iter()
+            .map(|id| self.evicted_from(*id, granted, EventId::ZERO, work))
+            .filter(|evicted| *evicted < first)
+            .max()
+    }
+
+    /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is not too far away.
+    fn first_by_name(
+        &mut self,
+        topic: u32,
+        grant: Option<&[SelectorId]>,
+        cursor: EventId,
+        work: &mut Work,
+    ) -> Option<EventId> {
+        let log = self.topics.get(topic).log.as_deref()?;
+        for at in log.position_after(cursor).. {
+            let reading = Reading { topic, at };
+            let entry = self.entry(reading)?;
+            let id = entry.id;
+            if entry.is_private() && !work.look() {
+                return None;
+            }
+            match self.hears(reading, grant, work) {
+                Hears::Yes => return Some(id),
+                Hears::No => {}
+                Hears::Later => return None,
+            }
+        }
+        None
+    }
+}
+
+impl Start {
+    /// Whether the stream asked for nothing but what is new.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    fn from_the_beginning(told_through: EventId, unknown: Option<Box<str>>) -> Self {
+        Self {
+            last_event_id: Some(LastEventId::Earliest),
+            cursor: Some(EventId::ZERO),
+            told_through,
+            unknown,
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is the simulator's.)
+
+mod patterns;
+
+use super::*;
+use crate::core::event::Event;
+use crate::core::history::SlowConsumerPolicy;
+use crate::core::limits::EventLimits;
+use crate::core::selector::Selector;
+
+const NOW: u64 = 1_000_000;
+
+fn store(limits: HistoryLimits) -> Store {
+    Store::new(limits, NOW)
+}
+
+fn publish(
+    store: &mut Store,
+    topics: &[&str],
+    data: &str,
+    own_id: Option<&str>,
+    now: u64,
+) -> EventId {
+    let event = Event {
+        topics: topics
+            .iter()
+            .map(|name| (*name).to_owned().into())
+            .collect(),
+        id: own_id.map(|id| id.to_owned().into()),
+        ..Event::new("", data.to_owned())
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, now).0
+}
+
+fn kept(store: &Store, topic: &str) -> Vec<EventId> {
+    let all = (EventId::ZERO, EventId::new(u64::MAX));
+    store
+        .range(topic, all, usize::MAX, false)
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect()
+}
+
+fn read(
+    store: &mut Store,
+    topics: &[SelectorId],
+    cursor: EventId,
+    conflate: bool,
+) -> (Vec<EventId>, ReadOutcome) {
+    let wanted: Vec<_> = topics
+        .iter()
+        .map(|topic| Wanted {
+            selector: *topic,
+            policy: SlowConsumerPolicy::Latest,
+        })
+        .collect();
+    let position = Position {
+        cursor,
+        told_through: EventId::ZERO,
+        until: store.head(),
+        conflate,
+    };
+    let mut out = Vec::new();
+    let outcome = store.read(
+        &wanted,
+        None,
+        position,
+        ReadBudget {
+            events: 100,
+            bytes: 100_000,
+        },
+        &mut out,
+    );
+    (out.into_iter().map(|(id, _)| id).collect(), outcome)
+}
+
+#[test]
+fn a_topic_keeps_so_many_events_and_the_oldest_goes_first() {
+    let mut store = store(HistoryLimits {
+        events: 3,
+        ..HistoryLimits::default()
+    });
+    let ids: Vec<_> = (0..5)
+        .map(|_| publish(&mut store, &["a"], "x", None, NOW))
+        .collect();
+    assert_eq!(kept(&store, "a"), ids[2..]);
+}
+
+#[test]
+fn a_topic_keeps_so_many_bytes() {
+    let mut store = store(HistoryLimits {
+        bytes: 300,
+        ..HistoryLimits::default()
+    });
+    let data = "x".repeat(100);
+    let ids: Vec<_> = (0..5)
+        .map(|_| publish(&mut store, &["a"], &data, None, NOW))
+        .collect();
+    assert_eq!(
+        kept(&store, "a"),
+        ids[3..],
+        "two frames of some 130 bytes fit, three do not"
+    );
+    publish(&mut store, &["a"], &"x".repeat(500), None, NOW);
+    assert_eq!(
+        kept(&store, "a"),
+        [],
+        "an event that is too large for the history alone is not kept"
+    );
+}
+
+#[test]
+fn age_counts_for_quiet_topics_too() {
+    let mut store = store(HistoryLimits {
+        age_ms: 1_000,
+        ..HistoryLimits::default()
+    });
+    publish(&mut store, &["quiet"], "x", None, NOW);
+    let later = publish(&mut store, &["busy"], "x", None, NOW + 1_500);
+    assert!(store.expire(NOW + 1_500, 10));
+    assert_eq!(kept(&store, "quiet"), []);
+    assert_eq!(kept(&store, "busy"), [later]);
+}
+
+#[test]
+fn over_budget_the_oldest_event_of_the_node_goes_wherever_it_is() {
+    let mut store = store(HistoryLimits {
+        budget_bytes: 8_000,
+        ..HistoryLimits::default()
+    });
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        let topic = ["a", "b", "c"][number % 3];
+        ids.push(publish(&mut store, &[topic], &"x".repeat(100), None, NOW));
+        assert!(store.size().bytes <= 8_000);
+    }
+    let mut left: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .flat_map(|topic| kept(&store, topic))
+        .collect();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        ids[40 - left.len()..],
+        "what is left is the newest, over all topics"
+    );
+    assert!(left.len() > 10);
+}
+
+#[test]
+fn a_million_short_lived_topics_leave_nothing_behind() {
+    let mut store = store(HistoryLimits {
+        age_ms: 100,
+        ..HistoryLimits::default()
+    });
+    for round in 0..100_u64 {
+        for topic in 0..1_000 {
+            publish(
+                &mut store,
+                &[&format!("{round}/{topic}")],
+                "x",
+                None,
+                NOW + round * 1_000,
+            );
+        }
+        assert!(
+            store.size().topics <= 2_000,
+            "the round before has expired by now"
+        );
+        store.expire(NOW + round * 1_000, usize::MAX);
+    }
+    store.expire(NOW + 1_000_000, usize::MAX);
+    assert_eq!(store.size(), HistorySize::default());
+    assert!(store.topics.slots() <= 2_000, "slots are used again");
+}
+
+#[test]
+fn an_event_with_several_topics_is_read_once_and_in_order() {
+    let mut store = store(HistoryLimits::default());
+    let (a, b) = (
+        store.retain(&Selector::exact("a"), 0, false),
+        store.retain(&Selector::exact("b"), 0, false),
+    );
+    let ids = [
+        publish(&mut store, &["a"], "1", None, NOW),
+        publish(&mut store, &["b", "a", "b"], "2", None, NOW),
+        publish(&mut store, &["b"], "3", None, NOW),
+    ];
+    assert_eq!(
+        read(&mut store, &[a, b], EventId::ZERO.next(NOW), false).0,
+        ids
+    );
+    assert_eq!(
+        store.len_of("b"),
+        2,
+        "a topic that is named twice keeps the event once"
+    );
+}
+
+#[test]
+fn private_events_are_kept_but_not_read() {
+    let mut store = store(HistoryLimits::default());
+    let a = store.retain(&Selector::exact("a"), 0, false);
+    let event = Event {
+        private: true,
+        ..Event::new("a", "secret")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, NOW);
+    assert_eq!(store.len_of("a"), 1);
+    let before = store.head().before();
+    assert_eq!(read(&mut store, &[a], before, false).0, []);
+}
+
+#[test]
+fn conflation_reads_the_newest_and_tells_the_last_that_it_skipped() {
+    let mut store = store(HistoryLimits::default());
+    let a = store.retain(&Selector::exact("a"), 0, false);
+    let birth = store.head();
+    let ids: Vec<_> = (0..4)
+        .map(|_| publish(&mut store, &["a"], "x", None, NOW))
+        .collect();
+    let (events, outcome) = read(&mut store, &[a], birth, true);
+    assert_eq!((events, outcome.lost_through), (vec![ids[3]], Some(ids[2])));
+    let (events, outcome) = read(&mut store, &[a], ids[2], true);
+    assert_eq!(
+        (events, outcome.lost_through),
+        (vec![ids[3]], None),
+        "one event behind is not a gap"
+    );
+}
+
+#[test]
+fn conflation_passes_over_private_events() {
+    let mut store = store(HistoryLimits::default());
+    let a = store.retain(&Selector::exact("a"), 0, false);
+    let birth = store.head();
+    let secret = |store: &mut Store| {
+        let event = Event {
+            private: true,
+            ..Event::new("a", "secret")
+        };
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        store.append(&mut draft, NOW);
+    };
+    let first = publish(&mut store, &["a"], "x", None, NOW);
+    secret(&mut store);
+    let (events, outcome) = read(&mut store, &[a], birth, true);
+    assert_eq!((events, outcome.lost_through), (vec![first], None));
+    let second = publish(&mut store, &["a"], "x", None, NOW);
+    secret(&mut store);
+    let (events, outcome) = read(&mut store, &[a], birth, true);
+    assert_eq!(
+        (events, outcome.lost_through),
+        (vec![second], Some(first)),
+        "the newest that may be seen, and the last before it"
+    );
+}
+
+#[test]
+fn a_cursor_is_found_by_the_nodes_id_or_the_publishers() {
+    let mut store = store(HistoryLimits {
+        events: 2,
+        ..HistoryLimits::default()
+    });
+    let first = publish(&mut store, &["a"], "1", Some("order-1"), NOW);
+    let start = store.resolve(&[Selector::exact("a")], &[], "order-1");
+    assert_eq!((start.cursor, start.unknown), (Some(first), None));
+    assert_eq!(
+        start.last_event_id,
+        Some(LastEventId::Asked("order-1".into()))
+    );
+
+    let second = publish(&mut store, &["a"], "2", Some("order-2"), NOW);
+    publish(&mut store, &["a"], "3", Some("order-2"), NOW);
+    let third = store.head();
+    let found = |store: &mut Store| {
+        let start = store.resolve(&[Selector::exact("a")], &[], "order-2");
+        assert_eq!(start.unknown, None);
+        start.cursor
+    };
+    let oldest = "the oldest that is kept of an id that was used twice";
+    assert_eq!(found(&mut store), Some(second), "{oldest}");
+    publish(&mut store, &["a"], "4", None, NOW);
+    assert_eq!(found(&mut store), Some(third), "{oldest}");
+    let gone = store.resolve(&[Selector::exact("a")], &[], "order-1");
+    assert_eq!(
+        gone.unknown.as_deref(),
+        Some("order-1"),
+        "evicted with its event"
+    );
+    assert_eq!(gone.last_event_id, Some(LastEventId::Earliest));
+}
+
+#[test]
+fn a_cursor_ahead_of_the_head_is_unknown() {
+    let mut store = store(HistoryLimits::default());
+    let ahead = store.resolve(&[Selector::exact("a")], &[], "9999999999999-0");
+    assert_eq!(ahead.unknown.as_deref(), Some("9999999999999-0"));
+}
+
+#[test]
+fn the_header_names_the_event_before_the_first_one_sent() {
+    let mut store = store(HistoryLimits {
+        events: 2,
+        ..HistoryLimits::default()
+    });
+    let ids: Vec<_> = (0..4)
+        .map(|_| publish(&mut store, &["a"], "x", None, NOW))
+        .collect();
+    let mut resumed = |cursor: EventId| {
+        store
+            .resolve(&[Selector::exact("a")], &[], &cursor.to_string())
+            .last_event_id
+            .map(|id| id.to_string())
+    };
+    assert_eq!(resumed(ids[2]), Some(ids[2].to_string()));
+    assert_eq!(
+        resumed(ids[0]),
+        Some(ids[1].to_string()),
+        "evicted: the one before the oldest kept"
+    );
+    assert_eq!(
+        store
+            .resolve(&[Selector::exact("a")], &[], "earliest")
+            .last_event_id,
+        Some(LastEventId::Earliest)
+    );
+}
+
+#[test]
+fn a_topic_that_was_forgotten_is_told_as_a_gap_not_hidden() {
+    let mut store = store(HistoryLimits {
+        age_ms: 100,
+        ..HistoryLimits::default()
+    });
+    let seen = publish(&mut store, &["a"], "1", None, NOW);
+    let missed = publish(&mut store, &["a"], "2", None, NOW);
+    store.expire(NOW + 1_000, 100);
+    assert_eq!(store.size().topics, 0);
+    let a = store.retain(&Selector::exact("a"), 0, false);
+    let (_, outcome) = read(&mut store, &[a], seen, false);
+    assert_eq!(outcome.lost_through, Some(missed));
+}
+
+#[test]
+fn counts_follow_retain_and_release() {
+    let mut store = store(HistoryLimits::default());
+    let a = store.retain(&Selector::exact("a"), 3, false);
+    assert_eq!(store.retain(&Selector::exact("a"), 5, false), a);
+    assert_eq!(store.subscribers("a"), 2);
+    let event = Event::new("a", "x");
+    let (_, appended) = store.append(
+        &mut Draft::new(event, &EventLimits::default()).expect("valid"),
+        NOW,
+    );
+    assert!(
+        appended.shards.contains(3) && appended.shards.contains(5) && !appended.shards.contains(4)
+    );
+    assert_eq!(store.channels(0, 100).0, [("a".into(), 2)]);
+    store.release(a, false);
+    store.release(a, false);
+    assert_eq!(
+        (store.subscribers("a"), store.channels(0, 100).0.len()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn long_names_of_topics_count_in_the_budget() {
+    let budget_bytes = 256 << 10;
+    let mut store = store(HistoryLimits {
+        budget_bytes,
+        ..HistoryLimits::default()
+    });
+    for n in 0..2_000 {
+        let name = format!("{n:0>1000}");
+        publish(&mut store, &[&name], "x", None, NOW);
+    }
+    let names = store.size().events * 1_000;
+    assert!(
+        store.size().bytes <= budget_bytes && names < budget_bytes,
+        "{:?}",
+        store.size()
+    );
+    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 1_000) {}
+    assert_eq!(store.size().bytes, 0);
+}
+
+#[test]
+fn what_is_published_while_a_history_is_erased_is_kept() {
+    let mut store = store(HistoryLimits::default());
+    publish(&mut store, &["a"], "old", None, NOW);
+    let through = store.head();
+    let new = publish(&mut store, &["a"], "new", None, NOW);
+    assert_eq!(store.erase("a", through, 10), (1, true));
+    assert_eq!(store.erase("a", through, 10), (0, true));
+    assert_eq!(kept(&store, "a"), [new]);
+}

@@ -1,0 +1,476 @@
+//! Patterns, private events and grants, seen from the store's interface.
+
+use super::*;
+use crate::core::selector::Syntax;
+
+fn pattern(text: &str) -> Selector {
+    let selector = Selector::parse(text, Syntax::Native, 100).expect("a pattern");
+    assert!(!selector.is_exact());
+    selector
+}
+
+fn exact(topic: &str) -> Selector {
+    Selector::exact(topic)
+}
+
+fn secret(store: &mut Store, topics: &[&str]) -> (EventId, Appended) {
+    let event = Event {
+        topics: topics
+            .iter()
+            .map(|name| (*name).to_owned().into())
+            .collect(),
+        private: true,
+        ..Event::new("", "secret")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, NOW)
+}
+
+fn read_as(store: &mut Store, ids: &[SelectorId], grant: Option<&Grant>) -> Vec<EventId> {
+    let wanted: Vec<_> = ids
+        .iter()
+        .map(|id| Wanted {
+            selector: *id,
+            policy: SlowConsumerPolicy::Skip,
+        })
+        .collect();
+    let mut position = Position {
+        cursor: EventId::ZERO,
+        told_through: store.head(),
+        until: store.head(),
+        conflate: false,
+    };
+    let budget = ReadBudget {
+        events: 100,
+        bytes: 100_000,
+    };
+    let mut out = Vec::new();
+    loop {
+        let grant = grant.map(|grant| &**grant);
+        let outcome = store.read(&wanted, grant, position, budget, &mut out);
+        let Some(through) = outcome.looked_through else {
+            return out.into_iter().map(|(id, _)| id).collect();
+        };
+        assert!(through >= position.cursor, "a look goes on");
+        position.cursor = through.max(out.last().map_or(through, |(id, _)| *id));
+    }
+}
+
+#[test]
+fn a_pattern_hears_topics_older_and_younger_than_itself() {
+    let mut store = store(HistoryLimits::default());
+    let old = publish(&mut store, &["old"], "x", None, NOW);
+    let all = store.retain(&pattern("*"), 3, true);
+    let (_, appended) = secret(&mut store, &["new"]);
+    assert_eq!(appended.listened[..], [all]);
+    assert_eq!(appended.subscribers, 1);
+    assert!(appended.shards.contains(3));
+    assert_eq!(read_as(&mut store, &[all], None), [old]);
+    assert_eq!(store.info("old").0.streams_by_pattern, 1);
+    store.release(all, true);
+    assert_eq!(store.info("old").0.streams_by_pattern, 0);
+}
+
+#[test]
+fn a_slot_that_is_used_again_brings_no_matches_along() {
+    let mut store = store(HistoryLimits::default());
+    let all = store.retain(&pattern("*"), 0, false);
+    publish(&mut store, &["a"], "x", None, NOW);
+    store.release(all, false);
+    let other = store.retain(&exact("b"), 0, false);
+    store.release(other, false);
+    let again = store.retain(&pattern("*"), 0, false);
+    assert_eq!(again, all, "the slot is used again");
+    assert_eq!(store.info("a").0.streams_by_pattern, 1);
+    assert_eq!(read_as(&mut store, &[again], None).len(), 1);
+}
+
+#[test]
+fn when_serial_numbers_run_out_all_are_given_anew() {
+    let mut store = store(HistoryLimits::default());
+    let held = store.grant(&[pattern("*")]).expect("a grant");
+    let a = store.retain(&exact("a"), 0, true);
+    let (first, _) = secret(&mut store, &["a"]);
+    store.patterns.run_out_of_serials();
+    store.give_back(&held);
+    let held = store.grant(&[pattern("*")]).expect("a grant");
+    let (second, appended) = secret(&mut store, &["a"]);
+    assert!(meet(&held, appended.audience.as_deref().expect("private")));
+    assert_eq!(read_as(&mut store, &[a], Some(&held)), [first, second]);
+}
+
+#[test]
+fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    let wall = store.retain(&exact("wall"), 0, true);
+    let anonymous = store.retain(&exact("wall"), 0, false);
+    let (id, appended) = secret(&mut store, &["wall", "user/1"]);
+    assert_eq!(
+        appended.subscribers, 1,
+        "of those who were granted anything"
+    );
+    let audience = appended.audience.expect("private and listened to");
+    let grants: Vec<_> = ["user/1", "user/2", "wall"]
+        .map(|topic| store.grant(&[exact(topic)]).expect("a grant"))
+        .into();
+    assert!(meet(&grants[2], &audience));
+    assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
+    assert_eq!(read_as(&mut store, &[wall], Some(&grants[1])), []);
+    assert_eq!(read_as(&mut store, &[wall], Some(&grants[2])), [id]);
+    assert_eq!(read_as(&mut store, &[wall], None), []);
+    // The topic that the grant names forgets the event; the one that is subscribed to keeps it, and its audience.
+    publish(&mut store, &["user/1"], "newer", None, NOW);
+    assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
+    let by_pattern = store.grant(&[pattern("*")]).expect("a grant");
+    assert_eq!(read_as(&mut store, &[wall], Some(&by_pattern)), [id]);
+    for grant in grants.iter().chain([&by_pattern]) {
+        store.give_back(grant);
+    }
+    store.release(wall, true);
+    store.release(anonymous, false);
+    store.expire(NOW + 100_000_000, usize::MAX);
+    assert_eq!(store.size(), HistorySize::default());
+    assert!(store.is_bare());
+}
+
+#[test]
+fn equal_grants_share_one_record_and_go_with_the_last() {
+    let mut store = store(HistoryLimits::default());
+    let first = store.grant(&[exact("a"), pattern("*")]).expect("a grant");
+    let second = store.grant(&[pattern("*"), exact("a")]).expect("a grant");
+    assert!(std::sync::Arc::ptr_eq(&first, &second));
+    assert_eq!(store.grants.len(), 1);
+    assert_eq!(store.grant(&[]), None);
+    store.give_back(&first);
+    assert_eq!(store.size().topics, 1, "held by the grant");
+    store.give_back(&second);
+    assert_eq!(store.size().topics, 0);
+    assert!(store.is_bare());
+}
+
+#[test]
+fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    let seen = publish(&mut store, &["a"], "1", None, NOW);
+    let lost = publish(&mut store, &["a"], "2", None, NOW);
+    let kept = publish(&mut store, &["a"], "3", None, NOW);
+    let start = store.resolve(&[pattern("*")], &[], &seen.to_string());
+    assert_eq!(start.cursor, Some(seen));
+    assert_eq!(start.last_event_id, Some(LastEventId::Id(lost)));
+    let all = store.retain(&pattern("*"), 0, false);
+    assert!(!store.nothing_after(&start, &[all], false));
+    let start = store.resolve(&[pattern("*")], &[], &lost.to_string());
+    assert_eq!(
+        start.last_event_id,
+        Some(LastEventId::Asked(lost.to_string()))
+    );
+    let start = store.resolve(&[pattern("*")], &[], &kept.to_string());
+    assert!(store.nothing_after(&start, &[all], false));
+}
+
+/// A pattern was born when a topic had evicted an event, and asked what was evicted before its birth when the topic was gone.
+#[test]
+fn a_topic_that_goes_after_a_patterns_birth_takes_no_loss_along() {
+    let mut store = store(HistoryLimits {
+        events: 0,
+        ..HistoryLimits::default()
+    });
+    let a = store.retain(&exact("a"), 0, false);
+    let seen = store.head();
+    let lost = publish(&mut store, &["a"], "1", None, NOW);
+    let all = store.retain(&pattern("*"), 0, false);
+    store.release(a, false);
+    assert_eq!(store.size().topics, 0);
+    assert_eq!(
+        store.evicted_from(all, true, seen, &mut Work::unbounded()),
+        lost
+    );
+    let none = store.retain(&pattern("b/*"), 0, false);
+    let later = publish(&mut store, &["a"], "2", None, NOW);
+    assert_eq!(
+        store.evicted_from(all, true, lost, &mut Work::unbounded()),
+        later
+    );
+    assert_eq!(
+        store.evicted_from(none, true, lost, &mut Work::unbounded()),
+        lost,
+        "what was gone at its birth"
+    );
+}
+
+#[test]
+fn a_publishers_id_is_found_by_name_and_by_pattern() {
+    let mut store = store(HistoryLimits::default());
+    let first = publish(&mut store, &["a", "b"], "1", Some("urn:x:1"), NOW);
+    publish(&mut store, &["a"], "2", Some("urn:x:2"), NOW);
+    for selector in [pattern("*"), exact("b")] {
+        let start = store.resolve(&[selector], &[], "urn:x:1");
+        assert_eq!((start.cursor, start.unknown), (Some(first), None));
+    }
+    for selector in [pattern("c/*"), exact("elsewhere")] {
+        let start = store.resolve(&[selector], &[], "urn:x:1");
+        assert_eq!(start.unknown.as_deref(), Some("urn:x:1"));
+    }
+    let newer = publish(&mut store, &["c/d"], "3", Some("urn:x:1"), NOW);
+    // Of several meanings the earliest, and what it means to others does not count.
+    for (selector, id) in [
+        (pattern("*"), first),
+        (exact("b"), first),
+        (pattern("c/*"), newer),
+    ] {
+        let found = store.resolve(&[selector], &[], "urn:x:1");
+        assert_eq!((found.cursor, found.unknown), (Some(id), None));
+    }
+    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 100) {}
+    let found = store.resolve(&[pattern("*")], &[], "urn:x:1");
+    assert!(found.unknown.is_some());
+}
+
+#[test]
+fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
+    let mut store = store(HistoryLimits::default());
+    let event = Event {
+        id: Some("x".into()),
+        private: true,
+        ..Event::new("a", "hidden")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    let hidden = store.append(&mut draft, NOW).0;
+    let open = publish(&mut store, &["a"], "open", Some("x"), NOW);
+    for selector in [exact("a"), pattern("*")] {
+        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], "x");
+        assert_eq!(anonymous.cursor, Some(open), "{selector:?}");
+        let granted = store.resolve(&[selector], &[exact("a")], "x");
+        assert_eq!(granted.cursor, Some(hidden));
+    }
+}
+
+/// Whether a private meaning may be heard was too much to find out, and the stream went on from a younger one: what was between was lost in silence.
+#[test]
+fn a_meaning_that_could_not_be_decided_loses_nothing() {
+    let mut store = store(HistoryLimits::default());
+    let topic = "a".repeat(50);
+    let event = Event {
+        id: Some("x".into()),
+        private: true,
+        ..Event::new(topic.as_str(), "for this client")
+    };
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, NOW);
+    publish(&mut store, &[&topic], "open", Some("x"), NOW);
+    let mut grant: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}z"))).collect();
+    grant.push(pattern("{y}"));
+    let start = store.resolve(&[exact(&topic)], &grant, "x");
+    assert_eq!(start.unknown.as_deref(), Some("x"), "{start:?}");
+    assert_eq!(start.cursor, Some(EventId::ZERO));
+}
+
+/// `Last-Event-ID` of the answer told of private events: it named what came before one of them, which the stream is never sent.
+#[test]
+fn the_first_event_that_a_stream_gets_is_one_that_it_may_hear() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    let seen = publish(&mut store, &["a"], "1", None, NOW);
+    secret(&mut store, &["b"]);
+    let lost = publish(&mut store, &["a"], "2", None, NOW);
+    publish(&mut store, &["a"], "3", None, NOW);
+    for selectors in [&[exact("a"), exact("b")][..], &[pattern("*")]] {
+        let mut header = |grant: &[Selector]| {
+            let start = store.resolve(selectors, grant, &seen.to_string());
+            assert_eq!((start.cursor, start.unknown), (Some(seen), None));
+            start.last_event_id
+        };
+        assert_eq!(header(&[]), Some(LastEventId::Id(lost)), "{selectors:?}");
+        assert_eq!(header(&[exact("c")]), Some(LastEventId::Id(lost)));
+        assert_ne!(header(&[exact("b")]), Some(LastEventId::Id(lost)));
+    }
+}
+
+#[test]
+fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
+    let mut store = store(HistoryLimits::default());
+    for n in 0..20 {
+        publish(&mut store, &[&format!("user/{n}")], "x", Some("1"), NOW);
+    }
+    // Whoever names its topic is not concerned.
+    let named = store.resolve(&[exact("user/19")], &[], "1");
+    assert_eq!(named.unknown, None);
+    let start = store.resolve(&[pattern("user/19{n}")], &[], "1");
+    assert_eq!(start.unknown.as_deref(), Some("1"));
+}
+
+/// Whoever may publish to one topic gave his event an id that looked like everybody's cursor: streams of other topics went on from there.
+#[test]
+fn a_publishers_id_moves_no_cursor_of_other_topics() {
+    let mut store = store(HistoryLimits::default());
+    let seen = publish(&mut store, &["victim"], "1", None, NOW);
+    let missed = publish(&mut store, &["victim"], "2", None, NOW);
+    for forged in [seen.to_string(), store.urn(seen)] {
+        publish(&mut store, &["attacker"], "x", Some(&forged), NOW);
+        for selectors in [
+            &[exact("victim")][..],
+            &[exact("victim"), exact("attacker")],
+            &[pattern("*")],
+        ] {
+            let start = store.resolve(selectors, &[], &forged);
+            assert_eq!(start.cursor, Some(seen), "{selectors:?}");
+        }
+    }
+    let victim = store.retain(&exact("victim"), 0, false);
+    let start = store.resolve(&[exact("victim")], &[], &seen.to_string());
+    assert!(
+        !store.nothing_after(&start, &[victim], false),
+        "{missed} is next"
+    );
+}
+
+/// Sixty-five templates and a cursor of long ago held the lock for seconds, on a node with some thousand topics.
+#[test]
+fn many_patterns_and_many_topics_are_matched_in_portions() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    for topic in 0..100 {
+        publish(&mut store, &[&format!("{topic}")], "1", None, NOW);
+        publish(&mut store, &[&format!("{topic}")], "2", None, NOW);
+    }
+    let patterns: Vec<_> = (0..100)
+        .map(|number| pattern(&format!("{{+a{number}}}")))
+        .collect();
+    let held = store.grant(&patterns).expect("a grant");
+    let mut ready = SelectorIds::new();
+    let mut portions = 1;
+    while !store.prepare(["new"].into_iter(), &mut ready, &mut Work::default()) {
+        portions += 1;
+        assert_eq!(ready.len(), 1, "held once, so that what was found stays");
+    }
+    assert!(portions > 10, "{portions}");
+    assert!(store.prepare(
+        ["new"].into_iter(),
+        &mut SelectorIds::new(),
+        &mut Work::default()
+    ));
+    store.let_go_all(&mut ready);
+    assert_eq!(store.info("new").0.events, 0);
+    // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs on the side of telling.
+    let start = store.resolve(&patterns, &[], &EventId::ZERO.next(NOW).to_string());
+    assert!(start.last_event_id.is_some());
+    // So does forgetting what is too old.
+    let mut portions = 1;
+    while !store.expire(NOW + 100_000_000, usize::MAX) {
+        portions += 1;
+    }
+    assert!(portions > 10, "{portions}");
+    assert_eq!(store.size().events, 0);
+    store.give_back(&held);
+    assert!(store.is_bare());
+}
+
+/// A private event that was evicted was told as a loss to streams that could never have heard it.
+#[test]
+fn what_nobody_may_hear_is_no_loss_to_him() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    let seen = publish(&mut store, &["wall"], "1", None, NOW);
+    let (lost, _) = secret(&mut store, &["wall"]);
+    secret(&mut store, &["wall"]);
+    for selector in [exact("wall"), pattern("*")] {
+        let id = store.retain(&selector, 0, false);
+        let mut work = Work::unbounded();
+        assert_eq!(
+            store.evicted_from(id, false, EventId::ZERO, &mut work),
+            seen
+        );
+        assert_eq!(store.evicted_from(id, true, EventId::ZERO, &mut work), lost);
+        let asked = Some(LastEventId::Asked(seen.to_string()));
+        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], &seen.to_string());
+        assert_eq!(anonymous.last_event_id, asked);
+        let granted = store.resolve(&[selector], &[pattern("*")], &seen.to_string());
+        assert_eq!(granted.last_event_id, Some(LastEventId::Id(lost)));
+    }
+}
+
+#[test]
+fn the_nodes_own_urn_is_a_cursor() {
+    let mut store = store(HistoryLimits::default()).with_node(77);
+    let id = publish(&mut store, &["a"], "1", None, NOW);
+    let urn = store.urn(id);
+    assert_eq!(store.resolve(&[exact("a")], &[], &urn).cursor, Some(id));
+    let other = id.urn(78);
+    assert_eq!(
+        store.resolve(&[exact("a")], &[], &other).unknown.as_deref(),
+        Some(&*other)
+    );
+}
+
+#[test]
+fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back() {
+    let budget_bytes = 64 << 10;
+    let mut store = store(HistoryLimits {
+        budget_bytes,
+        ..HistoryLimits::default()
+    });
+    let held: Vec<_> = (0..500)
+        .map(|n| store.retain(&pattern(&format!("{{v{n}}}")), 0, false))
+        .collect();
+    for n in 0..100 {
+        publish(&mut store, &[&format!("t{n}")], "x", None, NOW);
+        let size = store.size();
+        assert!(size.bytes <= budget_bytes, "{size:?}");
+        // Each topic remembers 500 patterns, at eight bytes or more.
+        assert!(size.bytes >= size.events * 500 * 8, "{size:?}");
+    }
+    assert!(store.size().events >= 5, "{:?}", store.size());
+    store.patterns.run_out_of_serials();
+    let more = store.retain(&pattern("more/{x}"), 0, false);
+    assert!(store.size().bytes < store.size().events * 500 * 8);
+    for id in held {
+        store.release(id, false);
+    }
+    store.release(more, false);
+    let later = NOW + 2 * HistoryLimits::default().age_ms;
+    while !store.expire(later, 1_000) {}
+    assert_eq!((store.size().events, store.size().bytes), (0, 0));
+}
+
+/// A thousand events of a topic that two thousand patterns match were two million steps under one hold of the lock.
+#[test]
+fn what_many_patterns_are_told_of_is_evicted_in_portions() {
+    let patterns: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}"))).collect();
+    let filled = || {
+        let mut store = store(HistoryLimits::default());
+        for selector in &patterns {
+            store.retain(selector, 0, false);
+        }
+        for _ in 0..30 {
+            publish(&mut store, &["t"], "x", None, NOW);
+        }
+        store
+    };
+    let portions = |mut portion: Box<dyn FnMut() -> bool>| {
+        let mut count = 1;
+        while !portion() {
+            count += 1;
+            assert!(count < 100, "each portion gets on");
+        }
+        count
+    };
+    let mut store = filled();
+    let head = store.head();
+    let erasing = portions(Box::new(move || store.erase("t", head, 1_000).1));
+    let mut store = filled();
+    let later = NOW + 2 * HistoryLimits::default().age_ms;
+    let expiring = portions(Box::new(move || store.expire(later, 1_000)));
+    assert!(erasing > 5 && expiring > 5, "{erasing} {expiring}");
+}

@@ -1,0 +1,15 @@
+//! What a node decides, and nothing of how its bytes travel: events and their frames, the history, who hears an event, and what is written to whom.
+//!
+//! Sans I/O: no tokio, hyper, mio, rustix or clap, no clock, no file, no settings. Time comes in with each call, bytes go out through a trait.
+
+pub mod delivery;
+pub mod event;
+pub mod history;
+pub mod limits;
+pub mod places;
+pub mod selector;
+pub mod sse;
+pub mod topic;
+
+#[cfg(test)]
+mod simulator;

@@ -1,0 +1,83 @@
+//! What a hostile template may cost, in steps.
+
+use crate::core::selector::matcher::Matcher;
+use crate::core::selector::{EXPRESSIONS_MAX, VARIABLES_MAX};
+
+use super::*;
+
+/// Walks over the topic that a variable may cause.
+const WALKS_PER_VARIABLE: usize = 6;
+
+/// Steps of a match that cannot end early.
+#[track_caller]
+fn bounded(template: &str, topic: &str) {
+    assert!(!parse(template, Syntax::Mercure).is_exact(), "{template}");
+    let mut matcher = Matcher::new(topic);
+    matcher.expands(template);
+    let bound = (topic.len() + 1) * (template.len() + WALKS_PER_VARIABLE * VARIABLES_MAX);
+    assert!(matcher.steps > topic.len(), "it was walked");
+    assert!(
+        matcher.steps <= bound,
+        "{template}: {} steps",
+        matcher.steps
+    );
+}
+
+#[test]
+fn a_hostile_template_takes_a_bounded_number_of_steps() {
+    let topics = [
+        "a".repeat(BYTES_MAX - 1) + "!",
+        "a=,;&/.".repeat(BYTES_MAX / 7),
+        "%C3%A9".repeat(170),
+    ];
+    let lists = ["a", "a*", "a:9999", "a,b", "a*,b*", "a:500,b:500"];
+    for topic in &topics {
+        for operator in ["", "+", "#", ".", "/", ";", "?", "&"] {
+            for list in lists {
+                let template = format!(
+                    "{{+x}}{}",
+                    format!("{{{operator}{list}}}").repeat(EXPRESSIONS_MAX - 2)
+                );
+                bounded(&template, topic);
+            }
+        }
+        bounded(&format!("{{+a}}{}{{+b}}!!", "a".repeat(900)), topic);
+    }
+}
+
+#[test]
+fn many_expressions_cost_one_walk_each() {
+    let topic = "a".repeat(BYTES_MAX - 1) + "!";
+    for one in ["{a}", "{+a}"] {
+        let mut matcher = Matcher::new(&topic);
+        matcher.expands(&(one.repeat(EXPRESSIONS_MAX) + "?"));
+        assert!(matcher.steps <= (topic.len() + 1) * (EXPRESSIONS_MAX + 2));
+    }
+}
+
+#[test]
+fn templates_beyond_the_bounds_are_refused() {
+    let parse = |text: &str| Selector::parse(text, Syntax::Native, BYTES_MAX);
+    assert!(parse(&"{a}".repeat(EXPRESSIONS_MAX)).is_ok());
+    assert_eq!(
+        parse(&"{a}".repeat(EXPRESSIONS_MAX + 1)),
+        Err(SelectorError::TooManyExpressions {
+            found: EXPRESSIONS_MAX + 1
+        })
+    );
+    let variables = |count: usize| format!("{{{}}}", vec!["a"; count].join(","));
+    assert!(parse(&variables(VARIABLES_MAX)).is_ok());
+    assert_eq!(
+        parse(&variables(VARIABLES_MAX + 1)),
+        Err(SelectorError::TooManyVariables {
+            found: VARIABLES_MAX + 1
+        })
+    );
+    assert!(matches!(parse(""), Err(SelectorError::Topic(_))));
+    assert!(matches!(
+        parse(&"a".repeat(BYTES_MAX + 1)),
+        Err(SelectorError::Topic(_))
+    ));
+    // Without a last brace it is no template, so no bound is passed.
+    assert!(parse(&("{a}".repeat(EXPRESSIONS_MAX + 1) + "{")).is_ok_and(|it| it.is_exact()));
+}

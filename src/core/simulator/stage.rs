@@ -1,0 +1,358 @@
+//! Schedules written by hand: what once went wrong, in as few steps as it takes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::core::delivery::Core;
+use crate::core::delivery::{Attach, ShardConfig, Shared};
+use crate::core::delivery::{Batch, Delivery};
+use crate::core::event::{Event, EventId};
+use crate::core::history::SlowConsumerPolicy;
+use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::core::limits::EventLimits;
+use crate::core::places::Places;
+use crate::core::selector::{Selector, Syntax};
+use crate::core::sse::{Draft, Framing};
+use crate::metrics::ShardMetrics;
+
+use super::client::{Block, HEAD, Reader};
+use super::network::{Network, Wire};
+
+const BIRTH_MS: u64 = 1_000_000;
+const HEARTBEAT_MS: u64 = 1_000;
+
+/// A core with one stream; where there are more, the first is read.
+struct Stage {
+    shared: Shared,
+    core: Core<Network>,
+    network: Network,
+    reader: Reader,
+    now_ms: u64,
+}
+
+impl Stage {
+    fn new(history_events: usize) -> Self {
+        let limits = HistoryLimits {
+            events: history_events,
+            ..HistoryLimits::default()
+        };
+        let shared = Shared {
+            store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
+            places: Places::new(1_000, crate::core::places::Share::default()),
+        };
+        let config = ShardConfig {
+            index: 0,
+            heartbeat_ms: HEARTBEAT_MS,
+            write_timeout_ms: 1_000_000,
+            retry_ms: None,
+            mailbox_batches: 0,
+            mailbox_bytes: 0,
+        };
+        let counters = Arc::new(ShardMetrics::default());
+        Self {
+            core: Core::new(config, shared.clone(), counters, 1),
+            shared,
+            network: Network::default(),
+            reader: Reader::new(Framing::Plain),
+            now_ms: 0,
+        }
+    }
+
+    fn publish(&mut self, topic: &str, private: bool) -> EventId {
+        let event = Event {
+            private,
+            ..Event::new(topic, "data")
+        };
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        let mut store = self.shared.store.lock();
+        let (id, appended) = store.append(&mut draft, BIRTH_MS + self.now_ms);
+        let batch = Batch {
+            events: Vec::from([Delivery {
+                id,
+                frame: appended.frame,
+                selectors: appended.listened,
+                audience: appended.audience,
+                trace: None,
+            }]),
+            head: id,
+            stamped_at: Instant::now(),
+            bytes: 0,
+        };
+        drop(store);
+        if !batch.events[0].selectors.is_empty() {
+            self.core.deliver(&batch);
+        }
+        id
+    }
+
+    fn open(&mut self, selector: &str, cursor: Option<EventId>) {
+        self.open_until(selector, cursor, None);
+    }
+
+    /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and grants what it subscribes to.
+    fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
+        let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
+        let mut store = self.shared.store.lock();
+        let start = cursor.map_or_else(Start::default, |cursor| {
+            store.resolve(std::slice::from_ref(&selector), &[], &cursor.to_string())
+        });
+        let granted = end_ms.is_some();
+        let ids = SelectorIds::from_elem(store.retain(&selector, 0, granted), 1);
+        let start = if store.nothing_after(&start, &ids, granted) {
+            Start::default()
+        } else {
+            start
+        };
+        let wire = self.network.wires.len() + 1;
+        let place = self.shared.places.reserve([127, 0, 0, 1].into());
+        let attach = Attach {
+            identity: crate::core::delivery::Identity::default(),
+            sink: wire,
+            client: place.expect("room").into_client(),
+            framing: Framing::Plain,
+            head: Bytes::from_static(HEAD),
+            wanted: Box::new([Wanted {
+                selector: ids[0],
+                policy: SlowConsumerPolicy::Skip,
+            }]),
+            grant: end_ms.and_then(|_| store.grant(&[selector])),
+            ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
+            guard: None,
+            live_from: store.head(),
+            start,
+        };
+        drop(store);
+        self.network
+            .wires
+            .insert(wire, Wire::new(usize::MAX, false));
+        self.core.attach(attach, &mut self.network);
+    }
+
+    /// Lets time pass, and makes a turn.
+    fn turn(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.core.set_now(self.now_ms, BIRTH_MS + self.now_ms);
+        self.core.flush(&mut self.network);
+        while self.core.has_ready() {
+            self.core.catch_up(&mut self.network);
+        }
+        self.core.tick(|| true, &mut self.network);
+        self.core.end_turn();
+    }
+
+    fn set_room(&mut self, room: usize) {
+        let wire = self.network.wires.get_mut(&1).expect("a wire");
+        wire.room = room;
+        if std::mem::take(&mut wire.full)
+            && let Some(key) = wire.key
+        {
+            self.core.writable(key);
+        }
+    }
+
+    /// What has arrived since.
+    fn read(&mut self) -> Vec<Block> {
+        let wire = self.network.wires.get_mut(&1).expect("a wire");
+        self.reader.read(&std::mem::take(&mut wire.arrived))
+    }
+}
+
+fn id_of(block: &Block) -> EventId {
+    let id = block.id.as_deref().expect("an id");
+    id.parse().expect("one of the node's")
+}
+
+/// A stream was sent a heartbeat beyond a private event that was not for it. When the event was evicted while the stream was blocked, it was told a
+/// gap that ended before the heartbeat: its cursor went back, and nothing that it may see was missing.
+#[test]
+fn a_private_event_under_a_heartbeat_is_no_gap() {
+    for room in [0, 3] {
+        let mut stage = Stage::new(1);
+        stage.open("t", None);
+        stage.publish("t", false);
+        stage.turn(1);
+        stage.publish("t", true);
+        stage.turn(HEARTBEAT_MS);
+        stage.turn(HEARTBEAT_MS);
+        stage.set_room(room);
+        stage.publish("t", true);
+        let last = stage.publish("t", false);
+        stage.turn(HEARTBEAT_MS);
+        stage.set_room(usize::MAX);
+        stage.turn(1);
+        let blocks = stage.read();
+        assert!(
+            blocks.iter().all(|block| block.event != "gap"),
+            "{blocks:?}"
+        );
+        assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
+        assert_eq!(blocks.last().map(id_of), Some(last));
+    }
+}
+
+/// The same with a heartbeat that was itself cut.
+#[test]
+fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
+    let mut stage = Stage::new(1);
+    stage.open("t", None);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.publish("t", true);
+    stage.turn(HEARTBEAT_MS);
+    stage.set_room(3);
+    stage.turn(HEARTBEAT_MS);
+    stage.publish("t", true);
+    stage.set_room(usize::MAX);
+    stage.turn(1);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().all(|block| block.event != "gap"),
+        "{blocks:?}"
+    );
+    assert!(
+        blocks.len() >= 3,
+        "the prime, the event, a heartbeat: {blocks:?}"
+    );
+    assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
+}
+
+/// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
+/// the cursor it was told lay past events that were still kept.
+#[test]
+fn a_gap_does_not_reach_past_what_was_not_looked_at() {
+    let mut stage = Stage::new(4);
+    let seen = stage.publish("elsewhere/0", false);
+    for _ in 0..4 {
+        stage.publish("elsewhere/1", false);
+    }
+    let kept = stage.publish("mine/a", false);
+    let later: Vec<_> = (0..5).map(|_| stage.publish("mine/b", false)).collect();
+    stage.open("mine/{x}", Some(seen));
+    stage.turn(1);
+    let blocks = stage.read();
+    let events = blocks
+        .iter()
+        .filter(|block| block.data.as_deref() == Some("data"));
+    let events: Vec<_> = events.map(id_of).collect();
+    assert_eq!(events, [&[kept], &later[1..]].concat());
+    let gap = blocks.iter().find(|block| block.event == "gap");
+    assert!(id_of(gap.expect("one was evicted")) < kept);
+}
+
+/// A shard that had slept without streams owed a sweep, made two at once, and sent its first stream a heartbeat right behind the prime.
+#[test]
+fn the_first_stream_after_a_long_silence_is_primed_once() {
+    for silence in [10, HEARTBEAT_MS / 2, HEARTBEAT_MS, 60_000] {
+        let mut stage = Stage::new(1);
+        stage.turn(1);
+        stage.now_ms += silence;
+        stage.core.set_now(stage.now_ms, BIRTH_MS + stage.now_ms);
+        stage.open("t", None);
+        stage.turn(0);
+        stage.turn(1);
+        assert_eq!(stage.read().len(), 1, "after {silence} ms");
+        // And silence lasts no longer than one interval.
+        for _ in 0..100 {
+            stage.turn(HEARTBEAT_MS / 100);
+        }
+        assert_eq!(stage.read().len(), 1, "after {silence} ms");
+    }
+}
+
+/// The same for streams of a shard that was held up for longer than a sweep.
+#[test]
+fn a_stream_that_was_just_written_to_gets_no_heartbeat_after_a_stall() {
+    let mut stage = Stage::new(1);
+    stage.open("t", None);
+    stage.turn(1);
+    stage.read();
+    stage.publish("t", false);
+    stage.turn(HEARTBEAT_MS * 60);
+    let blocks = stage.read();
+    assert_eq!(blocks.len(), 1, "the event alone: {blocks:?}");
+}
+
+/// What came in the turn in which a token expired went out before the stream was ended; where many expired at once, for seconds.
+#[test]
+fn a_stream_gets_nothing_after_its_token_has_expired() {
+    for private in [true, false] {
+        for blocked in [true, false] {
+            let mut stage = Stage::new(10);
+            stage.open_until("t", None, Some(1_000));
+            stage.turn(1);
+            if blocked {
+                stage.set_room(0);
+                stage.publish("t", private);
+                stage.turn(1);
+                stage.set_room(usize::MAX);
+            }
+            let seen = stage.read();
+            stage.publish("t", private);
+            stage.turn(1_000);
+            let blocks = stage.read();
+            assert_eq!(seen.len(), 1, "the prime");
+            assert!(
+                blocks.iter().all(|block| block.id.is_none()),
+                "neither an event nor a heartbeat: {blocks:?}"
+            );
+            assert!(stage.network.wires[&1].closed);
+        }
+    }
+}
+
+/// A heartbeat takes a client's cursor to the head, past what its stream is not sent any more.
+#[test]
+fn streams_that_wait_for_their_end_get_no_heartbeat() {
+    let mut stage = Stage::new(10);
+    // More than end in a turn.
+    for _ in 0..600 {
+        stage.open_until("t", None, Some(1_000));
+    }
+    stage.turn(500);
+    stage.turn(499);
+    let arrived = |stage: &mut Stage| {
+        let wires = stage.network.wires.values_mut();
+        let bytes = wires.map(|wire| std::mem::take(&mut wire.arrived));
+        bytes.collect::<Vec<_>>().concat()
+    };
+    arrived(&mut stage);
+    for _ in 0..100 {
+        stage.turn(10);
+        let bytes = arrived(&mut stage);
+        assert!(memchr::memmem::find(&bytes, b"id:").is_none());
+    }
+    assert!(stage.network.wires.values().all(|wire| wire.closed));
+}
+
+/// Streams that wait for their end have missed events: they must not go on, whatever becomes of the clock.
+#[test]
+fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
+    let mut stage = Stage::new(10);
+    stage.open_until("t", None, Some(1_000));
+    stage.turn(1);
+    stage.read();
+    stage.publish("t", true);
+    stage.core.set_now(2_000, BIRTH_MS + 2_000);
+    stage.core.flush(&mut stage.network);
+    stage.publish("t", true);
+    stage.core.set_now(2_001, BIRTH_MS + 500);
+    stage.core.flush(&mut stage.network);
+    stage.core.tick(|| true, &mut stage.network);
+    assert!(stage.read().iter().all(|block| block.id.is_none()));
+    assert!(stage.network.wires[&1].closed);
+    // Afterwards it goes as it is told.
+    stage.core.set_now(2_002, BIRTH_MS + 501);
+    stage.network.wires.clear();
+    stage.reader = Reader::new(Framing::Plain);
+    stage.open_until("t", None, Some(1_000));
+    stage.publish("t", true);
+    stage.core.flush(&mut stage.network);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().any(|block| block.data.is_some()),
+        "{blocks:?}"
+    );
+}

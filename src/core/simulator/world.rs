@@ -1,0 +1,546 @@
+//! The world of one seed: a store, a core, a mailbox, clients with bad networks, and the dice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use parking_lot::Mutex;
+
+use crate::core::delivery::Core;
+use crate::core::delivery::{Attach, ShardConfig, Shared};
+use crate::core::delivery::{Batch, Delivery};
+use crate::core::event::{Event, EventId};
+use crate::core::history::SlowConsumerPolicy;
+use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::core::limits::EventLimits;
+use crate::core::places::Places;
+use crate::core::selector::Selector;
+use crate::core::sse::{Draft, Framing};
+use crate::metrics::{CloseReason, ShardMetrics};
+
+use super::client::{HEAD, Reader};
+use super::names::{self, Sel, TOPICS, name};
+use super::network::{Network, Wire};
+use super::oracle::{Published, Rights, Session};
+
+const STEPS: usize = 160;
+const CLIENTS: usize = 8;
+
+/// What the schedules of a run met.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) events: usize,
+    pub(super) gaps: usize,
+    pub(super) resumes: usize,
+    pub(super) cut_frames: usize,
+    pub(super) lagged: usize,
+    pub(super) private: usize,
+    pub(super) by_pattern: usize,
+    pub(super) expired: usize,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.gaps += other.gaps;
+        self.resumes += other.resumes;
+        self.cut_frames += other.cut_frames;
+        self.lagged += other.lagged;
+        self.private += other.private;
+        self.by_pattern += other.by_pattern;
+        self.expired += other.expired;
+    }
+}
+
+/// One connection: its wire's number, what it decodes, what it must see.
+struct Connection {
+    wire: usize,
+    reader: Reader,
+    session: Session,
+    forgotten: EventId,
+    ends_unix_ms: Option<u64>,
+}
+
+struct Client {
+    rights: Rights,
+    connection: Option<Connection>,
+    /// The last event id it saw, over all its connections.
+    cursor: Option<String>,
+}
+
+enum Post {
+    Deliver(Batch),
+    Attach(Attach<usize>),
+}
+
+pub(super) struct World {
+    dice: Rng,
+    shared: Shared,
+    core: Core<Network>,
+    network: Network,
+    posts: VecDeque<Post>,
+    clients: Vec<Client>,
+    all: Vec<Published>,
+    policies: [SlowConsumerPolicy; TOPICS],
+    counters: Arc<ShardMetrics>,
+    clock_ms: u64,
+    wires: usize,
+    /// Private events, events with several topics and mixed policies make gaps wider than what is missing (never narrower).
+    plain: bool,
+    drain: bool,
+    totals: Totals,
+    /// Held once by each stream that is not done.
+    guards: Arc<()>,
+}
+
+const WRITE_TIMEOUT_MS: u64 = 5_000;
+const BIRTH_MS: u64 = 1_000_000;
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Rng::with_seed(seed);
+        let limits = HistoryLimits {
+            events: dice.usize(0..12),
+            bytes: dice.usize(50..2_000),
+            age_ms: dice.u64(50..10_000),
+            budget_bytes: dice.usize(500..12_000),
+        };
+        let shared = Shared {
+            store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
+            places: Places::new(1_000, crate::core::places::Share::default()),
+        };
+        let config = ShardConfig {
+            index: 0,
+            heartbeat_ms: dice.u64(20..3_000),
+            write_timeout_ms: WRITE_TIMEOUT_MS,
+            retry_ms: dice.bool().then_some(2_000),
+            mailbox_batches: 0,
+            mailbox_bytes: 0,
+        };
+        let plain = dice.u8(..10) < 6;
+        let all_policies = [
+            SlowConsumerPolicy::Disconnect,
+            SlowConsumerPolicy::Skip,
+            SlowConsumerPolicy::Latest,
+        ];
+        let one = all_policies[dice.usize(..3)];
+        let policies = std::array::from_fn(|_| {
+            if plain {
+                one
+            } else {
+                all_policies[dice.usize(..3)]
+            }
+        });
+        let counters = Arc::new(ShardMetrics::default());
+        let clients = (0..CLIENTS)
+            .map(|_| {
+                let most = if dice.bool() { 1 } else { TOPICS };
+                let granted = if dice.bool() { 0 } else { 3 };
+                let rights = Rights {
+                    selectors: names::choose(&mut dice, 1, most),
+                    grant: names::choose(&mut dice, 0, granted),
+                };
+                Client {
+                    rights,
+                    connection: None,
+                    cursor: None,
+                }
+            })
+            .collect();
+        Self {
+            core: Core::new(config, shared.clone(), Arc::clone(&counters), seed),
+            drain: dice.u8(..10) == 0,
+            dice,
+            shared,
+            network: Network::default(),
+            posts: VecDeque::new(),
+            clients,
+            all: Vec::new(),
+            policies,
+            counters,
+            clock_ms: BIRTH_MS,
+            wires: 0,
+            plain,
+            totals: Totals::default(),
+            guards: Arc::new(()),
+        }
+    }
+
+    pub(super) fn run(mut self) -> Totals {
+        for _ in 0..STEPS {
+            match self.dice.u8(..100) {
+                0..30 => self.publish(),
+                30..45 => self.connect(),
+                45..50 => self.hang_up(),
+                50..65 => self.change_network(),
+                65..90 => self.turn(),
+                90..97 => self.pass_time(),
+                97..99 => self.end_one(),
+                _ => self.expire(),
+            }
+        }
+        self.settle();
+        self.totals.cut_frames = self.network.cut_frames;
+        let closed = |reason: CloseReason| self.counters.closed[reason as usize].get() as usize;
+        self.totals.lagged = closed(CloseReason::Lagged);
+        self.totals.expired = closed(CloseReason::Expired);
+        self.totals
+    }
+
+    /// What the hub does under its lock.
+    fn publish(&mut self) {
+        let mut store = self.shared.store.lock();
+        let mut events = Vec::new();
+        for _ in 0..self.dice.usize(1..5) {
+            let count = if self.plain || self.dice.bool() {
+                1
+            } else {
+                self.dice.usize(1..4)
+            };
+            let topics = self.dice.choose_multiple(0..TOPICS, count);
+            let number = self.all.len();
+            let own_id = (self.dice.u8(..4) == 0).then(|| format!("own-{}", self.dice.u8(..40)));
+            let event = Event {
+                topics: topics.iter().map(|topic| name(*topic).into()).collect(),
+                id: own_id.clone().map(Into::into),
+                event: Some("x".repeat(self.dice.usize(0..60)).into()),
+                private: !self.plain && self.dice.u8(..3) == 0,
+                ..Event::new("", number.to_string())
+            };
+            let private = event.private;
+            let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+            let (id, appended) = store.append(&mut draft, self.clock_ms);
+            let wire_id = own_id.unwrap_or_else(|| id.to_string());
+            self.all.push(Published {
+                id,
+                topics,
+                private,
+                wire_id,
+            });
+            if !appended.listened.is_empty() {
+                events.push(Delivery {
+                    id,
+                    frame: appended.frame,
+                    selectors: appended.listened,
+                    audience: appended.audience,
+                    trace: None,
+                });
+            }
+        }
+        if !events.is_empty() {
+            let batch = Batch {
+                events,
+                head: store.head(),
+                stamped_at: Instant::now(),
+                bytes: 0,
+            };
+            self.posts.push_back(Post::Deliver(batch));
+        }
+    }
+
+    fn connect(&mut self) {
+        let client = self.dice.usize(..CLIENTS);
+        if self.clients[client].connection.is_some() {
+            return;
+        }
+        let rights = self.clients[client].rights.clone();
+        let selectors: Vec<Selector> = rights.selectors.iter().map(|one| one.selector()).collect();
+        let cursor = match self.dice.u8(..10) {
+            0 => None,
+            1 => Some("earliest".to_owned()),
+            2 => Some("never-heard-of".to_owned()),
+            _ => self.clients[client].cursor.clone(),
+        };
+        let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
+        let mut store = self.shared.store.lock();
+        let start = cursor.as_deref().map_or_else(Start::default, |cursor| {
+            store.resolve(&selectors, &grant, cursor)
+        });
+        drop(store);
+        // The hub resolves and subscribes under two locks: the world may move in between.
+        if self.dice.bool() {
+            self.publish();
+        }
+        store = self.shared.store.lock();
+        let must_see_from = start.cursor.unwrap_or(store.head());
+        let excused = start.told_through;
+        let resumes = cursor.is_some();
+        let wanted: Box<[Wanted]> = std::iter::zip(&rights.selectors, &selectors)
+            .map(|(one, selector)| Wanted {
+                selector: store.retain(selector, 0, !rights.grant.is_empty()),
+                policy: match one {
+                    Sel::Topic(topic) => self.policies[*topic],
+                    Sel::Pattern(_) => self.policies[0],
+                },
+            })
+            .collect();
+        let ids: SelectorIds = wanted.iter().map(|one| one.selector).collect();
+        let start = if store.nothing_after(&start, &ids, !rights.grant.is_empty()) {
+            Start::default()
+        } else {
+            start
+        };
+        let ends_unix_ms =
+            (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
+        let framing = if self.dice.u8(..4) == 0 {
+            Framing::Plain
+        } else {
+            Framing::Chunked
+        };
+        let attach = Attach {
+            identity: crate::core::delivery::Identity::default(),
+            sink: self.wires,
+            client: self
+                .shared
+                .places
+                .reserve([127, 0, 0, 1].into())
+                .expect("room")
+                .into_client(),
+            framing,
+            head: Bytes::from_static(HEAD),
+            wanted,
+            grant: store.grant(&grant),
+            ends_unix_ms,
+            guard: Some(Box::new(Arc::clone(&self.guards))),
+            live_from: store.head(),
+            start,
+        };
+        let forgotten = store.forgotten_through();
+        drop(store);
+        let broken = self.dice.u8(..30) == 0;
+        let room = if self.dice.bool() {
+            usize::MAX
+        } else {
+            self.dice.usize(..400)
+        };
+        let wire = Wire::new(room, broken);
+        self.network.wires.insert(self.wires, wire);
+        self.posts.push_back(Post::Attach(attach));
+        let single = matches!(rights.selectors[..], [Sel::Topic(_)]);
+        self.clients[client].connection = Some(Connection {
+            wire: self.wires,
+            reader: Reader::new(framing),
+            session: Session::new(rights, (must_see_from, excused), single && self.plain),
+            forgotten,
+            ends_unix_ms,
+        });
+        self.wires += 1;
+        self.totals.resumes += usize::from(resumes);
+    }
+
+    /// A client goes away; the shard hears of it as from a socket.
+    fn hang_up(&mut self) {
+        let client = self.dice.usize(..CLIENTS);
+        let Some(connection) = &self.clients[client].connection else {
+            return;
+        };
+        if let Some(key) = self.network.wires[&connection.wire].key {
+            self.core.close(key, CloseReason::Client, &mut self.network);
+            self.collect();
+        }
+    }
+
+    fn change_network(&mut self) {
+        let client = self.dice.usize(..CLIENTS);
+        let room = match self.dice.u8(..4) {
+            0 => 0,
+            1 => usize::MAX,
+            _ => self.dice.usize(..600),
+        };
+        self.set_room(client, room);
+    }
+
+    fn set_room(&mut self, client: usize, room: usize) {
+        let Some(connection) = &self.clients[client].connection else {
+            return;
+        };
+        let wire = self
+            .network
+            .wires
+            .get_mut(&connection.wire)
+            .expect("a wire");
+        wire.room = room;
+        if wire.full && room > 0 {
+            wire.full = false;
+            if let Some(key) = wire.key {
+                self.core.writable(key);
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.core.set_now(self.clock_ms - BIRTH_MS, self.clock_ms);
+        for _ in 0..self.dice.usize(1..6) {
+            match self.posts.pop_front() {
+                Some(Post::Deliver(batch)) => self.core.deliver(&batch),
+                Some(Post::Attach(attach)) => self.core.attach(attach, &mut self.network),
+                None => break,
+            }
+        }
+        self.core.flush(&mut self.network);
+        self.core.catch_up(&mut self.network);
+        let empty = self.posts.is_empty();
+        self.core.tick(|| empty, &mut self.network);
+        self.core.end_turn();
+        self.check_ends();
+        self.collect();
+    }
+
+    /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
+    fn check_ends(&self) {
+        for connection in self
+            .clients
+            .iter()
+            .filter_map(|client| client.connection.as_ref())
+        {
+            let wire = &self.network.wires[&connection.wire];
+            let over = connection
+                .ends_unix_ms
+                .is_some_and(|end| end <= self.clock_ms);
+            let open = wire.key.is_some() && !wire.closed;
+            assert!(!over || !open, "a stream outlived its token");
+            if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
+                let next_ms = self.core.next_tick_ms().expect("there are streams");
+                assert!(
+                    next_ms + BIRTH_MS <= end,
+                    "the shard sleeps beyond the end of a token"
+                );
+            }
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let most = if self.dice.u8(..10) == 0 { 8_000 } else { 300 };
+        self.clock_ms += self.dice.u64(..most);
+    }
+
+    fn end_one(&mut self) {
+        let client = self.dice.usize(..CLIENTS);
+        if let Some(connection) = &self.clients[client].connection
+            && let Some(key) = self.network.wires[&connection.wire].key
+        {
+            self.core
+                .end_stream(key, CloseReason::Admin, &mut self.network);
+            self.collect();
+        }
+    }
+
+    fn expire(&mut self) {
+        self.shared.store.lock().expire(self.clock_ms, 1_000);
+    }
+
+    /// Clients read what arrived, in pieces of any size.
+    fn collect(&mut self) {
+        for client in &mut self.clients {
+            let Some(connection) = &mut client.connection else {
+                continue;
+            };
+            let wire = self
+                .network
+                .wires
+                .get_mut(&connection.wire)
+                .expect("a wire");
+            let arrived = std::mem::take(&mut wire.arrived);
+            for piece in arrived.chunks(self.dice.usize(1..300)) {
+                for block in connection.reader.read(piece) {
+                    connection
+                        .session
+                        .take(&block, &self.all, connection.forgotten);
+                }
+            }
+            if connection.session.cursor.is_some() {
+                client.cursor.clone_from(&connection.session.cursor);
+            }
+            // A wire that broke before it was adopted never closes.
+            let lost = wire.broken && wire.key.is_none() && self.posts.is_empty();
+            if wire.closed || lost {
+                assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
+                self.totals.gaps += connection.session.gaps();
+                self.totals.events += connection.session.events();
+                self.totals.private += connection.session.private();
+                if connection.session.has_pattern() {
+                    self.totals.by_pattern += connection.session.events();
+                }
+                self.network.wires.remove(&connection.wire);
+                client.connection = None;
+            }
+        }
+    }
+
+    /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
+    fn settle(&mut self) {
+        while !self.posts.is_empty() || self.core.has_ready() {
+            self.turn();
+        }
+        for client in 0..CLIENTS {
+            self.set_room(client, usize::MAX);
+        }
+        while self.core.has_ready() {
+            self.turn();
+        }
+        for client in &self.clients {
+            if let Some(connection) = &client.connection {
+                connection.session.finish(&self.all);
+            }
+        }
+        if self.drain {
+            self.core.drain(1_000);
+        }
+        self.end_all();
+    }
+
+    /// Ends what is left, and checks that nothing remains of anybody.
+    fn end_all(&mut self) {
+        let draining = self.drain;
+        for _ in 0..3 * CLIENTS {
+            if draining {
+                self.clock_ms += 500;
+                self.turn();
+            } else {
+                for client in 0..CLIENTS {
+                    if let Some(connection) = &self.clients[client].connection
+                        && let Some(key) = self.network.wires[&connection.wire].key
+                    {
+                        self.core.close(key, CloseReason::Client, &mut self.network);
+                        self.collect();
+                    }
+                }
+                self.turn();
+            }
+        }
+        assert!(
+            self.clients
+                .iter()
+                .all(|client| client.connection.is_none())
+        );
+        assert_eq!(self.core.len(), 0);
+        assert_eq!(
+            self.core.topic_count(),
+            0,
+            "topics of a shard go with their streams"
+        );
+        assert_eq!(
+            Arc::strong_count(&self.guards),
+            1,
+            "a guard goes with its stream"
+        );
+        assert!(self.core.has_no_tickets(), "tickets go with their streams");
+        assert_eq!(self.shared.places.open(), 0, "every place came back");
+        let mut store = self.shared.store.lock();
+        assert_eq!(
+            (0..TOPICS)
+                .map(|topic| store.subscribers(&name(topic)))
+                .sum::<u64>(),
+            0
+        );
+        while !store.expire(self.clock_ms + 1_000_000, usize::MAX) {}
+        assert_eq!(
+            store.size(),
+            crate::core::history::HistorySize::default(),
+            "nothing is remembered for ever"
+        );
+        assert!(store.is_bare(), "no pattern, grant or id is left");
+    }
+}

@@ -1,0 +1,121 @@
+//! Frames that the node writes on its own account: the prime, heartbeats, gaps and the end of a stream.
+
+use crate::core::event::EventId;
+use crate::metrics::GapReason;
+
+use super::frame::{Frame, Framing};
+
+/// The last chunk of an HTTP/1.1 body (RFC 9112 §7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The start of a stream: the reconnection delay, if one is configured, and the cursor from which it goes on.
+///
+/// A block without `data` fires no event in the client but moves its last event id.
+#[must_use]
+pub fn prime(retry_ms: Option<u64>, cursor: EventId) -> Frame {
+    let mut text = Vec::with_capacity(64);
+    if let Some(ms) = retry_ms {
+        put_retry(&mut text, ms);
+    }
+    put_id(&mut text, cursor);
+    text.push(b'\n');
+    Frame::wrap(&text)
+}
+
+/// A sign of life that moves the client's last event id to `cursor`.
+#[must_use]
+pub fn heartbeat(cursor: EventId) -> Frame {
+    prime(None, cursor)
+}
+
+/// Events that a stream will not see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The cursor as the client knows it.
+    pub from: String,
+    /// The last missing event: all that is missing has an id above `from` and up to this one.
+    pub to: EventId,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// Tells a gap in band, where a plain `EventSource` can hear it (`addEventListener('gap', …)`).
+///
+/// `safe_cursor` is the furthest id from which the client may resume without losing more: with several topics, kept events may
+/// still follow that are older than the gap's end.
+#[must_use]
+pub fn gap(gap: &Gap, safe_cursor: EventId) -> Frame {
+    let data = serde_json::json!({
+        "from": gap.from,
+        "to": gap.to.to_string(),
+        "reason": gap.reason.as_str(),
+    });
+    let mut text = Vec::with_capacity(160);
+    put_id(&mut text, safe_cursor);
+    text.extend_from_slice(b"event: gap\ndata: ");
+    text.extend_from_slice(data.to_string().as_bytes());
+    text.extend_from_slice(b"\n\n");
+    Frame::wrap(&text)
+}
+
+/// The node's goodbye: when to come back, and the proper end of the body.
+#[must_use]
+pub fn end_of_stream(retry_ms: u64, framing: Framing) -> Vec<u8> {
+    let mut text = Vec::with_capacity(32);
+    put_retry(&mut text, retry_ms);
+    text.push(b'\n');
+    let mut bytes = Frame::wrap(&text).bytes(framing).to_vec();
+    if framing == Framing::Chunked {
+        bytes.extend_from_slice(LAST_CHUNK);
+    }
+    bytes
+}
+
+fn put_retry(text: &mut Vec<u8>, ms: u64) {
+    text.extend_from_slice(b"retry: ");
+    text.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes());
+    text.push(b'\n');
+}
+
+fn put_id(text: &mut Vec<u8>, id: EventId) {
+    text.extend_from_slice(b"id: ");
+    id.write_to(text);
+    text.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(frame: &Frame) -> String {
+        String::from_utf8(frame.text().to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_prime_moves_the_cursor_and_fires_nothing() {
+        let id = EventId::from_parts(5, 1).expect("fits");
+        assert_eq!(text(&prime(Some(2_000), id)), "retry: 2000\nid: 5-1\n\n");
+        assert_eq!(text(&heartbeat(id)), "id: 5-1\n\n");
+    }
+
+    #[test]
+    fn a_hostile_cursor_cannot_break_out_of_the_gap() {
+        let told = Gap {
+            from: "x\"\n\ndata: forged".into(),
+            to: EventId::new(1),
+            reason: GapReason::Unknown,
+        };
+        let text = text(&gap(&told, EventId::ZERO));
+        assert_eq!(text.matches('\n').count(), 4, "{text:?}");
+        assert!(text.contains(r#""reason":"unknown""#));
+    }
+
+    #[test]
+    fn a_chunked_stream_ends_with_the_last_chunk() {
+        assert_eq!(
+            end_of_stream(900, Framing::Chunked),
+            b"c\r\nretry: 900\n\n\r\n0\r\n\r\n"
+        );
+        assert_eq!(end_of_stream(900, Framing::Plain), b"retry: 900\n\n");
+    }
+}

@@ -1,0 +1,415 @@
+//! An event encoded once, for every subscriber.
+//!
+//! Encoding happens in two steps so that the hub's lock covers little: [`Draft::new`] checks and writes everything but the id, outside the
+//! lock, and leaves room in front; [`Draft::stamp`] writes the id and the chunk header into that room, inside the lock.
+//!
+//! ```text
+//!  unused room │ "5f\r\n" │ "id: 1700000000000-0\n" │ "event: …\nretry: …\ndata: …\n\n" │ "\r\n"
+//!              └─ chunk header (RFC 9112 §7.1)                                          └─ chunk end
+//!                         └───────────── SSE text ────────────────────────────────────┘
+//! ```
+
+use std::borrow::Cow;
+
+use bytes::{Buf, Bytes};
+
+use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
+use crate::core::limits::EventLimits;
+
+/// Longest chunk header: eight hexadecimal digits and CRLF. Bodies are bounded far below 4 GiB by `data_bytes_max`.
+const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
+
+/// Longest id line that the node writes in the given form: field name, id, line end.
+const fn id_line_bytes_max(form: IdForm) -> usize {
+    "id: ".len()
+        + match form {
+            IdForm::Native => EventId::TEXT_BYTES_MAX,
+            IdForm::Urn => EventId::URN_BYTES,
+        }
+        + 1
+}
+
+const CRLF: &[u8; 2] = b"\r\n";
+
+/// How the frames of a stream are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// HTTP/1.1 chunks.
+    Chunked,
+    /// Bare SSE text (HTTP/1.0, and body sinks, whose transport has frames of its own).
+    Plain,
+}
+
+/// One encoded event, wrapped in its HTTP/1.1 chunk. Cloning shares the bytes.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    wrapped: Bytes,
+    chunk_head_bytes: u8,
+    private: bool,
+}
+
+impl Frame {
+    /// Wraps SSE text that is complete already (control frames).
+    pub(super) fn wrap(text: &[u8]) -> Self {
+        let mut buffer = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + text.len() + CRLF.len());
+        buffer.resize(CHUNK_HEAD_BYTES_MAX, 0);
+        buffer.extend_from_slice(text);
+        buffer.extend_from_slice(CRLF);
+        Self::seal(buffer, CHUNK_HEAD_BYTES_MAX, false)
+    }
+
+    /// Writes the chunk header right before `text_start` and freezes the buffer.
+    fn seal(mut buffer: Vec<u8>, text_start: usize, private: bool) -> Self {
+        let text_bytes = buffer.len() - CRLF.len() - text_start;
+        let mut at = text_start - CRLF.len();
+        buffer[at..text_start].copy_from_slice(CRLF);
+        let mut rest = text_bytes;
+        loop {
+            at -= 1;
+            buffer[at] = b"0123456789abcdef"[rest & 0xf];
+            rest >>= 4;
+            if rest == 0 {
+                break;
+            }
+        }
+        let mut wrapped = Bytes::from(buffer);
+        wrapped.advance(at);
+        Self {
+            wrapped,
+            chunk_head_bytes: (text_start - at) as u8,
+            private,
+        }
+    }
+
+    /// The bytes that a stream of this framing is sent.
+    #[must_use]
+    pub fn bytes(&self, framing: Framing) -> Bytes {
+        match framing {
+            Framing::Chunked => self.wrapped.clone(),
+            Framing::Plain => self.text(),
+        }
+    }
+
+    /// The frame in its HTTP/1.1 chunk.
+    #[must_use]
+    pub fn chunked(&self) -> &Bytes {
+        &self.wrapped
+    }
+
+    /// The SSE text without its chunk.
+    #[must_use]
+    pub fn text(&self) -> Bytes {
+        let end = self.wrapped.len() - CRLF.len();
+        self.wrapped.slice(usize::from(self.chunk_head_bytes)..end)
+    }
+
+    /// Length in bytes, chunk included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.wrapped.len()
+    }
+
+    /// Never: a frame has at least its chunk.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// Only for streams that were granted one of its topics.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+}
+
+/// An event that is checked and encoded but for its id.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    topics: Topics<'a>,
+    own_id: Option<Cow<'a, str>>,
+    id_form: IdForm,
+    private: bool,
+    /// Room for chunk header and id line, then the rest of the text and the chunk's end; exactly full, so that freezing moves nothing.
+    buffer: Vec<u8>,
+    text_start: usize,
+}
+
+impl<'a> Draft<'a> {
+    /// Checks an event that a publisher sent and encodes it.
+    ///
+    /// # Errors
+    /// What [`Event::check`] finds.
+    pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
+        event.check(limits)?;
+        Ok(Self::encode(event))
+    }
+
+    /// Encodes an event of the node itself, which may have the topics that publishers may not have.
+    ///
+    /// # Errors
+    /// What [`Event::check_form`] finds.
+    pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
+        event.check_form(limits)?;
+        Ok(Self::encode(event))
+    }
+
+    fn encode(event: Event<'a>) -> Self {
+        let text_start = CHUNK_HEAD_BYTES_MAX
+            + match event.id {
+                Some(_) => 0,
+                None => id_line_bytes_max(event.id_form),
+            };
+        let mut retry_digits = itoa::Buffer::new();
+        let retry = event.retry.map(|ms| retry_digits.format(ms));
+        let name = event.event.as_deref().filter(|name| !name.is_empty());
+        let data = event.data.as_bytes();
+        let lines = line_count(data);
+        let field = |value: Option<&str>, name: &str| value.map_or(0, |v| name.len() + v.len() + 3);
+        let capacity = text_start
+            + field(event.id.as_deref(), "id")
+            + field(name, "event")
+            + field(retry, "retry")
+            + lines.count * "data: \n".len()
+            + (data.len() - lines.break_bytes)
+            + "\n".len()
+            + CRLF.len();
+
+        let mut buffer = Vec::with_capacity(capacity);
+        buffer.resize(text_start, 0);
+        put(&mut buffer, "id: ", event.id.as_deref());
+        put(&mut buffer, "event: ", name);
+        put(&mut buffer, "retry: ", retry);
+        put_data(&mut buffer, data, &lines);
+        buffer.push(b'\n');
+        buffer.extend_from_slice(CRLF);
+        debug_assert_eq!(buffer.len(), capacity);
+        Self {
+            topics: event.topics,
+            own_id: event.id,
+            id_form: event.id_form,
+            private: event.private,
+            buffer,
+            text_start,
+        }
+    }
+
+    /// The same, owing nothing to the buffer that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> Draft<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Draft {
+            topics: self.topics.into_iter().map(owned).collect(),
+            own_id: self.own_id.map(owned),
+            id_form: self.id_form,
+            private: self.private,
+            buffer: self.buffer,
+            text_start: self.text_start,
+        }
+    }
+
+    /// Topics of the event.
+    #[must_use]
+    pub fn topics(&self) -> &[Cow<'a, str>] {
+        &self.topics
+    }
+
+    /// The publisher's own id.
+    #[must_use]
+    pub fn own_id(&self) -> Option<&str> {
+        self.own_id.as_deref()
+    }
+
+    /// Only for streams that were granted one of its topics.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// Size of its frame in bytes, at most.
+    #[must_use]
+    pub fn frame_bytes_max(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Gives the event its id and takes the frame out; a draft can be stamped once. `node` tells this node from others in a URN.
+    pub(crate) fn stamp(&mut self, id: EventId, node: u64) -> Frame {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        debug_assert!(!buffer.is_empty(), "a draft is stamped once");
+        let mut text_start = self.text_start;
+        if self.own_id.is_none() {
+            let mut digits = itoa::Buffer::new();
+            let mut prepend = |bytes: &[u8]| {
+                text_start -= bytes.len();
+                buffer[text_start..text_start + bytes.len()].copy_from_slice(bytes);
+            };
+            prepend(b"\n");
+            match self.id_form {
+                IdForm::Native => {
+                    prepend(digits.format(id.counter()).as_bytes());
+                    prepend(b"-");
+                    prepend(digits.format(id.unix_ms()).as_bytes());
+                }
+                IdForm::Urn => prepend(id.urn(node).as_bytes()),
+            }
+            prepend(b"id: ");
+        }
+        Frame::seal(buffer, text_start, self.private)
+    }
+}
+
+fn put(buffer: &mut Vec<u8>, field: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        buffer.extend_from_slice(field.as_bytes());
+        buffer.extend_from_slice(value.as_bytes());
+        buffer.push(b'\n');
+    }
+}
+
+struct Lines {
+    count: usize,
+    /// Bytes that are line breaks (CRLF counts two).
+    break_bytes: usize,
+}
+
+fn line_count(data: &[u8]) -> Lines {
+    let mut lines = Lines {
+        count: 1,
+        break_bytes: 0,
+    };
+    for at in memchr::memchr2_iter(b'\n', b'\r', data) {
+        lines.break_bytes += 1;
+        let ends_crlf = data[at] == b'\n' && at > 0 && data[at - 1] == b'\r';
+        lines.count += usize::from(!ends_crlf);
+    }
+    lines
+}
+
+/// One `data:` line for each line of the payload: LF, CR and CRLF all end one (as the client's parser sees it).
+fn put_data(buffer: &mut Vec<u8>, data: &[u8], lines: &Lines) {
+    let mut line = |bytes: &[u8]| {
+        buffer.extend_from_slice(b"data: ");
+        buffer.extend_from_slice(bytes);
+        buffer.push(b'\n');
+    };
+    if lines.count == 1 {
+        return line(data);
+    }
+    let mut start = 0;
+    while let Some(length) = memchr::memchr2(b'\n', b'\r', &data[start..]) {
+        let end = start + length;
+        line(&data[start..end]);
+        start = if data[end..].starts_with(CRLF) {
+            end + 2
+        } else {
+            end + 1
+        };
+    }
+    line(&data[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::sse::parse;
+    use eventsource_stream::Eventsource;
+    use futures_util::{StreamExt, stream};
+    use proptest::prelude::*;
+
+    fn encode(event: Event<'_>, id: EventId) -> Frame {
+        Draft::new(event, &EventLimits::default())
+            .expect("valid")
+            .stamp(id, 0)
+    }
+
+    fn text(frame: &Frame) -> String {
+        String::from_utf8(frame.text().to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_fields_come_in_order_and_the_chunk_says_their_length() {
+        let id = EventId::from_parts(1_700_000_000_000, 3).expect("fits");
+        let frame = encode(
+            Event {
+                event: Some("tick".into()),
+                retry: Some(1_500),
+                ..Event::new("t", "a\nb")
+            },
+            id,
+        );
+        let expected = "id: 1700000000000-3\nevent: tick\nretry: 1500\ndata: a\ndata: b\n\n";
+        assert_eq!(text(&frame), expected);
+        let wrapped = format!("{:x}\r\n{expected}\r\n", expected.len());
+        assert_eq!(frame.chunked(), wrapped.as_bytes());
+        assert_eq!(frame.len(), wrapped.len());
+    }
+
+    #[test]
+    fn a_publishers_id_takes_the_place_of_ours() {
+        let event = Event {
+            id: Some("urn:x".into()),
+            ..Event::new("t", "")
+        };
+        assert_eq!(
+            text(&encode(event, EventId::new(9))),
+            "id: urn:x\ndata: \n\n"
+        );
+    }
+
+    #[test]
+    fn the_longest_id_fits_in_its_room() {
+        let frame = encode(Event::new("t", "x"), EventId::new(u64::MAX));
+        assert_eq!(text(&frame), "id: 17592186044415-1048575\ndata: x\n\n");
+    }
+
+    fn normalised(data: &str) -> String {
+        data.replace("\r\n", "\n").replace('\r', "\n")
+    }
+
+    /// What an independent client library reads from the frame.
+    fn by_library(frame: &Frame) -> eventsource_stream::Event {
+        let bytes = Ok::<_, std::io::Error>(frame.text());
+        let mut events = Box::pin(stream::iter([bytes]).eventsource());
+        futures_util::FutureExt::now_or_never(events.next())
+            .expect("ready")
+            .expect("one event")
+            .expect("parses")
+    }
+
+    proptest! {
+        #[test]
+        fn any_event_reads_back_as_itself(
+            data in "(\\PC|[\r\n\u{feff} :\0])*",
+            name in proptest::option::of("[^\r\n]{1,20}"),
+            own_id in proptest::option::of("[^\\pC\\pZ#$*+>-]([^\\pC]{0,18}[^\\pC\\pZ])?"),
+            retry in proptest::option::of(0..10_000_000_u64),
+            word: u64,
+        ) {
+            let event = Event {
+                event: name.clone().map(Into::into),
+                id: own_id.clone().map(Into::into),
+                retry,
+                ..Event::new("t", data.as_str())
+            };
+            let id = EventId::new(word);
+            let frame = encode(event, id);
+            let wire_id = own_id.unwrap_or_else(|| id.to_string());
+
+            let ours = parse(&frame.text());
+            prop_assert_eq!(&ours.data, &normalised(&data));
+            prop_assert_eq!(&ours.event, &name);
+            prop_assert_eq!(ours.id.as_deref(), Some(wire_id.as_str()));
+            prop_assert_eq!(ours.retry, retry);
+
+            let theirs = by_library(&frame);
+            prop_assert_eq!(theirs.data, normalised(&data));
+            prop_assert_eq!(theirs.event, name.unwrap_or_else(|| "message".into()));
+            prop_assert_eq!(theirs.id, wire_id);
+
+            let chunk = frame.chunked();
+            let head = chunk.iter().position(|b| *b == b'\n').expect("chunk head") + 1;
+            let digits = std::str::from_utf8(&chunk[..head - 2]).expect("ASCII");
+            prop_assert_eq!(usize::from_str_radix(digits, 16), Ok(frame.text().len()));
+            prop_assert_eq!(chunk.len(), head + frame.text().len() + 2);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Brings the keys of tokens from where the settings say they are, and keeps them fresh.
+//!
+//! Files are read at start and on SIGHUP, key sets behind a URL also by age and when a token names a key that is unknown. Whatever goes wrong
+//! after the start, the last good keys stay. Must never put what it read into an error or a log.
+
+mod fetch;
+mod keeper;
+mod source;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::auth::{Auth, KeySet, Policy, Role, TopicRule};
+use crate::settings::{KeySource, Settings};
+
+use self::fetch::Fetcher;
+use self::keeper::Keeper;
+use self::source::Source;
+pub use self::source::{KeysError, LoadError, Loaded, load};
+
+/// The keys of a node, and what brings newer ones.
+pub struct Keys {
+    auth: Arc<Auth>,
+    /// Whoever is told so reads its source again.
+    reload: watch::Sender<()>,
+    /// What keeps the keys fresh.
+    tasks: JoinSet<()>,
+}
+
+impl Keys {
+    /// Puts the keys in force. Where they come from a URL that does not answer now, the node has none at first and goes on trying.
+    ///
+    /// Must be called on a tokio runtime, which runs the tasks that keep the keys until `stopped` is true or its sender gone.
+    pub async fn start(
+        loaded: Loaded,
+        settings: &Settings,
+        stopped: &watch::Receiver<bool>,
+    ) -> Self {
+        let auth = Arc::new(Auth::new(policy(settings)));
+        let (reload, reloaded) = watch::channel(());
+        let mut tasks = JoinSet::new();
+        for (source, keys) in loaded.0 {
+            replace(&auth, &source.roles, keys);
+            if let KeySource::JwksUrl(url) = &source.from {
+                let fetcher = Fetcher::new(url, settings.jwks_timeout, settings.jwks_bytes_max);
+                let asked = auth.kept_by(&source.roles);
+                let mut keeper = Keeper::new(Arc::clone(&auth), source, fetcher, settings);
+                keeper.fetch().await;
+                tasks.spawn(keeper.run(asked, reloaded.clone(), stopped.clone()));
+            } else {
+                let source = Arc::new(source);
+                let files = reread(Arc::clone(&auth), source, reloaded.clone(), stopped.clone());
+                tasks.spawn(files);
+            }
+        }
+        Self {
+            auth,
+            reload,
+            tasks,
+        }
+    }
+
+    /// What checks tokens.
+    #[must_use]
+    pub fn auth(&self) -> &Arc<Auth> {
+        &self.auth
+    }
+
+    /// Waits for a task to panic that keeps keys fresh. Without it keys would grow old in silence.
+    pub(super) async fn failed(&mut self) -> JoinError {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Err(panic)) => return panic,
+                // It was told to end.
+                Some(Ok(())) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Has every source read again, soon.
+    pub fn reload(&self) {
+        self.reload.send_replace(());
+    }
+}
+
+/// The rules by which tokens are read.
+#[must_use]
+pub fn policy(settings: &Settings) -> Policy {
+    let topic_bytes_max = settings.event_limits.topic_bytes_max;
+    let rules = settings.topics_from.iter();
+    Policy {
+        token_bytes_max: settings.token_bytes_max,
+        selectors_max: settings.selectors_per_token_max,
+        topic_bytes_max,
+        leeway: settings.jwt_leeway,
+        issuer: settings.jwt_issuer.clone(),
+        audience: settings.jwt_audience.clone(),
+        // The configuration has refused those that are none.
+        topics_from: rules
+            .filter_map(|rule| TopicRule::parse(rule, topic_bytes_max).ok())
+            .collect(),
+    }
+}
+
+/// Reads a file again whenever it is told to.
+async fn reread(
+    auth: Arc<Auth>,
+    source: Arc<Source>,
+    mut reloaded: watch::Receiver<()>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let setting = source.setting();
+    loop {
+        tokio::select! {
+            reload = reloaded.changed() => if reload.is_err() { return },
+            () = ended(&mut stopped) => return,
+        }
+        match source.read().await {
+            Ok(keys) => {
+                let (count, skipped) = (keys.len(), keys.skipped());
+                replace(&auth, &source.roles, keys);
+                tracing::info!(setting, keys = count, skipped, "keys read again");
+            }
+            Err(error) => {
+                tracing::error!("keys not read again, the old ones stay: {error}");
+            }
+        }
+    }
+}
+
+/// Waits until the node ends.
+async fn ended(stopped: &mut watch::Receiver<bool>) {
+    let _stopped_or_gone = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn replace(auth: &Auth, roles: &[Role], keys: KeySet) {
+    let keys = Arc::new(keys);
+    for role in roles {
+        auth.replace(*role, Arc::clone(&keys));
+    }
+}

@@ -1,0 +1,152 @@
+//! Keeps a key set fresh that comes from a URL.
+//!
+//! One task fetches, so two fetches never run at once. It fetches by age, when it is told to, and when a token names a key that is unknown: the last
+//! is what a stranger can cause, so it has a shortest interval of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::fetch::Fetcher;
+use super::source::Source;
+use crate::auth::{Auth, KeySet, Refresh};
+use crate::once_a_minute::OnceAMinute;
+use crate::settings::Settings;
+
+/// Wait after a first failure; each further one doubles it, up to the age at which the set is fetched anew.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+pub(super) struct Keeper {
+    auth: Arc<Auth>,
+    source: Source,
+    fetcher: Fetcher,
+    max_age: Duration,
+    refresh_min: Duration,
+    /// When to fetch without being asked.
+    due: Instant,
+    backoff: Duration,
+    /// Whether the last fetch failed, or there was none yet: only then is a success news.
+    waiting: bool,
+    /// When a token last caused a fetch.
+    caused: Option<Instant>,
+    /// How often each outcome is logged.
+    fetched: OnceAMinute,
+    failed: OnceAMinute,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        auth: Arc<Auth>,
+        source: Source,
+        fetcher: Fetcher,
+        settings: &Settings,
+    ) -> Self {
+        Self {
+            auth,
+            source,
+            fetcher,
+            max_age: settings.jwks_max_age,
+            refresh_min: settings.jwks_refresh_min,
+            due: Instant::now(),
+            backoff: BACKOFF_MIN,
+            waiting: true,
+            caused: None,
+            fetched: OnceAMinute::new(),
+            failed: OnceAMinute::new(),
+        }
+    }
+
+    /// Fetches until it is stopped.
+    pub(super) async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<Refresh>,
+        mut reloaded: watch::Receiver<()>,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        loop {
+            // Everybody who has asked before a fetch begins is served by it.
+            let mut waiting = Vec::new();
+            let fetches = tokio::select! {
+                () = sleep_until(self.due) => true,
+                reload = reloaded.changed() => match reload {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+                Some(first) = asked.recv() => {
+                    waiting.push(first);
+                    self.may_be_caused()
+                }
+                () = super::ended(&mut stopped) => return,
+            };
+            while let Ok(another) = asked.try_recv() {
+                waiting.push(another);
+            }
+            if fetches {
+                self.fetch().await;
+            }
+            for one in waiting {
+                // Whoever asked may have gone.
+                let _ = one.send(());
+            }
+        }
+    }
+
+    /// Whether a token may cause a fetch now, which it then does.
+    fn may_be_caused(&mut self) -> bool {
+        let now = Instant::now();
+        let may = self
+            .caused
+            .is_none_or(|last| now - last >= self.refresh_min);
+        if may {
+            self.caused = Some(now);
+        }
+        may
+    }
+
+    /// Fetches once. What cannot be fetched or used leaves the keys as they are.
+    pub(super) async fn fetch(&mut self) {
+        let setting = self.source.setting();
+        let fetched = match self.fetcher.get().await {
+            Ok(text) => KeySet::from_published_jwks(&text, self.source.algorithm)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match fetched {
+            Ok(keys) => {
+                let (count, skipped) = (keys.len(), keys.skipped());
+                // A provider that comes and goes, whenever a token asks for it, must not fill the log.
+                if self.waiting
+                    && let Some(left_out) = self.fetched.due()
+                {
+                    tracing::info!(setting, keys = count, skipped, left_out, "keys fetched");
+                } else {
+                    tracing::debug!(setting, keys = count, skipped, "keys fetched");
+                }
+                self.waiting = false;
+                super::replace(&self.auth, &self.source.roles, keys);
+                self.backoff = BACKOFF_MIN;
+                self.due = Instant::now() + self.max_age;
+            }
+            Err(reason) => {
+                let again = self.backoff.min(self.max_age);
+                let url = self.source.place();
+                if let Some(left_out) = self.failed.due() {
+                    tracing::warn!(
+                        setting,
+                        url,
+                        ?again,
+                        left_out,
+                        "keys not fetched, those there are stay: {reason}"
+                    );
+                } else {
+                    tracing::debug!(setting, url, ?again, "keys not fetched: {reason}");
+                }
+                self.waiting = true;
+                self.backoff = (self.backoff * 2).min(self.max_age.max(BACKOFF_MIN));
+                self.due = Instant::now() + again;
+            }
+        }
+    }
+}

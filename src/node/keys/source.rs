@@ -1,0 +1,137 @@
+//! Where the keys of a role come from, and the reading of those that stand in settings and files.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::auth::{Algorithm, KeySet, Role};
+use crate::settings::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
+
+/// Why there are no keys.
+#[derive(Debug, Error)]
+#[error("`{setting}` = {place}: {reason}")]
+pub struct KeysError {
+    setting: &'static str,
+    place: String,
+    reason: String,
+}
+
+/// Everything that is wrong with the keys, one a line when displayed.
+#[derive(Debug)]
+pub struct LoadError(Vec<KeysError>);
+
+impl std::error::Error for LoadError {}
+
+impl Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(KeysError::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// The keys of a node, read once, before it opens anything. Those behind a URL are still to come.
+pub struct Loaded(pub(super) Vec<(Source, KeySet)>);
+
+/// Reads the keys that stand in the settings and in files. They are read only here until somebody asks for them again: a file may be a
+/// pipe (`<(vault read …)`).
+///
+/// # Errors
+/// [`LoadError`] when a file is missing or holds no key.
+pub fn load(settings: &Settings) -> Result<Loaded, LoadError> {
+    let mut loaded = Vec::new();
+    let mut errors = Vec::new();
+    for source in sources(settings) {
+        match source.read_now() {
+            Ok(keys) => loaded.push((source, keys)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Loaded(loaded))
+    } else {
+        Err(LoadError(errors))
+    }
+}
+
+/// Where the keys of some roles come from.
+pub(super) struct Source {
+    /// In the order of the settings: the first names them.
+    pub(super) roles: Vec<Role>,
+    pub(super) from: KeySource,
+    pub(super) algorithm: Option<Algorithm>,
+    bytes_max: usize,
+}
+
+/// One source for both roles, or one for each.
+fn sources(settings: &Settings) -> Vec<Source> {
+    let source = |roles: &[Role]| {
+        let (from, algorithm) = settings.keys_of(roles[0])?;
+        Some(Source {
+            roles: roles.to_vec(),
+            from: from.clone(),
+            algorithm,
+            bytes_max: settings.jwks_bytes_max,
+        })
+    };
+    let found = match settings.publisher_jwt_keys {
+        None => vec![source(&[Role::Subscriber, Role::Publisher])],
+        Some(_) => vec![source(&[Role::Subscriber]), source(&[Role::Publisher])],
+    };
+    found.into_iter().flatten().collect()
+}
+
+impl Source {
+    /// Reads the keys of a source that is not a URL.
+    pub(super) async fn read(self: &Arc<Self>) -> Result<KeySet, KeysError> {
+        let source = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || source.read_now()).await;
+        read.unwrap_or_else(|panic| Err(self.error(panic)))
+    }
+
+    fn read_now(&self) -> Result<KeySet, KeysError> {
+        let file = |path, bytes_max| read_text(path, bytes_max).map_err(|error| self.error(error));
+        let set = match &self.from {
+            KeySource::Secret(secret) => KeySet::from_secret(secret.as_bytes(), self.algorithm),
+            KeySource::SecretFile(path) => {
+                // Room for a line end behind the longest secret.
+                let text = file(path, SECRET_BYTES_MAX + 2)?;
+                let secret = text.trim_end_matches(['\r', '\n']);
+                KeySet::from_secret(secret.as_bytes(), self.algorithm)
+            }
+            KeySource::PemFile(path) => {
+                KeySet::from_pem(&file(path, self.bytes_max)?, self.algorithm)
+            }
+            KeySource::JwksFile(path) => {
+                KeySet::from_jwks(file(path, self.bytes_max)?.as_bytes(), self.algorithm)
+            }
+            KeySource::JwksUrl(_) => Ok(KeySet::default()),
+        };
+        set.map_err(|error| self.error(error))
+    }
+
+    fn error(&self, reason: impl Display) -> KeysError {
+        KeysError {
+            setting: self.setting(),
+            place: self.place(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The setting that names it.
+    pub(super) fn setting(&self) -> &'static str {
+        let role = self.roles.first().copied().unwrap_or(Role::Subscriber);
+        self.from.key(role)
+    }
+
+    /// For messages: a path or a URL, never a secret.
+    pub(super) fn place(&self) -> String {
+        match &self.from {
+            KeySource::Secret(_) => "(hidden)".to_owned(),
+            KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path) => {
+                path.display().to_string()
+            }
+            KeySource::JwksUrl(url) => url.clone(),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The checked settings of a node: what the rest of the program is given.
+//!
+//! Only carries values. How they are given, bounded and described is `super::table`; what they mean together is
+//! `super::rules`. Must never print a secret: `Debug` is written by hand for that reason.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{KeySource, table};
+use crate::auth::Algorithm;
+pub use crate::core::history::SlowConsumerPolicy;
+use crate::core::limits::EventLimits;
+
+/// A slow-consumer policy for the topics that start with `prefix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowConsumerRule {
+    /// Start of the topic names that it concerns; the longest matching prefix wins.
+    pub prefix: String,
+    /// What happens on those topics.
+    pub policy: SlowConsumerPolicy,
+}
+
+/// A named user of the ingest port.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IngestUser {
+    /// Name given to `AUTH`.
+    pub name: String,
+    /// Password given to `AUTH`.
+    pub password: String,
+    /// Topics it may publish to, as Redis globs (`*`, `?`, `[...]`); empty means none.
+    pub publish: Vec<String>,
+}
+
+impl fmt::Debug for IngestUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IngestUser")
+            .field("name", &self.name)
+            .field("publish", &self.publish)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every setting, checked; see `docs/OPERATIONS.md` for the table that is generated from the same source.
+#[derive(Clone)]
+pub struct Settings {
+    /// Public listener: subscribe and publish over HTTP.
+    pub listen: SocketAddr,
+    /// Ingest listener: Redis protocol.
+    pub ingest_listen: SocketAddr,
+    /// Admin listener: health, metrics, streams.
+    pub admin_listen: SocketAddr,
+    /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
+    pub allow_open_http: bool,
+    /// Names under which the public listener is reached, beside addresses and `localhost`; all names where it asks for tokens and none is listed.
+    pub hosts: Vec<String>,
+    /// Names under which the admin listener is reached, beside addresses and `localhost`.
+    pub admin_hosts: Vec<String>,
+    /// Allows the admin listener beyond loopback (it has no authentication of its own).
+    pub allow_open_admin: bool,
+
+    /// Delivery shards (threads); 0 = one a core.
+    pub shards: usize,
+    /// Threads for HTTP handshakes, publishing and ingest; 0 = one a core.
+    pub io_threads: usize,
+
+    /// Most open streams; 0 = as many as the file limit allows.
+    pub max_streams: usize,
+    /// Most HTTP connections that are not streams; 0 = no bound but the file limit.
+    pub max_connections: usize,
+    /// Most connections and streams of one client address; 0 = no bound.
+    pub max_connections_per_address: usize,
+    /// Bits of an IPv6 address that are one client's.
+    pub ipv6_prefix: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Most connections to the admin listener.
+    pub admin_connections_max: usize,
+
+    /// Silence after which a stream is sent its cursor.
+    pub heartbeat_interval: Duration,
+    /// A stream, or an ingest connection with answers to read, whose socket accepts nothing for so long is closed.
+    pub write_timeout: Duration,
+    /// Time over which streams are closed on shutdown.
+    pub drain_period: Duration,
+    /// Reconnection delay told to clients at the start of a stream; `None` tells nothing.
+    pub retry: Option<Duration>,
+    /// Kernel send buffer of a connection, in bytes; 0 leaves it to the kernel.
+    pub send_buffer_bytes: usize,
+    /// What happens to slow streams where no rule matches.
+    pub slow_consumer: SlowConsumerPolicy,
+    /// Exceptions by topic prefix.
+    pub slow_consumer_rules: Vec<SlowConsumerRule>,
+
+    /// Most events kept a topic.
+    pub history_events: usize,
+    /// Most bytes of events kept a topic.
+    pub history_bytes: usize,
+    /// Oldest event kept.
+    pub history_age: Duration,
+    /// Most bytes of events kept on the node, all topics together.
+    pub history_budget_bytes: usize,
+
+    /// Bounds on one event and one subscription.
+    pub event_limits: EventLimits,
+
+    /// Most batches that wait for one shard.
+    pub mailbox_batches: usize,
+    /// Most bytes of events that wait for one shard.
+    pub mailbox_bytes: usize,
+
+    /// Largest body of one publish call that is read whole (JSON or raw); NDJSON streams are unbounded in length.
+    pub publish_body_bytes_max: usize,
+    /// Most events in one JSON array.
+    pub publish_batch_max: usize,
+    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame that is no `DATA`, and for the answer to a `PING`.
+    pub header_timeout: Duration,
+    /// Longest pause within a request body.
+    pub body_timeout: Duration,
+    /// Longest time for a whole request body, or for one line of NDJSON.
+    pub body_time_max: Duration,
+    /// Time that a kept-alive connection may be idle.
+    pub idle_timeout: Duration,
+    /// Most bytes of answers that wait to be read, all connections together.
+    pub answer_budget_bytes: usize,
+    /// Most bytes of answers that wait to be read on one HTTP/2 connection.
+    pub answer_bytes_per_connection_max: usize,
+    /// Most bytes of unfinished request bodies, all connections together.
+    pub body_budget_bytes: usize,
+    /// Most bytes of unfinished request bodies on one HTTP/2 connection.
+    pub body_bytes_per_connection_max: usize,
+    /// Longest request target, in bytes.
+    pub request_target_bytes_max: usize,
+    /// Most header fields.
+    pub header_count_max: usize,
+    /// Largest request head, in bytes.
+    pub header_bytes_max: usize,
+    /// Origins that browsers may call from; `*` = any (without credentials).
+    pub cors_origins: Vec<String>,
+    /// Whether those origins may send cookies.
+    pub cors_credentials: bool,
+
+    /// Keys that check tokens, and those of publishers unless they have their own; `None` = there are no tokens.
+    pub jwt_keys: Option<KeySource>,
+    /// Algorithm of keys that name none.
+    pub jwt_algorithm: Option<Algorithm>,
+    /// Keys that check the tokens of publishers; `None` = `jwt_keys`.
+    pub publisher_jwt_keys: Option<KeySource>,
+    /// Algorithm of publishers' keys that name none.
+    pub publisher_jwt_algorithm: Option<Algorithm>,
+    /// The only `iss` that is taken.
+    pub jwt_issuer: Option<String>,
+    /// What `aud` must hold.
+    pub jwt_audience: Option<String>,
+    /// By how much clocks may differ where `exp` and `nbf` are checked.
+    pub jwt_leeway: Duration,
+    /// Time for a key set to be fetched.
+    pub jwks_timeout: Duration,
+    /// Age at which a fetched key set is fetched anew.
+    pub jwks_max_age: Duration,
+    /// Shortest time between two fetches that unknown keys ask for.
+    pub jwks_refresh_min: Duration,
+    /// Largest key set, in bytes; also of a PEM file.
+    pub jwks_bytes_max: usize,
+    /// Longest token, in bytes.
+    pub token_bytes_max: usize,
+    /// Most selectors that one token grants.
+    pub selectors_per_token_max: usize,
+    /// Rules that make topics of claims.
+    pub topics_from: Vec<String>,
+    /// Lets streams in that have no token although there are keys; they hear public events only.
+    pub anonymous: bool,
+    /// Cookie that holds a token.
+    pub cookie_name: String,
+    /// Whether subscriptions can be listed, and are published when they start and end.
+    pub mercure_subscriptions: bool,
+    /// Most distinct patterns that streams and their tokens hold together.
+    pub max_patterns: usize,
+    /// Most patterns of one stream that its token does not name.
+    pub patterns_per_stream_max: usize,
+    /// Most distinct patterns of one client address that the tokens of its streams do not name; 0 = no bound.
+    pub patterns_per_address_max: usize,
+    /// Most steps of comparing one event's topics with its publisher's token.
+    pub publish_check_steps_max: usize,
+
+    /// Password of the ingest port's default user; `None` leaves it open (loopback only).
+    pub ingest_password: Option<String>,
+    /// Named users of the ingest port.
+    pub ingest_users: Vec<IngestUser>,
+    /// Most ingest connections.
+    pub ingest_connections_max: usize,
+    /// Longest array of one command, in elements.
+    pub ingest_array_max: usize,
+    /// Longest bulk string of one command, in bytes.
+    pub ingest_bulk_bytes_max: usize,
+    /// Most commands of one transaction, and most events of one script.
+    pub ingest_transaction_commands_max: usize,
+    /// Memory that the commands of one transaction take, or the events of one script, in bytes.
+    pub ingest_transaction_bytes_max: usize,
+    /// Largest answer to one command, in bytes.
+    pub ingest_reply_bytes_max: usize,
+    /// Largest command of a connection that has not authenticated, in bytes.
+    pub ingest_unauthenticated_bytes_max: usize,
+    /// Most ingest connections that have yet to authenticate; 0 = half of `ingest_connections_max`.
+    pub ingest_unauthenticated_max: usize,
+    /// Time for an ingest connection to authenticate.
+    pub ingest_authentication_timeout: Duration,
+    /// Time for an ingest command to arrive, from its first byte.
+    pub ingest_command_timeout: Duration,
+    /// Time that an ingest connection may be idle; zero = for ever.
+    pub ingest_idle_timeout: Duration,
+
+    /// Log filter (`RUST_LOG` syntax).
+    pub log_level: String,
+    /// Form of the log.
+    pub log_format: LogFormat,
+    /// Most bytes of log lines that wait for standard error.
+    pub log_buffer_bytes: usize,
+    /// Topics and patterns whose events are logged one by one.
+    pub trace_topics: Vec<String>,
+    /// Most of them that operators may have at once.
+    pub trace_topics_max: usize,
+}
+
+impl Default for Settings {
+    /// What an empty configuration gives.
+    fn default() -> Self {
+        Self {
+            listen: loopback(8080),
+            ingest_listen: loopback(7379),
+            admin_listen: loopback(8081),
+            allow_open_http: false,
+            allow_open_admin: false,
+            hosts: Vec::new(),
+            admin_hosts: Vec::new(),
+
+            shards: 0,
+            io_threads: 0,
+
+            max_streams: 0,
+            max_connections: 0,
+            max_connections_per_address: 0,
+            ipv6_prefix: 64,
+            trusted_proxies: Vec::new(),
+            admin_connections_max: 64,
+
+            heartbeat_interval: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
+            drain_period: Duration::from_secs(5),
+            retry: None,
+            send_buffer_bytes: 16 << 10,
+            slow_consumer: SlowConsumerPolicy::Disconnect,
+            slow_consumer_rules: Vec::new(),
+
+            history_events: 1_000,
+            history_bytes: 1 << 20,
+            history_age: Duration::from_secs(60 * 60),
+            history_budget_bytes: 256 << 20,
+
+            event_limits: EventLimits::default(),
+
+            mailbox_batches: 1_024,
+            mailbox_bytes: 16 << 20,
+
+            publish_body_bytes_max: 8 << 20,
+            publish_batch_max: 1_000,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            body_time_max: Duration::from_secs(5 * 60),
+            idle_timeout: Duration::from_secs(75),
+            answer_budget_bytes: 64 << 20,
+            answer_bytes_per_connection_max: 4 << 20,
+            body_budget_bytes: 64 << 20,
+            body_bytes_per_connection_max: 16 << 20,
+            request_target_bytes_max: 16 << 10,
+            header_count_max: 100,
+            header_bytes_max: 32 << 10,
+            cors_origins: Vec::new(),
+            cors_credentials: false,
+
+            jwt_keys: None,
+            jwt_algorithm: None,
+            publisher_jwt_keys: None,
+            publisher_jwt_algorithm: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_leeway: Duration::ZERO,
+            jwks_timeout: Duration::from_secs(5),
+            jwks_max_age: Duration::from_secs(10 * 60),
+            jwks_refresh_min: Duration::from_secs(30),
+            jwks_bytes_max: 256 << 10,
+            token_bytes_max: 8 << 10,
+            selectors_per_token_max: 1_000,
+            topics_from: Vec::new(),
+            anonymous: false,
+            cookie_name: "mercureAuthorization".to_owned(),
+            mercure_subscriptions: false,
+            max_patterns: 2_000,
+            patterns_per_stream_max: 20,
+            patterns_per_address_max: 100,
+            publish_check_steps_max: 10_000_000,
+
+            ingest_password: None,
+            ingest_users: Vec::new(),
+            ingest_connections_max: 1_000,
+            ingest_array_max: 1_024,
+            ingest_bulk_bytes_max: 1 << 20,
+            ingest_transaction_commands_max: 4_096,
+            ingest_transaction_bytes_max: 8 << 20,
+            ingest_reply_bytes_max: 16 << 20,
+            ingest_unauthenticated_bytes_max: 16 << 10,
+            ingest_unauthenticated_max: 0,
+            ingest_authentication_timeout: Duration::from_secs(10),
+            ingest_command_timeout: Duration::from_secs(60),
+            ingest_idle_timeout: Duration::ZERO,
+
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+            log_buffer_bytes: 1 << 20,
+            trace_topics: Vec::new(),
+            trace_topics_max: 16,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, but every listener on a free port of 127.0.0.1 that the kernel picks: what tests and examples start
+    /// nodes with, any number of them side by side.
+    pub fn on_free_ports() -> Self {
+        Self {
+            listen: loopback(0),
+            ingest_listen: loopback(0),
+            admin_listen: loopback(0),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Every setting by its key, written as it would be in the file; of secrets only whether they are set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut copy = self.clone();
+        let mut out = f.debug_struct("Settings");
+        for setting in table::all() {
+            let value = setting.kind.show(&mut copy);
+            out.field(setting.key, &format_args!("{value}"));
+        }
+        out.finish()
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}

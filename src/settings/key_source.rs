@@ -1,0 +1,223 @@
+//! Where the keys of tokens come from, and the words that settings about tokens are written in.
+//!
+//! Reads no key: a file or a URL is only named here, and opened by `crate::node`. Must never show a secret.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use hyper::Uri;
+
+use super::credentials;
+use super::{Reason, Settings};
+use crate::auth::{ALGORITHMS, Algorithm, Role};
+
+/// Longest issuer or audience, in bytes.
+pub(super) const CLAIM_BYTES_MAX: usize = 1_024;
+/// Longest URL of a key set, in bytes.
+const URL_BYTES_MAX: usize = 2_048;
+/// Longest name of a cookie, in bytes.
+const COOKIE_NAME_BYTES_MAX: usize = 128;
+
+/// Where the keys that check tokens come from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// The secret itself.
+    Secret(String),
+    /// A file that holds the secret.
+    SecretFile(PathBuf),
+    /// A file of public keys or certificates in PEM.
+    PemFile(PathBuf),
+    /// A file with a JSON Web Key Set.
+    JwksFile(PathBuf),
+    /// The URL of a JSON Web Key Set.
+    JwksUrl(String),
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(_) => f.write_str("Secret(hidden)"),
+            Self::SecretFile(path) => f.debug_tuple("SecretFile").field(path).finish(),
+            Self::PemFile(path) => f.debug_tuple("PemFile").field(path).finish(),
+            Self::JwksFile(path) => f.debug_tuple("JwksFile").field(path).finish(),
+            Self::JwksUrl(url) => f.debug_tuple("JwksUrl").field(url).finish(),
+        }
+    }
+}
+
+/// The form of a [`KeySource`]: each has a setting of its own, and all of a role's settings have one field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Secret,
+    SecretFile,
+    PemFile,
+    JwksFile,
+    JwksUrl,
+}
+
+impl KeySource {
+    /// Its setting.
+    #[must_use]
+    pub fn key(&self, role: Role) -> &'static str {
+        let [subscriber, publisher] = match self {
+            Self::Secret(_) => ["jwt_secret", "publisher_jwt_secret"],
+            Self::SecretFile(_) => ["jwt_secret_file", "publisher_jwt_secret_file"],
+            Self::PemFile(_) => ["jwt_key_file", "publisher_jwt_key_file"],
+            Self::JwksFile(_) => ["jwks_file", "publisher_jwks_file"],
+            Self::JwksUrl(_) => ["jwks_url", "publisher_jwks_url"],
+        };
+        match role {
+            Role::Subscriber => subscriber,
+            Role::Publisher => publisher,
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Self::Secret(_) => Form::Secret,
+            Self::SecretFile(_) => Form::SecretFile,
+            Self::PemFile(_) => Form::PemFile,
+            Self::JwksFile(_) => Form::JwksFile,
+            Self::JwksUrl(_) => Form::JwksUrl,
+        }
+    }
+}
+
+impl Form {
+    pub(super) fn read(self, text: &str) -> Result<KeySource, Reason> {
+        let path = |text: &str| match text {
+            "" => Err(Reason::Empty),
+            path => Ok(PathBuf::from(path)),
+        };
+        Ok(match self {
+            Self::Secret => KeySource::Secret(credentials::password(text)?),
+            Self::SecretFile => KeySource::SecretFile(path(text)?),
+            Self::PemFile => KeySource::PemFile(path(text)?),
+            Self::JwksFile => KeySource::JwksFile(path(text)?),
+            Self::JwksUrl => KeySource::JwksUrl(url(text)?),
+        })
+    }
+
+    /// The source as it could be written in this form; `None` when it is of another.
+    pub(super) fn show(self, source: Option<&KeySource>) -> Option<String> {
+        let source = source.filter(|source| source.form() == self)?;
+        Some(match source {
+            KeySource::Secret(_) => "(hidden)".to_owned(),
+            KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path) => {
+                path.display().to_string()
+            }
+            KeySource::JwksUrl(url) => url.clone(),
+        })
+    }
+
+    pub(super) fn allowed(self) -> String {
+        match self {
+            Self::Secret => format!(
+                "text of at least 32 bytes (HS384: 48, HS512: 64) and at most {}",
+                credentials::PASSWORD_BYTES_MAX
+            ),
+            Self::SecretFile => {
+                "a path to a file with this text; line ends after it do not count".to_owned()
+            }
+            Self::PemFile => "a path to a PEM file".to_owned(),
+            Self::JwksFile => "a path to a JSON Web Key Set".to_owned(),
+            Self::JwksUrl => "an https URL, or an http one on loopback".to_owned(),
+        }
+    }
+
+    pub(super) fn placeholder(self) -> &'static str {
+        match self {
+            Self::Secret => "SECRET",
+            Self::SecretFile | Self::PemFile | Self::JwksFile => "FILE",
+            Self::JwksUrl => "URL",
+        }
+    }
+}
+
+impl Settings {
+    /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.
+    #[must_use]
+    pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {
+        let own = match role {
+            Role::Publisher => self.publisher_jwt_keys.as_ref(),
+            Role::Subscriber => None,
+        };
+        match own {
+            Some(source) => Some((source, self.publisher_jwt_algorithm)),
+            None => Some((self.jwt_keys.as_ref()?, self.jwt_algorithm)),
+        }
+    }
+
+    /// The setting that names the source of a role's keys.
+    #[must_use]
+    pub fn keys_setting(&self, role: Role) -> Option<&'static str> {
+        let (source, _) = self.keys_of(role)?;
+        let own = match role {
+            Role::Publisher if self.publisher_jwt_keys.is_some() => Role::Publisher,
+            _ => Role::Subscriber,
+        };
+        Some(source.key(own))
+    }
+}
+
+/// Over plain http anyone on the way could replace the keys; and what is in a URL is logged, so no password may be.
+fn url(text: &str) -> Result<String, Reason> {
+    let fault = || Reason::KeySetUrl;
+    if text.len() > URL_BYTES_MAX {
+        return Err(Reason::TooLarge);
+    }
+    let uri: Uri = text.parse().map_err(|_| fault())?;
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(fault)?;
+    let allowed = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => is_loopback(host),
+        _ => false,
+    };
+    let has_credentials = uri
+        .authority()
+        .is_some_and(|part| part.as_str().contains('@'));
+    if allowed && !has_credentials {
+        Ok(text.to_owned())
+    } else {
+        Err(fault())
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, Reason> {
+    Algorithm::named(text).ok_or_else(|| Reason::Word(text.to_owned()))
+}
+
+pub(super) fn algorithms() -> String {
+    ALGORITHMS.map(|(name, _)| name).join(", ")
+}
+
+pub(super) fn claim(text: &str) -> Result<String, Reason> {
+    match text.len() {
+        0 => Err(Reason::Empty),
+        length if length > CLAIM_BYTES_MAX => Err(Reason::TooLarge),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A token of HTTP (RFC 6265 §4.1.1, RFC 9110 §5.6.2).
+pub(super) fn cookie_name(text: &str) -> Result<String, Reason> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match text.len() {
+        0 => Err(Reason::Empty),
+        length if length > COOKIE_NAME_BYTES_MAX => Err(Reason::TooLarge),
+        _ if text.bytes().all(is_token) => Ok(text.to_owned()),
+        _ => Err(Reason::CookieName),
+    }
+}
