@@ -63,7 +63,7 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         if !self.topics.is_empty() {
             let mut store = self.hub.0.shared.store.lock();
-            store.let_go_all(&mut self.topics);
+            store.unpin_all(&mut self.topics);
         }
     }
 }
@@ -167,7 +167,7 @@ impl Hub {
         if !batch.events.is_empty() {
             self.post_batch(Arc::new(batch), shards);
         }
-        store.let_go_all(held);
+        store.unpin_all(held);
         drop(store);
         for mailbox in self.chosen(shards) {
             mailbox.wake();

@@ -181,7 +181,7 @@ impl Hub {
         let granted = !interest.grant.is_empty();
         let wanted: Box<[Wanted]> = selectors
             .map(|selector| Wanted {
-                selector: store.retain(selector, shard, granted),
+                selector: store.subscribe(selector, shard, granted),
                 policy: self.policy(selector.prefix()),
             })
             .collect();
@@ -202,7 +202,7 @@ impl Hub {
             framing: subscribe.framing,
             head: subscribe.head,
             wanted,
-            grant: store.grant(&interest.grant),
+            grant: store.share(&interest.grant),
             ends_unix_ms: interest.ends_unix_ms,
             live_from: store.head(),
             start,
@@ -210,10 +210,10 @@ impl Hub {
         if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
             // The shard has ended: the stream is gone before it was one.
             for wanted in &refused.wanted {
-                store.release(wanted.selector, refused.grant.is_some());
+                store.unsubscribe(wanted.selector, refused.grant.is_some());
             }
             if let Some(grant) = &refused.grant {
-                store.give_back(grant);
+                store.unshare(grant);
             }
             self.0.shared.places.release(refused.client);
         }

@@ -97,7 +97,7 @@ impl BenchShard {
             store.resolve(&selectors, &[], cursor)
         });
         let wanted = selectors.iter().map(|selector| Wanted {
-            selector: store.retain(selector, 0, false),
+            selector: store.subscribe(selector, 0, false),
             policy: SlowConsumerPolicy::Disconnect,
         });
         let attach = Attach {

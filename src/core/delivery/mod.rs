@@ -451,10 +451,10 @@ impl<I: Io> Core<I> {
         tickets.forget_gone(is_open);
         let mut store = self.shared.store.lock();
         for (id, granted) in self.released.selectors.drain(..) {
-            store.release(id, granted);
+            store.unsubscribe(id, granted);
         }
         for grant in self.released.grants.drain(..) {
-            store.give_back(&grant);
+            store.unshare(&grant);
         }
         drop(store);
         if self.released.selectors.capacity() > 4_096 {

@@ -254,11 +254,11 @@ impl<I: Io> Core<I> {
         };
         let told = lost_through.map(|lost| {
             // Of what has not been looked at yet, anything may be kept.
-            let looked_through = outcome.looked_through.unwrap_or(lost);
+            let examined_through = outcome.examined_through.unwrap_or(lost);
             let first_kept = out
                 .events
                 .first()
-                .map_or(looked_through, |(id, _)| id.before());
+                .map_or(examined_through, |(id, _)| id.before());
             let first_kept = first_kept.min(lost);
             let safe_cursor = first_kept.max(subscriber.cursor);
             let reason = match (unknown, resuming) {
@@ -287,7 +287,7 @@ impl<I: Io> Core<I> {
                 .map(|(_, frame)| frame.bytes(subscriber.framing)),
         );
         out.cursors.extend(out.events.iter().map(|(id, _)| *id));
-        match outcome.looked_through {
+        match outcome.examined_through {
             Some(through) if out.parts.is_empty() => Plan::Pass(through),
             None if out.parts.is_empty() => Plan::CaughtUp,
             _ => Plan::Write(told),

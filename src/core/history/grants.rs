@@ -54,7 +54,7 @@ impl GrantTable {
     }
 
     /// Takes a stream's share back; returns whether it was the last, so that the record is gone.
-    pub(super) fn give_back(&mut self, grant: &Grant) -> bool {
+    pub(super) fn unshare(&mut self, grant: &Grant) -> bool {
         let hash = self.hasher.hash_one(&**grant);
         let found = self
             .grants

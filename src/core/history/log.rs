@@ -11,10 +11,10 @@ use crate::core::sse::Frame;
 use super::same::Same;
 use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
 
-/// What an event costs besides that has something of [`More`].
+/// Extra bytes charged to an event that carries a [`More`].
 const MORE_OVERHEAD_BYTES: usize = 64;
 
-/// What a private event with several topics costs for each of them, which it holds: their slots and names, at a guess.
+/// What a private event with several topics costs for each of them, which it pins: their slots and names, at a guess.
 const HELD_TOPIC_BYTES: usize = 256;
 
 /// One kept event.

@@ -30,9 +30,9 @@ impl Topic {
             return false;
         }
         let mut found = self.matches.take().map(|found| *found).unwrap_or_default();
-        found.retain(|known| patterns.is_held(*known));
+        found.retain(|known| patterns.is_current(*known));
         let mut seen = patterns.newest();
-        for young in patterns.younger(&self.name, self.looked_at) {
+        for young in patterns.younger(&self.name, self.matched_through) {
             if work.is_spent() {
                 seen = young.serial - 1;
                 break;
@@ -48,27 +48,27 @@ impl Topic {
         }
         found.sort_unstable();
         self.matches = (!found.is_empty()).then(|| Box::new(found));
-        self.looked_at = seen;
+        self.matched_through = seen;
         seen == patterns.newest()
     }
 
     /// Serial numbers have been given anew.
     pub(super) fn forget_matches(&mut self) {
         self.matches = None;
-        self.looked_at = 0;
+        self.matched_through = 0;
     }
 }
 
 impl Store {
     /// Whether all patterns that match a topic are known.
-    pub(super) fn is_looked_at(&self, index: u32) -> bool {
-        self.topics.get(index).looked_at == self.patterns.newest()
+    pub(super) fn matches_are_fresh(&self, index: u32) -> bool {
+        self.topics.get(index).matched_through == self.patterns.newest()
     }
 
     /// Brings a topic's matches up to date, as far as the work goes; returns whether they are. Costs a comparison when no pattern was born
     /// since the last look.
-    pub(super) fn look_at(&mut self, index: u32, work: &mut Work) -> bool {
-        if self.is_looked_at(index) {
+    pub(super) fn refresh_matches(&mut self, index: u32, work: &mut Work) -> bool {
+        if self.matches_are_fresh(index) {
             return true;
         }
         let topic = self.topics.get_mut(index);
@@ -92,7 +92,7 @@ impl Store {
         let found = self.topics.get(index).matches();
         let held = found
             .iter()
-            .filter(|known| self.patterns.is_held(**known))
+            .filter(|known| self.patterns.is_current(**known))
             .map(|known| SelectorId::pattern(known.slot));
         if found.len() <= ids.len() {
             return held.into_iter().any(|id| ids.binary_search(&id).is_ok());
@@ -102,7 +102,7 @@ impl Store {
             let at = found.partition_point(|known| known.slot < slot);
             found
                 .get(at)
-                .is_some_and(|known| known.slot == slot && self.patterns.is_held(*known))
+                .is_some_and(|known| known.slot == slot && self.patterns.is_current(*known))
         })
     }
 }

@@ -13,15 +13,15 @@ mod erase;
 mod evicted;
 mod expiry;
 mod grants;
-mod holders;
+mod introspect;
 mod log;
-mod look;
 mod matches;
 mod order;
 mod own_ids;
 mod patterns;
 mod policy;
 mod read;
+mod references;
 mod resume;
 mod same;
 mod scan;
@@ -48,7 +48,7 @@ use topics::TopicTable;
 
 pub use grants::Grant;
 pub(crate) use grants::meet;
-pub use look::TopicInfo;
+pub use introspect::TopicInfo;
 pub use policy::SlowConsumerPolicy;
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use resume::{LastEventId, Start};
@@ -188,7 +188,8 @@ pub struct Store {
     expiry: Expiry,
     /// Newest id given, or the node's birth.
     head: EventId,
-    /// No topic that exists no longer had evicted anything above this. Starts at the node's birth: nothing is known of before.
+    /// Highest id ever evicted from a topic that has since been deleted. Starts at the node's start
+    /// time, because nothing earlier is known.
     forgotten: Evicted,
     /// The newest events that were evicted from any topic.
     evicted: Evicted,
@@ -278,10 +279,10 @@ impl Store {
         let mut found = SelectorIds::new();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);
-            self.look_at(index, &mut Work::unbounded());
+            self.refresh_matches(index, &mut Work::unbounded());
             found.push(SelectorId::topic(index));
             let matches = self.topics.get(index).matches().iter();
-            let held = matches.filter(|known| self.patterns.is_held(**known));
+            let held = matches.filter(|known| self.patterns.is_current(**known));
             found.extend(held.map(|known| SelectorId::pattern(known.slot)));
         }
         if found.len() > 1 {
@@ -343,7 +344,7 @@ impl Store {
         });
         for index in topics.iter().filter_map(|id| id.topic_index()) {
             if several {
-                self.topics.get_mut(index).holds.add();
+                self.topics.get_mut(index).pins.add();
             }
             self.remember(index, id, frame, more.as_ref());
         }
@@ -432,7 +433,7 @@ impl Store {
     /// Brings a topic's matches up to date for what it is about to lose; returns whether they are.
     fn keep_up(&mut self, index: u32) -> bool {
         let mut work = self.upkeep;
-        let all_known = self.look_at(index, &mut work);
+        let all_known = self.refresh_matches(index, &mut work);
         self.upkeep = work;
         all_known
     }
@@ -458,7 +459,7 @@ impl Store {
         if let Some((entry, freed)) = popped {
             let private = entry.frame.is_private();
             topic.evicted.add(entry.id, private);
-            topic.holds.set_has_evicted();
+            topic.pins.set_has_evicted();
             self.evicted.add(entry.id, private);
             self.events -= 1;
             self.bytes -= freed;
@@ -470,7 +471,7 @@ impl Store {
                 };
                 self.own_ids.remove(own_id, place);
             }
-            self.let_go_with(entry);
+            self.unpin_topics_of(entry);
         }
         if self.events == 0 {
             self.order.clear();
@@ -479,10 +480,10 @@ impl Store {
     }
 
     /// An event was evicted from one of its topics; with the last, its hold on all of them goes.
-    fn let_go_with(&mut self, entry: Entry) {
+    fn unpin_topics_of(&mut self, entry: Entry) {
         if let Some(topics) = entry.into_private_topics().and_then(Arc::into_inner) {
             for id in topics {
-                self.let_go(id);
+                self.unpin(id);
             }
         }
     }
@@ -490,10 +491,10 @@ impl Store {
     fn forget_if_unused(&mut self, index: u32) {
         let topic = self.topics.get(index);
         let is_free = topic.name.is_empty();
-        if !is_free && topic.log.is_none() && topic.subscribers == 0 && !topic.holds.any() {
+        if !is_free && topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
             let evicted = topic.evicted;
             // Of what topics before it had, patterns have been told when those went.
-            if topic.holds.has_evicted() {
+            if topic.pins.has_evicted() {
                 let all_known = self.keep_up(index);
                 self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
             }
@@ -508,7 +509,7 @@ impl Store {
         let unknown = if all_known {
             Vec::new()
         } else {
-            self.patterns.younger(&topic.name, topic.looked_at)
+            self.patterns.younger(&topic.name, topic.matched_through)
         };
         for known in topic.matches().iter().chain(&unknown) {
             if let Some(pattern) = self.patterns.find_ref(*known) {

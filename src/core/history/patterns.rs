@@ -14,7 +14,7 @@ use crate::core::event::EventId;
 use crate::core::selector::Selector;
 
 use super::evicted::Evicted;
-use super::holders::Listeners;
+use super::references::Listeners;
 
 /// A pattern that was held when a topic was looked at: its slot, and its serial number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ pub(super) struct Pattern {
     /// Streams that subscribe to it.
     pub(super) listeners: Listeners,
     /// Grants that name it.
-    holds: u32,
+    pins: u32,
     /// What was evicted from its topics since its birth.
     evicted_since: Evicted,
     /// Nothing more was evicted from its topics before its birth.
@@ -117,7 +117,7 @@ impl PatternTable {
             .filter(|pattern| pattern.serial == found.serial)
     }
 
-    pub(super) fn is_held(&self, found: PatternRef) -> bool {
+    pub(super) fn is_current(&self, found: PatternRef) -> bool {
         self.get(found.slot)
             .is_some_and(|pattern| pattern.serial == found.serial)
     }
@@ -149,7 +149,7 @@ impl PatternTable {
             selector: selector.clone(),
             serial,
             listeners: Listeners::default(),
-            holds: 0,
+            pins: 0,
             evicted_since: Evicted::default(),
             evicted_before: birth.evicted.or(birth.forgotten),
             forgotten_before: Some(birth.forgotten),
@@ -214,10 +214,13 @@ impl PatternTable {
         }
     }
 
-    /// Counts one stream less; the pattern goes with the last who held it.
+    /// Counts one stream less; the last reference takes the pattern along.
     pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
         if let Some(Pattern { listeners, .. }) = self.get_mut(slot) {
-            debug_assert!(listeners.subscribers > 0, "released once for each retain");
+            debug_assert!(
+                listeners.subscribers > 0,
+                "unsubscribed once for each subscribe"
+            );
             listeners.subscribers -= 1;
             listeners.granted -= u32::from(granted);
             if listeners.subscribers == 0 {
@@ -227,18 +230,18 @@ impl PatternTable {
         self.remove_unheld(slot);
     }
 
-    /// Counts one hold more.
-    pub(super) fn hold(&mut self, slot: u32) {
+    /// Adds a pin.
+    pub(super) fn pin(&mut self, slot: u32) {
         if let Some(pattern) = self.get_mut(slot) {
-            pattern.holds += 1;
+            pattern.pins += 1;
         }
     }
 
-    /// Counts one hold less.
-    pub(super) fn let_go(&mut self, slot: u32) {
+    /// Takes a pin back.
+    pub(super) fn unpin(&mut self, slot: u32) {
         if let Some(pattern) = self.get_mut(slot) {
-            debug_assert!(pattern.holds > 0, "let go once for each hold");
-            pattern.holds -= 1;
+            debug_assert!(pattern.pins > 0, "unpinned once for each pin");
+            pattern.pins -= 1;
         }
         self.remove_unheld(slot);
     }
@@ -246,7 +249,7 @@ impl PatternTable {
     fn remove_unheld(&mut self, slot: u32) {
         if self
             .get(slot)
-            .is_none_or(|pattern| pattern.listeners.subscribers > 0 || pattern.holds > 0)
+            .is_none_or(|pattern| pattern.listeners.subscribers > 0 || pattern.pins > 0)
         {
             return;
         }

@@ -36,9 +36,9 @@ pub struct ReadOutcome {
     pub lost_through: Option<EventId>,
     /// An event was evicted from a topic whose policy is to disconnect.
     pub disconnect: bool,
-    /// The read ended before the position's end for having looked at as many events as it may: there is nothing to read up to here, but what
-    /// was found.
-    pub looked_through: Option<EventId>,
+    /// Set when the read stopped at its scan limit. Everything up to this id was examined; all matches
+    /// are in `out`.
+    pub examined_through: Option<EventId>,
 }
 
 impl ReadOutcome {
@@ -90,11 +90,11 @@ pub(super) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Counts a look at an event; when it was one too many, the read ends before the event. Not with the first one: a read gets on.
-    pub(super) fn has_seen_enough(&mut self, id: EventId) -> bool {
-        let enough = !self.work.look() && id.before() > self.position.cursor;
+    /// Charges one examined event; at the limit, the read ends before it. The first event is always examined, so that a read makes progress.
+    pub(super) fn is_at_scan_limit(&mut self, id: EventId) -> bool {
+        let enough = !self.work.charge_event() && id.before() > self.position.cursor;
         if enough {
-            self.outcome.looked_through = Some(id.before());
+            self.outcome.examined_through = Some(id.before());
         }
         enough
     }
@@ -115,13 +115,13 @@ impl Store {
         let mut work = Work::default();
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
-        for one in wanted {
-            let evicted = self.evicted_from(one.selector, grant.is_some(), seen, &mut work);
+        for wish in wanted {
+            let evicted = self.evicted_from(wish.selector, grant.is_some(), seen, &mut work);
             if evicted > seen {
                 outcome.lose(evicted);
-                outcome.disconnect |= one.policy == SlowConsumerPolicy::Disconnect;
+                outcome.disconnect |= wish.policy == SlowConsumerPolicy::Disconnect;
             }
-            by_pattern |= one.selector.pattern_slot().is_some();
+            by_pattern |= wish.selector.pattern_slot().is_some();
         }
         let mut reader = Reader {
             grant,
@@ -134,7 +134,7 @@ impl Store {
         };
         match wanted {
             _ if by_pattern => self.scan(wanted, &mut reader),
-            [one] => self.read_one(*one, &mut reader),
+            [wish] => self.read_one(*wish, &mut reader),
             _ => self.merge(wanted, &mut reader),
         }
         reader.outcome
@@ -154,8 +154,8 @@ impl Store {
 
     fn merge(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
         let mut next = BinaryHeap::with_capacity(wanted.len());
-        for one in wanted {
-            if let Some(reading) = self.open(*one, reader)
+        for wish in wanted {
+            if let Some(reading) = self.open(*wish, reader)
                 && let Some(entry) = self.entry(reading)
             {
                 next.push(Reverse((entry.id, reading.topic, reading.at)));
@@ -191,7 +191,7 @@ impl Store {
             return reader.room.take(entry.id, &entry.frame, reader.out);
         }
         let id = entry.id;
-        if reader.has_seen_enough(id) {
+        if reader.is_at_scan_limit(id) {
             return false;
         }
         match self.hears(reading, reader.grant, &mut reader.work) {
@@ -200,7 +200,7 @@ impl Store {
                 .is_some_and(|entry| reader.room.take(id, &entry.frame, reader.out)),
             Hears::No => true,
             Hears::Later => {
-                reader.outcome.looked_through = Some(id.before());
+                reader.outcome.examined_through = Some(id.before());
                 false
             }
         }
@@ -223,10 +223,10 @@ impl Store {
             return Hears::No;
         };
         let several = entry.private_topics().cloned();
-        let one = [SelectorId::topic(reading.topic)];
-        let topics = several.as_ref().map_or(&one[..], |several| several);
+        let single = [SelectorId::topic(reading.topic)];
+        let topics = several.as_ref().map_or(&single[..], |several| several);
         for index in topics.iter().filter_map(|id| id.topic_index()) {
-            if !self.look_at(index, work) {
+            if !self.refresh_matches(index, work) {
                 return Hears::Later;
             }
             if self.is_among(index, grant) {
@@ -271,7 +271,7 @@ impl Store {
             let private = self
                 .entry(reading)
                 .is_some_and(|entry| entry.frame.is_private());
-            if private && !reader.ahead.look() {
+            if private && !reader.ahead.charge_event() {
                 return None;
             }
             match self.hears(reading, reader.grant, &mut reader.ahead) {

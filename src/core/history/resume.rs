@@ -64,10 +64,13 @@ impl Store {
     #[must_use]
     pub fn resolve(&mut self, selectors: &[Selector], grant: &[Selector], cursor: &str) -> Start {
         // Held for the time being, so that what was never asked for before can be looked up like everything else.
-        let ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        let ids: SelectorIds = selectors
+            .iter()
+            .map(|selector| self.pin(selector))
+            .collect();
         let start = self.resolve_held(&ids, grant, cursor);
         for id in ids {
-            self.let_go(id);
+            self.unpin(id);
         }
         start
     }
@@ -116,13 +119,13 @@ impl Store {
         }
         // The grant is looked up for nobody but those who need it.
         let record = if places.iter().any(|place| self.is_private(*place)) {
-            self.grant(grant)
+            self.share(grant)
         } else {
             None
         };
         let heard = self.earliest_heard(&places, record.as_deref(), work);
         if let Some(record) = record {
-            self.give_back(&record);
+            self.unshare(&record);
         }
         let meanings = heard.ok()?.into_iter().chain(nodes_own);
         meanings.filter(|id| *id <= self.head).min()
@@ -141,7 +144,7 @@ impl Store {
             let log = self.topics.get(topic).log.as_deref();
             let same = log.and_then(|log| log.with_own_id(cursor));
             for id in same.into_iter().flat_map(|same| same.iter()) {
-                if !work.look() {
+                if !work.charge_event() {
                     return false;
                 }
                 let place = Place { id, topic };
@@ -164,12 +167,12 @@ impl Store {
         let Some(patterns) = patterns_of(ids) else {
             return true;
         };
-        let is = |place| self.topics.has_own_id(place, cursor);
-        let same = self.own_ids.find(cursor, is);
-        let most = work.looks_left() + 1;
+        let has_cursor = |place| self.topics.has_own_id(place, cursor);
+        let same = self.own_ids.find(cursor, has_cursor);
+        let most = work.events_left() + 1;
         let all: Vec<Place> = same.map_or_else(Vec::new, |same| same.iter().take(most).collect());
         for place in all {
-            if !work.look() || !self.look_at(place.topic, work) {
+            if !work.charge_event() || !self.refresh_matches(place.topic, work) {
                 return false;
             }
             if !self.is_among(place.topic, &patterns) {
@@ -254,7 +257,7 @@ impl Store {
         cursor: EventId,
         work: &mut Work,
     ) -> Option<EventId> {
-        let record = self.grant(grant);
+        let record = self.share(grant);
         let hears = record.as_deref();
         let mut first = self.first_by_pattern(ids, hears, cursor, work);
         for topic in ids.iter().filter_map(|id| id.topic_index()) {
@@ -262,7 +265,7 @@ impl Store {
             first = first.into_iter().chain(by_name).min();
         }
         if let Some(record) = record {
-            self.give_back(&record);
+            self.unshare(&record);
         }
         let (first, granted) = (first?, !grant.is_empty());
         ids.iter()
@@ -284,7 +287,7 @@ impl Store {
             let reading = Reading { topic, at };
             let entry = self.entry(reading)?;
             let id = entry.id;
-            if entry.is_private() && !work.look() {
+            if entry.is_private() && !work.charge_event() {
                 return None;
             }
             match self.hears(reading, grant, work) {

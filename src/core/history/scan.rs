@@ -13,7 +13,7 @@ impl Store {
     /// Reads on where at least one pattern is wanted: through the node's one order, since the topics are not known by name.
     pub(super) fn scan(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
         let ids = sorted(wanted.iter());
-        let latest = |one: &&Wanted| one.policy == SlowConsumerPolicy::Latest;
+        let latest = |wish: &&Wanted| wish.policy == SlowConsumerPolicy::Latest;
         let conflated = if reader.position.conflate {
             sorted(wanted.iter().filter(latest))
         } else {
@@ -26,15 +26,15 @@ impl Store {
             let Some((id, topic)) = note.filter(|(id, _)| *id <= reader.position.until) else {
                 return;
             };
-            if reader.has_seen_enough(id) {
+            if reader.is_at_scan_limit(id) {
                 return;
             }
             // An event with several of the topics is met once in each.
             if taken == Some(id) || !self.topics.keeps(topic, id) {
                 continue;
             }
-            if !self.look_at(topic, &mut reader.work) {
-                reader.outcome.looked_through = Some(id.before());
+            if !self.refresh_matches(topic, &mut reader.work) {
+                reader.outcome.examined_through = Some(id.before());
                 return;
             }
             if !self.is_among(topic, &ids) {
@@ -84,13 +84,13 @@ impl Store {
         let patterns = patterns_of(ids)?;
         for at in self.order.position_after(cursor).. {
             let (id, topic) = self.order.get(at)?;
-            if !work.look() {
+            if !work.charge_event() {
                 return None;
             }
             if !self.topics.keeps(topic, id) {
                 continue;
             }
-            if !self.look_at(topic, work) {
+            if !self.refresh_matches(topic, work) {
                 return None;
             }
             if !self.is_among(topic, &patterns) {
@@ -117,7 +117,7 @@ pub(super) fn patterns_of(ids: &[SelectorId]) -> Option<SelectorIds> {
 }
 
 fn sorted<'w>(wanted: impl Iterator<Item = &'w Wanted>) -> SelectorIds {
-    let mut ids: SelectorIds = wanted.map(|one| one.selector).collect();
+    let mut ids: SelectorIds = wanted.map(|wish| wish.selector).collect();
     ids.sort_unstable();
     ids
 }

@@ -24,12 +24,11 @@ pub(super) struct Topic {
     pub(super) subscribers: u32,
     /// Those of them that have a grant, and so may hear private events.
     pub(super) granted: u32,
-    /// Who names it without subscribing to it.
-    pub(super) holds: Holds,
+    pub(super) pins: Pins,
     /// The patterns that match it, as far as they are known.
     pub(super) matches: Matches,
-    /// Serial number of the youngest pattern when the topic was last looked at.
-    pub(super) looked_at: u32,
+    /// Serial number of the youngest pattern that `matches` accounts for.
+    pub(super) matched_through: u32,
     /// Shards that may hold one of the subscribers.
     pub(super) shards: ShardSet,
 }
@@ -44,11 +43,12 @@ impl Topic {
     }
 }
 
-/// Grants that name a topic, and publishers that are about to; with a bit that had no other room.
+/// Reference count (grants and in-flight publishes). The top bit is `HAS_EVICTED`, packed here to keep
+/// [`Topic`] at 72 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Holds(u32);
+pub(super) struct Pins(u32);
 
-impl Holds {
+impl Pins {
     const HAS_EVICTED: u32 = 1 << 31;
 
     pub(super) fn add(&mut self) {
@@ -56,7 +56,7 @@ impl Holds {
     }
 
     pub(super) fn remove(&mut self) {
-        debug_assert!(self.any(), "let go once for each hold");
+        debug_assert!(self.any(), "unpinned once for each pin");
         self.0 -= 1;
     }
 

@@ -1,19 +1,20 @@
 //! How much may be done while the store's lock is held once.
 //!
-//! Every bound on a selector, a topic and a stream is finite, and so is their product, but the product may be seconds. Whoever matches or looks
-//! events over counts it here, and stops when it is enough: what was found is kept, and the next one who holds the lock goes on.
+//! Every bound on a selector, a topic and a stream is finite. Their product is finite too, but may take
+//! seconds. Code that matches patterns or examines events charges its work here and stops when none is
+//! left. What was found so far is kept, and the next holder of the lock continues.
 
 /// Steps of matching: some 200 µs, and as much again for the match that goes over it.
 const STEPS_MAX: usize = if cfg!(test) { 40 } else { 200_000 };
 
-/// Events looked at, whether one of them is wanted or not: some 100 µs. Few in tests, whose histories are small.
-const LOOKS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
+/// Events examined, whether one of them is wanted or not: some 100 µs. Few in tests, whose histories are small.
+const EVENTS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
 
 /// What is left to be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
     steps: usize,
-    looks: usize,
+    events: usize,
 }
 
 impl Default for Work {
@@ -21,7 +22,7 @@ impl Default for Work {
     fn default() -> Self {
         Self {
             steps: STEPS_MAX,
-            looks: LOOKS_MAX,
+            events: EVENTS_MAX,
         }
     }
 }
@@ -32,7 +33,7 @@ impl Work {
     pub fn unbounded() -> Self {
         Self {
             steps: usize::MAX,
-            looks: usize::MAX,
+            events: usize::MAX,
         }
     }
 
@@ -46,15 +47,15 @@ impl Work {
         self.steps = self.steps.saturating_sub(steps.max(1));
     }
 
-    /// Events that may still be looked at.
-    pub(super) fn looks_left(&self) -> usize {
-        self.looks
+    /// Events that may still be examined.
+    pub(super) fn events_left(&self) -> usize {
+        self.events
     }
 
-    /// Counts a look at an event; false when it was one too many.
-    pub(super) fn look(&mut self) -> bool {
-        let more = self.looks > 0;
-        self.looks = self.looks.saturating_sub(1);
+    /// Charges one examined event; false when none was left.
+    pub(super) fn charge_event(&mut self) -> bool {
+        let more = self.events > 0;
+        self.events = self.events.saturating_sub(1);
         more
     }
 }

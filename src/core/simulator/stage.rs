@@ -100,7 +100,7 @@ impl Stage {
             store.resolve(std::slice::from_ref(&selector), &[], &cursor.to_string())
         });
         let granted = end_ms.is_some();
-        let ids = SelectorIds::from_elem(store.retain(&selector, 0, granted), 1);
+        let ids = SelectorIds::from_elem(store.subscribe(&selector, 0, granted), 1);
         let start = if store.nothing_after(&start, &ids, granted) {
             Start::default()
         } else {
@@ -118,7 +118,7 @@ impl Stage {
                 selector: ids[0],
                 policy: SlowConsumerPolicy::Skip,
             }]),
-            grant: end_ms.and_then(|_| store.grant(&[selector])),
+            grant: end_ms.and_then(|_| store.share(&[selector])),
             ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
             guard: None,
             live_from: store.head(),

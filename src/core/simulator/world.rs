@@ -269,7 +269,7 @@ impl World {
         let resumes = cursor.is_some();
         let wanted: Box<[Wanted]> = std::iter::zip(&rights.selectors, &selectors)
             .map(|(one, selector)| Wanted {
-                selector: store.retain(selector, 0, !rights.grant.is_empty()),
+                selector: store.subscribe(selector, 0, !rights.grant.is_empty()),
                 policy: match one {
                     Sel::Topic(topic) => self.policies[*topic],
                     Sel::Pattern(_) => self.policies[0],
@@ -301,7 +301,7 @@ impl World {
             framing,
             head: Bytes::from_static(HEAD),
             wanted,
-            grant: store.grant(&grant),
+            grant: store.share(&grant),
             ends_unix_ms,
             guard: Some(Box::new(Arc::clone(&self.guards))),
             live_from: store.head(),

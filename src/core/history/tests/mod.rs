@@ -179,8 +179,8 @@ fn a_million_short_lived_topics_leave_nothing_behind() {
 fn an_event_with_several_topics_is_read_once_and_in_order() {
     let mut store = store(HistoryLimits::default());
     let (a, b) = (
-        store.retain(&Selector::exact("a"), 0, false),
-        store.retain(&Selector::exact("b"), 0, false),
+        store.subscribe(&Selector::exact("a"), 0, false),
+        store.subscribe(&Selector::exact("b"), 0, false),
     );
     let ids = [
         publish(&mut store, &["a"], "1", None, NOW),
@@ -201,7 +201,7 @@ fn an_event_with_several_topics_is_read_once_and_in_order() {
 #[test]
 fn private_events_are_kept_but_not_read() {
     let mut store = store(HistoryLimits::default());
-    let a = store.retain(&Selector::exact("a"), 0, false);
+    let a = store.subscribe(&Selector::exact("a"), 0, false);
     let event = Event {
         private: true,
         ..Event::new("a", "secret")
@@ -216,7 +216,7 @@ fn private_events_are_kept_but_not_read() {
 #[test]
 fn conflation_reads_the_newest_and_tells_the_last_that_it_skipped() {
     let mut store = store(HistoryLimits::default());
-    let a = store.retain(&Selector::exact("a"), 0, false);
+    let a = store.subscribe(&Selector::exact("a"), 0, false);
     let birth = store.head();
     let ids: Vec<_> = (0..4)
         .map(|_| publish(&mut store, &["a"], "x", None, NOW))
@@ -234,7 +234,7 @@ fn conflation_reads_the_newest_and_tells_the_last_that_it_skipped() {
 #[test]
 fn conflation_passes_over_private_events() {
     let mut store = store(HistoryLimits::default());
-    let a = store.retain(&Selector::exact("a"), 0, false);
+    let a = store.subscribe(&Selector::exact("a"), 0, false);
     let birth = store.head();
     let secret = |store: &mut Store| {
         let event = Event {
@@ -339,7 +339,7 @@ fn a_topic_that_was_forgotten_is_told_as_a_gap_not_hidden() {
     let missed = publish(&mut store, &["a"], "2", None, NOW);
     store.expire(NOW + 1_000, 100);
     assert_eq!(store.size().topics, 0);
-    let a = store.retain(&Selector::exact("a"), 0, false);
+    let a = store.subscribe(&Selector::exact("a"), 0, false);
     let (_, outcome) = read(&mut store, &[a], seen, false);
     assert_eq!(outcome.lost_through, Some(missed));
 }
@@ -347,8 +347,8 @@ fn a_topic_that_was_forgotten_is_told_as_a_gap_not_hidden() {
 #[test]
 fn counts_follow_retain_and_release() {
     let mut store = store(HistoryLimits::default());
-    let a = store.retain(&Selector::exact("a"), 3, false);
-    assert_eq!(store.retain(&Selector::exact("a"), 5, false), a);
+    let a = store.subscribe(&Selector::exact("a"), 3, false);
+    assert_eq!(store.subscribe(&Selector::exact("a"), 5, false), a);
     assert_eq!(store.subscribers("a"), 2);
     let event = Event::new("a", "x");
     let (_, appended) = store.append(
@@ -359,8 +359,8 @@ fn counts_follow_retain_and_release() {
         appended.shards.contains(3) && appended.shards.contains(5) && !appended.shards.contains(4)
     );
     assert_eq!(store.channels(0, 100).0, [("a".into(), 2)]);
-    store.release(a, false);
-    store.release(a, false);
+    store.unsubscribe(a, false);
+    store.unsubscribe(a, false);
     assert_eq!(
         (store.subscribers("a"), store.channels(0, 100).0.len()),
         (0, 0)

@@ -48,7 +48,7 @@ fn read_as(store: &mut Store, ids: &[SelectorId], grant: Option<&Grant>) -> Vec<
     loop {
         let grant = grant.map(|grant| &**grant);
         let outcome = store.read(&wanted, grant, position, budget, &mut out);
-        let Some(through) = outcome.looked_through else {
+        let Some(through) = outcome.examined_through else {
             return out.into_iter().map(|(id, _)| id).collect();
         };
         assert!(through >= position.cursor, "a look goes on");
@@ -60,26 +60,26 @@ fn read_as(store: &mut Store, ids: &[SelectorId], grant: Option<&Grant>) -> Vec<
 fn a_pattern_hears_topics_older_and_younger_than_itself() {
     let mut store = store(HistoryLimits::default());
     let old = publish(&mut store, &["old"], "x", None, NOW);
-    let all = store.retain(&pattern("*"), 3, true);
+    let all = store.subscribe(&pattern("*"), 3, true);
     let (_, appended) = secret(&mut store, &["new"]);
     assert_eq!(appended.listened[..], [all]);
     assert_eq!(appended.subscribers, 1);
     assert!(appended.shards.contains(3));
     assert_eq!(read_as(&mut store, &[all], None), [old]);
     assert_eq!(store.info("old").0.streams_by_pattern, 1);
-    store.release(all, true);
+    store.unsubscribe(all, true);
     assert_eq!(store.info("old").0.streams_by_pattern, 0);
 }
 
 #[test]
 fn a_slot_that_is_used_again_brings_no_matches_along() {
     let mut store = store(HistoryLimits::default());
-    let all = store.retain(&pattern("*"), 0, false);
+    let all = store.subscribe(&pattern("*"), 0, false);
     publish(&mut store, &["a"], "x", None, NOW);
-    store.release(all, false);
-    let other = store.retain(&exact("b"), 0, false);
-    store.release(other, false);
-    let again = store.retain(&pattern("*"), 0, false);
+    store.unsubscribe(all, false);
+    let other = store.subscribe(&exact("b"), 0, false);
+    store.unsubscribe(other, false);
+    let again = store.subscribe(&pattern("*"), 0, false);
     assert_eq!(again, all, "the slot is used again");
     assert_eq!(store.info("a").0.streams_by_pattern, 1);
     assert_eq!(read_as(&mut store, &[again], None).len(), 1);
@@ -88,12 +88,12 @@ fn a_slot_that_is_used_again_brings_no_matches_along() {
 #[test]
 fn when_serial_numbers_run_out_all_are_given_anew() {
     let mut store = store(HistoryLimits::default());
-    let held = store.grant(&[pattern("*")]).expect("a grant");
-    let a = store.retain(&exact("a"), 0, true);
+    let held = store.share(&[pattern("*")]).expect("a grant");
+    let a = store.subscribe(&exact("a"), 0, true);
     let (first, _) = secret(&mut store, &["a"]);
     store.patterns.run_out_of_serials();
-    store.give_back(&held);
-    let held = store.grant(&[pattern("*")]).expect("a grant");
+    store.unshare(&held);
+    let held = store.share(&[pattern("*")]).expect("a grant");
     let (second, appended) = secret(&mut store, &["a"]);
     assert!(meet(&held, appended.audience.as_deref().expect("private")));
     assert_eq!(read_as(&mut store, &[a], Some(&held)), [first, second]);
@@ -105,8 +105,8 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
         events: 1,
         ..HistoryLimits::default()
     });
-    let wall = store.retain(&exact("wall"), 0, true);
-    let anonymous = store.retain(&exact("wall"), 0, false);
+    let wall = store.subscribe(&exact("wall"), 0, true);
+    let anonymous = store.subscribe(&exact("wall"), 0, false);
     let (id, appended) = secret(&mut store, &["wall", "user/1"]);
     assert_eq!(
         appended.subscribers, 1,
@@ -114,7 +114,7 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     );
     let audience = appended.audience.expect("private and listened to");
     let grants: Vec<_> = ["user/1", "user/2", "wall"]
-        .map(|topic| store.grant(&[exact(topic)]).expect("a grant"))
+        .map(|topic| store.share(&[exact(topic)]).expect("a grant"))
         .into();
     assert!(meet(&grants[2], &audience));
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
@@ -124,13 +124,13 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     // The topic that the grant names forgets the event; the one that is subscribed to keeps it, and its audience.
     publish(&mut store, &["user/1"], "newer", None, NOW);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
-    let by_pattern = store.grant(&[pattern("*")]).expect("a grant");
+    let by_pattern = store.share(&[pattern("*")]).expect("a grant");
     assert_eq!(read_as(&mut store, &[wall], Some(&by_pattern)), [id]);
     for grant in grants.iter().chain([&by_pattern]) {
-        store.give_back(grant);
+        store.unshare(grant);
     }
-    store.release(wall, true);
-    store.release(anonymous, false);
+    store.unsubscribe(wall, true);
+    store.unsubscribe(anonymous, false);
     store.expire(NOW + 100_000_000, usize::MAX);
     assert_eq!(store.size(), HistorySize::default());
     assert!(store.is_bare());
@@ -139,14 +139,14 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
 #[test]
 fn equal_grants_share_one_record_and_go_with_the_last() {
     let mut store = store(HistoryLimits::default());
-    let first = store.grant(&[exact("a"), pattern("*")]).expect("a grant");
-    let second = store.grant(&[pattern("*"), exact("a")]).expect("a grant");
+    let first = store.share(&[exact("a"), pattern("*")]).expect("a grant");
+    let second = store.share(&[pattern("*"), exact("a")]).expect("a grant");
     assert!(std::sync::Arc::ptr_eq(&first, &second));
     assert_eq!(store.grants.len(), 1);
-    assert_eq!(store.grant(&[]), None);
-    store.give_back(&first);
+    assert_eq!(store.share(&[]), None);
+    store.unshare(&first);
     assert_eq!(store.size().topics, 1, "held by the grant");
-    store.give_back(&second);
+    store.unshare(&second);
     assert_eq!(store.size().topics, 0);
     assert!(store.is_bare());
 }
@@ -163,7 +163,7 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     let start = store.resolve(&[pattern("*")], &[], &seen.to_string());
     assert_eq!(start.cursor, Some(seen));
     assert_eq!(start.last_event_id, Some(LastEventId::Id(lost)));
-    let all = store.retain(&pattern("*"), 0, false);
+    let all = store.subscribe(&pattern("*"), 0, false);
     assert!(!store.nothing_after(&start, &[all], false));
     let start = store.resolve(&[pattern("*")], &[], &lost.to_string());
     assert_eq!(
@@ -181,17 +181,17 @@ fn a_topic_that_goes_after_a_patterns_birth_takes_no_loss_along() {
         events: 0,
         ..HistoryLimits::default()
     });
-    let a = store.retain(&exact("a"), 0, false);
+    let a = store.subscribe(&exact("a"), 0, false);
     let seen = store.head();
     let lost = publish(&mut store, &["a"], "1", None, NOW);
-    let all = store.retain(&pattern("*"), 0, false);
-    store.release(a, false);
+    let all = store.subscribe(&pattern("*"), 0, false);
+    store.unsubscribe(a, false);
     assert_eq!(store.size().topics, 0);
     assert_eq!(
         store.evicted_from(all, true, seen, &mut Work::unbounded()),
         lost
     );
-    let none = store.retain(&pattern("b/*"), 0, false);
+    let none = store.subscribe(&pattern("b/*"), 0, false);
     let later = publish(&mut store, &["a"], "2", None, NOW);
     assert_eq!(
         store.evicted_from(all, true, lost, &mut Work::unbounded()),
@@ -324,7 +324,7 @@ fn a_publishers_id_moves_no_cursor_of_other_topics() {
             assert_eq!(start.cursor, Some(seen), "{selectors:?}");
         }
     }
-    let victim = store.retain(&exact("victim"), 0, false);
+    let victim = store.subscribe(&exact("victim"), 0, false);
     let start = store.resolve(&[exact("victim")], &[], &seen.to_string());
     assert!(
         !store.nothing_after(&start, &[victim], false),
@@ -346,7 +346,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     let patterns: Vec<_> = (0..100)
         .map(|number| pattern(&format!("{{+a{number}}}")))
         .collect();
-    let held = store.grant(&patterns).expect("a grant");
+    let held = store.share(&patterns).expect("a grant");
     let mut ready = SelectorIds::new();
     let mut portions = 1;
     while !store.prepare(["new"].into_iter(), &mut ready, &mut Work::default()) {
@@ -359,7 +359,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
         &mut SelectorIds::new(),
         &mut Work::default()
     ));
-    store.let_go_all(&mut ready);
+    store.unpin_all(&mut ready);
     assert_eq!(store.info("new").0.events, 0);
     // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs on the side of telling.
     let start = store.resolve(&patterns, &[], &EventId::ZERO.next(NOW).to_string());
@@ -371,7 +371,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     }
     assert!(portions > 10, "{portions}");
     assert_eq!(store.size().events, 0);
-    store.give_back(&held);
+    store.unshare(&held);
     assert!(store.is_bare());
 }
 
@@ -386,7 +386,7 @@ fn what_nobody_may_hear_is_no_loss_to_him() {
     let (lost, _) = secret(&mut store, &["wall"]);
     secret(&mut store, &["wall"]);
     for selector in [exact("wall"), pattern("*")] {
-        let id = store.retain(&selector, 0, false);
+        let id = store.subscribe(&selector, 0, false);
         let mut work = Work::unbounded();
         assert_eq!(
             store.evicted_from(id, false, EventId::ZERO, &mut work),
@@ -422,7 +422,7 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
         ..HistoryLimits::default()
     });
     let held: Vec<_> = (0..500)
-        .map(|n| store.retain(&pattern(&format!("{{v{n}}}")), 0, false))
+        .map(|n| store.subscribe(&pattern(&format!("{{v{n}}}")), 0, false))
         .collect();
     for n in 0..100 {
         publish(&mut store, &[&format!("t{n}")], "x", None, NOW);
@@ -433,12 +433,12 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
     }
     assert!(store.size().events >= 5, "{:?}", store.size());
     store.patterns.run_out_of_serials();
-    let more = store.retain(&pattern("more/{x}"), 0, false);
+    let more = store.subscribe(&pattern("more/{x}"), 0, false);
     assert!(store.size().bytes < store.size().events * 500 * 8);
     for id in held {
-        store.release(id, false);
+        store.unsubscribe(id, false);
     }
-    store.release(more, false);
+    store.unsubscribe(more, false);
     let later = NOW + 2 * HistoryLimits::default().age_ms;
     while !store.expire(later, 1_000) {}
     assert_eq!((store.size().events, store.size().bytes), (0, 0));
@@ -451,7 +451,7 @@ fn what_many_patterns_are_told_of_is_evicted_in_portions() {
     let filled = || {
         let mut store = store(HistoryLimits::default());
         for selector in &patterns {
-            store.retain(selector, 0, false);
+            store.subscribe(selector, 0, false);
         }
         for _ in 0..30 {
             publish(&mut store, &["t"], "x", None, NOW);

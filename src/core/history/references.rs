@@ -1,4 +1,4 @@
-//! Who holds topics and patterns: streams that subscribe to them, and grants that name them.
+//! Reference counts of topics and patterns: subscribed streams, and pins of grants and publishers.
 
 use crate::core::event::EventId;
 use crate::core::selector::Selector;
@@ -24,8 +24,8 @@ pub(super) struct Listeners {
 
 impl Store {
     /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching
-    /// [`Store::release`].
-    pub fn retain(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
+    /// [`Store::unsubscribe`].
+    pub fn subscribe(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
         let id = self.intern(selector);
         match id.pattern_slot() {
             Some(slot) => self.patterns.subscribe(slot, shard, granted),
@@ -40,13 +40,16 @@ impl Store {
     }
 
     /// Counts one subscriber less, with a grant or without.
-    pub fn release(&mut self, id: SelectorId, granted: bool) {
+    pub fn unsubscribe(&mut self, id: SelectorId, granted: bool) {
         if let Some(slot) = id.pattern_slot() {
             self.patterns.unsubscribe(slot, granted);
             return;
         }
         let topic = self.topics.get_mut(id.0);
-        debug_assert!(topic.subscribers > 0, "released once for each retain");
+        debug_assert!(
+            topic.subscribers > 0,
+            "unsubscribed once for each subscribe"
+        );
         topic.subscribers -= 1;
         topic.granted -= u32::from(granted);
         if topic.subscribers == 0 {
@@ -56,28 +59,31 @@ impl Store {
     }
 
     /// The record of a stream that may hear private events of these (without doubles); `None` for one that may hear none. It must be given back.
-    pub fn grant(&mut self, selectors: &[Selector]) -> Option<Grant> {
+    pub fn share(&mut self, selectors: &[Selector]) -> Option<Grant> {
         if selectors.is_empty() {
             return None;
         }
-        let mut ids: SelectorIds = selectors.iter().map(|one| self.hold(one)).collect();
+        let mut ids: SelectorIds = selectors
+            .iter()
+            .map(|selector| self.pin(selector))
+            .collect();
         ids.sort_unstable();
-        debug_assert!(ids.is_sorted_by(|one, next| one < next), "without doubles");
+        debug_assert!(ids.is_sorted_by(|id, next| id < next), "without doubles");
         let Some(shared) = self.grants.share(&ids) else {
             return Some(self.grants.add(&ids));
         };
         // The record has held them already.
         for id in ids {
-            self.let_go(id);
+            self.unpin(id);
         }
         Some(shared)
     }
 
     /// Takes a stream's grant back.
-    pub fn give_back(&mut self, grant: &Grant) {
-        if self.grants.give_back(grant) {
+    pub fn unshare(&mut self, grant: &Grant) {
+        if self.grants.unshare(grant) {
             for id in grant.iter() {
-                self.let_go(*id);
+                self.unpin(*id);
             }
         }
     }
@@ -85,7 +91,7 @@ impl Store {
     /// Patterns among these that nobody holds yet.
     #[must_use]
     pub fn new_patterns(&self, patterns: &[&Selector]) -> usize {
-        let new = |one: &&&Selector| self.patterns.find(one).is_none();
+        let new = |pattern: &&&Selector| self.patterns.find(pattern).is_none();
         patterns.iter().filter(new).count()
     }
 
@@ -95,22 +101,22 @@ impl Store {
         self.patterns.len()
     }
 
-    /// Keeps the id of what `selector` names valid until it is let go.
-    pub(super) fn hold(&mut self, selector: &Selector) -> SelectorId {
+    /// Keeps the id of what `selector` names valid until [`Store::unpin`].
+    pub(super) fn pin(&mut self, selector: &Selector) -> SelectorId {
         let id = self.intern(selector);
         match id.pattern_slot() {
-            Some(slot) => self.patterns.hold(slot),
-            None => self.topics.get_mut(id.0).holds.add(),
+            Some(slot) => self.patterns.pin(slot),
+            None => self.topics.get_mut(id.0).pins.add(),
         }
         id
     }
 
-    pub(super) fn let_go(&mut self, id: SelectorId) {
+    pub(super) fn unpin(&mut self, id: SelectorId) {
         if let Some(slot) = id.pattern_slot() {
-            self.patterns.let_go(slot);
+            self.patterns.unpin(slot);
             return;
         }
-        self.topics.get_mut(id.0).holds.remove();
+        self.topics.get_mut(id.0).pins.remove();
         self.forget_if_unused(id.0);
     }
 
@@ -224,15 +230,15 @@ impl Store {
         }
         for name in names {
             let index = self.topics.intern(name, self.forgotten);
-            if self.is_looked_at(index) {
+            if self.matches_are_fresh(index) {
                 continue;
             }
             let id = SelectorId::topic(index);
             if !held.contains(&id) {
                 held.push(id);
-                self.topics.get_mut(index).holds.add();
+                self.topics.get_mut(index).pins.add();
             }
-            if !self.look_at(index, work) {
+            if !self.refresh_matches(index, work) {
                 return false;
             }
         }
@@ -240,9 +246,9 @@ impl Store {
     }
 
     /// Lets go of what was held for an event.
-    pub fn let_go_all(&mut self, held: &mut SelectorIds) {
+    pub fn unpin_all(&mut self, held: &mut SelectorIds) {
         for id in held.drain(..) {
-            self.let_go(id);
+            self.unpin(id);
         }
     }
 }

@@ -47,7 +47,7 @@ impl Store {
             };
             return (unknown, false);
         };
-        let all_known = self.look_at(index, &mut Work::default());
+        let all_known = self.refresh_matches(index, &mut Work::default());
         (self.info_of(index), !all_known)
     }
 
@@ -56,12 +56,14 @@ impl Store {
         let topic = self.topics.get(index);
         let log = topic.log.as_deref();
         let matches = topic.matches().iter();
-        let held = matches.filter(|known| self.patterns.is_held(**known));
-        let by_pattern = held.map(|known| self.listeners(SelectorId::pattern(known.slot)));
+        let current = matches.filter(|pattern| self.patterns.is_current(**pattern));
+        let by_pattern = current.map(|pattern| self.listeners(SelectorId::pattern(pattern.slot)));
         TopicInfo {
             name: topic.name.clone(),
             streams: u64::from(topic.subscribers),
-            streams_by_pattern: by_pattern.map(|found| u64::from(found.subscribers)).sum(),
+            streams_by_pattern: by_pattern
+                .map(|listeners| u64::from(listeners.subscribers))
+                .sum(),
             events: log.map_or(0, Log::len),
             first_id: log.and_then(Log::first_id),
             last_id: log.and_then(Log::last_id),
@@ -74,19 +76,19 @@ impl Store {
     pub fn infos(&mut self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
         let end = from.saturating_add(slots).min(self.topics.slots());
         let mut work = Work::default();
-        let mut found = Vec::new();
+        let mut topics = Vec::new();
         for index in from..end {
             let topic = self.topics.get(index);
             // A topic that only a grant names is nobody's business.
             if topic.log.is_none() && topic.subscribers == 0 {
                 continue;
             }
-            if !self.look_at(index, &mut work) {
-                return (found, Some(index));
+            if !self.refresh_matches(index, &mut work) {
+                return (topics, Some(index));
             }
-            found.push(self.info_of(index));
+            topics.push(self.info_of(index));
         }
-        (found, (end < self.topics.slots()).then_some(end))
+        (topics, (end < self.topics.slots()).then_some(end))
     }
 
     /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
@@ -175,11 +177,11 @@ impl Store {
     #[must_use]
     pub fn channels(&self, from: u32, slots: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
         let end = from.saturating_add(slots).min(self.topics.slots());
-        let found = (from..end)
+        let topics = (from..end)
             .map(|index| self.topics.get(index))
             .filter(|topic| topic.subscribers > 0)
             .map(|topic| (topic.name.clone(), u64::from(topic.subscribers)))
             .collect();
-        (found, (end < self.topics.slots()).then_some(end))
+        (topics, (end < self.topics.slots()).then_some(end))
     }
 }
