@@ -5,17 +5,16 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fantail::api::{Events, choose_cursor, parse_publish_json};
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
 use fantail::core::event::EventId;
 use fantail::core::limits::EventLimits;
 use fantail::core::selector::{Selector, Syntax};
 use fantail::core::sse::Draft;
-use fantail::host::{Authority, HostRule, is_host_pattern};
-use fantail::http::{
-    Events, RequestFault, RequestGuard, RequestLimits, choose_cursor, parse_publish_json,
-};
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
-use fantail::web_origin::WebOrigin;
+use fantail::server::{RequestFault, RequestGuard, RequestLimits};
+use fantail::web::host::{Authority, HostRule, is_host_pattern};
+use fantail::web::origin::WebOrigin;
 
 /// Small, so that an input of a fuzzer's size reaches them.
 const RESP_LIMITS: Limits = Limits {

@@ -8,27 +8,27 @@
 //! | layer | modules | knows |
 //! |---|---|---|
 //! | 4 | [`cli`], [`node`], [`token`] | everything: builds, runs, drains |
-//! | 3 | [`http`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
+//! | 3 | [`api`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
+//! | 2 | [`server`] | HTTP as such: connections, requests, answers |
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
 //! | 0 | [`core`] | what is decided: events, history, delivery; no I/O at all |
-//! | 0 | [`auth`], [`settings`], [`bom`], [`host`], [`web_origin`], [`request_target`], [`metrics`], [`once_a_minute`], [`logging`] | no I/O but the log's |
+//! | 0 | [`auth`], [`settings`], [`bom`], [`web`], [`metrics`], [`once_a_minute`], [`logging`] | no I/O but the log's |
 
 pub mod admin;
+pub mod api;
 pub mod auth;
 pub mod bom;
 pub mod cli;
 pub mod core;
-pub mod host;
-pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod once_a_minute;
-pub mod request_target;
+pub mod server;
 pub mod settings;
 pub mod shard;
 pub mod token;
-pub mod web_origin;
+pub mod web;

@@ -8,8 +8,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fantail::http;
+use fantail::api;
 use fantail::hub::Hub;
+use fantail::server;
 use fantail::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
@@ -32,7 +33,7 @@ fn the_listener_waits_and_recovers() {
     setrlimit(Resource::Nofile, limit).expect("a lower limit");
 
     let settings = Settings::on_free_ports();
-    let listener = http::bind(settings.listen, &settings).expect("a free port");
+    let listener = server::bind(settings.listen, &settings).expect("a free port");
     let address = listener.local_addr().expect("an address");
     let hub = Hub::start(Arc::new(settings), 100).expect("threads");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -41,7 +42,7 @@ fn the_listener_waits_and_recovers() {
         .build()
         .expect("a runtime");
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = http::serve(listener, hub.clone(), Arc::default(), stopped);
+    let serving = api::serve(listener, hub.clone(), Arc::default(), stopped);
     runtime.spawn(async { serving.await.expect("a listener") });
     drop(Connection::open(address));
     wait_until("one connection was served", || {

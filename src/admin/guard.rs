@@ -7,9 +7,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::problem::Problem;
-use crate::host::HostRule;
-use crate::request_target;
 use crate::settings::Settings;
+use crate::web::host::HostRule;
+use crate::web::request_target;
 
 /// Fields by which a browser says that a page has sent the request (Fetch §3.2, Fetch Metadata §2).
 const OF_A_PAGE: [&str; 2] = ["origin", "sec-fetch-site"];

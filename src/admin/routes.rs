@@ -20,8 +20,8 @@ use super::query::{self, Shown};
 use crate::core::selector::Selector;
 use crate::hub::{Hub, StreamInfo};
 use crate::once_a_minute::OnceAMinute;
-use crate::request_target;
 use crate::settings::Settings;
+use crate::web::request_target;
 
 /// What there is, for those who ask for something else.
 const RESOURCES: &str =

@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use crate::auth::Auth;
 use crate::hub::Hub;
 use crate::settings::Settings;
-use crate::{admin, http, ingest};
+use crate::{admin, api, ingest, server};
 
 use announce::Announcement;
 use files::FileLimit;
@@ -61,7 +61,7 @@ pub enum ServerError {
     },
     /// The public listener cannot be opened.
     #[error(transparent)]
-    Public(#[from] http::BindError),
+    Public(#[from] server::BindError),
     /// A delivery shard cannot be started.
     #[error(transparent)]
     Shard(#[from] crate::shard::StartError),
@@ -159,7 +159,7 @@ impl Node {
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
-        let public = http::bind(settings.listen, &settings)?;
+        let public = server::bind(settings.listen, &settings)?;
         let ingest_listener = bind("ingest_listen", settings.ingest_listen).await?;
         let admin_listener = bind("admin_listen", settings.admin_listen).await?;
         let local = |setting, address, found: io::Result<SocketAddr>| {
@@ -187,7 +187,7 @@ impl Node {
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(Arc::new(settings), plan.room)?;
         let mut tasks = JoinSet::new();
-        let public = http::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
+        let public = api::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
         tasks.spawn(ended("the public listener", public));
         let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
         tasks.spawn(ended("the ingest listener", ingest));

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::credentials::{DEFAULT_USER, PASSWORD_BYTES_MAX, USER_NAME_BYTES_MAX};
 use super::{Conflict, Origin};
 use crate::core::limits::GLOB_BYTES_MAX;
-use crate::web_origin::WebOriginError;
+use crate::web::origin::WebOriginError;
 
 /// Why there are no settings.
 #[derive(Debug, Error)]

@@ -12,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::kind::Bounds;
 use super::{LogFormat, Reason, SlowConsumerPolicy, SlowConsumerRule};
-use crate::host;
-use crate::web_origin::WebOrigin;
+use crate::web::host;
+use crate::web::origin::WebOrigin;
 
 /// Word for a setting that is not set.
 pub(super) const NONE: &str = "none";

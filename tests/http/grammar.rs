@@ -4,7 +4,7 @@ mod table;
 
 use std::io::Write;
 
-use fantail::http::{RequestGuard, RequestLimits};
+use fantail::server::{RequestGuard, RequestLimits};
 
 use self::table::{Row, Then, rows};
 use crate::node::Node;

@@ -2,8 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fantail::http;
+use fantail::api;
 use fantail::hub::Hub;
+use fantail::server;
 use fantail::settings::Settings;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -43,7 +44,7 @@ impl Node {
             0 => STREAMS_MAX,
             count => count,
         };
-        let listener = http::bind(settings.listen, &settings).expect("a free port");
+        let listener = server::bind(settings.listen, &settings).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let hub = Hub::start(Arc::new(settings), streams_max).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -52,7 +53,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let serving = http::serve(listener, hub.clone(), Arc::default(), stopped);
+        let serving = api::serve(listener, hub.clone(), Arc::default(), stopped);
         let served = runtime.spawn(async { serving.await.expect("a listener") });
         Self {
             hub,

@@ -2,9 +2,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fantail::api;
 use fantail::auth::{Auth, KeySet, Policy, Role, TopicRule};
-use fantail::http;
 use fantail::hub::Hub;
+use fantail::server;
 use fantail::settings::{KeySource, Settings};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -70,7 +71,7 @@ impl Node {
             let keys = KeySet::from_secret(SECRET.as_bytes(), None).expect("a key");
             auth.replace(*role, Arc::new(keys));
         }
-        let listener = http::bind(settings.listen, &settings).expect("a free port");
+        let listener = server::bind(settings.listen, &settings).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let hub = Hub::start(Arc::new(settings), 1_000).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -79,7 +80,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let serving = http::serve(listener, hub.clone(), Arc::clone(&auth), stopped);
+        let serving = api::serve(listener, hub.clone(), Arc::clone(&auth), stopped);
         runtime.spawn(async { serving.await.expect("a listener") });
         Self {
             hub,

@@ -1,0 +1,292 @@
+//! The subscription API: who is subscribed now, as JSON-LD.
+//!
+//! An answer is bounded: a list that is longer goes on at the address in its `Link` header (`rel="next"`). The newest event's id is read before
+//! the list is made, so whoever subscribes from there on is told every change that the list does not have.
+
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::PATH;
+use crate::api::access::{AccessError, Credentials};
+use crate::api::reach::Reach;
+use crate::hub::Hub;
+use crate::hub::presence::{
+    CONTEXT, Page, SUBSCRIPTIONS_PATH, Subscription, subscription_path, topic_path,
+};
+use crate::server::body::{self, ResponseBody};
+use crate::server::problem::Problem;
+use crate::server::query;
+
+/// Media type of the documents.
+const LD_JSON: &str = "application/ld+json";
+
+/// Subscriptions in one answer; the last stream's may go a little beyond.
+const PAGE_SUBSCRIPTIONS: usize = 10_000;
+
+/// Times that the registry is locked for one answer, each for a bounded number of subscriptions.
+const LOOKS_MAX: usize = 256;
+
+/// Documents written before others have a turn on this thread: some 100 µs.
+const DOCUMENTS_A_TURN: usize = 64;
+
+/// Where a list goes on.
+const AFTER: &str = "after";
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    All,
+    Topic(String),
+    One { topic: String, subscriber: String },
+}
+
+/// `GET` and `HEAD` of what is at and below [`SUBSCRIPTIONS_PATH`].
+///
+/// # Errors
+/// 401, 403, 404, 400.
+pub(crate) async fn answer(
+    hub: &Hub,
+    parts: &Parts,
+    credentials: Credentials,
+) -> Result<Response<ResponseBody>, Problem> {
+    let path = parts.uri.path();
+    let access = credentials.bearer()?;
+    let asked = asked(path)?;
+    let canonical = asked.path();
+    let mut reach = Reach::default();
+    let is_granted =
+        reach.any(&access.subscribe, path).await || reach.any(&access.subscribe, &canonical).await;
+    if !is_granted {
+        return Err(AccessError::Reach(path.to_owned()).into());
+    }
+    let after = after(parts.uri.query())?;
+    // Before anything of the answer is collected: a tag may be older than what it stands for, never newer.
+    let version = hub.presence().version();
+    let last_event_id = last_event_id(hub);
+    let tag = format!("{last_event_id}-{version:x}");
+    let (body, next) = match &asked {
+        Asked::One { topic, subscriber } => {
+            let subscription = hub.presence().get(topic, subscriber).ok_or_else(|| {
+                let detail = format!("no such subscription: {path:?}");
+                Problem::new(StatusCode::NOT_FOUND, detail)
+            })?;
+            let mut document = subscription.document();
+            document.context = Some(CONTEXT);
+            document.last_event_id = Some(last_event_id.clone());
+            (body::json_line(&document), None)
+        }
+        // Nothing has changed, so there is nothing to collect.
+        Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
+        Asked::All | Asked::Topic(_) => {
+            let page = collect(hub, &asked, after).await;
+            let collection = Collection {
+                context: CONTEXT,
+                id: path,
+                kind: "Subscriptions",
+                last_event_id: &last_event_id,
+                subscriptions: [],
+            };
+            (list(&collection, &page.subscriptions).await, page.next)
+        }
+    };
+    let mut response = Response::new(ResponseBody::full(body));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, must-revalidate, max-age=0"),
+    );
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{tag}\"")) {
+        headers.insert(header::ETAG, tag);
+    }
+    if is_held(&parts.headers, &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = ResponseBody::empty();
+    } else {
+        say(headers, &canonical, next);
+    }
+    Ok(response)
+}
+
+/// What a client keeps with the document. Not said with a 304, which would take the place of what was said before (RFC 9111 §3.2).
+fn say(headers: &mut HeaderMap, canonical: &str, next: Option<u64>) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
+    let hub = HeaderValue::from_str(&format!("<{PATH}>; rel=\"mercure\""));
+    let next = next
+        .map(|next| HeaderValue::from_str(&format!("<{canonical}?{AFTER}={next}>; rel=\"next\"")));
+    for link in [Some(hub), next].into_iter().flatten().flatten() {
+        headers.append(header::LINK, link);
+    }
+}
+
+impl Asked {
+    /// Its address, in the one spelling that events use.
+    fn path(&self) -> String {
+        match self {
+            Self::All => SUBSCRIPTIONS_PATH.to_owned(),
+            Self::Topic(topic) => topic_path(topic),
+            Self::One { topic, subscriber } => subscription_path(topic, subscriber),
+        }
+    }
+}
+
+/// What a path asks for.
+fn asked(path: &str) -> Result<Asked, Problem> {
+    let segments = path
+        .strip_prefix(SUBSCRIPTIONS_PATH)
+        .unwrap_or_default()
+        .split('/')
+        .skip(1)
+        .map(|segment| query::decode_path(segment).map(|text| text.into_owned()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    match segments.as_slice() {
+        [] => Ok(Asked::All),
+        [topic] if !topic.is_empty() => Ok(Asked::Topic(topic.clone())),
+        [topic, subscriber] if !topic.is_empty() && !subscriber.is_empty() => Ok(Asked::One {
+            topic: topic.clone(),
+            subscriber: subscriber.clone(),
+        }),
+        _ => {
+            let detail = format!(
+                "nothing is at {path:?}; topic and subscriber are one percent-encoded segment each"
+            );
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+    }
+}
+
+/// Where the list is to go on.
+fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
+    let mut pairs = query.into_iter().flat_map(query::pairs).flatten();
+    let Some((_, value)) = pairs.find(|(name, _)| name == AFTER) else {
+        return Ok(None);
+    };
+    value.parse().map(Some).map_err(|_| {
+        let detail = "`after` must be a number that an answer gave";
+        Problem::new(StatusCode::BAD_REQUEST, detail).field(AFTER)
+    })
+}
+
+async fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
+    let topic = match asked {
+        Asked::Topic(topic) => Some(topic.as_str()),
+        Asked::All | Asked::One { .. } => None,
+    };
+    let mut whole = Page {
+        next: after,
+        ..Page::default()
+    };
+    for look in 0..LOOKS_MAX {
+        if look > 0 {
+            tokio::task::yield_now().await;
+        }
+        let wanted = PAGE_SUBSCRIPTIONS.saturating_sub(whole.subscriptions.len());
+        let page = hub.presence().list(topic, whole.next, wanted);
+        whole.subscriptions.extend(page.subscriptions);
+        whole.next = page.next;
+        if whole.next.is_none() || whole.subscriptions.len() >= PAGE_SUBSCRIPTIONS {
+            break;
+        }
+    }
+    whole
+}
+
+/// The newest event of any source; `earliest` when there was none. Counters follow their events: who is told `earliest` a moment too long is sent an
+/// event that the list has, and misses none.
+fn last_event_id(hub: &Hub) -> String {
+    let counters = &hub.node_metrics().events_in;
+    if counters.iter().all(|counter| counter.get() == 0) {
+        return "earliest".to_owned();
+    }
+    hub.urn(hub.head())
+}
+
+/// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its quotes is understood, too.
+fn is_held(headers: &HeaderMap, current: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'))
+        .any(|tag| tag == "*" || tag == current)
+}
+
+#[derive(Serialize)]
+struct Collection<'a> {
+    #[serde(rename = "@context")]
+    context: &'static str,
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(rename = "lastEventID")]
+    last_event_id: &'a str,
+    /// Written one by one: see [`list`]. Must stay the last member.
+    subscriptions: [(); 0],
+}
+
+/// The collection with these subscriptions in it.
+async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8> {
+    let end = b"]}";
+    let mut text = json(empty);
+    text.truncate(text.len().saturating_sub(end.len()));
+    for (number, subscription) in subscriptions.iter().enumerate() {
+        if number > 0 {
+            text.push(b',');
+            if number % DOCUMENTS_A_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        text.extend(json(&subscription.document()));
+    }
+    text.extend(end);
+    text.push(b'\n');
+    text
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Strings, and JSON that was parsed before: there is nothing in it that could fail to serialize.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_read_segment_by_segment() {
+        let of = |rest: &str| asked(&format!("{SUBSCRIPTIONS_PATH}{rest}")).ok();
+        assert_eq!(of(""), Some(Asked::All));
+        assert_eq!(of("/a%2Fb"), Some(Asked::Topic("a/b".into())));
+        let one = of("/a%2Fb/urn%3auuid:x").expect("one");
+        assert_eq!(
+            one.path(),
+            format!("{SUBSCRIPTIONS_PATH}/a%2Fb/urn%3Auuid%3Ax")
+        );
+        for none in ["/", "/a/", "//b", "/a/b/c", "/%ff"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn tags_are_compared_weakly() {
+        let held = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static(value));
+            is_held(&headers, "urn:uuid:1")
+        };
+        for yes in [
+            "\"urn:uuid:1\"",
+            "W/\"urn:uuid:1\"",
+            "urn:uuid:1",
+            "\"x\", \"urn:uuid:1\"",
+            "*",
+        ] {
+            assert!(held(yes), "{yes}");
+        }
+        assert!(!held("\"urn:uuid:2\""));
+        assert!(!is_held(&HeaderMap::new(), "urn:uuid:1"));
+    }
+}

@@ -1,0 +1,282 @@
+//! A stream of events, one JSON object a line, published as they come.
+//!
+//! The stream may be endless, and may idle between two lines; a line that has begun must end in time. No more of it is held than one line, and what
+//! arrived with it in one piece. What was published stays published; the answer says how many that were.
+
+use bytes::{Buf, Bytes, BytesMut};
+use serde::Serialize;
+
+use super::{Permission, PublishError, draft, json, submit, warning};
+use crate::api::reach::Reach;
+use crate::bom;
+use crate::core::event::Event;
+use crate::hub::Hub;
+use crate::server::body::{BodyError, RequestBody};
+use crate::server::media_type::Charset;
+
+/// Memory that is kept between two lines.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// What is answered to a whole stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Accepted {
+    /// Events that it had.
+    accepted: u64,
+    /// The first warning of any of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// Publishes the stream and says how many events it had.
+pub(super) async fn publish(
+    hub: &Hub,
+    permission: &Permission,
+    charset: Charset,
+    body: &mut RequestBody,
+) -> Result<Accepted, PublishError> {
+    let settings = hub.settings();
+    let mut stream = Stream {
+        hub,
+        permission,
+        charset,
+        batch_max: settings.publish_batch_max.max(1),
+        lines: Lines::new(settings.publish_body_bytes_max),
+        line: 0,
+        done: Accepted {
+            accepted: 0,
+            warning: None,
+        },
+    };
+    body.hold(0)?;
+    body.await_line();
+    loop {
+        let chunk = match body.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) => return Err(stream.failed_at(stream.line + 1, error.into())),
+        };
+        let (line, was_between) = (stream.line, stream.lines.is_between());
+        stream.lines.push(&chunk);
+        stream.publish_lines(Lines::next).await?;
+        stream.lines.let_go();
+        if let Err(error) = body.hold(stream.lines.buffer.len()) {
+            return Err(stream.failed_at(stream.line + 1, error.into()));
+        }
+        if stream.lines.is_between() {
+            body.await_line();
+        } else if was_between || stream.line > line {
+            body.begin_line();
+        }
+    }
+    stream.publish_lines(Lines::last).await?;
+    Ok(stream.done)
+}
+
+struct Stream<'h> {
+    hub: &'h Hub,
+    permission: &'h Permission,
+    charset: Charset,
+    /// Most events published at once, which bounds what a batch of small lines holds.
+    batch_max: usize,
+    lines: Lines,
+    /// Lines taken so far.
+    line: u64,
+    /// What was published so far.
+    done: Accepted,
+}
+
+impl Stream<'_> {
+    /// Publishes every line that `take` yields, in batches.
+    async fn publish_lines(
+        &mut self,
+        take: fn(&mut Lines) -> Result<Option<Bytes>, BodyError>,
+    ) -> Result<(), PublishError> {
+        loop {
+            let mut batch = Vec::new();
+            let mut failed = None;
+            while batch.len() < self.batch_max {
+                match take(&mut self.lines) {
+                    Ok(Some(mut line)) => {
+                        self.line += 1;
+                        if self.line == 1 {
+                            line = line.slice_ref(bom::skip(&line));
+                        }
+                        if !line.trim_ascii().is_empty() {
+                            batch.push((self.line, line));
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        failed = Some((self.line + 1, error.into()));
+                        break;
+                    }
+                }
+            }
+            let full = batch.len() == self.batch_max;
+            self.publish_batch(&batch).await?;
+            if let Some((line, error)) = failed {
+                return Err(self.failed_at(line, error));
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Publishes the lines up to the first bad one, which is the error.
+    async fn publish_batch(&mut self, batch: &[(u64, Bytes)]) -> Result<(), PublishError> {
+        let mut reach = Reach::default();
+        let mut drafts = Vec::with_capacity(batch.len());
+        let mut failed = None;
+        for (line, text) in batch {
+            let checked = match self.parse(text) {
+                Ok(event) => draft(event, self.permission, None, self.hub, &mut reach).await,
+                Err(error) => Err(error),
+            };
+            match checked {
+                Ok(draft) => {
+                    if self.done.warning.is_none() {
+                        self.done.warning = warning(draft.topics());
+                    }
+                    drafts.push(draft);
+                }
+                Err(error) => {
+                    failed = Some((*line, error));
+                    break;
+                }
+            }
+        }
+        match submit(self.hub, &mut drafts).await {
+            Ok(receipts) => self.done.accepted += receipts.len() as u64,
+            Err(error) => {
+                let first = batch.first().map_or(self.line, |(line, _)| *line);
+                return Err(self.failed_at(first, error));
+            }
+        }
+        match failed {
+            Some((line, error)) => Err(self.failed_at(line, error)),
+            None => Ok(()),
+        }
+    }
+
+    fn parse<'l>(&self, line: &'l [u8]) -> Result<Event<'l>, PublishError> {
+        self.charset.check(line)?;
+        Ok(json::parse_line(line)?)
+    }
+
+    fn failed_at(&self, line: u64, error: PublishError) -> PublishError {
+        PublishError::Line {
+            line,
+            accepted: self.done.accepted,
+            source: Box::new(error),
+        }
+    }
+}
+
+/// Cuts pieces of a body into lines, each of at most `max` bytes.
+struct Lines {
+    buffer: BytesMut,
+    /// Bytes at the start of `buffer` that hold no line feed.
+    scanned: usize,
+    /// Most bytes that `buffer` has held since it was made.
+    held: usize,
+    max: usize,
+}
+
+impl Lines {
+    fn new(max: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            scanned: 0,
+            held: 0,
+            max,
+        }
+    }
+
+    /// Whether no line has begun.
+    fn is_between(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+        self.held = self.held.max(self.buffer.len());
+    }
+
+    /// Lets go of the memory of lines that were taken: a stream may be silent for long after a long one.
+    fn let_go(&mut self) {
+        if self.held > KEPT_BYTES && self.buffer.len() < self.held / 2 {
+            self.buffer = BytesMut::from(&self.buffer[..]);
+            self.held = self.buffer.len();
+        }
+    }
+
+    /// The next whole line, without its line feed.
+    fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let found = memchr::memchr(b'\n', &self.buffer[self.scanned..]);
+        let length = found.map_or(self.buffer.len(), |at| self.scanned + at);
+        if length > self.max {
+            return Err(BodyError::TooLarge { max: self.max });
+        }
+        if found.is_none() {
+            self.scanned = length;
+            return Ok(None);
+        }
+        self.scanned = 0;
+        let line = self.buffer.split_to(length).freeze();
+        self.buffer.advance(1);
+        Ok(Some(line))
+    }
+
+    /// The next line once the body has ended: the last one needs no line feed.
+    fn last(&mut self) -> Result<Option<Bytes>, BodyError> {
+        match self.next()? {
+            None if !self.buffer.is_empty() => {
+                self.scanned = 0;
+                Ok(Some(self.buffer.split().freeze()))
+            }
+            line => Ok(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cut(text: &[u8], piece: usize, max: usize) -> Result<Vec<Bytes>, BodyError> {
+        let mut lines = Lines::new(max);
+        let mut all = Vec::new();
+        for chunk in text.chunks(piece) {
+            lines.push(chunk);
+            while let Some(line) = lines.next()? {
+                all.push(line);
+            }
+        }
+        while let Some(line) = lines.last()? {
+            all.push(line);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn lines_are_bounded_at_the_byte() {
+        assert_eq!(cut(b"abcd\nab", 1, 4).expect("fits"), ["abcd", "ab"]);
+        assert!(cut(b"abcde\n", 100, 4).is_err());
+        assert!(cut(b"abcde", 1, 4).is_err());
+        assert!(cut(b"", 1, 4).expect("fits").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(text in "[ab\n]{0,60}", piece in 1_usize..10) {
+            let mut expected: Vec<&str> = text.split('\n').collect();
+            if expected.last() == Some(&"") {
+                expected.pop();
+            }
+            prop_assert_eq!(cut(text.as_bytes(), piece, 100).expect("fits"), expected);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Whether one of a token's selectors matches a topic: every step counted, in portions, so that no token makes others wait.
+//!
+//! A token's templates and the topics that they are compared with are both chosen by clients, and their product may be seconds. No lock
+//! is held here; after each portion, others have their turn on this thread.
+
+use thiserror::Error;
+
+use crate::core::selector::Selector;
+
+/// Steps before others have a turn on this thread: some 200 µs, and as much again for the match that goes over it.
+const STEPS_A_TURN: usize = 200_000;
+
+/// It took more than the setting `publish_check_steps_max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "comparing its topics with the token's templates takes more than {0} steps (`publish_check_steps_max`): publish it \
+     with fewer or shorter topics, or with a token of fewer or simpler templates"
+)]
+pub(crate) struct TooMuch(pub(crate) usize);
+
+/// What was compared so far.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    steps: usize,
+    turn_ends_at: usize,
+}
+
+impl Reach {
+    /// Steps so far.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Whether one of the selectors matches.
+    pub(crate) async fn any(&mut self, selectors: &[Selector], topic: &str) -> bool {
+        // Nothing goes on that long.
+        self.any_within(selectors, topic, usize::MAX)
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Whether one of the selectors matches, or `None` once more than `end` steps were taken in all.
+    pub(crate) async fn any_within(
+        &mut self,
+        selectors: &[Selector],
+        topic: &str,
+        end: usize,
+    ) -> Option<bool> {
+        for selector in selectors {
+            if self.steps >= self.turn_ends_at {
+                let is_first = self.turn_ends_at == 0;
+                self.turn_ends_at = self.steps + STEPS_A_TURN;
+                if !is_first {
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.steps += 1;
+            // Nearly all selectors of a long list differ in this.
+            if !topic.starts_with(selector.prefix()) {
+                continue;
+            }
+            let (matches, steps) = selector.matches_in_steps(topic);
+            self.steps += steps;
+            if matches {
+                return Some(true);
+            }
+            if self.steps > end {
+                return None;
+            }
+        }
+        Some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::core::selector::Syntax;
+
+    /// The result, and how often others had their turn.
+    fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut turns = 0;
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+                return (value, turns);
+            }
+            turns += 1;
+        }
+    }
+
+    #[test]
+    fn others_have_a_turn_after_each_portion_and_what_is_too_much_is_not_done() {
+        let hostile: Vec<Selector> = (0..50)
+            .map(|n| {
+                let text = format!("{}{{end{n}}}x", "{a,b}".repeat(15));
+                Selector::parse(&text, Syntax::Mercure, 1_024).expect("a template")
+            })
+            .collect();
+        let topic = format!("{}\u{7f}x", ",".repeat(900));
+        let mut reach = Reach::default();
+        let (found, turns) = run(reach.any(&hostile, &topic));
+        assert!(!found, "the topic has a character that no value has");
+        let (all, one) = (reach.steps(), reach.steps() / 50);
+        assert!(all > 10 * STEPS_A_TURN, "{all}");
+        assert!(turns >= all / (STEPS_A_TURN + one) - 1, "{turns} turns");
+
+        let mut reach = Reach::default();
+        let (found, _) = run(reach.any_within(&hostile, &topic, 5 * one));
+        assert_eq!(found, None);
+        assert!(reach.steps() <= 7 * one, "{} of {all}", reach.steps());
+
+        // Selectors of other topics cost a step each.
+        let other = vec![Selector::exact("other"); 500];
+        let mut reach = Reach::default();
+        assert_eq!(run(reach.any(&other, &topic)), (false, 0));
+        assert_eq!(reach.steps(), 500);
+    }
+}

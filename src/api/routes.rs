@@ -1,0 +1,357 @@
+//! From a request to the code that answers it.
+//!
+//! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
+
+mod advice;
+mod check;
+mod resource;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+
+use self::check::check;
+use self::resource::Resource;
+use super::Node;
+use super::access::{AccessError, Caller, Checked, Credentials};
+use super::cors::Grant;
+use super::forwarded;
+use super::mercure;
+use super::publish::{self, Permission};
+use super::refusals;
+use super::stream::{self, Client};
+use super::subscribe::{self, Dialect};
+use super::topics;
+use crate::auth::Role;
+use crate::hub::Shed;
+use crate::server::body::{Pace, RequestBody, ResponseBody};
+use crate::server::outcome::{Ending, Outcome};
+use crate::server::problem::{self, Problem};
+use crate::server::service::Transport;
+use crate::web::request_target;
+
+/// Answers a request, or says how it will be.
+pub(crate) fn route(
+    node: &Arc<Node>,
+    client: IpAddr,
+    transport: &Transport,
+    request: Request<Incoming>,
+) -> Outcome {
+    let (parts, incoming) = request.into_parts();
+    let pace = Pace::of(node.hub.settings());
+    let awaited = parts.headers.contains_key(header::EXPECT);
+    let held =
+        (!incoming.is_end_stream()).then(|| node.bodies.begin(transport, head_bytes(&parts)));
+    let exchange = transport.exchange().cloned();
+    let body = RequestBody::new(incoming, pace, held, exchange, awaited);
+    let grant = node.cors.grant(&parts.headers);
+    let by_browser = problem::is_opened_in_browser(&parts.headers);
+    let is_safe = parts.method.is_safe();
+    let outcome = match check(&parts, node.hub.settings(), node.hosts.as_ref()) {
+        Ok(()) => dispatch(node, client, transport, parts, body, &grant),
+        Err(problem) => Outcome::problem(problem),
+    };
+    let node = Arc::clone(node);
+    let transport = transport.clone();
+    outcome.with_response(move |response| {
+        node.answers.charge(&transport, is_safe, response);
+        node.cors.apply(&grant, response.headers_mut());
+        if by_browser {
+            problem::show_in_browser(response);
+        }
+    })
+}
+
+/// Bytes that the target and the fields of a request head take up.
+fn head_bytes(parts: &Parts) -> usize {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let fields = parts.headers.iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+    target.len() + fields.sum::<usize>()
+}
+
+fn dispatch(
+    node: &Arc<Node>,
+    client: IpAddr,
+    transport: &Transport,
+    parts: Parts,
+    body: RequestBody,
+    grant: &Grant,
+) -> Outcome {
+    let path = parts.uri.path();
+    if parts.method == Method::CONNECT || path == request_target::ASTERISK {
+        return whole_node(&parts.method);
+    }
+    let resource = Resource::of(path)
+        .filter(|resource| *resource != Resource::Subscriptions || node.access.subscriptions);
+    let Some(resource) = resource else {
+        let detail = format!("nothing is at {path:?}; {}", advice::of_path(path));
+        return Outcome::problem(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    let method = parts.method.clone();
+    let refusal = match (resource, &method) {
+        (Resource::Topics(_) | Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
+            node.answers.refuse_list(transport)
+        }
+        (Resource::Publish(_) | Resource::Mercure, &Method::POST) => node.answers.refuse_call(),
+        _ => None,
+    };
+    if let Some(problem) = refusal {
+        return Outcome::problem(problem);
+    }
+    match (resource, &method) {
+        (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant, &parts.headers)),
+        (Resource::Events(_), &Method::GET | &Method::HEAD) => {
+            subscribe(node, client, transport, parts, grant, &subscribe::NATIVE)
+        }
+        (Resource::Mercure, &Method::GET | &Method::HEAD) => {
+            subscribe(node, client, transport, parts, grant, &mercure::DIALECT)
+        }
+        (Resource::Publish(_), &Method::POST) => publish(node, client, parts, body),
+        (Resource::Mercure, &Method::POST) => mercure_publish(node, client, parts, body),
+        (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
+            subscriptions(node, client, transport, parts)
+        }
+        (Resource::Topics(_), &Method::GET | &Method::HEAD) => {
+            topics(node, client, transport, parts)
+        }
+        (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
+        (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
+            let detail = Shed::Draining.to_string();
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            Outcome::problem(problem.retry_after(subscribe::retry_after_s()))
+        }
+        (Resource::Ready, &Method::GET | &Method::HEAD) => Outcome::Now(text("ready\n")),
+        (_, method) => {
+            let allow = resource.methods();
+            let advice = advice::of_method(resource, method);
+            let detail = format!("{method} is not for {path:?}, which takes {allow}; {advice}");
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+            Outcome::problem(problem.header(header::ALLOW, allow))
+        }
+    }
+}
+
+/// Requests that name no resource: `OPTIONS *`, and `CONNECT`, which asks for a proxy.
+fn whole_node(method: &Method) -> Outcome {
+    if *method == Method::CONNECT {
+        let detail = "this is no proxy";
+        let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+        return Outcome::problem(problem.header(header::ALLOW, Resource::ALL_METHODS));
+    }
+    Outcome::Now(allow(Resource::ALL_METHODS))
+}
+
+/// Goes on with what the request's token allows. Waits only for a token whose key is not known yet.
+fn authorized(
+    node: &Arc<Node>,
+    role: Role,
+    client: IpAddr,
+    parts: Parts,
+    go_on: impl FnOnce(&Arc<Node>, Parts, Credentials) -> Outcome + Send + 'static,
+) -> Outcome {
+    let refused = move |node: &Node, parts: &Parts, error: AccessError| {
+        node.hub.node_metrics().tokens_refused.add(1);
+        let client =
+            forwarded::client(client, &parts.headers, &node.hub.settings().trusted_proxies);
+        refusals::token(client, parts.uri.path(), &error);
+        Problem::from(error)
+    };
+    match node.access.check(role, &parts, &node.cors) {
+        Ok(Checked::Done(credentials)) => go_on(node, parts, credentials),
+        Ok(Checked::UnknownKey(token)) => {
+            let node = Arc::clone(node);
+            Outcome::Later(Box::pin(async move {
+                match node.access.check_again(role, &token).await {
+                    Ok(credentials) => go_on(&node, parts, credentials).ended().await,
+                    Err(error) => Ending::Response(refused(&node, &parts, error).into_response()),
+                }
+            }))
+        }
+        Err(error) => Outcome::problem(refused(node, &parts, error)),
+    }
+}
+
+/// `GET` and `HEAD` of a stream.
+fn subscribe(
+    node: &Arc<Node>,
+    client: IpAddr,
+    transport: &Transport,
+    parts: Parts,
+    grant: &Grant,
+    dialect: &'static Dialect,
+) -> Outcome {
+    let peer = client;
+    let trusted = &node.hub.settings().trusted_proxies;
+    let client = Client {
+        address: forwarded::client(client, &parts.headers, trusted),
+        peer: client,
+        transport: transport.clone(),
+        grant: grant.clone(),
+    };
+    authorized(
+        node,
+        Role::Subscriber,
+        peer,
+        parts,
+        move |node, parts, credentials| {
+            let topic = Resource::topic(parts.uri.path());
+            if parts.method == Method::HEAD {
+                let response = stream::head_only(node, dialect, topic, &parts, &credentials);
+                return Outcome::Now(response);
+            }
+            stream::open(node, client, dialect, topic, &parts, credentials)
+        },
+    )
+}
+
+/// `GET` of the hub's subscriptions.
+fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
+    let transport = transport.clone();
+    authorized(
+        node,
+        Role::Subscriber,
+        peer,
+        parts,
+        move |node, parts, credentials| {
+            let hub = node.hub.clone();
+            list(node, transport, async move {
+                mercure::subscriptions::answer(&hub, &parts, credentials).await
+            })
+        },
+    )
+}
+
+/// `GET /topics`.
+fn topics(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
+    let transport = transport.clone();
+    authorized(
+        node,
+        Role::Subscriber,
+        peer,
+        parts,
+        move |node, parts, credentials| {
+            let hub = node.hub.clone();
+            list(node, transport, async move {
+                let topic = Resource::topic(parts.uri.path());
+                topics::answer(&hub, topic, parts.uri.query(), credentials).await
+            })
+        },
+    )
+}
+
+/// An answer that may be long: put together in its turn, and only where there is room for it then.
+fn list(
+    node: &Arc<Node>,
+    transport: Transport,
+    answer: impl Future<Output = Result<Response<ResponseBody>, Problem>> + Send + 'static,
+) -> Outcome {
+    let node = Arc::clone(node);
+    Outcome::later(async move {
+        let _turn = transport.list_turn().await;
+        match node.answers.refuse_list(&transport) {
+            Some(problem) => problem.into_response(),
+            None => answer.await.unwrap_or_else(Problem::into_response),
+        }
+    })
+}
+
+fn text(text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(text));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// `OPTIONS`: what the resource can do, and the answer to a browser's preflight.
+fn options(
+    node: &Node,
+    resource: Resource<'_>,
+    grant: &Grant,
+    request: &HeaderMap,
+) -> Response<ResponseBody> {
+    let methods = resource.methods();
+    let mut response = allow(methods);
+    node.cors
+        .apply_preflight(grant, methods, request, response.headers_mut());
+    response
+}
+
+fn allow(methods: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
+}
+
+/// `POST /publish`, unless a page of a foreign origin sends it.
+fn publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
+    if let Err(problem) = may_write(node, peer, &parts) {
+        return Outcome::problem(problem);
+    }
+    authorized(
+        node,
+        Role::Publisher,
+        peer,
+        parts,
+        |node, parts, credentials| {
+            let hub = node.hub.clone();
+            let permission = Permission::of(credentials.caller);
+            Outcome::later(async move {
+                let topic = Resource::topic(parts.uri.path());
+                let query = parts.uri.query();
+                publish::publish(&hub, &permission, topic, query, &parts.headers, body)
+                    .await
+                    .unwrap_or_else(|error| Problem::from(error).into_response())
+            })
+        },
+    )
+}
+
+/// `POST /.well-known/mercure`, likewise; and never without a token.
+fn mercure_publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
+    if let Err(problem) = may_write(node, peer, &parts) {
+        return Outcome::problem(problem);
+    }
+    authorized(
+        node,
+        Role::Publisher,
+        peer,
+        parts,
+        |node, parts, credentials| {
+            let permission = match credentials.bearer() {
+                Ok(access) => Permission::of(Caller::Bearer(access)),
+                Err(error) => return Outcome::problem(error),
+            };
+            let hub = node.hub.clone();
+            Outcome::later(async move {
+                mercure::publish::publish(&hub, &permission, &parts.headers, body)
+                    .await
+                    .unwrap_or_else(|error| Problem::from(error).into_response())
+            })
+        },
+    )
+}
+
+fn may_write(node: &Node, peer: IpAddr, parts: &Parts) -> Result<(), Problem> {
+    if node.cors.may_write(parts) {
+        return Ok(());
+    }
+    let trusted = &node.hub.settings().trusted_proxies;
+    let client = forwarded::client(peer, &parts.headers, trusted);
+    refusals::origin(client, &parts.headers, parts.uri.path());
+    let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";
+    Err(Problem::new(StatusCode::FORBIDDEN, detail).field("origin"))
+}

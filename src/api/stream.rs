@@ -1,0 +1,160 @@
+//! Opens a stream that was asked for: on its bare socket where there is one of its own, else as a response body.
+//!
+//! Both protocols that ask for streams (the native API and Mercure) come through here; what they say differently is their [`Dialect`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Response, Version};
+
+use super::Node;
+use super::access::Credentials;
+use super::cors::Grant;
+use super::refusals;
+use super::subscribe::{self, Dialect, NotOpened, Opening};
+use crate::core::event::IdForm;
+use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
+use crate::server::body::{ResponseBody, StreamBody};
+use crate::server::exchange::Detach;
+use crate::server::head;
+use crate::server::outcome::{Ending, Outcome};
+use crate::server::problem::Problem;
+use crate::server::service::Transport;
+use crate::shard::sink::{BodyQueue, Sink};
+
+/// Where a stream goes.
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// That of the connection: a proxy's, where one has brought the request.
+    pub(crate) peer: IpAddr,
+    pub(crate) transport: Transport,
+    pub(crate) grant: Grant,
+}
+
+/// `GET`: opens the stream.
+pub(crate) fn open(
+    node: &Arc<Node>,
+    client: Client,
+    dialect: &'static Dialect,
+    topic: Option<&str>,
+    parts: &Parts,
+    credentials: Credentials,
+) -> Outcome {
+    let private = credentials.in_query;
+    let opening = subscribe::open(
+        &node.hub,
+        client.address,
+        dialect,
+        topic,
+        parts,
+        credentials.caller,
+    );
+    match opening {
+        Ok(opening) => attach(node, client, dialect, private, parts, opening),
+        Err(error) => {
+            if let NotOpened::Shed(why) = &error {
+                let expected = *why == Shed::Draining;
+                refusals::stream(client.address, parts, why, expected);
+            }
+            Outcome::Now(error.into_response(&parts.headers))
+        }
+    }
+}
+
+/// `HEAD`: what the stream would begin with, without taking a place for one.
+pub(crate) fn head_only(
+    node: &Node,
+    dialect: &Dialect,
+    topic: Option<&str>,
+    parts: &Parts,
+    credentials: &Credentials,
+) -> Response<ResponseBody> {
+    let settings = node.hub.settings();
+    let query = parts.uri.query();
+    match subscribe::selectors(dialect, topic, query, &credentials.caller, settings) {
+        Err(error) => Problem::from(error).into_response(),
+        Ok(selectors) => {
+            let cursor = subscribe::cursor_of(dialect, parts);
+            let grant = credentials.caller.grant();
+            let start = node.hub.resolve(&selectors, grant, cursor.as_deref());
+            let last_event_id = last_event_id(&node.hub, dialect, &start);
+            let mut response = Response::new(ResponseBody::empty());
+            *response.headers_mut() = head::headers(last_event_id.as_deref(), credentials.in_query);
+            response
+        }
+    }
+}
+
+/// The value of the response header `Last-Event-ID`.
+fn last_event_id(hub: &Hub, dialect: &Dialect, start: &Start) -> Option<String> {
+    start.last_event_id.as_ref().map(|id| match id {
+        LastEventId::Id(id) if dialect.ids == IdForm::Urn => hub.urn(*id),
+        id => id.to_string(),
+    })
+}
+
+fn attach(
+    node: &Arc<Node>,
+    client: Client,
+    dialect: &Dialect,
+    private: bool,
+    parts: &Parts,
+    opening: Opening,
+) -> Outcome {
+    let Opening {
+        permit,
+        mut interest,
+        start,
+    } = opening;
+    let last_event_id = last_event_id(&node.hub, dialect, &start);
+    let last_event_id = last_event_id.as_deref();
+    let Transport::Body(flow) = client.transport else {
+        // A body knows its client's address; of a socket, the system only knows the peer's.
+        interest.identity.forwarded =
+            Some(client.address).filter(|client_of| *client_of != client.peer);
+        let framing = match parts.version {
+            Version::HTTP_10 => Framing::Plain,
+            _ => Framing::Chunked,
+        };
+        return Outcome::Detach(Detach {
+            permit,
+            framing,
+            head: head::bytes(framing, last_event_id, private, &node.cors, &client.grant),
+            interest,
+            start,
+        });
+    };
+    let permit = permit.without_socket();
+    let queue = BodyQueue::new();
+    // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
+    let body = StreamBody::new(Arc::clone(&queue), flow);
+    let mut response = Response::new(ResponseBody::Stream(body));
+    *response.headers_mut() = head::headers(last_event_id, private);
+    let hub = node.hub.clone();
+    let address = client.address;
+    let accept = accept_only(&parts.headers);
+    Outcome::Later(Box::pin(async move {
+        let subscribe = Subscribe {
+            sink: Sink::Body(queue, Some(address)),
+            framing: Framing::Plain,
+            head: bytes::Bytes::new(),
+            interest,
+            start,
+        };
+        Ending::Response(match hub.subscribe(permit, subscribe).await {
+            Ok(()) => response,
+            Err(_closed) => subscribe::shed(Shed::Draining, &accept),
+        })
+    }))
+}
+
+/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself is gone.
+fn accept_only(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .map(|value| (header::ACCEPT, value.clone()))
+        .collect()
+}

@@ -1,0 +1,452 @@
+//! Subscriptions: which topics, from where on, and is there room.
+//!
+//! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module must not write to the stream: what the
+//! client gets after the head is the shard's business.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use thiserror::Error;
+
+use super::access::Caller;
+use super::parameters::{self, UnknownParameter};
+use crate::auth::Access;
+use crate::core::event::IdForm;
+use crate::core::selector::{Selector, SelectorError, Syntax};
+use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
+use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
+use crate::server::body::ResponseBody;
+use crate::server::head::{self, EVENT_STREAM, LAST_EVENT_ID};
+use crate::server::problem::Problem;
+use crate::server::query::{self, QueryError};
+use crate::settings::Settings;
+
+/// What protocols that ask for streams say differently.
+pub(crate) struct Dialect {
+    /// Spellings of selectors.
+    pub(crate) syntax: Syntax,
+    /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
+    pub(crate) cursor_parameters: &'static [&'static str],
+    /// How ids of this node are told in the response head.
+    pub(crate) ids: IdForm,
+    /// A bearer who names no topic gets those of its token.
+    pub(crate) topics_of_token: bool,
+    /// Subscriptions are announced, where that is set.
+    pub(crate) announces: bool,
+    /// How topics are named.
+    pub(crate) usage: &'static str,
+    /// What becomes of a parameter that is none of those above.
+    pub(crate) check_other: fn(&str) -> Result<(), SubscribeError>,
+}
+
+impl Dialect {
+    /// Whether subscriptions that are asked for so are announced.
+    fn is_announced(&self, settings: &Settings) -> bool {
+        self.announces && settings.mercure_subscriptions
+    }
+}
+
+/// The native API.
+pub(crate) const NATIVE: Dialect = Dialect {
+    syntax: Syntax::Native,
+    cursor_parameters: &["last_event_id", "lastEventID", "lastEventId"],
+    ids: IdForm::Native,
+    topics_of_token: true,
+    announces: false,
+    usage: "`/events?topic=…` or `/events/…`",
+    check_other: |name| Ok(parameters::check(name, &PARAMETERS)?),
+};
+
+/// The parameters of the native API.
+const PARAMETERS: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEventId"];
+
+/// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
+const TOPICS_COMPARED_MAX: usize = 16;
+
+/// A shed client is asked to come back after between so many…
+const RETRY_S_MIN: u64 = 3;
+/// …and so many seconds, at random: those shed together must not come back together.
+const RETRY_S_MAX: u64 = 15;
+
+/// Why a subscription is malformed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum SubscribeError {
+    /// The query or path is not UTF-8.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// No topic was named.
+    #[error("name at least one topic: {0}")]
+    NoTopic(&'static str),
+    /// More topics than the setting `topics_per_stream_max`.
+    #[error("{count} topics are more than the {max} that `topics_per_stream_max` allows")]
+    TooManyTopics {
+        /// Different topics found.
+        count: usize,
+        /// Topics allowed.
+        max: usize,
+    },
+    /// More than [`SUBSCRIPTIONS_PER_STREAM_MAX`].
+    #[error(
+        "{count} topics are more than the {SUBSCRIPTIONS_PER_STREAM_MAX} of one stream here, where each is announced (`mercure_subscriptions`): \
+         use templates, or `/events`"
+    )]
+    TooManyAnnounced {
+        /// Different topics found.
+        count: usize,
+    },
+    /// More patterns than the setting `patterns_per_stream_max`.
+    #[error(
+        "{count} patterns are more than the {max} that `patterns_per_stream_max` allows; those that the token names do not count"
+    )]
+    TooManyPatterns {
+        /// Different patterns found that no token names.
+        count: usize,
+        /// Patterns allowed.
+        max: usize,
+    },
+    /// One of them is not a topic.
+    #[error(transparent)]
+    Topic(#[from] SelectorError),
+    /// A parameter that does nothing.
+    #[error(transparent)]
+    Unknown(#[from] UnknownParameter),
+    /// A parameter of another version of the protocol.
+    #[error(
+        "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you subscribe to as `topic=…` (a topic, \
+         a URI template, or `*`), and what a token grants in its claim `mercure`"
+    )]
+    OtherVersion(&'static str),
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, error.to_string());
+        match error {
+            SubscribeError::Unknown(unknown) => match unknown.name() {
+                Some(name) => problem.field(name),
+                None => problem,
+            },
+            SubscribeError::OtherVersion(name) => problem.field(name),
+            _ => problem.field("topic"),
+        }
+    }
+}
+
+/// Why no stream was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum NotOpened {
+    /// The request is wrong.
+    #[error(transparent)]
+    Malformed(#[from] SubscribeError),
+    /// There is no room.
+    #[error(transparent)]
+    Shed(#[from] Shed),
+}
+
+impl NotOpened {
+    /// The answer to a request with these headers.
+    pub(crate) fn into_response(self, headers: &HeaderMap) -> Response<ResponseBody> {
+        match self {
+            Self::Malformed(error) => Problem::from(error).into_response(),
+            Self::Shed(why) => shed(why, headers),
+        }
+    }
+}
+
+/// A place, and where the stream starts.
+pub(crate) struct Opening {
+    pub(crate) permit: StreamPermit,
+    pub(crate) interest: Interest,
+    pub(crate) start: Start,
+}
+
+/// Checks the request and takes a place for it.
+///
+/// # Errors
+/// [`NotOpened`].
+pub(crate) fn open(
+    hub: &Hub,
+    client: IpAddr,
+    dialect: &Dialect,
+    topic_in_path: Option<&str>,
+    parts: &Parts,
+    caller: Caller,
+) -> Result<Opening, NotOpened> {
+    let settings = hub.settings();
+    let query = parts.uri.query();
+    let selectors = selectors(dialect, topic_in_path, query, &caller, settings)?;
+    let permit = hub.reserve(client)?;
+    let cursor = cursor_of(dialect, parts);
+    let pattern_share = hub.share_patterns(client, chosen(&selectors, &caller))?;
+    let access = match caller {
+        Caller::Open | Caller::Anonymous => Access::default(),
+        Caller::Bearer(access) => access,
+    };
+    let presence = dialect
+        .is_announced(settings)
+        .then(|| hub.presence().pending(client, &selectors, access.payload));
+    let interest = Interest {
+        selectors,
+        identity: Identity {
+            subject: access.subject,
+            forwarded: None,
+        },
+        grant: access.subscribe,
+        ends_unix_ms: access.ends_unix_ms,
+        presence,
+        pattern_share,
+    };
+    hub.has_room_for(&interest)?;
+    let start = hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref());
+    Ok(Opening {
+        permit,
+        interest,
+        start,
+    })
+}
+
+/// The cursor that a request has.
+pub(crate) fn cursor_of<'a>(dialect: &Dialect, parts: &'a Parts) -> Option<Cow<'a, str>> {
+    let header = parts.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes());
+    cursor_in(header, parts.uri.query(), dialect.cursor_parameters)
+}
+
+/// What a stream subscribes to: the topic of the path first, then those of the query, each once; else those of the token.
+pub(crate) fn selectors(
+    dialect: &Dialect,
+    in_path: Option<&str>,
+    query: Option<&str>,
+    caller: &Caller,
+    settings: &Settings,
+) -> Result<Vec<Selector>, SubscribeError> {
+    let limits = &settings.event_limits;
+    let mut topics = Vec::new();
+    let mut add = |name: Cow<'_, str>| {
+        let selector = Selector::parse(&name, dialect.syntax, limits.topic_bytes_max)?;
+        // Doubles of a long list are removed at the end; the target's length bounds it.
+        let compared = &topics[..topics.len().min(TOPICS_COMPARED_MAX)];
+        if !compared.contains(&selector) {
+            topics.push(selector);
+        }
+        Ok::<(), SubscribeError>(())
+    };
+    if let Some(raw) = in_path {
+        add(query::decode_path(raw)?)?;
+    }
+    for pair in query.into_iter().flat_map(query::pairs) {
+        let (name, value) = pair?;
+        match &*name {
+            "topic" => add(value)?,
+            name => (dialect.check_other)(name)?,
+        }
+    }
+    if topics.is_empty()
+        && dialect.topics_of_token
+        && let Caller::Bearer(access) = caller
+    {
+        topics.extend_from_slice(&access.topics);
+    }
+    if topics.len() > TOPICS_COMPARED_MAX {
+        topics.sort_unstable();
+        topics.dedup();
+    }
+    let patterns = chosen(&topics, caller).count();
+    match topics.len() {
+        0 => Err(SubscribeError::NoTopic(dialect.usage)),
+        _ if patterns > settings.patterns_per_stream_max => Err(SubscribeError::TooManyPatterns {
+            count: patterns,
+            max: settings.patterns_per_stream_max,
+        }),
+        count if count > limits.topics_per_stream_max => Err(SubscribeError::TooManyTopics {
+            count,
+            max: limits.topics_per_stream_max,
+        }),
+        count if count > SUBSCRIPTIONS_PER_STREAM_MAX && dialect.is_announced(settings) => {
+            Err(SubscribeError::TooManyAnnounced { count })
+        }
+        _ => Ok(topics),
+    }
+}
+
+/// The patterns that a stream chose itself: whoever signs tokens vouches for those that its token names.
+fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<Item = &'s Selector> {
+    let named = match caller {
+        Caller::Bearer(access) => &*access.subscribe,
+        Caller::Open | Caller::Anonymous => &[],
+    };
+    selectors
+        .iter()
+        .filter(|one| !one.is_exact() && named.binary_search(one).is_err())
+}
+
+/// The cursor of a request: its `Last-Event-ID` header, else the first of the query's `last_event_id`, `lastEventID` or `lastEventId` that is
+/// not empty (WHATWG HTML §9.2.2; the parameters are for clients that cannot set headers).
+///
+/// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does not know, and the stream says so.
+#[must_use]
+pub fn cursor<'a>(header: Option<&'a [u8]>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
+    cursor_in(header, query, NATIVE.cursor_parameters)
+}
+
+fn cursor_in<'a>(
+    header: Option<&'a [u8]>,
+    query: Option<&'a str>,
+    parameters: &[&str],
+) -> Option<Cow<'a, str>> {
+    if let Some(id) = header.filter(|id| !id.is_empty()) {
+        return Some(String::from_utf8_lossy(id));
+    }
+    let mut pairs = query.into_iter().flat_map(query::pairs).flatten();
+    pairs
+        .find(|(name, value)| parameters.contains(&name.as_ref()) && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// Whether the client asked for an event stream by name. Only then may it be shed with a `200`: `EventSource` gives up for good on any other status,
+/// while every other client is better served by the truth.
+fn wants_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+/// The answer to a subscription that finds no room now.
+pub(crate) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
+    let status = match why {
+        Shed::Full(_) | Shed::Patterns(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Shed::Address(_) | Shed::AddressPatterns(_) => StatusCode::TOO_MANY_REQUESTS,
+    };
+    shed_with(status, &why, headers)
+}
+
+fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Response<ResponseBody> {
+    if wants_event_stream(headers) {
+        let retry_ms = fastrand::u64(RETRY_S_MIN * 1_000..=RETRY_S_MAX * 1_000);
+        let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
+        let mut response = Response::new(body);
+        *response.headers_mut() = head::headers(None, false);
+        return response;
+    }
+    Problem::new(status, why.to_string())
+        .retry_after(retry_after_s())
+        .into_response()
+}
+
+/// Seconds after which a refused client may try again, jittered.
+pub(crate) fn retry_after_s() -> u64 {
+    fastrand::u64(RETRY_S_MIN..=RETRY_S_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn names(in_path: Option<&str>, query: &str) -> Result<Vec<String>, SubscribeError> {
+        let mut settings = Settings::default();
+        settings.event_limits.topics_per_stream_max = 40;
+        settings.event_limits.topic_bytes_max = 8;
+        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, &settings)?;
+        Ok(selectors
+            .iter()
+            .map(|selector| selector.text().to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn topics_come_from_path_and_query_once() {
+        assert_eq!(
+            names(Some("a%2Fb/c"), "topic=d&_=1&topic=a/b/c&topic=d"),
+            Ok(vec!["a/b/c".to_owned(), "d".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_bearer_who_names_no_topic_gets_those_of_its_token() {
+        let caller = Caller::Bearer(Access {
+            topics: [Selector::exact("user/1")].into(),
+            ..Access::default()
+        });
+        let of = |query| {
+            let settings = Settings::default();
+            let found = selectors(&NATIVE, None, Some(query), &caller, &settings).expect("some");
+            found[0].text().to_owned()
+        };
+        assert_eq!(of("_=1"), "user/1");
+        assert_eq!(of("topic=a"), "a");
+    }
+
+    #[test]
+    fn bad_topics_are_refused() {
+        assert_eq!(
+            names(None, "_=1"),
+            Err(SubscribeError::NoTopic(NATIVE.usage))
+        );
+        assert!(matches!(
+            names(None, "topic="),
+            Err(SubscribeError::Topic(_))
+        ));
+        assert!(matches!(names(Some(""), ""), Err(SubscribeError::Topic(_))));
+        assert!(matches!(
+            names(None, "topic=123456789"),
+            Err(SubscribeError::Topic(_))
+        ));
+        assert!(matches!(
+            names(None, "topic=%ff"),
+            Err(SubscribeError::Query(_))
+        ));
+    }
+
+    #[test]
+    fn many_topics_are_counted_without_doubles() {
+        let query = |count: usize| {
+            let once: Vec<String> = (0..count).map(|n| format!("topic=t{n}")).collect();
+            format!("{0}&{0}", once.join("&"))
+        };
+        assert_eq!(names(None, &query(40)).expect("fits").len(), 40);
+        assert_eq!(
+            names(None, &query(41)),
+            Err(SubscribeError::TooManyTopics { count: 41, max: 40 })
+        );
+    }
+
+    #[test]
+    fn the_header_beats_the_query() {
+        let query = Some("lastEventId=&last_event_id=2-0&lastEventID=3-0");
+        assert_eq!(cursor(Some(b"1-0"), query).as_deref(), Some("1-0"));
+        assert_eq!(cursor(Some(b""), query).as_deref(), Some("2-0"));
+        assert_eq!(cursor(None, query).as_deref(), Some("2-0"));
+        assert_eq!(cursor(None, Some("topic=a")), None);
+        assert_eq!(cursor(None, None), None);
+        assert_eq!(cursor(Some(b"\xff"), None).as_deref(), Some("\u{fffd}"));
+        assert_eq!(
+            cursor(None, Some("x=%ff&lastEventID=4")).as_deref(),
+            Some("4")
+        );
+    }
+
+    #[test]
+    fn only_an_event_source_is_shed_with_200() {
+        let accept = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(value));
+            shed(Shed::Full(1), &headers)
+        };
+        let shed_stream = accept("text/html, Text/Event-Stream;q=0.9");
+        assert_eq!(shed_stream.status(), 200);
+        assert_eq!(shed_stream.headers()[header::CONTENT_TYPE], EVENT_STREAM);
+        let other = accept("*/*");
+        assert_eq!(other.status(), 503);
+        assert!(other.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(shed(Shed::Address(2), &HeaderMap::new()).status(), 429);
+    }
+}

@@ -1,0 +1,264 @@
+//! `GET /topics`: which topics exist, who listens to them, and what is kept of them.
+//!
+//! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors matches, and no others. Never holds up the node: the
+//! table of topics is looked at in slices, a bounded number of them for one answer.
+
+use std::sync::Arc;
+
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::access::{AccessError, Caller, Credentials};
+use super::parameters::{self, ParametersError};
+use super::reach::Reach;
+use crate::core::selector::Selector;
+use crate::core::topic;
+use crate::hub::{Hub, TopicInfo};
+use crate::server::body::{self, ResponseBody};
+use crate::server::problem::Problem;
+use crate::server::query;
+
+/// A page that has so many topics is full; it may have as many more as one slice of the table holds.
+const PAGE_TOPICS: usize = 1_000;
+
+/// Slices of the table that are looked at for one page.
+const SLICES_MAX: usize = 16;
+
+/// A page for which so many steps of comparing were made ends with its slice: some 100 ms, in portions.
+const STEPS_MAX: usize = if cfg!(test) { 1 << 20 } else { 100_000_000 };
+
+/// What the parameters of the list ask for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    after: u32,
+    prefix: String,
+}
+
+/// Answers for one topic, or for a page of all.
+///
+/// # Errors
+/// 400, 401, 403.
+pub(crate) async fn answer(
+    hub: &Hub,
+    topic_in_path: Option<&str>,
+    query: Option<&str>,
+    credentials: Credentials,
+) -> Result<Response<ResponseBody>, Problem> {
+    let selectors = match credentials.caller {
+        Caller::Open => None,
+        Caller::Anonymous => return Err(AccessError::Missing.into()),
+        Caller::Bearer(access) => Some(access.subscribe),
+    };
+    let mut sight = Sight::of(selectors);
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
+    let Some(raw) = topic_in_path else {
+        let asked = asked(query)?;
+        return Ok(json(&page(hub, &asked, &mut sight).await));
+    };
+    none(query)?;
+    let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
+    let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
+    topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
+    if !sight.has(&name).await {
+        return Err(AccessError::Reach(name.into_owned()).into());
+    }
+    Ok(json(&Topic::from(hub.topic(&name))))
+}
+
+/// Which topics the caller may see, and what it took to find that out.
+struct Sight {
+    /// `None`: all.
+    selectors: Option<Arc<[Selector]>>,
+    reach: Reach,
+}
+
+impl Sight {
+    fn of(selectors: Option<Arc<[Selector]>>) -> Self {
+        Self {
+            selectors,
+            reach: Reach::default(),
+        }
+    }
+
+    async fn has(&mut self, name: &str) -> bool {
+        match self.selectors.as_deref() {
+            Some(selectors) => self.reach.any(selectors, name).await,
+            None => true,
+        }
+    }
+}
+
+async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
+    let mut page = Page {
+        topics: Vec::new(),
+        next: Some(asked.after),
+    };
+    for slice in 0..SLICES_MAX {
+        let is_full = page.topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
+        let Some(from) = page.next.filter(|_| !is_full) else {
+            break;
+        };
+        if slice > 0 {
+            tokio::task::yield_now().await;
+        }
+        let (found, next) = hub.topics(from);
+        for info in found {
+            if info.name.starts_with(&asked.prefix) && sight.has(&info.name).await {
+                page.topics.push(Topic::from(info));
+            }
+        }
+        page.next = next;
+    }
+    page
+}
+
+fn asked(query: Option<&str>) -> Result<Asked, Problem> {
+    let (mut after, mut prefix) = (None, None);
+    for pair in parameters::known(query, &["after", "prefix"]) {
+        let (name, value) = pair.map_err(refused)?;
+        let (name, slot) = match &*name {
+            "prefix" => ("prefix", &mut prefix),
+            _ => ("after", &mut after),
+        };
+        if slot.replace(value).is_some() {
+            let detail = format!("`{name}` is given twice");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail).field(name));
+        }
+    }
+    let after = after.map(|value| value.parse()).transpose();
+    Ok(Asked {
+        after: after
+            .map_err(|_| {
+                let detail = "`after` must be the `next` of the page before";
+                Problem::new(StatusCode::BAD_REQUEST, detail).field("after")
+            })?
+            .unwrap_or_default(),
+        prefix: prefix.unwrap_or_default().into_owned(),
+    })
+}
+
+/// One topic takes no parameters.
+fn none(query: Option<&str>) -> Result<(), Problem> {
+    match parameters::known(query, &[]).next() {
+        Some(Err(error)) => Err(refused(error)),
+        _ => Ok(()),
+    }
+}
+
+fn refused(error: ParametersError) -> Problem {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, error.to_string());
+    match error.field() {
+        Some(name) => problem.field(name),
+        None => problem,
+    }
+}
+
+#[derive(Serialize)]
+struct Page {
+    topics: Vec<Topic>,
+    /// What `after` has to be for the next page; left out at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Topic {
+    topic: Box<str>,
+    streams: u64,
+    streams_by_pattern: u64,
+    events: usize,
+    first_id: Option<String>,
+    last_id: Option<String>,
+}
+
+impl From<TopicInfo> for Topic {
+    fn from(info: TopicInfo) -> Self {
+        Self {
+            topic: info.name,
+            streams: info.streams,
+            streams_by_pattern: info.streams_by_pattern,
+            events: info.events,
+            first_id: info.first_id.map(|id| id.to_string()),
+            last_id: info.last_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body::json_line(value)));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-store"),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Event;
+    use crate::core::limits::EventLimits;
+    use crate::core::sse::Draft;
+    use crate::metrics::Source;
+    use crate::settings::Settings;
+
+    #[test]
+    fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {
+        let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
+        let selectors = names.iter().map(|name| Selector::exact(name)).collect();
+        let mut sight = Sight::of(Some(selectors));
+
+        let mut settings = Settings::on_free_ports();
+        settings.shards = 1;
+        let hub = Hub::start(Arc::new(settings), 1).expect("a hub");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let mut all = Sight::of(None);
+            assert!(all.has("a").await && all.reach.steps() == 0);
+            assert!(sight.has("t9").await && sight.reach.steps() >= 10);
+            assert!(!sight.has("none").await && sight.reach.steps() >= 1_010);
+            let limits = EventLimits::default();
+            for slice in 0..3 {
+                let names = (0..1_024).map(|n| format!("other/{slice}/{n}"));
+                let events = names.map(|name| Event::new(name, "x"));
+                let mut drafts: Vec<_> = events
+                    .map(|event| Draft::new(event, &limits).expect("an event"))
+                    .collect();
+                hub.publish(Source::Http, &mut drafts).await.expect("open");
+            }
+            // Without the bound, all slices would be one page.
+            let first = page(&hub, &Asked::default(), &mut sight).await;
+            assert!(first.topics.is_empty());
+            let after = first.next.expect("another page");
+            let asked = Asked {
+                after,
+                ..Asked::default()
+            };
+            let mut sight = Sight::of(sight.selectors.take());
+            assert_ne!(page(&hub, &asked, &mut sight).await.next, Some(after));
+        });
+        hub.stop();
+    }
+
+    #[test]
+    fn parameters_are_read_and_checked() {
+        let of = |query| asked(Some(query)).ok();
+        assert_eq!(of(""), Some(Asked::default()));
+        let both = Asked {
+            after: 1_024,
+            prefix: "a/".into(),
+        };
+        assert_eq!(of("prefix=a%2F&after=1024&authorization=x"), Some(both));
+        assert_eq!(of("after=-1"), None);
+        assert_eq!(of("prefix=%ff"), None);
+        assert_eq!(of("prfix=a"), None);
+        assert_eq!(of("after=1&after=2"), None, "which of them?");
+        assert_eq!(of("prefix=a&prefix=b"), None, "which of them?");
+    }
+}

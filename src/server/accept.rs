@@ -1,0 +1,233 @@
+//! The accept loop.
+//!
+//! Connections are accepted in batches and each is served inline as far as its first bytes carry; most are streams by then. The loop must
+//! survive everything that `accept` can report, and must never spin: out of file descriptors, it waits and tries again.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::sync::{Semaphore, watch};
+
+use super::addresses::Place;
+use super::{connection, head, stopped};
+use crate::api::subscribe::retry_after_s;
+use crate::api::{Node, refusals};
+use crate::once_a_minute::OnceAMinute;
+
+/// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
+/// bound keeps the last one's wait, and that of other tasks on this thread, short.
+const ACCEPTS_PER_TURN: usize = 32;
+
+/// First pause after the system could not give a connection…
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+/// …doubled up to this one.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of a refused client's request that are read before closing; unread bytes would reset the connection, and our answer with it.
+const REFUSED_READ_BYTES: usize = 4 * 1024;
+
+/// One accepted connection.
+struct Accepted {
+    socket: TcpStream,
+    place: Place,
+}
+
+/// Accepts until told to stop.
+pub(crate) async fn run(
+    node: &Arc<Node>,
+    listener: &AsyncFd<TcpListener>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    // A full batch may be served by another thread, so that handshakes use every core; one batch a thread, or they would pile up.
+    let workers = tokio::runtime::Handle::current().metrics().num_workers();
+    let helpers = Arc::new(Semaphore::new(workers.saturating_sub(1)));
+    let mut backoff = Backoff::default();
+    loop {
+        let ready = tokio::select! {
+            biased;
+            () = stopped(&mut shutdown) => return,
+            ready = listener.readable() => ready,
+        };
+        let accepted = match ready {
+            Ok(guard) => accept_batch(node, guard),
+            Err(error) => Err((Vec::new(), error)),
+        };
+        let (batch, pause) = match accepted {
+            Ok(batch) => {
+                backoff.succeeded(batch.len());
+                (batch, None)
+            }
+            Err((batch, error)) => {
+                node.hub.node_metrics().accept_errors.add(1);
+                (batch, Some(backoff.failed(&error)))
+            }
+        };
+        let full = batch.len() == ACCEPTS_PER_TURN;
+        serve_batch(node, batch, &helpers);
+        if let Some(pause) = pause {
+            tokio::select! {
+                () = stopped(&mut shutdown) => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        } else if full {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Accepts what is there, at most [`ACCEPTS_PER_TURN`]; on an error, also what was accepted before it.
+fn accept_batch(
+    node: &Arc<Node>,
+    mut listener: AsyncFdReadyGuard<'_, TcpListener>,
+) -> Result<Vec<Accepted>, (Vec<Accepted>, io::Error)> {
+    let mut batch = Vec::new();
+    for _ in 0..ACCEPTS_PER_TURN {
+        match accept_one(listener.get_inner()) {
+            Ok((socket, address)) => match node.connections.admit(address) {
+                Ok(place) => batch.push(Accepted { socket, place }),
+                Err(why) => {
+                    node.hub.node_metrics().connections_refused.add(1);
+                    refusals::connection(address, &why);
+                    refuse(&socket, &why.to_string());
+                }
+            },
+            Err(Errno::AGAIN) => {
+                listener.clear_ready();
+                break;
+            }
+            Err(error) if is_of_one_connection(error) => {}
+            Err(error) => return Err((batch, error.into())),
+        }
+    }
+    Ok(batch)
+}
+
+/// One `accept4`: the socket comes non-blocking and close-on-exec, and has the listener's options already.
+fn accept_one(listener: &TcpListener) -> Result<(TcpStream, IpAddr), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    let peer = peer
+        .and_then(|peer| SocketAddr::try_from(peer).ok())
+        .ok_or(Errno::CONNABORTED)?;
+    // `::ffff:192.0.2.1` and `192.0.2.1` are one client, and have one share.
+    Ok((TcpStream::from(socket), peer.ip().to_canonical()))
+}
+
+/// Whether the error concerns the connection at the head of the queue only, so that the next one may be tried at once. accept(2) asks
+/// to treat network errors of the new socket like that.
+fn is_of_one_connection(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::CONNRESET
+            | Errno::PROTO
+            | Errno::PERM
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+    )
+}
+
+fn serve_batch(node: &Arc<Node>, batch: Vec<Accepted>, helpers: &Arc<Semaphore>) {
+    if batch.len() == ACCEPTS_PER_TURN
+        && let Ok(helper) = Arc::clone(helpers).try_acquire_owned()
+    {
+        let node = Arc::clone(node);
+        tokio::spawn(async move {
+            serve_inline(&node, batch);
+            drop(helper);
+        });
+    } else {
+        serve_inline(node, batch);
+    }
+}
+
+fn serve_inline(node: &Arc<Node>, batch: Vec<Accepted>) {
+    for Accepted { socket, place } in batch {
+        connection::start(node, socket, place);
+    }
+}
+
+/// Tells a client that there is no room, as far as that goes without waiting, and closes.
+fn refuse(socket: &TcpStream, why: &str) {
+    let status = hyper::StatusCode::SERVICE_UNAVAILABLE;
+    let answer = head::refusal(status, why, Some(retry_after_s()));
+    let _not_there_yet = rustix::net::recv(
+        socket,
+        &mut [0; REFUSED_READ_BYTES],
+        rustix::net::RecvFlags::empty(),
+    );
+    let _gone = rustix::net::send(socket, &answer, rustix::net::SendFlags::NOSIGNAL);
+    let _gone = socket.shutdown(std::net::Shutdown::Write);
+}
+
+/// That accepting fails. Rows of failures can be short and many, so it is not said for each.
+static FAILING: OnceAMinute = OnceAMinute::new();
+/// That it works again, likewise.
+static RECOVERED: OnceAMinute = OnceAMinute::new();
+
+/// How long to wait after `accept` failed.
+#[derive(Default)]
+struct Backoff {
+    pause: Option<Duration>,
+}
+
+impl Backoff {
+    /// The next pause.
+    fn failed(&mut self, error: &io::Error) -> Duration {
+        if let Some(left_out) = FAILING.due() {
+            tracing::warn!(%error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
+        }
+        let pause = self
+            .pause
+            .map_or(BACKOFF_MIN, |pause| (pause * 2).min(BACKOFF_MAX));
+        self.pause = Some(pause);
+        pause
+    }
+
+    /// A turn without an error; it ends the row only if it brought a connection.
+    fn succeeded(&mut self, accepted: usize) {
+        if accepted > 0 && self.pause.take().is_some() && RECOVERED.due().is_some() {
+            tracing::info!("connections are accepted again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_start_again() {
+        let error = io::Error::from(Errno::MFILE);
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.failed(&error), BACKOFF_MIN);
+        assert_eq!(backoff.failed(&error), BACKOFF_MIN * 2);
+        for _ in 0..20 {
+            backoff.failed(&error);
+        }
+        assert_eq!(backoff.failed(&error), BACKOFF_MAX);
+        backoff.succeeded(0);
+        assert_eq!(backoff.failed(&error), BACKOFF_MAX);
+        backoff.succeeded(1);
+        assert_eq!(backoff.failed(&error), BACKOFF_MIN);
+    }
+
+    #[test]
+    fn running_out_is_not_of_one_connection() {
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(!is_of_one_connection(error));
+        }
+        assert!(is_of_one_connection(Errno::CONNABORTED));
+    }
+}

@@ -1,0 +1,99 @@
+//! The memory of request bodies that have not come to their end.
+//!
+//! A body is held until the last of it has come, and a client may send many and end none. What has arrived of each is charged to its connection (HTTP/2)
+//! and to the node, together with the head of its request, never what its `Content-Length` promises. A body that has no room to grow is answered 503. The largest are refused first: a body may
+//! only grow while as much room is left as it has itself, so those who publish little always find some.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::room::Room;
+use super::service::Transport;
+use crate::hub::Hub;
+
+/// Requests up to this size are not counted: they cost little more than their streams.
+const UNCOUNTED_BYTES: usize = 4 * 1024;
+
+/// A body has no room to grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "too many bytes of unfinished request bodies are held (`body_budget_bytes`, `body_bytes_per_connection_max`)"
+)]
+pub(crate) struct NoRoom;
+
+/// The room of the node.
+pub(crate) struct Bodies {
+    hub: Hub,
+    node: Arc<Room>,
+}
+
+impl Bodies {
+    pub(crate) fn new(hub: Hub) -> Self {
+        let node = Arc::new(Room::new(hub.settings().body_budget_bytes));
+        Self { hub, node }
+    }
+
+    /// For a body of which nothing is held yet, of a request with a head of that size.
+    pub(crate) fn begin(&self, transport: &Transport, head_bytes: usize) -> Held {
+        Held {
+            hub: self.hub.clone(),
+            rooms: [Some(Arc::clone(&self.node)), transport.body_room().cloned()],
+            head_bytes,
+            bytes: 0,
+        }
+    }
+}
+
+/// The room that one body takes, given back on drop.
+pub(crate) struct Held {
+    hub: Hub,
+    rooms: [Option<Arc<Room>>; 2],
+    head_bytes: usize,
+    /// What is charged.
+    bytes: usize,
+}
+
+impl Held {
+    /// Now `bytes` of the body are held.
+    ///
+    /// # Errors
+    /// [`NoRoom`] for them: they must be let go.
+    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let bytes = self.head_bytes + bytes;
+        let bytes = if bytes > UNCOUNTED_BYTES { bytes } else { 0 };
+        let metrics = self.hub.node_metrics();
+        let Some(more) = bytes.checked_sub(self.bytes) else {
+            self.shrink(bytes);
+            return Ok(());
+        };
+        let rooms = || self.rooms.iter().flatten();
+        let grown = rooms().take_while(|room| room.grow(self.bytes, more));
+        let grown = grown.count();
+        if grown < rooms().count() {
+            for room in rooms().take(grown) {
+                room.give_back(more);
+            }
+            metrics.bodies_shed.add(1);
+            return Err(NoRoom);
+        }
+        metrics.body_bytes.add(more as u64);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes - bytes;
+        for room in self.rooms.iter().flatten() {
+            room.give_back(less);
+        }
+        self.hub.node_metrics().body_bytes.sub(less as u64);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
+}

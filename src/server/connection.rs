@@ -1,0 +1,134 @@
+//! The first moments of a connection: which protocol it speaks, and whether it needs a task.
+
+use std::future::poll_fn;
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::time::Instant;
+
+use super::addresses::Place;
+use super::driver::Driver;
+use super::exchange::Exchange;
+use super::h2;
+use super::lazy_stream::LazyStream;
+use super::stopped;
+use crate::api::Node;
+
+/// What a client's first bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+    /// Nothing yet: they could still become the preface of HTTP/2.
+    Open,
+}
+
+impl Protocol {
+    fn of(bytes: &[u8]) -> Self {
+        if bytes.starts_with(h2::PREFACE) {
+            Self::Http2
+        } else if h2::PREFACE.starts_with(bytes) {
+            Self::Open
+        } else {
+            Self::Http1
+        }
+    }
+}
+
+/// Serves an accepted, non-blocking socket: as far as possible right here, then in a task of its own.
+///
+/// Must be called within a tokio runtime.
+pub(crate) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
+    let exchange = Arc::new(Exchange::new());
+    let mut io = LazyStream::new(socket, Arc::clone(&exchange));
+    let mut cx = Context::from_waker(Waker::noop());
+    if let Poll::Ready(Ok(0) | Err(_)) = io.poll_read_ahead(&mut cx) {
+        return;
+    }
+    let accepted = Instant::now();
+    match Protocol::of(io.early()) {
+        Protocol::Http1 => {
+            let mut driver = Driver::new(node, io, exchange, place, accepted);
+            if !driver.poll_inline() {
+                tokio::spawn(driver.run());
+            }
+        }
+        Protocol::Http2 => {
+            exchange.enter_task();
+            tokio::spawn(h2::serve(Arc::clone(node), io, exchange, place, accepted));
+        }
+        Protocol::Open => {
+            exchange.enter_task();
+            tokio::spawn(wait_and_serve(
+                Arc::clone(node),
+                io,
+                exchange,
+                place,
+                accepted,
+            ));
+        }
+    }
+}
+
+/// Serves a connection once its first bytes have come.
+async fn wait_and_serve(
+    node: Arc<Node>,
+    mut io: LazyStream,
+    exchange: Arc<Exchange>,
+    place: Place,
+    accepted: Instant,
+) {
+    let mut shutdown = node.shutdown.clone();
+    let header_timeout = node.hub.settings().header_timeout;
+    let protocol = tokio::select! {
+        biased;
+        decided = tokio::time::timeout_at(accepted + header_timeout, decide(&mut io)) => decided,
+        // It has asked for nothing yet, so nothing is owed.
+        () = stopped(&mut shutdown) => return,
+    };
+    match protocol {
+        Ok(Some(Protocol::Http2)) => h2::serve(node, io, exchange, place, accepted).await,
+        Ok(Some(_)) => {
+            Driver::new(&node, io, exchange, place, accepted)
+                .run()
+                .await
+        }
+        // Gone, or too slow.
+        Ok(None) | Err(_) => {}
+    }
+}
+
+/// Reads ahead until the protocol is known; `None` when the client is gone.
+async fn decide(io: &mut LazyStream) -> Option<Protocol> {
+    loop {
+        match Protocol::of(io.early()) {
+            Protocol::Open => {
+                let received = poll_fn(|cx| io.poll_read_ahead(cx)).await;
+                received.ok().filter(|&received| received > 0)?;
+            }
+            known => return Some(known),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preface_is_told_from_its_first_difference() {
+        assert_eq!(Protocol::of(b""), Protocol::Open);
+        for length in 1..h2::PREFACE.len() {
+            assert_eq!(Protocol::of(&h2::PREFACE[..length]), Protocol::Open);
+        }
+        assert_eq!(Protocol::of(h2::PREFACE), Protocol::Http2);
+        assert_eq!(
+            Protocol::of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"),
+            Protocol::Http2
+        );
+        for other in ["G", "PO", "PRI * HTTP/1.1", "PRI * HTTP/2.0\r\n\r\nSN"] {
+            assert_eq!(Protocol::of(other.as_bytes()), Protocol::Http1, "{other}");
+        }
+    }
+}

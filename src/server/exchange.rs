@@ -1,0 +1,271 @@
+//! What the three halves of one HTTP/1 connection tell each other.
+//!
+//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::service`]) while it drives them, so the connection's driver can
+//! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
+//! flags are relaxed; it must never be shared between connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::task::coop::{self, RestoreOnPending};
+
+use super::answers::Charge;
+use super::lazy_stream::Socket;
+use super::unread::Unread;
+use crate::hub::{Framing, Interest, Start, StreamPermit};
+
+/// System calls that a connection may make while the accept loop serves it in place, where its turn is everybody's. A stream takes one.
+const INLINE_CALLS_MAX: u8 = 8;
+
+/// Stands for "it has a task of its own".
+const IN_TASK: u8 = u8::MAX;
+
+/// A validated subscription that waits for its connection to be let go.
+pub(crate) struct Detach {
+    pub(crate) permit: StreamPermit,
+    pub(crate) framing: Framing,
+    pub(crate) head: Bytes,
+    pub(crate) interest: Interest,
+    pub(crate) start: Start,
+}
+
+/// What a connection is waiting for, which decides how long it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// For the rest of a request head (or the first byte of the first one).
+    Head,
+    /// For us: a request is being served.
+    Service,
+    /// For the client to read a response.
+    Writing,
+    /// For the next request.
+    Idle,
+}
+
+/// Flags of one connection.
+pub(crate) struct Exchange {
+    detach: Mutex<Option<Detach>>,
+    /// `detach` is filled; spares the lock on every other poll.
+    wants_detach: AtomicBool,
+    /// Everything that was handed to the socket was taken by it.
+    flushed: AtomicBool,
+    /// Bytes arrived that belong to no request yet.
+    heard: AtomicBool,
+    serving: AtomicBool,
+    /// A request was answered before its body had been read to the end.
+    left_body: AtomicBool,
+    /// What of the body nobody read, until the request is answered.
+    unread: Mutex<Option<Unread>>,
+    /// `unread` is filled; spares the lock for most requests.
+    has_unread: AtomicBool,
+    requests: AtomicU32,
+    /// System calls left to it in the accept loop, or [`IN_TASK`].
+    calls_left: AtomicU8,
+    /// Calls that wrote something.
+    writes: AtomicU32,
+    /// The socket, when nothing more is to be said on it.
+    left: Mutex<Option<Socket>>,
+    /// Room that answers take up until all is flushed.
+    owed: Mutex<Vec<Arc<Charge>>>,
+    /// `owed` is not empty; spares the lock for most flushes.
+    owes: AtomicBool,
+}
+
+/// Leave to make one call on a bare socket.
+pub(crate) struct Turn(Option<RestoreOnPending>);
+
+impl Turn {
+    /// The call was no vain one: it counts against what the task may do before it has to yield.
+    pub(crate) fn take(self) {
+        if let Some(turn) = self.0 {
+            turn.made_progress();
+        }
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new() -> Self {
+        Self {
+            detach: Mutex::new(None),
+            wants_detach: AtomicBool::new(false),
+            flushed: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+            serving: AtomicBool::new(false),
+            left_body: AtomicBool::new(false),
+            unread: Mutex::new(None),
+            has_unread: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
+            calls_left: AtomicU8::new(INLINE_CALLS_MAX),
+            writes: AtomicU32::new(0),
+            left: Mutex::new(None),
+            owed: Mutex::new(Vec::new()),
+            owes: AtomicBool::new(false),
+        }
+    }
+
+    /// Driver: from here on a task of its own polls the connection.
+    pub(crate) fn enter_task(&self) {
+        self.calls_left.store(IN_TASK, Ordering::Relaxed);
+    }
+
+    /// Socket: pending when the connection has had its turn and others must have theirs, whatever its client sends or reads.
+    ///
+    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a number of calls, and the connection gets a task.
+    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        match self.calls_left.load(Ordering::Relaxed) {
+            IN_TASK => Poll::Ready(Turn(Some(ready!(coop::poll_proceed(cx))))),
+            0 => Poll::Pending,
+            left => {
+                self.calls_left.store(left - 1, Ordering::Relaxed);
+                Poll::Ready(Turn(None))
+            }
+        }
+    }
+
+    /// Socket: bytes were received.
+    pub(crate) fn hear(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes arrived since the last request was read or answered.
+    pub(crate) fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Socket: the kernel took something.
+    pub(crate) fn note_write(&self) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the kernel has taken something; the number wraps.
+    pub(crate) fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Socket: leaves what hyper holds no more and does not give back (HTTP/2).
+    pub(crate) fn leave(&self, socket: Socket) {
+        *self.left.lock() = Some(socket);
+    }
+
+    /// The socket that was left.
+    pub(crate) fn take_left(&self) -> Option<Socket> {
+        self.left.lock().take()
+    }
+
+    /// Socket: a write has begun, or all written bytes were taken.
+    pub(crate) fn set_flushed(&self, flushed: bool) {
+        self.flushed.store(flushed, Ordering::Relaxed);
+        if flushed && self.owes.swap(false, Ordering::Relaxed) {
+            self.owed.lock().clear();
+        }
+    }
+
+    /// Body: its last bytes are in hyper's buffer; they take up `charge` until they are flushed.
+    pub(crate) fn owe(&self, charge: Arc<Charge>) {
+        self.owed.lock().push(charge);
+        self.owes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only after the last buffered byte was
+    /// written, so this speaks for hyper's buffer too.
+    pub(crate) fn flushed(&self) -> bool {
+        self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Service: a request head was read.
+    pub(crate) fn begin_request(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+        self.left_body.store(false, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Service: the response was handed to hyper.
+    pub(crate) fn end_request(&self) {
+        self.heard.store(false, Ordering::Relaxed);
+        self.serving.store(false, Ordering::Relaxed);
+    }
+
+    /// Service: the handler needs no more of a body that has not ended.
+    pub(crate) fn leave_unread(&self, unread: Unread) {
+        *self.unread.lock() = Some(unread);
+        self.has_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Service: what the handler left of the body.
+    pub(crate) fn take_unread(&self) -> Option<Unread> {
+        if !self.has_unread.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.unread.lock().take()
+    }
+
+    /// Service: the request is answered, and the rest of its body was not read.
+    pub(crate) fn set_left_body(&self) {
+        self.left_body.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last request's body may still be on its way.
+    pub(crate) fn left_body(&self) -> bool {
+        self.left_body.load(Ordering::Relaxed)
+    }
+
+    /// Requests read so far.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Service: asks for the socket to be taken from hyper and given to a shard.
+    pub(crate) fn request_detach(&self, detach: Detach) {
+        *self.detach.lock() = Some(detach);
+        self.wants_detach.store(true, Ordering::Relaxed);
+    }
+
+    /// Driver: the subscription to detach for, once nothing unflushed is left.
+    pub(crate) fn take_detach(&self) -> Option<Detach> {
+        if !self.wants_detach.load(Ordering::Relaxed) || !self.flushed() {
+            return None;
+        }
+        self.detach.lock().take()
+    }
+
+    /// What the connection waits for now.
+    pub(crate) fn phase(&self) -> Phase {
+        if !self.flushed() {
+            Phase::Writing
+        } else if self.serving.load(Ordering::Relaxed) {
+            Phase::Service
+        } else if self.heard() || self.requests() == 0 {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_follow_the_request() {
+        let exchange = Exchange::new();
+        assert_eq!(exchange.phase(), Phase::Head);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Head);
+        exchange.begin_request();
+        assert_eq!(exchange.phase(), Phase::Service);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Service, "bytes of the body");
+        exchange.end_request();
+        exchange.set_flushed(false);
+        assert_eq!(exchange.phase(), Phase::Writing);
+        exchange.set_flushed(true);
+        assert_eq!(exchange.phase(), Phase::Idle);
+        exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Head);
+    }
+}

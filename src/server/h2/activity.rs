@@ -1,0 +1,307 @@
+//! What an HTTP/2 connection is doing: its requests, and how far the answer to each has gone.
+//!
+//! hyper and h2 give no way to ask whether a stream makes progress, so the bytes of an answer say so themselves: each piece counts when it is handed over and
+//! when it is sent. A stream whose client takes nothing is given up, which resets it on the wire and nothing else.
+
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use crate::server::room::Room;
+use crate::shard::sink::BodyQueue;
+
+/// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.
+const LISTS_AT_ONCE: usize = 4;
+
+/// The requests of one connection.
+pub(crate) struct Activity {
+    requests: Mutex<Requests>,
+    /// Leave to put a long list together.
+    lists: Semaphore,
+    /// For long answers.
+    answers: Arc<Room>,
+    /// For request bodies.
+    bodies: Arc<Room>,
+}
+
+struct Requests {
+    begun: u64,
+    open: HashMap<u64, Weak<Flow>>,
+    /// When the last open one ended.
+    idle_since: Instant,
+    /// The one that hyper is about to make a task for.
+    newest: Option<Arc<Flow>>,
+}
+
+/// What became of the streams whose clients take nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stalled {
+    /// There is none, or they were given up.
+    None,
+    /// One of them is all in h2's hands; only the end of the connection ends it.
+    Stuck,
+}
+
+impl Activity {
+    /// Its long answers may take up `answer_bytes`, its request bodies `body_bytes`.
+    pub(crate) fn new(now: Instant, answer_bytes: usize, body_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            requests: Mutex::new(Requests {
+                begun: 0,
+                open: HashMap::new(),
+                idle_since: now,
+                newest: None,
+            }),
+            lists: Semaphore::new(LISTS_AT_ONCE),
+            answers: Arc::new(Room::new(answer_bytes)),
+            bodies: Arc::new(Room::new(body_bytes)),
+        })
+    }
+
+    /// A request has come.
+    pub(crate) fn begin(self: &Arc<Self>) -> Arc<Flow> {
+        let mut requests = self.requests.lock();
+        requests.begun += 1;
+        let flow = Arc::new(Flow {
+            activity: Arc::clone(self),
+            number: requests.begun,
+            state: Mutex::default(),
+        });
+        requests.open.insert(flow.number, Arc::downgrade(&flow));
+        let unused = requests.newest.replace(Arc::clone(&flow));
+        drop(requests);
+        // Its drop takes the lock.
+        drop(unused);
+        flow
+    }
+
+    /// The request that came last, for the task that answers it.
+    pub(super) fn take_newest(&self) -> Option<Arc<Flow>> {
+        self.requests.lock().newest.take()
+    }
+
+    /// Since when no request is open; `None` while one is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let requests = self.requests.lock();
+        requests.open.is_empty().then_some(requests.idle_since)
+    }
+
+    /// Gives up every stream whose client has taken nothing for `time`, though there is something for it.
+    pub(super) fn give_up_stalled(&self, time: Duration, now: Instant) -> Stalled {
+        let open: Vec<_> = self.requests.lock().open.values().cloned().collect();
+        let mut stalled = Stalled::None;
+        for flow in open.iter().filter_map(Weak::upgrade) {
+            if !flow.give_up_if_stalled(time, now) {
+                stalled = Stalled::Stuck;
+            }
+        }
+        stalled
+    }
+}
+
+/// The answer to one request, on its way to the client. It ends when nobody holds it: neither its task nor a piece of its body.
+pub(crate) struct Flow {
+    activity: Arc<Activity>,
+    number: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes given to hyper.
+    handed: u64,
+    /// Bytes of them that were sent or dropped.
+    gone: u64,
+    /// `gone` when progress was last looked for, and since when it has not changed.
+    seen: Option<(u64, Instant)>,
+    given_up: bool,
+    /// hyper has no task for it any more.
+    task_ended: bool,
+    task: Option<Waker>,
+    /// Waits until everything handed over is gone.
+    body: Option<Waker>,
+    /// Where a stream's events come from.
+    queue: Option<Arc<BodyQueue>>,
+}
+
+impl Flow {
+    /// The room that long answers of the connection have.
+    pub(crate) fn answer_room(&self) -> &Arc<Room> {
+        &self.activity.answers
+    }
+
+    /// The room that request bodies of the connection have.
+    pub(crate) fn body_room(&self) -> &Arc<Room> {
+        &self.activity.bodies
+    }
+
+    /// Leave to put a long list together, as soon as there is.
+    pub(crate) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.activity.lists.acquire().await.ok()
+    }
+
+    /// The answer is a stream that a shard writes to `queue`.
+    pub(crate) fn feed(&self, queue: &Arc<BodyQueue>) {
+        self.state.lock().queue = Some(Arc::clone(queue));
+    }
+
+    /// Bytes are given to hyper.
+    pub(crate) fn hand_over(&self, bytes: usize) {
+        self.state.lock().handed += bytes as u64;
+    }
+
+    /// Bytes were sent, or dropped.
+    pub(crate) fn let_go(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.gone += bytes as u64;
+        if state.gone == state.handed
+            && let Some(body) = state.body.take()
+        {
+            drop(state);
+            body.wake();
+        }
+    }
+
+    /// Ready when every byte that was handed over is gone.
+    pub(crate) fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.gone == state.handed {
+            return Poll::Ready(());
+        }
+        state.body = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Task: ready when the stream is to be dropped as it is.
+    pub(super) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        let cut = state.queue.as_ref();
+        if state.given_up || cut.is_some_and(|queue| queue.poll_cut(cx.waker())) {
+            return Poll::Ready(());
+        }
+        if !state
+            .task
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            state.task = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Task: hyper has handed over everything, or given up itself.
+    pub(super) fn end_task(&self) {
+        let mut state = self.state.lock();
+        state.task_ended = true;
+        state.task = None;
+    }
+
+    /// False where it cannot be given up although it should be.
+    fn give_up_if_stalled(&self, time: Duration, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let since = match state.seen {
+            Some((gone, since)) if gone == state.gone && gone < state.handed => since,
+            _ => now,
+        };
+        state.seen = Some((state.gone, since));
+        if now.saturating_duration_since(since) < time {
+            return true;
+        }
+        state.given_up = true;
+        if let Some(queue) = &state.queue {
+            queue.give_up();
+        }
+        let task = state.task.take();
+        let can_be_dropped = !state.task_ended;
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+        can_be_dropped
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        let mut requests = self.activity.requests.lock();
+        requests.open.remove(&self.number);
+        if requests.open.is_empty() {
+            requests.idle_since = Instant::now();
+            // Many may have been open at once.
+            requests.open = HashMap::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    fn begin() -> (Arc<Activity>, Arc<Flow>, Instant) {
+        let now = Instant::now();
+        let activity = Activity::new(now, 0, 0);
+        let flow = activity.begin();
+        let newest = activity.take_newest().expect("the same");
+        assert!(Arc::ptr_eq(&flow, &newest));
+        (activity, flow, now)
+    }
+
+    fn is_given_up(flow: &Flow) -> bool {
+        let cx = Context::from_waker(Waker::noop());
+        flow.poll_given_up(&cx).is_ready()
+    }
+
+    #[test]
+    fn a_stream_that_takes_nothing_is_given_up_and_one_that_has_nothing_is_not() {
+        let (activity, flow, now) = begin();
+        let quiet = activity.begin();
+        flow.hand_over(10);
+        activity.give_up_stalled(TIME, now);
+        let before = now + TIME - Duration::from_millis(1);
+        assert_eq!(activity.give_up_stalled(TIME, before), Stalled::None);
+        assert!(!is_given_up(&flow));
+        assert_eq!(activity.give_up_stalled(TIME, now + TIME), Stalled::None);
+        assert!(is_given_up(&flow));
+        assert!(!is_given_up(&quiet));
+    }
+
+    #[test]
+    fn a_stream_that_takes_a_byte_now_and_then_is_never_given_up() {
+        let (activity, flow, mut now) = begin();
+        flow.hand_over(100);
+        for _ in 0..99 {
+            activity.give_up_stalled(TIME, now);
+            now += TIME - Duration::from_secs(1);
+            flow.let_go(1);
+            assert_eq!(activity.give_up_stalled(TIME, now), Stalled::None);
+            assert!(!is_given_up(&flow));
+        }
+    }
+
+    #[test]
+    fn what_hyper_has_no_task_for_is_stuck() {
+        let (activity, flow, now) = begin();
+        flow.hand_over(10);
+        flow.end_task();
+        activity.give_up_stalled(TIME, now);
+        assert_eq!(activity.give_up_stalled(TIME, now + TIME), Stalled::Stuck);
+    }
+
+    #[test]
+    fn a_connection_is_idle_when_no_answer_is_under_way() {
+        let (activity, flow, _) = begin();
+        assert_eq!(activity.idle_since(), None);
+        let piece = Arc::clone(&flow);
+        drop(flow);
+        assert_eq!(activity.idle_since(), None);
+        drop(piece);
+        assert!(activity.idle_since().is_some());
+    }
+}

@@ -1,0 +1,136 @@
+//! Keeps the time of an HTTP/2 connection: one timer for all that it may wait for.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, Sleep};
+
+use super::activity::{Activity, Stalled};
+use crate::server::exchange::Exchange;
+use crate::server::guard::http2::{Http2, Waiting};
+use crate::server::phase_timer::poll_timer;
+use crate::settings::Settings;
+
+/// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most such a part late.
+const LOOKS: u32 = 4;
+
+/// What there is to do about a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nobody uses it: it is to be ended with all due form.
+    Idle,
+    /// What was begun did not end in time: no more is taken from the client.
+    Slow,
+    /// The client reads nothing: there is no form in which to end it.
+    Deaf,
+}
+
+/// What the clock looks at.
+pub(super) struct Look<'a> {
+    pub(super) guard: &'a Mutex<Http2>,
+    pub(super) exchange: &'a Exchange,
+    pub(super) activity: &'a Activity,
+    pub(super) settings: &'a Settings,
+}
+
+/// Deadlines of one connection.
+pub(super) struct Clock {
+    accepted: Instant,
+    /// Calls that wrote something, and when their number last changed or nothing was left to write.
+    writes: u32,
+    written: Instant,
+    /// When stalled streams are looked for next.
+    look: Instant,
+    /// Since when the client knows that the connection ends.
+    ending: Option<Instant>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Clock {
+    pub(super) fn new(accepted: Instant, settings: &Settings) -> Self {
+        Self {
+            accepted,
+            writes: 0,
+            written: accepted,
+            look: accepted + settings.write_timeout / LOOKS,
+            ending: None,
+            sleep: Box::pin(tokio::time::sleep_until(accepted + settings.header_timeout)),
+        }
+    }
+
+    /// The client is told that the connection ends; it may be used for as long as requests are open.
+    pub(super) fn end(&mut self, now: Instant) {
+        self.ending.get_or_insert(now);
+    }
+
+    /// Ready when something is due; else `cx` is woken when it may be.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, look: &Look<'_>) -> Poll<Due> {
+        loop {
+            let now = Instant::now();
+            if now >= self.look {
+                self.look = now + look.settings.write_timeout / LOOKS;
+                let stalled = look
+                    .activity
+                    .give_up_stalled(look.settings.write_timeout, now);
+                if stalled == Stalled::Stuck {
+                    return Poll::Ready(Due::Slow);
+                }
+            }
+            let (deadline, due) = self.next(now, look);
+            if now >= deadline
+                && let Some(due) = due
+            {
+                return Poll::Ready(due);
+            }
+            // It is moved forward when it fires early, not whenever a deadline moves.
+            if deadline < self.sleep.deadline() {
+                self.sleep.as_mut().reset(deadline);
+            }
+            if poll_timer(self.sleep.as_mut(), cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep.as_mut().reset(deadline);
+        }
+    }
+
+    /// The earliest deadline, and what is due then (`None`: to look at stalled streams).
+    fn next(&mut self, now: Instant, look: &Look<'_>) -> (Instant, Option<Due>) {
+        let settings = look.settings;
+        let mut next = (self.look, None);
+        let mut by = |deadline: Instant, due: Due| {
+            if deadline < next.0 {
+                next = (deadline, Some(due));
+            }
+        };
+        let waiting = look.guard.lock().waiting();
+        match waiting {
+            None => {}
+            Some(Waiting::Settings | Waiting::Request) => {
+                by(self.accepted + settings.header_timeout, Due::Slow);
+            }
+            Some(Waiting::Frame(since)) => {
+                by(
+                    Instant::from_std(since) + settings.header_timeout,
+                    Due::Slow,
+                );
+            }
+            Some(Waiting::Data(since)) => {
+                by(Instant::from_std(since) + settings.body_timeout, Due::Slow);
+            }
+        }
+        let writes = look.exchange.writes();
+        if writes != self.writes || look.exchange.flushed() {
+            self.writes = writes;
+            self.written = now;
+        } else {
+            by(self.written + settings.write_timeout, Due::Deaf);
+        }
+        match (look.activity.idle_since(), self.ending) {
+            (Some(idle), Some(ending)) => by(ending.max(idle) + settings.header_timeout, Due::Deaf),
+            (Some(idle), None) => by(idle + settings.idle_timeout, Due::Idle),
+            (None, _) => {}
+        }
+        next
+    }
+}

@@ -1,0 +1,171 @@
+//! HTTP/2 with prior knowledge (RFC 9113 §3.3): the same service, many requests on one connection.
+//!
+//! A stream here cannot be detached, since its connection carries others: a shard feeds it through a body queue. hyper and h2 do the protocol; this
+//! module sets their limits, keeps the connection's time, and ends what they would keep: connections that nobody uses or that never get on, and streams
+//! whose clients take nothing.
+
+mod activity;
+mod clock;
+mod tasks;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http2;
+use hyper_util::rt::TokioTimer;
+use parking_lot::Mutex;
+use tokio::task::coop;
+use tokio::time::Instant;
+
+pub(crate) use self::activity::{Activity, Flow};
+use self::clock::{Clock, Due, Look};
+use self::tasks::Tasks;
+use super::addresses::Place;
+use super::exchange::Exchange;
+use super::guard::http2::Http2;
+use super::guard::{Fault, Guard};
+use super::lazy_stream::LazyStream;
+use super::linger::Linger;
+use super::service::{Carrier, Service};
+use super::stopped;
+use crate::api::Node;
+use crate::once_a_minute::OnceAMinute;
+use crate::settings::Settings;
+
+/// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Most concurrent requests on one connection: a proxy in front carries the streams of many clients on each of its connections.
+const CONCURRENT_STREAMS_MAX: u32 = 1_000;
+
+/// Bytes that h2 buffers for one stream before it asks the body for no more. With the body queue's own bound, this is what a stalled stream holds.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes of request bodies that all streams of a connection may have under way…
+const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
+
+/// …and one stream. h2 ends a connection whose small `DATA` frames wait to be read: their bytes short of 256 may add up to half of the connection's window.
+/// A publisher that sends lines faster than they are published, each in a frame of its own, is held back by this window long before.
+const STREAM_WINDOW_BYTES: u32 = 1 << 16;
+
+/// hyper's side of it.
+fn builder(settings: &Settings, tasks: Tasks) -> http2::Builder<Tasks> {
+    let mut builder = http2::Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
+        // A silent client is asked for a sign of life well before its connection would count as idle…
+        .keep_alive_interval(settings.idle_timeout / 2)
+        // …and has as long for it as for a request head.
+        .keep_alive_timeout(settings.header_timeout);
+    builder
+}
+
+/// Serves a connection that was accepted at `accepted` to its end; `io` has the preface read ahead.
+pub(crate) async fn serve(
+    node: Arc<Node>,
+    mut io: LazyStream,
+    exchange: Arc<Exchange>,
+    place: Place,
+    accepted: Instant,
+) {
+    let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
+    io.set_guard(Guard::Http2(Arc::clone(&guard)));
+    let settings = node.hub.settings();
+    let activity = Activity::new(
+        accepted,
+        settings.answer_bytes_per_connection_max,
+        settings.body_bytes_per_connection_max,
+    );
+    drive(&node, io, &exchange, &guard, &activity, &place, accepted).await;
+    if let Some(refusal) = guard.lock().refusal() {
+        report(&node, refusal.fault, &place);
+    }
+    // What was said last must not be lost because the client is still sending.
+    if let Some(socket) = exchange.take_left() {
+        let mut linger = Linger::new(LazyStream::again(socket, exchange));
+        poll_fn(|cx| linger.poll(cx)).await;
+    }
+}
+
+/// Until hyper is done with the connection, or it is dropped.
+async fn drive(
+    node: &Arc<Node>,
+    io: LazyStream,
+    exchange: &Exchange,
+    guard: &Mutex<Http2>,
+    activity: &Arc<Activity>,
+    place: &Place,
+    accepted: Instant,
+) {
+    let settings = node.hub.settings();
+    let carrier = Carrier::Many(Arc::clone(activity));
+    let service = Service::new(Arc::clone(node), place.address(), carrier);
+    let builder = builder(settings, Tasks(Arc::clone(activity)));
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut clock = Clock::new(accepted, settings);
+    let mut shutdown = node.shutdown.clone();
+    // A client that uses up every turn of the task must not hide the end of the node.
+    let mut shutdown = pin!(coop::unconstrained(stopped(&mut shutdown)));
+    let mut ending = false;
+    poll_fn(|cx: &mut Context<'_>| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let now = Instant::now();
+            if !ending && shutdown.as_mut().poll(cx).is_ready() {
+                ending = true;
+                clock.end(now);
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            let look = Look {
+                guard,
+                exchange,
+                activity,
+                settings,
+            };
+            match clock.poll(cx, &look) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Due::Idle) => {
+                    ending = true;
+                    clock.end(now);
+                    connection.as_mut().graceful_shutdown();
+                }
+                Poll::Ready(Due::Slow) => {
+                    guard.lock().refuse(Fault::Slow);
+                    // It reads, finds that nothing passes any more, and says so if it can.
+                    let _ended = connection.as_mut().poll(cx);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Due::Deaf) => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+/// Counts a connection that was ended because of what its client did, and says so now and then.
+fn report(node: &Node, fault: Fault, place: &Place) {
+    static FLOODS: OnceAMinute = OnceAMinute::new();
+    let address = place.address();
+    tracing::debug!(%address, "HTTP/2 connection ended: {fault}");
+    if !fault.is_flood() {
+        return;
+    }
+    node.hub.node_metrics().http2_floods.add(1);
+    if let Some(left_out) = FLOODS.due() {
+        tracing::warn!(
+            %address,
+            left_out,
+            "an HTTP/2 connection was ended: {fault}"
+        );
+    }
+}

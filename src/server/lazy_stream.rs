@@ -1,0 +1,465 @@
+//! A TCP stream that joins tokio's epoll only when it has to wait.
+//!
+//! Most clients send their request right behind the handshake, so a subscription can be read, checked and handed to a shard without
+//! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
+//! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
+//!
+//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted ([`Exchange::poll_turn`]), as tokio budgets its own.
+//! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper is decided by a
+//! [`Guard`].
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::exchange::Exchange;
+use super::guard::{Fault, Guard};
+
+/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
+const RECEIVE_BYTES: usize = 8 * 1024;
+
+/// The socket of one connection, as hyper sees it.
+pub(crate) struct LazyStream {
+    socket: Socket,
+    /// Bytes read before a protocol was chosen; they are read again first.
+    early: BytesMut,
+    exchange: Arc<Exchange>,
+    guard: Guard,
+    /// The reader came to where a request head is wrong: nothing before is left unanswered.
+    at_wrong_head: bool,
+}
+
+/// A connection's socket.
+pub(crate) enum Socket {
+    /// Unknown to tokio, non-blocking.
+    Bare(StdStream),
+    Registered(TcpStream),
+    /// Registering failed, which was reported as the error of that call.
+    Gone,
+}
+
+impl Socket {
+    /// The registered stream; registers it now if it is not.
+    fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
+            other => other,
+        };
+        match self {
+            Self::Registered(stream) => Ok(Pin::new(stream)),
+            Self::Bare(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the end of the stream.
+    ///
+    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
+    fn poll_receive(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); RECEIVE_BYTES];
+        let space = &mut space[..limit.min(RECEIVE_BYTES)];
+        while let Self::Bare(bare) = self {
+            let turn = ready!(exchange.poll_turn(cx));
+            match rustix::net::recv(&*bare, &mut *space, RecvFlags::empty()) {
+                Ok(((received, _), _)) => {
+                    turn.take();
+                    take(received);
+                    return Poll::Ready(Ok(received.len()));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        let mut buffer = ReadBuf::uninit(space);
+        ready!(self.registered()?.poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_send(
+        &mut self,
+        exchange: &Exchange,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        while let Self::Bare(bare) = self {
+            let turn = ready!(exchange.poll_turn(cx));
+            match rustix::net::send(&*bare, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    turn.take();
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        self.registered()?.poll_write(cx, bytes)
+    }
+}
+
+impl LazyStream {
+    /// Wraps a connected, non-blocking socket.
+    pub(crate) fn new(socket: StdStream, exchange: Arc<Exchange>) -> Self {
+        Self {
+            ..Self::again(Socket::Bare(socket), exchange)
+        }
+    }
+
+    /// A socket that was left ([`Exchange::leave`]).
+    pub(crate) fn again(socket: Socket, exchange: Arc<Exchange>) -> Self {
+        Self {
+            socket,
+            early: BytesMut::new(),
+            exchange,
+            guard: Guard::None,
+            at_wrong_head: false,
+        }
+    }
+
+    /// Ends our side, and leaves the socket to whoever waits for the client to end its own. For HTTP/2, where hyper does not give it back.
+    fn leave(&mut self) -> io::Result<()> {
+        let ended = self.shutdown();
+        self.exchange
+            .leave(std::mem::replace(&mut self.socket, Socket::Gone));
+        ended
+    }
+
+    /// From here on, only bytes that `guard` lets through are read.
+    pub(crate) fn set_guard(&mut self, guard: Guard) {
+        self.guard = guard;
+    }
+
+    /// What is wrong with the request head that hyper waits for in vain. It is for the connection's driver to answer.
+    pub(crate) fn wrong_head(&self) -> Option<Fault> {
+        let refusal = self.guard.refusal().filter(|_| self.at_wrong_head);
+        refusal.map(|refusal| refusal.fault)
+    }
+
+    /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of bytes, 0 at the end of the stream.
+    pub(crate) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self {
+            socket,
+            early,
+            exchange,
+            ..
+        } = self;
+        let received = ready!(socket.poll_receive(exchange, cx, RECEIVE_BYTES, |bytes| {
+            early.extend_from_slice(bytes);
+        }))?;
+        if received > 0 {
+            exchange.hear();
+        }
+        Poll::Ready(Ok(received))
+    }
+
+    /// What was read ahead and not yet read again.
+    pub(crate) fn early(&self) -> &[u8] {
+        &self.early
+    }
+
+    /// Receives and forgets; resolves to the number of bytes, 0 at the end of the stream.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.socket
+            .poll_receive(&self.exchange, cx, RECEIVE_BYTES, |_| {})
+    }
+
+    /// Sends what the kernel takes at once; for a last word before closing, when losing it is no harm.
+    pub(crate) fn send_now(&self, bytes: &[u8]) {
+        let _lost = match &self.socket {
+            Socket::Bare(bare) => SockRef::from(bare).send(bytes),
+            Socket::Registered(stream) => SockRef::from(stream).send(bytes),
+            Socket::Gone => Ok(0),
+        };
+    }
+
+    /// Ends our side of the connection.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match &self.socket {
+            Socket::Bare(bare) => bare.shutdown(Shutdown::Write),
+            Socket::Registered(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Gone => Ok(()),
+        }
+    }
+
+    /// Takes the socket out of tokio (if it ever was in) and drops what was read ahead.
+    ///
+    /// # Errors
+    /// The system refused to take it out of epoll, or registering had failed before.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        match self.socket {
+            Socket::Bare(bare) => Ok(bare.into()),
+            Socket::Registered(stream) => Ok(stream.into_std()?.into()),
+            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    #[cfg(test)]
+    fn is_registered(&self) -> bool {
+        matches!(self.socket, Socket::Registered(_))
+    }
+}
+
+impl Read for LazyStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self {
+            socket,
+            early,
+            exchange,
+            guard,
+            at_wrong_head,
+        } = &mut *self;
+        let mut passed = 0;
+        let received = if guard.refusal().is_some() {
+            0
+        } else if early.is_empty() {
+            let limit = into.remaining();
+            ready!(socket.poll_receive(exchange, cx, limit, |bytes| {
+                passed = guard.receive(bytes);
+                into.put_slice(&bytes[..passed]);
+            }))?
+        } else {
+            let length = early.len().min(into.remaining());
+            passed = guard.receive(&early[..length]);
+            into.put_slice(&early[..passed]);
+            early.advance(length);
+            if early.is_empty() {
+                // The connection may live for long; its first bytes need not.
+                *early = BytesMut::new();
+            }
+            length
+        };
+        if let Some(refusal) = guard.refusal().filter(|_| passed == 0) {
+            *at_wrong_head = refusal.in_head;
+            if let Guard::Http2(_) = guard {
+                if let Some(farewell) = guard.farewell() {
+                    self.send_now(&farewell);
+                }
+                let _gone = self.leave();
+            }
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                refusal.fault,
+            )));
+        }
+        if received > 0 {
+            exchange.hear();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for LazyStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self {
+            socket,
+            exchange,
+            guard,
+            ..
+        } = &mut *self;
+        exchange.set_flushed(false);
+        let sent = ready!(socket.poll_send(exchange, cx, bytes))?;
+        exchange.note_write();
+        guard.send(&bytes[..sent]);
+        Poll::Ready(Ok(sent))
+    }
+
+    /// There is no buffer here to flush; that hyper asks means that it has written all of its own.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.exchange.set_flushed(true);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.at_wrong_head {
+            // Its answer is still to be sent.
+            return Poll::Ready(Ok(()));
+        }
+        let ended = match self.guard {
+            Guard::Http2(_) => self.leave(),
+            Guard::None | Guard::Http1(_) => self.shutdown(),
+        };
+        Poll::Ready(match ended {
+            // The client was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            done => done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::task::Waker;
+
+    use super::*;
+
+    fn pair() -> (StdStream, LazyStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+        let client = StdStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (server, _) = listener.accept().expect("accept");
+        server.set_nonblocking(true).expect("non-blocking");
+        (client, LazyStream::new(server, Arc::new(Exchange::new())))
+    }
+
+    /// Waits until the kernel has something to read, without reading it.
+    fn wait_readable(stream: &LazyStream) {
+        let Socket::Bare(bare) = &stream.socket else {
+            return;
+        };
+        bare.set_nonblocking(false).expect("blocking");
+        bare.peek(&mut [0]).expect("peek");
+        bare.set_nonblocking(true).expect("non-blocking");
+    }
+
+    #[test]
+    fn what_is_there_already_needs_no_runtime() {
+        let (mut client, mut stream) = pair();
+        client.write_all(b"GET ").expect("write");
+        wait_readable(&stream);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(
+            stream.poll_read_ahead(&mut cx),
+            Poll::Ready(Ok(4))
+        ));
+        assert_eq!(stream.early(), b"GET ");
+        assert!(!stream.is_registered());
+        stream.into_fd().expect("socket");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_always_has_more_to_say_does_not_keep_its_thread() {
+        let (mut client, mut stream) = pair();
+        stream.exchange.enter_task();
+        client.write_all(&[0; 8 * 1024]).expect("write");
+        wait_readable(&stream);
+        // Far below the bytes that wait, far above what one turn may take.
+        let reads = poll_fn(|cx| {
+            for reads in 0..4 * 1024 {
+                let mut space = [0; 1];
+                let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+                if Pin::new(&mut stream)
+                    .poll_read(cx, buffer.unfilled())
+                    .is_pending()
+                {
+                    return Poll::Ready(Some(reads));
+                }
+            }
+            Poll::Ready(None)
+        })
+        .await;
+        assert!(reads.is_some_and(|reads| reads > 16), "{reads:?}");
+        assert!(!stream.is_registered(), "it did not wait for the client");
+        // It was woken, and has a new turn.
+        tokio::task::yield_now().await;
+        let next = poll_fn(|cx| stream.poll_discard(cx)).await;
+        assert!(next.expect("open") > 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_always_reads_more_does_not_keep_its_thread() {
+        let (mut client, mut stream) = pair();
+        stream.exchange.enter_task();
+        let writes = poll_fn(|cx| {
+            for writes in 0..4 * 1024 {
+                if Pin::new(&mut stream).poll_write(cx, b"x").is_pending() {
+                    return Poll::Ready(Some(writes));
+                }
+            }
+            Poll::Ready(None)
+        })
+        .await;
+        assert!(writes.is_some_and(|writes| writes > 16), "{writes:?}");
+        assert!(!stream.is_registered(), "it did not wait for the client");
+        io::Read::read_exact(&mut client, &mut [0; 16]).expect("written");
+    }
+
+    #[test]
+    fn before_it_has_a_task_a_client_gets_a_few_calls() {
+        let (mut client, mut stream) = pair();
+        client.write_all(&[0; 1024]).expect("write");
+        wait_readable(&stream);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut reads = 0;
+        loop {
+            let mut space = [0; 1];
+            let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+            let read = Pin::new(&mut stream).poll_read(&mut cx, buffer.unfilled());
+            if read.is_pending() {
+                break;
+            }
+            reads += 1;
+        }
+        assert!((2..100).contains(&reads), "{reads}");
+        assert!(!stream.is_registered());
+    }
+
+    #[tokio::test]
+    async fn a_wait_registers_and_bytes_keep_their_order() {
+        let (mut client, mut stream) = pair();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(stream.poll_read_ahead(&mut cx).is_pending());
+        assert!(stream.is_registered());
+        client.write_all(b"hello").expect("write");
+        // The no-op waker above must not have swallowed the wake-up.
+        let received = poll_fn(|cx| stream.poll_read_ahead(cx)).await;
+        assert_eq!(received.expect("read"), 5);
+        client.write_all(b" world").expect("write");
+        let mut text = Vec::new();
+        while text.len() < 11 {
+            let mut space = [0; 3];
+            let mut buffer = hyper::rt::ReadBuf::new(&mut space);
+            poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, buffer.unfilled()))
+                .await
+                .expect("read");
+            text.extend_from_slice(buffer.filled());
+        }
+        assert_eq!(text, b"hello world");
+    }
+
+    #[tokio::test]
+    async fn a_full_socket_is_not_flushed() {
+        let (_client, mut stream) = pair();
+        let exchange = Arc::clone(&stream.exchange);
+        exchange.enter_task();
+        while !stream.is_registered() {
+            poll_fn(|cx| {
+                while Pin::new(&mut stream)
+                    .poll_write(cx, &[0; 64 * 1024])
+                    .is_ready()
+                {}
+                Poll::Ready(())
+            })
+            .await;
+            tokio::task::yield_now().await;
+        }
+        assert!(!exchange.flushed());
+    }
+}

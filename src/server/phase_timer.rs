@@ -1,0 +1,86 @@
+//! One timer for all the waits of an HTTP/1 connection.
+//!
+//! hyper's own timeout costs a timer for every request head. This one is made only when a connection waits at all, moves lazily (it is rearmed
+//! when it fires early, not whenever a deadline moves back), and must never end a connection that waits for us.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep};
+
+use super::exchange::{Exchange, Phase};
+use crate::settings::Settings;
+
+/// What one wait is for: its phase, and the number of requests before it, or of writes: each one that takes something is progress.
+type Wait = (Phase, u32);
+
+/// The deadline of what a connection waits for.
+pub(crate) struct PhaseTimer {
+    wait: Wait,
+    deadline: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl PhaseTimer {
+    /// For a connection that was accepted at `accepted`: its first request head is due from then on.
+    pub(crate) fn new(accepted: Instant, settings: &Settings) -> Self {
+        Self {
+            wait: (Phase::Head, 0),
+            deadline: Some(accepted + settings.header_timeout),
+            sleep: None,
+        }
+    }
+
+    /// Ready with the phase whose time is over; else `cx` is woken when it may be.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange,
+        settings: &Settings,
+    ) -> Poll<Phase> {
+        let phase = exchange.phase();
+        let progress = match phase {
+            Phase::Writing => exchange.writes(),
+            Phase::Head | Phase::Service | Phase::Idle => exchange.requests(),
+        };
+        let wait = (phase, progress);
+        if self.wait != wait {
+            self.wait = wait;
+            self.deadline = time_for(wait.0, settings).map(|time| Instant::now() + time);
+        }
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        while poll_timer(sleep.as_mut(), cx).is_ready() {
+            if sleep.deadline() >= deadline {
+                return Poll::Ready(wait.0);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+/// Polls a timer also when the task has used up its turn: a client that sends without end must not stop its clock.
+pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    pin!(coop::unconstrained(timer)).poll(cx)
+}
+
+fn time_for(phase: Phase, settings: &Settings) -> Option<Duration> {
+    match phase {
+        Phase::Head => Some(settings.header_timeout),
+        Phase::Writing => Some(settings.write_timeout),
+        Phase::Idle => Some(settings.idle_timeout),
+        // Pauses of a request body are timed where it is read; waiting for room in the hub is backpressure.
+        Phase::Service => None,
+    }
+}

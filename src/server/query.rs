@@ -1,0 +1,77 @@
+//! Names and values of a query string, strictly UTF-8.
+//!
+//! `form_urlencoded` would replace broken UTF-8 silently, and a topic must not change its name on the way; so the splitting is done here and
+//! the decoding by `percent-encoding`. A `%` that no two hex digits follow stands for itself, as in browsers.
+
+use std::borrow::Cow;
+use std::str::Utf8Error;
+
+use percent_encoding::percent_decode;
+use thiserror::Error;
+
+/// A name or value that is not UTF-8 once it is decoded. It does not say which: a query may hold a token.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a part of the request target is not UTF-8 when percent-decoded")]
+pub(crate) struct QueryError(#[from] Utf8Error);
+
+/// Name and value of each parameter, in order.
+pub(crate) fn pairs(
+    query: &str,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), QueryError>> {
+    query
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            Ok((decode_form(name)?, decode_form(value)?))
+        })
+}
+
+/// Decodes a part of a path: percent escapes only.
+pub(crate) fn decode_path(raw: &str) -> Result<Cow<'_, str>, QueryError> {
+    Ok(percent_decode(raw.as_bytes()).decode_utf8()?)
+}
+
+/// Decodes a name or value of a query: percent escapes, and `+` for a space.
+fn decode_form(raw: &str) -> Result<Cow<'_, str>, QueryError> {
+    if !raw.contains('+') {
+        return decode_path(raw);
+    }
+    let spaced = raw.replace('+', " ");
+    Ok(Cow::Owned(decode_path(&spaced)?.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(query: &str) -> Vec<(String, String)> {
+        pairs(query)
+            .map(|pair| pair.expect("UTF-8"))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn pairs_keep_order_and_decode() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            all("topic=a&topic=b%20c+d%2Be&&x&y=1=2"),
+            [
+                pair("topic", "a"),
+                pair("topic", "b c d+e"),
+                pair("x", ""),
+                pair("y", "1=2"),
+            ]
+        );
+        assert_eq!(all(""), []);
+        assert_eq!(all("p=100%"), [pair("p", "100%")]);
+    }
+
+    #[test]
+    fn broken_utf8_is_refused() {
+        assert!(pairs("topic=%ff").any(|pair| pair.is_err()));
+        assert!(decode_path("%c3%28").is_err());
+        assert_eq!(decode_path("%C3%A4+b").expect("UTF-8"), "ä+b");
+    }
+}

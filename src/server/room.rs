@@ -1,0 +1,93 @@
+//! How many bytes of one kind may be held at once, by a connection or by the node.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes that wait, and how many may.
+#[derive(Debug)]
+pub(crate) struct Room {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Room {
+    pub(crate) const fn new(max: usize) -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            max,
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.max
+    }
+
+    /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it could never be given.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        if before > 0 && before + bytes > self.max {
+            self.give_back(bytes);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn take_anyway(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes room for `bytes` more of something that has `own` of it already; false where there is not as much left then as it has itself. So what is large
+    /// makes way for what is small: room is left however many want it. What is alone has all of it.
+    pub(crate) fn grow(&self, own: usize, bytes: usize) -> bool {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let used = before + bytes;
+        if before > own && used + own + bytes > self.max {
+            self.give_back(bytes);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_always_has_room_and_others_up_to_the_bound() {
+        let room = Room::new(100);
+        assert!(room.take(1_000));
+        assert!(room.is_full());
+        assert!(!room.take(1));
+        room.give_back(1_000);
+        assert!(room.take(60));
+        assert!(room.take(40));
+        assert!(!room.take(1));
+        room.give_back(40);
+        assert!(!room.take(41));
+        assert!(room.take(40));
+        room.take_anyway(50);
+        room.give_back(50);
+        assert!(room.is_full());
+    }
+
+    #[test]
+    fn what_grows_leaves_as_much_room_as_it_has() {
+        let room = Room::new(100);
+        assert!(room.grow(0, 150), "it is alone");
+        assert!(!room.grow(0, 1));
+        room.give_back(150);
+        assert!(room.grow(0, 40));
+        assert!(room.grow(0, 30));
+        assert!(
+            !room.grow(30, 1),
+            "the larger of the two is in the way, but it came first"
+        );
+        assert!(room.grow(0, 15), "a small one always has room");
+        assert!(!room.grow(15, 1));
+        assert!(room.grow(0, 7));
+    }
+}
