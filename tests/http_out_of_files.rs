@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use fantail::api;
 use fantail::hub::Hub;
+use fantail::node;
 use fantail::server;
 use fantail::settings::Settings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -35,7 +36,7 @@ fn the_listener_waits_and_recovers() {
     let settings = Settings::on_free_ports();
     let listener = server::bind(settings.listen, &settings).expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let hub = Hub::start(Arc::new(settings), 100).expect("threads");
+    let hub = Hub::start(node::config::hub(&settings), 100).expect("threads");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

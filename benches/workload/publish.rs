@@ -14,6 +14,8 @@ use fantail::core::selector::Selector;
 use fantail::core::sse::{self, Draft};
 use fantail::hub::{self, Framing, Hub, Receipt, Start, Subscribe};
 use fantail::metrics::Source;
+use fantail::node;
+use fantail::settings::Settings;
 use fantail::shard::bench::stamp;
 use fantail::shard::sink::Sink;
 use mio::unix::SourceFd;
@@ -73,7 +75,8 @@ impl Node {
     /// Starts shards and opens streams; events will have `data_bytes` of data.
     pub(crate) async fn start(audience: Audience, data_bytes: usize) -> io::Result<Self> {
         let streams = audience.selectors.len();
-        let hub = Hub::start(Arc::default(), streams).map_err(io::Error::other)?;
+        let hub = Hub::start(node::config::hub(&Settings::default()), streams)
+            .map_err(io::Error::other)?;
         let mut clients = Vec::with_capacity(streams);
         let sockets = sockets::connect(streams)?;
         for ((server, client), selectors) in sockets.into_iter().zip(&audience.selectors) {
@@ -137,7 +140,7 @@ impl Node {
     }
 
     fn draft(&self, number: u64) -> io::Result<Draft<'_>> {
-        let limits = &self.hub.settings().event_limits;
+        let limits = self.hub.event_limits();
         let event = if self.audience.new_topics {
             Event::new(format!("publish/{number}"), &*self.data)
         } else {

@@ -58,7 +58,7 @@ pub(crate) async fn answer(
     };
     none(query)?;
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
-    let topic_bytes_max = hub.settings().event_limits.topic_bytes_max;
+    let topic_bytes_max = hub.event_limits().topic_bytes_max;
     topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
     if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
@@ -216,7 +216,7 @@ mod tests {
 
         let mut settings = Settings::on_free_ports();
         settings.shards = 1;
-        let hub = Hub::start(Arc::new(settings), 1).expect("a hub");
+        let hub = Hub::start(crate::node::config::hub(&settings), 1).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime").block_on(async {
             let mut all = Sight::of(None);

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
 
+mod config;
 mod operate;
 mod pattern_shares;
 pub mod presence;
@@ -21,12 +22,11 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::pattern_shares::PatternShares;
-use crate::auth::Role;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::event::unix_ms;
 use crate::core::history::{HistoryLimits, Store};
 use crate::core::limits::EventLimits;
-use crate::core::places::{Places, Share};
+use crate::core::places::Places;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::settings::Settings;
 use crate::shard::mailbox::{Mailbox, Message};
@@ -37,6 +37,7 @@ pub use crate::core::delivery::{Identity, StreamInfo};
 pub use crate::core::history::{LastEventId, Start};
 pub use crate::core::places::{Room, Shed, StreamPermit};
 pub use crate::core::sse::Framing;
+pub use config::{HubConfig, TracesConfig};
 pub use operate::{Stored, TopicInfo};
 pub use pattern_shares::PatternShare;
 pub use presence::{Pending, Presence};
@@ -54,8 +55,7 @@ pub struct Closed;
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
-    settings: Arc<Settings>,
-    event_limits: EventLimits,
+    config: HubConfig,
     shared: Shared,
     mailboxes: Vec<Mailbox>,
     counters: Vec<Arc<ShardMetrics>>,
@@ -72,57 +72,33 @@ struct Inner {
 }
 
 impl Hub {
-    /// Starts the shards of a node with room for so many streams and sockets.
+    /// Starts the shards, with room for so many streams and sockets.
     ///
     /// # Errors
     /// When a shard gets no poller or no thread from the system.
-    pub fn start(settings: Arc<Settings>, room: impl Into<Room>) -> Result<Self, StartError> {
-        let limits = HistoryLimits {
-            events: settings.history_events,
-            bytes: settings.history_bytes,
-            age_ms: settings.history_age.as_millis() as u64,
-            budget_bytes: settings.history_budget_bytes,
-        };
-        let share = Share {
-            streams: settings.max_connections_per_address,
-            ipv6_prefix: settings.ipv6_prefix as u32,
-            proxies: settings.trusted_proxies.clone(),
-        };
+    pub fn start(config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
+        let store = Store::new(config.history, unix_ms()).with_node(fastrand::u64(..));
         let shared = Shared {
-            store: Arc::new(Mutex::new(
-                Store::new(limits, unix_ms()).with_node(fastrand::u64(..)),
-            )),
-            places: Places::new(room, share.clone()),
+            store: Arc::new(Mutex::new(store)),
+            places: Places::new(room, config.clients.clone()),
         };
         let room_again = Arc::new(Notify::new());
-        let count = match settings.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
-        };
-        let shards = (0..count)
+        let shards = (0..config.shards.get())
             .map(|index| {
                 let config = ShardConfig {
                     index,
-                    heartbeat_ms: settings.heartbeat_interval.as_millis() as u64,
-                    write_timeout_ms: settings.write_timeout.as_millis() as u64,
-                    retry_ms: settings.retry.map(|retry| retry.as_millis() as u64),
-                    mailbox_batches: settings.mailbox_batches,
-                    mailbox_bytes: settings.mailbox_bytes,
+                    ..config.shard.clone()
                 };
                 let room = Arc::clone(&room_again);
                 Shard::start(config, shared.clone(), move || room.notify_waiters())
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let event_limits = EventLimits {
-            has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),
-            ..settings.event_limits.clone()
-        };
+        let clients = config.clients.clone();
         Ok(Self(Arc::new(Inner {
-            presence: Presence::new(&settings, share.clone()),
-            pattern_shares: PatternShares::new(settings.patterns_per_address_max, share),
-            traces: Traces::new(&settings),
-            settings,
-            event_limits,
+            presence: Presence::new(&config.history, clients.clone()),
+            pattern_shares: PatternShares::new(config.patterns_per_address_max, clients),
+            traces: Traces::new(config.traces.clone()),
+            config,
             shared,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
             counters: shards
@@ -137,16 +113,22 @@ impl Hub {
         })))
     }
 
-    /// The checked settings.
+    /// The checked settings of the node.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.0.config.settings
+    }
+
+    /// Bounds on the history.
+    #[must_use]
+    pub fn history_limits(&self) -> &HistoryLimits {
+        &self.0.config.history
     }
 
     /// What an event of a publisher may be.
     #[must_use]
     pub fn event_limits(&self) -> &EventLimits {
-        &self.0.event_limits
+        &self.0.config.event_limits
     }
 
     /// Who is there, of those who are to be announced.

@@ -267,7 +267,7 @@ impl Hub {
     /// Refuses new streams and ends the open ones in even steps over `drain_period`.
     pub async fn drain(&self) {
         self.0.shared.places.drain();
-        let period_ms = self.settings().drain_period.as_millis() as u64;
+        let period_ms = self.0.config.drain_period.as_millis() as u64;
         for shard in 0..self.0.mailboxes.len() {
             // A shard that has ended has no streams left.
             let _ = self.post(shard, Message::Drain(period_ms)).await;

@@ -24,10 +24,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::core::history::HistoryLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
 use crate::metrics::Counter;
-use crate::settings::Settings;
 
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 
@@ -127,13 +127,13 @@ pub struct Page {
 impl Presence {
     /// Nobody is there yet.
     #[must_use]
-    pub fn new(settings: &Settings, clients: Share) -> Self {
+    pub fn new(history: &HistoryLimits, clients: Share) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 streams: BTreeMap::new(),
                 numbers: HashMap::new(),
                 next_number: 0,
-                queue: Queue::new(Bounds::new(settings)),
+                queue: Queue::new(Bounds::new(history)),
                 closed: false,
             }),
             clients,

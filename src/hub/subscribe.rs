@@ -12,7 +12,6 @@ use crate::core::history::{SelectorIds, Start, Wanted};
 use crate::core::places::{Shed, StreamPermit};
 use crate::core::selector::Selector;
 use crate::core::sse::Framing;
-use crate::settings::SlowConsumerPolicy;
 use crate::shard::mailbox::Message;
 use crate::shard::sink::Sink;
 
@@ -87,7 +86,7 @@ impl Hub {
         }
         patterns.sort_unstable();
         patterns.dedup();
-        let max = self.settings().max_patterns;
+        let max = self.0.config.patterns_max;
         let store = self.0.shared.store.lock();
         let new = store.new_patterns(&patterns);
         if new > 0 && store.held_patterns() + new > max {
@@ -182,7 +181,7 @@ impl Hub {
         let wanted: Box<[Wanted]> = selectors
             .map(|selector| Wanted {
                 selector: store.subscribe(selector, shard, granted),
-                policy: self.policy(selector.prefix()),
+                policy: self.0.config.slow_consumer.of(selector.prefix()),
             })
             .collect();
         let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
@@ -218,15 +217,5 @@ impl Hub {
             self.0.shared.places.release(refused.client);
         }
         Some(())
-    }
-
-    /// What happens to slow streams on a topic, or on topics that start so: the rule with the longest prefix, or the node's policy.
-    fn policy(&self, topic: &str) -> SlowConsumerPolicy {
-        let settings = self.settings();
-        let rules = settings.slow_consumer_rules.iter();
-        rules
-            .filter(|rule| topic.starts_with(&rule.prefix))
-            .max_by_key(|rule| rule.prefix.len())
-            .map_or(settings.slow_consumer, |rule| rule.policy)
     }
 }

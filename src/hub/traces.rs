@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use thiserror::Error;
 
-use crate::core::selector::{Selector, Syntax};
-use crate::settings::Settings;
+use super::config::TracesConfig;
+use crate::core::selector::Selector;
 
 /// There are as many traces as `trace_topics_max` allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -23,16 +23,10 @@ pub struct Traces {
 }
 
 impl Traces {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let topic_bytes_max = settings.event_limits.topic_bytes_max;
-        let topics = settings.trace_topics.iter();
-        // The configuration has refused those that are none.
-        let selectors: Vec<Selector> = topics
-            .filter_map(|text| Selector::parse(text, Syntax::Native, topic_bytes_max).ok())
-            .collect();
+    pub(super) fn new(TracesConfig { selectors, max }: TracesConfig) -> Self {
         Self {
             any: AtomicBool::new(!selectors.is_empty()),
-            max: settings.trace_topics_max.max(selectors.len()),
+            max: max.max(selectors.len()),
             selectors: RwLock::new(selectors),
         }
     }

@@ -1,6 +1,7 @@
 //! A node's life: it opens its listeners, runs, and drains when it is told to end.
 
 mod announce;
+pub mod config;
 pub mod files;
 pub mod keys;
 mod signals;
@@ -185,7 +186,7 @@ impl Node {
         let (stop_public, public_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
-        let hub = Hub::start(Arc::new(settings), plan.room)?;
+        let hub = Hub::start(config::hub(&settings), plan.room)?;
         let mut tasks = JoinSet::new();
         let public = api::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
         tasks.spawn(ended("the public listener", public));

@@ -141,7 +141,7 @@ mod tests {
             shards: 1,
             ..settings
         };
-        let hub = Hub::start(Arc::new(settings), room).expect("a thread");
+        let hub = Hub::start(crate::node::config::hub(&settings), room).expect("a thread");
         Arc::new(Connections::new(hub))
     }
 

@@ -11,17 +11,8 @@ use ipnet::IpNet;
 
 use super::{KeySource, table};
 use crate::auth::Algorithm;
-pub use crate::core::history::SlowConsumerPolicy;
+pub use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::limits::EventLimits;
-
-/// A slow-consumer policy for the topics that start with `prefix`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowConsumerRule {
-    /// Start of the topic names that it concerns; the longest matching prefix wins.
-    pub prefix: String,
-    /// What happens on those topics.
-    pub policy: SlowConsumerPolicy,
-}
 
 /// A named user of the ingest port.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,7 +8,6 @@ mod pages;
 mod targets;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use fantail::core::selector::Selector;
 use fantail::core::sse::Draft;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
+use fantail::node;
 use fantail::settings::Settings;
 use fantail::shard::sink::Sink;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Node {
             shards: 2,
             ..settings
         };
-        let hub = Hub::start(Arc::new(settings), 100).expect("a hub");
+        let hub = Hub::start(node::config::hub(&settings), 100).expect("a hub");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -173,7 +173,7 @@ impl Response {
 
 async fn publish(hub: &Hub, topic: &str, data: &str) {
     let event = Event::new(topic, data);
-    let draft = Draft::new(event, &hub.settings().event_limits);
+    let draft = Draft::new(event, hub.event_limits());
     let mut drafts = [draft.expect("a good event")];
     let published = hub.publish(Source::Http, &mut drafts);
     published.await.expect("a running hub");

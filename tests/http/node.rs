@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fantail::api;
 use fantail::hub::Hub;
+use fantail::node;
 use fantail::server;
 use fantail::settings::Settings;
 use tokio::runtime::Runtime;
@@ -46,7 +47,7 @@ impl Node {
         };
         let listener = server::bind(settings.listen, &settings).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let hub = Hub::start(Arc::new(settings), streams_max).expect("threads");
+        let hub = Hub::start(node::config::hub(&settings), streams_max).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

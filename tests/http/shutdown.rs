@@ -35,7 +35,7 @@ fn streams_outlive_the_listener() {
     let mut stream = node.subscribe("/events/a");
     node.stop();
     node.wait_served();
-    let limits = &node.hub.settings().event_limits;
+    let limits = node.hub.event_limits();
     let event = fantail::core::event::Event::new("a", "late");
     let mut drafts = [fantail::core::sse::Draft::new(event, limits).expect("valid")];
     let published = node

@@ -157,7 +157,7 @@ fn publish_over_mercure(node: &Node, topic: &str, id: Option<&str>) {
         id_form: IdForm::Urn,
         ..Event::new(topic, "x")
     };
-    let limits = &node.hub.settings().event_limits;
+    let limits = node.hub.event_limits();
     let mut drafts = [Draft::new(event, limits).expect("valid")];
     let published = node.hub.publish(Source::Http, &mut drafts);
     let runtime = tokio::runtime::Builder::new_current_thread()

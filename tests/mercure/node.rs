@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fantail::api;
 use fantail::auth::{Auth, KeySet, Policy, Role, TopicRule};
 use fantail::hub::Hub;
+use fantail::node;
 use fantail::server;
 use fantail::settings::{KeySource, Settings};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -73,7 +74,7 @@ impl Node {
         }
         let listener = server::bind(settings.listen, &settings).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let hub = Hub::start(Arc::new(settings), 1_000).expect("threads");
+        let hub = Hub::start(node::config::hub(&settings), 1_000).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

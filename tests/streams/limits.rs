@@ -173,7 +173,7 @@ fn an_address_has_its_share_of_connections_and_streams_together() {
 #[test]
 fn a_stream_has_as_many_topics_as_allowed_and_not_one_more() {
     let node = Node::start();
-    let max = node.hub.settings().event_limits.topics_per_stream_max;
+    let max = node.hub.event_limits().topics_per_stream_max;
     let target = |count: usize| {
         let topics: Vec<String> = (1..=count)
             .map(|number| format!("topic={number}"))

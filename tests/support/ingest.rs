@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fantail::core::selector::Selector;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::ingest::{self, UsersError};
+use fantail::node;
 use fantail::settings::Settings;
 use fantail::shard::sink::{BodyQueue, Next, Sink};
 use tokio::net::TcpListener;
@@ -52,7 +53,7 @@ impl Node {
             .build()
             .expect("runtime");
         let listen = settings.ingest_listen;
-        let hub = Hub::start(Arc::new(settings), 1_000).expect("hub");
+        let hub = Hub::start(node::config::hub(&settings), 1_000).expect("hub");
         let listener = runtime.block_on(TcpListener::bind(listen)).expect("port");
         let address = listener.local_addr().expect("address");
         let (shutdown, stop) = watch::channel(false);

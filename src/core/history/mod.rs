@@ -49,7 +49,7 @@ use topics::TopicTable;
 pub use grants::Grant;
 pub(crate) use grants::meet;
 pub use introspect::TopicInfo;
-pub use policy::SlowConsumerPolicy;
+pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use resume::{LastEventId, Start};
 pub use work::Work;

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::history::HistoryLimits;
 use crate::core::selector::Selector;
-use crate::settings::Settings;
 
 /// Part of the history's budget that may be filled at once. As much again runs in within `history_age`, so that no more than a
 /// quarter of what is kept is of this kind.
@@ -19,8 +19,8 @@ const EVENT_BYTES: usize = 600;
 const DOCUMENT_BYTES: usize = 300;
 
 /// Most bytes that may be told at once.
-pub(super) fn full_bytes(settings: &Settings) -> usize {
-    settings.history_budget_bytes / SHARE
+pub(super) fn full_bytes(history: &HistoryLimits) -> usize {
+    history.budget_bytes / SHARE
 }
 
 /// About what it takes to tell once of a stream's subscriptions; its address has the topic three times.
@@ -46,12 +46,13 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// Full.
-    pub(super) fn new(settings: &Settings, now: Instant) -> Self {
-        let full = full_bytes(settings) as f64;
+    pub(super) fn new(history: &HistoryLimits, now: Instant) -> Self {
+        let full = full_bytes(history) as f64;
+        let age = Duration::from_millis(history.age_ms);
         Self {
             left: full,
             full,
-            per_second: full / settings.history_age.as_secs_f64().max(1.0),
+            per_second: full / age.as_secs_f64().max(1.0),
             at: now,
         }
     }
@@ -93,13 +94,13 @@ mod tests {
     use super::*;
 
     fn of(budget: usize) -> (Allowance, Instant) {
-        let settings = Settings {
-            history_budget_bytes: budget,
-            history_age: Duration::from_secs(100),
-            ..Settings::default()
+        let history = HistoryLimits {
+            budget_bytes: budget,
+            age_ms: 100_000,
+            ..HistoryLimits::default()
         };
         let now = Instant::now();
-        (Allowance::new(&settings, now), now)
+        (Allowance::new(&history, now), now)
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) enum Step {
 impl Presence {
     /// Publishes starts and ends as they come, until the hub is closed. They are late while more come than the history has room for.
     pub async fn announce(&self, hub: &Hub) {
-        let mut allowance = Allowance::new(hub.settings(), Instant::now());
+        let mut allowance = Allowance::new(hub.history_limits(), Instant::now());
         let late = OnceAMinute::new();
         loop {
             let work = self.0.work.notified();

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::settings::Settings;
+use crate::core::history::HistoryLimits;
 
 use super::{Change, allowance};
 
@@ -28,8 +28,8 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// As much as is told within `history_age`: more could not be told in time.
-    pub(super) fn new(settings: &Settings) -> Self {
-        let all = allowance::full_bytes(settings);
+    pub(super) fn new(history: &HistoryLimits) -> Self {
+        let all = allowance::full_bytes(history);
         let client = (all / CLIENT_SHARE).max(CLIENT_BYTES_MIN);
         Self {
             client,

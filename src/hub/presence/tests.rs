@@ -1,7 +1,7 @@
 //! What is entered, told and listed.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
 use super::announce::Step;
@@ -9,9 +9,8 @@ use super::*;
 use crate::core::event::Event;
 use crate::core::limits::EventLimits;
 use crate::core::sse::Draft;
-use crate::hub::Hub;
+use crate::hub::{Hub, HubConfig};
 use crate::metrics::Source;
-use crate::settings::Settings;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -37,7 +36,7 @@ fn topics(page: &Page) -> Vec<&str> {
 
 #[test]
 fn a_start_comes_before_its_end_and_each_once() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let (first, second) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     let mut told = self::told(&presence);
     drop(second);
@@ -52,7 +51,7 @@ fn a_start_comes_before_its_end_and_each_once() {
 
 #[test]
 fn who_is_gone_before_its_start_was_told_is_never_told_of() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let (kept, gone) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     drop(gone);
     let told = self::told(&presence);
@@ -63,7 +62,7 @@ fn who_is_gone_before_its_start_was_told_is_never_told_of() {
 
 #[test]
 fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let guard = begin(&presence, &["a"]);
     let urn = presence.list(None, None, 9).subscriptions[0].urn();
     drop(guard);
@@ -89,12 +88,11 @@ fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
 
 #[test]
 fn clients_that_come_and_go_do_not_push_out_what_others_published() {
-    let mut settings = Settings::on_free_ports();
-    settings.shards = 1;
-    settings.history_budget_bytes = 4 << 20;
-    let age = settings.history_age;
-    let budget = settings.history_budget_bytes;
-    let hub = Hub::start(Arc::new(settings), 1).expect("a hub");
+    let budget = 4 << 20;
+    let mut config = HubConfig::default();
+    config.history.budget_bytes = budget;
+    let age = Duration::from_millis(config.history.age_ms);
+    let hub = Hub::start(config, 1).expect("a hub");
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("a runtime").block_on(async {
         let event = Event::new("news", "x".repeat(1_000));
@@ -107,7 +105,7 @@ fn clients_that_come_and_go_do_not_push_out_what_others_published() {
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut now = Instant::now();
-        let mut allowance = Allowance::new(hub.settings(), now);
+        let mut allowance = Allowance::new(hub.history_limits(), now);
         let guards: Vec<_> = (0..100).map(|_| begin(presence, &names)).collect();
         for round in 1..=2 {
             while presence.step(&hub, &mut allowance, now).await == Step::Told {}
@@ -128,14 +126,14 @@ fn clients_that_come_and_go_do_not_push_out_what_others_published() {
 
 #[test]
 fn a_stream_that_never_begins_is_never_told() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     drop(presence.pending(HERE, &[Selector::exact("a")], None));
     assert!(presence.take(usize::MAX).0.is_empty());
 }
 
 #[test]
 fn lists_go_on_where_they_ended() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let guards: Vec<_> = (0..3).map(|_| begin(&presence, &["a", "b"])).collect();
     let page = presence.list(None, None, 3);
     assert_eq!(topics(&page), ["a", "b", "a", "b"]);
@@ -151,7 +149,7 @@ fn lists_go_on_where_they_ended() {
 fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
     let many = ["a"; SUBSCRIPTIONS_PER_STREAM_MAX];
     for topics in [&many[..1], &many[..]] {
-        let presence = Presence::new(&Settings::default(), Share::default());
+        let presence = Presence::new(&HistoryLimits::default(), Share::default());
         let in_one_look = LIST_SUBSCRIPTIONS.div_ceil(topics.len());
         let guards: Vec<_> = (0..in_one_look + 1)
             .map(|_| begin(&presence, topics))
@@ -165,7 +163,7 @@ fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
 
 #[test]
 fn one_subscription_is_found_by_topic_and_subscriber() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let _guard = begin(&presence, &["a", "b"]);
     let urn = presence.list(None, None, 1).subscriptions[0].urn();
     assert!(presence.get("b", &urn).is_some());
@@ -176,7 +174,7 @@ fn one_subscription_is_found_by_topic_and_subscriber() {
 
 #[test]
 fn documents_are_as_the_draft_has_them() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let selectors = [Selector::exact("https://a.example/{id}")];
     let payload = Some(Arc::from(r#"{"n": 1.50}"#));
     let _guard = presence.pending(HERE, &selectors, payload).begin();
@@ -207,12 +205,11 @@ fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
 }
 
 fn with_budget(bytes: usize) -> Presence {
-    let history_budget_bytes = bytes;
-    let settings = Settings {
-        history_budget_bytes,
-        ..Settings::default()
+    let history = HistoryLimits {
+        budget_bytes: bytes,
+        ..HistoryLimits::default()
     };
-    Presence::new(&settings, Share::default())
+    Presence::new(&history, Share::default())
 }
 
 #[test]
@@ -263,7 +260,7 @@ fn addresses_of_one_network_are_one_client() {
 
 #[test]
 fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let many: Vec<_> = (0..500)
         .map(|_| begin_at(&presence, HERE, &["a"; 50]))
         .collect();
@@ -277,7 +274,7 @@ fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
 
 #[test]
 fn a_client_that_has_just_come_has_saved_up_no_turns() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let old: Vec<_> = (0..40)
         .map(|_| begin_at(&presence, THERE, &["a"; 50]))
         .collect();
@@ -294,7 +291,7 @@ fn a_client_that_has_just_come_has_saved_up_no_turns() {
 
 #[test]
 fn no_more_is_taken_than_may_be_told_but_for_one() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let _guards = [0; 9].map(|_| begin(&presence, &["a"]));
     assert_eq!(presence.take(0).0.len(), 1);
     assert_eq!(presence.take(1_000).0.len(), 2);
@@ -302,7 +299,7 @@ fn no_more_is_taken_than_may_be_told_but_for_one() {
 
 #[test]
 fn nothing_of_a_subscription_is_in_a_debug() {
-    let presence = Presence::new(&Settings::default(), Share::default());
+    let presence = Presence::new(&HistoryLimits::default(), Share::default());
     let selectors = [Selector::exact("hush")];
     let pending = presence.pending(HERE, &selectors, Some(Arc::from("\"hush\"")));
     let mut shown = format!("{pending:?}");

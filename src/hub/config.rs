@@ -1,0 +1,86 @@
+//! The checked settings of a hub. Holds no secret.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::delivery::ShardConfig;
+use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
+use crate::core::limits::EventLimits;
+use crate::core::places::Share;
+use crate::core::selector::Selector;
+use crate::settings::Settings;
+
+/// The checked settings of a hub and its shards.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// Delivery shards.
+    pub shards: NonZero<usize>,
+    /// Settings of each shard; `index` is set by the hub.
+    pub shard: ShardConfig,
+    /// Bounds on the history.
+    pub history: HistoryLimits,
+    /// Bounds on one event and on one subscription.
+    pub event_limits: EventLimits,
+    /// What one client is, and how many streams it may have.
+    pub clients: Share,
+    /// Policies for slow streams.
+    pub slow_consumer: SlowConsumerPolicies,
+    /// Time over which a drain ends the open streams.
+    pub drain_period: Duration,
+    /// Most distinct patterns of all streams and their grants.
+    pub patterns_max: usize,
+    /// Most distinct patterns of one client that its tokens do not name; 0 = no bound.
+    pub patterns_per_address_max: usize,
+    /// Topics and patterns whose events are logged.
+    pub traces: TracesConfig,
+    /// Settings of the components above, until each has its own.
+    pub settings: Arc<Settings>,
+}
+
+impl Default for HubConfig {
+    /// The defaults of the settings, with one shard.
+    fn default() -> Self {
+        Self {
+            shards: NonZero::<usize>::MIN,
+            shard: ShardConfig {
+                index: 0,
+                heartbeat_ms: 15_000,
+                write_timeout_ms: 30_000,
+                retry_ms: None,
+                mailbox_batches: 1_024,
+                mailbox_bytes: 16 << 20,
+            },
+            history: HistoryLimits::default(),
+            event_limits: EventLimits {
+                has_subscriber_keys: false,
+                ..EventLimits::default()
+            },
+            clients: Share::default(),
+            slow_consumer: SlowConsumerPolicies::default(),
+            drain_period: Duration::from_secs(5),
+            patterns_max: 2_000,
+            patterns_per_address_max: 100,
+            traces: TracesConfig::default(),
+            settings: Arc::default(),
+        }
+    }
+}
+
+/// The checked settings of [traces](super::Traces).
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// Traced from the start.
+    pub selectors: Vec<Selector>,
+    /// Most traced at once.
+    pub max: usize,
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self {
+            selectors: Vec::new(),
+            max: 16,
+        }
+    }
+}

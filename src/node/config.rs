@@ -1,0 +1,93 @@
+//! Makes the checked config of each component from the settings of the node.
+//!
+//! This is the only place that knows both. A component holds its own part and never sees the rest.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::auth::Role;
+use crate::core::delivery::ShardConfig;
+use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
+use crate::core::limits::EventLimits;
+use crate::core::places::Share;
+use crate::core::selector::{Selector, Syntax};
+use crate::hub::{HubConfig, TracesConfig};
+use crate::settings::Settings;
+
+/// Config of the hub.
+#[must_use]
+pub fn hub(settings: &Settings) -> HubConfig {
+    let topic_bytes_max = settings.event_limits.topic_bytes_max;
+    let traced = settings.trace_topics.iter();
+    HubConfig {
+        shards: count_or_cores(settings.shards),
+        shard: ShardConfig {
+            index: 0,
+            heartbeat_ms: ms(settings.heartbeat_interval),
+            write_timeout_ms: ms(settings.write_timeout),
+            retry_ms: settings.retry.map(ms),
+            mailbox_batches: settings.mailbox_batches,
+            mailbox_bytes: settings.mailbox_bytes,
+        },
+        history: HistoryLimits {
+            events: settings.history_events,
+            bytes: settings.history_bytes,
+            age_ms: ms(settings.history_age),
+            budget_bytes: settings.history_budget_bytes,
+        },
+        event_limits: EventLimits {
+            has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),
+            ..settings.event_limits.clone()
+        },
+        clients: Share {
+            streams: settings.max_connections_per_address,
+            ipv6_prefix: u32::try_from(settings.ipv6_prefix).unwrap_or(u32::MAX),
+            proxies: settings.trusted_proxies.clone(),
+        },
+        slow_consumer: SlowConsumerPolicies {
+            default: settings.slow_consumer,
+            rules: settings.slow_consumer_rules.clone(),
+        },
+        drain_period: settings.drain_period,
+        patterns_max: settings.max_patterns,
+        patterns_per_address_max: settings.patterns_per_address_max,
+        traces: TracesConfig {
+            selectors: traced
+                .filter_map(|text| Selector::parse(text, Syntax::Native, topic_bytes_max).ok())
+                .collect(),
+            max: settings.trace_topics_max,
+        },
+        settings: Arc::new(settings.clone()),
+    }
+}
+
+/// A number of threads, of which 0 means one for each core.
+#[must_use]
+pub fn count_or_cores(count: usize) -> NonZero<usize> {
+    let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    NonZero::new(count).unwrap_or_else(cores)
+}
+
+/// All times of the settings have an upper bound of days.
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_a_component_are_those_of_the_settings() {
+        let from_settings = HubConfig {
+            shards: NonZero::<usize>::MIN,
+            ..hub(&Settings::default())
+        };
+        assert_eq!(
+            format!("{from_settings:?}"),
+            format!("{:?}", HubConfig::default())
+        );
+    }
+}
