@@ -170,10 +170,13 @@ impl Reactor {
         if self.core.has_ready() || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);
         }
-        let next_ms = self.core.next_tick_ms()?;
+        let next = Duration::from_millis(self.core.next_tick_ms()?);
         let now = self.started.elapsed();
+        if next <= now {
+            return Some(Duration::ZERO);
+        }
         // One more, since `poll` counts whole milliseconds and the clock must have passed the mark.
-        Some(Duration::from_millis(next_ms).saturating_sub(now) + Duration::from_millis(1))
+        Some(next - now + Duration::from_millis(1))
     }
 
     fn turn(&mut self, events: &Events, on_room: &impl Fn()) {

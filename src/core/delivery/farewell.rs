@@ -14,7 +14,7 @@ const RETRY_MS_DEFAULT: u64 = 3_000;
 /// Streams ended in one turn, so that events still flow to those that remain.
 const ENDS_PER_TURN: usize = 256;
 
-/// Steps of a drain that is spread over time.
+/// Pause between two steps of a drain that keeps up with its period, in milliseconds.
 const DRAIN_STEP_MS: u64 = 10;
 
 /// The shutdown of a shard's streams.
@@ -25,6 +25,8 @@ pub(crate) struct Drain {
     /// Streams that were open at the start.
     total: usize,
     next_slot: u32,
+    /// More streams were due than one turn ends. The next turn follows without a pause.
+    is_late: bool,
 }
 
 impl<I: Io> Core<I> {
@@ -63,11 +65,20 @@ impl<I: Io> Core<I> {
             period_ms,
             total: self.subscribers.len(),
             next_slot: 0,
+            is_late: false,
         });
     }
 
+    /// When the next step of the drain is due: at once where the last one left streams over, so
+    /// that the period holds for any number of streams.
     pub(crate) fn next_drain_ms(&self) -> Option<u64> {
-        self.drain.as_ref().map(|_| self.now_ms + DRAIN_STEP_MS)
+        let drain = self.drain.as_ref()?;
+        if drain.is_late {
+            return Some(self.now_ms);
+        }
+        // The last step comes with the end of the period, not a pause after it.
+        let end_ms = drain.started_ms.saturating_add(drain.period_ms);
+        Some(end_ms.clamp(self.now_ms, self.now_ms + DRAIN_STEP_MS))
     }
 
     /// Ends the streams that are due by now.
@@ -81,12 +92,8 @@ impl<I: Io> Core<I> {
             (left / u128::from(drain.period_ms)) as usize
         };
         let mut next_slot = drain.next_slot;
-        let ends = self
-            .subscribers
-            .len()
-            .saturating_sub(may_stay)
-            .min(ENDS_PER_TURN);
-        for _ in 0..ends {
+        let due = self.subscribers.len().saturating_sub(may_stay);
+        for _ in 0..due.min(ENDS_PER_TURN) {
             let Some(key) = self.next_open(&mut next_slot) else {
                 break;
             };
@@ -94,6 +101,7 @@ impl<I: Io> Core<I> {
         }
         if let Some(drain) = &mut self.drain {
             drain.next_slot = next_slot;
+            drain.is_late = due > ENDS_PER_TURN;
         }
     }
 

@@ -356,3 +356,44 @@ fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
         "{blocks:?}"
     );
 }
+
+/// A turn ends only so many streams, and the next one came 10 ms later whatever was left: a drain
+/// of very many streams took longer than its period, and the rest were cut.
+#[test]
+fn a_drain_of_more_streams_than_its_steps_end_took_longer_than_its_period() {
+    const STREAMS: usize = 900;
+    const PERIOD_MS: u64 = 20;
+    let mut stage = Stage::new(1);
+    for _ in 0..STREAMS {
+        stage.open("t", None);
+    }
+    stage.core.drain(PERIOD_MS);
+    let mut turns = 0;
+    while let Some(next_ms) = stage.core.next_tick_ms() {
+        stage.turn(next_ms.saturating_sub(stage.now_ms));
+        turns += 1;
+        assert!(turns < STREAMS, "a turn ends nothing");
+    }
+    assert!(stage.now_ms <= PERIOD_MS, "{} ms", stage.now_ms);
+    assert_eq!(stage.core.len(), 0);
+    let mut wires = stage.network.wires.values();
+    assert!(wires.all(|wire| wire.ended), "a stream was cut");
+}
+
+/// The same for tokens that expire together.
+#[test]
+fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
+    const STREAMS: usize = 900;
+    let mut stage = Stage::new(1);
+    for _ in 0..STREAMS {
+        stage.open_until("t", None, Some(50));
+    }
+    let mut turns = 0;
+    while stage.core.len() > 0 {
+        let next_ms = stage.core.next_tick_ms().expect("more to do");
+        stage.turn(next_ms.saturating_sub(stage.now_ms));
+        turns += 1;
+        assert!(turns < STREAMS, "a turn ends nothing");
+    }
+    assert!(stage.now_ms <= 50, "{} ms", stage.now_ms);
+}
