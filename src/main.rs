@@ -59,7 +59,7 @@ fn serve(
     }
     let code = match run(settings, keys, file) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
-        Ok(Outcome::Forced) => ExitCode::FAILURE,
+        Ok(Outcome::Forced | Outcome::Cut(_)) => ExitCode::FAILURE,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE

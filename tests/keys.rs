@@ -149,7 +149,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.runtime.block_on(self.node.drain());
+        let _drained = self.runtime.block_on(self.node.drain());
     }
 }
 

@@ -110,11 +110,6 @@ pub async fn serve(
         shutdown: shutdown.clone(),
         hub,
     });
-    if node.access.subscriptions {
-        // Ends with the hub, not with this listener: streams end after it, and their ends are told.
-        let hub = node.hub.clone();
-        tokio::spawn(async move { hub.presence().announce(&hub).await });
-    }
     accept::run(&node, &listener, shutdown).await;
     drop(listener);
     node.connections.emptied().await;

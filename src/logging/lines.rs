@@ -18,6 +18,9 @@ use rustix::io::Errno;
 
 use crate::once_a_minute::OnceAMinute;
 
+/// Name of the thread that writes the lines.
+pub(super) const WRITER_THREAD: &str = "fantail-log";
+
 /// Longest wait until a full pipe is tried again; the poll normally ends earlier.
 const RETRY_S: i64 = 1;
 /// Pause before a write is repeated that failed although the poll reported room: the thread must not spin.
@@ -66,7 +69,7 @@ impl Lines {
             torn: false,
         };
         thread::Builder::new()
-            .name("fantail-log".to_owned())
+            .name(WRITER_THREAD.to_owned())
             .spawn(move || writer.run())?;
         Ok(lines)
     }

@@ -1,78 +1,104 @@
-//! Panics, as log lines.
+//! Panics: one log line, and the end of the process.
 //!
-//! The standard hook writes text to standard error itself: among JSON lines, and it blocks when nobody reads them.
+//! The standard hook writes text to standard error itself: among JSON lines, and it blocks when no
+//! one reads them. A process that goes on after a panic may have lost a shard, a lock's promise or a
+//! listener, and looks alive. So it ends, in every build, and its supervisor starts it again. The
+//! release build has `panic = "abort"` besides, for the same reason and for its size.
 
+use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
+use std::process;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::lines::WRITER_THREAD;
 use super::{FLUSH_MAX, flush};
 
-/// Shortest time between two lines about one place.
-const LINE_PERIOD: Duration = Duration::from_secs(60);
-/// Most places in the code that are remembered; beyond, the oldest is forgotten.
-const PLACES_MAX: usize = 64;
-
-/// Places in the code that panicked, and when that was last logged.
-static LOGGED: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
-
-/// Reports the panics of this process by its log from now on: of each place in the code at most one a minute, since a client may
-/// have found a way to cause them.
+/// Has every panic of this process logged and end it, from now on.
 pub(super) fn hook() {
-    panic::set_hook(Box::new(report));
+    panic::set_hook(Box::new(|panic| {
+        report(panic);
+        process::abort();
+    }));
 }
 
 fn report(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let place = place.unwrap_or_default();
-    if !is_due(&mut LOGGED.lock(), &place, Instant::now()) {
-        return;
-    }
     let thread = thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let message = panic.payload_as_str().unwrap_or("no message");
+    if thread == WRITER_THREAD {
+        // It may hold the lock of the lines, and no other thread writes them. A line is shorter
+        // than what a pipe that polls as writable takes.
+        let stderr = io::stderr();
+        let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+        if poll(&mut ready, Some(&Timespec::default())) == Ok(1) {
+            let _ = writeln!(
+                &stderr,
+                "the log's thread panicked at {place}, which is a defect; the node ends: {message}"
+            );
+        }
+        return;
+    }
     tracing::error!(
         thread,
         place,
-        "a thread panicked, which is a defect: {message}"
+        "a thread panicked, which is a defect; the node ends: {message}"
     );
-    // The process may be about to end.
     flush(FLUSH_MAX);
-}
-
-fn is_due(logged: &mut Vec<(String, Instant)>, place: &str, now: Instant) -> bool {
-    let recent = |at: Instant| now.saturating_duration_since(at) < LINE_PERIOD;
-    if logged
-        .iter()
-        .any(|(known, at)| known == place && recent(*at))
-    {
-        return false;
-    }
-    logged.retain(|(known, _)| known != place);
-    if logged.len() >= PLACES_MAX {
-        logged.remove(0);
-    }
-    logged.push((place.to_owned(), now));
-    true
 }
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
     use super::*;
+    use crate::settings::Settings;
+
+    /// Tells the test that it runs in a process of its own, and where to panic.
+    const WHERE: &str = "FANTAIL_TEST_PANICS_IN";
+
+    /// Runs `test` again in a process of its own: what it logged, and the signal that ended it.
+    fn in_own_process(test: &str, panics_in: &str) -> (String, Option<i32>) {
+        let this = env::current_exe().expect("a path");
+        let output = Command::new(this)
+            .args(["--exact", "--nocapture", test])
+            .env(WHERE, panics_in)
+            .env_remove("RUST_LOG")
+            .output()
+            .expect("it runs");
+        let logged = String::from_utf8_lossy(&output.stderr).into_owned();
+        (logged, output.status.signal())
+    }
 
     #[test]
-    fn each_place_is_logged_once_a_minute() {
-        let mut logged = Vec::new();
-        let start = Instant::now();
-        assert!(is_due(&mut logged, "a", start));
-        assert!(!is_due(&mut logged, "a", start));
-        assert!(is_due(&mut logged, "b", start));
-        assert!(is_due(&mut logged, "a", start + LINE_PERIOD));
-        for place in 0..1_000 {
-            assert!(is_due(&mut logged, &place.to_string(), start));
+    fn a_process_went_on_after_a_panic() {
+        let Ok(panics_in) = env::var(WHERE) else {
+            let test = "logging::panics::tests::a_process_went_on_after_a_panic";
+            for thread in ["shard-7", "a task", WRITER_THREAD] {
+                let (logged, signal) = in_own_process(test, thread);
+                assert_eq!(signal, Some(libc::SIGABRT), "{thread}: {logged}");
+                assert!(logged.contains("the index is wrong"), "{thread}: {logged}");
+                assert!(logged.contains("the node ends"), "{thread}: {logged}");
+                if thread == "shard-7" {
+                    assert!(logged.contains("shard-7"), "{logged}");
+                }
+            }
+            return;
+        };
+        crate::logging::start(&Settings::default()).expect("a log");
+        if panics_in == "a task" {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            let task = runtime.spawn(async { panic!("the index is wrong") });
+            let _caught = runtime.block_on(task);
+        } else {
+            let thread = thread::Builder::new().name(panics_in);
+            let thread = thread.spawn(|| panic!("the index is wrong"));
+            let _caught = thread.expect("a thread").join();
         }
-        assert_eq!(logged.len(), PLACES_MAX);
     }
 }

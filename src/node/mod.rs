@@ -2,8 +2,10 @@
 
 mod announce;
 pub mod config;
+mod drain;
 pub mod files;
 pub mod keys;
+mod parts;
 mod signals;
 
 use std::io;
@@ -15,8 +17,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::auth::Auth;
 use crate::hub::Hub;
@@ -26,14 +27,8 @@ use crate::{admin, api, ingest, server};
 use announce::Announcement;
 use files::FileLimit;
 use keys::{Keys, Loaded};
+use parts::Parts;
 use signals::{Hangups, Signals};
-
-/// Time beyond `drain_period` for the last streams, and once more for the last requests; whatever is left then is cut. With the default
-/// `drain_period` a node has ended well before 10 s are over, when Docker and others kill it.
-const DRAIN_GRACE: Duration = Duration::from_secs(1);
-
-/// How often a drain looks whether the last stream has gone.
-const DRAIN_CHECK: Duration = Duration::from_millis(10);
 
 /// How often events are looked over for their age. Topics that are published to are looked over by the publishing itself.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +38,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 pub enum Outcome {
     /// Every stream was told to come back, and ended.
     Drained,
+    /// So many streams were still open when the drain had to end. Their connections are cut.
+    Cut(usize),
     /// A second signal ended it at once.
     Forced,
 }
@@ -95,23 +92,33 @@ pub async fn run(
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
     let mut node = Node::start_with(settings, keys).await?;
     node.announce(config);
-    loop {
+    serve(&mut node, &mut signals, &mut hangups).await
+}
+
+/// Runs a node that has started until a signal ends it, or one of its parts fails. Both drain it.
+async fn serve(
+    node: &mut Node,
+    signals: &mut Signals,
+    hangups: &mut Hangups,
+) -> Result<Outcome, ServerError> {
+    let failure = loop {
         tokio::select! {
-            () = signals.next() => break,
+            () = signals.next() => break None,
             () = hangups.next() => node.reload(),
-            error = node.failed() => return Err(error),
+            error = node.failed() => break Some(error),
         }
+    };
+    if let Some(error) = &failure {
+        tracing::error!("{error}; the node drains and ends");
     }
-    tokio::select! {
-        () = node.drain() => {
-            tracing::info!("drained");
-            Ok(Outcome::Drained)
-        }
+    let outcome = tokio::select! {
+        drained = node.drain() => Outcome::from(drained),
         () = signals.next() => {
             tracing::warn!("ended by a second signal, without draining");
-            Ok(Outcome::Forced)
+            Outcome::Forced
         }
-    }
+    };
+    failure.map_or(Ok(outcome), Err)
 }
 
 /// Where a running node can be reached.
@@ -134,14 +141,8 @@ pub struct Node {
     /// Ends the public listener first, the others when the streams are gone.
     stop_public: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
-    /// Listeners, and what runs beside them.
-    tasks: JoinSet<Ended>,
-}
-
-/// A part that has ended, and why if it did so by itself.
-struct Ended {
-    name: &'static str,
-    reason: Option<String>,
+    /// Listeners and background tasks.
+    parts: Parts,
 }
 
 impl Node {
@@ -187,15 +188,20 @@ impl Node {
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(config::hub(&settings), plan.room)?;
-        let mut tasks = JoinSet::new();
+        let mut parts = Parts::default();
         let public = api::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
-        tasks.spawn(ended("the public listener", public));
+        parts.start("the public listener", public);
         let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
-        tasks.spawn(ended("the ingest listener", ingest));
-        let admin = serve_admin(admin_listener, hub.clone(), rest_stopped.clone());
-        tasks.spawn(ended("the admin listener", admin));
-        let expiry = expire(hub.clone(), rest_stopped);
-        tasks.spawn(ended("the expiry of events", expiry));
+        parts.start("the ingest listener", ingest);
+        let admin = admin::serve(admin_listener, hub.clone(), rest_stopped.clone());
+        parts.start_infallible("the admin listener", admin);
+        if hub.settings().mercure_subscriptions {
+            // Ends with the hub and not with a listener: streams end later, and their ends are told.
+            let hub = hub.clone();
+            let presence = async move { hub.presence().announce(&hub).await };
+            parts.start_infallible("the announcements of subscriptions", presence);
+        }
+        parts.start_infallible("the expiry of events", expire(hub.clone(), rest_stopped));
         Ok(Self {
             hub,
             keys,
@@ -203,7 +209,7 @@ impl Node {
             limit,
             stop_public,
             stop_rest,
-            tasks,
+            parts,
         })
     }
 
@@ -244,44 +250,14 @@ impl Node {
         announcement.make();
     }
 
-    /// Waits for a part of the node to end by itself, which none should. A node without it would look alive: it ends, and is started again.
+    /// Waits for a part of the node to end by itself. A node without it would look alive, so it
+    /// has to drain and to be started again.
     async fn failed(&mut self) -> ServerError {
-        let ended = tokio::select! {
-            ended = self.tasks.join_next() => ended,
-            panic = self.keys.failed() => Some(Err(panic)),
+        let (name, reason) = tokio::select! {
+            ended = self.parts.ended_early() => ended,
+            panic = self.keys.failed() => ("the keeper of keys", panic.to_string()),
         };
-        let (name, reason) = match ended {
-            Some(Ok(Ended { name, reason })) => (name, reason),
-            Some(Err(panic)) => ("(unknown)", Some(panic.to_string())),
-            None => ("(any)", None),
-        };
-        ServerError::Ended {
-            name,
-            reason: reason.unwrap_or_else(|| "it gave no reason".to_owned()),
-        }
-    }
-
-    /// Ends the node: no new streams, the open ones closed in even steps over `drain_period` and told when to come back, publishers
-    /// served until the last stream is gone, then the rest.
-    pub async fn drain(&mut self) {
-        let streams = self.hub.streams();
-        let period = self.hub.settings().drain_period;
-        tracing::info!(streams, ?period, "draining");
-        self.stop_public.send_replace(true);
-        let deadline = Instant::now() + period + DRAIN_GRACE;
-        self.hub.drain().await;
-        let mut check = interval(DRAIN_CHECK);
-        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.hub.streams() > 0 && Instant::now() < deadline {
-            check.tick().await;
-        }
-        self.stop_rest.send_replace(true);
-        // Whoever does not end in time is cut by the runtime's own end.
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = timeout(DRAIN_GRACE, all_ended).await;
-        let hub = self.hub.clone();
-        // The shards' threads are joined where blocking is allowed; a panic there has been reported by the shard.
-        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        ServerError::Ended { name, reason }
     }
 }
 
@@ -295,33 +271,13 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
         })
 }
 
-async fn ended<E: std::fmt::Display>(
-    name: &'static str,
-    serving: impl Future<Output = Result<(), E>>,
-) -> Ended {
-    let reason = serving.await.err().map(|error| error.to_string());
-    Ended { name, reason }
-}
-
-async fn serve_admin(
-    listener: TcpListener,
-    hub: Hub,
-    stopped: watch::Receiver<bool>,
-) -> Result<(), std::convert::Infallible> {
-    admin::serve(listener, hub, stopped).await;
-    Ok(())
-}
-
 /// Forgets events that are too old, also where nothing is published.
-async fn expire(
-    hub: Hub,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<(), std::convert::Infallible> {
+async fn expire(hub: Hub, mut stopped: watch::Receiver<bool>) {
     let mut next = Instant::now() + EXPIRE_EVERY;
     loop {
         tokio::select! {
             () = sleep_until(next) => {}
-            _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+            _ = stopped.wait_for(|stopped| *stopped) => return,
         }
         hub.expire().await;
         next = Instant::now() + EXPIRE_EVERY;
@@ -330,14 +286,37 @@ async fn expire(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::logging;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
 
-    #[test]
-    fn a_drain_ends_well_before_a_supervisor_loses_its_patience() {
-        // Docker's; Kubernetes and systemd have more.
-        let patience = Duration::from_secs(10);
-        let longest = Settings::default().drain_period + 2 * DRAIN_GRACE + logging::FLUSH_MAX;
-        assert!(longest + Duration::from_secs(2) <= patience, "{longest:?}");
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_part_that_failed_cut_all_streams_without_a_word() {
+        let settings = Settings {
+            drain_period: Duration::ZERO,
+            ..Settings::on_free_ports()
+        };
+        let mut node = Node::start(settings).await.expect("a node");
+        let mut stream = TcpStream::connect(node.addresses.http).expect("it listens");
+        let request = b"GET /events/t HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).expect("a request");
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("an answer");
+        let reader = std::thread::spawn(move || {
+            let mut rest = String::new();
+            stream.read_to_string(&mut rest).map(|_| rest)
+        });
+
+        let mut signals = Signals::listen().expect("signals");
+        let mut hangups = Hangups::listen().expect("signals");
+        node.parts
+            .start("a listener", async { Err::<(), _>("no such device") });
+        let outcome = serve(&mut node, &mut signals, &mut hangups).await;
+        let error = outcome.expect_err("it cannot go on").to_string();
+        assert!(error.contains("a listener: no such device"), "{error}");
+        let rest = reader.join().expect("no panic").expect("no reset");
+        assert_eq!(rest.matches("retry: ").count(), 1, "{rest}");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
     }
 }

@@ -94,7 +94,8 @@ pub(super) struct Reactor {
     stopping: bool,
 }
 
-/// A shard that died would leave its streams open and silent for ever: the whole node goes, and is started again.
+/// A shard that died would leave its streams open and silent for ever. The whole process ends
+/// instead, also in a program that embeds the node and keeps going after a panic.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {

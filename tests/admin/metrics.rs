@@ -142,7 +142,8 @@ async fn every_metric_is_explained_and_nothing_else_is() {
         .filter(|name| !scraped.contains_key(*name))
         .collect();
     assert!(gone.is_empty(), "rows without a metric: {gone:?}");
-    node.drain().await;
+    let drained = node.drain().await;
+    assert_eq!(drained.streams_cut, 0);
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let serving = api::serve(listener, hub.clone(), Arc::clone(&auth), stopped);
         runtime.spawn(async { serving.await.expect("a listener") });
+        let presence = hub.clone();
+        runtime.spawn(async move { presence.presence().announce(&presence).await });
         Self {
             hub,
             address,

@@ -88,7 +88,8 @@ impl Node {
 
     /// Ends it as SIGTERM would.
     pub(crate) fn drain(&mut self) {
-        self.runtime.block_on(self.node.drain());
+        let drained = self.runtime.block_on(self.node.drain());
+        assert_eq!(drained.streams_cut, 0);
     }
 }
 

@@ -1,0 +1,101 @@
+//! The end of a node: no new streams, the open ones ended in even steps, then the rest.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{Node, Outcome};
+
+/// Time beyond `drain_period` for the last streams, and once more for the last requests. What is
+/// left then is cut. With the default `drain_period` a node has ended well before 10 s are over,
+/// when Docker and others kill it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often a drain asks whether the last stream has ended.
+const CHECK_EVERY: Duration = Duration::from_millis(10);
+
+/// What a drain did not get done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Streams that were still open when the time was over. Their clients were told no `retry:`.
+    pub streams_cut: usize,
+}
+
+impl From<Drained> for Outcome {
+    fn from(drained: Drained) -> Self {
+        match drained.streams_cut {
+            0 => Self::Drained,
+            cut => Self::Cut(cut),
+        }
+    }
+}
+
+impl Node {
+    /// Ends the node: no new streams; the open ones are told when to come back and closed in even
+    /// steps over `drain_period`; publishers are served until the last stream has ended; then the
+    /// rest.
+    pub async fn drain(&mut self) -> Drained {
+        let streams = self.hub.streams();
+        let period = self.hub.settings().drain_period;
+        tracing::info!(streams, ?period, "draining");
+        self.stop_public.send_replace(true);
+        let deadline = Instant::now() + period + GRACE;
+        self.hub.drain().await;
+        let mut check = interval(CHECK_EVERY);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.hub.streams() > 0 && Instant::now() < deadline {
+            check.tick().await;
+        }
+        let drained = Drained {
+            streams_cut: self.hub.streams(),
+        };
+        self.stop_rest.send_replace(true);
+        self.parts.all_ended(GRACE).await;
+        let hub = self.hub.clone();
+        // Joining threads blocks. A panic there has been reported by the shard.
+        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        match drained.streams_cut {
+            0 => tracing::info!("drained"),
+            cut => tracing::warn!(
+                streams_cut = cut,
+                "the drain was cut short: these streams were not told when to come back; a longer `drain_period` gives them time"
+            ),
+        }
+        drained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logging;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_drain_ends_well_before_a_supervisor_loses_its_patience() {
+        // Docker's; Kubernetes and systemd have more.
+        let patience = Duration::from_secs(10);
+        let longest = Settings::default().drain_period + 2 * GRACE + logging::FLUSH_MAX;
+        assert!(longest + Duration::from_secs(2) <= patience, "{longest:?}");
+    }
+
+    #[tokio::test]
+    async fn streams_that_a_drain_did_not_end_were_not_counted() {
+        let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings {
+            listen: anywhere,
+            ingest_listen: anywhere,
+            admin_listen: anywhere,
+            drain_period: Duration::ZERO,
+            ..Settings::default()
+        };
+        let mut node = Node::start(settings).await.expect("a node");
+        // A place that is taken stands for a stream that no shard comes to in time.
+        let place = node.hub.reserve(anywhere.ip()).expect("room");
+        let drained = node.drain().await;
+        assert_eq!(drained.streams_cut, 1);
+        assert_eq!(Outcome::from(drained), Outcome::Cut(1));
+        drop(place);
+    }
+}
