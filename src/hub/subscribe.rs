@@ -185,11 +185,7 @@ impl Hub {
             })
             .collect();
         let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
-        let start = if store.nothing_after(&subscribe.start, &ids, granted) {
-            Start::default()
-        } else {
-            subscribe.start
-        };
+        let start = store.settle_start(subscribe.start, &ids, granted);
         let announced = interest.presence.map(Pending::begin);
         let guard = (announced, interest.pattern_share);
         let guards = guard.0.is_some() || guard.1.is_some();

@@ -100,13 +100,16 @@ impl BenchShard {
             selector: store.subscribe(selector, 0, false),
             policy: SlowConsumerPolicy::Disconnect,
         });
+        let wanted: Box<[Wanted]> = wanted.collect();
+        let ids: Vec<_> = wanted.iter().map(|wanted| wanted.selector).collect();
+        let start = store.settle_start(start, &ids, false);
         let attach = Attach {
             identity: crate::core::delivery::Identity::default(),
             sink: Sink::Socket(socket),
             client: permit.into_client(),
             framing: Framing::Chunked,
             head: Bytes::new(),
-            wanted: wanted.collect(),
+            wanted,
             grant: None,
             ends_unix_ms: None,
             guard: None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::core::event::EventId;
-use crate::core::history::{Grant, SelectorId, meet};
+use crate::core::history::{Grant, Newest, SelectorId, meet};
 use crate::core::sse::{Frame, Framing};
 
 use super::batch::{Delivery, FewIndices, Trace};
@@ -186,6 +186,11 @@ impl<I: Io> Core<I> {
         if !live.several.is_empty() {
             self.flush_several(&mut live, io);
         }
+        if self.lagging.is_empty() {
+            self.taken.clear();
+        } else {
+            self.note_taken(&live);
+        }
         for Dirty { topic, mut events } in live.dirty.drain(..) {
             if let Some(topic) = self.topics.get_mut(topic) {
                 topic.clean();
@@ -202,6 +207,22 @@ impl<I: Io> Core<I> {
             }
         }
         self.live = live;
+    }
+
+    /// Some streams are behind, and read this turn's events from history later, or are told that they miss them.
+    fn note_taken(&mut self, live: &Live) {
+        for dirty in &live.dirty {
+            let topic = self.topics.get(dirty.topic);
+            let Some(topic) = topic.filter(|topic| !topic.members.is_empty()) else {
+                continue;
+            };
+            let mut newest = Newest::default();
+            for number in &dirty.events {
+                let event = &live.events[*number as usize];
+                newest.add(event.id, event.audience.is_some());
+            }
+            self.taken.note(topic.id, newest);
+        }
     }
 
     fn flush_topic(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {

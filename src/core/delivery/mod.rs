@@ -20,6 +20,7 @@ mod replay;
 mod stream;
 mod subscriber;
 mod sweep;
+mod taken;
 mod tickets;
 mod topics;
 
@@ -50,6 +51,7 @@ use farewell::Drain;
 use live::Live;
 use replay::{Lagging, Outgoing};
 use sweep::Sweep;
+use taken::Taken;
 
 /// Topics of a stream that are named to an operator.
 const TOPICS_SHOWN: usize = 20;
@@ -111,6 +113,8 @@ pub(crate) struct Core<I: Io> {
     guards: HashMap<u32, Guard>,
     /// Streams that are behind.
     lagging: HashMap<u32, Lagging>,
+    /// What they may have missed of each topic.
+    taken: Taken,
     /// Streams that are behind and whose sink has room: the run queue.
     ready: VecDeque<u32>,
     /// Every event up to here that concerns a stream of this shard has been taken from the mailbox.
@@ -140,6 +144,7 @@ impl<I: Io> Core<I> {
             identities: Identities::default(),
             guards: HashMap::new(),
             lagging: HashMap::new(),
+            taken: Taken::default(),
             ready: VecDeque::new(),
             last_id,
             live: Live::default(),
@@ -238,6 +243,9 @@ impl<I: Io> Core<I> {
             let sent = io.send(key, &subscriber.sink, parts);
             self.settle_greeting(key, sent, &greeting, io);
         } else {
+            for (wanted, newest) in std::iter::zip(&attach.wanted, &start.newest) {
+                self.taken.note(wanted.selector, *newest);
+            }
             let hello = join(&mut greeting);
             self.fall_behind(key.slot, Lagging::resuming(hello, start, self.now_ms));
             self.make_ready(key.slot);
@@ -417,6 +425,9 @@ impl<I: Io> Core<I> {
     fn leave_topic(&mut self, at: Membership, granted: bool) {
         if let Some(topic) = self.topics.get(at.topic) {
             self.released.selectors.push((topic.id, granted));
+            if let [_] = topic.members[..] {
+                self.taken.forget(topic.id);
+            }
         }
         let Some(moved) = self.topics.leave(at) else {
             return;

@@ -234,11 +234,15 @@ impl<I: Io> Core<I> {
             conflate: lagging.conflate,
         };
         let grant = self.tickets.grant(slot).map(|grant| &**grant);
-        let outcome =
-            self.shared
-                .store
-                .lock()
-                .read(&out.wanted, grant, position, READ, &mut out.events);
+        let newest = |id| self.taken.newest(id, grant.is_some());
+        let outcome = self.shared.store.lock().read(
+            &out.wanted,
+            grant,
+            position,
+            READ,
+            newest,
+            &mut out.events,
+        );
         let resuming = lagging.resuming;
         if outcome.disconnect && !resuming {
             return Plan::Disconnect;

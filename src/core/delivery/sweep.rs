@@ -169,9 +169,7 @@ impl<I: Io> Core<I> {
         };
         let was_active = subscriber.flags.has(Flags::ACTIVE);
         subscriber.flags.clear(Flags::ACTIVE);
-        // A cursor ahead of the heartbeat's: the stream was told of a gap that reaches into what is still in the mailbox.
-        let ahead = subscriber.cursor > heartbeat.cursor;
-        if was_active || ahead || subscriber.flags.has(Flags::BEHIND) {
+        if was_active || subscriber.flags.has(Flags::BEHIND) {
             return;
         }
         let key = Key {
@@ -179,6 +177,10 @@ impl<I: Io> Core<I> {
             serial: subscriber.serial,
         };
         let cursor = subscriber.cursor;
+        debug_assert!(
+            cursor <= heartbeat.cursor,
+            "no cursor passes what was taken"
+        );
         // The stream is caught up, and its client is told so: a private event that was none of its business may be evicted later, and no gap
         // may take the cursor back to it.
         subscriber.cursor = heartbeat.cursor;

@@ -107,6 +107,10 @@ impl Log {
         self.entries.partition_point(|entry| entry.id <= id)
     }
 
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev()
+    }
+
     pub(super) fn get(&self, position: usize) -> Option<&Entry> {
         self.entries.get(position)
     }

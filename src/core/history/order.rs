@@ -45,6 +45,10 @@ impl Order {
         self.0.partition_point(|(of, _)| *of <= id)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn get(&self, position: usize) -> Option<(EventId, u32)> {
         self.0.get(position).copied()
     }

@@ -102,12 +102,16 @@ impl Reader<'_> {
 
 impl Store {
     /// Appends to `out` the kept events with `cursor < id <= until` of what is wanted that a reader with this grant may hear, by id, each once.
+    ///
+    /// `newest` tells the newest event of a topic up to `until`. It is asked where the topic has evicted events beyond `until`: what the reader
+    /// misses so far ends there.
     pub fn read(
         &mut self,
         wanted: &[Wanted],
         grant: Option<&[SelectorId]>,
         position: Position,
         budget: ReadBudget,
+        newest: impl Fn(SelectorId) -> EventId,
         out: &mut Vec<(EventId, Frame)>,
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
@@ -116,9 +120,13 @@ impl Store {
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
         for wish in wanted {
-            let evicted = self.evicted_from(wish.selector, grant.is_some(), seen, &mut work);
-            if evicted > seen {
-                outcome.lose(evicted);
+            let mut lost = self.evicted_from(wish.selector, grant.is_some(), seen, &mut work);
+            if lost > position.until {
+                // Nothing is kept of it up to there, and what comes later is on its way to the reader.
+                lost = newest(wish.selector).min(position.until);
+            }
+            if lost > seen {
+                outcome.lose(lost);
                 outcome.disconnect |= wish.policy == SlowConsumerPolicy::Disconnect;
             }
             by_pattern |= wish.selector.pattern_slot().is_some();

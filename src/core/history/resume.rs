@@ -8,6 +8,7 @@ use crate::core::event::EventId;
 use crate::core::selector::Selector;
 
 use super::log::Entry;
+use super::newest::Newest;
 use super::own_ids::Place;
 use super::read::{Hears, Reading};
 use super::scan::patterns_of;
@@ -55,6 +56,8 @@ pub struct Start {
     pub(crate) told_through: EventId,
     /// The cursor as it was sent, when this node does not know it.
     pub(crate) unknown: Option<Box<str>>,
+    /// For each of its topics and patterns, the newest event when it subscribed; from [`Store::settle_start`].
+    pub(crate) newest: Box<[Newest]>,
 }
 
 impl Store {
@@ -95,8 +98,7 @@ impl Store {
         Start {
             last_event_id: Some(last_event_id),
             cursor: Some(id),
-            told_through: EventId::ZERO,
-            unknown: None,
+            ..Start::default()
         }
     }
 
@@ -218,7 +220,12 @@ impl Store {
 
     /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
     #[must_use]
-    pub fn nothing_after(&mut self, start: &Start, ids: &[SelectorId], granted: bool) -> bool {
+    pub(super) fn nothing_after(
+        &mut self,
+        start: &Start,
+        ids: &[SelectorId],
+        granted: bool,
+    ) -> bool {
         let Some(cursor) = start.cursor else {
             return true;
         };
@@ -313,6 +320,7 @@ impl Start {
             cursor: Some(EventId::ZERO),
             told_through,
             unknown,
+            newest: Box::default(),
         }
     }
 }

@@ -1,4 +1,6 @@
 //! The naive model: a list of everything published, and what each session of a client must therefore see.
+//!
+//! Every word of a gap is questioned: its reason, its range, its id, and whether it tells anything new.
 
 use crate::core::event::EventId;
 
@@ -24,13 +26,53 @@ pub(super) struct Rights {
 
 impl Rights {
     /// The rule, word for word: one of the event's topics matches the subscription, and if it is private, one matches the grant.
-    fn cover(&self, event: &Published) -> bool {
+    pub(super) fn cover(&self, event: &Published) -> bool {
         let meets = |list: &[Sel]| {
             let mut topics = event.topics.iter();
             topics.any(|topic| list.iter().any(|one| one.matches(*topic)))
         };
         meets(&self.selectors) && (!event.private || meets(&self.grant))
     }
+}
+
+/// What the world knows at the moment at which a client reads.
+pub(super) struct World<'w> {
+    /// Everything that was published.
+    pub(super) all: &'w [Published],
+    /// Newest id that the client's shard has taken from its mailbox.
+    pub(super) taken_through: EventId,
+    /// Losses up to here may be told in a wider range: they are of topics that exist no longer.
+    pub(super) forgotten: EventId,
+    /// Whether the history of a topic keeps an event.
+    pub(super) keeps: &'w dyn Fn(EventId, usize) -> bool,
+}
+
+/// Whether the node knows the cursor with which a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Knowledge {
+    Known,
+    Unknown,
+    /// It means an event that is kept; where finding it is too much work, the node may say that it does not know it.
+    KnownOrNot,
+}
+
+/// What a session asked for, and how it must begin.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) rights: Rights,
+    /// Those of its topics and patterns of which a slow stream gets the newest event only.
+    pub(super) latest: Vec<Sel>,
+    /// It must see what comes after this.
+    pub(super) start: EventId,
+    /// What was lost up to here is no news to it: it asked for the earliest there is.
+    pub(super) excused: EventId,
+    /// The cursor with which the client came.
+    pub(super) asked: Option<String>,
+    pub(super) knowledge: Knowledge,
+    /// It reads from history first.
+    pub(super) resumes: bool,
+    /// Every gap must end in an event that is really missing.
+    pub(super) exact: bool,
 }
 
 /// A gap as a client was told it.
@@ -43,11 +85,7 @@ struct ToldGap {
 /// One connection of a client, checked as its blocks come in.
 #[derive(Debug)]
 pub(super) struct Session {
-    rights: Rights,
-    /// It must see what comes after this.
-    start: EventId,
-    /// What was lost up to here is no news to it: it asked for the earliest there is.
-    excused: EventId,
+    opening: Opening,
     /// Where the id of the last block stands in the node's order.
     seen_through: EventId,
     /// Last event id as the client would send it.
@@ -57,16 +95,13 @@ pub(super) struct Session {
     gaps: Vec<ToldGap>,
     private: usize,
     primed: bool,
-    /// Every gap must end in an event that is really missing.
-    pub(super) exact: bool,
+    unknown: bool,
 }
 
 impl Session {
-    pub(super) fn new(rights: Rights, (start, excused): (EventId, EventId), exact: bool) -> Self {
+    pub(super) fn new(opening: Opening) -> Self {
         Self {
-            rights,
-            start,
-            excused,
+            opening,
             seen_through: EventId::ZERO,
             cursor: None,
             last_event: EventId::ZERO,
@@ -74,7 +109,7 @@ impl Session {
             gaps: Vec::new(),
             private: 0,
             primed: false,
-            exact,
+            unknown: false,
         }
     }
 
@@ -89,7 +124,7 @@ impl Session {
 
     /// Whether it asked for a pattern.
     pub(super) fn has_pattern(&self) -> bool {
-        let mut selectors = self.rights.selectors.iter();
+        let mut selectors = self.opening.rights.selectors.iter();
         selectors.any(|one| matches!(one, Sel::Pattern(_)))
     }
 
@@ -98,104 +133,153 @@ impl Session {
     }
 
     /// Takes a block in and checks that the client's cursor is safe after it.
-    pub(super) fn take(&mut self, block: &Block, all: &[Published], forgotten: EventId) {
-        if block.id.is_none() {
+    pub(super) fn take(&mut self, block: &Block, world: &World<'_>) {
+        let Some(id) = block.id.as_deref() else {
             assert!(
                 self.primed && block.data.is_none(),
                 "only the farewell has no id"
             );
             return;
-        }
+        };
         let position = match (&block.data, block.event.as_str()) {
             (None, _) => {
                 self.primed = true;
-                block
-                    .id
-                    .as_deref()
-                    .expect("a prime or heartbeat has an id")
-                    .parse()
-                    .expect("our id")
+                position_of(id)
             }
-            (Some(data), "gap") => self.take_gap(data, block, all, forgotten),
-            (Some(data), _) => self.take_event(data, block, all),
+            (Some(data), "gap") => self.take_gap(data, id, world),
+            (Some(data), _) => self.take_event(data, id, world),
         };
         assert!(self.primed, "the prime comes first");
         assert!(
             position >= self.seen_through,
             "the cursor went back: {block:?} {self:?}"
         );
+        assert!(
+            position <= world.taken_through,
+            "the cursor passes what the shard has taken, {}: {block:?} {self:?}",
+            world.taken_through
+        );
         self.seen_through = position;
         self.cursor.clone_from(&block.id);
-        self.check_through(position, all);
+        self.check_through(position, world.all);
     }
 
-    fn take_event(&mut self, data: &str, block: &Block, all: &[Published]) -> EventId {
+    fn take_event(&mut self, data: &str, id: &str, world: &World<'_>) -> EventId {
         let number: usize = data.parse().expect("an event's number");
-        let event = &all[number];
+        let event = &world.all[number];
         assert!(self.wants(event), "not its event: {event:?} {self:?}");
         self.private += usize::from(event.private);
-        assert_eq!(block.id.as_deref(), Some(event.wire_id.as_str()));
+        assert_eq!(id, event.wire_id);
         assert!(
             event.id > self.last_event,
             "out of order or twice: {event:?}"
         );
-        assert!(event.id > self.start, "from before the start: {event:?}");
+        assert!(
+            event.id > self.opening.start,
+            "from before the start: {event:?}"
+        );
         self.last_event = event.id;
         self.received.push(number);
         event.id
     }
 
-    fn take_gap(
-        &mut self,
-        data: &str,
-        block: &Block,
-        all: &[Published],
-        forgotten: EventId,
-    ) -> EventId {
+    fn take_gap(&mut self, data: &str, id: &str, world: &World<'_>) -> EventId {
         let told: serde_json::Value = serde_json::from_str(data).expect("JSON");
         let text = |key: &str| told[key].as_str().expect("a string").to_owned();
-        let to: EventId = text("to").parse().expect("an id");
+        let to = position_of(&text("to"));
         let reason = text("reason");
+        self.check_reason(&reason, data);
         let from = if reason == "unknown" {
+            assert_eq!(Some(text("from")), self.opening.asked, "{data}");
             EventId::ZERO
         } else {
-            text("from").parse().expect("an id")
+            position_of(&text("from"))
         };
-        if self.exact && reason != "unknown" && to > forgotten {
-            let missing = all
-                .iter()
-                .rfind(|event| event.id <= to && self.wants(event));
-            let missing = missing
-                .filter(|event| event.id > from)
-                .expect("something is missing");
-            assert_eq!(
-                missing.id, to,
-                "the gap ends where the last missing event does"
-            );
+        let position = position_of(id);
+        assert!(
+            reason == "unknown" || self.seen_through <= from,
+            "the gap begins before what the client has seen: {data} {self:?}"
+        );
+        assert!(
+            to <= world.taken_through,
+            "the gap ends beyond what the shard has taken, {}: {data} {self:?}",
+            world.taken_through
+        );
+        assert!(
+            position <= to.max(from).max(self.opening.start),
+            "the gap's id passes its end: {data} {self:?}"
+        );
+        if let Some(before) = self.gaps.last() {
+            assert!(before.to < to, "the gap was told already: {data} {self:?}");
+        }
+        if reason != "unknown" && to > world.forgotten {
+            self.check_missing(from, to, world.all);
+        }
+        self.check_passed_over(position, world);
+        self.gaps.push(ToldGap { from, to });
+        position
+    }
+
+    fn check_reason(&mut self, reason: &str, data: &str) {
+        let is_first = self.gaps.is_empty() && self.received.is_empty();
+        let expected = match (is_first, self.opening.knowledge) {
+            (true, Knowledge::Unknown) => "unknown",
+            (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",
+            (true, _) if self.opening.resumes => "evicted",
+            _ => "lagged",
+        };
+        assert_eq!(reason, expected, "{data} {self:?}");
+        self.unknown |= reason == "unknown";
+    }
+
+    /// The gap ends in an event that is missing, and of which no gap before has told.
+    fn check_missing(&self, from: EventId, to: EventId, all: &[Published]) {
+        if !self.opening.exact {
+            return;
+        }
+        let missing = all
+            .iter()
+            .rfind(|event| event.id <= to && self.wants(event));
+        let missing = missing.filter(|event| event.id > from);
+        assert_eq!(
+            missing.map(|event| event.id),
+            Some(to),
+            "the gap ends where the last missing event does: {self:?}"
+        );
+        assert!(
+            self.last_event < to,
+            "the gap ends in an event that was seen: {self:?}"
+        );
+    }
+
+    /// A gap's id does not pass over an event that is still kept.
+    fn check_passed_over(&self, position: EventId, world: &World<'_>) {
+        let from = self.seen_through.max(self.opening.start);
+        let passed = |event: &&Published| event.id > from && event.id <= position;
+        for event in world.all.iter().filter(passed) {
+            let kept = event.topics.iter().any(|topic| {
+                let conflated = self.opening.latest.iter().any(|one| one.matches(*topic));
+                let wanted = self.opening.rights.selectors.iter();
+                let wanted = wanted.clone().any(|one| one.matches(*topic));
+                wanted && !conflated && (world.keeps)(event.id, *topic)
+            });
+            let missed = self.wants(event) && event.id > self.last_event;
             assert!(
-                self.last_event < to,
-                "the gap ends in an event that was seen"
+                !(missed && kept),
+                "a gap passed over {event:?}, which is kept: {self:?}"
             );
         }
-        self.gaps.push(ToldGap { from, to });
-        block
-            .id
-            .as_deref()
-            .expect("a gap has an id")
-            .parse()
-            .expect("our id")
     }
 
     fn wants(&self, event: &Published) -> bool {
-        self.rights.cover(event)
+        self.opening.rights.cover(event)
     }
 
     /// Everything up to `position` was received or told as missing. (Events only, since `position` rises: what was checked stays true.)
     fn check_through(&self, position: EventId, all: &[Published]) {
+        let from = self.opening.start.max(self.opening.excused);
         for (number, event) in all.iter().enumerate() {
-            let due = event.id > self.start.max(self.excused)
-                && event.id <= position
-                && self.wants(event);
+            let due = event.id > from && event.id <= position && self.wants(event);
             if due && self.received.binary_search(&number).is_err() {
                 let told = self
                     .gaps
@@ -213,6 +297,14 @@ impl Session {
     /// At the end, with nothing in the way: everything has arrived.
     pub(super) fn finish(&self, all: &[Published]) {
         assert!(self.primed, "never greeted");
+        assert!(
+            self.unknown || self.opening.knowledge != Knowledge::Unknown,
+            "its cursor is unknown, and it was not told: {self:?}"
+        );
         self.check_through(EventId::new(u64::MAX), all);
     }
+}
+
+fn position_of(id: &str) -> EventId {
+    id.parse().expect("our id")
 }

@@ -23,7 +23,7 @@ use crate::metrics::{CloseReason, ShardMetrics};
 use super::client::{HEAD, Reader};
 use super::names::{self, Sel, TOPICS, name};
 use super::network::{Network, Wire};
-use super::oracle::{Published, Rights, Session};
+use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
@@ -87,12 +87,16 @@ pub(super) struct World {
     counters: Arc<ShardMetrics>,
     clock_ms: u64,
     wires: usize,
-    /// Private events, events with several topics and mixed policies make gaps wider than what is missing (never narrower).
-    plain: bool,
+    /// Events have several topics: what one topic has evicted, another may keep, so that gaps are wider than what is missing (never narrower).
+    several: bool,
+    /// Events are private: a stream with a grant is told of some that are not for it.
+    private: bool,
     drain: bool,
     totals: Totals,
     /// Held once by each stream that is not done.
     guards: Arc<()>,
+    /// Newest id that the shard has taken from its mailbox.
+    taken_through: EventId,
 }
 
 const WRITE_TIMEOUT_MS: u64 = 5_000;
@@ -119,7 +123,9 @@ impl World {
             mailbox_batches: 0,
             mailbox_bytes: 0,
         };
-        let plain = dice.u8(..10) < 6;
+        let plain = dice.u8(..10) < 3;
+        let mut not_plain = || !plain && dice.bool();
+        let (several, private, mixed) = (not_plain(), not_plain(), not_plain());
         let all_policies = [
             SlowConsumerPolicy::Disconnect,
             SlowConsumerPolicy::Skip,
@@ -127,10 +133,10 @@ impl World {
         ];
         let one = all_policies[dice.usize(..3)];
         let policies = std::array::from_fn(|_| {
-            if plain {
-                one
-            } else {
+            if mixed {
                 all_policies[dice.usize(..3)]
+            } else {
+                one
             }
         });
         let counters = Arc::new(ShardMetrics::default());
@@ -162,9 +168,11 @@ impl World {
             counters,
             clock_ms: BIRTH_MS,
             wires: 0,
-            plain,
+            several,
+            private,
             totals: Totals::default(),
             guards: Arc::new(()),
+            taken_through: EventId::ZERO,
         }
     }
 
@@ -194,10 +202,10 @@ impl World {
         let mut store = self.shared.store.lock();
         let mut events = Vec::new();
         for _ in 0..self.dice.usize(1..5) {
-            let count = if self.plain || self.dice.bool() {
-                1
-            } else {
+            let count = if self.several && self.dice.bool() {
                 self.dice.usize(1..4)
+            } else {
+                1
             };
             let topics = self.dice.choose_multiple(0..TOPICS, count);
             let number = self.all.len();
@@ -206,7 +214,7 @@ impl World {
                 topics: topics.iter().map(|topic| name(*topic).into()).collect(),
                 id: own_id.clone().map(Into::into),
                 event: Some("x".repeat(self.dice.usize(0..60)).into()),
-                private: !self.plain && self.dice.u8(..3) == 0,
+                private: self.private && self.dice.u8(..3) == 0,
                 ..Event::new("", number.to_string())
             };
             let private = event.private;
@@ -258,6 +266,9 @@ impl World {
         let start = cursor.as_deref().map_or_else(Start::default, |cursor| {
             store.resolve(&selectors, &grant, cursor)
         });
+        let knowledge = cursor.as_deref().map_or(Knowledge::Known, |cursor| {
+            self.knowledge(&store, &rights, cursor)
+        });
         drop(store);
         // The hub resolves and subscribes under two locks: the world may move in between.
         if self.dice.bool() {
@@ -277,11 +288,12 @@ impl World {
             })
             .collect();
         let ids: SelectorIds = wanted.iter().map(|one| one.selector).collect();
-        let start = if store.nothing_after(&start, &ids, !rights.grant.is_empty()) {
-            Start::default()
-        } else {
-            start
-        };
+        let latest = std::iter::zip(&rights.selectors, &wanted)
+            .filter(|(_, wanted)| wanted.policy == SlowConsumerPolicy::Latest)
+            .map(|(one, _)| *one)
+            .collect();
+        let start = store.settle_start(start, &ids, !rights.grant.is_empty());
+        let reads_on = !start.is_live();
         let ends_unix_ms =
             (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
         let framing = if self.dice.u8(..4) == 0 {
@@ -318,16 +330,47 @@ impl World {
         let wire = Wire::new(room, broken);
         self.network.wires.insert(self.wires, wire);
         self.posts.push_back(Post::Attach(attach));
-        let single = matches!(rights.selectors[..], [Sel::Topic(_)]);
+        let mut selectors = rights.selectors.iter();
+        let by_name = selectors.all(|one| matches!(one, Sel::Topic(_)));
+        let exact = by_name && !self.several && (!self.private || rights.grant.is_empty());
         self.clients[client].connection = Some(Connection {
             wire: self.wires,
             reader: Reader::new(framing),
-            session: Session::new(rights, (must_see_from, excused), single && self.plain),
+            session: Session::new(Opening {
+                exact,
+                rights,
+                latest,
+                start: must_see_from,
+                excused,
+                asked: cursor,
+                knowledge,
+                resumes: reads_on,
+            }),
             forgotten,
             ends_unix_ms,
         });
         self.wires += 1;
         self.totals.resumes += usize::from(resumes);
+    }
+
+    /// Whether a stream with these rights is known a cursor, by the list of what was published.
+    fn knowledge(&self, store: &Store, rights: &Rights, cursor: &str) -> Knowledge {
+        if cursor == "earliest" || cursor.parse::<EventId>().is_ok() {
+            return Knowledge::Known;
+        }
+        let mut meanings = self.all.iter().filter(|event| event.wire_id == cursor);
+        let is_kept = |event: &Published| {
+            event.topics.iter().any(|topic| {
+                let mut selectors = rights.selectors.iter();
+                let kept = || store.range(&name(*topic), (event.id, event.id), 1, false);
+                selectors.any(|one| one.matches(*topic)) && !kept().is_empty()
+            })
+        };
+        if meanings.any(|event| rights.cover(event) && is_kept(event)) {
+            Knowledge::KnownOrNot
+        } else {
+            Knowledge::Unknown
+        }
     }
 
     /// A client goes away; the shard hears of it as from a socket.
@@ -374,14 +417,23 @@ impl World {
         self.core.set_now(self.clock_ms - BIRTH_MS, self.clock_ms);
         for _ in 0..self.dice.usize(1..6) {
             match self.posts.pop_front() {
-                Some(Post::Deliver(batch)) => self.core.deliver(&batch),
-                Some(Post::Attach(attach)) => self.core.attach(attach, &mut self.network),
+                Some(Post::Deliver(batch)) => {
+                    self.taken_through = self.taken_through.max(batch.head);
+                    self.core.deliver(&batch);
+                }
+                Some(Post::Attach(attach)) => {
+                    self.taken_through = self.taken_through.max(attach.live_from);
+                    self.core.attach(attach, &mut self.network);
+                }
                 None => break,
             }
         }
         self.core.flush(&mut self.network);
         self.core.catch_up(&mut self.network);
         let empty = self.posts.is_empty();
+        if empty {
+            self.taken_through = self.shared.store.lock().head();
+        }
         self.core.tick(|| empty, &mut self.network);
         self.core.end_turn();
         self.check_ends();
@@ -433,6 +485,11 @@ impl World {
 
     /// Clients read what arrived, in pieces of any size.
     fn collect(&mut self) {
+        let store = Arc::clone(&self.shared.store);
+        let keeps = |id, topic| {
+            let kept = store.lock().range(&name(topic), (id, id), 1, false);
+            !kept.is_empty()
+        };
         for client in &mut self.clients {
             let Some(connection) = &mut client.connection else {
                 continue;
@@ -445,9 +502,13 @@ impl World {
             let arrived = std::mem::take(&mut wire.arrived);
             for piece in arrived.chunks(self.dice.usize(1..300)) {
                 for block in connection.reader.read(piece) {
-                    connection
-                        .session
-                        .take(&block, &self.all, connection.forgotten);
+                    let world = oracle::World {
+                        all: &self.all,
+                        taken_through: self.taken_through,
+                        forgotten: connection.forgotten,
+                        keeps: &keeps,
+                    };
+                    connection.session.take(&block, &world);
                 }
             }
             if connection.session.cursor.is_some() {

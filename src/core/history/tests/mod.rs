@@ -70,6 +70,7 @@ fn read(
             events: 100,
             bytes: 100_000,
         },
+        |_| EventId::ZERO,
         &mut out,
     );
     (out.into_iter().map(|(id, _)| id).collect(), outcome)

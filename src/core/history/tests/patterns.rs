@@ -47,7 +47,14 @@ fn read_as(store: &mut Store, ids: &[SelectorId], grant: Option<&Grant>) -> Vec<
     let mut out = Vec::new();
     loop {
         let grant = grant.map(|grant| &**grant);
-        let outcome = store.read(&wanted, grant, position, budget, &mut out);
+        let outcome = store.read(
+            &wanted,
+            grant,
+            position,
+            budget,
+            |_| EventId::ZERO,
+            &mut out,
+        );
         let Some(through) = outcome.examined_through else {
             return out.into_iter().map(|(id, _)| id).collect();
         };
