@@ -77,6 +77,12 @@ impl EventId {
         Self(self.0.saturating_sub(1))
     }
 
+    /// The lowest id above this one.
+    #[must_use]
+    pub const fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
     /// The id that follows `self` when the clock reads `now_unix_ms`: that millisecond's first, or the successor of `self` if the
     /// clock has not moved past it.
     #[must_use]

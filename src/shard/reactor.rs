@@ -142,6 +142,7 @@ impl Reactor {
                 std::process::abort();
             }
         }
+        self.core.release_all();
     }
 
     /// Sleeps until something happens or `timeout` is over, then makes one turn.
@@ -163,12 +164,12 @@ impl Reactor {
 
     /// Whether a turn would find something to do without waiting for it.
     pub(super) fn has_work(&self) -> bool {
-        self.core.has_ready() || !self.inbox.is_empty()
+        self.core.has_work() || !self.inbox.is_empty()
     }
 
     /// How long the poll may sleep: not at all while there is work, else until the clock asks for something.
     fn timeout(&self) -> Option<Duration> {
-        if self.core.has_ready() || !self.inbox.may_sleep() {
+        if self.core.has_work() || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);
         }
         let next = Duration::from_millis(self.core.next_tick_ms()?);

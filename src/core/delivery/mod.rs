@@ -30,9 +30,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use parking_lot::MutexGuard;
 
 use crate::core::event::EventId;
-use crate::core::history::{Grant, SelectorId};
+use crate::core::history::{Released, Work};
 use crate::core::sse;
 use crate::metrics::CloseReason;
 
@@ -55,6 +56,10 @@ use taken::Taken;
 
 /// Topics of a stream that are named to an operator.
 const TOPICS_SHOWN: usize = 20;
+
+/// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with more gives back more than one
+/// portion, so that streams that come and go faster than portions do not pile them up.
+const RELEASED_MAX: usize = 1 << 20;
 
 /// How a write to a sink ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,20 +91,6 @@ pub(crate) trait Io {
     fn is_body(sink: &Self::Sink) -> bool;
 }
 
-/// What streams that were closed in a turn give back to the node.
-#[derive(Debug, Default)]
-struct Released {
-    /// With whether the stream had a grant.
-    selectors: Vec<(SelectorId, bool)>,
-    grants: Vec<Grant>,
-}
-
-impl Released {
-    fn is_empty(&self) -> bool {
-        self.selectors.is_empty() && self.grants.is_empty()
-    }
-}
-
 /// The state of one shard.
 pub(crate) struct Core<I: Io> {
     config: ShardConfig,
@@ -123,7 +114,10 @@ pub(crate) struct Core<I: Io> {
     outgoing: Outgoing,
     sweep: Sweep,
     drain: Option<Drain>,
+    /// What closed streams have yet to give back to the store.
     released: Released,
+    /// How much of it is given back in one turn.
+    release_work: Work,
     serial: u32,
     now_ms: u64,
     unix_ms: u64,
@@ -151,11 +145,18 @@ impl<I: Io> Core<I> {
             outgoing: Outgoing::default(),
             drain: None,
             released: Released::default(),
+            release_work: Work::default(),
             serial: 0,
             now_ms: 0,
             unix_ms: 0,
             random: fastrand::Rng::with_seed(seed),
         }
+    }
+
+    /// Sets how much of what closed streams had is given back in one turn.
+    #[cfg(test)]
+    pub(crate) fn set_release_work(&mut self, work: Work) {
+        self.release_work = work;
     }
 
     /// Number of open streams.
@@ -203,13 +204,13 @@ impl<I: Io> Core<I> {
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
         let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
-            let granted = attach.grant.is_some();
-            let selectors = attach
-                .wanted
-                .iter()
-                .map(|wanted| (wanted.selector, granted));
-            self.released.selectors.extend(selectors);
-            self.released.grants.extend(attach.grant);
+            for wanted in &attach.wanted {
+                let granted = attach.grant.is_some();
+                self.released.add_subscription(wanted.selector, granted);
+            }
+            if let Some(grant) = attach.grant {
+                self.released.add_grant(grant);
+            }
             self.shared.places.release(attach.client);
             return;
         };
@@ -319,9 +320,9 @@ impl<I: Io> Core<I> {
     fn take_ticket(&mut self, slot: u32, flags: Flags) {
         if flags.has(Flags::TICKET) {
             let ticket = self.tickets.remove(slot);
-            self.released
-                .grants
-                .extend(ticket.and_then(Ticket::into_grant));
+            if let Some(grant) = ticket.and_then(Ticket::into_grant) {
+                self.released.add_grant(grant);
+            }
         }
         if flags.has(Flags::IDENTIFIED) {
             self.identities.remove(slot);
@@ -424,7 +425,7 @@ impl<I: Io> Core<I> {
 
     fn leave_topic(&mut self, at: Membership, granted: bool) {
         if let Some(topic) = self.topics.get(at.topic) {
-            self.released.selectors.push((topic.id, granted));
+            self.released.add_subscription(topic.id, granted);
             if let [_] = topic.members[..] {
                 self.taken.forget(topic.id);
             }
@@ -448,7 +449,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Gives back what closed streams had retained; call at the end of each turn.
+    /// Counts, and gives back a portion of what closed streams had of the store; call at the end of each turn.
     pub(crate) fn end_turn(&mut self) {
         self.counters.behind.set(self.lagging.len() as u64);
         if self.released.is_empty() {
@@ -460,17 +461,33 @@ impl<I: Io> Core<I> {
             open.is_some_and(|subscriber| subscriber.serial == key.serial)
         };
         tickets.forget_gone(is_open);
+        self.release();
+        while self.released.len() > RELEASED_MAX {
+            self.release();
+        }
+    }
+
+    /// Gives back one portion of what closed streams had of the store; returns whether nothing is left.
+    fn release(&mut self) -> bool {
+        let mut work = self.release_work;
         let mut store = self.shared.store.lock();
-        for (id, granted) in self.released.selectors.drain(..) {
-            store.unsubscribe(id, granted);
+        let done = store.release(&mut self.released, &mut work);
+        // Publishers that wait for the lock have it next.
+        MutexGuard::unlock_fair(store);
+        self.released.shrink();
+        done
+    }
+
+    /// Gives back all that closed streams had of the store; call when no turn will follow.
+    pub(crate) fn release_all(&mut self) {
+        while !self.released.is_empty() {
+            self.release();
         }
-        for grant in self.released.grants.drain(..) {
-            store.unshare(&grant);
-        }
-        drop(store);
-        if self.released.selectors.capacity() > 4_096 {
-            self.released = Released::default();
-        }
+    }
+
+    /// Whether a turn would find something to do though nothing happens outside.
+    pub(crate) fn has_work(&self) -> bool {
+        self.has_ready() || !self.released.is_empty()
     }
 
     /// Whether a stream waits for its turn to read on.

@@ -23,6 +23,7 @@ mod patterns;
 mod policy;
 mod read;
 mod references;
+mod release;
 mod resume;
 mod same;
 mod scan;
@@ -53,6 +54,7 @@ pub use introspect::TopicInfo;
 pub use newest::Newest;
 pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
+pub use release::Released;
 pub use resume::{LastEventId, Start};
 pub use work::Work;
 

@@ -11,7 +11,7 @@ use crate::core::delivery::{Attach, ShardConfig, Shared};
 use crate::core::delivery::{Batch, Delivery};
 use crate::core::event::{Event, EventId};
 use crate::core::history::SlowConsumerPolicy;
-use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted, Work};
 use crate::core::limits::EventLimits;
 use crate::core::places::Places;
 use crate::core::selector::{Selector, Syntax};
@@ -424,4 +424,59 @@ fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
         assert!(turns < STREAMS, "a turn ends nothing");
     }
     assert!(stage.now_ms <= 50, "{} ms", stage.now_ms);
+}
+
+/// Streams that were reset together gave their topics back under one hold of the store's lock, and nothing went on meanwhile.
+#[test]
+fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
+    let mut stage = Stage::new(10);
+    stage
+        .core
+        .set_release_work(Work::default().with_references(7));
+    stage.open("t", None);
+    for number in 0..100 {
+        stage.open(&format!("own/{number}"), None);
+    }
+    stage.turn(1);
+    stage.read();
+    let open = |stage: &Stage| stage.shared.store.lock().size().topics;
+    for wire in 2..102 {
+        let key = stage.network.wires[&wire].key.expect("it is open");
+        let reason = crate::metrics::CloseReason::Client;
+        stage.core.close(key, reason, &mut stage.network);
+    }
+    assert_eq!(
+        stage.shared.places.open(),
+        1,
+        "their places are free at once"
+    );
+    let mut turns = 0;
+    while stage.core.has_work() {
+        let before = open(&stage);
+        let id = stage.publish("t", false);
+        stage.turn(1);
+        assert_eq!(stage.read().last().map(id_of), Some(id));
+        assert!(before - open(&stage) <= 7, "in one hold");
+        turns += 1;
+    }
+    assert_eq!(turns, 100 / 7 + 1);
+    assert_eq!(open(&stage), 1, "topics of no stream do not exist");
+}
+
+/// A shard that stopped in the middle of it would have left topics that nobody asks for.
+#[test]
+fn a_shard_that_stops_gives_back_all_that_is_left() {
+    let mut stage = Stage::new(0);
+    stage
+        .core
+        .set_release_work(Work::default().with_references(1));
+    for number in 0..10 {
+        stage.open_until(&format!("own/{number}"), None, Some(1_000));
+    }
+    stage.turn(1_000);
+    assert!(stage.core.has_work() && stage.network.wires.values().all(|wire| wire.closed));
+    stage.core.release_all();
+    assert!(!stage.core.has_work());
+    let store = stage.shared.store.lock();
+    assert!(store.is_bare() && store.size().topics == 0);
 }

@@ -13,7 +13,7 @@ use crate::core::delivery::{Attach, ShardConfig, Shared};
 use crate::core::delivery::{Batch, Delivery};
 use crate::core::event::{Event, EventId};
 use crate::core::history::SlowConsumerPolicy;
-use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted, Work};
 use crate::core::limits::EventLimits;
 use crate::core::places::Places;
 use crate::core::selector::Selector;
@@ -155,8 +155,10 @@ impl World {
                 }
             })
             .collect();
+        let mut core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
+        core.set_release_work(Work::default().with_references(dice.usize(1..5)));
         Self {
-            core: Core::new(config, shared.clone(), Arc::clone(&counters), seed),
+            core,
             drain: dice.u8(..10) == 0,
             dice,
             shared,
@@ -532,13 +534,13 @@ impl World {
 
     /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
     fn settle(&mut self) {
-        while !self.posts.is_empty() || self.core.has_ready() {
+        while !self.posts.is_empty() || self.core.has_work() {
             self.turn();
         }
         for client in 0..CLIENTS {
             self.set_room(client, usize::MAX);
         }
-        while self.core.has_ready() {
+        while self.core.has_work() {
             self.turn();
         }
         for client in &self.clients {
@@ -570,6 +572,9 @@ impl World {
                 }
                 self.turn();
             }
+        }
+        while self.core.has_work() {
+            self.turn();
         }
         assert!(
             self.clients

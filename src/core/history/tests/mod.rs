@@ -1,5 +1,6 @@
 //! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is the simulator's.)
 
+mod holds;
 mod patterns;
 
 use super::*;

@@ -1,0 +1,102 @@
+//! Each hold of the lock is a bounded number of steps, whatever clients, publishers and settings make of it.
+
+use super::*;
+use crate::core::selector::Syntax;
+
+/// References of one hold.
+const REFERENCES: usize = 2_048;
+
+fn exact(number: usize) -> Selector {
+    Selector::exact(&format!("topic/{number}"))
+}
+
+fn pattern(number: usize) -> Selector {
+    Selector::parse(&format!("pattern/{number}/*"), Syntax::Native, 100).expect("a pattern")
+}
+
+/// Takes everything back; returns the holds that it took.
+#[track_caller]
+fn release(store: &mut Store, released: &mut Released) -> usize {
+    let mut holds = 0;
+    loop {
+        let before = released.len();
+        holds += 1;
+        let done = store.release(released, &mut Work::default());
+        assert!(before - released.len() <= REFERENCES, "in one hold");
+        if done {
+            assert!(released.is_empty());
+            return holds;
+        }
+        assert!(released.len() < before, "it gets on");
+    }
+}
+
+/// Streams of many topics each that were reset at once gave all of them back under one hold.
+#[test]
+fn streams_that_end_together_give_their_topics_back_in_portions() {
+    let mut store = store(HistoryLimits::default());
+    let mut released = Released::default();
+    for stream in 0..100 {
+        for topic in 0..500 {
+            let selector = match topic % 5 {
+                0 => pattern(topic),
+                1 => exact(topic),
+                _ => exact(stream * 1_000 + topic),
+            };
+            let id = store.subscribe(&selector, stream, stream % 2 == 0);
+            released.add_subscription(id, stream % 2 == 0);
+        }
+    }
+    let holds = release(&mut store, &mut released);
+    assert_eq!(holds, 50_000 / REFERENCES + 1);
+    assert_eq!(store.size(), HistorySize::default());
+    assert!(store.is_bare());
+    released.shrink();
+    assert_eq!(released.subscriptions_capacity(), 0, "memory goes back");
+}
+
+/// The last stream with a grant let go of everything that the grant names under one hold.
+#[test]
+fn a_grant_of_as_many_selectors_as_a_token_may_have_is_given_back_in_portions() {
+    let mut store = store(HistoryLimits::default());
+    let selectors: Vec<_> = (0..100_000).map(exact).collect();
+    let grant = store.share(&selectors).expect("a grant");
+    let same = store.share(&selectors).expect("a grant");
+    let mut released = Released::default();
+    released.add_grant(same);
+    assert_eq!(release(&mut store, &mut released), 1);
+    assert_eq!(
+        store.size().topics,
+        selectors.len(),
+        "another stream has it"
+    );
+    released.add_grant(grant);
+    let mut left = selectors.len();
+    while !store.release(&mut released, &mut Work::default()) {
+        assert!(left - store.size().topics <= REFERENCES, "in one hold");
+        left = store.size().topics;
+    }
+    assert!(left <= REFERENCES);
+    assert!(store.is_bare() && store.size().topics == 0);
+}
+
+/// Between two portions the world goes on: topics that were to be deleted get events and subscribers.
+#[test]
+fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
+    let mut store = store(HistoryLimits::default());
+    let mut released = Released::default();
+    for number in 0..10 {
+        let id = store.subscribe(&exact(number), 0, false);
+        released.add_subscription(id, false);
+    }
+    let few = Work::default().with_references(4);
+    assert!(!store.release(&mut released, &mut few.clone()));
+    let again = store.subscribe(&exact(0), 0, false);
+    publish(&mut store, &["topic/1"], "x", None, NOW);
+    while !store.release(&mut released, &mut few.clone()) {}
+    assert_eq!(store.subscribers("topic/0"), 1);
+    assert_eq!(kept(&store, "topic/1").len(), 1);
+    assert_eq!(store.size().topics, 2);
+    store.unsubscribe(again, false);
+    assert_eq!(store.size().topics, 1);
+}
