@@ -11,6 +11,7 @@ use crate::core::delivery::{StreamInfo, StreamKey};
 use crate::core::event::{EventId, unix_ms};
 use crate::core::history::HistorySize;
 pub use crate::core::history::TopicInfo;
+use crate::core::sse::Frame;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
 
@@ -26,6 +27,9 @@ const TOPIC_LOOKS_MAX: usize = 1_000;
 /// Table slots looked at while the lock is held once.
 const CHANNEL_SLOTS: u32 = 1_024;
 
+/// Events of one topic read while the lock is held once: some 50 µs.
+const RANGE_EVENTS: usize = 256;
+
 /// One event of a topic's history.
 #[derive(Clone, Debug)]
 pub struct Stored {
@@ -33,6 +37,34 @@ pub struct Stored {
     pub id: EventId,
     /// Its SSE text, without chunk wrapping; [`crate::core::sse::parse`] reads it.
     pub text: Bytes,
+}
+
+/// A range of one topic's history that is read in portions.
+#[derive(Clone, Debug)]
+pub struct HistoryRange<'t> {
+    topic: &'t str,
+    first: EventId,
+    last: EventId,
+    /// Events that may still be read.
+    left: usize,
+    newest_first: bool,
+}
+
+impl HistoryRange<'_> {
+    /// Takes what was just read out of the range; `asked` is how many events were asked for.
+    fn pass(&mut self, read: &[(EventId, Frame)], asked: usize) {
+        self.left -= read.len();
+        let end = read.last().filter(|_| read.len() == asked);
+        let Some((id, _)) = end else {
+            self.left = 0;
+            return;
+        };
+        if self.newest_first {
+            self.last = id.before();
+        } else {
+            self.first = id.after();
+        }
+    }
 }
 
 impl Hub {
@@ -84,22 +116,40 @@ impl Hub {
         self.0.shared.store.lock().len_of(topic)
     }
 
-    /// Events kept of a topic with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
+    /// The events kept of a topic with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
+    /// What is published from now on is not among them.
     #[must_use]
-    pub fn history_range(
+    pub fn history_range<'t>(
         &self,
-        topic: &str,
-        first: EventId,
-        last: EventId,
+        topic: &'t str,
+        (first, last): (EventId, EventId),
         count: usize,
         newest_first: bool,
-    ) -> Vec<Stored> {
-        let found = self
-            .0
-            .shared
-            .store
-            .lock()
-            .range(topic, (first, last), count, newest_first);
+    ) -> HistoryRange<'t> {
+        HistoryRange {
+            topic,
+            first,
+            last: last.min(self.head()),
+            left: count,
+            newest_first,
+        }
+    }
+
+    /// Reads the next events of a range, in the range's order, and takes them out of it; no event at the end.
+    /// Let others have their turn between two portions.
+    ///
+    /// Every portion reads what is kept at that moment. Events that are evicted before the range comes to them are not read.
+    #[must_use]
+    pub fn history_portion(&self, range: &mut HistoryRange<'_>) -> Vec<Stored> {
+        let count = range.left.min(RANGE_EVENTS);
+        if count == 0 {
+            return Vec::new();
+        }
+        let ids = (range.first, range.last);
+        let store = self.0.shared.store.lock();
+        let found = store.range(range.topic, ids, count, range.newest_first);
+        drop(store);
+        range.pass(&found, count);
         found
             .into_iter()
             .map(|(id, frame)| Stored {
@@ -320,5 +370,66 @@ impl Hub {
             .iter()
             .map(|mailbox| mailbox.depth())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Event;
+    use crate::core::limits::EventLimits;
+    use crate::core::sse::Draft;
+    use crate::hub::HubConfig;
+    use crate::metrics::Source;
+
+    const ALL: (EventId, EventId) = (EventId::ZERO, EventId::new(u64::MAX));
+
+    async fn publish(hub: &Hub, count: usize) -> Vec<EventId> {
+        let events = (0..count).map(|_| Event::new("t", "x"));
+        let mut drafts: Vec<_> = events
+            .map(|event| Draft::new(event, &EventLimits::default()).expect("an event"))
+            .collect();
+        let receipts = hub.publish(Source::Http, &mut drafts).await.expect("open");
+        receipts.iter().map(|receipt| receipt.id).collect()
+    }
+
+    fn ids(portion: &[Stored]) -> Vec<EventId> {
+        portion.iter().map(|stored| stored.id).collect()
+    }
+
+    /// A range was as much work under the lock as the history has events.
+    #[test]
+    fn a_range_is_read_in_portions_while_events_come_and_go() {
+        let mut config = HubConfig::default();
+        config.history.events = 1_000;
+        let hub = Hub::start(config, 1).expect("a hub");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let old = publish(&hub, 1_000).await;
+            let mut up = hub.history_range("t", ALL, usize::MAX, false);
+            let mut down = hub.history_range("t", ALL, usize::MAX, true);
+            assert_eq!(ids(&hub.history_portion(&mut up)), old[..RANGE_EVENTS]);
+            let newest: Vec<EventId> = old.iter().rev().copied().take(RANGE_EVENTS).collect();
+            assert_eq!(ids(&hub.history_portion(&mut down)), newest);
+            // As many go as come: the oldest 600.
+            publish(&hub, 600).await;
+            let rest = |range: &mut HistoryRange<'_>| {
+                let mut rest = Vec::new();
+                loop {
+                    let portion = hub.history_portion(range);
+                    assert!(portion.len() <= RANGE_EVENTS);
+                    if portion.is_empty() {
+                        return ids(&rest);
+                    }
+                    rest.extend(portion);
+                }
+            };
+            assert_eq!(rest(&mut up), old[600..], "nothing new, nothing twice");
+            let mut older = rest(&mut down);
+            older.reverse();
+            assert_eq!(older, old[600..1_000 - RANGE_EVENTS]);
+            assert!(rest(&mut hub.history_range("none", ALL, 5, false)).is_empty());
+        });
+        hub.stop();
     }
 }

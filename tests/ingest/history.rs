@@ -98,6 +98,47 @@ fn ranges_are_answered_as_redis_answers_them() {
     client.check("XRANGE s - + COUNT 0", "_\r\n");
 }
 
+/// The ids of an answer's entries.
+fn ids(answer: &str) -> Vec<&str> {
+    let lines = answer.lines();
+    let is_id = |line: &&str| line.contains('-') && !line.starts_with(['*', '$']);
+    lines.filter(is_id).collect()
+}
+
+/// A long answer was read from the history under one hold of the lock, however many events there were.
+#[test]
+fn a_long_range_is_read_in_portions_and_is_whole() {
+    let node = Node::start();
+    let mut client = node.connect();
+    // As many as a portion, and one more or less.
+    for (topic, count) in [("less", 255), ("one", 256), ("more", 257), ("many", 1_000)] {
+        let published: String = (0..count)
+            .map(|_| id(&client.call(&["XADD", topic, "*", "data", "x"])) + "\n")
+            .collect();
+        let published: Vec<&str> = published.lines().collect();
+        let newest_first: Vec<&str> = published.iter().rev().copied().collect();
+        let answer = client.ask(format!("XRANGE {topic} - +\r\n"));
+        assert!(answer.starts_with(&format!("*{count}\r\n")), "{topic}");
+        assert_eq!(ids(&answer), published);
+        let answer = client.ask(format!("XREVRANGE {topic} + -\r\n"));
+        assert_eq!(ids(&answer), newest_first);
+        for part in [255, 256, 257, 900].map(|part| part.min(count)) {
+            let answer = client.ask(format!("XRANGE {topic} - + COUNT {part}\r\n"));
+            assert_eq!(ids(&answer), published[..part], "{topic}");
+            let answer = client.ask(format!("XREVRANGE {topic} + - COUNT {part}\r\n"));
+            assert_eq!(ids(&answer), newest_first[..part], "{topic}");
+        }
+        let answer = client.ask(format!("XREAD STREAMS {topic} none {} 0\r\n", published[0]));
+        let head = format!(
+            "*1\r\n*2\r\n${}\r\n{topic}\r\n*{}\r\n",
+            topic.len(),
+            count - 1
+        );
+        assert!(answer.starts_with(&head), "{topic}");
+        assert_eq!(ids(&answer), published[1..]);
+    }
+}
+
 #[test]
 fn numpat_counts_each_pattern_that_streams_subscribe_to_once() {
     let node = Node::start();

@@ -6,7 +6,7 @@ use super::error::CommandError;
 use super::{Context, LongRun, Turn, integer};
 use crate::core::event::EventId;
 use crate::core::sse;
-use crate::hub::{Hub, Stored};
+use crate::hub::{HistoryRange, Hub, Stored};
 use crate::ingest::resp::{Arg, Reply};
 
 /// What reading a topic, and an entry besides its bytes, costs in the measure of [`Turn`].
@@ -152,16 +152,17 @@ async fn range(
         }
         return Ok(());
     }
-    let stored = match (std::str::from_utf8(&args[1]), start.first_event()) {
-        (Ok(topic), Some(first)) => {
-            ctx.port
-                .hub
-                .history_range(topic, first, end.last_event(), count, newest_first)
-        }
-        _ => Vec::new(),
+    let (Ok(topic), Some(first)) = (std::str::from_utf8(&args[1]), start.first_event()) else {
+        ctx.reply.array(0);
+        return Ok(());
     };
+    let ids = (first, end.last_event());
+    let range = ctx.port.hub.history_range(topic, ids, count, newest_first);
     let start = ctx.reply.bytes().len();
-    entries(ctx, &stored, start, &mut Turn::default()).await
+    if entries(ctx, range, start, &mut Turn::default()).await? == 0 {
+        ctx.reply.array(0);
+    }
+    Ok(())
 }
 
 /// `XREAD [COUNT n] STREAMS topic… id…`
@@ -191,19 +192,20 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
         let (Some(first), Ok(name)) = (first, std::str::from_utf8(topic)) else {
             continue;
         };
-        let last = EventId::new(u64::MAX);
-        let stored = ctx.port.hub.history_range(name, first, last, count, false);
+        let ids = (first, EventId::new(u64::MAX));
+        let range = ctx.port.hub.history_range(name, ids, count, false);
         turn.spend(TOPIC_COST).await;
-        if stored.is_empty() {
-            continue;
-        }
-        found += 1;
+        let topic_start = ctx.reply.bytes().len();
         // RESP3 has a map of topics here, RESP2 an array of pairs (not, as elsewhere, a flat one).
         if !ctx.reply.resp3() {
             ctx.reply.array(2);
         }
         ctx.reply.bulk(topic);
-        entries(ctx, &stored, start, &mut turn).await?;
+        if entries(ctx, range, start, &mut turn).await? == 0 {
+            ctx.reply.truncate(topic_start);
+        } else {
+            found += 1;
+        }
     }
     // The number of topics that have something is known last, and comes first.
     match found {
@@ -247,20 +249,35 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
     Err(CommandError::Syntax)
 }
 
-/// Writes entries as Redis does: an array of pairs of id and fields. The whole answer began at byte `start`.
+/// Writes the entries of a range as Redis does: an array of pairs of id and fields. Returns how many; writes nothing where it is none.
+/// The whole answer began at byte `start`.
+///
+/// The range is read in portions, so the answer holds no more of the history than one of them beside its own bytes.
 async fn entries(
     ctx: &mut Context<'_>,
-    stored: &[Stored],
+    mut range: HistoryRange<'_>,
     start: usize,
     turn: &mut Turn,
-) -> Result<(), CommandError> {
-    ctx.reply.array(stored.len());
-    for stored in stored {
-        entry(&ctx.port.hub, ctx.reply, stored);
-        ctx.check_length(start)?;
-        turn.spend(ENTRY_COST + stored.text.len()).await;
+) -> Result<usize, CommandError> {
+    let entries_start = ctx.reply.bytes().len();
+    let mut count = 0;
+    loop {
+        let portion = ctx.port.hub.history_portion(&mut range);
+        if portion.is_empty() {
+            break;
+        }
+        count += portion.len();
+        for stored in &portion {
+            entry(&ctx.port.hub, ctx.reply, stored);
+            ctx.check_length(start)?;
+            turn.spend(ENTRY_COST + stored.text.len()).await;
+        }
     }
-    Ok(())
+    // The number of entries is known last, and comes first.
+    if count > 0 {
+        ctx.reply.array_before(entries_start, count);
+    }
+    Ok(count)
 }
 
 fn entry(hub: &Hub, reply: &mut Reply, stored: &Stored) {
