@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -211,9 +212,14 @@ impl Clients {
         self.open.lock().all.get(&id).cloned()
     }
 
-    /// All connections, the oldest first. They are described outside the lock: the list may be long.
-    pub(super) fn all(&self) -> Vec<Arc<Client>> {
-        self.open.lock().all.values().cloned().collect()
+    /// At most `count` connections with a number above `id`, the oldest first. They are described outside the lock.
+    pub(super) fn after(&self, id: u64, count: usize) -> Vec<Arc<Client>> {
+        let open = self.open.lock();
+        let behind = open.all.range((Bound::Excluded(id), Bound::Unbounded));
+        behind
+            .map(|(_, client)| Arc::clone(client))
+            .take(count)
+            .collect()
     }
 }
 
@@ -261,6 +267,30 @@ mod tests {
         }
         assert_eq!(clients.count(), 0);
         assert!(clients.open.lock().strangers.is_empty());
+    }
+
+    /// The whole list was taken while nobody could connect.
+    #[test]
+    fn the_list_is_taken_in_portions_while_clients_come_and_go() {
+        let clients = Clients::default();
+        let room = Room {
+            max: 100,
+            strangers_max: 100,
+        };
+        for fd in 0..10 {
+            assert!(clients.enter(room, ends(fd), false).is_some());
+        }
+        let ids = |after, count| -> Vec<u64> {
+            let portion = clients.after(after, count);
+            portion.iter().map(|client| client.id).collect()
+        };
+        assert_eq!(ids(0, 4), [1, 2, 3, 4]);
+        clients.leave(4);
+        clients.leave(6);
+        assert!(clients.enter(room, ends(10), false).is_some());
+        assert_eq!(ids(4, 4), [5, 7, 8, 9]);
+        assert_eq!(ids(9, 4), [10, 11]);
+        assert!(ids(11, 4).is_empty());
     }
 
     #[test]

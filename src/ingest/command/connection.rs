@@ -1,8 +1,8 @@
 //! Commands about the connection itself: who it is, which protocol it speaks, what it is called.
 
 use super::error::{CommandError, quote};
-use super::{Context, integer};
-use crate::ingest::client::About;
+use super::{Context, LongRun, Turn, integer};
+use crate::ingest::client::{About, Client, Clients};
 use crate::ingest::resp::{self, Arg};
 use crate::once_a_minute::OnceAMinute;
 
@@ -11,6 +11,9 @@ pub(super) const REDIS_VERSION: &str = "7.2.0";
 
 /// Longest name that a client may give itself, and longest library name and version, in bytes: they are kept for each connection.
 const NAME_BYTES_MAX: usize = 256;
+
+/// Connections taken from the list of clients while it is locked once.
+const CLIENTS_PER_PORTION: usize = 256;
 
 /// `PING [message]`
 pub(super) fn ping(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
@@ -232,43 +235,82 @@ pub(super) fn client_info(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<()
 }
 
 /// `CLIENT LIST [TYPE type | ID id…]`
-pub(super) fn client_list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let all = || ctx.port.clients.all();
+pub(super) fn client_list<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
+    Box::pin(list_clients(ctx, args))
+}
+
+async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
-    let clients = match &args[2..] {
-        [] => all(),
+    let mut list = ClientLines::of(ctx);
+    match &args[2..] {
+        [] => list.add_all().await?,
         [option, kind] if is(option, "type") => match kind {
-            kind if is(kind, "normal") => all(),
+            kind if is(kind, "normal") => list.add_all().await?,
             kind if ["master", "replica", "slave", "pubsub"]
                 .iter()
-                .any(|word| is(kind, word)) =>
-            {
-                Vec::new()
-            }
+                .any(|word| is(kind, word)) => {}
             kind => return Err(CommandError::ClientType(quote(kind))),
         },
         [option, ids @ ..] if is(option, "id") && !ids.is_empty() => {
-            let mut clients = Vec::new();
-            for id in ids {
-                let id = resp::integer(id).ok_or(CommandError::ClientId)?;
+            let ids = ids.iter().map(|id| resp::integer(id));
+            let ids: Option<Vec<i64>> = ids.collect();
+            for id in ids.ok_or(CommandError::ClientId)? {
                 // As in Redis: a number that no connection can have is one that none has.
                 let client = u64::try_from(id).ok();
-                clients.extend(client.and_then(|id| ctx.port.clients.get(id)));
+                if let Some(client) = client.and_then(|id| ctx.port.clients.get(id)) {
+                    list.add(&client).await?;
+                }
             }
-            clients
         }
         _ => return Err(CommandError::Syntax),
-    };
-    let mut lines = String::new();
-    let max = ctx.port.hub.settings().ingest_reply_bytes_max;
-    for client in &clients {
-        client.describe(&mut lines, true);
-        if lines.len() > max {
-            return Err(CommandError::TooLong(max));
-        }
     }
+    let lines = list.lines;
     ctx.reply.verbatim(&lines);
     Ok(())
+}
+
+/// The lines of `CLIENT LIST`: written in portions, and no longer than an answer may be.
+struct ClientLines<'a> {
+    clients: &'a Clients,
+    lines: String,
+    bytes_max: usize,
+    turn: Turn,
+}
+
+impl<'a> ClientLines<'a> {
+    fn of(ctx: &Context<'a>) -> Self {
+        Self {
+            clients: &ctx.port.clients,
+            lines: String::new(),
+            bytes_max: ctx.port.hub.settings().ingest_reply_bytes_max,
+            turn: Turn::default(),
+        }
+    }
+
+    async fn add(&mut self, client: &Client) -> Result<(), CommandError> {
+        let before = self.lines.len();
+        client.describe(&mut self.lines, true);
+        if self.lines.len() > self.bytes_max {
+            return Err(CommandError::TooLong(self.bytes_max));
+        }
+        self.turn.spend(self.lines.len() - before).await;
+        Ok(())
+    }
+
+    /// Adds every connection. One that opens or ends meanwhile may or may not be among them.
+    async fn add_all(&mut self) -> Result<(), CommandError> {
+        let mut last_id = 0;
+        loop {
+            let portion = self.clients.after(last_id, CLIENTS_PER_PORTION);
+            let Some(last) = portion.last() else {
+                return Ok(());
+            };
+            last_id = last.id;
+            for client in &portion {
+                self.add(client).await?;
+            }
+        }
+    }
 }
 
 /// Checks what a client calls itself: it becomes part of a line of words.

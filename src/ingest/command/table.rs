@@ -434,10 +434,15 @@ const CLIENT: &[Spec] = &[
         "Describes the connection.",
         "",
     ),
-    client("client|list", -2, Inspector, connection::client_list)
-        .about("2.4.0", "Describes open connections.", "[type] [id...]")
-        .flags(ADMIN)
-        .categories(ADMIN_CONNECTION),
+    Spec::new(
+        "client|list",
+        -2,
+        Inspector,
+        Run::Long(connection::client_list),
+    )
+    .about("2.4.0", "Describes open connections.", "[type] [id...]")
+    .flags(ADMIN)
+    .categories(ADMIN_CONNECTION),
     client("client|no-evict", 3, User, connection::client_on_off)
         .about(
             "7.0.0",
