@@ -13,7 +13,7 @@
 //! | 2 | [`hub`] | order |
 //! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
 //! | 0 | [`core`] | what is decided: events, history, delivery; no I/O at all |
-//! | 0 | [`auth`], [`settings`], [`bom`], [`web`], [`metrics`], [`once_a_minute`], [`logging`] | no I/O but the log's |
+//! | 0 | [`auth`], [`settings`], [`bom`], [`web`], [`metrics`], [`once_a_minute`], [`secret`], [`logging`] | no I/O but the log's |
 
 pub mod admin;
 pub mod api;
@@ -27,6 +27,7 @@ pub mod logging;
 pub mod metrics;
 pub mod node;
 pub mod once_a_minute;
+pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod shard;

@@ -193,7 +193,7 @@ fn signing_key(request: &Request, settings: &Settings) -> Result<SigningKey, Mak
         return Err(MakeError::TwoKeys);
     }
     match configured.ok_or(MakeError::NoKey)?.0 {
-        KeySource::Secret(secret) => of_secret(secret),
+        KeySource::Secret(secret) => of_secret(secret.expose()),
         KeySource::SecretFile(path) => of_secret_file(path),
         public => Err(MakeError::PublicKeys(
             settings.keys_setting(role).unwrap_or(public.key(role)),

@@ -107,11 +107,11 @@ fn redis_cli_feeds_the_lines_of_a_file() {
 #[test]
 fn redis_cli_logs_in() {
     let node = Node::with(|settings| {
-        settings.ingest_password = Some("secret".to_owned());
+        settings.ingest_password = Some("secret".into());
         settings.ingest_users = vec![IngestUser {
             name: "bob".to_owned(),
-            password: "pw".to_owned(),
-            publish: vec!["news.*".to_owned()],
+            password: "pw".into(),
+            publish: vec!["news.*".parse().expect("a glob")],
         }];
     });
     assert!(cli(&node, &["PUBLISH", "x", "y"]).contains("NOAUTH"));

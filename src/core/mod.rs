@@ -4,6 +4,7 @@
 
 pub mod delivery;
 pub mod event;
+pub mod glob;
 pub mod history;
 pub mod limits;
 pub mod places;

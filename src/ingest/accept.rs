@@ -102,7 +102,7 @@ pub(super) fn admit(
     port: &Arc<Port>,
 ) -> Option<Connection> {
     // A socket that cannot be configured is about to fail anyway; the connection will notice.
-    if let Err(error) = configure(&stream, port.hub.settings().write_timeout) {
+    if let Err(error) = configure(&stream, port.timeouts.write) {
         debug!("ingest socket options: {error}");
     }
     match Connection::enter(stream, address, port) {

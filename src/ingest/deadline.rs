@@ -3,34 +3,10 @@
 //!
 //! Time counts only while the node waits for the client, never while the client waits for the node.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
+use super::config::Timeouts;
 use crate::metrics::IngestEnd;
-use crate::settings::Settings;
-
-/// How long each of them may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
-    authentication: Duration,
-    command: Duration,
-    write: Duration,
-    /// `None` = for ever.
-    idle: Option<Duration>,
-}
-
-impl Timeouts {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let idle = settings.ingest_idle_timeout;
-        Self {
-            authentication: settings.ingest_authentication_timeout,
-            command: settings.ingest_command_timeout,
-            write: settings.write_timeout,
-            idle: (!idle.is_zero()).then_some(idle),
-        }
-    }
-}
 
 /// The end of a wait, and what ends with it.
 pub(super) type Deadline = (Instant, IngestEnd);
@@ -118,6 +94,8 @@ impl Waits {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const COMMAND: Duration = Duration::from_secs(60);

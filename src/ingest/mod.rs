@@ -7,10 +7,10 @@
 mod accept;
 mod client;
 mod command;
+mod config;
 mod connection;
 mod deadline;
 mod foreign;
-mod glob;
 pub mod resp;
 mod script;
 mod users;
@@ -27,9 +27,8 @@ use tracing::{error, info, warn};
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
 use client::Clients;
-use deadline::Timeouts;
+pub use config::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use users::Users;
-pub use users::{PatternError, UsersError, may_publish};
 
 /// Time that connections have on shutdown to be given the answers of the batch in hand. A batch takes milliseconds; only a client
 /// that does not read its answers needs longer, and it is not waited for.
@@ -47,44 +46,40 @@ struct Port {
     stranger_limits: resp::Limits,
     room: client::Room,
     timeouts: Timeouts,
+    transaction: TransactionLimits,
+    reply_bytes_max: usize,
     displaced_line: OnceAMinute,
     started: Instant,
 }
 
 impl Port {
-    fn new(hub: Hub) -> Result<Self, UsersError> {
-        let settings = hub.settings();
-        let bulk_bytes_max = settings.ingest_bulk_bytes_max;
+    fn new(config: IngestConfig, hub: Hub) -> Self {
+        let bulk_bytes_max = config.bulk_bytes_max;
         let limits = resp::Limits {
-            array_max: settings.ingest_array_max,
+            array_max: config.array_max,
             bulk_bytes_max,
             // One argument is large, the data; the framing and all the others fit into the size of a second one and a bit.
             command_bytes_max: bulk_bytes_max.saturating_mul(2).saturating_add(64 * 1024),
             authenticated: true,
         };
-        let connections_max = settings.ingest_connections_max;
-        let strangers_max = match settings.ingest_unauthenticated_max {
-            0 => connections_max / 2,
-            max => max,
-        };
-        Ok(Self {
-            users: Users::new(settings)?,
+        Self {
+            users: Users::new(config.password, config.users),
             clients: Clients::default(),
             scripts: command::Scripts::default(),
             foreign: foreign::Log::default(),
             limits,
-            stranger_limits: resp::Limits::unauthenticated(
-                settings.ingest_unauthenticated_bytes_max,
-            ),
+            stranger_limits: resp::Limits::unauthenticated(config.unauthenticated_bytes_max),
             room: client::Room {
-                max: connections_max,
-                strangers_max: strangers_max.clamp(1, connections_max),
+                max: config.connections_max,
+                strangers_max: config.unauthenticated_max.clamp(1, config.connections_max),
             },
-            timeouts: Timeouts::new(settings),
+            timeouts: config.timeouts,
+            transaction: config.transaction,
+            reply_bytes_max: config.reply_bytes_max,
             displaced_line: OnceAMinute::new(),
             started: Instant::now(),
             hub,
-        })
+        }
     }
 }
 
@@ -104,17 +99,14 @@ impl Port {
 /// Serves the ingest port until `shutdown` turns true or its sender is gone.
 ///
 /// Then it accepts no more, every connection finishes the batch it has in hand, answers it and closes; the future ends when all have,
-/// or after five seconds. Dropping the future closes everything at once. The settings are those of the hub (`ingest_*` and the
-/// event limits).
-///
-/// # Errors
-/// [`UsersError`] at once, when `ingest_users` holds a topic pattern that cannot be used.
+/// or after five seconds. Dropping the future closes everything at once.
 pub async fn serve(
     listener: TcpListener,
+    config: IngestConfig,
     hub: Hub,
     mut shutdown: watch::Receiver<bool>,
-) -> Result<(), UsersError> {
-    let port = Arc::new(Port::new(hub)?);
+) {
+    let port = Arc::new(Port::new(config, hub));
     let mut connections = JoinSet::new();
     let mut backoff = accept::Backoff::default();
     loop {
@@ -143,7 +135,6 @@ pub async fn serve(
             port.clients.count()
         );
     }
-    Ok(())
 }
 
 /// Waits until the node shuts down.

@@ -6,31 +6,13 @@
 use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
-use thiserror::Error;
 
-use super::glob::{Glob, GlobTooLong};
-use crate::settings::{IngestUser, Settings};
+use super::config::NamedUser;
+use crate::core::glob::Glob;
+use crate::secret::Secret;
 
 /// The name of the user that a connection is until it says otherwise, and that `AUTH <password>` means.
 pub(super) const DEFAULT_USER: &str = "default";
-
-/// Settings that make no users.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum UsersError {
-    /// A topic pattern is too long.
-    #[error("`ingest_users`: user `{user}`: {source}")]
-    Pattern {
-        /// The user's name.
-        user: String,
-        /// What is wrong with the pattern.
-        source: PatternError,
-    },
-}
-
-/// A topic pattern that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(transparent)]
-pub struct PatternError(#[from] GlobTooLong);
 
 /// Why a client is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +63,7 @@ impl User {
 struct Account {
     user: Arc<User>,
     /// `None`: any password will do (the default user of an open port).
-    password: Option<Box<[u8]>>,
+    password: Option<Secret>,
 }
 
 /// All users of the port.
@@ -91,28 +73,29 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// The users that the settings name.
+    /// The default user, whom `password` belongs to, and the named ones.
     ///
-    /// Without `ingest_password` the default user needs no password, unless named users exist: their rights would mean nothing on
+    /// Without a password the default user needs none, unless named users exist: their rights would mean nothing on
     /// a port that is open to anyone, so then only they get in.
-    pub(super) fn new(settings: &Settings) -> Result<Self, UsersError> {
-        let mut accounts = Vec::with_capacity(settings.ingest_users.len() + 1);
-        if settings.ingest_password.is_some() || settings.ingest_users.is_empty() {
+    pub(super) fn new(password: Option<Secret>, named: Vec<NamedUser>) -> Self {
+        let mut accounts = Vec::with_capacity(named.len() + 1);
+        if password.is_some() || named.is_empty() {
             accounts.push(Account {
                 user: Arc::new(User {
                     name: DEFAULT_USER.to_owned(),
                     rights: Rights::Everything,
                 }),
-                password: settings
-                    .ingest_password
-                    .as_ref()
-                    .map(|password| password.as_bytes().into()),
+                password,
             });
         }
-        for user in &settings.ingest_users {
-            accounts.push(named(user)?);
-        }
-        Ok(Self { accounts })
+        accounts.extend(named.into_iter().map(|user| Account {
+            user: Arc::new(User {
+                name: user.name,
+                rights: Rights::Publish(user.publish),
+            }),
+            password: Some(user.password),
+        }));
+        Self { accounts }
     }
 
     /// The user that a fresh connection is; `None` when it has to authenticate first.
@@ -137,9 +120,9 @@ impl Users {
             .accounts
             .iter()
             .find(|account| account.user.name.as_bytes() == name);
-        let right = match account.map(|account| account.password.as_deref()) {
+        let right = match account.map(|account| account.password.as_ref()) {
             Some(None) => Choice::from(1),
-            Some(Some(secret)) => same(secret, password),
+            Some(Some(secret)) => same(secret.expose().as_bytes(), password),
             // An unknown name costs what a wrong password costs.
             None => same(b"nobody", password) & Choice::from(0),
         };
@@ -148,31 +131,6 @@ impl Users {
             _ => Err(Denied::WrongPassword),
         }
     }
-}
-
-/// Whether a user of the settings may publish to `topic`.
-#[must_use]
-pub fn may_publish(user: &IngestUser, topic: &str) -> bool {
-    named(user).is_ok_and(|account| account.user.may_publish(topic))
-}
-
-fn named(user: &IngestUser) -> Result<Account, UsersError> {
-    let globs: Result<_, _> = user
-        .publish
-        .iter()
-        .map(|pattern| Glob::new(pattern.as_bytes()))
-        .collect();
-    let globs = globs.map_err(|source| UsersError::Pattern {
-        user: user.name.clone(),
-        source: PatternError(source),
-    })?;
-    Ok(Account {
-        user: Arc::new(User {
-            name: user.name.clone(),
-            rights: Rights::Publish(globs),
-        }),
-        password: Some(user.password.as_bytes().into()),
-    })
 }
 
 /// Compares in a time that depends on the length of `given` only: the secret is gone through in circles as often as that takes, where
@@ -191,17 +149,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn users(password: Option<&str>, named: &[(&str, &str, &[&str])]) -> Users {
-        let named = named.iter().map(|(name, password, publish)| IngestUser {
+        let named = named.iter().map(|(name, password, publish)| NamedUser {
             name: (*name).to_owned(),
-            password: (*password).to_owned(),
-            publish: publish.iter().map(|glob| (*glob).to_owned()).collect(),
+            password: (*password).into(),
+            publish: publish
+                .iter()
+                .map(|glob| glob.parse().expect("a glob"))
+                .collect(),
         });
-        let settings = Settings {
-            ingest_password: password.map(str::to_owned),
-            ingest_users: named.collect(),
-            ..Settings::default()
-        };
-        Users::new(&settings).expect("valid")
+        Users::new(password.map(Secret::from), named.collect())
     }
 
     #[test]

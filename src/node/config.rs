@@ -14,6 +14,7 @@ use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::{Selector, Syntax};
 use crate::hub::{HubConfig, TracesConfig};
+use crate::ingest::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use crate::settings::Settings;
 
 /// Config of the hub.
@@ -60,6 +61,40 @@ pub fn hub(settings: &Settings) -> HubConfig {
             max: settings.trace_topics_max,
         },
         settings: Arc::new(settings.clone()),
+    }
+}
+
+/// Config of the ingest port.
+#[must_use]
+pub fn ingest(settings: &Settings) -> IngestConfig {
+    let users = settings.ingest_users.iter().map(|user| NamedUser {
+        name: user.name.clone(),
+        password: user.password.clone(),
+        publish: user.publish.clone(),
+    });
+    let idle = settings.ingest_idle_timeout;
+    IngestConfig {
+        password: settings.ingest_password.clone(),
+        users: users.collect(),
+        connections_max: settings.ingest_connections_max,
+        unauthenticated_max: match settings.ingest_unauthenticated_max {
+            0 => settings.ingest_connections_max / 2,
+            max => max,
+        },
+        unauthenticated_bytes_max: settings.ingest_unauthenticated_bytes_max,
+        array_max: settings.ingest_array_max,
+        bulk_bytes_max: settings.ingest_bulk_bytes_max,
+        reply_bytes_max: settings.ingest_reply_bytes_max,
+        transaction: TransactionLimits {
+            commands_max: settings.ingest_transaction_commands_max,
+            bytes_max: settings.ingest_transaction_bytes_max,
+        },
+        timeouts: Timeouts {
+            authentication: settings.ingest_authentication_timeout,
+            command: settings.ingest_command_timeout,
+            write: settings.write_timeout,
+            idle: (!idle.is_zero()).then_some(idle),
+        },
     }
 }
 

@@ -191,11 +191,16 @@ impl Node {
         let mut parts = Parts::default();
         let public = api::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
         parts.start("the public listener", public);
-        let ingest = ingest::serve(ingest_listener, hub.clone(), rest_stopped.clone());
-        parts.start("the ingest listener", ingest);
+        let ingest = ingest::serve(
+            ingest_listener,
+            config::ingest(&settings),
+            hub.clone(),
+            rest_stopped.clone(),
+        );
+        parts.start_infallible("the ingest listener", ingest);
         let admin = admin::serve(admin_listener, hub.clone(), rest_stopped.clone());
         parts.start_infallible("the admin listener", admin);
-        if hub.settings().mercure_subscriptions {
+        if settings.mercure_subscriptions {
             // Ends with the hub and not with a listener: streams end later, and their ends are told.
             let hub = hub.clone();
             let presence = async move { hub.presence().announce(&hub).await };

@@ -11,26 +11,29 @@ use ipnet::IpNet;
 
 use super::{KeySource, table};
 use crate::auth::Algorithm;
+use crate::core::glob::Glob;
 pub use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::limits::EventLimits;
+use crate::secret::Secret;
 
 /// A named user of the ingest port.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngestUser {
     /// Name given to `AUTH`.
     pub name: String,
     /// Password given to `AUTH`.
-    pub password: String,
+    pub password: Secret,
     /// Topics it may publish to, as Redis globs (`*`, `?`, `[...]`); empty means none.
-    pub publish: Vec<String>,
+    pub publish: Vec<Glob>,
 }
 
-impl fmt::Debug for IngestUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IngestUser")
-            .field("name", &self.name)
-            .field("publish", &self.publish)
-            .finish_non_exhaustive()
+impl IngestUser {
+    /// Whether it may publish to `topic`.
+    #[must_use]
+    pub fn may_publish(&self, topic: &str) -> bool {
+        self.publish
+            .iter()
+            .any(|glob| glob.matches(topic.as_bytes()))
     }
 }
 
@@ -187,7 +190,7 @@ pub struct Settings {
     pub publish_check_steps_max: usize,
 
     /// Password of the ingest port's default user; `None` leaves it open (loopback only).
-    pub ingest_password: Option<String>,
+    pub ingest_password: Option<Secret>,
     /// Named users of the ingest port.
     pub ingest_users: Vec<IngestUser>,
     /// Most ingest connections.

@@ -13,9 +13,9 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::credentials::numbered;
 use super::kind::Kind;
-use super::raw::Given;
+use super::raw::{Given, RawUser};
 use super::table::{self, Setting};
-use super::{ConfigError, IngestUser, Origin, Problem, RawSettings, Reason, UserFault};
+use super::{ConfigError, Origin, Problem, RawSettings, Reason, UserFault};
 use crate::bom;
 
 /// Longest configuration file, in bytes; a wrong path (a log, a device) must not be read for ever.
@@ -139,7 +139,7 @@ fn decimal(integer: &DeInteger<'_>) -> String {
         .map_or_else(|_| integer.as_str().to_owned(), |number| number.to_string())
 }
 
-fn user(value: &DeValue<'_>) -> Result<IngestUser, UserFault> {
+fn user(value: &DeValue<'_>) -> Result<RawUser, UserFault> {
     let table = value.as_table().ok_or(UserFault::NotATable)?;
     let known = |key: &str| ["name", "password", "publish"].contains(&key);
     if let Some(key) = table.keys().find(|key| !known(key.get_ref())) {
@@ -160,9 +160,9 @@ fn user(value: &DeValue<'_>) -> Result<IngestUser, UserFault> {
             globs.iter().map(glob).collect()
         })
         .ok_or(UserFault::Field("publish", "list of strings"))?;
-    Ok(IngestUser {
+    Ok(RawUser {
         name: text("name")?,
-        password: text("password")?,
+        password: text("password")?.into(),
         publish,
     })
 }

@@ -2,7 +2,6 @@
 //!
 //! Reads no key: a file or a URL is only named here, and opened by `crate::node`. Must never show a secret.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use hyper::Uri;
 use super::credentials;
 use super::{Reason, Settings};
 use crate::auth::{ALGORITHMS, Algorithm, Role};
+use crate::secret::Secret;
 
 /// Longest issuer or audience, in bytes.
 pub(super) const CLAIM_BYTES_MAX: usize = 1_024;
@@ -20,10 +20,10 @@ const URL_BYTES_MAX: usize = 2_048;
 const COOKIE_NAME_BYTES_MAX: usize = 128;
 
 /// Where the keys that check tokens come from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// The secret itself.
-    Secret(String),
+    Secret(Secret),
     /// A file that holds the secret.
     SecretFile(PathBuf),
     /// A file of public keys or certificates in PEM.
@@ -32,18 +32,6 @@ pub enum KeySource {
     JwksFile(PathBuf),
     /// The URL of a JSON Web Key Set.
     JwksUrl(String),
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(_) => f.write_str("Secret(hidden)"),
-            Self::SecretFile(path) => f.debug_tuple("SecretFile").field(path).finish(),
-            Self::PemFile(path) => f.debug_tuple("PemFile").field(path).finish(),
-            Self::JwksFile(path) => f.debug_tuple("JwksFile").field(path).finish(),
-            Self::JwksUrl(url) => f.debug_tuple("JwksUrl").field(url).finish(),
-        }
-    }
 }
 
 /// The form of a [`KeySource`]: each has a setting of its own, and all of a role's settings have one field.

@@ -15,6 +15,7 @@ use super::{
     IngestUser, KeySource, LogFormat, Reason, Settings, SlowConsumerPolicy, SlowConsumerRule,
 };
 use crate::auth::Algorithm;
+use crate::secret::Secret;
 
 /// Shown for a list without values; not a word that could be given.
 const EMPTY: &str = "(empty)";
@@ -51,9 +52,9 @@ pub(super) enum Kind {
     Hosts(Field<Vec<String>>),
     /// Networks, or single addresses.
     Networks(Field<Vec<IpNet>>),
-    Password(Field<Option<String>>),
+    Password(Field<Option<Secret>>),
     /// A file that holds the password; its text goes where the password itself would.
-    PasswordFile(Field<Option<String>>),
+    PasswordFile(Field<Option<Secret>>),
     Users(Field<Vec<IngestUser>>),
     /// One of the forms that a role's keys come in; all of them have one field.
     Keys(Form, Field<Option<KeySource>>),

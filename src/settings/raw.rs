@@ -5,8 +5,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Problem;
 use super::table::Setting;
-use super::{IngestUser, Problem};
+use crate::secret::Secret;
 
 /// Where a value stood. Displayed the way a compiler would: `fantail.toml:3`, `FANTAIL_LISTEN`, `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,15 @@ pub(super) enum Given {
     /// A list of values.
     Many(Vec<String>),
     /// Users, which the file writes as tables.
-    Users(Vec<IngestUser>),
+    Users(Vec<RawUser>),
+}
+
+/// A user as it was written.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct RawUser {
+    pub(super) name: String,
+    pub(super) password: Secret,
+    pub(super) publish: Vec<String>,
 }
 
 impl Given {

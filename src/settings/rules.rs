@@ -172,7 +172,7 @@ fn tokens(settings: &Settings) -> Vec<Conflict> {
         .then_some(Role::Publisher);
     for role in [Some(Role::Subscriber), own].into_iter().flatten() {
         if let Some((source @ KeySource::Secret(secret), algorithm)) = settings.keys_of(role)
-            && let Err(error) = KeySet::from_secret(secret.as_bytes(), algorithm)
+            && let Err(error) = KeySet::from_secret(secret.expose().as_bytes(), algorithm)
         {
             let setting = source.key(role);
             conflicts.push(Conflict::Secret { setting, error });

@@ -107,11 +107,11 @@ fn fully_configured() -> Settings {
     Settings {
         shards: 2,
         jwt_keys: Some(KeySource::Secret(
-            "a secret of thirty-two bytes or more".to_owned(),
+            "a secret of thirty-two bytes or more".into(),
         )),
         anonymous: true,
         mercure_subscriptions: true,
-        ingest_password: Some("secret".to_owned()),
+        ingest_password: Some("secret".into()),
         max_connections: 100,
         max_connections_per_address: 100,
         trace_topics: vec!["traced".to_owned()],

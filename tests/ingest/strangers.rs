@@ -12,7 +12,7 @@ const LONGER: Duration = Duration::from_secs(2);
 
 fn with_password(change: impl FnOnce(&mut fantail::settings::Settings)) -> Node {
     Node::with(|settings| {
-        settings.ingest_password = Some("secret".to_owned());
+        settings.ingest_password = Some("secret".into());
         change(settings);
     })
 }

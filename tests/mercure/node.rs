@@ -57,7 +57,7 @@ impl Node {
         settings.hosts = vec!["*".to_owned()];
         settings.shards = 2;
         if roles.contains(&Role::Subscriber) {
-            settings.jwt_keys = Some(KeySource::Secret(SECRET.to_owned()));
+            settings.jwt_keys = Some(KeySource::Secret(SECRET.into()));
         }
         change(&mut settings);
         let rules = settings.topics_from.iter();

@@ -156,7 +156,7 @@ impl Pair {
     /// With a password for the default user.
     pub(crate) fn with_password() -> Self {
         Self::start(&["--requirepass", PASSWORD], |settings| {
-            settings.ingest_password = Some(PASSWORD.to_owned());
+            settings.ingest_password = Some(PASSWORD.into());
         })
     }
 
@@ -169,11 +169,11 @@ impl Pair {
             .chain(rules.split_whitespace())
             .collect();
         Self::start(&rules, |settings| {
-            settings.ingest_password = Some(PASSWORD.to_owned());
+            settings.ingest_password = Some(PASSWORD.into());
             settings.ingest_users = vec![IngestUser {
                 name: "bob".to_owned(),
-                password: "pw".to_owned(),
-                publish: vec!["news.*".to_owned()],
+                password: "pw".into(),
+                publish: vec!["news.*".parse().expect("a glob")],
             }];
         })
     }

@@ -19,7 +19,7 @@ const SECRET: &str = "a secret of thirty-two bytes or more";
 /// A node with keys that lets anyone hear public events, behind proxies on this machine.
 fn node(change: impl FnOnce(&mut Settings)) -> Node {
     Node::with(|settings| {
-        settings.jwt_keys = Some(KeySource::Secret(SECRET.to_owned()));
+        settings.jwt_keys = Some(KeySource::Secret(SECRET.into()));
         settings.anonymous = true;
         settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
         change(settings);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fantail::core::selector::Selector;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
-use fantail::ingest::{self, UsersError};
+use fantail::ingest;
 use fantail::node;
 use fantail::settings::Settings;
 use fantail::shard::sink::{BodyQueue, Next, Sink};
@@ -28,7 +28,7 @@ pub(crate) struct Node {
     pub(crate) hub: Hub,
     runtime: Option<Runtime>,
     shutdown: watch::Sender<bool>,
-    served: Option<JoinHandle<Result<(), UsersError>>>,
+    served: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -53,11 +53,12 @@ impl Node {
             .build()
             .expect("runtime");
         let listen = settings.ingest_listen;
+        let config = node::config::ingest(&settings);
         let hub = Hub::start(node::config::hub(&settings), 1_000).expect("hub");
         let listener = runtime.block_on(TcpListener::bind(listen)).expect("port");
         let address = listener.local_addr().expect("address");
         let (shutdown, stop) = watch::channel(false);
-        let served = runtime.spawn(ingest::serve(listener, hub.clone(), stop));
+        let served = runtime.spawn(ingest::serve(listener, config, hub.clone(), stop));
         Self {
             address,
             hub,
@@ -78,19 +79,10 @@ impl Node {
 
     /// Waits until the port has shut down.
     pub(crate) fn end_shutdown(&mut self) {
-        self.outcome().expect("served");
-    }
-
-    /// Waits until the port has failed; its error.
-    pub(crate) fn failure(&mut self) -> String {
-        self.outcome().expect_err("failed").to_string()
-    }
-
-    fn outcome(&mut self) -> Result<(), UsersError> {
         let served = self.served.take().expect("ends once");
         let runtime = self.runtime.as_ref().expect("running");
         let outcome = runtime.block_on(async { tokio::time::timeout(DEADLINE, served).await });
-        outcome.expect("in time").expect("no panic")
+        outcome.expect("in time").expect("no panic");
     }
 
     /// Opens a stream on `topics`.

@@ -282,7 +282,7 @@ impl<'a> ClientLines<'a> {
         Self {
             clients: &ctx.port.clients,
             lines: String::new(),
-            bytes_max: ctx.port.hub.settings().ingest_reply_bytes_max,
+            bytes_max: ctx.port.reply_bytes_max,
             turn: Turn::default(),
         }
     }

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use crate::core::event::EventError;
+use crate::core::glob::GlobTooLong;
 use crate::hub::Closed;
-use crate::ingest::glob::GlobTooLong;
 use crate::ingest::resp::Arg;
 use crate::ingest::script::Refusal;
 use crate::ingest::users::Denied;

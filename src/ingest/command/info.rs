@@ -127,7 +127,7 @@ fn server(page: &mut Page<'_, '_>) {
 fn clients(page: &mut Page<'_, '_>) {
     page.inspectors_line("connected_clients", page.ctx.port.clients.count());
     page.inspectors_line("cluster_connections", 0);
-    let max = page.ctx.port.hub.settings().ingest_connections_max;
+    let max = page.ctx.port.room.max;
     page.line("maxclients", max);
     page.inspectors_line("blocked_clients", 0);
     page.inspectors_line("tracking_clients", 0);

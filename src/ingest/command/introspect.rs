@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::table::{self, COMMANDS, Spec};
 use super::{Context, LongRun, Turn};
-use crate::ingest::glob::Glob;
+use crate::core::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
 
 /// Longest pattern of names of commands and settings, in bytes; the names have a few dozen.

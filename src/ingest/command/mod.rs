@@ -109,7 +109,7 @@ impl Turn {
 impl Context<'_> {
     /// Refuses an answer that has grown too long since it was `start` bytes.
     fn check_length(&self, start: usize) -> Result<(), CommandError> {
-        let max = self.port.hub.settings().ingest_reply_bytes_max;
+        let max = self.port.reply_bytes_max;
         if self.reply.bytes().len() - start > max + FRAMING_BYTES {
             return Err(CommandError::TooLong(max));
         }

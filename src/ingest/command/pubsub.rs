@@ -2,7 +2,7 @@
 
 use super::error::{CommandError, quote};
 use super::{Context, LongRun, Turn};
-use crate::ingest::glob::Glob;
+use crate::core::glob::Glob;
 use crate::ingest::resp::Arg;
 
 /// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has subscribers.

@@ -159,12 +159,11 @@ fn run<'b>(
     hash: &Hash,
     (keys, args): (&[Arg<'b>], &[Arg<'b>]),
 ) -> Result<Prepared<'b>, CommandError> {
-    let settings = port.hub.settings();
+    let limits = port.transaction;
     let bounds = Bounds {
-        steps_max: settings.ingest_transaction_commands_max,
-        values_max: (VALUES_PER_EVENT_MAX * settings.ingest_transaction_commands_max)
-            .max(VALUES_MIN),
-        bytes_max: settings.ingest_transaction_bytes_max,
+        steps_max: limits.commands_max,
+        values_max: (VALUES_PER_EVENT_MAX * limits.commands_max).max(VALUES_MIN),
+        bytes_max: limits.bytes_max,
     };
     let mut publications = Vec::new();
     let mut bytes_left = bounds.bytes_max;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Context;
 use super::error::CommandError;
 use super::introspect::NAME_PATTERN_BYTES_MAX;
-use crate::ingest::glob::Glob;
+use crate::core::glob::Glob;
 use crate::ingest::resp::Arg;
 
 /// `TIME`
@@ -25,24 +25,19 @@ fn unix_time() -> std::time::Duration {
 
 /// `CONFIG GET pattern…`: the settings that clients ask for when they connect, by Redis's names.
 pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let settings = ctx.port.hub.settings();
+    let port = ctx.port;
+    let idle = port.timeouts.idle.unwrap_or_default();
     let known = [
         ("appendonly", "no".to_owned()),
         ("cluster-enabled", "no".to_owned()),
         ("databases", "1".to_owned()),
-        ("maxclients", settings.ingest_connections_max.to_string()),
+        ("maxclients", port.room.max.to_string()),
         ("maxmemory", "0".to_owned()),
         ("notify-keyspace-events", String::new()),
         ("port", ctx.session.client.local_address.port().to_string()),
-        (
-            "proto-max-bulk-len",
-            settings.ingest_bulk_bytes_max.to_string(),
-        ),
+        ("proto-max-bulk-len", port.limits.bulk_bytes_max.to_string()),
         ("save", String::new()),
-        (
-            "timeout",
-            settings.ingest_idle_timeout.as_secs().to_string(),
-        ),
+        ("timeout", idle.as_secs().to_string()),
     ];
     // Names as they are answered: as in Redis, one that is asked for by itself is answered as it was written.
     let mut wanted: Vec<(&[u8], &str)> = Vec::new();

@@ -14,9 +14,9 @@ use crate::core::event::EventId;
 use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt, Watched};
 use crate::ingest::Port;
+use crate::ingest::TransactionLimits;
 use crate::ingest::resp::{Arg, Reply};
 use crate::metrics::Source;
-use crate::settings::Settings;
 
 /// Commands of a transaction after which other connections get their turn.
 const RUN_AT_ONCE_MAX: usize = 64;
@@ -73,7 +73,7 @@ impl Transaction {
         self.open.as_ref().map(|open| open.queue.len())
     }
 
-    fn queue(&mut self, queued: Queued, settings: &Settings) -> Result<(), CommandError> {
+    fn queue(&mut self, queued: Queued, limits: TransactionLimits) -> Result<(), CommandError> {
         let Some(open) = self.open.as_mut().filter(|open| !open.aborted) else {
             return Ok(());
         };
@@ -81,10 +81,7 @@ impl Transaction {
         if let Queued::PublishAll(publications) = &queued {
             open.more_events += publications.len().saturating_sub(1);
         }
-        let (commands_max, bytes_max) = (
-            settings.ingest_transaction_commands_max,
-            settings.ingest_transaction_bytes_max,
-        );
+        let (commands_max, bytes_max) = (limits.commands_max, limits.bytes_max);
         let refused = if open.queue.len() + open.more_events >= commands_max {
             CommandError::too_many(commands_max, "commands")
         } else if open.bytes > bytes_max {
@@ -101,16 +98,13 @@ impl Transaction {
         &mut self,
         topic: &str,
         seen: EventId,
-        settings: &Settings,
+        limits: TransactionLimits,
     ) -> Result<(), CommandError> {
         // A second look must not hide what came after the first.
         if self.watched.contains_key(topic) {
             return Ok(());
         }
-        let (count_max, bytes_max) = (
-            settings.ingest_transaction_commands_max,
-            settings.ingest_transaction_bytes_max,
-        );
+        let (count_max, bytes_max) = (limits.commands_max, limits.bytes_max);
         if self.watched.len() >= count_max {
             return Err(CommandError::too_many(count_max, "watched topics"));
         }
@@ -174,10 +168,10 @@ pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
     if ctx.session.transaction.is_open() {
         return Err(CommandError::WatchInMulti);
     }
-    let settings = ctx.port.hub.settings();
+    let topic_bytes_max = ctx.port.hub.event_limits().topic_bytes_max;
     let seen = ctx.port.hub.head();
     // A name that is no topic never gets an event.
-    let is_topic = |name: &&str| name.len() <= settings.event_limits.topic_bytes_max;
+    let is_topic = |name: &&str| name.len() <= topic_bytes_max;
     let names = args[1..].iter().map(|name| std::str::from_utf8(name).ok());
     let topics: Vec<&str> = names.flatten().filter(is_topic).collect();
     // Whether a topic changes is told to those who may change it, and to those who may read everything.
@@ -189,7 +183,8 @@ pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
         return Err(CommandError::NoPermissionKey);
     }
     for topic in topics {
-        ctx.session.transaction.watch(topic, seen, settings)?;
+        let limits = ctx.port.transaction;
+        ctx.session.transaction.watch(topic, seen, limits)?;
     }
     ctx.reply.ok();
     Ok(())
@@ -244,7 +239,7 @@ pub(super) fn queue<'b>(
             unreachable!("run at once, also within a transaction")
         }
     };
-    let outcome = session.transaction.queue(queued, port.hub.settings());
+    let outcome = session.transaction.queue(queued, port.transaction);
     session.client.queued(session.transaction.queued());
     if outcome.is_ok() {
         reply.simple("QUEUED");
@@ -377,7 +372,7 @@ async fn answer(
     receipts: Vec<Receipt>,
 ) {
     let mut receipts = receipts.iter();
-    let reply_bytes_max = port.hub.settings().ingest_reply_bytes_max;
+    let reply_bytes_max = port.reply_bytes_max;
     let start = reply.bytes().len();
     for (place, step) in steps.into_iter().enumerate() {
         match step {

@@ -6,7 +6,6 @@
 use std::env;
 
 use crate::auth::Role;
-use crate::ingest;
 
 use super::shell::{quote, reachable};
 use super::token::{Maker, TokenCommand};
@@ -122,7 +121,8 @@ impl Announcement {
         let settings = &self.settings;
         let what = "publish by Redis:";
         if let Some(password) = &settings.ingest_password {
-            let in_environment = env::var(PASSWORD_VARIABLE).is_ok_and(|value| value == *password);
+            let in_environment =
+                env::var(PASSWORD_VARIABLE).is_ok_and(|value| value == password.expose());
             if in_environment {
                 let command = format!("REDISCLI_AUTH=\"${PASSWORD_VARIABLE}\" redis-cli {publish}");
                 commands.add(what, &command);
@@ -139,7 +139,7 @@ impl Announcement {
             return;
         }
         let mut users = settings.ingest_users.iter();
-        match users.find(|user| ingest::may_publish(user, topic)) {
+        match users.find(|user| user.may_publish(topic)) {
             Some(user) => {
                 let name = quote(&user.name);
                 let command = format!("redis-cli --user {name} --askpass {publish}");

@@ -92,7 +92,9 @@ impl Source {
     fn read_now(&self) -> Result<KeySet, KeysError> {
         let file = |path, bytes_max| read_text(path, bytes_max).map_err(|error| self.error(error));
         let set = match &self.from {
-            KeySource::Secret(secret) => KeySet::from_secret(secret.as_bytes(), self.algorithm),
+            KeySource::Secret(secret) => {
+                KeySet::from_secret(secret.expose().as_bytes(), self.algorithm)
+            }
             KeySource::SecretFile(path) => {
                 // Room for a line end behind the longest secret.
                 let text = file(path, SECRET_BYTES_MAX + 2)?;

@@ -60,12 +60,14 @@ fn users_are_tables_in_the_file_and_texts_elsewhere() {
     let expected = [
         IngestUser {
             name: "shop".to_owned(),
-            password: "s3cret".to_owned(),
-            publish: vec!["orders:*".to_owned(), "stock".to_owned()],
+            password: "s3cret".into(),
+            publish: ["orders:*", "stock"]
+                .map(|glob| glob.parse().expect("a glob"))
+                .into(),
         },
         IngestUser {
             name: "muted".to_owned(),
-            password: "p".to_owned(),
+            password: "p".into(),
             publish: Vec::new(),
         },
     ];
@@ -123,14 +125,17 @@ fn a_password_file_is_read_without_its_line_end() {
     write!(file, "s3cret \r\n").expect("a written file");
     let path = file.path().to_string_lossy();
     let settings = load("", &[("FANTAIL_INGEST_PASSWORD_FILE", &path)], &[]).expect("settings");
-    assert_eq!(settings.ingest_password.as_deref(), Some("s3cret "));
+    assert_eq!(settings.ingest_password, Some("s3cret ".into()));
 
     // A byte order mark does not count: with one, the longest password is taken whole, and a longer one is not cut.
     for mark in ["", "\u{feff}"] {
         let longest = "x".repeat(1_024);
         fs::write(file.path(), format!("{mark}{longest}\r\n")).expect("a written file");
         let settings = load("", &[("FANTAIL_INGEST_PASSWORD_FILE", &path)], &[]);
-        assert_eq!(settings.expect("settings").ingest_password, Some(longest));
+        assert_eq!(
+            settings.expect("settings").ingest_password,
+            Some(longest.into())
+        );
         for too_long in [1_025, 1_027, 2_000] {
             fs::write(file.path(), mark.to_owned() + &"x".repeat(too_long))
                 .expect("a written file");
@@ -158,7 +163,7 @@ fn either_form_of_the_password_replaces_the_other_from_a_stronger_source() {
     let toml = format!("ingest_password_file = {:?}", file.path());
     let strong = [("FANTAIL_INGEST_PASSWORD", "strong")];
     let settings = load(&toml, &strong, &[]).expect("settings");
-    assert_eq!(settings.ingest_password.as_deref(), Some("strong"));
+    assert_eq!(settings.ingest_password, Some("strong".into()));
 }
 
 #[test]

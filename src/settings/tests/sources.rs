@@ -8,6 +8,7 @@ use super::super::kind::Kind;
 use super::super::parse;
 use super::super::table::{self, Setting};
 use super::*;
+use crate::secret::Secret;
 
 /// Two values that the setting may have and that are not its default.
 fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
@@ -64,9 +65,11 @@ fn apply(raw: RawSettings) -> Settings {
 fn all(settings: &Settings) -> BTreeMap<&'static str, String> {
     let mut copy = settings.clone();
     let show = |setting: &'static Setting, copy: &mut Settings| match &setting.kind {
-        Kind::Password(field) | Kind::PasswordFile(field) => format!("{:?}", field(copy)),
+        Kind::Password(field) | Kind::PasswordFile(field) => {
+            format!("{:?}", field(copy).as_ref().map(Secret::expose))
+        }
         Kind::Keys(Form::Secret, field) => match field(copy) {
-            Some(KeySource::Secret(secret)) => secret.clone(),
+            Some(KeySource::Secret(secret)) => secret.expose().to_owned(),
             _ => "(not set)".to_owned(),
         },
         kind => kind.show(copy),

@@ -31,7 +31,7 @@ fn publishers_may_have_keys_and_an_algorithm_of_their_own() {
     )
     .expect("settings");
     let url = KeySource::JwksUrl("http://localhost:1/keys".to_owned());
-    let secret = KeySource::Secret(SECRET.to_owned());
+    let secret = KeySource::Secret(SECRET.into());
     assert_eq!(
         settings.keys_of(Role::Subscriber),
         Some((&url, Some(Algorithm::Ps256)))

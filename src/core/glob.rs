@@ -4,6 +4,8 @@
 //! one shift and two masks. There is no backtracking, so the time is that of the text, whatever the pattern: one step a byte where the
 //! pieces between stars are shorter than 64 tokens, and one more for each further 64. It must never be more.
 
+use std::str::FromStr;
+
 use smallvec::{SmallVec, smallvec};
 use thiserror::Error;
 
@@ -12,14 +14,14 @@ use crate::core::limits::GLOB_BYTES_MAX;
 /// A pattern that is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a pattern of {length} bytes is longer than the {max} that are allowed")]
-pub(super) struct GlobTooLong {
+pub struct GlobTooLong {
     length: usize,
     max: usize,
 }
 
 /// A compiled pattern. A token is what takes one byte of text: a byte, `?` or a class. Position `i` is before token `i`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub struct Glob {
     /// Number of tokens.
     length: usize,
     /// Words of 64 bits that a set of positions has.
@@ -28,6 +30,14 @@ pub(super) struct Glob {
     takes: Box<[u64]>,
     /// The positions at which a star stands.
     stars: Box<[u64]>,
+}
+
+impl FromStr for Glob {
+    type Err = GlobTooLong;
+
+    fn from_str(pattern: &str) -> Result<Self, Self::Err> {
+        Self::new(pattern.as_bytes())
+    }
 }
 
 enum Token {
@@ -39,12 +49,18 @@ enum Token {
 
 impl Glob {
     /// Compiles a pattern of topics.
-    pub(super) fn new(pattern: &[u8]) -> Result<Self, GlobTooLong> {
+    ///
+    /// # Errors
+    /// [`GlobTooLong`] beyond [`GLOB_BYTES_MAX`].
+    pub fn new(pattern: &[u8]) -> Result<Self, GlobTooLong> {
         Self::bounded(pattern, GLOB_BYTES_MAX)
     }
 
     /// Compiles a pattern of at most `max` bytes.
-    pub(super) fn bounded(pattern: &[u8], max: usize) -> Result<Self, GlobTooLong> {
+    ///
+    /// # Errors
+    /// [`GlobTooLong`].
+    pub fn bounded(pattern: &[u8], max: usize) -> Result<Self, GlobTooLong> {
         if pattern.len() > max {
             return Err(GlobTooLong {
                 length: pattern.len(),
@@ -78,12 +94,13 @@ impl Glob {
     }
 
     /// Whether the whole of `text` matches.
-    pub(super) fn matches(&self, text: &[u8]) -> bool {
+    #[must_use]
+    pub fn matches(&self, text: &[u8]) -> bool {
         self.matches_in(text, &mut 0)
     }
 
     /// The same, and adds to `steps` what it took: words of positions moved on.
-    pub(super) fn matches_in(&self, text: &[u8], steps: &mut usize) -> bool {
+    pub fn matches_in(&self, text: &[u8], steps: &mut usize) -> bool {
         // Each token takes a byte, so a pattern is never longer than what it matches.
         if text.len() < self.length {
             return false;
