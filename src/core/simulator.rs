@@ -7,6 +7,7 @@
 //! A failing seed prints itself; `SIMULATOR_SEED=<seed> cargo test simulator` replays it, `SIMULATOR_RUNS=<n>` runs more of them.
 
 mod client;
+mod inbox;
 mod names;
 mod network;
 mod oracle;

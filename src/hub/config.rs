@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::delivery::ShardConfig;
+use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
@@ -50,6 +50,7 @@ impl Default for HubConfig {
                 retry_ms: None,
                 mailbox_batches: 1_024,
                 mailbox_bytes: 16 << 20,
+                budget: TurnBudget::default(),
             },
             history: HistoryLimits::default(),
             event_limits: EventLimits {

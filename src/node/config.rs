@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::auth::Role;
-use crate::core::delivery::ShardConfig;
+use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
@@ -31,6 +31,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             retry_ms: settings.retry.map(ms),
             mailbox_batches: settings.mailbox_batches,
             mailbox_bytes: settings.mailbox_bytes,
+            budget: TurnBudget::default(),
         },
         history: HistoryLimits {
             events: settings.history_events,

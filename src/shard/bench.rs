@@ -20,7 +20,7 @@ use crate::core::selector::Selector;
 use crate::core::sse::{Draft, Frame, Framing};
 use crate::settings::SlowConsumerPolicy;
 
-use crate::core::delivery::{Attach, Batch, Counters, Delivery, ShardConfig, Shared};
+use crate::core::delivery::{Attach, Batch, Counters, Delivery, ShardConfig, Shared, TurnBudget};
 
 use super::mailbox::{Mailbox, Message};
 use super::reactor::Reactor;
@@ -69,6 +69,7 @@ impl BenchShard {
             retry_ms: None,
             mailbox_batches: MAILBOX_BATCHES,
             mailbox_bytes: MAILBOX_BYTES,
+            budget: TurnBudget::default(),
         };
         let shared = Shared {
             store: Arc::new(Mutex::new(Store::new(history, NOW_UNIX_MS))),

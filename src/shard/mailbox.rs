@@ -8,35 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use crate::core::delivery::query::{Found, StreamQuery, Task};
-use crate::core::delivery::{Attach, Batch, Key, StreamInfo, StreamKey};
+use crate::core::delivery::{self, Key};
 
 use super::sink::Sink;
 
 /// What can be posted.
-pub enum Message {
-    /// Events.
-    Deliver(Arc<Batch>),
-    /// A stream to take over.
-    Attach(Box<Attach<Sink>>),
-    /// A question about the streams furthest behind, at most so many.
-    Slowest(usize, Box<dyn FnOnce(Vec<StreamInfo>) + Send>),
-    /// A portion of the streams that are asked for, from a slot on.
-    Find(Arc<StreamQuery>, u32, Task, Box<dyn FnOnce(Found) + Send>),
-    /// A stream to end; answers whether there was one.
-    Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
-    /// Ends all streams over so many milliseconds.
-    Drain(u64),
-    /// Ends the thread; streams still open are dropped.
-    Stop,
-}
+pub type Message = delivery::Message<Sink>;
 
-impl Message {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Deliver(batch) => batch.bytes,
-            _ => 0,
-        }
+fn bytes_of(message: &Message) -> usize {
+    match message {
+        Message::Deliver(batch) => batch.bytes,
+        _ => 0,
     }
 }
 
@@ -112,7 +94,7 @@ impl Mailbox {
     /// # Errors
     /// Gives the message back when the shard has ended.
     pub fn post(&self, message: Message) -> Result<(), Message> {
-        let bytes = message.bytes();
+        let bytes = bytes_of(&message);
         self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.sender.try_send(message).map_err(|refused| {
             self.gauge.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -148,7 +130,7 @@ impl Inbox {
         let message = self.receiver.try_recv()?;
         self.gauge
             .bytes
-            .fetch_sub(message.bytes(), Ordering::Relaxed);
+            .fetch_sub(bytes_of(&message), Ordering::Relaxed);
         Ok(message)
     }
 

@@ -1,8 +1,8 @@
 //! A shard's thread: sockets, the poller and the mailbox around the [core](crate::core::delivery).
 //!
-//! One turn: see who became writable or left; take the mailbox, up to a budget; write the new events; let streams that are behind read
-//! on; do what the clock asks for. Then sleep until something happens, if nothing is left to do.
+//! The thread sleeps until something comes in or the core's time has come, and then makes one [turn](Core::turn).
 
+mod arrivals;
 mod sinks;
 
 use std::io;
@@ -10,26 +10,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::TryRecvError;
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
-use crate::core::delivery::{Core, Counters, ShardConfig, Shared};
+use crate::core::delivery::{Core, Counters, Next, Now, ShardConfig, Shared};
 use crate::core::event::unix_ms;
 use crate::logging;
-use crate::metrics::{CloseReason, ShardMetrics};
+use crate::metrics::ShardMetrics;
 
-use super::mailbox::{Inbox, Mailbox, Message, mailbox};
+use super::mailbox::{Inbox, Mailbox, mailbox};
 
+use arrivals::Arrivals;
 use sinks::Sinks;
 
-/// Messages taken in one turn: some 100 µs of attaches, so that a storm of connects does not hold events up.
-const MESSAGES_PER_TURN: usize = 256;
-
-/// Bytes of events taken in one turn: what is joined for one write, and what a socket's send buffer takes in one go.
-const EVENT_BYTES_PER_TURN: usize = 64 * 1024;
-
-/// Readiness events taken from the poller at once.
+/// Readiness events taken from the poller at once: half of a turn's signals, so that bodies have the other half.
 const POLL_EVENTS: usize = 1_024;
 
 /// The waker's token; a stream's token is its key, whose serial cannot have all these bits with such a slot.
@@ -77,7 +71,7 @@ impl Shard {
         })
     }
 
-    /// Waits for its thread to end; [`Message::Stop`] ends it.
+    /// Waits for its thread to end; [`Message::Stop`](super::mailbox::Message::Stop) ends it.
     pub fn join(self) {
         // A panic has been reported by the thread itself.
         let _ = self.thread.join();
@@ -91,7 +85,8 @@ pub(super) struct Reactor {
     sinks: Sinks,
     counters: Counters,
     started: Instant,
-    stopping: bool,
+    /// What the core wanted after the last turn.
+    next: Next,
 }
 
 /// A shard that died would leave its streams open and silent for ever. The whole process ends
@@ -122,7 +117,7 @@ impl Reactor {
             sinks,
             counters,
             started: Instant::now(),
-            stopping: false,
+            next: Next::default(),
         };
         Ok((reactor, mailbox))
     }
@@ -134,7 +129,7 @@ impl Reactor {
     fn run(mut self, on_room: impl Fn()) {
         let _guard = AbortOnPanic;
         let mut events = Events::with_capacity(POLL_EVENTS);
-        while !self.stopping {
+        while !self.next.stop {
             let timeout = self.timeout();
             if let Err(error) = self.step(&mut events, timeout, &on_room) {
                 tracing::error!(%error, "the shard's poller failed");
@@ -142,7 +137,6 @@ impl Reactor {
                 std::process::abort();
             }
         }
-        self.core.release_all();
     }
 
     /// Sleeps until something happens or `timeout` is over, then makes one turn.
@@ -164,15 +158,15 @@ impl Reactor {
 
     /// Whether a turn would find something to do without waiting for it.
     pub(super) fn has_work(&self) -> bool {
-        self.core.has_work() || !self.inbox.is_empty()
+        self.next.has_work || !self.inbox.is_empty()
     }
 
     /// How long the poll may sleep: not at all while there is work, else until the clock asks for something.
     fn timeout(&self) -> Option<Duration> {
-        if self.core.has_work() || !self.inbox.may_sleep() {
+        if self.next.has_work || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);
         }
-        let next = Duration::from_millis(self.core.next_tick_ms()?);
+        let next = Duration::from_millis(self.next.wake_ms?);
         let now = self.started.elapsed();
         if next <= now {
             return Some(Duration::ZERO);
@@ -183,121 +177,14 @@ impl Reactor {
 
     fn turn(&mut self, events: &Events, on_room: &impl Fn()) {
         let began = Instant::now();
-        self.tell_time();
-        for event in events {
-            if event.token() != WAKER {
-                self.ready(event);
-            }
-        }
-        self.bodies_changed();
-        let stamped = self.take_mailbox();
-        if self.inbox.room_wanted() {
-            on_room();
-        }
-        self.core.flush(&mut self.sinks);
-        let counters = Arc::clone(&self.counters);
-        if !stamped.is_empty() {
-            let written = Instant::now();
-            for at in stamped {
-                counters
-                    .publish_to_write
-                    .record((written - at).as_micros() as u64, 1);
-            }
-        }
-        // Writing to many streams takes longer than a token may be overstayed.
-        self.tell_time();
-        self.core.catch_up(&mut self.sinks);
-        let inbox = &self.inbox;
-        self.core.tick(|| inbox.is_empty(), &mut self.sinks);
-        self.core.end_turn();
-        counters.turn.record(began.elapsed().as_micros() as u64, 1);
-    }
-
-    fn tell_time(&mut self) {
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        self.core.set_now(now_ms, unix_ms());
-    }
-
-    /// A socket became readable, writable, or is gone.
-    fn ready(&mut self, event: &mio::event::Event) {
-        let key = sinks::key(event.token());
-        if !self.core.is_open(key) {
-            return;
-        }
-        let gone = if event.is_error() {
-            self.core.sink(key).map(Sinks::failure)
-        } else if event.is_read_closed() {
-            Some(CloseReason::Client)
-        } else if event.is_readable() {
-            self.core
-                .sink(key)
-                .and_then(|sink| self.sinks.discard_input(sink))
-        } else {
-            None
+        let started = self.started;
+        let now = || Now {
+            shard_ms: started.elapsed().as_millis() as u64,
+            unix_ms: unix_ms(),
         };
-        match gone {
-            Some(reason) => {
-                if let Some(sink) = self.core.sink(key) {
-                    sinks::cut(sink);
-                }
-                self.core.close(key, reason, &mut self.sinks);
-            }
-            None if event.is_writable() => self.core.writable(key),
-            None => {}
-        }
-    }
-
-    /// Bodies that have room again, or that were dropped.
-    fn bodies_changed(&mut self) {
-        while let Ok(key) = self.inbox.bodies.try_recv() {
-            match self.sinks.abandoned(key) {
-                Some(reason) => self.core.close(key, reason, &mut self.sinks),
-                None => self.core.writable(key),
-            }
-        }
-    }
-
-    /// Takes messages up to the turn's budget; returns when the batches among them were stamped.
-    fn take_mailbox(&mut self) -> Vec<Instant> {
-        let mut stamped = Vec::new();
-        let mut bytes = 0;
-        for _ in 0..MESSAGES_PER_TURN {
-            let message = match self.inbox.take() {
-                Ok(message) => message,
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.stopping = true;
-                    break;
-                }
-            };
-            match message {
-                Message::Deliver(batch) => {
-                    bytes += batch.bytes;
-                    stamped.push(batch.stamped_at);
-                    self.core.deliver(&batch);
-                }
-                Message::Attach(attach) => self.core.attach(*attach, &mut self.sinks),
-                Message::Slowest(count, answer) => answer(self.core.slowest(count, &self.sinks)),
-                Message::Find(query, from, task, answer) => {
-                    // What was published before belongs to the streams still.
-                    self.core.flush(&mut self.sinks);
-                    answer(self.core.find(&query, from, task, &mut self.sinks));
-                }
-                Message::Close(stream, answer) => {
-                    // What was published before belongs to the stream still: the end must not overtake it.
-                    self.core.flush(&mut self.sinks);
-                    answer(
-                        self.core
-                            .end_stream(stream.key, CloseReason::Admin, &mut self.sinks),
-                    );
-                }
-                Message::Drain(period_ms) => self.core.drain(period_ms),
-                Message::Stop => self.stopping = true,
-            }
-            if bytes >= EVENT_BYTES_PER_TURN {
-                break;
-            }
-        }
-        stamped
+        let mut arrivals = Arrivals::new(events, &self.inbox, &self.counters, on_room);
+        self.next = self.core.turn(&mut arrivals, now, &mut self.sinks);
+        let took_us = began.elapsed().as_micros() as u64;
+        self.counters.turn.record(took_us, 1);
     }
 }

@@ -72,7 +72,7 @@ pub enum Next {
     Cut,
 }
 
-/// What a write to a [`BodyQueue`] did.
+/// What a write to a [`BodyQueue`] did, or would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// All of it was queued.
@@ -117,6 +117,20 @@ impl BodyQueue {
             reader.wake();
         }
         Written::All
+    }
+
+    /// Shard side: whether a write would be accepted. A queue that is full signals when it is not.
+    pub(crate) fn room(&self) -> Written {
+        let mut state = self.state.lock();
+        if state.dropped {
+            return Written::Gone;
+        }
+        state.blocked = state.queued_bytes >= BODY_QUEUE_BYTES_MAX;
+        if state.blocked {
+            Written::Blocked
+        } else {
+            Written::All
+        }
     }
 
     /// Shard side: no more will come. A stream that was not ended properly (`whole` is false) fails: what is queued for a client that does not

@@ -11,9 +11,6 @@ use super::{Core, Io, Sent};
 /// Reconnection delay told at the end where the settings give none: a browser's own default, in milliseconds.
 const RETRY_MS_DEFAULT: u64 = 3_000;
 
-/// Streams ended in one turn, so that events still flow to those that remain.
-const ENDS_PER_TURN: usize = 256;
-
 /// Pause between two steps of a drain that keeps up with its period, in milliseconds.
 const DRAIN_STEP_MS: u64 = 10;
 
@@ -32,25 +29,26 @@ pub(crate) struct Drain {
 impl<I: Io> Core<I> {
     /// Whether there are streams whose token has expired. They wait for their end, of which a turn has only so many, and get nothing more: neither what
     /// they may hear no longer, nor anything after it, which would take their clients' cursors past it.
-    pub(crate) fn has_expired(&self) -> bool {
+    pub(super) fn has_expired(&self) -> bool {
         let next = self.tickets.next_end_unix_ms();
         next.is_some_and(|end| end <= self.unix_ms)
     }
 
     /// Whether the stream in a slot, with these flags, is one of them.
-    pub(crate) fn is_expired(&self, slot: u32, flags: Flags) -> bool {
+    pub(super) fn is_expired(&self, slot: u32, flags: Flags) -> bool {
         flags.has(Flags::TICKET) && self.tickets.is_over(slot, self.unix_ms)
     }
 
     /// Ends streams whose token has expired, as many as a turn may.
-    pub(crate) fn end_expired(&mut self, io: &mut I) {
-        for key in self.tickets.take_ended(self.unix_ms, ENDS_PER_TURN) {
+    pub(super) fn end_expired(&mut self, io: &mut I) {
+        let ends = self.config.budget.ends;
+        for key in self.tickets.take_ended(self.unix_ms, ends) {
             self.end_stream(key, CloseReason::Expired, io);
         }
     }
 
     /// When the next token expires, in the shard's milliseconds.
-    pub(crate) fn next_end_ms(&self) -> Option<u64> {
+    pub(super) fn next_end_ms(&self) -> Option<u64> {
         let end_unix_ms = self.tickets.next_end_unix_ms()?;
         Some(
             self.now_ms
@@ -59,7 +57,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Starts to end all streams, in even steps over `period_ms`.
-    pub(crate) fn drain(&mut self, period_ms: u64) {
+    pub(super) fn drain(&mut self, period_ms: u64) {
         self.drain.get_or_insert(Drain {
             started_ms: self.now_ms,
             period_ms,
@@ -71,7 +69,7 @@ impl<I: Io> Core<I> {
 
     /// When the next step of the drain is due: at once where the last one left streams over, so
     /// that the period holds for any number of streams.
-    pub(crate) fn next_drain_ms(&self) -> Option<u64> {
+    pub(super) fn next_drain_ms(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
         if drain.is_late {
             return Some(self.now_ms);
@@ -82,7 +80,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Ends the streams that are due by now.
-    pub(crate) fn drain_on(&mut self, io: &mut I) {
+    pub(super) fn drain_on(&mut self, io: &mut I) {
         let Some(drain) = &self.drain else { return };
         let elapsed = self.now_ms - drain.started_ms;
         let may_stay = if elapsed >= drain.period_ms {
@@ -93,7 +91,7 @@ impl<I: Io> Core<I> {
         };
         let mut next_slot = drain.next_slot;
         let due = self.subscribers.len().saturating_sub(may_stay);
-        for _ in 0..due.min(ENDS_PER_TURN) {
+        for _ in 0..due.min(self.config.budget.ends) {
             let Some(key) = self.next_open(&mut next_slot) else {
                 break;
             };
@@ -101,7 +99,7 @@ impl<I: Io> Core<I> {
         }
         if let Some(drain) = &mut self.drain {
             drain.next_slot = next_slot;
-            drain.is_late = due > ENDS_PER_TURN;
+            drain.is_late = due > self.config.budget.ends;
         }
     }
 
@@ -119,7 +117,7 @@ impl<I: Io> Core<I> {
 
     /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A sink that
     /// does not take all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
-    pub(crate) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
+    pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;
         }

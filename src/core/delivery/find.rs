@@ -8,7 +8,7 @@ use super::{Core, Io};
 
 impl<I: Io> Core<I> {
     /// Looks at the streams from slot `from` on, and does with those that are meant what it is told.
-    pub(crate) fn find(&mut self, query: &StreamQuery, from: u32, task: Task, io: &mut I) -> Found {
+    pub(super) fn find(&mut self, query: &StreamQuery, from: u32, task: Task, io: &mut I) -> Found {
         let mut found = Found::default();
         let mut meant = Meant::new(query);
         let end = from.saturating_add(SLOTS_PER_TURN);
@@ -67,7 +67,7 @@ impl<I: Io> Core<I> {
     }
 
     /// The client's address: what a trusted proxy said, else the peer's, while it is known.
-    pub(crate) fn client(&self, slot: u32, io: &I) -> Option<std::net::IpAddr> {
+    pub(super) fn client(&self, slot: u32, io: &I) -> Option<std::net::IpAddr> {
         let subscriber = self.subscribers.get(slot)?;
         self.identities
             .forwarded(slot)

@@ -177,7 +177,7 @@ impl Run {
 
 impl<I: Io> Core<I> {
     /// Writes the events noted since the last flush to all caught-up streams that want them.
-    pub(crate) fn flush(&mut self, io: &mut I) {
+    pub(super) fn flush(&mut self, io: &mut I) {
         let mut live = std::mem::take(&mut self.live);
         let many_dirty = live.dirty.len() > 1;
         for number in 0..live.dirty.len() {
@@ -444,7 +444,7 @@ impl<I: Io> Core<I> {
         self.block(slot, remainder);
     }
 
-    pub(crate) fn advance(&mut self, slot: u32, id: EventId) {
+    pub(super) fn advance(&mut self, slot: u32, id: EventId) {
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             debug_assert!(subscriber.cursor <= id, "a cursor only rises");
             subscriber.cursor = id;

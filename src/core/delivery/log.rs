@@ -25,7 +25,7 @@ static STALLED: OnceAMinute = OnceAMinute::new();
 
 impl<I: Io> Core<I> {
     /// A stream begins.
-    pub(crate) fn log_opened(&self, key: Key, io: &I) {
+    pub(super) fn log_opened(&self, key: Key, io: &I) {
         if enabled!(Level::DEBUG)
             && let Some(stream) = self.info(key.slot, io)
         {
@@ -35,7 +35,7 @@ impl<I: Io> Core<I> {
     }
 
     /// A stream is about to end.
-    pub(crate) fn log_closed(&self, key: Key, reason: CloseReason, io: &I) {
+    pub(super) fn log_closed(&self, key: Key, reason: CloseReason, io: &I) {
         if enabled!(Level::DEBUG)
             && let Some(stream) = self.info(key.slot, io)
         {

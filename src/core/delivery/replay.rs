@@ -3,27 +3,12 @@
 use bytes::Bytes;
 
 use crate::core::event::EventId;
-use crate::core::history::{Position, ReadBudget, Start, Wanted};
+use crate::core::history::{Position, Start, Wanted};
 use crate::core::sse::{self, Frame, Gap};
 use crate::metrics::{CloseReason, GapReason};
 
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
-
-/// One read from history: the store's lock is held for some microseconds, and one `writev` takes all of it.
-const READ: ReadBudget = ReadBudget {
-    events: 60,
-    bytes: 64 * 1024,
-};
-
-/// Bytes that one stream may read on in a turn before others get theirs.
-const REPLAY_BYTES_PER_TURN: usize = 256 * 1024;
-
-/// What a look at a history's events of other topics counts, as bytes: about the time that writing so much would take.
-const BYTES_PER_PASS: usize = 64 * 1024;
-
-/// Streams that read on in one turn before the shard looks for new events again: some 2 ms of writes, so that replay never starves live.
-const REPLAY_STREAMS_PER_TURN: usize = 256;
 
 /// What a stream has only while it is behind.
 #[derive(Debug)]
@@ -100,14 +85,14 @@ enum Plan {
 
 impl<I: Io> Core<I> {
     /// A caught-up stream's sink is full: from here on it reads from history, after `remainder`.
-    pub(crate) fn block(&mut self, slot: u32, remainder: Bytes) {
+    pub(super) fn block(&mut self, slot: u32, remainder: Bytes) {
         self.fall_behind(slot, Lagging::blocked(remainder, self.now_ms));
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             subscriber.flags.set(Flags::BLOCKED);
         }
     }
 
-    pub(crate) fn fall_behind(&mut self, slot: u32, lagging: Lagging) {
+    pub(super) fn fall_behind(&mut self, slot: u32, lagging: Lagging) {
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             subscriber.flags.set(Flags::BEHIND);
             self.lagging.insert(slot, lagging);
@@ -115,7 +100,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Gives memory back after a storm of slow streams.
-    pub(crate) fn shrink_lagging(&mut self) {
+    pub(super) fn shrink_lagging(&mut self) {
         if self.lagging.capacity() > 1_024 && self.lagging.len() * 8 < self.lagging.capacity() {
             self.lagging.shrink_to(self.lagging.len() * 2);
         }
@@ -124,11 +109,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// A stream's sink has room.
-    pub(crate) fn writable(&mut self, key: Key) {
-        if !self.is_open(key) {
-            return;
-        }
+    /// The sink of an open stream has room again.
+    pub(super) fn unblock(&mut self, key: Key) {
         if let Some(subscriber) = self.subscribers.get_mut(key.slot)
             && subscriber.flags.has(Flags::BLOCKED)
         {
@@ -137,7 +119,14 @@ impl<I: Io> Core<I> {
         }
     }
 
-    pub(crate) fn make_ready(&mut self, slot: u32) {
+    /// The sink of an open stream is full, and not stuck: its time to accept something starts anew.
+    pub(super) fn note_progress(&mut self, key: Key) {
+        if let Some(lagging) = self.lagging.get_mut(&key.slot) {
+            lagging.progress_ms = self.now_ms;
+        }
+    }
+
+    pub(super) fn make_ready(&mut self, slot: u32) {
         if let Some(subscriber) = self.subscribers.get_mut(slot)
             && !subscriber.flags.has(Flags::QUEUED)
         {
@@ -147,8 +136,8 @@ impl<I: Io> Core<I> {
     }
 
     /// Lets streams that are behind read on, as far as a turn's budget goes.
-    pub(crate) fn catch_up(&mut self, io: &mut I) {
-        for _ in 0..self.ready.len().min(REPLAY_STREAMS_PER_TURN) {
+    pub(super) fn catch_up(&mut self, io: &mut I) {
+        for _ in 0..self.ready.len().min(self.config.budget.replay_streams) {
             let Some(slot) = self.ready.pop_front() else {
                 return;
             };
@@ -172,7 +161,7 @@ impl<I: Io> Core<I> {
             return;
         }
         let mut outgoing = std::mem::take(&mut self.outgoing);
-        let mut budget = REPLAY_BYTES_PER_TURN;
+        let mut budget = self.config.budget.replay_bytes;
         loop {
             match self.plan(key.slot, &mut outgoing) {
                 Plan::CaughtUp => {
@@ -181,7 +170,7 @@ impl<I: Io> Core<I> {
                 }
                 Plan::Pass(through) => {
                     self.advance(key.slot, through);
-                    budget = budget.saturating_sub(BYTES_PER_PASS);
+                    budget = budget.saturating_sub(self.config.budget.pass_bytes);
                 }
                 Plan::Disconnect => {
                     self.end_stream(key, CloseReason::Lagged, io);
@@ -239,7 +228,7 @@ impl<I: Io> Core<I> {
             &out.wanted,
             grant,
             position,
-            READ,
+            self.config.budget.read,
             newest,
             &mut out.events,
         );

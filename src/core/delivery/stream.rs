@@ -13,7 +13,7 @@ use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Framing;
 use crate::metrics::ShardMetrics;
 
-use super::Identity;
+use super::{Identity, TurnBudget};
 
 /// What a shard needs to know of the node's settings.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct ShardConfig {
     pub mailbox_batches: usize,
     /// Most bytes of frames in the mailbox.
     pub mailbox_bytes: usize,
+    /// What one turn may do.
+    pub budget: TurnBudget,
 }
 
 /// What a shard shares with the rest of the node.

@@ -13,14 +13,8 @@ use crate::metrics::CloseReason;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or so.
-const SLOTS_PER_SLICE: u32 = 256;
-
 /// Slices of one sweep at least, so that few streams are spread over time too.
 const SLICES_PER_SWEEP: u32 = 64;
-
-/// Slices that may be made up for in one turn when turns are long.
-const SLICES_PER_TURN: u32 = 8;
 
 /// How often blocked streams are looked over for their timeout, in milliseconds.
 const TIMEOUT_CHECK_MS: u64 = 250;
@@ -48,8 +42,8 @@ impl Sweep {
         }
     }
 
-    fn slice(used: u32) -> u32 {
-        (used / SLICES_PER_SWEEP).clamp(1, SLOTS_PER_SLICE)
+    fn slice(used: u32, slots_max: u32) -> u32 {
+        (used / SLICES_PER_SWEEP).clamp(1, slots_max)
     }
 
     /// When the slice that starts at `next_slot` is due. Where the slab has shrunk below it, the sweep is over when its period is: without
@@ -87,7 +81,7 @@ impl Heartbeat {
 
 impl<I: Io> Core<I> {
     /// Does what the clock asks for, within a turn's budget. `mailbox_empty` tells, asked under the store's lock, that nothing waits.
-    pub(crate) fn tick(&mut self, mailbox_empty: impl FnOnce() -> bool, io: &mut I) {
+    pub(super) fn tick(&mut self, mailbox_empty: impl FnOnce() -> bool, io: &mut I) {
         if self.lagging.is_empty() {
             self.counters.lag_ms_max.set(0);
         } else if self.now_ms >= self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS {
@@ -103,7 +97,7 @@ impl<I: Io> Core<I> {
         }
         if self.now_ms >= self.sweep.due_ms(self.subscribers.used()) {
             self.catch_up_cursor(mailbox_empty);
-            for _ in 0..SLICES_PER_TURN {
+            for _ in 0..self.config.budget.sweep_slices {
                 let used = self.subscribers.used();
                 if used == 0 || self.now_ms < self.sweep.due_ms(used) {
                     break;
@@ -122,8 +116,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not before something else happens.
-    pub(crate) fn next_tick_ms(&self) -> Option<u64> {
+    /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not before something comes in.
+    pub(super) fn next_tick_ms(&self) -> Option<u64> {
         if self.subscribers.len() == 0 {
             return None;
         }
@@ -141,7 +135,7 @@ impl<I: Io> Core<I> {
         if first == 0 {
             self.sweep.began_ms = self.now_ms;
         }
-        let end = (first + Sweep::slice(used)).min(used);
+        let end = (first + Sweep::slice(used, self.config.budget.sweep_slots)).min(used);
         for slot in first..end {
             self.beat(slot, &heartbeat, io);
         }

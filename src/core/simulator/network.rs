@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 
 use crate::core::delivery::Key;
-use crate::core::delivery::{Io, Sent};
+use crate::core::delivery::{Io, Room, Sent, Signal};
 use crate::metrics::CloseReason;
 
 /// The network between the core and one client.
@@ -43,6 +43,32 @@ pub(super) struct Network {
     pub(super) cut_frames: usize,
 }
 
+/// The client is gone.
+pub(super) const HUNG_UP: Signal = Signal {
+    readable: true,
+    writable: false,
+    ended: true,
+    failed: false,
+};
+
+/// The client has read.
+pub(super) const WRITABLE: Signal = Signal {
+    readable: false,
+    writable: true,
+    ended: false,
+    failed: false,
+};
+
+impl Network {
+    /// Gives a wire so much room; returns the signal that follows from it.
+    pub(super) fn set_room(&mut self, wire: usize, room: usize) -> Option<(Key, Signal)> {
+        let wire = self.wires.get_mut(&wire).expect("a wire");
+        wire.room = room;
+        let key = wire.key.filter(|_| wire.full && room > 0)?;
+        Some((key, WRITABLE))
+    }
+}
+
 impl Io for Network {
     type Incoming = usize;
     type Sink = usize;
@@ -77,6 +103,18 @@ impl Io for Network {
         wire.full = true;
         self.cut_frames += 1;
         Sent::Part(accepted)
+    }
+
+    fn heard(&mut self, key: Key, wire: &usize, signal: Signal) -> Option<CloseReason> {
+        assert_eq!(self.wires[wire].key, Some(key));
+        (signal.ended || signal.failed).then_some(CloseReason::Client)
+    }
+
+    fn writable(&mut self, key: Key, wire: &usize) -> Room {
+        let wire = self.wires.get_mut(wire).expect("a wire");
+        assert_eq!(wire.key, Some(key));
+        wire.full &= wire.room == 0;
+        if wire.full { Room::Full } else { Room::Free }
     }
 
     fn close(&mut self, _: Key, wire: usize, ended: bool) {

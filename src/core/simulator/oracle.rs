@@ -188,13 +188,13 @@ impl Session {
         let text = |key: &str| told[key].as_str().expect("a string").to_owned();
         let to = position_of(&text("to"));
         let reason = text("reason");
-        self.check_reason(&reason, data);
         let from = if reason == "unknown" {
             assert_eq!(Some(text("from")), self.opening.asked, "{data}");
             EventId::ZERO
         } else {
             position_of(&text("from"))
         };
+        self.check_reason(&reason, from, data);
         let position = position_of(id);
         assert!(
             reason == "unknown" || self.seen_through <= from,
@@ -220,11 +220,14 @@ impl Session {
         position
     }
 
-    fn check_reason(&mut self, reason: &str, data: &str) {
+    fn check_reason(&mut self, reason: &str, from: EventId, data: &str) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
+        // Its cursor has moved though it got nothing: it may have been live in between, and lost events since because it was slow.
+        let may_have_been_live = from > self.seen_through;
         let expected = match (is_first, self.opening.knowledge) {
             (true, Knowledge::Unknown) => "unknown",
             (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",
+            (true, _) if may_have_been_live && reason == "lagged" => "lagged",
             (true, _) if self.opening.resumes => "evicted",
             _ => "lagged",
         };

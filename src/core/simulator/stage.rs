@@ -1,14 +1,16 @@
 //! Schedules written by hand: what once went wrong, in as few steps as it takes.
 
+mod turns;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::core::delivery::Core;
-use crate::core::delivery::{Attach, ShardConfig, Shared};
-use crate::core::delivery::{Batch, Delivery};
+use crate::core::delivery::{
+    Attach, Batch, Core, Delivery, Message, Next, ShardConfig, Shared, TurnBudget,
+};
 use crate::core::event::{Event, EventId};
 use crate::core::history::SlowConsumerPolicy;
 use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted, Work};
@@ -19,7 +21,8 @@ use crate::core::sse::{Draft, Framing};
 use crate::metrics::ShardMetrics;
 
 use super::client::{Block, HEAD, Reader};
-use super::network::{Network, Wire};
+use super::inbox::{self, Inbox};
+use super::network::{HUNG_UP, Network, Wire};
 
 const BIRTH_MS: u64 = 1_000_000;
 const HEARTBEAT_MS: u64 = 1_000;
@@ -30,11 +33,17 @@ struct Stage {
     core: Core<Network>,
     network: Network,
     reader: Reader,
+    inbox: Inbox,
+    next: Next,
     now_ms: u64,
 }
 
 impl Stage {
     fn new(history_events: usize) -> Self {
+        Self::with_budget(history_events, TurnBudget::default())
+    }
+
+    fn with_budget(history_events: usize, budget: TurnBudget) -> Self {
         let limits = HistoryLimits {
             events: history_events,
             ..HistoryLimits::default()
@@ -50,6 +59,7 @@ impl Stage {
             retry_ms: None,
             mailbox_batches: 0,
             mailbox_bytes: 0,
+            budget,
         };
         let counters = Arc::new(ShardMetrics::default());
         Self {
@@ -57,20 +67,27 @@ impl Stage {
             shared,
             network: Network::default(),
             reader: Reader::new(Framing::Plain),
+            inbox: Inbox::default(),
+            next: Next::default(),
             now_ms: 0,
         }
     }
 
     fn publish(&mut self, topic: &str, private: bool) -> EventId {
-        let batch = self.post(topic, private);
+        let batch = self.stamp(topic, private);
+        let id = batch.head;
         if !batch.events[0].selectors.is_empty() {
-            self.core.deliver(&batch);
+            self.post(Message::Deliver(Arc::new(batch)));
         }
-        batch.head
+        id
     }
 
-    /// Publishes an event, and leaves it in the mailbox.
-    fn post(&mut self, topic: &str, private: bool) -> Batch {
+    fn post(&mut self, message: Message<usize>) {
+        self.inbox.messages.push_back(message);
+    }
+
+    /// Publishes an event that the shard is not sent yet.
+    fn stamp(&mut self, topic: &str, private: bool) -> Batch {
         let event = Event {
             private,
             ..Event::new(topic, "data")
@@ -79,6 +96,7 @@ impl Stage {
         let mut store = self.shared.store.lock();
         let (id, appended) = store.append(&mut draft, BIRTH_MS + self.now_ms);
         Batch {
+            bytes: appended.frame.len(),
             events: Vec::from([Delivery {
                 id,
                 frame: appended.frame,
@@ -88,7 +106,6 @@ impl Stage {
             }]),
             head: id,
             stamped_at: Instant::now(),
-            bytes: 0,
         }
     }
 
@@ -128,29 +145,25 @@ impl Stage {
         self.network
             .wires
             .insert(wire, Wire::new(usize::MAX, false));
-        self.core.attach(attach, &mut self.network);
+        self.post(Message::Attach(Box::new(attach)));
     }
 
-    /// Lets time pass, and makes a turn.
+    /// Lets time pass, and makes turns until no work is left.
     fn turn(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.core.set_now(self.now_ms, BIRTH_MS + self.now_ms);
-        self.core.flush(&mut self.network);
-        while self.core.has_ready() {
-            self.core.catch_up(&mut self.network);
-        }
-        self.core.tick(|| true, &mut self.network);
-        self.core.end_turn();
+        while self.turn_at(BIRTH_MS + self.now_ms).has_work {}
+    }
+
+    /// Makes one turn at a time of the wall clock.
+    fn turn_at(&mut self, unix_ms: u64) -> Next {
+        let now = inbox::clock(self.now_ms, unix_ms, 0);
+        self.next = self.core.turn(&mut self.inbox, now, &mut self.network);
+        self.next
     }
 
     fn set_room(&mut self, room: usize) {
-        let wire = self.network.wires.get_mut(&1).expect("a wire");
-        wire.room = room;
-        if std::mem::take(&mut wire.full)
-            && let Some(key) = wire.key
-        {
-            self.core.writable(key);
-        }
+        let signal = self.network.set_room(1, room);
+        self.inbox.signals.extend(signal);
     }
 
     /// What has arrived since.
@@ -252,7 +265,7 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     stage.set_room(0);
     let missed = stage.publish("a/x", false);
     stage.turn(1);
-    let posts = ["a/x", "b/x", "a/x", "a/x"].map(|topic| stage.post(topic, false));
+    let posts = ["a/x", "b/x", "a/x", "a/x"].map(|topic| stage.stamp(topic, false));
     stage.set_room(usize::MAX);
     stage.turn(1);
     let blocks = stage.read();
@@ -262,12 +275,13 @@ fn a_gap_does_not_reach_into_the_mailbox() {
         serde_json::from_str(gap.data.as_deref().expect("data")).expect("JSON");
     let range = [&told["from"], &told["to"]].map(|id| id.as_str().map(str::to_owned));
     assert_eq!(range, [first, missed].map(|id| Some(id.to_string())));
-    for batch in &posts {
-        stage.core.deliver(batch);
+    let ids = posts.each_ref().map(|batch| batch.head);
+    for batch in posts {
+        stage.post(Message::Deliver(Arc::new(batch)));
     }
     stage.turn(1);
     let events: Vec<_> = stage.read().iter().map(id_of).collect();
-    assert_eq!(events, posts.map(|batch| batch.head));
+    assert_eq!(events, ids);
 }
 
 /// A shard that had slept without streams owed a sweep, made two at once, and sent its first stream a heartbeat right behind the prime.
@@ -277,7 +291,6 @@ fn the_first_stream_after_a_long_silence_is_primed_once() {
         let mut stage = Stage::new(1);
         stage.turn(1);
         stage.now_ms += silence;
-        stage.core.set_now(stage.now_ms, BIRTH_MS + stage.now_ms);
         stage.open("t", None);
         stage.turn(0);
         stage.turn(1);
@@ -358,26 +371,30 @@ fn streams_that_wait_for_their_end_get_no_heartbeat() {
 /// Streams that wait for their end have missed events: they must not go on, whatever becomes of the clock.
 #[test]
 fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
-    let mut stage = Stage::new(10);
-    stage.open_until("t", None, Some(1_000));
+    let one_end = TurnBudget {
+        ends: 1,
+        ..TurnBudget::default()
+    };
+    let mut stage = Stage::with_budget(10, one_end);
+    // The second is ended first, and the first waits.
+    for _ in 0..2 {
+        stage.open_until("t", None, Some(1_000));
+    }
     stage.turn(1);
     stage.read();
     stage.publish("t", true);
-    stage.core.set_now(2_000, BIRTH_MS + 2_000);
-    stage.core.flush(&mut stage.network);
+    stage.turn_at(BIRTH_MS + 2_000);
+    assert!(stage.network.wires[&2].closed && !stage.network.wires[&1].closed);
     stage.publish("t", true);
-    stage.core.set_now(2_001, BIRTH_MS + 500);
-    stage.core.flush(&mut stage.network);
-    stage.core.tick(|| true, &mut stage.network);
+    stage.turn_at(BIRTH_MS + 500);
     assert!(stage.read().iter().all(|block| block.id.is_none()));
     assert!(stage.network.wires[&1].closed);
     // Afterwards it goes as it is told.
-    stage.core.set_now(2_002, BIRTH_MS + 501);
     stage.network.wires.clear();
     stage.reader = Reader::new(Framing::Plain);
     stage.open_until("t", None, Some(1_000));
     stage.publish("t", true);
-    stage.core.flush(&mut stage.network);
+    stage.turn_at(BIRTH_MS + 501);
     let blocks = stage.read();
     assert!(
         blocks.iter().any(|block| block.data.is_some()),
@@ -395,9 +412,10 @@ fn a_drain_of_more_streams_than_its_steps_end_took_longer_than_its_period() {
     for _ in 0..STREAMS {
         stage.open("t", None);
     }
-    stage.core.drain(PERIOD_MS);
+    stage.post(Message::Drain(PERIOD_MS));
+    stage.turn(0);
     let mut turns = 0;
-    while let Some(next_ms) = stage.core.next_tick_ms() {
+    while let Some(next_ms) = stage.next.wake_ms {
         stage.turn(next_ms.saturating_sub(stage.now_ms));
         turns += 1;
         assert!(turns < STREAMS, "a turn ends nothing");
@@ -416,9 +434,10 @@ fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
     for _ in 0..STREAMS {
         stage.open_until("t", None, Some(50));
     }
+    stage.turn(0);
     let mut turns = 0;
     while stage.core.len() > 0 {
-        let next_ms = stage.core.next_tick_ms().expect("more to do");
+        let next_ms = stage.next.wake_ms.expect("more to do");
         stage.turn(next_ms.saturating_sub(stage.now_ms));
         turns += 1;
         assert!(turns < STREAMS, "a turn ends nothing");
@@ -429,10 +448,7 @@ fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
 /// Streams that were reset together gave their topics back under one hold of the store's lock, and nothing went on meanwhile.
 #[test]
 fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
-    let mut stage = Stage::new(10);
-    stage
-        .core
-        .set_release_work(Work::default().with_references(7));
+    let mut stage = Stage::with_budget(10, release(7));
     stage.open("t", None);
     for number in 0..100 {
         stage.open(&format!("own/{number}"), None);
@@ -442,19 +458,18 @@ fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     let open = |stage: &Stage| stage.shared.store.lock().size().topics;
     for wire in 2..102 {
         let key = stage.network.wires[&wire].key.expect("it is open");
-        let reason = crate::metrics::CloseReason::Client;
-        stage.core.close(key, reason, &mut stage.network);
+        stage.inbox.signals.push_back((key, HUNG_UP));
     }
-    assert_eq!(
-        stage.shared.places.open(),
-        1,
-        "their places are free at once"
-    );
     let mut turns = 0;
-    while stage.core.has_work() {
+    while turns == 0 || stage.next.has_work {
         let before = open(&stage);
         let id = stage.publish("t", false);
-        stage.turn(1);
+        stage.turn_at(BIRTH_MS + stage.now_ms);
+        assert_eq!(
+            stage.shared.places.open(),
+            1,
+            "their places are free at once"
+        );
         assert_eq!(stage.read().last().map(id_of), Some(id));
         assert!(before - open(&stage) <= 7, "in one hold");
         turns += 1;
@@ -463,20 +478,27 @@ fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     assert_eq!(open(&stage), 1, "topics of no stream do not exist");
 }
 
+/// A budget under which a turn gives back so many references.
+fn release(references: usize) -> TurnBudget {
+    TurnBudget {
+        release: Work::default().with_references(references),
+        ..TurnBudget::default()
+    }
+}
+
 /// A shard that stopped in the middle of it would have left topics that nobody asks for.
 #[test]
 fn a_shard_that_stops_gives_back_all_that_is_left() {
-    let mut stage = Stage::new(0);
-    stage
-        .core
-        .set_release_work(Work::default().with_references(1));
+    let mut stage = Stage::with_budget(0, release(1));
     for number in 0..10 {
         stage.open_until(&format!("own/{number}"), None, Some(1_000));
     }
-    stage.turn(1_000);
-    assert!(stage.core.has_work() && stage.network.wires.values().all(|wire| wire.closed));
-    stage.core.release_all();
-    assert!(!stage.core.has_work());
+    stage.turn(1);
+    let ended = BIRTH_MS + 1_000;
+    assert!(stage.turn_at(ended).has_work);
+    assert!(stage.network.wires.values().all(|wire| wire.closed));
+    stage.post(Message::Stop);
+    assert!(!stage.turn_at(ended).has_work);
     let store = stage.shared.store.lock();
     assert!(store.is_bare() && store.size().topics == 0);
 }

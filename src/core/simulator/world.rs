@@ -1,6 +1,5 @@
 //! The world of one seed: a store, a core, a mailbox, clients with bad networks, and the dice.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,12 +7,12 @@ use bytes::Bytes;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
-use crate::core::delivery::Core;
-use crate::core::delivery::{Attach, ShardConfig, Shared};
-use crate::core::delivery::{Batch, Delivery};
+use crate::core::delivery::{
+    Attach, Batch, Core, Delivery, Message, Next, ShardConfig, Shared, StreamKey,
+};
 use crate::core::event::{Event, EventId};
 use crate::core::history::SlowConsumerPolicy;
-use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted, Work};
+use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
 use crate::core::limits::EventLimits;
 use crate::core::places::Places;
 use crate::core::selector::Selector;
@@ -21,8 +20,9 @@ use crate::core::sse::{Draft, Framing};
 use crate::metrics::{CloseReason, ShardMetrics};
 
 use super::client::{HEAD, Reader};
+use super::inbox::{self, Inbox};
 use super::names::{self, Sel, TOPICS, name};
-use super::network::{Network, Wire};
+use super::network::{HUNG_UP, Network, Wire};
 use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
@@ -70,17 +70,13 @@ struct Client {
     cursor: Option<String>,
 }
 
-enum Post {
-    Deliver(Batch),
-    Attach(Attach<usize>),
-}
-
 pub(super) struct World {
     dice: Rng,
     shared: Shared,
     core: Core<Network>,
     network: Network,
-    posts: VecDeque<Post>,
+    inbox: Inbox,
+    next: Next,
     clients: Vec<Client>,
     all: Vec<Published>,
     policies: [SlowConsumerPolicy; TOPICS],
@@ -95,8 +91,6 @@ pub(super) struct World {
     totals: Totals,
     /// Held once by each stream that is not done.
     guards: Arc<()>,
-    /// Newest id that the shard has taken from its mailbox.
-    taken_through: EventId,
 }
 
 const WRITE_TIMEOUT_MS: u64 = 5_000;
@@ -122,6 +116,7 @@ impl World {
             retry_ms: dice.bool().then_some(2_000),
             mailbox_batches: 0,
             mailbox_bytes: 0,
+            budget: inbox::small_budget(&mut dice, CLIENTS),
         };
         let plain = dice.u8(..10) < 3;
         let mut not_plain = || !plain && dice.bool();
@@ -155,15 +150,15 @@ impl World {
                 }
             })
             .collect();
-        let mut core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
-        core.set_release_work(Work::default().with_references(dice.usize(1..5)));
+        let core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
         Self {
             core,
             drain: dice.u8(..10) == 0,
             dice,
             shared,
             network: Network::default(),
-            posts: VecDeque::new(),
+            inbox: Inbox::default(),
+            next: Next::default(),
             clients,
             all: Vec::new(),
             policies,
@@ -174,7 +169,6 @@ impl World {
             private,
             totals: Totals::default(),
             guards: Arc::new(()),
-            taken_through: EventId::ZERO,
         }
     }
 
@@ -183,7 +177,10 @@ impl World {
             match self.dice.u8(..100) {
                 0..30 => self.publish(),
                 30..45 => self.connect(),
-                45..50 => self.hang_up(),
+                45..50 => {
+                    let client = self.dice.usize(..CLIENTS);
+                    self.hang_up(client);
+                }
                 50..65 => self.change_network(),
                 65..90 => self.turn(),
                 90..97 => self.pass_time(),
@@ -240,13 +237,15 @@ impl World {
             }
         }
         if !events.is_empty() {
+            let bytes = events.iter().map(|event| event.frame.len()).sum();
             let batch = Batch {
                 events,
                 head: store.head(),
                 stamped_at: Instant::now(),
-                bytes: 0,
+                bytes,
             };
-            self.posts.push_back(Post::Deliver(batch));
+            let message = Message::Deliver(Arc::new(batch));
+            self.inbox.messages.push_back(message);
         }
     }
 
@@ -331,7 +330,8 @@ impl World {
         };
         let wire = Wire::new(room, broken);
         self.network.wires.insert(self.wires, wire);
-        self.posts.push_back(Post::Attach(attach));
+        let message = Message::Attach(Box::new(attach));
+        self.inbox.messages.push_back(message);
         let mut selectors = rights.selectors.iter();
         let by_name = selectors.all(|one| matches!(one, Sel::Topic(_)));
         let exact = by_name && !self.several && (!self.private || rights.grant.is_empty());
@@ -376,14 +376,12 @@ impl World {
     }
 
     /// A client goes away; the shard hears of it as from a socket.
-    fn hang_up(&mut self) {
-        let client = self.dice.usize(..CLIENTS);
+    fn hang_up(&mut self, client: usize) {
         let Some(connection) = &self.clients[client].connection else {
             return;
         };
         if let Some(key) = self.network.wires[&connection.wire].key {
-            self.core.close(key, CloseReason::Client, &mut self.network);
-            self.collect();
+            self.inbox.signals.push_back((key, HUNG_UP));
         }
     }
 
@@ -401,43 +399,22 @@ impl World {
         let Some(connection) = &self.clients[client].connection else {
             return;
         };
-        let wire = self
-            .network
-            .wires
-            .get_mut(&connection.wire)
-            .expect("a wire");
-        wire.room = room;
-        if wire.full && room > 0 {
-            wire.full = false;
-            if let Some(key) = wire.key {
-                self.core.writable(key);
-            }
-        }
+        let signal = self.network.set_room(connection.wire, room);
+        self.inbox.signals.extend(signal);
     }
 
     fn turn(&mut self) {
-        self.core.set_now(self.clock_ms - BIRTH_MS, self.clock_ms);
-        for _ in 0..self.dice.usize(1..6) {
-            match self.posts.pop_front() {
-                Some(Post::Deliver(batch)) => {
-                    self.taken_through = self.taken_through.max(batch.head);
-                    self.core.deliver(&batch);
-                }
-                Some(Post::Attach(attach)) => {
-                    self.taken_through = self.taken_through.max(attach.live_from);
-                    self.core.attach(attach, &mut self.network);
-                }
-                None => break,
-            }
+        let took_ms = if self.dice.u8(..4) == 0 {
+            self.dice.u64(..200)
+        } else {
+            0
+        };
+        let now = inbox::clock(self.clock_ms - BIRTH_MS, self.clock_ms, took_ms);
+        self.next = self.core.turn(&mut self.inbox, now, &mut self.network);
+        self.clock_ms += took_ms;
+        if self.inbox.messages.is_empty() {
+            self.inbox.taken_through = self.shared.store.lock().head();
         }
-        self.core.flush(&mut self.network);
-        self.core.catch_up(&mut self.network);
-        let empty = self.posts.is_empty();
-        if empty {
-            self.taken_through = self.shared.store.lock().head();
-        }
-        self.core.tick(|| empty, &mut self.network);
-        self.core.end_turn();
         self.check_ends();
         self.collect();
     }
@@ -456,7 +433,7 @@ impl World {
             let open = wire.key.is_some() && !wire.closed;
             assert!(!over || !open, "a stream outlived its token");
             if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
-                let next_ms = self.core.next_tick_ms().expect("there are streams");
+                let next_ms = self.next.wake_ms.expect("there are streams");
                 assert!(
                     next_ms + BIRTH_MS <= end,
                     "the shard sleeps beyond the end of a token"
@@ -475,9 +452,9 @@ impl World {
         if let Some(connection) = &self.clients[client].connection
             && let Some(key) = self.network.wires[&connection.wire].key
         {
-            self.core
-                .end_stream(key, CloseReason::Admin, &mut self.network);
-            self.collect();
+            let stream = StreamKey { shard: 0, key };
+            let message = Message::Close(stream, Box::new(|_| ()));
+            self.inbox.messages.push_back(message);
         }
     }
 
@@ -506,7 +483,7 @@ impl World {
                 for block in connection.reader.read(piece) {
                     let world = oracle::World {
                         all: &self.all,
-                        taken_through: self.taken_through,
+                        taken_through: self.inbox.taken_through,
                         forgotten: connection.forgotten,
                         keeps: &keeps,
                     };
@@ -517,7 +494,7 @@ impl World {
                 client.cursor.clone_from(&connection.session.cursor);
             }
             // A wire that broke before it was adopted never closes.
-            let lost = wire.broken && wire.key.is_none() && self.posts.is_empty();
+            let lost = wire.broken && wire.key.is_none() && self.inbox.messages.is_empty();
             if wire.closed || lost {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
                 self.totals.gaps += connection.session.gaps();
@@ -534,13 +511,15 @@ impl World {
 
     /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
     fn settle(&mut self) {
-        while !self.posts.is_empty() || self.core.has_work() {
+        self.turn();
+        while self.next.has_work {
             self.turn();
         }
         for client in 0..CLIENTS {
             self.set_room(client, usize::MAX);
         }
-        while self.core.has_work() {
+        self.turn();
+        while self.next.has_work {
             self.turn();
         }
         for client in &self.clients {
@@ -549,7 +528,7 @@ impl World {
             }
         }
         if self.drain {
-            self.core.drain(1_000);
+            self.inbox.messages.push_back(Message::Drain(1_000));
         }
         self.end_all();
     }
@@ -563,17 +542,12 @@ impl World {
                 self.turn();
             } else {
                 for client in 0..CLIENTS {
-                    if let Some(connection) = &self.clients[client].connection
-                        && let Some(key) = self.network.wires[&connection.wire].key
-                    {
-                        self.core.close(key, CloseReason::Client, &mut self.network);
-                        self.collect();
-                    }
+                    self.hang_up(client);
                 }
                 self.turn();
             }
         }
-        while self.core.has_work() {
+        while self.next.has_work {
             self.turn();
         }
         assert!(

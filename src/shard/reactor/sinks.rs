@@ -19,7 +19,7 @@ use crate::metrics::CloseReason;
 use super::super::mailbox::Mailbox;
 use super::super::sink::{BodyQueue, Sink, Written};
 use crate::core::delivery::Key;
-use crate::core::delivery::{Io, Sent};
+use crate::core::delivery::{Io, Room, Sent, Signal};
 
 /// Bytes read and thrown away for one readiness event of a client that goes on sending. What is left stays in the kernel's
 /// receive buffer, which is bounded, until more comes.
@@ -52,18 +52,8 @@ impl Sinks {
         }
     }
 
-    /// Why a socket that reports an error is gone.
-    pub(super) fn failure(sink: &Option<OwnedFd>) -> CloseReason {
-        let error = sink.as_ref().map(rustix::net::sockopt::socket_error);
-        match error {
-            Some(Ok(Err(error))) => reason(error),
-            _ => CloseReason::Client,
-        }
-    }
-
-    /// Reads and throws away what a client sends beyond its request; tells when the client has ended its side.
-    pub(super) fn discard_input(&mut self, sink: &Option<OwnedFd>) -> Option<CloseReason> {
-        let socket = sink.as_ref()?;
+    /// Reads and throws away what a client sends beyond its request; returns why the stream is over if the client has ended its side.
+    fn discard_input(&mut self, socket: &OwnedFd) -> Option<CloseReason> {
         let mut left = DISCARD_BYTES_PER_EVENT;
         while left > 0 {
             match rustix::net::recv(socket, &mut *self.scratch, RecvFlags::DONTWAIT) {
@@ -75,12 +65,6 @@ impl Sinks {
             }
         }
         None
-    }
-
-    /// Why the body that this key stands for was dropped by its connection, if it was.
-    pub(super) fn abandoned(&self, key: Key) -> Option<CloseReason> {
-        let queue = &self.bodies.get(&key.slot)?.queue;
-        queue.is_abandoned().then(|| gone(queue))
     }
 }
 
@@ -122,6 +106,38 @@ impl Io for Sinks {
         }
     }
 
+    fn heard(&mut self, key: Key, sink: &Option<OwnedFd>, signal: Signal) -> Option<CloseReason> {
+        let Some(socket) = sink else {
+            let queue = &self.bodies.get(&key.slot)?.queue;
+            return queue.is_abandoned().then(|| gone(queue));
+        };
+        let over = if signal.failed {
+            Some(failure(socket))
+        } else if signal.ended {
+            Some(CloseReason::Client)
+        } else {
+            self.discard_input(socket)
+        };
+        if over.is_some() {
+            cut(socket);
+        }
+        over
+    }
+
+    fn writable(&mut self, key: Key, sink: &Option<OwnedFd>) -> Room {
+        if sink.is_some() {
+            return Room::Free;
+        }
+        let body = self.bodies.get(&key.slot);
+        body.map_or(Room::Gone(CloseReason::Client), |body| {
+            match body.queue.room() {
+                Written::All => Room::Free,
+                Written::Blocked => Room::Full,
+                Written::Gone => Room::Gone(gone(&body.queue)),
+            }
+        })
+    }
+
     fn close(&mut self, key: Key, sink: Option<OwnedFd>, ended: bool) {
         let Some(socket) = sink else {
             if let Some(body) = self.bodies.remove(&key.slot) {
@@ -132,7 +148,7 @@ impl Io for Sinks {
         if ended {
             // Closing with unread input would reset the connection and may destroy what was just written.
             let _ = rustix::net::shutdown(&socket, Shutdown::Write);
-            let _ = self.discard_input(&Some(socket));
+            let _ = self.discard_input(&socket);
         }
         // Closing the last descriptor of a socket takes it out of the poller.
     }
@@ -153,10 +169,16 @@ impl Io for Sinks {
 
 /// Has the coming close reset the connection of a client that ended its side. It may have ended one side only and still read: an orderly close in the middle of
 /// what it asked for would look like the end of it, for certain over HTTP/1.0.
-pub(super) fn cut(sink: &Option<OwnedFd>) {
-    if let Some(socket) = sink {
-        // Where the system refuses, the connection is gone already.
-        let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+fn cut(socket: &OwnedFd) {
+    // Where the system refuses, the connection is gone already.
+    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+}
+
+/// Why a socket that reports an error is gone.
+fn failure(socket: &OwnedFd) -> CloseReason {
+    match rustix::net::sockopt::socket_error(socket) {
+        Ok(Err(error)) => reason(error),
+        _ => CloseReason::Client,
     }
 }
 

@@ -1,0 +1,154 @@
+//! How a stream begins: taken over, entered under its topics, greeted.
+
+use bytes::Bytes;
+
+use crate::core::history::Wanted;
+use crate::core::places::ClientKey;
+use crate::core::sse;
+
+use super::replay::Lagging;
+use super::subscriber::{Flags, Key, Subscriber};
+use super::tickets::Ticket;
+use super::{Attach, Core, Guard, Io, Sent};
+
+impl<I: Io> Core<I> {
+    /// Takes a stream over, greets it, and either makes it live or lets it read on from its cursor.
+    pub(super) fn attach(&mut self, attach: Attach<I::Incoming>, io: &mut I) {
+        let opened_s = (self.now_ms / 1_000) as u32;
+        self.serial = self.serial.wrapping_add(1);
+        // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
+        self.last_id = self.last_id.max(attach.live_from);
+        let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
+            for wanted in &attach.wanted {
+                let granted = attach.grant.is_some();
+                self.released.add_subscription(wanted.selector, granted);
+            }
+            if let Some(grant) = attach.grant {
+                self.released.add_grant(grant);
+            }
+            self.shared.places.release(attach.client);
+            return;
+        };
+        self.join(key.slot, &attach.wanted);
+        self.give_ticket(
+            key,
+            Ticket::new(attach.grant, attach.ends_unix_ms),
+            attach.guard,
+        );
+        if !attach.identity.is_empty()
+            && let Some(subscriber) = self.subscribers.get_mut(key.slot)
+        {
+            subscriber.flags.set(Flags::IDENTIFIED);
+            self.identities.insert(key.slot, attach.identity);
+        }
+        self.log_opened(key, io);
+        let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
+            return;
+        };
+        let start = attach.start;
+        subscriber.cursor = start.cursor.unwrap_or(attach.live_from);
+        let prime = sse::prime(self.config.retry_ms, subscriber.cursor);
+        let mut greeting = [attach.head, prime.bytes(attach.framing)];
+        if start.is_live() {
+            // A body's response head is hyper's to write.
+            let parts = if greeting[0].is_empty() {
+                &greeting[1..]
+            } else {
+                &greeting[..]
+            };
+            let sent = io.send(key, &subscriber.sink, parts);
+            self.settle_greeting(key, sent, &greeting, io);
+        } else {
+            for (wanted, newest) in std::iter::zip(&attach.wanted, &start.newest) {
+                self.taken.note(wanted.selector, *newest);
+            }
+            let hello = join(&mut greeting);
+            self.fall_behind(key.slot, Lagging::resuming(hello, start, self.now_ms));
+            self.make_ready(key.slot);
+        }
+    }
+
+    /// Puts a record into the slab and its sink under watch.
+    fn adopt(
+        &mut self,
+        incoming: I::Incoming,
+        client: ClientKey,
+        framing: sse::Framing,
+        opened_s: u32,
+        io: &mut I,
+    ) -> Option<Key> {
+        // The slot must be known to watch the sink, and the sink to fill the slot: reserve by asking the slab which comes next.
+        let key = Key {
+            slot: self.subscribers.next_slot(),
+            serial: self.serial,
+        };
+        let sink = io.adopt(key, incoming).ok()?;
+        let opened = if I::is_body(&sink) {
+            &self.counters.streams_body
+        } else {
+            &self.counters.streams_socket
+        };
+        opened.add(1);
+        self.counters.opened.add(1);
+        let slot = self
+            .subscribers
+            .insert(Subscriber::new(sink, client, framing, key.serial, opened_s));
+        debug_assert_eq!(slot, key.slot);
+        Some(key)
+    }
+
+    fn join(&mut self, slot: u32, wanted: &[Wanted]) {
+        let (topic, position, multi) = if let [one] = wanted {
+            let at = self.topics.join(*one, slot);
+            (at.topic, at.position, false)
+        } else {
+            let set = wanted
+                .iter()
+                .map(|one| self.topics.join(*one, slot))
+                .collect();
+            (self.topics.add_set(set), 0, true)
+        };
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.topic = topic;
+            subscriber.position = position;
+            if multi {
+                subscriber.flags.set(Flags::MULTI);
+            }
+        }
+    }
+
+    fn give_ticket(&mut self, key: Key, ticket: Option<Ticket>, guard: Option<Guard>) {
+        let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
+            return;
+        };
+        if let Some(ticket) = ticket {
+            subscriber.flags.set(Flags::TICKET);
+            self.tickets.insert(key, ticket);
+        }
+        if let Some(guard) = guard {
+            subscriber.flags.set(Flags::GUARDED);
+            self.guards.insert(key.slot, guard);
+        }
+    }
+
+    fn settle_greeting(&mut self, key: Key, sent: Sent, greeting: &[Bytes], io: &mut I) {
+        let total: usize = greeting.iter().map(Bytes::len).sum();
+        match sent {
+            Sent::All => self.count_write(key.slot, total),
+            Sent::Part(accepted) => {
+                self.count_write(key.slot, accepted);
+                let hello = join(&mut greeting.to_vec()).slice(accepted..);
+                self.block(key.slot, hello);
+            }
+            Sent::Gone(reason) => self.close(key, reason, io),
+        }
+    }
+}
+
+/// Parts as one; copies only when there are several.
+fn join(parts: &mut [Bytes]) -> Bytes {
+    match parts {
+        [head, prime] if head.is_empty() => std::mem::take(prime),
+        _ => parts.concat().into(),
+    }
+}

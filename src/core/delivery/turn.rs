@@ -1,0 +1,252 @@
+//! One turn of a shard: what comes in, in which order it is handled, and what the shard wants next.
+
+use std::sync::Arc;
+
+use crate::core::history::{ReadBudget, Work};
+use crate::metrics::CloseReason;
+
+use super::query::{Found, StreamQuery, Task};
+use super::{Attach, Batch, Core, Io, Key, Room, StreamInfo, StreamKey};
+
+/// The clocks, read at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Milliseconds since the shard's start. Never falls.
+    pub(crate) shard_ms: u64,
+    /// Milliseconds since the unix epoch. May be set back.
+    pub(crate) unix_ms: u64,
+}
+
+/// What the system reports of a stream's sink. The core asks [`Io`] for its meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signal {
+    /// The client has sent something, or its side changed in another way.
+    pub(crate) readable: bool,
+    /// Room may have come.
+    pub(crate) writable: bool,
+    /// The client has ended its side.
+    pub(crate) ended: bool,
+    /// The sink has failed.
+    pub(crate) failed: bool,
+}
+
+/// A message to a shard. All that is posted under the store's lock reaches every shard in the same order.
+pub enum Message<T> {
+    /// Events.
+    Deliver(Arc<Batch>),
+    /// A stream to take over.
+    Attach(Box<Attach<T>>),
+    /// A question about the streams furthest behind, at most so many.
+    Slowest(usize, Box<dyn FnOnce(Vec<StreamInfo>) + Send>),
+    /// A portion of the streams that are asked for, from a slot on.
+    Find(Arc<StreamQuery>, u32, Task, Box<dyn FnOnce(Found) + Send>),
+    /// A stream to end; answers whether there was one.
+    Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
+    /// Ends all streams over so many milliseconds.
+    Drain(u64),
+    /// Ends the shard; streams still open are dropped.
+    Stop,
+}
+
+/// What has come in since the last turn. The core pulls as much of it as the turn's budget allows.
+pub(crate) trait Input<T> {
+    /// The next sink that the system reports.
+    fn signal(&mut self) -> Option<(Key, Signal)>;
+    /// The next message.
+    fn message(&mut self) -> Option<Message<T>>;
+    /// Called once a turn, after its last message: the mailbox has room again.
+    fn taken(&mut self) {}
+    /// Called once a turn: the events taken so far are written to all streams that were caught up.
+    fn written(&mut self) {}
+    /// Whether no message and no signal waits. Messages are posted under the store's lock, and the core asks under it.
+    fn is_empty(&self) -> bool;
+}
+
+/// What one turn may do at most. What is left over waits for the next turn, so that no kind of work holds up the others.
+#[derive(Clone, Debug)]
+pub struct TurnBudget {
+    /// Signals taken.
+    pub signals: usize,
+    /// Messages taken: some 100 µs of attaches, so that a storm of connects does not hold events up.
+    pub messages: usize,
+    /// Bytes of events taken: what is joined for one write, and what a socket's send buffer takes in one go.
+    pub event_bytes: usize,
+    /// Streams that read on from history: some 2 ms of writes, so that replay never starves live delivery.
+    pub replay_streams: usize,
+    /// Bytes that one stream may read on before others get theirs.
+    pub replay_bytes: usize,
+    /// One read from history: the store's lock is held for some microseconds, and one `writev` takes all of it.
+    pub read: ReadBudget,
+    /// What a read that found nothing counts, as bytes: about the time that writing so much would take.
+    pub pass_bytes: usize,
+    /// Streams ended on the node's own account, so that events still flow to those that remain.
+    pub ends: usize,
+    /// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or so.
+    pub sweep_slots: u32,
+    /// Slices of the sweep that may be made up for when turns are long.
+    pub sweep_slices: u32,
+    /// What is given back to the store of what closed streams had.
+    pub release: Work,
+}
+
+impl Default for TurnBudget {
+    fn default() -> Self {
+        Self {
+            signals: 2_048,
+            messages: 256,
+            event_bytes: 64 * 1024,
+            replay_streams: 256,
+            replay_bytes: 256 * 1024,
+            read: ReadBudget {
+                events: 60,
+                bytes: 64 * 1024,
+            },
+            pass_bytes: 64 * 1024,
+            ends: 256,
+            sweep_slots: 256,
+            sweep_slices: 8,
+            release: Work::default(),
+        }
+    }
+}
+
+/// What the shard wants after a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Next {
+    /// Work is left that waits for nothing: make the next turn at once.
+    pub(crate) has_work: bool,
+    /// Make the next turn at this time at the latest, in the shard's milliseconds. `None` = not before something comes in.
+    pub(crate) wake_ms: Option<u64>,
+    /// [`Message::Stop`] was taken: make no further turn.
+    pub(crate) stop: bool,
+}
+
+impl<I: Io> Core<I> {
+    /// Makes one turn. This is the only way in; everything else that a caller can do is to ask.
+    ///
+    /// The caller makes a turn when something has come in, when [`Next::wake_ms`] has come, and at once after a turn whose
+    /// [`Next::has_work`] is true. A turn that finds nothing to do does no harm.
+    ///
+    /// A turn handles, in this order, each part within its [`TurnBudget`]:
+    ///
+    /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is written to it. A stream whose sink
+    ///    has room again joins the run queue.
+    /// 2. **Messages**, in the order in which they were posted. Events are noted. A stream is taken over and greeted: from here on
+    ///    it is caught up or reads on. Before a message that may end streams, the events noted so far are written: what was
+    ///    published before belongs to the stream still.
+    /// 3. **Live delivery.** The noted events are written to all streams that are caught up.
+    /// 4. **Replay.** Streams of the run queue read on from history. They come after live delivery, up to the last event that was taken
+    ///    from the mailbox and no further.
+    /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats come last: a stream that
+    ///    was written to needs none.
+    /// 6. **Release.** A portion of what closed streams had of the store is given back; all of it in the turn that takes
+    ///    [`Message::Stop`].
+    ///
+    /// `now` is asked at the start and after live delivery: writing to many streams takes longer than a token may be overstayed.
+    pub(crate) fn turn(
+        &mut self,
+        input: &mut impl Input<I::Incoming>,
+        now: impl Fn() -> Now,
+        io: &mut I,
+    ) -> Next {
+        self.set_now(now());
+        self.take_signals(input, io);
+        let stop = self.take_messages(input, io);
+        input.taken();
+        self.flush(io);
+        input.written();
+        self.set_now(now());
+        self.catch_up(io);
+        self.tick(|| input.is_empty(), io);
+        self.end_turn();
+        if stop {
+            self.release_all();
+        }
+        Next {
+            has_work: self.has_work() || !input.is_empty(),
+            wake_ms: self.next_tick_ms(),
+            stop,
+        }
+    }
+
+    /// Whether a turn would find something to do though nothing has come in.
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.released.is_empty()
+    }
+
+    fn take_signals(&mut self, input: &mut impl Input<I::Incoming>, io: &mut I) {
+        for _ in 0..self.config.budget.signals {
+            let Some((key, signal)) = input.signal() else {
+                return;
+            };
+            self.heed(key, signal, io);
+        }
+    }
+
+    /// Acts on what a stream's sink reports, if the stream is still open.
+    fn heed(&mut self, key: Key, signal: Signal, io: &mut I) {
+        let Some(sink) = self.sink(key) else { return };
+        let speaks = signal.readable || signal.ended || signal.failed;
+        if speaks && let Some(reason) = io.heard(key, sink, signal) {
+            return self.close(key, reason, io);
+        }
+        if signal.writable {
+            match io.writable(key, sink) {
+                Room::Free => self.unblock(key),
+                Room::Full => self.note_progress(key),
+                Room::Gone(reason) => self.close(key, reason, io),
+            }
+        }
+    }
+
+    /// Takes messages up to the turn's budget; returns whether the shard is to stop.
+    fn take_messages(&mut self, input: &mut impl Input<I::Incoming>, io: &mut I) -> bool {
+        let mut bytes = 0;
+        for _ in 0..self.config.budget.messages {
+            let Some(message) = input.message() else {
+                return false;
+            };
+            match message {
+                Message::Deliver(batch) => {
+                    bytes += batch.bytes;
+                    self.deliver(&batch);
+                }
+                Message::Attach(attach) => self.attach(*attach, io),
+                Message::Slowest(count, answer) => answer(self.slowest(count, io)),
+                Message::Find(query, from, task, answer) => {
+                    self.flush(io);
+                    answer(self.find(&query, from, task, io));
+                }
+                Message::Close(stream, answer) => {
+                    self.flush(io);
+                    answer(self.end_stream(stream.key, CloseReason::Admin, io));
+                }
+                Message::Drain(period_ms) => self.drain(period_ms),
+                Message::Stop => return true,
+            }
+            if bytes >= self.config.budget.event_bytes {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Notes a batch of events, to be written by the next [`Core::flush`].
+    fn deliver(&mut self, batch: &Batch) {
+        self.counters.batches.add(1);
+        for event in &batch.events {
+            self.live.note(event, &mut self.topics);
+        }
+        self.last_id = self.last_id.max(batch.head);
+    }
+
+    fn set_now(&mut self, now: Now) {
+        self.now_ms = self.now_ms.max(now.shard_ms);
+        // A clock that is set back brings no stream to life that was passed over already: it would miss events without a gap.
+        self.unix_ms = if self.has_expired() {
+            self.unix_ms.max(now.unix_ms)
+        } else {
+            now.unix_ms
+        };
+    }
+}

@@ -1,0 +1,72 @@
+//! What a shard of the simulator finds at its next turn.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use fastrand::Rng;
+
+use crate::core::delivery::{Input, Key, Message, Now, Signal, TurnBudget};
+use crate::core::event::EventId;
+use crate::core::history::{ReadBudget, Work};
+
+/// Signals and messages that wait.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pub(super) signals: VecDeque<(Key, Signal)>,
+    pub(super) messages: VecDeque<Message<usize>>,
+    /// Newest id that was taken.
+    pub(super) taken_through: EventId,
+}
+
+impl Input<usize> for Inbox {
+    fn signal(&mut self) -> Option<(Key, Signal)> {
+        self.signals.pop_front()
+    }
+
+    fn message(&mut self) -> Option<Message<usize>> {
+        let message = self.messages.pop_front()?;
+        let through = match &message {
+            Message::Deliver(batch) => batch.head,
+            Message::Attach(attach) => attach.live_from,
+            _ => EventId::ZERO,
+        };
+        self.taken_through = self.taken_through.max(through);
+        Some(message)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.signals.is_empty() && self.messages.is_empty()
+    }
+}
+
+/// A clock that is ahead by `ahead_ms` when it is read again: a turn takes time.
+pub(super) fn clock(shard_ms: u64, unix_ms: u64, ahead_ms: u64) -> impl Fn() -> Now {
+    let ahead = Cell::new(0);
+    move || {
+        let ahead = ahead.replace(ahead_ms);
+        Now {
+            shard_ms: shard_ms + ahead,
+            unix_ms: unix_ms + ahead,
+        }
+    }
+}
+
+/// Budgets that are used up. At least `streams` streams may be ended in a turn.
+pub(super) fn small_budget(dice: &mut Rng, streams: usize) -> TurnBudget {
+    TurnBudget {
+        signals: dice.usize(1..8),
+        messages: dice.usize(1..6),
+        event_bytes: dice.usize(1..1_000),
+        replay_streams: dice.usize(1..6),
+        replay_bytes: dice.usize(1..2_000),
+        read: ReadBudget {
+            events: dice.usize(1..8),
+            bytes: dice.usize(1..1_000),
+        },
+        pass_bytes: dice.usize(1..1_000),
+        ends: dice.usize(streams..2 * streams),
+        sweep_slots: dice.u32(1..8),
+        sweep_slices: dice.u32(1..8),
+        release: Work::default().with_references(dice.usize(1..5)),
+    }
+}
