@@ -14,7 +14,7 @@ use super::parameters::{self, ParametersError};
 use super::reach::Reach;
 use crate::core::selector::Selector;
 use crate::core::topic;
-use crate::hub::{Hub, TopicInfo};
+use crate::hub::{Hub, TopicInfo, TopicWalk};
 use crate::server::body::{self, ResponseBody};
 use crate::server::problem::Problem;
 use crate::server::query;
@@ -63,7 +63,7 @@ pub(crate) async fn answer(
     if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
-    Ok(json(&Topic::from(hub.topic(&name))))
+    Ok(json(&Topic::from(hub.topic(&name).await)))
 }
 
 /// Which topics the caller may see, and what it took to find that out.
@@ -90,27 +90,29 @@ impl Sight {
 }
 
 async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
-    let mut page = Page {
-        topics: Vec::new(),
-        next: Some(asked.after),
-    };
-    for slice in 0..SLICES_MAX {
-        let is_full = page.topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
-        let Some(from) = page.next.filter(|_| !is_full) else {
+    let mut topics = Vec::new();
+    let mut walk = TopicWalk::from(asked.after);
+    let mut slices = 0;
+    while walk.next().is_some() {
+        let is_full = topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
+        // A topic of very many patterns takes several slices. The next page would begin it anew.
+        if (is_full || slices >= SLICES_MAX) && !walk.is_within_topic() {
             break;
-        };
-        if slice > 0 {
+        }
+        if slices > 0 {
             tokio::task::yield_now().await;
         }
-        let (found, next) = hub.topics(from);
-        for info in found {
+        slices += 1;
+        for info in hub.topics(&mut walk) {
             if info.name.starts_with(&asked.prefix) && sight.has(&info.name).await {
-                page.topics.push(Topic::from(info));
+                topics.push(Topic::from(info));
             }
         }
-        page.next = next;
     }
-    page
+    Page {
+        topics,
+        next: walk.next(),
+    }
 }
 
 fn asked(query: Option<&str>) -> Result<Asked, Problem> {

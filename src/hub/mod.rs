@@ -38,7 +38,7 @@ pub use crate::core::history::{LastEventId, Start};
 pub use crate::core::places::{Room, Shed, StreamPermit};
 pub use crate::core::sse::Framing;
 pub use config::{HubConfig, TracesConfig};
-pub use operate::{HistoryRange, Stored, TopicInfo};
+pub use operate::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use pattern_shares::PatternShare;
 pub use presence::{Pending, Presence};
 pub use publish::{Receipt, Watched};

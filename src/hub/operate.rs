@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
 
 use crate::core::delivery::query::{Found, Task};
 use crate::core::delivery::{StreamInfo, StreamKey};
 use crate::core::event::{EventId, unix_ms};
-use crate::core::history::HistorySize;
-pub use crate::core::history::TopicInfo;
+use crate::core::history::{HistorySize, PatternCount, Store, Work};
+pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::{Mailbox, Message};
@@ -20,9 +21,9 @@ use super::{Hub, StreamQuery};
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
 
-/// Times that the lock is taken to match a topic with patterns that it was not matched with before; beyond, it has so many that a few streams more
-/// or less tell nothing.
-const TOPIC_LOOKS_MAX: usize = 1_000;
+/// Portions in which the patterns of one topic are matched and counted; beyond, it has so many that a few streams more or less
+/// tell nothing.
+const TOPIC_PORTIONS_MAX: usize = 1_000;
 
 /// Table slots looked at while the lock is held once.
 const CHANNEL_SLOTS: u32 = 1_024;
@@ -68,22 +69,33 @@ impl HistoryRange<'_> {
 }
 
 impl Hub {
-    /// What is known of a topic; of one that does not exist, nothing but its name.
-    #[must_use]
-    pub fn topic(&self, name: &str) -> TopicInfo {
-        for _ in 1..TOPIC_LOOKS_MAX {
-            let (info, more) = self.0.shared.store.lock().info(name);
-            if !more {
+    /// A topic; of one that does not exist, nothing but its name. Others have their turn in between; the numbers are of
+    /// different moments where many patterns match it.
+    pub async fn topic(&self, name: &str) -> TopicInfo {
+        let mut count = PatternCount::default();
+        for _ in 0..TOPIC_PORTIONS_MAX {
+            let info = self.hold(|store| store.info(name, &mut count, &mut Work::default()));
+            if let Some(info) = info {
                 return info;
             }
+            tokio::task::yield_now().await;
         }
-        self.0.shared.store.lock().info(name).0
+        self.hold(|store| store.info_so_far(name, count))
     }
 
-    /// Topics that exist among the table's slots from `from` on, some thousand slots, and where to go on (`None` at the end).
+    /// The topics that a walk through the table meets next, of some thousand slots at most. Let others have their turn between
+    /// two portions.
     #[must_use]
-    pub fn topics(&self, from: u32) -> (Vec<TopicInfo>, Option<u32>) {
-        self.0.shared.store.lock().infos(from, CHANNEL_SLOTS)
+    pub fn topics(&self, walk: &mut TopicWalk) -> Vec<TopicInfo> {
+        self.hold(|store| store.infos(walk, CHANNEL_SLOTS, &mut Work::default()))
+    }
+
+    /// Holds the lock for one of several portions. Whoever waits for the lock has it next.
+    fn hold<T>(&self, portion: impl FnOnce(&mut Store) -> T) -> T {
+        let mut store = self.0.shared.store.lock();
+        let result = portion(&mut store);
+        MutexGuard::unlock_fair(store);
+        result
     }
 
     /// Id of the newest event, or the node's birth.
@@ -375,9 +387,13 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
     use crate::core::event::Event;
     use crate::core::limits::EventLimits;
+    use crate::core::selector::{Selector, Syntax};
     use crate::core::sse::Draft;
     use crate::hub::HubConfig;
     use crate::metrics::Source;
@@ -395,6 +411,36 @@ mod tests {
 
     fn ids(portion: &[Stored]) -> Vec<EventId> {
         portion.iter().map(|stored| stored.id).collect()
+    }
+
+    /// What a future gives, and how often others had their turn.
+    fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut turns = 0;
+        loop {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+                return (value, turns);
+            }
+            turns += 1;
+        }
+    }
+
+    /// The lock was taken again and again in one turn of a thread, up to a thousand times.
+    #[test]
+    fn others_have_their_turn_while_a_topic_of_many_patterns_is_looked_at() {
+        const PATTERNS: usize = 10_000;
+        let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
+        for number in 0..PATTERNS {
+            let pattern = Selector::parse(&format!("{{v{number}}}"), Syntax::Native, 100);
+            let pattern = pattern.expect("a pattern");
+            hub.hold(|store| store.subscribe(&pattern, 0, false));
+        }
+        hub.hold(|store| store.subscribe(&Selector::exact("t"), 0, false));
+        let (info, turns) = run(hub.topic("t"));
+        assert_eq!((info.streams, info.streams_by_pattern), (1, 10_000));
+        assert!(turns >= PATTERNS / 2_048, "{turns} turns");
+        hub.stop();
     }
 
     /// A range was as much work under the lock as the history has events.

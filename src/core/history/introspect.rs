@@ -5,25 +5,7 @@ use crate::core::selector::Selector;
 use crate::core::sse::Frame;
 
 use super::log::Log;
-use super::work::Work;
 use super::{SelectorId, Store};
-
-/// What is known of one topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TopicInfo {
-    /// Its name.
-    pub name: Box<str>,
-    /// Streams that subscribe to it by name.
-    pub streams: u64,
-    /// Subscriptions to patterns that match it; a stream counts once for each.
-    pub streams_by_pattern: u64,
-    /// Events kept of it.
-    pub events: usize,
-    /// The oldest of them.
-    pub first_id: Option<EventId>,
-    /// The newest of them.
-    pub last_id: Option<EventId>,
-}
 
 impl Store {
     /// The selector that this id stands for.
@@ -34,61 +16,6 @@ impl Store {
             Some(pattern) => pattern.selector.clone(),
             None => Selector::exact(self.name(id)),
         }
-    }
-
-    /// What is known of a topic; of one that does not exist, nothing but its name. As long as patterns are left to be matched, more streams may be
-    /// counted by asking again: the second value says whether there are.
-    #[must_use]
-    pub fn info(&mut self, name: &str) -> (TopicInfo, bool) {
-        let Some(index) = self.topics.find(name) else {
-            let unknown = TopicInfo {
-                name: name.into(),
-                ..TopicInfo::default()
-            };
-            return (unknown, false);
-        };
-        let all_known = self.refresh_matches(index, &mut Work::default());
-        (self.info_of(index), !all_known)
-    }
-
-    /// Its matches must be up to date.
-    fn info_of(&self, index: u32) -> TopicInfo {
-        let topic = self.topics.get(index);
-        let log = topic.log.as_deref();
-        let matches = topic.matches().iter();
-        let current = matches.filter(|pattern| self.patterns.is_current(**pattern));
-        let by_pattern = current.map(|pattern| self.listeners(SelectorId::pattern(pattern.slot)));
-        TopicInfo {
-            name: topic.name.clone(),
-            streams: u64::from(topic.subscribers),
-            streams_by_pattern: by_pattern
-                .map(|listeners| u64::from(listeners.subscribers))
-                .sum(),
-            events: log.map_or(0, Log::len),
-            first_id: log.and_then(Log::first_id),
-            last_id: log.and_then(Log::last_id),
-        }
-    }
-
-    /// Topics with an event or a subscriber among the table's slots from `from` on, at most `slots` of them and as many as the work goes for, and
-    /// where to go on (`None` at the end).
-    #[must_use]
-    pub fn infos(&mut self, from: u32, slots: u32) -> (Vec<TopicInfo>, Option<u32>) {
-        let end = from.saturating_add(slots).min(self.topics.slots());
-        let mut work = Work::default();
-        let mut topics = Vec::new();
-        for index in from..end {
-            let topic = self.topics.get(index);
-            // A topic that only a grant names is nobody's business.
-            if topic.log.is_none() && topic.subscribers == 0 {
-                continue;
-            }
-            if !self.refresh_matches(index, &mut work) {
-                return (topics, Some(index));
-            }
-            topics.push(self.info_of(index));
-        }
-        (topics, (end < self.topics.slots()).then_some(end))
     }
 
     /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.

@@ -27,6 +27,7 @@ mod release;
 mod resume;
 mod same;
 mod scan;
+mod topic_info;
 mod topics;
 mod work;
 
@@ -50,12 +51,12 @@ use topics::TopicTable;
 
 pub use grants::Grant;
 pub(crate) use grants::meet;
-pub use introspect::TopicInfo;
 pub use newest::Newest;
 pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use release::Released;
 pub use resume::{LastEventId, Start};
+pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
 pub use work::Work;
 
 /// What one kept event costs beside its bytes: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's

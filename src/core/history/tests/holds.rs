@@ -100,3 +100,41 @@ fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
     store.unsubscribe(again, false);
     assert_eq!(store.size().topics, 1);
 }
+
+/// Two requests for one topic that all of ten thousand templates match held up every request for two seconds.
+#[test]
+fn the_streams_of_a_topic_are_counted_in_portions() {
+    const PATTERNS: usize = 10_000;
+    let mut store = store(HistoryLimits::default());
+    for number in 0..PATTERNS {
+        let text = format!("{{v{number}}}");
+        let pattern = Selector::parse(&text, Syntax::Native, 100).expect("a pattern");
+        store.subscribe(&pattern, 0, false);
+    }
+    for name in ["a", "b"] {
+        publish(&mut store, &[name], "x", None, NOW);
+    }
+    let mut count = PatternCount::default();
+    let mut holds = 1;
+    let info = loop {
+        match store.info("a", &mut count, &mut Work::default()) {
+            Some(info) => break info,
+            None => holds += 1,
+        }
+        let so_far = store.info_so_far("a", count).streams_by_pattern;
+        assert_eq!(so_far, (holds - 1) * REFERENCES as u64, "in each hold");
+    };
+    assert_eq!(holds, PATTERNS as u64 / REFERENCES as u64 + 1);
+    assert_eq!((info.streams_by_pattern, info.events), (10_000, 1));
+
+    let mut walk = TopicWalk::default();
+    let mut infos = Vec::new();
+    let mut holds = 0;
+    while walk.next().is_some() {
+        infos.extend(store.infos(&mut walk, 1_024, &mut Work::default()));
+        holds += 1;
+    }
+    assert_eq!(holds, 2 * PATTERNS / REFERENCES + 1);
+    let streams: Vec<u64> = infos.iter().map(|info| info.streams_by_pattern).collect();
+    assert_eq!(streams, [10_000, 10_000]);
+}
