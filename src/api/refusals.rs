@@ -11,6 +11,9 @@ use tracing::{debug, warn};
 
 use crate::once_a_minute::OnceAMinute;
 
+/// Target of these lines. Operators write it into `log_level`, so it outlives the names of modules.
+const TARGET: &str = "fantail::http";
+
 /// Bytes of a path or header that a line shows.
 const TEXT_BYTES_LOGGED: usize = 200;
 
@@ -21,25 +24,25 @@ static ORIGINS: OnceAMinute = OnceAMinute::new();
 
 /// A request was refused for its token, or for lack of one.
 pub(crate) fn token(client: IpAddr, path: &str, why: &dyn Display) {
-    debug!(%client, path = cut(path), %why, "request refused for its token");
+    debug!(target: TARGET, %client, path = cut(path), %why, "request refused for its token");
     if let Some(left_out) = TOKENS.due() {
-        warn!(left_out, %why, "a request was refused for its token; the level `debug` shows each, `fantail_tokens_refused_total` how many");
+        warn!(target: TARGET, left_out, %why, "a request was refused for its token; the level `debug` shows each, `fantail_tokens_refused_total` how many");
     }
 }
 
 /// A subscription was turned away. `expected`: the node drains, which is no news.
 pub(crate) fn stream(client: IpAddr, parts: &Parts, why: &dyn Display, expected: bool) {
-    debug!(%client, path = cut(parts.uri.path()), %why, "stream shed");
+    debug!(target: TARGET, %client, path = cut(parts.uri.path()), %why, "stream shed");
     if !expected && let Some(left_out) = STREAMS.due() {
-        warn!(left_out, %why, "a stream was turned away for lack of room; `fantail_streams_shed_total` counts them");
+        warn!(target: TARGET, left_out, %why, "a stream was turned away for lack of room; `fantail_streams_shed_total` counts them");
     }
 }
 
 /// A connection was turned away.
 pub(crate) fn connection(client: IpAddr, why: &dyn Display) {
-    debug!(%client, %why, "connection refused");
+    debug!(target: TARGET, %client, %why, "connection refused");
     if let Some(left_out) = CONNECTIONS.due() {
-        warn!(left_out, %why, "a connection was refused; `fantail_connections_refused_total` counts them");
+        warn!(target: TARGET, left_out, %why, "a connection was refused; `fantail_connections_refused_total` counts them");
     }
 }
 
@@ -47,10 +50,10 @@ pub(crate) fn connection(client: IpAddr, why: &dyn Display) {
 pub(crate) fn origin(client: IpAddr, headers: &HeaderMap, path: &str) {
     let origin = headers.get(header::ORIGIN);
     let origin = origin.map(|origin| cut(&String::from_utf8_lossy(origin.as_bytes())).to_owned());
-    debug!(%client, path = cut(path), origin, "request of a foreign origin refused");
+    debug!(target: TARGET, %client, path = cut(path), origin, "request of a foreign origin refused");
     if let Some(left_out) = ORIGINS.due() {
         warn!(
-            left_out,
+            target: TARGET, left_out,
             origin, "a page of an origin that is not in `cors_origins` was refused"
         );
     }

@@ -186,7 +186,7 @@ impl Backoff {
     /// The next pause.
     fn failed(&mut self, error: &io::Error) -> Duration {
         if let Some(left_out) = FAILING.due() {
-            tracing::warn!(%error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
+            tracing::warn!(target: "fantail::http", %error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
         }
         let pause = self
             .pause
@@ -198,7 +198,7 @@ impl Backoff {
     /// A turn without an error; it ends the row only if it brought a connection.
     fn succeeded(&mut self, accepted: usize) {
         if accepted > 0 && self.pause.take().is_some() && RECOVERED.due().is_some() {
-            tracing::info!("connections are accepted again");
+            tracing::info!(target: "fantail::http", "connections are accepted again");
         }
     }
 }

@@ -150,7 +150,7 @@ impl Driver {
                 start: detach.start,
             };
             if hub.subscribe(detach.permit, subscribe).await.is_err() {
-                tracing::debug!("a stream came too late for the shutdown and was closed");
+                tracing::debug!(target: "fantail::http", "a stream came too late for the shutdown and was closed");
             }
         }));
     }

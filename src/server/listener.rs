@@ -56,7 +56,7 @@ pub fn bind(address: SocketAddr, settings: &Settings) -> Result<TcpListener, Bin
         }
         if let Err(error) = defer_accept(socket.as_fd()) {
             // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
-            tracing::debug!(%error, "connections are accepted before their requests have come");
+            tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
         }
         notice_the_dead(&socket, settings)?;
         socket.bind(&address.into())?;

@@ -26,7 +26,7 @@ fn line(node: &Node, message: &str, part: &str) -> Value {
 fn at_debug_nothing_was_said_of_who_came_went_and_was_turned_away() {
     let flags = [
         "--log-level",
-        "debug",
+        "info,fantail::shard=debug,fantail::http=debug,fantail::ingest=debug",
         "--log-format",
         "json",
         "--max-streams",

@@ -12,6 +12,9 @@ use super::StreamInfo;
 use super::subscriber::Key;
 use super::{Core, Io};
 
+/// Target of these lines. Operators write it into `log_level`, so it outlives the names of modules.
+const TARGET: &str = "fantail::shard";
+
 /// Topics of a stream that a line names.
 const TOPICS_LOGGED: usize = 5;
 
@@ -26,21 +29,22 @@ static STALLED: OnceAMinute = OnceAMinute::new();
 impl<I: Io> Core<I> {
     /// A stream begins.
     pub(super) fn log_opened(&self, key: Key, io: &I) {
-        if enabled!(Level::DEBUG)
+        if enabled!(target: TARGET, Level::DEBUG)
             && let Some(stream) = self.info(key.slot, io)
         {
             let (topics, subject) = (topics(&stream), subject(&stream));
-            debug!(id = stream.id, client = ?stream.client, subject, topics, "stream opened");
+            debug!(target: TARGET, id = stream.id, client = ?stream.client, subject, topics, "stream opened");
         }
     }
 
     /// A stream is about to end.
     pub(super) fn log_closed(&self, key: Key, reason: CloseReason, io: &I) {
-        if enabled!(Level::DEBUG)
+        if enabled!(target: TARGET, Level::DEBUG)
             && let Some(stream) = self.info(key.slot, io)
         {
             let (topics, subject) = (topics(&stream), subject(&stream));
             debug!(
+                target: TARGET,
                 id = stream.id,
                 client = ?stream.client,
                 subject,
@@ -55,6 +59,7 @@ impl<I: Io> Core<I> {
             CloseReason::Lagged => {
                 if let Some(left_out) = LAGGED.due() {
                     warn!(
+                        target: TARGET,
                         left_out,
                         "a stream was ended because events that it had not seen left the history; see `slow_consumer`, and `fantail_streams_closed_total`"
                     );
@@ -63,6 +68,7 @@ impl<I: Io> Core<I> {
             CloseReason::WriteTimeout => {
                 if let Some(left_out) = STALLED.due() {
                     warn!(
+                        target: TARGET,
                         left_out,
                         "a stream was ended because its client took nothing for `write_timeout`"
                     );

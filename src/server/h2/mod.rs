@@ -156,14 +156,14 @@ async fn drive(
 fn report(node: &Node, fault: Fault, place: &Place) {
     static FLOODS: OnceAMinute = OnceAMinute::new();
     let address = place.address();
-    tracing::debug!(%address, "HTTP/2 connection ended: {fault}");
+    tracing::debug!(target: "fantail::http", %address, "HTTP/2 connection ended: {fault}");
     if !fault.is_flood() {
         return;
     }
     node.hub.node_metrics().http2_floods.add(1);
     if let Some(left_out) = FLOODS.due() {
         tracing::warn!(
-            %address,
+            target: "fantail::http", %address,
             left_out,
             "an HTTP/2 connection was ended: {fault}"
         );
