@@ -4,6 +4,7 @@
 //! load and store, never a read-modify-write. Readers (the admin listener) add the shards up. What happens once a request or
 //! a connection, not once a delivery, is counted in [`NodeMetrics`] with ordinary atomics.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that one thread writes and any thread reads.
@@ -299,17 +300,15 @@ impl Counter {
     }
 }
 
-/// What the node counts outside the shards.
+/// What one HTTP listener counts.
 #[derive(Debug, Default)]
-pub struct NodeMetrics {
-    /// Events published, by [`Source`]; bumped once a batch.
-    pub events_in: [Counter; Source::ALL.len()],
-    /// HTTP connections open that are not streams.
-    pub http_connections: Counter,
-    /// HTTP connections accepted since the start.
-    pub http_accepted: Counter,
+pub struct HttpMetrics {
+    /// Open connections that are not streams.
+    pub connections: Counter,
+    /// Connections accepted since the start.
+    pub accepted: Counter,
     /// Connections refused by a limit since the start.
-    pub connections_refused: Counter,
+    pub refused: Counter,
     /// Failed `accept` calls (out of file descriptors or memory).
     pub accept_errors: Counter,
     /// Bytes of long answers that wait to be read.
@@ -322,6 +321,21 @@ pub struct NodeMetrics {
     pub bodies_shed: Counter,
     /// HTTP/2 connections ended since the start for a flood of frames.
     pub http2_floods: Counter,
+}
+
+/// What the node counts outside the shards.
+#[derive(Debug, Default)]
+pub struct NodeMetrics {
+    /// Events published, by [`Source`]; bumped once a batch.
+    pub events_in: [Counter; Source::ALL.len()],
+    /// What the public listener counts.
+    pub http: Arc<HttpMetrics>,
+    /// What the admin listener counts.
+    pub admin: Arc<HttpMetrics>,
+    /// Ingest connections refused by a limit since the start.
+    pub ingest_refused: Counter,
+    /// Failed `accept` calls of the ingest listener.
+    pub ingest_accept_errors: Counter,
     /// Subscriptions shed since the start (full or draining).
     pub streams_shed: Counter,
     /// Requests refused since the start for their token, or for lack of one.
@@ -336,6 +350,21 @@ pub struct NodeMetrics {
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.
     pub publish_waits: Counter,
+}
+
+impl NodeMetrics {
+    /// Connections that any listener refused by a limit since the start.
+    #[must_use]
+    pub fn connections_refused(&self) -> u64 {
+        self.http.refused.get() + self.admin.refused.get() + self.ingest_refused.get()
+    }
+
+    /// Failed `accept` calls of all listeners since the start.
+    #[must_use]
+    pub fn accept_errors(&self) -> u64 {
+        let http = self.http.accept_errors.get() + self.admin.accept_errors.get();
+        http + self.ingest_accept_errors.get()
+    }
 }
 
 #[cfg(test)]

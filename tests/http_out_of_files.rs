@@ -34,8 +34,10 @@ fn the_listener_waits_and_recovers() {
     setrlimit(Resource::Nofile, limit).expect("a lower limit");
 
     let settings = Settings::on_free_ports();
-    let listener = server::bind(settings.listen, &settings).expect("a free port");
+    let listener = server::bind("listen", settings.listen, &node::config::socket(&settings))
+        .expect("a free port");
     let address = listener.local_addr().expect("an address");
+    let api_config = node::config::api(&settings);
     let hub = Hub::start(node::config::hub(&settings), 100).expect("threads");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -43,11 +45,11 @@ fn the_listener_waits_and_recovers() {
         .build()
         .expect("a runtime");
     let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = api::serve(listener, hub.clone(), Arc::default(), stopped);
+    let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), stopped);
     runtime.spawn(async { serving.await.expect("a listener") });
     drop(Connection::open(address));
     wait_until("one connection was served", || {
-        hub.node_metrics().http_accepted.get() == 1
+        hub.node_metrics().http.accepted.get() == 1
     });
 
     // The clients have their descriptors before there are none left.
@@ -58,7 +60,7 @@ fn the_listener_waits_and_recovers() {
         hoard.push(file);
     }
     let begun = Instant::now();
-    let errors = || hub.node_metrics().accept_errors.get();
+    let errors = || hub.node_metrics().accept_errors();
     for client in &clients {
         client
             .connect(&address.into())

@@ -26,7 +26,7 @@ fn running_out_of_descriptors_neither_spins_nor_loses_the_listener() {
     let started = Instant::now();
     let mut client = node.connect();
     client.send("PUBLISH t x\r\n");
-    let errors = || node.hub.node_metrics().accept_errors.get();
+    let errors = || node.hub.node_metrics().accept_errors();
     wait_for("accept to fail", || errors() >= 6);
     // Pauses of 5, 10, 20, 40 and 80 ms lie between them; a loop that spins is there at once.
     assert!(started.elapsed() >= Duration::from_millis(150));

@@ -15,8 +15,8 @@ use crate::hub::Hub;
 use crate::hub::presence::Figures;
 use crate::logging;
 use crate::metrics::{
-    Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics,
-    ShardMetrics, Source,
+    Cell, CloseReason, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics, ShardMetrics,
+    Source,
 };
 
 /// What a scrape reads of the node.
@@ -255,82 +255,83 @@ impl<R: Readings> Node<R> {
 
     fn connections(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let node = self.0.node();
-        let gauges: [(&str, &str, &Counter); 2] = [
+        let http = &node.http;
+        let gauges: [(&str, &str, u64); 2] = [
             (
                 "http_connections",
                 "Open HTTP connections that are not streams.",
-                &node.http_connections,
+                http.connections.get(),
             ),
             (
                 "ingest_connections",
                 "Open ingest connections.",
-                &node.ingest_connections,
+                node.ingest_connections.get(),
             ),
         ];
         for (name, help, gauge) in gauges {
-            page.gauges(name, help, None, [(Labels::new(), gauge.get() as f64)])?;
+            page.gauges(name, help, None, [(Labels::new(), gauge as f64)])?;
         }
         page.gauges(
             "answers_waiting",
             "Long answers that wait for their clients to read them.",
             Some(&Unit::Bytes),
-            [(Labels::new(), node.answer_bytes.get() as f64)],
+            [(Labels::new(), http.answer_bytes.get() as f64)],
         )?;
         page.gauges(
             "request_bodies",
             "Request bodies that are held until they are complete and published.",
             Some(&Unit::Bytes),
-            [(Labels::new(), node.body_bytes.get() as f64)],
+            [(Labels::new(), http.body_bytes.get() as f64)],
         )?;
-        let counters: [(&str, &str, &Counter); 9] = [
+        let counters: [(&str, &str, u64); 9] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
-                &node.http_accepted,
+                http.accepted.get(),
             ),
             (
                 "connections_refused",
                 "Connections refused by a limit.",
-                &node.connections_refused,
+                node.connections_refused(),
             ),
             (
                 "accept_errors",
                 "Failed accept calls: out of file descriptors or memory.",
-                &node.accept_errors,
+                node.accept_errors(),
             ),
             (
                 "answers_shed",
                 "Requests refused because too many bytes of answers wait to be read.",
-                &node.answers_shed,
+                http.answers_shed.get(),
             ),
             (
                 "request_bodies_shed",
                 "Requests refused because too many bytes of unfinished bodies are held.",
-                &node.bodies_shed,
+                http.bodies_shed.get(),
             ),
             (
                 "http2_floods",
                 "HTTP/2 connections ended for a flood of frames.",
-                &node.http2_floods,
+                http.http2_floods.get(),
             ),
             (
                 "streams_shed",
                 "Subscriptions turned away: full, or draining.",
-                &node.streams_shed,
+                node.streams_shed.get(),
             ),
             (
                 "tokens_refused",
                 "Requests refused for their token, or for lack of one.",
-                &node.tokens_refused,
+                node.tokens_refused.get(),
             ),
             (
                 "ingest_commands",
                 "Ingest commands answered.",
-                &node.ingest_commands,
+                node.ingest_commands.get(),
             ),
         ];
         for (name, help, counter) in counters {
-            page.counters(name, help, None, [(Labels::new(), counter.get())])?;
+            page.counters(name, help, None, [(Labels::new(), counter)])?;
         }
         page.counters(
             "ingest_ended",

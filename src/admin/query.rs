@@ -1,11 +1,13 @@
 //! The queries of the admin listener's calls. What is unknown, given twice or malformed is refused: a filter that was misspelt must not mean everyone.
 
-use hyper::StatusCode;
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
-use super::problem::Problem;
+use hyper::StatusCode;
+
 use crate::core::selector::{Selector, Syntax};
 use crate::hub::StreamQuery;
+use crate::server::problem::Problem;
+use crate::server::query::{self, QueryError};
 use crate::settings::{Settings, network};
 
 /// Streams shown when the request does not say how many.
@@ -69,10 +71,10 @@ impl Asked {
         for pair in pairs(query) {
             let (name, value) = pair?;
             let twice = || bad(format!("`{name}` is given twice"));
-            match name.as_str() {
+            match &*name {
                 "topic" => put(&mut self.query.topic, selector(&value, settings)?),
                 "subject" if value.is_empty() => return Err(bad("`subject` is empty")),
-                "subject" => put(&mut self.query.subject, value.as_str().into()),
+                "subject" => put(&mut self.query.subject, (*value).into()),
                 "address" => {
                     let address = network(&value).ok_or_else(|| {
                         bad(format!("`address` is {value:?}; it must be an address or a network such as 10.0.0.0/8"))
@@ -145,26 +147,18 @@ fn selector(text: &str, settings: &Settings) -> Result<Selector, Problem> {
 
 /// The topic of a path, which is one name whatever characters are in it.
 pub(super) fn topic(raw: &str, settings: &Settings) -> Result<String, Problem> {
-    let name = decode(raw)?;
+    let name = query::decode_path(raw).map_err(refused)?;
     crate::core::topic::check(&name, settings.event_limits.topic_bytes_max)
         .map_err(|error| bad(error.to_string()))?;
-    Ok(name)
+    Ok(name.into_owned())
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = Result<(String, String), Problem>> {
-    let parts = query.split('&').filter(|part| !part.is_empty());
-    parts.map(|part| {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let spaced = |text: &str| decode(&text.replace('+', " "));
-        Ok((spaced(name)?, spaced(value)?))
-    })
+fn pairs(query: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), Problem>> {
+    query::pairs(query).map(|pair| pair.map_err(refused))
 }
 
-fn decode(text: &str) -> Result<String, Problem> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(std::borrow::Cow::into_owned)
-        .map_err(|_| bad("the target is not UTF-8"))
+fn refused(error: QueryError) -> Problem {
+    bad(error.to_string())
 }
 
 #[cfg(test)]

@@ -2,26 +2,31 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 use tracing::{debug, error, info};
 
+use super::AdminConfig;
 use super::exposition::Exposition;
-use super::guard::Guard;
 use super::negotiate;
-use super::problem::Problem;
 use super::query::{self, Shown};
+use super::writer;
 use crate::core::selector::Selector;
-use crate::hub::{Hub, StreamInfo};
+use crate::hub::{Hub, StreamInfo, StreamQuery};
 use crate::once_a_minute::OnceAMinute;
+use crate::server::json;
+use crate::server::outcome::Outcome;
+use crate::server::problem::Problem;
+use crate::server::response_body::ResponseBody;
+use crate::server::service::{Request, Service};
 use crate::settings::Settings;
-use crate::web::request_target;
+use crate::web::host::HostRule;
+use crate::web::request_target::{self, WrongHost};
 
 /// What there is, for those who ask for something else.
 const RESOURCES: &str =
@@ -67,74 +72,107 @@ impl<'r> Resource<'r> {
     }
 }
 
-/// Answers requests; one for the whole listener.
-pub(super) struct Admin {
+/// The admin listener as a service.
+pub(super) struct Admin(Arc<Shared>);
+
+struct Shared {
     hub: Hub,
-    guard: Guard,
+    hosts: HostRule,
     exposition: Exposition,
 }
 
-type Answer = Result<Response<Full<Bytes>>, Problem>;
+type Answer = Result<Response<ResponseBody>, Problem>;
 
 impl Admin {
     /// Answers for this node.
-    pub(super) fn new(hub: Hub) -> Self {
-        Self {
-            guard: Guard::new(hub.settings()),
+    pub(super) fn new(config: &AdminConfig, hub: Hub) -> Self {
+        Self(Arc::new(Shared {
+            hosts: config.hosts.clone(),
             exposition: Exposition::new(hub.clone()),
             hub,
-        }
+        }))
     }
+}
 
-    /// The checked settings.
-    pub(super) fn settings(&self) -> &Settings {
-        self.hub.settings()
+impl Service for Admin {
+    fn answer(&self, request: Request) -> Outcome {
+        let Self(shared) = self;
+        shared
+            .route(&request.parts)
+            .unwrap_or_else(Outcome::problem)
     }
+}
 
-    /// Answers one request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (parts, _body) = request.into_parts();
-        self.route(&parts)
-            .await
-            .unwrap_or_else(Problem::into_response)
-    }
+/// An answer that waits for the shards.
+fn later(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
+    Outcome::later(async { answer.await.unwrap_or_else(Problem::into_response) })
+}
 
-    async fn route(&self, request: &Parts) -> Answer {
-        self.guard.check(request)?;
+impl Shared {
+    fn route(self: &Arc<Self>, request: &Parts) -> Result<Outcome, Problem> {
         let path = request.uri.path();
         let resource = Resource::of(path);
         if request.method == Method::CONNECT {
-            return Err(Problem::method_not_allowed(ALL_METHODS));
+            return Err(not_allowed(ALL_METHODS));
         }
         if !matches!(resource, Some(Resource::Health | Resource::Ready)) {
-            self.guard.check_host(request)?;
+            self.check_host(request)?;
         }
-        self.guard.check_writer(request)?;
+        writer::check(request)?;
         if path == request_target::ASTERISK {
-            return Ok(whole_listener());
+            return Ok(Outcome::Now(whole_listener()));
         }
         let Some(resource) = resource else {
             return Err(Problem::new(StatusCode::NOT_FOUND, RESOURCES));
         };
         let query = request.uri.query().unwrap_or_default();
-        match (resource, &request.method) {
+        let shared = Arc::clone(self);
+        let now = match (resource, &request.method) {
             (Resource::Health, &Method::GET | &Method::HEAD) => {
-                Ok(text("ok\n", "text/plain; charset=utf-8"))
+                text("ok\n", "text/plain; charset=utf-8")
             }
-            (Resource::Ready, &Method::GET | &Method::HEAD) => self.ready(),
-            (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request),
-            (Resource::Streams, &Method::GET | &Method::HEAD) => self.show(query).await,
-            (Resource::Streams, &Method::DELETE) => self.close_all(query).await,
+            (Resource::Ready, &Method::GET | &Method::HEAD) => self.ready()?,
+            (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request)?,
+            (Resource::Streams, &Method::GET | &Method::HEAD) => {
+                let shown = query::shown(query, self.settings())?;
+                return Ok(later(async move { shared.show(shown).await }));
+            }
+            (Resource::Streams, &Method::DELETE) => {
+                let meant = query::meant(query, self.settings())?;
+                return Ok(later(async move { shared.close_all(meant).await }));
+            }
             (Resource::Stream(id), &Method::DELETE) => {
                 query::none(query)?;
-                self.close(id).await
+                let id = id.to_owned();
+                return Ok(later(async move { shared.close(&id).await }));
             }
-            (Resource::Topic(name), &Method::DELETE) => self.erase(name, query).await,
-            (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query),
-            (Resource::Trace, &Method::PUT) => self.trace(query),
-            (Resource::Trace, &Method::DELETE) => self.trace_no_longer(query),
-            (resource, _) => Err(Problem::method_not_allowed(resource.methods())),
-        }
+            (Resource::Topic(name), &Method::DELETE) => {
+                let topic = self.erased(name, query)?;
+                return Ok(later(async move { shared.erase(&topic).await }));
+            }
+            (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query)?,
+            (Resource::Trace, &Method::PUT) => self.trace(query)?,
+            (Resource::Trace, &Method::DELETE) => self.trace_no_longer(query)?,
+            (resource, _) => return Err(not_allowed(resource.methods())),
+        };
+        Ok(Outcome::Now(now))
+    }
+
+    fn settings(&self) -> &Settings {
+        self.hub.settings()
+    }
+
+    /// What holds for everything but health: orchestrators send any `Host`, and learn nothing that a stranger must not know.
+    fn check_host(&self, request: &Parts) -> Result<(), Problem> {
+        let what = match request_target::check_host(request, Some(&self.hosts)) {
+            Ok(()) => return Ok(()),
+            Err(WrongHost::Empty) => "an empty `Host`".to_owned(),
+            Err(WrongHost::Foreign(host)) => format!("the host {host}"),
+        };
+        let detail = format!(
+            "{what} is not one that the admin listener answers for: those are addresses, localhost, and the names in `admin_hosts`"
+        );
+        Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail))
     }
 
     fn ready(&self) -> Answer {
@@ -168,8 +206,8 @@ impl Admin {
         }
     }
 
-    async fn show(&self, query: &str) -> Answer {
-        let streams = match query::shown(query, self.settings())? {
+    async fn show(&self, shown: Shown) -> Answer {
+        let streams = match shown {
             Shown::Slowest(count) => self.hub.slowest(count).await,
             Shown::Meant(query, count) => self.hub.find(query, count).await,
         };
@@ -177,22 +215,25 @@ impl Admin {
         Ok(json(&streams))
     }
 
-    async fn close_all(&self, query: &str) -> Answer {
-        let query = query::meant(query, self.settings())?;
+    async fn close_all(&self, query: StreamQuery) -> Answer {
         let ended = self.hub.end_streams(query.clone()).await;
         info!(ended, ?query, "streams closed by an operator");
         Ok(json(&Ended { ended }))
     }
 
-    async fn erase(&self, name: &str, query: &str) -> Answer {
+    /// The topic whose history is to be erased.
+    fn erased(&self, name: &str, query: &str) -> Result<String, Problem> {
         if !query.is_empty() {
             return Err(Problem::new(
                 StatusCode::BAD_REQUEST,
                 "`DELETE /topics/{topic}` takes no parameters; a question mark in a topic is written %3F",
             ));
         }
-        let topic = query::topic(name, self.settings())?;
-        let erased = self.hub.erase_topic(&topic).await;
+        query::topic(name, self.settings())
+    }
+
+    async fn erase(&self, topic: &str) -> Answer {
+        let erased = self.hub.erase_topic(topic).await;
         info!(erased, topic, "history erased by an operator");
         Ok(json(&Erased { erased }))
     }
@@ -243,9 +284,7 @@ impl Admin {
             Some(left_out) => info!(stream = id, left_out, "closed by an operator"),
             None => debug!(stream = id, "closed by an operator"),
         }
-        let mut response = Response::default();
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        Ok(response)
+        Ok(no_content())
     }
 }
 
@@ -292,28 +331,43 @@ impl<'a> StreamView<'a> {
     }
 }
 
+/// `405`, with the methods that are allowed (RFC 9110 §15.5.6).
+fn not_allowed(methods: &'static str) -> Problem {
+    let detail = format!("allowed here: {methods}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header(header::ALLOW, methods)
+}
+
 /// `OPTIONS *`.
-fn whole_listener() -> Response<Full<Bytes>> {
-    let mut response = Response::default();
-    *response.status_mut() = StatusCode::NO_CONTENT;
+fn whole_listener() -> Response<ResponseBody> {
+    let mut response = no_content();
     let methods = HeaderValue::from_static(ALL_METHODS);
     response.headers_mut().insert(header::ALLOW, methods);
     response
 }
 
-fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn no_content() -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }
 
-/// Strings and numbers only: there is nothing in it that could fail to serialize.
-fn json(value: &impl Serialize) -> Response<Full<Bytes>> {
-    let mut body = serde_json::to_vec(value).unwrap_or_default();
-    body.push(b'\n');
-    text(body, "application/json")
+fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    as_it_is_now(headers);
+    response
+}
+
+fn json(value: &impl Serialize) -> Response<ResponseBody> {
+    let mut response = json::response(value);
+    as_it_is_now(response.headers_mut());
+    response
+}
+
+/// What is answered is what it says, and of this moment.
+fn as_it_is_now(headers: &mut HeaderMap) {
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -74,10 +74,13 @@ fn page(format: Format) -> String {
     fixed.shards[0].publish_to_write.record(500_000_000, 1);
     node.events_in[Source::Ingest as usize].add(9);
     node.events_in[Source::Presence as usize].add(20);
-    node.http_connections.add(10);
-    node.http_accepted.add(11);
-    node.connections_refused.add(12);
-    node.accept_errors.add(13);
+    node.http.connections.add(10);
+    node.http.accepted.add(11);
+    node.http.refused.add(5);
+    node.ingest_refused.add(7);
+    node.http.accept_errors.add(4);
+    node.admin.accept_errors.add(4);
+    node.ingest_accept_errors.add(5);
     node.streams_shed.add(14);
     node.tokens_refused.add(19);
     node.ingest_connections.add(15);

@@ -131,22 +131,14 @@ impl Cors {
         each(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose);
     }
 
-    /// Adds those headers to a response.
-    pub(crate) fn apply(&self, grant: &Grant, response: &mut HeaderMap) {
-        self.each_header(grant, |name, value| {
-            response.append(name, value);
-        });
-    }
-
     /// Adds what the answer to a preflight says besides, when the origin may call at all.
     pub(crate) fn apply_preflight(
         &self,
-        grant: &Grant,
         methods: &'static str,
         request: &HeaderMap,
         response: &mut HeaderMap,
     ) {
-        let headers = match grant {
+        let headers = match self.grant(request) {
             Grant::None => return,
             Grant::Any => {
                 let allowed = format!("{ALLOW_HEADERS}, {ALLOW_HEADERS_OF_ANY}");
@@ -215,7 +207,9 @@ mod tests {
 
     fn answer(cors: &Cors, origin: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        cors.apply(&cors.grant(&request(origin)), &mut headers);
+        cors.each_header(&cors.grant(&request(origin)), |name, value| {
+            headers.append(name, value);
+        });
         headers
     }
 
@@ -345,7 +339,7 @@ mod tests {
             let asked = HeaderValue::from_str(asked).expect("a value");
             headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, asked);
             let mut response = HeaderMap::new();
-            cors.apply_preflight(&cors.grant(&headers), "GET", &headers, &mut response);
+            cors.apply_preflight("GET", &headers, &mut response);
             let value = &response[header::ACCESS_CONTROL_ALLOW_HEADERS];
             value.to_str().expect("text").to_owned()
         };

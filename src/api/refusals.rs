@@ -19,7 +19,6 @@ const TEXT_BYTES_LOGGED: usize = 200;
 
 static TOKENS: OnceAMinute = OnceAMinute::new();
 static STREAMS: OnceAMinute = OnceAMinute::new();
-static CONNECTIONS: OnceAMinute = OnceAMinute::new();
 static ORIGINS: OnceAMinute = OnceAMinute::new();
 
 /// A request was refused for its token, or for lack of one.
@@ -35,14 +34,6 @@ pub(crate) fn stream(client: IpAddr, parts: &Parts, why: &dyn Display, expected:
     debug!(target: TARGET, %client, path = cut(parts.uri.path()), %why, "stream shed");
     if !expected && let Some(left_out) = STREAMS.due() {
         warn!(target: TARGET, left_out, %why, "a stream was turned away for lack of room; `fantail_streams_shed_total` counts them");
-    }
-}
-
-/// A connection was turned away.
-pub(crate) fn connection(client: IpAddr, why: &dyn Display) {
-    debug!(target: TARGET, %client, %why, "connection refused");
-    if let Some(left_out) = CONNECTIONS.due() {
-        warn!(target: TARGET, left_out, %why, "a connection was refused; `fantail_connections_refused_total` counts them");
     }
 }
 

@@ -3,24 +3,21 @@
 //! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
 
 mod advice;
-mod check;
+mod host;
 mod resource;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 
-use self::check::check;
 use self::resource::Resource;
-use super::Node;
 use super::access::{AccessError, Caller, Checked, Credentials};
-use super::cors::Grant;
 use super::forwarded;
 use super::mercure;
+use super::node::Node;
 use super::publish::{self, Permission};
 use super::refusals;
 use super::stream::{self, Client};
@@ -28,63 +25,46 @@ use super::subscribe::{self, Dialect};
 use super::topics;
 use crate::auth::Role;
 use crate::hub::Shed;
-use crate::server::body::{Pace, RequestBody, ResponseBody};
+use crate::server::fields::Fields;
 use crate::server::outcome::{Ending, Outcome};
-use crate::server::problem::{self, Problem};
-use crate::server::service::Transport;
+use crate::server::problem::Problem;
+use crate::server::request_body::RequestBody;
+use crate::server::response_body::ResponseBody;
+use crate::server::retry::retry_after_s;
+use crate::server::service::{Request, Service};
+use crate::server::transport::Transport;
 use crate::web::request_target;
 
-/// Answers a request, or says how it will be.
-pub(crate) fn route(
-    node: &Arc<Node>,
-    client: IpAddr,
-    transport: &Transport,
-    request: Request<Incoming>,
-) -> Outcome {
-    let (parts, incoming) = request.into_parts();
-    let pace = Pace::of(node.hub.settings());
-    let awaited = parts.headers.contains_key(header::EXPECT);
-    let held =
-        (!incoming.is_end_stream()).then(|| node.bodies.begin(transport, head_bytes(&parts)));
-    let exchange = transport.exchange().cloned();
-    let body = RequestBody::new(incoming, pace, held, exchange, awaited);
-    let grant = node.cors.grant(&parts.headers);
-    let by_browser = problem::is_opened_in_browser(&parts.headers);
-    let is_safe = parts.method.is_safe();
-    let outcome = match check(&parts, node.hub.settings(), node.hosts.as_ref()) {
-        Ok(()) => dispatch(node, client, transport, parts, body, &grant),
-        Err(problem) => Outcome::problem(problem),
-    };
-    let node = Arc::clone(node);
-    let transport = transport.clone();
-    outcome.with_response(move |response| {
-        node.answers.charge(&transport, is_safe, response);
-        node.cors.apply(&grant, response.headers_mut());
-        if by_browser {
-            problem::show_in_browser(response);
+/// The public API as a service.
+pub(super) struct Api(pub(super) Arc<Node>);
+
+impl Service for Api {
+    fn fields(&self, head: &Parts) -> Fields {
+        let Self(node) = self;
+        let mut fields = Vec::new();
+        let grant = node.cors.grant(&head.headers);
+        node.cors
+            .each_header(&grant, |name, value| fields.push((name, value)));
+        fields.into_iter().collect()
+    }
+
+    fn answer(&self, request: Request) -> Outcome {
+        let Self(node) = self;
+        match host::check(&request.parts, node.hosts.as_ref()) {
+            Ok(()) => dispatch(node, request),
+            Err(problem) => Outcome::problem(problem),
         }
-    })
+    }
 }
 
-/// Bytes that the target and the fields of a request head take up.
-fn head_bytes(parts: &Parts) -> usize {
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or("", |target| target.as_str());
-    let fields = parts.headers.iter();
-    let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
-    target.len() + fields.sum::<usize>()
-}
-
-fn dispatch(
-    node: &Arc<Node>,
-    client: IpAddr,
-    transport: &Transport,
-    parts: Parts,
-    body: RequestBody,
-    grant: &Grant,
-) -> Outcome {
+fn dispatch(node: &Arc<Node>, request: Request) -> Outcome {
+    let Request {
+        parts,
+        body,
+        peer,
+        transport,
+        fields,
+    } = request;
     let path = parts.uri.path();
     if parts.method == Method::CONNECT || path == request_target::ASTERISK {
         return whole_node(&parts.method);
@@ -98,7 +78,7 @@ fn dispatch(
     let method = parts.method.clone();
     let refusal = match (resource, &method) {
         (Resource::Topics(_) | Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
-            node.answers.refuse_list(transport)
+            node.answers.refuse_list(&transport)
         }
         (Resource::Publish(_) | Resource::Mercure, &Method::POST) => node.answers.refuse_call(),
         _ => None,
@@ -107,26 +87,24 @@ fn dispatch(
         return Outcome::problem(problem);
     }
     match (resource, &method) {
-        (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, grant, &parts.headers)),
+        (_, &Method::OPTIONS) => Outcome::Now(options(node, resource, &parts.headers)),
         (Resource::Events(_), &Method::GET | &Method::HEAD) => {
-            subscribe(node, client, transport, parts, grant, &subscribe::NATIVE)
+            subscribe(node, peer, transport, parts, fields, &subscribe::NATIVE)
         }
         (Resource::Mercure, &Method::GET | &Method::HEAD) => {
-            subscribe(node, client, transport, parts, grant, &mercure::DIALECT)
+            subscribe(node, peer, transport, parts, fields, &mercure::DIALECT)
         }
-        (Resource::Publish(_), &Method::POST) => publish(node, client, parts, body),
-        (Resource::Mercure, &Method::POST) => mercure_publish(node, client, parts, body),
+        (Resource::Publish(_), &Method::POST) => publish(node, peer, parts, body),
+        (Resource::Mercure, &Method::POST) => mercure_publish(node, peer, parts, body),
         (Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
-            subscriptions(node, client, transport, parts)
+            subscriptions(node, peer, transport, parts)
         }
-        (Resource::Topics(_), &Method::GET | &Method::HEAD) => {
-            topics(node, client, transport, parts)
-        }
+        (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, peer, transport, parts),
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
             let detail = Shed::Draining.to_string();
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-            Outcome::problem(problem.retry_after(subscribe::retry_after_s()))
+            Outcome::problem(problem.retry_after(retry_after_s()))
         }
         (Resource::Ready, &Method::GET | &Method::HEAD) => Outcome::Now(text("ready\n")),
         (_, method) => {
@@ -182,19 +160,18 @@ fn authorized(
 /// `GET` and `HEAD` of a stream.
 fn subscribe(
     node: &Arc<Node>,
-    client: IpAddr,
-    transport: &Transport,
+    peer: IpAddr,
+    transport: Transport,
     parts: Parts,
-    grant: &Grant,
+    fields: Fields,
     dialect: &'static Dialect,
 ) -> Outcome {
-    let peer = client;
     let trusted = &node.hub.settings().trusted_proxies;
     let client = Client {
-        address: forwarded::client(client, &parts.headers, trusted),
-        peer: client,
-        transport: transport.clone(),
-        grant: grant.clone(),
+        address: forwarded::client(peer, &parts.headers, trusted),
+        peer,
+        transport,
+        fields,
     };
     authorized(
         node,
@@ -213,8 +190,7 @@ fn subscribe(
 }
 
 /// `GET` of the hub's subscriptions.
-fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
-    let transport = transport.clone();
+fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
     authorized(
         node,
         Role::Subscriber,
@@ -230,8 +206,7 @@ fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: P
 }
 
 /// `GET /topics`.
-fn topics(node: &Arc<Node>, peer: IpAddr, transport: &Transport, parts: Parts) -> Outcome {
-    let transport = transport.clone();
+fn topics(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
     authorized(
         node,
         Role::Subscriber,
@@ -275,16 +250,11 @@ fn text(text: &'static str) -> Response<ResponseBody> {
 }
 
 /// `OPTIONS`: what the resource can do, and the answer to a browser's preflight.
-fn options(
-    node: &Node,
-    resource: Resource<'_>,
-    grant: &Grant,
-    request: &HeaderMap,
-) -> Response<ResponseBody> {
+fn options(node: &Node, resource: Resource<'_>, request: &HeaderMap) -> Response<ResponseBody> {
     let methods = resource.methods();
     let mut response = allow(methods);
     node.cors
-        .apply_preflight(grant, methods, request, response.headers_mut());
+        .apply_preflight(methods, request, response.headers_mut());
     response
 }
 

@@ -9,19 +9,19 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Response, Version};
 
-use super::Node;
 use super::access::Credentials;
-use super::cors::Grant;
+use super::node::Node;
 use super::refusals;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::core::event::IdForm;
 use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
-use crate::server::body::{ResponseBody, StreamBody};
-use crate::server::exchange::Detach;
+use crate::server::detach::Detach;
+use crate::server::fields::Fields;
 use crate::server::head;
 use crate::server::outcome::{Ending, Outcome};
 use crate::server::problem::Problem;
-use crate::server::service::Transport;
+use crate::server::response_body::{ResponseBody, StreamBody};
+use crate::server::transport::Transport;
 use crate::shard::sink::{BodyQueue, Sink};
 
 /// Where a stream goes.
@@ -30,7 +30,7 @@ pub(crate) struct Client {
     /// That of the connection: a proxy's, where one has brought the request.
     pub(crate) peer: IpAddr,
     pub(crate) transport: Transport,
-    pub(crate) grant: Grant,
+    pub(crate) fields: Fields,
 }
 
 /// `GET`: opens the stream.
@@ -118,13 +118,20 @@ fn attach(
             Version::HTTP_10 => Framing::Plain,
             _ => Framing::Chunked,
         };
-        return Outcome::Detach(Detach {
-            permit,
-            framing,
-            head: head::bytes(framing, last_event_id, private, &node.cors, &client.grant),
-            interest,
-            start,
-        });
+        let head = head::bytes(framing, last_event_id, private, &client.fields);
+        let hub = node.hub.clone();
+        return Outcome::Stream(Detach::new(async move |socket| {
+            let subscribe = Subscribe {
+                sink: Sink::Socket(socket),
+                framing,
+                head,
+                interest,
+                start,
+            };
+            if hub.subscribe(permit, subscribe).await.is_err() {
+                tracing::debug!(target: "fantail::http", "a stream came too late for the shutdown and was closed");
+            }
+        }));
     };
     let permit = permit.without_socket();
     let queue = BodyQueue::new();

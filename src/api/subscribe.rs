@@ -19,10 +19,11 @@ use crate::core::event::IdForm;
 use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
-use crate::server::body::ResponseBody;
 use crate::server::head::{self, EVENT_STREAM, LAST_EVENT_ID};
 use crate::server::problem::Problem;
 use crate::server::query::{self, QueryError};
+use crate::server::response_body::ResponseBody;
+use crate::server::retry::{retry_after_s, retry_ms};
 use crate::settings::Settings;
 
 /// What protocols that ask for streams say differently.
@@ -66,11 +67,6 @@ const PARAMETERS: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEve
 
 /// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
-
-/// A shed client is asked to come back after between so many…
-const RETRY_S_MIN: u64 = 3;
-/// …and so many seconds, at random: those shed together must not come back together.
-const RETRY_S_MAX: u64 = 15;
 
 /// Why a subscription is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -329,8 +325,7 @@ pub(crate) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
 
 fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Response<ResponseBody> {
     if wants_event_stream(headers) {
-        let retry_ms = fastrand::u64(RETRY_S_MIN * 1_000..=RETRY_S_MAX * 1_000);
-        let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
+        let body = ResponseBody::full(format!("retry: {}\n\n", retry_ms()));
         let mut response = Response::new(body);
         *response.headers_mut() = head::headers(None, false);
         return response;
@@ -338,11 +333,6 @@ fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Resp
     Problem::new(status, why.to_string())
         .retry_after(retry_after_s())
         .into_response()
-}
-
-/// Seconds after which a refused client may try again, jittered.
-pub(crate) fn retry_after_s() -> u64 {
-    fastrand::u64(RETRY_S_MIN..=RETRY_S_MAX)
 }
 
 #[cfg(test)]

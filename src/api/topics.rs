@@ -15,9 +15,10 @@ use super::reach::Reach;
 use crate::core::selector::Selector;
 use crate::core::topic;
 use crate::hub::{Hub, TopicInfo, TopicWalk};
-use crate::server::body::{self, ResponseBody};
+use crate::server::json;
 use crate::server::problem::Problem;
 use crate::server::query;
+use crate::server::response_body::ResponseBody;
 
 /// A page that has so many topics is full; it may have as many more as one slice of the table holds.
 const PAGE_TOPICS: usize = 1_000;
@@ -54,7 +55,7 @@ pub(crate) async fn answer(
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
     let Some(raw) = topic_in_path else {
         let asked = asked(query)?;
-        return Ok(json(&page(hub, &asked, &mut sight).await));
+        return Ok(answered(&page(hub, &asked, &mut sight).await));
     };
     none(query)?;
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
@@ -63,7 +64,7 @@ pub(crate) async fn answer(
     if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
-    Ok(json(&Topic::from(hub.topic(&name).await)))
+    Ok(answered(&Topic::from(hub.topic(&name).await)))
 }
 
 /// Which topics the caller may see, and what it took to find that out.
@@ -187,17 +188,12 @@ impl From<TopicInfo> for Topic {
     }
 }
 
-fn json(value: &impl Serialize) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(body::json_line(value)));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-store"),
-    );
+fn answered(value: &impl Serialize) -> Response<ResponseBody> {
+    let mut response = json::response(value);
+    let private = HeaderValue::from_static("private, no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, private);
     response
 }
 

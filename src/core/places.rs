@@ -214,10 +214,14 @@ impl Places {
         open.saturating_sub(self.bodies.load(Ordering::Relaxed))
     }
 
-    /// Most sockets of the public listener.
-    #[must_use]
-    pub fn sockets_max(&self) -> usize {
-        self.room.sockets
+    /// Whether the public listener may have one more socket, beside `connections` that are not streams.
+    ///
+    /// # Errors
+    /// The most sockets that it may have.
+    pub fn has_socket_for(&self, connections: usize) -> Result<(), usize> {
+        let max = self.room.sockets;
+        let open = self.stream_sockets().saturating_add(connections);
+        if open < max { Ok(()) } else { Err(max) }
     }
 
     /// What one client is, and how much it may have.

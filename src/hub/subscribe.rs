@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::core::delivery::{Attach, Identity};
 use crate::core::history::{SelectorIds, Start, Wanted};
-use crate::core::places::{Shed, StreamPermit};
+use crate::core::places::{Places, Shed, StreamPermit};
 use crate::core::selector::Selector;
 use crate::core::sse::Framing;
 use crate::shard::mailbox::Message;
@@ -109,27 +109,10 @@ impl Hub {
         share.inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
     }
 
-    /// Streams of the client at `address`; 0 where `max_connections_per_address` is off.
+    /// The count of open streams.
     #[must_use]
-    pub fn streams_of(&self, address: IpAddr) -> usize {
-        self.0.shared.places.open_of(address)
-    }
-
-    /// The client that an address belongs to; `None` where it is not counted.
-    #[must_use]
-    pub fn client_of(&self, address: IpAddr) -> Option<IpAddr> {
-        self.0.shared.places.share().counted(address)
-    }
-
-    /// Whether the public listener may have one more socket, beside `connections` that are not streams; else how many it may have.
-    ///
-    /// # Errors
-    /// The most that it may have.
-    pub fn has_socket_for(&self, connections: usize) -> Result<(), usize> {
-        let places = &self.0.shared.places;
-        let max = places.sockets_max();
-        let open = places.stream_sockets().saturating_add(connections);
-        if open < max { Ok(()) } else { Err(max) }
+    pub fn places(&self) -> &Arc<Places> {
+        &self.0.shared.places
     }
 
     /// Finds where a stream starts that may hear private events of `grant`: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap

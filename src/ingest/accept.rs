@@ -67,7 +67,7 @@ pub(super) async fn next(
             // The client was gone before it was accepted; that is nobody's trouble.
             Err(error) if is_of_the_peer(&error) => debug!("ingest accept: {error}"),
             Err(error) => {
-                hub.node_metrics().accept_errors.add(1);
+                hub.node_metrics().ingest_accept_errors.add(1);
                 if let Some(left_out) = FAILING.due() {
                     warn!(
                         left_out,
@@ -108,7 +108,7 @@ pub(super) fn admit(
     match Connection::enter(stream, address, port) {
         Ok(connection) => Some(connection),
         Err(stream) => {
-            port.hub.node_metrics().connections_refused.add(1);
+            port.hub.node_metrics().ingest_refused.add(1);
             refuse(&stream);
             None
         }

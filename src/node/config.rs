@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::admin::AdminConfig;
+use crate::api::ApiConfig;
 use crate::auth::Role;
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
@@ -15,7 +17,9 @@ use crate::core::places::Share;
 use crate::core::selector::{Selector, Syntax};
 use crate::hub::{HubConfig, TracesConfig};
 use crate::ingest::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
+use crate::server::{ServerConfig, SocketConfig};
 use crate::settings::Settings;
+use crate::web::host::HostRule;
 
 /// Config of the hub.
 #[must_use]
@@ -96,6 +100,61 @@ pub fn ingest(settings: &Settings) -> IngestConfig {
             write: settings.write_timeout,
             idle: (!idle.is_zero()).then_some(idle),
         },
+    }
+}
+
+/// Config of the public API and its listener.
+#[must_use]
+pub fn api(settings: &Settings) -> ApiConfig {
+    ApiConfig {
+        server: server(settings),
+        connections_max: settings.max_connections,
+    }
+}
+
+/// Config of the admin listener.
+#[must_use]
+pub fn admin(settings: &Settings) -> AdminConfig {
+    AdminConfig {
+        server: ServerConfig {
+            // Few connections, one answer at a time.
+            answer_bytes_max: usize::MAX,
+            chunked_bodies: false,
+            http2: false,
+            ..server(settings)
+        },
+        connections_max: settings.admin_connections_max,
+        hosts: HostRule::new(&settings.admin_hosts),
+    }
+}
+
+/// Options of the public listener's socket, and of the admin listener's.
+#[must_use]
+pub fn socket(settings: &Settings) -> SocketConfig {
+    SocketConfig {
+        send_buffer_bytes: settings.send_buffer_bytes,
+        dead_after: settings.write_timeout,
+        probe_after: settings.heartbeat_interval,
+    }
+}
+
+/// Config of a listener for HTTP.
+fn server(settings: &Settings) -> ServerConfig {
+    ServerConfig {
+        http2: true,
+        chunked_bodies: true,
+        header_timeout: settings.header_timeout,
+        idle_timeout: settings.idle_timeout,
+        write_timeout: settings.write_timeout,
+        body_timeout: settings.body_timeout,
+        body_time_max: settings.body_time_max,
+        header_bytes_max: settings.header_bytes_max,
+        header_count_max: settings.header_count_max,
+        target_bytes_max: settings.request_target_bytes_max,
+        answer_bytes_max: settings.answer_budget_bytes,
+        answer_bytes_per_connection_max: settings.answer_bytes_per_connection_max,
+        body_bytes_max: settings.body_budget_bytes,
+        body_bytes_per_connection_max: settings.body_bytes_per_connection_max,
     }
 }
 

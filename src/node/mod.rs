@@ -161,9 +161,13 @@ impl Node {
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
-        let public = server::bind(settings.listen, &settings)?;
+        let public = server::bind("listen", settings.listen, &config::socket(&settings))?;
         let ingest_listener = bind("ingest_listen", settings.ingest_listen).await?;
-        let admin_listener = bind("admin_listen", settings.admin_listen).await?;
+        let admin_listener = server::bind(
+            "admin_listen",
+            settings.admin_listen,
+            &config::socket(&settings),
+        )?;
         let local = |setting, address, found: io::Result<SocketAddr>| {
             found.map_err(|source| ServerError::Bind {
                 setting,
@@ -189,7 +193,13 @@ impl Node {
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(config::hub(&settings), plan.room)?;
         let mut parts = Parts::default();
-        let public = api::serve(public, hub.clone(), Arc::clone(keys.auth()), public_stopped);
+        let public = api::serve(
+            public,
+            config::api(&settings),
+            hub.clone(),
+            Arc::clone(keys.auth()),
+            public_stopped,
+        );
         parts.start("the public listener", public);
         let ingest = ingest::serve(
             ingest_listener,
@@ -198,8 +208,13 @@ impl Node {
             rest_stopped.clone(),
         );
         parts.start_infallible("the ingest listener", ingest);
-        let admin = admin::serve(admin_listener, hub.clone(), rest_stopped.clone());
-        parts.start_infallible("the admin listener", admin);
+        let admin = admin::serve(
+            admin_listener,
+            config::admin(&settings),
+            hub.clone(),
+            rest_stopped.clone(),
+        );
+        parts.start("the admin listener", admin);
         if settings.mercure_subscriptions {
             // Ends with the hub and not with a listener: streams end later, and their ends are told.
             let hub = hub.clone();

@@ -13,10 +13,11 @@ use rustix::net::SocketFlags;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{Semaphore, watch};
 
-use super::addresses::Place;
-use super::{connection, head, stopped};
-use crate::api::subscribe::retry_after_s;
-use crate::api::{Node, refusals};
+use super::connections::{Place, Refused};
+use super::listener::Listener;
+use super::retry::retry_after_s;
+use super::stop::stopped;
+use super::{connection, head};
 use crate::once_a_minute::OnceAMinute;
 
 /// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
@@ -39,8 +40,8 @@ struct Accepted {
 
 /// Accepts until told to stop.
 pub(crate) async fn run(
-    node: &Arc<Node>,
-    listener: &AsyncFd<TcpListener>,
+    listener: &Arc<Listener>,
+    socket: &AsyncFd<TcpListener>,
     mut shutdown: watch::Receiver<bool>,
 ) {
     // A full batch may be served by another thread, so that handshakes use every core; one batch a thread, or they would pile up.
@@ -51,10 +52,15 @@ pub(crate) async fn run(
         let ready = tokio::select! {
             biased;
             () = stopped(&mut shutdown) => return,
-            ready = listener.readable() => ready,
+            ready = socket.readable() => ready,
         };
         let accepted = match ready {
-            Ok(guard) => accept_batch(node, guard),
+            Ok(guard) => tokio::select! {
+                biased;
+                accepted = accept_batch(listener, guard) => accepted,
+                // Only a connection that waits for another to give way is dropped here.
+                () = stopped(&mut shutdown) => return,
+            },
             Err(error) => Err((Vec::new(), error)),
         };
         let (batch, pause) = match accepted {
@@ -63,12 +69,12 @@ pub(crate) async fn run(
                 (batch, None)
             }
             Err((batch, error)) => {
-                node.hub.node_metrics().accept_errors.add(1);
+                listener.metrics.accept_errors.add(1);
                 (batch, Some(backoff.failed(&error)))
             }
         };
         let full = batch.len() == ACCEPTS_PER_TURN;
-        serve_batch(node, batch, &helpers);
+        serve_batch(listener, batch, &helpers);
         if let Some(pause) = pause {
             tokio::select! {
                 () = stopped(&mut shutdown) => return,
@@ -80,24 +86,20 @@ pub(crate) async fn run(
     }
 }
 
-/// Accepts what is there, at most [`ACCEPTS_PER_TURN`]; on an error, also what was accepted before it.
-fn accept_batch(
-    node: &Arc<Node>,
-    mut listener: AsyncFdReadyGuard<'_, TcpListener>,
+/// Accepts what is there, at most [`ACCEPTS_PER_TURN`] and as many as are admitted at once; on an error, also what was accepted before it.
+async fn accept_batch(
+    listener: &Listener,
+    mut socket: AsyncFdReadyGuard<'_, TcpListener>,
 ) -> Result<Vec<Accepted>, (Vec<Accepted>, io::Error)> {
     let mut batch = Vec::new();
-    for _ in 0..ACCEPTS_PER_TURN {
-        match accept_one(listener.get_inner()) {
-            Ok((socket, address)) => match node.connections.admit(address) {
+    for _ in 0..ACCEPTS_PER_TURN.min(listener.connections.admitted_at_once()) {
+        match accept_one(socket.get_inner()) {
+            Ok((socket, address)) => match listener.connections.admit(address).await {
                 Ok(place) => batch.push(Accepted { socket, place }),
-                Err(why) => {
-                    node.hub.node_metrics().connections_refused.add(1);
-                    refusals::connection(address, &why);
-                    refuse(&socket, &why.to_string());
-                }
+                Err(why) => refuse(listener, &socket, address, why),
             },
             Err(Errno::AGAIN) => {
-                listener.clear_ready();
+                socket.clear_ready();
                 break;
             }
             Err(error) if is_of_one_connection(error) => {}
@@ -138,30 +140,35 @@ fn is_of_one_connection(error: Errno) -> bool {
     )
 }
 
-fn serve_batch(node: &Arc<Node>, batch: Vec<Accepted>, helpers: &Arc<Semaphore>) {
+fn serve_batch(listener: &Arc<Listener>, batch: Vec<Accepted>, helpers: &Arc<Semaphore>) {
     if batch.len() == ACCEPTS_PER_TURN
         && let Ok(helper) = Arc::clone(helpers).try_acquire_owned()
     {
-        let node = Arc::clone(node);
+        let listener = Arc::clone(listener);
         tokio::spawn(async move {
-            serve_inline(&node, batch);
+            serve_inline(&listener, batch);
             drop(helper);
         });
     } else {
-        serve_inline(node, batch);
+        serve_inline(listener, batch);
     }
 }
 
-fn serve_inline(node: &Arc<Node>, batch: Vec<Accepted>) {
+fn serve_inline(listener: &Arc<Listener>, batch: Vec<Accepted>) {
     for Accepted { socket, place } in batch {
-        connection::start(node, socket, place);
+        connection::start(listener, socket, place);
     }
 }
 
 /// Tells a client that there is no room, as far as that goes without waiting, and closes.
-fn refuse(socket: &TcpStream, why: &str) {
+fn refuse(listener: &Listener, socket: &TcpStream, client: IpAddr, why: Refused) {
+    listener.metrics.refused.add(1);
+    tracing::debug!(target: "fantail::http", %client, %why, "connection refused");
+    if let Some(left_out) = REFUSED.due() {
+        tracing::warn!(target: "fantail::http", left_out, %why, "a connection was refused; `fantail_connections_refused_total` counts them");
+    }
     let status = hyper::StatusCode::SERVICE_UNAVAILABLE;
-    let answer = head::refusal(status, why, Some(retry_after_s()));
+    let answer = head::refusal(status, &why.to_string(), Some(retry_after_s()));
     let _not_there_yet = rustix::net::recv(
         socket,
         &mut [0; REFUSED_READ_BYTES],
@@ -171,6 +178,8 @@ fn refuse(socket: &TcpStream, why: &str) {
     let _gone = socket.shutdown(std::net::Shutdown::Write);
 }
 
+/// That connections are refused.
+static REFUSED: OnceAMinute = OnceAMinute::new();
 /// That accepting fails. Rows of failures can be short and many, so it is not said for each.
 static FAILING: OnceAMinute = OnceAMinute::new();
 /// That it works again, likewise.

@@ -8,38 +8,42 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 
-use super::body::ResponseBody;
+use super::charge::Charge;
 use super::problem::Problem;
+use super::response_body::ResponseBody;
+use super::retry::retry_after_s;
 use super::room::Room;
-use super::service::Transport;
-use crate::api::subscribe::retry_after_s;
-use crate::hub::Hub;
+use super::transport::Transport;
+use crate::metrics::HttpMetrics;
 
 /// Answers up to this size are not counted: they cost less than the request that asked for them.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
 
-/// The room of the node.
+/// The room of one listener.
 pub(crate) struct Answers {
-    hub: Hub,
-    node: Arc<Room>,
+    metrics: Arc<HttpMetrics>,
+    all: Arc<Room>,
 }
 
 impl Answers {
-    pub(crate) fn new(hub: Hub) -> Self {
-        let node = Arc::new(Room::new(hub.settings().answer_budget_bytes));
-        Self { hub, node }
+    /// For `bytes_max` in all.
+    pub(crate) fn new(bytes_max: usize, metrics: Arc<HttpMetrics>) -> Self {
+        Self {
+            metrics,
+            all: Arc::new(Room::new(bytes_max)),
+        }
     }
 
     /// Why no list is put together for this connection, if none is.
     pub(crate) fn refuse_list(&self, transport: &Transport) -> Option<Problem> {
         let is_full = transport.answer_room().is_some_and(|room| room.is_full());
-        (is_full || self.node.is_full()).then(|| self.refuse())
+        (is_full || self.all.is_full()).then(|| self.refuse())
     }
 
     /// Why no call is taken that changes something, if none is. A client behind a proxy that reads no lists must not keep others behind it from
-    /// publishing, so only the node's room counts.
+    /// publishing, so only the room of all counts.
     pub(crate) fn refuse_call(&self) -> Option<Problem> {
-        self.node.is_full().then(|| self.refuse())
+        self.all.is_full().then(|| self.refuse())
     }
 
     /// Charges a response that is about to be sent, or refuses it where that does no harm (`is_safe`: the request changed nothing).
@@ -56,7 +60,7 @@ impl Answers {
         if bytes <= UNCOUNTED_BYTES {
             return;
         }
-        let rooms = [Some(&self.node), transport.answer_room()];
+        let rooms = [Some(&self.all), transport.answer_room()];
         let mut charge = Charge {
             bytes,
             rooms: [None, None],
@@ -72,35 +76,15 @@ impl Answers {
             }
             *charged = Some(Arc::clone(room));
         }
-        self.hub.node_metrics().answer_bytes.add(bytes as u64);
-        charge.counted = Some(self.hub.clone());
+        self.metrics.answer_bytes.add(bytes as u64);
+        charge.counted = Some(Arc::clone(&self.metrics));
         whole.charge(charge, transport.exchange());
     }
 
     fn refuse(&self) -> Problem {
-        self.hub.node_metrics().answers_shed.add(1);
+        self.metrics.answers_shed.add(1);
         let detail = "too many bytes of answers wait for their clients to read them (`answer_budget_bytes`, \
                       `answer_bytes_per_connection_max`)";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after_s())
-    }
-}
-
-/// The room that one answer takes, given back on drop.
-pub(crate) struct Charge {
-    bytes: usize,
-    rooms: [Option<Arc<Room>>; 2],
-    /// Whose metrics know of it.
-    counted: Option<Hub>,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        let [node, connection] = &self.rooms;
-        for room in [node, connection].into_iter().flatten() {
-            room.give_back(self.bytes);
-        }
-        if let Some(hub) = &self.counted {
-            hub.node_metrics().answer_bytes.sub(self.bytes as u64);
-        }
     }
 }

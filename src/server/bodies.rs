@@ -9,8 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::room::Room;
-use super::service::Transport;
-use crate::hub::Hub;
+use crate::metrics::HttpMetrics;
 
 /// Requests up to this size are not counted: they cost little more than their streams.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
@@ -22,23 +21,26 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 )]
 pub(crate) struct NoRoom;
 
-/// The room of the node.
+/// The room of one listener.
 pub(crate) struct Bodies {
-    hub: Hub,
-    node: Arc<Room>,
+    metrics: Arc<HttpMetrics>,
+    all: Arc<Room>,
 }
 
 impl Bodies {
-    pub(crate) fn new(hub: Hub) -> Self {
-        let node = Arc::new(Room::new(hub.settings().body_budget_bytes));
-        Self { hub, node }
+    /// For `bytes_max` in all.
+    pub(crate) fn new(bytes_max: usize, metrics: Arc<HttpMetrics>) -> Self {
+        Self {
+            metrics,
+            all: Arc::new(Room::new(bytes_max)),
+        }
     }
 
-    /// For a body of which nothing is held yet, of a request with a head of that size.
-    pub(crate) fn begin(&self, transport: &Transport, head_bytes: usize) -> Held {
+    /// For a body of which nothing is held yet, of a request with a head of that size, on a connection that has a room of its own or none.
+    pub(crate) fn begin(&self, connection: Option<&Arc<Room>>, head_bytes: usize) -> Held {
         Held {
-            hub: self.hub.clone(),
-            rooms: [Some(Arc::clone(&self.node)), transport.body_room().cloned()],
+            metrics: Arc::clone(&self.metrics),
+            rooms: [Some(Arc::clone(&self.all)), connection.cloned()],
             head_bytes,
             bytes: 0,
         }
@@ -47,7 +49,7 @@ impl Bodies {
 
 /// The room that one body takes, given back on drop.
 pub(crate) struct Held {
-    hub: Hub,
+    metrics: Arc<HttpMetrics>,
     rooms: [Option<Arc<Room>>; 2],
     head_bytes: usize,
     /// What is charged.
@@ -62,7 +64,6 @@ impl Held {
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let bytes = self.head_bytes + bytes;
         let bytes = if bytes > UNCOUNTED_BYTES { bytes } else { 0 };
-        let metrics = self.hub.node_metrics();
         let Some(more) = bytes.checked_sub(self.bytes) else {
             self.shrink(bytes);
             return Ok(());
@@ -74,10 +75,10 @@ impl Held {
             for room in rooms().take(grown) {
                 room.give_back(more);
             }
-            metrics.bodies_shed.add(1);
+            self.metrics.bodies_shed.add(1);
             return Err(NoRoom);
         }
-        metrics.body_bytes.add(more as u64);
+        self.metrics.body_bytes.add(more as u64);
         self.bytes = bytes;
         Ok(())
     }
@@ -87,7 +88,7 @@ impl Held {
         for room in self.rooms.iter().flatten() {
             room.give_back(less);
         }
-        self.hub.node_metrics().body_bytes.sub(less as u64);
+        self.metrics.body_bytes.sub(less as u64);
         self.bytes = bytes;
     }
 }

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use super::addresses::Place;
+use super::connections::Place;
 use super::driver::Driver;
 use super::exchange::Exchange;
 use super::h2;
 use super::lazy_stream::LazyStream;
-use super::stopped;
-use crate::api::Node;
+use super::listener::Listener;
+use super::stop::stopped;
 
 /// What a client's first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,16 @@ enum Protocol {
 }
 
 impl Protocol {
-    fn of(bytes: &[u8]) -> Self {
+    /// `http2`: it is spoken here.
+    fn of(bytes: &[u8], http2: bool) -> Self {
+        if http2 {
+            Self::told_by(bytes)
+        } else {
+            Self::Http1
+        }
+    }
+
+    fn told_by(bytes: &[u8]) -> Self {
         if bytes.starts_with(h2::PREFACE) {
             Self::Http2
         } else if h2::PREFACE.starts_with(bytes) {
@@ -39,7 +48,7 @@ impl Protocol {
 /// Serves an accepted, non-blocking socket: as far as possible right here, then in a task of its own.
 ///
 /// Must be called within a tokio runtime.
-pub(crate) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
+pub(crate) fn start(listener: &Arc<Listener>, socket: StdStream, place: Place) {
     let exchange = Arc::new(Exchange::new());
     let mut io = LazyStream::new(socket, Arc::clone(&exchange));
     let mut cx = Context::from_waker(Waker::noop());
@@ -47,21 +56,27 @@ pub(crate) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
         return;
     }
     let accepted = Instant::now();
-    match Protocol::of(io.early()) {
+    match Protocol::of(io.early(), listener.config.http2) {
         Protocol::Http1 => {
-            let mut driver = Driver::new(node, io, exchange, place, accepted);
+            let mut driver = Driver::new(listener, io, exchange, place, accepted);
             if !driver.poll_inline() {
                 tokio::spawn(driver.run());
             }
         }
         Protocol::Http2 => {
-            exchange.enter_task();
-            tokio::spawn(h2::serve(Arc::clone(node), io, exchange, place, accepted));
+            exchange.turns().enter_task();
+            tokio::spawn(h2::serve(
+                Arc::clone(listener),
+                io,
+                exchange,
+                place,
+                accepted,
+            ));
         }
         Protocol::Open => {
-            exchange.enter_task();
+            exchange.turns().enter_task();
             tokio::spawn(wait_and_serve(
-                Arc::clone(node),
+                Arc::clone(listener),
                 io,
                 exchange,
                 place,
@@ -73,14 +88,14 @@ pub(crate) fn start(node: &Arc<Node>, socket: StdStream, place: Place) {
 
 /// Serves a connection once its first bytes have come.
 async fn wait_and_serve(
-    node: Arc<Node>,
+    listener: Arc<Listener>,
     mut io: LazyStream,
     exchange: Arc<Exchange>,
     place: Place,
     accepted: Instant,
 ) {
-    let mut shutdown = node.shutdown.clone();
-    let header_timeout = node.hub.settings().header_timeout;
+    let mut shutdown = listener.shutdown.clone();
+    let header_timeout = listener.config.header_timeout;
     let protocol = tokio::select! {
         biased;
         decided = tokio::time::timeout_at(accepted + header_timeout, decide(&mut io)) => decided,
@@ -88,9 +103,9 @@ async fn wait_and_serve(
         () = stopped(&mut shutdown) => return,
     };
     match protocol {
-        Ok(Some(Protocol::Http2)) => h2::serve(node, io, exchange, place, accepted).await,
+        Ok(Some(Protocol::Http2)) => h2::serve(listener, io, exchange, place, accepted).await,
         Ok(Some(_)) => {
-            Driver::new(&node, io, exchange, place, accepted)
+            Driver::new(&listener, io, exchange, place, accepted)
                 .run()
                 .await
         }
@@ -102,7 +117,7 @@ async fn wait_and_serve(
 /// Reads ahead until the protocol is known; `None` when the client is gone.
 async fn decide(io: &mut LazyStream) -> Option<Protocol> {
     loop {
-        match Protocol::of(io.early()) {
+        match Protocol::told_by(io.early()) {
             Protocol::Open => {
                 let received = poll_fn(|cx| io.poll_read_ahead(cx)).await;
                 received.ok().filter(|&received| received > 0)?;
@@ -118,17 +133,21 @@ mod tests {
 
     #[test]
     fn the_preface_is_told_from_its_first_difference() {
-        assert_eq!(Protocol::of(b""), Protocol::Open);
+        assert_eq!(Protocol::told_by(b""), Protocol::Open);
         for length in 1..h2::PREFACE.len() {
-            assert_eq!(Protocol::of(&h2::PREFACE[..length]), Protocol::Open);
+            assert_eq!(Protocol::told_by(&h2::PREFACE[..length]), Protocol::Open);
         }
-        assert_eq!(Protocol::of(h2::PREFACE), Protocol::Http2);
+        assert_eq!(Protocol::told_by(h2::PREFACE), Protocol::Http2);
         assert_eq!(
-            Protocol::of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"),
+            Protocol::told_by(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"),
             Protocol::Http2
         );
         for other in ["G", "PO", "PRI * HTTP/1.1", "PRI * HTTP/2.0\r\n\r\nSN"] {
-            assert_eq!(Protocol::of(other.as_bytes()), Protocol::Http1, "{other}");
+            assert_eq!(
+                Protocol::told_by(other.as_bytes()),
+                Protocol::Http1,
+                "{other}"
+            );
         }
     }
 }

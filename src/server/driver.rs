@@ -14,34 +14,39 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
+use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::Instant;
 
-use super::addresses::Place;
-use super::exchange::{Detach, Exchange, Phase};
+use super::connections::Place;
+use super::detach::{Attaching, Detach};
+use super::exchange::{Exchange, Phase};
 use super::head;
 use super::lazy_stream::LazyStream;
 use super::linger::Linger;
+use super::listener::Listener;
 use super::phase_timer::PhaseTimer;
-use super::service::{Carrier, Service};
-use super::stopped;
-use crate::api::Node;
-use crate::hub::Subscribe;
-use crate::shard::sink::Sink;
+use super::responder::{Carrier, Responder};
+use super::seats::Seat;
+use super::stop::stopped;
 
 /// Last word to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// Time for the last request of a connection that gives way. Nothing is owed to one that never asked for anything.
+const LAST_REQUEST_MAX: Duration = Duration::from_secs(5);
+
 /// One HTTP/1 connection.
 pub(crate) struct Driver {
     stage: Stage,
     exchange: Arc<Exchange>,
-    node: Arc<Node>,
+    listener: Arc<Listener>,
     timer: PhaseTimer,
-    _place: Place,
+    place: Place,
 }
 
 #[expect(
@@ -49,8 +54,8 @@ pub(crate) struct Driver {
     reason = "nearly all connections are in the large one for nearly all of their time"
 )]
 enum Stage {
-    Serving(http1::Connection<LazyStream, Service>),
-    Attaching(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Serving(http1::Connection<LazyStream, Responder>),
+    Attaching(Attaching),
     Lingering(Linger),
     Done,
 }
@@ -58,21 +63,21 @@ enum Stage {
 impl Driver {
     /// Starts HTTP/1 on a connection that was accepted at `accepted`.
     pub(crate) fn new(
-        node: &Arc<Node>,
+        listener: &Arc<Listener>,
         mut io: LazyStream,
         exchange: Arc<Exchange>,
         place: Place,
         accepted: Instant,
     ) -> Self {
-        io.set_guard(node.http1_guard());
+        io.set_guard(listener.http1_guard());
         let carrier = Carrier::One(Arc::clone(&exchange));
-        let service = Service::new(Arc::clone(node), place.address(), carrier);
+        let responder = Responder::new(Arc::clone(listener), &place, carrier);
         Self {
-            stage: Stage::Serving(node.http1.serve_connection(io, service)),
+            stage: Stage::Serving(listener.http1.serve_connection(io, responder)),
             exchange,
-            timer: PhaseTimer::new(accepted, node.hub.settings()),
-            node: Arc::clone(node),
-            _place: place,
+            timer: PhaseTimer::new(accepted, &listener.config),
+            listener: Arc::clone(listener),
+            place,
         }
     }
 
@@ -86,18 +91,24 @@ impl Driver {
 
     /// Serves the connection to its end.
     pub(crate) async fn run(mut self) {
-        self.exchange.enter_task();
-        let mut shutdown = self.node.shutdown.clone();
+        self.exchange.turns().enter_task();
+        let mut shutdown = self.listener.shutdown.clone();
+        let seat = self.place.seat().cloned();
         tokio::select! {
             biased;
             () = &mut self => return,
             // A client that uses up every turn of the task must not hide the end of the node.
-            () = coop::unconstrained(stopped(&mut shutdown)) => {}
+            () = coop::unconstrained(is_over(&mut shutdown, seat.as_deref())) => {}
         }
         if let Stage::Serving(connection) = &mut self.stage {
             Pin::new(connection).graceful_shutdown();
         }
-        self.await;
+        if seat.is_none() {
+            self.await;
+        } else if self.exchange.requests() > 0 {
+            // Another may wait for the seat.
+            let _cut = tokio::time::timeout(LAST_REQUEST_MAX, self).await;
+        }
     }
 
     fn poll_stages(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -134,25 +145,13 @@ impl Driver {
         }
     }
 
-    /// Gives the socket to a shard.
+    /// Lets go of the socket.
     fn detach(&mut self, detach: Detach) {
         let Some(Ok(socket)) = self.take_socket().map(LazyStream::into_fd) else {
             // The client is gone, or the system is out of memory; there is nobody to tell.
             return;
         };
-        let hub = self.node.hub.clone();
-        self.stage = Stage::Attaching(Box::pin(async move {
-            let subscribe = Subscribe {
-                sink: Sink::Socket(socket),
-                framing: detach.framing,
-                head: detach.head,
-                interest: detach.interest,
-                start: detach.start,
-            };
-            if hub.subscribe(detach.permit, subscribe).await.is_err() {
-                tracing::debug!(target: "fantail::http", "a stream came too late for the shutdown and was closed");
-            }
-        }));
+        self.stage = Stage::Attaching(detach.attach(socket));
     }
 
     /// hyper has sent everything and ended our side, unless it came to a request head that the guard refuses.
@@ -180,6 +179,17 @@ impl Driver {
     }
 }
 
+/// Waits until the connection is to end: with the listener, or because its seat is needed.
+async fn is_over(shutdown: &mut watch::Receiver<bool>, seat: Option<&Seat>) {
+    let Some(seat) = seat else {
+        return stopped(shutdown).await;
+    };
+    tokio::select! {
+        () = stopped(shutdown) => {}
+        () = seat.is_over() => {}
+    }
+}
+
 impl Future for Driver {
     type Output = ();
 
@@ -189,8 +199,7 @@ impl Future for Driver {
             return Poll::Ready(());
         }
         if matches!(this.stage, Stage::Serving(_)) {
-            let settings = this.node.hub.settings();
-            let phase = ready!(this.timer.poll(cx, &this.exchange, settings));
+            let phase = ready!(this.timer.poll(cx, &this.exchange, &this.listener.config));
             this.time_out(phase);
             return Poll::Ready(());
         }

@@ -1,36 +1,19 @@
 //! What the three halves of one HTTP/1 connection tell each other.
 //!
-//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::service`]) while it drives them, so the connection's driver can
+//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::responder`]) while it drives them, so the connection's driver can
 //! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
 //! flags are relaxed; it must never be shared between connections.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::task::coop::{self, RestoreOnPending};
 
-use super::answers::Charge;
-use super::lazy_stream::Socket;
+use super::charge::Charge;
+use super::detach::Detach;
+use super::socket::Socket;
+use super::turns::Turns;
 use super::unread::Unread;
-use crate::hub::{Framing, Interest, Start, StreamPermit};
-
-/// System calls that a connection may make while the accept loop serves it in place, where its turn is everybody's. A stream takes one.
-const INLINE_CALLS_MAX: u8 = 8;
-
-/// Stands for "it has a task of its own".
-const IN_TASK: u8 = u8::MAX;
-
-/// A validated subscription that waits for its connection to be let go.
-pub(crate) struct Detach {
-    pub(crate) permit: StreamPermit,
-    pub(crate) framing: Framing,
-    pub(crate) head: Bytes,
-    pub(crate) interest: Interest,
-    pub(crate) start: Start,
-}
 
 /// What a connection is waiting for, which decides how long it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +45,7 @@ pub(crate) struct Exchange {
     /// `unread` is filled; spares the lock for most requests.
     has_unread: AtomicBool,
     requests: AtomicU32,
-    /// System calls left to it in the accept loop, or [`IN_TASK`].
-    calls_left: AtomicU8,
+    turns: Turns,
     /// Calls that wrote something.
     writes: AtomicU32,
     /// The socket, when nothing more is to be said on it.
@@ -72,18 +54,6 @@ pub(crate) struct Exchange {
     owed: Mutex<Vec<Arc<Charge>>>,
     /// `owed` is not empty; spares the lock for most flushes.
     owes: AtomicBool,
-}
-
-/// Leave to make one call on a bare socket.
-pub(crate) struct Turn(Option<RestoreOnPending>);
-
-impl Turn {
-    /// The call was no vain one: it counts against what the task may do before it has to yield.
-    pub(crate) fn take(self) {
-        if let Some(turn) = self.0 {
-            turn.made_progress();
-        }
-    }
 }
 
 impl Exchange {
@@ -98,7 +68,7 @@ impl Exchange {
             unread: Mutex::new(None),
             has_unread: AtomicBool::new(false),
             requests: AtomicU32::new(0),
-            calls_left: AtomicU8::new(INLINE_CALLS_MAX),
+            turns: Turns::new(),
             writes: AtomicU32::new(0),
             left: Mutex::new(None),
             owed: Mutex::new(Vec::new()),
@@ -106,23 +76,9 @@ impl Exchange {
         }
     }
 
-    /// Driver: from here on a task of its own polls the connection.
-    pub(crate) fn enter_task(&self) {
-        self.calls_left.store(IN_TASK, Ordering::Relaxed);
-    }
-
-    /// Socket: pending when the connection has had its turn and others must have theirs, whatever its client sends or reads.
-    ///
-    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a number of calls, and the connection gets a task.
-    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<Turn> {
-        match self.calls_left.load(Ordering::Relaxed) {
-            IN_TASK => Poll::Ready(Turn(Some(ready!(coop::poll_proceed(cx))))),
-            0 => Poll::Pending,
-            left => {
-                self.calls_left.store(left - 1, Ordering::Relaxed);
-                Poll::Ready(Turn(None))
-            }
-        }
+    /// When its socket may be called.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Socket: bytes were received.
@@ -218,13 +174,13 @@ impl Exchange {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Service: asks for the socket to be taken from hyper and given to a shard.
+    /// Service: asks for the socket to be taken from hyper and given away.
     pub(crate) fn request_detach(&self, detach: Detach) {
         *self.detach.lock() = Some(detach);
         self.wants_detach.store(true, Ordering::Relaxed);
     }
 
-    /// Driver: the subscription to detach for, once nothing unflushed is left.
+    /// Driver: the stream to detach for, once nothing unflushed is left.
     pub(crate) fn take_detach(&self) -> Option<Detach> {
         if !self.wants_detach.load(Ordering::Relaxed) || !self.flushed() {
             return None;

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::fields::Fields;
 use super::problem::{MEDIA_TYPE, Problem};
-use crate::api::cors::{Cors, Grant};
-use crate::hub::Framing;
+use crate::core::sse::Framing;
 
 /// Media type of an event stream.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
@@ -45,8 +45,7 @@ pub(crate) fn bytes(
     framing: Framing,
     last_event_id: Option<&str>,
     private: bool,
-    cors: &Cors,
-    grant: &Grant,
+    fields: &Fields,
 ) -> Bytes {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     head.extend_from_slice(match framing {
@@ -66,16 +65,18 @@ pub(crate) fn bytes(
     );
     with_date(|date| head.extend_from_slice(date));
     head.extend_from_slice(b"\r\n");
-    let mut line = |name: HeaderName, value: HeaderValue| {
+    let mut line = |name: &HeaderName, value: &HeaderValue| {
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
         head.extend_from_slice(b"\r\n");
     };
     if let Some(id) = last_event_id.and_then(id_value) {
-        line(LAST_EVENT_ID, id);
+        line(&LAST_EVENT_ID, &id);
     }
-    cors.each_header(grant, line);
+    for (name, value) in fields.iter() {
+        line(name, value);
+    }
     head.extend_from_slice(b"\r\n");
     Bytes::from(head)
 }
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     fn text(framing: Framing, id: Option<&str>) -> String {
-        let bytes = bytes(framing, id, false, &Cors::default(), &Grant::None);
+        let bytes = bytes(framing, id, false, &Fields::default());
         String::from_utf8(bytes.to_vec()).expect("text")
     }
 
@@ -175,14 +176,28 @@ mod tests {
 
     #[test]
     fn a_usual_head_fits_its_first_allocation() {
-        let cors = Cors::new(&["https://app.example".into()], true);
-        let grant = Grant::Origin(HeaderValue::from_static("https://app.example"));
+        let fields = Fields::from_iter([
+            (header::VARY, HeaderValue::from_static("origin")),
+            (
+                header::ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("https://app.example"),
+            ),
+            (
+                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            ),
+            (
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(
+                    "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After",
+                ),
+            ),
+        ]);
         let head = bytes(
             Framing::Chunked,
             Some("1732269600000-1048575"),
             false,
-            &cors,
-            &grant,
+            &fields,
         );
         assert!(head.len() <= HEAD_BYTES, "{}", head.len());
     }

@@ -4,13 +4,12 @@
 //! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
 //! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
 //!
-//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted ([`Exchange::poll_turn`]), as tokio budgets its own.
+//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted ([`Turns`](super::turns::Turns)), as tokio budgets its own.
 //! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper is decided by a
 //! [`Guard`].
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::net::{Shutdown, TcpStream as StdStream};
+use std::net::TcpStream as StdStream;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,16 +17,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use rustix::net::{RecvFlags, SendFlags};
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::exchange::Exchange;
 use super::guard::{Fault, Guard};
-
-/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
-const RECEIVE_BYTES: usize = 8 * 1024;
+use super::socket::{self, Socket};
 
 /// The socket of one connection, as hyper sees it.
 pub(crate) struct LazyStream {
@@ -38,81 +31,6 @@ pub(crate) struct LazyStream {
     guard: Guard,
     /// The reader came to where a request head is wrong: nothing before is left unanswered.
     at_wrong_head: bool,
-}
-
-/// A connection's socket.
-pub(crate) enum Socket {
-    /// Unknown to tokio, non-blocking.
-    Bare(StdStream),
-    Registered(TcpStream),
-    /// Registering failed, which was reported as the error of that call.
-    Gone,
-}
-
-impl Socket {
-    /// The registered stream; registers it now if it is not.
-    fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        *self = match std::mem::replace(self, Self::Gone) {
-            Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
-            other => other,
-        };
-        match self {
-            Self::Registered(stream) => Ok(Pin::new(stream)),
-            Self::Bare(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-    }
-
-    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the end of the stream.
-    ///
-    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
-    fn poll_receive(
-        &mut self,
-        exchange: &Exchange,
-        cx: &mut Context<'_>,
-        limit: usize,
-        take: impl FnOnce(&[u8]),
-    ) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); RECEIVE_BYTES];
-        let space = &mut space[..limit.min(RECEIVE_BYTES)];
-        while let Self::Bare(bare) = self {
-            let turn = ready!(exchange.poll_turn(cx));
-            match rustix::net::recv(&*bare, &mut *space, RecvFlags::empty()) {
-                Ok(((received, _), _)) => {
-                    turn.take();
-                    take(received);
-                    return Poll::Ready(Ok(received.len()));
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(error) => return Poll::Ready(Err(error.into())),
-            }
-        }
-        let mut buffer = ReadBuf::uninit(space);
-        ready!(self.registered()?.poll_read(cx, &mut buffer))?;
-        take(buffer.filled());
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    fn poll_send(
-        &mut self,
-        exchange: &Exchange,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        while let Self::Bare(bare) = self {
-            let turn = ready!(exchange.poll_turn(cx));
-            match rustix::net::send(&*bare, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => {
-                    turn.take();
-                    return Poll::Ready(Ok(sent));
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => break,
-                Err(error) => return Poll::Ready(Err(error.into())),
-            }
-        }
-        self.registered()?.poll_write(cx, bytes)
-    }
 }
 
 impl LazyStream {
@@ -161,9 +79,12 @@ impl LazyStream {
             exchange,
             ..
         } = self;
-        let received = ready!(socket.poll_receive(exchange, cx, RECEIVE_BYTES, |bytes| {
-            early.extend_from_slice(bytes);
-        }))?;
+        let received =
+            ready!(
+                socket.poll_receive(exchange.turns(), cx, socket::RECEIVE_BYTES, |bytes| {
+                    early.extend_from_slice(bytes);
+                })
+            )?;
         if received > 0 {
             exchange.hear();
         }
@@ -178,25 +99,17 @@ impl LazyStream {
     /// Receives and forgets; resolves to the number of bytes, 0 at the end of the stream.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.socket
-            .poll_receive(&self.exchange, cx, RECEIVE_BYTES, |_| {})
+            .poll_receive(self.exchange.turns(), cx, socket::RECEIVE_BYTES, |_| {})
     }
 
     /// Sends what the kernel takes at once; for a last word before closing, when losing it is no harm.
     pub(crate) fn send_now(&self, bytes: &[u8]) {
-        let _lost = match &self.socket {
-            Socket::Bare(bare) => SockRef::from(bare).send(bytes),
-            Socket::Registered(stream) => SockRef::from(stream).send(bytes),
-            Socket::Gone => Ok(0),
-        };
+        self.socket.send_now(bytes);
     }
 
     /// Ends our side of the connection.
     pub(crate) fn shutdown(&self) -> io::Result<()> {
-        match &self.socket {
-            Socket::Bare(bare) => bare.shutdown(Shutdown::Write),
-            Socket::Registered(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
-            Socket::Gone => Ok(()),
-        }
+        self.socket.shutdown()
     }
 
     /// Takes the socket out of tokio (if it ever was in) and drops what was read ahead.
@@ -204,11 +117,7 @@ impl LazyStream {
     /// # Errors
     /// The system refused to take it out of epoll, or registering had failed before.
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
-        match self.socket {
-            Socket::Bare(bare) => Ok(bare.into()),
-            Socket::Registered(stream) => Ok(stream.into_std()?.into()),
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.socket.into_fd()
     }
 
     #[cfg(test)]
@@ -235,7 +144,7 @@ impl Read for LazyStream {
             0
         } else if early.is_empty() {
             let limit = into.remaining();
-            ready!(socket.poll_receive(exchange, cx, limit, |bytes| {
+            ready!(socket.poll_receive(exchange.turns(), cx, limit, |bytes| {
                 passed = guard.receive(bytes);
                 into.put_slice(&bytes[..passed]);
             }))?
@@ -283,7 +192,7 @@ impl Write for LazyStream {
             ..
         } = &mut *self;
         exchange.set_flushed(false);
-        let sent = ready!(socket.poll_send(exchange, cx, bytes))?;
+        let sent = ready!(socket.poll_send(exchange.turns(), cx, bytes))?;
         exchange.note_write();
         guard.send(&bytes[..sent]);
         Poll::Ready(Ok(sent))
@@ -357,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_always_has_more_to_say_does_not_keep_its_thread() {
         let (mut client, mut stream) = pair();
-        stream.exchange.enter_task();
+        stream.exchange.turns().enter_task();
         client.write_all(&[0; 8 * 1024]).expect("write");
         wait_readable(&stream);
         // Far below the bytes that wait, far above what one turn may take.
@@ -386,7 +295,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_always_reads_more_does_not_keep_its_thread() {
         let (mut client, mut stream) = pair();
-        stream.exchange.enter_task();
+        stream.exchange.turns().enter_task();
         let writes = poll_fn(|cx| {
             for writes in 0..4 * 1024 {
                 if Pin::new(&mut stream).poll_write(cx, b"x").is_pending() {
@@ -448,7 +357,7 @@ mod tests {
     async fn a_full_socket_is_not_flushed() {
         let (_client, mut stream) = pair();
         let exchange = Arc::clone(&stream.exchange);
-        exchange.enter_task();
+        exchange.turns().enter_task();
         while !stream.is_registered() {
             poll_fn(|cx| {
                 while Pin::new(&mut stream)

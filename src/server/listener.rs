@@ -1,170 +1,154 @@
-//! The public listener's socket.
-//!
-//! All that can be said once about every connection is said here, to the listener: accepted sockets inherit it, so that a connection costs no system call
-//! for its options. Nothing here may wait.
+//! One listener: what all its connections share, and what happens to every request.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use rustix::net::sockopt;
-use socket2::{Domain, Protocol, Socket, Type};
-use thiserror::Error;
+use hyper::Request as HttpRequest;
+use hyper::body::{Body, Incoming};
+use hyper::header;
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use tokio::sync::watch;
 
-use crate::settings::Settings;
+use super::answers::Answers;
+use super::bodies::Bodies;
+use super::check::check;
+use super::config::ServerConfig;
+use super::connections::Connections;
+use super::guard::Guard;
+use super::guard::http1::{Http1, Limits};
+use super::outcome::Outcome;
+use super::problem;
+use super::request_body::{Pace, RequestBody};
+use super::service::{Request, Service};
+use super::transport::Transport;
+use crate::metrics::HttpMetrics;
 
-/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and `net.core.somaxconn`, which is where an operator
-/// would set it.
-const BACKLOG: i32 = 65_535;
+/// hyper's own bounds on a request head are so many times the settings. Between the two, a request is read and answered with a problem document that
+/// names the setting; beyond, hyper answers with a bare status.
+const HEAD_SLACK: usize = 2;
 
-/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when
-/// its connection is, so a stream needs neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted that much later, and
-/// its `header_timeout` begins then.
-const DEFER_ACCEPT_S: libc::c_int = 1;
+/// Header fields that hyper parses without allocating; only more of them are asked for by number.
+const HEADERS_INLINE: usize = 100;
 
-/// Unanswered signs of life after which a silent peer is dead.
-const PROBES: u32 = 3;
-/// Keep-alive is counted in whole seconds…
-const SECOND: Duration = Duration::from_secs(1);
-/// …and the kernel takes no more of them (tcp(7)).
-const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+/// What a connection may buffer while it reads a request or writes an answer: enough to take a large body in few calls.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Why the public listener could not be opened.
-#[derive(Debug, Error)]
-#[error("cannot listen on {address} (`listen`)")]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
+/// What all connections of a listener share.
+pub(crate) struct Listener {
+    pub(super) config: ServerConfig,
+    pub(super) connections: Arc<Connections>,
+    pub(super) metrics: Arc<HttpMetrics>,
+    /// hyper's side of HTTP/1.
+    pub(super) http1: http1::Builder,
+    pub(super) shutdown: watch::Receiver<bool>,
+    answers: Arc<Answers>,
+    bodies: Bodies,
+    service: Box<dyn Service>,
 }
 
-/// Opens the public listener.
-///
-/// # Errors
-/// [`BindError`] with the address and the system's reason.
-pub fn bind(address: SocketAddr, settings: &Settings) -> Result<TcpListener, BindError> {
-    let open = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if settings.send_buffer_bytes > 0 {
-            socket.set_send_buffer_size(settings.send_buffer_bytes)?;
+impl Listener {
+    /// Serves `service` until `shutdown`.
+    pub(super) fn new(
+        config: ServerConfig,
+        connections: Arc<Connections>,
+        metrics: Arc<HttpMetrics>,
+        answers: Arc<Answers>,
+        service: Box<dyn Service>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            http1: http1_builder(&config),
+            bodies: Bodies::new(config.body_bytes_max, Arc::clone(&metrics)),
+            config,
+            connections,
+            metrics,
+            shutdown,
+            answers,
+            service,
         }
-        if let Err(error) = defer_accept(socket.as_fd()) {
-            // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
-            tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
-        }
-        notice_the_dead(&socket, settings)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| BindError { address, source })
-}
-
-/// Has the kernel end connections whose peer acknowledges nothing for `write_timeout`: behind a cut cable, heartbeats would vanish into the send
-/// buffer for as long as the kernel's patience lasts, a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats would.
-fn notice_the_dead(socket: &Socket, settings: &Settings) -> io::Result<()> {
-    let timeout_ms = u32::try_from(settings.write_timeout.as_millis()).unwrap_or(u32::MAX);
-    sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    sockopt::set_tcp_keepidle(
-        socket,
-        settings.heartbeat_interval.clamp(SECOND, KEEPALIVE_MAX),
-    )?;
-    let interval = settings.write_timeout / PROBES;
-    sockopt::set_tcp_keepintvl(socket, interval.clamp(SECOND, KEEPALIVE_MAX))?;
-    sockopt::set_tcp_keepcnt(socket, PROBES)?;
-    Ok(())
-}
-
-/// Has the kernel hold connections back until their first bytes have come. Neither the standard library nor `socket2` nor `rustix` offers it.
-fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let seconds = DEFER_ACCEPT_S;
-    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int` that the pointer and the length describe, and the
-    // kernel only reads it during the call.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            size_of_val(&seconds) as libc::socklen_t,
-        )
-    };
-    match done {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
+    /// What watches a new HTTP/1 connection.
+    pub(super) fn http1_guard(&self) -> Guard {
+        let guard = Http1::new(Limits {
+            trailer_bytes_max: self.config.header_bytes_max,
+            trailer_count_max: self.config.header_count_max,
+        });
+        Guard::Http1(if self.config.chunked_bodies {
+            guard
+        } else {
+            guard.without_codings()
+        })
+    }
 
-    use socket2::SockRef;
-
-    use super::*;
-
-    #[test]
-    fn accepted_sockets_inherit_the_listeners_options() {
-        let settings = Settings {
-            send_buffer_bytes: 20_000,
-            write_timeout: Duration::from_millis(7_500),
-            heartbeat_interval: Duration::from_secs(9),
-            ..Settings::on_free_ports()
+    /// Answers a request, or says how it will be.
+    pub(super) fn answer(
+        &self,
+        peer: IpAddr,
+        transport: &Transport,
+        request: HttpRequest<Incoming>,
+    ) -> Outcome {
+        let (parts, incoming) = request.into_parts();
+        let body = self.body(&parts, incoming, transport);
+        let fields = self.service.fields(&parts);
+        let by_browser = problem::is_opened_in_browser(&parts.headers);
+        let is_safe = parts.method.is_safe();
+        let outcome = match check(&parts, &self.config) {
+            Ok(()) => self.service.answer(Request {
+                parts,
+                body,
+                peer,
+                transport: transport.clone(),
+                fields: fields.clone(),
+            }),
+            Err(problem) => Outcome::problem(problem),
         };
-        let listener = bind(settings.listen, &settings).expect("a free port");
-        let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
-        listener.set_nonblocking(false).expect("a socket");
-        let (accepted, _) = listener.accept().expect("a connection");
-        let accepted = SockRef::from(&accepted);
-        assert!(accepted.tcp_nodelay().expect("a socket"));
-        let timeout_ms = sockopt::tcp_user_timeout(&*accepted).expect("a socket");
-        assert_eq!(timeout_ms, 7_500, "the cut cable");
-        assert!(accepted.keepalive().expect("a socket"));
-        assert_eq!(
-            [
-                sockopt::tcp_keepidle(&*accepted).expect("a socket"),
-                sockopt::tcp_keepintvl(&*accepted).expect("a socket"),
-            ],
-            [Duration::from_secs(9), Duration::from_secs(3)]
-        );
-        assert_eq!(sockopt::tcp_keepcnt(&*accepted).expect("a socket"), PROBES);
-        // Linux reports the double, which is what it allows with its own bookkeeping (socket(7)).
-        assert_eq!(accepted.send_buffer_size().expect("a socket"), 40_000);
+        let answers = Arc::clone(&self.answers);
+        let transport = transport.clone();
+        outcome.with_response(move |response| {
+            answers.charge(&transport, is_safe, response);
+            fields.apply(response.headers_mut());
+            if by_browser {
+                problem::show_in_browser(response);
+            }
+        })
     }
 
-    #[test]
-    fn a_connection_comes_with_its_first_bytes() {
-        use std::io::{Read, Write};
-
-        let settings = Settings::on_free_ports();
-        let listener = bind(settings.listen, &settings).expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let mut client = TcpStream::connect(address).expect("listening");
-        let none_yet = listener.accept().map(drop).expect_err("it was silent");
-        assert_eq!(none_yet.kind(), io::ErrorKind::WouldBlock);
-        client.write_all(b"x").expect("open");
-        listener.set_nonblocking(false).expect("a socket");
-        let (mut accepted, _) = listener.accept().expect("a connection");
-        accepted.set_nonblocking(true).expect("a socket");
-        assert_eq!(accepted.read(&mut [0; 2]).expect("it is there"), 1);
+    fn body(&self, parts: &Parts, incoming: Incoming, transport: &Transport) -> RequestBody {
+        let held = (!incoming.is_end_stream())
+            .then(|| self.bodies.begin(transport.body_room(), head_bytes(parts)));
+        let exchange = transport.exchange().cloned();
+        let awaited = parts.headers.contains_key(header::EXPECT);
+        RequestBody::new(incoming, Pace::of(&self.config), held, exchange, awaited)
     }
+}
 
-    #[test]
-    fn an_address_in_use_is_named() {
-        let settings = Settings::on_free_ports();
-        let first = bind(settings.listen, &settings).expect("a free port");
-        let address = first.local_addr().expect("bound");
-        let error = bind(address, &settings).expect_err("taken").to_string();
-        assert!(
-            error.contains(&address.to_string()) && error.contains("`listen`"),
-            "{error}"
-        );
+/// Bytes that the target and the fields of a request head take up.
+fn head_bytes(parts: &Parts) -> usize {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("", |target| target.as_str());
+    let fields = parts.headers.iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len());
+    target.len() + fields.sum::<usize>()
+}
+
+fn http1_builder(config: &ServerConfig) -> http1::Builder {
+    let head_bytes_max = config.header_bytes_max.saturating_mul(HEAD_SLACK);
+    let mut builder = http1::Builder::new();
+    builder
+        // Time is kept by `phase_timer`, for less.
+        .header_read_timeout(None)
+        // A client may end its side and still read. This also spares a second read for every request.
+        .half_close(true)
+        // Answers are short: one buffer and one write.
+        .writev(false)
+        .max_header_size(head_bytes_max)
+        .max_buf_size(CONNECTION_BUFFER_BYTES.max(head_bytes_max));
+    if config.header_count_max > HEADERS_INLINE {
+        builder.max_headers(config.header_count_max);
     }
+    builder
 }

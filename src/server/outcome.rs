@@ -5,34 +5,26 @@ use std::pin::Pin;
 
 use hyper::Response;
 
-use super::body::ResponseBody;
-use super::exchange::Detach;
+use super::detach::Detach;
 use super::problem::Problem;
+use super::response_body::ResponseBody;
 
 /// How a request is answered.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a stream is what most requests become, and it costs no allocation to say so"
-)]
 pub(crate) enum Outcome {
     /// At once.
     Now(Response<ResponseBody>),
     /// After waiting: for a body, for room, for newer keys.
     Later(Pin<Box<dyn Future<Output = Ending> + Send>>),
-    /// Not here: its socket goes to a shard.
-    Detach(Detach),
+    /// With a stream on its own socket, which the listener lets go of.
+    Stream(Detach),
 }
 
 /// How a request that waited is answered.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a stream is what most requests become, and it costs no allocation to say so"
-)]
 pub(crate) enum Ending {
     /// Here.
     Response(Response<ResponseBody>),
-    /// Not here: its socket goes to a shard.
-    Detach(Detach),
+    /// With a stream on its own socket, which the listener lets go of.
+    Stream(Detach),
 }
 
 impl Outcome {
@@ -53,7 +45,7 @@ impl Outcome {
         match self {
             Self::Now(response) => Ending::Response(response),
             Self::Later(ending) => ending.await,
-            Self::Detach(detach) => Ending::Detach(detach),
+            Self::Stream(detach) => Ending::Stream(detach),
         }
     }
 
@@ -74,7 +66,7 @@ impl Outcome {
                 }
                 ending
             })),
-            Self::Detach(detach) => Self::Detach(detach),
+            Self::Stream(detach) => Self::Stream(detach),
         }
     }
 }

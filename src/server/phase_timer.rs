@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
+use super::config::ServerConfig;
 use super::exchange::{Exchange, Phase};
-use crate::settings::Settings;
 
 /// What one wait is for: its phase, and the number of requests before it, or of writes: each one that takes something is progress.
 type Wait = (Phase, u32);
@@ -26,10 +26,10 @@ pub(crate) struct PhaseTimer {
 
 impl PhaseTimer {
     /// For a connection that was accepted at `accepted`: its first request head is due from then on.
-    pub(crate) fn new(accepted: Instant, settings: &Settings) -> Self {
+    pub(crate) fn new(accepted: Instant, config: &ServerConfig) -> Self {
         Self {
             wait: (Phase::Head, 0),
-            deadline: Some(accepted + settings.header_timeout),
+            deadline: Some(accepted + config.header_timeout),
             sleep: None,
         }
     }
@@ -39,7 +39,7 @@ impl PhaseTimer {
         &mut self,
         cx: &mut Context<'_>,
         exchange: &Exchange,
-        settings: &Settings,
+        config: &ServerConfig,
     ) -> Poll<Phase> {
         let phase = exchange.phase();
         let progress = match phase {
@@ -49,7 +49,7 @@ impl PhaseTimer {
         let wait = (phase, progress);
         if self.wait != wait {
             self.wait = wait;
-            self.deadline = time_for(wait.0, settings).map(|time| Instant::now() + time);
+            self.deadline = time_for(wait.0, config).map(|time| Instant::now() + time);
         }
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
@@ -75,11 +75,11 @@ pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<(
     pin!(coop::unconstrained(timer)).poll(cx)
 }
 
-fn time_for(phase: Phase, settings: &Settings) -> Option<Duration> {
+fn time_for(phase: Phase, config: &ServerConfig) -> Option<Duration> {
     match phase {
-        Phase::Head => Some(settings.header_timeout),
-        Phase::Writing => Some(settings.write_timeout),
-        Phase::Idle => Some(settings.idle_timeout),
+        Phase::Head => Some(config.header_timeout),
+        Phase::Writing => Some(config.write_timeout),
+        Phase::Idle => Some(config.idle_timeout),
         // Pauses of a request body are timed where it is read; waiting for room in the hub is backpressure.
         Phase::Service => None,
     }

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
-use super::answers::Charge;
+use super::activity::Flow;
+use super::charge::Charge;
 use super::exchange::Exchange;
-use super::h2::Flow;
 
 /// Longest piece of a whole body: the usual largest frame of HTTP/2. What is handed over beyond what the client takes is less than two of them.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -145,8 +145,8 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::h2::Activity;
     use super::*;
+    use crate::server::activity::Activity;
 
     #[test]
     fn the_end_of_a_long_body_waits_for_its_bytes() {

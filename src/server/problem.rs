@@ -7,7 +7,8 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::body::{self, ResponseBody};
+use super::json;
+use super::response_body::ResponseBody;
 use crate::web::request_target::TargetError;
 
 /// Media type of a problem document.
@@ -103,7 +104,7 @@ impl Problem {
 
     /// The document alone.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        body::json_line(&self.0)
+        json::line(&self.0)
     }
 
     /// The whole response.

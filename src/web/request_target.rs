@@ -8,7 +8,7 @@ use hyper::header;
 use hyper::http::request::Parts;
 use thiserror::Error;
 
-use crate::web::host::Authority;
+use crate::web::host::{Authority, Host, HostRule};
 use crate::web::origin;
 
 /// The path of `OPTIONS *`.
@@ -86,6 +86,30 @@ pub fn authority(parts: &Parts) -> Option<Authority<'_>> {
     match parts.uri.authority() {
         Some(target) => parse(target.as_str().as_bytes()),
         None => parse(parts.headers.get(header::HOST)?.as_bytes()),
+    }
+}
+
+/// Why a listener does not answer for the host of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrongHost<'a> {
+    /// There is an empty `Host`.
+    Empty,
+    /// The listener has other names.
+    Foreign(Host<'a>),
+}
+
+/// Whether a listener answers for the host of a request that has passed [`check`]; without a rule, for any.
+///
+/// # Errors
+/// [`WrongHost`].
+pub fn check_host<'a>(parts: &'a Parts, rule: Option<&HostRule>) -> Result<(), WrongHost<'a>> {
+    match authority(parts) {
+        Some(Authority { host, .. }) if rule.is_none_or(|rule| rule.allows(&host)) => Ok(()),
+        Some(Authority { host, .. }) => Err(WrongHost::Foreign(host)),
+        // A field that is there is empty: any other was read before.
+        None if parts.headers.contains_key(header::HOST) => Err(WrongHost::Empty),
+        // HTTP/1.0, which no browser speaks.
+        None => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ use fantail::core::sse::Draft;
 use fantail::hub::{Framing, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
 use fantail::node;
+use fantail::server::{self, ServeError};
 use fantail::settings::Settings;
 use fantail::shard::sink::Sink;
 use serde_json::Value;
@@ -35,7 +36,7 @@ struct Node {
     hub: Hub,
     address: std::net::SocketAddr,
     shutdown: watch::Sender<bool>,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Node {
@@ -45,11 +46,13 @@ impl Node {
             ..settings
         };
         let hub = Hub::start(node::config::hub(&settings), 100).expect("a hub");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let config = node::config::admin(&settings);
+        let socket = node::config::socket(&settings);
+        let listener = server::bind("admin_listen", settings.admin_listen, &socket);
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (shutdown, told) = watch::channel(false);
-        let served = tokio::spawn(admin::serve(listener, hub.clone(), told));
+        let served = tokio::spawn(admin::serve(listener, config, hub.clone(), told));
         Self {
             hub,
             address,
@@ -106,7 +109,8 @@ impl Node {
     async fn stop(self) {
         self.shutdown.send_replace(true);
         let ended = timeout(DEADLINE, self.served).await;
-        ended.expect("an end in time").expect("no panic");
+        let served = ended.expect("an end in time").expect("no panic");
+        served.expect("a listener");
         let stopped = tokio::task::spawn_blocking(move || self.hub.stop());
         stopped.await.expect("stopped shards");
     }

@@ -53,7 +53,7 @@ fn connections_are_bounded_in_all() {
     assert_eq!(refused.status, 503);
     assert!(refused.body.contains("max_connections"));
     assert!(third.at_end());
-    assert_eq!(node.hub.node_metrics().connections_refused.get(), 1);
+    assert_eq!(node.hub.node_metrics().connections_refused(), 1);
     // A stream is no connection any more.
     first.send(b"GET /events/a HTTP/1.1\r\nHost: a\r\n\r\n");
     let _stream = SseStream::read(first);

@@ -45,8 +45,10 @@ impl Node {
             0 => STREAMS_MAX,
             count => count,
         };
-        let listener = server::bind(settings.listen, &settings).expect("a free port");
+        let listener = server::bind("listen", settings.listen, &node::config::socket(&settings))
+            .expect("a free port");
         let address = listener.local_addr().expect("an address");
+        let api_config = node::config::api(&settings);
         let hub = Hub::start(node::config::hub(&settings), streams_max).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -54,7 +56,7 @@ impl Node {
             .build()
             .expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let serving = api::serve(listener, hub.clone(), Arc::default(), stopped);
+        let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), stopped);
         let served = runtime.spawn(async { serving.await.expect("a listener") });
         Self {
             hub,
@@ -105,7 +107,7 @@ impl Node {
     /// Waits until so many connections are open that are not streams.
     pub(crate) fn wait_for_connections(&self, count: u64) {
         wait_until(&format!("{count} connections are open"), || {
-            self.hub.node_metrics().http_connections.get() == count
+            self.hub.node_metrics().http.connections.get() == count
         });
     }
 

@@ -18,7 +18,7 @@ fn connections_beyond_the_limit_are_told_so() {
         node.connect().read_to_end(),
         "-ERR max number of clients reached\r\n"
     );
-    assert_eq!(node.hub.node_metrics().connections_refused.get(), 1);
+    assert_eq!(node.hub.node_metrics().connections_refused(), 1);
     second.send("QUIT\r\n");
     assert_eq!(second.read_to_end(), OK);
     wait_for("a free place", || {

@@ -158,7 +158,7 @@ fn a_connection_too_many_is_told_so_every_time() {
             "-ERR max number of clients reached\r\n"
         );
     }
-    assert_eq!(node.hub.node_metrics().connections_refused.get(), 20);
+    assert_eq!(node.hub.node_metrics().connections_refused(), 20);
     first.check("PING", "+PONG\r\n");
     drop(first);
     wait_for("a free place", || {

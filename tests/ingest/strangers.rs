@@ -125,7 +125,7 @@ fn strangers_cannot_take_the_places_of_those_who_authenticate() {
     for client in first.iter_mut().chain(&mut strangers) {
         client.check("PUBLISH t x", ":0\r\n");
     }
-    assert_eq!(node.hub.node_metrics().connections_refused.get(), 1);
+    assert_eq!(node.hub.node_metrics().connections_refused(), 1);
     drop(first.pop());
     wait_for("a free place", || open() == 3);
     let mut late = node.connect();

@@ -72,8 +72,10 @@ impl Node {
             let keys = KeySet::from_secret(SECRET.as_bytes(), None).expect("a key");
             auth.replace(*role, Arc::new(keys));
         }
-        let listener = server::bind(settings.listen, &settings).expect("a free port");
+        let listener = server::bind("listen", settings.listen, &node::config::socket(&settings))
+            .expect("a free port");
         let address = listener.local_addr().expect("an address");
+        let api_config = node::config::api(&settings);
         let hub = Hub::start(node::config::hub(&settings), 1_000).expect("threads");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -81,7 +83,13 @@ impl Node {
             .build()
             .expect("a runtime");
         let (stop, stopped) = watch::channel(false);
-        let serving = api::serve(listener, hub.clone(), Arc::clone(&auth), stopped);
+        let serving = api::serve(
+            listener,
+            api_config,
+            hub.clone(),
+            Arc::clone(&auth),
+            stopped,
+        );
         runtime.spawn(async { serving.await.expect("a listener") });
         let presence = hub.clone();
         runtime.spawn(async move { presence.presence().announce(&presence).await });

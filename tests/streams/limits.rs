@@ -127,7 +127,7 @@ fn an_address_has_its_share_of_connections_and_streams_together() {
     let node = Node::with(|settings| settings.max_connections_per_address = 3);
     let idle = |count: u64| {
         wait_until("connections are where they should be", || {
-            node.hub.node_metrics().http_connections.get() == count
+            node.hub.node_metrics().http.connections.get() == count
         });
     };
     let healthz = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

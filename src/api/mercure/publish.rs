@@ -12,10 +12,11 @@ use super::later_version;
 use crate::api::publish::{Permission, PublishError};
 use crate::core::event::{Event, EventError, IdForm, Topics};
 use crate::hub::Hub;
-use crate::server::body::{BodyError, RequestBody, ResponseBody};
 use crate::server::media_type::{MediaType, OtherCharset};
 use crate::server::problem::Problem;
 use crate::server::query;
+use crate::server::request_body::{BodyError, RequestBody};
+use crate::server::response_body::ResponseBody;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 

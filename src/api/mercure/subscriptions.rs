@@ -15,9 +15,10 @@ use crate::hub::Hub;
 use crate::hub::presence::{
     CONTEXT, Page, SUBSCRIPTIONS_PATH, Subscription, subscription_path, topic_path,
 };
-use crate::server::body::{self, ResponseBody};
+use crate::server::json;
 use crate::server::problem::Problem;
 use crate::server::query;
+use crate::server::response_body::ResponseBody;
 
 /// Media type of the documents.
 const LD_JSON: &str = "application/ld+json";
@@ -75,7 +76,7 @@ pub(crate) async fn answer(
             let mut document = subscription.document();
             document.context = Some(CONTEXT);
             document.last_event_id = Some(last_event_id.clone());
-            (body::json_line(&document), None)
+            (json::line(&document), None)
         }
         // Nothing has changed, so there is nothing to collect.
         Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
@@ -230,7 +231,7 @@ struct Collection<'a> {
 /// The collection with these subscriptions in it.
 async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8> {
     let end = b"]}";
-    let mut text = json(empty);
+    let mut text = json::text(empty);
     text.truncate(text.len().saturating_sub(end.len()));
     for (number, subscription) in subscriptions.iter().enumerate() {
         if number > 0 {
@@ -239,16 +240,11 @@ async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8>
                 tokio::task::yield_now().await;
             }
         }
-        text.extend(json(&subscription.document()));
+        text.extend(json::text(&subscription.document()));
     }
     text.extend(end);
     text.push(b'\n');
     text
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Strings, and JSON that was parsed before: there is nothing in it that could fail to serialize.
-    serde_json::to_vec(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -21,15 +21,17 @@ pub(crate) use self::permission::{Denied, Permission};
 use self::raw::RawError;
 use super::parameters::{self, ParametersError};
 use super::reach::Reach;
-use super::subscribe::retry_after_s;
 use crate::core::event::{Event, EventError, EventId};
 use crate::core::selector;
 use crate::core::sse::Draft;
 use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
-use crate::server::body::{self, BodyError, RequestBody, ResponseBody};
+use crate::server::json::response as answer;
 use crate::server::media_type::{MediaType, NotAscii, OtherCharset};
 use crate::server::problem::Problem;
+use crate::server::request_body::{BodyError, RequestBody};
+use crate::server::response_body::ResponseBody;
+use crate::server::retry::retry_after_s;
 
 /// What `Accept-Post` and the refusal of other types say.
 const ACCEPTED_TYPES: &str = "application/json, application/x-ndjson";
@@ -353,13 +355,6 @@ fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
 
 fn as_text<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
-}
-
-fn answer(value: &impl Serialize) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(body::json_line(value)));
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 /// The forms of a body that `/publish` takes.

@@ -11,8 +11,8 @@ use crate::api::reach::Reach;
 use crate::bom;
 use crate::core::event::Event;
 use crate::hub::Hub;
-use crate::server::body::{BodyError, RequestBody};
 use crate::server::media_type::Charset;
+use crate::server::request_body::{BodyError, RequestBody};
 
 /// Memory that is kept between two lines.
 const KEPT_BYTES: usize = 64 * 1024;

@@ -196,7 +196,7 @@ fn stats(page: &mut Page<'_, '_>) {
     for (name, count) in [
         ("total_connections_received", port.clients.accepted()),
         ("total_commands_processed", metrics.ingest_commands.get()),
-        ("rejected_connections", metrics.connections_refused.get()),
+        ("rejected_connections", metrics.connections_refused()),
         // There are no keys.
         ("expired_keys", 0),
         ("evicted_keys", 0),

@@ -121,6 +121,11 @@ impl Framing {
         }
     }
 
+    /// Whether the body has a transfer coding.
+    pub(super) const fn is_coded(&self) -> bool {
+        self.codings.is_some()
+    }
+
     /// What all fields of the head together say.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub struct Limits {
 pub struct Http1 {
     part: Part,
     limits: Limits,
+    /// A body may have a transfer coding.
+    codings: bool,
     refusal: Option<Refusal>,
 }
 
@@ -83,8 +85,15 @@ impl Http1 {
         Self {
             part: NEXT_REQUEST,
             limits,
+            codings: true,
             refusal: None,
         }
+    }
+
+    /// The same for a listener whose calls have no body: no transfer coding passes.
+    pub(crate) const fn without_codings(mut self) -> Self {
+        self.codings = false;
+        self
     }
 
     /// Follows `bytes`; returns how many of them are right. The first that is not ends everything: none passes after it.
@@ -149,6 +158,9 @@ impl Http1 {
                 is_http_11,
             } => {
                 let (taken, ended) = fields.advance(bytes, framing)?;
+                if ended && !self.codings && framing.is_coded() {
+                    return Err(Fault::Coded);
+                }
                 let next = match ended.then(|| framing.body(*is_http_11)).transpose()? {
                     None => None,
                     Some(BodyLength::Known(0)) => Some(NEXT_REQUEST),

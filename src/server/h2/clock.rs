@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
-use super::activity::{Activity, Stalled};
+use crate::server::activity::{Activity, Stalled};
+use crate::server::config::ServerConfig;
 use crate::server::exchange::Exchange;
 use crate::server::guard::http2::{Http2, Waiting};
 use crate::server::phase_timer::poll_timer;
-use crate::settings::Settings;
 
 /// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most such a part late.
 const LOOKS: u32 = 4;
@@ -31,7 +31,7 @@ pub(super) struct Look<'a> {
     pub(super) guard: &'a Mutex<Http2>,
     pub(super) exchange: &'a Exchange,
     pub(super) activity: &'a Activity,
-    pub(super) settings: &'a Settings,
+    pub(super) config: &'a ServerConfig,
 }
 
 /// Deadlines of one connection.
@@ -48,14 +48,14 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn new(accepted: Instant, settings: &Settings) -> Self {
+    pub(super) fn new(accepted: Instant, config: &ServerConfig) -> Self {
         Self {
             accepted,
             writes: 0,
             written: accepted,
-            look: accepted + settings.write_timeout / LOOKS,
+            look: accepted + config.write_timeout / LOOKS,
             ending: None,
-            sleep: Box::pin(tokio::time::sleep_until(accepted + settings.header_timeout)),
+            sleep: Box::pin(tokio::time::sleep_until(accepted + config.header_timeout)),
         }
     }
 
@@ -69,10 +69,10 @@ impl Clock {
         loop {
             let now = Instant::now();
             if now >= self.look {
-                self.look = now + look.settings.write_timeout / LOOKS;
+                self.look = now + look.config.write_timeout / LOOKS;
                 let stalled = look
                     .activity
-                    .give_up_stalled(look.settings.write_timeout, now);
+                    .give_up_stalled(look.config.write_timeout, now);
                 if stalled == Stalled::Stuck {
                     return Poll::Ready(Due::Slow);
                 }
@@ -96,7 +96,7 @@ impl Clock {
 
     /// The earliest deadline, and what is due then (`None`: to look at stalled streams).
     fn next(&mut self, now: Instant, look: &Look<'_>) -> (Instant, Option<Due>) {
-        let settings = look.settings;
+        let config = look.config;
         let mut next = (self.look, None);
         let mut by = |deadline: Instant, due: Due| {
             if deadline < next.0 {
@@ -107,16 +107,13 @@ impl Clock {
         match waiting {
             None => {}
             Some(Waiting::Settings | Waiting::Request) => {
-                by(self.accepted + settings.header_timeout, Due::Slow);
+                by(self.accepted + config.header_timeout, Due::Slow);
             }
             Some(Waiting::Frame(since)) => {
-                by(
-                    Instant::from_std(since) + settings.header_timeout,
-                    Due::Slow,
-                );
+                by(Instant::from_std(since) + config.header_timeout, Due::Slow);
             }
             Some(Waiting::Data(since)) => {
-                by(Instant::from_std(since) + settings.body_timeout, Due::Slow);
+                by(Instant::from_std(since) + config.body_timeout, Due::Slow);
             }
         }
         let writes = look.exchange.writes();
@@ -124,11 +121,11 @@ impl Clock {
             self.writes = writes;
             self.written = now;
         } else {
-            by(self.written + settings.write_timeout, Due::Deaf);
+            by(self.written + config.write_timeout, Due::Deaf);
         }
         match (look.activity.idle_since(), self.ending) {
-            (Some(idle), Some(ending)) => by(ending.max(idle) + settings.header_timeout, Due::Deaf),
-            (Some(idle), None) => by(idle + settings.idle_timeout, Due::Idle),
+            (Some(idle), Some(ending)) => by(ending.max(idle) + config.header_timeout, Due::Deaf),
+            (Some(idle), None) => by(idle + config.idle_timeout, Due::Idle),
             (None, _) => {}
         }
         next

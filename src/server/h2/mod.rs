@@ -4,7 +4,6 @@
 //! module sets their limits, keeps the connection's time, and ends what they would keep: connections that nobody uses or that never get on, and streams
 //! whose clients take nothing.
 
-mod activity;
 mod clock;
 mod tasks;
 
@@ -19,20 +18,20 @@ use parking_lot::Mutex;
 use tokio::task::coop;
 use tokio::time::Instant;
 
-pub(crate) use self::activity::{Activity, Flow};
 use self::clock::{Clock, Due, Look};
 use self::tasks::Tasks;
-use super::addresses::Place;
+use super::activity::Activity;
+use super::config::ServerConfig;
+use super::connections::Place;
 use super::exchange::Exchange;
 use super::guard::http2::Http2;
 use super::guard::{Fault, Guard};
 use super::lazy_stream::LazyStream;
 use super::linger::Linger;
-use super::service::{Carrier, Service};
-use super::stopped;
-use crate::api::Node;
+use super::listener::Listener;
+use super::responder::{Carrier, Responder};
+use super::stop::stopped;
 use crate::once_a_minute::OnceAMinute;
-use crate::settings::Settings;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -51,7 +50,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
 const STREAM_WINDOW_BYTES: u32 = 1 << 16;
 
 /// hyper's side of it.
-fn builder(settings: &Settings, tasks: Tasks) -> http2::Builder<Tasks> {
+fn builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
@@ -59,17 +58,17 @@ fn builder(settings: &Settings, tasks: Tasks) -> http2::Builder<Tasks> {
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
         // A silent client is asked for a sign of life well before its connection would count as idle…
-        .keep_alive_interval(settings.idle_timeout / 2)
+        .keep_alive_interval(config.idle_timeout / 2)
         // …and has as long for it as for a request head.
-        .keep_alive_timeout(settings.header_timeout);
+        .keep_alive_timeout(config.header_timeout);
     builder
 }
 
 /// Serves a connection that was accepted at `accepted` to its end; `io` has the preface read ahead.
 pub(crate) async fn serve(
-    node: Arc<Node>,
+    listener: Arc<Listener>,
     mut io: LazyStream,
     exchange: Arc<Exchange>,
     place: Place,
@@ -77,15 +76,18 @@ pub(crate) async fn serve(
 ) {
     let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
     io.set_guard(Guard::Http2(Arc::clone(&guard)));
-    let settings = node.hub.settings();
+    let config = &listener.config;
     let activity = Activity::new(
         accepted,
-        settings.answer_bytes_per_connection_max,
-        settings.body_bytes_per_connection_max,
+        config.answer_bytes_per_connection_max,
+        config.body_bytes_per_connection_max,
     );
-    drive(&node, io, &exchange, &guard, &activity, &place, accepted).await;
+    drive(
+        &listener, io, &exchange, &guard, &activity, &place, accepted,
+    )
+    .await;
     if let Some(refusal) = guard.lock().refusal() {
-        report(&node, refusal.fault, &place);
+        report(&listener, refusal.fault, &place);
     }
     // What was said last must not be lost because the client is still sending.
     if let Some(socket) = exchange.take_left() {
@@ -96,7 +98,7 @@ pub(crate) async fn serve(
 
 /// Until hyper is done with the connection, or it is dropped.
 async fn drive(
-    node: &Arc<Node>,
+    listener: &Arc<Listener>,
     io: LazyStream,
     exchange: &Exchange,
     guard: &Mutex<Http2>,
@@ -104,13 +106,13 @@ async fn drive(
     place: &Place,
     accepted: Instant,
 ) {
-    let settings = node.hub.settings();
+    let config = &listener.config;
     let carrier = Carrier::Many(Arc::clone(activity));
-    let service = Service::new(Arc::clone(node), place.address(), carrier);
-    let builder = builder(settings, Tasks(Arc::clone(activity)));
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let mut clock = Clock::new(accepted, settings);
-    let mut shutdown = node.shutdown.clone();
+    let responder = Responder::new(Arc::clone(listener), place, carrier);
+    let builder = builder(config, Tasks(Arc::clone(activity)));
+    let mut connection = pin!(builder.serve_connection(io, responder));
+    let mut clock = Clock::new(accepted, config);
+    let mut shutdown = listener.shutdown.clone();
     // A client that uses up every turn of the task must not hide the end of the node.
     let mut shutdown = pin!(coop::unconstrained(stopped(&mut shutdown)));
     let mut ending = false;
@@ -130,7 +132,7 @@ async fn drive(
                 guard,
                 exchange,
                 activity,
-                settings,
+                config,
             };
             match clock.poll(cx, &look) {
                 Poll::Pending => return Poll::Pending,
@@ -153,14 +155,14 @@ async fn drive(
 }
 
 /// Counts a connection that was ended because of what its client did, and says so now and then.
-fn report(node: &Node, fault: Fault, place: &Place) {
+fn report(listener: &Listener, fault: Fault, place: &Place) {
     static FLOODS: OnceAMinute = OnceAMinute::new();
     let address = place.address();
     tracing::debug!(target: "fantail::http", %address, "HTTP/2 connection ended: {fault}");
     if !fault.is_flood() {
         return;
     }
-    node.hub.node_metrics().http2_floods.add(1);
+    listener.metrics.http2_floods.add(1);
     if let Some(left_out) = FLOODS.due() {
         tracing::warn!(
             target: "fantail::http", %address,

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use hyper::rt::Executor;
 
-use super::activity::Activity;
+use crate::server::activity::Activity;
 
 /// hyper's executor for one connection.
 #[derive(Clone)]

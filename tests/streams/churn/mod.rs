@@ -76,7 +76,7 @@ fn run(seed: u64) {
     let gauges = [
         node.count(|shard| &shard.streams_socket),
         node.count(|shard| &shard.behind),
-        node.hub.node_metrics().http_connections.get(),
+        node.hub.node_metrics().http.connections.get(),
     ];
     assert_eq!(gauges, [0; 3]);
     let mut listened = 0;

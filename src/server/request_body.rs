@@ -1,126 +1,21 @@
-//! Bodies: of responses as hyper sends them, of requests as the routes read them.
+//! Bodies of requests, as services read them.
 //!
-//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone. A request body is read with a bound on its size,
-//! on every pause in it and on its time; nothing here may hold more of it than the caller's bound.
+//! A body is read with a bound on its size, on every pause in it and on its time; nothing here may hold more of it than the caller's bound.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use serde::Serialize;
+use hyper::body::{Body, Incoming};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::bodies::{Held, NoRoom};
+use super::config::ServerConfig;
 use super::exchange::Exchange;
 use super::guard::Fault;
-use super::h2::Flow;
-use super::piece::{Piece, Whole};
 use super::unread::Unread;
-use crate::settings::Settings;
-use crate::shard::sink::{BodyQueue, Next};
-
-/// Body of a response.
-pub(crate) enum ResponseBody {
-    /// There as a whole.
-    Full(Whole),
-    /// A stream of events.
-    Stream(StreamBody),
-}
-
-impl ResponseBody {
-    /// No body.
-    pub(crate) const fn empty() -> Self {
-        Self::Full(Whole::new(Bytes::new()))
-    }
-
-    /// A body that is there as a whole.
-    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
-        Self::Full(Whole::new(bytes.into()))
-    }
-
-    /// It goes over HTTP/2, and `flow` is to know how far it has gone.
-    pub(crate) fn go_by(&mut self, flow: &Arc<Flow>) {
-        match self {
-            Self::Full(whole) => whole.go_by(Arc::clone(flow)),
-            // Opened with it.
-            Self::Stream(_) => {}
-        }
-    }
-}
-
-/// A value as JSON with a line end, so that a terminal's next line starts where it should.
-pub(crate) fn json_line(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that could fail to serialize.
-    let mut text = serde_json::to_vec(value).unwrap_or_default();
-    text.push(b'\n');
-    text
-}
-
-/// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take what it has for the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the stream was cut")]
-pub(crate) struct Cut;
-
-impl Body for ResponseBody {
-    type Data = Piece;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Cut>>> {
-        match &mut *self {
-            Self::Full(whole) => whole
-                .poll_piece(cx)
-                .map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
-            Self::Stream(stream) => match stream.queue.poll_next(cx.waker()) {
-                Next::Chunk(chunk) => {
-                    let piece = Piece::new(chunk, Some(&stream.flow));
-                    Poll::Ready(Some(Ok(Frame::data(piece))))
-                }
-                Next::Pending => Poll::Pending,
-                Next::End => Poll::Ready(None),
-                Next::Cut => Poll::Ready(Some(Err(Cut))),
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Full(whole) if whole.is_over())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Full(whole) => SizeHint::with_exact(whole.len() as u64),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
-
-/// The reading end of a queue that a shard writes to; dropping it tells the shard that the client is gone.
-pub(crate) struct StreamBody {
-    queue: Arc<BodyQueue>,
-    flow: Arc<Flow>,
-}
-
-impl StreamBody {
-    /// The reading end of `queue`, on its way by `flow`; there must be no other.
-    pub(crate) fn new(queue: Arc<BodyQueue>, flow: Arc<Flow>) -> Self {
-        flow.feed(&queue);
-        Self { queue, flow }
-    }
-}
-
-impl Drop for StreamBody {
-    fn drop(&mut self) {
-        self.queue.abandon();
-    }
-}
 
 /// Why a request body could not be read.
 #[derive(Debug, Error)]
@@ -172,11 +67,11 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(config: &ServerConfig) -> Self {
         Self {
-            pause_max: settings.body_timeout,
-            idle_max: settings.body_timeout.max(settings.idle_timeout),
-            time_max: settings.body_time_max,
+            pause_max: config.body_timeout,
+            idle_max: config.body_timeout.max(config.idle_timeout),
+            time_max: config.body_time_max,
         }
     }
 }
@@ -309,47 +204,10 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         let left = self.incoming.take();
         if let (Some(incoming), Some(exchange)) = (left, &self.exchange) {
-            exchange.leave_unread(Unread::new(incoming, self.is_coming));
+            exchange.leave_unread(Unread {
+                incoming,
+                is_coming: self.is_coming,
+            });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::h2::Activity;
-    use super::*;
-
-    fn flow() -> Arc<Flow> {
-        Activity::new(Instant::now(), 0, 0).begin()
-    }
-
-    #[test]
-    fn a_dropped_stream_tells_the_shard() {
-        let queue = BodyQueue::new();
-        drop(ResponseBody::Stream(StreamBody::new(
-            Arc::clone(&queue),
-            flow(),
-        )));
-        assert!(queue.is_abandoned());
-    }
-
-    #[tokio::test]
-    async fn a_stream_body_ends_after_what_is_queued() {
-        let queue = BodyQueue::new();
-        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), flow()));
-        queue.write(Bytes::from_static(b"a"));
-        queue.write(Bytes::from_static(b"b"));
-        queue.finish(true);
-        let bytes = body.collect().await.expect("whole").to_bytes();
-        assert_eq!(bytes, "ab");
-    }
-
-    #[tokio::test]
-    async fn a_stream_body_that_was_cut_fails_and_forgets_what_was_queued() {
-        let queue = BodyQueue::new();
-        let body = ResponseBody::Stream(StreamBody::new(Arc::clone(&queue), flow()));
-        queue.write(Bytes::from_static(b"a"));
-        queue.finish(false);
-        assert_eq!(body.collect().await.map(|_| ()), Err(Cut));
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::server::room::Room;
+use super::room::Room;
 use crate::shard::sink::BodyQueue;
 
 /// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.

@@ -1,0 +1,183 @@
+//! The socket of a listener.
+//!
+//! All that can be said once about every connection is said here, to the listener: accepted sockets inherit it, so that a connection costs no system call
+//! for its options. Nothing here may wait.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+use super::config::SocketConfig;
+
+/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and `net.core.somaxconn`, which is where an operator
+/// would set it.
+const BACKLOG: i32 = 65_535;
+
+/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when
+/// its connection is, so a stream needs neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted that much later, and
+/// its `header_timeout` begins then.
+const DEFER_ACCEPT_S: libc::c_int = 1;
+
+/// Unanswered signs of life after which a silent peer is dead.
+const PROBES: u32 = 3;
+/// Keep-alive is counted in whole seconds…
+const SECOND: Duration = Duration::from_secs(1);
+/// …and the kernel takes no more of them (tcp(7)).
+const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
+
+/// Why a listener could not be opened.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address} (`{setting}`)")]
+pub struct BindError {
+    setting: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Opens a listener at the address that `setting` has.
+///
+/// # Errors
+/// [`BindError`] with the address and the system's reason.
+pub fn bind(
+    setting: &'static str,
+    address: SocketAddr,
+    config: &SocketConfig,
+) -> Result<TcpListener, BindError> {
+    let open = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_tcp_nodelay(true)?;
+        if config.send_buffer_bytes > 0 {
+            socket.set_send_buffer_size(config.send_buffer_bytes)?;
+        }
+        if let Err(error) = defer_accept(socket.as_fd()) {
+            // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
+            tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
+        }
+        notice_the_dead(&socket, config)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| BindError {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// Has the kernel end connections whose peer acknowledges nothing for `dead_after`: behind a cut cable, heartbeats would vanish into the send
+/// buffer for as long as the kernel's patience lasts, a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats would.
+fn notice_the_dead(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
+    let timeout_ms = u32::try_from(config.dead_after.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, config.probe_after.clamp(SECOND, KEEPALIVE_MAX))?;
+    let interval = config.dead_after / PROBES;
+    sockopt::set_tcp_keepintvl(socket, interval.clamp(SECOND, KEEPALIVE_MAX))?;
+    sockopt::set_tcp_keepcnt(socket, PROBES)?;
+    Ok(())
+}
+
+/// Has the kernel hold connections back until their first bytes have come. Neither the standard library nor `socket2` nor `rustix` offers it.
+fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let seconds = DEFER_ACCEPT_S;
+    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int` that the pointer and the length describe, and the
+    // kernel only reads it during the call.
+    let done = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of_val(&seconds) as libc::socklen_t,
+        )
+    };
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+    const CONFIG: SocketConfig = SocketConfig {
+        send_buffer_bytes: 0,
+        dead_after: Duration::from_secs(30),
+        probe_after: Duration::from_secs(15),
+    };
+
+    #[test]
+    fn accepted_sockets_inherit_the_listeners_options() {
+        let config = SocketConfig {
+            send_buffer_bytes: 20_000,
+            dead_after: Duration::from_millis(7_500),
+            probe_after: Duration::from_secs(9),
+        };
+        let listener = bind("listen", ANY, &config).expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
+        listener.set_nonblocking(false).expect("a socket");
+        let (accepted, _) = listener.accept().expect("a connection");
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("a socket"));
+        let timeout_ms = sockopt::tcp_user_timeout(&*accepted).expect("a socket");
+        assert_eq!(timeout_ms, 7_500, "the cut cable");
+        assert!(accepted.keepalive().expect("a socket"));
+        assert_eq!(
+            [
+                sockopt::tcp_keepidle(&*accepted).expect("a socket"),
+                sockopt::tcp_keepintvl(&*accepted).expect("a socket"),
+            ],
+            [Duration::from_secs(9), Duration::from_secs(3)]
+        );
+        assert_eq!(sockopt::tcp_keepcnt(&*accepted).expect("a socket"), PROBES);
+        // Linux reports the double, which is what it allows with its own bookkeeping (socket(7)).
+        assert_eq!(accepted.send_buffer_size().expect("a socket"), 40_000);
+    }
+
+    #[test]
+    fn a_connection_comes_with_its_first_bytes() {
+        use std::io::{Read, Write};
+
+        let listener = bind("listen", ANY, &CONFIG).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let mut client = TcpStream::connect(address).expect("listening");
+        let none_yet = listener.accept().map(drop).expect_err("it was silent");
+        assert_eq!(none_yet.kind(), io::ErrorKind::WouldBlock);
+        client.write_all(b"x").expect("open");
+        listener.set_nonblocking(false).expect("a socket");
+        let (mut accepted, _) = listener.accept().expect("a connection");
+        accepted.set_nonblocking(true).expect("a socket");
+        assert_eq!(accepted.read(&mut [0; 2]).expect("it is there"), 1);
+    }
+
+    #[test]
+    fn an_address_in_use_is_named() {
+        let first = bind("listen", ANY, &CONFIG).expect("a free port");
+        let address = first.local_addr().expect("bound");
+        let error = bind("listen", address, &CONFIG)
+            .expect_err("taken")
+            .to_string();
+        assert!(
+            error.contains(&address.to_string()) && error.contains("`listen`"),
+            "{error}"
+        );
+    }
+}

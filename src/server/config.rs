@@ -1,0 +1,47 @@
+//! The checked settings of a listener for HTTP. Holds no secret.
+
+use std::time::Duration;
+
+/// How one listener treats its connections and requests.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// HTTP/2 with prior knowledge is spoken beside HTTP/1.
+    pub http2: bool,
+    /// Requests may have chunked bodies. Where no call has a body, a request with a `Transfer-Encoding` is refused.
+    pub chunked_bodies: bool,
+    /// Longest time for a request head.
+    pub header_timeout: Duration,
+    /// Longest time between two requests of one connection.
+    pub idle_timeout: Duration,
+    /// Longest time in which the client takes nothing of an answer.
+    pub write_timeout: Duration,
+    /// Longest pause in a request body.
+    pub body_timeout: Duration,
+    /// Longest time for a request body, or for one line of it.
+    pub body_time_max: Duration,
+    /// Most bytes of a request head.
+    pub header_bytes_max: usize,
+    /// Most header fields of a request.
+    pub header_count_max: usize,
+    /// Most bytes of a request target.
+    pub target_bytes_max: usize,
+    /// Most bytes of long answers that wait to be read, in all.
+    pub answer_bytes_max: usize,
+    /// Most bytes of long answers that wait to be read, of one HTTP/2 connection.
+    pub answer_bytes_per_connection_max: usize,
+    /// Most bytes of unfinished request bodies, in all.
+    pub body_bytes_max: usize,
+    /// Most bytes of unfinished request bodies, of one HTTP/2 connection.
+    pub body_bytes_per_connection_max: usize,
+}
+
+/// Options of the listening socket, which accepted sockets inherit.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketConfig {
+    /// Size of the kernel's send buffer; 0 = the system's own.
+    pub send_buffer_bytes: usize,
+    /// A peer that acknowledges nothing for this long is dead.
+    pub dead_after: Duration,
+    /// Time without traffic after which the kernel asks a peer for a sign of life.
+    pub probe_after: Duration,
+}

@@ -1,0 +1,274 @@
+//! Who is connected: the bounds on open connections, in all and by client address.
+//!
+//! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are counted by [`Places`]. On the public listener both together
+//! have so many files and no more: what the other listeners need is theirs, whatever happens there. The table of clients is kept only when
+//! clients are bounded, so that the usual connect pays for a few atomics and no lock.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::seats::{Seat, Seats, Sitting};
+use crate::core::places::Places;
+use crate::metrics::HttpMetrics;
+
+/// How many connections a listener may have, and what becomes of one too many.
+pub(crate) enum Limit {
+    /// One too many is refused.
+    Refuse {
+        /// Most connections; 0 = any number.
+        connections_max: usize,
+        /// Streams that have files of the same kind, and clients of the same addresses.
+        streams: Arc<Places>,
+    },
+    /// One too many waits until another gives way, or ends.
+    GiveWay {
+        /// Most connections.
+        connections_max: usize,
+        /// A connection is asked to end after so long: it bounds how long a client can hold one that reads its answer byte by byte.
+        life_max: Duration,
+    },
+}
+
+/// Why a connection is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Refused {
+    /// The setting `max_connections` is reached.
+    #[error("all {0} connections are taken (`max_connections`)")]
+    Full(usize),
+    /// Connections and streams have all the files that are for them.
+    #[error("all {0} files for connections and streams are taken (the limit on open files)")]
+    Files(usize),
+    /// The address has its share.
+    #[error("this address has its {0} connections already (`max_connections_per_address`)")]
+    Address(usize),
+}
+
+/// The open connections of one listener that are not streams.
+pub(crate) struct Connections {
+    metrics: Arc<HttpMetrics>,
+    open: AtomicUsize,
+    bound: Bound,
+    emptied: Notify,
+}
+
+enum Bound {
+    Refuse(Bounds),
+    GiveWay(Seats),
+}
+
+/// Bounds on connections of which one too many is refused.
+struct Bounds {
+    connections_max: usize,
+    streams: Arc<Places>,
+    /// By client (its network, where it is of IPv6); `None` when clients are not bounded.
+    by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub(crate) fn new(limit: Limit, metrics: Arc<HttpMetrics>) -> Self {
+        Self {
+            metrics,
+            open: AtomicUsize::new(0),
+            bound: match limit {
+                Limit::Refuse {
+                    connections_max,
+                    streams,
+                } => Bound::Refuse(Bounds {
+                    connections_max,
+                    by_address: (streams.share().streams > 0).then(Mutex::default),
+                    streams,
+                }),
+                Limit::GiveWay {
+                    connections_max,
+                    life_max,
+                } => Bound::GiveWay(Seats::new(connections_max, life_max)),
+            },
+            emptied: Notify::new(),
+        }
+    }
+
+    /// Takes a place for a connection from `address`. Waits only where another has to give way. Only the accept loop may call it: two callers could both
+    /// take the last place.
+    ///
+    /// # Errors
+    /// [`Refused`]: there is none.
+    pub(crate) async fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, Refused> {
+        let sitting = match &self.bound {
+            Bound::Refuse(bounds) => {
+                bounds.admit(self.open.load(Ordering::Relaxed), address)?;
+                None
+            }
+            Bound::GiveWay(seats) => Some(seats.enter().await),
+        };
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.metrics.accepted.add(1);
+        self.metrics.connections.add(1);
+        Ok(Place {
+            connections: Arc::clone(self),
+            address,
+            sitting,
+        })
+    }
+
+    /// Connections that may be admitted before any of them is served. One that is not served yet looks like one that gives way.
+    pub(super) fn admitted_at_once(&self) -> usize {
+        match &self.bound {
+            Bound::Refuse(_) => usize::MAX,
+            Bound::GiveWay(_) => 1,
+        }
+    }
+
+    /// Waits until no connection is open; no new one may be admitted meanwhile.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.open.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl Bounds {
+    /// Counts one more connection from `address`, where `open` are open already.
+    fn admit(&self, open: usize, address: IpAddr) -> Result<(), Refused> {
+        let full = self.connections_max;
+        if full > 0 && open >= full {
+            return Err(Refused::Full(full));
+        }
+        self.streams.has_socket_for(open).map_err(Refused::Files)?;
+        let share = self.streams.share();
+        if let Some(table) = &self.by_address
+            && let Some(client) = share.counted(address)
+        {
+            let streams = self.streams.open_of(address);
+            let mut table = table.lock();
+            let open = table.entry(client).or_default();
+            if *open + streams >= share.streams {
+                if *open == 0 {
+                    table.remove(&client);
+                }
+                return Err(Refused::Address(share.streams));
+            }
+            *open += 1;
+        }
+        Ok(())
+    }
+
+    /// Uncounts one from `address`.
+    fn release(&self, address: IpAddr) {
+        if let Some(table) = &self.by_address
+            && let Some(client) = self.streams.share().counted(address)
+        {
+            let mut table = table.lock();
+            if let Some(open) = table.get_mut(&client) {
+                *open -= 1;
+                if *open == 0 {
+                    table.remove(&client);
+                }
+            }
+        }
+    }
+}
+
+/// One connection's place, given back on drop.
+pub(crate) struct Place {
+    connections: Arc<Connections>,
+    address: IpAddr,
+    sitting: Option<Sitting>,
+}
+
+impl Place {
+    /// Address of the client.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Its seat, where connections give way to others.
+    pub(super) fn seat(&self) -> Option<&Arc<Seat>> {
+        self.sitting.as_ref().map(Sitting::seat)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let connections = &self.connections;
+        if let Bound::Refuse(bounds) = &connections.bound {
+            bounds.release(self.address);
+        }
+        connections.metrics.connections.sub(1);
+        if connections.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            connections.emptied.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::places::{Room, Share};
+
+    fn connections(room: Room, share: Share) -> (Arc<Places>, Arc<Connections>) {
+        let streams = Places::new(room, share);
+        let limit = Limit::Refuse {
+            connections_max: 0,
+            streams: Arc::clone(&streams),
+        };
+        let connections = Connections::new(limit, Arc::default());
+        (streams, Arc::new(connections))
+    }
+
+    #[tokio::test]
+    async fn connections_and_streams_share_the_files_that_are_for_them() {
+        let room = Room {
+            streams: 10,
+            sockets: 3,
+        };
+        let (streams, connections) = connections(room, Share::default());
+        let here = "192.0.2.1".parse().expect("an address");
+        let stream = streams.reserve(here).expect("a place");
+        let body = streams.reserve(here).expect("a place");
+        let _body = body.without_socket();
+        let held = [connections.admit(here).await, connections.admit(here).await];
+        assert!(held.iter().all(Result::is_ok));
+        assert_eq!(connections.admit(here).await.err(), Some(Refused::Files(3)));
+        drop(stream);
+        assert!(connections.admit(here).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn addresses_of_one_ipv6_network_have_one_share_of_connections_and_streams() {
+        let share = Share {
+            streams: 2,
+            ..Share::default()
+        };
+        let (streams, connections) = connections(Room::from(10), share);
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let first = connections.admit(address("2001:db8::1")).await;
+        let first = first.expect("a place");
+        let stream = streams.reserve(address("2001:db8::2"));
+        let next = address("2001:db8::3");
+        let refused = Some(Refused::Address(2));
+        assert_eq!(connections.admit(next).await.err(), refused);
+        assert!(connections.admit(address("2001:db8:0:1::1")).await.is_ok());
+        drop(stream);
+        let second = connections.admit(next).await.expect("a place");
+        assert_eq!(connections.admit(next).await.err(), refused);
+        drop((first, second));
+        assert!(connections.admit(next).await.is_ok());
+        let Bound::Refuse(bounds) = &connections.bound else {
+            panic!("it refuses")
+        };
+        let table = bounds.by_address.as_ref().expect("bounded");
+        assert!(table.lock().is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! The one way to write JSON.
+
+use hyper::Response;
+use hyper::header::{self, HeaderValue};
+use serde::Serialize;
+
+use super::response_body::ResponseBody;
+
+/// A value as JSON.
+pub(crate) fn text(value: &impl Serialize) -> Vec<u8> {
+    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that could fail to serialize.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// A value as JSON with a line end, so that a terminal's next line starts where it should.
+pub(crate) fn line(value: &impl Serialize) -> Vec<u8> {
+    let mut text = text(value);
+    text.push(b'\n');
+    text
+}
+
+/// The response with a value.
+pub(crate) fn response(value: &impl Serialize) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(line(value)));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

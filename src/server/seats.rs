@@ -1,0 +1,202 @@
+//! Seats of a listener on which connections give way to new ones.
+//!
+//! A health check must be answered whatever holds the other places: connections that ask for nothing give way, the one first that has been quiet for
+//! longest. One that is being answered never does, nor one that has only just come and may be about to ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A connection that has been quiet for so long gives way. Less would cut those whose request is on its way.
+const QUIET_MIN: Duration = Duration::from_millis(100);
+
+/// Time until connections are looked at again while one more waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The open connections.
+pub(super) struct Seats {
+    free: Arc<Semaphore>,
+    life_max: Duration,
+    taken: Arc<Mutex<Vec<Arc<Seat>>>>,
+}
+
+/// What is known of one connection.
+pub(super) struct Seat {
+    /// Requests that are being answered: one or none.
+    asking: AtomicUsize,
+    /// When it came, or was last answered.
+    last: Mutex<Instant>,
+    leaving: AtomicBool,
+    leave: Notify,
+    /// When it is asked to end, whatever it does.
+    until: Instant,
+}
+
+/// One connection's seat, given back on drop.
+pub(super) struct Sitting {
+    _permit: OwnedSemaphorePermit,
+    taken: Arc<Mutex<Vec<Arc<Seat>>>>,
+    seat: Arc<Seat>,
+}
+
+impl Seats {
+    /// None is taken yet, and at most `max` will be, each for `life_max` at most.
+    pub(super) fn new(max: usize, life_max: Duration) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(max)),
+            life_max,
+            taken: Arc::default(),
+        }
+    }
+
+    /// A seat for one more connection, as soon as there is one.
+    pub(super) async fn enter(&self) -> Sitting {
+        let permit = loop {
+            let free = Arc::clone(&self.free).acquire_owned();
+            tokio::select! {
+                biased;
+                // The semaphore is never closed.
+                Ok(permit) = free => break permit,
+                () = self.make_room() => {}
+            }
+        };
+        let now = Instant::now();
+        let seat = Arc::new(Seat {
+            asking: AtomicUsize::new(0),
+            last: Mutex::new(now),
+            leaving: AtomicBool::new(false),
+            leave: Notify::new(),
+            until: now + self.life_max,
+        });
+        self.taken.lock().push(Arc::clone(&seat));
+        Sitting {
+            _permit: permit,
+            taken: Arc::clone(&self.taken),
+            seat,
+        }
+    }
+
+    /// Asks one to leave, unless one is about to, and gives it time.
+    async fn make_room(&self) {
+        self.evict(Instant::now());
+        sleep(LOOK_AGAIN).await;
+    }
+
+    /// Asks the connection to leave that has been quiet for longest, if any has been for long.
+    fn evict(&self, now: Instant) {
+        let taken = self.taken.lock();
+        if taken
+            .iter()
+            .any(|seat| seat.leaving.load(Ordering::Relaxed))
+        {
+            return;
+        }
+        let quiet = taken.iter().filter_map(|seat| {
+            let last = *seat.last.lock();
+            let quiet = seat.asking.load(Ordering::Relaxed) == 0 && now >= last + QUIET_MIN;
+            quiet.then_some((last, seat))
+        });
+        if let Some((_, seat)) = quiet.min_by_key(|(last, _)| *last) {
+            seat.leaving.store(true, Ordering::Relaxed);
+            seat.leave.notify_one();
+        }
+    }
+}
+
+impl Seat {
+    /// Notes that a request is answered as long as the returned value lives.
+    pub(super) fn ask(self: &Arc<Self>) -> Asking {
+        self.asking.fetch_add(1, Ordering::Relaxed);
+        Asking(Arc::clone(self))
+    }
+
+    /// Waits until the connection is to end: its seat is needed for another, or its time is over.
+    pub(super) async fn is_over(&self) {
+        tokio::select! {
+            () = self.leave.notified() => {}
+            () = sleep_until(self.until) => {}
+        }
+    }
+}
+
+impl Sitting {
+    pub(super) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+}
+
+impl Drop for Sitting {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock();
+        if let Some(index) = taken.iter().position(|seat| Arc::ptr_eq(seat, &self.seat)) {
+            taken.swap_remove(index);
+        }
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Asking(Arc<Seat>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let Self(seat) = self;
+        *seat.last.lock() = Instant::now();
+        seat.asking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(300);
+
+    #[tokio::test]
+    async fn the_one_that_is_quiet_for_longest_gives_way_and_none_that_is_answered_does() {
+        let seats = Seats::new(3, LIFE);
+        let (first, second, third) = (
+            seats.enter().await,
+            seats.enter().await,
+            seats.enter().await,
+        );
+        drop(first.seat.ask());
+        let asking = second.seat.ask();
+        let now = Instant::now();
+        let left = |sitting: &Sitting| sitting.seat.leaving.load(Ordering::Relaxed);
+        let all = || [&first, &second, &third].map(left);
+        seats.evict(now);
+        assert_eq!(all(), [false; 3], "they have only just come");
+        seats.evict(now + QUIET_MIN * 2);
+        assert_eq!(all(), [false, false, true]);
+        seats.evict(now + QUIET_MIN * 2);
+        assert_eq!(all(), [false, false, true], "one is enough for one more");
+        third.seat.is_over().await;
+        drop(third);
+        let third = seats.enter().await;
+        seats.evict(Instant::now() + QUIET_MIN * 2);
+        assert_eq!([&first, &second, &third].map(left), [true, false, false]);
+        first.seat.is_over().await;
+        drop((first, asking));
+        seats.evict(Instant::now() + QUIET_MIN * 2);
+        assert_eq!([&second, &third].map(left), [false, true]);
+        drop((second, third));
+        assert!(seats.taken.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_seat_is_kept_for_so_long_and_no_longer() {
+        let sitting = Seats::new(1, LIFE).enter().await;
+        let mut is_over = pin!(sitting.seat.is_over());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(is_over.as_mut().poll(&mut cx).is_pending());
+        let sitting = Seats::new(1, Duration::ZERO).enter().await;
+        sitting.seat.is_over().await;
+    }
+}

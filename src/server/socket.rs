@@ -1,0 +1,123 @@
+//! A connection's socket: bare until a call on it would block, then registered with tokio.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, TcpStream as StdStream};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::turns::Turns;
+
+/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
+pub(crate) const RECEIVE_BYTES: usize = 8 * 1024;
+
+/// A connection's socket.
+pub(crate) enum Socket {
+    /// Unknown to tokio, non-blocking.
+    Bare(StdStream),
+    Registered(TcpStream),
+    /// Registering failed, which was reported as the error of that call.
+    Gone,
+}
+
+impl Socket {
+    /// The registered stream; registers it now if it is not.
+    fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        *self = match std::mem::replace(self, Self::Gone) {
+            Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
+            other => other,
+        };
+        match self {
+            Self::Registered(stream) => Ok(Pin::new(stream)),
+            Self::Bare(_) | Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the end of the stream.
+    ///
+    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
+    pub(crate) fn poll_receive(
+        &mut self,
+        turns: &Turns,
+        cx: &mut Context<'_>,
+        limit: usize,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); RECEIVE_BYTES];
+        let space = &mut space[..limit.min(RECEIVE_BYTES)];
+        while let Self::Bare(bare) = self {
+            let turn = ready!(turns.poll(cx));
+            match rustix::net::recv(&*bare, &mut *space, RecvFlags::empty()) {
+                Ok(((received, _), _)) => {
+                    turn.take();
+                    take(received);
+                    return Poll::Ready(Ok(received.len()));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        let mut buffer = ReadBuf::uninit(space);
+        ready!(self.registered()?.poll_read(cx, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    pub(crate) fn poll_send(
+        &mut self,
+        turns: &Turns,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        while let Self::Bare(bare) = self {
+            let turn = ready!(turns.poll(cx));
+            match rustix::net::send(&*bare, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    turn.take();
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        self.registered()?.poll_write(cx, bytes)
+    }
+
+    /// Sends what the kernel takes at once.
+    pub(crate) fn send_now(&self, bytes: &[u8]) {
+        let _lost = match self {
+            Self::Bare(bare) => SockRef::from(bare).send(bytes),
+            Self::Registered(stream) => SockRef::from(stream).send(bytes),
+            Self::Gone => Ok(0),
+        };
+    }
+
+    /// Ends our side.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::Bare(bare) => bare.shutdown(Shutdown::Write),
+            Self::Registered(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Gone => Ok(()),
+        }
+    }
+
+    /// Takes the socket out of tokio, if it ever was in.
+    ///
+    /// # Errors
+    /// The system refused to take it out of epoll, or registering had failed before.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Bare(bare) => Ok(bare.into()),
+            Self::Registered(stream) => Ok(stream.into_std()?.into()),
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
