@@ -3,11 +3,13 @@
 //! Sans I/O: no tokio, hyper, mio, rustix or clap, no clock, no file, no settings. Time comes in with each call, bytes go out through a trait.
 
 pub mod delivery;
+pub mod desk;
 pub mod event;
 pub mod glob;
 pub mod history;
 pub mod limits;
 pub mod places;
+pub mod presence;
 pub mod selector;
 pub mod sse;
 pub mod topic;

@@ -1,15 +1,15 @@
-//! The one place that orders: ids, histories, and what every shard is sent.
+//! The lock around the [desk](crate::core::desk), the mailboxes of the shards, and the waiting for room in them.
 //!
-//! Everything that must agree on an order happens under one short lock, the store's: an event is stamped, appended to its topics and
+//! Everything that must agree on an order happens under one short lock, the desk's: an event is stamped, appended to its topics and
 //! posted to the shards; a stream is counted and posted. Each shard's mailbox is first in, first out, so all shards and all histories
 //! see one order, and a stream that attaches misses nothing and gets nothing twice.
 //!
-//! **Invariant:** nothing waits while it holds the lock. Who finds a mailbox full lets go, waits for room, and tries again.
+//! **Invariant:** nothing waits while it holds the lock. A publisher that finds a mailbox full lets go, waits for room, and tries again.
 
+mod announce;
 mod config;
 mod operate;
 mod pattern_shares;
-pub mod presence;
 mod publish;
 mod subscribe;
 mod traces;
@@ -23,10 +23,12 @@ use tokio::sync::Notify;
 
 use self::pattern_shares::PatternShares;
 use crate::core::delivery::{ShardConfig, Shared};
+use crate::core::desk::{Desk, DeskConfig};
 use crate::core::event::unix_ms;
-use crate::core::history::{HistoryLimits, Store};
+use crate::core::history::HistoryLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Places;
+use crate::core::presence::Presence;
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::settings::Settings;
 use crate::shard::mailbox::{Mailbox, Message};
@@ -34,14 +36,15 @@ use crate::shard::{Shard, StartError};
 
 pub use crate::core::delivery::query::StreamQuery;
 pub use crate::core::delivery::{Identity, StreamInfo};
+pub use crate::core::desk::{Receipt, Watched};
 pub use crate::core::history::{LastEventId, Start};
 pub use crate::core::places::{Room, Shed, StreamPermit};
+pub use crate::core::presence;
+pub use crate::core::presence::Pending;
 pub use crate::core::sse::Framing;
 pub use config::{HubConfig, TracesConfig};
 pub use operate::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use pattern_shares::PatternShare;
-pub use presence::{Pending, Presence};
-pub use publish::{Receipt, Watched};
 pub use subscribe::{Interest, Subscribe};
 pub use traces::{TooManyTraces, Traces};
 
@@ -66,6 +69,8 @@ struct Inner {
     /// Streams are dealt to the shards in turn.
     next_shard: AtomicUsize,
     presence: Presence,
+    /// Told when there is a start or an end to announce, or nothing ever will be.
+    presence_changed: Arc<Notify>,
     pattern_shares: PatternShares,
     traces: Traces,
     stopped: AtomicBool,
@@ -77,11 +82,17 @@ impl Hub {
     /// # Errors
     /// When a shard gets no poller or no thread from the system.
     pub fn start(config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
-        let store = Store::new(config.history, unix_ms()).with_node(fastrand::u64(..));
-        let shared = Shared {
-            store: Arc::new(Mutex::new(store)),
-            places: Places::new(room, config.clients.clone()),
+        let presence_changed = Arc::new(Notify::new());
+        let changed = Arc::clone(&presence_changed);
+        let clients = config.clients.clone();
+        let presence = Presence::new(&config.history, clients, move || changed.notify_one());
+        let desk = DeskConfig {
+            history: config.history,
+            slow_consumer: config.slow_consumer.clone(),
+            node: fastrand::u64(..),
         };
+        let places = Places::new(room, config.clients.clone());
+        let shared = Shared::new(Desk::new(desk, places, presence.clone(), unix_ms()));
         let room_again = Arc::new(Notify::new());
         let shards = (0..config.shards.get())
             .map(|index| {
@@ -95,7 +106,8 @@ impl Hub {
             .collect::<Result<Vec<_>, _>>()?;
         let clients = config.clients.clone();
         Ok(Self(Arc::new(Inner {
-            presence: Presence::new(&config.history, clients.clone()),
+            presence,
+            presence_changed,
             pattern_shares: PatternShares::new(config.patterns_per_address_max, clients),
             traces: Traces::new(config.traces.clone()),
             config,
@@ -143,7 +155,7 @@ impl Hub {
         &self.0.traces
     }
 
-    /// Repeats `attempt`, which takes the store's lock itself, until it finds room, waiting in between.
+    /// Repeats `attempt`, which takes the desk's lock itself, until it finds room, waiting in between.
     async fn when_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Result<T, Closed> {
         loop {
             if self.0.stopped.load(Ordering::Relaxed) {
@@ -172,7 +184,7 @@ impl Hub {
         let mailbox = self.0.mailboxes.get(shard).ok_or(Closed)?;
         let mut message = Some(message);
         self.when_room(|| {
-            let _order = self.0.shared.store.lock();
+            let _order = self.0.shared.desk.lock();
             if !mailbox.has_room() {
                 return None;
             }

@@ -94,22 +94,22 @@ impl Hub {
 
     /// Holds the lock for one of several portions. Whoever waits for the lock has it next.
     fn hold<T>(&self, portion: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = self.0.shared.store.lock();
-        let result = portion(&mut store);
-        MutexGuard::unlock_fair(store);
+        let mut desk = self.0.shared.desk.lock();
+        let result = portion(&mut desk.store);
+        MutexGuard::unlock_fair(desk);
         result
     }
 
     /// Id of the newest event, or the node's birth.
     #[must_use]
     pub fn head(&self) -> EventId {
-        self.0.shared.store.lock().head()
+        self.0.shared.store().head()
     }
 
     /// An id in the form of a URN, as [`crate::core::event::IdForm::Urn`] writes it.
     #[must_use]
     pub fn urn(&self, id: EventId) -> String {
-        self.0.shared.store.lock().urn(id)
+        self.0.shared.store().urn(id)
     }
 
     /// Open streams, reserved places included.
@@ -127,7 +127,7 @@ impl Hub {
     /// Number of events kept of a topic.
     #[must_use]
     pub fn history_len(&self, topic: &str) -> usize {
-        self.0.shared.store.lock().len_of(topic)
+        self.0.shared.store().len_of(topic)
     }
 
     /// The events kept of a topic with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
@@ -160,7 +160,7 @@ impl Hub {
             return Vec::new();
         }
         let ids = (range.first, range.last);
-        let store = self.0.shared.store.lock();
+        let store = self.0.shared.store();
         let found = store.range(range.topic, ids, count, range.newest_first);
         drop(store);
         range.pass(&found, count);
@@ -176,20 +176,20 @@ impl Hub {
     /// The newest id kept of a topic; `None` when nothing is kept.
     #[must_use]
     pub fn history_last(&self, topic: &str) -> Option<EventId> {
-        self.0.shared.store.lock().last_of(topic)
+        self.0.shared.store().last_of(topic)
     }
 
     /// How much is remembered.
     #[must_use]
     pub fn history_size(&self) -> HistorySize {
-        self.0.shared.store.lock().size()
+        self.0.shared.store().size()
     }
 
     /// Forgets events that are too old; to be called now and then, for topics that nothing is published to.
     pub async fn expire(&self) {
         let now_unix_ms = unix_ms();
         loop {
-            let done = self.0.shared.store.lock().expire(now_unix_ms, EXPIRE_STEPS);
+            let done = self.0.shared.desk.lock().expire(now_unix_ms, EXPIRE_STEPS);
             if done {
                 return;
             }
@@ -201,20 +201,20 @@ impl Hub {
     /// Streams subscribed to a topic.
     #[must_use]
     pub fn subscribers(&self, topic: &str) -> u64 {
-        self.0.shared.store.lock().subscribers(topic)
+        self.0.shared.store().subscribers(topic)
     }
 
     /// Different patterns that streams subscribe to.
     #[must_use]
     pub fn patterns(&self) -> usize {
-        self.0.shared.store.lock().patterns()
+        self.0.shared.store().patterns()
     }
 
     /// Topics that have subscribers, with their number, among the table's slots from `from` on, some thousand slots; and where to go on
     /// (`None` at the end).
     #[must_use]
     pub fn channels(&self, from: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
-        self.0.shared.store.lock().channels(from, CHANNEL_SLOTS)
+        self.0.shared.store().channels(from, CHANNEL_SLOTS)
     }
 
     /// The streams that are furthest behind, at most `count`; others fill up where fewer are behind.
@@ -294,12 +294,7 @@ impl Hub {
         let through = self.head();
         let mut erased = 0;
         loop {
-            let (some, done) = self
-                .0
-                .shared
-                .store
-                .lock()
-                .erase(name, through, EXPIRE_STEPS);
+            let (some, done) = self.0.shared.store().erase(name, through, EXPIRE_STEPS);
             erased += some;
             if done {
                 return erased;
@@ -354,7 +349,7 @@ impl Hub {
     }
 
     fn try_stop(&self, mailbox: &Mailbox) -> bool {
-        let _order = self.0.shared.store.lock();
+        let _order = self.0.shared.desk.lock();
         let room = mailbox.has_room();
         if room {
             // Only a shard that has ended refuses.

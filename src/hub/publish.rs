@@ -4,38 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::core::delivery::{Batch, Delivery, Trace, TraceReport};
-use crate::core::event::{EventId, unix_ms};
-use crate::core::history::{Appended, SelectorId, SelectorIds, ShardSet, Work};
-use crate::core::sse::{self, Draft, Frame};
+use crate::core::desk::{
+    Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
+};
+use crate::core::event::unix_ms;
+use crate::core::history::{SelectorIds, ShardSet};
+use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
-use crate::shard::mailbox::Message;
+use crate::shard::mailbox::{Mailbox, Message};
 
 use super::{Closed, Hub};
 
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
 
-/// What a publisher learns of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The node's id of the event.
-    pub id: EventId,
-    /// Subscriptions that it was handed to: a stream counts once for each of its selectors that match one of the event's topics, though it gets
-    /// the event once. Of a private event, those of streams that were granted anything: who may hear it is decided where it is delivered.
-    pub subscribers: u64,
-}
-
-/// A topic, and how far the order had come when its state was last known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// The topic's name.
-    pub topic: Box<str>,
-    /// The newest event of the node at that moment.
-    pub seen: EventId,
-}
-
-/// What became of an attempt to publish.
+/// The outcome of an attempt to publish.
 enum Attempt {
     Done(Vec<Receipt>),
     /// A watched topic has had an event since.
@@ -44,26 +27,16 @@ enum Attempt {
     Unprepared,
 }
 
-/// Topics that are held while an event is on its way to them, and let go also when its publisher goes away in the middle.
-struct Held<'h> {
+/// Topics that are pinned while an event is on its way to them. Dropping it unpins them, also when the publisher goes away in the middle.
+struct Pinned<'h> {
     hub: &'h Hub,
     topics: SelectorIds,
 }
 
-impl<'h> Held<'h> {
-    fn new(hub: &'h Hub) -> Self {
-        Self {
-            hub,
-            topics: SelectorIds::new(),
-        }
-    }
-}
-
-impl Drop for Held<'_> {
+impl Drop for Pinned<'_> {
     fn drop(&mut self) {
         if !self.topics.is_empty() {
-            let mut store = self.hub.0.shared.store.lock();
-            store.unpin_all(&mut self.topics);
+            self.hub.0.shared.desk.lock().unpin(&mut self.topics);
         }
     }
 }
@@ -98,9 +71,12 @@ impl Hub {
         if drafts.is_empty() && watched.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let mut held = Held::new(self);
+        let mut pinned = Pinned {
+            hub: self,
+            topics: SelectorIds::new(),
+        };
         let receipts = loop {
-            let attempt = || self.try_publish(drafts, &mut held.topics, watched);
+            let attempt = || self.try_publish(drafts, &mut pinned.topics, watched);
             match self.when_room(attempt).await? {
                 Attempt::Done(receipts) => break receipts,
                 Attempt::Changed => return Ok(None),
@@ -112,74 +88,62 @@ impl Hub {
         Ok(Some(receipts))
     }
 
-    /// Publishes unless a mailbox is full, or more patterns have to be matched with the topics than the lock may be held for.
+    /// Publishes unless a shard that has to be told is full, or more patterns have to be matched with the topics than the lock may be
+    /// held for.
     fn try_publish(
         &self,
         drafts: &mut [Draft<'_>],
-        held: &mut SelectorIds,
+        pinned: &mut SelectorIds,
         watched: &[Watched],
     ) -> Option<Attempt> {
-        let mut receipts = Vec::with_capacity(drafts.len());
-        let mut events = Vec::new();
-        let mut shards = ShardSet::default();
-        let traced: Vec<bool> = self.traced(drafts);
-        let mut unheard = Vec::new();
         let stamped_at = Instant::now();
-
-        let mut store = self.0.shared.store.lock();
-        if !self.0.mailboxes.iter().all(|mailbox| mailbox.has_room()) {
-            return None;
-        }
-        let changed = |topic: &Watched| store.may_have_changed(&topic.topic, topic.seen);
-        if watched.iter().any(changed) {
-            return Some(Attempt::Changed);
-        }
-        let names = drafts.iter().flat_map(|draft| draft.topics());
-        if !store.prepare(names.map(AsRef::as_ref), held, &mut Work::default()) {
-            return Some(Attempt::Unprepared);
-        }
-        let now_unix_ms = unix_ms();
-        for (number, draft) in drafts.iter_mut().enumerate() {
-            let (id, appended) = store.append(draft, now_unix_ms);
-            let heard = !appended.listened.is_empty();
-            receipts.push(Receipt {
-                id,
-                subscribers: appended.subscribers,
-            });
-            if !heard && traced.is_empty() {
-                continue;
-            }
-            let trace = traced.get(number).is_some_and(|traced| *traced);
-            let trace = trace.then(|| start_trace(id, draft, &appended.frame, stamped_at));
-            if heard {
-                shards.extend(appended.shards);
-                events.push(delivery(id, appended, trace));
-            } else {
-                unheard.extend(trace);
-            }
-        }
-        let batch = Batch {
-            bytes: events.iter().map(bytes_of).sum(),
-            events,
-            head: store.head(),
+        let mut tracing = HubTracing {
+            traced: self.traced(drafts),
+            stamped_at,
+            unheard: Vec::new(),
+        };
+        let mut desk = self.0.shared.desk.lock();
+        let publication = Publication {
+            drafts,
+            stamps: Stamps::Local(unix_ms()),
+            watched,
+            pinned,
+            full: self.full_shards(),
             stamped_at,
         };
-        if !batch.events.is_empty() {
-            self.post_batch(Arc::new(batch), shards);
+        let published = match desk.publish(publication, &mut tracing) {
+            Ok(published) => published,
+            Err(Refusal::Changed) => return Some(Attempt::Changed),
+            Err(Refusal::Unprepared) => return Some(Attempt::Unprepared),
+            // Local ids do not fall.
+            Err(Refusal::Full(_) | Refusal::Fell(_)) => return None,
+        };
+        if let Some(batch) = published.batch {
+            self.post_batch(Arc::new(batch), published.shards);
         }
-        store.unpin_all(held);
-        drop(store);
-        for mailbox in self.chosen(shards) {
+        drop(desk);
+        for mailbox in self.chosen(published.shards) {
             mailbox.wake();
         }
         // Here, since writing to a log may wait, and nothing may wait for it under the lock.
-        for trace in unheard {
+        for trace in tracing.unheard {
             (trace.report.0)(0, 0);
         }
-        Some(Attempt::Done(receipts))
+        Some(Attempt::Done(published.receipts))
     }
 
-    /// Hands a batch to the shards; under the store's lock, with room known.
+    /// The shards whose mailbox has no room; under the desk's lock.
+    fn full_shards(&self) -> ShardSet {
+        let mut full = ShardSet::default();
+        for (index, mailbox) in self.0.mailboxes.iter().enumerate() {
+            if !mailbox.has_room() {
+                full.insert(index);
+            }
+        }
+        full
+    }
+
+    /// Hands a batch to the shards; under the desk's lock, with room known.
     fn post_batch(&self, batch: Arc<Batch>, shards: ShardSet) {
         let count = self.chosen(shards).count();
         for event in &batch.events {
@@ -193,7 +157,7 @@ impl Hub {
         }
     }
 
-    fn chosen(&self, shards: ShardSet) -> impl Iterator<Item = &crate::shard::mailbox::Mailbox> {
+    fn chosen(&self, shards: ShardSet) -> impl Iterator<Item = &Mailbox> {
         let mailboxes = self.0.mailboxes.iter().enumerate();
         mailboxes.filter_map(move |(index, mailbox)| shards.contains(index).then_some(mailbox))
     }
@@ -209,30 +173,37 @@ impl Hub {
     }
 }
 
-/// What an event holds of a mailbox: its frame, and whom it goes to.
-fn bytes_of(event: &Delivery) -> usize {
-    let audience = event.audience.as_deref().map_or(0, <[_]>::len);
-    event.frame.len() + (event.selectors.len() + audience) * size_of::<SelectorId>()
+/// Starts the traces of a batch.
+struct HubTracing {
+    /// Which of its events are traced; empty when none is.
+    traced: Vec<bool>,
+    stamped_at: Instant,
+    /// Traces of events that have no listener.
+    unheard: Vec<Arc<Trace>>,
 }
 
-fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Delivery {
-    Delivery {
-        id,
-        frame: appended.frame,
-        selectors: appended.listened,
-        audience: appended.audience,
-        trace,
+impl Tracing for HubTracing {
+    fn start(&mut self, event: &Stamped<'_, '_>) -> Option<Arc<Trace>> {
+        if !self.traced.get(event.number).is_some_and(|traced| *traced) {
+            return None;
+        }
+        let trace = start_trace(event, self.stamped_at);
+        if !event.is_heard {
+            self.unheard.push(Arc::clone(&trace));
+        }
+        Some(trace)
     }
 }
 
 /// Prepares the log line of a traced event; the shards fill in how it fared.
-fn start_trace(id: EventId, draft: &Draft<'_>, frame: &Frame, stamped_at: Instant) -> Arc<Trace> {
-    let topic = draft
+fn start_trace(event: &Stamped<'_, '_>, stamped_at: Instant) -> Arc<Trace> {
+    let (id, frame) = (event.id, event.frame.clone());
+    let topic = event
+        .draft
         .topics()
         .first()
         .map(|name| name.to_string())
         .unwrap_or_default();
-    let frame = frame.clone();
     let report = move |streams: usize, behind: usize| {
         let data = sse::parse(&frame.text()).data;
         let cut = data.floor_char_boundary(TRACE_DATA_BYTES);

@@ -8,15 +8,15 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::core::delivery::{Attach, Identity};
-use crate::core::history::{SelectorIds, Start, Wanted};
+use crate::core::desk::Arrival;
+use crate::core::history::{Released, Start, Work};
 use crate::core::places::{Places, Shed, StreamPermit};
 use crate::core::selector::Selector;
 use crate::core::sse::Framing;
 use crate::shard::mailbox::Message;
 use crate::shard::sink::Sink;
 
-use super::presence::Pending;
-use super::{Closed, Hub, PatternShare};
+use super::{Closed, Hub, PatternShare, Pending};
 
 /// What a stream wants, and what it may have.
 #[derive(Default)]
@@ -87,7 +87,7 @@ impl Hub {
         patterns.sort_unstable();
         patterns.dedup();
         let max = self.0.config.patterns_max;
-        let store = self.0.shared.store.lock();
+        let store = self.0.shared.store();
         let new = store.new_patterns(&patterns);
         if new > 0 && store.held_patterns() + new > max {
             self.0.node_metrics.streams_shed.add(1);
@@ -124,10 +124,11 @@ impl Hub {
         grant: &[Selector],
         cursor: Option<&str>,
     ) -> Start {
-        cursor.map_or_else(Start::default, |cursor| {
-            let mut store = self.0.shared.store.lock();
-            store.resolve(selectors, grant, cursor)
-        })
+        if cursor.is_none() {
+            return Start::default();
+        }
+        let mut desk = self.0.shared.desk.lock();
+        desk.resolve(selectors, grant, cursor)
     }
 
     /// Opens a stream: from here on its sink belongs to a shard. Waits while that shard's mailbox is full.
@@ -153,47 +154,34 @@ impl Hub {
         waiting: &mut Option<(StreamPermit, Subscribe)>,
     ) -> Option<()> {
         let mailbox = &self.0.mailboxes[shard];
-        let mut store = self.0.shared.store.lock();
+        let mut desk = self.0.shared.desk.lock();
         if !mailbox.has_room() {
             return None;
         }
         let (permit, subscribe) = waiting.take()?;
         let interest = subscribe.interest;
-        let selectors = interest.selectors.iter();
-        let granted = !interest.grant.is_empty();
-        let wanted: Box<[Wanted]> = selectors
-            .map(|selector| Wanted {
-                selector: store.subscribe(selector, shard, granted),
-                policy: self.0.config.slow_consumer.of(selector.prefix()),
-            })
-            .collect();
-        let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
-        let start = store.settle_start(subscribe.start, &ids, granted);
-        let announced = interest.presence.map(Pending::begin);
-        let guard = (announced, interest.pattern_share);
-        let guards = guard.0.is_some() || guard.1.is_some();
+        let mut seat = desk.attach(Arrival {
+            shard,
+            permit,
+            selectors: &interest.selectors,
+            grant: &interest.grant,
+            start: subscribe.start,
+            announce: interest.presence,
+        });
+        let guard = (seat.announced.take(), interest.pattern_share);
+        let is_guarded = guard.0.is_some() || guard.1.is_some();
         let attach = Attach {
             identity: interest.identity,
-            guard: guards.then(|| Box::new(guard) as _),
-            sink: subscribe.sink,
-            client: permit.into_client(),
-            framing: subscribe.framing,
+            guard: is_guarded.then(|| Box::new(guard) as _),
             head: subscribe.head,
-            wanted,
-            grant: store.share(&interest.grant),
             ends_unix_ms: interest.ends_unix_ms,
-            live_from: store.head(),
-            start,
+            ..Attach::new(seat, subscribe.sink, subscribe.framing)
         };
         if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
             // The shard has ended: the stream is gone before it was one.
-            for wanted in &refused.wanted {
-                store.unsubscribe(wanted.selector, refused.grant.is_some());
-            }
-            if let Some(grant) = &refused.grant {
-                store.unshare(grant);
-            }
-            self.0.shared.places.release(refused.client);
+            let mut released = Released::default();
+            refused.give_up(&mut released, &self.0.shared.places);
+            desk.release(&mut released, &mut Work::unbounded());
         }
         Some(())
     }

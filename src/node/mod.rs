@@ -218,7 +218,7 @@ impl Node {
         if settings.mercure_subscriptions {
             // Ends with the hub and not with a listener: streams end later, and their ends are told.
             let hub = hub.clone();
-            let presence = async move { hub.presence().announce(&hub).await };
+            let presence = async move { hub.announce().await };
             parts.start_infallible("the announcements of subscriptions", presence);
         }
         parts.start_infallible("the expiry of events", expire(hub.clone(), rest_stopped));

@@ -9,18 +9,16 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use mio::Events;
-use parking_lot::Mutex;
 
+use crate::core::delivery::{Attach, Counters, ShardConfig, Shared, TurnBudget};
+use crate::core::desk::{Arrival, Desk, DeskConfig, Publication, Stamps, Untraced};
 use crate::core::event::EventId;
-use crate::core::history::{HistoryLimits, Start, Store, Wanted};
-use crate::core::places::Places;
+use crate::core::history::{HistoryLimits, SelectorIds, ShardSet};
+use crate::core::places::{Places, Share};
+use crate::core::presence::Presence;
 use crate::core::selector::Selector;
 use crate::core::sse::{Draft, Frame, Framing};
-use crate::settings::SlowConsumerPolicy;
-
-use crate::core::delivery::{Attach, Batch, Counters, Delivery, ShardConfig, Shared, TurnBudget};
 
 use super::mailbox::{Mailbox, Message};
 use super::reactor::Reactor;
@@ -71,10 +69,13 @@ impl BenchShard {
             mailbox_bytes: MAILBOX_BYTES,
             budget: TurnBudget::default(),
         };
-        let shared = Shared {
-            store: Arc::new(Mutex::new(Store::new(history, NOW_UNIX_MS))),
-            places: Places::new(usize::MAX, crate::core::places::Share::default()),
+        let desk = DeskConfig {
+            history,
+            ..DeskConfig::default()
         };
+        let places = Places::new(usize::MAX, Share::default());
+        let presence = Presence::new(&history, Share::default(), || {});
+        let shared = Shared::new(Desk::new(desk, places, presence, NOW_UNIX_MS));
         let (reactor, mailbox) = Reactor::new(config, shared.clone())?;
         Ok(Self {
             counters: reactor.counters(),
@@ -93,67 +94,44 @@ impl BenchShard {
         let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
-        let mut store = self.shared.store.lock();
-        let start = cursor.map_or_else(Start::default, |cursor| {
-            store.resolve(&selectors, &[], cursor)
-        });
-        let wanted = selectors.iter().map(|selector| Wanted {
-            selector: store.subscribe(selector, 0, false),
-            policy: SlowConsumerPolicy::Disconnect,
-        });
-        let wanted: Box<[Wanted]> = wanted.collect();
-        let ids: Vec<_> = wanted.iter().map(|wanted| wanted.selector).collect();
-        let start = store.settle_start(start, &ids, false);
-        let attach = Attach {
-            identity: crate::core::delivery::Identity::default(),
-            sink: Sink::Socket(socket),
-            client: permit.into_client(),
-            framing: Framing::Chunked,
-            head: Bytes::new(),
-            wanted,
-            grant: None,
-            ends_unix_ms: None,
-            guard: None,
-            live_from: store.head(),
+        let mut desk = self.shared.desk.lock();
+        let start = desk.resolve(&selectors, &[], cursor);
+        let seat = desk.attach(Arrival {
+            shard: 0,
+            permit,
+            selectors: &selectors,
+            grant: &[],
             start,
-        };
+            announce: None,
+        });
+        let attach = Attach::new(seat, Sink::Socket(socket), Framing::Chunked);
         self.mailbox
             .post(Message::Attach(Box::new(attach)))
             .map_err(|_| io::Error::other("the mailbox is full"))
     }
 
-    /// Appends all drafts to the store and posts them as one batch; returns the bytes of their frames.
+    /// Publishes all drafts as one batch; returns the bytes of their frames that go to a listener.
     ///
     /// # Errors
     /// When the mailbox is full.
     pub fn publish(&self, drafts: &mut [Draft<'_>]) -> io::Result<usize> {
-        let mut store = self.shared.store.lock();
-        let mut bytes = 0;
-        let mut events = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let (id, appended) = store.append(draft, NOW_UNIX_MS);
-            bytes += appended.frame.len();
-            if !appended.listened.is_empty() {
-                events.push(Delivery {
-                    id,
-                    frame: appended.frame,
-                    selectors: appended.listened,
-                    audience: appended.audience,
-                    trace: None,
-                });
-            }
-        }
-        if !events.is_empty() {
-            let batch = Batch {
-                bytes: events.iter().map(|event| event.frame.len()).sum(),
-                events,
-                head: store.head(),
-                stamped_at: Instant::now(),
-            };
-            self.mailbox
-                .post(Message::Deliver(Arc::new(batch)))
-                .map_err(|_| io::Error::other("the mailbox is full"))?;
-        }
+        let mut desk = self.shared.desk.lock();
+        let publication = Publication {
+            drafts,
+            stamps: Stamps::Local(NOW_UNIX_MS),
+            watched: &[],
+            pinned: &mut SelectorIds::new(),
+            full: ShardSet::default(),
+            stamped_at: Instant::now(),
+        };
+        let published = desk.publish(publication, &mut Untraced);
+        let published = published.map_err(|_| io::Error::other("patterns are left to match"))?;
+        let Some(batch) = published.batch else {
+            return Ok(0);
+        };
+        let bytes = batch.events.iter().map(|event| event.frame.len()).sum();
+        let posted = self.mailbox.post(Message::Deliver(Arc::new(batch)));
+        posted.map_err(|_| io::Error::other("the mailbox is full"))?;
         Ok(bytes)
     }
 
@@ -170,7 +148,7 @@ impl BenchShard {
     /// The newest id of its store.
     #[must_use]
     pub fn head(&self) -> EventId {
-        self.shared.store.lock().head()
+        self.shared.desk.lock().head()
     }
 
     /// What the shard counts.

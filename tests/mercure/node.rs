@@ -92,7 +92,7 @@ impl Node {
         );
         runtime.spawn(async { serving.await.expect("a listener") });
         let presence = hub.clone();
-        runtime.spawn(async move { presence.presence().announce(&presence).await });
+        runtime.spawn(async move { presence.announce().await });
         Self {
             hub,
             address,

@@ -19,13 +19,7 @@ impl<I: Io> Core<I> {
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
         let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
-            for wanted in &attach.wanted {
-                let granted = attach.grant.is_some();
-                self.released.add_subscription(wanted.selector, granted);
-            }
-            if let Some(grant) = attach.grant {
-                self.released.add_grant(grant);
-            }
+            self.released.add_stream(&attach.wanted, attach.grant);
             self.shared.places.release(attach.client);
             return;
         };

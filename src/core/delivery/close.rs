@@ -125,10 +125,10 @@ impl<I: Io> Core<I> {
     /// Gives back one portion of what closed streams had of the store.
     fn release(&mut self) {
         let mut work = self.config.budget.release;
-        let mut store = self.shared.store.lock();
-        store.release(&mut self.released, &mut work);
+        let mut desk = self.shared.desk.lock();
+        desk.release(&mut self.released, &mut work);
         // Publishers that wait for the lock have it next.
-        MutexGuard::unlock_fair(store);
+        MutexGuard::unlock_fair(desk);
         self.released.shrink();
     }
 

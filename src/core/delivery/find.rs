@@ -55,7 +55,7 @@ impl<I: Io> Core<I> {
         }
         let selector = |topic| {
             let id = self.topics.get(topic)?.id;
-            let store = self.shared.store.lock();
+            let store = self.shared.store();
             Some(store.selector(id))
         };
         if subscriber.flags.has(Flags::MULTI) {

@@ -41,7 +41,7 @@ impl<I: Io> Core<I> {
         };
         // Asks the system, so not under the store's lock.
         let client = self.client(slot, io);
-        let store = self.shared.store.lock();
+        let store = self.shared.store();
         let names = local
             .iter()
             .take(TOPICS_SHOWN)

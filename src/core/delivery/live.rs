@@ -7,15 +7,19 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
+use crate::core::desk::{Delivery, Trace};
 use crate::core::event::EventId;
 use crate::core::history::{Grant, Newest, SelectorId, meet};
 use crate::core::sse::{Frame, Framing};
 
-use super::batch::{Delivery, FewIndices, Trace};
 use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
+
+/// The topics of a dirty turn that one stream has; few.
+type FewIndices = SmallVec<[u32; 8]>;
 
 /// The events of the turn, and which topics they concern.
 #[derive(Debug, Default)]

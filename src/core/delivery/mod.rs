@@ -11,7 +11,6 @@
 //! its remainder.
 
 mod attach;
-mod batch;
 mod close;
 mod farewell;
 mod find;
@@ -37,7 +36,6 @@ use hashbrown::HashMap;
 use crate::core::event::EventId;
 use crate::core::history::Released;
 
-pub use batch::{Batch, Delivery, Trace, TraceReport};
 pub use identity::Identity;
 pub(crate) use io::{Io, Room, Sent};
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
@@ -89,7 +87,7 @@ pub(crate) struct Core<I: Io> {
 
 impl<I: Io> Core<I> {
     pub(crate) fn new(config: ShardConfig, shared: Shared, counters: Counters, seed: u64) -> Self {
-        let last_id = shared.store.lock().head();
+        let last_id = shared.desk.lock().head();
         Self {
             sweep: Sweep::new(config.heartbeat_ms),
             config,

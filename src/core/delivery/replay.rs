@@ -224,7 +224,7 @@ impl<I: Io> Core<I> {
         };
         let grant = self.tickets.grant(slot).map(|grant| &**grant);
         let newest = |id| self.taken.newest(id, grant.is_some());
-        let outcome = self.shared.store.lock().read(
+        let outcome = self.shared.store().read(
             &out.wanted,
             grant,
             position,

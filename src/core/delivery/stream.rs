@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::core::desk::{Desk, Seat};
 use crate::core::event::EventId;
-use crate::core::history::{Grant, Start, Store, Wanted};
+use crate::core::history::{Grant, Released, Start, Store, Wanted};
 use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Framing;
 use crate::metrics::ShardMetrics;
@@ -37,10 +38,26 @@ pub struct ShardConfig {
 /// What a shard shares with the rest of the node.
 #[derive(Clone)]
 pub struct Shared {
-    /// Topics and history; locked briefly to read on from a cursor, and once a turn to release topics.
-    pub store: Arc<Mutex<Store>>,
-    /// The count of open streams.
+    /// Topics, history and who may hear what; locked briefly to read on from a cursor, and once a turn to release topics.
+    pub desk: Arc<Mutex<Desk>>,
+    /// The count of open streams; the desk's own, reached without its lock.
     pub places: Arc<Places>,
+}
+
+impl Shared {
+    /// A desk, ready to be shared.
+    #[must_use]
+    pub fn new(desk: Desk) -> Self {
+        Self {
+            places: Arc::clone(desk.places()),
+            desk: Arc::new(Mutex::new(desk)),
+        }
+    }
+
+    /// Locks the desk for its topics and history alone.
+    pub(crate) fn store(&self) -> MappedMutexGuard<'_, Store> {
+        MutexGuard::map(self.desk.lock(), |desk| &mut desk.store)
+    }
 }
 
 /// A stream to take over.
@@ -68,6 +85,31 @@ pub struct Attach<T> {
     pub live_from: EventId,
     /// Where it starts.
     pub start: Start,
+}
+
+impl<T> Attach<T> {
+    /// A stream that the desk has given a seat, without a response head, an identity, an end or a guard.
+    pub fn new(seat: Seat, sink: T, framing: Framing) -> Self {
+        Self {
+            sink,
+            client: seat.client,
+            framing,
+            head: Bytes::new(),
+            identity: Identity::default(),
+            guard: seat.announced.map(|announced| Box::new(announced) as Guard),
+            wanted: seat.wanted,
+            grant: seat.grant,
+            ends_unix_ms: None,
+            live_from: seat.live_from,
+            start: seat.start,
+        }
+    }
+
+    /// Gives up a stream that no shard took over.
+    pub(crate) fn give_up(self, released: &mut Released, places: &Places) {
+        released.add_stream(&self.wanted, self.grant);
+        places.release(self.client);
+    }
 }
 
 /// Whatever wants to be dropped with a stream.

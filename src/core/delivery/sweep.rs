@@ -110,7 +110,7 @@ impl<I: Io> Core<I> {
     /// Events are posted under the store's lock. If nothing waits now, all up to the head that concerns this shard has been delivered,
     /// and streams of quiet topics can be told a cursor near the head.
     fn catch_up_cursor(&mut self, mailbox_empty: impl FnOnce() -> bool) {
-        let store = self.shared.store.lock();
+        let store = self.shared.store();
         if mailbox_empty() {
             self.last_id = self.last_id.max(store.head());
         }

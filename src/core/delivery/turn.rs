@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::core::desk::Batch;
 use crate::core::history::{ReadBudget, Work};
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
-use super::{Attach, Batch, Core, Io, Key, Room, StreamInfo, StreamKey};
+use super::{Attach, Core, Io, Key, Room, StreamInfo, StreamKey};
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@
 //! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist. What it had evicted is folded into one number for the
 //! whole node (`forgotten_through`), so a million short-lived topics leave eight bytes behind.
 
+mod address;
 mod erase;
 mod evicted;
 mod expiry;
@@ -27,6 +28,7 @@ mod release;
 mod resume;
 mod same;
 mod scan;
+mod stamp;
 mod topic_info;
 mod topics;
 mod work;
@@ -56,6 +58,7 @@ pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use release::Released;
 pub use resume::{LastEventId, Start};
+pub use stamp::{IdFell, Stamp};
 pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
 pub use work::Work;
 
@@ -174,6 +177,18 @@ impl ShardSet {
         self.0 |= other.0;
     }
 
+    /// The shards that are in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether no shard is in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether shard `n` may be in it.
     #[must_use]
     pub fn contains(self, n: usize) -> bool {
@@ -275,60 +290,40 @@ impl Store {
         }
     }
 
-    /// Stamps `draft` with the next id, appends it to each of its topics and evicts what no longer fits.
-    pub fn append(&mut self, draft: &mut Draft<'_>, now_unix_ms: u64) -> (EventId, Appended) {
+    /// Stamps `draft`, appends it to each of its topics and evicts what no longer fits.
+    ///
+    /// # Errors
+    /// [`IdFell`] for a given id that is not above the newest one; then nothing has changed.
+    pub fn append(
+        &mut self,
+        draft: &mut Draft<'_>,
+        stamp: Stamp,
+    ) -> Result<(EventId, Appended), IdFell> {
         self.upkeep = Work::default();
-        let id = self.head.next(now_unix_ms);
+        let id = stamp.after(self.head)?;
         self.head = id;
         let frame = draft.stamp(id, self.node);
         let mut found = SelectorIds::new();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);
             self.refresh_matches(index, &mut Work::unbounded());
-            found.push(SelectorId::topic(index));
-            let matches = self.topics.get(index).matches().iter();
-            let held = matches.filter(|known| self.patterns.is_current(**known));
-            found.extend(held.map(|known| SelectorId::pattern(known.slot)));
+            found.extend(self.addressees(index));
         }
         if found.len() > 1 {
             found.sort_unstable();
             found.dedup();
         }
         self.remember_all(&found, id, &frame, draft.own_id());
+        let cut_off = match stamp {
+            Stamp::Local(now_unix_ms) => self.limits.cut_off(now_unix_ms),
+            // Only the caller of `expire` knows the time of an id that was given.
+            Stamp::Given(_) => EventId::ZERO,
+        };
         for index in found.iter().filter_map(|id| id.topic_index()) {
-            self.evict_within(index, now_unix_ms);
+            self.evict_within(index, cut_off);
         }
         self.evict_over_budget();
-        (id, self.addressed(frame, &found))
-    }
-
-    /// Who listens to one of these.
-    fn addressed(&self, frame: Frame, found: &[SelectorId]) -> Appended {
-        let mut appended = Appended {
-            listened: SelectorIds::new(),
-            audience: None,
-            subscribers: 0,
-            shards: ShardSet::default(),
-            frame,
-        };
-        let private = appended.frame.is_private();
-        for id in found {
-            let listeners = self.listeners(*id);
-            let count = if private {
-                listeners.granted
-            } else {
-                listeners.subscribers
-            };
-            if count > 0 {
-                appended.listened.push(*id);
-                appended.subscribers += u64::from(count);
-                appended.shards.extend(listeners.shards);
-            }
-        }
-        if private && !appended.listened.is_empty() {
-            appended.audience = Some(found.into());
-        }
-        appended
+        Ok((id, self.addressed(frame, &found)))
     }
 
     /// Adds the event to the logs of its topics.
@@ -376,10 +371,10 @@ impl Store {
     }
 
     /// Keeps one topic within its own bounds.
-    fn evict_within(&mut self, index: u32, now_unix_ms: u64) {
+    fn evict_within(&mut self, index: u32, cut_off: EventId) {
         let limits = self.limits;
         while let Some(log) = &self.topics.get(index).log {
-            let too_old = |id: EventId| id.unix_ms() + limits.age_ms < now_unix_ms;
+            let too_old = |id: EventId| id < cut_off;
             if log.len() <= limits.events
                 && log.frame_bytes() <= limits.bytes
                 && !log.first_id().is_some_and(too_old)
@@ -400,9 +395,9 @@ impl Store {
         }
     }
 
-    /// Evicts events older than the age limit; looks at no more than `steps` of them, and matches and tells no more patterns than one hold of the lock
+    /// Evicts events below `cut_off`; looks at no more than `steps` of them, and matches and tells no more patterns than one hold of the lock
     /// is for. Returns whether it finished.
-    pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
+    pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
         self.upkeep = Work::default();
         let mut work = Work::default();
         for _ in 0..steps {
@@ -415,7 +410,7 @@ impl Store {
                 .log
                 .as_ref()
                 .and_then(|log| log.first_id());
-            if oldest.is_none_or(|id| id.unix_ms() + self.limits.age_ms >= now_unix_ms) {
+            if oldest.is_none_or(|id| id >= cut_off) {
                 return true;
             }
             if work.is_spent() || !self.keep_up(index) {

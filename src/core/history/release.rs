@@ -3,7 +3,7 @@
 //! A thousand streams of a thousand topics that end together leave a million counts to take back. Nothing waits for
 //! it: until its last count is taken back, a topic merely exists for a while longer.
 
-use super::{Grant, SelectorId, Store, Work};
+use super::{Grant, SelectorId, Store, Wanted, Work};
 
 /// Entries above which an empty list is given back to the allocator.
 const ENTRIES_KEPT: usize = 4_096;
@@ -29,6 +29,14 @@ impl Released {
     /// Adds a stream's share of a grant.
     pub fn add_grant(&mut self, grant: Grant) {
         self.grants.push(grant);
+    }
+
+    /// Adds all that a stream has.
+    pub fn add_stream(&mut self, wanted: &[Wanted], grant: Option<Grant>) {
+        for wanted in wanted {
+            self.add_subscription(wanted.selector, grant.is_some());
+        }
+        self.grants.extend(grant);
     }
 
     /// Adds pins.

@@ -50,6 +50,12 @@ pub(super) fn name(topic: usize) -> String {
     format!("{kind}/{topic}")
 }
 
+/// The topic of this name.
+pub(super) fn topic(text: &str) -> usize {
+    let mut topics = 0..TOPICS;
+    topics.find(|topic| name(*topic) == text).expect("a topic")
+}
+
 /// Between `least` and `most` different ones, patterns at one throw in four.
 pub(super) fn choose(dice: &mut fastrand::Rng, least: usize, most: usize) -> Vec<Sel> {
     let mut chosen = Vec::new();

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
-use crate::core::delivery::{
-    Attach, Batch, Core, Delivery, Message, Next, ShardConfig, Shared, TurnBudget,
-};
+use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, TurnBudget};
+use crate::core::desk::{Arrival, Batch, Desk, DeskConfig, Publication, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
-use crate::core::history::SlowConsumerPolicy;
-use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted, Work};
+use crate::core::history::{
+    HistoryLimits, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy, Work,
+};
 use crate::core::limits::EventLimits;
-use crate::core::places::Places;
+use crate::core::places::{Places, Share};
+use crate::core::presence::Presence;
 use crate::core::selector::{Selector, Syntax};
 use crate::core::sse::{Draft, Framing};
 use crate::metrics::ShardMetrics;
@@ -48,10 +48,17 @@ impl Stage {
             events: history_events,
             ..HistoryLimits::default()
         };
-        let shared = Shared {
-            store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
-            places: Places::new(1_000, crate::core::places::Share::default()),
+        let config = DeskConfig {
+            history: limits,
+            slow_consumer: SlowConsumerPolicies {
+                default: SlowConsumerPolicy::Skip,
+                rules: Vec::new(),
+            },
+            node: 0,
         };
+        let places = Places::new(1_000, Share::default());
+        let presence = Presence::new(&limits, Share::default(), || {});
+        let shared = Shared::new(Desk::new(config, places, presence, BIRTH_MS));
         let config = ShardConfig {
             index: 0,
             heartbeat_ms: HEARTBEAT_MS,
@@ -74,39 +81,33 @@ impl Stage {
     }
 
     fn publish(&mut self, topic: &str, private: bool) -> EventId {
-        let batch = self.stamp(topic, private);
-        let id = batch.head;
-        if !batch.events[0].selectors.is_empty() {
+        if let Some(batch) = self.stamp(topic, private) {
             self.post(Message::Deliver(Arc::new(batch)));
         }
-        id
+        self.shared.desk.lock().head()
     }
 
     fn post(&mut self, message: Message<usize>) {
         self.inbox.messages.push_back(message);
     }
 
-    /// Publishes an event that the shard is not sent yet.
-    fn stamp(&mut self, topic: &str, private: bool) -> Batch {
+    /// Publishes an event that the shard is not sent yet; `None` if its streams do not listen to it.
+    fn stamp(&mut self, topic: &str, private: bool) -> Option<Batch> {
         let event = Event {
             private,
             ..Event::new(topic, "data")
         };
         let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-        let mut store = self.shared.store.lock();
-        let (id, appended) = store.append(&mut draft, BIRTH_MS + self.now_ms);
-        Batch {
-            bytes: appended.frame.len(),
-            events: Vec::from([Delivery {
-                id,
-                frame: appended.frame,
-                selectors: appended.listened,
-                audience: appended.audience,
-                trace: None,
-            }]),
-            head: id,
+        let publication = Publication {
+            drafts: std::slice::from_mut(&mut draft),
+            stamps: Stamps::Local(BIRTH_MS + self.now_ms),
+            watched: &[],
+            pinned: &mut SelectorIds::new(),
+            full: ShardSet::default(),
             stamped_at: Instant::now(),
-        }
+        };
+        let published = self.shared.desk.lock().publish(publication, &mut Untraced);
+        published.expect("one topic, few patterns").batch
     }
 
     fn open(&mut self, selector: &str, cursor: Option<EventId>) {
@@ -116,32 +117,26 @@ impl Stage {
     /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and grants what it subscribes to.
     fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
         let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
-        let mut store = self.shared.store.lock();
-        let start = cursor.map_or_else(Start::default, |cursor| {
-            store.resolve(std::slice::from_ref(&selector), &[], &cursor.to_string())
-        });
-        let granted = end_ms.is_some();
-        let ids = SelectorIds::from_elem(store.subscribe(&selector, 0, granted), 1);
-        let start = store.settle_start(start, &ids, granted);
-        let wire = self.network.wires.len() + 1;
+        let selectors = std::slice::from_ref(&selector);
+        let cursor = cursor.map(|cursor| cursor.to_string());
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
-        let attach = Attach {
-            identity: crate::core::delivery::Identity::default(),
-            sink: wire,
-            client: place.expect("room").into_client(),
-            framing: Framing::Plain,
-            head: Bytes::from_static(HEAD),
-            wanted: Box::new([Wanted {
-                selector: ids[0],
-                policy: SlowConsumerPolicy::Skip,
-            }]),
-            grant: end_ms.and_then(|_| store.share(&[selector])),
-            ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
-            guard: None,
-            live_from: store.head(),
+        let mut desk = self.shared.desk.lock();
+        let start = desk.resolve(selectors, &[], cursor.as_deref());
+        let seat = desk.attach(Arrival {
+            shard: 0,
+            permit: place.expect("room"),
+            selectors,
+            grant: if end_ms.is_some() { selectors } else { &[] },
             start,
+            announce: None,
+        });
+        drop(desk);
+        let wire = self.network.wires.len() + 1;
+        let attach = Attach {
+            head: Bytes::from_static(HEAD),
+            ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
+            ..Attach::new(seat, wire, Framing::Plain)
         };
-        drop(store);
         self.network
             .wires
             .insert(wire, Wire::new(usize::MAX, false));
@@ -265,7 +260,8 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     stage.set_room(0);
     let missed = stage.publish("a/x", false);
     stage.turn(1);
-    let posts = ["a/x", "b/x", "a/x", "a/x"].map(|topic| stage.stamp(topic, false));
+    let posts = ["a/x", "b/x", "a/x", "a/x"]
+        .map(|topic| stage.stamp(topic, false).expect("the stream listens"));
     stage.set_room(usize::MAX);
     stage.turn(1);
     let blocks = stage.read();
@@ -455,7 +451,7 @@ fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     }
     stage.turn(1);
     stage.read();
-    let open = |stage: &Stage| stage.shared.store.lock().size().topics;
+    let open = |stage: &Stage| stage.shared.store().size().topics;
     for wire in 2..102 {
         let key = stage.network.wires[&wire].key.expect("it is open");
         stage.inbox.signals.push_back((key, HUNG_UP));
@@ -499,6 +495,6 @@ fn a_shard_that_stops_gives_back_all_that_is_left() {
     assert!(stage.network.wires.values().all(|wire| wire.closed));
     stage.post(Message::Stop);
     assert!(!stage.turn_at(ended).has_work);
-    let store = stage.shared.store.lock();
+    let store = stage.shared.store();
     assert!(store.is_bare() && store.size().topics == 0);
 }

@@ -1,20 +1,22 @@
 //! The world of one seed: a store, a core, a mailbox, clients with bad networks, and the dice.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use parking_lot::Mutex;
 
-use crate::core::delivery::{
-    Attach, Batch, Core, Delivery, Message, Next, ShardConfig, Shared, StreamKey,
-};
+use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, StreamKey};
+use crate::core::desk::{Arrival, Desk, DeskConfig, Publication, Refusal, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
-use crate::core::history::SlowConsumerPolicy;
-use crate::core::history::{HistoryLimits, SelectorIds, Start, Store, Wanted};
+use crate::core::history::{
+    HistoryLimits, HistorySize, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy,
+    SlowConsumerRule, Store,
+};
 use crate::core::limits::EventLimits;
-use crate::core::places::Places;
+use crate::core::places::{Places, Share};
+use crate::core::presence::Presence;
 use crate::core::selector::Selector;
 use crate::core::sse::{Draft, Framing};
 use crate::metrics::{CloseReason, ShardMetrics};
@@ -79,7 +81,6 @@ pub(super) struct World {
     next: Next,
     clients: Vec<Client>,
     all: Vec<Published>,
-    policies: [SlowConsumerPolicy; TOPICS],
     counters: Arc<ShardMetrics>,
     clock_ms: u64,
     wires: usize,
@@ -105,10 +106,6 @@ impl World {
             age_ms: dice.u64(50..10_000),
             budget_bytes: dice.usize(500..12_000),
         };
-        let shared = Shared {
-            store: Arc::new(Mutex::new(Store::new(limits, BIRTH_MS))),
-            places: Places::new(1_000, crate::core::places::Share::default()),
-        };
         let config = ShardConfig {
             index: 0,
             heartbeat_ms: dice.u64(20..3_000),
@@ -127,13 +124,30 @@ impl World {
             SlowConsumerPolicy::Latest,
         ];
         let one = all_policies[dice.usize(..3)];
-        let policies = std::array::from_fn(|_| {
+        let mut policy = || {
             if mixed {
                 all_policies[dice.usize(..3)]
             } else {
                 one
             }
-        });
+        };
+        let slow_consumer = SlowConsumerPolicies {
+            default: policy(),
+            rules: (0..TOPICS)
+                .map(|topic| SlowConsumerRule {
+                    prefix: name(topic),
+                    policy: policy(),
+                })
+                .collect(),
+        };
+        let desk = DeskConfig {
+            history: limits,
+            slow_consumer,
+            node: 0,
+        };
+        let places = Places::new(1_000, Share::default());
+        let presence = Presence::new(&limits, Share::default(), || {});
+        let shared = Shared::new(Desk::new(desk, places, presence, BIRTH_MS));
         let counters = Arc::new(ShardMetrics::default());
         let clients = (0..CLIENTS)
             .map(|_| {
@@ -161,7 +175,6 @@ impl World {
             next: Next::default(),
             clients,
             all: Vec::new(),
-            policies,
             counters,
             clock_ms: BIRTH_MS,
             wires: 0,
@@ -196,56 +209,61 @@ impl World {
         self.totals
     }
 
-    /// What the hub does under its lock.
     fn publish(&mut self) {
-        let mut store = self.shared.store.lock();
         let mut events = Vec::new();
         for _ in 0..self.dice.usize(1..5) {
-            let count = if self.several && self.dice.bool() {
-                self.dice.usize(1..4)
-            } else {
-                1
+            events.push(self.event(self.all.len() + events.len()));
+        }
+        let limits = EventLimits::default();
+        let draft = |event: &Event<'static>| Draft::new(event.clone(), &limits).expect("valid");
+        let mut drafts: Vec<Draft<'static>> = events.iter().map(draft).collect();
+        let mut pinned = SelectorIds::new();
+        // Limits are small in tests, so that topics are often prepared in portions.
+        let published = loop {
+            let publication = Publication {
+                drafts: &mut drafts,
+                stamps: Stamps::Local(self.clock_ms),
+                watched: &[],
+                pinned: &mut pinned,
+                full: ShardSet::default(),
+                stamped_at: Instant::now(),
             };
-            let topics = self.dice.choose_multiple(0..TOPICS, count);
-            let number = self.all.len();
-            let own_id = (self.dice.u8(..4) == 0).then(|| format!("own-{}", self.dice.u8(..40)));
-            let event = Event {
-                topics: topics.iter().map(|topic| name(*topic).into()).collect(),
-                id: own_id.clone().map(Into::into),
-                event: Some("x".repeat(self.dice.usize(0..60)).into()),
-                private: self.private && self.dice.u8(..3) == 0,
-                ..Event::new("", number.to_string())
-            };
-            let private = event.private;
-            let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-            let (id, appended) = store.append(&mut draft, self.clock_ms);
-            let wire_id = own_id.unwrap_or_else(|| id.to_string());
+            match self.shared.desk.lock().publish(publication, &mut Untraced) {
+                Ok(published) => break published,
+                Err(refusal) => assert_eq!(refusal, Refusal::Unprepared),
+            }
+        };
+        for (event, receipt) in events.into_iter().zip(&published.receipts) {
+            let id = receipt.id;
+            let topic = |topic: &Cow<'_, str>| names::topic(topic);
             self.all.push(Published {
                 id,
-                topics,
-                private,
-                wire_id,
+                topics: event.topics.iter().map(topic).collect(),
+                private: event.private,
+                wire_id: event.id.map_or_else(|| id.to_string(), Cow::into_owned),
             });
-            if !appended.listened.is_empty() {
-                events.push(Delivery {
-                    id,
-                    frame: appended.frame,
-                    selectors: appended.listened,
-                    audience: appended.audience,
-                    trace: None,
-                });
-            }
         }
-        if !events.is_empty() {
-            let bytes = events.iter().map(|event| event.frame.len()).sum();
-            let batch = Batch {
-                events,
-                head: store.head(),
-                stamped_at: Instant::now(),
-                bytes,
-            };
-            let message = Message::Deliver(Arc::new(batch));
-            self.inbox.messages.push_back(message);
+        let message = published
+            .batch
+            .map(|batch| Message::Deliver(Arc::new(batch)));
+        self.inbox.messages.extend(message);
+    }
+
+    /// An event with this number as its data.
+    fn event(&mut self, number: usize) -> Event<'static> {
+        let count = if self.several && self.dice.bool() {
+            self.dice.usize(1..4)
+        } else {
+            1
+        };
+        let topics = self.dice.choose_multiple(0..TOPICS, count);
+        let own_id = (self.dice.u8(..4) == 0).then(|| format!("own-{}", self.dice.u8(..40)));
+        Event {
+            topics: topics.iter().map(|topic| name(*topic).into()).collect(),
+            id: own_id.map(Into::into),
+            event: Some("x".repeat(self.dice.usize(0..60)).into()),
+            private: self.private && self.dice.u8(..3) == 0,
+            ..Event::new("", number.to_string())
         }
     }
 
@@ -263,38 +281,36 @@ impl World {
             _ => self.clients[client].cursor.clone(),
         };
         let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
-        let mut store = self.shared.store.lock();
-        let start = cursor.as_deref().map_or_else(Start::default, |cursor| {
-            store.resolve(&selectors, &grant, cursor)
-        });
+        let mut desk = self.shared.desk.lock();
+        let start = desk.resolve(&selectors, &grant, cursor.as_deref());
         let knowledge = cursor.as_deref().map_or(Knowledge::Known, |cursor| {
-            self.knowledge(&store, &rights, cursor)
+            self.knowledge(desk.store(), &rights, cursor)
         });
-        drop(store);
-        // The hub resolves and subscribes under two locks: the world may move in between.
+        drop(desk);
+        // The hub resolves and attaches under two locks: the world may move in between.
         if self.dice.bool() {
             self.publish();
         }
-        store = self.shared.store.lock();
-        let must_see_from = start.cursor.unwrap_or(store.head());
+        let place = self.shared.places.reserve([127, 0, 0, 1].into());
+        let mut desk = self.shared.desk.lock();
+        let must_see_from = start.cursor.unwrap_or(desk.head());
         let excused = start.told_through;
         let resumes = cursor.is_some();
-        let wanted: Box<[Wanted]> = std::iter::zip(&rights.selectors, &selectors)
-            .map(|(one, selector)| Wanted {
-                selector: store.subscribe(selector, 0, !rights.grant.is_empty()),
-                policy: match one {
-                    Sel::Topic(topic) => self.policies[*topic],
-                    Sel::Pattern(_) => self.policies[0],
-                },
-            })
-            .collect();
-        let ids: SelectorIds = wanted.iter().map(|one| one.selector).collect();
-        let latest = std::iter::zip(&rights.selectors, &wanted)
+        let seat = desk.attach(Arrival {
+            shard: 0,
+            permit: place.expect("room"),
+            selectors: &selectors,
+            grant: &grant,
+            start,
+            announce: None,
+        });
+        let forgotten = desk.store().forgotten_through();
+        drop(desk);
+        let latest = std::iter::zip(&rights.selectors, &seat.wanted)
             .filter(|(_, wanted)| wanted.policy == SlowConsumerPolicy::Latest)
             .map(|(one, _)| *one)
             .collect();
-        let start = store.settle_start(start, &ids, !rights.grant.is_empty());
-        let reads_on = !start.is_live();
+        let reads_on = !seat.start.is_live();
         let ends_unix_ms =
             (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
         let framing = if self.dice.u8(..4) == 0 {
@@ -303,25 +319,11 @@ impl World {
             Framing::Chunked
         };
         let attach = Attach {
-            identity: crate::core::delivery::Identity::default(),
-            sink: self.wires,
-            client: self
-                .shared
-                .places
-                .reserve([127, 0, 0, 1].into())
-                .expect("room")
-                .into_client(),
-            framing,
             head: Bytes::from_static(HEAD),
-            wanted,
-            grant: store.share(&grant),
             ends_unix_ms,
             guard: Some(Box::new(Arc::clone(&self.guards))),
-            live_from: store.head(),
-            start,
+            ..Attach::new(seat, self.wires, framing)
         };
-        let forgotten = store.forgotten_through();
-        drop(store);
         let broken = self.dice.u8(..30) == 0;
         let room = if self.dice.bool() {
             usize::MAX
@@ -413,7 +415,7 @@ impl World {
         self.next = self.core.turn(&mut self.inbox, now, &mut self.network);
         self.clock_ms += took_ms;
         if self.inbox.messages.is_empty() {
-            self.inbox.taken_through = self.shared.store.lock().head();
+            self.inbox.taken_through = self.shared.desk.lock().head();
         }
         self.check_ends();
         self.collect();
@@ -459,14 +461,14 @@ impl World {
     }
 
     fn expire(&mut self) {
-        self.shared.store.lock().expire(self.clock_ms, 1_000);
+        self.shared.desk.lock().expire(self.clock_ms, 1_000);
     }
 
     /// Clients read what arrived, in pieces of any size.
     fn collect(&mut self) {
-        let store = Arc::clone(&self.shared.store);
+        let shared = self.shared.clone();
         let keeps = |id, topic| {
-            let kept = store.lock().range(&name(topic), (id, id), 1, false);
+            let kept = shared.store().range(&name(topic), (id, id), 1, false);
             !kept.is_empty()
         };
         for client in &mut self.clients {
@@ -568,19 +570,19 @@ impl World {
         );
         assert!(self.core.has_no_tickets(), "tickets go with their streams");
         assert_eq!(self.shared.places.open(), 0, "every place came back");
-        let mut store = self.shared.store.lock();
+        let mut desk = self.shared.desk.lock();
         assert_eq!(
             (0..TOPICS)
-                .map(|topic| store.subscribers(&name(topic)))
+                .map(|topic| desk.store().subscribers(&name(topic)))
                 .sum::<u64>(),
             0
         );
-        while !store.expire(self.clock_ms + 1_000_000, usize::MAX) {}
+        while !desk.expire(self.clock_ms + 1_000_000, usize::MAX) {}
         assert_eq!(
-            store.size(),
-            crate::core::history::HistorySize::default(),
+            desk.store().size(),
+            HistorySize::default(),
             "nothing is remembered for ever"
         );
-        assert!(store.is_bare(), "no pattern, grant or id is left");
+        assert!(desk.store().is_bare(), "no pattern, grant or id is left");
     }
 }

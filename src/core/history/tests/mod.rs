@@ -31,7 +31,16 @@ fn publish(
         ..Event::new("", data.to_owned())
     };
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-    store.append(&mut draft, now).0
+    append(store, &mut draft, now).0
+}
+
+fn append(store: &mut Store, draft: &mut Draft<'_>, now: u64) -> (EventId, Appended) {
+    let appended = store.append(draft, Stamp::Local(now));
+    appended.expect("a local id rises")
+}
+
+fn expire(store: &mut Store, now: u64, steps: usize) -> bool {
+    store.expire(store.limits.cut_off(now), steps)
 }
 
 fn kept(store: &Store, topic: &str) -> Vec<EventId> {
@@ -120,7 +129,7 @@ fn age_counts_for_quiet_topics_too() {
     });
     publish(&mut store, &["quiet"], "x", None, NOW);
     let later = publish(&mut store, &["busy"], "x", None, NOW + 1_500);
-    assert!(store.expire(NOW + 1_500, 10));
+    assert!(expire(&mut store, NOW + 1_500, 10));
     assert_eq!(kept(&store, "quiet"), []);
     assert_eq!(kept(&store, "busy"), [later]);
 }
@@ -170,9 +179,9 @@ fn a_million_short_lived_topics_leave_nothing_behind() {
             store.size().topics <= 2_000,
             "the round before has expired by now"
         );
-        store.expire(NOW + round * 1_000, usize::MAX);
+        expire(&mut store, NOW + round * 1_000, usize::MAX);
     }
-    store.expire(NOW + 1_000_000, usize::MAX);
+    expire(&mut store, NOW + 1_000_000, usize::MAX);
     assert_eq!(store.size(), HistorySize::default());
     assert!(store.topics.slots() <= 2_000, "slots are used again");
 }
@@ -209,7 +218,7 @@ fn private_events_are_kept_but_not_read() {
         ..Event::new("a", "secret")
     };
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-    store.append(&mut draft, NOW);
+    append(&mut store, &mut draft, NOW);
     assert_eq!(store.len_of("a"), 1);
     let before = store.head().before();
     assert_eq!(read(&mut store, &[a], before, false).0, []);
@@ -244,7 +253,7 @@ fn conflation_passes_over_private_events() {
             ..Event::new("a", "secret")
         };
         let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-        store.append(&mut draft, NOW);
+        append(store, &mut draft, NOW);
     };
     let first = publish(&mut store, &["a"], "x", None, NOW);
     secret(&mut store);
@@ -339,7 +348,7 @@ fn a_topic_that_was_forgotten_is_told_as_a_gap_not_hidden() {
     });
     let seen = publish(&mut store, &["a"], "1", None, NOW);
     let missed = publish(&mut store, &["a"], "2", None, NOW);
-    store.expire(NOW + 1_000, 100);
+    expire(&mut store, NOW + 1_000, 100);
     assert_eq!(store.size().topics, 0);
     let a = store.subscribe(&Selector::exact("a"), 0, false);
     let (_, outcome) = read(&mut store, &[a], seen, false);
@@ -353,10 +362,8 @@ fn counts_follow_retain_and_release() {
     assert_eq!(store.subscribe(&Selector::exact("a"), 5, false), a);
     assert_eq!(store.subscribers("a"), 2);
     let event = Event::new("a", "x");
-    let (_, appended) = store.append(
-        &mut Draft::new(event, &EventLimits::default()).expect("valid"),
-        NOW,
-    );
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    let (_, appended) = append(&mut store, &mut draft, NOW);
     assert!(
         appended.shards.contains(3) && appended.shards.contains(5) && !appended.shards.contains(4)
     );
@@ -386,7 +393,7 @@ fn long_names_of_topics_count_in_the_budget() {
         "{:?}",
         store.size()
     );
-    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 1_000) {}
+    while !expire(&mut store, NOW + 2 * HistoryLimits::default().age_ms, 1_000) {}
     assert_eq!(store.size().bytes, 0);
 }
 

@@ -23,7 +23,7 @@ fn secret(store: &mut Store, topics: &[&str]) -> (EventId, Appended) {
         ..Event::new("", "secret")
     };
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-    store.append(&mut draft, NOW)
+    append(store, &mut draft, NOW)
 }
 
 fn info(store: &mut Store, name: &str) -> TopicInfo {
@@ -147,7 +147,7 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     }
     store.unsubscribe(wall, true);
     store.unsubscribe(anonymous, false);
-    store.expire(NOW + 100_000_000, usize::MAX);
+    expire(&mut store, NOW + 100_000_000, usize::MAX);
     assert_eq!(store.size(), HistorySize::default());
     assert!(store.is_bare());
 }
@@ -243,7 +243,7 @@ fn a_publishers_id_is_found_by_name_and_by_pattern() {
         let found = store.resolve(&[selector], &[], "urn:x:1");
         assert_eq!((found.cursor, found.unknown), (Some(id), None));
     }
-    while !store.expire(NOW + 2 * HistoryLimits::default().age_ms, 100) {}
+    while !expire(&mut store, NOW + 2 * HistoryLimits::default().age_ms, 100) {}
     let found = store.resolve(&[pattern("*")], &[], "urn:x:1");
     assert!(found.unknown.is_some());
 }
@@ -257,7 +257,7 @@ fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
         ..Event::new("a", "hidden")
     };
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-    let hidden = store.append(&mut draft, NOW).0;
+    let hidden = append(&mut store, &mut draft, NOW).0;
     let open = publish(&mut store, &["a"], "open", Some("x"), NOW);
     for selector in [exact("a"), pattern("*")] {
         let anonymous = store.resolve(std::slice::from_ref(&selector), &[], "x");
@@ -278,7 +278,7 @@ fn a_meaning_that_could_not_be_decided_loses_nothing() {
         ..Event::new(topic.as_str(), "for this client")
     };
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-    store.append(&mut draft, NOW);
+    append(&mut store, &mut draft, NOW);
     publish(&mut store, &[&topic], "open", Some("x"), NOW);
     let mut grant: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}z"))).collect();
     grant.push(pattern("{y}"));
@@ -382,7 +382,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     assert!(start.last_event_id.is_some());
     // So does forgetting what is too old.
     let mut portions = 1;
-    while !store.expire(NOW + 100_000_000, usize::MAX) {
+    while !expire(&mut store, NOW + 100_000_000, usize::MAX) {
         portions += 1;
     }
     assert!(portions > 10, "{portions}");
@@ -456,7 +456,7 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
     }
     store.unsubscribe(more, false);
     let later = NOW + 2 * HistoryLimits::default().age_ms;
-    while !store.expire(later, 1_000) {}
+    while !expire(&mut store, later, 1_000) {}
     assert_eq!((store.size().events, store.size().bytes), (0, 0));
 }
 
@@ -487,6 +487,6 @@ fn what_many_patterns_are_told_of_is_evicted_in_portions() {
     let erasing = portions(Box::new(move || store.erase("t", head, 1_000).1));
     let mut store = filled();
     let later = NOW + 2 * HistoryLimits::default().age_ms;
-    let expiring = portions(Box::new(move || store.expire(later, 1_000)));
+    let expiring = portions(Box::new(move || expire(&mut store, later, 1_000)));
     assert!(erasing > 5 && expiring > 5, "{erasing} {expiring}");
 }

@@ -31,13 +31,13 @@ pub(super) fn estimate(selectors: &[Selector], payload: Option<&str>) -> usize {
 }
 
 /// What one event takes of the allowance.
-pub(super) fn cost(topic: &str, data: &str) -> usize {
+pub(crate) fn cost(topic: &str, data: &str) -> usize {
     topic.len() + data.len() + EVENT_BYTES
 }
 
 /// Bytes that may be told now. One batch may go below zero, which the next ones wait for.
 #[derive(Debug)]
-pub(super) struct Allowance {
+pub(crate) struct Allowance {
     left: f64,
     full: f64,
     per_second: f64,
@@ -46,19 +46,18 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// Full.
-    pub(super) fn new(history: &HistoryLimits, now: Instant) -> Self {
+    pub(crate) fn new(history: &HistoryLimits, now: Instant) -> Self {
         let full = full_bytes(history) as f64;
-        let age = Duration::from_millis(history.age_ms);
         Self {
             left: full,
             full,
-            per_second: full / age.as_secs_f64().max(1.0),
+            per_second: full / Duration::from_millis(history.age_ms).as_secs_f64().max(1.0),
             at: now,
         }
     }
 
     /// How long to wait before anything more is told; `None` when it may be now.
-    pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
+    pub(crate) fn wait(&mut self, now: Instant) -> Option<Duration> {
         // Where nothing is kept, there is nothing to push out.
         if self.full == 0.0 {
             return None;
@@ -76,7 +75,7 @@ impl Allowance {
         clippy::cast_sign_loss,
         reason = "less than nothing is nothing, and what is full is a number of bytes"
     )]
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         if self.full == 0.0 {
             return usize::MAX;
         }
@@ -84,7 +83,7 @@ impl Allowance {
     }
 
     /// So much was told.
-    pub(super) fn spend(&mut self, bytes: usize) {
+    pub(crate) fn spend(&mut self, bytes: usize) {
         self.left -= bytes as f64;
     }
 }

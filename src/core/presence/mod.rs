@@ -1,15 +1,14 @@
 //! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of their start and end.
 //!
-//! A stream is entered and its start queued under the store's lock, just before its shard learns of it; its end is queued by whoever drops its
-//! `Guard`, on whatever thread. One task ([`Presence::announce`]) publishes what is queued, clients in turn and each client's changes in
-//! their order, so a start comes before its end and each comes once. A stream that ends before its start was told, and that no list
-//! had, is never told of: nobody knew it. Nothing here may wait, publish or take the store's lock while the registry's own lock is held.
+//! A stream is entered and its start queued under the desk's lock, just before its shard learns of it. Its end is queued when its
+//! [`Announced`] is dropped, on any thread. The hub publishes the queue, clients in turn and each client's changes in their order. So a
+//! start comes before its end, and each comes once. A stream that ends before its start was told, and that no list has shown, is never
+//! told of. Nothing here may wait, publish or take the desk's lock while the registry's own lock is held.
 //!
 //! No stream is refused for what waits to be told. How much is told is bounded by `allowance`, and how much waits by `queue`: the
 //! streams of a client that has too many ends waiting are in no list before their start was told.
 
 mod allowance;
-mod announce;
 mod document;
 mod queue;
 
@@ -21,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::core::history::HistoryLimits;
@@ -29,6 +27,7 @@ use crate::core::places::Share;
 use crate::core::selector::Selector;
 use crate::metrics::Counter;
 
+pub(crate) use allowance::{Allowance, cost};
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 
 use document::URN_PREFIX;
@@ -41,6 +40,9 @@ pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
 /// store's lock.
 const LIST_SUBSCRIPTIONS: usize = 2_048;
 
+/// Subscriptions told in one batch (one stream's more or less).
+const BATCH_SUBSCRIPTIONS: usize = 64;
+
 /// The registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Presence(Arc<Shared>);
@@ -51,8 +53,8 @@ struct Shared {
     state: Mutex<State>,
     /// What one client is.
     clients: Share,
-    /// Told when there is something to announce, or nothing ever will be.
-    work: Notify,
+    /// Called when there is something to announce, or nothing ever will be.
+    on_change: Box<dyn Fn() + Send + Sync>,
     untold: Counter,
     unlisted: Counter,
 }
@@ -67,7 +69,8 @@ struct State {
     closed: bool,
 }
 
-struct Change {
+/// A start or an end that is to be told.
+pub(crate) struct Change {
     subscriber: Arc<Subscriber>,
     active: bool,
 }
@@ -91,8 +94,8 @@ pub struct Pending {
     subscriber: Subscriber,
 }
 
-/// Dropped with its stream, however that ends.
-pub(crate) struct Guard {
+/// A stream that was announced. Dropping it, with the stream, announces the end.
+pub struct Announced {
     shared: Arc<Shared>,
     number: u64,
 }
@@ -125,9 +128,14 @@ pub struct Page {
 }
 
 impl Presence {
-    /// Nobody is there yet.
+    /// An empty registry of a node whose history is bounded so. `on_change` is called, with no lock of the registry held, when there is
+    /// something to announce.
     #[must_use]
-    pub fn new(history: &HistoryLimits, clients: Share) -> Self {
+    pub fn new(
+        history: &HistoryLimits,
+        clients: Share,
+        on_change: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 streams: BTreeMap::new(),
@@ -137,7 +145,7 @@ impl Presence {
                 closed: false,
             }),
             clients,
-            work: Notify::new(),
+            on_change: Box::new(on_change),
             // Not from zero: a list of another node, or of before a restart, is another list.
             version: AtomicU64::new(fastrand::u64(..)),
             untold: Counter::default(),
@@ -231,10 +239,33 @@ impl Presence {
         page
     }
 
-    /// The hub takes no more events: whoever announces may end.
-    pub(super) fn close(&self) {
-        self.0.state.lock().closed = true;
-        self.0.work.notify_one();
+    /// The next changes to tell, and whether there will be no more. Takes one change beyond `bytes` at most, so that a debt is
+    /// never larger than that, and whoever is next waits no longer.
+    pub(crate) fn take(&self, bytes: usize) -> (Vec<Change>, bool) {
+        let mut state = self.0.state.lock();
+        let (mut subscriptions, mut taken) = (0, 0);
+        let mut changes = Vec::new();
+        while subscriptions < BATCH_SUBSCRIPTIONS
+            && taken <= bytes
+            && let Some(change) = state.queue.pop()
+        {
+            subscriptions += change.subscriber.selectors.len();
+            taken += change.subscriber.cost;
+            // Under the registry's lock: from here on its end is told, too.
+            change.subscriber.known.store(true, Ordering::Relaxed);
+            changes.push(change);
+        }
+        (changes, state.closed)
+    }
+
+    /// The hub takes no more events: nothing more will be announced.
+    pub(crate) fn close(&self) {
+        self.0.change(|state| state.closed = true);
+    }
+
+    /// Whether nothing more will be announced.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.state.lock().closed
     }
 }
 
@@ -244,6 +275,19 @@ impl Subscription {
             subscriber: Arc::clone(subscriber),
             selector,
         }
+    }
+}
+
+impl Change {
+    /// Whether it is a start.
+    pub(crate) fn is_start(&self) -> bool {
+        self.active
+    }
+
+    /// The subscriptions that it is about.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = Subscription> + '_ {
+        let selectors = 0..self.subscriber.selectors.len();
+        selectors.map(|selector| Subscription::of(&self.subscriber, selector))
     }
 }
 
@@ -269,13 +313,13 @@ impl State {
 impl Shared {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
-        self.work.notify_one();
+        (self.on_change)();
     }
 }
 
 impl Pending {
     /// The stream has begun; called under the store's lock, just before its shard learns of it.
-    pub(crate) fn begin(self) -> Guard {
+    pub(crate) fn begin(self) -> Announced {
         let subscriber = Arc::new(self.subscriber);
         let mut number = 0;
         self.shared.change(|state| {
@@ -286,14 +330,14 @@ impl Pending {
             let active = true;
             state.queue.push(number, Change { subscriber, active });
         });
-        Guard {
+        Announced {
             shared: self.shared,
             number,
         }
     }
 }
 
-impl Drop for Guard {
+impl Drop for Announced {
     fn drop(&mut self) {
         self.shared.change(|state| {
             let Some(subscriber) = state.streams.remove(&self.number) else {
@@ -339,7 +383,7 @@ impl fmt::Debug for Pending {
     }
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.number.fmt(f)
     }

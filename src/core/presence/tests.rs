@@ -1,25 +1,20 @@
 //! What is entered, told and listed.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
-
-use super::allowance::Allowance;
-use super::announce::Step;
 use super::*;
-use crate::core::event::Event;
-use crate::core::limits::EventLimits;
-use crate::core::sse::Draft;
-use crate::hub::{Hub, HubConfig};
-use crate::metrics::Source;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-fn begin(presence: &Presence, topics: &[&str]) -> Guard {
+fn registry(history: &HistoryLimits) -> Presence {
+    Presence::new(history, Share::default(), || {})
+}
+
+fn begin(presence: &Presence, topics: &[&str]) -> Announced {
     begin_at(presence, HERE, topics)
 }
 
-fn begin_at(presence: &Presence, client: IpAddr, topics: &[&str]) -> Guard {
+fn begin_at(presence: &Presence, client: IpAddr, topics: &[&str]) -> Announced {
     let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
     presence.pending(client, &selectors, None).begin()
 }
@@ -36,7 +31,7 @@ fn topics(page: &Page) -> Vec<&str> {
 
 #[test]
 fn a_start_comes_before_its_end_and_each_once() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let (first, second) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     let mut told = self::told(&presence);
     drop(second);
@@ -51,7 +46,7 @@ fn a_start_comes_before_its_end_and_each_once() {
 
 #[test]
 fn who_is_gone_before_its_start_was_told_is_never_told_of() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let (kept, gone) = (begin(&presence, &["a"]), begin(&presence, &["b"]));
     drop(gone);
     let told = self::told(&presence);
@@ -62,7 +57,7 @@ fn who_is_gone_before_its_start_was_told_is_never_told_of() {
 
 #[test]
 fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let guard = begin(&presence, &["a"]);
     let urn = presence.list(None, None, 9).subscriptions[0].urn();
     drop(guard);
@@ -87,53 +82,15 @@ fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
 }
 
 #[test]
-fn clients_that_come_and_go_do_not_push_out_what_others_published() {
-    let budget = 4 << 20;
-    let mut config = HubConfig::default();
-    config.history.budget_bytes = budget;
-    let age = Duration::from_millis(config.history.age_ms);
-    let hub = Hub::start(config, 1).expect("a hub");
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    runtime.expect("a runtime").block_on(async {
-        let event = Event::new("news", "x".repeat(1_000));
-        let mut drafts = vec![Draft::new(event, &EventLimits::default()).expect("an event")];
-        hub.publish(Source::Http, &mut drafts).await.expect("open");
-
-        let presence = hub.presence();
-        let names: Vec<String> = (0..SUBSCRIPTIONS_PER_STREAM_MAX)
-            .map(|n| format!("https://example.com/a/rather/long/topic/{n}"))
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut now = Instant::now();
-        let mut allowance = Allowance::new(hub.history_limits(), now);
-        let guards: Vec<_> = (0..100).map(|_| begin(presence, &names)).collect();
-        for round in 1..=2 {
-            while presence.step(&hub, &mut allowance, now).await == Step::Told {}
-            let bytes = hub.history_size().bytes;
-            // One batch beyond the share.
-            assert!(bytes <= round * budget / 8 + (256 << 10), "{bytes}");
-            now += age;
-        }
-        assert!(
-            presence.0.state.lock().queue.len() > 10,
-            "there was too little to tell"
-        );
-        assert_eq!(hub.history_len("news"), 1);
-        drop(guards);
-    });
-    hub.stop();
-}
-
-#[test]
 fn a_stream_that_never_begins_is_never_told() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     drop(presence.pending(HERE, &[Selector::exact("a")], None));
     assert!(presence.take(usize::MAX).0.is_empty());
 }
 
 #[test]
 fn lists_go_on_where_they_ended() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let guards: Vec<_> = (0..3).map(|_| begin(&presence, &["a", "b"])).collect();
     let page = presence.list(None, None, 3);
     assert_eq!(topics(&page), ["a", "b", "a", "b"]);
@@ -149,7 +106,7 @@ fn lists_go_on_where_they_ended() {
 fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
     let many = ["a"; SUBSCRIPTIONS_PER_STREAM_MAX];
     for topics in [&many[..1], &many[..]] {
-        let presence = Presence::new(&HistoryLimits::default(), Share::default());
+        let presence = registry(&HistoryLimits::default());
         let in_one_look = LIST_SUBSCRIPTIONS.div_ceil(topics.len());
         let guards: Vec<_> = (0..in_one_look + 1)
             .map(|_| begin(&presence, topics))
@@ -163,7 +120,7 @@ fn a_look_is_bounded_by_subscriptions_however_many_a_stream_has() {
 
 #[test]
 fn one_subscription_is_found_by_topic_and_subscriber() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let _guard = begin(&presence, &["a", "b"]);
     let urn = presence.list(None, None, 1).subscriptions[0].urn();
     assert!(presence.get("b", &urn).is_some());
@@ -174,7 +131,7 @@ fn one_subscription_is_found_by_topic_and_subscriber() {
 
 #[test]
 fn documents_are_as_the_draft_has_them() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let selectors = [Selector::exact("https://a.example/{id}")];
     let payload = Some(Arc::from(r#"{"n": 1.50}"#));
     let _guard = presence.pending(HERE, &selectors, payload).begin();
@@ -205,11 +162,10 @@ fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
 }
 
 fn with_budget(bytes: usize) -> Presence {
-    let history = HistoryLimits {
+    registry(&HistoryLimits {
         budget_bytes: bytes,
         ..HistoryLimits::default()
-    };
-    Presence::new(&history, Share::default())
+    })
 }
 
 #[test]
@@ -260,7 +216,7 @@ fn addresses_of_one_network_are_one_client() {
 
 #[test]
 fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let many: Vec<_> = (0..500)
         .map(|_| begin_at(&presence, HERE, &["a"; 50]))
         .collect();
@@ -274,7 +230,7 @@ fn a_client_with_much_to_tell_does_not_delay_one_with_little() {
 
 #[test]
 fn a_client_that_has_just_come_has_saved_up_no_turns() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let old: Vec<_> = (0..40)
         .map(|_| begin_at(&presence, THERE, &["a"; 50]))
         .collect();
@@ -291,7 +247,7 @@ fn a_client_that_has_just_come_has_saved_up_no_turns() {
 
 #[test]
 fn no_more_is_taken_than_may_be_told_but_for_one() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let _guards = [0; 9].map(|_| begin(&presence, &["a"]));
     assert_eq!(presence.take(0).0.len(), 1);
     assert_eq!(presence.take(1_000).0.len(), 2);
@@ -299,7 +255,7 @@ fn no_more_is_taken_than_may_be_told_but_for_one() {
 
 #[test]
 fn nothing_of_a_subscription_is_in_a_debug() {
-    let presence = Presence::new(&HistoryLimits::default(), Share::default());
+    let presence = registry(&HistoryLimits::default());
     let selectors = [Selector::exact("hush")];
     let pending = presence.pending(HERE, &selectors, Some(Arc::from("\"hush\"")));
     let mut shown = format!("{pending:?}");

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use smallvec::SmallVec;
-
 use crate::core::event::EventId;
 use crate::core::history::{SelectorId, SelectorIds};
 use crate::core::sse::Frame;
@@ -73,6 +71,3 @@ impl Trace {
         }
     }
 }
-
-/// The topics of a dirty turn that one stream has; few.
-pub(crate) type FewIndices = SmallVec<[u32; 8]>;

@@ -59,7 +59,7 @@ impl Subscription {
     }
 
     /// The document about it alone.
-    pub(super) fn to_json(&self, active: bool) -> String {
+    pub(crate) fn to_json(&self, active: bool) -> String {
         let document = Document {
             context: Some(CONTEXT),
             last_event_id: None,

@@ -1,0 +1,78 @@
+//! Streams on their way in.
+
+use crate::core::event::EventId;
+use crate::core::history::{Grant, SelectorIds, Start, Wanted};
+use crate::core::places::{ClientKey, StreamPermit};
+use crate::core::presence::{Announced, Pending};
+use crate::core::selector::Selector;
+
+use super::Desk;
+
+/// A stream that asks to be attached.
+pub struct Arrival<'a> {
+    /// The shard that will serve it.
+    pub shard: usize,
+    /// Its place among the open streams.
+    pub permit: StreamPermit,
+    /// What it subscribes to: at least one, without doubles.
+    pub selectors: &'a [Selector],
+    /// Topics whose private events it may hear, without doubles; empty for an anonymous stream.
+    pub grant: &'a [Selector],
+    /// From [`Desk::resolve`].
+    pub start: Start,
+    /// Announces its start and end.
+    pub announce: Option<Pending>,
+}
+
+/// All that the desk gives a stream. It must come back through [`Desk::release`], and its client's place through the places.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its place among the open streams.
+    pub client: ClientKey,
+    /// Its topics and patterns, retained in the store.
+    pub wanted: Box<[Wanted]>,
+    /// What it may hear of private events; `None` = nothing.
+    pub grant: Option<Grant>,
+    /// The newest event when it was attached: from here on it is live.
+    pub live_from: EventId,
+    /// Where it starts; live if nothing came after its cursor.
+    pub start: Start,
+    /// Announces its end when it is dropped.
+    pub announced: Option<Announced>,
+}
+
+impl Desk {
+    /// Finds where a stream starts that may hear private events of `grant`: live from now without a cursor, else after it. Never fails:
+    /// a cursor that is unknown or gone becomes a gap that the stream is told.
+    #[must_use]
+    pub fn resolve(
+        &mut self,
+        selectors: &[Selector],
+        grant: &[Selector],
+        cursor: Option<&str>,
+    ) -> Start {
+        cursor.map_or_else(Start::default, |cursor| {
+            self.store.resolve(selectors, grant, cursor)
+        })
+    }
+
+    /// Counts a stream in its topics and announces it. It has to be posted to its shard before anything else is published.
+    pub fn attach(&mut self, arrival: Arrival<'_>) -> Seat {
+        let granted = !arrival.grant.is_empty();
+        let wanted = arrival.selectors.iter().map(|selector| Wanted {
+            selector: self.store.subscribe(selector, arrival.shard, granted),
+            policy: self.slow_consumer.of(selector.prefix()),
+        });
+        let wanted: Box<[Wanted]> = wanted.collect();
+        let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
+        let start = self.store.settle_start(arrival.start, &ids, granted);
+        Seat {
+            client: arrival.permit.into_client(),
+            wanted,
+            grant: self.store.share(arrival.grant),
+            live_from: self.store.head(),
+            start,
+            announced: arrival.announce.map(Pending::begin),
+        }
+    }
+}

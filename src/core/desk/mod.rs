@@ -1,0 +1,100 @@
+//! The desk: everything that happens under the node's one lock, and nothing of how it is locked, posted or waited for.
+//!
+//! An event is stamped, appended to its topics and addressed to shards ([`Desk::publish`]). A stream is counted in its topics and given
+//! the cursor from which it is live ([`Desk::attach`]), and given up again ([`Desk::release`]). The hub, the simulator and the benches
+//! hold the desk's lock for each of these and post the result to the shards under the same lock. So all shards and all histories see
+//! one order, and a stream that attaches misses nothing and gets nothing twice.
+//!
+//! Sans I/O: time comes in with each call. Nothing here waits.
+
+mod attach;
+mod batch;
+mod publish;
+mod release;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::core::event::EventId;
+use crate::core::history::{HistoryLimits, SlowConsumerPolicies, Store};
+use crate::core::places::Places;
+use crate::core::presence::Presence;
+
+pub use attach::{Arrival, Seat};
+pub use batch::{Batch, Delivery, Trace, TraceReport};
+pub use publish::{
+    Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
+};
+
+/// The bounds and rules of a desk.
+#[derive(Clone, Debug, Default)]
+pub struct DeskConfig {
+    /// Bounds on what is remembered.
+    pub history: HistoryLimits,
+    /// SlowConsumerPolicies for streams that are too slow.
+    pub slow_consumer: SlowConsumerPolicies,
+    /// The bits by which the node's ids differ from other nodes' where they are written as URNs.
+    pub node: u64,
+}
+
+/// Topics, history, open places and announced streams of a node.
+pub struct Desk {
+    pub(crate) store: Store,
+    slow_consumer: SlowConsumerPolicies,
+    history: HistoryLimits,
+    places: Arc<Places>,
+    presence: Presence,
+}
+
+impl Desk {
+    /// The desk of a node that starts at `now_unix_ms` and remembers nothing.
+    #[must_use]
+    pub fn new(
+        config: DeskConfig,
+        places: Arc<Places>,
+        presence: Presence,
+        now_unix_ms: u64,
+    ) -> Self {
+        Self {
+            store: Store::new(config.history, now_unix_ms).with_node(config.node),
+            slow_consumer: config.slow_consumer,
+            history: config.history,
+            places,
+            presence,
+        }
+    }
+
+    /// Topics and history.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The count of open streams.
+    #[must_use]
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// The streams that are announced.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The newest id given; the node's start when there was no event yet.
+    #[must_use]
+    pub fn head(&self) -> EventId {
+        self.store.head()
+    }
+
+    /// Evicts events that are too old at `now_unix_ms`, looking at `steps` of them at most. Returns whether it finished.
+    ///
+    /// This is the one place that turns a time into an id. Where ids are given and are no times, it has to be looked up instead.
+    pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
+        let cut_off = self.history.cut_off(now_unix_ms);
+        self.store.expire(cut_off, steps)
+    }
+}
