@@ -11,6 +11,7 @@ mod workload {
     pub(crate) mod replay;
     pub(crate) mod selectors;
     pub(crate) mod sockets;
+    pub(crate) mod stops;
     pub(crate) mod swallow;
     pub(crate) mod tokens;
 }
@@ -27,6 +28,7 @@ use workload::patterns;
 use workload::publish::{Audience, Node};
 use workload::replay::Replay;
 use workload::selectors;
+use workload::stops::{self, Scale};
 use workload::tokens;
 
 #[test]
@@ -115,5 +117,15 @@ fn a_timed_token_is_valid_by_both_checks() {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys");
     for case in tokens::cases(&keys).expect("keys") {
         assert!(case.check() && case.check_bare(), "{}", case.name);
+    }
+}
+
+#[test]
+fn whatever_stops_a_node_is_done_while_it_is_watched() {
+    for case in stops::CASES {
+        // It fails unless everything that is to happen has happened.
+        let stop = stops::run(case, Scale(100));
+        let stop = stop.unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+        assert!((stop.lock + stop.turn).as_nanos() > 0, "{}", case.name());
     }
 }

@@ -24,6 +24,8 @@ Chores:
   tools           only looks for what the tests need beyond Rust, and installs it with apt-get, npm and pip when it may
   docs            writes the table of settings in docs/OPERATIONS.md anew
   fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
+  stops [NAME]    prints the longest stop of a node in each row of the table in docs/BENCHMARKS.md (or in those whose name
+                  has NAME in it), and of a bare lock
   help            prints this
 ";
 
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
         ["test"] => steps::test(),
         ["tools"] => tools::ensure(),
         ["docs"] => docs::settings_table(),
+        ["stops"] => steps::stops(""),
+        ["stops", name] => steps::stops(name),
         ["fuzz"] => fuzz::run_all("60"),
         ["fuzz", seconds] => fuzz::run_all(seconds),
         _ => Err(Failure::Usage(words.join(" "))),

@@ -75,3 +75,16 @@ fn external_tests() -> Result<(), Failure> {
 fn documentation() -> Result<(), Failure> {
     run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
+
+/// Measures the longest stops of a node.
+pub(crate) fn stops(name: &str) -> Result<(), Failure> {
+    run(&mut cargo(&[
+        "bench",
+        "--package",
+        "fantail",
+        "--bench",
+        "stops",
+        "--",
+        name,
+    ]))
+}
