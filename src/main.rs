@@ -54,7 +54,7 @@ fn serve(
         Ok(keys) => keys,
         Err(error) => return refuse(error),
     };
-    if let Err(error) = logging::start(&settings) {
+    if let Err(error) = logging::start(&node::config::log(&settings)) {
         return refuse(error);
     }
     let code = match run(settings, keys, file) {
@@ -89,7 +89,7 @@ fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
-    let log = logging::check(&settings).map_err(complain);
+    let log = logging::check(&node::config::log(&settings)).map_err(complain);
     let keys = keys::load(&settings).map_err(complain);
     if log.is_err() || keys.is_err() {
         return ExitCode::from(EXIT_USAGE);

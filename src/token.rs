@@ -13,7 +13,8 @@ use thiserror::Error;
 
 use crate::auth::{Algorithm, Role, SignError, SigningKey};
 use crate::core::selector::{Selector, SelectorError, Syntax};
-use crate::settings::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
+use crate::secret::PASSWORD_BYTES_MAX;
+use crate::settings::{KeySource, Settings, read_text};
 
 /// Largest private key, in bytes: many times that of the largest that is usual.
 const KEY_BYTES_MAX: usize = 64 << 10;
@@ -174,7 +175,7 @@ fn signing_key(request: &Request, settings: &Settings) -> Result<SigningKey, Mak
     };
     let of_secret = |secret: &str| Ok(SigningKey::from_secret(secret.as_bytes(), algorithm)?);
     let of_secret_file = |path: &Path| {
-        let text = text(path, SECRET_BYTES_MAX + 2)?;
+        let text = text(path, PASSWORD_BYTES_MAX + 2)?;
         of_secret(text.trim_end_matches(['\r', '\n']))
     };
     match &request.key {

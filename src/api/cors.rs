@@ -6,7 +6,7 @@
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use crate::web::origin::WebOrigin;
+use crate::web::origin::{OriginPattern, WebOrigin};
 use crate::web::request_target;
 
 /// Request headers that a page of any origin that may call at all may set.
@@ -48,14 +48,15 @@ pub(crate) enum Grant {
 }
 
 impl Cors {
-    /// The settings `cors_origins` and `cors_credentials`. Origins that are none match nothing: settings are checked when they are read.
-    pub(crate) fn new(origins: &[String], credentials: bool) -> Self {
-        let listed = origins.iter().filter(|&origin| origin != "*");
+    /// The settings `cors_origins` and `cors_credentials`.
+    pub(crate) fn new(origins: &[OriginPattern], credentials: bool) -> Self {
+        let listed = origins.iter().filter_map(|origin| match origin {
+            OriginPattern::Any => None,
+            OriginPattern::Only(origin) => Some(origin.clone()),
+        });
         Self {
-            any: origins.iter().any(|origin| origin == "*"),
-            origins: listed
-                .filter_map(|origin| WebOrigin::from_setting(origin).ok())
-                .collect(),
+            any: origins.contains(&OriginPattern::Any),
+            origins: listed.collect(),
             credentials,
         }
     }
@@ -198,6 +199,14 @@ fn is_own(origin: &WebOrigin<'_>, request: &Parts) -> bool {
 mod tests {
     use super::*;
 
+    fn cors(origins: &[&str], credentials: bool) -> Cors {
+        let origins: Vec<_> = origins
+            .iter()
+            .map(|origin| origin.parse().expect("an origin"))
+            .collect();
+        Cors::new(&origins, credentials)
+    }
+
     fn request(origin: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
@@ -215,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_listed_origin_is_named_and_may_send_cookies() {
-        let cors = Cors::new(&["https://a.example".into()], true);
+        let cors = self::cors(&["https://a.example"], true);
         let headers = answer(&cors, "https://a.example");
         assert_eq!(headers["access-control-allow-origin"], "https://a.example");
         assert_eq!(headers["access-control-allow-credentials"], "true");
@@ -228,7 +237,7 @@ mod tests {
 
     #[test]
     fn any_origin_never_gets_credentials() {
-        let cors = Cors::new(&["*".into(), "https://a.example".into()], true);
+        let cors = self::cors(&["*", "https://a.example"], true);
         let headers = answer(&cors, "https://b.example");
         assert_eq!(headers["access-control-allow-origin"], "*");
         assert!(!headers.contains_key("access-control-allow-credentials"));
@@ -252,7 +261,7 @@ mod tests {
         assert!(may_write(&cors, "http://node:8080"));
         assert!(!may_write(&cors, "http://evil.example"));
         assert!(!may_write(&cors, "null"));
-        let open = Cors::new(&["http://evil.example".into()], false);
+        let open = self::cors(&["http://evil.example"], false);
         assert!(may_write(&open, "http://evil.example"));
         let mut two = sent(header::ORIGIN, "http://node:8080");
         let evil = HeaderValue::from_static("http://evil.example");
@@ -278,10 +287,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_the_same_with_and_without_its_port() {
-        let cors = Cors::new(
-            &["HTTPS://A.example:443".into(), "http://[0::1]:80".into()],
-            false,
-        );
+        let cors = self::cors(&["HTTPS://A.example:443", "http://[0::1]:80"], false);
         for origin in ["https://a.example", "https://a.example:443", "http://[::1]"] {
             assert!(
                 matches!(cors.grant(&request(origin)), Grant::Origin(_)),
@@ -299,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_cookie_needs_a_page_that_is_known() {
-        let cors = Cors::new(&["https://a.example".into(), "*".into()], false);
+        let cors = self::cors(&["https://a.example", "*"], false);
         let trusts = |name, value| cors.is_of_trusted_page(&sent(name, value));
         assert!(!trusts(header::ACCEPT, "*/*"));
         for good in ["https://a.example", "http://node:8080", "https://NODE:8080"] {
@@ -333,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_listed_origin_may_set_what_it_asks_for_within_bounds() {
-        let cors = Cors::new(&["https://a.example".into(), "*".into()], false);
+        let cors = self::cors(&["https://a.example", "*"], false);
         let allowed = |origin, asked: &str| {
             let mut headers = request(origin);
             let asked = HeaderValue::from_str(asked).expect("a value");

@@ -8,7 +8,7 @@ use crate::auth::{Auth, Role};
 use crate::hub::Hub;
 use crate::server::answers::Answers;
 use crate::settings::Settings;
-use crate::web::host::HostRule;
+use crate::web::host::{HostPattern, HostRule};
 
 /// What all calls of the public API share.
 pub(super) struct Node {
@@ -42,8 +42,7 @@ fn host_rule(settings: &Settings, auth: &Auth) -> Option<HostRule> {
         .any(|role| settings.keys_of(role).is_none() && !auth.has_keys(role));
     (is_open || !settings.hosts.is_empty()).then(|| {
         let mut names = settings.hosts.clone();
-        // RFC 6761 §6.3: browsers keep all of these to this machine.
-        names.push("*.localhost".to_owned());
-        HostRule::new(&names)
+        names.push(HostPattern::below_localhost());
+        HostRule::new(names)
     })
 }

@@ -4,12 +4,15 @@
 //! claim's value is somebody else's and must never become one.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::TokenError;
+use crate::core::limits::TOPIC_BYTES_CEILING;
 use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::core::topic::TopicError;
 
@@ -61,6 +64,24 @@ pub(super) struct Bounds {
     pub(super) selectors_max: usize,
 }
 
+impl FromStr for TopicRule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, TOPIC_BYTES_CEILING)
+    }
+}
+
+impl fmt::Display for TopicRule {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(text),
+            Part::Claim(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 impl TopicRule {
     /// Reads a rule, and tries it with a value of one letter.
     ///
@@ -97,12 +118,18 @@ impl TopicRule {
         {
             return Err(RuleError::Wildcard);
         }
-        Selector::parse(
-            &rule.with_every_claim(SAMPLE),
-            Syntax::Native,
-            topic_bytes_max,
-        )?;
+        rule.check_length(topic_bytes_max)?;
         Ok(rule)
+    }
+
+    /// Checks that what it makes of a short claim is a selector of at most `topic_bytes_max` bytes.
+    ///
+    /// # Errors
+    /// [`RuleError::Selector`].
+    pub fn check_length(&self, topic_bytes_max: usize) -> Result<(), RuleError> {
+        let sample = self.with_every_claim(SAMPLE);
+        Selector::parse(&sample, Syntax::Native, topic_bytes_max)?;
+        Ok(())
     }
 
     fn with_every_claim(&self, value: &str) -> String {

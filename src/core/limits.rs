@@ -1,10 +1,13 @@
 //! The bounds of what one event, one topic and one subscription may be, as checked values that every border shares.
 //!
-//! The numbers themselves are settings (see [`crate::settings`]); this module only carries them to where they are applied.
+//! The numbers themselves are settings; this module only carries them to where they are applied.
 
 /// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with wildcards, and classes need a few bytes more. With
 /// the bound on topics it also bounds the steps of a match.
 pub const GLOB_BYTES_MAX: usize = 4_096;
+
+/// Highest value that `topic_bytes_max` may have: no topic and no pattern is ever longer.
+pub const TOPIC_BYTES_CEILING: usize = 1_024;
 
 /// Bounds on an event and on a subscription. All sizes are in bytes of UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,29 +4,103 @@
 //! about every unsolicited PING acknowledgement), and a client must not be able to fill the log: of them only errors are logged,
 //! unless they are named (`h2=debug`).
 
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
-use super::{LogError, TRACE_TARGET};
-use crate::settings::Settings;
+/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
+pub const TRACE_TARGET: &str = "fantail::traced";
 
 /// What all lines of the node have as the start of their target.
 const OWN_TARGETS: &str = "fantail";
 /// What is logged of targets that nothing names.
 const OTHERS: LevelFilter = LevelFilter::ERROR;
 
+/// Levels, by name.
+pub const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
+/// A checked filter: a level, or a list of `target=level`.
+///
+/// Kept as text, because `RUST_LOG` may replace it and levels without a target are completed when the log starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// Why a text is no [`LogFilter`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LogFilterError {
+    /// Nothing.
+    #[error("is empty")]
+    Empty,
+    /// A word that is no level.
+    #[error("`{0}` is no level")]
+    Word(String),
+    /// Not the grammar of filters.
+    #[error("is not a log filter")]
+    Grammar,
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = LogFilterError;
+
+    /// A bare word in a filter is a target for which everything is logged, so a misspelt level would be taken for one and
+    /// silence the node; here it must be a level. `RUST_LOG` itself keeps its own grammar.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(LogFilterError::Empty);
+        }
+        let is_level = |word: &str| {
+            LOG_LEVELS
+                .iter()
+                .any(|level| word.eq_ignore_ascii_case(level))
+        };
+        let bare = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.contains(['=', '[']));
+        if let Some(word) = bare.into_iter().find(|word| !is_level(word)) {
+            return Err(LogFilterError::Word(word.to_owned()));
+        }
+        match EnvFilter::try_new(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err(LogFilterError::Grammar),
+        }
+    }
+}
+
 /// `rust_log` when it says anything, else the setting and what traced topics need.
-pub(super) fn filter(settings: &Settings, rust_log: Option<&str>) -> Result<EnvFilter, LogError> {
+pub(super) fn filter(
+    setting: &LogFilter,
+    rust_log: Option<&str>,
+) -> Result<EnvFilter, FilterError> {
     let value = match rust_log.filter(|text| !text.trim().is_empty()) {
         Some(text) => text.to_owned(),
         // Also where nothing is traced yet: operators may ask for it while the node runs.
-        None => format!(
-            "{},{TRACE_TARGET}={}",
-            settings.log_level,
-            LevelFilter::INFO
-        ),
+        None => format!("{setting},{TRACE_TARGET}={}", LevelFilter::INFO),
     };
-    EnvFilter::try_new(of_own_targets(&value)).map_err(|source| LogError::Filter { value, source })
+    EnvFilter::try_new(of_own_targets(&value)).map_err(|source| FilterError { value, source })
+}
+
+/// A filter that is none.
+#[derive(Debug)]
+pub(super) struct FilterError {
+    pub(super) value: String,
+    pub(super) source: ParseError,
 }
 
 /// The same filter, in which levels that name no target concern the node's own.
@@ -46,17 +120,16 @@ fn of_own_targets(filter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LogError;
     use super::*;
 
-    fn shown(settings: &Settings, rust_log: Option<&str>) -> String {
-        filter(settings, rust_log).expect("a filter").to_string()
+    fn shown(setting: &LogFilter, rust_log: Option<&str>) -> String {
+        filter(setting, rust_log).expect("a filter").to_string()
     }
 
-    fn with_level(log_level: &str) -> Settings {
-        Settings {
-            log_level: log_level.to_owned(),
-            ..Settings::default()
-        }
+    /// Without the check of the setting: `RUST_LOG` also knows levels by number.
+    fn with_level(log_level: &str) -> LogFilter {
+        LogFilter(log_level.to_owned())
     }
 
     #[test]
@@ -96,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_bad_rust_log_is_refused_by_its_name_and_value() {
-        let error = filter(&Settings::default(), Some("a=b=c")).expect_err("not a filter");
-        let message = error.to_string();
+        let error = filter(&LogFilter::default(), Some("a=b=c")).expect_err("not a filter");
+        let message = LogError::from(error).to_string();
         assert!(message.starts_with("RUST_LOG = \"a=b=c\": "), "{message}");
     }
 }

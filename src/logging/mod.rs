@@ -16,11 +16,9 @@ use thiserror::Error;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::filter::FilterError;
+pub use self::filter::{LOG_LEVELS, LogFilter, LogFilterError, TRACE_TARGET};
 use self::lines::{LineSink, Lines};
-use crate::settings::{LogFormat, Settings};
-
-/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
-pub const TRACE_TARGET: &str = "fantail::traced";
 
 /// Longest wait for the last lines when the process ends.
 pub const FLUSH_MAX: Duration = Duration::from_millis(500);
@@ -55,28 +53,67 @@ pub enum LogError {
     Thread(io::Error),
 }
 
+impl From<FilterError> for LogError {
+    fn from(FilterError { value, source }: FilterError) -> Self {
+        Self::Filter { value, source }
+    }
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The checked settings of the log.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// Which lines are logged, unless `RUST_LOG` says otherwise.
+    pub filter: LogFilter,
+    /// Form of a line.
+    pub format: LogFormat,
+    /// Most bytes of lines that wait for standard error.
+    pub buffer_bytes: usize,
+}
+
+impl Default for LogConfig {
+    /// The defaults of the settings.
+    fn default() -> Self {
+        Self {
+            filter: LogFilter::default(),
+            format: LogFormat::default(),
+            buffer_bytes: 1 << 20,
+        }
+    }
+}
+
 /// Says whether [`start`] would accept `RUST_LOG`, without starting anything.
 ///
 /// # Errors
 /// [`LogError`] when it is not a filter.
-pub fn check(settings: &Settings) -> Result<(), LogError> {
-    filter::filter(settings, rust_log()?.as_deref()).map(drop)
+pub fn check(config: &LogConfig) -> Result<(), LogError> {
+    filter::filter(&config.filter, rust_log()?.as_deref())?;
+    Ok(())
 }
 
 /// Starts the log of the process, and has it report panics.
 ///
 /// # Errors
 /// [`LogError`] when `RUST_LOG` is not a filter, or when the process has a log already.
-pub fn start(settings: &Settings) -> Result<(), LogError> {
-    let filter = filter::filter(settings, rust_log()?.as_deref())?;
-    let lines = Lines::start(io::stderr(), settings.log_buffer_bytes).map_err(LogError::Thread)?;
+pub fn start(config: &LogConfig) -> Result<(), LogError> {
+    let filter = filter::filter(&config.filter, rust_log()?.as_deref())?;
+    let lines = Lines::start(io::stderr(), config.buffer_bytes).map_err(LogError::Thread)?;
     let sink = LineSink(Arc::clone(&lines));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || sink.clone())
         // It would write them to standard error itself, and panic where that is broken.
         .log_internal_errors(false);
-    match settings.log_format {
+    match config.format {
         LogFormat::Text => builder
             .with_ansi(io::stderr().is_terminal())
             .finish()

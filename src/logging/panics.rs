@@ -57,7 +57,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::settings::Settings;
+    use crate::logging::LogConfig;
 
     /// Tells the test that it runs in a process of its own, and where to panic.
     const WHERE: &str = "FANTAIL_TEST_PANICS_IN";
@@ -90,7 +90,7 @@ mod tests {
             }
             return;
         };
-        crate::logging::start(&Settings::default()).expect("a log");
+        crate::logging::start(&LogConfig::default()).expect("a log");
         if panics_in == "a task" {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             let task = runtime.spawn(async { panic!("the index is wrong") });

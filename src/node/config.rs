@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::admin::AdminConfig;
 use crate::api::ApiConfig;
-use crate::auth::Role;
+use crate::auth::{Policy, Role};
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
-use crate::core::selector::{Selector, Syntax};
 use crate::hub::{HubConfig, TracesConfig};
 use crate::ingest::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
+use crate::logging::LogConfig;
 use crate::server::{ServerConfig, SocketConfig};
 use crate::settings::Settings;
 use crate::web::host::HostRule;
@@ -24,8 +24,6 @@ use crate::web::host::HostRule;
 /// Config of the hub.
 #[must_use]
 pub fn hub(settings: &Settings) -> HubConfig {
-    let topic_bytes_max = settings.event_limits.topic_bytes_max;
-    let traced = settings.trace_topics.iter();
     HubConfig {
         shards: count_or_cores(settings.shards),
         shard: ShardConfig {
@@ -60,9 +58,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
         patterns_max: settings.max_patterns,
         patterns_per_address_max: settings.patterns_per_address_max,
         traces: TracesConfig {
-            selectors: traced
-                .filter_map(|text| Selector::parse(text, Syntax::Native, topic_bytes_max).ok())
-                .collect(),
+            selectors: settings.trace_topics.clone(),
             max: settings.trace_topics_max,
         },
         settings: Arc::new(settings.clone()),
@@ -124,7 +120,7 @@ pub fn admin(settings: &Settings) -> AdminConfig {
             ..server(settings)
         },
         connections_max: settings.admin_connections_max,
-        hosts: HostRule::new(&settings.admin_hosts),
+        hosts: HostRule::new(settings.admin_hosts.clone()),
     }
 }
 
@@ -158,6 +154,30 @@ fn server(settings: &Settings) -> ServerConfig {
     }
 }
 
+/// Config of the log.
+#[must_use]
+pub fn log(settings: &Settings) -> LogConfig {
+    LogConfig {
+        filter: settings.log_level.clone(),
+        format: settings.log_format,
+        buffer_bytes: settings.log_buffer_bytes,
+    }
+}
+
+/// Rules by which tokens are read.
+#[must_use]
+pub fn tokens(settings: &Settings) -> Policy {
+    Policy {
+        token_bytes_max: settings.token_bytes_max,
+        selectors_max: settings.selectors_per_token_max,
+        topic_bytes_max: settings.event_limits.topic_bytes_max,
+        leeway: settings.jwt_leeway,
+        issuer: settings.jwt_issuer.clone(),
+        audience: settings.jwt_audience.clone(),
+        topics_from: settings.topics_from.clone(),
+    }
+}
+
 /// A number of threads, of which 0 means one for each core.
 #[must_use]
 pub fn count_or_cores(count: usize) -> NonZero<usize> {
@@ -183,6 +203,10 @@ mod tests {
         assert_eq!(
             format!("{from_settings:?}"),
             format!("{:?}", HubConfig::default())
+        );
+        assert_eq!(
+            format!("{:?}", log(&Settings::default())),
+            format!("{:?}", LogConfig::default())
         );
     }
 }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::auth::{Auth, KeySet, Policy, Role, TopicRule};
+use crate::auth::{Auth, KeySet, Role};
 use crate::settings::{KeySource, Settings};
 
 use self::fetch::Fetcher;
 use self::keeper::Keeper;
 use self::source::Source;
 pub use self::source::{KeysError, LoadError, Loaded, load};
+use super::config;
 
 /// The keys of a node, and what brings newer ones.
 pub struct Keys {
@@ -38,7 +39,7 @@ impl Keys {
         settings: &Settings,
         stopped: &watch::Receiver<bool>,
     ) -> Self {
-        let auth = Arc::new(Auth::new(policy(settings)));
+        let auth = Arc::new(Auth::new(config::tokens(settings)));
         let (reload, reloaded) = watch::channel(());
         let mut tasks = JoinSet::new();
         for (source, keys) in loaded.0 {
@@ -83,25 +84,6 @@ impl Keys {
     /// Has every source read again, soon.
     pub fn reload(&self) {
         self.reload.send_replace(());
-    }
-}
-
-/// The rules by which tokens are read.
-#[must_use]
-pub fn policy(settings: &Settings) -> Policy {
-    let topic_bytes_max = settings.event_limits.topic_bytes_max;
-    let rules = settings.topics_from.iter();
-    Policy {
-        token_bytes_max: settings.token_bytes_max,
-        selectors_max: settings.selectors_per_token_max,
-        topic_bytes_max,
-        leeway: settings.jwt_leeway,
-        issuer: settings.jwt_issuer.clone(),
-        audience: settings.jwt_audience.clone(),
-        // The configuration has refused those that are none.
-        topics_from: rules
-            .filter_map(|rule| TopicRule::parse(rule, topic_bytes_max).ok())
-            .collect(),
     }
 }
 

@@ -2,8 +2,13 @@
 
 use std::mem::discriminant;
 
-use super::raw::{Given, RawValue};
-use super::{ConfigError, Conflict, Problem, RawSettings, Settings, rules};
+use super::checked::Settings;
+use super::conflict::Conflict;
+use super::error::{ConfigError, Problem};
+use super::given::Given;
+use super::origin::Origin;
+use super::raw::{RawSettings, RawValue};
+use super::{rules, table};
 
 /// Longest value that an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
@@ -51,15 +56,40 @@ pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
             });
         }
     }
+    together(&settings, problems).map(|()| settings)
+}
+
+impl Settings {
+    /// Checks settings that a program made itself: each against its bounds, then all of them together, as those of a file are checked.
+    ///
+    /// # Errors
+    /// [`ConfigError::Refused`] with all problems.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        // The way to a field serves writing, too.
+        let mut copy = self.clone();
+        let problems = table::all().filter_map(|setting| {
+            let reason = setting.kind.check(&mut copy).err()?;
+            Some(Problem::Value {
+                origin: Origin::Program,
+                key: setting.key,
+                value: setting.kind.show(&mut copy),
+                reason,
+                allowed: setting.kind.allowed(),
+            })
+        });
+        let problems = problems.collect();
+        together(self, problems)
+    }
+}
+
+/// Asks the rules between settings, unless there are `problems` already.
+fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), ConfigError> {
     if problems.is_empty() {
-        problems.extend(
-            rules::conflicts(&settings)
-                .into_iter()
-                .map(Problem::Conflict),
-        );
+        let conflicts = rules::conflicts(settings);
+        problems.extend(conflicts.into_iter().map(Problem::Conflict));
     }
     if problems.is_empty() {
-        Ok(settings)
+        Ok(())
     } else {
         Err(ConfigError::Refused(problems))
     }

@@ -3,49 +3,21 @@
 //! Only carries values. How they are given, bounded and described is `super::table`; what they mean together is
 //! `super::rules`. Must never print a secret: `Debug` is written by hand for that reason.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{KeySource, table};
-use crate::auth::Algorithm;
-use crate::core::glob::Glob;
-pub use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
+use super::key_source::KeySource;
+use super::user::IngestUser;
+use crate::auth::{Algorithm, Role, TopicRule};
+use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::limits::EventLimits;
+use crate::core::selector::Selector;
+use crate::logging::{LogFilter, LogFormat};
 use crate::secret::Secret;
-
-/// A named user of the ingest port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IngestUser {
-    /// Name given to `AUTH`.
-    pub name: String,
-    /// Password given to `AUTH`.
-    pub password: Secret,
-    /// Topics it may publish to, as Redis globs (`*`, `?`, `[...]`); empty means none.
-    pub publish: Vec<Glob>,
-}
-
-impl IngestUser {
-    /// Whether it may publish to `topic`.
-    #[must_use]
-    pub fn may_publish(&self, topic: &str) -> bool {
-        self.publish
-            .iter()
-            .any(|glob| glob.matches(topic.as_bytes()))
-    }
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::web::host::HostPattern;
+use crate::web::origin::OriginPattern;
 
 /// Every setting, checked; see `docs/OPERATIONS.md` for the table that is generated from the same source.
 #[derive(Clone)]
@@ -59,9 +31,9 @@ pub struct Settings {
     /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
     pub allow_open_http: bool,
     /// Names under which the public listener is reached, beside addresses and `localhost`; all names where it asks for tokens and none is listed.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostPattern>,
     /// Names under which the admin listener is reached, beside addresses and `localhost`.
-    pub admin_hosts: Vec<String>,
+    pub admin_hosts: Vec<HostPattern>,
     /// Allows the admin listener beyond loopback (it has no authentication of its own).
     pub allow_open_admin: bool,
 
@@ -142,7 +114,7 @@ pub struct Settings {
     /// Largest request head, in bytes.
     pub header_bytes_max: usize,
     /// Origins that browsers may call from; `*` = any (without credentials).
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<OriginPattern>,
     /// Whether those origins may send cookies.
     pub cors_credentials: bool,
 
@@ -173,7 +145,7 @@ pub struct Settings {
     /// Most selectors that one token grants.
     pub selectors_per_token_max: usize,
     /// Rules that make topics of claims.
-    pub topics_from: Vec<String>,
+    pub topics_from: Vec<TopicRule>,
     /// Lets streams in that have no token although there are keys; they hear public events only.
     pub anonymous: bool,
     /// Cookie that holds a token.
@@ -217,13 +189,13 @@ pub struct Settings {
     pub ingest_idle_timeout: Duration,
 
     /// Log filter (`RUST_LOG` syntax).
-    pub log_level: String,
+    pub log_level: LogFilter,
     /// Form of the log.
     pub log_format: LogFormat,
     /// Most bytes of log lines that wait for standard error.
     pub log_buffer_bytes: usize,
     /// Topics and patterns whose events are logged one by one.
-    pub trace_topics: Vec<String>,
+    pub trace_topics: Vec<Selector>,
     /// Most of them that operators may have at once.
     pub trace_topics_max: usize,
 }
@@ -320,7 +292,7 @@ impl Default for Settings {
             ingest_command_timeout: Duration::from_secs(60),
             ingest_idle_timeout: Duration::ZERO,
 
-            log_level: "info".to_owned(),
+            log_level: LogFilter::default(),
             log_format: LogFormat::Text,
             log_buffer_bytes: 1 << 20,
             trace_topics: Vec::new(),
@@ -342,16 +314,29 @@ impl Settings {
     }
 }
 
-impl fmt::Debug for Settings {
-    /// Every setting by its key, written as it would be in the file; of secrets only whether they are set.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut copy = self.clone();
-        let mut out = f.debug_struct("Settings");
-        for setting in table::all() {
-            let value = setting.kind.show(&mut copy);
-            out.field(setting.key, &format_args!("{value}"));
+impl Settings {
+    /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.
+    #[must_use]
+    pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {
+        let own = match role {
+            Role::Publisher => self.publisher_jwt_keys.as_ref(),
+            Role::Subscriber => None,
+        };
+        match own {
+            Some(source) => Some((source, self.publisher_jwt_algorithm)),
+            None => Some((self.jwt_keys.as_ref()?, self.jwt_algorithm)),
         }
-        out.finish()
+    }
+
+    /// The setting that names the source of a role's keys.
+    #[must_use]
+    pub fn keys_setting(&self, role: Role) -> Option<&'static str> {
+        let (source, _) = self.keys_of(role)?;
+        let own = match role {
+            Role::Publisher if self.publisher_jwt_keys.is_some() => Role::Publisher,
+            _ => Role::Subscriber,
+        };
+        Some(source.key(own))
     }
 }
 

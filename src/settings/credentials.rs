@@ -4,18 +4,12 @@
 
 use std::path::Path;
 
-use super::file::read_text;
-use super::raw::{Given, RawUser};
-use super::{IngestUser, Reason, UserFault};
+use super::given::{Given, RawUser};
+use super::reason::{Reason, UserFault};
+use super::text_file::read_text;
+use super::user::{DEFAULT_USER, IngestUser, USER_NAME_BYTES_MAX};
 use crate::core::glob::Glob;
-use crate::secret::Secret;
-
-/// Longest password, in bytes: far above what people and generators make, far below what a wrong file would hold.
-pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
-/// Longest user name, in bytes.
-pub(super) const USER_NAME_BYTES_MAX: usize = 256;
-/// Name of the user that `AUTH` without a name means; it belongs to `ingest_password`.
-pub(super) const DEFAULT_USER: &str = "default";
+use crate::secret::{PASSWORD_BYTES_MAX, Secret};
 
 pub(super) fn password(text: &str) -> Result<Secret, Reason> {
     match text.len() {
@@ -34,18 +28,25 @@ pub(super) fn password_file(path: &str) -> Result<Secret, Reason> {
 }
 
 pub(super) fn users(given: &Given) -> Result<Vec<IngestUser>, Reason> {
-    let users = match given {
+    let raw = match given {
         Given::Users(users) => users.clone(),
         Given::One(text) => vec![user(text).map_err(|fault| Reason::User { number: 1, fault })?],
         Given::Many(texts) => numbered(texts.iter().map(|text| user(text)))?,
     };
-    let users = numbered(users.iter().map(check_user))?;
+    let users = numbered(raw.into_iter().map(with_globs))?;
+    check_users(&users)?;
+    Ok(users)
+}
+
+/// Checks users, each alone and all together.
+pub(super) fn check_users(users: &[IngestUser]) -> Result<(), Reason> {
+    numbered(users.iter().map(check_user))?;
     for (index, user) in users.iter().enumerate() {
         if users[..index].iter().any(|other| other.name == user.name) {
             return Err(Reason::Twice(user.name.clone()));
         }
     }
-    Ok(users)
+    Ok(())
 }
 
 /// Collects, and tells which of the list was wrong.
@@ -77,22 +78,25 @@ fn user(text: &str) -> Result<RawUser, UserFault> {
     })
 }
 
-fn check_user(user: &RawUser) -> Result<IngestUser, UserFault> {
-    check_name(&user.name)?;
-    if !(1..=PASSWORD_BYTES_MAX).contains(&user.password.expose().len()) {
-        return Err(UserFault::Password);
-    }
-    if user.publish.iter().any(String::is_empty) {
-        return Err(UserFault::Glob);
-    }
-    let globs = user.publish.iter().map(|glob| glob.parse::<Glob>());
+fn with_globs(user: RawUser) -> Result<IngestUser, UserFault> {
+    let globs = user.publish.iter().map(|glob| match glob.parse::<Glob>() {
+        _ if glob.is_empty() => Err(UserFault::Glob),
+        Ok(glob) => Ok(glob),
+        Err(_too_long) => Err(UserFault::LongGlob),
+    });
     Ok(IngestUser {
-        name: user.name.clone(),
-        password: user.password.clone(),
-        publish: globs
-            .collect::<Result<_, _>>()
-            .map_err(|_too_long| UserFault::LongGlob)?,
+        publish: globs.collect::<Result<_, _>>()?,
+        name: user.name,
+        password: user.password,
     })
+}
+
+fn check_user(user: &IngestUser) -> Result<(), UserFault> {
+    check_name(&user.name)?;
+    match user.password.expose().len() {
+        1..=PASSWORD_BYTES_MAX => Ok(()),
+        _ => Err(UserFault::Password),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), UserFault> {

@@ -6,13 +6,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::raw::Given;
+use super::error::Problem;
+use super::given::Given;
+use super::origin::Origin;
+use super::raw::RawSettings;
+use super::reason::Reason;
 use super::service_link::is_service_link;
-use super::table;
-use super::{Origin, Problem, RawSettings, Reason};
+use super::table::{self, PREFIX};
 
-/// Start of every variable that is ours.
-pub(super) const PREFIX: &str = "FANTAIL_";
 /// Names the configuration file; not a setting, since it says where settings are.
 const CONFIG: &str = "FANTAIL_CONFIG";
 
@@ -45,7 +46,11 @@ fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
     // Compared in full, so that `FANTAIL_listen` is refused and not obeyed on one system out of two.
     let setting = table::find(&key).filter(|setting| setting.variable() == name);
     match (setting, value.to_str()) {
-        (Some(setting), Some(text)) => raw.push(setting, Given::from_text(setting, text), origin),
+        (Some(setting), Some(text)) => raw.push(
+            setting,
+            Given::from_text(setting.kind.separator(), text),
+            origin,
+        ),
         (Some(setting), None) => raw.problems.push(Problem::Value {
             origin,
             key: setting.key,

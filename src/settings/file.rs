@@ -3,8 +3,6 @@
 //! Only reads. A value becomes the text that a flag would carry, so that file, environment and flags are checked by the
 //! same words; lists stay lists, and users stay tables.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,45 +10,17 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::credentials::numbered;
+use super::error::{ConfigError, Problem};
+use super::given::{Given, RawUser};
 use super::kind::Kind;
-use super::raw::{Given, RawUser};
+use super::origin::Origin;
+use super::raw::RawSettings;
+use super::reason::{Reason, UserFault};
 use super::table::{self, Setting};
-use super::{ConfigError, Origin, Problem, RawSettings, Reason, UserFault};
-use crate::bom;
+use super::text_file::read_text;
 
 /// Longest configuration file, in bytes; a wrong path (a log, a device) must not be read for ever.
 const FILE_BYTES_MAX: usize = 1 << 20;
-
-/// Length of a byte order mark.
-const BOM_BYTES: usize = 3;
-
-/// Byte order marks of UTF-16, which some editors and shells write.
-const UTF16_BOMS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
-
-/// Reads a whole text file of at most `bytes_max` bytes, a byte order mark not counted.
-pub(crate) fn read_text(path: &Path, bytes_max: usize) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take((bytes_max + BOM_BYTES) as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    let text = bom::skip(&bytes);
-    if text.len() > bytes_max {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it has more than {bytes_max} bytes"),
-        ));
-    }
-    if UTF16_BOMS.iter().any(|mark| text.starts_with(mark)) {
-        return Err(not_text("it is UTF-16: save it as UTF-8"));
-    }
-    let text = std::str::from_utf8(text);
-    text.map(str::to_owned)
-        .map_err(|_| not_text("it is not a text in UTF-8"))
-}
-
-fn not_text(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
 
 /// Reads and parses the file at `path`.
 ///
@@ -117,7 +87,7 @@ fn given(setting: &Setting, value: &DeValue<'_>) -> Result<Given, Reason> {
             .map(|value| scalar(value.get_ref()))
             .collect::<Result<_, _>>()
             .map(Given::Many),
-        (value, _) => Ok(Given::from_text(setting, &scalar(value)?)),
+        (value, _) => Ok(Given::from_text(setting.kind.separator(), &scalar(value)?)),
     }
 }
 

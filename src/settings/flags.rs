@@ -2,9 +2,11 @@
 
 use clap::{Arg, ArgAction, ArgMatches};
 
-use super::raw::Given;
-use super::table::{GROUPS, Setting};
-use super::{Origin, RawSettings, Settings, table};
+use super::checked::Settings;
+use super::given::Given;
+use super::origin::Origin;
+use super::raw::RawSettings;
+use super::table::{self, GROUPS, Setting};
 
 /// A flag for every setting, in the order of the table and under the headings of its groups.
 pub fn args() -> Vec<Arg> {
@@ -52,7 +54,7 @@ pub fn read(matches: &ArgMatches) -> RawSettings {
         let origin = Origin::Flag(format!("--{}", setting.flag()));
         let mut many = Vec::new();
         for text in texts {
-            match Given::from_text(setting, text) {
+            match Given::from_text(setting.kind.separator(), text) {
                 Given::Many(values) => many.extend(values),
                 one => raw.push(setting, one, origin.clone()),
             }

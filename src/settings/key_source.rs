@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use hyper::Uri;
 
 use super::credentials;
-use super::{Reason, Settings};
+use super::reason::Reason;
 use crate::auth::{ALGORITHMS, Algorithm, Role};
-use crate::secret::Secret;
+use crate::secret::{PASSWORD_BYTES_MAX, Secret};
 
 /// Longest issuer or audience, in bytes.
 pub(super) const CLAIM_BYTES_MAX: usize = 1_024;
@@ -87,6 +87,17 @@ impl Form {
         })
     }
 
+    /// Checks a source of this form; one of another form passes.
+    pub(super) fn check(self, source: Option<&KeySource>) -> Result<(), Reason> {
+        match source.filter(|source| source.form() == self) {
+            Some(KeySource::Secret(secret)) => credentials::password(secret.expose()).map(drop),
+            Some(
+                KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path),
+            ) if path.as_os_str().is_empty() => Err(Reason::Empty),
+            _ => Ok(()),
+        }
+    }
+
     /// The source as it could be written in this form; `None` when it is of another.
     pub(super) fn show(self, source: Option<&KeySource>) -> Option<String> {
         let source = source.filter(|source| source.form() == self)?;
@@ -103,7 +114,7 @@ impl Form {
         match self {
             Self::Secret => format!(
                 "text of at least 32 bytes (HS384: 48, HS512: 64) and at most {}",
-                credentials::PASSWORD_BYTES_MAX
+                PASSWORD_BYTES_MAX
             ),
             Self::SecretFile => {
                 "a path to a file with this text; line ends after it do not count".to_owned()
@@ -120,32 +131,6 @@ impl Form {
             Self::SecretFile | Self::PemFile | Self::JwksFile => "FILE",
             Self::JwksUrl => "URL",
         }
-    }
-}
-
-impl Settings {
-    /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.
-    #[must_use]
-    pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {
-        let own = match role {
-            Role::Publisher => self.publisher_jwt_keys.as_ref(),
-            Role::Subscriber => None,
-        };
-        match own {
-            Some(source) => Some((source, self.publisher_jwt_algorithm)),
-            None => Some((self.jwt_keys.as_ref()?, self.jwt_algorithm)),
-        }
-    }
-
-    /// The setting that names the source of a role's keys.
-    #[must_use]
-    pub fn keys_setting(&self, role: Role) -> Option<&'static str> {
-        let (source, _) = self.keys_of(role)?;
-        let own = match role {
-            Role::Publisher if self.publisher_jwt_keys.is_some() => Role::Publisher,
-            _ => Role::Subscriber,
-        };
-        Some(source.key(own))
     }
 }
 

@@ -7,15 +7,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::credentials::{self, PASSWORD_BYTES_MAX};
-use super::key_source::{self, CLAIM_BYTES_MAX, Form};
+use super::bounds::Bounds;
+use super::checked::Settings;
+use super::credentials;
+use super::given::Given;
+use super::key_source::{self, CLAIM_BYTES_MAX, Form, KeySource};
 use super::parse;
-use super::raw::Given;
-use super::{
-    IngestUser, KeySource, LogFormat, Reason, Settings, SlowConsumerPolicy, SlowConsumerRule,
-};
-use crate::auth::Algorithm;
-use crate::secret::Secret;
+use super::reason::Reason;
+use super::user::IngestUser;
+use crate::auth::{Algorithm, TopicRule};
+use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
+use crate::core::selector::Selector;
+use crate::logging::{LOG_LEVELS, LogFilter, LogFormat};
+use crate::secret::{PASSWORD_BYTES_MAX, Secret};
+use crate::web::host::HostPattern;
+use crate::web::origin::OriginPattern;
 
 /// Shown for a list without values; not a word that could be given.
 const EMPTY: &str = "(empty)";
@@ -24,17 +30,6 @@ const NOT_SET: &str = "(not set)";
 
 /// The way to a field. Takes the settings mutably because one accessor serves writing and reading.
 pub(super) type Field<T> = fn(&mut Settings) -> &mut T;
-
-/// What a number or a time may be.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds<T> {
-    /// Smallest value, zero apart.
-    pub(super) min: T,
-    /// Largest value.
-    pub(super) max: T,
-    /// What zero means, where it means something of its own; it is then allowed below `min`.
-    pub(super) zero: Option<&'static str>,
-}
 
 /// The kind of a setting and its field.
 pub(super) enum Kind {
@@ -46,10 +41,10 @@ pub(super) enum Kind {
     OptionalTime(Bounds<Duration>, Field<Option<Duration>>),
     Policy(Field<SlowConsumerPolicy>),
     Rules(Field<Vec<SlowConsumerRule>>),
-    Topics(Field<Vec<String>>),
-    Origins(Field<Vec<String>>),
+    Topics(Field<Vec<Selector>>),
+    Origins(Field<Vec<OriginPattern>>),
     /// Names of hosts.
-    Hosts(Field<Vec<String>>),
+    Hosts(Field<Vec<HostPattern>>),
     /// Networks, or single addresses.
     Networks(Field<Vec<IpNet>>),
     Password(Field<Option<Secret>>),
@@ -61,9 +56,9 @@ pub(super) enum Kind {
     Algorithm(Field<Option<Algorithm>>),
     /// What a claim must be.
     Claim(Field<Option<String>>),
-    TopicRules(Field<Vec<String>>),
+    TopicRules(Field<Vec<TopicRule>>),
     CookieName(Field<String>),
-    Filter(Field<String>),
+    Filter(Field<LogFilter>),
     Format(Field<LogFormat>),
 }
 
@@ -87,7 +82,7 @@ impl Kind {
             }
             Self::Policy(field) => *field(settings) = parse::policy(one(given)?)?,
             Self::Rules(field) => *field(settings) = parse::rules(many(given)?)?,
-            Self::Topics(field) => *field(settings) = parse::topics(many(given)?)?,
+            Self::Topics(field) => *field(settings) = parse::selectors(many(given)?)?,
             Self::Origins(field) => *field(settings) = parse::origins(many(given)?)?,
             Self::Hosts(field) => *field(settings) = parse::hosts(many(given)?)?,
             Self::Networks(field) => *field(settings) = parse::networks(many(given)?)?,
@@ -101,12 +96,57 @@ impl Kind {
                 *field(settings) = Some(key_source::algorithm(one(given)?)?);
             }
             Self::Claim(field) => *field(settings) = Some(key_source::claim(one(given)?)?),
-            Self::TopicRules(field) => *field(settings) = parse::topics(many(given)?)?,
+            Self::TopicRules(field) => *field(settings) = parse::topic_rules(many(given)?)?,
             Self::CookieName(field) => *field(settings) = key_source::cookie_name(one(given)?)?,
             Self::Filter(field) => *field(settings) = parse::filter(one(given)?)?,
             Self::Format(field) => *field(settings) = parse::format(one(given)?)?,
         }
         Ok(())
+    }
+
+    /// Checks the value that the field has, as `set` checks what is given. Values whose type allows nothing wrong pass.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub(super) fn check(&self, settings: &mut Settings) -> Result<(), Reason> {
+        let number =
+            |bounds: &Bounds<u64>, number: usize| parse::within(number as u64, 0, bounds).map(drop);
+        let time = |bounds: &Bounds<Duration>, time: Duration| {
+            parse::within(time, Duration::ZERO, bounds).map(drop)
+        };
+        match self {
+            Self::Count(bounds, field) | Self::Bytes(bounds, field) => {
+                number(bounds, *field(settings))
+            }
+            Self::Time(bounds, field) => time(bounds, *field(settings)),
+            Self::OptionalTime(bounds, field) => {
+                field(settings).map_or(Ok(()), |value| time(bounds, value))
+            }
+            Self::Rules(field) => parse::check_rules(field(settings)),
+            Self::Password(field) => match field(settings) {
+                Some(password) => credentials::password(password.expose()).map(drop),
+                None => Ok(()),
+            },
+            Self::Users(field) => credentials::check_users(field(settings)),
+            Self::Keys(form, field) => form.check(field(settings).as_ref()),
+            Self::Claim(field) => match field(settings) {
+                Some(text) => key_source::claim(text).map(drop),
+                None => Ok(()),
+            },
+            Self::CookieName(field) => key_source::cookie_name(field(settings)).map(drop),
+            Self::Address(_)
+            | Self::Switch(_)
+            | Self::Policy(_)
+            | Self::Topics(_)
+            | Self::Origins(_)
+            | Self::Hosts(_)
+            | Self::Networks(_)
+            | Self::PasswordFile(_)
+            | Self::Algorithm(_)
+            | Self::TopicRules(_)
+            | Self::Filter(_)
+            | Self::Format(_) => Ok(()),
+        }
     }
 
     /// The value that the field has, written as it could be given; of a secret only whether it is set.
@@ -122,10 +162,12 @@ impl Kind {
             }
             Self::Policy(field) => parse::show_policy(*field(settings)).to_owned(),
             Self::Rules(field) => list(field(settings).iter().map(parse::show_rule)),
-            Self::Topics(field)
-            | Self::TopicRules(field)
-            | Self::Origins(field)
-            | Self::Hosts(field) => list(field(settings).iter().cloned()),
+            Self::Topics(field) => {
+                list(field(settings).iter().map(|topic| topic.text().to_owned()))
+            }
+            Self::TopicRules(field) => list(field(settings).iter().map(TopicRule::to_string)),
+            Self::Origins(field) => list(field(settings).iter().map(OriginPattern::to_string)),
+            Self::Hosts(field) => list(field(settings).iter().map(HostPattern::to_string)),
             Self::Networks(field) => list(field(settings).iter().map(IpNet::to_string)),
             Self::Password(field) | Self::PasswordFile(field) => match field(settings) {
                 Some(_) => "(hidden)".to_owned(),
@@ -140,7 +182,8 @@ impl Kind {
             Self::Claim(field) => field(settings)
                 .clone()
                 .unwrap_or_else(|| NOT_SET.to_owned()),
-            Self::Filter(field) | Self::CookieName(field) => field(settings).clone(),
+            Self::Filter(field) => field(settings).to_string(),
+            Self::CookieName(field) => field(settings).clone(),
             Self::Format(field) => parse::show_format(*field(settings)).to_owned(),
         }
     }
@@ -193,7 +236,7 @@ impl Kind {
             Self::Filter(_) => {
                 format!(
                     "{}, or a list of target=level",
-                    parse::LOG_LEVELS.join(", ")
+                    LOG_LEVELS.join(", ")
                 )
             }
             Self::Format(_) => parse::FORMATS.map(|(name, _)| name).join(", "),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Settings;
+use super::checked::Settings;
 use super::table::{GROUPS, Setting};
 
 /// Every setting, group by group, with its key, flag, environment variable, default, what is allowed and what it means.

@@ -5,37 +5,60 @@
 //! setting with its bounds, then together against the rules that concern more than one, and the result is [`Settings`].
 //! The table also makes the flags, the help and the documentation, so none of them can say anything else.
 //!
+//! Files import each other in one direction only, from the ways in down to single values:
+//!
+//! ```text
+//!  file, environment, flags ─► raw ─► table ─► kind ─► checked, parse, credentials, key_source ─► reason
+//!                    check ──► rules, error ─► conflict, reason ─► origin
+//! ```
+//!
 //! Must never open a port, start a thread or write a log: what is checked here is only told by value.
 
+mod bounds;
 mod check;
 mod checked;
+mod conflict;
 mod credentials;
 mod environment;
 mod error;
 mod file;
 pub mod flags;
+mod given;
 mod key_source;
 mod kind;
 mod markdown;
+mod origin;
 mod parse;
 mod raw;
+mod reason;
 mod rules;
 mod service_link;
+mod show;
 mod table;
+mod text_file;
+mod user;
 
 use std::ffi::OsString;
 use std::path::Path;
 
-pub use checked::*;
-pub(crate) use credentials::PASSWORD_BYTES_MAX as SECRET_BYTES_MAX;
+pub use checked::Settings;
+pub use conflict::Conflict;
 pub use environment::config_file;
-pub use error::{ConfigError, Problem, Reason, UserFault};
-pub(crate) use file::read_text;
+pub use error::{ConfigError, Problem};
 pub use key_source::KeySource;
 pub use markdown::markdown;
+pub use origin::Origin;
 pub(crate) use parse::network;
-pub use raw::{Origin, RawSettings};
-pub use rules::Conflict;
+pub use raw::RawSettings;
+pub use reason::{Reason, UserFault};
+pub(crate) use text_file::read_text;
+pub use user::IngestUser;
+
+pub use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
+pub use crate::logging::{LogFilter, LogFormat};
+pub use crate::secret::Secret;
+pub use crate::web::host::HostPattern;
+pub use crate::web::origin::OriginPattern;
 
 /// Reads the file (when there is one) and the environment, lays the flags over them, and checks the whole.
 ///

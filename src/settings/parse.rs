@@ -4,21 +4,23 @@
 //! [`Reason`] repeats the words that it refuses.
 
 use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
+use super::bounds::Bounds;
+use super::reason::Reason;
+use crate::auth::TopicRule;
+use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
+use crate::core::selector::Selector;
+use crate::logging::{LogFilter, LogFilterError, LogFormat};
+use crate::web::host::HostPattern;
+use crate::web::origin::OriginPattern;
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use tracing_subscriber::EnvFilter;
-
-use super::kind::Bounds;
-use super::{LogFormat, Reason, SlowConsumerPolicy, SlowConsumerRule};
-use crate::web::host;
-use crate::web::origin::WebOrigin;
 
 /// Word for a setting that is not set.
 pub(super) const NONE: &str = "none";
 
-pub(super) const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 pub(super) const POLICIES: [(&str, SlowConsumerPolicy); 3] = [
     ("disconnect", SlowConsumerPolicy::Disconnect),
     ("skip", SlowConsumerPolicy::Skip),
@@ -58,7 +60,11 @@ pub(super) fn time(text: &str, bounds: &Bounds<Duration>) -> Result<Duration, Re
     within(time, Duration::ZERO, bounds)
 }
 
-fn within<T: PartialOrd + Copy>(value: T, zero: T, bounds: &Bounds<T>) -> Result<T, Reason> {
+pub(super) fn within<T: PartialOrd + Copy>(
+    value: T,
+    zero: T,
+    bounds: &Bounds<T>,
+) -> Result<T, Reason> {
     if value == zero && bounds.zero.is_some() {
         Ok(value)
     } else if value < bounds.min {
@@ -126,45 +132,73 @@ pub(super) fn show_format(format: LogFormat) -> &'static str {
 }
 
 pub(super) fn rules(texts: &[String]) -> Result<Vec<SlowConsumerRule>, Reason> {
-    let mut rules: Vec<SlowConsumerRule> = Vec::with_capacity(texts.len());
-    for text in texts {
+    let rules = texts.iter().map(|text| {
         // From the right: a prefix may hold `=`, a policy cannot.
         let (prefix, word) = text
             .rsplit_once('=')
-            .filter(|(prefix, _)| !prefix.is_empty())
             .ok_or_else(|| Reason::Rule(text.clone()))?;
-        if rules.iter().any(|rule| rule.prefix == prefix) {
-            return Err(Reason::Twice(prefix.to_owned()));
-        }
-        rules.push(SlowConsumerRule {
+        check_prefix(prefix, text)?;
+        Ok(SlowConsumerRule {
             prefix: prefix.to_owned(),
             policy: policy(word)?,
-        });
-    }
+        })
+    });
+    let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
+    check_rules(&rules)?;
     Ok(rules)
+}
+
+/// Whether rules go together.
+pub(super) fn check_rules(rules: &[SlowConsumerRule]) -> Result<(), Reason> {
+    for (index, rule) in rules.iter().enumerate() {
+        check_prefix(&rule.prefix, &show_rule(rule))?;
+        if rules[..index]
+            .iter()
+            .any(|other| other.prefix == rule.prefix)
+        {
+            return Err(Reason::Twice(rule.prefix.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn check_prefix(prefix: &str, text: &str) -> Result<(), Reason> {
+    match prefix {
+        "" => Err(Reason::Rule(text.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn show_rule(rule: &SlowConsumerRule) -> String {
     format!("{}={}", rule.prefix, show_policy(rule.policy))
 }
 
-pub(super) fn topics(texts: &[String]) -> Result<Vec<String>, Reason> {
-    if texts.iter().any(String::is_empty) {
-        return Err(Reason::Empty);
-    }
-    Ok(texts.to_vec())
+pub(super) fn selectors(texts: &[String]) -> Result<Vec<Selector>, Reason> {
+    each(texts, |text, error| Reason::Selector { text, error })
 }
 
-pub(super) fn origins(texts: &[String]) -> Result<Vec<String>, Reason> {
-    texts.iter().map(|text| origin(text)).collect()
+pub(super) fn topic_rules(texts: &[String]) -> Result<Vec<TopicRule>, Reason> {
+    each(texts, |text, error| Reason::TopicRule { text, error })
 }
 
-pub(super) fn hosts(texts: &[String]) -> Result<Vec<String>, Reason> {
-    let fault = texts.iter().find(|text| !host::is_host_pattern(text));
-    match fault {
-        Some(text) => Err(Reason::Host(text.clone())),
-        None => Ok(texts.to_vec()),
-    }
+pub(super) fn origins(texts: &[String]) -> Result<Vec<OriginPattern>, Reason> {
+    each(texts, |text, error| Reason::Origin { text, error })
+}
+
+pub(super) fn hosts(texts: &[String]) -> Result<Vec<HostPattern>, Reason> {
+    each(texts, |text, _| Reason::Host(text))
+}
+
+fn each<T: FromStr>(
+    texts: &[String],
+    reason: impl Fn(String, T::Err) -> Reason,
+) -> Result<Vec<T>, Reason> {
+    let values = texts.iter().map(|text| match text.parse() {
+        _ if text.is_empty() => Err(Reason::Empty),
+        Ok(value) => Ok(value),
+        Err(error) => Err(reason(text.clone(), error)),
+    });
+    values.collect()
 }
 
 pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNet>, Reason> {
@@ -188,36 +222,10 @@ pub(crate) fn network(text: &str) -> Option<IpNet> {
     Some(network.trunc())
 }
 
-/// In the one spelling that browsers have for it.
-fn origin(text: &str) -> Result<String, Reason> {
-    if text == "*" {
-        return Ok(text.to_owned());
-    }
-    let origin = WebOrigin::from_setting(text).map_err(|error| Reason::Origin {
-        text: text.to_owned(),
-        error,
-    })?;
-    Ok(origin.to_string())
-}
-
-/// A bare word in a filter is a target for which everything is logged, so a misspelt level would be taken for one and
-/// silence the node; here it must be a level. `RUST_LOG` itself keeps its own grammar.
-pub(super) fn filter(text: &str) -> Result<String, Reason> {
-    if text.is_empty() {
-        return Err(Reason::Empty);
-    }
-    for part in text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.contains(['=', '[']))
-    {
-        if !LOG_LEVELS
-            .iter()
-            .any(|level| part.eq_ignore_ascii_case(level))
-        {
-            return Err(Reason::Word(part.to_owned()));
-        }
-    }
-    EnvFilter::try_new(text).map_err(|_| Reason::Filter)?;
-    Ok(text.to_owned())
+pub(super) fn filter(text: &str) -> Result<LogFilter, Reason> {
+    text.parse().map_err(|error| match error {
+        LogFilterError::Empty => Reason::Empty,
+        LogFilterError::Word(word) => Reason::Word(word),
+        LogFilterError::Grammar => Reason::Filter,
+    })
 }

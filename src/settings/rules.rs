@@ -4,126 +4,27 @@
 
 use std::net::SocketAddr;
 
-use thiserror::Error;
-
-use super::{KeySource, Origin, Settings};
-use crate::auth::{KeyError, KeySet, Role, RuleError, TopicRule};
-use crate::core::selector::{Selector, SelectorError, Syntax};
-
-/// Settings that do not go together.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Conflict {
-    /// The public listener is open to anyone beyond this machine.
-    #[error(
-        "`listen` = {address} is reachable from other machines, and anyone there may {may}: set keys for tokens (such as `jwt_secret_file` or \
-         `jwks_url`), put it on loopback (such as 127.0.0.1:8080) behind a proxy, or say that this is meant: `allow_open_http = true` \
-         (--allow-open-http, FANTAIL_ALLOW_OPEN_HTTP=true)"
-    )]
-    OpenHttp {
-        /// Where it listens.
-        address: SocketAddr,
-        /// What anyone may do.
-        may: &'static str,
-    },
-    /// The ingest listener is open to anyone beyond this machine.
-    #[error(
-        "`ingest_listen` = {0} is reachable from other machines, and anyone there may publish: set `ingest_password` \
-         (FANTAIL_INGEST_PASSWORD), `ingest_password_file` or `ingest_users`, or put it on loopback (such as 127.0.0.1:7379)"
-    )]
-    OpenIngest(SocketAddr),
-    /// The admin listener is open to anyone beyond this machine.
-    #[error(
-        "`admin_listen` = {0} is reachable from other machines, and anyone there may read metrics and close streams: put it on \
-         loopback (such as 127.0.0.1:8081), or say that this is meant: `allow_open_admin = true` (--allow-open-admin, \
-         FANTAIL_ALLOW_OPEN_ADMIN=true)"
-    )]
-    OpenAdmin(SocketAddr),
-    /// Two listeners on one address.
-    #[error("`{first}` and `{second}` are both {address}: give each its own port")]
-    SameAddress {
-        /// One setting.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-        /// Their value.
-        address: SocketAddr,
-    },
-    /// A size that must hold another.
-    #[error("`{larger}` = {larger_bytes} must be at least `{smaller}` = {smaller_bytes}: {reason}")]
-    Smaller {
-        /// The setting that must be at least as large.
-        larger: &'static str,
-        /// Its value, in bytes.
-        larger_bytes: usize,
-        /// The setting that it must hold.
-        smaller: &'static str,
-        /// Its value, in bytes.
-        smaller_bytes: usize,
-        /// Why.
-        reason: &'static str,
-    },
-    /// Credentials for every origin there is.
-    #[error(
-        "`cors_credentials = true` with `*` in `cors_origins` would let every site act in the name of its visitors: list the \
-         origins that may"
-    )]
-    CredentialsForAll,
-    /// A traced topic that no event can have.
-    #[error("`trace_topics` holds what is neither a topic nor a pattern: {0}")]
-    TracedTopic(SelectorError),
-    /// More traced topics than allowed.
-    #[error("`trace_topics` holds {0} topics, and `trace_topics_max` = {1} allows fewer")]
-    TracedTopics(usize, usize),
-    /// Two forms of one setting from one source.
-    #[error("{origin}: `{first}` and `{second}` are both given: give one of them")]
-    TwoForms {
-        /// Where the second stands.
-        origin: Origin,
-        /// One setting.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
-    /// A secret that cannot be a key.
-    #[error("`{setting}`: {error}")]
-    Secret {
-        /// The setting.
-        setting: &'static str,
-        /// Why.
-        error: KeyError,
-    },
-    /// An algorithm for keys that are not there.
-    #[error("`{setting}` is given without keys that it could be for (such as `{missing}`)")]
-    AlgorithmWithoutKeys {
-        /// The setting.
-        setting: &'static str,
-        /// One that is missing.
-        missing: &'static str,
-    },
-    /// A rule that cannot be.
-    #[error("`topics_from` holds `{rule}`: {error}")]
-    TopicRule {
-        /// The rule.
-        rule: String,
-        /// Why.
-        error: RuleError,
-    },
-}
+use super::checked::Settings;
+use super::conflict::Conflict;
+use super::key_source::KeySource;
+use crate::auth::{KeySet, Role};
+use crate::core::topic;
+use crate::web::origin::OriginPattern;
 
 /// Everything about `settings` that does not go together.
 pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     let mut conflicts = open(settings);
     conflicts.extend(same_address(settings));
     conflicts.extend(sizes(settings));
-    if settings.cors_credentials && settings.cors_origins.iter().any(|origin| origin == "*") {
+    if settings.cors_credentials && settings.cors_origins.contains(&OriginPattern::Any) {
         conflicts.push(Conflict::CredentialsForAll);
     }
     let topic_bytes_max = settings.event_limits.topic_bytes_max;
     let traced = settings.trace_topics.iter();
     conflicts.extend(
         traced
-            .filter_map(|topic| Selector::parse(topic, Syntax::Native, topic_bytes_max).err())
-            .map(Conflict::TracedTopic),
+            .filter_map(|topic| topic::check(topic.text(), topic_bytes_max).err())
+            .map(|error| Conflict::TracedTopic(error.into())),
     );
     let (count, max) = (settings.trace_topics.len(), settings.trace_topics_max);
     if count > max {
@@ -196,8 +97,8 @@ fn tokens(settings: &Settings) -> Vec<Conflict> {
     }
     let topic_bytes_max = settings.event_limits.topic_bytes_max;
     for rule in &settings.topics_from {
-        if let Err(error) = TopicRule::parse(rule, topic_bytes_max) {
-            let rule = rule.clone();
+        if let Err(error) = rule.check_length(topic_bytes_max) {
+            let rule = rule.to_string();
             conflicts.push(Conflict::TopicRule { rule, error });
         }
     }

@@ -6,6 +6,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,21 +93,71 @@ fn is_name(text: &str) -> bool {
     !text.is_empty()
 }
 
+/// A name in the list of a [`HostRule`]: `example.com`, `*.example.com` for all names below it, `*` for any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern(String);
+
+/// Why a text is no [`HostPattern`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("is not the name of a host, without scheme and port")]
+pub struct HostPatternError;
+
+impl FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        let dots = name.starts_with('.') || name.ends_with('.');
+        let is_name = !name.is_empty() && !dots && name.bytes().all(plain);
+        if text == "*" || is_name {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(HostPatternError)
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl HostPattern {
+    /// All names below `localhost`, which browsers keep to this machine (RFC 6761 §6.3).
+    #[must_use]
+    pub fn below_localhost() -> Self {
+        Self("*.localhost".to_owned())
+    }
+
+    fn names(&self, name: &str) -> bool {
+        match self.0.strip_prefix('*') {
+            Some("") => true,
+            Some(end) => {
+                let start = name.len().checked_sub(end.len());
+                start.is_some_and(|start| {
+                    start > 0 && name.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes())
+                })
+            }
+            None => name.eq_ignore_ascii_case(&self.0),
+        }
+    }
+}
+
 /// The hosts that a listener answers for: addresses, `localhost`, and the names that its setting lists.
 ///
 /// An address cannot be pointed anywhere, and `localhost` is nobody's site (RFC 6761 §6.3).
 #[derive(Clone, Debug, Default)]
 pub struct HostRule {
-    names: Vec<String>,
+    names: Vec<HostPattern>,
 }
 
 impl HostRule {
-    /// Answers for these names, too: `example.com`, `*.example.com` for all names below it, `*` for any.
+    /// Answers for these names, too.
     #[must_use]
-    pub fn new(names: &[String]) -> Self {
-        Self {
-            names: names.to_vec(),
-        }
+    pub fn new(names: Vec<HostPattern>) -> Self {
+        Self { names }
     }
 
     /// Whether a request for this host is answered.
@@ -113,31 +166,8 @@ impl HostRule {
         let Host::Name(name) = host else { return true };
         // A name with its last dot is the same name.
         let name = name.strip_suffix('.').unwrap_or(name);
-        name.eq_ignore_ascii_case("localhost")
-            || self.names.iter().any(|known| is_named_by(name, known))
+        name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|known| known.names(name))
     }
-}
-
-fn is_named_by(name: &str, known: &str) -> bool {
-    match known.strip_prefix('*') {
-        Some("") => true,
-        Some(end) => {
-            let start = name.len().checked_sub(end.len());
-            start.is_some_and(|start| {
-                start > 0 && name.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes())
-            })
-        }
-        None => name.eq_ignore_ascii_case(known),
-    }
-}
-
-/// Whether a text can stand in the list of a [`HostRule`].
-#[must_use]
-pub fn is_host_pattern(text: &str) -> bool {
-    let name = text.strip_prefix("*.").unwrap_or(text);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let dots = name.starts_with('.') || name.ends_with('.');
-    text == "*" || !name.is_empty() && !dots && name.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -200,9 +230,9 @@ mod tests {
     #[test]
     fn a_strangers_name_is_answered_only_where_it_is_listed() {
         let allows = |names: &[&str], text: &str| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let names = names.iter().map(|name| name.parse().expect("a name"));
             let authority = Authority::parse(text).expect(text);
-            HostRule::new(&names).allows(&authority.host)
+            HostRule::new(names.collect()).allows(&authority.host)
         };
         for text in [
             "127.0.0.1",
@@ -246,12 +276,12 @@ mod tests {
     #[test]
     fn a_list_holds_names_and_nothing_else() {
         for text in ["*", "a", "a-b_c.example", "*.example"] {
-            assert!(is_host_pattern(text), "{text}");
+            assert!(text.parse::<HostPattern>().is_ok(), "{text}");
         }
         for text in [
             "", "*.", ".a", "a.", "a:80", "http://a", "a/b", "a.*", "**", "[::1]", "*a",
         ] {
-            assert!(!is_host_pattern(text), "{text}");
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
     }
 }

@@ -114,7 +114,7 @@ fn fully_configured() -> Settings {
         ingest_password: Some("secret".into()),
         max_connections: 100,
         max_connections_per_address: 100,
-        trace_topics: vec!["traced".to_owned()],
+        trace_topics: vec!["traced".parse().expect("a topic")],
         ..Settings::on_free_ports()
     }
 }

@@ -24,7 +24,9 @@ fn request(method: &str, target: &str, version: &str, fields: &str) -> String {
 #[tokio::test]
 async fn a_name_that_was_pointed_at_the_node_was_answered() {
     let settings = Settings {
-        admin_hosts: vec!["node.example".to_owned(), "*.in.example".to_owned()],
+        admin_hosts: ["node.example", "*.in.example"]
+            .map(|name| name.parse().expect(name))
+            .into(),
         ..Settings::on_free_ports()
     };
     let node = Node::start(settings).await;

@@ -6,7 +6,7 @@ const PAGE: &str = "https://app.example";
 
 fn node() -> Node {
     Node::with(|settings| {
-        settings.cors_origins = vec![PAGE.to_owned()];
+        settings.cors_origins = vec![PAGE.parse().expect(PAGE)];
         settings.cors_credentials = true;
     })
 }
@@ -63,7 +63,7 @@ fn a_page_may_send_what_its_tracer_adds() {
 #[test]
 fn a_listed_origin_may_be_written_in_any_spelling() {
     let node = Node::with(|settings| {
-        settings.cors_origins = vec!["HTTPS://App.Example:443".to_owned()];
+        settings.cors_origins = vec!["HTTPS://App.Example:443".parse().expect("an origin")];
     });
     let stream = SseStream::request(node.address, "/events/a", &[("Origin", PAGE)]);
     let allowed = stream.head.field("access-control-allow-origin");

@@ -106,7 +106,8 @@ fn an_absolute_target_wins_over_host() {
 
 #[test]
 fn a_page_that_points_its_own_name_here_is_not_answered() {
-    let node = Node::with(|settings| settings.hosts = vec!["*.known.example".to_owned()]);
+    let node =
+        Node::with(|settings| settings.hosts = vec!["*.known.example".parse().expect("a name")]);
     let own = format!("127.0.0.1:{}", node.address.port());
     for host in [
         own.as_str(),
@@ -169,7 +170,7 @@ fn a_page_that_points_its_own_name_here_is_not_answered() {
 
 #[test]
 fn a_star_answers_for_every_name() {
-    let node = Node::with(|settings| settings.hosts = vec!["*".to_owned()]);
+    let node = Node::with(|settings| settings.hosts = vec!["*".parse().expect("a name")]);
     let answer = node.raw("GET /topics HTTP/1.1\r\nHost: any.example\r\n\r\n");
     assert_eq!(answer.status, 200);
 }
@@ -242,7 +243,7 @@ fn http2_has_requests_for_the_whole_node_too() {
 
 #[test]
 fn a_proxy_that_writes_the_default_port_into_host_is_understood() {
-    let node = Node::with(|settings| settings.hosts = vec!["example.com".to_owned()]);
+    let node = Node::with(|settings| settings.hosts = vec!["example.com".parse().expect("a name")]);
     for (host, origin, status) in [
         ("example.com:443", "https://example.com", 200),
         ("example.com:80", "http://example.com", 200),

@@ -39,7 +39,7 @@ impl Node {
     pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::on_free_ports();
         settings.shards = 2;
-        settings.hosts = HOSTS.map(str::to_owned).to_vec();
+        settings.hosts = HOSTS.map(|name| name.parse().expect(name)).into();
         change(&mut settings);
         let streams_max = match settings.max_streams {
             0 => STREAMS_MAX,

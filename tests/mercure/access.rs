@@ -343,7 +343,8 @@ fn native_publishing_needs_every_topic() {
 
 #[test]
 fn a_token_brings_its_own_topics() {
-    let node = Node::with(|settings| settings.topics_from = vec!["user/{sub}".to_owned()]);
+    let node =
+        Node::with(|settings| settings.topics_from = vec!["user/{sub}".parse().expect("a rule")]);
     let token = token(&json!({ "sub": "42" }));
     let mut stream = node.subscribe("/events", &token);
     node.publish("topic=user/42&data=yours&private=on");
@@ -359,17 +360,20 @@ fn any_name_is_answered_only_where_everybody_needs_a_token() {
         (vec![Role::Publisher, Role::Subscriber], vec![], 400),
         (vec![Role::Publisher], vec![], 421),
         (vec![], vec![], 421),
-        (vec![], vec!["any.example".to_owned()], 400),
+        (vec![], vec!["any.example"], 400),
         (
             vec![Role::Publisher, Role::Subscriber],
-            vec!["other.example".to_owned()],
+            vec!["other.example"],
             421,
         ),
     ] {
         let what = format!("{roles:?} {listed:?}");
         let node = Node::with_keys(&roles, |settings| {
             settings.anonymous = true;
-            settings.hosts = listed;
+            settings.hosts = listed
+                .iter()
+                .map(|name| name.parse().expect("a name"))
+                .collect();
         });
         let mut connection = Connection::open(node.address);
         // No topic is named, so whoever is answered is told that.

@@ -1,3 +1,4 @@
+use fantail::settings::OriginPattern;
 use jsonwebtoken::Header;
 use serde_json::json;
 
@@ -8,7 +9,7 @@ const PAGE: &str = "https://app.example";
 
 fn node() -> Node {
     Node::with(|settings| {
-        settings.cors_origins = vec![PAGE.to_owned()];
+        settings.cors_origins = vec![PAGE.parse().expect(PAGE)];
         settings.cors_credentials = true;
     })
 }
@@ -53,7 +54,7 @@ fn a_cookie_publishes_from_known_pages_only() {
 
 #[test]
 fn any_origin_is_no_page_that_is_known() {
-    let node = Node::with(|settings| settings.cors_origins = vec!["*".to_owned()]);
+    let node = Node::with(|settings| settings.cors_origins = vec![OriginPattern::Any]);
     assert_eq!(posted(&node, Some(("Origin", PAGE))), [403, 403]);
 }
 

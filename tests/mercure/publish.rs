@@ -181,7 +181,7 @@ fn the_hubs_own_topics_are_nobodys() {
 #[test]
 fn browsers_ask_first() {
     let page = "https://app.example";
-    let node = Node::with(|settings| settings.cors_origins = vec![page.to_owned()]);
+    let node = Node::with(|settings| settings.cors_origins = vec![page.parse().expect(page)]);
     let fields = [("Origin", page), ("Access-Control-Request-Method", "POST")];
     let answer = node.call("OPTIONS", HUB, &fields);
     assert_eq!(answer.status, 204);

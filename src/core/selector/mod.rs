@@ -16,10 +16,12 @@ mod template;
 mod tests;
 mod wildcard;
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::core::limits::TOPIC_BYTES_CEILING;
 use crate::core::topic::{self, TopicError};
 
 /// Most expressions of a template: `{…}{…}`.
@@ -100,6 +102,15 @@ impl Kind {
 pub fn is_pattern(text: &str) -> bool {
     // One that is too large is one all the same.
     !matches!(Kind::of(text, Syntax::Native), Ok(Kind::Exact))
+}
+
+impl FromStr for Selector {
+    type Err = SelectorError;
+
+    /// Reads a selector of the native syntax.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text, Syntax::Native, TOPIC_BYTES_CEILING)
+    }
 }
 
 impl Selector {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::auth::{Algorithm, KeySet, Role};
-use crate::settings::{KeySource, SECRET_BYTES_MAX, Settings, read_text};
+use crate::secret::PASSWORD_BYTES_MAX;
+use crate::settings::{KeySource, Settings, read_text};
 
 /// Why there are no keys.
 #[derive(Debug, Error)]
@@ -97,7 +98,7 @@ impl Source {
             }
             KeySource::SecretFile(path) => {
                 // Room for a line end behind the longest secret.
-                let text = file(path, SECRET_BYTES_MAX + 2)?;
+                let text = file(path, PASSWORD_BYTES_MAX + 2)?;
                 let secret = text.trim_end_matches(['\r', '\n']);
                 KeySet::from_secret(secret.as_bytes(), self.algorithm)
             }

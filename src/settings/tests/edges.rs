@@ -1,8 +1,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::super::kind::{Bounds, Kind};
-use super::super::raw::Given;
+use super::super::bounds::Bounds;
+use super::super::given::Given;
+use super::super::kind::Kind;
 use super::super::table::{self, Setting};
 use super::*;
 

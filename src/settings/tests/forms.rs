@@ -5,6 +5,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use super::*;
+use crate::core::selector::Selector;
 
 #[test]
 fn the_file_takes_toml_types_and_the_words_of_flags_alike() {
@@ -48,11 +49,13 @@ fn the_file_takes_toml_types_and_the_words_of_flags_alike() {
     );
     // As browsers write them.
     let origins = ["https://a.example", "http://b.example:8080", "http://[::1]"];
+    let origins = origins.map(|origin| origin.parse().expect(origin));
     assert_eq!(settings.cors_origins, origins);
-    assert_eq!(settings.hosts, ["a.example", "*.b.example"]);
+    let hosts = ["a.example", "*.b.example"].map(|host| host.parse().expect(host));
+    assert_eq!(settings.hosts, hosts);
     assert!(settings.cors_credentials);
     assert_eq!(settings.log_format, LogFormat::Json);
-    assert_eq!(settings.trace_topics, ["a,b"]);
+    assert_eq!(settings.trace_topics, [Selector::exact("a,b")]);
 }
 
 #[test]

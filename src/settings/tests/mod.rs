@@ -4,6 +4,7 @@
 mod edges;
 /// What the file and the environment may look like.
 mod forms;
+mod program;
 /// What is refused, word for word.
 mod refusals;
 /// Every setting by every way, and which way wins.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-pub use self::setting::WebOriginError;
+pub use self::setting::{OriginPattern, WebOriginError};
 use crate::web::host::{Authority, Host};
 
 /// The origin of a page. Equal origins are equal values, however they were written.

@@ -1,7 +1,9 @@
 //! Origins that people wrote into a setting.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use thiserror::Error;
 
@@ -76,6 +78,35 @@ impl WebOrigin<'static> {
             origin.host = Cow::Owned(address.to_string());
         }
         Ok(origin)
+    }
+}
+
+/// Origins that a setting allows: one, or any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginPattern {
+    /// Any origin (`*`).
+    Any,
+    /// One origin, in the one spelling that browsers have for it.
+    Only(WebOrigin<'static>),
+}
+
+impl FromStr for OriginPattern {
+    type Err = WebOriginError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "*" => Ok(Self::Any),
+            text => WebOrigin::from_setting(text).map(Self::Only),
+        }
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Only(origin) => origin.fmt(f),
+        }
     }
 }
 

@@ -1,0 +1,109 @@
+//! Settings that are right one by one and wrong together.
+
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+use super::origin::Origin;
+use crate::auth::{KeyError, RuleError};
+use crate::core::selector::SelectorError;
+
+/// Settings that do not go together.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Conflict {
+    /// The public listener is open to anyone beyond this machine.
+    #[error(
+        "`listen` = {address} is reachable from other machines, and anyone there may {may}: set keys for tokens (such as `jwt_secret_file` or \
+         `jwks_url`), put it on loopback (such as 127.0.0.1:8080) behind a proxy, or say that this is meant: `allow_open_http = true` \
+         (--allow-open-http, FANTAIL_ALLOW_OPEN_HTTP=true)"
+    )]
+    OpenHttp {
+        /// Where it listens.
+        address: SocketAddr,
+        /// What anyone may do.
+        may: &'static str,
+    },
+    /// The ingest listener is open to anyone beyond this machine.
+    #[error(
+        "`ingest_listen` = {0} is reachable from other machines, and anyone there may publish: set `ingest_password` \
+         (FANTAIL_INGEST_PASSWORD), `ingest_password_file` or `ingest_users`, or put it on loopback (such as 127.0.0.1:7379)"
+    )]
+    OpenIngest(SocketAddr),
+    /// The admin listener is open to anyone beyond this machine.
+    #[error(
+        "`admin_listen` = {0} is reachable from other machines, and anyone there may read metrics and close streams: put it on \
+         loopback (such as 127.0.0.1:8081), or say that this is meant: `allow_open_admin = true` (--allow-open-admin, \
+         FANTAIL_ALLOW_OPEN_ADMIN=true)"
+    )]
+    OpenAdmin(SocketAddr),
+    /// Two listeners on one address.
+    #[error("`{first}` and `{second}` are both {address}: give each its own port")]
+    SameAddress {
+        /// One setting.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// Their value.
+        address: SocketAddr,
+    },
+    /// A size that must hold another.
+    #[error("`{larger}` = {larger_bytes} must be at least `{smaller}` = {smaller_bytes}: {reason}")]
+    Smaller {
+        /// The setting that must be at least as large.
+        larger: &'static str,
+        /// Its value, in bytes.
+        larger_bytes: usize,
+        /// The setting that it must hold.
+        smaller: &'static str,
+        /// Its value, in bytes.
+        smaller_bytes: usize,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Credentials for every origin there is.
+    #[error(
+        "`cors_credentials = true` with `*` in `cors_origins` would let every site act in the name of its visitors: list the \
+         origins that may"
+    )]
+    CredentialsForAll,
+    /// A traced topic that no event can have.
+    #[error("`trace_topics` holds what is neither a topic nor a pattern: {0}")]
+    TracedTopic(SelectorError),
+    /// More traced topics than allowed.
+    #[error("`trace_topics` holds {0} topics, and `trace_topics_max` = {1} allows fewer")]
+    TracedTopics(usize, usize),
+    /// Two forms of one setting from one source.
+    #[error("{origin}: `{first}` and `{second}` are both given: give one of them")]
+    TwoForms {
+        /// Where the second stands.
+        origin: Origin,
+        /// One setting.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A secret that cannot be a key.
+    #[error("`{setting}`: {error}")]
+    Secret {
+        /// The setting.
+        setting: &'static str,
+        /// Why.
+        error: KeyError,
+    },
+    /// An algorithm for keys that are not there.
+    #[error("`{setting}` is given without keys that it could be for (such as `{missing}`)")]
+    AlgorithmWithoutKeys {
+        /// The setting.
+        setting: &'static str,
+        /// One that is missing.
+        missing: &'static str,
+    },
+    /// A rule that cannot be.
+    #[error("`topics_from` holds `{rule}`: {error}")]
+    TopicRule {
+        /// The rule.
+        rule: String,
+        /// Why.
+        error: RuleError,
+    },
+}

@@ -1,0 +1,86 @@
+//! History, events, and subscriptions.
+
+use super::super::bounds::{DAY, GIB, KIB, MIB, TIB, from_to, or_zero, secs};
+use super::super::kind::Kind;
+use super::setting::{Group, Setting};
+use crate::core::limits::TOPIC_BYTES_CEILING;
+
+pub(super) const HISTORY: Group = Group {
+    title: "History",
+    settings: &[
+        Setting {
+            key: "history_events",
+            help: "Most events kept of a topic",
+            kind: Kind::Count(or_zero(from_to(1, 1_000_000), "none are kept"), |s| {
+                &mut s.history_events
+            }),
+        },
+        Setting {
+            key: "history_bytes",
+            help: "Most bytes of events kept of a topic",
+            kind: Kind::Bytes(or_zero(from_to(1, GIB), "none are kept"), |s| {
+                &mut s.history_bytes
+            }),
+        },
+        Setting {
+            key: "history_age",
+            help: "Age at which an event is no longer kept",
+            kind: Kind::Time(from_to(secs(1), secs(30 * DAY.as_secs())), |s| {
+                &mut s.history_age
+            }),
+        },
+        Setting {
+            key: "history_budget_bytes",
+            help: "Most bytes of events kept on the node, all topics together",
+            kind: Kind::Bytes(or_zero(from_to(1, TIB), "none are kept"), |s| {
+                &mut s.history_budget_bytes
+            }),
+        },
+    ],
+};
+
+pub(super) const EVENTS: Group = Group {
+    title: "Events and subscriptions",
+    settings: &[
+        Setting {
+            key: "topic_bytes_max",
+            help: "Longest topic name",
+            kind: Kind::Bytes(from_to(1, TOPIC_BYTES_CEILING as u64), |s| {
+                &mut s.event_limits.topic_bytes_max
+            }),
+        },
+        Setting {
+            key: "topics_per_event_max",
+            help: "Most topics of one event",
+            kind: Kind::Count(from_to(1, 1_000), |s| {
+                &mut s.event_limits.topics_per_event_max
+            }),
+        },
+        Setting {
+            key: "topics_per_stream_max",
+            help: "Most topics of one stream",
+            kind: Kind::Count(from_to(1, 1_000), |s| {
+                &mut s.event_limits.topics_per_stream_max
+            }),
+        },
+        Setting {
+            key: "data_bytes_max",
+            help: "Longest data of one event",
+            kind: Kind::Bytes(from_to(1, 64 * MIB), |s| &mut s.event_limits.data_bytes_max),
+        },
+        Setting {
+            key: "event_name_bytes_max",
+            help: "Longest event name",
+            kind: Kind::Bytes(from_to(1, 4 * KIB), |s| {
+                &mut s.event_limits.event_name_bytes_max
+            }),
+        },
+        Setting {
+            key: "event_id_bytes_max",
+            help: "Longest id that a publisher gives its event",
+            kind: Kind::Bytes(from_to(1, 4 * KIB), |s| {
+                &mut s.event_limits.event_id_bytes_max
+            }),
+        },
+    ],
+};
