@@ -1,4 +1,4 @@
-//! A seeded simulator of the shard core: the real core and the real store under schedules that no machine would produce in time.
+//! A seeded simulator: the real desk and the real cores of several shards, under schedules that no machine would produce in time.
 //!
 //! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of publishes, attaches, resumes, short writes,
 //! blocked and dying sinks, expiry, heartbeats and ends, patterns, private events, grants and tokens that end. What every client receives is decoded by an independent reader (`client`) and

@@ -1,4 +1,4 @@
-//! The world of one seed: a store, a core, a mailbox, clients with bad networks, and the dice.
+//! The world of one seed: a desk, shards with their mailboxes, clients with bad networks, and the dice.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
+const SHARDS_MAX: usize = 4;
 
 /// What the schedules of a run met.
 #[derive(Debug, Default)]
@@ -56,8 +57,9 @@ impl Totals {
     }
 }
 
-/// One connection: its wire's number, what it decodes, what it must see.
+/// One connection: its shard and wire, what it decodes, what it must see.
 struct Connection {
+    shard: usize,
     wire: usize,
     reader: Reader,
     session: Session,
@@ -72,16 +74,21 @@ struct Client {
     cursor: Option<String>,
 }
 
+/// One shard: its core, its mailbox, and what it wants after its last turn.
+struct Shard {
+    core: Core<Network>,
+    inbox: Inbox,
+    next: Next,
+    counters: Arc<ShardMetrics>,
+}
+
 pub(super) struct World {
     dice: Rng,
     shared: Shared,
-    core: Core<Network>,
+    shards: Vec<Shard>,
     network: Network,
-    inbox: Inbox,
-    next: Next,
     clients: Vec<Client>,
     all: Vec<Published>,
-    counters: Arc<ShardMetrics>,
     clock_ms: u64,
     wires: usize,
     /// Events have several topics: what one topic has evicted, another may keep, so that gaps are wider than what is missing (never narrower).
@@ -148,7 +155,6 @@ impl World {
         let places = Places::new(1_000, Share::default());
         let presence = Presence::new(&limits, Share::default(), || {});
         let shared = Shared::new(Desk::new(desk, places, presence, BIRTH_MS));
-        let counters = Arc::new(ShardMetrics::default());
         let clients = (0..CLIENTS)
             .map(|_| {
                 let most = if dice.bool() { 1 } else { TOPICS };
@@ -164,18 +170,28 @@ impl World {
                 }
             })
             .collect();
-        let core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
+        let shards = (0..dice.usize(1..=SHARDS_MAX)).map(|index| {
+            let counters = Arc::new(ShardMetrics::default());
+            let config = ShardConfig {
+                index,
+                ..config.clone()
+            };
+            let core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
+            Shard {
+                core,
+                inbox: Inbox::default(),
+                next: Next::default(),
+                counters,
+            }
+        });
         Self {
-            core,
+            shards: shards.collect(),
             drain: dice.u8(..10) == 0,
             dice,
             shared,
             network: Network::default(),
-            inbox: Inbox::default(),
-            next: Next::default(),
             clients,
             all: Vec::new(),
-            counters,
             clock_ms: BIRTH_MS,
             wires: 0,
             several,
@@ -195,7 +211,10 @@ impl World {
                     self.hang_up(client);
                 }
                 50..65 => self.change_network(),
-                65..90 => self.turn(),
+                65..90 => {
+                    let shard = self.dice.usize(..self.shards.len());
+                    self.turn(shard);
+                }
                 90..97 => self.pass_time(),
                 97..99 => self.end_one(),
                 _ => self.expire(),
@@ -203,7 +222,11 @@ impl World {
         }
         self.settle();
         self.totals.cut_frames = self.network.cut_frames;
-        let closed = |reason: CloseReason| self.counters.closed[reason as usize].get() as usize;
+        let closed = |reason: CloseReason| {
+            let shards = self.shards.iter();
+            let closed = shards.map(|shard| shard.counters.closed[reason as usize].get());
+            closed.sum::<u64>() as usize
+        };
         self.totals.lagged = closed(CloseReason::Lagged);
         self.totals.expired = closed(CloseReason::Expired);
         self.totals
@@ -243,10 +266,15 @@ impl World {
                 wire_id: event.id.map_or_else(|| id.to_string(), Cow::into_owned),
             });
         }
-        let message = published
-            .batch
-            .map(|batch| Message::Deliver(Arc::new(batch)));
-        self.inbox.messages.extend(message);
+        let Some(batch) = published.batch.map(Arc::new) else {
+            return;
+        };
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            if published.shards.contains(index) {
+                let message = Message::Deliver(Arc::clone(&batch));
+                shard.inbox.messages.push_back(message);
+            }
+        }
     }
 
     /// An event with this number as its data.
@@ -296,8 +324,9 @@ impl World {
         let must_see_from = start.cursor.unwrap_or(desk.head());
         let excused = start.told_through;
         let resumes = cursor.is_some();
+        let shard = self.dice.usize(..self.shards.len());
         let seat = desk.attach(Arrival {
-            shard: 0,
+            shard,
             permit: place.expect("room"),
             selectors: &selectors,
             grant: &grant,
@@ -333,11 +362,12 @@ impl World {
         let wire = Wire::new(room, broken);
         self.network.wires.insert(self.wires, wire);
         let message = Message::Attach(Box::new(attach));
-        self.inbox.messages.push_back(message);
+        self.shards[shard].inbox.messages.push_back(message);
         let mut selectors = rights.selectors.iter();
         let by_name = selectors.all(|one| matches!(one, Sel::Topic(_)));
         let exact = by_name && !self.several && (!self.private || rights.grant.is_empty());
         self.clients[client].connection = Some(Connection {
+            shard,
             wire: self.wires,
             reader: Reader::new(framing),
             session: Session::new(Opening {
@@ -383,7 +413,8 @@ impl World {
             return;
         };
         if let Some(key) = self.network.wires[&connection.wire].key {
-            self.inbox.signals.push_back((key, HUNG_UP));
+            let inbox = &mut self.shards[connection.shard].inbox;
+            inbox.signals.push_back((key, HUNG_UP));
         }
     }
 
@@ -402,32 +433,48 @@ impl World {
             return;
         };
         let signal = self.network.set_room(connection.wire, room);
-        self.inbox.signals.extend(signal);
+        let inbox = &mut self.shards[connection.shard].inbox;
+        inbox.signals.extend(signal);
     }
 
-    fn turn(&mut self) {
+    fn turn(&mut self, shard: usize) {
         let took_ms = if self.dice.u8(..4) == 0 {
             self.dice.u64(..200)
         } else {
             0
         };
         let now = inbox::clock(self.clock_ms - BIRTH_MS, self.clock_ms, took_ms);
-        self.next = self.core.turn(&mut self.inbox, now, &mut self.network);
+        let Shard {
+            core, inbox, next, ..
+        } = &mut self.shards[shard];
+        *next = core.turn(inbox, now, &mut self.network);
         self.clock_ms += took_ms;
-        if self.inbox.messages.is_empty() {
-            self.inbox.taken_through = self.shared.desk.lock().head();
+        if inbox.messages.is_empty() {
+            inbox.taken_through = self.shared.desk.lock().head();
         }
-        self.check_ends();
+        self.check_ends(shard);
         self.collect();
     }
 
+    /// One turn of each shard.
+    fn turn_all(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.turn(shard);
+        }
+    }
+
+    fn turn_until_idle(&mut self) {
+        self.turn_all();
+        while self.shards.iter().any(|shard| shard.next.has_work) {
+            self.turn_all();
+        }
+    }
+
     /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
-    fn check_ends(&self) {
-        for connection in self
-            .clients
-            .iter()
-            .filter_map(|client| client.connection.as_ref())
-        {
+    fn check_ends(&self, shard: usize) {
+        let connections = self.clients.iter();
+        let connections = connections.filter_map(|client| client.connection.as_ref());
+        for connection in connections.filter(|connection| connection.shard == shard) {
             let wire = &self.network.wires[&connection.wire];
             let over = connection
                 .ends_unix_ms
@@ -435,7 +482,7 @@ impl World {
             let open = wire.key.is_some() && !wire.closed;
             assert!(!over || !open, "a stream outlived its token");
             if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
-                let next_ms = self.next.wake_ms.expect("there are streams");
+                let next_ms = self.shards[shard].next.wake_ms.expect("there are streams");
                 assert!(
                     next_ms + BIRTH_MS <= end,
                     "the shard sleeps beyond the end of a token"
@@ -454,9 +501,13 @@ impl World {
         if let Some(connection) = &self.clients[client].connection
             && let Some(key) = self.network.wires[&connection.wire].key
         {
-            let stream = StreamKey { shard: 0, key };
+            let stream = StreamKey {
+                shard: connection.shard as u32,
+                key,
+            };
             let message = Message::Close(stream, Box::new(|_| ()));
-            self.inbox.messages.push_back(message);
+            let inbox = &mut self.shards[connection.shard].inbox;
+            inbox.messages.push_back(message);
         }
     }
 
@@ -475,6 +526,7 @@ impl World {
             let Some(connection) = &mut client.connection else {
                 continue;
             };
+            let inbox = &self.shards[connection.shard].inbox;
             let wire = self
                 .network
                 .wires
@@ -485,7 +537,7 @@ impl World {
                 for block in connection.reader.read(piece) {
                     let world = oracle::World {
                         all: &self.all,
-                        taken_through: self.inbox.taken_through,
+                        taken_through: inbox.taken_through,
                         forgotten: connection.forgotten,
                         keeps: &keeps,
                     };
@@ -496,7 +548,7 @@ impl World {
                 client.cursor.clone_from(&connection.session.cursor);
             }
             // A wire that broke before it was adopted never closes.
-            let lost = wire.broken && wire.key.is_none() && self.inbox.messages.is_empty();
+            let lost = wire.broken && wire.key.is_none() && inbox.messages.is_empty();
             if wire.closed || lost {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
                 self.totals.gaps += connection.session.gaps();
@@ -513,24 +565,20 @@ impl World {
 
     /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
     fn settle(&mut self) {
-        self.turn();
-        while self.next.has_work {
-            self.turn();
-        }
+        self.turn_until_idle();
         for client in 0..CLIENTS {
             self.set_room(client, usize::MAX);
         }
-        self.turn();
-        while self.next.has_work {
-            self.turn();
-        }
+        self.turn_until_idle();
         for client in &self.clients {
             if let Some(connection) = &client.connection {
                 connection.session.finish(&self.all);
             }
         }
         if self.drain {
-            self.inbox.messages.push_back(Message::Drain(1_000));
+            for shard in &mut self.shards {
+                shard.inbox.messages.push_back(Message::Drain(1_000));
+            }
         }
         self.end_all();
     }
@@ -541,34 +589,30 @@ impl World {
         for _ in 0..3 * CLIENTS {
             if draining {
                 self.clock_ms += 500;
-                self.turn();
             } else {
                 for client in 0..CLIENTS {
                     self.hang_up(client);
                 }
-                self.turn();
             }
+            self.turn_all();
         }
-        while self.next.has_work {
-            self.turn();
-        }
+        self.turn_until_idle();
         assert!(
             self.clients
                 .iter()
                 .all(|client| client.connection.is_none())
         );
-        assert_eq!(self.core.len(), 0);
-        assert_eq!(
-            self.core.topic_count(),
-            0,
-            "topics of a shard go with their streams"
-        );
+        for Shard { core, .. } in &self.shards {
+            assert_eq!(core.len(), 0);
+            let topics = core.topic_count();
+            assert_eq!(topics, 0, "topics of a shard go with their streams");
+            assert!(core.has_no_tickets(), "tickets go with their streams");
+        }
         assert_eq!(
             Arc::strong_count(&self.guards),
             1,
             "a guard goes with its stream"
         );
-        assert!(self.core.has_no_tickets(), "tickets go with their streams");
         assert_eq!(self.shared.places.open(), 0, "every place came back");
         let mut desk = self.shared.desk.lock();
         assert_eq!(
