@@ -12,6 +12,7 @@ pub mod places;
 pub mod presence;
 pub mod selector;
 pub mod sse;
+pub(crate) mod table;
 pub mod topic;
 
 #[cfg(test)]
