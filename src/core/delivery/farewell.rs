@@ -105,7 +105,7 @@ impl<I: Io> Core<I> {
 
     /// The next open stream from a slot on, round the slab once: a stream that was on its way in may sit below.
     fn next_open(&self, next_slot: &mut u32) -> Option<Key> {
-        let used = self.subscribers.used();
+        let used = self.subscribers.end();
         for slot in (*next_slot..used).chain(0..*next_slot) {
             if let Some(key) = self.key_of(slot) {
                 *next_slot = slot + 1;

@@ -13,7 +13,7 @@ impl<I: Io> Core<I> {
         let mut meant = Meant::new(query);
         let end = from.saturating_add(SLOTS_PER_TURN);
         for slot in from..end {
-            if slot >= self.subscribers.used() {
+            if slot >= self.subscribers.end() {
                 return found;
             }
             let done = found.streams.len() + found.ended;

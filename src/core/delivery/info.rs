@@ -19,7 +19,7 @@ impl<I: Io> Core<I> {
             .filter_map(|slot| Some((self.subscribers.get(*slot)?.cursor, *slot)))
             .collect();
         behind.sort_unstable();
-        let others = (0..self.subscribers.used()).filter(|slot| !self.lagging.contains_key(slot));
+        let others = (0..self.subscribers.end()).filter(|slot| !self.lagging.contains_key(slot));
         let slots = behind.into_iter().map(|(_, slot)| slot).chain(others);
         slots
             .filter_map(|slot| self.info(slot, io))

@@ -35,6 +35,7 @@ use hashbrown::HashMap;
 
 use crate::core::event::EventId;
 use crate::core::history::Released;
+use crate::core::table::Arena;
 
 pub use identity::Identity;
 pub(crate) use io::{Io, Room, Sent};
@@ -48,7 +49,7 @@ use farewell::Drain;
 use identity::Identities;
 use live::Live;
 use replay::{Lagging, Outgoing};
-use subscriber::{Flags, Slab, Subscriber};
+use subscriber::{Flags, Subscriber};
 use sweep::Sweep;
 use taken::Taken;
 use tickets::Tickets;
@@ -59,7 +60,7 @@ pub(crate) struct Core<I: Io> {
     config: ShardConfig,
     shared: Shared,
     counters: Counters,
-    subscribers: Slab<Subscriber<I::Sink>>,
+    subscribers: Arena<Subscriber<I::Sink>>,
     topics: LocalTopics,
     tickets: Tickets,
     identities: Identities,
@@ -93,7 +94,7 @@ impl<I: Io> Core<I> {
             config,
             shared,
             counters,
-            subscribers: Slab::default(),
+            subscribers: Arena::default(),
             topics: LocalTopics::default(),
             tickets: Tickets::default(),
             identities: Identities::default(),
@@ -123,6 +124,12 @@ impl<I: Io> Core<I> {
     #[cfg(test)]
     pub(crate) fn topic_count(&self) -> usize {
         self.topics.len()
+    }
+
+    /// Bytes that the tables of streams and topics have allocated.
+    #[cfg(test)]
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.subscribers.allocated_bytes() + self.topics.allocated_bytes()
     }
 
     /// Whether no stream has a ticket, an identity or a guard.

@@ -1,7 +1,5 @@
-//! The record of one stream, and the slab that holds a shard's streams.
+//! The record of one stream.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +10,7 @@ use crate::core::sse::Framing;
 /// Where a stream's record is in its shard, and which of the streams that the slot has held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    /// Slot of the slab.
+    /// Slot of its record.
     pub(crate) slot: u32,
     /// Number of the attach, so that a late event for a closed stream cannot meet its successor.
     pub(crate) serial: u32,
@@ -141,141 +139,9 @@ impl<S> Subscriber<S> {
     }
 }
 
-/// Records a chunk of a [`Slab`]: growth allocates 40 KiB at a time and never moves a record, so a node that grows to a million
-/// streams pauses for nothing and wastes at most one chunk.
-const CHUNK: usize = 1024;
-
-/// Slots with stable numbers. The lowest free slot is used first, so that the top empties and can be given back.
-#[derive(Debug)]
-pub(crate) struct Slab<T> {
-    chunks: Vec<Box<[Option<T>]>>,
-    /// Free slots; those above `used` are stale and skipped.
-    free: BinaryHeap<Reverse<u32>>,
-    /// All slots from here on are free.
-    used: u32,
-    len: usize,
-}
-
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Self {
-            chunks: Vec::new(),
-            free: BinaryHeap::new(),
-            used: 0,
-            len: 0,
-        }
-    }
-}
-
-impl<T> Slab<T> {
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Slots from 0 up to the highest that is taken.
-    pub(crate) fn used(&self) -> u32 {
-        self.used
-    }
-
-    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
-        let (chunk, at) = split(slot);
-        self.chunks.get(chunk)?[at].as_ref()
-    }
-
-    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
-        let (chunk, at) = split(slot);
-        self.chunks.get_mut(chunk)?[at].as_mut()
-    }
-
-    pub(crate) fn insert(&mut self, value: T) -> u32 {
-        let slot = self.next_slot();
-        if slot == self.used {
-            self.used += 1;
-        } else {
-            self.free.pop();
-        }
-        let (chunk, at) = split(slot);
-        if chunk == self.chunks.len() {
-            self.chunks.push((0..CHUNK).map(|_| None).collect());
-        }
-        debug_assert!(self.chunks[chunk][at].is_none());
-        self.chunks[chunk][at] = Some(value);
-        self.len += 1;
-        slot
-    }
-
-    /// The slot that the next insert will take.
-    pub(crate) fn next_slot(&mut self) -> u32 {
-        while let Some(Reverse(slot)) = self.free.peek() {
-            if *slot < self.used {
-                return *slot;
-            }
-            self.free.pop();
-        }
-        self.used
-    }
-
-    pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
-        let (chunk, at) = split(slot);
-        let value = self.chunks.get_mut(chunk)?[at].take()?;
-        self.len -= 1;
-        if self.len == 0 {
-            self.used = 0;
-            self.free = BinaryHeap::new();
-        } else if slot + 1 == self.used {
-            while self.used > 0 && self.get(self.used - 1).is_none() {
-                self.used -= 1;
-            }
-        } else {
-            self.free.push(Reverse(slot));
-        }
-        // One empty chunk is kept, so that a stream that comes and goes does not allocate each time.
-        let needed = (self.used as usize).div_ceil(CHUNK) + 1;
-        if self.chunks.len() > needed {
-            self.chunks.truncate(needed);
-        }
-        Some(value)
-    }
-}
-
-fn split(slot: u32) -> (usize, usize) {
-    (slot as usize / CHUNK, slot as usize % CHUNK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
-
-    #[test]
-    fn a_slab_holds_what_was_put_in_and_gives_memory_back() {
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut slab = Slab::default();
-        let mut model = HashMap::new();
-        for round in 0..40_000_u32 {
-            let growing = round < 15_000 || (25_000..30_000).contains(&round);
-            if model.is_empty() || random.u8(..) < if growing { 200 } else { 60 } {
-                let slot = slab.insert(round);
-                assert!(model.insert(slot, round).is_none(), "slot {slot} was taken");
-            } else {
-                let slot = *model
-                    .keys()
-                    .nth(random.usize(..model.len().min(8)))
-                    .expect("some");
-                assert_eq!(slab.remove(slot), model.remove(&slot));
-            }
-            assert_eq!(slab.len(), model.len());
-        }
-        assert!(
-            model
-                .iter()
-                .all(|(slot, value)| slab.get(*slot) == Some(value))
-        );
-        for slot in model.into_keys() {
-            slab.remove(slot);
-        }
-        assert_eq!((slab.len(), slab.used(), slab.chunks.len()), (0, 0, 1));
-    }
 
     #[test]
     fn a_stream_key_round_trips_and_refuses_the_rest() {

@@ -95,10 +95,10 @@ impl<I: Io> Core<I> {
             self.sweep.next_slot = 0;
             return;
         }
-        if self.now_ms >= self.sweep.due_ms(self.subscribers.used()) {
+        if self.now_ms >= self.sweep.due_ms(self.subscribers.end()) {
             self.catch_up_cursor(mailbox_empty);
             for _ in 0..self.config.budget.sweep_slices {
-                let used = self.subscribers.used();
+                let used = self.subscribers.end();
                 if used == 0 || self.now_ms < self.sweep.due_ms(used) {
                     break;
                 }
@@ -121,7 +121,7 @@ impl<I: Io> Core<I> {
         if self.subscribers.len() == 0 {
             return None;
         }
-        let mut next = self.sweep.due_ms(self.subscribers.used());
+        let mut next = self.sweep.due_ms(self.subscribers.end());
         if !self.lagging.is_empty() {
             next = next.min(self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS);
         }

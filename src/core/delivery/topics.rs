@@ -1,10 +1,10 @@
 //! A shard's own topic table: who of its streams listens to what. A pattern is a topic here like any other.
 
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::core::history::SlowConsumerPolicy;
 use crate::core::history::{SelectorId, Wanted};
+use crate::core::table::{Arena, PartTable};
 
 /// Marks a topic that nothing was published to in this turn.
 const CLEAN: u32 = u32::MAX;
@@ -49,20 +49,18 @@ pub(crate) struct Membership {
 /// The topics by number and by the store's id, and the topic sets of the streams that have several.
 #[derive(Debug, Default)]
 pub(crate) struct LocalTopics {
-    slots: Vec<Option<LocalTopic>>,
-    free: Vec<u32>,
-    by_id: HashTable<u32>,
-    sets: Vec<Option<Box<[Membership]>>>,
-    free_sets: Vec<u32>,
+    slots: Arena<LocalTopic>,
+    by_id: PartTable<u32>,
+    sets: Arena<Box<[Membership]>>,
 }
 
 impl LocalTopics {
     pub(crate) fn get(&self, index: u32) -> Option<&LocalTopic> {
-        self.slots.get(index as usize)?.as_ref()
+        self.slots.get(index)
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut LocalTopic> {
-        self.slots.get_mut(index as usize)?.as_mut()
+        self.slots.get_mut(index)
     }
 
     pub(crate) fn find(&self, id: SelectorId) -> Option<u32> {
@@ -96,18 +94,10 @@ impl LocalTopics {
             policy: wanted.policy,
             members: SmallVec::new(),
         };
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() as u32 - 1
-        });
-        self.slots[index as usize] = Some(topic);
+        let index = self.slots.insert(topic);
         let slots = &self.slots;
         self.by_id
-            .insert_unique(hash(wanted.selector), index, |other| {
-                slots[*other as usize]
-                    .as_ref()
-                    .map_or(0, |topic| hash(topic.id))
-            });
+            .insert_unique(hash(wanted.selector), index, |other| hash_of(slots, *other));
         index
     }
 
@@ -138,53 +128,47 @@ impl LocalTopics {
     }
 
     fn remove(&mut self, index: u32) {
-        let Some(topic) = self.slots[index as usize].take() else {
-            return;
-        };
-        if let Ok(entry) = self
-            .by_id
-            .find_entry(hash(topic.id), |other| *other == index)
-        {
-            entry.remove();
-        }
-        self.free.push(index);
+        let slots = &self.slots;
+        let hash = hash_of(slots, index);
+        self.by_id.remove(
+            hash,
+            |other| *other == index,
+            |other| hash_of(slots, *other),
+        );
+        self.slots.remove(index);
     }
 
     pub(crate) fn add_set(&mut self, set: Box<[Membership]>) -> u32 {
-        let index = self.free_sets.pop().unwrap_or_else(|| {
-            self.sets.push(None);
-            self.sets.len() as u32 - 1
-        });
-        self.sets[index as usize] = Some(set);
-        index
+        self.sets.insert(set)
     }
 
     pub(crate) fn set(&self, index: u32) -> &[Membership] {
-        self.sets
-            .get(index as usize)
-            .and_then(Option::as_deref)
-            .unwrap_or_default()
+        self.sets.get(index).map_or(&[], |set| set)
     }
 
     pub(crate) fn set_mut(&mut self, index: u32) -> &mut [Membership] {
-        self.sets
-            .get_mut(index as usize)
-            .and_then(Option::as_deref_mut)
-            .unwrap_or_default()
+        self.sets.get_mut(index).map_or(&mut [], |set| set)
     }
 
     pub(crate) fn remove_set(&mut self, index: u32) -> Box<[Membership]> {
-        let set = self.sets.get_mut(index as usize).and_then(Option::take);
-        if set.is_some() {
-            self.free_sets.push(index);
-        }
-        set.unwrap_or_default()
+        self.sets.remove(index).unwrap_or_default()
+    }
+
+    /// Bytes that its tables have allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        self.slots.allocated_bytes() + self.by_id.allocated_bytes() + self.sets.allocated_bytes()
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.by_id.len()
+        self.slots.len()
     }
+}
+
+/// The hash of the id of the topic in a slot.
+fn hash_of(slots: &Arena<LocalTopic>, index: u32) -> u64 {
+    slots.get(index).map_or(0, |topic| hash(topic.id))
 }
 
 /// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to collide.

@@ -4,29 +4,29 @@
 //! entry alone; whoever looks for the oldest mends the entries that it meets. So publishing costs this queue nothing, and each
 //! mended entry has advanced by at least one evicted event.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
-
 use crate::core::event::EventId;
+use crate::core::table::{Chunked, Heap};
 
 /// A lazy priority queue of (at most the oldest event's id, topic slot).
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
-    queue: BinaryHeap<Reverse<(EventId, u32)>>,
-    /// Topic slots with an entry. A slot keeps it when it is given to another topic.
-    has_entry: Vec<bool>,
+    queue: Heap<(EventId, u32)>,
+    /// Topic slots with an entry, as bits. A slot keeps it when it is given to another topic.
+    has_entry: Chunked<u64>,
 }
 
 impl Expiry {
     /// Adds a topic's entry, unless it has one.
     pub(super) fn add(&mut self, oldest: EventId, topic: u32) {
-        let slot = topic as usize;
-        if slot >= self.has_entry.len() {
-            self.has_entry.resize(slot + 1, false);
+        let (word, bit) = place(topic);
+        while self.has_entry.len() <= word {
+            self.has_entry.push(0);
         }
-        if !std::mem::replace(&mut self.has_entry[slot], true) {
-            self.queue.push(Reverse((oldest, topic)));
+        if let Some(bits) = self.has_entry.get_mut(word)
+            && *bits & bit == 0
+        {
+            *bits |= bit;
+            self.queue.push((oldest, topic));
         }
     }
 
@@ -36,17 +36,35 @@ impl Expiry {
         mut first_of: impl FnMut(u32) -> Option<EventId>,
     ) -> Option<u32> {
         loop {
-            let mut top = self.queue.peek_mut()?;
-            let Reverse((known, topic)) = *top;
+            let (noted, topic) = self.queue.first()?;
             match first_of(topic) {
-                None => {
-                    PeekMut::pop(top);
-                    self.has_entry[topic as usize] = false;
-                }
-                Some(first) if first == known => return Some(topic),
-                // Writing through `PeekMut` sifts the entry down to its new place.
-                Some(first) => *top = Reverse((first, topic)),
+                None => self.remove_first(topic),
+                Some(first) if first == noted => return Some(topic),
+                Some(first) => self.queue.replace_first((first, topic)),
             }
         }
     }
+
+    fn remove_first(&mut self, topic: u32) {
+        self.queue.pop();
+        if self.queue.first().is_none() {
+            self.has_entry = Chunked::default();
+            return;
+        }
+        let (word, bit) = place(topic);
+        if let Some(bits) = self.has_entry.get_mut(word) {
+            *bits &= !bit;
+        }
+    }
+
+    /// Bytes that it has allocated.
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.queue.allocated_bytes() + self.has_entry.allocated_bytes()
+    }
+}
+
+/// The word and the bit of a slot.
+fn place(topic: u32) -> (usize, u64) {
+    (topic as usize / 64, 1 << (topic % 64))
 }

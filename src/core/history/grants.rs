@@ -3,27 +3,28 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use super::SelectorId;
+use crate::core::table::PartTable;
 
 /// Topics and patterns whose private events a stream may hear, sorted; valid until it is given back to the store.
 pub type Grant = Arc<[SelectorId]>;
 
 /// Whether two sorted lists have one in common; costs what the shorter one has.
-pub(crate) fn meet(one: &[SelectorId], other: &[SelectorId]) -> bool {
-    let (short, long) = if one.len() < other.len() {
-        (one, other)
+pub(crate) fn meet(left: &[SelectorId], right: &[SelectorId]) -> bool {
+    let (short, long) = if left.len() < right.len() {
+        (left, right)
     } else {
-        (other, one)
+        (right, left)
     };
     short.iter().any(|id| long.binary_search(id).is_ok())
 }
 
-/// The grants that are held, and by how many streams.
+/// The grants that streams have, and how many streams share each.
 #[derive(Debug, Default)]
 pub(super) struct GrantTable {
-    grants: HashTable<(Grant, u32)>,
+    grants: PartTable<(Grant, u32)>,
     hasher: DefaultHashBuilder,
 }
 
@@ -44,8 +45,7 @@ impl GrantTable {
     /// A new record of ids that have none, for one stream.
     pub(super) fn add(&mut self, ids: &[SelectorId]) -> Grant {
         let grant = Grant::from(ids);
-        let hasher = &self.hasher;
-        let entry = (Arc::clone(&grant), 1);
+        let (hasher, entry) = (&self.hasher, (Arc::clone(&grant), 1));
         self.grants
             .insert_unique(hasher.hash_one(ids), entry, |(other, _)| {
                 hasher.hash_one(&**other)
@@ -56,20 +56,23 @@ impl GrantTable {
     /// Takes a stream's share back; returns whether it was the last, so that the record is gone.
     pub(super) fn unshare(&mut self, grant: &Grant) -> bool {
         let hash = self.hasher.hash_one(&**grant);
-        let found = self
-            .grants
-            .find_entry(hash, |(other, _)| Arc::ptr_eq(other, grant));
-        let Ok(mut entry) = found else { return false };
-        let count = &mut entry.get_mut().1;
+        let is_it = |(other, _): &(Grant, u32)| Arc::ptr_eq(other, grant);
+        let Some((_, count)) = self.grants.find_mut(hash, is_it) else {
+            return false;
+        };
         *count -= 1;
         if *count > 0 {
             return false;
         }
-        entry.remove();
-        let (grants, hasher) = (&mut self.grants, &self.hasher);
-        if grants.capacity() > 1_024 && grants.len() * 8 < grants.capacity() {
-            grants.shrink_to(grants.len() * 2, |(other, _)| hasher.hash_one(&**other));
-        }
+        let hasher = &self.hasher;
+        self.grants
+            .remove(hash, is_it, |(other, _)| hasher.hash_one(&**other));
         true
+    }
+
+    /// Bytes that its table has allocated.
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.grants.allocated_bytes()
     }
 }

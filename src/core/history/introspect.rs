@@ -81,7 +81,7 @@ impl Store {
                 .patterns
                 .get(slot)
                 .map_or("", |pattern| pattern.selector.text()),
-            None => &self.topics.get(id.0).name,
+            None => self.topics.in_slot(id.0).map_or("", |topic| &topic.name),
         }
     }
 
@@ -103,12 +103,17 @@ impl Store {
     /// (`None` at the end).
     #[must_use]
     pub fn channels(&self, from: u32, slots: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
-        let end = from.saturating_add(slots).min(self.topics.slots());
-        let topics = (from..end)
-            .map(|index| self.topics.get(index))
-            .filter(|topic| topic.subscribers > 0)
-            .map(|topic| (topic.name.clone(), u64::from(topic.subscribers)))
-            .collect();
-        (topics, (end < self.topics.slots()).then_some(end))
+        let mut topics = Vec::new();
+        let mut from = from;
+        for _ in 0..slots {
+            let Some((index, topic)) = self.topics.next_from(from) else {
+                return (topics, None);
+            };
+            from = index + 1;
+            if topic.subscribers > 0 {
+                topics.push((topic.name.clone(), u64::from(topic.subscribers)));
+            }
+        }
+        (topics, (from < self.topics.end()).then_some(from))
     }
 }

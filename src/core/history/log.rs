@@ -1,12 +1,13 @@
 //! The latest events of one topic, oldest first.
 
-use std::collections::VecDeque;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::DefaultHashBuilder;
 
 use crate::core::event::EventId;
 use crate::core::sse::Frame;
+use crate::core::table::{Deque, PartTable};
 
 use super::same::Same;
 use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
@@ -70,10 +71,10 @@ impl Entry {
 /// A ring of events with rising ids.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    entries: VecDeque<Entry>,
+    entries: Deque<Entry>,
     frame_bytes: usize,
     /// Publishers' own ids. Boxed: most topics have none.
-    own_ids: Option<Box<HashMap<Box<str>, Same<EventId>>>>,
+    own_ids: Option<Box<OwnIdsOfLog>>,
 }
 
 impl Log {
@@ -95,7 +96,7 @@ impl Log {
 
     /// The events whose publisher gave them this id.
     pub(super) fn with_own_id(&self, own_id: &str) -> Option<&Same<EventId>> {
-        self.own_ids.as_ref()?.get(own_id)
+        self.own_ids.as_ref()?.find(own_id)
     }
 
     /// Position of the first event above `id`.
@@ -108,7 +109,8 @@ impl Log {
     }
 
     pub(super) fn newest_first(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().rev()
+        let positions = (0..self.entries.len()).rev();
+        positions.filter_map(|at| self.entries.get(at))
     }
 
     pub(super) fn get(&self, position: usize) -> Option<&Entry> {
@@ -126,15 +128,7 @@ impl Log {
         debug_assert!(self.last_id().is_none_or(|last| last < id), "ids rise");
         self.frame_bytes += frame.len();
         if let Some(own_id) = more.as_ref().and_then(|more| more.own_id.as_ref()) {
-            self.own_ids
-                .get_or_insert_default()
-                .entry_ref(own_id)
-                .and_modify(|same| same.insert(id))
-                .or_insert(Same::One(id));
-        }
-        if self.entries.capacity() == 0 {
-            // The first growth of a deque is to four entries; a topic with one event should pay for one.
-            self.entries.reserve_exact(1);
+            self.own_ids.get_or_insert_default().add(own_id, id);
         }
         let entry = Entry {
             id,
@@ -151,18 +145,54 @@ impl Log {
         let entry = self.entries.pop_front()?;
         self.frame_bytes -= entry.frame.len();
         if let (Some(own_id), Some(index)) = (entry.own_id(), &mut self.own_ids) {
-            let same = index.get_mut(own_id);
-            if same.is_some_and(|same| same.remove(entry.id)) {
-                index.remove(own_id);
-            }
-            if index.is_empty() {
+            index.remove(own_id, entry.id);
+            if index.table.len() == 0 {
                 self.own_ids = None;
             }
         }
-        if self.entries.capacity() > 64 && self.entries.len() * 4 < self.entries.capacity() {
-            self.entries.shrink_to(self.entries.len() * 2);
-        }
         let cost = entry.cost();
         Some((entry, cost))
+    }
+}
+
+/// The own ids of one topic's events.
+#[derive(Debug, Default)]
+struct OwnIdsOfLog {
+    table: PartTable<(Box<str>, Same<EventId>)>,
+    hasher: DefaultHashBuilder,
+}
+
+impl OwnIdsOfLog {
+    fn find(&self, own_id: &str) -> Option<&Same<EventId>> {
+        let hash = self.hasher.hash_one(own_id);
+        let (_, same) = self.table.find(hash, |(other, _)| **other == *own_id)?;
+        Some(same)
+    }
+
+    fn add(&mut self, own_id: &str, id: EventId) {
+        let hash = self.hasher.hash_one(own_id);
+        match self.table.find_mut(hash, |(other, _)| **other == *own_id) {
+            Some((_, same)) => same.insert(id),
+            None => {
+                let hasher = &self.hasher;
+                self.table
+                    .insert_unique(hash, (own_id.into(), Same::One(id)), |(other, _)| {
+                        hasher.hash_one(&**other)
+                    });
+            }
+        }
+    }
+
+    fn remove(&mut self, own_id: &str, id: EventId) {
+        let hash = self.hasher.hash_one(own_id);
+        let is_it = |(other, _): &(Box<str>, Same<EventId>)| **other == *own_id;
+        let Some((_, same)) = self.table.find_mut(hash, is_it) else {
+            return;
+        };
+        if same.remove(id) {
+            let hasher = &self.hasher;
+            self.table
+                .remove(hash, is_it, |(other, _)| hasher.hash_one(&**other));
+        }
     }
 }

@@ -279,6 +279,17 @@ impl Store {
             && self.order.last_id().is_none()
     }
 
+    /// Bytes that its tables have allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        self.topics.allocated_bytes()
+            + self.patterns.allocated_bytes()
+            + self.grants.allocated_bytes()
+            + self.own_ids.allocated_bytes()
+            + self.order.allocated_bytes()
+            + self.expiry.allocated_bytes()
+    }
+
     /// How much is remembered now.
     #[must_use]
     pub fn size(&self) -> HistorySize {
@@ -361,9 +372,9 @@ impl Store {
         self.events += 1;
         self.bytes += log.push(id, frame.clone(), more.cloned());
         self.expiry.add(id, index);
+        self.order.push(id, index);
+        self.tidy_order();
         let topics = &self.topics;
-        self.order
-            .push(id, index, self.events, |id, topic| topics.keeps(topic, id));
         if let Some(own_id) = more.and_then(|more| more.own_id.as_deref()) {
             let is = |place| topics.has_own_id(place, own_id);
             self.own_ids.insert(own_id, Place { id, topic: index }, is);
@@ -373,7 +384,11 @@ impl Store {
     /// Keeps one topic within its own bounds.
     fn evict_within(&mut self, index: u32, cut_off: EventId) {
         let limits = self.limits;
-        while let Some(log) = &self.topics.get(index).log {
+        while let Some(log) = self
+            .topics
+            .in_slot(index)
+            .and_then(|topic| topic.log.as_ref())
+        {
             let too_old = |id: EventId| id < cut_off;
             if log.len() <= limits.events
                 && log.frame_bytes() <= limits.bytes
@@ -442,9 +457,16 @@ impl Store {
     fn oldest_topic(&mut self) -> Option<u32> {
         let topics = &self.topics;
         self.expiry.oldest(|index| {
-            let log = topics.get(index).log.as_ref();
-            log.and_then(|log| log.first_id())
+            let topic = topics.in_slot(index)?;
+            topic.log.as_ref()?.first_id()
         })
+    }
+
+    /// Throws some stale notes out of the node's order; to be called for each event that comes or goes.
+    fn tidy_order(&mut self) {
+        let topics = &self.topics;
+        self.order
+            .tidy(self.events, |id, topic| topics.keeps(topic, id));
     }
 
     fn evict_oldest(&mut self, index: u32) {
@@ -475,6 +497,8 @@ impl Store {
         }
         if self.events == 0 {
             self.order.clear();
+        } else {
+            self.tidy_order();
         }
         self.forget_if_unused(index);
     }
@@ -489,9 +513,10 @@ impl Store {
     }
 
     fn forget_if_unused(&mut self, index: u32) {
-        let topic = self.topics.get(index);
-        let is_free = topic.name.is_empty();
-        if !is_free && topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
+        let Some(topic) = self.topics.in_slot(index) else {
+            return;
+        };
+        if topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
             let evicted = topic.evicted;
             // Of what topics before it had, patterns have been told when those went.
             if topic.pins.has_evicted() {

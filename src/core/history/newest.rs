@@ -66,10 +66,9 @@ impl Store {
             newest.0 = pattern.evicted();
         }
         let mut work = Work::default();
-        for at in (0..self.order.len()).rev().take(NEWEST_LOOKS) {
-            let Some((event, index)) = self.order.get(at) else {
-                break;
-            };
+        let mut notes: Vec<_> = self.order.newest_first().take(NEWEST_LOOKS + 1).collect();
+        let beyond = (notes.len() > NEWEST_LOOKS).then(|| notes.pop()).flatten();
+        for (event, index) in notes {
             if !self.topics.keeps(index, event) {
                 continue;
             }
@@ -89,12 +88,7 @@ impl Store {
                 return newest;
             }
         }
-        if let Some((event, _)) = self
-            .order
-            .len()
-            .checked_sub(NEWEST_LOOKS + 1)
-            .and_then(|at| self.order.get(at))
-        {
+        if let Some((event, _)) = beyond {
             newest.add(event, false);
         }
         newest

@@ -4,9 +4,10 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use crate::core::event::EventId;
+use crate::core::table::PartTable;
 
 use super::same::Same;
 
@@ -20,50 +21,58 @@ pub(super) struct Place {
 /// Own ids by their text.
 #[derive(Debug, Default)]
 pub(super) struct OwnIds {
-    table: HashTable<(u64, Same<Place>)>,
+    table: PartTable<(u64, Same<Place>)>,
     hasher: DefaultHashBuilder,
 }
 
 impl OwnIds {
-    /// The events with this id; `is` tells whether the event at a place has it.
-    pub(super) fn find(&self, own_id: &str, is: impl Fn(Place) -> bool) -> Option<&Same<Place>> {
+    /// The events with this id; `has_it` tells whether the event at a place has it.
+    pub(super) fn find(
+        &self,
+        own_id: &str,
+        has_it: impl Fn(Place) -> bool,
+    ) -> Option<&Same<Place>> {
         let hash = self.hasher.hash_one(own_id);
-        let found = self.table.find(hash, |(of, same)| {
-            *of == hash && same.first().is_some_and(&is)
+        let entry = self.table.find(hash, |(other, same)| {
+            *other == hash && same.first().is_some_and(&has_it)
         });
-        found.map(|(_, same)| same)
+        entry.map(|(_, same)| same)
     }
 
     /// Adds an event.
-    pub(super) fn insert(&mut self, own_id: &str, place: Place, is: impl Fn(Place) -> bool) {
+    pub(super) fn insert(&mut self, own_id: &str, place: Place, has_it: impl Fn(Place) -> bool) {
         let hash = self.hasher.hash_one(own_id);
-        let found = |(of, same): &(u64, Same<Place>)| *of == hash && same.first().is_some_and(&is);
-        match self.table.find_mut(hash, found) {
+        let entry = self.table.find_mut(hash, |(other, same)| {
+            *other == hash && same.first().is_some_and(&has_it)
+        });
+        match entry {
             Some((_, same)) => same.insert(place),
-            None => {
-                self.table
-                    .insert_unique(hash, (hash, Same::One(place)), |(hash, _)| *hash);
-            }
+            None => self
+                .table
+                .insert_unique(hash, (hash, Same::One(place)), |(hash, _)| *hash),
         }
     }
 
     /// Removes an event, which may have been forgotten already.
     pub(super) fn remove(&mut self, own_id: &str, place: Place) {
         let hash = self.hasher.hash_one(own_id);
-        let found = |(of, same): &(u64, Same<Place>)| *of == hash && same.contains(place);
-        if let Ok(mut entry) = self.table.find_entry(hash, found)
-            && entry.get_mut().1.remove(place)
-        {
-            entry.remove();
-        }
-        if self.table.capacity() > 1_024 && self.table.len() * 8 < self.table.capacity() {
-            self.table
-                .shrink_to(self.table.len() * 2, |(hash, _)| *hash);
+        let has_place = |(other, same): &(u64, Same<Place>)| *other == hash && same.contains(place);
+        let Some((_, same)) = self.table.find_mut(hash, has_place) else {
+            return;
+        };
+        if same.remove(place) {
+            self.table.remove(hash, has_place, |(hash, _)| *hash);
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Bytes that its table has allocated.
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.table.allocated_bytes()
     }
 }

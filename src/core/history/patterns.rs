@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap};
 use smallvec::SmallVec;
 
 use crate::core::event::EventId;
 use crate::core::selector::Selector;
+use crate::core::table::{Arena, PartTable};
 
 use super::evicted::Evicted;
 use super::references::Listeners;
@@ -81,9 +82,8 @@ pub(super) struct Birth {
 /// Patterns by selector, by slot and by their literal start.
 #[derive(Debug, Default)]
 pub(super) struct PatternTable {
-    slots: Vec<Option<Pattern>>,
-    free: Vec<u32>,
-    by_selector: HashTable<u32>,
+    slots: Arena<Pattern>,
+    by_selector: PartTable<u32>,
     /// By their literal start, the youngest last.
     by_prefix: HashMap<Box<str>, SmallVec<[u32; 1]>>,
     /// How many different starts there are of each length.
@@ -95,7 +95,7 @@ pub(super) struct PatternTable {
 
 impl PatternTable {
     pub(super) fn len(&self) -> usize {
-        self.by_selector.len()
+        self.slots.len()
     }
 
     /// Serial number of the youngest pattern: a topic that was looked at then knows all its patterns.
@@ -104,11 +104,11 @@ impl PatternTable {
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Pattern> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.slots.get(slot)
     }
 
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Pattern> {
-        self.slots.get_mut(slot as usize)?.as_mut()
+        self.slots.get_mut(slot)
     }
 
     /// The pattern that a topic remembers, if it is still held.
@@ -141,11 +141,7 @@ impl PatternTable {
         }
         let serial = self.newest.checked_add(1)?;
         self.newest = serial;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() as u32 - 1
-        });
-        self.slots[slot as usize] = Some(Pattern {
+        let slot = self.slots.insert(Pattern {
             selector: selector.clone(),
             serial,
             listeners: Listeners::default(),
@@ -156,9 +152,8 @@ impl PatternTable {
         });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector
-            .insert_unique(hasher.hash_one(selector), slot, |other| {
-                let other = slots[*other as usize].as_ref();
-                other.map_or(0, |pattern| hasher.hash_one(&pattern.selector))
+            .insert_unique(hash_of(slots, hasher, slot), slot, |slot| {
+                hash_of(slots, hasher, *slot)
             });
         self.add_prefix(selector.prefix(), slot);
         Some(slot)
@@ -166,13 +161,18 @@ impl PatternTable {
 
     /// Numbers all patterns anew, from 1 on; every topic has to be looked at again.
     pub(super) fn renumber(&mut self) {
-        let mut patterns: Vec<_> = self.slots.iter_mut().flatten().collect();
+        let patterns = self.slots.iter();
+        let mut order: Vec<_> = patterns
+            .map(|(slot, pattern)| (pattern.serial, slot))
+            .collect();
         // In their old order, which the lists by start keep.
-        patterns.sort_unstable_by_key(|pattern| pattern.serial);
+        order.sort_unstable();
         self.newest = 0;
-        for pattern in patterns {
+        for (_, slot) in order {
             self.newest += 1;
-            pattern.serial = self.newest;
+            if let Some(pattern) = self.slots.get_mut(slot) {
+                pattern.serial = self.newest;
+            }
         }
     }
 
@@ -197,6 +197,9 @@ impl PatternTable {
             return;
         }
         self.by_prefix.remove(prefix);
+        if self.by_prefix.is_empty() {
+            self.by_prefix = HashMap::default();
+        }
         if let Some(count) = self.prefix_lengths.get_mut(&prefix.len()) {
             *count -= 1;
             if *count == 0 {
@@ -253,15 +256,16 @@ impl PatternTable {
         {
             return;
         }
-        let Some(pattern) = self.slots[slot as usize].take() else {
-            return;
-        };
-        let hash = self.hasher.hash_one(&pattern.selector);
-        if let Ok(entry) = self.by_selector.find_entry(hash, |other| *other == slot) {
-            entry.remove();
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = hash_of(slots, hasher, slot);
+        self.by_selector.remove(
+            hash,
+            |other| *other == slot,
+            |other| hash_of(slots, hasher, *other),
+        );
+        if let Some(pattern) = self.slots.remove(slot) {
+            self.remove_prefix(pattern.selector.prefix(), slot);
         }
-        self.remove_prefix(pattern.selector.prefix(), slot);
-        self.free.push(slot);
     }
 
     /// The patterns that may match `topic` and were born after the one with serial number `seen`, the oldest first. Costs what it finds, and one
@@ -290,14 +294,28 @@ impl PatternTable {
 
     /// Patterns with at least one stream.
     pub(super) fn subscribed(&self) -> usize {
-        let patterns = self.slots.iter().flatten();
+        let patterns = self.slots.iter();
         patterns
-            .filter(|pattern| pattern.listeners.subscribers > 0)
+            .filter(|(_, pattern)| pattern.listeners.subscribers > 0)
             .count()
+    }
+
+    /// Bytes that its tables have allocated.
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.slots.allocated_bytes()
+            + self.by_selector.allocated_bytes()
+            + self.by_prefix.allocation_size()
     }
 
     #[cfg(test)]
     pub(super) fn run_out_of_serials(&mut self) {
         self.newest = u32::MAX;
     }
+}
+
+/// The hash of the selector of the pattern in a slot.
+fn hash_of(slots: &Arena<Pattern>, hasher: &DefaultHashBuilder, slot: u32) -> u64 {
+    let pattern = slots.get(slot);
+    pattern.map_or(0, |pattern| hasher.hash_one(&pattern.selector))
 }

@@ -10,7 +10,7 @@ use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 
 /// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
 /// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
-const BIRTH_TOPICS_MAX: u32 = if cfg!(test) { 4 } else { 4_096 };
+const BIRTH_TOPICS_MAX: usize = if cfg!(test) { 4 } else { 4_096 };
 
 /// The streams that subscribe by one selector.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,7 +142,10 @@ impl Store {
     /// Who subscribes by this very selector.
     pub(super) fn listeners(&self, id: SelectorId) -> Listeners {
         let Some(slot) = id.pattern_slot() else {
-            let topic = self.topics.get(id.0);
+            // An event that nothing keeps may have taken its topic along.
+            let Some(topic) = self.topics.in_slot(id.0) else {
+                return Listeners::default();
+            };
             return Listeners {
                 subscribers: topic.subscribers,
                 granted: topic.granted,
@@ -194,18 +197,17 @@ impl Store {
         forgotten: Evicted,
         work: &mut Work,
     ) -> Option<Evicted> {
-        if self.topics.slots() > BIRTH_TOPICS_MAX {
+        if self.topics.len() > BIRTH_TOPICS_MAX {
             return None;
         }
         let selector = &self.patterns.get(slot)?.selector;
         let mut before = forgotten;
-        for index in 0..self.topics.slots() {
+        for (_, topic) in self.topics.iter() {
             if work.is_spent() {
                 return None;
             }
             work.spend(1);
-            let topic = self.topics.get(index);
-            if topic.name.is_empty() || !topic.evicted.exceeds(before) {
+            if !topic.evicted.exceeds(before) {
                 continue;
             }
             let (matches, steps) = selector.matches_in_steps(&topic.name);

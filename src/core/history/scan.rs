@@ -21,8 +21,9 @@ impl Store {
         };
         let mut newest = HashMap::new();
         let mut taken = None;
-        for at in self.order.position_after(reader.position.cursor).. {
-            let note = self.order.get(at);
+        let mut place = self.order.after(reader.position.cursor);
+        loop {
+            let note = self.order.next(&mut place);
             let Some((id, topic)) = note.filter(|(id, _)| *id <= reader.position.until) else {
                 return;
             };
@@ -82,8 +83,8 @@ impl Store {
         work: &mut Work,
     ) -> Option<EventId> {
         let patterns = patterns_of(ids)?;
-        for at in self.order.position_after(cursor).. {
-            let (id, topic) = self.order.get(at)?;
+        let mut place = self.order.after(cursor);
+        while let Some((id, topic)) = self.order.next(&mut place) {
             if !work.charge_event() {
                 return None;
             }

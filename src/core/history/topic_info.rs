@@ -69,14 +69,12 @@ impl TopicWalk {
 
 impl Store {
     /// A topic; of one that does not exist, nothing but its name. `None` where the work was not enough: what was done so far
-    /// is kept, in `count` too, and the next call goes on there. With `known_only`, patterns that are not known to match are
-    /// not matched any more.
+    /// is in `count`, and the next call goes on there.
     #[must_use]
     pub fn info(
         &mut self,
         name: &str,
         count: &mut PatternCount,
-        known_only: bool,
         work: &mut Work,
     ) -> Option<TopicInfo> {
         let Some(index) = self.topics.find(name) else {
@@ -85,32 +83,48 @@ impl Store {
                 ..TopicInfo::default()
             });
         };
-        let is_ready = known_only || self.refresh_matches(index, work);
-        let is_counted = is_ready && self.count(index, count, work);
+        let is_counted = self.refresh_matches(index, work) && self.count(index, count, work);
         is_counted.then(|| self.info_of(index, *count))
     }
 
-    /// Topics with an event or a subscriber among the next `slots` slots of the table, as far as the work goes; the walk goes
+    /// The same with no more streams than were counted so far.
+    #[must_use]
+    pub fn info_so_far(&self, name: &str, count: PatternCount) -> TopicInfo {
+        match self.topics.find(name) {
+            Some(index) => self.info_of(index, count),
+            None => TopicInfo {
+                name: name.into(),
+                ..TopicInfo::default()
+            },
+        }
+    }
+
+    /// Topics with an event or a subscriber among the next `slots` ones of the table, as far as the work goes; the walk goes
     /// on behind them.
     #[must_use]
     pub fn infos(&mut self, walk: &mut TopicWalk, slots: u32, work: &mut Work) -> Vec<TopicInfo> {
-        let end = walk.next.saturating_add(slots).min(self.topics.slots());
         let mut infos = Vec::new();
-        while walk.next < end {
-            let topic = self.topics.get(walk.next);
+        for _ in 0..slots {
+            let Some((index, topic)) = self.topics.next_from(walk.next) else {
+                walk.is_done = true;
+                return infos;
+            };
+            if index > walk.next {
+                // The topic that was counted in part is gone.
+                walk.count = PatternCount::default();
+                walk.next = index;
+            }
             // A topic that only a grant names is nobody's business.
             if topic.log.is_some() || topic.subscribers > 0 {
-                if !self.refresh_matches(walk.next, work)
-                    || !self.count(walk.next, &mut walk.count, work)
-                {
+                if !self.refresh_matches(index, work) || !self.count(index, &mut walk.count, work) {
                     return infos;
                 }
-                infos.push(self.info_of(walk.next, walk.count));
+                infos.push(self.info_of(index, walk.count));
             }
-            walk.next += 1;
+            walk.next = index + 1;
             walk.count = PatternCount::default();
         }
-        walk.is_done = walk.next >= self.topics.slots();
+        walk.is_done = walk.next >= self.topics.end();
         infos
     }
 

@@ -1,9 +1,11 @@
 //! The table of topics that exist: by name, and by a small number that stays put.
 
-use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 
+use hashbrown::DefaultHashBuilder;
+
 use crate::core::event::EventId;
+use crate::core::table::{Arena, PartTable};
 
 use super::evicted::Evicted;
 use super::log::Log;
@@ -14,7 +16,6 @@ use super::{ShardSet, TOPIC_OVERHEAD_BYTES};
 /// One topic.
 #[derive(Debug, Default)]
 pub(super) struct Topic {
-    /// Empty in a slot that is free.
     pub(super) name: Box<str>,
     /// Its latest events; `None` when it has none.
     pub(super) log: Option<Box<Log>>,
@@ -77,92 +78,106 @@ impl Pins {
 /// Topics by name and by slot.
 #[derive(Debug, Default)]
 pub(super) struct TopicTable {
-    slots: Vec<Topic>,
-    free: Vec<u32>,
-    by_name: HashTable<u32>,
+    slots: Arena<Topic>,
+    by_name: PartTable<u32>,
     hasher: DefaultHashBuilder,
 }
 
 impl TopicTable {
     pub(super) fn len(&self) -> usize {
-        self.by_name.len()
+        self.slots.len()
     }
 
-    /// Number of slots, free ones included.
-    pub(super) fn slots(&self) -> u32 {
-        self.slots.len() as u32
+    /// No slot from here on has a topic.
+    pub(super) fn end(&self) -> u32 {
+        self.slots.end()
     }
 
+    /// The first topic from slot `from` on.
+    pub(super) fn next_from(&self, from: u32) -> Option<(u32, &Topic)> {
+        self.slots.next_from(from)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Topic)> {
+        self.slots.iter()
+    }
+
+    /// The topic in a slot that is known to have one.
     pub(super) fn get(&self, index: u32) -> &Topic {
-        &self.slots[index as usize]
+        self.in_slot(index)
+            .expect("a topic that is referenced exists")
     }
 
     pub(super) fn get_mut(&mut self, index: u32) -> &mut Topic {
-        &mut self.slots[index as usize]
+        let topic = self.slots.get_mut(index);
+        topic.expect("a topic that is referenced exists")
+    }
+
+    /// The topic in a slot, if it is not free.
+    pub(super) fn in_slot(&self, index: u32) -> Option<&Topic> {
+        self.slots.get(index)
     }
 
     /// Whether a topic slot keeps this event. Ids rise, and a topic's oldest events go first, so that a slot that was given to another topic
     /// since has only events above.
     pub(super) fn keeps(&self, index: u32, id: EventId) -> bool {
-        let log = self.get(index).log.as_ref();
+        let log = self.in_slot(index).and_then(|topic| topic.log.as_ref());
         log.and_then(|log| log.first_id())
             .is_some_and(|first| first <= id)
     }
 
     /// Whether the event at this place was given this id by its publisher.
     pub(super) fn has_own_id(&self, place: Place, own_id: &str) -> bool {
-        let log = self.get(place.topic).log.as_ref();
+        let log = self
+            .in_slot(place.topic)
+            .and_then(|topic| topic.log.as_ref());
         log.and_then(|log| log.find(place.id))
             .is_some_and(|entry| entry.own_id() == Some(own_id))
     }
 
     pub(super) fn find(&self, name: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(name);
-        self.by_name
-            .find(hash, |index| &*self.slots[*index as usize].name == name)
-            .copied()
+        self.find_hashed(name, self.hasher.hash_one(name))
+    }
+
+    fn find_hashed(&self, name: &str, hash: u64) -> Option<u32> {
+        let has_name = |index: &u32| &*self.get(*index).name == name;
+        self.by_name.find(hash, has_name).copied()
     }
 
     /// The topic of this name; a new one takes over what is forgotten of its former lives.
     pub(super) fn intern(&mut self, name: &str, forgotten: Evicted) -> u32 {
         let hash = self.hasher.hash_one(name);
-        let slots = &self.slots;
-        if let Some(index) = self
-            .by_name
-            .find(hash, |index| &*slots[*index as usize].name == name)
-        {
-            return *index;
+        if let Some(index) = self.find_hashed(name, hash) {
+            return index;
         }
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Topic::default());
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 topics fit in memory")
+        let index = self.slots.insert(Topic {
+            name: name.into(),
+            evicted: forgotten,
+            ..Topic::default()
         });
-        let topic = &mut self.slots[index as usize];
-        topic.name = name.into();
-        topic.evicted = forgotten;
         let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_name.insert_unique(hash, index, |other| {
-            hasher.hash_one(&*slots[*other as usize].name)
-        });
+        self.by_name
+            .insert_unique(hash, index, |other| hash_of(slots, hasher, *other));
         index
     }
 
     pub(super) fn remove(&mut self, index: u32) {
-        let topic = &mut self.slots[index as usize];
-        let name = std::mem::take(&mut topic.name);
-        *topic = Topic::default();
-        let hash = self.hasher.hash_one(&*name);
-        if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == index) {
-            entry.remove();
-        }
-        self.free.push(index);
-        self.shrink();
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = hash_of(slots, hasher, index);
+        self.by_name.remove(
+            hash,
+            |other| *other == index,
+            |other| hash_of(slots, hasher, *other),
+        );
+        self.slots.remove(index);
     }
 
     /// Serial numbers of patterns have been given anew: every topic has to be looked at again. Returns the bytes that topics with events held.
     pub(super) fn forget_matches(&mut self) -> usize {
-        let mut freed = 0;
-        for topic in &mut self.slots {
+        let (mut freed, mut from) = (0, 0);
+        while let Some((index, _)) = self.slots.next_from(from) {
+            from = index + 1;
+            let topic = self.get_mut(index);
             if topic.log.is_some() {
                 freed += topic.matches_bytes();
             }
@@ -171,13 +186,15 @@ impl TopicTable {
         freed
     }
 
-    /// Gives memory back after a flood of short-lived topics; the factor keeps this from happening often.
-    fn shrink(&mut self) {
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        if self.by_name.capacity() > 1024 && self.by_name.len() * 8 < self.by_name.capacity() {
-            self.by_name.shrink_to(self.by_name.len() * 2, |other| {
-                hasher.hash_one(&*slots[*other as usize].name)
-            });
-        }
+    /// Bytes that its tables have allocated.
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.slots.allocated_bytes() + self.by_name.allocated_bytes()
     }
+}
+
+/// The hash of the name of the topic in a slot.
+fn hash_of(slots: &Arena<Topic>, hasher: &DefaultHashBuilder, index: u32) -> u64 {
+    let topic = slots.get(index);
+    topic.map_or(0, |topic| hasher.hash_one(&*topic.name))
 }

@@ -607,6 +607,7 @@ impl World {
             let topics = core.topic_count();
             assert_eq!(topics, 0, "topics of a shard go with their streams");
             assert!(core.has_no_tickets(), "tickets go with their streams");
+            assert_eq!(core.table_bytes(), 0, "and so do the tables");
         }
         assert_eq!(
             Arc::strong_count(&self.guards),
@@ -628,5 +629,6 @@ impl World {
             "nothing is remembered for ever"
         );
         assert!(desk.store().is_bare(), "no pattern, grant or id is left");
+        assert_eq!(desk.store().allocated_bytes(), 0, "the tables are as new");
     }
 }
