@@ -3,23 +3,26 @@
 //! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent Events to hundreds of
 //! thousands of open streams held by one process. `docs/ARCHITECTURE.md` tells how and why.
 //!
-//! The modules form layers, and imports point down only:
+//! The modules form layers, and imports point down only. `tests/layers` reads the source and fails on one that does not:
 //!
-//! | layer | modules | knows |
-//! |---|---|---|
-//! | 4 | [`cli`], [`node`], [`token`] | everything: builds, runs, drains |
-//! | 3 | [`api`], [`ingest`], [`admin`] | the outside world's words; siblings never import each other |
-//! | 2 | [`server`] | HTTP as such: connections, requests, answers |
-//! | 2 | [`hub`] | order |
-//! | 1 | [`shard`] | sockets as file descriptors; never hyper, never tokio |
-//! | 0 | [`core`] | what is decided: events, history, delivery; no I/O at all |
-//! | 0 | [`auth`], [`settings`], [`bom`], [`web`], [`metrics`], [`once_a_minute`], [`secret`], [`logging`] | no I/O but the log's |
+//! | modules | know |
+//! |---|---|
+//! | [`node`], [`cli`], [`token`] | everything: builds, runs, drains |
+//! | [`api`], [`ingest`], [`admin`] | the outside world's words; they never import each other |
+//! | [`hub`], [`server`] | order; HTTP as such, and no topics; they never import each other |
+//! | [`shard`] | sockets as file descriptors; no hyper, no tokio |
+//! | [`logging`] | the log |
+//! | [`settings`] | what may be configured |
+//! | [`auth`] | tokens |
+//! | [`core`] | what is decided: events, history, delivery; no I/O at all, and no clock |
+//! | [`web`], [`metrics`], [`clock`], [`once_a_minute`], [`bom`], [`secret`] | nothing of this crate |
 
 pub mod admin;
 pub mod api;
 pub mod auth;
 pub mod bom;
 pub mod cli;
+pub mod clock;
 pub mod core;
 pub mod hub;
 pub mod ingest;

@@ -3,18 +3,15 @@
 //! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters and writes them down, so that it costs the
 //! same whether a hundred streams are open or a million.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
 
 use super::classic;
 use super::negotiate::Format;
 use super::node_metrics::{Node, Readings};
 use super::process::ThisProcess;
-use crate::metrics::{HISTOGRAM_BUCKETS, HistogramSnapshot};
 
 /// Media type of a scrape that asked for OpenMetrics (OpenMetrics 1.0, "Text format").
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -42,94 +39,4 @@ impl Exposition {
             Format::Classic => (classic::from_openmetrics(&page), classic::MEDIA_TYPE),
         })
     }
-}
-
-/// Label names and values of one sample.
-pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
-
-/// A label whose value is known beforehand.
-pub(super) fn label(name: &'static str, value: &'static str) -> (&'static str, Cow<'static, str>) {
-    (name, Cow::Borrowed(value))
-}
-
-/// Writes metric families, each with its samples.
-pub(super) struct Page<'a, 'e>(pub(super) &'a mut DescriptorEncoder<'e>);
-
-impl Page<'_, '_> {
-    /// A family of counters (`_total` is added to the name, after the unit).
-    pub(super) fn counters(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        samples: impl IntoIterator<Item = (Labels, u64)>,
-    ) -> fmt::Result {
-        let counter = MetricType::Counter;
-        let mut family = self.0.encode_descriptor(name, help, unit, counter)?;
-        for (labels, value) in samples {
-            sample(&mut family, &labels, |encoder| {
-                encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// A family of gauges.
-    pub(super) fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<&Unit>,
-        samples: impl IntoIterator<Item = (Labels, f64)>,
-    ) -> fmt::Result {
-        let gauge = MetricType::Gauge;
-        let mut family = self.0.encode_descriptor(name, help, unit, gauge)?;
-        for (labels, value) in samples {
-            sample(&mut family, &labels, |encoder| encoder.encode_gauge(&value))?;
-        }
-        Ok(())
-    }
-
-    /// A family of histograms of seconds.
-    pub(super) fn histograms(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (Labels, HistogramSnapshot)>,
-    ) -> fmt::Result {
-        let (unit, histogram) = (Some(&Unit::Seconds), MetricType::Histogram);
-        let mut family = self.0.encode_descriptor(name, help, unit, histogram)?;
-        for (labels, snapshot) in samples {
-            sample(&mut family, &labels, |encoder| {
-                let buckets = seconds(&snapshot);
-                let count = snapshot.buckets.iter().sum();
-                let sum = snapshot.sum_us as f64 / 1e6;
-                encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn sample(
-    family: &mut MetricEncoder<'_>,
-    labels: &Labels,
-    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
-) -> fmt::Result {
-    // The encoder would write an empty pair of braces for a family without labels.
-    if labels.is_empty() {
-        write(family)
-    } else {
-        write(&mut family.encode_family(labels)?)
-    }
-}
-
-/// Upper bounds in seconds and counts: bucket `i` holds what is below `2^i` µs, and the last one all the rest.
-fn seconds(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
-    let bound = |i: usize| match i {
-        i if i + 1 == HISTOGRAM_BUCKETS => f64::INFINITY,
-        i => (1_u64 << i) as f64 / 1e6,
-    };
-    let counts = snapshot.buckets.iter().enumerate();
-    counts.map(|(i, count)| (bound(i), *count)).collect()
 }

@@ -10,6 +10,7 @@ mod config;
 mod exposition;
 mod negotiate;
 mod node_metrics;
+mod page;
 mod process;
 mod query;
 mod routes;

@@ -9,7 +9,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
-use super::exposition::{Labels, Page, label};
+use super::page::{Labels, Page, label};
 use crate::core::history::HistorySize;
 use crate::hub::Hub;
 use crate::hub::presence::Figures;

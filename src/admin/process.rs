@@ -12,7 +12,7 @@ use prometheus_client::registry::Unit;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-use super::exposition::{Labels, Page};
+use super::page::{Labels, Page};
 
 /// Figures of this process; `None` where the kernel does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

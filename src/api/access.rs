@@ -5,6 +5,7 @@
 
 mod error;
 mod find;
+mod token;
 
 use std::sync::Arc;
 
@@ -12,11 +13,12 @@ use hyper::Method;
 use hyper::http::request::Parts;
 
 pub(crate) use self::error::AccessError;
-use self::find::Origin;
-pub(crate) use self::find::{QUERY_PARAMETER, Token};
+use self::find::find;
+use self::token::Origin;
+pub(crate) use self::token::{QUERY_PARAMETER, Token};
 use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
-use crate::core::event::unix_time;
+use crate::clock::unix_time;
 use crate::core::selector::Selector;
 use crate::settings::Settings;
 
@@ -102,7 +104,13 @@ impl Policy {
         cors: &Cors,
     ) -> Result<Checked, AccessError> {
         let guarded = self.auth.has_keys(role);
-        let Some(token) = self.find(&parts.headers, parts.uri.query(), guarded)? else {
+        let Some(token) = find(
+            &self.cookie_name,
+            &parts.headers,
+            parts.uri.query(),
+            guarded,
+        )?
+        else {
             let caller = match role {
                 _ if !guarded => Caller::Open,
                 Role::Subscriber if self.anonymous => Caller::Anonymous,

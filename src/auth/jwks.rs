@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Family};
-use super::jws;
+use super::base64url;
 use super::keys::{KEYS_MAX, Key, KeyError, KeySet};
 use crate::bom;
 
@@ -76,7 +76,7 @@ fn key(
         Some(name) => Algorithm::named(name.as_str()?)?,
         None => algorithm.unwrap_or(family.usual()),
     };
-    let bytes = |name: &str| jws::decode(member.get(name)?.as_str()?);
+    let bytes = |name: &str| base64url::decode(member.get(name)?.as_str()?);
     let mut key = match family {
         Family::Secret => Key::secret(&bytes("k")?, algorithm),
         Family::Rsa => Key::rsa(&bytes("n")?, &bytes("e")?, algorithm),

@@ -3,12 +3,11 @@
 //! Nothing of the claims is looked at before the signature is right. Must never let the header choose more than one of the keys there are:
 //! `jku`, `jwk` and `x5u` are not read, and `crit` and `b64` are refused.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::TokenError;
 use super::algorithm::Algorithm;
+use super::base64url::decode;
 use super::keys::{Key, KeySet};
 
 /// What the header says that matters.
@@ -76,9 +75,4 @@ fn choose<'a>(header: &Header, keys: &'a KeySet) -> Result<Vec<&'a Key>, TokenEr
         return Err(TokenError::Algorithm);
     }
     Ok(candidates)
-}
-
-/// Base64url without padding, and with nothing in its last bits.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
 }

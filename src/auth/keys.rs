@@ -295,7 +295,7 @@ impl Key {
             Material::Library(algorithm, key) => {
                 jsonwebtoken::crypto::verify(signature, message, key, *algorithm).unwrap_or(false)
             }
-            Material::P521(key) => super::jws::decode(signature)
+            Material::P521(key) => super::base64url::decode(signature)
                 .is_some_and(|signature| key.verify_sig(message, &signature).is_ok()),
         }
     }

@@ -10,6 +10,7 @@
 //! the value of a claim into an error, a log or a `Debug`.
 
 mod algorithm;
+mod base64url;
 mod claims;
 mod jwks;
 mod jws;

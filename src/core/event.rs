@@ -5,7 +5,6 @@ mod check;
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -206,20 +205,6 @@ impl<'a> Event<'a> {
             ..Self::default()
         }
     }
-}
-
-/// The wall clock, as the time since the unix epoch; zero when it is set before.
-#[must_use]
-pub fn unix_time() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
-/// The wall clock, in milliseconds since the unix epoch; 0 when it is set before.
-#[must_use]
-pub fn unix_ms() -> u64 {
-    unix_time().as_millis() as u64
 }
 
 #[cfg(test)]

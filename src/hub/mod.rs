@@ -22,9 +22,9 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::pattern_shares::PatternShares;
+use crate::clock::unix_ms;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
-use crate::core::event::unix_ms;
 use crate::core::history::HistoryLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Places;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 use tokio::sync::oneshot;
 
+use crate::clock::unix_ms;
 use crate::core::delivery::query::{Found, Task};
 use crate::core::delivery::{StreamInfo, StreamKey};
-use crate::core::event::{EventId, unix_ms};
+use crate::core::event::EventId;
 use crate::core::history::{HistorySize, PatternCount, Store, Work};
 pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::clock::unix_ms;
 use crate::core::desk::{
     Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
 };
-use crate::core::event::unix_ms;
 use crate::core::history::{SelectorIds, ShardSet};
 use crate::core::sse::{self, Draft};
 use crate::metrics::Source;

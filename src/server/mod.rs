@@ -55,7 +55,7 @@ mod unread;
 
 pub use self::bind::{BindError, bind};
 pub use self::config::{ServerConfig, SocketConfig};
-pub use self::guard::Fault as RequestFault;
-pub use self::guard::http1::{Http1 as RequestGuard, Limits as RequestLimits};
+pub use self::guard::http1::Http1 as RequestGuard;
+pub use self::guard::{Fault as RequestFault, Limits as RequestLimits};
 pub use self::serve::ServeError;
 pub(crate) use self::serve::{Setup, serve};

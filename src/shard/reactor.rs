@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
+use crate::clock::unix_ms;
 use crate::core::delivery::{Core, Counters, Next, Now, ShardConfig, Shared};
-use crate::core::event::unix_ms;
 use crate::logging;
 use crate::metrics::ShardMetrics;
 

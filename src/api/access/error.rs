@@ -4,8 +4,7 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
 use thiserror::Error;
 
-use super::QUERY_PARAMETER;
-use super::find::COOKIES_MAX;
+use super::token::{COOKIES_MAX, QUERY_PARAMETER};
 use crate::auth::TokenError;
 use crate::server::problem::Problem;
 

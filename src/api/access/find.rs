@@ -4,99 +4,61 @@ use std::borrow::Cow;
 
 use hyper::header::{self, HeaderMap};
 use percent_encoding::percent_decode;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
-use super::{AccessError, Policy};
+use super::error::AccessError;
+use super::token::{COOKIES_MAX, Origin, QUERY_PARAMETER, Token};
 
-/// Name of the parameter that carries a token.
-pub(crate) const QUERY_PARAMETER: &str = "authorization";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Header,
-    Query,
-    Cookie,
+/// The token of a request. `guarded`: a header `Authorization` is for this node, whatever its scheme; where there are no keys, only `Bearer` is, and
+/// any other is a proxy's affair.
+pub(super) fn find<'r>(
+    cookie_name: &str,
+    headers: &'r HeaderMap,
+    query: Option<&'r str>,
+    guarded: bool,
+) -> Result<Option<Token<'r>>, AccessError> {
+    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(field) = fields.next() {
+        if fields.next().is_some() {
+            return Err(AccessError::Several("header `Authorization`"));
+        }
+        match bearer(field.as_bytes()) {
+            Some(text) => return Ok(Some(Token::new(text, Origin::Header))),
+            None if guarded => return Err(AccessError::Scheme),
+            None => {}
+        }
+    }
+    let mut values = query.into_iter().flat_map(in_query);
+    if let Some(text) = values.next() {
+        if values.next().is_some() {
+            return Err(AccessError::Several("parameter `authorization`"));
+        }
+        return Ok(Some(Token::new(text, Origin::Query)));
+    }
+    let pairs = headers.get_all(header::COOKIE).iter();
+    let cookies = pairs
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| cookie(pair, cookie_name));
+    let mut texts: SmallVec<[Cow<'r, [u8]>; 1]> = cookies.map(Cow::Borrowed).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    if texts.len() > COOKIES_MAX {
+        return Err(AccessError::TooManyCookies);
+    }
+    let from = Origin::Cookie;
+    Ok((!texts.is_empty()).then_some(Token { texts, from }))
 }
 
-/// Most different cookies of the token's name: each is tried. A browser has one for each path and domain that set it.
-pub(super) const COOKIES_MAX: usize = 8;
-
-/// A token as it was sent. Not `Debug`, so that it cannot be printed by mistake.
-pub(crate) struct Token<'r> {
-    /// What was sent: one text, but for cookies, of which a browser may send a stale one beside the one that is valid. Sorted and
-    /// without doubles: nothing depends on the order in which they came.
-    pub(super) texts: SmallVec<[Cow<'r, [u8]>; 1]>,
-    pub(super) from: Origin,
-}
-
-impl<'r> Token<'r> {
-    fn new(text: impl Into<Cow<'r, [u8]>>, from: Origin) -> Self {
-        let texts = smallvec![text.into()];
-        Self { texts, from }
-    }
-
-    /// The same, independent of the request.
-    pub(super) fn into_owned(self) -> Token<'static> {
-        let texts = self.texts.into_iter();
-        Token {
-            texts: texts.map(|text| Cow::Owned(text.into_owned())).collect(),
-            from: self.from,
-        }
-    }
-}
-
-impl Policy {
-    /// The token of a request. `guarded`: a header `Authorization` is for this node, whatever its scheme; where there are no keys, only `Bearer` is, and
-    /// any other is a proxy's affair.
-    pub(super) fn find<'r>(
-        &self,
-        headers: &'r HeaderMap,
-        query: Option<&'r str>,
-        guarded: bool,
-    ) -> Result<Option<Token<'r>>, AccessError> {
-        let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-        if let Some(field) = fields.next() {
-            if fields.next().is_some() {
-                return Err(AccessError::Several("header `Authorization`"));
-            }
-            match bearer(field.as_bytes()) {
-                Some(text) => return Ok(Some(Token::new(text, Origin::Header))),
-                None if guarded => return Err(AccessError::Scheme),
-                None => {}
-            }
-        }
-        let mut values = query.into_iter().flat_map(in_query);
-        if let Some(text) = values.next() {
-            if values.next().is_some() {
-                return Err(AccessError::Several("parameter `authorization`"));
-            }
-            return Ok(Some(Token::new(text, Origin::Query)));
-        }
-        let pairs = headers.get_all(header::COOKIE).iter();
-        let cookies = pairs
-            .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'))
-            .filter_map(|pair| self.cookie(pair));
-        let mut texts: SmallVec<[Cow<'r, [u8]>; 1]> = cookies.map(Cow::Borrowed).collect();
-        texts.sort_unstable();
-        texts.dedup();
-        if texts.len() > COOKIES_MAX {
-            return Err(AccessError::TooManyCookies);
-        }
-        let from = Origin::Cookie;
-        Ok((!texts.is_empty()).then_some(Token { texts, from }))
-    }
-
-    /// The value of a pair `name=value` if it is the cookie with the token.
-    fn cookie<'r>(&self, pair: &'r [u8]) -> Option<&'r [u8]> {
-        let value = pair
-            .trim_ascii()
-            .strip_prefix(self.cookie_name.as_bytes())?
-            .strip_prefix(b"=")?;
-        let quoted = value
-            .strip_prefix(b"\"")
-            .and_then(|value| value.strip_suffix(b"\""));
-        Some(quoted.unwrap_or(value))
-    }
+/// The value of a pair `name=value` if it is the cookie with the token.
+fn cookie<'r>(pair: &'r [u8], name: &str) -> Option<&'r [u8]> {
+    let value = pair
+        .trim_ascii()
+        .strip_prefix(name.as_bytes())?
+        .strip_prefix(b"=")?;
+    let quoted = value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""));
+    Some(quoted.unwrap_or(value))
 }
 
 /// What follows the scheme `Bearer`; `None` for any other.
@@ -123,16 +85,11 @@ fn in_query(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use hyper::header::HeaderValue;
 
     use super::*;
-    use crate::settings::Settings;
 
-    fn policy() -> Policy {
-        Policy::new(&Settings::default(), Arc::default())
-    }
+    const COOKIE: &str = "mercureAuthorization";
 
     fn found(fields: &[(&'static str, &'static str)], query: &str) -> Result<String, AccessError> {
         let headers: HeaderMap = fields
@@ -142,7 +99,7 @@ mod tests {
                 (name, HeaderValue::from_static(value))
             })
             .collect();
-        let token = policy().find(&headers, Some(query), true)?;
+        let token = find(COOKIE, &headers, Some(query), true)?;
         Ok(token.map_or_else(
             || "none".to_owned(),
             |token| {
@@ -214,7 +171,7 @@ mod tests {
             header::AUTHORIZATION,
             HeaderValue::from_static("Basic dXNlcjpwYXNz"),
         );
-        let open = policy().find(&headers, None, false);
+        let open = find(COOKIE, &headers, None, false);
         assert!(open.is_ok_and(|token| token.is_none()));
     }
 

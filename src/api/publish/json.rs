@@ -16,7 +16,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 pub use self::fault::JsonError;
-use self::fault::{Fault, Place};
+use self::fault::{Fault, MEMBERS, Place};
 use crate::bom;
 use crate::core::event::{Event, Topics};
 
@@ -160,9 +160,6 @@ impl<'de> Visitor<'de> for Object<'_> {
         members.into_event().map_err(wrong)
     }
 }
-
-/// The members that an event may have.
-const MEMBERS: [&str; 7] = ["topic", "topics", "data", "event", "id", "retry", "private"];
 
 /// The values of an event's members, still as JSON.
 #[derive(Default)]

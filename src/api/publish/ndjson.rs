@@ -6,7 +6,10 @@
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 
-use super::{Permission, PublishError, draft, json, submit, warning};
+use super::commit::{draft, submit, warning};
+use super::error::PublishError;
+use super::json;
+use super::permission::Permission;
 use crate::api::reach::Reach;
 use crate::bom;
 use crate::core::event::Event;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::api::access::Caller;
 use crate::api::reach::{Reach, TooMuch};
-use crate::core::event::unix_ms;
+use crate::clock::unix_ms;
 use crate::core::selector::Selector;
 
 /// The topics that a publisher may publish to.

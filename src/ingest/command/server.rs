@@ -1,10 +1,9 @@
 //! Commands about the node: `TIME`, the few settings that clients ask Redis for, and clusters, which there are none of.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::Context;
 use super::error::CommandError;
 use super::introspect::NAME_PATTERN_BYTES_MAX;
+use crate::clock::unix_time;
 use crate::core::glob::Glob;
 use crate::ingest::resp::Arg;
 
@@ -15,12 +14,6 @@ pub(super) fn time(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Comma
     ctx.reply.bulk(now.as_secs().to_string());
     ctx.reply.bulk(now.subsec_micros().to_string());
     Ok(())
-}
-
-fn unix_time() -> std::time::Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 /// `CONFIG GET pattern…`: the settings that clients ask for when they connect, by Redis's names.

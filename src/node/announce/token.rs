@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::auth::{Auth, Role};
 use crate::cli::{self, Command};
-use crate::core::event::unix_time;
+use crate::clock::unix_time;
 use crate::settings::{self, KeySource, RawSettings, Settings};
 use crate::token;
 

@@ -3,7 +3,7 @@
 use super::Fault;
 use super::fields::Fields;
 use super::framing::Framing;
-use super::http1::Limits;
+use super::limits::Limits;
 use super::syntax::{is_quoted, is_space, is_token, is_value};
 
 /// Most digits of a chunk's size, leading zeros included.

@@ -6,6 +6,7 @@
 use super::chunks::Chunks;
 use super::fields::Fields;
 use super::framing::{BodyLength, Framing};
+use super::limits::Limits;
 use super::syntax::{is_target, is_token, run};
 use super::{Fault, Refusal};
 
@@ -13,15 +14,6 @@ use super::{Fault, Refusal};
 const EMPTY_LINES_MAX: u8 = 8;
 
 const VERSION: &[u8] = b"HTTP/1.";
-
-/// Bounds that no head has but a trailer section.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Most bytes of one.
-    pub trailer_bytes_max: usize,
-    /// Most fields of one.
-    pub trailer_count_max: usize,
-}
 
 /// Follows the requests of one connection.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ mod fields;
 mod framing;
 pub(crate) mod http1;
 pub(crate) mod http2;
+mod limits;
 mod syntax;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use self::fault::Fault;
 pub(crate) use self::fault::Refusal;
 use self::http1::Http1;
 use self::http2::Http2;
+pub use self::limits::Limits;
 
 /// What watches the bytes of one connection.
 pub(crate) enum Guard {

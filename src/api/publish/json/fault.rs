@@ -4,7 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::MEMBERS;
+/// The members of an event.
+pub(super) const MEMBERS: [&str; 7] =
+    ["topic", "topics", "data", "event", "id", "retry", "private"];
 
 /// Longest name of a member that is repeated in an answer, in characters.
 const NAME_CHARS_MAX: usize = 64;

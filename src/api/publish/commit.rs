@@ -1,0 +1,138 @@
+//! Events, checked and published as one batch.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+
+use super::error::PublishError;
+use super::permission::Permission;
+use crate::api::reach::Reach;
+use crate::core::event::{Event, EventId};
+use crate::core::selector;
+use crate::core::sse::Draft;
+use crate::hub::{Hub, Receipt};
+use crate::metrics::Source;
+
+/// Checks and publishes all events as one batch; `place` says where in the body the n-th stands.
+pub(crate) async fn commit(
+    hub: &Hub,
+    permission: &Permission,
+    events: Vec<Event<'_>>,
+    place: impl Fn(usize) -> Option<usize>,
+) -> Result<Vec<Answer>, PublishError> {
+    let mut reach = Reach::default();
+    let mut drafts = Vec::with_capacity(events.len());
+    for (number, event) in events.into_iter().enumerate() {
+        drafts.push(draft(event, permission, place(number), hub, &mut reach).await?);
+    }
+    let receipts = submit(hub, &mut drafts).await?;
+    let answers = receipts.iter().zip(&drafts);
+    Ok(answers
+        .map(|(receipt, draft)| Answer::new(receipt, draft.topics()))
+        .collect())
+}
+
+/// Checks an event that stands at `index` in the body.
+pub(super) async fn draft<'a>(
+    event: Event<'a>,
+    permission: &Permission,
+    index: Option<usize>,
+    hub: &Hub,
+    reach: &mut Reach,
+) -> Result<Draft<'a>, PublishError> {
+    let draft = Draft::new(event, hub.event_limits())
+        .map_err(|source| PublishError::Event { index, source })?;
+    permission
+        .check(
+            draft.topics(),
+            hub.settings().publish_check_steps_max,
+            reach,
+        )
+        .await
+        .map_err(|source| PublishError::Denied { index, source })?;
+    Ok(draft)
+}
+
+/// Publishes checked events as one batch.
+pub(super) async fn submit(
+    hub: &Hub,
+    drafts: &mut [Draft<'_>],
+) -> Result<Vec<Receipt>, PublishError> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(hub.publish(Source::Http, drafts).await?)
+}
+
+/// What is answered to one event: `{"id":"<ms>-<n>","subscribers":N}`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    #[serde(serialize_with = "as_text")]
+    pub(crate) id: EventId,
+    subscribers: u64,
+    /// What the publisher may have meant otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+impl Answer {
+    fn new(receipt: &Receipt, topics: &[Cow<'_, str>]) -> Self {
+        Self {
+            id: receipt.id,
+            subscribers: receipt.subscribers,
+            warning: warning(topics),
+        }
+    }
+}
+
+/// A topic that is written like a pattern is a topic all the same, and legal: only its publisher knows whether that was meant.
+pub(super) fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
+    let pattern = topics.iter().find(|topic| selector::is_pattern(topic))?;
+    Some(format!(
+        "the event went to the topic {pattern:?} as it is written; patterns choose topics for subscribers, publish to the topics themselves"
+    ))
+}
+
+fn as_text<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_reads_as_promised() {
+        let receipt = Receipt {
+            id: EventId::from_parts(7, 1).expect("fits"),
+            subscribers: 3,
+        };
+        let text = |topic: &'static str| {
+            serde_json::to_string(&Answer::new(&receipt, &[topic.into()])).expect("JSON")
+        };
+        assert_eq!(text("news"), r#"{"id":"7-1","subscribers":3}"#);
+        let warned = text("news/**");
+        assert!(
+            warned.starts_with(r#"{"id":"7-1","subscribers":3,"warning":""#),
+            "{warned}"
+        );
+    }
+
+    #[test]
+    fn a_topic_that_is_written_like_a_pattern_is_warned_of() {
+        for topic in [
+            "*",
+            "**",
+            "news/**",
+            "news/*/x",
+            "books/{id}",
+            "{+a}",
+            "a{?b,c*}",
+        ] {
+            assert!(warning(&["a".into(), topic.into()]).is_some(), "{topic}");
+        }
+        for topic in ["news", "a*", "a/b*c", "{", "a{}", "{a b}", "100%"] {
+            assert_eq!(warning(&[topic.into()]), None, "{topic}");
+        }
+    }
+}

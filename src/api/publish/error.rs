@@ -1,0 +1,248 @@
+//! Why a publish call failed, and what its client is answered.
+
+use std::fmt;
+
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use thiserror::Error;
+
+use super::json::JsonError;
+use super::permission::Denied;
+use super::raw::RawError;
+use crate::api::parameters::ParametersError;
+use crate::core::event::EventError;
+use crate::hub::Closed;
+use crate::server::media_type::{NotAscii, OtherCharset};
+use crate::server::problem::Problem;
+use crate::server::request_body::BodyError;
+use crate::server::retry::retry_after_s;
+
+/// What `Accept-Post` and the refusal of other types say.
+const ACCEPTED_TYPES: &str = "application/json, application/x-ndjson";
+
+/// Why a call published nothing (or, as a stream, went no further).
+#[derive(Debug, Error)]
+pub(crate) enum PublishError {
+    /// Neither JSON nor NDJSON on `/publish`.
+    #[error(
+        "`/publish` takes {ACCEPTED_TYPES} (UTF-8), not {found:?}; any other body goes to `/publish/{{topic}}`, which takes it as data"
+    )]
+    MediaType {
+        /// What the request says, or nothing.
+        found: String,
+    },
+    /// The body is in another character set.
+    #[error(transparent)]
+    Charset(#[from] OtherCharset),
+    /// The body is not in the character set that it is said to be in.
+    #[error(transparent)]
+    NotAscii(#[from] NotAscii),
+    /// The body is compressed.
+    #[error("bodies are taken as they are, not with `Content-Encoding: {0}`")]
+    Encoded(String),
+    /// The body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The body is not what JSON publishing expects.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// The parameters or the data of a raw publish are wrong.
+    #[error(transparent)]
+    Raw(#[from] RawError),
+    /// A parameter beside a body that says everything.
+    #[error("{0}: the members of a JSON event say what parameters say of `/publish/{{topic}}`")]
+    Parameters(#[from] ParametersError),
+    /// An event cannot be published.
+    #[error("{source}")]
+    Event {
+        /// Its place in the array, if it came in one.
+        index: Option<usize>,
+        /// Why.
+        source: EventError,
+    },
+    /// An event may not be published by this publisher.
+    #[error("{source}")]
+    Denied {
+        /// Its place in the array, if it came in one.
+        index: Option<usize>,
+        /// Why.
+        source: Denied,
+    },
+    /// The node no longer takes events.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// A line of a stream failed; those before it were published.
+    #[error("line {line}: {source} ({before})", before = Before(*accepted))]
+    Line {
+        /// Number of the line, from 1.
+        line: u64,
+        /// Events published.
+        accepted: u64,
+        /// Why.
+        source: Box<PublishError>,
+    },
+}
+
+/// How many events before a line were published.
+struct Before(u64);
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 event before it was published"),
+            count => write!(f, "{count} events before it were published"),
+        }
+    }
+}
+
+impl PublishError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::MediaType { .. }
+            | Self::Charset(_)
+            | Self::Raw(RawError::Charset(_))
+            | Self::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::Paused(_) | BodyError::Slow(_)) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::NoRoom(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Json(JsonError::TooMany { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Event { source, .. } if is_too_large(source) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Event {
+                source: EventError::ReservedTopic(_),
+                ..
+            } => StatusCode::FORBIDDEN,
+            Self::Body(BodyError::Broken(_))
+            | Self::Json(_)
+            | Self::Raw(_)
+            | Self::NotAscii(_)
+            | Self::Parameters(_)
+            | Self::Event { .. } => StatusCode::BAD_REQUEST,
+            Self::Denied { source, .. } => source.status(),
+            Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Line { source, .. } => source.status(),
+        }
+    }
+
+    /// What `WWW-Authenticate` says, where another token would help.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied { source, .. } => Some(source.challenge()),
+            Self::Line { source, .. } => source.challenge(),
+            _ => None,
+        }
+    }
+
+    /// Whether the member at fault may be pointed to; else only the element that it is in.
+    fn has_member(&self) -> bool {
+        !matches!(self, Self::Json(error) if !error.has_member())
+    }
+
+    /// Name of the member or parameter at fault, and the array element it is in.
+    fn place(&self) -> (Option<&str>, Option<usize>) {
+        match self {
+            Self::Event { index, source } => (Some(source.field()), *index),
+            Self::Denied { index, source } => (source.field(), *index),
+            Self::Json(error) => (error.field(), error.index()),
+            Self::Raw(error) => (error.field(), None),
+            Self::Parameters(error) => (error.field(), None),
+            Self::Line { source, .. } => source.place(),
+            Self::MediaType { .. } | Self::Charset(_) | Self::NotAscii(_) => {
+                (Some("content-type"), None)
+            }
+            Self::Encoded(_) => (Some("content-encoding"), None),
+            Self::Body(_) | Self::Closed(_) => (None, None),
+        }
+    }
+}
+
+/// Data that is larger than allowed is no mistake in the form of the request.
+fn is_too_large(error: &EventError) -> bool {
+    matches!(error, EventError::TooLong { field: "data", .. })
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        let status = error.status();
+        let mut problem = Self::new(status, error.to_string());
+        let (field, index) = error.place();
+        let member = field.filter(|_| error.has_member());
+        if let Some(field) = field {
+            problem = problem.field(field);
+        }
+        if let Some(index) = index {
+            problem = problem.pointer(match member {
+                Some(field) => format!("/{index}/{field}"),
+                None => format!("/{index}"),
+            });
+        }
+        if let Some(challenge) = error.challenge() {
+            problem = problem.header(header::WWW_AUTHENTICATE, challenge);
+        }
+        match error {
+            PublishError::Line { line, accepted, .. } => problem = problem.at_line(line, accepted),
+            PublishError::MediaType { .. } | PublishError::Charset(_) => {
+                problem = problem.header(
+                    header::HeaderName::from_static("accept-post"),
+                    ACCEPTED_TYPES,
+                );
+            }
+            PublishError::Encoded(_) => {
+                problem = problem.header(header::ACCEPT_ENCODING, "identity");
+            }
+            _ => {}
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            problem = problem.retry_after(retry_after_s());
+        }
+        problem
+    }
+}
+
+/// Refuses a body that is compressed.
+pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), PublishError> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(PublishError::Encoded(lossy(coding)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn lossy(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_points_to_the_field() {
+        let error = PublishError::Line {
+            line: 4,
+            accepted: 3,
+            source: Box::new(PublishError::Event {
+                index: None,
+                source: EventError::EmptyId,
+            }),
+        };
+        assert_eq!(error.status(), 400);
+        let text = String::from_utf8(Problem::from(error).to_json()).expect("text");
+        assert!(
+            text.contains(r#""field":"id","line":4,"accepted":3"#),
+            "{text}"
+        );
+        let large = PublishError::Event {
+            index: Some(2),
+            source: EventError::TooLong {
+                field: "data",
+                length: 2,
+                setting: "data_bytes_max",
+                max: 1,
+            },
+        };
+        assert_eq!(large.status(), 413);
+        let text = String::from_utf8(Problem::from(large).to_json()).expect("text");
+        assert!(text.contains(r#""pointer":"/2/data""#), "{text}");
+    }
+}

@@ -1,0 +1,10 @@
+//! Bounds of a guard.
+
+/// Bounds that no head has but a trailer section.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of one.
+    pub trailer_bytes_max: usize,
+    /// Most fields of one.
+    pub trailer_count_max: usize,
+}

@@ -1,0 +1,136 @@
+//! Files that need each other.
+//!
+//! A file needs another if its code names something that is defined there. A re-export is followed to the definition: who imports `server::bind` needs
+//! `server/bind.rs`, and not `server/mod.rs`, which only gives the name on. So a `mod` declaration and a `pub use` make no arrow of their own. A private
+//! `use` does, and so does a path in code. Code under `#[cfg(test)]` makes none.
+//!
+//! A module and its submodules are one whole: a submodule may need what the file of a module around it defines, as `hub/publish.rs` needs `Hub`, and the
+//! outer file may need the submodule. That is no circle, except in the modules of [`STRICT`], where outer files define nothing that inner ones need.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::resolve::{Target, place, top};
+use crate::source::{Kind, Tree};
+
+/// Modules at the top in which an outer file and an inner one must not need each other either.
+const STRICT: [&str; 3] = ["server", "api", "admin"];
+
+/// Circles that are still to be opened. None may be added.
+const KNOWN: [&[&str]; 6] = [
+    &[
+        "src/core/delivery/io.rs",
+        "src/core/delivery/query.rs",
+        "src/core/delivery/stream.rs",
+        "src/core/delivery/turn.rs",
+    ],
+    &["src/core/history/matches.rs", "src/core/history/topics.rs"],
+    &["src/core/history/newest.rs", "src/core/history/resume.rs"],
+    &[
+        "src/core/history/patterns.rs",
+        "src/core/history/references.rs",
+    ],
+    &[
+        "src/ingest/client.rs",
+        "src/ingest/command/connection.rs",
+        "src/ingest/command/info.rs",
+        "src/ingest/command/introspect.rs",
+        "src/ingest/command/mod.rs",
+        "src/ingest/command/script.rs",
+        "src/ingest/command/server.rs",
+        "src/ingest/command/table.rs",
+    ],
+    &[
+        "src/settings/checked.rs",
+        "src/settings/credentials.rs",
+        "src/settings/environment.rs",
+        "src/settings/error.rs",
+        "src/settings/file.rs",
+        "src/settings/key_source.rs",
+        "src/settings/kind.rs",
+        "src/settings/parse.rs",
+        "src/settings/raw.rs",
+        "src/settings/rules.rs",
+        "src/settings/table.rs",
+    ],
+];
+
+/// Arrows from file to file, each with the first line that makes it and what the line names.
+type Arrows<'t> = BTreeMap<&'t Path, BTreeMap<&'t Path, (usize, String)>>;
+
+/// A message for each group of files of which every one needs every other.
+pub(crate) fn find(tree: &Tree) -> Vec<String> {
+    let arrows = arrows(tree);
+    let mut messages = Vec::new();
+    let mut done = BTreeSet::new();
+    for file in arrows.keys() {
+        if done.contains(file) {
+            continue;
+        }
+        let forth = reach(&arrows, file);
+        let circle: Vec<&Path> = forth
+            .iter()
+            .copied()
+            .filter(|other| reach(&arrows, other).contains(file))
+            .collect();
+        if circle.is_empty() {
+            continue;
+        }
+        done.extend(circle.iter().copied());
+        let is_known = |known: &&[&str]| {
+            let names = |file: &&Path| known.iter().any(|name| Path::new(name) == *file);
+            circle.iter().all(names)
+        };
+        if !KNOWN.iter().any(is_known) {
+            messages.push(message(&arrows, &circle));
+        }
+    }
+    messages
+}
+
+fn message(arrows: &Arrows<'_>, circle: &[&Path]) -> String {
+    let mut text = format!("a circle of {} files; these lines make it:", circle.len());
+    for file in circle {
+        for (other, (line, path)) in &arrows[file] {
+            if circle.contains(other) {
+                let from = place(file, *line);
+                text += &format!("\n    {from} needs {} ({path})", other.display());
+            }
+        }
+    }
+    text
+}
+
+fn arrows(tree: &Tree) -> Arrows<'_> {
+    let mut arrows = Arrows::new();
+    for (number, module) in tree.modules.iter().enumerate() {
+        let own = arrows.entry(module.file.as_path()).or_default();
+        for used in &module.uses {
+            if used.in_test || used.kind == Kind::ReExport {
+                continue;
+            }
+            if let Some(Target::Inside(other)) = tree.resolve(number, &used.path)
+                && other.file != module.file
+                && (STRICT.contains(&top(module)) || !module.path.starts_with(&other.path))
+            {
+                own.entry(other.file.as_path())
+                    .or_insert_with(|| (used.line, used.to_string()));
+            }
+        }
+    }
+    arrows
+}
+
+/// Files that can be reached from one.
+fn reach<'t>(arrows: &Arrows<'t>, from: &Path) -> BTreeSet<&'t Path> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<&Path> = vec![from];
+    while let Some(file) = next.pop() {
+        for other in arrows.get(file).into_iter().flat_map(BTreeMap::keys) {
+            if found.insert(*other) {
+                next.push(other);
+            }
+        }
+    }
+    found
+}
