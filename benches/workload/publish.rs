@@ -12,12 +12,12 @@ use bytes::Bytes;
 use fantail::core::event::Event;
 use fantail::core::selector::Selector;
 use fantail::core::sse::{self, Draft};
-use fantail::hub::{self, Framing, Hub, Receipt, Start, Subscribe};
+use fantail::hub::{self, Encoding, Hub, Receipt, Start, Subscribe};
 use fantail::metrics::Source;
 use fantail::node;
 use fantail::settings::Settings;
 use fantail::shard::bench::stamp;
-use fantail::shard::sink::Sink;
+use fantail::shard::wire::Incoming;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
@@ -82,8 +82,8 @@ impl Node {
         for ((server, client), selectors) in sockets.into_iter().zip(&audience.selectors) {
             clients.push(client);
             let subscribe = Subscribe {
-                sink: Sink::Socket(server),
-                framing: Framing::Chunked,
+                wire: Incoming::Socket(server),
+                encoding: Encoding::CHUNKED,
                 head: Bytes::new(),
                 interest: hub::Interest {
                     selectors: selectors.clone(),

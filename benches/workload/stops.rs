@@ -17,9 +17,9 @@ use fantail::core::event::{Event, EventId};
 use fantail::core::limits::EventLimits;
 use fantail::core::selector::{Selector, Syntax};
 use fantail::core::sse::Draft;
-use fantail::hub::{self, Framing, Hub, HubConfig, Start, Subscribe, TopicWalk};
+use fantail::hub::{self, Encoding, Hub, HubConfig, Start, Subscribe, TopicWalk};
 use fantail::metrics::Source;
-use fantail::shard::sink::Sink;
+use fantail::shard::wire::Incoming;
 use parking_lot::Mutex;
 use socket2::SockRef;
 
@@ -379,8 +379,8 @@ impl Stage {
         self.clients.push(client);
         grant.sort_unstable();
         let subscribe = Subscribe {
-            sink: Sink::Socket(server),
-            framing: Framing::Chunked,
+            wire: Incoming::Socket(server),
+            encoding: Encoding::CHUNKED,
             head: Bytes::new(),
             interest: hub::Interest {
                 selectors,

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::refusals;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::core::event::IdForm;
-use crate::hub::{Framing, Hub, LastEventId, Shed, Start, Subscribe};
+use crate::hub::{Encoding, Hub, LastEventId, Shed, Start, Subscribe};
 use crate::server::detach::Detach;
 use crate::server::fields::Fields;
 use crate::server::head;
@@ -22,7 +22,7 @@ use crate::server::outcome::{Ending, Outcome};
 use crate::server::problem::Problem;
 use crate::server::response_body::{ResponseBody, StreamBody};
 use crate::server::transport::Transport;
-use crate::shard::sink::{BodyQueue, Sink};
+use crate::shard::wire::{BodyQueue, Incoming};
 
 /// Where a stream goes.
 pub(crate) struct Client {
@@ -114,16 +114,16 @@ fn attach(
         // A body knows its client's address; of a socket, the system only knows the peer's.
         interest.identity.forwarded =
             Some(client.address).filter(|client_of| *client_of != client.peer);
-        let framing = match parts.version {
-            Version::HTTP_10 => Framing::Plain,
-            _ => Framing::Chunked,
+        let encoding = match parts.version {
+            Version::HTTP_10 => Encoding::BARE,
+            _ => Encoding::CHUNKED,
         };
-        let head = head::bytes(framing, last_event_id, private, &client.fields);
+        let head = head::bytes(encoding, last_event_id, private, &client.fields);
         let hub = node.hub.clone();
         return Outcome::Stream(Detach::new(async move |socket| {
             let subscribe = Subscribe {
-                sink: Sink::Socket(socket),
-                framing,
+                wire: Incoming::Socket(socket),
+                encoding,
                 head,
                 interest,
                 start,
@@ -144,8 +144,8 @@ fn attach(
     let accept = accept_only(&parts.headers);
     Outcome::Later(Box::pin(async move {
         let subscribe = Subscribe {
-            sink: Sink::Body(queue, Some(address)),
-            framing: Framing::Plain,
+            wire: Incoming::Body(queue, Some(address)),
+            encoding: Encoding::BARE,
             head: bytes::Bytes::new(),
             interest,
             start,

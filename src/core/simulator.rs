@@ -52,6 +52,7 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
         "{totals:?}"
     );
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
+    assert!(totals.kept > 10_000 && totals.carried > 1_000, "{totals:?}");
     assert!(
         totals.private > 1_000 && totals.by_pattern > 10_000 && totals.expired > 100,
         "{totals:?}"

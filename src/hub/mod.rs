@@ -41,7 +41,7 @@ pub use crate::core::history::{LastEventId, Start};
 pub use crate::core::places::{Room, Shed, StreamPermit};
 pub use crate::core::presence;
 pub use crate::core::presence::Pending;
-pub use crate::core::sse::Framing;
+pub use crate::core::sse::Encoding;
 pub use config::{HubConfig, TracesConfig};
 pub use operate::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use pattern_shares::PatternShare;

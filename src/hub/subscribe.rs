@@ -12,9 +12,9 @@ use crate::core::desk::Arrival;
 use crate::core::history::{Released, Start, Work};
 use crate::core::places::{Places, Shed, StreamPermit};
 use crate::core::selector::Selector;
-use crate::core::sse::Framing;
+use crate::core::sse::Encoding;
 use crate::shard::mailbox::Message;
-use crate::shard::sink::Sink;
+use crate::shard::wire::Incoming;
 
 use super::{Closed, Hub, PatternShare, Pending};
 
@@ -49,10 +49,10 @@ impl fmt::Debug for Interest {
 /// A stream to open.
 pub struct Subscribe {
     /// Where its bytes go.
-    pub sink: Sink,
+    pub wire: Incoming,
     /// How its frames are wrapped.
-    pub framing: Framing,
-    /// The HTTP response head, written first; empty for body sinks, whose head hyper writes.
+    pub encoding: Encoding,
+    /// The HTTP response head, written first; empty for bodies, whose head hyper writes.
     pub head: Bytes,
     /// What it wants, and what it may have.
     pub interest: Interest,
@@ -131,10 +131,10 @@ impl Hub {
         desk.resolve(selectors, grant, cursor)
     }
 
-    /// Opens a stream: from here on its sink belongs to a shard. Waits while that shard's mailbox is full.
+    /// Opens a stream: from here on its wire belongs to a shard. Waits while that shard's mailbox is full.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; the sink is dropped.
+    /// [`Closed`] when the node has shut down; the wire is dropped.
     pub async fn subscribe(
         &self,
         permit: StreamPermit,
@@ -175,7 +175,7 @@ impl Hub {
             guard: is_guarded.then(|| Box::new(guard) as _),
             head: subscribe.head,
             ends_unix_ms: interest.ends_unix_ms,
-            ..Attach::new(seat, subscribe.sink, subscribe.framing)
+            ..Attach::new(seat, subscribe.wire, subscribe.encoding)
         };
         if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
             // The shard has ended: the stream is gone before it was one.

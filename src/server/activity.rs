@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::room::Room;
-use crate::shard::sink::BodyQueue;
+use crate::shard::wire::BodyQueue;
 
 /// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.
 const LISTS_AT_ONCE: usize = 4;

@@ -11,7 +11,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::fields::Fields;
 use super::problem::{MEDIA_TYPE, Problem};
-use crate::core::sse::Framing;
+use crate::core::sse::{Encoding, Wrap};
 
 /// Media type of an event stream.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
@@ -42,15 +42,15 @@ const HEAD_BYTES: usize = 512;
 
 /// The head of a stream on a bare socket, up to and including the empty line.
 pub(crate) fn bytes(
-    framing: Framing,
+    encoding: Encoding,
     last_event_id: Option<&str>,
     private: bool,
     fields: &Fields,
 ) -> Bytes {
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    head.extend_from_slice(match framing {
-        Framing::Chunked => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".as_slice(),
-        Framing::Plain => b"HTTP/1.0 200 OK\r\n".as_slice(),
+    head.extend_from_slice(match encoding.wrap {
+        Wrap::Chunked => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".as_slice(),
+        Wrap::Bare => b"HTTP/1.0 200 OK\r\n".as_slice(),
     });
     head.extend_from_slice(
         b"Content-Type: text/event-stream\r\n\
@@ -143,17 +143,17 @@ fn with_date(each: impl FnOnce(&[u8])) {
 mod tests {
     use super::*;
 
-    fn text(framing: Framing, id: Option<&str>) -> String {
-        let bytes = bytes(framing, id, false, &Fields::default());
+    fn text(encoding: Encoding, id: Option<&str>) -> String {
+        let bytes = bytes(encoding, id, false, &Fields::default());
         String::from_utf8(bytes.to_vec()).expect("text")
     }
 
     #[test]
     fn each_version_gets_its_own_framing() {
-        let chunked = text(Framing::Chunked, None);
+        let chunked = text(Encoding::CHUNKED, None);
         assert!(chunked.starts_with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"));
         assert!(chunked.ends_with("GMT\r\n\r\n"));
-        let plain = text(Framing::Plain, None);
+        let plain = text(Encoding::BARE, None);
         assert!(plain.starts_with("HTTP/1.0 200 OK\r\n"));
         assert!(!plain.contains("Transfer-Encoding"));
         assert!(plain.contains("\r\nConnection: close\r\n"));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn bytes_and_headers_say_the_same() {
-        let text = text(Framing::Chunked, Some("1-0")).to_ascii_lowercase();
+        let text = text(Encoding::CHUNKED, Some("1-0")).to_ascii_lowercase();
         for (name, value) in &headers(Some("1-0"), false) {
             let line = format!("\r\n{name}: {}\r\n", value.to_str().expect("text"));
             assert!(text.contains(&line), "{line:?} in {text}");
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn an_id_cannot_end_its_line() {
-        assert!(!text(Framing::Chunked, Some("a\r\nSet-Cookie: b")).contains("Set-Cookie"));
-        assert!(text(Framing::Chunked, Some("ä")).contains("last-event-id: ä\r\n"));
+        assert!(!text(Encoding::CHUNKED, Some("a\r\nSet-Cookie: b")).contains("Set-Cookie"));
+        assert!(text(Encoding::CHUNKED, Some("ä")).contains("last-event-id: ä\r\n"));
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
             ),
         ]);
         let head = bytes(
-            Framing::Chunked,
+            Encoding::CHUNKED,
             Some("1732269600000-1048575"),
             false,
             &fields,

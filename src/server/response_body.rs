@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::activity::Flow;
 use super::piece::{Piece, Whole};
-use crate::shard::sink::{BodyQueue, Next};
+use crate::shard::wire::{BodyQueue, Next};
 
 /// Body of a response.
 pub(crate) enum ResponseBody {

@@ -18,11 +18,11 @@ use crate::core::history::{HistoryLimits, SelectorIds, ShardSet};
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
 use crate::core::selector::Selector;
-use crate::core::sse::{Draft, Frame, Framing};
+use crate::core::sse::{Draft, Encoding, Frame};
 
 use super::mailbox::{Mailbox, Message};
 use super::reactor::Reactor;
-use super::sink::Sink;
+use super::wire::Incoming;
 
 /// The wall clock stands still: ids differ by their counter, and nothing in history grows old.
 const NOW_UNIX_MS: u64 = 1_700_000_000_000;
@@ -104,7 +104,7 @@ impl BenchShard {
             start,
             announce: None,
         });
-        let attach = Attach::new(seat, Sink::Socket(socket), Framing::Chunked);
+        let attach = Attach::new(seat, Incoming::Socket(socket), Encoding::CHUNKED);
         self.mailbox
             .post(Message::Attach(Box::new(attach)))
             .map_err(|_| io::Error::other("the mailbox is full"))

@@ -10,10 +10,10 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::core::delivery::{self, Key};
 
-use super::sink::Sink;
+use super::wire::Incoming;
 
 /// What can be posted.
-pub type Message = delivery::Message<Sink>;
+pub type Message = delivery::Message<Incoming>;
 
 fn bytes_of(message: &Message) -> usize {
     match message {

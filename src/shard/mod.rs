@@ -7,7 +7,7 @@
 
 pub mod mailbox;
 mod reactor;
-pub mod sink;
+pub mod wire;
 
 #[doc(hidden)]
 pub mod bench;

@@ -3,7 +3,6 @@
 //! The thread sleeps until something comes in or the core's time has come, and then makes one [turn](Core::turn).
 
 mod arrivals;
-mod sinks;
 
 use std::io;
 use std::sync::Arc;
@@ -19,9 +18,9 @@ use crate::logging;
 use crate::metrics::ShardMetrics;
 
 use super::mailbox::{Inbox, Mailbox, mailbox};
+use super::wire::Wires;
 
 use arrivals::Arrivals;
-use sinks::Sinks;
 
 /// Readiness events taken from the poller at once: half of a turn's signals, so that bodies have the other half.
 const POLL_EVENTS: usize = 1_024;
@@ -79,10 +78,10 @@ impl Shard {
 }
 
 pub(super) struct Reactor {
-    core: Core<Sinks>,
+    core: Core<Wires>,
     poll: Poll,
     inbox: Inbox,
-    sinks: Sinks,
+    wires: Wires,
     counters: Counters,
     started: Instant,
     /// What the core wanted after the last turn.
@@ -109,12 +108,12 @@ impl Reactor {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (mailbox, inbox) = mailbox(config.mailbox_batches, config.mailbox_bytes, waker);
         let counters = Arc::new(ShardMetrics::default());
-        let sinks = Sinks::new(poll.registry().try_clone()?, mailbox.clone());
+        let wires = Wires::new(poll.registry().try_clone()?, mailbox.clone());
         let reactor = Self {
             core: Core::new(config, shared, Arc::clone(&counters), fastrand::u64(..)),
             poll,
             inbox,
-            sinks,
+            wires,
             counters,
             started: Instant::now(),
             next: Next::default(),
@@ -183,7 +182,7 @@ impl Reactor {
             unix_ms: unix_ms(),
         };
         let mut arrivals = Arrivals::new(events, &self.inbox, &self.counters, on_room);
-        self.next = self.core.turn(&mut arrivals, now, &mut self.sinks);
+        self.next = self.core.turn(&mut arrivals, now, &mut self.wires);
         let took_us = began.elapsed().as_micros() as u64;
         self.counters.turn.record(took_us, 1);
     }

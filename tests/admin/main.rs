@@ -15,12 +15,12 @@ use fantail::admin;
 use fantail::core::event::Event;
 use fantail::core::selector::Selector;
 use fantail::core::sse::Draft;
-use fantail::hub::{Framing, Hub, Interest, Subscribe};
+use fantail::hub::{Encoding, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
 use fantail::node;
 use fantail::server::{self, ServeError};
 use fantail::settings::Settings;
-use fantail::shard::sink::Sink;
+use fantail::shard::wire::Incoming;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,8 +91,8 @@ impl Node {
         let start = self.hub.resolve(&selectors, &[], None);
         let permit = self.hub.reserve(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let subscribe = Subscribe {
-            sink: Sink::Socket(server.into()),
-            framing: Framing::Plain,
+            wire: Incoming::Socket(server.into()),
+            encoding: Encoding::BARE,
             head: Bytes::from_static(b"hello\n\n"),
             interest: Interest {
                 selectors,

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fantail::core::selector::Selector;
-use fantail::hub::{Framing, Hub, Interest, Subscribe};
+use fantail::hub::{Encoding, Hub, Interest, Subscribe};
 use fantail::ingest;
 use fantail::node;
 use fantail::settings::Settings;
-use fantail::shard::sink::{BodyQueue, Next, Sink};
+use fantail::shard::wire::{BodyQueue, Incoming, Next};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -95,8 +95,8 @@ impl Node {
         let queue = BodyQueue::new();
         let permit = self.hub.reserve(self.address.ip()).expect("a place");
         let subscribe = Subscribe {
-            sink: Sink::Body(Arc::clone(&queue), None),
-            framing: Framing::Plain,
+            wire: Incoming::Body(Arc::clone(&queue), None),
+            encoding: Encoding::BARE,
             head: Bytes::new(),
             start: self.hub.resolve(&selectors, &[], None),
             interest: Interest {

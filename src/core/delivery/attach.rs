@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::core::history::Wanted;
 use crate::core::places::ClientKey;
-use crate::core::sse;
+use crate::core::sse::{self, Encoding};
 
 use super::replay::Lagging;
 use super::subscriber::{Flags, Key, Subscriber};
@@ -18,7 +18,8 @@ impl<I: Io> Core<I> {
         self.serial = self.serial.wrapping_add(1);
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
-        let Some(key) = self.adopt(attach.sink, attach.client, attach.framing, opened_s, io) else {
+        let Some(key) = self.adopt(attach.wire, attach.client, attach.encoding, opened_s, io)
+        else {
             self.released.add_stream(&attach.wanted, attach.grant);
             self.shared.places.release(attach.client);
             return;
@@ -42,7 +43,7 @@ impl<I: Io> Core<I> {
         let start = attach.start;
         subscriber.cursor = start.cursor.unwrap_or(attach.live_from);
         let prime = sse::prime(self.config.retry_ms, subscriber.cursor);
-        let mut greeting = [attach.head, prime.bytes(attach.framing)];
+        let mut greeting = [attach.head, prime.rendition(attach.encoding)];
         if start.is_live() {
             // A body's response head is hyper's to write.
             let parts = if greeting[0].is_empty() {
@@ -50,7 +51,7 @@ impl<I: Io> Core<I> {
             } else {
                 &greeting[..]
             };
-            let sent = io.send(key, &subscriber.sink, parts);
+            let sent = io.send(key, &subscriber.wire, parts);
             self.settle_greeting(key, sent, &greeting, io);
         } else {
             for (wanted, newest) in std::iter::zip(&attach.wanted, &start.newest) {
@@ -62,31 +63,26 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Puts a record into the slab and its sink under watch.
+    /// Puts a record into the slab and its wire under watch.
     fn adopt(
         &mut self,
         incoming: I::Incoming,
         client: ClientKey,
-        framing: sse::Framing,
+        encoding: Encoding,
         opened_s: u32,
         io: &mut I,
     ) -> Option<Key> {
-        // The slot must be known to watch the sink, and the sink to fill the slot: reserve by asking the slab which comes next.
+        // The slot must be known to watch the wire, and the wire to fill the slot: reserve by asking the slab which comes next.
         let key = Key {
             slot: self.subscribers.next_slot(),
             serial: self.serial,
         };
-        let sink = io.adopt(key, incoming).ok()?;
-        let opened = if I::is_body(&sink) {
-            &self.counters.streams_body
-        } else {
-            &self.counters.streams_socket
-        };
-        opened.add(1);
+        let wire = io.adopt(key, incoming).ok()?;
+        self.open_streams(I::kind(&wire)).add(1);
         self.counters.opened.add(1);
-        let slot = self
-            .subscribers
-            .insert(Subscriber::new(sink, client, framing, key.serial, opened_s));
+        let slot = self.subscribers.insert(Subscriber::new(
+            wire, client, encoding, key.serial, opened_s,
+        ));
         debug_assert_eq!(slot, key.slot);
         Some(key)
     }

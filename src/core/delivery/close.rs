@@ -32,18 +32,13 @@ impl<I: Io> Core<I> {
         if self.lagging.remove(&key.slot).is_some() {
             self.shrink_lagging();
         }
-        let open = if I::is_body(&subscriber.sink) {
-            &self.counters.streams_body
-        } else {
-            &self.counters.streams_socket
-        };
-        open.sub(1);
+        self.open_streams(I::kind(&subscriber.wire)).sub(1);
         self.counters.closed[reason as usize].add(1);
         self.shared.places.release(subscriber.client);
-        io.close(key, subscriber.sink, ended);
+        io.close(key, subscriber.wire, ended);
     }
 
-    fn leave_topics(&mut self, slot: u32, subscriber: &Subscriber<I::Sink>) {
+    fn leave_topics(&mut self, slot: u32, subscriber: &Subscriber<I::Wire>) {
         let granted = self.tickets.grant(slot).is_some();
         if !subscriber.flags.has(Flags::MULTI) {
             let at = Membership {

@@ -115,8 +115,8 @@ impl<I: Io> Core<I> {
         None
     }
 
-    /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A sink that
-    /// does not take all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
+    /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A wire that
+    /// does not accept all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
     pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;
@@ -133,11 +133,17 @@ impl<I: Io> Core<I> {
         }
         parts.push(Bytes::from(sse::end_of_stream(
             retry_ms,
-            subscriber.framing,
+            subscriber.encoding,
         )));
         parts.retain(|part| !part.is_empty());
         let blocked = subscriber.flags.has(Flags::BLOCKED);
-        let ended = !blocked && io.send(key, &subscriber.sink, &parts) == Sent::All;
+        let total: usize = parts.iter().map(Bytes::len).sum();
+        let ended = !blocked
+            && match io.send(key, &subscriber.wire, &parts) {
+                Sent::All => true,
+                Sent::Part(accepted) => accepted == total,
+                Sent::Gone(_) => false,
+            };
         self.remove(key, reason, ended, io);
         true
     }

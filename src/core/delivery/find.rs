@@ -71,6 +71,6 @@ impl<I: Io> Core<I> {
         let subscriber = self.subscribers.get(slot)?;
         self.identities
             .forwarded(slot)
-            .or_else(|| io.peer(self.key_of(slot)?, &subscriber.sink))
+            .or_else(|| io.peer(self.key_of(slot)?, &subscriber.wire))
     }
 }

@@ -6,14 +6,15 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::core::desk::{Delivery, Trace};
 use crate::core::event::EventId;
 use crate::core::history::{Grant, Newest, SelectorId, meet};
-use crate::core::sse::{Frame, Framing};
+use crate::core::sse::{Encoding, Frame};
 
+use super::run::Run;
 use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
@@ -103,79 +104,10 @@ impl Live {
         events.any(|event| event.audience.is_some())
     }
 
-    fn run(&self, numbers: impl Iterator<Item = u32>) -> Run {
-        let events = numbers.map(|number| &self.events[number as usize]);
-        Run::new(
-            events
-                .map(|event| (event.id, event.frame.clone()))
-                .collect(),
-        )
-    }
-}
-
-/// Events that are written together.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// At least one.
-    events: Vec<(EventId, Frame)>,
-    first_id: EventId,
-    last_id: EventId,
-    chunked: Joined,
-    /// Made when the first stream needs it: HTTP/1.0 and HTTP/2 are rare.
-    plain: Option<Joined>,
-}
-
-/// The bytes of a run in one piece, and where each event ends.
-#[derive(Debug)]
-struct Joined {
-    bytes: Bytes,
-    ends: Vec<usize>,
-}
-
-impl Joined {
-    fn new(events: &[(EventId, Frame)], framing: Framing) -> Self {
-        if let [(_, frame)] = events {
-            let bytes = frame.bytes(framing);
-            let ends = vec![bytes.len()];
-            return Self { bytes, ends };
-        }
-        let mut bytes = BytesMut::with_capacity(events.iter().map(|(_, frame)| frame.len()).sum());
-        let mut ends = Vec::with_capacity(events.len());
-        for (_, frame) in events {
-            bytes.extend_from_slice(&frame.bytes(framing));
-            ends.push(bytes.len());
-        }
-        Self {
-            bytes: bytes.freeze(),
-            ends,
-        }
-    }
-
-    /// Where event `number` starts.
-    fn start(&self, number: usize) -> usize {
-        number.checked_sub(1).map_or(0, |before| self.ends[before])
-    }
-}
-
-impl Run {
-    fn new(events: Vec<(EventId, Frame)>) -> Self {
-        let id = |event: Option<&(EventId, Frame)>| event.map(|(id, _)| *id).unwrap_or_default();
-        Self {
-            first_id: id(events.first()),
-            last_id: id(events.last()),
-            chunked: Joined::new(&events, Framing::Chunked),
-            plain: None,
-            events,
-        }
-    }
-
-    fn joined(&mut self, framing: Framing) -> &Joined {
-        match framing {
-            Framing::Chunked => &self.chunked,
-            Framing::Plain => self
-                .plain
-                .get_or_insert_with(|| Joined::new(&self.events, framing)),
-        }
+    fn run(&self, numbers: &[u32], encoding: Encoding) -> Run {
+        let events = numbers.iter().map(|number| &self.events[*number as usize]);
+        let events = events.map(|event| (event.id, event.frame.clone()));
+        Run::new(events.collect(), encoding)
     }
 }
 
@@ -235,7 +167,7 @@ impl<I: Io> Core<I> {
         }
         let index = live.dirty[number].topic;
         let has_expired = self.has_expired();
-        let mut run = live.run(live.dirty[number].events.iter().copied());
+        let mut run = None;
         let mut position = self
             .topics
             .get(index)
@@ -251,11 +183,10 @@ impl<I: Io> Core<I> {
             else {
                 continue;
             };
-            let flags = self
-                .subscribers
-                .get(slot)
-                .map(|subscriber| subscriber.flags)
-                .unwrap_or_default();
+            let Some(subscriber) = self.subscribers.get(slot) else {
+                continue;
+            };
+            let (flags, encoding) = (subscriber.flags, subscriber.encoding);
             if has_expired && self.is_expired(slot, flags) {
                 continue;
             }
@@ -265,7 +196,8 @@ impl<I: Io> Core<I> {
                 live.several.push((slot, number as u32));
             } else {
                 delivered += 1;
-                self.write_run(slot, &mut run, io);
+                let run = run.get_or_insert_with(|| live.run(&live.dirty[number].events, encoding));
+                self.write_run(slot, run, io);
             }
         }
         for event in &live.dirty[number].events {
@@ -289,8 +221,10 @@ impl<I: Io> Core<I> {
             let Some(slot) = topic.and_then(|topic| topic.members.get(position).copied()) else {
                 continue;
             };
-            let flags = self.subscribers.get(slot).map(|stream| stream.flags);
-            let flags = flags.unwrap_or_default();
+            let Some(subscriber) = self.subscribers.get(slot) else {
+                continue;
+            };
+            let (flags, encoding) = (subscriber.flags, subscriber.encoding);
             if self.is_expired(slot, flags) {
                 continue;
             }
@@ -312,7 +246,7 @@ impl<I: Io> Core<I> {
             let known = runs.iter().position(|(of, _)| *of == heard);
             let known = known.unwrap_or_else(|| {
                 runs.truncate(RUNS_MAX - 1);
-                let run = live.run(heard.iter().copied());
+                let run = live.run(&heard, encoding);
                 runs.push((heard, run));
                 runs.len() - 1
             });
@@ -340,7 +274,10 @@ impl<I: Io> Core<I> {
             for number in &numbers {
                 live.events[*number as usize].delivered += 1;
             }
-            let mut run = live.run(numbers.into_iter());
+            let Some(subscriber) = self.subscribers.get(same[0].0) else {
+                continue;
+            };
+            let mut run = live.run(&numbers, subscriber.encoding);
             self.write_run(same[0].0, &mut run, io);
         }
         several.clear();
@@ -350,22 +287,22 @@ impl<I: Io> Core<I> {
     /// Writes those events of a run to a caught-up stream that it has not seen.
     ///
     /// This and [`Io::send`] are inlined into the loop over a topic's members, so that nothing returns between one system call and the next
-    /// while sinks accept everything: the kernel leaves the processor's stack of return addresses overwritten, and a return right after a
+    /// while wires accept everything: the kernel leaves the processor's stack of return addresses overwritten, and a return right after a
     /// system call was measured to cost 7 % of a delivery (`benches/fanout.rs`).
     #[inline(always)]
     fn write_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get_mut(slot) else {
             return;
         };
-        if subscriber.cursor >= run.first_id || subscriber.framing != Framing::Chunked {
+        if subscriber.cursor >= run.first_id || subscriber.encoding != run.joined.encoding {
             return self.write_rest_of_run(slot, run, io);
         }
         let key = Key {
             slot,
             serial: subscriber.serial,
         };
-        let bytes = &run.chunked.bytes;
-        match io.send(key, &subscriber.sink, std::slice::from_ref(bytes)) {
+        let bytes = &run.joined.bytes;
+        match io.send(key, &subscriber.wire, std::slice::from_ref(bytes)) {
             Sent::All => {
                 self.counters.deliveries.add(run.events.len() as u64);
                 self.counters.writes.add(1);
@@ -374,11 +311,12 @@ impl<I: Io> Core<I> {
                 subscriber.flags.set(Flags::ACTIVE);
                 subscriber.cursor = run.last_id;
             }
-            sent => self.settle_run(key, run, Framing::Chunked, 0, sent, io),
+            sent => self.settle_run(key, run, 0, sent, io),
         }
     }
 
-    /// The same for the rare streams: with bare framing, or attached amid this turn's events and live from its attach on.
+    /// The same for the rare streams: with another encoding than the last one, or attached amid this turn's events and live from its
+    /// attach on.
     #[cold]
     fn write_rest_of_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get(slot) else {
@@ -394,28 +332,18 @@ impl<I: Io> Core<I> {
         if first == run.events.len() {
             return;
         }
-        let framing = subscriber.framing;
-        let joined = run.joined(framing);
-        let part = joined.bytes.slice(joined.start(first)..);
-        let sent = io.send(key, &subscriber.sink, &[part]);
-        self.settle_run(key, run, framing, first, sent, io);
+        run.select(subscriber.encoding);
+        let part = run.joined.bytes.slice(run.joined.start(first)..);
+        let sent = io.send(key, &subscriber.wire, &[part]);
+        self.settle_run(key, run, first, sent, io);
     }
 
     /// Takes down what became of a write of the run's events from number `first` on.
     #[cold]
-    fn settle_run(
-        &mut self,
-        key: Key,
-        run: &mut Run,
-        framing: Framing,
-        first: usize,
-        sent: Sent,
-        io: &mut I,
-    ) {
-        let joined = run.joined(framing);
-        let start = joined.start(first);
+    fn settle_run(&mut self, key: Key, run: &Run, first: usize, sent: Sent, io: &mut I) {
+        let start = run.joined.start(first);
         let accepted = match sent {
-            Sent::All => joined.bytes.len() - start,
+            Sent::All => run.joined.bytes.len() - start,
             Sent::Part(accepted) => accepted,
             Sent::Gone(reason) => return self.close(key, reason, io),
         };
@@ -426,19 +354,20 @@ impl<I: Io> Core<I> {
                 .add((run.events.len() - first) as u64);
             self.advance(key.slot, run.last_id);
         } else {
-            self.split_run(key.slot, run, framing, start + accepted, first);
+            self.split_run(key.slot, run, start + accepted, first);
         }
     }
 
     /// A stream took only the bytes of the run up to `cut`: the event that was cut stays with it, the rest is read from history later.
-    fn split_run(&mut self, slot: u32, run: &mut Run, framing: Framing, cut: usize, first: usize) {
-        let joined = run.joined(framing);
+    fn split_run(&mut self, slot: u32, run: &Run, cut: usize, first: usize) {
+        let joined = &run.joined;
         let whole = joined.ends.partition_point(|end| *end <= cut);
         let (start, mut seen) = (joined.start(whole), whole);
         let mut remainder = Bytes::new();
         if cut > start {
             // A piece of the event's own frame, which history shares, rather than of the joined run, which would be kept for it alone.
-            remainder = run.events[whole].1.bytes(framing).slice(cut - start..);
+            let whole_frame = run.events[whole].1.rendition(joined.encoding);
+            remainder = whole_frame.slice(cut - start..);
             seen += 1;
         }
         self.counters.deliveries.add((seen - first) as u64);

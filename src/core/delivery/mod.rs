@@ -4,10 +4,10 @@
 //! simulator. The protocol between the core and its caller is documented at [`Core::turn`].
 //!
 //! A stream is in one of two states. *Caught up*: it has seen every event of its topics up to the shard's `last_id`, and new events are
-//! written to it as they come. *Behind*: it has an entry in `lagging` and reads on from history, when its sink lets it, until nothing is
+//! written to it as they come. *Behind*: it has an entry in `lagging` and reads on from history, when its wire lets it, until nothing is
 //! left up to `last_id`. Live delivery passes over a stream that is behind, so no event is written twice or out of order.
 //!
-//! **Invariant:** a stream's cursor only rises, and every byte of an event at or below it was either accepted by its sink or is in
+//! **Invariant:** a stream's cursor only rises, and every byte of an event at or below it was either accepted by its wire or is in
 //! its remainder.
 
 mod attach;
@@ -21,6 +21,7 @@ mod live;
 mod log;
 pub mod query;
 mod replay;
+mod run;
 mod stream;
 mod subscriber;
 mod sweep;
@@ -36,9 +37,10 @@ use hashbrown::HashMap;
 use crate::core::event::EventId;
 use crate::core::history::Released;
 use crate::core::table::Arena;
+use crate::metrics::Cell;
 
 pub use identity::Identity;
-pub(crate) use io::{Io, Room, Sent};
+pub(crate) use io::{Io, Room, Sent, WireKind};
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 pub(crate) use subscriber::Key;
 pub use subscriber::StreamKey;
@@ -60,7 +62,7 @@ pub(crate) struct Core<I: Io> {
     config: ShardConfig,
     shared: Shared,
     counters: Counters,
-    subscribers: Arena<Subscriber<I::Sink>>,
+    subscribers: Arena<Subscriber<I::Wire>>,
     topics: LocalTopics,
     tickets: Tickets,
     identities: Identities,
@@ -70,7 +72,7 @@ pub(crate) struct Core<I: Io> {
     lagging: HashMap<u32, Lagging>,
     /// What they may have missed of each topic.
     taken: Taken,
-    /// Streams that are behind and whose sink has room: the run queue.
+    /// Streams that are behind and whose wire has room: the run queue.
     ready: VecDeque<u32>,
     /// Every event up to here that concerns a stream of this shard has been taken from the mailbox.
     last_id: EventId,
@@ -138,6 +140,14 @@ impl<I: Io> Core<I> {
         self.tickets.is_empty() && self.identities.is_empty() && self.guards.is_empty()
     }
 
+    /// The count of open streams on wires of one kind.
+    fn open_streams(&self, kind: WireKind) -> &Cell {
+        match kind {
+            WireKind::Socket => &self.counters.streams_socket,
+            WireKind::Body => &self.counters.streams_body,
+        }
+    }
+
     /// Counts one write of so many bytes to a stream.
     fn count_write(&mut self, slot: u32, bytes: usize) {
         self.counters.writes.add(1);
@@ -162,9 +172,9 @@ impl<I: Io> Core<I> {
         self.key_of(key.slot) == Some(key)
     }
 
-    /// The sink of an open stream.
-    fn sink(&self, key: Key) -> Option<&I::Sink> {
+    /// The wire of an open stream.
+    fn wire(&self, key: Key) -> Option<&I::Wire> {
         let subscriber = self.subscribers.get(key.slot)?;
-        (subscriber.serial == key.serial).then_some(&subscriber.sink)
+        (subscriber.serial == key.serial).then_some(&subscriber.wire)
     }
 }

@@ -19,11 +19,11 @@ pub(crate) struct Lagging {
     pub(crate) told_through: EventId,
     /// A cursor that this node does not know, still to be told.
     pub(crate) unknown: Option<Box<str>>,
-    /// When its sink last accepted something, in the shard's milliseconds.
+    /// When its wire last accepted something, in the shard's milliseconds.
     pub(crate) progress_ms: u64,
     /// It has not read yet since it resumed: what is missing is told as it is, whatever the policy.
     pub(crate) resuming: bool,
-    /// Its sink has been full: topics with the policy `latest` are conflated.
+    /// Its wire has been full: topics with the policy `latest` are conflated.
     pub(crate) conflate: bool,
 }
 
@@ -84,7 +84,7 @@ enum Plan {
 }
 
 impl<I: Io> Core<I> {
-    /// A caught-up stream's sink is full: from here on it reads from history, after `remainder`.
+    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`.
     pub(super) fn block(&mut self, slot: u32, remainder: Bytes) {
         self.fall_behind(slot, Lagging::blocked(remainder, self.now_ms));
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
@@ -109,7 +109,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The sink of an open stream has room again.
+    /// The wire of an open stream has room again.
     pub(super) fn unblock(&mut self, key: Key) {
         if let Some(subscriber) = self.subscribers.get_mut(key.slot)
             && subscriber.flags.has(Flags::BLOCKED)
@@ -119,7 +119,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The sink of an open stream is full, and not stuck: its time to accept something starts anew.
+    /// The wire of an open stream is full, and not stuck: its time to accept something starts anew.
     pub(super) fn note_progress(&mut self, key: Key) {
         if let Some(lagging) = self.lagging.get_mut(&key.slot) {
             lagging.progress_ms = self.now_ms;
@@ -266,7 +266,7 @@ impl<I: Io> Core<I> {
                 reason,
             };
             out.parts
-                .push(sse::gap(&gap, safe_cursor).bytes(subscriber.framing));
+                .push(sse::gap(&gap, safe_cursor).rendition(subscriber.encoding));
             out.cursors.push(safe_cursor);
             Told {
                 part: out.parts.len() - 1,
@@ -277,7 +277,7 @@ impl<I: Io> Core<I> {
         out.parts.extend(
             out.events
                 .iter()
-                .map(|(_, frame)| frame.bytes(subscriber.framing)),
+                .map(|(_, frame)| frame.rendition(subscriber.encoding)),
         );
         out.cursors.extend(out.events.iter().map(|(id, _)| *id));
         match outcome.examined_through {
@@ -287,7 +287,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Writes what was planned; returns the bytes if the sink has room for more.
+    /// Writes what was planned; returns the bytes if the wire has room for more.
     fn write_outgoing(
         &mut self,
         key: Key,
@@ -297,7 +297,7 @@ impl<I: Io> Core<I> {
     ) -> Option<usize> {
         let subscriber = self.subscribers.get(key.slot)?;
         let total = out.parts.iter().map(Bytes::len).sum();
-        let (accepted, full) = match io.send(key, &subscriber.sink, &out.parts) {
+        let (accepted, full) = match io.send(key, &subscriber.wire, &out.parts) {
             Sent::All => (total, false),
             Sent::Part(accepted) => (accepted, true),
             Sent::Gone(reason) => {

@@ -11,7 +11,7 @@ use crate::core::desk::{Desk, Seat};
 use crate::core::event::EventId;
 use crate::core::history::{Grant, Released, Start, Store, Wanted};
 use crate::core::places::{ClientKey, Places};
-use crate::core::sse::Framing;
+use crate::core::sse::Encoding;
 use crate::metrics::ShardMetrics;
 
 use super::{Identity, TurnBudget};
@@ -64,11 +64,11 @@ impl Shared {
 #[derive(Debug)]
 pub struct Attach<T> {
     /// Where its bytes go.
-    pub sink: T,
+    pub wire: T,
     /// Its place among the open streams.
     pub client: ClientKey,
     /// How its frames are wrapped.
-    pub framing: Framing,
+    pub encoding: Encoding,
     /// What is written before everything else: the HTTP response head, or nothing.
     pub head: Bytes,
     /// Whose it is, for operators.
@@ -89,11 +89,11 @@ pub struct Attach<T> {
 
 impl<T> Attach<T> {
     /// A stream that the desk has given a seat, without a response head, an identity, an end or a guard.
-    pub fn new(seat: Seat, sink: T, framing: Framing) -> Self {
+    pub fn new(seat: Seat, wire: T, encoding: Encoding) -> Self {
         Self {
-            sink,
+            wire,
             client: seat.client,
-            framing,
+            encoding,
             head: Bytes::new(),
             identity: Identity::default(),
             guard: seat.announced.map(|announced| Box::new(announced) as Guard),
@@ -134,7 +134,7 @@ pub struct StreamInfo {
     pub cursor: EventId,
     /// Event time between its cursor and the newest event; zero for a stream that is caught up.
     pub lag: Duration,
-    /// Bytes that its sink accepted.
+    /// Bytes that its wire accepted.
     pub bytes: u64,
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::core::event::EventId;
 use crate::core::places::ClientKey;
-use crate::core::sse::Framing;
+use crate::core::sse::Encoding;
 
 /// Where a stream's record is in its shard, and which of the streams that the slot has held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ impl Flags {
     pub(crate) const MULTI: Self = Self(1);
     /// It is not at the head: it has a lagging entry and reads from history.
     pub(crate) const BEHIND: Self = Self(1 << 1);
-    /// Its sink is full; the sink's owner tells when it is writable again.
+    /// Its wire is full; the wire's owner tells when it is writable again.
     pub(crate) const BLOCKED: Self = Self(1 << 2);
     /// It waits in the run queue of streams that can read on.
     pub(crate) const QUEUED: Self = Self(1 << 3);
@@ -86,7 +86,7 @@ pub(crate) struct Subscriber<S> {
     /// It has seen all its events up to here.
     pub(crate) cursor: EventId,
     /// What its bytes are written to.
-    pub(crate) sink: S,
+    pub(crate) wire: S,
     pub(crate) client: ClientKey,
     pub(crate) serial: u32,
     /// Its topic in the shard's table, or its topic set (see [`Flags::MULTI`]).
@@ -98,23 +98,23 @@ pub(crate) struct Subscriber<S> {
     bytes_low: u32,
     bytes_high: u16,
     pub(crate) flags: Flags,
-    pub(crate) framing: Framing,
+    pub(crate) encoding: Encoding,
 }
 
-// The memory goals (docs/ARCHITECTURE.md) rest on this, with the four-byte sink of the reactor.
-const _: () = assert!(size_of::<Option<Subscriber<Option<std::os::fd::OwnedFd>>>>() <= 40);
+// The memory goals (docs/ARCHITECTURE.md) rest on this. A wire takes four bytes.
+const _: () = assert!(size_of::<Option<Subscriber<u32>>>() == 40);
 
 impl<S> Subscriber<S> {
     pub(crate) fn new(
-        sink: S,
+        wire: S,
         client: ClientKey,
-        framing: Framing,
+        encoding: Encoding,
         serial: u32,
         opened_s: u32,
     ) -> Self {
         Self {
             cursor: EventId::ZERO,
-            sink,
+            wire,
             client,
             serial,
             topic: 0,
@@ -123,11 +123,11 @@ impl<S> Subscriber<S> {
             bytes_low: 0,
             bytes_high: 0,
             flags: Flags::default(),
-            framing,
+            encoding,
         }
     }
 
-    /// Bytes that its sink accepted; wraps at 256 TiB.
+    /// Bytes that its wire accepted; wraps at 256 TiB.
     pub(crate) fn bytes(&self) -> u64 {
         u64::from(self.bytes_high) << 32 | u64::from(self.bytes_low)
     }

@@ -1,4 +1,4 @@
-//! What happens by the clock: heartbeats to streams that were quiet, and the end of streams whose sink accepts nothing.
+//! What happens by the clock: heartbeats to streams that were quiet, and the end of streams whose wire accepts nothing.
 //!
 //! No stream has a timer. Twice in a heartbeat interval the whole slab is swept, a slice at a time: a stream that was written to since the
 //! last sweep is passed over, any other gets the shared heartbeat frame. So silence lasts at most one interval, and an idle stream
@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use crate::core::event::EventId;
-use crate::core::sse::{self, Framing};
+use crate::core::sse::{self, Frame};
 use crate::metrics::CloseReason;
 
 use super::subscriber::{Flags, Key};
@@ -54,29 +54,10 @@ impl Sweep {
     }
 }
 
-/// A heartbeat in both framings, shared by a whole slice.
+/// A heartbeat, shared by a whole slice.
 struct Heartbeat {
     cursor: EventId,
-    chunked: Bytes,
-    plain: Bytes,
-}
-
-impl Heartbeat {
-    fn new(cursor: EventId) -> Self {
-        let frame = sse::heartbeat(cursor);
-        Self {
-            cursor,
-            chunked: frame.bytes(Framing::Chunked),
-            plain: frame.bytes(Framing::Plain),
-        }
-    }
-
-    fn bytes(&self, framing: Framing) -> Bytes {
-        match framing {
-            Framing::Chunked => self.chunked.clone(),
-            Framing::Plain => self.plain.clone(),
-        }
-    }
+    frame: Frame,
 }
 
 impl<I: Io> Core<I> {
@@ -130,7 +111,10 @@ impl<I: Io> Core<I> {
     }
 
     fn sweep_slice(&mut self, used: u32, io: &mut I) {
-        let heartbeat = Heartbeat::new(self.last_id);
+        let heartbeat = Heartbeat {
+            cursor: self.last_id,
+            frame: sse::heartbeat(self.last_id),
+        };
         let first = self.sweep.next_slot;
         if first == 0 {
             self.sweep.began_ms = self.now_ms;
@@ -178,9 +162,9 @@ impl<I: Io> Core<I> {
         // The stream is caught up, and its client is told so: a private event that was none of its business may be evicted later, and no gap
         // may take the cursor back to it.
         subscriber.cursor = heartbeat.cursor;
-        let bytes = heartbeat.bytes(subscriber.framing);
+        let bytes = heartbeat.frame.rendition(subscriber.encoding);
         self.counters.heartbeats.add(1);
-        match io.send(key, &subscriber.sink, std::slice::from_ref(&bytes)) {
+        match io.send(key, &subscriber.wire, std::slice::from_ref(&bytes)) {
             Sent::All => self.count_write(slot, bytes.len()),
             Sent::Part(accepted) => {
                 self.count_write(slot, accepted);

@@ -18,7 +18,7 @@ pub(crate) struct Now {
     pub(crate) unix_ms: u64,
 }
 
-/// What the system reports of a stream's sink. The core asks [`Io`] for its meaning.
+/// What the system reports of a stream's wire. The core asks [`Io`] for its meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signal {
     /// The client has sent something, or its side changed in another way.
@@ -27,7 +27,7 @@ pub(crate) struct Signal {
     pub(crate) writable: bool,
     /// The client has ended its side.
     pub(crate) ended: bool,
-    /// The sink has failed.
+    /// The wire has failed.
     pub(crate) failed: bool,
 }
 
@@ -51,7 +51,7 @@ pub enum Message<T> {
 
 /// What has come in since the last turn. The core pulls as much of it as the turn's budget allows.
 pub(crate) trait Input<T> {
-    /// The next sink that the system reports.
+    /// The next wire that the system reports.
     fn signal(&mut self) -> Option<(Key, Signal)>;
     /// The next message.
     fn message(&mut self) -> Option<Message<T>>;
@@ -130,7 +130,7 @@ impl<I: Io> Core<I> {
     ///
     /// A turn handles, in this order, each part within its [`TurnBudget`]:
     ///
-    /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is written to it. A stream whose sink
+    /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is written to it. A stream whose wire
     ///    has room again joins the run queue.
     /// 2. **Messages**, in the order in which they were posted. Events are noted. A stream is taken over and greeted: from here on
     ///    it is caught up or reads on. Before a message that may end streams, the events noted so far are written: what was
@@ -184,15 +184,15 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Acts on what a stream's sink reports, if the stream is still open.
+    /// Acts on what a stream's wire reports, if the stream is still open.
     fn heed(&mut self, key: Key, signal: Signal, io: &mut I) {
-        let Some(sink) = self.sink(key) else { return };
+        let Some(wire) = self.wire(key) else { return };
         let speaks = signal.readable || signal.ended || signal.failed;
-        if speaks && let Some(reason) = io.heard(key, sink, signal) {
+        if speaks && let Some(reason) = io.heard(key, wire, signal) {
             return self.close(key, reason, io);
         }
         if signal.writable {
-            match io.writable(key, sink) {
+            match io.writable(key, wire) {
                 Room::Free => self.unblock(key),
                 Room::Full => self.note_progress(key),
                 Room::Gone(reason) => self.close(key, reason, io),

@@ -1,6 +1,6 @@
 //! A client of the simulator: reads bytes as a browser would, one at a time if it must.
 
-use crate::core::sse::Framing;
+use crate::core::sse::Encoding;
 
 /// One block of the stream, complete with its blank line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) struct Block {
 /// Decodes a stream's bytes: head, chunks, lines, blocks.
 #[derive(Debug)]
 pub(super) struct Reader {
-    framing: Framing,
+    encoding: Encoding,
     head_left: usize,
     raw: Vec<u8>,
     text: Vec<u8>,
@@ -24,9 +24,9 @@ pub(super) struct Reader {
 pub(super) const HEAD: &[u8] = b"HEAD\r\n\r\n";
 
 impl Reader {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(super) fn new(encoding: Encoding) -> Self {
         Self {
-            framing,
+            encoding,
             head_left: HEAD.len(),
             raw: Vec::new(),
             text: Vec::new(),
@@ -36,7 +36,7 @@ impl Reader {
 
     /// Whether the end of its body is the end of the connection.
     pub(super) fn is_plain(&self) -> bool {
-        self.framing == Framing::Plain
+        self.encoding == Encoding::BARE
     }
 
     /// Takes bytes in; returns the blocks that they complete.
@@ -51,7 +51,7 @@ impl Reader {
         assert_eq!(&self.raw[..head], &HEAD[start..start + head]);
         self.raw.drain(..head);
         self.head_left -= head;
-        if self.framing == Framing::Plain {
+        if self.encoding == Encoding::BARE {
             self.text.append(&mut self.raw);
         } else {
             while self.take_chunk() {}

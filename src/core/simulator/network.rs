@@ -1,47 +1,13 @@
-//! Sinks that accept as much as they are told to.
+//! Connections that accept as much as they are told to: sockets, ones that keep a part of what they accepted, and ones that carry
+//! several streams.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use bytes::Bytes;
 
-use crate::core::delivery::Key;
-use crate::core::delivery::{Io, Room, Sent, Signal};
+use crate::core::delivery::{Io, Key, Room, Sent, Signal, WireKind};
 use crate::metrics::CloseReason;
-
-/// The network between the core and one client.
-pub(super) struct Wire {
-    pub(super) key: Option<Key>,
-    /// Bytes that it accepts before it is full.
-    pub(super) room: usize,
-    pub(super) full: bool,
-    /// The next write finds the connection reset.
-    pub(super) broken: bool,
-    pub(super) arrived: Vec<u8>,
-    pub(super) closed: bool,
-    pub(super) ended: bool,
-}
-
-impl Wire {
-    pub(super) fn new(room: usize, broken: bool) -> Self {
-        Self {
-            key: None,
-            room,
-            full: false,
-            broken,
-            arrived: Vec::new(),
-            closed: false,
-            ended: false,
-        }
-    }
-}
-
-/// All wires by number.
-#[derive(Default)]
-pub(super) struct Network {
-    pub(super) wires: BTreeMap<usize, Wire>,
-    pub(super) cut_frames: usize,
-}
 
 /// The client is gone.
 pub(super) const HUNG_UP: Signal = Signal {
@@ -52,82 +18,211 @@ pub(super) const HUNG_UP: Signal = Signal {
 };
 
 /// The client has read.
-pub(super) const WRITABLE: Signal = Signal {
+const WRITABLE: Signal = Signal {
     readable: false,
     writable: true,
     ended: false,
     failed: false,
 };
 
+/// What one client's connection is to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// A socket of its own.
+    Plain,
+    /// A socket behind a layer that keeps up to so many bytes which the socket has not taken, as TLS does.
+    Sealed(usize),
+    /// One of the streams of a connection, as with HTTP/2.
+    Carried(usize),
+}
+
+/// The network between the core and one stream's client.
+pub(super) struct Wire {
+    pub(super) key: Option<Key>,
+    /// The shard that has it.
+    pub(super) shard: usize,
+    pub(super) connection: usize,
+    keep_max: usize,
+    /// Accepted, and not sent yet.
+    kept: Vec<u8>,
+    /// The core was told that it is full.
+    full: bool,
+    pub(super) arrived: Vec<u8>,
+    pub(super) closed: bool,
+    pub(super) ended: bool,
+}
+
+/// What the wires of one connection share.
+struct Connection {
+    /// Bytes that it accepts before it is full.
+    room: usize,
+    /// The next write finds it reset.
+    broken: bool,
+}
+
+/// All wires by number.
+#[derive(Default)]
+pub(super) struct Network {
+    pub(super) wires: BTreeMap<usize, Wire>,
+    connections: Vec<Connection>,
+    pub(super) cut_frames: usize,
+    /// Bytes that were accepted and kept.
+    pub(super) kept: usize,
+}
+
 impl Network {
-    /// Gives a wire so much room; returns the signal that follows from it.
-    pub(super) fn set_room(&mut self, wire: usize, room: usize) -> Option<(Key, Signal)> {
+    /// Adds a wire. A carried one shares the room of its connection.
+    pub(super) fn open(&mut self, wire: usize, shard: usize, transport: Transport, room: usize) {
+        let connection = match transport {
+            Transport::Carried(connection) => connection,
+            Transport::Plain | Transport::Sealed(_) => {
+                let broken = false;
+                self.connections.push(Connection { room, broken });
+                self.connections.len() - 1
+            }
+        };
+        let keep_max = match transport {
+            Transport::Sealed(keep_max) => keep_max,
+            Transport::Plain | Transport::Carried(_) => 0,
+        };
+        let wire = self.wires.insert(
+            wire,
+            Wire {
+                key: None,
+                shard,
+                connection,
+                keep_max,
+                kept: Vec::new(),
+                full: false,
+                arrived: Vec::new(),
+                closed: false,
+                ended: false,
+            },
+        );
+        assert!(wire.is_none(), "a wire's number is its own");
+    }
+
+    /// Has the next write to a wire's connection find it reset.
+    pub(super) fn break_off(&mut self, wire: usize) {
+        let connection = self.wires[&wire].connection;
+        self.connections[connection].broken = true;
+    }
+
+    /// Whether the wire's connection was reset.
+    pub(super) fn is_broken(&self, wire: usize) -> bool {
+        self.connections[self.wires[&wire].connection].broken
+    }
+
+    /// Gives a wire's connection so much room; returns the signals that follow, by wire.
+    pub(super) fn set_room(&mut self, wire: usize, room: usize) -> Vec<(usize, Signal)> {
+        let number = self.wires[&wire].connection;
+        let connection = &mut self.connections[number];
+        connection.room = room;
+        let mut signals = Vec::new();
+        for (wire, it) in &mut self.wires {
+            if it.connection != number || it.closed {
+                continue;
+            }
+            let sent = it.kept.len().min(connection.room);
+            it.arrived.extend(it.kept.drain(..sent));
+            connection.room = connection.room.saturating_sub(sent);
+            if it.full && (sent > 0 || connection.room > 0) {
+                signals.push((*wire, WRITABLE));
+            }
+        }
+        signals
+    }
+
+    /// The client resets a wire's connection: all its streams are gone. Returns the signals that follow, by wire.
+    pub(super) fn reset(&mut self, wire: usize) -> Vec<(usize, Signal)> {
+        self.break_off(wire);
+        let connection = self.wires[&wire].connection;
+        let wires = self.wires.iter();
+        let gone = wires.filter(|(_, it)| it.connection == connection && !it.closed);
+        gone.map(|(wire, _)| (*wire, HUNG_UP)).collect()
+    }
+
+    fn wire(&mut self, key: Key, wire: usize) -> (&mut Wire, &mut Connection) {
         let wire = self.wires.get_mut(&wire).expect("a wire");
-        wire.room = room;
-        let key = wire.key.filter(|_| wire.full && room > 0)?;
-        Some((key, WRITABLE))
+        assert_eq!(wire.key, Some(key));
+        assert!(!wire.closed, "a wire that was closed");
+        let connection = &mut self.connections[wire.connection];
+        (wire, connection)
     }
 }
 
 impl Io for Network {
     type Incoming = usize;
-    type Sink = usize;
+    type Wire = usize;
 
     fn adopt(&mut self, key: Key, wire: usize) -> io::Result<usize> {
-        let found = self.wires.get_mut(&wire).expect("a wire");
-        if found.broken {
+        if self.is_broken(wire) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        found.key = Some(key);
+        let it = self.wires.get_mut(&wire).expect("a wire");
+        it.key = Some(key);
         Ok(wire)
     }
 
     fn send(&mut self, key: Key, wire: &usize, parts: &[Bytes]) -> Sent {
-        let wire = self.wires.get_mut(wire).expect("a wire");
-        assert_eq!(wire.key, Some(key));
-        assert!(
-            !wire.closed && !wire.full,
-            "written to while closed or full"
-        );
+        let (wire, connection) = self.wire(key, *wire);
+        assert!(!wire.full, "written to while full");
         assert!(parts.iter().all(|part| !part.is_empty()), "an empty part");
-        if wire.broken {
+        if connection.broken {
             return Sent::Gone(CloseReason::Client);
         }
         let bytes = parts.concat();
-        let accepted = bytes.len().min(wire.room);
-        wire.arrived.extend_from_slice(&bytes[..accepted]);
-        wire.room -= accepted;
-        if accepted == bytes.len() {
+        let sent = if wire.kept.is_empty() {
+            bytes.len().min(connection.room)
+        } else {
+            0
+        };
+        wire.arrived.extend_from_slice(&bytes[..sent]);
+        connection.room -= sent;
+        if sent == bytes.len() {
             return Sent::All;
         }
+        let kept = (bytes.len() - sent).min(wire.keep_max - wire.kept.len());
+        wire.kept.extend_from_slice(&bytes[sent..sent + kept]);
         wire.full = true;
         self.cut_frames += 1;
-        Sent::Part(accepted)
+        self.kept += kept;
+        Sent::Part(sent + kept)
     }
 
     fn heard(&mut self, key: Key, wire: &usize, signal: Signal) -> Option<CloseReason> {
-        assert_eq!(self.wires[wire].key, Some(key));
+        self.wire(key, *wire);
         (signal.ended || signal.failed).then_some(CloseReason::Client)
     }
 
     fn writable(&mut self, key: Key, wire: &usize) -> Room {
-        let wire = self.wires.get_mut(wire).expect("a wire");
-        assert_eq!(wire.key, Some(key));
-        wire.full &= wire.room == 0;
+        let (wire, connection) = self.wire(key, *wire);
+        if connection.broken {
+            return Room::Gone(CloseReason::Client);
+        }
+        wire.full &= connection.room == 0 || !wire.kept.is_empty();
         if wire.full { Room::Full } else { Room::Free }
     }
 
-    fn close(&mut self, _: Key, wire: usize, ended: bool) {
-        let wire = self.wires.get_mut(&wire).expect("a wire");
+    fn close(&mut self, key: Key, wire: usize, ended: bool) {
+        let (wire, connection) = self.wire(key, wire);
         wire.closed = true;
         wire.ended = ended;
+        // After the proper end, what was kept goes out before the connection is closed. Else the client sees a cut connection.
+        if ended && !connection.broken {
+            wire.arrived.append(&mut wire.kept);
+        }
     }
 
     fn peer(&self, _: Key, _: &usize) -> Option<std::net::IpAddr> {
         None
     }
 
-    fn is_body(wire: &usize) -> bool {
-        wire.is_multiple_of(2)
+    fn kind(wire: &usize) -> WireKind {
+        if wire.is_multiple_of(2) {
+            WireKind::Body
+        } else {
+            WireKind::Socket
+        }
     }
 }

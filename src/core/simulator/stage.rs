@@ -17,12 +17,12 @@ use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
 use crate::core::selector::{Selector, Syntax};
-use crate::core::sse::{Draft, Framing};
+use crate::core::sse::{Draft, Encoding};
 use crate::metrics::ShardMetrics;
 
 use super::client::{Block, HEAD, Reader};
 use super::inbox::{self, Inbox};
-use super::network::{HUNG_UP, Network, Wire};
+use super::network::{HUNG_UP, Network, Transport};
 
 const BIRTH_MS: u64 = 1_000_000;
 const HEARTBEAT_MS: u64 = 1_000;
@@ -73,7 +73,7 @@ impl Stage {
             core: Core::new(config, shared.clone(), counters, 1),
             shared,
             network: Network::default(),
-            reader: Reader::new(Framing::Plain),
+            reader: Reader::new(Encoding::BARE),
             inbox: Inbox::default(),
             next: Next::default(),
             now_ms: 0,
@@ -135,11 +135,9 @@ impl Stage {
         let attach = Attach {
             head: Bytes::from_static(HEAD),
             ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
-            ..Attach::new(seat, wire, Framing::Plain)
+            ..Attach::new(seat, wire, Encoding::BARE)
         };
-        self.network
-            .wires
-            .insert(wire, Wire::new(usize::MAX, false));
+        self.network.open(wire, 0, Transport::Plain, usize::MAX);
         self.post(Message::Attach(Box::new(attach)));
     }
 
@@ -157,8 +155,10 @@ impl Stage {
     }
 
     fn set_room(&mut self, room: usize) {
-        let signal = self.network.set_room(1, room);
-        self.inbox.signals.extend(signal);
+        for (wire, signal) in self.network.set_room(1, room) {
+            let key = self.network.wires[&wire].key.expect("it is open");
+            self.inbox.signals.push_back((key, signal));
+        }
     }
 
     /// What has arrived since.
@@ -387,7 +387,7 @@ fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
     assert!(stage.network.wires[&1].closed);
     // Afterwards it goes as it is told.
     stage.network.wires.clear();
-    stage.reader = Reader::new(Framing::Plain);
+    stage.reader = Reader::new(Encoding::BARE);
     stage.open_until("t", None, Some(1_000));
     stage.publish("t", true);
     stage.turn_at(BIRTH_MS + 501);

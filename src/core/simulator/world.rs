@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fastrand::Rng;
 
-use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, StreamKey};
+use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, Signal, StreamKey};
 use crate::core::desk::{Arrival, Desk, DeskConfig, Publication, Refusal, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
 use crate::core::history::{
@@ -18,13 +18,13 @@ use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
 use crate::core::selector::Selector;
-use crate::core::sse::{Draft, Framing};
+use crate::core::sse::{Draft, Encoding};
 use crate::metrics::{CloseReason, ShardMetrics};
 
 use super::client::{HEAD, Reader};
 use super::inbox::{self, Inbox};
 use super::names::{self, Sel, TOPICS, name};
-use super::network::{HUNG_UP, Network, Wire};
+use super::network::{HUNG_UP, Network, Transport};
 use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
@@ -42,6 +42,10 @@ pub(super) struct Totals {
     pub(super) private: usize,
     pub(super) by_pattern: usize,
     pub(super) expired: usize,
+    /// Bytes that a wire accepted and kept.
+    pub(super) kept: usize,
+    /// Streams that share a connection.
+    pub(super) carried: usize,
 }
 
 impl Totals {
@@ -54,6 +58,8 @@ impl Totals {
         self.private += other.private;
         self.by_pattern += other.by_pattern;
         self.expired += other.expired;
+        self.kept += other.kept;
+        self.carried += other.carried;
     }
 }
 
@@ -222,6 +228,7 @@ impl World {
         }
         self.settle();
         self.totals.cut_frames = self.network.cut_frames;
+        self.totals.kept = self.network.kept;
         let closed = |reason: CloseReason| {
             let shards = self.shards.iter();
             let closed = shards.map(|shard| shard.counters.closed[reason as usize].get());
@@ -342,16 +349,16 @@ impl World {
         let reads_on = !seat.start.is_live();
         let ends_unix_ms =
             (self.dice.u8(..4) == 0).then(|| self.clock_ms + self.dice.u64(0..10_000));
-        let framing = if self.dice.u8(..4) == 0 {
-            Framing::Plain
+        let encoding = if self.dice.u8(..4) == 0 {
+            Encoding::BARE
         } else {
-            Framing::Chunked
+            Encoding::CHUNKED
         };
         let attach = Attach {
             head: Bytes::from_static(HEAD),
             ends_unix_ms,
             guard: Some(Box::new(Arc::clone(&self.guards))),
-            ..Attach::new(seat, self.wires, framing)
+            ..Attach::new(seat, self.wires, encoding)
         };
         let broken = self.dice.u8(..30) == 0;
         let room = if self.dice.bool() {
@@ -359,8 +366,11 @@ impl World {
         } else {
             self.dice.usize(..400)
         };
-        let wire = Wire::new(room, broken);
-        self.network.wires.insert(self.wires, wire);
+        let transport = self.transport();
+        self.network.open(self.wires, shard, transport, room);
+        if broken {
+            self.network.break_off(self.wires);
+        }
         let message = Message::Attach(Box::new(attach));
         self.shards[shard].inbox.messages.push_back(message);
         let mut selectors = rights.selectors.iter();
@@ -369,7 +379,7 @@ impl World {
         self.clients[client].connection = Some(Connection {
             shard,
             wire: self.wires,
-            reader: Reader::new(framing),
+            reader: Reader::new(encoding),
             session: Session::new(Opening {
                 exact,
                 rights,
@@ -385,6 +395,27 @@ impl World {
         });
         self.wires += 1;
         self.totals.resumes += usize::from(resumes);
+    }
+
+    /// Draws a transport: a socket, one that keeps a part, or a connection that carries another open stream.
+    fn transport(&mut self) -> Transport {
+        match self.dice.u8(..4) {
+            0 => Transport::Sealed(self.dice.usize(1..100)),
+            1 => {
+                let clients = self.clients.iter();
+                let open = clients.filter_map(|client| client.connection.as_ref());
+                let wires: Vec<usize> = open.map(|connection| connection.wire).collect();
+                let wire = self
+                    .dice
+                    .choice(&wires)
+                    .filter(|wire| !self.network.is_broken(**wire));
+                wire.map_or(Transport::Plain, |wire| {
+                    self.totals.carried += 1;
+                    Transport::Carried(self.network.wires[wire].connection)
+                })
+            }
+            _ => Transport::Plain,
+        }
     }
 
     /// Whether a stream with these rights is known a cursor, by the list of what was published.
@@ -412,9 +443,12 @@ impl World {
         let Some(connection) = &self.clients[client].connection else {
             return;
         };
-        if let Some(key) = self.network.wires[&connection.wire].key {
-            let inbox = &mut self.shards[connection.shard].inbox;
-            inbox.signals.push_back((key, HUNG_UP));
+        let wire = connection.wire;
+        if self.dice.bool() {
+            let signals = self.network.reset(wire);
+            self.signal(signals);
+        } else {
+            self.signal([(wire, HUNG_UP)]);
         }
     }
 
@@ -432,9 +466,17 @@ impl World {
         let Some(connection) = &self.clients[client].connection else {
             return;
         };
-        let signal = self.network.set_room(connection.wire, room);
-        let inbox = &mut self.shards[connection.shard].inbox;
-        inbox.signals.extend(signal);
+        let signals = self.network.set_room(connection.wire, room);
+        self.signal(signals);
+    }
+
+    /// Signals of wires that a shard has adopted.
+    fn signal(&mut self, signals: impl IntoIterator<Item = (usize, Signal)>) {
+        for (wire, signal) in signals {
+            let wire = &self.network.wires[&wire];
+            let inbox = &mut self.shards[wire.shard].inbox;
+            inbox.signals.extend(wire.key.map(|key| (key, signal)));
+        }
     }
 
     fn turn(&mut self, shard: usize) {
@@ -527,6 +569,7 @@ impl World {
                 continue;
             };
             let inbox = &self.shards[connection.shard].inbox;
+            let broken = self.network.is_broken(connection.wire);
             let wire = self
                 .network
                 .wires
@@ -548,7 +591,7 @@ impl World {
                 client.cursor.clone_from(&connection.session.cursor);
             }
             // A wire that broke before it was adopted never closes.
-            let lost = wire.broken && wire.key.is_none() && inbox.messages.is_empty();
+            let lost = broken && wire.key.is_none() && inbox.messages.is_empty();
             if wire.closed || lost {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
                 self.totals.gaps += connection.session.gaps();

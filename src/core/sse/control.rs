@@ -3,7 +3,8 @@
 use crate::core::event::EventId;
 use crate::metrics::GapReason;
 
-use super::frame::{Frame, Framing};
+use super::encoding::{Encoding, Wrap};
+use super::frame::Frame;
 
 /// The last chunk of an HTTP/1.1 body (RFC 9112 §7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
@@ -60,12 +61,12 @@ pub fn gap(gap: &Gap, safe_cursor: EventId) -> Frame {
 
 /// The node's goodbye: when to come back, and the proper end of the body.
 #[must_use]
-pub fn end_of_stream(retry_ms: u64, framing: Framing) -> Vec<u8> {
+pub fn end_of_stream(retry_ms: u64, encoding: Encoding) -> Vec<u8> {
     let mut text = Vec::with_capacity(32);
     put_retry(&mut text, retry_ms);
     text.push(b'\n');
-    let mut bytes = Frame::wrap(&text).bytes(framing).to_vec();
-    if framing == Framing::Chunked {
+    let mut bytes = Frame::wrap(&text).rendition(encoding).to_vec();
+    if encoding.wrap == Wrap::Chunked {
         bytes.extend_from_slice(LAST_CHUNK);
     }
     bytes
@@ -113,9 +114,9 @@ mod tests {
     #[test]
     fn a_chunked_stream_ends_with_the_last_chunk() {
         assert_eq!(
-            end_of_stream(900, Framing::Chunked),
+            end_of_stream(900, Encoding::CHUNKED),
             b"c\r\nretry: 900\n\n\r\n0\r\n\r\n"
         );
-        assert_eq!(end_of_stream(900, Framing::Plain), b"retry: 900\n\n");
+        assert_eq!(end_of_stream(900, Encoding::BARE), b"retry: 900\n\n");
     }
 }

@@ -16,6 +16,8 @@ use bytes::{Buf, Bytes};
 use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
 use crate::core::limits::EventLimits;
 
+use super::encoding::{Encoding, Text, Wrap};
+
 /// Longest chunk header: eight hexadecimal digits and CRLF. Bodies are bounded far below 4 GiB by `data_bytes_max`.
 const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
 
@@ -30,15 +32,6 @@ const fn id_line_bytes_max(form: IdForm) -> usize {
 }
 
 const CRLF: &[u8; 2] = b"\r\n";
-
-/// How the frames of a stream are wrapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// HTTP/1.1 chunks.
-    Chunked,
-    /// Bare SSE text (HTTP/1.0, and body sinks, whose transport has frames of its own).
-    Plain,
-}
 
 /// One encoded event, wrapped in its HTTP/1.1 chunk. Cloning shares the bytes.
 #[derive(Clone, Debug)]
@@ -81,12 +74,12 @@ impl Frame {
         }
     }
 
-    /// The bytes that a stream of this framing is sent.
+    /// The bytes that streams of this encoding are sent. They share them.
     #[must_use]
-    pub fn bytes(&self, framing: Framing) -> Bytes {
-        match framing {
-            Framing::Chunked => self.wrapped.clone(),
-            Framing::Plain => self.text(),
+    pub fn rendition(&self, encoding: Encoding) -> Bytes {
+        match (encoding.text, encoding.wrap) {
+            (Text::Identity, Wrap::Chunked) => self.wrapped.clone(),
+            (Text::Identity, Wrap::Bare) => self.text(),
         }
     }
 

@@ -3,9 +3,11 @@
 //! Source: WHATWG HTML, section "Server-sent events". This module knows bytes only: no sockets, no topics' meaning.
 
 mod control;
+mod encoding;
 mod frame;
 mod parse;
 
 pub use control::{Gap, end_of_stream, gap, heartbeat, prime};
-pub use frame::{Draft, Frame, Framing};
+pub use encoding::{Encoding, Text, Wrap};
+pub use frame::{Draft, Frame};
 pub use parse::{Parsed, parse};

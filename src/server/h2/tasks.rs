@@ -46,7 +46,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::shard::sink::BodyQueue;
+    use crate::shard::wire::BodyQueue;
 
     #[tokio::test]
     async fn a_stream_that_is_cut_is_dropped_though_nobody_reads_it() {

@@ -9,8 +9,8 @@ use crate::core::delivery::{Input, Key, Signal};
 use crate::metrics::ShardMetrics;
 
 use super::super::mailbox::{Inbox, Message};
-use super::super::sink::Sink;
-use super::{WAKER, sinks};
+use super::super::wire::{self, Incoming};
+use super::WAKER;
 
 /// The input of one turn.
 pub(super) struct Arrivals<'a, F> {
@@ -39,7 +39,7 @@ impl<'a, F: Fn()> Arrivals<'a, F> {
     }
 }
 
-impl<F: Fn()> Input<Sink> for Arrivals<'_, F> {
+impl<F: Fn()> Input<Incoming> for Arrivals<'_, F> {
     /// The poller's events first: what is not taken of them in this turn would be lost.
     fn signal(&mut self) -> Option<(Key, Signal)> {
         if let Some(event) = self.events.find(|event| event.token() != WAKER) {
@@ -49,7 +49,7 @@ impl<F: Fn()> Input<Sink> for Arrivals<'_, F> {
                 ended: event.is_read_closed(),
                 failed: event.is_error(),
             };
-            return Some((sinks::key(event.token()), signal));
+            return Some((wire::key(event.token()), signal));
         }
         let key = self.inbox.bodies.try_recv().ok()?;
         let changed = Signal {

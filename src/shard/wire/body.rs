@@ -1,8 +1,6 @@
-//! Where a stream's bytes go: a socket, or a bounded queue that an HTTP body drains.
+//! A wire that is no socket: a bounded queue that an HTTP body drains.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -11,14 +9,6 @@ use parking_lot::Mutex;
 
 /// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough for many stalled streams.
 pub const BODY_QUEUE_BYTES_MAX: usize = 64 * 1024;
-
-/// What a subscriber is given to write to.
-pub enum Sink {
-    /// A connected, non-blocking socket.
-    Socket(OwnedFd),
-    /// A queue drained by a response body (HTTP/2), and the address of its client.
-    Body(Arc<BodyQueue>, Option<IpAddr>),
-}
 
 /// Called by the consuming side: the queue has room again, or the body is gone.
 pub type BodySignal = Box<dyn Fn() + Send + Sync>;
