@@ -8,7 +8,7 @@ use crate::core::selector::{Selector, Syntax};
 use crate::hub::StreamQuery;
 use crate::server::problem::Problem;
 use crate::server::query::{self, QueryError};
-use crate::settings::{Settings, network};
+use crate::web::network::network;
 
 /// Streams shown when the request does not say how many.
 const SHOWN_DEFAULT: usize = 20;
@@ -33,9 +33,9 @@ fn bad(detail: impl Into<String>) -> Problem {
 }
 
 /// `GET /streams?slowest=` or `?topic=&subject=&address=&limit=`.
-pub(super) fn shown(query: &str, settings: &Settings) -> Result<Shown, Problem> {
+pub(super) fn shown(query: &str, topic_bytes_max: usize) -> Result<Shown, Problem> {
     let mut asked = Asked::default();
-    asked.read(query, settings, &["slowest", "limit"])?;
+    asked.read(query, topic_bytes_max, &["slowest", "limit"])?;
     match (asked.slowest, asked.limit) {
         (Some(_), _) if !asked.query.is_empty() => Err(bad(
             "`slowest` does not go with `topic`, `subject` or `address`",
@@ -48,9 +48,9 @@ pub(super) fn shown(query: &str, settings: &Settings) -> Result<Shown, Problem> 
 }
 
 /// `DELETE /streams?topic=&subject=&address=`: at least one of them, since nobody means to end all streams by a slip.
-pub(super) fn meant(query: &str, settings: &Settings) -> Result<StreamQuery, Problem> {
+pub(super) fn meant(query: &str, topic_bytes_max: usize) -> Result<StreamQuery, Problem> {
     let mut asked = Asked::default();
-    asked.read(query, settings, &[])?;
+    asked.read(query, topic_bytes_max, &[])?;
     if asked.query.is_empty() {
         return Err(bad(
             "name the streams to end: `topic`, `subject` or `address`",
@@ -67,12 +67,17 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(&mut self, query: &str, settings: &Settings, counts: &[&str]) -> Result<(), Problem> {
+    fn read(
+        &mut self,
+        query: &str,
+        topic_bytes_max: usize,
+        counts: &[&str],
+    ) -> Result<(), Problem> {
         for pair in pairs(query) {
             let (name, value) = pair?;
             let twice = || bad(format!("`{name}` is given twice"));
             match &*name {
-                "topic" => put(&mut self.query.topic, selector(&value, settings)?),
+                "topic" => put(&mut self.query.topic, selector(&value, topic_bytes_max)?),
                 "subject" if value.is_empty() => return Err(bad("`subject` is empty")),
                 "subject" => put(&mut self.query.subject, (*value).into()),
                 "address" => {
@@ -115,14 +120,14 @@ fn count(name: &str, value: &str) -> Result<usize, Problem> {
 }
 
 /// Topics and patterns of `/trace?topic=…`.
-pub(super) fn traced(query: &str, settings: &Settings) -> Result<Vec<Selector>, Problem> {
+pub(super) fn traced(query: &str, topic_bytes_max: usize) -> Result<Vec<Selector>, Problem> {
     let mut selectors = Vec::new();
     for pair in pairs(query) {
         let (name, value) = pair?;
         if name != "topic" {
             return Err(bad(format!("unknown parameter {name:?}; there is `topic`")));
         }
-        selectors.push(selector(&value, settings)?);
+        selectors.push(selector(&value, topic_bytes_max)?);
         if selectors.len() > TOPICS_MAX {
             return Err(bad(format!("more than {TOPICS_MAX} topics in one call")));
         }
@@ -140,16 +145,15 @@ pub(super) fn none(query: &str) -> Result<(), Problem> {
     }
 }
 
-fn selector(text: &str, settings: &Settings) -> Result<Selector, Problem> {
-    Selector::parse(text, Syntax::Native, settings.event_limits.topic_bytes_max)
+fn selector(text: &str, topic_bytes_max: usize) -> Result<Selector, Problem> {
+    Selector::parse(text, Syntax::Native, topic_bytes_max)
         .map_err(|error| bad(format!("`topic`: {error}")))
 }
 
 /// The topic of a path, which is one name whatever characters are in it.
-pub(super) fn topic(raw: &str, settings: &Settings) -> Result<String, Problem> {
+pub(super) fn topic(raw: &str, topic_bytes_max: usize) -> Result<String, Problem> {
     let name = query::decode_path(raw).map_err(refused)?;
-    crate::core::topic::check(&name, settings.event_limits.topic_bytes_max)
-        .map_err(|error| bad(error.to_string()))?;
+    crate::core::topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
     Ok(name.into_owned())
 }
 
@@ -166,7 +170,7 @@ mod tests {
     use super::*;
 
     fn shown_by(query: &str) -> Result<Shown, u16> {
-        shown(query, &Settings::default()).map_err(status)
+        shown(query, 1_024).map_err(status)
     }
 
     fn status(problem: Problem) -> u16 {
@@ -200,8 +204,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_was_misspelt_means_nobody() {
-        let settings = Settings::default();
-        let meant = |query: &str| meant(query, &settings).map_err(status);
+        let meant = |query: &str| meant(query, 1_024).map_err(status);
         let found = meant("topic=a%2f*&subject=A+B%26&address=::ffff:10.1.2.3/104").expect("good");
         assert_eq!(
             found.topic.map(|topic| topic.text().to_owned()).as_deref(),
@@ -231,8 +234,7 @@ mod tests {
 
     #[test]
     fn a_topic_in_a_path_is_one_name() {
-        let settings = Settings::default();
-        let topic = |raw: &str| topic(raw, &settings).map_err(status);
+        let topic = |raw: &str| topic(raw, 1_024).map_err(status);
         assert_eq!(topic("a/b%2Fc+%7Bx%7D"), Ok("a/b/c+{x}".to_owned()));
         assert_eq!(topic(""), Err(400));
         assert_eq!(topic("%ff"), Err(400));

@@ -24,7 +24,6 @@ use crate::server::outcome::Outcome;
 use crate::server::problem::Problem;
 use crate::server::response_body::ResponseBody;
 use crate::server::service::{Request, Service};
-use crate::settings::Settings;
 use crate::web::host::HostRule;
 use crate::web::request_target::{self, WrongHost};
 
@@ -134,11 +133,11 @@ impl Shared {
             (Resource::Ready, &Method::GET | &Method::HEAD) => self.ready()?,
             (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request)?,
             (Resource::Streams, &Method::GET | &Method::HEAD) => {
-                let shown = query::shown(query, self.settings())?;
+                let shown = query::shown(query, self.topic_bytes_max())?;
                 return Ok(later(async move { shared.show(shown).await }));
             }
             (Resource::Streams, &Method::DELETE) => {
-                let meant = query::meant(query, self.settings())?;
+                let meant = query::meant(query, self.topic_bytes_max())?;
                 return Ok(later(async move { shared.close_all(meant).await }));
             }
             (Resource::Stream(id), &Method::DELETE) => {
@@ -158,8 +157,8 @@ impl Shared {
         Ok(Outcome::Now(now))
     }
 
-    fn settings(&self) -> &Settings {
-        self.hub.settings()
+    fn topic_bytes_max(&self) -> usize {
+        self.hub.event_limits().topic_bytes_max
     }
 
     /// What holds for everything but health: orchestrators send any `Host`, and learn nothing that a stranger must not know.
@@ -229,7 +228,7 @@ impl Shared {
                 "`DELETE /topics/{topic}` takes no parameters; a question mark in a topic is written %3F",
             ));
         }
-        query::topic(name, self.settings())
+        query::topic(name, self.topic_bytes_max())
     }
 
     async fn erase(&self, topic: &str) -> Answer {
@@ -246,7 +245,7 @@ impl Shared {
     }
 
     fn trace(&self, query: &str) -> Answer {
-        let topics = query::traced(query, self.settings())?;
+        let topics = query::traced(query, self.topic_bytes_max())?;
         if topics.is_empty() {
             return Err(Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -260,7 +259,7 @@ impl Shared {
     }
 
     fn trace_no_longer(&self, query: &str) -> Answer {
-        let topics = query::traced(query, self.settings())?;
+        let topics = query::traced(query, self.topic_bytes_max())?;
         self.hub.traces().remove(&topics);
         self.log_traces();
         self.traces("")

@@ -16,11 +16,11 @@ pub(crate) use self::error::AccessError;
 use self::find::find;
 use self::token::Origin;
 pub(crate) use self::token::{QUERY_PARAMETER, Token};
+use super::config::AccessConfig;
 use super::cors::Cors;
 use crate::auth::{Access, Auth, Role, TokenError};
 use crate::clock::unix_time;
 use crate::core::selector::Selector;
-use crate::settings::Settings;
 
 /// Who is let in, and how that is found out.
 pub(crate) struct Policy {
@@ -83,13 +83,13 @@ pub(crate) enum Checked {
 }
 
 impl Policy {
-    /// By these settings and keys.
-    pub(crate) fn new(settings: &Settings, auth: Arc<Auth>) -> Self {
+    /// By this config and these keys.
+    pub(crate) fn new(config: &AccessConfig, auth: Arc<Auth>) -> Self {
         Self {
             auth,
-            anonymous: settings.anonymous,
-            cookie_name: settings.cookie_name.clone(),
-            subscriptions: settings.mercure_subscriptions,
+            anonymous: config.anonymous,
+            cookie_name: config.cookie_name.clone(),
+            subscriptions: config.subscriptions,
         }
     }
 

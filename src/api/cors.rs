@@ -6,6 +6,7 @@
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
+use super::config::CorsConfig;
 use crate::web::origin::{OriginPattern, WebOrigin};
 use crate::web::request_target;
 
@@ -48,16 +49,16 @@ pub(crate) enum Grant {
 }
 
 impl Cors {
-    /// The settings `cors_origins` and `cors_credentials`.
-    pub(crate) fn new(origins: &[OriginPattern], credentials: bool) -> Self {
-        let listed = origins.iter().filter_map(|origin| match origin {
+    /// By this config.
+    pub(crate) fn new(config: &CorsConfig) -> Self {
+        let listed = config.origins.iter().filter_map(|origin| match origin {
             OriginPattern::Any => None,
             OriginPattern::Only(origin) => Some(origin.clone()),
         });
         Self {
-            any: origins.contains(&OriginPattern::Any),
+            any: config.origins.contains(&OriginPattern::Any),
             origins: listed.collect(),
-            credentials,
+            credentials: config.credentials,
         }
     }
 
@@ -200,11 +201,14 @@ mod tests {
     use super::*;
 
     fn cors(origins: &[&str], credentials: bool) -> Cors {
-        let origins: Vec<_> = origins
+        let origins = origins
             .iter()
             .map(|origin| origin.parse().expect("an origin"))
             .collect();
-        Cors::new(&origins, credentials)
+        Cors::new(&CorsConfig {
+            origins,
+            credentials,
+        })
     }
 
     fn request(origin: &'static str) -> HeaderMap {
@@ -255,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_foreign_page_cannot_publish() {
-        let cors = Cors::new(&[], false);
+        let cors = Cors::new(&CorsConfig::default());
         let may_write = |cors: &Cors, origin| cors.may_write(&sent(header::ORIGIN, origin));
         assert!(cors.may_write(&sent(header::ACCEPT, "*/*")));
         assert!(may_write(&cors, "http://node:8080"));

@@ -31,7 +31,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use self::config::ApiConfig;
+pub use self::config::{
+    AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
+};
 pub use self::publish::json::{Events, JsonError, parse as parse_publish_json};
 pub use self::subscribe::cursor as choose_cursor;
 pub use crate::server::ServeError;
@@ -61,7 +63,7 @@ pub async fn serve(
     let metrics = Arc::clone(&hub.node_metrics().http);
     let answers = Answers::new(config.server.answer_bytes_max, Arc::clone(&metrics));
     let answers = Arc::new(answers);
-    let node = Arc::new(Node::new(hub, auth, Arc::clone(&answers)));
+    let node = Arc::new(Node::new(&config, hub, auth, Arc::clone(&answers)));
     let setup = Setup {
         limit: Limit::Refuse {
             connections_max: config.connections_max,

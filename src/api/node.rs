@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::access::Policy;
+use super::config::{ApiConfig, HostsConfig, PublishConfig, SubscribeConfig};
 use super::cors::Cors;
+use super::subscribe::Bounds;
 use crate::auth::{Auth, Role};
 use crate::hub::Hub;
 use crate::server::answers::Answers;
-use crate::settings::Settings;
 use crate::web::host::{HostPattern, HostRule};
 
 /// What all calls of the public API share.
@@ -17,31 +20,52 @@ pub(super) struct Node {
     /// `None`: all hosts are answered.
     pub(super) hosts: Option<HostRule>,
     pub(super) access: Policy,
+    pub(super) publish: PublishConfig,
+    pub(super) subscribe: SubscribeConfig,
     /// The memory of long answers.
     pub(super) answers: Arc<Answers>,
 }
 
 impl Node {
-    pub(super) fn new(hub: Hub, auth: Arc<Auth>, answers: Arc<Answers>) -> Self {
-        let settings = hub.settings();
+    pub(super) fn new(
+        config: &ApiConfig,
+        hub: Hub,
+        auth: Arc<Auth>,
+        answers: Arc<Answers>,
+    ) -> Self {
         Self {
-            cors: Cors::new(&settings.cors_origins, settings.cors_credentials),
-            hosts: host_rule(settings, &auth),
-            access: Policy::new(settings, auth),
+            cors: Cors::new(&config.cors),
+            hosts: host_rule(&config.hosts, &auth),
+            access: Policy::new(&config.access, auth),
+            publish: config.publish,
+            subscribe: config.subscribe,
             answers,
             hub,
         }
+    }
+
+    /// What bounds a subscription.
+    pub(super) fn bounds(&self) -> Bounds<'_> {
+        Bounds {
+            config: &self.subscribe,
+            limits: self.hub.event_limits(),
+        }
+    }
+
+    /// Networks of proxies, whose word for a client's address is taken.
+    pub(super) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.hub.clients().proxies
     }
 }
 
 /// The hosts that are answered. A node that asks for a token may be reached under any name, unless its operator lists some: a page that has no token
 /// learns nothing there.
-fn host_rule(settings: &Settings, auth: &Auth) -> Option<HostRule> {
+fn host_rule(config: &HostsConfig, auth: &Auth) -> Option<HostRule> {
     let is_open = [Role::Subscriber, Role::Publisher]
         .into_iter()
-        .any(|role| settings.keys_of(role).is_none() && !auth.has_keys(role));
-    (is_open || !settings.hosts.is_empty()).then(|| {
-        let mut names = settings.hosts.clone();
+        .any(|role| !config.guarded.contains(&role) && !auth.has_keys(role));
+    (is_open || !config.names.is_empty()).then(|| {
+        let mut names = config.names.clone();
         names.push(HostPattern::below_localhost());
         HostRule::new(names)
     })

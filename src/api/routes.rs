@@ -137,8 +137,7 @@ fn authorized(
 ) -> Outcome {
     let refused = move |node: &Node, parts: &Parts, error: AccessError| {
         node.hub.node_metrics().tokens_refused.add(1);
-        let client =
-            forwarded::client(client, &parts.headers, &node.hub.settings().trusted_proxies);
+        let client = forwarded::client(client, &parts.headers, node.trusted_proxies());
         refusals::token(client, parts.uri.path(), &error);
         Problem::from(error)
     };
@@ -166,7 +165,7 @@ fn subscribe(
     fields: Fields,
     dialect: &'static Dialect,
 ) -> Outcome {
-    let trusted = &node.hub.settings().trusted_proxies;
+    let trusted = node.trusted_proxies();
     let client = Client {
         address: forwarded::client(peer, &parts.headers, trusted),
         peer,
@@ -277,12 +276,12 @@ fn publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> O
         peer,
         parts,
         |node, parts, credentials| {
-            let hub = node.hub.clone();
+            let node = Arc::clone(node);
             let permission = Permission::of(credentials.caller);
             Outcome::later(async move {
                 let topic = Resource::topic(parts.uri.path());
                 let query = parts.uri.query();
-                publish::publish(&hub, &permission, topic, query, &parts.headers, body)
+                publish::publish(&node, &permission, topic, query, &parts.headers, body)
                     .await
                     .unwrap_or_else(|error| Problem::from(error).into_response())
             })
@@ -305,9 +304,9 @@ fn mercure_publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBo
                 Ok(access) => Permission::of(Caller::Bearer(access)),
                 Err(error) => return Outcome::problem(error),
             };
-            let hub = node.hub.clone();
+            let node = Arc::clone(node);
             Outcome::later(async move {
-                mercure::publish::publish(&hub, &permission, &parts.headers, body)
+                mercure::publish::publish(&node, &permission, &parts.headers, body)
                     .await
                     .unwrap_or_else(|error| Problem::from(error).into_response())
             })
@@ -319,7 +318,7 @@ fn may_write(node: &Node, peer: IpAddr, parts: &Parts) -> Result<(), Problem> {
     if node.cors.may_write(parts) {
         return Ok(());
     }
-    let trusted = &node.hub.settings().trusted_proxies;
+    let trusted = node.trusted_proxies();
     let client = forwarded::client(peer, &parts.headers, trusted);
     refusals::origin(client, &parts.headers, parts.uri.path());
     let detail = "pages of this origin may not publish here; the setting `cors_origins` lists those that may";

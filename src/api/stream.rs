@@ -45,6 +45,7 @@ pub(crate) fn open(
     let private = credentials.in_query;
     let opening = subscribe::open(
         &node.hub,
+        node.bounds(),
         client.address,
         dialect,
         topic,
@@ -71,9 +72,8 @@ pub(crate) fn head_only(
     parts: &Parts,
     credentials: &Credentials,
 ) -> Response<ResponseBody> {
-    let settings = node.hub.settings();
     let query = parts.uri.query();
-    match subscribe::selectors(dialect, topic, query, &credentials.caller, settings) {
+    match subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds()) {
         Err(error) => Problem::from(error).into_response(),
         Ok(selectors) => {
             let cursor = subscribe::cursor_of(dialect, parts);

@@ -13,9 +13,11 @@ use hyper::{Response, StatusCode};
 use thiserror::Error;
 
 use super::access::Caller;
+use super::config::SubscribeConfig;
 use super::parameters::{self, UnknownParameter};
 use crate::auth::Access;
 use crate::core::event::IdForm;
+use crate::core::limits::EventLimits;
 use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
@@ -24,7 +26,6 @@ use crate::server::problem::Problem;
 use crate::server::query::{self, QueryError};
 use crate::server::response_body::ResponseBody;
 use crate::server::retry::{retry_after_s, retry_ms};
-use crate::settings::Settings;
 
 /// What protocols that ask for streams say differently.
 pub(crate) struct Dialect {
@@ -46,8 +47,8 @@ pub(crate) struct Dialect {
 
 impl Dialect {
     /// Whether subscriptions that are asked for so are announced.
-    fn is_announced(&self, settings: &Settings) -> bool {
-        self.announces && settings.mercure_subscriptions
+    fn is_announced(&self, config: &SubscribeConfig) -> bool {
+        self.announces && config.announces
     }
 }
 
@@ -160,21 +161,28 @@ pub(crate) struct Opening {
     pub(crate) start: Start,
 }
 
+/// What bounds a subscription.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'c> {
+    pub(crate) config: &'c SubscribeConfig,
+    pub(crate) limits: &'c EventLimits,
+}
+
 /// Checks the request and takes a place for it.
 ///
 /// # Errors
 /// [`NotOpened`].
 pub(crate) fn open(
     hub: &Hub,
+    bounds: Bounds<'_>,
     client: IpAddr,
     dialect: &Dialect,
     topic_in_path: Option<&str>,
     parts: &Parts,
     caller: Caller,
 ) -> Result<Opening, NotOpened> {
-    let settings = hub.settings();
     let query = parts.uri.query();
-    let selectors = selectors(dialect, topic_in_path, query, &caller, settings)?;
+    let selectors = selectors(dialect, topic_in_path, query, &caller, bounds)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
     let pattern_share = hub.share_patterns(client, chosen(&selectors, &caller))?;
@@ -183,7 +191,7 @@ pub(crate) fn open(
         Caller::Bearer(access) => access,
     };
     let presence = dialect
-        .is_announced(settings)
+        .is_announced(bounds.config)
         .then(|| hub.presence().pending(client, &selectors, access.payload));
     let interest = Interest {
         selectors,
@@ -217,9 +225,9 @@ pub(crate) fn selectors(
     in_path: Option<&str>,
     query: Option<&str>,
     caller: &Caller,
-    settings: &Settings,
+    bounds: Bounds<'_>,
 ) -> Result<Vec<Selector>, SubscribeError> {
-    let limits = &settings.event_limits;
+    let Bounds { config, limits } = bounds;
     let mut topics = Vec::new();
     let mut add = |name: Cow<'_, str>| {
         let selector = Selector::parse(&name, dialect.syntax, limits.topic_bytes_max)?;
@@ -253,15 +261,15 @@ pub(crate) fn selectors(
     let patterns = chosen(&topics, caller).count();
     match topics.len() {
         0 => Err(SubscribeError::NoTopic(dialect.usage)),
-        _ if patterns > settings.patterns_per_stream_max => Err(SubscribeError::TooManyPatterns {
+        _ if patterns > config.patterns_max => Err(SubscribeError::TooManyPatterns {
             count: patterns,
-            max: settings.patterns_per_stream_max,
+            max: config.patterns_max,
         }),
         count if count > limits.topics_per_stream_max => Err(SubscribeError::TooManyTopics {
             count,
             max: limits.topics_per_stream_max,
         }),
-        count if count > SUBSCRIPTIONS_PER_STREAM_MAX && dialect.is_announced(settings) => {
+        count if count > SUBSCRIPTIONS_PER_STREAM_MAX && dialect.is_announced(config) => {
             Err(SubscribeError::TooManyAnnounced { count })
         }
         _ => Ok(topics),
@@ -342,10 +350,15 @@ mod tests {
     use super::*;
 
     fn names(in_path: Option<&str>, query: &str) -> Result<Vec<String>, SubscribeError> {
-        let mut settings = Settings::default();
-        settings.event_limits.topics_per_stream_max = 40;
-        settings.event_limits.topic_bytes_max = 8;
-        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, &settings)?;
+        let bounds = Bounds {
+            config: &SubscribeConfig::default(),
+            limits: &EventLimits {
+                topics_per_stream_max: 40,
+                topic_bytes_max: 8,
+                ..EventLimits::default()
+            },
+        };
+        let selectors = selectors(&NATIVE, in_path, Some(query), &Caller::Open, bounds)?;
         Ok(selectors
             .iter()
             .map(|selector| selector.text().to_owned())
@@ -367,8 +380,11 @@ mod tests {
             ..Access::default()
         });
         let of = |query| {
-            let settings = Settings::default();
-            let found = selectors(&NATIVE, None, Some(query), &caller, &settings).expect("some");
+            let bounds = Bounds {
+                config: &SubscribeConfig::default(),
+                limits: &EventLimits::default(),
+            };
+            let found = selectors(&NATIVE, None, Some(query), &caller, bounds).expect("some");
             found[0].text().to_owned()
         };
         assert_eq!(of("_=1"), "user/1");

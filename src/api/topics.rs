@@ -203,8 +203,8 @@ mod tests {
     use crate::core::event::Event;
     use crate::core::limits::EventLimits;
     use crate::core::sse::Draft;
+    use crate::hub::HubConfig;
     use crate::metrics::Source;
-    use crate::settings::Settings;
 
     #[test]
     fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {
@@ -212,9 +212,7 @@ mod tests {
         let selectors = names.iter().map(|name| Selector::exact(name)).collect();
         let mut sight = Sight::of(Some(selectors));
 
-        let mut settings = Settings::on_free_ports();
-        settings.shards = 1;
-        let hub = Hub::start(crate::node::config::hub(&settings), 1).expect("a hub");
+        let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime").block_on(async {
             let mut all = Sight::of(None);

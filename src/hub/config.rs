@@ -1,7 +1,6 @@
 //! The checked settings of a hub. Holds no secret.
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::delivery::{ShardConfig, TurnBudget};
@@ -9,7 +8,6 @@ use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
-use crate::settings::Settings;
 
 /// The checked settings of a hub and its shards.
 #[derive(Clone, Debug)]
@@ -34,8 +32,6 @@ pub struct HubConfig {
     pub patterns_per_address_max: usize,
     /// Topics and patterns whose events are logged.
     pub traces: TracesConfig,
-    /// Settings of the components above, until each has its own.
-    pub settings: Arc<Settings>,
 }
 
 impl Default for HubConfig {
@@ -63,7 +59,6 @@ impl Default for HubConfig {
             patterns_max: 2_000,
             patterns_per_address_max: 100,
             traces: TracesConfig::default(),
-            settings: Arc::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod traces;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -27,10 +28,9 @@ use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
 use crate::core::history::HistoryLimits;
 use crate::core::limits::EventLimits;
-use crate::core::places::Places;
+use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
 use crate::metrics::{NodeMetrics, ShardMetrics};
-use crate::settings::Settings;
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{Shard, StartError};
 
@@ -125,10 +125,16 @@ impl Hub {
         })))
     }
 
-    /// The checked settings of the node.
+    /// What one client is, and which networks are of proxies.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.0.config.settings
+    pub fn clients(&self) -> &Share {
+        &self.0.config.clients
+    }
+
+    /// Time over which a drain ends the open streams.
+    #[must_use]
+    pub fn drain_period(&self) -> Duration {
+        self.0.config.drain_period
     }
 
     /// Bounds on the history.

@@ -3,12 +3,13 @@
 //! This is the only place that knows both. A component holds its own part and never sees the rest.
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::admin::AdminConfig;
-use crate::api::ApiConfig;
+use crate::api::{
+    AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
+};
 use crate::auth::{Policy, Role};
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
@@ -61,7 +62,6 @@ pub fn hub(settings: &Settings) -> HubConfig {
             selectors: settings.trace_topics.clone(),
             max: settings.trace_topics_max,
         },
-        settings: Arc::new(settings.clone()),
     }
 }
 
@@ -105,6 +105,31 @@ pub fn api(settings: &Settings) -> ApiConfig {
     ApiConfig {
         server: server(settings),
         connections_max: settings.max_connections,
+        hosts: HostsConfig {
+            names: settings.hosts.clone(),
+            guarded: [Role::Subscriber, Role::Publisher]
+                .into_iter()
+                .filter(|role| settings.keys_of(*role).is_some())
+                .collect(),
+        },
+        cors: CorsConfig {
+            origins: settings.cors_origins.clone(),
+            credentials: settings.cors_credentials,
+        },
+        access: AccessConfig {
+            anonymous: settings.anonymous,
+            cookie_name: settings.cookie_name.clone(),
+            subscriptions: settings.mercure_subscriptions,
+        },
+        publish: PublishConfig {
+            body_bytes_max: settings.publish_body_bytes_max,
+            batch_max: settings.publish_batch_max,
+            check_steps_max: settings.publish_check_steps_max,
+        },
+        subscribe: SubscribeConfig {
+            patterns_max: settings.patterns_per_stream_max,
+            announces: settings.mercure_subscriptions,
+        },
     }
 }
 
@@ -193,6 +218,7 @@ fn ms(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{IngestUser, KeySource};
 
     #[test]
     fn the_defaults_of_a_component_are_those_of_the_settings() {
@@ -207,6 +233,48 @@ mod tests {
         assert_eq!(
             format!("{:?}", log(&Settings::default())),
             format!("{:?}", LogConfig::default())
+        );
+        let api = api(&Settings::default());
+        assert_eq!(
+            format!("{:?} {:?}", api.access, api.subscribe),
+            format!(
+                "{:?} {:?}",
+                AccessConfig::default(),
+                SubscribeConfig::default()
+            )
+        );
+    }
+
+    #[test]
+    fn no_secret_reaches_the_hub_the_api_or_the_log() {
+        let secret = "a secret that must not be seen anywhere";
+        let settings = Settings {
+            jwt_keys: Some(KeySource::Secret(secret.into())),
+            publisher_jwt_keys: Some(KeySource::Secret(secret.into())),
+            ingest_password: Some(secret.into()),
+            ingest_users: vec![IngestUser {
+                name: "shop".to_owned(),
+                password: secret.into(),
+                publish: Vec::new(),
+            }],
+            ..Settings::default()
+        };
+        // Where there is a secret, `Debug` says `(hidden)`; these have nothing to hide.
+        for shown in [
+            format!("{:?}", hub(&settings)),
+            format!("{:?}", api(&settings)),
+            format!("{:?}", admin(&settings)),
+            format!("{:?}", log(&settings)),
+            format!("{:?}", tokens(&settings)),
+        ] {
+            assert!(!shown.contains("secret"), "{shown}");
+            assert!(!shown.contains("(hidden)"), "{shown}");
+        }
+        let shown = format!("{:?} {:?}", ingest(&settings), settings);
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(
+            shown.contains("shop") && shown.contains("(hidden)"),
+            "{shown}"
         );
     }
 }

@@ -37,7 +37,7 @@ impl Node {
     /// rest.
     pub async fn drain(&mut self) -> Drained {
         let streams = self.hub.streams();
-        let period = self.hub.settings().drain_period;
+        let period = self.hub.drain_period();
         tracing::info!(streams, ?period, "draining");
         self.stop_public.send_replace(true);
         let deadline = Instant::now() + period + GRACE;

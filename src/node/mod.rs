@@ -90,8 +90,8 @@ pub async fn run(
 ) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
-    let mut node = Node::start_with(settings, keys).await?;
-    node.announce(config);
+    let mut node = Node::start_with(settings.clone(), keys).await?;
+    node.announce(settings, config);
     serve(&mut node, &mut signals, &mut hangups).await
 }
 
@@ -258,10 +258,10 @@ impl Node {
     }
 
     /// Says where it listens, and what is in force.
-    fn announce(&self, config: Option<PathBuf>) {
+    fn announce(&self, settings: Settings, config: Option<PathBuf>) {
         let announcement = Announcement {
             addresses: self.addresses,
-            settings: self.hub.settings().clone(),
+            settings,
             auth: Arc::clone(self.keys.auth()),
             config,
             limit: self.limit,

@@ -48,7 +48,6 @@ pub use error::{ConfigError, Problem};
 pub use key_source::KeySource;
 pub use markdown::markdown;
 pub use origin::Origin;
-pub(crate) use parse::network;
 pub use raw::RawSettings;
 pub use reason::{Reason, UserFault};
 pub(crate) use text_file::read_text;

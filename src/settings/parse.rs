@@ -3,7 +3,7 @@
 //! Knows nothing of which setting it reads. Passwords and users are not here but in `super::credentials`, since a
 //! [`Reason`] repeats the words that it refuses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::selector::Selector;
 use crate::logging::{LogFilter, LogFilterError, LogFormat};
 use crate::web::host::HostPattern;
+use crate::web::network::network;
 use crate::web::origin::OriginPattern;
 use bytesize::ByteSize;
 use ipnet::IpNet;
@@ -204,22 +205,6 @@ fn each<T: FromStr>(
 pub(super) fn networks(texts: &[String]) -> Result<Vec<IpNet>, Reason> {
     let network = |text: &String| network(text).ok_or_else(|| Reason::Network(text.clone()));
     texts.iter().map(network).collect()
-}
-
-/// A network, whose host bits do not matter, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8, as which clients are seen.
-pub(crate) fn network(text: &str) -> Option<IpNet> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse().ok()?,
-    };
-    let mapped = network.addr().to_canonical();
-    let network = match network.prefix_len().checked_sub(96) {
-        Some(prefix) if mapped.is_ipv4() && network.addr().is_ipv6() => {
-            IpNet::new(mapped, prefix).ok()?
-        }
-        _ => network,
-    };
-    Some(network.trunc())
 }
 
 pub(super) fn filter(text: &str) -> Result<LogFilter, Reason> {

@@ -9,9 +9,9 @@ use hyper::{Response, StatusCode};
 use thiserror::Error;
 
 use super::later_version;
+use crate::api::node::Node;
 use crate::api::publish::{Permission, PublishError};
 use crate::core::event::{Event, EventError, IdForm, Topics};
-use crate::hub::Hub;
 use crate::server::media_type::{MediaType, OtherCharset};
 use crate::server::problem::Problem;
 use crate::server::query;
@@ -83,7 +83,7 @@ impl From<FormError> for Problem {
 /// # Errors
 /// [`FormError`]; nothing was published then.
 pub(crate) async fn publish(
-    hub: &Hub,
+    node: &Node,
     permission: &Permission,
     headers: &HeaderMap,
     mut body: RequestBody,
@@ -95,15 +95,15 @@ pub(crate) async fn publish(
     }
     // Another one contradicts the draft.
     let charset = kind.charset.map_err(FormError::Charset)?;
-    let body = body.whole(hub.settings().publish_body_bytes_max).await?;
+    let body = body.whole(node.publish.body_bytes_max).await?;
     charset.check(&body).map_err(PublishError::from)?;
     let form = std::str::from_utf8(&body).map_err(|_| FormError::NotUtf8)?;
     let event = event(form)?;
     let own_id = event.id.as_deref().map(str::to_owned);
-    let answers = crate::api::publish::commit(hub, permission, vec![event], |_| None).await?;
+    let answers = crate::api::publish::commit(node, permission, vec![event], |_| None).await?;
     let id = own_id.unwrap_or_else(|| {
         let id = answers.first().map(|answer| answer.id);
-        hub.urn(id.unwrap_or_default())
+        node.hub.urn(id.unwrap_or_default())
     });
     let mut response = Response::new(ResponseBody::full(id));
     response.headers_mut().insert(

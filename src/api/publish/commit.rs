@@ -6,16 +6,17 @@ use serde::{Serialize, Serializer};
 
 use super::error::PublishError;
 use super::permission::Permission;
+use crate::api::node::Node;
 use crate::api::reach::Reach;
 use crate::core::event::{Event, EventId};
 use crate::core::selector;
 use crate::core::sse::Draft;
-use crate::hub::{Hub, Receipt};
+use crate::hub::Receipt;
 use crate::metrics::Source;
 
 /// Checks and publishes all events as one batch; `place` says where in the body the n-th stands.
 pub(crate) async fn commit(
-    hub: &Hub,
+    node: &Node,
     permission: &Permission,
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
@@ -23,9 +24,9 @@ pub(crate) async fn commit(
     let mut reach = Reach::default();
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
-        drafts.push(draft(event, permission, place(number), hub, &mut reach).await?);
+        drafts.push(draft(event, permission, place(number), node, &mut reach).await?);
     }
-    let receipts = submit(hub, &mut drafts).await?;
+    let receipts = submit(node, &mut drafts).await?;
     let answers = receipts.iter().zip(&drafts);
     Ok(answers
         .map(|(receipt, draft)| Answer::new(receipt, draft.topics()))
@@ -37,17 +38,13 @@ pub(super) async fn draft<'a>(
     event: Event<'a>,
     permission: &Permission,
     index: Option<usize>,
-    hub: &Hub,
+    node: &Node,
     reach: &mut Reach,
 ) -> Result<Draft<'a>, PublishError> {
-    let draft = Draft::new(event, hub.event_limits())
+    let draft = Draft::new(event, node.hub.event_limits())
         .map_err(|source| PublishError::Event { index, source })?;
     permission
-        .check(
-            draft.topics(),
-            hub.settings().publish_check_steps_max,
-            reach,
-        )
+        .check(draft.topics(), node.publish.check_steps_max, reach)
         .await
         .map_err(|source| PublishError::Denied { index, source })?;
     Ok(draft)
@@ -55,13 +52,13 @@ pub(super) async fn draft<'a>(
 
 /// Publishes checked events as one batch.
 pub(super) async fn submit(
-    hub: &Hub,
+    node: &Node,
     drafts: &mut [Draft<'_>],
 ) -> Result<Vec<Receipt>, PublishError> {
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(hub.publish(Source::Http, drafts).await?)
+    Ok(node.hub.publish(Source::Http, drafts).await?)
 }
 
 /// What is answered to one event: `{"id":"<ms>-<n>","subscribers":N}`.

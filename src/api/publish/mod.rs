@@ -17,8 +17,8 @@ pub(crate) use self::commit::commit;
 pub(crate) use self::error::{PublishError, check_encoding};
 pub(crate) use self::permission::Permission;
 use self::raw::RawError;
+use super::node::Node;
 use super::parameters;
-use crate::hub::Hub;
 use crate::server::json::response as answer;
 use crate::server::media_type::MediaType;
 use crate::server::request_body::RequestBody;
@@ -29,7 +29,7 @@ use crate::server::response_body::ResponseBody;
 /// # Errors
 /// [`PublishError`]; unless it is a [`PublishError::Line`], nothing was published.
 pub(crate) async fn publish(
-    hub: &Hub,
+    node: &Node,
     permission: &Permission,
     topic_in_path: Option<&str>,
     query: Option<&str>,
@@ -38,7 +38,7 @@ pub(crate) async fn publish(
 ) -> Result<Response<ResponseBody>, PublishError> {
     check_encoding(headers)?;
     let kind = MediaType::of(headers);
-    let body_bytes_max = hub.settings().publish_body_bytes_max;
+    let body_bytes_max = node.publish.body_bytes_max;
     if let Some(topic) = topic_in_path {
         // The parameters come first: they are there already, and the body may be large.
         let bytes;
@@ -47,7 +47,7 @@ pub(crate) async fn publish(
         bytes = body.whole(body_bytes_max).await?;
         charset.check(&bytes)?;
         event.data = raw::data(&bytes)?.into();
-        let answers = commit(hub, permission, vec![event], |_| None).await?;
+        let answers = commit(node, permission, vec![event], |_| None).await?;
         return Ok(answer(&answers.first()));
     }
     if let Some(Err(error)) = parameters::known(query, &[]).next() {
@@ -59,18 +59,18 @@ pub(crate) async fn publish(
         Form::Json => {
             let bytes = body.whole(body_bytes_max).await?;
             charset.check(&bytes)?;
-            match json::parse(&bytes, hub.settings().publish_batch_max)? {
+            match json::parse(&bytes, node.publish.batch_max)? {
                 json::Events::One(event) => {
-                    let answers = commit(hub, permission, vec![event], |_| None).await?;
+                    let answers = commit(node, permission, vec![event], |_| None).await?;
                     Ok(answer(&answers.first()))
                 }
                 json::Events::Many(events) => {
-                    Ok(answer(&commit(hub, permission, events, Some).await?))
+                    Ok(answer(&commit(node, permission, events, Some).await?))
                 }
             }
         }
         Form::NdJson => {
-            let accepted = ndjson::publish(hub, permission, charset, &mut body).await?;
+            let accepted = ndjson::publish(node, permission, charset, &mut body).await?;
             Ok(answer(&accepted))
         }
     }

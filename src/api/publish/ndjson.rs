@@ -10,10 +10,10 @@ use super::commit::{draft, submit, warning};
 use super::error::PublishError;
 use super::json;
 use super::permission::Permission;
+use crate::api::node::Node;
 use crate::api::reach::Reach;
 use crate::bom;
 use crate::core::event::Event;
-use crate::hub::Hub;
 use crate::server::media_type::Charset;
 use crate::server::request_body::{BodyError, RequestBody};
 
@@ -32,18 +32,17 @@ pub(super) struct Accepted {
 
 /// Publishes the stream and says how many events it had.
 pub(super) async fn publish(
-    hub: &Hub,
+    node: &Node,
     permission: &Permission,
     charset: Charset,
     body: &mut RequestBody,
 ) -> Result<Accepted, PublishError> {
-    let settings = hub.settings();
     let mut stream = Stream {
-        hub,
+        node,
         permission,
         charset,
-        batch_max: settings.publish_batch_max.max(1),
-        lines: Lines::new(settings.publish_body_bytes_max),
+        batch_max: node.publish.batch_max.max(1),
+        lines: Lines::new(node.publish.body_bytes_max),
         line: 0,
         done: Accepted {
             accepted: 0,
@@ -76,7 +75,7 @@ pub(super) async fn publish(
 }
 
 struct Stream<'h> {
-    hub: &'h Hub,
+    node: &'h Node,
     permission: &'h Permission,
     charset: Charset,
     /// Most events published at once, which bounds what a batch of small lines holds.
@@ -133,7 +132,7 @@ impl Stream<'_> {
         let mut failed = None;
         for (line, text) in batch {
             let checked = match self.parse(text) {
-                Ok(event) => draft(event, self.permission, None, self.hub, &mut reach).await,
+                Ok(event) => draft(event, self.permission, None, self.node, &mut reach).await,
                 Err(error) => Err(error),
             };
             match checked {
@@ -149,7 +148,7 @@ impl Stream<'_> {
                 }
             }
         }
-        match submit(self.hub, &mut drafts).await {
+        match submit(self.node, &mut drafts).await {
             Ok(receipts) => self.done.accepted += receipts.len() as u64,
             Err(error) => {
                 let first = batch.first().map_or(self.line, |(line, _)| *line);
