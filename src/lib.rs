@@ -15,7 +15,7 @@
 //! | [`settings`] | what may be configured |
 //! | [`auth`] | tokens |
 //! | [`core`] | what is decided: events, history, delivery; no I/O at all, and no clock |
-//! | [`web`], [`metrics`], [`clock`], [`once_a_minute`], [`bom`], [`secret`] | nothing of this crate |
+//! | [`web`], [`metrics`], [`clock`], [`once_a_minute`], [`bom`], [`memory`], [`secret`] | nothing of this crate |
 
 pub mod admin;
 pub mod api;
@@ -27,6 +27,7 @@ pub mod core;
 pub mod hub;
 pub mod ingest;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod once_a_minute;

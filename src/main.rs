@@ -1,5 +1,7 @@
 //! The program: reads the command line and does what it says.
 
+mod allocator;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -11,16 +13,11 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use fantail::cli::{self, Command};
-use fantail::logging;
 use fantail::node::keys::{self, Loaded};
 use fantail::node::{self, Outcome};
 use fantail::settings::{self, RawSettings, Settings};
 use fantail::token;
-use mimalloc::MiMalloc;
-
-/// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the right one.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+use fantail::{logging, memory};
 
 /// The command line or the configuration is wrong: trying again changes nothing.
 const EXIT_USAGE: u8 = 2;
@@ -29,14 +26,32 @@ fn main() -> ExitCode {
     // Streams are many small records on a few threads: a huge page for each thread that needs a little costs more than all of them, and
     // systems that give them unasked are common. Where this fails, memory is only larger than it has to be.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    memory::set_collector(allocator::collect);
     let environment: Vec<_> = env::vars_os().collect();
-    match cli::parse(env::args_os()) {
+    match parse_arguments() {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
         Ok(Command::CheckConfig { file }) => check_config(&file, environment),
         Ok(Command::Token(request)) => make_token(&request, environment),
         Ok(Command::Settings) => print(&settings::markdown()),
         Err(usage) => print_usage(&usage),
     }
+}
+
+/// Reads the command line on a thread of its own: clap makes thousands of small pieces of memory, among which the node's own would
+/// keep whole pages from being returned. The end of the thread returns them all.
+fn parse_arguments() -> Result<Command, clap::Error> {
+    let parse = || cli::parse(env::args_os());
+    let command = thread::scope(|scope| {
+        let parser = thread::Builder::new().spawn_scoped(scope, parse);
+        match parser.map(|thread| thread.join()) {
+            Ok(Ok(command)) => command,
+            // Without a thread to spare it is read here.
+            Ok(Err(_)) | Err(_) => parse(),
+        }
+    });
+    // Before other small pieces come to lie in the same pages.
+    allocator::collect();
+    command
 }
 
 fn serve(
@@ -75,6 +90,7 @@ fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Res
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(io_threads)
         .thread_name("fantail-io")
+        .on_thread_park(memory::join_round)
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;

@@ -185,6 +185,13 @@ impl Hub {
         }
     }
 
+    /// Wakes every shard, for what a shard does in each turn.
+    pub fn wake_shards(&self) {
+        for mailbox in &self.0.mailboxes {
+            mailbox.wake();
+        }
+    }
+
     /// Posts a message to one shard, as soon as there is room.
     async fn post(&self, shard: usize, message: Message) -> Result<(), Closed> {
         let mailbox = self.0.mailboxes.get(shard).ok_or(Closed)?;

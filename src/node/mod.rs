@@ -7,6 +7,7 @@ pub mod files;
 pub mod keys;
 mod parts;
 mod signals;
+mod upkeep;
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use files::FileLimit;
 use keys::{Keys, Loaded};
 use parts::Parts;
 use signals::{Hangups, Signals};
+use upkeep::NodeUpkeep;
 
 /// How often events are looked over for their age. Topics that are published to are looked over by the publishing itself.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -101,10 +103,12 @@ async fn serve(
     signals: &mut Signals,
     hangups: &mut Hangups,
 ) -> Result<Outcome, ServerError> {
+    let mut upkeep = NodeUpkeep::new();
     let failure = loop {
         tokio::select! {
             () = signals.next() => break None,
             () = hangups.next() => node.reload(),
+            () = upkeep.next() => upkeep.turn(&node.hub),
             error = node.failed() => break Some(error),
         }
     };

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::clock::unix_ms;
 use crate::core::delivery::{Core, Counters, Next, Now, ShardConfig, Shared};
 use crate::logging;
+use crate::memory;
 use crate::metrics::ShardMetrics;
 
 use super::mailbox::{Inbox, Mailbox, mailbox};
@@ -145,6 +146,7 @@ impl Reactor {
         timeout: Option<Duration>,
         on_room: &impl Fn(),
     ) -> io::Result<()> {
+        memory::join_round();
         match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),

@@ -6,8 +6,9 @@ use crate::source::{Module, Tree, Use};
 /// The layers, from the top down. A module imports from lower layers only: none of a higher one, and none of the others in its own.
 ///
 /// The program, then one node's life, then the outside world's words, then order and HTTP, then delivery; below them what does no I/O.
-pub(crate) const LAYERS: [&[&str]; 12] = [
+pub(crate) const LAYERS: [&[&str]; 13] = [
     &["main"],
+    &["allocator"],
     &["node"],
     &["cli"],
     &["token"],
@@ -18,7 +19,15 @@ pub(crate) const LAYERS: [&[&str]; 12] = [
     &["settings"],
     &["auth"],
     &["core"],
-    &["web", "metrics", "clock", "once_a_minute", "bom", "secret"],
+    &[
+        "web",
+        "metrics",
+        "clock",
+        "once_a_minute",
+        "bom",
+        "memory",
+        "secret",
+    ],
 ];
 
 /// What a module must never know, whatever the layers allow.

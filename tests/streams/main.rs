@@ -40,6 +40,8 @@ mod limits;
 mod logs;
 /// Streams on topics of their own, on many topics, and events that are for nobody.
 mod many_topics;
+/// Memory of a process at rest, before and after a peak.
+mod memory;
 /// What operators see and do: whose streams there are, which of them end, and a history that is erased.
 mod operators;
 /// Streams cut at every byte.
