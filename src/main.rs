@@ -1,5 +1,6 @@
 //! The program: reads the command line and does what it says.
 
+#[path = "main/allocator.rs"]
 mod allocator;
 
 use std::env;

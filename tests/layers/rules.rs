@@ -6,9 +6,8 @@ use crate::source::{Module, Tree, Use};
 /// The layers, from the top down. A module imports from lower layers only: none of a higher one, and none of the others in its own.
 ///
 /// The program, then one node's life, then the outside world's words, then order and HTTP, then delivery; below them what does no I/O.
-pub(crate) const LAYERS: [&[&str]; 13] = [
+pub(crate) const LAYERS: [&[&str]; 12] = [
     &["main"],
-    &["allocator"],
     &["node"],
     &["cli"],
     &["token"],

@@ -131,6 +131,13 @@ impl Session {
         if self.gauge.watching() {
             record.figure(
                 Group::Memory,
+                "process_bytes_at_rest",
+                "process memory at rest, without a stream",
+                first.1.process as f64,
+                Unit::Bytes,
+            );
+            record.figure(
+                Group::Memory,
                 "process_bytes",
                 "process memory",
                 last.1.process as f64,
@@ -168,6 +175,13 @@ impl Session {
                 "process_bytes_after_load",
                 label,
                 value,
+                Unit::Bytes,
+            );
+            self.recorder.figure(
+                Group::Memory,
+                "process_bytes_total_after_load",
+                "process memory after the load",
+                after.process as f64,
                 Unit::Bytes,
             );
         }
