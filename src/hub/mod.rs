@@ -8,6 +8,7 @@
 
 mod announce;
 mod config;
+mod look_up;
 mod operate;
 mod pattern_shares;
 mod publish;

@@ -92,7 +92,7 @@ impl Hub {
     }
 
     /// Holds the lock for one of several portions. Whoever waits for the lock has it next.
-    fn hold<T>(&self, portion: impl FnOnce(&mut Store) -> T) -> T {
+    pub(super) fn hold<T>(&self, portion: impl FnOnce(&mut Store) -> T) -> T {
         let mut desk = self.0.shared.desk.lock();
         let result = portion(&mut desk.store);
         MutexGuard::unlock_fair(desk);

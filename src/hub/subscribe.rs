@@ -9,14 +9,18 @@ use bytes::Bytes;
 
 use crate::core::delivery::{Attach, Identity};
 use crate::core::desk::Arrival;
-use crate::core::history::{Released, Start, Work};
+use crate::core::history::{Released, Start};
 use crate::core::places::{Places, Shed, StreamPermit};
 use crate::core::selector::Selector;
 use crate::core::sse::Encoding;
 use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
 
+use super::look_up::{self, LookedUp};
 use super::{Closed, Hub, PatternShare, Pending};
+
+/// Patterns looked up while the lock is held once: some 200 µs.
+const PATTERNS_AT_ONCE: usize = 1_024;
 
 /// What a stream wants, and what it may have.
 #[derive(Default)]
@@ -87,9 +91,10 @@ impl Hub {
         patterns.sort_unstable();
         patterns.dedup();
         let max = self.0.config.patterns_max;
-        let store = self.0.shared.store();
-        let new = store.new_patterns(&patterns);
-        if new > 0 && store.held_patterns() + new > max {
+        let portions = patterns.chunks(PATTERNS_AT_ONCE);
+        let new = portions.map(|portion| self.hold(|store| store.new_patterns(portion)));
+        let new: usize = new.sum();
+        if new > 0 && self.hold(|store| store.held_patterns()) + new > max {
             self.0.node_metrics.streams_shed.add(1);
             return Err(Shed::Patterns(max));
         }
@@ -124,8 +129,11 @@ impl Hub {
         grant: &[Selector],
         cursor: Option<&str>,
     ) -> Start {
-        if cursor.is_none() {
+        let Some(text) = cursor else {
             return Start::default();
+        };
+        if look_up::is_wide(selectors, grant) {
+            return LookedUp::selectors(self, selectors).resolve(grant, text);
         }
         let mut desk = self.0.shared.desk.lock();
         desk.resolve(selectors, grant, cursor)
@@ -141,8 +149,14 @@ impl Hub {
         subscribe: Subscribe,
     ) -> Result<(), Closed> {
         let shard = self.0.next_shard.fetch_add(1, Ordering::Relaxed) % self.0.mailboxes.len();
+        let interest = &subscribe.interest;
+        let is_wide = look_up::is_wide(&interest.selectors, &interest.grant);
+        let mut looked_up = is_wide.then(|| {
+            let selectors = LookedUp::selectors(self, &interest.selectors);
+            selectors.with_grant(&interest.grant)
+        });
         let mut waiting = Some((permit, subscribe));
-        self.when_room(|| self.try_subscribe(shard, &mut waiting))
+        self.when_room(|| self.try_subscribe(shard, &mut waiting, looked_up.as_mut()))
             .await?;
         self.0.mailboxes[shard].wake();
         Ok(())
@@ -152,6 +166,7 @@ impl Hub {
         &self,
         shard: usize,
         waiting: &mut Option<(StreamPermit, Subscribe)>,
+        looked_up: Option<&mut LookedUp<'_>>,
     ) -> Option<()> {
         let mailbox = &self.0.mailboxes[shard];
         let mut desk = self.0.shared.desk.lock();
@@ -165,6 +180,7 @@ impl Hub {
             permit,
             selectors: &interest.selectors,
             grant: &interest.grant,
+            pinned: looked_up.map(LookedUp::take),
             start: subscribe.start,
             announce: interest.presence,
         });
@@ -177,11 +193,13 @@ impl Hub {
             ends_unix_ms: interest.ends_unix_ms,
             ..Attach::new(seat, subscribe.wire, subscribe.encoding)
         };
-        if let Err(Message::Attach(refused)) = mailbox.post(Message::Attach(Box::new(attach))) {
+        let posted = mailbox.post(Message::Attach(Box::new(attach)));
+        drop(desk);
+        if let Err(Message::Attach(refused)) = posted {
             // The shard has ended: the stream is gone before it was one.
             let mut released = Released::default();
             refused.give_up(&mut released, &self.0.shared.places);
-            desk.release(&mut released, &mut Work::unbounded());
+            self.take_back(&mut released);
         }
         Some(())
     }

@@ -102,6 +102,7 @@ impl BenchShard {
             selectors: &selectors,
             grant: &[],
             start,
+            pinned: None,
             announce: None,
         });
         let attach = Attach::new(seat, Incoming::Socket(socket), Encoding::CHUNKED);

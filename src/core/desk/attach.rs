@@ -1,7 +1,7 @@
 //! Streams on their way in.
 
 use crate::core::event::EventId;
-use crate::core::history::{Grant, SelectorIds, Start, Wanted};
+use crate::core::history::{Grant, SelectorId, SelectorIds, Start, Wanted};
 use crate::core::places::{ClientKey, StreamPermit};
 use crate::core::presence::{Announced, Pending};
 use crate::core::selector::Selector;
@@ -18,10 +18,21 @@ pub struct Arrival<'a> {
     pub selectors: &'a [Selector],
     /// Topics whose private events it may hear, without doubles; empty for an anonymous stream.
     pub grant: &'a [Selector],
+    /// The ids of both, where they were looked up before; `None` = they are looked up now.
+    pub pinned: Option<Pinned<'a>>,
     /// From [`Desk::resolve`].
     pub start: Start,
     /// Announces its start and end.
     pub announce: Option<Pending>,
+}
+
+/// What a stream of many selectors was given in portions, before it is attached.
+#[derive(Debug)]
+pub struct Pinned<'a> {
+    /// The ids of its selectors, in their order. They stay pinned.
+    pub ids: &'a [SelectorId],
+    /// The record of its grant, which is the stream's from now on.
+    pub grant: Option<Grant>,
 }
 
 /// All that the desk gives a stream. It must come back through [`Desk::release`], and its client's place through the places.
@@ -59,9 +70,19 @@ impl Desk {
     /// Counts a stream in its topics and announces it. It has to be posted to its shard before anything else is published.
     pub fn attach(&mut self, arrival: Arrival<'_>) -> Seat {
         let granted = !arrival.grant.is_empty();
-        let wanted = arrival.selectors.iter().map(|selector| Wanted {
-            selector: self.store.subscribe(selector, arrival.shard, granted),
-            policy: self.slow_consumer.of(selector.prefix()),
+        let (ids, grant) = match arrival.pinned {
+            Some(pinned) => (Some(pinned.ids), pinned.grant),
+            None => (None, self.store.share(arrival.grant)),
+        };
+        let selectors = arrival.selectors.iter().enumerate();
+        let wanted = selectors.map(|(number, selector)| {
+            let id = ids.and_then(|ids| ids.get(number).copied());
+            let id = id.unwrap_or_else(|| self.store.intern(selector));
+            self.store.subscribe_id(id, arrival.shard, granted);
+            Wanted {
+                selector: id,
+                policy: self.slow_consumer.of(selector.prefix()),
+            }
         });
         let wanted: Box<[Wanted]> = wanted.collect();
         let ids: SelectorIds = wanted.iter().map(|wanted| wanted.selector).collect();
@@ -69,7 +90,7 @@ impl Desk {
         Seat {
             client: arrival.permit.into_client(),
             wanted,
-            grant: self.store.share(arrival.grant),
+            grant,
             live_from: self.store.head(),
             start,
             announced: arrival.announce.map(Pending::begin),

@@ -22,7 +22,7 @@ use crate::core::history::{HistoryLimits, SlowConsumerPolicies, Store};
 use crate::core::places::Places;
 use crate::core::presence::Presence;
 
-pub use attach::{Arrival, Seat};
+pub use attach::{Arrival, Pinned, Seat};
 pub use batch::{Batch, Delivery, Trace, TraceReport};
 pub use publish::{
     Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,

@@ -54,6 +54,7 @@ fn attach(desk: &mut Desk, shard: usize, selector: &str, granted: bool) -> Seat 
         selectors: &selectors,
         grant: if granted { &selectors } else { &[] },
         start: Start::default(),
+        pinned: None,
         announce: None,
     })
 }

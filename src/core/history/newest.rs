@@ -39,12 +39,14 @@ impl Store {
         if self.nothing_after(&start, ids, granted) {
             return Start::default();
         }
-        let newest = ids.iter().map(|id| self.newest_of(*id)).collect();
+        let mut work = Work::default();
+        let newest = ids.iter().map(|id| self.newest_of(*id, &mut work));
+        let newest = newest.collect();
         Start { newest, ..start }
     }
 
     /// The newest event of a topic or pattern, kept or evicted. Where there is much to try, a newer id that is no event's.
-    fn newest_of(&mut self, id: SelectorId) -> Newest {
+    fn newest_of(&mut self, id: SelectorId, work: &mut Work) -> Newest {
         let mut newest = Newest::default();
         if let Some(index) = id.topic_index() {
             let topic = self.topics.get(index);
@@ -65,14 +67,14 @@ impl Store {
         if let Some(pattern) = id.pattern_slot().and_then(|slot| self.patterns.get(slot)) {
             newest.0 = pattern.evicted();
         }
-        let mut work = Work::default();
         let mut notes: Vec<_> = self.order.newest_first().take(NEWEST_LOOKS + 1).collect();
         let beyond = (notes.len() > NEWEST_LOOKS).then(|| notes.pop()).flatten();
         for (event, index) in notes {
-            if !self.topics.keeps(index, event) {
+            let is_tried = work.charge_references(1);
+            if is_tried && !self.topics.keeps(index, event) {
                 continue;
             }
-            if !self.refresh_matches(index, &mut work) {
+            if !is_tried || !self.refresh_matches(index, work) {
                 newest.add(event, false);
                 return newest;
             }

@@ -27,6 +27,12 @@ impl Store {
     /// [`Store::unsubscribe`].
     pub fn subscribe(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
         let id = self.intern(selector);
+        self.subscribe_id(id, shard, granted);
+        id
+    }
+
+    /// Counts one more subscriber of an id that is valid, as [`Store::subscribe`] does.
+    pub fn subscribe_id(&mut self, id: SelectorId, shard: usize, granted: bool) {
         match id.pattern_slot() {
             Some(slot) => self.patterns.subscribe(slot, shard, granted),
             None => {
@@ -36,7 +42,6 @@ impl Store {
                 topic.shards.insert(shard);
             }
         }
-        id
     }
 
     /// Counts one subscriber less, with a grant or without.
@@ -120,7 +125,8 @@ impl Store {
         self.forget_if_unused(id.0);
     }
 
-    fn intern(&mut self, selector: &Selector) -> SelectorId {
+    /// The id of what `selector` names; valid for no longer than this hold of the lock unless it is counted.
+    pub(crate) fn intern(&mut self, selector: &Selector) -> SelectorId {
         if selector.is_exact() {
             let text = selector.text();
             return SelectorId::topic(self.topics.intern(text, self.forgotten));

@@ -10,6 +10,7 @@ use crate::core::selector::Selector;
 use super::log::Entry;
 use super::newest::Newest;
 use super::own_ids::Place;
+use super::pins::{RecordNeeded, Rights};
 use super::read::{Hears, Reading};
 use super::scan::patterns_of;
 use super::work::Work;
@@ -71,35 +72,59 @@ impl Store {
             .iter()
             .map(|selector| self.pin(selector))
             .collect();
-        let start = self.resolve_held(&ids, grant, cursor);
+        let rights = if grant.is_empty() {
+            Rights::Anonymous
+        } else {
+            Rights::Unknown
+        };
+        let start = self.resolve_pinned(&ids, rights, cursor);
+        let start = start.unwrap_or_else(|RecordNeeded| {
+            // The grant is looked up for nobody but those who need it.
+            let record = self.share(grant);
+            let rights = record.as_deref().map_or(Rights::Anonymous, Rights::Record);
+            let start = self.resolve_pinned(&ids, rights, cursor);
+            if let Some(record) = &record {
+                self.unshare(record);
+            }
+            start.unwrap_or_default()
+        });
         for id in ids {
             self.unpin(id);
         }
         start
     }
 
-    fn resolve_held(&mut self, ids: &[SelectorId], grant: &[Selector], cursor: &str) -> Start {
+    /// The same where the selectors are pinned.
+    ///
+    /// # Errors
+    /// [`RecordNeeded`] where the rights are unknown and matter; with the record, there is no error.
+    pub fn resolve_pinned(
+        &mut self,
+        ids: &[SelectorId],
+        rights: Rights<'_>,
+        cursor: &str,
+    ) -> Result<Start, RecordNeeded> {
         let mut work = Work::default();
-        let granted = !grant.is_empty();
+        let granted = rights.granted();
         if cursor == EARLIEST {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
-            return Start::from_the_beginning(lost_through, None);
+            return Ok(Start::from_the_beginning(lost_through, None));
         }
-        let Some(id) = self.find_cursor(ids, grant, cursor, &mut work) else {
+        let Some(id) = self.find_cursor(ids, rights, cursor, &mut work)? else {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
-            return Start::from_the_beginning(lost_through, Some(cursor.into()));
+            return Ok(Start::from_the_beginning(lost_through, Some(cursor.into())));
         };
         let last_event_id = if self.evicted_from_all(ids, granted, id, &mut work) > id {
-            self.before_first(ids, grant, id, &mut work)
+            self.before_first(ids, rights, id, &mut work)?
                 .map_or(LastEventId::Earliest, LastEventId::Id)
         } else {
             LastEventId::Asked(cursor.to_owned())
         };
-        Start {
+        Ok(Start {
             last_event_id: Some(last_event_id),
             cursor: Some(id),
             ..Start::default()
-        }
+        })
     }
 
     /// Where a cursor stands. Whoever publishes may give an event any id, also one that looks like the node's, or that another topic has: of all that
@@ -107,30 +132,28 @@ impl Store {
     fn find_cursor(
         &mut self,
         ids: &[SelectorId],
-        grant: &[Selector],
+        rights: Rights<'_>,
         cursor: &str,
         work: &mut Work,
-    ) -> Option<EventId> {
+    ) -> Result<Option<EventId>, RecordNeeded> {
         let nodes_own = cursor
             .parse()
             .ok()
             .or_else(|| EventId::from_urn(cursor, self.node));
         let mut places = Places::new();
         if !self.places_of(ids, cursor, work, &mut places) {
-            return None;
+            return Ok(None);
         }
-        // The grant is looked up for nobody but those who need it.
         let record = if places.iter().any(|place| self.is_private(*place)) {
-            self.share(grant)
+            rights.record()?
         } else {
             None
         };
-        let heard = self.earliest_heard(&places, record.as_deref(), work);
-        if let Some(record) = record {
-            self.unshare(&record);
-        }
-        let meanings = heard.ok()?.into_iter().chain(nodes_own);
-        meanings.filter(|id| *id <= self.head).min()
+        let Ok(heard) = self.earliest_heard(&places, record, work) else {
+            return Ok(None);
+        };
+        let meanings = heard.into_iter().chain(nodes_own);
+        Ok(meanings.filter(|id| *id <= self.head).min())
     }
 
     /// Finds the events of these topics and patterns whose publisher gave them this id: of each the oldest, up to the first that is public. Returns
@@ -260,25 +283,23 @@ impl Store {
     fn before_first(
         &mut self,
         ids: &[SelectorId],
-        grant: &[Selector],
+        rights: Rights<'_>,
         cursor: EventId,
         work: &mut Work,
-    ) -> Option<EventId> {
-        let record = self.share(grant);
-        let hears = record.as_deref();
-        let mut first = self.first_by_pattern(ids, hears, cursor, work);
+    ) -> Result<Option<EventId>, RecordNeeded> {
+        let record = rights.record()?;
+        let mut first = self.first_by_pattern(ids, record, cursor, work);
         for topic in ids.iter().filter_map(|id| id.topic_index()) {
-            let by_name = self.first_by_name(topic, hears, cursor, work);
+            let by_name = self.first_by_name(topic, record, cursor, work);
             first = first.into_iter().chain(by_name).min();
         }
-        if let Some(record) = record {
-            self.unshare(&record);
-        }
-        let (first, granted) = (first?, !grant.is_empty());
-        ids.iter()
-            .map(|id| self.evicted_from(*id, granted, EventId::ZERO, work))
-            .filter(|evicted| *evicted < first)
-            .max()
+        let Some(first) = first else {
+            return Ok(None);
+        };
+        let evicted = ids
+            .iter()
+            .map(|id| self.evicted_from(*id, rights.granted(), EventId::ZERO, work));
+        Ok(evicted.filter(|evicted| *evicted < first).max())
     }
 
     /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is not too far away.

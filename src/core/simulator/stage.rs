@@ -128,6 +128,7 @@ impl Stage {
             selectors,
             grant: if end_ms.is_some() { selectors } else { &[] },
             start,
+            pinned: None,
             announce: None,
         });
         drop(desk);

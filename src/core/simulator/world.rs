@@ -8,11 +8,13 @@ use bytes::Bytes;
 use fastrand::Rng;
 
 use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, Signal, StreamKey};
-use crate::core::desk::{Arrival, Desk, DeskConfig, Publication, Refusal, Stamps, Untraced};
+use crate::core::desk::{
+    Arrival, Desk, DeskConfig, Pinned, Publication, Refusal, Stamps, Untraced,
+};
 use crate::core::event::{Event, EventId};
 use crate::core::history::{
-    HistoryLimits, HistorySize, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy,
-    SlowConsumerRule, Store,
+    Grant, HistoryLimits, HistorySize, Released, SelectorId, SelectorIds, ShardSet,
+    SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule, Store, Work,
 };
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
@@ -326,6 +328,7 @@ impl World {
         if self.dice.bool() {
             self.publish();
         }
+        let mut looked_up = self.dice.bool().then(|| self.look_up(&selectors, &grant));
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let mut desk = self.shared.desk.lock();
         let must_see_from = start.cursor.unwrap_or(desk.head());
@@ -337,9 +340,16 @@ impl World {
             permit: place.expect("room"),
             selectors: &selectors,
             grant: &grant,
+            pinned: looked_up.as_mut().map(|(ids, grant)| Pinned {
+                ids,
+                grant: grant.take(),
+            }),
             start,
             announce: None,
         });
+        let mut released = Released::default();
+        released.add_pins(looked_up.into_iter().flat_map(|(ids, _)| ids));
+        while !desk.release(&mut released, &mut Work::default()) {}
         let forgotten = desk.store().forgotten_through();
         drop(desk);
         let latest = std::iter::zip(&rights.selectors, &seat.wanted)
@@ -436,6 +446,34 @@ impl World {
         } else {
             Knowledge::Unknown
         }
+    }
+
+    /// Looks up a stream's selectors and its grant, as the hub does for a stream of many. The world may move in between.
+    fn look_up(
+        &mut self,
+        selectors: &[Selector],
+        grant: &[Selector],
+    ) -> (Vec<SelectorId>, Option<Grant>) {
+        let mut pinned = [Vec::new(), Vec::new()];
+        for (selectors, ids) in [selectors, grant].into_iter().zip(&mut pinned) {
+            let few = Work::default().with_references(self.dice.usize(1..5));
+            while !self
+                .shared
+                .store()
+                .pin_some(selectors, ids, &mut few.clone())
+            {
+                if self.dice.u8(..4) == 0 {
+                    self.publish();
+                }
+            }
+        }
+        let [ids, mut granted] = pinned;
+        granted.sort_unstable();
+        let mut released = Released::default();
+        let mut store = self.shared.store();
+        let grant = store.share_pinned(&mut granted, &mut released);
+        while !store.release(&mut released, &mut Work::default()) {}
+        (ids, grant)
     }
 
     /// A client goes away; the shard hears of it as from a socket.

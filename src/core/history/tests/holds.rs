@@ -138,3 +138,93 @@ fn the_streams_of_a_topic_are_counted_in_portions() {
     let streams: Vec<u64> = infos.iter().map(|info| info.streams_by_pattern).collect();
     assert_eq!(streams, [10_000, 10_000]);
 }
+
+/// Pins all of these; returns their ids and the holds that it took.
+#[track_caller]
+fn pin_all(store: &mut Store, selectors: &[Selector]) -> (Vec<SelectorId>, usize) {
+    let mut pinned = Vec::new();
+    for holds in 1.. {
+        let before = pinned.len();
+        let done = store.pin_some(selectors, &mut pinned, &mut Work::default());
+        assert!(pinned.len() - before <= REFERENCES, "in one hold");
+        if done {
+            return (pinned, holds);
+        }
+        assert!(pinned.len() > before, "it gets on");
+    }
+    unreachable!()
+}
+
+/// What a token grants was looked up under one hold, up to a hundred thousand selectors.
+#[test]
+fn a_grant_of_as_many_selectors_as_a_token_may_have_is_looked_up_in_portions() {
+    let mut store = store(HistoryLimits::default());
+    let selectors: Vec<_> = (0..50_000).flat_map(|n| [exact(n), pattern(n)]).collect();
+    let mut released = Released::default();
+    let mut grants = Vec::new();
+    for _ in 0..2 {
+        let (mut pinned, holds) = pin_all(&mut store, &selectors);
+        // A new pattern costs more than a topic.
+        assert!(holds > selectors.len() / REFERENCES * 2, "{holds}");
+        pinned.sort_unstable();
+        grants.extend(store.share_pinned(&mut pinned, &mut released));
+        assert!(pinned.is_empty());
+    }
+    assert!(std::sync::Arc::ptr_eq(&grants[0], &grants[1]));
+    assert_eq!(released.len(), selectors.len(), "pins of the second");
+    release(&mut store, &mut released);
+    assert_eq!(store.size().topics, 50_000, "the record pins them");
+    grants.drain(..).for_each(|grant| released.add_grant(grant));
+    release_all(&mut store, &mut released);
+    assert!(store.is_bare() && store.size().topics == 0);
+    assert_eq!(store.share_pinned(&mut Vec::new(), &mut released), None);
+}
+
+fn release_all(store: &mut Store, released: &mut Released) {
+    while !store.release(released, &mut Work::default()) {}
+}
+
+/// Where a stream goes on does not depend on whether its selectors and its grant were looked up in portions before.
+#[test]
+fn a_stream_whose_selectors_were_pinned_before_starts_at_the_same_place() {
+    for private in [false, true] {
+        let mut store = store(HistoryLimits {
+            events: 2,
+            ..HistoryLimits::default()
+        });
+        for number in 0..4 {
+            let own_id = format!("own-{number}");
+            let event = Event {
+                id: Some(own_id.into()),
+                private,
+                ..Event::new("topic/1", "x")
+            };
+            let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+            store.append(&mut draft, Stamp::Local(NOW)).expect("rises");
+        }
+        let selectors = [exact(0), exact(1), pattern(1)];
+        let head = store.head().to_string();
+        for grant in [&[][..], &[exact(1)], &[exact(2)]] {
+            let mut record = None;
+            let (ids, _) = pin_all(&mut store, &selectors);
+            let rights = if grant.is_empty() {
+                Rights::Anonymous
+            } else {
+                record = store.share(grant);
+                Rights::Record(record.as_deref().expect("a grant"))
+            };
+            for cursor in ["earliest", "own-0", "own-2", "own-3", "unknown", &head] {
+                let in_one = store.resolve(&selectors, grant, cursor);
+                let in_two = store.resolve_pinned(&ids, rights, cursor);
+                assert_eq!(in_two, Ok(in_one), "{cursor} {grant:?}");
+            }
+            let mut released = Released::default();
+            released.add_pins(ids);
+            record
+                .into_iter()
+                .for_each(|record| released.add_grant(record));
+            release_all(&mut store, &mut released);
+        }
+        assert_eq!(store.size().topics, 1);
+    }
+}
