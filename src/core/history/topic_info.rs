@@ -69,12 +69,14 @@ impl TopicWalk {
 
 impl Store {
     /// A topic; of one that does not exist, nothing but its name. `None` where the work was not enough: what was done so far
-    /// is in `count`, and the next call goes on there.
+    /// is kept, in `count` too, and the next call goes on there. With `known_only`, patterns that are not known to match are
+    /// not matched any more.
     #[must_use]
     pub fn info(
         &mut self,
         name: &str,
         count: &mut PatternCount,
+        known_only: bool,
         work: &mut Work,
     ) -> Option<TopicInfo> {
         let Some(index) = self.topics.find(name) else {
@@ -83,20 +85,9 @@ impl Store {
                 ..TopicInfo::default()
             });
         };
-        let is_counted = self.refresh_matches(index, work) && self.count(index, count, work);
+        let is_ready = known_only || self.refresh_matches(index, work);
+        let is_counted = is_ready && self.count(index, count, work);
         is_counted.then(|| self.info_of(index, *count))
-    }
-
-    /// The same with no more streams than were counted so far.
-    #[must_use]
-    pub fn info_so_far(&self, name: &str, count: PatternCount) -> TopicInfo {
-        match self.topics.find(name) {
-            Some(index) => self.info_of(index, count),
-            None => TopicInfo {
-                name: name.into(),
-                ..TopicInfo::default()
-            },
-        }
     }
 
     /// Topics with an event or a subscriber among the next `slots` ones of the table, as far as the work goes; the walk goes

@@ -29,7 +29,7 @@ fn secret(store: &mut Store, topics: &[&str]) -> (EventId, Appended) {
 fn info(store: &mut Store, name: &str) -> TopicInfo {
     let mut count = PatternCount::default();
     loop {
-        if let Some(info) = store.info(name, &mut count, &mut Work::default()) {
+        if let Some(info) = store.info(name, &mut count, false, &mut Work::default()) {
             return info;
         }
     }
