@@ -10,9 +10,9 @@
 //! | [`node`], [`cli`], [`token`] | everything: builds, runs, drains |
 //! | [`api`], [`ingest`], [`admin`] | the outside world's words; they never import each other |
 //! | [`hub`], [`server`] | order; HTTP as such, and no topics; they never import each other |
+//! | [`settings`] | what may be configured |
 //! | [`shard`] | sockets as file descriptors; no hyper, no tokio |
 //! | [`logging`] | the log |
-//! | [`settings`] | what may be configured |
 //! | [`auth`] | tokens |
 //! | [`core`] | what is decided: events, history, delivery; no I/O at all, and no clock |
 //! | [`web`], [`metrics`], [`clock`], [`once_a_minute`], [`bom`], [`memory`], [`secret`] | nothing of this crate |

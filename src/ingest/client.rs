@@ -13,7 +13,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::command;
+use super::command::Commands;
 
 /// What is known of one connection.
 #[derive(Debug)]
@@ -72,10 +72,11 @@ impl Client {
 
     /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here. The number of its descriptor tells how many
     /// files, and so streams, the node has open: it is for those who may know.
-    pub(super) fn describe(&self, into: &mut String, is_inspector: bool) {
+    pub(super) fn describe(&self, into: &mut String, commands: Commands, is_inspector: bool) {
         let age_ms = self.connected.elapsed().as_millis() as u64;
         let idle_ms = age_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed));
-        let command = command::name_of(self.command.load(Ordering::Relaxed)).unwrap_or("NULL");
+        let command = self.command.load(Ordering::Relaxed);
+        let command = commands.name_of(command).unwrap_or("NULL");
         let about = self.about.lock();
         // Writing to a `String` cannot fail.
         let _ = writeln!(
@@ -313,7 +314,7 @@ mod tests {
         second.touch();
         second.sent(0);
         let mut line = String::new();
-        second.describe(&mut line, true);
+        second.describe(&mut line, crate::ingest::command::COMMANDS, true);
         assert!(
             line.starts_with("id=2 addr=127.0.0.1:1 laddr=127.0.0.1:1 fd=4 name=me age=0 idle=0 "),
             "{line}"

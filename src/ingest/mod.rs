@@ -40,6 +40,7 @@ struct Port {
     users: Users,
     clients: Clients,
     scripts: command::Scripts,
+    commands: command::Commands,
     foreign: foreign::Log,
     /// Bounds on a command of a client that has authenticated, and of one that has not.
     limits: resp::Limits,
@@ -66,6 +67,7 @@ impl Port {
             users: Users::new(config.password, config.users),
             clients: Clients::default(),
             scripts: command::Scripts::default(),
+            commands: command::COMMANDS,
             foreign: foreign::Log::default(),
             limits,
             stranger_limits: resp::Limits::unauthenticated(config.unauthenticated_bytes_max),

@@ -13,9 +13,9 @@ pub(crate) const LAYERS: [&[&str]; 12] = [
     &["token"],
     &["api", "ingest", "admin"],
     &["hub", "server"],
+    &["settings"],
     &["shard"],
     &["logging"],
-    &["settings"],
     &["auth"],
     &["core"],
     &[

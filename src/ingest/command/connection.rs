@@ -1,6 +1,7 @@
 //! Commands about the connection itself: who it is, which protocol it speaks, what it is called.
 
 use super::error::{CommandError, quote};
+use super::spec::Commands;
 use super::{Context, LongRun, Turn, integer};
 use crate::ingest::client::{About, Client, Clients};
 use crate::ingest::resp::{self, Arg};
@@ -229,7 +230,9 @@ pub(super) fn client_info(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<()
     let mut line = String::new();
     let user = ctx.session.user.as_ref();
     let is_inspector = user.is_some_and(|user| user.may_inspect());
-    ctx.session.client.describe(&mut line, is_inspector);
+    ctx.session
+        .client
+        .describe(&mut line, ctx.port.commands, is_inspector);
     ctx.reply.verbatim(&line);
     Ok(())
 }
@@ -272,6 +275,7 @@ async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Com
 /// The lines of `CLIENT LIST`: written in portions, and no longer than an answer may be.
 struct ClientLines<'a> {
     clients: &'a Clients,
+    commands: Commands,
     lines: String,
     bytes_max: usize,
     turn: Turn,
@@ -281,6 +285,7 @@ impl<'a> ClientLines<'a> {
     fn of(ctx: &Context<'a>) -> Self {
         Self {
             clients: &ctx.port.clients,
+            commands: ctx.port.commands,
             lines: String::new(),
             bytes_max: ctx.port.reply_bytes_max,
             turn: Turn::default(),
@@ -289,7 +294,7 @@ impl<'a> ClientLines<'a> {
 
     async fn add(&mut self, client: &Client) -> Result<(), CommandError> {
         let before = self.lines.len();
-        client.describe(&mut self.lines, true);
+        client.describe(&mut self.lines, self.commands, true);
         if self.lines.len() > self.bytes_max {
             return Err(CommandError::TooLong(self.bytes_max));
         }

@@ -1,7 +1,7 @@
 //! `COMMAND` and `HELP`: the command table, told to clients.
 
 use super::error::CommandError;
-use super::table::{self, COMMANDS, Spec};
+use super::spec::{Commands, Spec};
 use super::{Context, LongRun, Turn};
 use crate::core::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
@@ -14,14 +14,15 @@ const SPEC_COST: usize = 1_024;
 
 /// `COMMAND`
 pub(super) fn command(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
-    ctx.reply.array(COMMANDS.len());
-    COMMANDS.iter().for_each(|spec| describe(ctx.reply, spec));
+    let commands = ctx.port.commands.all();
+    ctx.reply.array(commands.len());
+    commands.iter().for_each(|spec| describe(ctx.reply, spec));
     Ok(())
 }
 
 /// `COMMAND COUNT`
 pub(super) fn count(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
-    ctx.reply.count(COMMANDS.len() as u64);
+    ctx.reply.count(ctx.port.commands.all().len() as u64);
     Ok(())
 }
 
@@ -39,7 +40,7 @@ async fn describe_named(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), C
     let mut turn = Turn::default();
     ctx.reply.array(names.len());
     for name in names {
-        match by_full_name(name) {
+        match by_full_name(ctx.port.commands, name) {
             Some(spec) => describe(ctx.reply, spec),
             None => ctx.reply.null(),
         }
@@ -68,7 +69,13 @@ pub(super) fn list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
         }
         _ => return Err(CommandError::Syntax),
     };
-    let names: Vec<_> = COMMANDS.iter().filter(|spec| wanted(spec)).collect();
+    let names: Vec<_> = ctx
+        .port
+        .commands
+        .all()
+        .iter()
+        .filter(|spec| wanted(spec))
+        .collect();
     ctx.reply.array(names.len());
     names.iter().for_each(|spec| ctx.reply.bulk(spec.name));
     Ok(())
@@ -82,10 +89,12 @@ pub(super) fn docs<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun
 async fn document_named(ctx: &mut Context<'_>, names: &[Arg<'_>]) -> Result<(), CommandError> {
     let start = ctx.reply.bytes().len();
     let mut turn = Turn::default();
+    let commands = ctx.port.commands;
     let specs: Vec<&Spec> = if names.is_empty() {
-        COMMANDS.iter().collect()
+        commands.all().iter().collect()
     } else {
-        names.iter().filter_map(|name| by_full_name(name)).collect()
+        let found = names.iter().filter_map(|name| by_full_name(commands, name));
+        found.collect()
     };
     ctx.reply.map(specs.len());
     for spec in specs {
@@ -98,7 +107,7 @@ async fn document_named(ctx: &mut Context<'_>, names: &[Arg<'_>]) -> Result<(), 
 
 /// `HELP` of any container.
 pub(super) fn help(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let Some((_, container)) = table::command(&args[0]) else {
+    let Some((_, container)) = ctx.port.commands.command(&args[0]) else {
         return Err(CommandError::unknown(args));
     };
     let name = container.name.to_ascii_uppercase();
@@ -115,9 +124,9 @@ pub(super) fn help(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
 }
 
 /// Finds a command by name, or a subcommand by `container|name`.
-fn by_full_name(name: &[u8]) -> Option<&'static Spec> {
+fn by_full_name(commands: Commands, name: &[u8]) -> Option<&'static Spec> {
     let dash = name.iter().position(|&byte| byte == b'|');
-    let (_, spec) = table::command(&name[..dash.unwrap_or(name.len())])?;
+    let (_, spec) = commands.command(&name[..dash.unwrap_or(name.len())])?;
     if dash.is_none() {
         return Some(spec);
     }

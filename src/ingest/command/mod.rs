@@ -12,6 +12,7 @@ mod publish;
 mod pubsub;
 mod script;
 mod server;
+mod spec;
 mod table;
 mod transaction;
 mod xadd;
@@ -28,7 +29,9 @@ use error::CommandError;
 pub(super) use publish::Batch;
 use publish::{Answer, Publication};
 pub(super) use script::Scripts;
-use table::{Access, COMMANDS, Run};
+pub(super) use spec::Commands;
+use spec::{Access, Run};
+pub(super) use table::COMMANDS;
 use transaction::Transaction;
 
 /// What an answer may have besides the data of one event, which always fits: its id, its name, lengths.
@@ -144,7 +147,7 @@ fn prepare<'b>(
     session: &Session,
     args: &[Arg<'b>],
 ) -> Result<Prepared<'b>, CommandError> {
-    let (place, spec) = table::find(args)?;
+    let (place, spec) = port.commands.find(args)?;
     session.client.sent(place);
     if !spec.takes(args.len()) {
         return Err(CommandError::Arity(spec.name));
@@ -265,11 +268,6 @@ async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, 
         reply.truncate(written);
         reply.error(&error.to_string());
     }
-}
-
-/// Name of the command at `place` in the table.
-pub(super) fn name_of(place: usize) -> Option<&'static str> {
-    COMMANDS.get(place).map(|spec| spec.name)
 }
 
 /// The text of an argument that must be UTF-8; `what` it is goes into the error.

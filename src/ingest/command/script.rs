@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::error::CommandError;
 use super::publish::{Answer, Publication};
-use super::table::{self, Run};
+use super::spec::Run;
 use super::{Context, Prepared, integer};
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
@@ -205,7 +205,7 @@ fn prepare<'b>(
     command: &str,
     args: &[Arg<'b>],
 ) -> Result<Publication<'b>, CommandError> {
-    let Some((_, spec)) = table::command(command.as_bytes()) else {
+    let Some((_, spec)) = port.commands.command(command.as_bytes()) else {
         return Err(CommandError::ScriptCommand);
     };
     if !spec.takes(args.len()) {

@@ -2,163 +2,11 @@
 //!
 //! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories are those of Redis 7.2.
 
-use super::error::{self, CommandError};
+use super::spec::{Access, Commands, Run, Spec};
 use super::{
-    LongCall, Prepare, ShortCall, connection, history, info, introspect, publish, pubsub, script,
-    server, transaction, xadd,
+    ShortCall, connection, history, info, introspect, publish, pubsub, script, server, transaction,
+    xadd,
 };
-use crate::ingest::resp::Arg;
-
-/// A command, or a subcommand of one.
-#[derive(Debug)]
-pub(super) struct Spec {
-    /// Lower case; a subcommand's is `container|name`.
-    pub(super) name: &'static str,
-    /// Number of arguments, the name included; negative: at least so many.
-    pub(super) arity: i64,
-    pub(super) run: Run,
-    pub(super) access: Access,
-    pub(super) flags: &'static [&'static str],
-    /// First and last argument that is a topic, and the step between; zeros for none.
-    pub(super) keys: [i64; 3],
-    pub(super) categories: &'static [&'static str],
-    /// Version of Redis that has had it since.
-    pub(super) since: &'static str,
-    pub(super) summary: &'static str,
-    /// Its arguments as words: `[optional]`, `repeated...`.
-    pub(super) syntax: &'static str,
-    pub(super) subcommands: &'static [Spec],
-}
-
-/// How a command is run.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Run {
-    /// It is an event, published with others.
-    Publish(Prepare),
-    /// It is run by itself, or queued while a transaction is open.
-    Call(ShortCall),
-    /// The same, in portions: others have their turn in between.
-    Long(LongCall),
-    /// It is run by itself, also while a transaction is open.
-    Immediate(ShortCall),
-    /// It runs what was queued.
-    Exec,
-    /// Only its subcommands are run.
-    Subcommands,
-}
-
-/// Who may send a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Anyone, also before authentication.
-    Anyone,
-    /// Every user.
-    User,
-    /// Users who may look at histories and other connections: named users publish only.
-    Inspector,
-}
-
-impl Spec {
-    const fn new(name: &'static str, arity: i64, access: Access, run: Run) -> Self {
-        Self {
-            name,
-            arity,
-            run,
-            access,
-            flags: &[],
-            keys: [0, 0, 0],
-            categories: &["@slow", "@connection"],
-            since: "1.0.0",
-            summary: "",
-            syntax: "",
-            subcommands: &[],
-        }
-    }
-
-    const fn about(
-        mut self,
-        since: &'static str,
-        summary: &'static str,
-        syntax: &'static str,
-    ) -> Self {
-        self.since = since;
-        self.summary = summary;
-        self.syntax = syntax;
-        self
-    }
-
-    const fn flags(mut self, flags: &'static [&'static str]) -> Self {
-        self.flags = flags;
-        self
-    }
-
-    const fn categories(mut self, categories: &'static [&'static str]) -> Self {
-        self.categories = categories;
-        self
-    }
-
-    const fn first_argument_is_topic(mut self) -> Self {
-        self.keys = [1, 1, 1];
-        self
-    }
-
-    const fn arguments_are_topics(mut self) -> Self {
-        self.keys = [1, -1, 1];
-        self
-    }
-
-    const fn subcommands(mut self, subcommands: &'static [Self]) -> Self {
-        self.subcommands = subcommands;
-        self
-    }
-
-    /// Whether it takes `count` arguments, its name included.
-    pub(super) fn takes(&self, count: usize) -> bool {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        if self.arity < 0 {
-            count >= -self.arity
-        } else {
-            count == self.arity
-        }
-    }
-
-    /// The name without its container's.
-    pub(super) fn short_name(&self) -> &'static str {
-        self.name.rsplit('|').next().unwrap_or(self.name)
-    }
-}
-
-/// Finds the command or subcommand that `args` name, and its (container's) place in the table.
-pub(super) fn find(args: &[Arg<'_>]) -> Result<(usize, &'static Spec), CommandError> {
-    let Some((place, spec)) = command(&args[0]) else {
-        return Err(CommandError::unknown(args));
-    };
-    let Some(name) = args.get(1).filter(|_| !spec.subcommands.is_empty()) else {
-        return Ok((place, spec));
-    };
-    let subcommand = spec
-        .subcommands
-        .iter()
-        .find(|sub| is(name, sub.short_name()));
-    subcommand
-        .map(|sub| (place, sub))
-        .ok_or_else(|| CommandError::UnknownSubcommand {
-            given: error::quote(name),
-            container: spec.name.to_ascii_uppercase(),
-        })
-}
-
-/// Finds a command by name, in any case. The table is short and its head is what publishers send: going through it beats hashing.
-pub(super) fn command(name: &[u8]) -> Option<(usize, &'static Spec)> {
-    COMMANDS
-        .iter()
-        .enumerate()
-        .find(|(_, spec)| is(name, spec.name))
-}
-
-fn is(given: &[u8], name: &str) -> bool {
-    given.eq_ignore_ascii_case(name.as_bytes())
-}
 
 const FAST: &[&str] = &["@fast", "@connection"];
 const READ_STREAM: &[&str] = &["@read", "@stream", "@slow"];
@@ -189,7 +37,7 @@ const TRANSACTION: &[&str] = &["@fast", "@transaction"];
 use Access::{Anyone, Inspector, User};
 
 /// All commands. The hot ones come first.
-pub(super) const COMMANDS: &[Spec] = &[
+pub(in crate::ingest) const COMMANDS: Commands = Commands(&[
     Spec::new("publish", 3, User, Run::Publish(publish::publish))
         .about("2.0.0", "Publishes an event.", "topic data")
         .flags(&["pubsub", "loading", "stale", "fast"])
@@ -381,7 +229,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         .about("2.0.0", "A container for reading settings.", "")
         .categories(&["@slow"])
         .subcommands(CONFIG),
-];
+]);
 
 const PUBSUB: &[Spec] = &[
     pubsub_command("pubsub|channels", -2, Run::Long(pubsub::channels)).about(
@@ -570,7 +418,8 @@ mod tests {
             .iter()
             .map(|word| Cow::Borrowed(word.as_bytes()))
             .collect();
-        find(&args)
+        COMMANDS
+            .find(&args)
             .map(|(_, spec)| spec.name)
             .map_err(|error| error.to_string())
     }
@@ -619,7 +468,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sound() {
-        for spec in COMMANDS {
+        for spec in COMMANDS.all() {
             assert!(
                 !spec.name.contains('|') && !spec.summary.is_empty(),
                 "{}",
@@ -646,7 +495,10 @@ mod tests {
                 );
             }
         }
-        assert!(COMMANDS[0].takes(3) && !COMMANDS[0].takes(2) && !COMMANDS[0].takes(4));
-        assert!(COMMANDS[1].takes(5) && COMMANDS[1].takes(50) && !COMMANDS[1].takes(4));
+        let [publish, xadd, ..] = COMMANDS.all() else {
+            panic!("the hot ones come first")
+        };
+        assert!(publish.takes(3) && !publish.takes(2) && !publish.takes(4));
+        assert!(xadd.takes(5) && xadd.takes(50) && !xadd.takes(4));
     }
 }
