@@ -12,6 +12,7 @@ mod look_up;
 mod operate;
 mod pattern_shares;
 mod publish;
+mod shards;
 mod subscribe;
 mod traces;
 
@@ -19,11 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::pattern_shares::PatternShares;
+use self::shards::Shards;
 use crate::clock::unix_ms;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
@@ -54,7 +55,7 @@ pub use traces::{TooManyTraces, Traces};
 #[error("the node is shutting down")]
 pub struct Closed;
 
-/// The node's core, as the protocols on its borders see it. Cheap to clone.
+/// The node's core, as the protocols on its borders see it. Cheap to clone. Dropping the last handle ends the threads of its shards.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -63,7 +64,7 @@ struct Inner {
     shared: Shared,
     mailboxes: Vec<Mailbox>,
     counters: Vec<Arc<ShardMetrics>>,
-    shards: Mutex<Vec<Shard>>,
+    shards: Shards,
     node_metrics: NodeMetrics,
     /// Told by shards that have taken something out of a full mailbox.
     room: Arc<Notify>,
@@ -112,13 +113,13 @@ impl Hub {
             pattern_shares: PatternShares::new(config.patterns_per_address_max, clients),
             traces: Traces::new(config.traces.clone()),
             config,
-            shared,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
             counters: shards
                 .iter()
                 .map(|shard| Arc::clone(&shard.counters))
                 .collect(),
-            shards: Mutex::new(shards),
+            shards: Shards::new(shards, shared.clone()),
+            shared,
             node_metrics: NodeMetrics::default(),
             room: room_again,
             next_shard: AtomicUsize::new(0),

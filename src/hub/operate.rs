@@ -15,7 +15,7 @@ use crate::core::history::{HistorySize, PatternCount, Store, Work};
 pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;
 use crate::metrics::{NodeMetrics, ShardMetrics};
-use crate::shard::mailbox::{Mailbox, Message};
+use crate::shard::mailbox::Message;
 
 use super::{Hub, StreamQuery};
 
@@ -336,28 +336,21 @@ impl Hub {
 
     /// Ends the shards and waits for their threads; what was posted before is still written. Blocks, so not for a runtime's worker.
     pub fn stop(&self) {
+        self.close();
+        self.0.shards.stop();
+    }
+
+    /// The same without waiting. Streams that are open are cut.
+    pub fn end(&self) {
+        self.close();
+        self.0.shards.end();
+    }
+
+    /// Takes nothing more.
+    fn close(&self) {
         self.0.stopped.store(true, Ordering::Relaxed);
         self.0.room.notify_waiters();
         self.0.presence.close();
-        let shards = std::mem::take(&mut *self.0.shards.lock());
-        for shard in shards {
-            while !self.try_stop(&shard.mailbox) {
-                // Full: the shard makes room as soon as it runs.
-                std::thread::yield_now();
-            }
-            shard.join();
-        }
-    }
-
-    fn try_stop(&self, mailbox: &Mailbox) -> bool {
-        let _order = self.0.shared.desk.lock();
-        let room = mailbox.has_room();
-        if room {
-            // Only a shard that has ended refuses.
-            drop(mailbox.post(Message::Stop));
-        }
-        mailbox.wake();
-        room
     }
 
     /// Counters of the node outside its shards.

@@ -3,6 +3,8 @@
 mod announce;
 pub mod config;
 mod drain;
+#[cfg(test)]
+mod dropped;
 pub mod files;
 pub mod keys;
 mod parts;
@@ -136,7 +138,8 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// A running node.
+/// A running node. Dropping it ends its listeners, its tasks and its threads, and cuts what is open: see [`Node::drain`] for a node that
+/// ends in peace.
 pub struct Node {
     hub: Hub,
     keys: Keys,
@@ -282,6 +285,13 @@ impl Node {
             panic = self.keys.failed() => ("the keeper of keys", panic.to_string()),
         };
         ServerError::Ended { name, reason }
+    }
+}
+
+impl Drop for Node {
+    /// Tasks end because their set is dropped; connections, because the senders that would stop them are; streams, with their shard.
+    fn drop(&mut self) {
+        self.hub.end();
     }
 }
 
