@@ -161,6 +161,8 @@ pub struct ShardMetrics {
     pub opened: Cell,
     /// Streams closed since the start, by [`CloseReason`].
     pub closed: [Cell; CloseReason::ALL.len()],
+    /// Streams that were turned away because the system does not watch their connection.
+    pub turned_away: Cell,
     /// Events handed to a stream: live and replayed, each stream counted.
     pub deliveries: Cell,
     /// Bytes accepted by sinks.

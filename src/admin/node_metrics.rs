@@ -136,6 +136,12 @@ impl<R: Readings> Node<R> {
                 |shard, i| shard.closed[i].get(),
             ),
         )?;
+        page.counters(
+            "streams_turned_away",
+            "Streams whose connection the system does not watch, answered with a delay.",
+            None,
+            self.each(|shard| shard.turned_away.get()),
+        )?;
         page.gauges(
             "streams_behind",
             "Streams that are behind: blocked by their client, or reading history.",

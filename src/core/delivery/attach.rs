@@ -9,7 +9,7 @@ use crate::core::sse::{self, Encoding};
 use super::replay::Lagging;
 use super::subscriber::{Flags, Key, Subscriber};
 use super::tickets::Ticket;
-use super::{Attach, Core, Guard, Io, Sent};
+use super::{Attach, Core, Guard, Io, NotAdopted, Sent};
 
 impl<I: Io> Core<I> {
     /// Takes a stream over, greets it, and either makes it live or lets it read on from its cursor.
@@ -18,11 +18,14 @@ impl<I: Io> Core<I> {
         self.serial = self.serial.wrapping_add(1);
         // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
-        let Some(key) = self.adopt(attach.wire, attach.client, attach.encoding, opened_s, io)
-        else {
-            self.released.add_stream(&attach.wanted, attach.grant);
-            self.shared.places.release(attach.client);
-            return;
+        let key = match self.adopt(attach.wire, attach.client, attach.encoding, opened_s, io) {
+            Ok(key) => key,
+            Err(NotAdopted { incoming, error }) => {
+                self.released.add_stream(&attach.wanted, attach.grant);
+                self.shared.places.release(attach.client);
+                self.turn_away(incoming, attach.head, attach.encoding, &error, io);
+                return;
+            }
         };
         self.join(key.slot, &attach.wanted);
         self.give_ticket(
@@ -71,20 +74,40 @@ impl<I: Io> Core<I> {
         encoding: Encoding,
         opened_s: u32,
         io: &mut I,
-    ) -> Option<Key> {
+    ) -> Result<Key, NotAdopted<I::Incoming>> {
         // The slot must be known to watch the wire, and the wire to fill the slot: reserve by asking the slab which comes next.
         let key = Key {
             slot: self.subscribers.next_slot(),
             serial: self.serial,
         };
-        let wire = io.adopt(key, incoming).ok()?;
+        let wire = io.adopt(key, incoming)?;
         self.open_streams(I::kind(&wire)).add(1);
         self.counters.opened.add(1);
         let slot = self.subscribers.insert(Subscriber::new(
             wire, client, encoding, key.serial, opened_s,
         ));
         debug_assert_eq!(slot, key.slot);
-        Some(key)
+        Ok(key)
+    }
+
+    /// Answers a client whose connection the system does not watch: a stream that begins and ends,
+    /// with a delay after which the client may try again.
+    #[cold]
+    fn turn_away(
+        &mut self,
+        incoming: I::Incoming,
+        head: Bytes,
+        encoding: Encoding,
+        error: &std::io::Error,
+        io: &mut I,
+    ) {
+        let end = Bytes::from(sse::end_of_stream(self.some_retry_ms(), encoding));
+        let parts = [head, end];
+        // A body's response head is hyper's to write.
+        let first = usize::from(parts[0].is_empty());
+        io.turn_away(incoming, &parts[first..]);
+        self.counters.turned_away.add(1);
+        super::log::log_turned_away(error);
     }
 
     fn join(&mut self, slot: u32, wanted: &[Wanted]) {

@@ -115,18 +115,23 @@ impl<I: Io> Core<I> {
         None
     }
 
+    /// A reconnection delay for one client, in milliseconds: from half to one and a half times the
+    /// setting, so that clients that leave together do not return together.
+    pub(super) fn some_retry_ms(&mut self) -> u64 {
+        let base = self.config.retry_ms.unwrap_or(RETRY_MS_DEFAULT);
+        base / 2 + self.random.u64(0..=base)
+    }
+
     /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A wire that
     /// does not accept all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
     pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;
         }
+        let retry_ms = self.some_retry_ms();
         let Some(subscriber) = self.subscribers.get(key.slot) else {
             return false;
         };
-        let base = self.config.retry_ms.unwrap_or(RETRY_MS_DEFAULT);
-        // From half to one and a half times the delay: clients that leave together must not come back together.
-        let retry_ms = base / 2 + self.random.u64(0..=base);
         let mut parts = Vec::with_capacity(2);
         if let Some(lagging) = self.lagging.get(&key.slot) {
             parts.push(lagging.remainder.clone());

@@ -41,6 +41,15 @@ pub(crate) enum WireKind {
     Body,
 }
 
+/// A connection that could not be taken over, and the system's reason.
+#[derive(Debug)]
+pub(crate) struct NotAdopted<T> {
+    /// The connection, unchanged.
+    pub(crate) incoming: T,
+    /// What the system says.
+    pub(crate) error: io::Error,
+}
+
 /// How streams reach their clients.
 ///
 /// **Contract.** A wire delivers what it accepted, in order, or is gone. After [`Sent::Part`] the core writes nothing until
@@ -52,7 +61,17 @@ pub(crate) trait Io {
     type Wire;
 
     /// Takes a wire over and watches it.
-    fn adopt(&mut self, key: Key, incoming: Self::Incoming) -> io::Result<Self::Wire>;
+    ///
+    /// # Errors
+    /// [`NotAdopted`] if the system refuses to watch it.
+    fn adopt(
+        &mut self,
+        key: Key,
+        incoming: Self::Incoming,
+    ) -> Result<Self::Wire, NotAdopted<Self::Incoming>>;
+    /// Writes a whole answer to a connection that was not adopted, as far as it is accepted at
+    /// once, and lets the connection go.
+    fn turn_away(&mut self, incoming: Self::Incoming, parts: &[Bytes]);
     /// Writes the parts in order, as much as the wire accepts now.
     fn send(&mut self, key: Key, wire: &Self::Wire, parts: &[Bytes]) -> Sent;
     /// The client has said something, ended its side or failed: returns why the stream is over, if it is.

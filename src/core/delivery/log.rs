@@ -23,6 +23,8 @@ const TEXT_BYTES_LOGGED: usize = 100;
 
 /// Streams that were ended for being too slow; whose they are is in the debug log.
 static LAGGED: OnceAMinute = OnceAMinute::new();
+/// Streams that the system does not watch.
+static TURNED_AWAY: OnceAMinute = OnceAMinute::new();
 /// Streams whose client took nothing.
 static STALLED: OnceAMinute = OnceAMinute::new();
 
@@ -76,6 +78,18 @@ impl<I: Io> Core<I> {
             }
             _ => {}
         }
+    }
+}
+
+/// A stream was turned away, because the system does not watch its connection.
+pub(super) fn log_turned_away(error: &std::io::Error) {
+    if let Some(left_out) = TURNED_AWAY.due() {
+        warn!(
+            target: TARGET,
+            left_out,
+            %error,
+            "a stream was turned away because the system does not watch its socket; see `fs.epoll.max_user_watches`, and `fantail_streams_turned_away_total`"
+        );
     }
 }
 

@@ -40,7 +40,7 @@ use crate::core::table::Arena;
 use crate::metrics::Cell;
 
 pub use identity::Identity;
-pub(crate) use io::{Io, Room, Sent, WireKind};
+pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 pub(crate) use subscriber::Key;
 pub use subscriber::StreamKey;

@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::core::delivery::{Io, Key, Room, Sent, Signal, WireKind};
+use crate::core::delivery::{Io, Key, NotAdopted, Room, Sent, Signal, WireKind};
 use crate::metrics::CloseReason;
 
 /// The client is gone.
@@ -65,6 +65,8 @@ struct Connection {
 pub(super) struct Network {
     pub(super) wires: BTreeMap<usize, Wire>,
     connections: Vec<Connection>,
+    /// No wire is adopted.
+    pub(super) watches_nothing: bool,
     pub(super) cut_frames: usize,
     /// Bytes that were accepted and kept.
     pub(super) kept: usize,
@@ -155,13 +157,27 @@ impl Io for Network {
     type Incoming = usize;
     type Wire = usize;
 
-    fn adopt(&mut self, key: Key, wire: usize) -> io::Result<usize> {
-        if self.is_broken(wire) {
-            return Err(io::ErrorKind::NotConnected.into());
+    fn adopt(&mut self, key: Key, wire: usize) -> Result<usize, NotAdopted<usize>> {
+        if self.is_broken(wire) || self.watches_nothing {
+            return Err(NotAdopted {
+                incoming: wire,
+                error: io::ErrorKind::NotConnected.into(),
+            });
         }
         let it = self.wires.get_mut(&wire).expect("a wire");
         it.key = Some(key);
         Ok(wire)
+    }
+
+    fn turn_away(&mut self, wire: usize, parts: &[Bytes]) {
+        let broken = self.is_broken(wire);
+        let it = self.wires.get_mut(&wire).expect("a wire");
+        assert!(it.key.is_none(), "a wire that was adopted");
+        if !broken {
+            it.arrived.extend_from_slice(&parts.concat());
+            it.ended = true;
+        }
+        it.closed = true;
     }
 
     fn send(&mut self, key: Key, wire: &usize, parts: &[Bytes]) -> Sent {

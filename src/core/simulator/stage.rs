@@ -32,6 +32,7 @@ struct Stage {
     shared: Shared,
     core: Core<Network>,
     network: Network,
+    counters: Arc<ShardMetrics>,
     reader: Reader,
     inbox: Inbox,
     next: Next,
@@ -70,7 +71,8 @@ impl Stage {
         };
         let counters = Arc::new(ShardMetrics::default());
         Self {
-            core: Core::new(config, shared.clone(), counters, 1),
+            core: Core::new(config, shared.clone(), Arc::clone(&counters), 1),
+            counters,
             shared,
             network: Network::default(),
             reader: Reader::new(Encoding::BARE),
@@ -498,4 +500,29 @@ fn a_shard_that_stops_gives_back_all_that_is_left() {
     assert!(!stage.turn_at(ended).has_work);
     let store = stage.shared.store();
     assert!(store.is_bare() && store.size().topics == 0);
+}
+
+/// The client had its socket closed without a byte, and no number said so.
+#[test]
+fn a_stream_that_the_system_does_not_watch_had_no_answer() {
+    let mut stage = Stage::new(1);
+    stage.network.watches_nothing = true;
+    stage.open_until("t", None, Some(50));
+    stage.turn(1);
+    let wire = &stage.network.wires[&1];
+    let arrived = String::from_utf8(wire.arrived.clone()).expect("text");
+    let head = std::str::from_utf8(HEAD).expect("text");
+    let rest = arrived.strip_prefix(head).expect("the head");
+    assert!(rest.starts_with("retry: "), "{rest}");
+    assert!(wire.ended && wire.closed);
+    assert_eq!(stage.counters.turned_away.get(), 1);
+    // It takes no place, and leaves no topic behind.
+    assert_eq!((stage.core.len(), stage.shared.places.open()), (0, 0));
+    stage.turn(1);
+    assert_eq!(stage.shared.store().size().topics, 0);
+    // The next one is watched.
+    stage.network.watches_nothing = false;
+    stage.open("t", None);
+    stage.turn(1);
+    assert_eq!(stage.core.len(), 1);
 }

@@ -69,13 +69,19 @@ impl AsFd for Socket<'_> {
 
 impl Wire {
     /// Takes a socket over.
-    fn plain(socket: OwnedFd) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The socket, if its descriptor has more than 30 bits.
+    fn plain(socket: OwnedFd) -> Result<Self, (OwnedFd, io::Error)> {
         match u32::try_from(socket.as_raw_fd()) {
             Ok(number) if number <= NUMBER_MAX => {
                 let _ = socket.into_raw_fd();
                 Ok(Self(PLAIN << NUMBER_BITS | number))
             }
-            _ => Err(io::Error::other("a descriptor of more than 30 bits")),
+            _ => {
+                let error = io::Error::other("a descriptor of more than 30 bits");
+                Err((socket, error))
+            }
         }
     }
 

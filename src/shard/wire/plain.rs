@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -106,6 +106,13 @@ pub(super) fn finish(socket: impl AsFd, scratch: &mut [u8]) {
     // Closing with unread input would reset the connection and may destroy what was just written.
     let _ = rustix::net::shutdown(&socket, Shutdown::Write);
     let _ = discard_input(&socket, scratch);
+}
+
+/// Writes a whole answer, as far as the socket accepts it at once, and ends our side.
+pub(super) fn answer(socket: BorrowedFd<'_>, parts: &[Bytes], scratch: &mut [u8]) {
+    // A client that gets only a part of it sees a cut connection.
+    let _ = rustix::net::send(socket, &parts.concat(), SEND_FLAGS);
+    finish(socket, scratch);
 }
 
 /// Has the coming close reset the connection of a client that ended its side. It may have ended one side only and still read: an orderly close in the middle of

@@ -1,6 +1,5 @@
 //! All wires of one shard: how the core reaches them, and what a socket's record has no room for.
 
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::core::delivery::{Io, Key, Room, Sent, Signal, WireKind};
+use crate::core::delivery::{Io, Key, NotAdopted, Room, Sent, Signal, WireKind};
 use crate::core::table::Arena;
 use crate::metrics::CloseReason;
 
@@ -47,21 +46,45 @@ impl Io for Wires {
     type Incoming = Incoming;
     type Wire = Wire;
 
-    fn adopt(&mut self, key: Key, incoming: Incoming) -> io::Result<Wire> {
+    fn adopt(&mut self, key: Key, incoming: Incoming) -> Result<Wire, NotAdopted<Incoming>> {
         match incoming {
             Incoming::Socket(socket) => {
                 // Edge-triggered, both ways, once for the stream's whole life: blocking and unblocking cost no further call.
                 let interest = Interest::READABLE | Interest::WRITABLE;
-                self.registry
-                    .register(&mut SourceFd(&socket.as_raw_fd()), token(key), interest)?;
-                Wire::plain(socket)
+                let mut source = SourceFd(&socket.as_raw_fd());
+                match self.registry.register(&mut source, token(key), interest) {
+                    Ok(()) => Wire::plain(socket).map_err(|(socket, error)| NotAdopted {
+                        incoming: Incoming::Socket(socket),
+                        error,
+                    }),
+                    Err(error) => Err(NotAdopted {
+                        incoming: Incoming::Socket(socket),
+                        error,
+                    }),
+                }
             }
             Incoming::Body(queue, client) => {
-                let wire = Wire::body(self.bodies.next_slot())?;
+                let wire = match Wire::body(self.bodies.next_slot()) {
+                    Ok(wire) => wire,
+                    Err(error) => {
+                        let incoming = Incoming::Body(queue, client);
+                        return Err(NotAdopted { incoming, error });
+                    }
+                };
                 let mailbox = self.mailbox.clone();
                 queue.on_change(Box::new(move || mailbox.body_changed(key)));
                 self.bodies.insert(Body { queue, client });
                 Ok(wire)
+            }
+        }
+    }
+
+    fn turn_away(&mut self, incoming: Incoming, parts: &[Bytes]) {
+        match incoming {
+            Incoming::Socket(socket) => plain::answer(socket.as_fd(), parts, &mut self.scratch),
+            Incoming::Body(queue, _) => {
+                let sent = send_body(&queue, parts);
+                queue.finish(sent == Sent::All);
             }
         }
     }
@@ -169,3 +192,38 @@ pub(in crate::shard) fn key(Token(token): Token) -> Key {
 }
 
 const _: () = assert!(usize::BITS >= 64, "a token holds a slot and a serial");
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use mio::{Poll, Waker};
+
+    use super::*;
+    use crate::shard::mailbox::mailbox;
+
+    #[test]
+    fn a_socket_that_the_poller_refuses_was_closed_without_an_answer() {
+        let poll = Poll::new().expect("a poller");
+        let waker = Waker::new(poll.registry(), Token(usize::MAX)).expect("a waker");
+        let (mailbox, _inbox) = mailbox(1, 1, waker);
+        let registry = poll.registry().try_clone().expect("a registry");
+        let mut wires = Wires::new(registry, mailbox);
+        let (socket, mut client) = UnixStream::pair().expect("a pair");
+        // What is registered already is refused.
+        let mut source = SourceFd(&socket.as_raw_fd());
+        poll.registry()
+            .register(&mut source, Token(1), Interest::READABLE)
+            .expect("a place");
+        let key = Key { slot: 0, serial: 1 };
+        let refused = wires.adopt(key, Incoming::Socket(socket.into()));
+        let refused = refused.expect_err("it is watched already");
+        assert_eq!(refused.error.kind(), std::io::ErrorKind::AlreadyExists);
+        let parts = [Bytes::from_static(b"head "), Bytes::from_static(b"end")];
+        wires.turn_away(refused.incoming, &parts);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("no reset");
+        assert_eq!(answer, "head end");
+    }
+}
