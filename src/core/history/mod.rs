@@ -20,6 +20,7 @@ mod matches;
 mod newest;
 mod order;
 mod own_ids;
+mod pattern_index;
 mod patterns;
 mod pins;
 mod policy;

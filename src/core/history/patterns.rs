@@ -1,23 +1,22 @@
 //! The patterns that streams and grants hold.
 //!
-//! A topic and a pattern meet once: [`PatternTable::younger`] finds the patterns that are younger than the last look at a topic, by the literal start
-//! that every topic of a pattern has, so that a thousand patterns of other topics cost one look each length of start, not one match each.
-//! Which topics have been looked at is the topics' own business (see `matches.rs`).
+//! A topic and a pattern meet once. [`PatternTable::younger`] finds the patterns that may match a topic and are younger than the
+//! last refresh of its matches (see `pattern_index.rs`). Which patterns a topic knows is the topic's own business (see
+//! `matches.rs`).
 
-use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashMap};
-use smallvec::SmallVec;
+use hashbrown::DefaultHashBuilder;
 
 use crate::core::event::EventId;
 use crate::core::selector::Selector;
 use crate::core::table::{Arena, PartTable};
 
 use super::evicted::Evicted;
+use super::pattern_index::{BucketId, PatternIndex};
 use super::references::Listeners;
 
-/// A pattern that was held when a topic was looked at: its slot, and its serial number there.
+/// A pattern: its slot, and its serial number there, which tells it from a later one in the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PatternRef {
     pub(super) slot: u32,
@@ -30,6 +29,8 @@ pub(super) struct Pattern {
     pub(super) selector: Selector,
     /// Number of its birth among all patterns.
     serial: u32,
+    /// Its place in the index.
+    bucket: BucketId,
     /// Streams that subscribe to it.
     pub(super) listeners: Listeners,
     /// Grants that name it.
@@ -79,15 +80,12 @@ pub(super) struct Birth {
     pub(super) forgotten: Evicted,
 }
 
-/// Patterns by selector, by slot and by their literal start.
+/// Patterns by selector and by slot.
 #[derive(Debug, Default)]
 pub(super) struct PatternTable {
     slots: Arena<Pattern>,
     by_selector: PartTable<u32>,
-    /// By their literal start, the youngest last.
-    by_prefix: HashMap<Box<str>, SmallVec<[u32; 1]>>,
-    /// How many different starts there are of each length.
-    prefix_lengths: BTreeMap<usize, usize>,
+    index: PatternIndex,
     hasher: DefaultHashBuilder,
     /// Serial number of the youngest pattern; 0 = there never was one.
     newest: u32,
@@ -141,9 +139,12 @@ impl PatternTable {
         }
         let serial = self.newest.checked_add(1)?;
         self.newest = serial;
-        let slot = self.slots.insert(Pattern {
+        let slot = self.slots.next_slot();
+        let bucket = self.index.add(selector, serial, slot);
+        self.slots.insert(Pattern {
             selector: selector.clone(),
             serial,
+            bucket,
             listeners: Listeners::default(),
             pins: 0,
             evicted_since: Evicted::default(),
@@ -155,7 +156,6 @@ impl PatternTable {
             .insert_unique(hash_of(slots, hasher, slot), slot, |slot| {
                 hash_of(slots, hasher, *slot)
             });
-        self.add_prefix(selector.prefix(), slot);
         Some(slot)
     }
 
@@ -165,45 +165,14 @@ impl PatternTable {
         let mut order: Vec<_> = patterns
             .map(|(slot, pattern)| (pattern.serial, slot))
             .collect();
-        // In their old order, which the lists by start keep.
         order.sort_unstable();
         self.newest = 0;
+        self.index = PatternIndex::default();
         for (_, slot) in order {
             self.newest += 1;
             if let Some(pattern) = self.slots.get_mut(slot) {
                 pattern.serial = self.newest;
-            }
-        }
-    }
-
-    fn add_prefix(&mut self, prefix: &str, slot: u32) {
-        if let Some(slots) = self.by_prefix.get_mut(prefix) {
-            slots.push(slot);
-            return;
-        }
-        self.by_prefix
-            .insert(prefix.into(), SmallVec::from_buf([slot]));
-        *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
-    }
-
-    fn remove_prefix(&mut self, prefix: &str, slot: u32) {
-        let Some(slots) = self.by_prefix.get_mut(prefix) else {
-            return;
-        };
-        if let Some(at) = slots.iter().position(|other| *other == slot) {
-            slots.remove(at);
-        }
-        if !slots.is_empty() {
-            return;
-        }
-        self.by_prefix.remove(prefix);
-        if self.by_prefix.is_empty() {
-            self.by_prefix = HashMap::default();
-        }
-        if let Some(count) = self.prefix_lengths.get_mut(&prefix.len()) {
-            *count -= 1;
-            if *count == 0 {
-                self.prefix_lengths.remove(&prefix.len());
+                pattern.bucket = self.index.add(&pattern.selector, self.newest, slot);
             }
         }
     }
@@ -264,32 +233,13 @@ impl PatternTable {
             |other| hash_of(slots, hasher, *other),
         );
         if let Some(pattern) = self.slots.remove(slot) {
-            self.remove_prefix(pattern.selector.prefix(), slot);
+            self.index.remove(pattern.bucket, pattern.serial);
         }
     }
 
-    /// The patterns that may match `topic` and were born after the one with serial number `seen`, the oldest first. Costs what it finds, and one
-    /// look for each length of start.
+    /// The patterns that may match `topic` and are younger than the one with serial number `seen`, the oldest first.
     pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
-        let mut found = Vec::new();
-        for length in self.prefix_lengths.keys() {
-            if *length > topic.len() {
-                break;
-            }
-            let slots = topic
-                .get(..*length)
-                .and_then(|prefix| self.by_prefix.get(prefix));
-            let refs = slots.into_iter().flatten().rev().filter_map(|slot| {
-                let serial = self.get(*slot)?.serial;
-                Some(PatternRef {
-                    slot: *slot,
-                    serial,
-                })
-            });
-            found.extend(refs.take_while(|known| known.serial > seen));
-        }
-        found.sort_unstable_by_key(|known| known.serial);
-        found
+        self.index.younger(topic, seen)
     }
 
     /// Patterns with at least one stream.
@@ -305,7 +255,7 @@ impl PatternTable {
     pub(super) fn allocated_bytes(&self) -> usize {
         self.slots.allocated_bytes()
             + self.by_selector.allocated_bytes()
-            + self.by_prefix.allocation_size()
+            + self.index.allocated_bytes()
     }
 
     #[cfg(test)]

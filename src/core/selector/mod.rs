@@ -182,4 +182,24 @@ impl Selector {
             Kind::Wildcard => wildcard::prefix(&self.text),
         }
     }
+
+    /// What every topic that it matches ends with; for an index over many selectors.
+    #[must_use]
+    pub(crate) fn suffix(&self) -> &str {
+        match self.kind {
+            Kind::Exact => &self.text,
+            Kind::All => "",
+            Kind::Template => template::suffix(&self.text),
+            Kind::Wildcard => wildcard::suffix(&self.text),
+        }
+    }
+
+    /// Calls `each` with texts that every topic that it matches contains; for an index over many selectors.
+    pub(crate) fn each_piece<'s>(&'s self, each: impl FnMut(&'s str)) {
+        match self.kind {
+            Kind::Exact | Kind::All => {}
+            Kind::Template => template::pieces(&self.text).for_each(each),
+            Kind::Wildcard => wildcard::pieces(&self.text).for_each(each),
+        }
+    }
 }

@@ -119,6 +119,15 @@ pub(super) fn suffix(text: &str) -> &str {
     &text[start..]
 }
 
+/// Texts that every topic that matches a template contains: those of its literals in which nothing may be percent-encoded.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let literals = parts(text).filter_map(|part| match part {
+        Part::Literal(literal) => Some(literal),
+        Part::Expression(_) => None,
+    });
+    literals.flat_map(|literal| literal.split(|character: char| !character.is_ascii()))
+}
+
 /// The pieces of a template, in their order. A brace that does not close is part of a literal, which is then none.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let mut rest = text;

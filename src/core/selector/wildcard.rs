@@ -56,3 +56,30 @@ pub(super) fn prefix(pattern: &str) -> &str {
     }
     pattern
 }
+
+/// What stands behind the last wildcard.
+pub(super) fn suffix(pattern: &str) -> &str {
+    pieces(pattern).last().unwrap_or_default()
+}
+
+/// What stands before, between and behind the wildcards.
+pub(super) fn pieces(pattern: &str) -> impl Iterator<Item = &str> {
+    let (mut from, mut at) = (0, Some(0));
+    std::iter::from_fn(move || {
+        while let Some(start) = at {
+            let slash = pattern[start..].find('/').map(|length| start + length);
+            let end = slash.unwrap_or(pattern.len());
+            at = slash.map(|slash| slash + 1);
+            let segment = &pattern[start..end];
+            if segment == ONE || (segment == REST && end == pattern.len()) {
+                let piece = &pattern[from..start];
+                from = end;
+                return Some(piece);
+            }
+        }
+        // Once more, with what is left.
+        let rest = pattern.get(from..)?;
+        from = pattern.len() + 1;
+        Some(rest)
+    })
+}

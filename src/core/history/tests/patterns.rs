@@ -280,7 +280,9 @@ fn a_meaning_that_could_not_be_decided_loses_nothing() {
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
     append(&mut store, &mut draft, NOW);
     publish(&mut store, &[&topic], "open", Some("x"), NOW);
-    let mut grant: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}z"))).collect();
+    let mut grant: Vec<_> = (0..20)
+        .map(|n| pattern(&format!("{{v{n}}}z{{w}}")))
+        .collect();
     grant.push(pattern("{y}"));
     let start = store.resolve(&[exact(&topic)], &grant, "x");
     assert_eq!(start.unknown.as_deref(), Some("x"), "{start:?}");
