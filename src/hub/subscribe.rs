@@ -11,7 +11,7 @@ use crate::core::delivery::{Attach, Identity};
 use crate::core::desk::Arrival;
 use crate::core::history::{Released, Start};
 use crate::core::places::{Places, Shed, StreamPermit};
-use crate::core::selector::Selector;
+use crate::core::selector::{Selector, without_superfluous};
 use crate::core::sse::Encoding;
 use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
@@ -149,7 +149,9 @@ impl Hub {
         subscribe: Subscribe,
     ) -> Result<(), Closed> {
         let shard = self.0.next_shard.fetch_add(1, Ordering::Relaxed) % self.0.mailboxes.len();
-        let interest = &subscribe.interest;
+        let mut subscribe = subscribe;
+        let interest = &mut subscribe.interest;
+        interest.selectors = without_superfluous(std::mem::take(&mut interest.selectors));
         let is_wide = look_up::is_wide(&interest.selectors, &interest.grant);
         let mut looked_up = is_wide.then(|| {
             let selectors = LookedUp::selectors(self, &interest.selectors);

@@ -11,6 +11,7 @@
 mod characters;
 mod matcher;
 mod positions;
+mod superfluous;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use thiserror::Error;
 
 use crate::core::limits::TOPIC_BYTES_CEILING;
 use crate::core::topic::{self, TopicError};
+
+pub use superfluous::without_superfluous;
 
 /// Most expressions of a template: `{…}{…}`.
 pub const EXPRESSIONS_MAX: usize = 16;

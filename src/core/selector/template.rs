@@ -16,6 +16,8 @@ pub(super) enum Part<'a> {
 /// An operator and the list of variables that it applies to.
 pub(super) struct Expression<'a> {
     pub(super) operator: Operator,
+    /// The operator as it is written; empty for the simple one.
+    pub(super) sign: &'a str,
     list: &'a str,
 }
 
@@ -153,11 +155,15 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
 impl<'a> Expression<'a> {
     fn new(text: &'a str) -> Self {
         let first = text.bytes().next().unwrap_or_default();
-        let (operator, list) = match Operator::new(first) {
-            Some(operator) => (operator, &text[1..]),
-            None => (Operator::SIMPLE, text),
+        let (operator, sign, list) = match Operator::new(first) {
+            Some(operator) => (operator, &text[..1], &text[1..]),
+            None => (Operator::SIMPLE, "", text),
         };
-        Self { operator, list }
+        Self {
+            operator,
+            sign,
+            list,
+        }
     }
 
     /// Its variables; none in the place of one whose modifier is wrong.

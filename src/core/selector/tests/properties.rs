@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::selector::without_superfluous;
 
 /// A value of a variable.
 #[derive(Clone, Debug)]
@@ -157,6 +158,24 @@ proptest! {
         prop_assert!(expansion.starts_with(selector.prefix()));
         prop_assert!(template.starts_with(selector.prefix()));
         prop_assert!(selector.matches(&template));
+        for topic in [&expansion, &template] {
+            prop_assert!(topic.ends_with(selector.suffix()));
+            selector.each_piece(|piece| assert!(topic.contains(piece), "{piece} {topic}"));
+        }
+    }
+
+    #[test]
+    fn superfluous_templates_are_those_that_add_no_topic(
+        templates in prop::collection::vec(r"a{0,1}(\{[+#./;?&]{0,1}[ab](:1|:2|\*){0,1}(,[ab](:1|:2|\*){0,1}){0,1}\}[a/]{0,1}){1,2}", 2..6),
+        topic in r"([ab]|[=,;/.?&#]|%41){0,6}",
+    ) {
+        let selectors: Vec<_> = templates.iter().map(|text| parse(text, Syntax::Mercure)).collect();
+        let kept = without_superfluous(selectors.clone());
+        for topic in templates.iter().chain([&topic]) {
+            let before = selectors.iter().any(|selector| selector.matches(topic));
+            let after = kept.iter().any(|selector| selector.matches(topic));
+            prop_assert_eq!(before, after, "{} {:?}", topic, kept);
+        }
     }
 
     #[test]
