@@ -1,15 +1,16 @@
 //! How the rest of the process speaks to a shard: one bounded queue, and a wake-up that is sent only to a shard that sleeps.
 //!
-//! Bounded in batches and in bytes. Posting never blocks and never drops: whoever posts asks for room first, under the hub's lock, and
-//! a publisher that finds none waits outside it. So one order holds for all shards, and no lock is held while waiting.
+//! Bounded in batches and in bytes. Posting never blocks and never drops: a publisher asks for room first, under the desk's lock. If it
+//! finds none, it waits outside the lock. So one order holds for all shards, and no lock is held while waiting.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use crate::core::delivery::{self, Key};
 
+use super::flags::Flags;
 use super::wire::Incoming;
 
 /// What can be posted.
@@ -26,10 +27,7 @@ fn bytes_of(message: &Message) -> usize {
 struct Gauge {
     /// Bytes of frames that wait.
     bytes: AtomicUsize,
-    /// The shard is running, or was woken: it will look into the queue without being woken again.
-    awake: AtomicBool,
-    /// A publisher waits for room.
-    room_wanted: AtomicBool,
+    flags: Flags,
     batches_max: usize,
     bytes_max: usize,
 }
@@ -57,8 +55,7 @@ pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -
     let (bodies, bodies_receiver) = crossbeam_channel::unbounded();
     let gauge = Arc::new(Gauge {
         bytes: AtomicUsize::new(0),
-        awake: AtomicBool::new(false),
-        room_wanted: AtomicBool::new(false),
+        flags: Flags::new(),
         batches_max,
         bytes_max,
     });
@@ -84,9 +81,11 @@ impl Mailbox {
             && self.gauge.bytes.load(Ordering::Relaxed) < self.gauge.bytes_max
     }
 
-    /// Asks the shard to call its room signal when it has taken something out.
-    pub fn want_room(&self) {
-        self.gauge.room_wanted.store(true, Ordering::SeqCst);
+    /// Asks the shard to call its room signal when it has taken something out. Returns whether there is room already, of which there may be
+    /// no signal.
+    #[must_use]
+    pub fn want_room(&self) -> bool {
+        self.gauge.flags.want_room(|| self.has_room())
     }
 
     /// Posts a message for which there is room. Call [`Mailbox::wake`] afterwards, outside the lock.
@@ -104,7 +103,7 @@ impl Mailbox {
 
     /// Wakes the shard unless it is awake.
     pub fn wake(&self) {
-        if !self.gauge.awake.swap(true, Ordering::SeqCst) {
+        if self.gauge.flags.must_wake() {
             // The eventfd behind it can only fail when it overflows, and then the shard is about to wake anyway.
             let _ = self.waker.wake();
         }
@@ -138,24 +137,18 @@ impl Inbox {
         self.receiver.is_empty() && self.bodies.is_empty()
     }
 
-    /// Whether a publisher waits for room; asking clears it.
-    pub(super) fn room_wanted(&self) -> bool {
-        self.gauge.room_wanted.load(Ordering::Relaxed)
-            && self.gauge.room_wanted.swap(false, Ordering::SeqCst)
+    /// Whether a publisher waits for room; asking clears it. To be asked after something was taken.
+    pub(super) fn is_room_wanted(&self) -> bool {
+        self.gauge.flags.is_room_wanted()
     }
 
     /// Announces that the shard is about to sleep; false when something has come in the meantime.
     pub(super) fn may_sleep(&self) -> bool {
-        self.gauge.awake.store(false, Ordering::SeqCst);
-        if self.is_empty() {
-            return true;
-        }
-        self.gauge.awake.store(true, Ordering::SeqCst);
-        false
+        self.gauge.flags.may_sleep(|| self.is_empty())
     }
 
     /// Announces that the shard runs.
     pub(super) fn set_awake(&self) {
-        self.gauge.awake.store(true, Ordering::SeqCst);
+        self.gauge.flags.set_awake();
     }
 }

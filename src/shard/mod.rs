@@ -5,9 +5,18 @@
 //!
 //! This layer must never know hyper or tokio, nor any protocol beyond bytes.
 
+mod flags;
 pub mod mailbox;
 mod reactor;
 pub mod wire;
+
+#[cfg(test)]
+mod model;
+
+/// The atomics of [`flags`]; the model has others.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 
 #[doc(hidden)]
 pub mod bench;

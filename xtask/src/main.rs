@@ -26,6 +26,8 @@ Chores:
   fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
   stops [NAME]    prints the longest stop of a node in each row of the table in docs/BENCHMARKS.md (or in those whose name
                   has NAME in it), and of a bare lock
+  loom            runs the flags of a shard's mailbox through more interleavings than `test` does: up to three preemptions
+  simulate [RUNS] runs so many schedules of the simulator (default 100000), optimised and with all assertions
   help            prints this
 ";
 
@@ -42,6 +44,9 @@ fn main() -> ExitCode {
         ["docs"] => docs::settings_table(),
         ["stops"] => steps::stops(""),
         ["stops", name] => steps::stops(name),
+        ["loom"] => steps::loom(),
+        ["simulate"] => steps::simulate("100000"),
+        ["simulate", runs] => steps::simulate(runs),
         ["fuzz"] => fuzz::run_all("60"),
         ["fuzz", seconds] => fuzz::run_all(seconds),
         _ => Err(Failure::Usage(words.join(" "))),

@@ -37,6 +37,31 @@ pub(crate) fn test() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The model of the mailbox's flags. `loom` itself bounds nothing unless it is told to, and all interleavings take minutes.
+pub(crate) fn loom() -> Result<(), Failure> {
+    let arguments = ["test", "--package", "fantail", "--lib", "shard::model"];
+    run(cargo(&arguments).env("LOOM_MAX_PREEMPTIONS", "3"))
+}
+
+/// Schedules of the simulator, from seed 0 on. A seed that fails is printed.
+pub(crate) fn simulate(runs: &str) -> Result<(), Failure> {
+    if runs.parse::<u64>().is_err() {
+        return Err(Failure::Usage(format!("simulate {runs}")));
+    }
+    let arguments = [
+        "test",
+        "--package",
+        "fantail",
+        "--profile",
+        "simulate",
+        "--lib",
+        "every_stream_sees_its_events_once",
+        "--",
+        "--nocapture",
+    ];
+    run(cargo(&arguments).env("SIMULATOR_RUNS", runs))
+}
+
 fn formatting() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }

@@ -73,7 +73,7 @@ impl<F: Fn()> Input<Incoming> for Arrivals<'_, F> {
     }
 
     fn taken(&mut self) {
-        if self.inbox.room_wanted() {
+        if self.inbox.is_room_wanted() {
             (self.on_room)();
         }
     }
