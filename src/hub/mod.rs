@@ -12,6 +12,7 @@ mod look_up;
 mod operate;
 mod pattern_shares;
 mod publish;
+mod room;
 mod shards;
 mod subscribe;
 mod traces;
@@ -24,11 +25,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use self::pattern_shares::PatternShares;
+use self::room::{Place, Waiting};
 use self::shards::Shards;
 use crate::clock::unix_ms;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
-use crate::core::history::HistoryLimits;
+use crate::core::history::{HistoryLimits, ShardSet};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
@@ -66,8 +68,7 @@ struct Inner {
     counters: Vec<Arc<ShardMetrics>>,
     shards: Shards,
     node_metrics: NodeMetrics,
-    /// Told by shards that have taken something out of a full mailbox.
-    room: Arc<Notify>,
+    waiting: Arc<Waiting>,
     /// Streams are dealt to the shards in turn.
     next_shard: AtomicUsize,
     presence: Presence,
@@ -76,6 +77,9 @@ struct Inner {
     pattern_shares: PatternShares,
     traces: Traces,
     stopped: AtomicBool,
+    /// Attempts to publish.
+    #[cfg(test)]
+    attempts: AtomicUsize,
 }
 
 impl Hub {
@@ -95,15 +99,15 @@ impl Hub {
         };
         let places = Places::new(room, config.clients.clone());
         let shared = Shared::new(Desk::new(desk, places, presence.clone(), unix_ms()));
-        let room_again = Arc::new(Notify::new());
+        let waiting = Arc::new(Waiting::default());
         let shards = (0..config.shards.get())
             .map(|index| {
                 let config = ShardConfig {
                     index,
                     ..config.shard.clone()
                 };
-                let room = Arc::clone(&room_again);
-                Shard::start(config, shared.clone(), move || room.notify_waiters())
+                let waiting = Arc::clone(&waiting);
+                Shard::start(config, shared.clone(), move || waiting.room_in(index))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let clients = config.clients.clone();
@@ -121,9 +125,11 @@ impl Hub {
             shards: Shards::new(shards, shared.clone()),
             shared,
             node_metrics: NodeMetrics::default(),
-            room: room_again,
+            waiting,
             next_shard: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            #[cfg(test)]
+            attempts: AtomicUsize::new(0),
         })))
     }
 
@@ -163,28 +169,36 @@ impl Hub {
         &self.0.traces
     }
 
-    /// Repeats `attempt`, which takes the desk's lock itself, until it finds room, waiting in between.
-    async fn when_room<T>(&self, mut attempt: impl FnMut() -> Option<T>) -> Result<T, Closed> {
+    /// A place in the line for room. It is taken when a mailbox is found full, and given up when it is dropped.
+    fn place(&self) -> Place<'_> {
+        Place::new(&self.0.waiting)
+    }
+
+    /// Repeats `attempt` until it finds room, waiting in between. It locks the desk itself, and under the lock it asks its place for the
+    /// shards that are full, and takes its place in line if it needs one of them.
+    async fn when_room<'h, T>(
+        &'h self,
+        place: &mut Place<'h>,
+        mut attempt: impl FnMut(&mut Place<'h>) -> Option<T>,
+    ) -> Result<T, Closed> {
         loop {
-            if self.0.stopped.load(Ordering::Relaxed) {
+            if self.is_stopped() {
                 return Err(Closed);
             }
-            if let Some(done) = attempt() {
+            if let Some(done) = attempt(place) {
                 return Ok(done);
             }
-            let room = self.0.room.notified();
-            tokio::pin!(room);
-            room.as_mut().enable();
-            for mailbox in &self.0.mailboxes {
-                mailbox.want_room();
-            }
-            // Once more: room that came before it was asked for is announced to nobody.
-            if let Some(done) = attempt() {
-                return Ok(done);
+            // Once more, now that it is in line: all who are in line are woken when the hub stops.
+            if self.is_stopped() {
+                return Err(Closed);
             }
             self.0.node_metrics.publish_waits.add(1);
-            room.await;
+            place.woken().await;
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::SeqCst)
     }
 
     /// Wakes every shard, for what a shard does in each turn.
@@ -198,16 +212,29 @@ impl Hub {
     async fn post(&self, shard: usize, message: Message) -> Result<(), Closed> {
         let mailbox = self.0.mailboxes.get(shard).ok_or(Closed)?;
         let mut message = Some(message);
-        self.when_room(|| {
+        let mut place = self.place();
+        let posted = self.when_room(&mut place, |place| {
             let _order = self.0.shared.desk.lock();
-            if !mailbox.has_room() {
+            if !self.has_room(place, shard) {
                 return None;
             }
             // A refusal means that the shard has ended; whoever waits for an answer sees its channel close.
             message.take().map(|message| drop(mailbox.post(message)))
-        })
-        .await?;
+        });
+        posted.await?;
         mailbox.wake();
         Ok(())
+    }
+
+    /// Whether one message may be posted to a shard; if not, the place in line is taken. Under the desk's lock.
+    fn has_room(&self, place: &mut Place<'_>, shard: usize) -> bool {
+        let full = place.full_shards(&self.0.mailboxes);
+        let is_full = full.contains(shard);
+        if is_full {
+            let mut needs = ShardSet::default();
+            needs.insert(shard);
+            place.wait_for(needs, &self.0.mailboxes);
+        }
+        !is_full
     }
 }

@@ -348,8 +348,8 @@ impl Hub {
 
     /// Takes nothing more.
     fn close(&self) {
-        self.0.stopped.store(true, Ordering::Relaxed);
-        self.0.room.notify_waiters();
+        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.waiting.close();
         self.0.presence.close();
     }
 

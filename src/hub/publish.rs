@@ -13,7 +13,7 @@ use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Mailbox, Message};
 
-use super::{Closed, Hub};
+use super::{Closed, Hub, Place};
 
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
@@ -75,9 +75,12 @@ impl Hub {
             hub: self,
             topics: SelectorIds::new(),
         };
+        let mut place = self.place();
         let receipts = loop {
-            let attempt = || self.try_publish(drafts, &mut pinned.topics, watched);
-            match self.when_room(attempt).await? {
+            let attempt = |place: &mut Place<'_>| {
+                self.try_publish(drafts, &mut pinned.topics, watched, place)
+            };
+            match self.when_room(&mut place, attempt).await? {
                 Attempt::Done(receipts) => break receipts,
                 Attempt::Changed => return Ok(None),
                 // Others have their turn at the lock, and this thread's at its other work.
@@ -95,7 +98,10 @@ impl Hub {
         drafts: &mut [Draft<'_>],
         pinned: &mut SelectorIds,
         watched: &[Watched],
+        place: &mut Place<'_>,
     ) -> Option<Attempt> {
+        #[cfg(test)]
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
         let stamped_at = Instant::now();
         let mut tracing = HubTracing {
             traced: self.traced(drafts),
@@ -108,15 +114,18 @@ impl Hub {
             stamps: Stamps::Local(unix_ms()),
             watched,
             pinned,
-            full: self.full_shards(),
+            full: place.full_shards(&self.0.mailboxes),
             stamped_at,
         };
         let published = match desk.publish(publication, &mut tracing) {
             Ok(published) => published,
             Err(Refusal::Changed) => return Some(Attempt::Changed),
             Err(Refusal::Unprepared) => return Some(Attempt::Unprepared),
-            // Local ids do not fall.
-            Err(Refusal::Full(_) | Refusal::Fell(_)) => return None,
+            Err(Refusal::Full(needs)) => {
+                place.wait_for(needs, &self.0.mailboxes);
+                return None;
+            }
+            Err(Refusal::Fell(_)) => unreachable!("local ids do not fall"),
         };
         if let Some(batch) = published.batch {
             self.post_batch(Arc::new(batch), published.shards);
@@ -130,17 +139,6 @@ impl Hub {
             (trace.report.0)(0, 0);
         }
         Some(Attempt::Done(published.receipts))
-    }
-
-    /// The shards whose mailbox has no room; under the desk's lock.
-    fn full_shards(&self) -> ShardSet {
-        let mut full = ShardSet::default();
-        for (index, mailbox) in self.0.mailboxes.iter().enumerate() {
-            if !mailbox.has_room() {
-                full.insert(index);
-            }
-        }
-        full
     }
 
     /// Hands a batch to the shards; under the desk's lock, with room known.

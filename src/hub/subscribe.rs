@@ -17,7 +17,7 @@ use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
 
 use super::look_up::{self, LookedUp};
-use super::{Closed, Hub, PatternShare, Pending};
+use super::{Closed, Hub, PatternShare, Pending, Place};
 
 /// Patterns looked up while the lock is held once: some 200 µs.
 const PATTERNS_AT_ONCE: usize = 1_024;
@@ -158,8 +158,11 @@ impl Hub {
             selectors.with_grant(&interest.grant)
         });
         let mut waiting = Some((permit, subscribe));
-        self.when_room(|| self.try_subscribe(shard, &mut waiting, looked_up.as_mut()))
-            .await?;
+        let mut place = self.place();
+        let attempt = |place: &mut Place<'_>| {
+            self.try_subscribe(shard, &mut waiting, looked_up.as_mut(), place)
+        };
+        self.when_room(&mut place, attempt).await?;
         self.0.mailboxes[shard].wake();
         Ok(())
     }
@@ -169,10 +172,11 @@ impl Hub {
         shard: usize,
         waiting: &mut Option<(StreamPermit, Subscribe)>,
         looked_up: Option<&mut LookedUp<'_>>,
+        place: &mut Place<'_>,
     ) -> Option<()> {
         let mailbox = &self.0.mailboxes[shard];
         let mut desk = self.0.shared.desk.lock();
-        if !mailbox.has_room() {
+        if !self.has_room(place, shard) {
             return None;
         }
         let (permit, subscribe) = waiting.take()?;

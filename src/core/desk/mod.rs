@@ -9,6 +9,7 @@
 
 mod attach;
 mod batch;
+mod line;
 mod publish;
 mod release;
 
@@ -24,6 +25,7 @@ use crate::core::presence::Presence;
 
 pub use attach::{Arrival, Pinned, Seat};
 pub use batch::{Batch, Delivery, Trace, TraceReport};
+pub use line::{Line, Ticket, Woken};
 pub use publish::{
     Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
 };

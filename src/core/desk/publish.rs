@@ -71,7 +71,7 @@ pub enum Refusal {
     Changed,
     /// Some patterns have been matched with the topics, and more are left: try again after others had their turn.
     Unprepared,
-    /// These shards would have to be posted to and are full.
+    /// These shards would have to be posted to, and some of them are full.
     Full(ShardSet),
     /// The ids that were given do not rise.
     Fell(IdFell),
@@ -142,9 +142,11 @@ impl Desk {
         let head = self.store.head();
         let checked = publication.stamps.check(publication.drafts.len(), head);
         checked.map_err(Refusal::Fell)?;
-        let full = self.full_among(publication.full, publication.drafts);
-        if !full.is_empty() {
-            return Err(Refusal::Full(full));
+        if !publication.full.is_empty() {
+            let needed = self.shards_of(publication.drafts);
+            if !needed.and(publication.full).is_empty() {
+                return Err(Refusal::Full(needed));
+            }
         }
         let mut receipts = Vec::with_capacity(publication.drafts.len());
         let mut events = Vec::new();
@@ -208,15 +210,13 @@ impl Desk {
         }
     }
 
-    /// Those of the full shards that a batch would have to be posted to. Its topics must be prepared.
-    fn full_among(&self, full: ShardSet, drafts: &[Draft<'_>]) -> ShardSet {
+    /// The shards that a batch would have to be posted to. Its topics must be prepared.
+    fn shards_of(&self, drafts: &[Draft<'_>]) -> ShardSet {
         let mut needed = ShardSet::default();
-        if !full.is_empty() {
-            for draft in drafts {
-                needed.extend(self.store.shards_of(draft));
-            }
+        for draft in drafts {
+            needed.extend(self.store.shards_of(draft));
         }
-        needed.and(full)
+        needed
     }
 }
 

@@ -172,12 +172,35 @@ pub struct ShardSet(u64);
 impl ShardSet {
     /// Adds shard `n`.
     pub fn insert(&mut self, n: usize) {
-        self.0 |= 1 << (n % 64);
+        self.0 |= 1 << Self::bit(n);
     }
 
     /// Adds all of `other`.
     pub fn extend(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+
+    /// The bit of shard `n`.
+    #[must_use]
+    pub fn bit(n: usize) -> u32 {
+        (n % 64) as u32
+    }
+
+    /// The bits of its shards, the lowest first.
+    pub fn bits(self) -> impl Iterator<Item = u32> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            // Takes the lowest bit away; of nothing, nothing.
+            left &= left.wrapping_sub(1);
+            (bit < u64::BITS).then_some(bit)
+        })
+    }
+
+    /// The shards that are not in `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// The shards that are in both.
@@ -195,7 +218,7 @@ impl ShardSet {
     /// Whether shard `n` may be in it.
     #[must_use]
     pub fn contains(self, n: usize) -> bool {
-        self.0 & 1 << (n % 64) != 0
+        self.0 & 1 << Self::bit(n) != 0
     }
 }
 
