@@ -254,17 +254,20 @@ pub enum IngestEnd {
     Idle,
     /// It sent what is no command.
     ProtocolError,
+    /// The node had no memory for what it sent.
+    OutOfMemory,
 }
 
 impl IngestEnd {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unauthenticated,
         Self::Displaced,
         Self::CommandTimeout,
         Self::WriteTimeout,
         Self::Idle,
         Self::ProtocolError,
+        Self::OutOfMemory,
     ];
 
     /// The label value.
@@ -277,6 +280,7 @@ impl IngestEnd {
             Self::WriteTimeout => "write_timeout",
             Self::Idle => "idle",
             Self::ProtocolError => "protocol_error",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 }

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 
 pub use self::config::AdminConfig;
 use self::routes::Admin;
+use crate::core::budget::Budget;
 use crate::hub::Hub;
 use crate::server::answers::Answers;
 use crate::server::connections::Limit;
@@ -47,7 +48,13 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().admin);
-    let answers = Answers::new(config.server.answer_bytes_max, Arc::clone(&metrics));
+    // Operators are answered also where clients have used up what the node may hold for them.
+    let budget = Budget::new(usize::MAX);
+    let answers = Answers::new(
+        config.server.answer_bytes_max,
+        Arc::clone(&budget),
+        Arc::clone(&metrics),
+    );
     let setup = Setup {
         limit: Limit::GiveWay {
             connections_max: config.connections_max,
@@ -55,6 +62,7 @@ pub async fn serve(
         },
         metrics,
         answers: Arc::new(answers),
+        budget,
         service: Box::new(Admin::new(&config, hub)),
         config: config.server,
     };

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::page::{Labels, Page, label};
+use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
 use crate::hub::Hub;
 use crate::hub::presence::Figures;
@@ -33,6 +34,10 @@ pub(super) trait Readings: Send + Sync + 'static {
     fn draining(&self) -> bool;
     /// Starts and ends of subscriptions that are told late or never.
     fn presence(&self) -> Figures;
+    /// What is held for clients beside the history.
+    fn budget(&self) -> &Budget;
+    /// Bounds on the history.
+    fn history_budget_bytes(&self) -> usize;
 }
 
 impl Readings for Hub {
@@ -58,6 +63,14 @@ impl Readings for Hub {
 
     fn presence(&self) -> Figures {
         Hub::presence(self).figures()
+    }
+
+    fn budget(&self) -> &Budget {
+        Hub::budget(self)
+    }
+
+    fn history_budget_bytes(&self) -> usize {
+        self.history_limits().budget_bytes
     }
 }
 
@@ -402,6 +415,7 @@ impl<R: Readings> Node<R> {
         for (name, help, unit, value) in gauges {
             page.gauges(name, help, unit, [(Labels::new(), value)])?;
         }
+        self.memory(page)?;
         self.presence(page)?;
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         page.0
@@ -411,6 +425,38 @@ impl<R: Readings> Node<R> {
 }
 
 impl<R: Readings> Node<R> {
+    /// What is held for clients, against what may be.
+    fn memory(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let budget = self.0.budget();
+        let history = [("history", self.0.history().bytes)].into_iter();
+        let parts = Part::ALL.iter();
+        let parts = parts.map(|part| (part.as_str(), budget.used(*part)));
+        page.gauges(
+            "memory",
+            "Memory that is held for clients.",
+            Some(&Unit::Bytes),
+            history
+                .chain(parts)
+                .map(|(part, bytes)| (vec![label("part", part)], bytes as f64)),
+        )?;
+        let max = budget.max().saturating_add(self.0.history_budget_bytes());
+        page.gauges(
+            "memory_budget",
+            "Memory that may be held for clients.",
+            Some(&Unit::Bytes),
+            [(Labels::new(), max as f64)],
+        )?;
+        page.counters(
+            "memory_refused",
+            "Times that a part was refused memory.",
+            None,
+            Part::ALL.iter().map(|part| {
+                let refused = budget.refused(*part) as u64;
+                (vec![label("part", part.as_str())], refused)
+            }),
+        )
+    }
+
     fn presence(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let presence = self.0.presence();
         page.gauges(

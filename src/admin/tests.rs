@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::exposition::Exposition;
 use super::negotiate::Format;
 use super::node_metrics::Readings;
+use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
 use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
@@ -12,6 +13,7 @@ use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
 struct Fixed {
     shards: Vec<Arc<ShardMetrics>>,
     node: NodeMetrics,
+    budget: Arc<Budget>,
 }
 
 impl Readings for Fixed {
@@ -47,6 +49,14 @@ impl Readings for Fixed {
             unlisted: 23,
         }
     }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    fn history_budget_bytes(&self) -> usize {
+        24
+    }
 }
 
 /// The page of a node of two shards, of which the second has counted something of everything.
@@ -54,7 +64,10 @@ fn page(format: Format) -> String {
     let fixed = Fixed {
         shards: vec![Arc::default(), Arc::default()],
         node: NodeMetrics::default(),
+        budget: Budget::new(800),
     };
+    fixed.budget.take_anyway(Part::Commands, 25);
+    fixed.budget.note_refusal(Part::Answers);
     let (shard, node) = (&fixed.shards[1], &fixed.node);
     shard.streams_socket.set(100);
     shard.streams_body.set(2);
@@ -149,6 +162,11 @@ fn every_figure_is_on(page: &str) {
         "fantail_history_events 40.0",
         "fantail_history_bytes 5000.0",
         "fantail_draining 1.0",
+        r#"fantail_memory_bytes{part="history"} 5000.0"#,
+        r#"fantail_memory_bytes{part="ingest"} 25.0"#,
+        r#"fantail_memory_bytes{part="stream_bodies"} 0.0"#,
+        "fantail_memory_budget_bytes 824.0",
+        r#"fantail_memory_refused_total{part="answers"} 1"#,
         "fantail_subscription_changes_waiting 21.0",
         "fantail_subscriptions_untold_total 22",
         "fantail_subscriptions_unlisted_total 23",

@@ -61,7 +61,11 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().http);
-    let answers = Answers::new(config.server.answer_bytes_max, Arc::clone(&metrics));
+    let answers = Answers::new(
+        config.server.answer_bytes_max,
+        Arc::clone(hub.budget()),
+        Arc::clone(&metrics),
+    );
     let answers = Arc::new(answers);
     let node = Arc::new(Node::new(&config, hub, auth, Arc::clone(&answers)));
     let setup = Setup {
@@ -72,6 +76,7 @@ pub async fn serve(
         config: config.server,
         metrics,
         answers,
+        budget: Arc::clone(node.hub.budget()),
         service: Box::new(Api(node)),
     };
     server::serve(listener, setup, shutdown).await

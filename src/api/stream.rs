@@ -134,7 +134,7 @@ fn attach(
         }));
     };
     let permit = permit.without_socket();
-    let queue = BodyQueue::new();
+    let queue = BodyQueue::charged(node.hub.budget());
     // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
     let body = StreamBody::new(Arc::clone(&queue), flow);
     let mut response = Response::new(ResponseBody::Stream(body));

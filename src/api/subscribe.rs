@@ -193,7 +193,7 @@ pub(crate) fn open(
     let presence = dialect
         .is_announced(bounds.config)
         .then(|| hub.presence().pending(client, &selectors, access.payload));
-    let interest = Interest {
+    let mut interest = Interest {
         selectors,
         identity: Identity {
             subject: access.subject,
@@ -203,8 +203,10 @@ pub(crate) fn open(
         ends_unix_ms: access.ends_unix_ms,
         presence,
         pattern_share,
+        memory: None,
     };
     hub.has_room_for(&interest)?;
+    hub.charge(&mut interest)?;
     let start = hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref());
     Ok(Opening {
         permit,
@@ -325,7 +327,9 @@ fn wants_event_stream(headers: &HeaderMap) -> bool {
 /// The answer to a subscription that finds no room now.
 pub(crate) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
     let status = match why {
-        Shed::Full(_) | Shed::Patterns(_) | Shed::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Shed::Full(_) | Shed::Patterns(_) | Shed::Memory | Shed::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Shed::Address(_) | Shed::AddressPatterns(_) => StatusCode::TOO_MANY_REQUESTS,
     };
     shed_with(status, &why, headers)

@@ -2,6 +2,7 @@
 //!
 //! Sans I/O: no tokio, hyper, mio, rustix or clap, no clock, no file, no settings. Time comes in with each call, bytes go out through a trait.
 
+pub mod budget;
 pub mod delivery;
 pub mod desk;
 pub mod event;

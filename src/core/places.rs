@@ -29,6 +29,9 @@ pub enum Shed {
         "this address has its {0} patterns already (`patterns_per_address_max`); those that a token names do not count"
     )]
     AddressPatterns(usize),
+    /// The node holds as much for its clients as it may.
+    #[error("the node has no memory for so many topics now (`memory_budget`)")]
+    Memory,
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Draining,

@@ -24,6 +24,8 @@ pub struct HubConfig {
     pub clients: Share,
     /// Policies for slow streams.
     pub slow_consumer: SlowConsumerPolicies,
+    /// Most bytes that are held for clients beside the history.
+    pub memory_bytes: usize,
     /// Time over which a drain ends the open streams.
     pub drain_period: Duration,
     /// Most distinct patterns of all streams and their grants.
@@ -55,6 +57,7 @@ impl Default for HubConfig {
             },
             clients: Share::default(),
             slow_consumer: SlowConsumerPolicies::default(),
+            memory_bytes: 256 << 20,
             drain_period: Duration::from_secs(5),
             patterns_max: 2_000,
             patterns_per_address_max: 100,

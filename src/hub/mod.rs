@@ -28,6 +28,7 @@ use self::pattern_shares::PatternShares;
 use self::room::{Place, Waiting};
 use self::shards::Shards;
 use crate::clock::unix_ms;
+use crate::core::budget::Budget;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
 use crate::core::history::{HistoryLimits, ShardSet};
@@ -63,6 +64,7 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     config: HubConfig,
+    budget: Arc<Budget>,
     shared: Shared,
     mailboxes: Vec<Mailbox>,
     counters: Vec<Arc<ShardMetrics>>,
@@ -115,6 +117,7 @@ impl Hub {
             presence,
             presence_changed,
             pattern_shares: PatternShares::new(config.patterns_per_address_max, clients),
+            budget: Budget::new(config.memory_bytes),
             traces: Traces::new(config.traces.clone()),
             config,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),
@@ -149,6 +152,12 @@ impl Hub {
     #[must_use]
     pub fn history_limits(&self) -> &HistoryLimits {
         &self.0.config.history
+    }
+
+    /// The account of what is held for clients beside the history.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.0.budget
     }
 
     /// What an event of a publisher may be.

@@ -190,7 +190,12 @@ impl Hub {
     pub async fn expire(&self) {
         let now_unix_ms = unix_ms();
         loop {
-            let done = self.0.shared.desk.lock().expire(now_unix_ms, EXPIRE_STEPS);
+            let done = {
+                let mut desk = self.0.shared.desk.lock();
+                let done = desk.expire(now_unix_ms, EXPIRE_STEPS);
+                self.note_topics(&desk);
+                done
+            };
             if done {
                 return;
             }

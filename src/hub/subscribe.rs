@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use crate::core::budget::{Charge, Part};
 use crate::core::delivery::{Attach, Identity};
-use crate::core::desk::Arrival;
+use crate::core::desk::{Arrival, Desk};
 use crate::core::history::{Released, Start};
 use crate::core::places::{Places, Shed, StreamPermit};
 use crate::core::selector::{Selector, without_superfluous};
@@ -21,6 +22,15 @@ use super::{Closed, Hub, PatternShare, Pending, Place};
 
 /// Patterns looked up while the lock is held once: some 200 µs.
 const PATTERNS_AT_ONCE: usize = 1_024;
+
+/// What one topic or pattern takes beside its name where no other stream has it, measured: its places in the tables of the desk and of the shard.
+const NEW_SELECTOR_BYTES: usize = 160;
+
+/// What one topic or pattern of a stream takes in the lists of the stream and of the topic.
+const LISTED_SELECTOR_BYTES: usize = 24;
+
+/// Selectors that take so little are not charged: the number of streams bounds them.
+const UNCOUNTED_SELECTORS_BYTES: usize = 1_024;
 
 /// What a stream wants, and what it may have.
 #[derive(Default)]
@@ -37,6 +47,8 @@ pub struct Interest {
     pub presence: Option<Pending>,
     /// From [`Hub::share_patterns`].
     pub pattern_share: Option<PatternShare>,
+    /// From [`Hub::charge`].
+    pub memory: Option<Charge>,
 }
 
 impl fmt::Debug for Interest {
@@ -99,6 +111,36 @@ impl Hub {
             return Err(Shed::Patterns(max));
         }
         Ok(())
+    }
+
+    /// Charges the node's account with the lists of a stream with many topics and patterns, for as long as it is open, and sees that there is room
+    /// for the topics themselves, which are counted where they are kept. Few and short ones are let in.
+    ///
+    /// # Errors
+    /// [`Shed::Memory`] when the account has no room for them.
+    pub fn charge(&self, interest: &mut Interest) -> Result<(), Shed> {
+        let all = || interest.selectors.iter().chain(&*interest.grant);
+        let names = all().map(|selector| NEW_SELECTOR_BYTES + selector.text().len());
+        let bytes_max = names.sum();
+        if bytes_max <= UNCOUNTED_SELECTORS_BYTES {
+            return Ok(());
+        }
+        let budget = &self.0.budget;
+        let mut charge = Charge::new(budget, Part::Subscriptions);
+        let room = budget.check(Part::Topics, bytes_max);
+        let lists = LISTED_SELECTOR_BYTES * all().count();
+        if room.and_then(|()| charge.set(lists)).is_err() {
+            self.0.node_metrics.streams_shed.add(1);
+            return Err(Shed::Memory);
+        }
+        interest.memory = Some(charge);
+        Ok(())
+    }
+
+    /// Notes in the node's account what the topics of streams take.
+    pub(super) fn note_topics(&self, desk: &Desk) {
+        let bytes = desk.store().bare_topic_bytes();
+        self.0.budget.set(Part::Topics, bytes);
     }
 
     /// Counts the patterns that a stream of the client at `address` chose itself, without doubles, for as long as the share is kept.
@@ -190,8 +232,15 @@ impl Hub {
             start: subscribe.start,
             announce: interest.presence,
         });
-        let guard = (seat.announced.take(), interest.pattern_share);
-        let is_guarded = guard.0.is_some() || guard.1.is_some();
+        let guard = (
+            seat.announced.take(),
+            interest.pattern_share,
+            interest.memory,
+        );
+        if guard.2.is_some() {
+            self.note_topics(&desk);
+        }
+        let is_guarded = guard.0.is_some() || guard.1.is_some() || guard.2.is_some();
         let attach = Attach {
             identity: interest.identity,
             guard: is_guarded.then(|| Box::new(guard) as _),

@@ -20,10 +20,11 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
 use super::client::Ends;
-use super::command::{self, Batch, Session};
+use super::command::{self, Batch, CommandError, Session};
 use super::deadline::{Deadline, Waits};
 use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
 use super::{Port, foreign, stopped};
+use crate::core::budget::Part;
 use crate::metrics::{Foreign, IngestEnd};
 
 /// Most commands that are run before their answers are written.
@@ -122,7 +123,7 @@ impl Connection {
         Ok(Self {
             stream,
             port: Arc::clone(port),
-            session: Session::new(entered.client, user),
+            session: Session::new(entered.client, user, port.hub.budget()),
             waits: Waits::new(port.timeouts, is_stranger),
             reader: Reader::default(),
             input: BytesMut::new(),
@@ -207,6 +208,10 @@ impl Connection {
             // Asked here too: a client that always has one byte more would never be waited for below.
             return Err(End::Limit(limit));
         }
+        let budget = self.port.hub.budget();
+        if self.read_bytes > READ_BYTES_MIN && budget.is_above_mark(Part::Commands) {
+            self.read_bytes = READ_BYTES_MIN;
+        }
         let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
         let read = async {
             // The buffer is only made when there is something to put into it.
@@ -228,7 +233,31 @@ impl Connection {
         } else if count < self.read_bytes / 4 {
             self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
         }
+        self.charge_held();
         Ok(())
+    }
+
+    /// Charges what the connection has sent and queued. It is held already; [`Self::refuse_unfinished`] decides whether it stays.
+    fn charge_held(&mut self) {
+        let bytes = self.input.capacity() + self.session.queued_bytes();
+        if bytes != self.session.memory.bytes() {
+            self.session.memory.set_anyway(bytes);
+        }
+    }
+
+    /// Ends the connection if the rest of its buffer is the start of a command for which the node has no memory. Small ones are let through
+    /// for as long as there is any.
+    fn refuse_unfinished(&mut self) {
+        let budget = self.port.hub.budget();
+        let is_small = self.input.capacity() <= 2 * READ_BYTES_MIN;
+        let part = Part::Commands;
+        if budget.is_above_mark(part) && (!is_small || budget.is_spent()) {
+            budget.note_refusal(part);
+            self.input = BytesMut::new();
+            self.reply.error(&CommandError::OutOfMemory.to_string());
+            self.count(IngestEnd::OutOfMemory);
+            self.session.closing = true;
+        }
     }
 
     /// Executes one batch of the commands in the buffer and gathers their answers.
@@ -295,6 +324,16 @@ impl Connection {
         self.input.advance(at);
         let unfinished = left == Left::NoCommand && !self.input.is_empty();
         self.waits.set_unfinished(unfinished, at > 0);
+        if unfinished {
+            self.refuse_unfinished();
+        } else if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        self.charge_held();
+        let reply_bytes = self.reply.bytes().len();
+        if reply_bytes > BATCH_REPLY_BYTES || self.session.reply_memory.bytes() > 0 {
+            self.session.reply_memory.set_anyway(reply_bytes);
+        }
         left
     }
 
@@ -313,6 +352,9 @@ impl Connection {
             rest = &rest[count..];
         }
         self.reply.clear();
+        if self.session.reply_memory.bytes() > 0 {
+            self.session.reply_memory.set_anyway(0);
+        }
         self.waits.wrote();
         Ok(())
     }

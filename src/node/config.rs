@@ -55,6 +55,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             default: settings.slow_consumer,
             rules: settings.slow_consumer_rules.clone(),
         },
+        memory_bytes: settings.memory_beside_history(),
         drain_period: settings.drain_period,
         patterns_max: settings.max_patterns,
         patterns_per_address_max: settings.patterns_per_address_max,

@@ -14,6 +14,7 @@ use super::response_body::ResponseBody;
 use super::retry::retry_after_s;
 use super::room::Room;
 use super::transport::Transport;
+use crate::core::budget::{self, Budget, Part};
 use crate::metrics::HttpMetrics;
 
 /// Answers up to this size are not counted: they cost less than the request that asked for them.
@@ -23,13 +24,15 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 pub(crate) struct Answers {
     metrics: Arc<HttpMetrics>,
     all: Arc<Room>,
+    budget: Arc<Budget>,
 }
 
 impl Answers {
-    /// For `bytes_max` in all.
-    pub(crate) fn new(bytes_max: usize, metrics: Arc<HttpMetrics>) -> Self {
+    /// For `bytes_max` in all, charged to `budget`.
+    pub(crate) fn new(bytes_max: usize, budget: Arc<Budget>, metrics: Arc<HttpMetrics>) -> Self {
         Self {
             metrics,
+            budget,
             all: Arc::new(Room::new(bytes_max)),
         }
     }
@@ -37,7 +40,8 @@ impl Answers {
     /// Why no list is put together for this connection, if none is.
     pub(crate) fn refuse_list(&self, transport: &Transport) -> Option<Problem> {
         let is_full = transport.answer_room().is_some_and(|room| room.is_full());
-        (is_full || self.all.is_full()).then(|| self.refuse())
+        let is_full = is_full || self.all.is_full() || self.budget.check(Part::Answers, 0).is_err();
+        is_full.then(|| self.refuse())
     }
 
     /// Why no call is taken that changes something, if none is. A client behind a proxy that reads no lists must not keep others behind it from
@@ -64,6 +68,7 @@ impl Answers {
         let mut charge = Charge {
             bytes,
             rooms: [None, None],
+            memory: budget::Charge::new(&self.budget, Part::Answers),
             counted: None,
         };
         for (room, charged) in rooms.into_iter().zip(&mut charge.rooms) {
@@ -76,6 +81,12 @@ impl Answers {
             }
             *charged = Some(Arc::clone(room));
         }
+        if !is_safe {
+            charge.memory.set_anyway(bytes);
+        } else if charge.memory.set(bytes).is_err() {
+            *response = self.refuse().into_response();
+            return;
+        }
         self.metrics.answer_bytes.add(bytes as u64);
         charge.counted = Some(Arc::clone(&self.metrics));
         whole.charge(charge, transport.exchange());
@@ -84,7 +95,7 @@ impl Answers {
     fn refuse(&self) -> Problem {
         self.metrics.answers_shed.add(1);
         let detail = "too many bytes of answers wait for their clients to read them (`answer_budget_bytes`, \
-                      `answer_bytes_per_connection_max`)";
+                      `answer_bytes_per_connection_max`, `memory_budget`)";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after_s())
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::room::Room;
+use crate::core::budget::{Budget, Charge, Part};
 use crate::metrics::HttpMetrics;
 
 /// Requests up to this size are not counted: they cost little more than their streams.
@@ -17,7 +18,7 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 /// A body has no room to grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "too many bytes of unfinished request bodies are held (`body_budget_bytes`, `body_bytes_per_connection_max`)"
+    "too many bytes of unfinished request bodies are held (`body_budget_bytes`, `body_bytes_per_connection_max`, `memory_budget`)"
 )]
 pub(crate) struct NoRoom;
 
@@ -25,13 +26,15 @@ pub(crate) struct NoRoom;
 pub(crate) struct Bodies {
     metrics: Arc<HttpMetrics>,
     all: Arc<Room>,
+    budget: Arc<Budget>,
 }
 
 impl Bodies {
-    /// For `bytes_max` in all.
-    pub(crate) fn new(bytes_max: usize, metrics: Arc<HttpMetrics>) -> Self {
+    /// For `bytes_max` in all, charged to `budget`.
+    pub(crate) fn new(bytes_max: usize, budget: Arc<Budget>, metrics: Arc<HttpMetrics>) -> Self {
         Self {
             metrics,
+            budget,
             all: Arc::new(Room::new(bytes_max)),
         }
     }
@@ -41,6 +44,7 @@ impl Bodies {
         Held {
             metrics: Arc::clone(&self.metrics),
             rooms: [Some(Arc::clone(&self.all)), connection.cloned()],
+            memory: Charge::new(&self.budget, Part::Bodies),
             head_bytes,
             bytes: 0,
         }
@@ -51,6 +55,8 @@ impl Bodies {
 pub(crate) struct Held {
     metrics: Arc<HttpMetrics>,
     rooms: [Option<Arc<Room>>; 2],
+    /// The same in the node's account.
+    memory: Charge,
     head_bytes: usize,
     /// What is charged.
     bytes: usize,
@@ -71,7 +77,7 @@ impl Held {
         let rooms = || self.rooms.iter().flatten();
         let grown = rooms().take_while(|room| room.grow(self.bytes, more));
         let grown = grown.count();
-        if grown < rooms().count() {
+        if grown < rooms().count() || self.memory.set(bytes).is_err() {
             for room in rooms().take(grown) {
                 room.give_back(more);
             }
@@ -88,6 +94,8 @@ impl Held {
         for room in self.rooms.iter().flatten() {
             room.give_back(less);
         }
+        // Less is never refused.
+        let _ = self.memory.set(bytes);
         self.metrics.body_bytes.sub(less as u64);
         self.bytes = bytes;
     }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::room::Room;
+use crate::core::budget;
 use crate::metrics::HttpMetrics;
 
 /// The room that one answer takes, given back on drop.
 pub(crate) struct Charge {
     pub(super) bytes: usize,
     pub(super) rooms: [Option<Arc<Room>>; 2],
+    /// The same in the node's account.
+    pub(super) memory: budget::Charge,
     /// Metrics that know of it.
     pub(super) counted: Option<Arc<HttpMetrics>>,
 }

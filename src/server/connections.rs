@@ -19,6 +19,7 @@ use crate::core::places::Places;
 use crate::metrics::HttpMetrics;
 
 /// How many connections a listener may have, and what becomes of one too many.
+#[derive(Clone)]
 pub(crate) enum Limit {
     /// One too many is refused.
     Refuse {

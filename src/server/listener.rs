@@ -20,6 +20,7 @@ use super::guard::{Guard, Limits};
 use super::outcome::Outcome;
 use super::problem;
 use super::request_body::{Pace, RequestBody};
+use super::serve::Setup;
 use super::service::{Request, Service};
 use super::transport::Transport;
 use crate::metrics::HttpMetrics;
@@ -48,24 +49,22 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Serves `service` until `shutdown`.
+    /// Serves `setup.service` until `shutdown`.
     pub(super) fn new(
-        config: ServerConfig,
+        setup: Setup,
         connections: Arc<Connections>,
-        metrics: Arc<HttpMetrics>,
-        answers: Arc<Answers>,
-        service: Box<dyn Service>,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
+        let bodies_max = setup.config.body_bytes_max;
         Self {
-            http1: http1_builder(&config),
-            bodies: Bodies::new(config.body_bytes_max, Arc::clone(&metrics)),
-            config,
+            http1: http1_builder(&setup.config),
+            bodies: Bodies::new(bodies_max, setup.budget, Arc::clone(&setup.metrics)),
+            config: setup.config,
             connections,
-            metrics,
+            metrics: setup.metrics,
             shutdown,
-            answers,
-            service,
+            answers: setup.answers,
+            service: setup.service,
         }
     }
 

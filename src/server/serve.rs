@@ -15,6 +15,7 @@ use super::config::ServerConfig;
 use super::connections::{Connections, Limit};
 use super::listener::Listener;
 use super::service::Service;
+use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
 
 /// Why serving could not begin.
@@ -30,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) metrics: Arc<HttpMetrics>,
     /// The memory of its answers. Shared with the service, which asks for room before it makes a long one.
     pub(crate) answers: Arc<Answers>,
+    /// The account that its request bodies are charged to.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) service: Box<dyn Service>,
 }
 
@@ -51,13 +54,13 @@ pub(crate) async fn serve(
     // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing replaces or closes it while the `AsyncFd` owns it.
     let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
         .map_err(io::Error::from)?;
-    let connections = Arc::new(Connections::new(setup.limit, Arc::clone(&setup.metrics)));
+    let connections = Arc::new(Connections::new(
+        setup.limit.clone(),
+        Arc::clone(&setup.metrics),
+    ));
     let listener = Arc::new(Listener::new(
-        setup.config,
+        setup,
         Arc::clone(&connections),
-        setup.metrics,
-        setup.answers,
-        setup.service,
         shutdown.clone(),
     ));
     accept::run(&listener, &socket, shutdown).await;

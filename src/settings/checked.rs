@@ -78,6 +78,8 @@ pub struct Settings {
     pub history_age: Duration,
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
+    /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the history may have.
+    pub memory_budget: usize,
 
     /// Bounds on one event and one subscription.
     pub event_limits: EventLimits,
@@ -234,6 +236,7 @@ impl Default for Settings {
             history_bytes: 1 << 20,
             history_age: Duration::from_secs(60 * 60),
             history_budget_bytes: 256 << 20,
+            memory_budget: 0,
 
             event_limits: EventLimits::default(),
 
@@ -314,7 +317,19 @@ impl Settings {
     }
 }
 
+/// Default of what the node may hold for its clients beside the history.
+const MEMORY_BESIDE_HISTORY_BYTES: usize = 256 << 20;
+
 impl Settings {
+    /// Bytes that the node may hold for its clients beside the history.
+    #[must_use]
+    pub fn memory_beside_history(&self) -> usize {
+        match self.memory_budget {
+            0 => MEMORY_BESIDE_HISTORY_BYTES,
+            bytes => bytes.saturating_sub(self.history_budget_bytes),
+        }
+    }
+
     /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.
     #[must_use]
     pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {

@@ -129,6 +129,11 @@ fn same_address(settings: &Settings) -> Option<Conflict> {
 }
 
 fn sizes(settings: &Settings) -> impl Iterator<Item = Conflict> {
+    let history = settings.history_budget_bytes;
+    let memory = match settings.memory_budget {
+        0 => usize::MAX,
+        bytes => bytes,
+    };
     let data = ("data_bytes_max", settings.event_limits.data_bytes_max);
     let target = (
         "request_target_bytes_max",
@@ -159,6 +164,30 @@ fn sizes(settings: &Settings) -> impl Iterator<Item = Conflict> {
             ("header_bytes_max", settings.header_bytes_max),
             ("token_bytes_max", settings.token_bytes_max),
             "a token is part of the request head",
+        ),
+        (
+            ("memory_budget", memory),
+            (
+                "history_budget_bytes` + 2 * `publish_body_bytes_max",
+                history.saturating_add(2 * settings.publish_body_bytes_max),
+            ),
+            "a publish call must find room beside a full history",
+        ),
+        (
+            ("memory_budget", memory),
+            (
+                "history_budget_bytes` + 2 * `ingest_transaction_bytes_max",
+                history.saturating_add(2 * settings.ingest_transaction_bytes_max),
+            ),
+            "a transaction must find room beside a full history",
+        ),
+        (
+            ("memory_budget", memory),
+            (
+                "history_budget_bytes` + 4 * `ingest_bulk_bytes_max",
+                history.saturating_add(4 * settings.ingest_bulk_bytes_max),
+            ),
+            "a command must find room beside a full history",
         ),
     ]
     .into_iter()

@@ -24,6 +24,8 @@ mod descriptors;
 mod http2_fields;
 /// HTTP/2 connections that keep the node busy with what costs them nothing.
 mod http2_floods;
+/// Each way to have the node hold memory, against the one budget.
+mod memory_budget;
 /// Clients that read slowly, or not at all.
 mod readers;
 /// HTTP clients that begin something and do not end it.

@@ -72,6 +72,9 @@ const EVENT_OVERHEAD_BYTES: usize = 144;
 /// What one topic with history costs beside its events, its name and its matches: table slot, ring and expiry entry.
 const TOPIC_OVERHEAD_BYTES: usize = 256;
 
+/// What one topic without history costs beside its name, measured: its slots in the tables of the store and of a shard.
+const BARE_TOPIC_BYTES: usize = 136;
+
 /// Bounds on what is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
@@ -327,6 +330,12 @@ impl Store {
         }
     }
 
+    /// Bytes of the topics that exist without events: streams subscribe to them.
+    #[must_use]
+    pub fn bare_topic_bytes(&self) -> usize {
+        self.topics.bare_bytes()
+    }
+
     /// Stamps `draft`, appends it to each of its topics and evicts what no longer fits.
     ///
     /// # Errors
@@ -389,6 +398,9 @@ impl Store {
 
     /// Adds the event to one topic's log.
     fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
+        if self.topics.get(index).log.is_none() {
+            self.topics.note_events(index, true);
+        }
         let topic = self.topics.get_mut(index);
         let overhead = topic.overhead_bytes();
         let log = topic.log.get_or_insert_with(|| {
@@ -503,7 +515,9 @@ impl Store {
         if log.len() == 0 {
             topic.log = None;
             self.bytes -= topic.overhead_bytes();
+            self.topics.note_events(index, false);
         }
+        let topic = self.topics.get_mut(index);
         if let Some((entry, freed)) = popped {
             let private = entry.frame.is_private();
             topic.evicted.add(entry.id, private);

@@ -11,7 +11,7 @@ use super::evicted::Evicted;
 use super::log::Log;
 use super::matches::Matches;
 use super::own_ids::Place;
-use super::{ShardSet, TOPIC_OVERHEAD_BYTES};
+use super::{BARE_TOPIC_BYTES, ShardSet, TOPIC_OVERHEAD_BYTES};
 
 /// One topic.
 #[derive(Debug, Default)]
@@ -38,6 +38,11 @@ pub(super) struct Topic {
 const _: () = assert!(size_of::<Topic>() <= 72);
 
 impl Topic {
+    /// What it costs without any events.
+    fn bare_bytes(&self) -> usize {
+        BARE_TOPIC_BYTES + self.name.len()
+    }
+
     /// What it costs beside its events, as long as it has any.
     pub(super) fn overhead_bytes(&self) -> usize {
         TOPIC_OVERHEAD_BYTES + self.name.len() + self.matches_bytes()
@@ -81,11 +86,28 @@ pub(super) struct TopicTable {
     slots: Arena<Topic>,
     by_name: PartTable<u32>,
     hasher: DefaultHashBuilder,
+    /// Bytes of the topics that have no events, which the history's budget does not count.
+    bare_bytes: usize,
 }
 
 impl TopicTable {
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Bytes of the topics that have no events, with their places in tables.
+    pub(super) fn bare_bytes(&self) -> usize {
+        self.bare_bytes
+    }
+
+    /// Notes that a topic got its first event, and is charged to the history from now on; or that it lost its last.
+    pub(super) fn note_events(&mut self, index: u32, has_events: bool) {
+        let bytes = self.get(index).bare_bytes();
+        if has_events {
+            self.bare_bytes -= bytes;
+        } else {
+            self.bare_bytes += bytes;
+        }
     }
 
     /// No slot from here on has a topic.
@@ -155,6 +177,7 @@ impl TopicTable {
             evicted: forgotten,
             ..Topic::default()
         });
+        self.bare_bytes += self.get(index).bare_bytes();
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_name
             .insert_unique(hash, index, |other| hash_of(slots, hasher, *other));
@@ -162,6 +185,11 @@ impl TopicTable {
     }
 
     pub(super) fn remove(&mut self, index: u32) {
+        debug_assert!(
+            self.get(index).log.is_none(),
+            "only unused topics are removed"
+        );
+        self.bare_bytes -= self.get(index).bare_bytes();
         let (slots, hasher) = (&self.slots, &self.hasher);
         let hash = hash_of(slots, hasher, index);
         self.by_name.remove(

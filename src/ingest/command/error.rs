@@ -40,6 +40,8 @@ pub(in crate::ingest) enum CommandError {
     },
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(&'static str),
+    #[error("OOM the node holds as much memory for its clients as it may (memory_budget)")]
+    OutOfMemory,
     #[error("ERR syntax error")]
     Syntax,
     #[error("ERR syntax error, {0}")]

@@ -25,7 +25,8 @@ use super::Port;
 use super::client::Client;
 use super::resp::{self, Arg, Reply};
 use super::users::User;
-use error::CommandError;
+use crate::core::budget::{Budget, Charge, Part};
+pub(super) use error::CommandError;
 pub(super) use publish::Batch;
 use publish::{Answer, Publication};
 pub(super) use script::Scripts;
@@ -50,18 +51,29 @@ pub(super) struct Session {
     pub(super) closing: bool,
     /// What it queues and watches.
     transaction: Transaction,
+    /// What it has sent and queued, in the node's account.
+    pub(super) memory: Charge,
+    /// Its replies that wait to be written.
+    pub(super) reply_memory: Charge,
 }
 
 impl Session {
-    pub(super) fn new(client: Arc<Client>, user: Option<Arc<User>>) -> Self {
+    pub(super) fn new(client: Arc<Client>, user: Option<Arc<User>>, budget: &Arc<Budget>) -> Self {
         let mut session = Self {
             client,
             user: None,
             closing: false,
             transaction: Transaction::default(),
+            memory: Charge::new(budget, Part::Commands),
+            reply_memory: Charge::new(budget, Part::Commands),
         };
         session.set_user(user);
         session
+    }
+
+    /// Bytes that it queues and watches.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.transaction.bytes()
     }
 
     /// Makes it the connection of `user`.
@@ -94,6 +106,9 @@ enum Call {
     Long(LongCall),
 }
 
+/// A reply is charged to the node's account each time that it has grown by this.
+const REPLY_STEP_BYTES: usize = 64 * 1024;
+
 /// The cost of what was done since others had their turn.
 #[derive(Default)]
 struct Turn(usize);
@@ -111,10 +126,15 @@ impl Turn {
 
 impl Context<'_> {
     /// Refuses an answer that has grown too long since it was `start` bytes.
-    fn check_length(&self, start: usize) -> Result<(), CommandError> {
+    fn check_length(&mut self, start: usize) -> Result<(), CommandError> {
         let max = self.port.reply_bytes_max;
         if self.reply.bytes().len() - start > max + FRAMING_BYTES {
             return Err(CommandError::TooLong(max));
+        }
+        let bytes = self.reply.bytes().len();
+        if bytes > self.session.reply_memory.bytes() + REPLY_STEP_BYTES {
+            let grown = self.session.reply_memory.set(bytes);
+            grown.map_err(|_| CommandError::OutOfMemory)?;
         }
         Ok(())
     }

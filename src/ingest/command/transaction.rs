@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use super::error::CommandError;
 use super::publish::{self, Answer, Publication};
 use super::{Call, Context, Prepared, Session, run};
+use crate::core::budget::Part;
 use crate::core::event::EventId;
 use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt, Watched};
@@ -66,6 +67,13 @@ impl Transaction {
                 ..Open::default()
             };
         }
+    }
+
+    /// What is queued and watched, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let queued = self.open.as_ref().map_or(0, |open| open.bytes);
+        let watched = self.watched.len() * size_of::<(Box<str>, EventId)>();
+        queued + watched + self.watched_bytes
     }
 
     /// Commands that wait; `None` outside of a transaction.
@@ -239,7 +247,14 @@ pub(super) fn queue<'b>(
             unreachable!("run at once, also within a transaction")
         }
     };
-    let outcome = session.transaction.queue(queued, port.transaction);
+    let room = port.hub.budget().check(Part::Commands, queued.bytes());
+    let outcome = match room {
+        Ok(()) => session.transaction.queue(queued, port.transaction),
+        Err(_) => {
+            session.transaction.abort();
+            Err(CommandError::OutOfMemory)
+        }
+    };
     session.client.queued(session.transaction.queued());
     if outcome.is_ok() {
         reply.simple("QUEUED");

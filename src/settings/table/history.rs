@@ -36,6 +36,17 @@ pub(super) const HISTORY: Group = Group {
                 &mut s.history_budget_bytes
             }),
         },
+        Setting {
+            key: "memory_budget",
+            help: "Most bytes that the node holds for its clients: history, request bodies, commands, answers, subscriptions, HTTP/2 streams. At least `history_budget_bytes`, which no other part takes, and twice `publish_body_bytes_max` and `ingest_transaction_bytes_max`",
+            kind: Kind::Bytes(
+                or_zero(
+                    from_to(32 * MIB, 16 * TIB),
+                    "`history_budget_bytes` and 256MiB",
+                ),
+                |s| &mut s.memory_budget,
+            ),
+        },
     ],
 };
 

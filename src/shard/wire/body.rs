@@ -7,8 +7,13 @@ use std::task::Waker;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::core::budget::{Budget, Charge, Part};
+
 /// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough for many stalled streams.
 pub const BODY_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Queues up to this size are not charged to the node's account.
+const UNCOUNTED_BYTES: usize = 4 * 1024;
 
 /// Called by the consuming side: the queue has room again, or the body is gone.
 pub type BodySignal = Box<dyn Fn() + Send + Sync>;
@@ -38,6 +43,46 @@ struct State {
     /// The body was dropped because its client took nothing for too long.
     given_up: bool,
     signal: Option<BodySignal>,
+    /// What is queued, in the node's account.
+    memory: Option<Charge>,
+}
+
+impl State {
+    /// Charges what would be queued; false where the node holds too much already. What is alone in the queue is always taken, or the stream could
+    /// never go on.
+    fn charge(&mut self, queued_bytes: usize) -> bool {
+        let is_alone = self.chunks.is_empty();
+        let Some(memory) = &mut self.memory else {
+            return true;
+        };
+        let bytes = counted(queued_bytes);
+        if memory.set(bytes).is_ok() {
+            return true;
+        }
+        if is_alone {
+            memory.set_anyway(bytes);
+        }
+        is_alone
+    }
+
+    fn discharge(&mut self) {
+        let bytes = counted(self.queued_bytes);
+        if let Some(memory) = &mut self.memory
+            && memory.bytes() > bytes
+        {
+            // Less is never refused.
+            let _ = memory.set(bytes);
+        }
+    }
+}
+
+/// What counts of so many bytes that are queued: little is not worth two counters that all threads share.
+const fn counted(queued_bytes: usize) -> usize {
+    if queued_bytes > UNCOUNTED_BYTES {
+        queued_bytes
+    } else {
+        0
+    }
 }
 
 /// How a stream ended.
@@ -80,6 +125,17 @@ impl BodyQueue {
         Arc::default()
     }
 
+    /// An empty queue whose content is charged to `budget`.
+    #[must_use]
+    pub fn charged(budget: &Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                memory: Some(Charge::new(budget, Part::StreamBodies)),
+                ..State::default()
+            }),
+        })
+    }
+
     /// Shard side: installs what tells the shard about room and the end, and fires it at once if the body is gone already.
     pub(crate) fn on_change(&self, signal: BodySignal) {
         let mut state = self.state.lock();
@@ -99,7 +155,12 @@ impl BodyQueue {
             state.blocked = true;
             return Written::Blocked;
         }
-        state.queued_bytes += chunk.len();
+        let queued_bytes = state.queued_bytes + chunk.len();
+        if !state.charge(queued_bytes) {
+            state.blocked = true;
+            return Written::Blocked;
+        }
+        state.queued_bytes = queued_bytes;
         state.chunks.push_back(chunk);
         let reader = state.reader.take();
         drop(state);
@@ -132,6 +193,7 @@ impl BodyQueue {
         if !whole {
             state.chunks = VecDeque::new();
             state.queued_bytes = 0;
+            state.discharge();
         }
         let (reader, at_cut) = (state.reader.take(), state.at_cut.take());
         drop(state);
@@ -174,6 +236,7 @@ impl BodyQueue {
             };
         };
         state.queued_bytes -= chunk.len();
+        state.discharge();
         // Half empty before the shard is woken: one wake-up a burst rather than one a chunk.
         if state.blocked && state.queued_bytes <= BODY_QUEUE_BYTES_MAX / 2 {
             state.blocked = false;
@@ -190,6 +253,7 @@ impl BodyQueue {
         state.dropped = true;
         state.chunks = VecDeque::new();
         state.queued_bytes = 0;
+        state.discharge();
         if let Some(signal) = &state.signal {
             signal();
         }

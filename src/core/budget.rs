@@ -1,0 +1,279 @@
+//! One account of the memory that clients can make the node hold.
+//!
+//! Each part of the node charges what it holds for clients, and asks before it takes more. Parts that are refused early leave room
+//! for those that cannot be refused. The history has a share of its own (`history_budget_bytes`) that no other part can take.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use thiserror::Error;
+
+/// What memory is held for, in the order in which it is refused as the account fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Part {
+    /// Request bodies that have not come to their end.
+    Bodies,
+    /// Commands of the ingest port: unfinished, unread, queued in transactions, and their unread replies.
+    Commands,
+    /// Answers that wait to be read.
+    Answers,
+    /// Topics without events that streams subscribe to.
+    Topics,
+    /// The lists of streams with many topics.
+    Subscriptions,
+    /// Events that wait in the bodies of HTTP/2 streams.
+    StreamBodies,
+}
+
+impl Part {
+    /// All parts, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Bodies,
+        Self::Commands,
+        Self::Answers,
+        Self::Topics,
+        Self::Subscriptions,
+        Self::StreamBodies,
+    ];
+
+    /// The label value of `fantail_memory_bytes`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bodies => "request_bodies",
+            Self::Commands => "ingest",
+            Self::Answers => "answers",
+            Self::Topics => "topics",
+            Self::Subscriptions => "subscriptions",
+            Self::StreamBodies => "stream_bodies",
+        }
+    }
+
+    /// Eighths of the account above which the part gets no more.
+    const fn eighths(self) -> usize {
+        match self {
+            Self::Bodies | Self::Commands => 6,
+            Self::Answers | Self::Topics | Self::Subscriptions => 7,
+            Self::StreamBodies => 8,
+        }
+    }
+}
+
+/// The account has no more for this part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the node holds as much memory for its clients as it may (`memory_budget`)")]
+pub struct Exhausted;
+
+/// The account. History is not in it: it has its own share.
+#[derive(Debug)]
+pub struct Budget {
+    max: usize,
+    used: AtomicUsize,
+    parts: [AtomicUsize; Part::ALL.len()],
+    refused: [AtomicUsize; Part::ALL.len()],
+}
+
+impl Budget {
+    /// An account of `max` bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max,
+            used: AtomicUsize::new(0),
+            parts: Default::default(),
+            refused: Default::default(),
+        })
+    }
+
+    /// Bytes that all parts may hold together.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Bytes that a part holds.
+    #[must_use]
+    pub fn used(&self, part: Part) -> usize {
+        self.parts[part as usize].load(Ordering::Relaxed)
+    }
+
+    /// Times that a part was refused more.
+    #[must_use]
+    pub fn refused(&self, part: Part) -> usize {
+        self.refused[part as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether so much is held that the part gets no more.
+    #[must_use]
+    pub fn is_above_mark(&self, part: Part) -> bool {
+        self.used.load(Ordering::Relaxed) > self.mark(part)
+    }
+
+    /// Whether all is held that may be.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.max
+    }
+
+    /// Counts a refusal that the part decided on itself.
+    pub fn note_refusal(&self, part: Part) {
+        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a part may take `bytes` more; a refusal is counted.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where it may not.
+    pub fn check(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
+        let used = self.used.load(Ordering::Relaxed);
+        if used.saturating_add(bytes) <= self.mark(part) {
+            return Ok(());
+        }
+        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+        Err(Exhausted)
+    }
+
+    /// Takes `bytes` for a part.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where it may take no more.
+    pub fn take(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
+        // Taken before it is compared: two that come at once cannot both have the last of it.
+        self.take_anyway(part, bytes);
+        if self.used.load(Ordering::Relaxed) <= self.mark(part) {
+            return Ok(());
+        }
+        self.give_back(part, bytes);
+        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+        Err(Exhausted)
+    }
+
+    /// Takes `bytes` that are held already and cannot be refused.
+    pub fn take_anyway(&self, part: Part, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.parts[part as usize].fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Sets what a part holds, as one place that knows all of it has found.
+    pub fn set(&self, part: Part, bytes: usize) {
+        let before = self.parts[part as usize].swap(bytes, Ordering::Relaxed);
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Gives `bytes` back.
+    pub fn give_back(&self, part: Part, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.parts[part as usize].fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// What all parts together may hold for this one to take more.
+    fn mark(&self, part: Part) -> usize {
+        self.max / 8 * part.eighths()
+    }
+}
+
+/// What one holder has taken for its part; given back on drop.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Arc<Budget>,
+    part: Part,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(budget: &Arc<Budget>, part: Part) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            part,
+            bytes: 0,
+        }
+    }
+
+    /// Bytes that are charged.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Holds `bytes` from now on.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where it may not have as many; then it holds what it held before.
+    pub fn set(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        if let Some(more) = bytes.checked_sub(self.bytes) {
+            if more > 0 {
+                self.budget.take(self.part, more)?;
+            }
+        } else {
+            self.budget.give_back(self.part, self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Holds `bytes` from now on, which cannot be refused.
+    pub fn set_anyway(&mut self, bytes: usize) {
+        self.budget.take_anyway(self.part, bytes);
+        self.budget.give_back(self.part, self.bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.give_back(self.part, self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(budget: &Budget) -> usize {
+        Part::ALL.iter().map(|part| budget.used(*part)).sum()
+    }
+
+    #[test]
+    fn new_work_is_refused_before_what_is_under_way() {
+        let budget = Budget::new(800);
+        assert_eq!(budget.take(Part::Bodies, 600), Ok(()));
+        assert_eq!(budget.take(Part::Bodies, 1), Err(Exhausted));
+        assert_eq!(budget.take(Part::Commands, 1), Err(Exhausted));
+        assert_eq!(budget.take(Part::Subscriptions, 100), Ok(()));
+        assert_eq!(budget.check(Part::Answers, 1), Err(Exhausted));
+        assert_eq!(budget.take(Part::StreamBodies, 100), Ok(()));
+        assert_eq!(budget.take(Part::StreamBodies, 1), Err(Exhausted));
+        assert_eq!(used(&budget), 800);
+        let refused = Part::ALL.map(|part| budget.refused(part));
+        assert_eq!(refused, [1, 1, 1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn a_part_that_is_set_counts_as_it_was_set_last() {
+        let budget = Budget::new(800);
+        budget.set(Part::Topics, 700);
+        assert_eq!(budget.take(Part::Subscriptions, 1), Err(Exhausted));
+        budget.set(Part::Topics, 30);
+        assert_eq!(budget.take(Part::Subscriptions, 1), Ok(()));
+        assert_eq!(used(&budget), 31);
+    }
+
+    #[test]
+    fn a_charge_grows_shrinks_and_is_given_back() {
+        let budget = Budget::new(800);
+        let mut charge = Charge::new(&budget, Part::Commands);
+        assert_eq!(charge.set(500), Ok(()));
+        assert_eq!(charge.set(601), Err(Exhausted));
+        assert_eq!((charge.bytes(), used(&budget)), (500, 500));
+        charge.set_anyway(700);
+        assert_eq!(charge.set(700), Ok(()), "what it has it may keep");
+        assert_eq!(charge.set(10), Ok(()));
+        assert_eq!(used(&budget), 10);
+        drop(charge);
+        assert_eq!(used(&budget), 0);
+    }
+}
