@@ -54,6 +54,10 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
     assert!(totals.kept > 10_000 && totals.carried > 1_000, "{totals:?}");
     assert!(
+        totals.moved > 3_000 && totals.moved_behind > 500,
+        "{totals:?}"
+    );
+    assert!(
         totals.private > 1_000 && totals.by_pattern > 10_000 && totals.expired > 100,
         "{totals:?}"
     );

@@ -3,6 +3,8 @@
 //! The thread sleeps until something comes in or the core's time has come, and then makes one [turn](Core::turn).
 
 mod arrivals;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::core::sse::{self, Encoding};
 use super::replay::Lagging;
 use super::subscriber::{Flags, Key, Subscriber};
 use super::tickets::Ticket;
-use super::{Attach, Core, Guard, Io, NotAdopted, Sent};
+use super::{Attach, Core, Guard, Identity, Io, NotAdopted, Sent};
 
 impl<I: Io> Core<I> {
     /// Takes a stream over, greets it, and either makes it live or lets it read on from its cursor.
@@ -27,18 +27,14 @@ impl<I: Io> Core<I> {
                 return;
             }
         };
+        self.counters.opened.add(1);
         self.join(key.slot, &attach.wanted);
         self.give_ticket(
             key,
             Ticket::new(attach.grant, attach.ends_unix_ms),
             attach.guard,
         );
-        if !attach.identity.is_empty()
-            && let Some(subscriber) = self.subscribers.get_mut(key.slot)
-        {
-            subscriber.flags.set(Flags::IDENTIFIED);
-            self.identities.insert(key.slot, attach.identity);
-        }
+        self.give_identity(key.slot, attach.identity);
         self.log_opened(key, io);
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
@@ -67,7 +63,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Puts a record into the slab and its wire under watch.
-    fn adopt(
+    pub(super) fn adopt(
         &mut self,
         incoming: I::Incoming,
         client: ClientKey,
@@ -82,7 +78,6 @@ impl<I: Io> Core<I> {
         };
         let wire = io.adopt(key, incoming)?;
         self.open_streams(I::kind(&wire)).add(1);
-        self.counters.opened.add(1);
         let slot = self.subscribers.insert(Subscriber::new(
             wire, client, encoding, key.serial, opened_s,
         ));
@@ -93,7 +88,7 @@ impl<I: Io> Core<I> {
     /// Answers a client whose connection the system does not watch: a stream that begins and ends,
     /// with a delay after which the client may try again.
     #[cold]
-    fn turn_away(
+    pub(super) fn turn_away(
         &mut self,
         incoming: I::Incoming,
         head: Bytes,
@@ -110,7 +105,7 @@ impl<I: Io> Core<I> {
         super::log::log_turned_away(error);
     }
 
-    fn join(&mut self, slot: u32, wanted: &[Wanted]) {
+    pub(super) fn join(&mut self, slot: u32, wanted: &[Wanted]) {
         let (topic, position, multi) = if let [one] = wanted {
             let at = self.topics.join(*one, slot);
             (at.topic, at.position, false)
@@ -130,7 +125,17 @@ impl<I: Io> Core<I> {
         }
     }
 
-    fn give_ticket(&mut self, key: Key, ticket: Option<Ticket>, guard: Option<Guard>) {
+    pub(super) fn give_identity(&mut self, slot: u32, identity: Identity) {
+        if identity.is_empty() {
+            return;
+        }
+        if let Some(subscriber) = self.subscribers.get_mut(slot) {
+            subscriber.flags.set(Flags::IDENTIFIED);
+            self.identities.insert(slot, identity);
+        }
+    }
+
+    pub(super) fn give_ticket(&mut self, key: Key, ticket: Option<Ticket>, guard: Option<Guard>) {
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
         };

@@ -1,17 +1,30 @@
 //! How a stream leaves its shard, and what it gives back.
 
 use parking_lot::MutexGuard;
+use smallvec::SmallVec;
 
+use crate::core::history::{Grant, Wanted};
 use crate::metrics::CloseReason;
 
 use super::subscriber::{Flags, Key, Subscriber};
-use super::tickets::Ticket;
 use super::topics::Membership;
-use super::{Core, Io};
+use super::{Core, Guard, Identity, Io};
 
 /// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with more gives back more than one
 /// portion, so that streams that come and go faster than portions do not pile them up.
 const RELEASED_MAX: usize = 1 << 20;
+
+/// The topics of a stream; mostly one.
+type WantedFew = SmallVec<[Wanted; 1]>;
+
+/// What a stream has beside its record, if anything.
+#[derive(Default)]
+pub(super) struct Beside {
+    pub(super) grant: Option<Grant>,
+    pub(super) ends_unix_ms: Option<u64>,
+    pub(super) identity: Identity,
+    pub(super) guard: Option<Guard>,
+}
 
 impl<I: Io> Core<I> {
     /// Ends a stream without a word, if it is still open.
@@ -27,8 +40,9 @@ impl<I: Io> Core<I> {
         let Some(subscriber) = self.subscribers.remove(key.slot) else {
             return;
         };
-        self.leave_topics(key.slot, &subscriber);
-        self.take_ticket(key.slot, subscriber.flags);
+        let wanted = self.leave_topics(&subscriber);
+        let beside = self.take_beside(key.slot, subscriber.flags);
+        self.released.add_stream(&wanted, beside.grant);
         if self.lagging.remove(&key.slot).is_some() {
             self.shrink_lagging();
         }
@@ -38,25 +52,27 @@ impl<I: Io> Core<I> {
         io.close(key, subscriber.wire, ended);
     }
 
-    fn leave_topics(&mut self, slot: u32, subscriber: &Subscriber<I::Wire>) {
-        let granted = self.tickets.grant(slot).is_some();
+    /// Takes a stream out of its topics, and returns which these were.
+    pub(super) fn leave_topics(&mut self, subscriber: &Subscriber<I::Wire>) -> WantedFew {
+        let mut wanted = WantedFew::new();
         if !subscriber.flags.has(Flags::MULTI) {
             let at = Membership {
                 topic: subscriber.topic,
                 position: subscriber.position,
             };
-            self.leave_topic(at, granted);
-            return;
+            self.leave_topic(at, &mut wanted);
+            return wanted;
         }
         // Positions are looked up one by one: leaving a topic may move a member in it, though never this stream's own others.
         for membership in self.topics.remove_set(subscriber.topic) {
-            self.leave_topic(membership, granted);
+            self.leave_topic(membership, &mut wanted);
         }
+        wanted
     }
 
-    fn leave_topic(&mut self, at: Membership, granted: bool) {
+    fn leave_topic(&mut self, at: Membership, wanted: &mut WantedFew) {
         if let Some(topic) = self.topics.get(at.topic) {
-            self.released.add_subscription(topic.id, granted);
+            wanted.push(topic.wanted());
             if let [_] = topic.members[..] {
                 self.taken.forget(topic.id);
             }
@@ -80,37 +96,38 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Takes back what a stream had beside its record.
-    fn take_ticket(&mut self, slot: u32, flags: Flags) {
-        if flags.has(Flags::TICKET) {
-            let ticket = self.tickets.remove(slot);
-            if let Some(grant) = ticket.and_then(Ticket::into_grant) {
-                self.released.add_grant(grant);
-            }
+    /// Takes out what a stream has beside its record.
+    pub(super) fn take_beside(&mut self, slot: u32, flags: Flags) -> Beside {
+        let mut beside = Beside::default();
+        if flags.has(Flags::TICKET)
+            && let Some(ticket) = self.tickets.remove(slot)
+        {
+            (beside.grant, beside.ends_unix_ms) = ticket.into_parts();
         }
         if flags.has(Flags::IDENTIFIED) {
-            self.identities.remove(slot);
+            beside.identity = self.identities.remove(slot);
         }
         if flags.has(Flags::GUARDED) {
-            self.guards.remove(&slot);
+            beside.guard = self.guards.remove(&slot);
             if self.guards.capacity() > 1_024 && self.guards.len() * 8 < self.guards.capacity() {
                 self.guards.shrink_to(self.guards.len() * 2);
             }
         }
+        beside
     }
 
     /// Counts, and gives back a portion of what closed streams had of the store.
     pub(super) fn end_turn(&mut self) {
         self.counters.behind.set(self.lagging.len() as u64);
-        if self.released.is_empty() {
-            return;
-        }
         let (subscribers, tickets) = (&self.subscribers, &mut self.tickets);
         let is_open = |key: Key| {
             let open = subscribers.get(key.slot);
             open.is_some_and(|subscriber| subscriber.serial == key.serial)
         };
         tickets.forget_gone(is_open);
+        if self.released.is_empty() {
+            return;
+        }
         self.release();
         while self.released.len() > RELEASED_MAX {
             self.release();

@@ -46,9 +46,11 @@ impl Identities {
         }
     }
 
-    pub(crate) fn remove(&mut self, slot: u32) {
-        self.subjects.remove(slot);
-        self.forwarded.remove(slot);
+    pub(crate) fn remove(&mut self, slot: u32) -> Identity {
+        Identity {
+            subject: self.subjects.remove(slot),
+            forwarded: self.forwarded.remove(slot),
+        }
     }
 
     pub(crate) fn subject(&self, slot: u32) -> Option<&Arc<str>> {
@@ -101,14 +103,10 @@ impl<T> Pieces<T> {
         piece.held += 1;
     }
 
-    fn remove(&mut self, slot: u32) {
-        let Some(place) = self.0.get_mut(slot as usize / PIECE) else {
-            return;
-        };
-        let Some(piece) = place else { return };
-        if piece.values[slot as usize % PIECE].take().is_none() {
-            return;
-        }
+    fn remove(&mut self, slot: u32) -> Option<T> {
+        let place = self.0.get_mut(slot as usize / PIECE)?;
+        let piece = place.as_mut()?;
+        let value = piece.values[slot as usize % PIECE].take()?;
         piece.held -= 1;
         if piece.held == 0 {
             *place = None;
@@ -116,6 +114,7 @@ impl<T> Pieces<T> {
                 self.0.pop();
             }
         }
+        Some(value)
     }
 }
 
@@ -141,11 +140,11 @@ mod tests {
         for slot in slots {
             assert_eq!(identities.subject(slot), of(slot).subject.as_ref());
             assert_eq!(identities.forwarded(slot), of(slot).forwarded);
-            identities.remove(slot);
+            assert_eq!(identities.remove(slot), of(slot));
             assert_eq!(identities.subject(slot), None);
         }
         assert!(identities.is_empty());
-        identities.remove(7);
+        assert!(identities.remove(7).is_empty());
         assert!(of(1).is_empty() && !of(2).is_empty() && !of(3).is_empty());
     }
 }

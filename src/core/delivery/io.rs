@@ -80,6 +80,9 @@ pub(crate) trait Io {
     fn writable(&mut self, key: Key, wire: &Self::Wire) -> Room;
     /// Lets the wire go; `ended` says that the stream's proper end was accepted.
     fn close(&mut self, key: Key, wire: Self::Wire, ended: bool);
+    /// Lets go of a wire that stays open, in the form in which it arrives at a shard. What it is owed of signals is not carried along: where
+    /// it is adopted again, the core tries to write.
+    fn park(&mut self, key: Key, wire: Self::Wire) -> Self::Incoming;
     /// The client's address, while it is known.
     fn peer(&self, key: Key, wire: &Self::Wire) -> Option<IpAddr>;
     /// What the wire is counted as.

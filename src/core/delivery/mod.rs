@@ -19,6 +19,7 @@ mod info;
 mod io;
 mod live;
 mod log;
+mod park;
 pub mod query;
 mod replay;
 mod run;
@@ -41,6 +42,7 @@ use crate::metrics::Cell;
 
 pub use identity::Identity;
 pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
+pub use park::Parked;
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 pub(crate) use subscriber::Key;
 pub use subscriber::StreamKey;

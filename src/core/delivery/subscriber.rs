@@ -133,9 +133,12 @@ impl<S> Subscriber<S> {
     }
 
     pub(crate) fn add_bytes(&mut self, n: usize) {
-        let sum = self.bytes().wrapping_add(n as u64);
-        self.bytes_low = sum as u32;
-        self.bytes_high = (sum >> 32) as u16;
+        self.set_bytes(self.bytes().wrapping_add(n as u64));
+    }
+
+    pub(crate) fn set_bytes(&mut self, bytes: u64) {
+        self.bytes_low = bytes as u32;
+        self.bytes_high = (bytes >> 32) as u16;
     }
 }
 

@@ -52,9 +52,10 @@ impl Ticket {
         self.has_end.then_some(end)
     }
 
-    /// What is to be given back to the store.
-    pub(crate) fn into_grant(self) -> Option<Grant> {
-        self.grant
+    /// The grant, which is the store's, and the end.
+    pub(crate) fn into_parts(self) -> (Option<Grant>, Option<u64>) {
+        let end_unix_ms = self.end_unix_ms();
+        (self.grant, end_unix_ms)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::core::desk::Batch;
+use crate::core::desk::{Batch, Reseat};
 use crate::core::history::{ReadBudget, Work};
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
-use super::{Attach, Core, Io, Key, Room, StreamInfo, StreamKey};
+use super::{Attach, Core, Io, Key, Parked, Room, StreamInfo, StreamKey};
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,10 @@ pub enum Message<T> {
     Find(Arc<StreamQuery>, u32, Task, Box<dyn FnOnce(Found) + Send>),
     /// A stream to end; answers whether there was one.
     Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
+    /// A stream to take out and hand over; nothing where there is none.
+    Park(StreamKey, Box<dyn FnOnce(Option<Parked<T>>) + Send>),
+    /// A stream to continue that was parked.
+    Unpark(Box<Parked<T>>, Reseat),
     /// Ends all streams over so many milliseconds.
     Drain(u64),
     /// Ends the shard; streams still open are dropped.
@@ -222,6 +226,11 @@ impl<I: Io> Core<I> {
                     self.flush(io);
                     answer(self.end_stream(stream.key, CloseReason::Admin, io));
                 }
+                Message::Park(stream, answer) => {
+                    self.flush(io);
+                    answer(self.park(stream.key, io));
+                }
+                Message::Unpark(parked, reseat) => self.unpark(*parked, &reseat, io),
                 Message::Drain(period_ms) => self.drain(period_ms),
                 Message::Stop => return true,
             }

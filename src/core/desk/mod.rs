@@ -12,6 +12,7 @@ mod batch;
 mod line;
 mod publish;
 mod release;
+mod reseat;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use line::{Line, Ticket, Woken};
 pub use publish::{
     Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
 };
+pub use reseat::Reseat;
 
 /// The bounds and rules of a desk.
 #[derive(Clone, Debug, Default)]

@@ -39,10 +39,15 @@ impl Store {
         if self.nothing_after(&start, ids, granted) {
             return Start::default();
         }
+        let newest = self.newest(ids);
+        Start { newest, ..start }
+    }
+
+    /// The newest event of each of these topics and patterns.
+    pub(crate) fn newest(&mut self, ids: &[SelectorId]) -> Box<[Newest]> {
         let mut work = Work::default();
         let newest = ids.iter().map(|id| self.newest_of(*id, &mut work));
-        let newest = newest.collect();
-        Start { newest, ..start }
+        newest.collect()
     }
 
     /// The newest event of a topic or pattern, kept or evicted. Where there is much to try, a newer id that is no event's.

@@ -186,6 +186,13 @@ impl PatternTable {
         }
     }
 
+    /// One of its streams has moved to shard `shard`.
+    pub(super) fn follow(&mut self, slot: u32, shard: usize) {
+        if let Some(pattern) = self.get_mut(slot) {
+            pattern.listeners.shards.insert(shard);
+        }
+    }
+
     /// Counts one stream less; the last reference takes the pattern along.
     pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
         if let Some(Pattern { listeners, .. }) = self.get_mut(slot) {

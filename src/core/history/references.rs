@@ -44,6 +44,14 @@ impl Store {
         }
     }
 
+    /// A subscriber has moved to shard `shard`. The shard that it left may stay among the topic's until the last subscriber is gone.
+    pub fn follow(&mut self, id: SelectorId, shard: usize) {
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.follow(slot, shard),
+            None => self.topics.get_mut(id.0).shards.insert(shard),
+        }
+    }
+
     /// Counts one subscriber less, with a grant or without.
     pub fn unsubscribe(&mut self, id: SelectorId, granted: bool) {
         if let Some(slot) = id.pattern_slot() {

@@ -28,6 +28,7 @@ impl Input<usize> for Inbox {
         let through = match &message {
             Message::Deliver(batch) => batch.head,
             Message::Attach(attach) => attach.live_from,
+            Message::Unpark(_, reseat) => reseat.live_from,
             _ => EventId::ZERO,
         };
         self.taken_through = self.taken_through.max(through);

@@ -48,6 +48,8 @@ pub(super) struct Wire {
     /// The core was told that it is full.
     full: bool,
     pub(super) arrived: Vec<u8>,
+    /// The client has gone away.
+    hung_up: bool,
     pub(super) closed: bool,
     pub(super) ended: bool,
 }
@@ -67,6 +69,8 @@ pub(super) struct Network {
     connections: Vec<Connection>,
     /// No wire is adopted.
     pub(super) watches_nothing: bool,
+    /// Signals of wires that were adopted, by wire: what a poller reports of a socket that it is new to.
+    pub(super) reported: Vec<(usize, Signal)>,
     pub(super) cut_frames: usize,
     /// Bytes that were accepted and kept.
     pub(super) kept: usize,
@@ -97,6 +101,7 @@ impl Network {
                 kept: Vec::new(),
                 full: false,
                 arrived: Vec::new(),
+                hung_up: false,
                 closed: false,
                 ended: false,
             },
@@ -135,6 +140,12 @@ impl Network {
         signals
     }
 
+    /// The client goes away; returns the signal that follows.
+    pub(super) fn hang_up(&mut self, wire: usize) -> (usize, Signal) {
+        self.wires.get_mut(&wire).expect("a wire").hung_up = true;
+        (wire, HUNG_UP)
+    }
+
     /// The client resets a wire's connection: all its streams are gone. Returns the signals that follow, by wire.
     pub(super) fn reset(&mut self, wire: usize) -> Vec<(usize, Signal)> {
         self.break_off(wire);
@@ -165,7 +176,12 @@ impl Io for Network {
             });
         }
         let it = self.wires.get_mut(&wire).expect("a wire");
+        assert!(it.key.is_none() && !it.closed, "a wire is adopted once");
         it.key = Some(key);
+        it.full = false;
+        if it.hung_up {
+            self.reported.push((wire, HUNG_UP));
+        }
         Ok(wire)
     }
 
@@ -228,6 +244,12 @@ impl Io for Network {
         if ended && !connection.broken {
             wire.arrived.append(&mut wire.kept);
         }
+    }
+
+    fn park(&mut self, key: Key, wire: usize) -> usize {
+        let (it, _) = self.wire(key, wire);
+        it.key = None;
+        wire
     }
 
     fn peer(&self, _: Key, _: &usize) -> Option<std::net::IpAddr> {

@@ -96,6 +96,8 @@ pub(super) struct Session {
     private: usize,
     primed: bool,
     unknown: bool,
+    /// It was parked: what it missed meanwhile is told as to a stream that resumes.
+    pub(super) moved: bool,
 }
 
 impl Session {
@@ -110,6 +112,7 @@ impl Session {
             private: 0,
             primed: false,
             unknown: false,
+            moved: false,
         }
     }
 
@@ -229,6 +232,7 @@ impl Session {
             (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",
             (true, _) if may_have_been_live && reason == "lagged" => "lagged",
             (true, _) if self.opening.resumes => "evicted",
+            _ if self.moved && reason == "evicted" => "evicted",
             _ => "lagged",
         };
         assert_eq!(reason, expected, "{data} {self:?}");

@@ -6,8 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
+use parking_lot::Mutex;
 
-use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, Signal, StreamKey};
+use crate::core::delivery::{
+    Attach, Core, Message, Next, Parked, ShardConfig, Shared, Signal, StreamKey,
+};
 use crate::core::desk::{
     Arrival, Desk, DeskConfig, Pinned, Publication, Refusal, Stamps, Untraced,
 };
@@ -26,7 +29,7 @@ use crate::metrics::{CloseReason, ShardMetrics};
 use super::client::{HEAD, Reader};
 use super::inbox::{self, Inbox};
 use super::names::{self, Sel, TOPICS, name};
-use super::network::{HUNG_UP, Network, Transport};
+use super::network::{Network, Transport};
 use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
@@ -44,6 +47,9 @@ pub(super) struct Totals {
     pub(super) private: usize,
     pub(super) by_pattern: usize,
     pub(super) expired: usize,
+    /// Streams that were parked and continued, and those of them that were behind.
+    pub(super) moved: usize,
+    pub(super) moved_behind: usize,
     /// Bytes that a wire accepted and kept.
     pub(super) kept: usize,
     /// Streams that share a connection.
@@ -61,6 +67,8 @@ impl Totals {
         self.by_pattern += other.by_pattern;
         self.expired += other.expired;
         self.kept += other.kept;
+        self.moved += other.moved;
+        self.moved_behind += other.moved_behind;
         self.carried += other.carried;
     }
 }
@@ -73,6 +81,8 @@ struct Connection {
     session: Session,
     forgotten: EventId,
     ends_unix_ms: Option<u64>,
+    /// Newest id that the shards which it left had taken: bytes of theirs may still be on their way.
+    left_through: EventId,
 }
 
 struct Client {
@@ -107,6 +117,8 @@ pub(super) struct World {
     totals: Totals,
     /// Held once by each stream that is not done.
     guards: Arc<()>,
+    /// Streams that no shard has.
+    parked: Arc<Mutex<Vec<Parked<usize>>>>,
 }
 
 const WRITE_TIMEOUT_MS: u64 = 5_000;
@@ -206,6 +218,7 @@ impl World {
             private,
             totals: Totals::default(),
             guards: Arc::new(()),
+            parked: Arc::default(),
         }
     }
 
@@ -219,11 +232,16 @@ impl World {
                     self.hang_up(client);
                 }
                 50..65 => self.change_network(),
-                65..90 => {
+                65..84 => {
                     let shard = self.dice.usize(..self.shards.len());
                     self.turn(shard);
                 }
-                90..97 => self.pass_time(),
+                84..88 => {
+                    let client = self.dice.usize(..CLIENTS);
+                    self.park(client);
+                }
+                88..92 => self.unpark(),
+                92..97 => self.pass_time(),
                 97..99 => self.end_one(),
                 _ => self.expire(),
             }
@@ -402,6 +420,7 @@ impl World {
             }),
             forgotten,
             ends_unix_ms,
+            left_through: EventId::ZERO,
         });
         self.wires += 1;
         self.totals.resumes += usize::from(resumes);
@@ -482,12 +501,12 @@ impl World {
             return;
         };
         let wire = connection.wire;
-        if self.dice.bool() {
-            let signals = self.network.reset(wire);
-            self.signal(signals);
+        let signals = if self.dice.bool() {
+            self.network.reset(wire)
         } else {
-            self.signal([(wire, HUNG_UP)]);
-        }
+            vec![self.network.hang_up(wire)]
+        };
+        self.signal(signals);
     }
 
     fn change_network(&mut self) {
@@ -532,8 +551,58 @@ impl World {
         if inbox.messages.is_empty() {
             inbox.taken_through = self.shared.desk.lock().head();
         }
+        let reported = std::mem::take(&mut self.network.reported);
+        self.signal(reported);
         self.check_ends(shard);
         self.collect();
+    }
+
+    /// A stream is taken out of its shard.
+    fn park(&mut self, client: usize) {
+        let Some(connection) = &self.clients[client].connection else {
+            return;
+        };
+        let wire = &self.network.wires[&connection.wire];
+        let Some(key) = wire.key else { return };
+        let stream = StreamKey {
+            shard: wire.shard as u32,
+            key,
+        };
+        let parked = Arc::clone(&self.parked);
+        let answer = move |stream: Option<Parked<usize>>| parked.lock().extend(stream);
+        let message = Message::Park(stream, Box::new(answer));
+        self.shards[wire.shard].inbox.messages.push_back(message);
+    }
+
+    /// A stream that is parked goes on, at any shard.
+    fn unpark(&mut self) {
+        let Some(parked) = self.parked.lock().pop() else {
+            return;
+        };
+        let shard = self.dice.usize(..self.shards.len());
+        let reseat = self.shared.desk.lock().reseat(shard, parked.wanted());
+        let wire = parked.wire;
+        self.network.wires.get_mut(&wire).expect("a wire").shard = shard;
+        let connections = self.clients.iter_mut();
+        let connections = connections.filter_map(|client| client.connection.as_mut());
+        for connection in connections.filter(|connection| connection.wire == wire) {
+            let left = &self.shards[connection.shard].inbox;
+            connection.left_through = connection.left_through.max(left.taken_through);
+            connection.shard = shard;
+            connection.session.moved = true;
+        }
+        self.totals.moved += 1;
+        self.totals.moved_behind += usize::from(parked.lagging.is_some());
+        let message = Message::Unpark(Box::new(parked), reseat);
+        self.shards[shard].inbox.messages.push_back(message);
+    }
+
+    /// All that is parked goes on.
+    fn unpark_all(&mut self) {
+        self.turn_until_idle();
+        while !self.parked.lock().is_empty() {
+            self.unpark();
+        }
     }
 
     /// One turn of each shard.
@@ -597,6 +666,7 @@ impl World {
 
     /// Clients read what arrived, in pieces of any size.
     fn collect(&mut self) {
+        let parked = self.parked.lock();
         let shared = self.shared.clone();
         let keeps = |id, topic| {
             let kept = shared.store().range(&name(topic), (id, id), 1, false);
@@ -618,7 +688,7 @@ impl World {
                 for block in connection.reader.read(piece) {
                     let world = oracle::World {
                         all: &self.all,
-                        taken_through: inbox.taken_through,
+                        taken_through: inbox.taken_through.max(connection.left_through),
                         forgotten: connection.forgotten,
                         keeps: &keeps,
                     };
@@ -629,7 +699,9 @@ impl World {
                 client.cursor.clone_from(&connection.session.cursor);
             }
             // A wire that broke before it was adopted never closes.
-            let lost = broken && wire.key.is_none() && inbox.messages.is_empty();
+            let mut parked = parked.iter();
+            let is_parked = parked.any(|parked| parked.wire == connection.wire);
+            let lost = broken && wire.key.is_none() && !is_parked && inbox.messages.is_empty();
             if wire.closed || lost {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
                 self.totals.gaps += connection.session.gaps();
@@ -646,6 +718,11 @@ impl World {
 
     /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
     fn settle(&mut self) {
+        self.unpark_all();
+        for client in 0..CLIENTS {
+            self.park(client);
+        }
+        self.unpark_all();
         self.turn_until_idle();
         for client in 0..CLIENTS {
             self.set_room(client, usize::MAX);

@@ -145,6 +145,11 @@ impl BodyQueue {
         state.signal = Some(signal);
     }
 
+    /// Shard side: nobody is to be told of changes until [`BodyQueue::on_change`].
+    pub(crate) fn forget_signal(&self) {
+        self.state.lock().signal = None;
+    }
+
     /// Shard side: queues `chunk` whole unless the queue is full (it may overshoot its bound by one chunk).
     pub(crate) fn write(&self, chunk: Bytes) -> Written {
         let mut state = self.state.lock();

@@ -26,6 +26,7 @@ pub(in crate::shard) struct Wires {
     scratch: Box<[u8]>,
 }
 
+#[derive(Default)]
 struct Body {
     queue: Arc<BodyQueue>,
     client: Option<IpAddr>,
@@ -138,6 +139,22 @@ impl Io for Wires {
                 if let Some(body) = self.bodies.remove(slot) {
                     body.queue.finish(ended);
                 }
+            }
+        }
+    }
+
+    fn park(&mut self, _: Key, wire: Wire) -> Incoming {
+        match wire.into_parts() {
+            Parts::Plain(socket) => {
+                // Where it fails, the poller reports what no stream listens to.
+                let _ = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+                Incoming::Socket(socket)
+            }
+            Parts::Body(slot) => {
+                // A slot is given back with its wire, so there is a body.
+                let body = self.bodies.remove(slot).unwrap_or_default();
+                body.queue.forget_signal();
+                Incoming::Body(body.queue, body.client)
             }
         }
     }
