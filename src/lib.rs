@@ -3,37 +3,142 @@
 //! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent Events to hundreds of
 //! thousands of open streams held by one process. `docs/ARCHITECTURE.md` tells how and why.
 //!
+//! Most people run the program. A Rust program may also hold a node itself:
+//!
+//! ```no_run
+//! use fantail::{Event, Node, Settings};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings {
+//!     history_events: 10_000,
+//!     ..Settings::on_free_ports()
+//! };
+//! let node = Node::start(settings).await?;
+//! let receipt = node.hub().publish(Event::new("news", "hello")).await?;
+//! println!("{} went to {} streams", receipt.id, receipt.subscribers);
+//! node.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/embed.rs` is a whole program. A program may rely on [`Node`], [`Settings`], [`Hub`], [`Event`], [`EventId`], [`Selector`],
+//! [`Receipt`], their errors, and the types of single settings in [`value`]. All else is private, unless the feature `internals` is
+//! on; that is for the tests and benches of this repository, and may change at any time.
+//!
+//! # Layers
+//!
 //! The modules form layers, and imports point down only. `tests/layers` reads the source and fails on one that does not:
 //!
 //! | modules | know |
 //! |---|---|
-//! | [`node`], [`cli`], [`token`] | everything: builds, runs, drains |
-//! | [`api`], [`ingest`], [`admin`] | the outside world's words; they never import each other |
-//! | [`hub`], [`server`] | order; HTTP as such, and no topics; they never import each other |
-//! | [`settings`] | what may be configured |
-//! | [`shard`] | sockets as file descriptors; no hyper, no tokio |
-//! | [`logging`] | the log |
-//! | [`auth`] | tokens |
-//! | [`core`] | what is decided: events, history, delivery; no I/O at all, and no clock |
-//! | [`web`], [`metrics`], [`clock`], [`once_a_minute`], [`bom`], [`memory`], [`secret`] | nothing of this crate |
+//! | `node`, `cli`, `token` | everything: builds, runs, drains |
+//! | `api`, `ingest`, `admin` | the outside world's words; they never import each other |
+//! | `hub`, `server` | order; HTTP as such, and no topics; they never import each other |
+//! | `settings` | what may be configured |
+//! | `shard` | sockets as file descriptors; no hyper, no tokio |
+//! | `logging` | the log |
+//! | `auth` | tokens |
+//! | `core` | what is decided: events, history, delivery; no I/O at all, and no clock |
+//! | `web`, `metrics`, `clock`, `once_a_minute`, `bom`, `memory`, `secret` | nothing of this crate |
 
+#![cfg_attr(
+    not(feature = "internals"),
+    // With the feature, these items are reachable, used by tests and benches, and linked to.
+    allow(dead_code, unreachable_pub, unused_imports),
+    allow(rustdoc::private_intra_doc_links)
+)]
+
+#[cfg(feature = "internals")]
 pub mod admin;
+#[cfg(not(feature = "internals"))]
+mod admin;
+#[cfg(feature = "internals")]
 pub mod api;
+#[cfg(not(feature = "internals"))]
+mod api;
+#[cfg(feature = "internals")]
 pub mod auth;
+#[cfg(not(feature = "internals"))]
+mod auth;
+#[cfg(feature = "internals")]
 pub mod bom;
+#[cfg(not(feature = "internals"))]
+mod bom;
+#[cfg(feature = "internals")]
 pub mod cli;
+#[cfg(not(feature = "internals"))]
+mod cli;
+#[cfg(feature = "internals")]
 pub mod clock;
+#[cfg(not(feature = "internals"))]
+mod clock;
+#[cfg(feature = "internals")]
 pub mod core;
+#[cfg(not(feature = "internals"))]
+mod core;
+#[cfg(feature = "internals")]
 pub mod hub;
+#[cfg(not(feature = "internals"))]
+mod hub;
+#[cfg(feature = "internals")]
 pub mod ingest;
+#[cfg(not(feature = "internals"))]
+mod ingest;
+#[cfg(feature = "internals")]
 pub mod logging;
+#[cfg(not(feature = "internals"))]
+mod logging;
+#[cfg(feature = "internals")]
 pub mod memory;
+#[cfg(not(feature = "internals"))]
+mod memory;
+#[cfg(feature = "internals")]
 pub mod metrics;
+#[cfg(not(feature = "internals"))]
+mod metrics;
+#[cfg(feature = "internals")]
 pub mod node;
+#[cfg(not(feature = "internals"))]
+mod node;
+#[cfg(feature = "internals")]
 pub mod once_a_minute;
+#[cfg(not(feature = "internals"))]
+mod once_a_minute;
+#[cfg(feature = "internals")]
 pub mod secret;
+#[cfg(not(feature = "internals"))]
+mod secret;
+#[cfg(feature = "internals")]
 pub mod server;
+#[cfg(not(feature = "internals"))]
+mod server;
+#[cfg(feature = "internals")]
 pub mod settings;
+#[cfg(not(feature = "internals"))]
+mod settings;
+#[cfg(feature = "internals")]
 pub mod shard;
+#[cfg(not(feature = "internals"))]
+mod shard;
+#[cfg(feature = "internals")]
 pub mod token;
+#[cfg(not(feature = "internals"))]
+mod token;
+#[cfg(feature = "internals")]
 pub mod web;
+#[cfg(not(feature = "internals"))]
+mod web;
+
+mod embed;
+mod program;
+pub mod value;
+
+pub use crate::core::desk::Receipt;
+pub use crate::core::event::{EventId, ParseEventIdError};
+pub use crate::core::selector::{Selector, SelectorError};
+pub use crate::embed::{Event, Hub, Node, NodeError, PublishError};
+pub use crate::node::Addresses;
+pub use crate::settings::{ConfigError, Settings};
+
+#[doc(hidden)]
+pub use crate::program::run_program;

@@ -279,7 +279,7 @@ impl Node {
 
     /// Waits for a part of the node to end by itself. A node without it would look alive, so it
     /// has to drain and to be started again.
-    async fn failed(&mut self) -> ServerError {
+    pub async fn failed(&mut self) -> ServerError {
         let (name, reason) = tokio::select! {
             ended = self.parts.ended_early() => ended,
             panic = self.keys.failed() => ("the keeper of keys", panic.to_string()),

@@ -16,6 +16,8 @@ mod support;
 mod banner;
 /// What `check-config` finds, and `serve` before it opens anything.
 mod checks;
+/// The example of a program with a node inside.
+mod embed;
 /// Lines that clients cause.
 mod log_lines;
 /// A running node whose standard streams are what a test makes of them.

@@ -6,8 +6,9 @@ use crate::source::{Module, Tree, Use};
 /// The layers, from the top down. A module imports from lower layers only: none of a higher one, and none of the others in its own.
 ///
 /// The program, then one node's life, then the outside world's words, then order and HTTP, then delivery; below them what does no I/O.
-pub(crate) const LAYERS: [&[&str]; 12] = [
+pub(crate) const LAYERS: [&[&str]; 13] = [
     &["main"],
+    &["program", "embed", "value"],
     &["node"],
     &["cli"],
     &["token"],
@@ -37,7 +38,7 @@ pub(crate) struct Ban {
     why: &'static str,
 }
 
-pub(crate) const BANS: [Ban; 7] = [
+pub(crate) const BANS: [Ban; 12] = [
     Ban {
         module: "core",
         paths: &[
@@ -110,6 +111,31 @@ pub(crate) const BANS: [Ban; 7] = [
             "crate::settings",
         ],
         why: "it delivers, and neither speaks HTTP nor reads settings",
+    },
+    Ban {
+        module: "hub",
+        paths: &["crate::settings"],
+        why: "it has its own config, which `node` makes",
+    },
+    Ban {
+        module: "api",
+        paths: &["crate::settings"],
+        why: "it has its own config, which `node` makes",
+    },
+    Ban {
+        module: "ingest",
+        paths: &["crate::settings"],
+        why: "it has its own config, which `node` makes",
+    },
+    Ban {
+        module: "admin",
+        paths: &["crate::settings"],
+        why: "it has its own config, which `node` makes",
+    },
+    Ban {
+        module: "logging",
+        paths: &["crate::settings"],
+        why: "it has its own config, which `node` makes",
     },
 ];
 

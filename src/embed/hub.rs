@@ -1,0 +1,92 @@
+//! Publishing, and the streams that are open.
+
+use thiserror::Error;
+
+use super::Event;
+use crate::core::desk::Receipt;
+use crate::core::event::{EventError, EventId};
+use crate::core::selector::Selector;
+use crate::core::sse::Draft;
+use crate::hub::{self, Closed, StreamQuery};
+use crate::metrics::Source;
+
+/// The core of a running node: takes events, and knows the open streams. Cheap to clone.
+///
+/// From [`Node::hub`](crate::Node::hub). It works until its node is stopped or dropped.
+#[derive(Clone)]
+pub struct Hub(hub::Hub);
+
+/// Why nothing was published.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct PublishError(#[from] Cause);
+
+#[derive(Debug, Error)]
+enum Cause {
+    #[error(transparent)]
+    Event(#[from] EventError),
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl PublishError {
+    /// The node has ended: no event will be taken any more. Else it is an event that is refused.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.0, Cause::Closed(_))
+    }
+}
+
+impl Hub {
+    pub(super) fn new(hub: hub::Hub) -> Self {
+        Self(hub)
+    }
+
+    /// Publishes one event. Waits while a shard that has to deliver it is too far behind.
+    ///
+    /// The receipt has the event's id, and the number of subscriptions that it was handed to.
+    ///
+    /// # Errors
+    /// [`PublishError`] when the event breaks a limit of the settings, or the node has ended.
+    pub async fn publish(&self, event: Event) -> Result<Receipt, PublishError> {
+        let receipts = self.publish_all(&[event]).await?;
+        let receipt = receipts.first().copied();
+        receipt.ok_or(PublishError(Cause::Closed(Closed)))
+    }
+
+    /// Publishes events as one batch, in their order: all of them, or none if one is refused. A receipt for each.
+    ///
+    /// # Errors
+    /// [`PublishError`] when an event breaks a limit of the settings, or the node has ended.
+    pub async fn publish_all(&self, events: &[Event]) -> Result<Vec<Receipt>, PublishError> {
+        let limits = self.0.event_limits();
+        let drafts = events
+            .iter()
+            .map(|event| Draft::new(event.as_core(), limits));
+        let mut drafts: Vec<_> = drafts.collect::<Result<_, _>>().map_err(Cause::from)?;
+        let published = self.0.publish(Source::Http, &mut drafts).await;
+        Ok(published.map_err(Cause::from)?)
+    }
+
+    /// Streams that are open.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.0.streams()
+    }
+
+    /// Id of the newest event.
+    #[must_use]
+    pub fn head(&self) -> EventId {
+        self.0.head()
+    }
+
+    /// Ends the streams that subscribe to what `selector` matches; how many there were. Their clients come back unless something
+    /// keeps them from it.
+    pub async fn end_streams(&self, selector: Selector) -> usize {
+        let query = StreamQuery {
+            topic: Some(selector),
+            ..StreamQuery::default()
+        };
+        self.0.end_streams(query).await
+    }
+}

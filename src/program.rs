@@ -1,0 +1,167 @@
+//! The program `fantail`: reads the command line and does what it says.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use crate::cli::{self, Command};
+use crate::node::keys::{self, Loaded};
+use crate::node::{self, Outcome};
+use crate::settings::{self, RawSettings, Settings};
+use crate::token;
+use crate::{logging, memory};
+
+/// The command line or the configuration is wrong: trying again changes nothing.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the program. `collect` returns memory to the system, as the allocator of the binary does it.
+pub fn run_program(collect: fn()) -> ExitCode {
+    memory::set_collector(collect);
+    let environment: Vec<_> = env::vars_os().collect();
+    match parse_arguments(collect) {
+        Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
+        Ok(Command::CheckConfig { file }) => check_config(&file, environment),
+        Ok(Command::Token(request)) => make_token(&request, environment),
+        Ok(Command::Settings) => print(&settings::markdown()),
+        Err(usage) => print_usage(&usage),
+    }
+}
+
+/// Reads the command line on a thread of its own: clap makes thousands of small pieces of memory, among which the node's own would
+/// keep whole pages from being returned. The end of the thread returns them all.
+fn parse_arguments(collect: fn()) -> Result<Command, clap::Error> {
+    let parse = || cli::parse(env::args_os());
+    let command = thread::scope(|scope| {
+        let parser = thread::Builder::new().spawn_scoped(scope, parse);
+        match parser.map(|thread| thread.join()) {
+            Ok(Ok(command)) => command,
+            // Without a thread to spare it is read here.
+            Ok(Err(_)) | Err(_) => parse(),
+        }
+    });
+    // Before other small pieces come to lie in the same pages.
+    collect();
+    command
+}
+
+fn serve(
+    config: Option<PathBuf>,
+    environment: Vec<(OsString, OsString)>,
+    flags: RawSettings,
+) -> ExitCode {
+    let file = config.or_else(|| settings::config_file(&environment));
+    let settings = match settings::load(file.as_deref(), environment, flags) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    // All that a second attempt would not mend is found before anything is opened.
+    let keys = match keys::load(&settings) {
+        Ok(keys) => keys,
+        Err(error) => return refuse(error),
+    };
+    if let Err(error) = logging::start(&node::config::log(&settings)) {
+        return refuse(error);
+    }
+    let code = match run(settings, keys, file) {
+        Ok(Outcome::Drained) => ExitCode::SUCCESS,
+        Ok(Outcome::Forced | Outcome::Cut(_)) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    };
+    logging::flush(logging::FLUSH_MAX);
+    code
+}
+
+fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Result<Outcome> {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(io_threads)
+        .thread_name("fantail-io")
+        .on_thread_park(memory::join_round)
+        .enable_all()
+        .build()
+        .context("cannot start the I/O threads (`io_threads`)")?;
+    let outcome = runtime.block_on(node::run(settings, keys, config));
+    // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
+    runtime.shutdown_background();
+    Ok(outcome?)
+}
+
+fn check_config(file: &Path, environment: Vec<(OsString, OsString)>) -> ExitCode {
+    let settings = match settings::load(Some(file), environment, RawSettings::default()) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    let log = logging::check(&node::config::log(&settings)).map_err(complain);
+    let keys = keys::load(&settings).map_err(complain);
+    if log.is_err() || keys.is_err() {
+        return ExitCode::from(EXIT_USAGE);
+    }
+    print(&format!("{}: ok\n", file.display()))
+}
+
+fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) -> ExitCode {
+    let file = request
+        .config
+        .clone()
+        .or_else(|| settings::config_file(&environment));
+    let settings = match settings::load(file.as_deref(), environment, RawSettings::default()) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(error),
+    };
+    // A clock before the epoch makes tokens that have expired.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    match token::make(request, &settings, now.map_or(0, |now| now.as_secs())) {
+        Ok(token) => print(&format!("{token}\n")),
+        Err(error) => refuse(error),
+    }
+}
+
+/// The log is not there yet, or is itself what is wrong.
+fn refuse(error: impl std::fmt::Display) -> ExitCode {
+    complain(error);
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// A closed standard error leaves nobody to tell.
+fn complain(error: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{error}");
+}
+
+/// What clap has to say: help and version on standard output, wrong use on standard error.
+fn print_usage(usage: &clap::Error) -> ExitCode {
+    let printed = usage.print();
+    if usage.use_stderr() {
+        return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(EXIT_USAGE));
+    }
+    printed_to_stdout(printed.and_then(|()| io::stdout().flush()))
+}
+
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    let printed = stdout.write_all(text.as_bytes());
+    printed_to_stdout(printed.and_then(|()| stdout.flush()))
+}
+
+/// The exit code of a command that only prints.
+fn printed_to_stdout(printed: io::Result<()>) -> ExitCode {
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        // `fantail settings | head` has what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("cannot write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
