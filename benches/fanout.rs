@@ -1,6 +1,7 @@
 //! One shard's fan-out, against a bare loop of `send()` on the same sockets.
 //!
-//! The goals: at most 1.1 times the loop for one event at a time, at most 1.5 times in bursts.
+//! The goals: at most 1.1 times the loop for one event at a time, at most 1.5 times in bursts. Streams of several topics in bursts: at
+//! most 1.1 times those of one topic.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +18,7 @@ mod workload {
 }
 
 use workload::cost::Cost;
-use workload::fanout::Fanout;
+use workload::fanout::{Fanout, SEVERAL};
 use workload::ratio;
 
 #[global_allocator]
@@ -45,8 +46,28 @@ fn main() -> io::Result<()> {
         }
         figures(&mut criterion, &mut fanout, name, burst);
     }
+    if ratio::wanted() {
+        several_topics(fanout)?;
+    }
     criterion.final_summary();
     Ok(())
+}
+
+/// Bursts over several topics, to streams that have all of them, against the same to streams of one topic.
+fn several_topics(one: Fanout) -> io::Result<()> {
+    let several = Fanout::open_on(SEVERAL, STREAMS, DATA_BYTES)?;
+    let (_, burst) = WAYS[1];
+    let round = |mut fanout: Fanout| {
+        move || {
+            let mut sum = Cost::default();
+            for _ in 0..PER_ROUND {
+                sum += fanout.by_shard(burst)?;
+            }
+            Ok(sum)
+        }
+    };
+    let name = "fanout/several-topics/burst-of-40";
+    ratio::print(name, "several:one", round(several), round(one))
 }
 
 fn ratios(fanout: &mut Fanout, name: &str, burst: usize) -> io::Result<()> {

@@ -22,7 +22,7 @@ use fantail::core::event::EventId;
 use fantail::core::limits::EventLimits;
 use fantail::core::sse;
 
-use workload::fanout::Fanout;
+use workload::fanout::{Fanout, SEVERAL};
 use workload::frames;
 use workload::patterns;
 use workload::publish::{Audience, Node};
@@ -55,6 +55,16 @@ fn both_sides_of_the_fan_out_deliver_every_byte() {
         let mut cost = fanout.by_shard(burst).expect("by the shard");
         cost += fanout.by_loop(burst).expect("by the loop");
         assert!(cost.cpu.as_nanos() + cost.wall.as_nanos() > 0);
+    }
+}
+
+#[test]
+fn streams_of_several_topics_get_every_byte_of_a_burst() {
+    let mut fanout = Fanout::open_on(SEVERAL, 20, 128).expect("streams");
+    for burst in [1, 2, 40] {
+        // It fails unless all bytes have arrived.
+        let cost = fanout.by_shard(burst).expect("by the shard");
+        assert!(cost.wall.as_nanos() > 0);
     }
 }
 

@@ -16,7 +16,11 @@ use super::cost::{Cost, measure};
 use super::sockets;
 use super::swallow::Swallow;
 
-const TOPIC: &str = "fanout";
+/// Names of topics; a stream of one topic has the first.
+const TOPICS: [&str; 3] = ["fanout", "fanout/2", "fanout/3"];
+
+/// Topics of a stream that has several.
+pub(crate) const SEVERAL: usize = TOPICS.len();
 
 /// Time for bytes that were sent to arrive; loopback takes microseconds.
 const ARRIVAL_MAX: Duration = Duration::from_secs(10);
@@ -30,12 +34,19 @@ pub(crate) struct Fanout {
     swallow: Swallow,
     data: String,
     last_id: EventId,
+    topics: &'static [&'static str],
 }
 
 impl Fanout {
     /// Opens `streams` streams on one topic; events will have `data_bytes` of data.
     pub(crate) fn open(streams: usize, data_bytes: usize) -> io::Result<Self> {
+        Self::open_on(1, streams, data_bytes)
+    }
+
+    /// The same with up to [`SEVERAL`] topics for each stream, to which events are published in turn.
+    pub(crate) fn open_on(topics: usize, streams: usize, data_bytes: usize) -> io::Result<Self> {
         let mut fanout = Self {
+            topics: &TOPICS[..topics],
             shard: BenchShard::new(HistoryLimits::default())?,
             bare: Vec::with_capacity(streams),
             clients: Vec::with_capacity(streams),
@@ -46,7 +57,7 @@ impl Fanout {
         for (server, client) in sockets::connect(streams)? {
             fanout.bare.push(server.try_clone()?);
             fanout.clients.push(client);
-            fanout.shard.attach(server, &[TOPIC], None)?;
+            fanout.shard.attach(server, fanout.topics, None)?;
         }
         while fanout.shard.turn()? {}
         let greetings = fanout.shard.counters().bytes.get();
@@ -64,8 +75,9 @@ impl Fanout {
     pub(crate) fn by_shard(&mut self, burst: usize) -> io::Result<Cost> {
         let before = self.shard.counters().deliveries.get();
         let mut bytes = 0;
-        for _ in 0..burst {
-            let mut draft = draft(&self.data)?;
+        for number in 0..burst {
+            let topic = self.topics[number % self.topics.len()];
+            let mut draft = draft(topic, &self.data)?;
             bytes += self.shard.publish(std::slice::from_mut(&mut draft))?;
         }
         let (cost, turns) = measure(|| {
@@ -86,7 +98,7 @@ impl Fanout {
         let mut frames = Vec::with_capacity(burst);
         for _ in 0..burst {
             self.last_id = self.last_id.next(0);
-            frames.push(stamp(&mut draft(&self.data)?, self.last_id));
+            frames.push(stamp(&mut draft(TOPICS[0], &self.data)?, self.last_id));
         }
         let (cost, sent) = measure(|| {
             let frames: Vec<&[u8]> = frames.iter().map(|frame| &frame.chunked()[..]).collect();
@@ -118,6 +130,6 @@ impl Fanout {
     }
 }
 
-fn draft(data: &str) -> io::Result<Draft<'_>> {
-    Draft::new(Event::new(TOPIC, data), &EventLimits::default()).map_err(io::Error::other)
+fn draft<'d>(topic: &'d str, data: &'d str) -> io::Result<Draft<'d>> {
+    Draft::new(Event::new(topic, data), &EventLimits::default()).map_err(io::Error::other)
 }

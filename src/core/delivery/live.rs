@@ -19,8 +19,8 @@ use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
 
-/// The topics of a dirty turn that one stream has; few.
-type FewIndices = SmallVec<[u32; 8]>;
+/// Numbers of the events of a turn that one stream hears.
+pub(super) type FewIndices = SmallVec<[u32; 8]>;
 
 /// The events of the turn, and which topics they concern.
 #[derive(Debug, Default)]
@@ -30,7 +30,10 @@ pub(crate) struct Live {
     /// Lists of used-up dirty entries, kept for the next turn.
     spare: Vec<Vec<u32>>,
     /// Streams with more than one dirty topic: (slot, number of the dirty topic).
-    several: Vec<(u32, u32)>,
+    pub(super) several: Vec<(u32, u32)>,
+    /// Runs made so far.
+    #[cfg(test)]
+    pub(super) runs_made: std::cell::Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Live {
     }
 
     /// Whether a stream with this grant may hear an event of the turn.
-    fn may_hear(&self, number: u32, grant: Option<&Grant>) -> bool {
+    pub(super) fn may_hear(&self, number: u32, grant: Option<&Grant>) -> bool {
         match &self.events[number as usize].audience {
             None => true,
             Some(audience) => grant.is_some_and(|grant| meet(grant, audience)),
@@ -104,7 +107,25 @@ impl Live {
         events.any(|event| event.audience.is_some())
     }
 
-    fn run(&self, numbers: &[u32], encoding: Encoding) -> Run {
+    pub(super) fn has_private(&self) -> bool {
+        self.events.iter().any(|event| event.audience.is_some())
+    }
+
+    /// Numbers of the events of a dirty topic.
+    pub(super) fn events_of(&self, dirty: u32) -> &[u32] {
+        &self.dirty[dirty as usize].events
+    }
+
+    /// So many streams were written these events.
+    pub(super) fn count_delivered(&mut self, numbers: &[u32], streams: usize) {
+        for number in numbers {
+            self.events[*number as usize].delivered += streams;
+        }
+    }
+
+    pub(super) fn run(&self, numbers: &[u32], encoding: Encoding) -> Run {
+        #[cfg(test)]
+        self.runs_made.set(self.runs_made.get() + 1);
         let events = numbers.iter().map(|number| &self.events[*number as usize]);
         let events = events.map(|event| (event.id, event.frame.clone()));
         Run::new(events.collect(), encoding)
@@ -255,42 +276,13 @@ impl<I: Io> Core<I> {
         live.dirty[number].events = events;
     }
 
-    /// Streams of which several topics may be dirty: their runs, merged. Costs what the dirty topics touch, not what a stream has.
-    fn flush_several(&mut self, live: &mut Live, io: &mut I) {
-        let mut several = std::mem::take(&mut live.several);
-        several.sort_unstable();
-        for same in several.chunk_by(|a, b| a.0 == b.0) {
-            let mut numbers = FewIndices::new();
-            for (_, dirty) in same {
-                numbers.extend_from_slice(&live.dirty[*dirty as usize].events);
-            }
-            numbers.sort_unstable();
-            numbers.dedup();
-            let grant = self.tickets.grant(same[0].0);
-            numbers.retain(|number| live.may_hear(*number, grant));
-            if numbers.is_empty() {
-                continue;
-            }
-            for number in &numbers {
-                live.events[*number as usize].delivered += 1;
-            }
-            let Some(subscriber) = self.subscribers.get(same[0].0) else {
-                continue;
-            };
-            let mut run = live.run(&numbers, subscriber.encoding);
-            self.write_run(same[0].0, &mut run, io);
-        }
-        several.clear();
-        live.several = several;
-    }
-
     /// Writes those events of a run to a caught-up stream that it has not seen.
     ///
     /// This and [`Io::send`] are inlined into the loop over a topic's members, so that nothing returns between one system call and the next
     /// while wires accept everything: the kernel leaves the processor's stack of return addresses overwritten, and a return right after a
     /// system call was measured to cost 7 % of a delivery (`benches/fanout.rs`).
     #[inline(always)]
-    fn write_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
+    pub(super) fn write_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get_mut(slot) else {
             return;
         };

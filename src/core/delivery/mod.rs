@@ -23,6 +23,7 @@ mod park;
 pub mod query;
 mod replay;
 mod run;
+mod several;
 mod stream;
 mod subscriber;
 mod sweep;
@@ -122,6 +123,12 @@ impl<I: Io> Core<I> {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.subscribers.len()
+    }
+
+    /// Runs that were joined so far.
+    #[cfg(test)]
+    pub(crate) fn runs_made(&self) -> usize {
+        self.live.runs_made.get()
     }
 
     /// Number of topics that the shard knows.

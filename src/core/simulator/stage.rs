@@ -1,5 +1,6 @@
 //! Schedules written by hand: what once went wrong, in as few steps as it takes.
 
+mod several;
 mod turns;
 
 use std::sync::Arc;
@@ -83,7 +84,11 @@ impl Stage {
     }
 
     fn publish(&mut self, topic: &str, private: bool) -> EventId {
-        if let Some(batch) = self.stamp(topic, private) {
+        self.publish_to(&[topic], private)
+    }
+
+    fn publish_to(&mut self, topics: &[&str], private: bool) -> EventId {
+        if let Some(batch) = self.stamp(topics, private) {
             self.post(Message::Deliver(Arc::new(batch)));
         }
         self.shared.desk.lock().head()
@@ -94,10 +99,11 @@ impl Stage {
     }
 
     /// Publishes an event that the shard is not sent yet; `None` if its streams do not listen to it.
-    fn stamp(&mut self, topic: &str, private: bool) -> Option<Batch> {
+    fn stamp(&mut self, topics: &[&str], private: bool) -> Option<Batch> {
         let event = Event {
+            topics: topics.iter().map(|topic| (*topic).into()).collect(),
             private,
-            ..Event::new(topic, "data")
+            ..Event::new("", "data")
         };
         let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
         let publication = Publication {
@@ -118,8 +124,13 @@ impl Stage {
 
     /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and grants what it subscribes to.
     fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
-        let selector = Selector::parse(selector, Syntax::Native, 100).expect("a selector");
-        let selectors = std::slice::from_ref(&selector);
+        self.open_all(&[selector], cursor, end_ms);
+    }
+
+    fn open_all(&mut self, selectors: &[&str], cursor: Option<EventId>, end_ms: Option<u64>) {
+        let selectors = selectors.iter();
+        let parse = |text: &&str| Selector::parse(text, Syntax::Native, 100).expect("a selector");
+        let selectors: &[Selector] = &selectors.map(parse).collect::<Vec<_>>();
         let cursor = cursor.map(|cursor| cursor.to_string());
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let mut desk = self.shared.desk.lock();
@@ -264,7 +275,7 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     let missed = stage.publish("a/x", false);
     stage.turn(1);
     let posts = ["a/x", "b/x", "a/x", "a/x"]
-        .map(|topic| stage.stamp(topic, false).expect("the stream listens"));
+        .map(|topic| stage.stamp(&[topic], false).expect("the stream listens"));
     stage.set_room(usize::MAX);
     stage.turn(1);
     let blocks = stage.read();
