@@ -97,7 +97,7 @@ impl Node {
             opened.map_err(io::Error::other)?;
         }
         let mut node = Self {
-            owed: streams * sse::prime(None, hub.head()).len(),
+            owed: streams * sse::prime(None, hub.marked(hub.head())).len(),
             hub,
             data: "x".repeat(data_bytes),
             audience,

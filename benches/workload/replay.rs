@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use bytes::Bytes;
-use fantail::core::event::{Event, EventId};
+use fantail::core::event::{Event, EventId, OrderMark};
 use fantail::core::history::HistoryLimits;
 use fantail::core::limits::EventLimits;
 use fantail::core::sse::Draft;
@@ -77,7 +77,7 @@ impl Replay {
     pub(crate) fn by_shard(&mut self) -> io::Result<Cost> {
         let (server, client) = pair()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let cursor = self.cursor.to_string();
+        let cursor = self.cursor.marked(OrderMark::default()).to_string();
         let before = self.shard.counters().replayed.get();
         let (cost, turns) = measure(|| {
             self.shard.attach(server.into(), &topics, Some(&cursor))?;
@@ -86,7 +86,8 @@ impl Replay {
         });
         turns?;
         // The greeting names the cursor; its length is the one thing here that is not the events'.
-        let greeting = fantail::core::sse::prime(None, self.cursor).len();
+        let greeting =
+            fantail::core::sse::prime(None, self.cursor.marked(OrderMark::default())).len();
         self.arrived(&client, greeting + self.bytes())?;
         let replayed = self.shard.counters().replayed.get() - before;
         if replayed != self.events as u64 {

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::refusals;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::core::event::IdForm;
-use crate::hub::{Encoding, Hub, LastEventId, Shed, Start, Subscribe};
+use crate::hub::{Encoding, Hub, Shed, Start, Subscribe};
 use crate::server::detach::Detach;
 use crate::server::fields::Fields;
 use crate::server::head;
@@ -89,10 +89,11 @@ pub(crate) fn head_only(
 
 /// The value of the response header `Last-Event-ID`.
 fn last_event_id(hub: &Hub, dialect: &Dialect, start: &Start) -> Option<String> {
-    start.last_event_id.as_ref().map(|id| match id {
-        LastEventId::Id(id) if dialect.ids == IdForm::Urn => hub.urn(*id),
-        id => id.to_string(),
-    })
+    let write = |id| match dialect.ids {
+        IdForm::Urn => hub.marked(id).urn(),
+        IdForm::Native => hub.marked(id).to_string(),
+    };
+    start.last_event_id.as_ref().map(|id| id.text(write))
 }
 
 fn attach(

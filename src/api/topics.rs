@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::access::{AccessError, Caller, Credentials};
 use super::parameters::{self, ParametersError};
 use super::reach::Reach;
+use crate::core::event::OrderMark;
 use crate::core::selector::Selector;
 use crate::core::topic;
 use crate::hub::{Hub, TopicInfo, TopicWalk};
@@ -64,7 +65,7 @@ pub(crate) async fn answer(
     if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
-    Ok(answered(&Topic::from(hub.topic(&name).await)))
+    Ok(answered(&Topic::new(hub.topic(&name).await, hub.mark())))
 }
 
 /// Which topics the caller may see, and what it took to find that out.
@@ -106,7 +107,7 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
         slices += 1;
         for info in hub.topics(&mut walk) {
             if info.name.starts_with(&asked.prefix) && sight.has(&info.name).await {
-                topics.push(Topic::from(info));
+                topics.push(Topic::new(info, hub.mark()));
             }
         }
     }
@@ -175,15 +176,15 @@ struct Topic {
     last_id: Option<String>,
 }
 
-impl From<TopicInfo> for Topic {
-    fn from(info: TopicInfo) -> Self {
+impl Topic {
+    fn new(info: TopicInfo, mark: OrderMark) -> Self {
         Self {
             topic: info.name,
             streams: info.streams,
             streams_by_pattern: info.streams_by_pattern,
             events: info.events,
-            first_id: info.first_id.map(|id| id.to_string()),
-            last_id: info.last_id.map(|id| id.to_string()),
+            first_id: info.first_id.map(|id| id.marked(mark).to_string()),
+            last_id: info.last_id.map(|id| id.marked(mark).to_string()),
         }
     }
 }

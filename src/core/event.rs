@@ -1,6 +1,7 @@
-//! An event as a publisher means it, and the id under which the node orders it. `check` says what an event may be.
+//! An event as a publisher means it, and the id under which the node orders it. `check` says what an event may be, `mark` which order an id is from.
 
 mod check;
+mod mark;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,29 +11,24 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 pub use check::{EventError, RETRY_MS_MAX};
+pub use mark::{MarkedId, OrderMark};
 
 /// Bits of an [`EventId`] that count events within one millisecond.
 const COUNTER_BITS: u32 = 20;
-
-/// Bits of a URN that tell one node from another.
-const NODE_MASK: u64 = (1 << 54) - 1;
 
 /// Start of an id that is a UUID (RFC 9562 §4).
 const URN_PREFIX: &str = "urn:uuid:";
 
 /// The place of an event in the node's one order: unix milliseconds and a counter within the millisecond, in one word.
 ///
-/// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one node strictly increase, also when its clock steps back
-/// and over a restart. An id is also a *cursor*: "everything up to and including this has been seen".
+/// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one order strictly increase, also when the clock steps back. An id is also a
+/// *cursor*: "everything up to and including this has been seen". Clients are sent it with the mark of its order ([`MarkedId`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u64);
 
 impl EventId {
     /// Before every event.
     pub const ZERO: Self = Self(0);
-
-    /// Length of the form of [`EventId::urn`] in bytes.
-    pub const URN_BYTES: usize = URN_PREFIX.len() + 36;
 
     /// Longest text form in bytes: 14 digits of milliseconds (2^44), a dash, 7 digits of counter.
     pub const TEXT_BYTES_MAX: usize = 22;
@@ -94,32 +90,21 @@ impl EventId {
         }
     }
 
-    /// The id as a URN: a UUID of version 7 (RFC 9562 §5.7) whose timestamp is the id's and whose random bits are its counter and `node`,
-    /// so that it is unique among nodes and can be read back without being remembered.
+    /// The id with the mark of its order.
     #[must_use]
-    pub fn urn(self, node: u64) -> String {
-        let counter = self.counter();
-        let (ms, high, low) = (self.unix_ms(), counter >> 8, counter & 0xff);
-        let node = node & NODE_MASK;
-        format!(
-            "{URN_PREFIX}{:08x}-{:04x}-7{high:03x}-{:04x}-{:012x}",
-            ms >> 16,
-            ms & 0xffff,
-            0x8000 | low << 6 | node >> 48,
-            node & 0xffff_ffff_ffff,
-        )
+    pub const fn marked(self, mark: OrderMark) -> MarkedId {
+        MarkedId { id: self, mark }
     }
 
-    /// Reads what [`EventId::urn`] wrote for the same `node`; any other text is `None`.
-    #[must_use]
-    pub fn from_urn(urn: &str, node: u64) -> Option<Self> {
+    /// Reads what [`MarkedId::urn`] wrote for the same order; any other text is `None`.
+    fn from_urn(urn: &str, mark: OrderMark) -> Option<Self> {
         let hex: String = urn.strip_prefix(URN_PREFIX)?.split('-').collect();
         let bits = u128::from_str_radix(&hex, 16).ok()?;
         let ms = (bits >> 80) as u64;
         let counter = (bits >> 64 & 0xfff) << 8 | bits >> 54 & 0xff;
         let id = Self::from_parts(ms, counter as u64)?;
-        // One spelling only, and only this node's.
-        (id.urn(node) == urn).then_some(id)
+        // One spelling only, and only this order's.
+        (id.marked(mark).urn() == urn).then_some(id)
     }
 
     /// Appends the text form to `out`.
@@ -167,10 +152,10 @@ pub type Topics<'a> = SmallVec<[Cow<'a, str>; 1]>;
 /// How the node writes the id of an event that it numbers itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdForm {
-    /// `<ms>-<n>`.
+    /// `<ms>-<n>.<mark>`.
     #[default]
     Native,
-    /// As [`EventId::urn`]: an IRI, as the Mercure protocol asks for.
+    /// As [`MarkedId::urn`]: an IRI, as the Mercure protocol asks for.
     Urn,
 }
 
@@ -260,23 +245,6 @@ mod tests {
             id.write_to(&mut text);
             prop_assert_eq!(text, id.to_string().into_bytes());
             prop_assert!(id.to_string().len() <= EventId::TEXT_BYTES_MAX);
-        }
-
-        #[test]
-        fn a_urn_is_read_back_by_its_own_node_only(word: u64, node: u64, other: u64) {
-            let id = EventId::new(word);
-            let urn = id.urn(node);
-            prop_assert_eq!(urn.len(), EventId::URN_BYTES);
-            prop_assert_eq!(EventId::from_urn(&urn, node), Some(id));
-            if (node ^ other) & NODE_MASK != 0 {
-                prop_assert_eq!(EventId::from_urn(&urn, other), None);
-            }
-            prop_assert_eq!(EventId::from_urn(&urn.to_uppercase(), node), None);
-        }
-
-        #[test]
-        fn urns_rise_with_their_ids(one: u64, two: u64, node: u64) {
-            prop_assert_eq!(one.cmp(&two), EventId::new(one).urn(node).cmp(&EventId::new(two).urn(node)));
         }
     }
 }

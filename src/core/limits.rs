@@ -2,6 +2,8 @@
 //!
 //! The numbers themselves are settings; this module only carries them to where they are applied.
 
+use crate::core::event::OrderMark;
+
 /// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with wildcards, and classes need a few bytes more. With
 /// the bound on topics it also bounds the steps of a match.
 pub const GLOB_BYTES_MAX: usize = 4_096;
@@ -26,6 +28,8 @@ pub struct EventLimits {
     pub event_id_bytes_max: usize,
     /// There are keys for subscribers' tokens, so that somebody may be granted a private event. No setting of its own: the hub knows it from those of the keys.
     pub has_subscriber_keys: bool,
+    /// Ids with this mark are the node's own. No setting: the hub knows it from its store.
+    pub mark: OrderMark,
 }
 
 impl Default for EventLimits {
@@ -38,6 +42,7 @@ impl Default for EventLimits {
             event_name_bytes_max: 256,
             event_id_bytes_max: 256,
             has_subscriber_keys: true,
+            mark: OrderMark::default(),
         }
     }
 }

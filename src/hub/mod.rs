@@ -17,6 +17,7 @@ mod shards;
 mod subscribe;
 mod traces;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::clock::unix_ms;
 use crate::core::budget::Budget;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig};
+use crate::core::event::OrderMark;
 use crate::core::history::{HistoryLimits, ShardSet};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
@@ -89,15 +91,18 @@ impl Hub {
     ///
     /// # Errors
     /// When a shard gets no poller or no thread from the system.
-    pub fn start(config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
+    pub fn start(mut config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
         let presence_changed = Arc::new(Notify::new());
         let changed = Arc::clone(&presence_changed);
         let clients = config.clients.clone();
         let presence = Presence::new(&config.history, clients, move || changed.notify_one());
+        // Drawn by the system: two nodes that start in the same instant must not draw the same.
+        let mark = OrderMark::new(RandomState::new().hash_one(unix_ms()));
+        config.event_limits.mark = mark;
         let desk = DeskConfig {
             history: config.history,
             slow_consumer: config.slow_consumer.clone(),
-            node: fastrand::u64(..),
+            mark,
         };
         let places = Places::new(room, config.clients.clone());
         let shared = Shared::new(Desk::new(desk, places, presence.clone(), unix_ms()));
@@ -164,6 +169,12 @@ impl Hub {
     #[must_use]
     pub fn event_limits(&self) -> &EventLimits {
         &self.0.config.event_limits
+    }
+
+    /// The mark of the ids that the node gives.
+    #[must_use]
+    pub fn mark(&self) -> OrderMark {
+        self.0.config.event_limits.mark
     }
 
     /// Who is there, of those who are to be announced.

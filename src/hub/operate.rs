@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::clock::unix_ms;
 use crate::core::delivery::query::{Found, Task};
 use crate::core::delivery::{StreamInfo, StreamKey};
-use crate::core::event::EventId;
+use crate::core::event::{EventId, MarkedId};
 use crate::core::history::{HistorySize, PatternCount, Store, Work};
 pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;
@@ -107,10 +107,10 @@ impl Hub {
         self.0.shared.store().head()
     }
 
-    /// An id in the form of a URN, as [`crate::core::event::IdForm::Urn`] writes it.
+    /// An id as clients are sent it.
     #[must_use]
-    pub fn urn(&self, id: EventId) -> String {
-        self.0.shared.store().urn(id)
+    pub fn marked(&self, id: EventId) -> MarkedId {
+        id.marked(self.mark())
     }
 
     /// Open streams, reserved places included.

@@ -8,6 +8,7 @@ use crate::clock::unix_ms;
 use crate::core::desk::{
     Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
 };
+use crate::core::event::{MarkedId, OrderMark};
 use crate::core::history::{SelectorIds, ShardSet};
 use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
@@ -105,6 +106,7 @@ impl Hub {
         let stamped_at = Instant::now();
         let mut tracing = HubTracing {
             traced: self.traced(drafts),
+            mark: self.mark(),
             stamped_at,
             unheard: Vec::new(),
         };
@@ -175,6 +177,7 @@ impl Hub {
 struct HubTracing {
     /// Which of its events are traced; empty when none is.
     traced: Vec<bool>,
+    mark: OrderMark,
     stamped_at: Instant,
     /// Traces of events that have no listener.
     unheard: Vec<Arc<Trace>>,
@@ -185,7 +188,7 @@ impl Tracing for HubTracing {
         if !self.traced.get(event.number).is_some_and(|traced| *traced) {
             return None;
         }
-        let trace = start_trace(event, self.stamped_at);
+        let trace = start_trace(event, event.id.marked(self.mark), self.stamped_at);
         if !event.is_heard {
             self.unheard.push(Arc::clone(&trace));
         }
@@ -194,8 +197,8 @@ impl Tracing for HubTracing {
 }
 
 /// Prepares the log line of a traced event; the shards fill in how it fared.
-fn start_trace(event: &Stamped<'_, '_>, stamped_at: Instant) -> Arc<Trace> {
-    let (id, frame) = (event.id, event.frame.clone());
+fn start_trace(event: &Stamped<'_, '_>, id: MarkedId, stamped_at: Instant) -> Arc<Trace> {
+    let frame = event.frame.clone();
     let topic = event
         .draft
         .topics()

@@ -13,7 +13,7 @@ use mio::Events;
 
 use crate::core::delivery::{Attach, Counters, ShardConfig, Shared, TurnBudget};
 use crate::core::desk::{Arrival, Desk, DeskConfig, Publication, Stamps, Untraced};
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryLimits, SelectorIds, ShardSet};
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
@@ -42,7 +42,7 @@ const POLL_EVENTS: usize = 1_024;
 /// Gives a draft its id, as the store does when it appends it.
 #[must_use]
 pub fn stamp(draft: &mut Draft<'_>, id: EventId) -> Frame {
-    draft.stamp(id, 0)
+    draft.stamp(id.marked(OrderMark::default()))
 }
 
 /// A shard whose turns are made by whoever calls.

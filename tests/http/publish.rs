@@ -17,7 +17,7 @@ fn one_object() {
     assert_eq!(answer.head.field("content-type"), Some(JSON));
     assert_eq!(answer.json()["subscribers"], 1);
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
-    assert!(id.parse::<fantail::core::event::EventId>().is_ok());
+    assert!(node.hub.mark().place_of(&id).is_some(), "{id}");
     let event = stream.take(1).remove(0);
     assert_eq!(event.data, r#"{"n":1.50,"s":"x y"}"#);
     assert_eq!((event.event.as_str(), event.id.as_str()), ("e", "own"));

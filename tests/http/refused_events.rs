@@ -4,6 +4,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
+use fantail::core::event::{EventId, OrderMark};
+
 use crate::node::Node;
 use crate::support::http::{Connection, Response};
 use crate::support::sse::SseStream;
@@ -164,6 +166,30 @@ fn an_id_that_means_something_as_a_cursor_is_refused() {
     let node = Node::start();
     let words = ["earliest", "latest", "$", "-", "+", "*", ">", "0-0", "#1"];
     refused_everywhere(&node, 400, "id", &texts(&words));
+}
+
+/// A publisher could give its event the id of another one, or of one to come: as a cursor it means that place.
+#[test]
+fn an_id_of_the_nodes_own_order_is_refused() {
+    let node = Node::start();
+    let head = node.hub.head();
+    let ahead = EventId::new(head.get() + (60_000 << 20));
+    let own = [head, ahead].map(|id| node.hub.marked(id));
+    let ids = own.map(|id| [id.to_string(), id.urn()]).concat();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    refused_everywhere(&node, 400, "id", &texts(&ids));
+    // Those of others come with copied events.
+    let mut connection = node.connect();
+    let other = head.marked(OrderMark::new(!node.hub.mark().bits()));
+    for id in [head.to_string(), other.to_string(), other.urn()] {
+        let members = Map::from_iter([("id".to_owned(), id.clone().into())]);
+        for way in WAYS {
+            assert_eq!(publish(&mut connection, way, &members).status, 200);
+        }
+        node.publish("t", "next");
+        let stream = SseStream::resume(node.address, "/events/t", &id);
+        assert_eq!(stream.head.field("last-event-id"), Some(&*id));
+    }
 }
 
 #[test]

@@ -1,3 +1,5 @@
+use fantail::core::event::{EventId, OrderMark};
+
 use crate::support::{Node, command, command_bytes};
 use crate::{arity, id};
 
@@ -33,15 +35,16 @@ fn xadd_makes_whole_events() {
     ]));
     let third = id(&client.call(&["xadd", "a", "*", "name", "Ada", "born", "1815"]));
     let text = stream.read_until("1815\"}\n\n");
+    let mark = node.hub.mark();
     assert!(
-        text.contains(&format!("id: {first}\ndata: one\ndata: two\n\n")),
+        text.contains(&format!("id: {first}.{mark}\ndata: one\ndata: two\n\n")),
         "{text}"
     );
     assert!(
         text.contains("id: own\nevent: tick\nretry: 250\ndata: x\n\n"),
         "{text}"
     );
-    let object = format!("id: {third}\ndata: {{\"name\":\"Ada\",\"born\":\"1815\"}}\n\n");
+    let object = format!("id: {third}.{mark}\ndata: {{\"name\":\"Ada\",\"born\":\"1815\"}}\n\n");
     assert!(text.ends_with(&object), "{text}");
     assert_eq!(
         text.matches("event: tick").count(),
@@ -56,6 +59,13 @@ fn xadd_makes_whole_events() {
         second.len()
     );
     client.check(&format!("XRANGE b {second} {second}"), &entry);
+    // As a stream is sent it.
+    client.check(&format!("XRANGE b {second}.{mark} {second}.{mark}"), &entry);
+    client.check(&format!("XREVRANGE b {second} {first}.{mark}"), &entry);
+    client.check(&format!("XRANGE b ({first}.{mark} +"), &entry);
+    let other = OrderMark::new(!mark.bits());
+    let refused = "-ERR Invalid stream ID specified as stream command argument\r\n";
+    client.check(&format!("XRANGE b {second}.{other} +"), refused);
 }
 
 #[test]
@@ -213,4 +223,31 @@ fn a_private_event_that_nobody_could_hear_is_refused() {
     }
     client.check("XLEN t", ":0\r\n");
     id(&client.ask("XADD t * private 0 data x\r\n"));
+}
+
+#[test]
+fn an_id_of_the_nodes_own_order_is_refused() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let place = id(&client.call(&["XADD", "a", "*", "data", "x"]));
+    let mark = node.hub.mark();
+    let own = format!("{place}.{mark}");
+    let urn = node.hub.marked(node.hub.head()).urn();
+    for own in [&own, &urn] {
+        let refusal = client.call(&["XADD", "a", "*", "id", own, "data", "x"]);
+        assert!(refusal.starts_with("-ERR `id` must not be"), "{refusal}");
+    }
+    client.check("XLEN a", ":1\r\n");
+    // Copied from a Redis stream, or from another node.
+    let other = place.parse::<EventId>().expect("an id");
+    let other = other.marked(OrderMark::new(!mark.bits())).to_string();
+    for copied in [&place, &other] {
+        id(&client.call(&["XADD", "a", "*", "id", copied, "data", "x"]));
+        let shown = format!("$2\r\nid\r\n${}\r\n{copied}\r\n", copied.len());
+        assert!(
+            client
+                .call(&["XREVRANGE", "a", "+", "-", "COUNT", "1"])
+                .contains(&shown)
+        );
+    }
 }

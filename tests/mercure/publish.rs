@@ -247,3 +247,20 @@ fn no_stream_hears_a_forged_subscription_event() {
         assert_eq!(stream.take_data(1), ["end"]);
     }
 }
+
+/// The receipt of one event as the id of another: as a cursor it means the first one's place.
+#[test]
+fn an_id_that_the_hub_gave_is_refused() {
+    let node = Node::with(|_| {});
+    let all = publisher(&["*"]);
+    let urn = node.post(&all, "topic=a&data=x").body;
+    assert!(urn.starts_with("urn:uuid:"), "{urn}");
+    let refused = node.post(&all, &format!("topic=a&data=x&id={urn}"));
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.json()["field"], "id");
+    // Another hub's comes with a copied event.
+    let last = if urn.ends_with('0') { "1" } else { "0" };
+    let other = format!("{}{last}", &urn[..urn.len() - 1]);
+    let copied = node.post(&all, &format!("topic=a&data=x&id={other}"));
+    assert_eq!((copied.status, copied.body), (200, other));
+}

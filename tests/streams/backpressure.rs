@@ -64,7 +64,7 @@ fn a_full_mailbox_holds_publishers_up_and_drops_nothing() {
         settings.mailbox_bytes = 64 << 10;
         settings.history_events = 2 * ALL;
     });
-    let start = node.hub.head().to_string();
+    let start = node.hub.marked(node.hub.head()).to_string();
     let target = format!("/events/t?last_event_id={start}");
     let read = |mut stream: SseStream| thread::spawn(move || stream.take(ALL));
     let subscribe = || SseStream::request(node.at.http, &target, &[]);

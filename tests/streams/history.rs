@@ -1,4 +1,4 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use fantail::core::event::EventId;
 
@@ -214,26 +214,83 @@ fn a_publishers_own_id_is_a_cursor_while_its_event_is_kept() {
     assert_eq!(numbers(&mut stream, 3), [2, 3, 4]);
 }
 
+/// Publishes to one node and presents its cursors to another.
+fn check_foreign_cursors(before: &Node, after: &Node) {
+    let ids = publish(&mut before.publisher(), "t", 0..3, 1);
+    publish(&mut after.publisher(), "t", 0..3, 1);
+    for cursor in [&ids[0], &ids[2]] {
+        let place = before.hub.mark().place_of(cursor).expect("its own");
+        let urn = before.hub.marked(place).urn();
+        for cursor in [cursor, &urn, &place.to_string()] {
+            let mut stream = after.resume("/events/t", cursor);
+            assert_eq!(stream.head.field("last-event-id"), Some("earliest"));
+            let (from, _, reason) = gap(&mut stream);
+            assert_eq!((from.as_str(), reason.as_str()), (&**cursor, "unknown"));
+            assert_eq!(numbers(&mut stream, 3), [0, 1, 2]);
+        }
+    }
+}
+
+/// A cursor of one node was taken for a place in the history of another: what that one had before it was hidden, without a gap.
 #[test]
-fn after_a_restart_a_cursor_from_before_is_a_gap() {
+fn a_cursor_of_another_node_hides_nothing() {
+    let (older, younger) = (Node::start(), Node::start());
+    check_foreign_cursors(&older, &younger);
+    check_foreign_cursors(&younger, &older);
+}
+
+/// The same with a cursor from before a restart, where the clock had been ahead or was set back since.
+#[test]
+fn after_a_restart_a_cursor_from_before_is_unknown() {
     let mut before = Node::start();
     let ids = publish(&mut before.publisher(), "t", 0..3, 1);
+    let mark = before.hub.mark();
     before.drain();
     drop(before);
-    // No process is back within the millisecond in which it published, but this test may be.
-    let last: EventId = ids[2].parse().expect("an id");
-    wait_until("the next millisecond", || {
-        UNIX_EPOCH.elapsed().expect("a clock").as_millis() > u128::from(last.unix_ms())
-    });
     let node = Node::start();
-    let birth = node.hub.head();
-    assert!(birth > last, "ids go on rising: {birth} after {last}");
-    let birth = birth.to_string();
-    let mut stream = node.resume("/events/t", &ids[2]);
-    assert_eq!(gap(&mut stream), evicted(&ids[2], &birth));
-    check_live(&node, "t", &mut stream);
-    let mut stream = node.resume("/events/t", "earliest");
-    assert_eq!(stream.take_data(1), ["live"]);
+    assert_ne!(node.hub.mark(), mark);
+    let place = mark.place_of(&ids[2]).expect("an id");
+    let ahead = EventId::new(place.get() + (60_000 << 20));
+    publish(&mut node.publisher(), "t", 0..3, 1);
+    for cursor in [ids[2].clone(), ahead.marked(mark).to_string()] {
+        let mut stream = node.resume("/events/t", &cursor);
+        let (from, _, reason) = gap(&mut stream);
+        assert_eq!((from, reason.as_str()), (cursor, "unknown"));
+        assert_eq!(numbers(&mut stream, 3), [0, 1, 2]);
+        check_live(&node, "u", &mut node.subscribe("/events/u"));
+    }
+}
+
+/// Events that were copied from a Redis stream with their ids: a cursor among them was a place in the node's history where its clock was ahead or behind.
+#[test]
+fn events_copied_from_a_redis_stream_are_resumed_by_their_own_ids() {
+    let node = Node::with(|settings| settings.history_events = 3);
+    let now = node.hub.head().unix_ms();
+    for (topic, clock) in [
+        ("past", now - 3_600_000),
+        ("now", now),
+        ("future", now + 3_600_000),
+    ] {
+        let own = |number: usize| format!("{clock}-{number}");
+        let mut publisher = node.publisher();
+        for number in 0..5 {
+            publisher.send(&Draft {
+                topics: &[topic],
+                data: &number.to_string(),
+                id: Some(&own(number)),
+                ..Draft::default()
+            });
+            publisher.id();
+        }
+        let mut stream = node.resume(&format!("/events/{topic}"), &own(3));
+        assert_eq!(stream.head.field("last-event-id"), Some(&*own(3)));
+        let event = stream.next().expect("one event");
+        assert_eq!((event.id, event.data.as_str()), (own(4), "4"));
+        // Evicted: all that is kept is sent.
+        let mut stream = node.resume(&format!("/events/{topic}"), &own(1));
+        assert_eq!(gap(&mut stream).2, "unknown");
+        assert_eq!(numbers(&mut stream, 3), [2, 3, 4]);
+    }
 }
 
 /// Several topics are one stream in the order of ids, whichever events share topics, live and replayed, over many reads.

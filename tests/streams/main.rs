@@ -44,6 +44,7 @@ mod many_topics;
 mod memory;
 /// What operators see and do: whose streams there are, which of them end, and a history that is erased.
 mod operators;
+mod own_ids;
 /// Streams cut at every byte.
 mod resume;
 /// Readers that stop.

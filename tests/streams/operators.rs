@@ -148,7 +148,7 @@ fn all_streams_of_a_subject_are_ended_and_no_other() {
     let mut ann: Vec<SseStream> = (0..600)
         .map(|_| open(&node, "/events/t", "ann", "192.0.2.2"))
         .collect();
-    assert_eq!(node.publisher().publish("t", "before").len(), 15);
+    assert_eq!(node.publisher().publish("t", "before").len(), 22);
     for query in ["", "limit=3", "subject=", "subjet=ann"] {
         let answer = admin(&node, "DELETE", &format!("/streams?{query}"));
         assert_eq!(answer.status, 400, "{query}");

@@ -13,11 +13,28 @@ pub(crate) struct Draft<'a> {
 }
 
 /// A publisher on the ingest port.
-pub(crate) struct Publisher(Client);
+pub(crate) struct Publisher {
+    client: Client,
+    mark: String,
+}
 
 impl Publisher {
     pub(crate) fn open(to: SocketAddr) -> Self {
-        Self(Client::open(to))
+        let mut client = Client::open(to);
+        client.send(&["INFO", "fantail"]);
+        let length = client.line();
+        let mut left: usize = length[1..].parse().expect("a length");
+        let mut mark = None;
+        while left > 0 {
+            let line = client.line();
+            left -= line.len() + 2;
+            mark = mark.or(line.strip_prefix("event_id_mark:").map(str::to_owned));
+        }
+        assert_eq!(client.line(), "");
+        Self {
+            client,
+            mark: mark.expect("the mark of the node's ids"),
+        }
     }
 
     /// Publishes one event; its id.
@@ -61,13 +78,13 @@ impl Publisher {
         if draft.private {
             words.extend(["private", "1"]);
         }
-        self.0.send(&words);
+        self.client.send(&words);
     }
 
-    /// The id of the next event that was sent.
+    /// The id of the next event that was sent, as streams are sent it.
     pub(crate) fn id(&mut self) -> String {
-        let length = self.0.line();
+        let length = self.client.line();
         assert!(length.starts_with('$'), "XADD was answered {length:?}");
-        self.0.line()
+        format!("{}.{}", self.client.line(), self.mark)
     }
 }

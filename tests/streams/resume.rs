@@ -2,7 +2,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use fantail::core::event::EventId;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -172,7 +171,7 @@ fn a_cut_among_events_older_than_a_gaps_end_repeats_the_gap_only() {
     let target = format!("/events?topic=many&topic=few&last_event_id={start}");
     let mut whole = Raw::open(node.at.http, Version::Http11, &target, "");
     let all = whole.read_to(LAST);
-    let id = |text: &str| -> EventId { text.parse().expect("an id") };
+    let id = |text: &str| node.hub.mark().place_of(text).expect("an id");
     let told = serde_json::json!({ "from": start, "to": lost, "reason": "evicted" });
     assert_eq!(all[0].data, told.to_string());
     assert!(

@@ -102,8 +102,8 @@ pub(crate) async fn publish(
     let own_id = event.id.as_deref().map(str::to_owned);
     let answers = crate::api::publish::commit(node, permission, vec![event], |_| None).await?;
     let id = own_id.unwrap_or_else(|| {
-        let id = answers.first().map(|answer| answer.id);
-        node.hub.urn(id.unwrap_or_default())
+        let id = answers.first().map(|answer| answer.id.urn());
+        id.unwrap_or_default()
     });
     let mut response = Response::new(ResponseBody::full(id));
     response.headers_mut().insert(

@@ -201,7 +201,7 @@ fn last_event_id(hub: &Hub) -> String {
     if counters.iter().all(|counter| counter.get() == 0) {
         return "earliest".to_owned();
     }
-    hub.urn(hub.head())
+    hub.marked(hub.head()).urn()
 }
 
 /// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its quotes is understood, too.

@@ -8,7 +8,7 @@ use super::error::PublishError;
 use super::permission::Permission;
 use crate::api::node::Node;
 use crate::api::reach::Reach;
-use crate::core::event::{Event, EventId};
+use crate::core::event::{Event, MarkedId, OrderMark};
 use crate::core::selector;
 use crate::core::sse::Draft;
 use crate::hub::Receipt;
@@ -29,7 +29,7 @@ pub(crate) async fn commit(
     let receipts = submit(node, &mut drafts).await?;
     let answers = receipts.iter().zip(&drafts);
     Ok(answers
-        .map(|(receipt, draft)| Answer::new(receipt, draft.topics()))
+        .map(|(receipt, draft)| Answer::new(receipt, node.hub.mark(), draft.topics()))
         .collect())
 }
 
@@ -61,11 +61,11 @@ pub(super) async fn submit(
     Ok(node.hub.publish(Source::Http, drafts).await?)
 }
 
-/// What is answered to one event: `{"id":"<ms>-<n>","subscribers":N}`.
+/// What is answered to one event: `{"id":"<ms>-<n>.<mark>","subscribers":N}`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
     #[serde(serialize_with = "as_text")]
-    pub(crate) id: EventId,
+    pub(crate) id: MarkedId,
     subscribers: u64,
     /// What the publisher may have meant otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,9 +73,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn new(receipt: &Receipt, topics: &[Cow<'_, str>]) -> Self {
+    fn new(receipt: &Receipt, mark: OrderMark, topics: &[Cow<'_, str>]) -> Self {
         Self {
-            id: receipt.id,
+            id: receipt.id.marked(mark),
             subscribers: receipt.subscribers,
             warning: warning(topics),
         }
@@ -90,13 +90,14 @@ pub(super) fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
     ))
 }
 
-fn as_text<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(id: &MarkedId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::EventId;
 
     #[test]
     fn a_receipt_reads_as_promised() {
@@ -105,12 +106,17 @@ mod tests {
             subscribers: 3,
         };
         let text = |topic: &'static str| {
-            serde_json::to_string(&Answer::new(&receipt, &[topic.into()])).expect("JSON")
+            serde_json::to_string(&Answer::new(
+                &receipt,
+                OrderMark::default(),
+                &[topic.into()],
+            ))
+            .expect("JSON")
         };
-        assert_eq!(text("news"), r#"{"id":"7-1","subscribers":3}"#);
+        assert_eq!(text("news"), r#"{"id":"7-1.000000","subscribers":3}"#);
         let warned = text("news/**");
         assert!(
-            warned.starts_with(r#"{"id":"7-1","subscribers":3,"warning":""#),
+            warned.starts_with(r#"{"id":"7-1.000000","subscribers":3,"warning":""#),
             "{warned}"
         );
     }

@@ -41,7 +41,7 @@ impl<I: Io> Core<I> {
         };
         let start = attach.start;
         subscriber.cursor = start.cursor.unwrap_or(attach.live_from);
-        let prime = sse::prime(self.config.retry_ms, subscriber.cursor);
+        let prime = sse::prime(self.config.retry_ms, subscriber.cursor.marked(self.mark));
         let mut greeting = [attach.head, prime.rendition(attach.encoding)];
         if start.is_live() {
             // A body's response head is hyper's to write.

@@ -53,6 +53,11 @@ impl<I: Io> Core<I> {
             .last_id
             .unix_ms()
             .saturating_sub(subscriber.cursor.unix_ms());
+        let cursor = if behind {
+            subscriber.cursor
+        } else {
+            self.last_id
+        };
         let stream = StreamKey {
             shard: self.config.index as u32,
             key,
@@ -65,11 +70,7 @@ impl<I: Io> Core<I> {
             topics,
             topic_count: local.len(),
             age: Duration::from_secs(age_s),
-            cursor: if behind {
-                subscriber.cursor
-            } else {
-                self.last_id
-            },
+            cursor: cursor.marked(self.mark),
             lag: Duration::from_millis(if behind { lag_ms } else { 0 }),
             bytes: subscriber.bytes(),
         })

@@ -36,7 +36,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::Released;
 use crate::core::table::Arena;
 use crate::metrics::Cell;
@@ -79,6 +79,8 @@ pub(crate) struct Core<I: Io> {
     ready: VecDeque<u32>,
     /// Every event up to here that concerns a stream of this shard has been taken from the mailbox.
     last_id: EventId,
+    /// Of the ids that streams are sent.
+    mark: OrderMark,
     live: Live,
     outgoing: Outgoing,
     sweep: Sweep,
@@ -93,7 +95,10 @@ pub(crate) struct Core<I: Io> {
 
 impl<I: Io> Core<I> {
     pub(crate) fn new(config: ShardConfig, shared: Shared, counters: Counters, seed: u64) -> Self {
-        let last_id = shared.desk.lock().head();
+        let (last_id, mark) = {
+            let desk = shared.desk.lock();
+            (desk.head(), desk.store().mark())
+        };
         Self {
             sweep: Sweep::new(config.heartbeat_ms),
             config,
@@ -108,6 +113,7 @@ impl<I: Io> Core<I> {
             taken: Taken::default(),
             ready: VecDeque::new(),
             last_id,
+            mark,
             live: Live::default(),
             outgoing: Outgoing::default(),
             drain: None,

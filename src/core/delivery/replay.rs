@@ -259,14 +259,17 @@ impl<I: Io> Core<I> {
                 (None, true) => GapReason::Evicted,
                 (None, false) => GapReason::Lagged,
             };
-            let from = unknown.map_or_else(|| subscriber.cursor.to_string(), str::to_owned);
+            let from = unknown.map_or_else(
+                || subscriber.cursor.marked(self.mark).to_string(),
+                str::to_owned,
+            );
             let gap = Gap {
                 from,
-                to: lost,
+                to: lost.marked(self.mark),
                 reason,
             };
             out.parts
-                .push(sse::gap(&gap, safe_cursor).rendition(subscriber.encoding));
+                .push(sse::gap(&gap, safe_cursor.marked(self.mark)).rendition(subscriber.encoding));
             out.cursors.push(safe_cursor);
             Told {
                 part: out.parts.len() - 1,

@@ -87,7 +87,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::Event;
+    use crate::core::event::{Event, OrderMark};
     use crate::core::limits::EventLimits;
     use crate::core::sse::Draft;
 
@@ -97,7 +97,7 @@ mod tests {
             let event = Event::new("t", "data");
             let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
             let id = EventId::new(number);
-            (id, draft.stamp(id, 0))
+            (id, draft.stamp(id.marked(OrderMark::default())))
         });
         let events: Vec<_> = events.collect();
         let mut run = Run::new(events.clone(), Encoding::CHUNKED);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::core::desk::{Desk, Seat};
-use crate::core::event::EventId;
+use crate::core::event::{EventId, MarkedId};
 use crate::core::history::{Grant, Released, Start, Store, Wanted};
 use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Encoding;
@@ -131,7 +131,7 @@ pub struct StreamInfo {
     /// Time since it was opened, in whole seconds.
     pub age: Duration,
     /// What it has seen.
-    pub cursor: EventId,
+    pub cursor: MarkedId,
     /// Event time between its cursor and the newest event; zero for a stream that is caught up.
     pub lag: Duration,
     /// Bytes that its wire accepted.

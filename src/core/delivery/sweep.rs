@@ -113,7 +113,7 @@ impl<I: Io> Core<I> {
     fn sweep_slice(&mut self, used: u32, io: &mut I) {
         let heartbeat = Heartbeat {
             cursor: self.last_id,
-            frame: sse::heartbeat(self.last_id),
+            frame: sse::heartbeat(self.last_id.marked(self.mark)),
         };
         let first = self.sweep.next_slot;
         if first == 0 {

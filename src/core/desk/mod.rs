@@ -19,7 +19,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryLimits, SlowConsumerPolicies, Store};
 use crate::core::places::Places;
 use crate::core::presence::Presence;
@@ -39,8 +39,8 @@ pub struct DeskConfig {
     pub history: HistoryLimits,
     /// SlowConsumerPolicies for streams that are too slow.
     pub slow_consumer: SlowConsumerPolicies,
-    /// The bits by which the node's ids differ from other nodes' where they are written as URNs.
-    pub node: u64,
+    /// Tells the node's ids from those of others.
+    pub mark: OrderMark,
 }
 
 /// Topics, history, open places and announced streams of a node.
@@ -62,7 +62,7 @@ impl Desk {
         now_unix_ms: u64,
     ) -> Self {
         Self {
-            store: Store::new(config.history, now_unix_ms).with_node(config.node),
+            store: Store::new(config.history, now_unix_ms).with_mark(config.mark),
             slow_consumer: config.slow_consumer,
             history: config.history,
             places,

@@ -29,7 +29,12 @@ impl Event<'_> {
             return Err(EventError::ReservedTopic(topic.to_string()));
         }
         self.event.as_deref().map_or(Ok(()), check_name)?;
-        self.id.as_deref().map_or(Ok(()), check_id)?;
+        if let Some(id) = self.id.as_deref() {
+            check_id(id)?;
+            if limits.mark.place_of(id).is_some() {
+                return Err(EventError::NodesId(id.to_owned()));
+            }
+        }
         if self.private && !limits.has_subscriber_keys {
             return Err(EventError::Unheard);
         }
@@ -201,6 +206,11 @@ pub enum EventError {
         "`id` must not be `{0}`, which means something else as a cursor; choose another id, or leave it out to let the node number the event"
     )]
     ReservedId(&'static str),
+    /// It is the place of another event, or of one to come.
+    #[error(
+        "`id` must not be {0:?}: ids of that form and ending are the node's own; choose another id, or leave it out to let the node number the event"
+    )]
+    NodesId(String),
     /// It is private, and no stream can be granted it.
     #[error(
         "`private` is set, but nobody could hear the event: this node has no keys for the tokens of subscribers. Set one of `jwt_secret_file`, \
@@ -219,7 +229,11 @@ impl EventError {
             Self::TooLong { field, .. } | Self::Forbidden { field, .. } => field,
             Self::ReservedName(_) => "event",
             Self::RetryTooLong { .. } => "retry",
-            Self::EmptyId | Self::SpaceAroundId | Self::FragmentId | Self::ReservedId(_) => "id",
+            Self::EmptyId
+            | Self::SpaceAroundId
+            | Self::FragmentId
+            | Self::ReservedId(_)
+            | Self::NodesId(_) => "id",
             Self::Unheard => "private",
         }
     }
@@ -228,6 +242,7 @@ impl EventError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::{EventId, OrderMark};
 
     fn good<'a>() -> Event<'a> {
         Event::new("t", "d")
@@ -299,6 +314,30 @@ mod tests {
         assert_eq!(refused(&with_id("#1")), EventError::FragmentId);
         for id in ["Earliest", "earliest-1", "0", "a#", "last", "1-1", "$1"] {
             assert_eq!(with_id(id).check(&EventLimits::default()), Ok(()), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_the_nodes_own_order_is_refused() {
+        let limits = EventLimits {
+            mark: OrderMark::new(u64::MAX),
+            ..EventLimits::default()
+        };
+        let place = EventId::new(u64::MAX / 3);
+        let own = place.marked(limits.mark);
+        for id in [own.to_string(), own.urn(), "0-0.zzzzzz".to_owned()] {
+            let refused = EventError::NodesId(id.clone());
+            assert_eq!(with_id(&id).check(&limits), Err(refused));
+        }
+        let other = place.marked(OrderMark::new(7));
+        let plain = place.to_string();
+        for id in [
+            other.to_string(),
+            other.urn(),
+            plain,
+            own.urn().to_uppercase(),
+        ] {
+            assert_eq!(with_id(&id).check(&limits), Ok(()), "{id}");
         }
     }
 

@@ -40,7 +40,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::sse::{Draft, Frame};
 
 use evicted::Evicted;
@@ -244,8 +244,8 @@ pub struct Store {
     evicted: Evicted,
     events: usize,
     bytes: usize,
-    /// Tells this node's URNs from others'.
-    node: u64,
+    /// Of the ids that it gives.
+    mark: OrderMark,
     /// What may still be matched for what is evicted and forgotten, until the next event is appended or time is taken for what is too old:
     /// streams may end, and events be evicted, by the thousand under one hold of the lock.
     upkeep: Work,
@@ -269,22 +269,22 @@ impl Store {
             evicted: Evicted::through(birth),
             events: 0,
             bytes: 0,
-            node: 0,
+            mark: OrderMark::default(),
             upkeep: Work::default(),
         }
     }
 
-    /// Sets the bits by which the node's ids differ from other nodes' where they are written as URNs.
+    /// Sets the mark of the order that begins with the store.
     #[must_use]
-    pub fn with_node(mut self, node: u64) -> Self {
-        self.node = node;
+    pub fn with_mark(mut self, mark: OrderMark) -> Self {
+        self.mark = mark;
         self
     }
 
-    /// An id in the form of a URN.
+    /// The mark of the ids that it gives.
     #[must_use]
-    pub fn urn(&self, id: EventId) -> String {
-        id.urn(self.node)
+    pub fn mark(&self) -> OrderMark {
+        self.mark
     }
 
     /// The newest id given; the node's birth when there was no event yet.
@@ -348,7 +348,7 @@ impl Store {
         self.upkeep = Work::default();
         let id = stamp.after(self.head)?;
         self.head = id;
-        let frame = draft.stamp(id, self.node);
+        let frame = draft.stamp(id.marked(self.mark));
         let mut found = SelectorIds::new();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);

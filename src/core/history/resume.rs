@@ -1,7 +1,5 @@
 //! Where a returning client goes on.
 
-use std::fmt;
-
 use smallvec::SmallVec;
 
 use crate::core::event::EventId;
@@ -36,12 +34,14 @@ pub enum LastEventId {
     Earliest,
 }
 
-impl fmt::Display for LastEventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl LastEventId {
+    /// Its text, where an id is written as `write` does.
+    #[must_use]
+    pub fn text(&self, write: impl FnOnce(EventId) -> String) -> String {
         match self {
-            Self::Asked(cursor) => f.write_str(cursor),
-            Self::Id(id) => id.fmt(f),
-            Self::Earliest => f.write_str(EARLIEST),
+            Self::Asked(cursor) => cursor.clone(),
+            Self::Id(id) => write(*id),
+            Self::Earliest => EARLIEST.to_owned(),
         }
     }
 }
@@ -136,10 +136,10 @@ impl Store {
         cursor: &str,
         work: &mut Work,
     ) -> Result<Option<EventId>, RecordNeeded> {
-        let nodes_own = cursor
-            .parse()
-            .ok()
-            .or_else(|| EventId::from_urn(cursor, self.node));
+        // Publishers cannot give such an id.
+        if let Some(place) = self.mark.place_of(cursor) {
+            return Ok(Some(place).filter(|id| *id <= self.head));
+        }
         let mut places = Places::new();
         if !self.places_of(ids, cursor, work, &mut places) {
             return Ok(None);
@@ -149,11 +149,8 @@ impl Store {
         } else {
             None
         };
-        let Ok(heard) = self.earliest_heard(&places, record, work) else {
-            return Ok(None);
-        };
-        let meanings = heard.into_iter().chain(nodes_own);
-        Ok(meanings.filter(|id| *id <= self.head).min())
+        let heard = self.earliest_heard(&places, record, work);
+        Ok(heard.unwrap_or_default())
     }
 
     /// Finds the events of these topics and patterns whose publisher gave them this id: of each the oldest, up to the first that is public. Returns

@@ -2,10 +2,13 @@
 //!
 //! Every word of a gap is questioned: its reason, its range, its id, and whether it tells anything new.
 
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 
 use super::client::Block;
 use super::names::Sel;
+
+/// The mark of the simulated node's ids.
+pub(super) const MARK: OrderMark = OrderMark::new(0x2a_5a5a_5a5a_5a5a);
 
 /// One event as it was published. Its number in the list is its data.
 #[derive(Clone, Debug)]
@@ -313,5 +316,5 @@ impl Session {
 }
 
 fn position_of(id: &str) -> EventId {
-    id.parse().expect("our id")
+    MARK.place_of(id).expect("our id")
 }

@@ -24,6 +24,7 @@ use crate::metrics::ShardMetrics;
 use super::client::{Block, HEAD, Reader};
 use super::inbox::{self, Inbox};
 use super::network::{HUNG_UP, Network, Transport};
+use super::oracle::MARK;
 
 const BIRTH_MS: u64 = 1_000_000;
 const HEARTBEAT_MS: u64 = 1_000;
@@ -56,7 +57,7 @@ impl Stage {
                 default: SlowConsumerPolicy::Skip,
                 rules: Vec::new(),
             },
-            node: 0,
+            mark: MARK,
         };
         let places = Places::new(1_000, Share::default());
         let presence = Presence::new(&limits, Share::default(), || {});
@@ -131,7 +132,7 @@ impl Stage {
         let selectors = selectors.iter();
         let parse = |text: &&str| Selector::parse(text, Syntax::Native, 100).expect("a selector");
         let selectors: &[Selector] = &selectors.map(parse).collect::<Vec<_>>();
-        let cursor = cursor.map(|cursor| cursor.to_string());
+        let cursor = cursor.map(|cursor| cursor.marked(MARK).to_string());
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let mut desk = self.shared.desk.lock();
         let start = desk.resolve(selectors, &[], cursor.as_deref());
@@ -184,7 +185,7 @@ impl Stage {
 
 fn id_of(block: &Block) -> EventId {
     let id = block.id.as_deref().expect("an id");
-    id.parse().expect("one of the node's")
+    MARK.place_of(id).expect("one of the node's")
 }
 
 /// A stream was sent a heartbeat beyond a private event that was not for it. When the event was evicted while the stream was blocked, it was told a
@@ -284,7 +285,10 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     let told: serde_json::Value =
         serde_json::from_str(gap.data.as_deref().expect("data")).expect("JSON");
     let range = [&told["from"], &told["to"]].map(|id| id.as_str().map(str::to_owned));
-    assert_eq!(range, [first, missed].map(|id| Some(id.to_string())));
+    assert_eq!(
+        range,
+        [first, missed].map(|id| Some(id.marked(MARK).to_string()))
+    );
     let ids = posts.each_ref().map(|batch| batch.head);
     for batch in posts {
         stage.post(Message::Deliver(Arc::new(batch)));

@@ -14,7 +14,7 @@ use crate::core::delivery::{
 use crate::core::desk::{
     Arrival, Desk, DeskConfig, Pinned, Publication, Refusal, Stamps, Untraced,
 };
-use crate::core::event::{Event, EventId};
+use crate::core::event::{Event, EventId, OrderMark};
 use crate::core::history::{
     Grant, HistoryLimits, HistorySize, Released, SelectorId, SelectorIds, ShardSet,
     SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule, Store, Work,
@@ -30,7 +30,7 @@ use super::client::{HEAD, Reader};
 use super::inbox::{self, Inbox};
 use super::names::{self, Sel, TOPICS, name};
 use super::network::{Network, Transport};
-use super::oracle::{self, Knowledge, Opening, Published, Rights, Session};
+use super::oracle::{self, Knowledge, MARK, Opening, Published, Rights, Session};
 
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
@@ -170,7 +170,7 @@ impl World {
         let desk = DeskConfig {
             history: limits,
             slow_consumer,
-            node: 0,
+            mark: MARK,
         };
         let places = Places::new(1_000, Share::default());
         let presence = Presence::new(&limits, Share::default(), || {});
@@ -290,7 +290,9 @@ impl World {
                 id,
                 topics: event.topics.iter().map(topic).collect(),
                 private: event.private,
-                wire_id: event.id.map_or_else(|| id.to_string(), Cow::into_owned),
+                wire_id: event
+                    .id
+                    .map_or_else(|| id.marked(MARK).to_string(), Cow::into_owned),
             });
         }
         let Some(batch) = published.batch.map(Arc::new) else {
@@ -312,13 +314,30 @@ impl World {
             1
         };
         let topics = self.dice.choose_multiple(0..TOPICS, count);
-        let own_id = (self.dice.u8(..4) == 0).then(|| format!("own-{}", self.dice.u8(..40)));
+        let own_id = match self.dice.u8(..16) {
+            0..3 => Some(format!("own-{}", self.dice.u8(..40))),
+            // Copied from another node, or from a Redis stream.
+            3 => Some(self.foreign_id()),
+            _ => None,
+        };
         Event {
             topics: topics.iter().map(|topic| name(*topic).into()).collect(),
             id: own_id.map(Into::into),
             event: Some("x".repeat(self.dice.usize(0..60)).into()),
             private: self.private && self.dice.u8(..3) == 0,
             ..Event::new("", number.to_string())
+        }
+    }
+
+    /// An id that another node gave, of about now.
+    fn foreign_id(&mut self) -> String {
+        let clock_ms = self.clock_ms + self.dice.u64(..20) - 10;
+        let id = EventId::ZERO.next(clock_ms);
+        let other = OrderMark::new(MARK.bits() ^ 1 << self.dice.u32(24..54));
+        match self.dice.u8(..3) {
+            0 => id.to_string(),
+            1 => id.marked(other).to_string(),
+            _ => id.marked(other).urn(),
         }
     }
 
@@ -329,10 +348,11 @@ impl World {
         }
         let rights = self.clients[client].rights.clone();
         let selectors: Vec<Selector> = rights.selectors.iter().map(|one| one.selector()).collect();
-        let cursor = match self.dice.u8(..10) {
+        let cursor = match self.dice.u8(..11) {
             0 => None,
             1 => Some("earliest".to_owned()),
             2 => Some("never-heard-of".to_owned()),
+            3 => Some(self.foreign_id()),
             _ => self.clients[client].cursor.clone(),
         };
         let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
@@ -449,7 +469,7 @@ impl World {
 
     /// Whether a stream with these rights is known a cursor, by the list of what was published.
     fn knowledge(&self, store: &Store, rights: &Rights, cursor: &str) -> Knowledge {
-        if cursor == "earliest" || cursor.parse::<EventId>().is_ok() {
+        if cursor == "earliest" || MARK.place_of(cursor).is_some() {
             return Knowledge::Known;
         }
         let mut meanings = self.all.iter().filter(|event| event.wire_id == cursor);

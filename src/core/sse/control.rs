@@ -1,6 +1,6 @@
 //! Frames that the node writes on its own account: the prime, heartbeats, gaps and the end of a stream.
 
-use crate::core::event::EventId;
+use crate::core::event::MarkedId;
 use crate::metrics::GapReason;
 
 use super::encoding::{Encoding, Wrap};
@@ -13,7 +13,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 ///
 /// A block without `data` fires no event in the client but moves its last event id.
 #[must_use]
-pub fn prime(retry_ms: Option<u64>, cursor: EventId) -> Frame {
+pub fn prime(retry_ms: Option<u64>, cursor: MarkedId) -> Frame {
     let mut text = Vec::with_capacity(64);
     if let Some(ms) = retry_ms {
         put_retry(&mut text, ms);
@@ -25,7 +25,7 @@ pub fn prime(retry_ms: Option<u64>, cursor: EventId) -> Frame {
 
 /// A sign of life that moves the client's last event id to `cursor`.
 #[must_use]
-pub fn heartbeat(cursor: EventId) -> Frame {
+pub fn heartbeat(cursor: MarkedId) -> Frame {
     prime(None, cursor)
 }
 
@@ -35,7 +35,7 @@ pub struct Gap {
     /// The cursor as the client knows it.
     pub from: String,
     /// The last missing event: all that is missing has an id above `from` and up to this one.
-    pub to: EventId,
+    pub to: MarkedId,
     /// Why.
     pub reason: GapReason,
 }
@@ -45,7 +45,7 @@ pub struct Gap {
 /// `safe_cursor` is the furthest id from which the client may resume without losing more: with several topics, kept events may
 /// still follow that are older than the gap's end.
 #[must_use]
-pub fn gap(gap: &Gap, safe_cursor: EventId) -> Frame {
+pub fn gap(gap: &Gap, safe_cursor: MarkedId) -> Frame {
     let data = serde_json::json!({
         "from": gap.from,
         "to": gap.to.to_string(),
@@ -78,7 +78,7 @@ fn put_retry(text: &mut Vec<u8>, ms: u64) {
     text.push(b'\n');
 }
 
-fn put_id(text: &mut Vec<u8>, id: EventId) {
+fn put_id(text: &mut Vec<u8>, id: MarkedId) {
     text.extend_from_slice(b"id: ");
     id.write_to(text);
     text.push(b'\n');
@@ -87,6 +87,7 @@ fn put_id(text: &mut Vec<u8>, id: EventId) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::{EventId, OrderMark};
 
     fn text(frame: &Frame) -> String {
         String::from_utf8(frame.text().to_vec()).expect("UTF-8")
@@ -95,18 +96,20 @@ mod tests {
     #[test]
     fn a_prime_moves_the_cursor_and_fires_nothing() {
         let id = EventId::from_parts(5, 1).expect("fits");
-        assert_eq!(text(&prime(Some(2_000), id)), "retry: 2000\nid: 5-1\n\n");
-        assert_eq!(text(&heartbeat(id)), "id: 5-1\n\n");
+        let id = id.marked(OrderMark::new(u64::MAX));
+        let primed = "retry: 2000\nid: 5-1.zzzzzz\n\n";
+        assert_eq!(text(&prime(Some(2_000), id)), primed);
+        assert_eq!(text(&heartbeat(id)), "id: 5-1.zzzzzz\n\n");
     }
 
     #[test]
     fn a_hostile_cursor_cannot_break_out_of_the_gap() {
         let told = Gap {
             from: "x\"\n\ndata: forged".into(),
-            to: EventId::new(1),
+            to: EventId::new(1).marked(OrderMark::default()),
             reason: GapReason::Unknown,
         };
-        let text = text(&gap(&told, EventId::ZERO));
+        let text = text(&gap(&told, EventId::ZERO.marked(OrderMark::default())));
         assert_eq!(text.matches('\n').count(), 4, "{text:?}");
         assert!(text.contains(r#""reason":"unknown""#));
     }

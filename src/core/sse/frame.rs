@@ -4,7 +4,7 @@
 //! lock, and leaves room in front; [`Draft::stamp`] writes the id and the chunk header into that room, inside the lock.
 //!
 //! ```text
-//!  unused room │ "5f\r\n" │ "id: 1700000000000-0\n" │ "event: …\nretry: …\ndata: …\n\n" │ "\r\n"
+//!  unused room │ "5f\r\n" │ "id: 1700000000000-0.k3mq7z\n" │ "event: …\nretry: …\ndata: …\n\n" │ "\r\n"
 //!              └─ chunk header (RFC 9112 §7.1)                                          └─ chunk end
 //!                         └───────────── SSE text ────────────────────────────────────┘
 //! ```
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use bytes::{Buf, Bytes};
 
-use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
+use crate::core::event::{Event, EventError, IdForm, MarkedId, Topics};
 use crate::core::limits::EventLimits;
 
 use super::encoding::{Encoding, Text, Wrap};
@@ -25,8 +25,8 @@ const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
 const fn id_line_bytes_max(form: IdForm) -> usize {
     "id: ".len()
         + match form {
-            IdForm::Native => EventId::TEXT_BYTES_MAX,
-            IdForm::Urn => EventId::URN_BYTES,
+            IdForm::Native => MarkedId::TEXT_BYTES_MAX,
+            IdForm::Urn => MarkedId::URN_BYTES,
         }
         + 1
 }
@@ -224,25 +224,20 @@ impl<'a> Draft<'a> {
         self.buffer.len()
     }
 
-    /// Gives the event its id and takes the frame out; a draft can be stamped once. `node` tells this node from others in a URN.
-    pub(crate) fn stamp(&mut self, id: EventId, node: u64) -> Frame {
+    /// Gives the event its id and takes the frame out; a draft can be stamped once. It is written with the mark of its order.
+    pub(crate) fn stamp(&mut self, id: MarkedId) -> Frame {
         let mut buffer = std::mem::take(&mut self.buffer);
         debug_assert!(!buffer.is_empty(), "a draft is stamped once");
         let mut text_start = self.text_start;
         if self.own_id.is_none() {
-            let mut digits = itoa::Buffer::new();
             let mut prepend = |bytes: &[u8]| {
                 text_start -= bytes.len();
                 buffer[text_start..text_start + bytes.len()].copy_from_slice(bytes);
             };
             prepend(b"\n");
             match self.id_form {
-                IdForm::Native => {
-                    prepend(digits.format(id.counter()).as_bytes());
-                    prepend(b"-");
-                    prepend(digits.format(id.unix_ms()).as_bytes());
-                }
-                IdForm::Urn => prepend(id.urn(node).as_bytes()),
+                IdForm::Native => id.each_piece_backwards(&mut prepend),
+                IdForm::Urn => prepend(id.urn().as_bytes()),
             }
             prepend(b"id: ");
         }
@@ -303,6 +298,7 @@ fn put_data(buffer: &mut Vec<u8>, data: &[u8], lines: &Lines) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::event::{EventId, OrderMark};
     use crate::core::sse::parse;
     use eventsource_stream::Eventsource;
     use futures_util::{StreamExt, stream};
@@ -311,7 +307,7 @@ mod tests {
     fn encode(event: Event<'_>, id: EventId) -> Frame {
         Draft::new(event, &EventLimits::default())
             .expect("valid")
-            .stamp(id, 0)
+            .stamp(id.marked(OrderMark::default()))
     }
 
     fn text(frame: &Frame) -> String {
@@ -329,7 +325,7 @@ mod tests {
             },
             id,
         );
-        let expected = "id: 1700000000000-3\nevent: tick\nretry: 1500\ndata: a\ndata: b\n\n";
+        let expected = "id: 1700000000000-3.000000\nevent: tick\nretry: 1500\ndata: a\ndata: b\n\n";
         assert_eq!(text(&frame), expected);
         let wrapped = format!("{:x}\r\n{expected}\r\n", expected.len());
         assert_eq!(frame.chunked(), wrapped.as_bytes());
@@ -351,7 +347,10 @@ mod tests {
     #[test]
     fn the_longest_id_fits_in_its_room() {
         let frame = encode(Event::new("t", "x"), EventId::new(u64::MAX));
-        assert_eq!(text(&frame), "id: 17592186044415-1048575\ndata: x\n\n");
+        assert_eq!(
+            text(&frame),
+            "id: 17592186044415-1048575.000000\ndata: x\n\n"
+        );
     }
 
     fn normalised(data: &str) -> String {
@@ -385,7 +384,7 @@ mod tests {
             };
             let id = EventId::new(word);
             let frame = encode(event, id);
-            let wire_id = own_id.unwrap_or_else(|| id.to_string());
+            let wire_id = own_id.unwrap_or_else(|| id.marked(OrderMark::default()).to_string());
 
             let ours = parse(&frame.text());
             prop_assert_eq!(&ours.data, &normalised(&data));

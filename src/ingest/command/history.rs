@@ -4,7 +4,7 @@
 
 use super::error::CommandError;
 use super::{Context, LongRun, Turn, integer};
-use crate::core::event::EventId;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::sse;
 use crate::hub::{HistoryRange, Hub, Stored};
 use crate::ingest::resp::{Arg, Reply};
@@ -18,6 +18,15 @@ const ENTRY_COST: usize = 256;
 pub(super) struct RedisId {
     ms: u64,
     counter: u64,
+}
+
+impl From<EventId> for RedisId {
+    fn from(id: EventId) -> Self {
+        Self {
+            ms: id.unix_ms(),
+            counter: id.counter(),
+        }
+    }
 }
 
 impl RedisId {
@@ -60,6 +69,18 @@ impl RedisId {
     }
 }
 
+/// Reads an id of the node as HTTP clients are sent it (with its mark, or as a URN), or what [`parse_id`] reads. One of another node is refused.
+fn parse_place(
+    text: &[u8],
+    missing_counter: u64,
+    mark: OrderMark,
+) -> Result<RedisId, CommandError> {
+    let place = str::from_utf8(text)
+        .ok()
+        .and_then(|text| mark.place_of(text));
+    place.map_or_else(|| parse_id(text, missing_counter), |id| Ok(id.into()))
+}
+
 /// Reads `<ms>-<n>`, or `<ms>` with a given counter. Redis takes leading zeros here.
 pub(super) fn parse_id(text: &[u8], missing_counter: u64) -> Result<RedisId, CommandError> {
     let number = |digits: &[u8]| {
@@ -84,7 +105,7 @@ enum Bound {
 }
 
 /// Reads an end of a range: `-`, `+`, an id, or `(` and an id that does not belong to it.
-fn parse_bound(text: &[u8], bound: Bound) -> Result<RedisId, CommandError> {
+fn parse_bound(text: &[u8], bound: Bound, mark: OrderMark) -> Result<RedisId, CommandError> {
     let (exclusive, id) = match text.strip_prefix(b"(") {
         Some(id) => (true, id),
         None => (false, text),
@@ -96,7 +117,7 @@ fn parse_bound(text: &[u8], bound: Bound) -> Result<RedisId, CommandError> {
     let id = match (id, exclusive) {
         (b"-", false) => RedisId::MIN,
         (b"+", false) => RedisId::MAX,
-        _ => parse_id(id, missing_counter)?,
+        _ => parse_place(id, missing_counter, mark)?,
     };
     match (exclusive, bound) {
         (false, _) => Ok(id),
@@ -130,8 +151,9 @@ async fn range(
     end: &Arg<'_>,
     newest_first: bool,
 ) -> Result<(), CommandError> {
-    let start = parse_bound(start, Bound::Start)?;
-    let end = parse_bound(end, Bound::End)?;
+    let mark = ctx.port.hub.mark();
+    let start = parse_bound(start, Bound::Start, mark)?;
+    let end = parse_bound(end, Bound::End, mark)?;
     let mut count = usize::MAX;
     let mut options = args[4..].iter();
     while let Some(option) = options.next() {
@@ -176,12 +198,13 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
     let (count, streams) = xread_options(args)?;
     let (topics, ids) = streams.split_at(streams.len() / 2);
     // What comes after the newest event, and does not wait, is nothing.
+    let mark = ctx.port.hub.mark();
     let after: Vec<Option<RedisId>> = ids
         .iter()
         .map(|id| match &**id {
             b"$" => Ok(None),
             b">" => Err(CommandError::GroupId),
-            id => parse_id(id, 0).map(Some),
+            id => parse_place(id, 0, mark).map(Some),
         })
         .collect::<Result<_, _>>()?;
     let start = ctx.reply.bytes().len();
@@ -283,10 +306,8 @@ async fn entries(
 fn entry(hub: &Hub, reply: &mut Reply, stored: &Stored) {
     let id = stored.id.to_string();
     let event = sse::parse(&stored.text);
-    // The node writes its own id in two forms: as it is shown here, and as a URN for what came in over Mercure.
-    let is_nodes =
-        |wire: &str| wire == id || (wire.len() == EventId::URN_BYTES && wire == hub.urn(stored.id));
-    let own_id = event.id.filter(|wire| !is_nodes(wire));
+    // The id on the wire is the node's, with its mark or as a URN, or the publisher's.
+    let own_id = event.id.filter(|wire| hub.mark().place_of(wire).is_none());
     let retry = event.retry.map(|ms| ms.to_string());
     let optional = [("event", &event.event), ("id", &own_id), ("retry", &retry)];
     let fields = 1 + optional.iter().filter(|(_, value)| value.is_some()).count();
@@ -308,7 +329,7 @@ mod tests {
     use super::*;
 
     fn bound(text: &str, bound: Bound) -> Result<(u64, u64), String> {
-        parse_bound(text.as_bytes(), bound)
+        parse_bound(text.as_bytes(), bound, OrderMark::default())
             .map(|id| (id.ms, id.counter))
             .map_err(|error| error.to_string())
     }
@@ -321,6 +342,10 @@ mod tests {
         assert_eq!(bound("5", Bound::Start), Ok((5, 0)));
         assert_eq!(bound("5", Bound::End), Ok((5, MAX)));
         assert_eq!(bound("05-7", Bound::End), Ok((5, 7)));
+        assert_eq!(bound("5-7.000000", Bound::End), Ok((5, 7)));
+        assert_eq!(bound("(5-7.000000", Bound::Start), Ok((5, 8)));
+        let urn = EventId::ZERO.next(5).marked(OrderMark::default()).urn();
+        assert_eq!(bound(&urn, Bound::Start), Ok((5, 0)));
         assert_eq!(bound("(5-7", Bound::Start), Ok((5, 8)));
         assert_eq!(bound("(5-0", Bound::End), Ok((4, MAX)));
         assert_eq!(bound("(5", Bound::End), Ok((5, MAX - 1)));
@@ -341,6 +366,10 @@ mod tests {
             "1-",
             "-1",
             "1-2-3",
+            "1-2.",
+            "1-2.111111",
+            "1.000000",
+            "01-2.000000",
             "+1",
             "1-+2",
             " 1",

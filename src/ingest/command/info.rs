@@ -243,6 +243,7 @@ fn cluster(page: &mut Page<'_, '_>) {
 fn fantail(page: &mut Page<'_, '_>) {
     let hub = &page.ctx.port.hub;
     page.line("fantail_version", env!("CARGO_PKG_VERSION"));
+    page.line("event_id_mark", hub.mark());
     if page.is_inspector {
         let size = hub.history_size();
         page.line("streams", hub.streams());

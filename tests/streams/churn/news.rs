@@ -45,7 +45,7 @@ impl News {
         Self {
             ingest: node.publisher(),
             http: Connection::open(node.at.http),
-            start: node.hub.head().to_string(),
+            start: node.hub.marked(node.hub.head()).to_string(),
             count: 0,
             by_topic: vec![0; 1 + GROUPS],
         }

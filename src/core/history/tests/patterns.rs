@@ -1,6 +1,7 @@
 //! Patterns, private events and grants, seen from the store's interface.
 
 use super::*;
+use crate::core::event::EventError;
 use crate::core::selector::Syntax;
 
 fn pattern(text: &str) -> Selector {
@@ -176,17 +177,14 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     let seen = publish(&mut store, &["a"], "1", None, NOW);
     let lost = publish(&mut store, &["a"], "2", None, NOW);
     let kept = publish(&mut store, &["a"], "3", None, NOW);
-    let start = store.resolve(&[pattern("*")], &[], &seen.to_string());
+    let start = store.resolve(&[pattern("*")], &[], &cursor(seen));
     assert_eq!(start.cursor, Some(seen));
     assert_eq!(start.last_event_id, Some(LastEventId::Id(lost)));
     let all = store.subscribe(&pattern("*"), 0, false);
     assert!(!store.nothing_after(&start, &[all], false));
-    let start = store.resolve(&[pattern("*")], &[], &lost.to_string());
-    assert_eq!(
-        start.last_event_id,
-        Some(LastEventId::Asked(lost.to_string()))
-    );
-    let start = store.resolve(&[pattern("*")], &[], &kept.to_string());
+    let start = store.resolve(&[pattern("*")], &[], &cursor(lost));
+    assert_eq!(start.last_event_id, Some(LastEventId::Asked(cursor(lost))));
+    let start = store.resolve(&[pattern("*")], &[], &cursor(kept));
     assert!(store.nothing_after(&start, &[all], false));
 }
 
@@ -302,7 +300,7 @@ fn the_first_event_that_a_stream_gets_is_one_that_it_may_hear() {
     publish(&mut store, &["a"], "3", None, NOW);
     for selectors in [&[exact("a"), exact("b")][..], &[pattern("*")]] {
         let mut header = |grant: &[Selector]| {
-            let start = store.resolve(selectors, grant, &seen.to_string());
+            let start = store.resolve(selectors, grant, &cursor(seen));
             assert_eq!((start.cursor, start.unknown), (Some(seen), None));
             start.last_event_id
         };
@@ -325,32 +323,94 @@ fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
     assert_eq!(start.unknown.as_deref(), Some("1"));
 }
 
-/// Whoever may publish to one topic gave his event an id that looked like everybody's cursor: streams of other topics went on from there.
+/// A publisher to one topic gave its event an id that looked like everybody's cursor: streams of other topics went on from there.
 #[test]
 fn a_publishers_id_moves_no_cursor_of_other_topics() {
     let mut store = store(HistoryLimits::default());
     let seen = publish(&mut store, &["victim"], "1", None, NOW);
     let missed = publish(&mut store, &["victim"], "2", None, NOW);
-    for forged in [seen.to_string(), store.urn(seen)] {
-        publish(&mut store, &["attacker"], "x", Some(&forged), NOW);
-        for selectors in [
-            &[exact("victim")][..],
-            &[exact("victim"), exact("attacker")],
-            &[pattern("*")],
-        ] {
+    let cursors = [cursor(seen), seen.marked(store.mark()).urn()];
+    let other = seen.marked(OrderMark::new(u64::MAX));
+    for forged in [seen.to_string(), other.to_string(), other.urn()] {
+        let id = publish(&mut store, &["attacker"], "x", Some(&forged), NOW);
+        let all = [&[exact("victim"), exact("attacker")][..], &[pattern("*")]];
+        for selectors in all {
             let start = store.resolve(selectors, &[], &forged);
-            assert_eq!(start.cursor, Some(seen), "{selectors:?}");
+            assert_eq!(start.cursor, Some(id), "it is the publisher's id");
+        }
+        let start = store.resolve(&[exact("victim")], &[], &forged);
+        assert_eq!(start.unknown.as_deref(), Some(&*forged));
+        for selectors in [&[exact("victim")][..], all[0], all[1]] {
+            for cursor in &cursors {
+                let start = store.resolve(selectors, &[], cursor);
+                assert_eq!((start.cursor, start.unknown), (Some(seen), None));
+            }
         }
     }
+    for forged in cursors {
+        let event = Event {
+            id: Some(forged.clone().into()),
+            ..Event::new("attacker", "x")
+        };
+        let refused = Draft::new(event, &EventLimits::default()).map(drop);
+        assert_eq!(refused, Err(EventError::NodesId(forged)));
+    }
     let victim = store.subscribe(&exact("victim"), 0, false);
-    let start = store.resolve(&[exact("victim")], &[], &seen.to_string());
+    let start = store.resolve(&[exact("victim")], &[], &cursor(seen));
     assert!(
         !store.nothing_after(&start, &[victim], false),
         "{missed} is next"
     );
 }
 
-/// Sixty-five templates and a cursor of long ago held the lock for seconds, on a node with some thousand topics.
+/// Events copied from a Redis stream with their ids were sent again, where its clock was behind, or lost in silence, where it was ahead.
+#[test]
+fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
+    for clock in [NOW - 1_000, NOW, NOW + 1_000] {
+        let mut store = store(HistoryLimits {
+            events: 3,
+            ..HistoryLimits::default()
+        });
+        let copied = |n: u64| format!("{clock}-{n}");
+        let mut ids = Vec::new();
+        for n in 0..5 {
+            ids.push(publish(&mut store, &["a"], "x", Some(&copied(n)), NOW));
+        }
+        for selector in [exact("a"), pattern("*")] {
+            for (n, id) in ids.iter().enumerate() {
+                let cursor = copied(n as u64);
+                let start = store.resolve(std::slice::from_ref(&selector), &[], &cursor);
+                if n < 2 {
+                    assert_eq!(start.unknown.as_deref(), Some(&*cursor), "evicted");
+                    assert_eq!(start.cursor, Some(EventId::ZERO));
+                } else {
+                    assert_eq!((start.cursor, start.unknown), (Some(*id), None));
+                }
+            }
+        }
+    }
+}
+
+/// A cursor of another node, or of this one before a restart, was taken for a place in this node's history: what it had before that was hidden.
+#[test]
+fn a_cursor_of_another_order_is_unknown() {
+    for clock in [NOW - 1_000, NOW + 1_000] {
+        let mut before =
+            Store::new(HistoryLimits::default(), clock).with_mark(OrderMark::new(1 << 24));
+        let seen = publish(&mut before, &["a"], "1", None, clock);
+        let mut after = store(HistoryLimits::default());
+        publish(&mut after, &["a"], "2", None, NOW);
+        let seen = seen.marked(before.mark());
+        for cursor in [seen.to_string(), seen.urn(), seen.id.to_string()] {
+            for selector in [exact("a"), pattern("*"), exact("b")] {
+                let start = after.resolve(&[selector], &[], &cursor);
+                assert_eq!(start.unknown.as_deref(), Some(&*cursor));
+                assert_eq!(start.cursor, Some(EventId::ZERO));
+            }
+        }
+    }
+}
+
 #[test]
 fn many_patterns_and_many_topics_are_matched_in_portions() {
     let mut store = store(HistoryLimits {
@@ -380,7 +440,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     store.unpin_all(&mut ready);
     assert_eq!(info(&mut store, "new").events, 0);
     // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs on the side of telling.
-    let start = store.resolve(&patterns, &[], &EventId::ZERO.next(NOW).to_string());
+    let start = store.resolve(&patterns, &[], &cursor(EventId::ZERO.next(NOW)));
     assert!(start.last_event_id.is_some());
     // So does forgetting what is too old.
     let mut portions = 1;
@@ -411,21 +471,21 @@ fn what_nobody_may_hear_is_no_loss_to_him() {
             seen
         );
         assert_eq!(store.evicted_from(id, true, EventId::ZERO, &mut work), lost);
-        let asked = Some(LastEventId::Asked(seen.to_string()));
-        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], &seen.to_string());
+        let asked = Some(LastEventId::Asked(cursor(seen)));
+        let anonymous = store.resolve(std::slice::from_ref(&selector), &[], &cursor(seen));
         assert_eq!(anonymous.last_event_id, asked);
-        let granted = store.resolve(&[selector], &[pattern("*")], &seen.to_string());
+        let granted = store.resolve(&[selector], &[pattern("*")], &cursor(seen));
         assert_eq!(granted.last_event_id, Some(LastEventId::Id(lost)));
     }
 }
 
 #[test]
 fn the_nodes_own_urn_is_a_cursor() {
-    let mut store = store(HistoryLimits::default()).with_node(77);
+    let mut store = store(HistoryLimits::default()).with_mark(OrderMark::new(77));
     let id = publish(&mut store, &["a"], "1", None, NOW);
-    let urn = store.urn(id);
+    let urn = id.marked(store.mark()).urn();
     assert_eq!(store.resolve(&[exact("a")], &[], &urn).cursor, Some(id));
-    let other = id.urn(78);
+    let other = id.marked(OrderMark::new(78)).urn();
     assert_eq!(
         store.resolve(&[exact("a")], &[], &other).unknown.as_deref(),
         Some(&*other)

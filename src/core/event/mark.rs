@@ -1,0 +1,217 @@
+//! Which order an id belongs to.
+//!
+//! An [`EventId`] is a place in *one* order: that of a node from its birth on. Another node, or this one after a restart, has another order, in which
+//! the same id is the place of something else, or of nothing. So an id that a client sends back says which order it is from.
+
+use std::fmt;
+
+use super::{EventId, URN_PREFIX};
+
+/// Letters and digits of a mark: those of Crockford's base 32 in lower case. None needs an escape in a URL, and none is taken for another.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Characters of a mark: 30 bits.
+const TEXT_BYTES: usize = 6;
+
+/// Bits of a mark's text.
+const TEXT_BITS: u32 = 30;
+
+/// Bits of a URN that tell one order from another.
+const URN_BITS: u32 = 54;
+
+/// Stands between an id and its mark.
+const SEPARATOR: u8 = b'.';
+
+/// Tells one order of ids from all others: 54 bits, drawn when the order begins.
+///
+/// All of them are in an id's [URN](MarkedId::urn), the upper 30 in its [text](MarkedId).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderMark {
+    bits: u64,
+    text: [u8; TEXT_BYTES],
+}
+
+impl Default for OrderMark {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl OrderMark {
+    /// The mark with the lowest 54 of these bits.
+    #[must_use]
+    pub const fn new(bits: u64) -> Self {
+        let bits = bits & ((1 << URN_BITS) - 1);
+        let mut upper = bits >> (URN_BITS - TEXT_BITS);
+        let mut text = [0; TEXT_BYTES];
+        let mut at = TEXT_BYTES;
+        while at > 0 {
+            at -= 1;
+            text[at] = DIGITS[upper as usize & 31];
+            upper >>= 5;
+        }
+        Self { bits, text }
+    }
+
+    /// All bits, for a snapshot.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.bits
+    }
+
+    /// The place that a text means in this order: an id in either of its forms. Any other text is `None`, an id of another order among it.
+    #[must_use]
+    pub fn place_of(self, text: &str) -> Option<EventId> {
+        if text.starts_with(URN_PREFIX) {
+            return EventId::from_urn(text, self);
+        }
+        let id = text.strip_suffix(str::from_utf8(&self.text).ok()?)?;
+        id.strip_suffix(char::from(SEPARATOR))?.parse().ok()
+    }
+}
+
+impl fmt::Display for OrderMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(&self.text).unwrap_or_default())
+    }
+}
+
+/// An id with the mark of its order, written `<ms>-<n>.<mark>`: what clients are sent, and send back as a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkedId {
+    /// The place in the order.
+    pub id: EventId,
+    /// The order.
+    pub mark: OrderMark,
+}
+
+impl MarkedId {
+    /// Longest text form in bytes.
+    pub const TEXT_BYTES_MAX: usize = EventId::TEXT_BYTES_MAX + 1 + TEXT_BYTES;
+
+    /// Length of the form of [`MarkedId::urn`] in bytes.
+    pub const URN_BYTES: usize = URN_PREFIX.len() + 36;
+
+    /// The id as a URN: a UUID of version 7 (RFC 9562 §5.7) whose timestamp is the id's and whose random bits are its counter and the mark, so that it
+    /// is unique among nodes and can be read back without being remembered.
+    #[must_use]
+    pub fn urn(self) -> String {
+        let (id, mark) = (self.id, self.mark.bits);
+        let counter = id.counter();
+        let (ms, high, low) = (id.unix_ms(), counter >> 8, counter & 0xff);
+        format!(
+            "{URN_PREFIX}{:08x}-{:04x}-7{high:03x}-{:04x}-{:012x}",
+            ms >> 16,
+            ms & 0xffff,
+            0x8000 | low << 6 | mark >> 48,
+            mark & 0xffff_ffff_ffff,
+        )
+    }
+
+    /// Calls `put` with the pieces of the text form, last one first: frames are written from behind.
+    pub(crate) fn each_piece_backwards(self, mut put: impl FnMut(&[u8])) {
+        let mut digits = itoa::Buffer::new();
+        put(&self.mark.text);
+        put(&[SEPARATOR]);
+        put(digits.format(self.id.counter()).as_bytes());
+        put(b"-");
+        put(digits.format(self.id.unix_ms()).as_bytes());
+    }
+
+    /// Appends the text form to `out`.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        self.id.write_to(out);
+        out.push(SEPARATOR);
+        out.extend_from_slice(&self.mark.text);
+    }
+}
+
+impl fmt::Display for MarkedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.id, char::from(SEPARATOR), self.mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_mark_follows_the_id() {
+        let id = EventId::from_parts(1_700_000_000_000, 3).expect("fits");
+        let mark = OrderMark::new(0b00001_00010_00011_11111_00000_01010 << 24);
+        assert_eq!(id.marked(mark).to_string(), "1700000000000-3.123z0a");
+        assert_eq!(
+            id.marked(OrderMark::default()).to_string(),
+            "1700000000000-3.000000"
+        );
+    }
+
+    #[test]
+    fn only_the_one_spelling_with_the_orders_own_mark_is_a_place() {
+        let mark = OrderMark::new(u64::MAX);
+        assert_eq!(mark.place_of("0-0.zzzzzz"), Some(EventId::ZERO));
+        for other in [
+            "",
+            "zzzzzz",
+            ".zzzzzz",
+            "0-0",
+            "0-0.",
+            "0-0.zzzzz",
+            "0-0.zzzzzzz",
+            "0-0.ZZZZZZ",
+            "0-0.zzzzz0",
+            "0-0zzzzzz",
+            "0-0..zzzzzz",
+            "00-0.zzzzzz",
+            "0-0.zzzzzz.zzzzzz",
+            " 0-0.zzzzzz",
+            "0-0.zzzzzz ",
+            "0.zzzzzz",
+            "0-0~zzzzzz",
+            "0-1048576.zzzzzz",
+        ] {
+            assert_eq!(mark.place_of(other), None, "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_back_in_its_own_order_only(word: u64, bits: u64, other: u64) {
+            let (id, mark, other) = (EventId::new(word), OrderMark::new(bits), OrderMark::new(other));
+            let text = id.marked(mark).to_string();
+            prop_assert!(text.len() <= MarkedId::TEXT_BYTES_MAX);
+            prop_assert_eq!(mark.place_of(&text), Some(id));
+            prop_assert_eq!(mark.place_of(&id.to_string()), None);
+            if mark.text != other.text {
+                prop_assert_eq!(other.place_of(&text), None);
+            }
+            let mut written = Vec::new();
+            id.marked(mark).write_to(&mut written);
+            prop_assert_eq!(&written, text.as_bytes());
+            let mut backwards = Vec::new();
+            id.marked(mark).each_piece_backwards(|piece| backwards.splice(..0, piece.iter().copied()).for_each(drop));
+            prop_assert_eq!(backwards, written);
+        }
+
+        #[test]
+        fn a_urn_is_read_back_in_its_own_order_only(word: u64, bits: u64, other: u64) {
+            let (id, mark, other) = (EventId::new(word), OrderMark::new(bits), OrderMark::new(other));
+            let urn = id.marked(mark).urn();
+            prop_assert_eq!(urn.len(), MarkedId::URN_BYTES);
+            prop_assert_eq!(mark.place_of(&urn), Some(id));
+            if mark != other {
+                prop_assert_eq!(other.place_of(&urn), None);
+            }
+            prop_assert_eq!(mark.place_of(&urn.to_uppercase()), None);
+        }
+
+        #[test]
+        fn urns_rise_with_their_ids(one: u64, two: u64, bits: u64) {
+            let mark = OrderMark::new(bits);
+            let urn = |word| EventId::new(word).marked(mark).urn();
+            prop_assert_eq!(one.cmp(&two), urn(one).cmp(&urn(two)));
+        }
+    }
+}
