@@ -11,6 +11,24 @@ pub const GLOB_BYTES_MAX: usize = 4_096;
 /// Highest value that `topic_bytes_max` may have: no topic and no pattern is ever longer.
 pub const TOPIC_BYTES_CEILING: usize = 1_024;
 
+/// Bytes that a kept event costs beside its frame: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's
+/// rounding.
+pub(crate) const EVENT_OVERHEAD_BYTES: usize = 144;
+
+/// Bytes that a topic with history costs beside its events, its name and its matches: table slot, ring and expiry entry.
+pub(crate) const TOPIC_OVERHEAD_BYTES: usize = 256;
+
+/// Bytes that an event costs with an own id, or as a private event with several topics.
+pub(crate) const MORE_OVERHEAD_BYTES: usize = 64;
+
+/// Bytes that a private event with several topics costs for each of them, which it pins: their slots and names, at a guess.
+pub(crate) const HELD_TOPIC_BYTES: usize = 256;
+
+/// Bytes that an own id costs: it is in the entry, and the key of an index.
+pub(crate) const fn own_id_bytes(length: usize) -> usize {
+    2 * length + 64
+}
+
 /// Bounds on an event and on a subscription. All sizes are in bytes of UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventLimits {
@@ -30,6 +48,27 @@ pub struct EventLimits {
     pub has_subscriber_keys: bool,
     /// Ids with this mark are the node's own. No setting: the hub knows it from its store.
     pub mark: OrderMark,
+    /// What the history can keep of one event. No setting of its own: the hub knows it from the bounds on the history.
+    pub kept: KeptMax,
+}
+
+/// What the history can keep of one event. A larger event would evict all others, and then be evicted itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptMax {
+    /// Longest frame, in bytes: `history_bytes`.
+    pub frame_bytes: usize,
+    /// Most bytes in the histories of all topics of the event, overhead included: `history_budget_bytes`.
+    pub bytes: usize,
+}
+
+impl Default for KeptMax {
+    /// No bound: nothing is kept, so that nothing can be evicted.
+    fn default() -> Self {
+        Self {
+            frame_bytes: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
 }
 
 impl Default for EventLimits {
@@ -43,6 +82,29 @@ impl Default for EventLimits {
             event_id_bytes_max: 256,
             has_subscriber_keys: true,
             mark: OrderMark::default(),
+            kept: KeptMax::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Event;
+    use crate::core::history::HistoryLimits;
+    use crate::core::sse::Draft;
+
+    #[test]
+    fn the_largest_payload_in_one_line_fits_into_the_history_by_default() {
+        let limits = EventLimits {
+            kept: HistoryLimits::default().kept_max(),
+            ..EventLimits::default()
+        };
+        let topics = (0..limits.topics_per_event_max).map(|number| format!("t{number}").into());
+        let event = Event {
+            topics: topics.collect(),
+            ..Event::new("", "x".repeat(limits.data_bytes_max))
+        };
+        assert!(Draft::new(event, &limits).is_ok());
     }
 }

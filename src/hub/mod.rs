@@ -99,6 +99,7 @@ impl Hub {
         // Drawn by the system: two nodes that start in the same instant must not draw the same.
         let mark = OrderMark::new(RandomState::new().hash_one(unix_ms()));
         config.event_limits.mark = mark;
+        config.event_limits.kept = config.history.kept_max();
         let desk = DeskConfig {
             history: config.history,
             slow_consumer: config.slow_consumer.clone(),

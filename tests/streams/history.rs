@@ -4,6 +4,8 @@ use fantail::core::event::EventId;
 
 use crate::node::Node;
 use crate::publisher::{Draft, Publisher};
+use crate::support::http::request;
+use crate::support::resp::Client;
 use crate::support::sse::{SseEvent, SseStream};
 use crate::support::wait_until;
 
@@ -87,15 +89,61 @@ fn a_topic_keeps_its_newest_events_by_bytes() {
     assert_eq!(gap(&mut stream), evicted(&ids[0], &ids[9 - kept]));
     assert_eq!(numbers(&mut stream, kept), [7, 8, 9]);
 
-    // An event that alone is more than a topic keeps is delivered, and not kept.
-    node.settle();
-    let large = "1".repeat(3_000);
-    let id = node.publisher().publish("t", &large);
-    assert_eq!(stream.take_data(1), [large]);
-    assert_eq!(node.hub.history_len("t"), 0);
-    let mut late = node.resume("/events/t", &ids[9]);
-    assert_eq!(gap(&mut late), evicted(&ids[9], &id));
-    check_live(&node, "t", &mut late);
+    check_live(&node, "t", &mut stream);
+}
+
+/// Line breaks become seven times as long in a frame. An event that alone was more than a topic keeps evicted all others, and then was evicted itself.
+#[test]
+fn an_event_larger_than_the_history_is_refused_and_evicts_nothing() {
+    let node = Node::with(|settings| {
+        settings.history_bytes = 1_500;
+        settings.history_budget_bytes = 8_000;
+    });
+    let ids = publish(&mut node.publisher(), "t", 0..3, 400);
+    let lines = "\n".repeat(300);
+    let many: Vec<String> = (0..10).map(|number| format!("t{number}")).collect();
+    for (topics, data, setting) in [
+        (Vec::from(["t".to_owned()]), lines, "history_bytes"),
+        (many, "x".repeat(1_000), "history_budget_bytes"),
+    ] {
+        let mut client = Client::open(node.at.ingest);
+        let mut words = vec!["XADD", &topics[0], "*", "data", &data];
+        for topic in &topics[1..] {
+            words.extend(["topic", topic]);
+        }
+        client.send(&words);
+        let refusal = client.line();
+        assert!(
+            refusal.starts_with("-ERR the event ") && refusal.contains(setting),
+            "{refusal}"
+        );
+        let event = serde_json::json!({ "topics": topics, "data": data });
+        for (kind, body) in [
+            ("application/json", event.to_string()),
+            (
+                "application/json",
+                serde_json::json!([{ "topic": "t", "data": "x" }, event]).to_string(),
+            ),
+            ("application/x-ndjson", format!("{event}\n")),
+        ] {
+            let fields = [("Content-Type", kind)];
+            let answer = request(node.at.http, "POST", "/publish", &fields, body.as_bytes());
+            assert_eq!(answer.status, 413, "{answer:?}");
+            assert!(answer.body.contains(setting), "{answer:?}");
+        }
+        if topics.len() == 1 {
+            let answer = request(node.at.http, "POST", "/publish/t", &[], data.as_bytes());
+            assert_eq!(answer.status, 413, "{answer:?}");
+        }
+        assert_eq!(node.hub.history_len("t"), 3, "{setting}");
+    }
+    let mut stream = node.resume("/events/t", &ids[0]);
+    assert_eq!(numbers(&mut stream, 2), [1, 2]);
+    // Where nothing is kept, nothing is evicted.
+    let node = Node::with(|settings| settings.history_bytes = 0);
+    let mut stream = node.subscribe("/events/t");
+    node.publisher().publish("t", "x");
+    assert_eq!(stream.take_data(1), ["x"]);
 }
 
 #[test]

@@ -157,7 +157,12 @@ impl PublishError {
 
 /// Data that is larger than allowed is no mistake in the form of the request.
 fn is_too_large(error: &EventError) -> bool {
-    matches!(error, EventError::TooLong { field: "data", .. })
+    matches!(
+        error,
+        EventError::TooLong { field: "data", .. }
+            | EventError::FrameTooLong { .. }
+            | EventError::BeyondBudget { .. }
+    )
 }
 
 impl From<PublishError> for Problem {

@@ -169,6 +169,29 @@ pub enum EventError {
         /// Length allowed, in bytes.
         max: usize,
     },
+    /// A topic's history could not keep it.
+    #[error(
+        "the event is {length} bytes long as streams are sent it (each line of `data` has a field name of its own), more than the {max} that `history_bytes` \
+         lets a topic keep"
+    )]
+    FrameTooLong {
+        /// Length of its frame, in bytes.
+        length: usize,
+        /// What a topic may keep, in bytes.
+        max: usize,
+    },
+    /// The node's history could not keep it in all its topics.
+    #[error(
+        "the event takes {length} bytes of history in its {topics} topics, more than the {max} that `history_budget_bytes` allows for all topics of the node"
+    )]
+    BeyondBudget {
+        /// What it takes, in bytes.
+        length: usize,
+        /// Number of its topics.
+        topics: usize,
+        /// What all topics may keep, in bytes.
+        max: usize,
+    },
     /// A field holds characters that it cannot carry to a client and back.
     #[error("`{field}` must not contain {what}")]
     Forbidden {
@@ -227,6 +250,7 @@ impl EventError {
             Self::NoTopic | Self::Topic(_) | Self::ReservedTopic(_) => "topic",
             Self::TooManyTopics { .. } => "topics",
             Self::TooLong { field, .. } | Self::Forbidden { field, .. } => field,
+            Self::FrameTooLong { .. } | Self::BeyondBudget { .. } => "data",
             Self::ReservedName(_) => "event",
             Self::RetryTooLong { .. } => "retry",
             Self::EmptyId

@@ -6,17 +6,14 @@ use std::sync::Arc;
 use hashbrown::DefaultHashBuilder;
 
 use crate::core::event::EventId;
+use crate::core::limits::{
+    EVENT_OVERHEAD_BYTES, HELD_TOPIC_BYTES, MORE_OVERHEAD_BYTES, own_id_bytes,
+};
 use crate::core::sse::Frame;
 use crate::core::table::{Deque, PartTable};
 
+use super::SelectorIds;
 use super::same::Same;
-use super::{EVENT_OVERHEAD_BYTES, SelectorIds};
-
-/// Extra bytes charged to an event that carries a [`More`].
-const MORE_OVERHEAD_BYTES: usize = 64;
-
-/// What a private event with several topics costs for each of them, which it pins: their slots and names, at a guess.
-const HELD_TOPIC_BYTES: usize = 256;
 
 /// One kept event.
 #[derive(Debug)]
@@ -59,7 +56,7 @@ impl Entry {
     fn cost(&self) -> usize {
         // The own id is held twice: in the entry and as the key of the index.
         let more = |more: &More| {
-            let own_id = more.own_id.as_ref().map_or(0, |id| 2 * id.len() + 64);
+            let own_id = more.own_id.as_ref().map_or(0, |id| own_id_bytes(id.len()));
             // Topics that only this event holds have names of up to a kibibyte. They are counted where a topic is held by one of its own.
             let topics = more.topics.as_ref().map_or(0, |topics| topics.len());
             MORE_OVERHEAD_BYTES + own_id + topics * HELD_TOPIC_BYTES

@@ -41,6 +41,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::core::event::{EventId, OrderMark};
+use crate::core::limits::KeptMax;
 use crate::core::sse::{Draft, Frame};
 
 use evicted::Evicted;
@@ -65,13 +66,6 @@ pub use stamp::{IdFell, Stamp};
 pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
 pub use work::Work;
 
-/// What one kept event costs beside its bytes: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's
-/// rounding.
-const EVENT_OVERHEAD_BYTES: usize = 144;
-
-/// What one topic with history costs beside its events, its name and its matches: table slot, ring and expiry entry.
-const TOPIC_OVERHEAD_BYTES: usize = 256;
-
 /// What one topic without history costs beside its name, measured: its slots in the tables of the store and of a shard.
 const BARE_TOPIC_BYTES: usize = 136;
 
@@ -86,6 +80,20 @@ pub struct HistoryLimits {
     pub age_ms: u64,
     /// Most bytes of all topics together, overhead included.
     pub budget_bytes: usize,
+}
+
+impl HistoryLimits {
+    /// What can be kept of one event; no bound where none is kept.
+    #[must_use]
+    pub fn kept_max(&self) -> KeptMax {
+        if self.events == 0 || self.bytes == 0 || self.budget_bytes == 0 {
+            return KeptMax::default();
+        }
+        KeptMax {
+            frame_bytes: self.bytes,
+            bytes: self.budget_bytes,
+        }
+    }
 }
 
 impl Default for HistoryLimits {

@@ -7,11 +7,13 @@ use hashbrown::DefaultHashBuilder;
 use crate::core::event::EventId;
 use crate::core::table::{Arena, PartTable};
 
+use super::BARE_TOPIC_BYTES;
+use super::ShardSet;
 use super::evicted::Evicted;
 use super::log::Log;
 use super::matches::Matches;
 use super::own_ids::Place;
-use super::{BARE_TOPIC_BYTES, ShardSet, TOPIC_OVERHEAD_BYTES};
+use crate::core::limits::TOPIC_OVERHEAD_BYTES;
 
 /// One topic.
 #[derive(Debug, Default)]

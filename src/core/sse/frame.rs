@@ -14,7 +14,10 @@ use std::borrow::Cow;
 use bytes::{Buf, Bytes};
 
 use crate::core::event::{Event, EventError, IdForm, MarkedId, Topics};
-use crate::core::limits::EventLimits;
+use crate::core::limits::{
+    EVENT_OVERHEAD_BYTES, EventLimits, HELD_TOPIC_BYTES, KeptMax, MORE_OVERHEAD_BYTES,
+    TOPIC_OVERHEAD_BYTES, own_id_bytes,
+};
 
 use super::encoding::{Encoding, Text, Wrap};
 
@@ -131,10 +134,12 @@ impl<'a> Draft<'a> {
     /// Checks an event that a publisher sent and encodes it.
     ///
     /// # Errors
-    /// What [`Event::check`] finds.
+    /// What [`Event::check`] finds, or that the history could not keep it.
     pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check(limits)?;
-        Ok(Self::encode(event))
+        let draft = Self::encode(event);
+        draft.check_size(limits.kept)?;
+        Ok(draft)
     }
 
     /// Encodes an event of the node itself, which may have the topics that publishers may not have.
@@ -144,6 +149,48 @@ impl<'a> Draft<'a> {
     pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check_form(limits)?;
         Ok(Self::encode(event))
+    }
+
+    /// A payload of line breaks is seven times as long in its frame.
+    fn check_size(&self, max: KeptMax) -> Result<(), EventError> {
+        let length = self.frame_bytes_max();
+        if length > max.frame_bytes {
+            return Err(EventError::FrameTooLong {
+                length,
+                max: max.frame_bytes,
+            });
+        }
+        let length = self.kept_bytes_max();
+        if length > max.bytes {
+            return Err(EventError::BeyondBudget {
+                length,
+                topics: self.topics.len(),
+                max: max.bytes,
+            });
+        }
+        Ok(())
+    }
+
+    /// Bytes that it takes in the histories of all its topics, at most.
+    fn kept_bytes_max(&self) -> usize {
+        let topics = self.topics.len();
+        let pinned = if self.private && topics > 1 {
+            topics
+        } else {
+            0
+        };
+        let own_id = self
+            .own_id
+            .as_deref()
+            .map_or(0, |id| own_id_bytes(id.len()));
+        let more = if own_id + pinned > 0 {
+            MORE_OVERHEAD_BYTES + own_id + pinned * HELD_TOPIC_BYTES
+        } else {
+            0
+        };
+        let event = self.frame_bytes_max() + EVENT_OVERHEAD_BYTES + more;
+        let names: usize = self.topics.iter().map(|name| name.len()).sum();
+        topics * (event + TOPIC_OVERHEAD_BYTES) + names
     }
 
     fn encode(event: Event<'a>) -> Self {
@@ -350,6 +397,32 @@ mod tests {
         assert_eq!(
             text(&frame),
             "id: 17592186044415-1048575.000000\ndata: x\n\n"
+        );
+    }
+
+    /// What is told of its size is what the history counts.
+    #[test]
+    fn an_event_that_the_history_cannot_keep_is_refused() {
+        let data = "\n".repeat(1_000);
+        let event = Event::new("t", data.as_str());
+        let with = |frame_bytes, bytes| EventLimits {
+            kept: KeptMax { frame_bytes, bytes },
+            ..EventLimits::default()
+        };
+        let draft = |limits| Draft::new(event.clone(), &limits).map(|draft| draft.buffer.len());
+        let length = draft(EventLimits::default()).expect("no history");
+        assert!(length > 7_000);
+        assert_eq!(draft(with(length, usize::MAX)), Ok(length));
+        let max = length - 1;
+        let refused = EventError::FrameTooLong { length, max };
+        assert_eq!(draft(with(max, usize::MAX)), Err(refused.clone()));
+        assert!(refused.to_string().contains("history_bytes") && refused.field() == "data");
+        let kept = length + EVENT_OVERHEAD_BYTES + TOPIC_OVERHEAD_BYTES + 1;
+        assert_eq!(draft(with(length, kept)), Ok(length));
+        let refused = draft(with(length, kept - 1)).expect_err("too small a budget");
+        assert!(
+            refused.to_string().contains("history_budget_bytes"),
+            "{refused}"
         );
     }
 
