@@ -111,8 +111,8 @@ fn put<T>(place: &mut Option<T>, value: T) -> Option<()> {
 }
 
 fn count(name: &str, value: &str) -> Result<usize, Problem> {
-    match value.parse() {
-        Ok(count @ 1..=SHOWN_MAX) => Ok(count),
+    match query::number(value) {
+        Some(count @ 1..=SHOWN_MAX) => Ok(count),
         _ => Err(bad(format!(
             "`{name}` is {value:?}; it must be a number from 1 to {SHOWN_MAX}"
         ))),

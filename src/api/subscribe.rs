@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use hyper::header::{self, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use thiserror::Error;
@@ -22,6 +22,7 @@ use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
 use crate::server::head::{self, EVENT_STREAM, LAST_EVENT_ID};
+use crate::server::media_type::accepts;
 use crate::server::problem::Problem;
 use crate::server::query::{self, QueryError};
 use crate::server::response_body::ResponseBody;
@@ -315,13 +316,7 @@ fn cursor_in<'a>(
 /// Whether the client asked for an event stream by name. Only then may it be shed with a `200`: `EventSource` gives up for good on any other status,
 /// while every other client is better served by the truth.
 fn wants_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|range| range.trim().eq_ignore_ascii_case(EVENT_STREAM))
+    accepts(headers, EVENT_STREAM)
 }
 
 /// The answer to a subscription that finds no room now.
@@ -349,7 +344,7 @@ fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Resp
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
+    use hyper::header::{self, HeaderValue};
 
     use super::*;
 

@@ -130,7 +130,8 @@ fn asked(query: Option<&str>) -> Result<Asked, Problem> {
             return Err(Problem::new(StatusCode::BAD_REQUEST, detail).field(name));
         }
     }
-    let after = after.map(|value| value.parse()).transpose();
+    let after = after.map(|value| query::number(&value).ok_or(()));
+    let after = after.transpose();
     Ok(Asked {
         after: after
             .map_err(|_| {

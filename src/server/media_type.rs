@@ -1,4 +1,4 @@
-//! The one reader of `Content-Type` (RFC 9110 §8.3), after the rules of WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
+//! The one reader of `Content-Type` (RFC 9110 §8.3) and of media types in `Accept`, after the rules of WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
 //!
 //! Every body here is UTF-8. A body that is declared to be anything else must be refused, never taken for UTF-8.
 
@@ -161,6 +161,15 @@ fn value_of(text: &str) -> (String, &str) {
         }
     }
     (value, "")
+}
+
+/// Whether the `Accept` of a request names a media type, whatever its weight.
+pub(crate) fn accepts(headers: &HeaderMap, essence: &str) -> bool {
+    let fields = headers.get_all(header::ACCEPT).iter();
+    fields
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|range| range.split(|byte| *byte == b';').next())
+        .any(|kind| kind.trim_ascii().eq_ignore_ascii_case(essence.as_bytes()))
 }
 
 #[cfg(test)]

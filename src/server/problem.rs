@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::json;
+use super::media_type::accepts;
 use super::response_body::ResponseBody;
 use crate::web::request_target::TargetError;
 
@@ -126,11 +127,7 @@ impl Problem {
 
 /// Whether somebody opened the address in a browser: nothing else asks for `text/html` here.
 pub(crate) fn is_opened_in_browser(request: &HeaderMap) -> bool {
-    let values = request.get_all(header::ACCEPT).iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|range| range.split(|byte| *byte == b';').next())
-        .any(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"text/html"))
+    accepts(request, "text/html")
 }
 
 /// Has a problem shown as the text that it is: some browsers offer media types that they do not know as a file.

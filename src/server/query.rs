@@ -1,10 +1,10 @@
-//! Names and values of a query string, strictly UTF-8.
+//! Names and values of a query string, strictly UTF-8, and numbers in them.
 //!
 //! `form_urlencoded` would replace broken UTF-8 silently, and a topic must not change its name on the way; so the splitting is done here and
 //! the decoding by `percent-encoding`. A `%` that no two hex digits follow stands for itself, as in browsers.
 
 use std::borrow::Cow;
-use std::str::Utf8Error;
+use std::str::{FromStr, Utf8Error};
 
 use percent_encoding::percent_decode;
 use thiserror::Error;
@@ -41,9 +41,25 @@ fn decode_form(raw: &str) -> Result<Cow<'_, str>, QueryError> {
     Ok(Cow::Owned(decode_path(&spaced)?.into_owned()))
 }
 
+/// A number as people write it: digits and nothing else. `from_str` would also take "+1".
+pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_digits_and_nothing_else() {
+        assert_eq!(number("0"), Some(0_u32));
+        assert_eq!(number("0042"), Some(42_u64));
+        assert_eq!(number("255"), Some(u8::MAX));
+        for wrong in ["", "+1", "-1", " 1", "1 ", "1.0", "1e3", "256", "\u{661}"] {
+            assert_eq!(number::<u8>(wrong), None, "{wrong:?}");
+        }
+    }
 
     fn all(query: &str) -> Vec<(String, String)> {
         pairs(query)

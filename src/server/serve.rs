@@ -68,3 +68,112 @@ pub(crate) async fn serve(
     connections.emptied().await;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::time::Duration;
+
+    use hyper::Response;
+
+    use super::*;
+    use crate::core::places::{Places, Share};
+    use crate::server::detach::Detach;
+    use crate::server::outcome::Outcome;
+    use crate::server::response_body::ResponseBody;
+    use crate::server::service::Request;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// A service without topics, hub or tokens: `/stream` is a stream, all else a response.
+    struct Words;
+
+    impl Service for Words {
+        fn answer(&self, request: Request) -> Outcome {
+            if request.parts.uri.path() != "/stream" {
+                return Outcome::Now(Response::new(ResponseBody::full("a response")));
+            }
+            Outcome::Stream(Detach::new(async |socket| {
+                let mut socket = TcpStream::from(socket);
+                socket.write_all(b"a stream").expect("room for a few bytes");
+            }))
+        }
+    }
+
+    fn config() -> ServerConfig {
+        let time = DEADLINE;
+        ServerConfig {
+            http2: false,
+            chunked_bodies: false,
+            header_timeout: time,
+            idle_timeout: time,
+            write_timeout: time,
+            body_timeout: time,
+            body_time_max: time,
+            header_bytes_max: 1_000,
+            header_count_max: 10,
+            target_bytes_max: 100,
+            answer_bytes_max: 1_000,
+            answer_bytes_per_connection_max: 1_000,
+            body_bytes_max: 1_000,
+            body_bytes_per_connection_max: 1_000,
+        }
+    }
+
+    fn ask(address: std::net::SocketAddr, path: &str) -> String {
+        let mut client = TcpStream::connect(address).expect("a connection");
+        client.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).expect("sending");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Both kinds of listener: the public one, and the admin listener.
+    fn limits() -> [Limit; 2] {
+        [
+            Limit::Refuse {
+                connections_max: 3,
+                streams: Places::new(1, Share::default()),
+            },
+            Limit::GiveWay {
+                connections_max: 1,
+                life_max: DEADLINE,
+            },
+        ]
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn any_service_answers_with_responses_and_with_streams_and_keeps_nothing_of_a_stream() {
+        for limit in limits() {
+            let metrics = Arc::new(HttpMetrics::default());
+            let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let address = socket.local_addr().expect("bound");
+            let setup = Setup {
+                config: config(),
+                limit,
+                metrics: Arc::clone(&metrics),
+                answers: Arc::new(Answers::new(1_000, Arc::clone(&metrics))),
+                service: Box::new(Words),
+            };
+            let (stop, stopped) = watch::channel(false);
+            let served = tokio::spawn(serve(socket, setup, stopped));
+            let asked = tokio::task::spawn_blocking(move || {
+                let response = ask(address, "/");
+                assert!(response.ends_with("\r\n\r\na response"), "{response}");
+                // Nothing of the listener's stands before what the stream's owner writes.
+                assert_eq!(ask(address, "/stream"), "a stream");
+                assert_eq!(ask(address, "/stream"), "a stream");
+            });
+            asked.await.expect("answers");
+            stop.send_replace(true);
+            let served = tokio::time::timeout(DEADLINE, served).await;
+            let served = served.expect("no connection is left").expect("no panic");
+            served.expect("a listener");
+            assert_eq!(metrics.accepted.get(), 3);
+            assert_eq!(metrics.connections.get(), 0);
+        }
+    }
+}

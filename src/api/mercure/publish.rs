@@ -149,7 +149,9 @@ fn event(form: &str) -> Result<Event<'_>, FormError> {
     event.private = private.is_some();
     event.id = given(id);
     event.event = given(kind);
-    event.retry = given(retry).map(|text| milliseconds(&text)).transpose()?;
+    event.retry = given(retry)
+        .map(|text| query::number(&text).ok_or(FormError::Retry))
+        .transpose()?;
     Ok(event)
 }
 
@@ -162,14 +164,6 @@ fn once<T>(name: &'static str, slot: &mut Option<T>, value: T) -> Result<(), For
         Some(_) => Err(FormError::Twice(name)),
         None => Ok(()),
     }
-}
-
-fn milliseconds(text: &str) -> Result<u64, FormError> {
-    // `u64::from_str` would also take "+1".
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(FormError::Retry);
-    }
-    text.parse().map_err(|_| FormError::Retry)
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
     let Some((_, value)) = pairs.find(|(name, _)| name == AFTER) else {
         return Ok(None);
     };
-    value.parse().map(Some).map_err(|_| {
+    query::number(&value).map(Some).ok_or_else(|| {
         let detail = "`after` must be a number that an answer gave";
         Problem::new(StatusCode::BAD_REQUEST, detail).field(AFTER)
     })

@@ -90,16 +90,11 @@ fn set<T>(name: &'static str, slot: &mut Option<T>, value: T) -> Result<(), RawE
 }
 
 fn milliseconds(value: Cow<'_, str>) -> Result<u64, RawError> {
-    // `u64::from_str` would also take "+1".
-    let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    plain
-        .then(|| value.parse().ok())
-        .flatten()
-        .ok_or_else(|| RawError::Value {
-            name: "retry",
-            expected: "a number of milliseconds",
-            found: value.into_owned(),
-        })
+    query::number(&value).ok_or_else(|| RawError::Value {
+        name: "retry",
+        expected: "a number of milliseconds",
+        found: value.into_owned(),
+    })
 }
 
 fn truth(value: Cow<'_, str>) -> Result<bool, RawError> {
