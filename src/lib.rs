@@ -32,9 +32,9 @@
 //! | modules | know |
 //! |---|---|
 //! | `node`, `cli`, `token` | everything: builds, runs, drains |
+//! | `settings` | what may be configured; no component reads it, each has its own config |
 //! | `api`, `ingest`, `admin` | the outside world's words; they never import each other |
 //! | `hub`, `server` | order; HTTP as such, and no topics; they never import each other |
-//! | `settings` | what may be configured |
 //! | `shard` | sockets as file descriptors; no hyper, no tokio |
 //! | `logging` | the log |
 //! | `auth` | tokens |
