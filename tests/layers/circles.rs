@@ -17,33 +17,7 @@ use crate::source::{Kind, Tree};
 const STRICT: [&str; 3] = ["server", "api", "admin"];
 
 /// Circles that are still to be opened. None may be added.
-const KNOWN: [&[&str]; 5] = [
-    &[
-        "src/core/delivery/io.rs",
-        "src/core/delivery/query.rs",
-        "src/core/delivery/stream.rs",
-        "src/core/delivery/turn.rs",
-    ],
-    &["src/core/history/matches.rs", "src/core/history/topics.rs"],
-    &["src/core/history/newest.rs", "src/core/history/resume.rs"],
-    &[
-        "src/core/history/patterns.rs",
-        "src/core/history/references.rs",
-    ],
-    &[
-        "src/settings/checked.rs",
-        "src/settings/credentials.rs",
-        "src/settings/environment.rs",
-        "src/settings/error.rs",
-        "src/settings/file.rs",
-        "src/settings/key_source.rs",
-        "src/settings/kind.rs",
-        "src/settings/parse.rs",
-        "src/settings/raw.rs",
-        "src/settings/rules.rs",
-        "src/settings/table.rs",
-    ],
-];
+const KNOWN: [&[&str]; 0] = [];
 
 /// Arrows from file to file, each with the first line that makes it and what the line names.
 type Arrows<'t> = BTreeMap<&'t Path, BTreeMap<&'t Path, (usize, String)>>;

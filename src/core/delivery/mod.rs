@@ -11,6 +11,7 @@
 //! its remainder.
 
 mod attach;
+mod budget;
 mod close;
 mod farewell;
 mod find;
@@ -24,6 +25,7 @@ pub mod query;
 mod replay;
 mod run;
 mod several;
+mod signal;
 mod stream;
 mod subscriber;
 mod sweep;
@@ -41,14 +43,16 @@ use crate::core::history::Released;
 use crate::core::table::Arena;
 use crate::metrics::Cell;
 
+pub use budget::TurnBudget;
 pub use identity::Identity;
 pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
 pub use park::Parked;
+pub(crate) use signal::Signal;
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 pub(crate) use subscriber::Key;
 pub use subscriber::StreamKey;
-pub(crate) use turn::{Input, Next, Now, Signal};
-pub use turn::{Message, TurnBudget};
+pub use turn::Message;
+pub(crate) use turn::{Input, Next, Now};
 
 use farewell::Drain;
 use identity::Identities;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use crate::core::desk::{Batch, Reseat};
-use crate::core::history::{ReadBudget, Work};
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
-use super::{Attach, Core, Io, Key, Parked, Room, StreamInfo, StreamKey};
+use super::{Attach, Core, Io, Key, Parked, Room, Signal, StreamInfo, StreamKey};
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -16,19 +15,6 @@ pub(crate) struct Now {
     pub(crate) shard_ms: u64,
     /// Milliseconds since the unix epoch. May be set back.
     pub(crate) unix_ms: u64,
-}
-
-/// What the system reports of a stream's wire. The core asks [`Io`] for its meaning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Signal {
-    /// The client has sent something, or its side changed in another way.
-    pub(crate) readable: bool,
-    /// Room may have come.
-    pub(crate) writable: bool,
-    /// The client has ended its side.
-    pub(crate) ended: bool,
-    /// The wire has failed.
-    pub(crate) failed: bool,
 }
 
 /// A message to a shard. All that is posted under the store's lock reaches every shard in the same order.
@@ -65,54 +51,6 @@ pub(crate) trait Input<T> {
     fn written(&mut self) {}
     /// Whether no message and no signal waits. Messages are posted under the store's lock, and the core asks under it.
     fn is_empty(&self) -> bool;
-}
-
-/// What one turn may do at most. What is left over waits for the next turn, so that no kind of work holds up the others.
-#[derive(Clone, Debug)]
-pub struct TurnBudget {
-    /// Signals taken.
-    pub signals: usize,
-    /// Messages taken: some 100 µs of attaches, so that a storm of connects does not hold events up.
-    pub messages: usize,
-    /// Bytes of events taken: what is joined for one write, and what a socket's send buffer takes in one go.
-    pub event_bytes: usize,
-    /// Streams that read on from history: some 2 ms of writes, so that replay never starves live delivery.
-    pub replay_streams: usize,
-    /// Bytes that one stream may read on before others get theirs.
-    pub replay_bytes: usize,
-    /// One read from history: the store's lock is held for some microseconds, and one `writev` takes all of it.
-    pub read: ReadBudget,
-    /// What a read that found nothing counts, as bytes: about the time that writing so much would take.
-    pub pass_bytes: usize,
-    /// Streams ended on the node's own account, so that events still flow to those that remain.
-    pub ends: usize,
-    /// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or so.
-    pub sweep_slots: u32,
-    /// Slices of the sweep that may be made up for when turns are long.
-    pub sweep_slices: u32,
-    /// What is given back to the store of what closed streams had.
-    pub release: Work,
-}
-
-impl Default for TurnBudget {
-    fn default() -> Self {
-        Self {
-            signals: 2_048,
-            messages: 256,
-            event_bytes: 64 * 1024,
-            replay_streams: 256,
-            replay_bytes: 256 * 1024,
-            read: ReadBudget {
-                events: 60,
-                bytes: 64 * 1024,
-            },
-            pass_bytes: 64 * 1024,
-            ends: 256,
-            sweep_slots: 256,
-            sweep_slices: 8,
-            release: Work::default(),
-        }
-    }
 }
 
 /// What the shard wants after a turn.

@@ -1,14 +1,10 @@
 //! Which patterns match a topic: worked out once for each pair, when the topic is next looked at.
 
-use smallvec::SmallVec;
-
-use super::patterns::{PatternRef, PatternTable};
+use super::pattern_ref::PatternRef;
+use super::patterns::PatternTable;
 use super::topics::Topic;
 use super::work::Work;
 use super::{SelectorId, Store};
-
-/// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none, and then nothing is allocated.
-pub(super) type Matches = Option<Box<SmallVec<[PatternRef; 2]>>>;
 
 impl Topic {
     /// The patterns that matched when the topic was last looked at, sorted by slot; some may be gone.

@@ -4,7 +4,7 @@ use crate::core::event::EventId;
 
 use super::evicted::Evicted;
 use super::work::Work;
-use super::{SelectorId, Start, Store};
+use super::{SelectorId, Store};
 
 /// Most kept events that are tried to find the newest one of a topic or pattern.
 const NEWEST_LOOKS: usize = 64;
@@ -32,17 +32,6 @@ impl Newest {
 }
 
 impl Store {
-    /// Completes where a stream starts, when it subscribes: one that has nothing to read and nothing to be told is live; of what any other wants,
-    /// the newest events are noted, which its shard has not been sent.
-    #[must_use]
-    pub fn settle_start(&mut self, start: Start, ids: &[SelectorId], granted: bool) -> Start {
-        if self.nothing_after(&start, ids, granted) {
-            return Start::default();
-        }
-        let newest = self.newest(ids);
-        Start { newest, ..start }
-    }
-
     /// The newest event of each of these topics and patterns.
     pub(crate) fn newest(&mut self, ids: &[SelectorId]) -> Box<[Newest]> {
         let mut work = Work::default();

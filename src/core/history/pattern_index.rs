@@ -13,7 +13,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::core::selector::Selector;
 use crate::core::table::{Arena, PartTable};
 
-use super::patterns::PatternRef;
+use super::pattern_ref::PatternRef;
 
 /// Lengths of texts within a topic.
 const WINDOWS: [usize; 2] = [4, 2];

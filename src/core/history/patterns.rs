@@ -13,15 +13,9 @@ use crate::core::selector::Selector;
 use crate::core::table::{Arena, PartTable};
 
 use super::evicted::Evicted;
+use super::listeners::Listeners;
 use super::pattern_index::{BucketId, PatternIndex};
-use super::references::Listeners;
-
-/// A pattern: its slot, and its serial number there, which tells it from a later one in the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PatternRef {
-    pub(super) slot: u32,
-    pub(super) serial: u32,
-}
+use super::pattern_ref::PatternRef;
 
 /// One pattern.
 #[derive(Debug)]

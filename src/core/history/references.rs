@@ -4,6 +4,7 @@ use crate::core::event::EventId;
 use crate::core::selector::Selector;
 
 use super::evicted::Evicted;
+use super::listeners::Listeners;
 use super::patterns::Birth;
 use super::work::Work;
 use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
@@ -11,16 +12,6 @@ use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 /// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
 /// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
 const BIRTH_TOPICS_MAX: usize = if cfg!(test) { 4 } else { 4_096 };
-
-/// The streams that subscribe by one selector.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Listeners {
-    pub(super) subscribers: u32,
-    /// Those of them that have a grant, and so may hear private events.
-    pub(super) granted: u32,
-    /// Shards that may hold one of them.
-    pub(super) shards: ShardSet,
-}
 
 impl Store {
     /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching

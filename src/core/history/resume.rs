@@ -62,6 +62,17 @@ pub struct Start {
 }
 
 impl Store {
+    /// Completes where a stream starts, when it subscribes: one that has nothing to read and nothing to be told is live; of what any other wants,
+    /// the newest events are noted, which its shard has not been sent.
+    #[must_use]
+    pub fn settle_start(&mut self, start: Start, ids: &[SelectorId], granted: bool) -> Start {
+        if self.nothing_after(&start, ids, granted) {
+            return Start::default();
+        }
+        let newest = self.newest(ids);
+        Start { newest, ..start }
+    }
+
     /// Finds where a stream on `selectors` starts that may hear private events of `grant`, and whose client sent `cursor`: `earliest`, an id of this
     /// node, or a publisher's own id.
     /// Never fails: what is unknown or gone becomes a gap that the stream is told.

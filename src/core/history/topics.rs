@@ -11,8 +11,8 @@ use super::BARE_TOPIC_BYTES;
 use super::ShardSet;
 use super::evicted::Evicted;
 use super::log::Log;
-use super::matches::Matches;
 use super::own_ids::Place;
+use super::pattern_ref::Matches;
 use crate::core::limits::TOPIC_OVERHEAD_BYTES;
 
 /// One topic.
