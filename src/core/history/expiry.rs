@@ -7,6 +7,16 @@
 use crate::core::event::EventId;
 use crate::core::table::{Chunked, Heap};
 
+/// The topic that has the node's oldest event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Oldest {
+    Topic(u32),
+    /// No topic has an event.
+    None,
+    /// More entries have to be mended than the caller allowed; the next call goes on.
+    Later,
+}
+
 /// A lazy priority queue of (at most the oldest event's id, topic slot).
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
@@ -31,15 +41,26 @@ impl Expiry {
     }
 
     /// The topic with the oldest event. `first_of` tells a topic's oldest id now, or `None` when it has no event (its entry goes).
+    /// Every entry that is mended on the way takes one of `mends`.
     pub(super) fn oldest(
         &mut self,
+        mends: &mut usize,
         mut first_of: impl FnMut(u32) -> Option<EventId>,
-    ) -> Option<u32> {
+    ) -> Oldest {
         loop {
-            let (noted, topic) = self.queue.first()?;
-            match first_of(topic) {
+            let Some((noted, topic)) = self.queue.first() else {
+                return Oldest::None;
+            };
+            let first = first_of(topic);
+            if first == Some(noted) {
+                return Oldest::Topic(topic);
+            }
+            if *mends == 0 {
+                return Oldest::Later;
+            }
+            *mends -= 1;
+            match first {
                 None => self.remove_first(topic),
-                Some(first) if first == noted => return Some(topic),
                 Some(first) => self.queue.replace_first((first, topic)),
             }
         }

@@ -8,6 +8,7 @@ use crate::core::event::Event;
 use crate::core::history::SlowConsumerPolicy;
 use crate::core::limits::EventLimits;
 use crate::core::selector::Selector;
+use crate::core::sse::Draft;
 
 const NOW: u64 = 1_000_000;
 
@@ -416,4 +417,48 @@ fn what_is_published_while_a_history_is_erased_is_kept() {
     assert_eq!(store.erase("a", through, 10), (1, true));
     assert_eq!(store.erase("a", through, 10), (0, true));
     assert_eq!(kept(&store, "a"), [new]);
+}
+
+/// A million topics that had each had a second event were put in order again under one hold of the lock.
+#[test]
+fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
+    let mut store = store(HistoryLimits {
+        events: 1,
+        ..HistoryLimits::default()
+    });
+    for _ in 0..2 {
+        for topic in 0..500 {
+            publish(&mut store, &[&format!("{topic}")], "x", None, NOW);
+        }
+    }
+    let mut portions = 0;
+    while !store.expire(store.head().next(NOW), 100) {
+        portions += 1;
+    }
+    assert!(portions >= 9, "500 to mend and 500 to evict: {portions}");
+    assert_eq!(store.size(), HistorySize::default());
+    assert_eq!(store.allocated_bytes(), 0);
+}
+
+/// Two hundred thousand topics that had expired left two hundred portions to walk over, at 77 bytes a topic.
+#[test]
+fn topics_that_are_gone_are_not_walked_over() {
+    let mut store = store(HistoryLimits::default());
+    for topic in 0..30_000 {
+        publish(&mut store, &[&format!("{topic}")], "x", None, NOW);
+    }
+    let last = store.subscribe(&Selector::exact("last"), 0, false);
+    while !store.expire(store.head().next(NOW), 1_000) {}
+    let mut walk = TopicWalk::default();
+    let infos = store.infos(&mut walk, 10, &mut Work::default());
+    assert_eq!((infos.len(), walk.next()), (1, None), "one portion");
+    assert_eq!(store.channels(0, 10).1, None);
+    let bytes = store.allocated_bytes();
+    assert!(bytes < 16_384, "one page, one chunk, one part: {bytes}");
+    store.unsubscribe(last, false);
+    assert_eq!(
+        store.allocated_bytes(),
+        0,
+        "the tables are as small as new ones"
+    );
 }

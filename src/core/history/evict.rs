@@ -1,0 +1,184 @@
+//! Forgetting events, and topics that nothing refers to any more.
+
+use std::sync::Arc;
+
+use crate::core::event::EventId;
+
+use super::expiry::Oldest;
+use super::log::Entry;
+use super::own_ids::Place;
+use super::patterns::Pattern;
+use super::{Store, Work};
+
+/// Entries of the expiry queue that one append mends.
+const MENDED_MAX: usize = 256;
+
+impl Store {
+    /// Keeps one topic within its own bounds.
+    pub(super) fn evict_within(&mut self, index: u32, cut_off: EventId) {
+        let limits = self.limits;
+        while let Some(log) = self
+            .topics
+            .in_slot(index)
+            .and_then(|topic| topic.log.as_ref())
+        {
+            let too_old = |id: EventId| id < cut_off;
+            if log.len() <= limits.events
+                && log.frame_bytes() <= limits.bytes
+                && !log.first_id().is_some_and(too_old)
+            {
+                return;
+            }
+            self.evict_oldest(index);
+        }
+    }
+
+    /// Evicts the oldest events of the node until it is within its budget. Where the queue of topics has to be mended first, further
+    /// appends go on: each of them mends more entries than it spoils.
+    pub(super) fn evict_over_budget(&mut self) {
+        let mut mends = MENDED_MAX;
+        while self.bytes > self.limits.budget_bytes
+            && let Oldest::Topic(index) = self.oldest_topic(&mut mends)
+        {
+            self.evict_oldest(index);
+        }
+    }
+
+    /// Evicts events below `cut_off`; looks at no more than `steps` of them, and matches and tells no more patterns than one hold of the lock
+    /// is for. Returns whether it finished.
+    pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
+        self.upkeep = Work::default();
+        let mut work = Work::default();
+        let mut mends = steps;
+        for _ in 0..steps {
+            let index = match self.oldest_topic(&mut mends) {
+                Oldest::Topic(index) => index,
+                Oldest::None => return true,
+                Oldest::Later => return false,
+            };
+            let oldest = self
+                .topics
+                .get(index)
+                .log
+                .as_ref()
+                .and_then(|log| log.first_id());
+            if oldest.is_none_or(|id| id >= cut_off) {
+                return true;
+            }
+            if work.is_spent() || !self.keep_up(index) {
+                return false;
+            }
+            self.spend_on_telling(index, &mut work);
+            self.evict_oldest(index);
+        }
+        false
+    }
+
+    /// Counts the patterns that are told when an event of a topic is evicted; the topic's matches must be up to date.
+    pub(super) fn spend_on_telling(&self, index: u32, work: &mut Work) {
+        let told = self.topics.get(index).matches().len();
+        if told > 0 {
+            work.spend(told);
+        }
+    }
+
+    /// Brings a topic's matches up to date for what it is about to lose; returns whether they are.
+    pub(super) fn keep_up(&mut self, index: u32) -> bool {
+        let mut work = self.upkeep;
+        let all_known = self.refresh_matches(index, &mut work);
+        self.upkeep = work;
+        all_known
+    }
+
+    /// The topic that holds the node's oldest event.
+    fn oldest_topic(&mut self, mends: &mut usize) -> Oldest {
+        let topics = &self.topics;
+        self.expiry.oldest(mends, |index| {
+            let topic = topics.in_slot(index)?;
+            topic.log.as_ref()?.first_id()
+        })
+    }
+
+    /// Throws some stale notes out of the node's order; to be called for each event that comes or goes.
+    pub(super) fn tidy_order(&mut self) {
+        let topics = &self.topics;
+        self.order
+            .tidy(self.events, |id, topic| topics.keeps(topic, id));
+    }
+
+    pub(super) fn evict_oldest(&mut self, index: u32) {
+        let all_known = self.keep_up(index);
+        let topic = self.topics.get_mut(index);
+        let Some(log) = &mut topic.log else { return };
+        let popped = log.pop();
+        if log.len() == 0 {
+            topic.log = None;
+            self.bytes -= topic.overhead_bytes();
+            self.topics.note_events(index, false);
+        }
+        let topic = self.topics.get_mut(index);
+        if let Some((entry, freed)) = popped {
+            let private = entry.frame.is_private();
+            topic.evicted.add(entry.id, private);
+            topic.pins.set_has_evicted();
+            self.evicted.add(entry.id, private);
+            self.events -= 1;
+            self.bytes -= freed;
+            self.each_pattern_of(index, all_known, |pattern| pattern.evict(entry.id, private));
+            if let Some(own_id) = entry.own_id() {
+                let place = Place {
+                    id: entry.id,
+                    topic: index,
+                };
+                self.own_ids.remove(own_id, place);
+            }
+            self.unpin_topics_of(entry);
+        }
+        if self.events == 0 {
+            self.order.clear();
+        } else {
+            self.tidy_order();
+        }
+        self.forget_if_unused(index);
+    }
+
+    /// An event was evicted from one of its topics; with the last, its hold on all of them goes.
+    fn unpin_topics_of(&mut self, entry: Entry) {
+        if let Some(topics) = entry.into_private_topics().and_then(Arc::into_inner) {
+            for id in topics {
+                self.unpin(id);
+            }
+        }
+    }
+
+    pub(super) fn forget_if_unused(&mut self, index: u32) {
+        let Some(topic) = self.topics.in_slot(index) else {
+            return;
+        };
+        if topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
+            let evicted = topic.evicted;
+            // Of what topics before it had, patterns have been told when those went.
+            if topic.pins.has_evicted() {
+                let all_known = self.keep_up(index);
+                self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
+            }
+            self.forgotten = self.forgotten.or(evicted);
+            self.topics.remove(index);
+        }
+    }
+
+    /// Calls `each` with the patterns that match a topic; where not all are known yet, also with those that only may.
+    fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
+        let topic = self.topics.get(index);
+        let unknown = if all_known {
+            Vec::new()
+        } else {
+            self.patterns.younger(&topic.name, topic.matched_through)
+        };
+        for reference in topic.matches().iter().chain(&unknown) {
+            if let Some(pattern) = self.patterns.find_ref(*reference) {
+                each(pattern);
+            }
+        }
+    }
+}
