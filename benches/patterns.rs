@@ -1,4 +1,4 @@
-//! Publishing one event while ten thousand different selectors are subscribed, against publishing with none.
+//! Publishing one event while ten streams have a thousand different selectors each, against publishing with none.
 
 use std::io;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const DATA_BYTES: usize = 128;
 /// Events of one round.
 const EVENTS: u64 = 4_096;
 
-/// Events of one round where all selectors match: each is posted with ten thousand of them.
+/// Events of one round where all selectors match.
 const EVENTS_MATCHING: u64 = 256;
 
 const ROUNDS: usize = 11;

@@ -5,7 +5,7 @@ use fantail::core::selector::{Selector, Syntax};
 use super::publish::Audience;
 
 /// Streams that share the selectors: each may have a thousand.
-const STREAMS: usize = 20;
+const STREAMS: usize = 10;
 
 /// Longest selector, in bytes.
 const BYTES_MAX: usize = 1_024;
@@ -21,15 +21,18 @@ pub(crate) enum Case {
     Elsewhere,
     /// Templates that start as the topics do and do not match them.
     Near,
+    /// Templates that start and end as the topics may, and differ in the middle.
+    Within,
     /// Templates that all match.
     Matching,
 }
 
-pub(crate) const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 6] = [
     Case::None,
     Case::Names,
     Case::Elsewhere,
     Case::Near,
+    Case::Within,
     Case::Matching,
 ];
 
@@ -40,6 +43,7 @@ impl Case {
             Self::Names => format!("other/{number}"),
             Self::Elsewhere => format!("room-{number}/{{id}}"),
             Self::Near => format!("publish/{{id}}/comments/{number}"),
+            Self::Within => format!("publish/{{id}}/x{number}y/{{rest}}"),
             Self::Matching => format!("publish/{{id{number}}}"),
         }
     }
@@ -67,7 +71,8 @@ pub(crate) fn audience(case: Case, count: usize, new_topics: bool) -> Audience {
     Audience {
         selectors,
         streams: if heard { STREAMS } else { 0 },
-        subscriptions: if heard { count as u64 } else { 0 },
+        // Templates that match the same topics are one subscription of a stream.
+        subscriptions: if heard { STREAMS as u64 } else { 0 },
         new_topics,
     }
 }

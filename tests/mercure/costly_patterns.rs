@@ -94,8 +94,38 @@ fn one_client_takes_a_share_of_the_patterns_and_no_more() {
     node.publish("topic=one&data=x");
     assert_eq!(other.take_data(1), ["x"]);
     drop(streams.pop());
-    wait_until("the patterns are given back", || node.hub.patterns() == 81);
+    // The templates of one stream match the same topics, so each stream holds one pattern.
+    wait_until("the patterns are given back", || node.hub.patterns() == 5);
     let _next = node.subscribe_anonymously(&next);
+}
+
+/// Ten streams of a thousand templates each slowed every publisher down to a three-hundredth.
+#[test]
+fn templates_of_the_same_topics_are_one_subscription_of_a_stream() {
+    let node = Node::with(|settings| {
+        settings.anonymous = true;
+        settings.patterns_per_stream_max = 1_000;
+        settings.patterns_per_address_max = 0;
+    });
+    let mut streams: Vec<SseStream> = (0..10)
+        .map(|n| node.subscribe_anonymously(&target("/events", &templates(100 * n, 100))))
+        .collect();
+    assert_eq!(node.hub.patterns(), 10);
+    let event = json!([{ "topics": ["one"], "data": "x" }, { "topics": ["{v7}"], "data": "own" }]);
+    let token = publisher(&["*"]);
+    let answer = post(
+        &node,
+        "/publish",
+        "application/json",
+        &token,
+        &event.to_string(),
+    );
+    let receipts = answer.json();
+    assert_eq!(receipts[0]["subscribers"], 10, "{answer:?}");
+    // A selector matches its own text, also where another template makes it superfluous.
+    assert_eq!(receipts[1]["subscribers"], 1, "{answer:?}");
+    assert_eq!(streams[0].take_data(2), ["x", "own"]);
+    assert_eq!(streams[9].take_data(1), ["x"]);
 }
 
 /// A topic that takes long to compare with [`hostile`] ones: all of them end like it, and want a letter that it lacks. Only the last one
