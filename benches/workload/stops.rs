@@ -210,7 +210,8 @@ fn exact(number: usize) -> Selector {
 }
 
 fn template(number: usize) -> io::Result<Selector> {
-    let text = format!("{{+v{number}}}");
+    // Different names of parameters, so that none is superfluous beside another.
+    let text = format!("{{+v}}{{?q{number}}}");
     Selector::parse(&text, Syntax::Native, 100).map_err(io::Error::other)
 }
 
