@@ -242,7 +242,9 @@ impl Auth {
     /// Puts `keys` in the place of those that the role has; tokens that are checked from now on need the new ones. A set without keys refuses
     /// every token until there is another.
     pub fn replace(&self, role: Role, keys: Arc<KeySet>) {
-        *self.ring(role).keys.write() = Some(keys);
+        let old = self.ring(role).keys.write().replace(keys);
+        // A large set takes a while to drop: not while tokens wait to be checked.
+        drop(old);
     }
 
     /// What [`Auth::refresh`] asks for these roles from now on; each must be answered, or dropped, within a bounded time.

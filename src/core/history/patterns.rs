@@ -80,6 +80,8 @@ pub(super) struct PatternTable {
     slots: Arena<Pattern>,
     by_selector: PartTable<u32>,
     index: PatternIndex,
+    /// Patterns with at least one stream.
+    subscribed: usize,
     hasher: DefaultHashBuilder,
     /// Serial number of the youngest pattern; 0 = there never was one.
     newest: u32,
@@ -173,7 +175,8 @@ impl PatternTable {
 
     /// Counts one stream more.
     pub(super) fn subscribe(&mut self, slot: u32, shard: usize, granted: bool) {
-        if let Some(pattern) = self.get_mut(slot) {
+        if let Some(pattern) = self.slots.get_mut(slot) {
+            self.subscribed += usize::from(pattern.listeners.subscribers == 0);
             pattern.listeners.subscribers += 1;
             pattern.listeners.granted += u32::from(granted);
             pattern.listeners.shards.insert(shard);
@@ -189,7 +192,7 @@ impl PatternTable {
 
     /// Counts one stream less; the last reference takes the pattern along.
     pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
-        if let Some(Pattern { listeners, .. }) = self.get_mut(slot) {
+        if let Some(Pattern { listeners, .. }) = self.slots.get_mut(slot) {
             debug_assert!(
                 listeners.subscribers > 0,
                 "unsubscribed once for each subscribe"
@@ -198,6 +201,7 @@ impl PatternTable {
             listeners.granted -= u32::from(granted);
             if listeners.subscribers == 0 {
                 *listeners = Listeners::default();
+                self.subscribed -= 1;
             }
         }
         self.remove_unheld(slot);
@@ -245,10 +249,7 @@ impl PatternTable {
 
     /// Patterns with at least one stream.
     pub(super) fn subscribed(&self) -> usize {
-        let patterns = self.slots.iter();
-        patterns
-            .filter(|(_, pattern)| pattern.listeners.subscribers > 0)
-            .count()
+        self.subscribed
     }
 
     /// Bytes that its tables have allocated.
