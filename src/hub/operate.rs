@@ -447,6 +447,38 @@ mod tests {
         hub.stop();
     }
 
+    /// An array of many events, or of events of many topics, was appended under one hold of the lock.
+    #[test]
+    fn others_have_their_turn_while_a_batch_of_many_topics_is_published() {
+        let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
+        let limits = EventLimits {
+            topics_per_event_max: 2_000,
+            ..EventLimits::default()
+        };
+        for (events, topics, portions) in
+            [(2_000, 1, 2), (100, 60, 6), (3, 2_000, 3), (1_024, 1, 1)]
+        {
+            let event = |number| {
+                let names = (0..topics).map(|topic| format!("{number}/{topic}").into());
+                Event {
+                    topics: names.collect(),
+                    ..Event::new("", "x")
+                }
+            };
+            let drafts = || -> Vec<Draft<'_>> {
+                let draft = |number| Draft::new(event(number), &limits).expect("an event");
+                (0..events).map(draft).collect()
+            };
+            let (receipts, turns) = run(hub.publish(Source::Http, &mut drafts()));
+            let receipts = receipts.expect("open");
+            assert_eq!((receipts.len(), turns + 1), (events, portions));
+            assert!(receipts.is_sorted_by_key(|receipt| receipt.id));
+            let (receipts, turns) = run(hub.publish_together(Source::Http, &mut drafts()));
+            assert_eq!((receipts.expect("open").len(), turns), (events, 0));
+        }
+        hub.stop();
+    }
+
     /// A range was as much work under the lock as the history has events.
     #[test]
     fn a_range_is_read_in_portions_while_events_come_and_go() {

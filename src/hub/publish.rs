@@ -9,7 +9,7 @@ use crate::core::desk::{
     Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
 };
 use crate::core::event::{MarkedId, OrderMark};
-use crate::core::history::{SelectorIds, ShardSet};
+use crate::core::history::{Released, SelectorIds, ShardSet};
 use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Mailbox, Message};
@@ -19,12 +19,15 @@ use super::{Closed, Hub, Place};
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
 
+/// Topics of the events that are published under one hold of the lock: up to a millisecond.
+const TOPICS_AT_ONCE: usize = 1_024;
+
 /// The outcome of an attempt to publish.
 enum Attempt {
     Done(Vec<Receipt>),
     /// A watched topic has had an event since.
     Changed,
-    /// Some patterns have been matched with the topics, and more are left.
+    /// Some patterns have been matched with the topics, or some events evicted to make room, and more are left.
     Unprepared,
 }
 
@@ -36,19 +39,49 @@ struct Pinned<'h> {
 
 impl Drop for Pinned<'_> {
     fn drop(&mut self) {
-        if !self.topics.is_empty() {
-            self.hub.0.shared.desk.lock().unpin(&mut self.topics);
+        let mut released = Released::default();
+        released.add_pins(self.topics.drain(..));
+        if !released.is_empty() {
+            self.hub.take_back(&mut released);
         }
     }
 }
 
 impl Hub {
-    /// Publishes all drafts as one batch, in their order: one lock, one message and one wake-up a shard. Waits while a shard that
-    /// has to be told is full; nothing is stamped before there is room.
+    /// Publishes all drafts in their order: one lock, one message and one wake-up a shard for each 1,024 of their
+    /// topics. Waits while a shard that has to be told is full; nothing is stamped before there is room.
+    ///
+    /// # Errors
+    /// [`Closed`] when the node has shut down; of a batch of many topics, a part may have been published.
+    pub async fn publish(
+        &self,
+        source: Source,
+        drafts: &mut [Draft<'_>],
+    ) -> Result<Vec<Receipt>, Closed> {
+        let mut receipts = Vec::new();
+        let mut rest = drafts;
+        loop {
+            let (portion, behind) = rest.split_at_mut(events_at_once(rest));
+            let published = self.publish_together(source, portion).await?;
+            if receipts.is_empty() {
+                receipts = published;
+            } else {
+                receipts.extend(published);
+            }
+            rest = behind;
+            if rest.is_empty() {
+                return Ok(receipts);
+            }
+            // Others have their turn at the lock, and this thread's at its other work.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same under one hold of the lock, however many topics the drafts have: nothing of others comes between them.
     ///
     /// # Errors
     /// [`Closed`] when the node has shut down; then none was published.
-    pub async fn publish(
+    pub async fn publish_together(
         &self,
         source: Source,
         drafts: &mut [Draft<'_>],
@@ -58,7 +91,7 @@ impl Hub {
         Ok(receipts.unwrap_or_default())
     }
 
-    /// Publishes as [`Hub::publish`] does if no topic of `watched` has had an event since it was seen; `None` if one may have, and
+    /// Publishes as [`Hub::publish_together`] does if no topic of `watched` has had an event since it was seen; `None` if one may have, and
     /// then nothing is published.
     ///
     /// # Errors
@@ -171,6 +204,17 @@ impl Hub {
         let is_traced = |draft: &Draft<'_>| draft.topics().iter().any(|name| traces.concern(name));
         drafts.iter().map(is_traced).collect()
     }
+}
+
+/// How many of these events are published under one hold of the lock; at least one, if there is one.
+fn events_at_once(drafts: &[Draft<'_>]) -> usize {
+    let mut topics = 0;
+    let fits = |draft: &&Draft<'_>| {
+        topics += draft.topics().len();
+        topics <= TOPICS_AT_ONCE
+    };
+    let count = drafts.iter().take_while(fits).count();
+    count.max(1).min(drafts.len())
 }
 
 /// Starts the traces of a batch.

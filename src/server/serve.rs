@@ -78,6 +78,7 @@ mod tests {
     use hyper::Response;
 
     use super::*;
+    use crate::core::budget::Budget;
     use crate::core::places::{Places, Share};
     use crate::server::detach::Detach;
     use crate::server::outcome::Outcome;
@@ -151,11 +152,14 @@ mod tests {
             let metrics = Arc::new(HttpMetrics::default());
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let address = socket.local_addr().expect("bound");
+            let budget = Budget::new(usize::MAX);
+            let answers = Answers::new(1_000, Arc::clone(&budget), Arc::clone(&metrics));
             let setup = Setup {
                 config: config(),
                 limit,
                 metrics: Arc::clone(&metrics),
-                answers: Arc::new(Answers::new(1_000, Arc::clone(&metrics))),
+                answers: Arc::new(answers),
+                budget,
                 service: Box::new(Words),
             };
             let (stop, stopped) = watch::channel(false);

@@ -69,7 +69,8 @@ pub struct Published {
 pub enum Refusal {
     /// A watched topic has had an event since.
     Changed,
-    /// Some patterns have been matched with the topics, and more are left: try again after others had their turn.
+    /// Some patterns have been matched with the topics, or some events evicted to make room, and more are left: try again after
+    /// others had their turn.
     Unprepared,
     /// These shards would have to be posted to, and some of them are full.
     Full(ShardSet),
@@ -190,13 +191,16 @@ impl Desk {
         self.store.unpin_all(pinned);
     }
 
-    /// Sees that no watched topic has changed and that the patterns of all topics are known.
+    /// Sees that there is room, that no watched topic has changed, and that the patterns of all topics are known.
     fn admit(
         &mut self,
         watched: &[Watched],
         drafts: &[Draft<'_>],
         pinned: &mut SelectorIds,
     ) -> Result<(), Refusal> {
+        if !self.store.make_room() {
+            return Err(Refusal::Unprepared);
+        }
         let changed = |topic: &Watched| self.store.may_have_changed(&topic.topic, topic.seen);
         if watched.iter().any(changed) {
             return Err(Refusal::Changed);

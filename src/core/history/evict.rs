@@ -10,11 +10,17 @@ use super::own_ids::Place;
 use super::patterns::Pattern;
 use super::{Store, Work};
 
-/// Entries of the expiry queue that one append mends.
-const MENDED_MAX: usize = 256;
+/// Events evicted to make room while the lock is held once: some 200 µs.
+pub(super) const EVICTIONS_MAX: usize = 1_024;
+
+/// Telling so many patterns of an eviction costs as much as the eviction.
+const PATTERNS_PER_EVICTION: usize = 32;
 
 impl Store {
-    /// Keeps one topic within its own bounds.
+    /// Keeps one topic within its own bounds, as far as one hold of the lock allows. A topic that
+    /// was quiet for long may have a million events that are too old, and one event may take the
+    /// place of thousands. The rest goes with the topic's next event, or by [`Store::expire`]. The
+    /// number of events is always kept.
     pub(super) fn evict_within(&mut self, index: u32, cut_off: EventId) {
         let limits = self.limits;
         while let Some(log) = self
@@ -22,39 +28,63 @@ impl Store {
             .in_slot(index)
             .and_then(|topic| topic.log.as_ref())
         {
-            let too_old = |id: EventId| id < cut_off;
-            if log.len() <= limits.events
-                && log.frame_bytes() <= limits.bytes
-                && !log.first_id().is_some_and(too_old)
-            {
+            let too_old = log.first_id().is_some_and(|id| id < cut_off);
+            let too_much = too_old || log.frame_bytes() > limits.bytes;
+            if log.len() <= limits.events && (!too_much || self.evictions_left == 0) {
                 return;
             }
+            self.charge_eviction(index);
             self.evict_oldest(index);
         }
     }
 
-    /// Evicts the oldest events of the node until it is within its budget. Where the queue of topics has to be mended first, further
-    /// appends go on: each of them mends more entries than it spoils.
-    pub(super) fn evict_over_budget(&mut self) {
-        let mut mends = MENDED_MAX;
-        while self.bytes > self.limits.budget_bytes
-            && let Oldest::Topic(index) = self.oldest_topic(&mut mends)
-        {
-            self.evict_oldest(index);
-        }
-    }
-
-    /// Evicts events below `cut_off`; looks at no more than `steps` of them, and matches and tells no more patterns than one hold of the lock
-    /// is for. Returns whether it finished.
-    pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
-        self.upkeep = Work::default();
-        let mut work = Work::default();
-        let mut mends = steps;
-        for _ in 0..steps {
-            let index = match self.oldest_topic(&mut mends) {
-                Oldest::Topic(index) => index,
-                Oldest::None => return true,
+    /// Evicts the oldest events of the node until it is within its budget, as far as one hold of
+    /// the lock allows. Returns whether it is.
+    pub(super) fn evict_over_budget(&mut self) -> bool {
+        while self.bytes > self.limits.budget_bytes {
+            if self.evictions_left == 0 {
+                return false;
+            }
+            match self.oldest_topic() {
+                Oldest::Topic(index) => {
+                    self.charge_eviction(index);
+                    self.evict_oldest(index);
+                }
                 Oldest::Later => return false,
+                Oldest::None => return true,
+            }
+        }
+        true
+    }
+
+    /// Counts one eviction from a topic, and the patterns that are told of it.
+    fn charge_eviction(&mut self, index: u32) {
+        let told = self.topics.get(index).matches().len();
+        let cost = 1 + told / PATTERNS_PER_EVICTION;
+        self.evictions_left = self.evictions_left.saturating_sub(cost);
+    }
+
+    /// Evicts a portion of what earlier holds of the lock left over the budget. Returns whether
+    /// nothing is left. Publishers call it first. So the excess over the budget is at most the
+    /// events of one hold.
+    pub fn make_room(&mut self) -> bool {
+        self.upkeep = Work::default();
+        self.evictions_left = EVICTIONS_MAX;
+        self.evict_over_budget()
+    }
+
+    /// Evicts events below `cut_off`. Examines at most `steps` of them, and matches and tells no
+    /// more patterns than one hold of the lock allows. Returns whether it finished.
+    pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
+        if !self.make_room() {
+            return false;
+        }
+        let mut work = Work::default();
+        for _ in 0..steps {
+            let index = match self.oldest_topic() {
+                Oldest::Topic(index) => index,
+                Oldest::Later => return false,
+                Oldest::None => return true,
             };
             let oldest = self
                 .topics
@@ -91,9 +121,9 @@ impl Store {
     }
 
     /// The topic that holds the node's oldest event.
-    fn oldest_topic(&mut self, mends: &mut usize) -> Oldest {
+    fn oldest_topic(&mut self) -> Oldest {
         let topics = &self.topics;
-        self.expiry.oldest(mends, |index| {
+        self.expiry.oldest(&mut self.evictions_left, |index| {
             let topic = topics.in_slot(index)?;
             topic.log.as_ref()?.first_id()
         })

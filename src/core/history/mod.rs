@@ -169,6 +169,9 @@ pub struct Store {
     /// What may still be matched for what is evicted and forgotten, until the next event is appended or time is taken for what is too old:
     /// streams may end, and events be evicted, by the thousand under one hold of the lock.
     upkeep: Work,
+    /// Events that may still be evicted to make room for others, and entries of `expiry` that may be mended, under this
+    /// hold of the lock.
+    evictions_left: usize,
 }
 
 impl Store {
@@ -191,6 +194,7 @@ impl Store {
             bytes: 0,
             mark: OrderMark::default(),
             upkeep: Work::default(),
+            evictions_left: evict::EVICTIONS_MAX,
         }
     }
 

@@ -215,9 +215,7 @@ pub(super) async fn execute<'b>(
             Ok(())
         }
         Ok(Prepared::PublishAll(publications)) if !session.transaction.is_open() => {
-            for publication in publications {
-                batch.push(publication, reply.is_muted());
-            }
+            batch.push_all(publications, reply.is_muted());
             Ok(())
         }
         prepared => {
@@ -254,9 +252,7 @@ async fn in_order<'b>(
         Ok(Prepared::Call(call)) => run(port, session, reply, call, args).await,
         Ok(Prepared::Publish(publication)) => batch.push(publication, reply.is_muted()),
         Ok(Prepared::PublishAll(publications)) => {
-            for publication in publications {
-                batch.push(publication, reply.is_muted());
-            }
+            batch.push_all(publications, reply.is_muted());
         }
         Ok(Prepared::Constant(answer)) => answer.write_constant(reply),
         Ok(Prepared::PublishIfKnown(publication)) => {

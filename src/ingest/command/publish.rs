@@ -85,6 +85,8 @@ pub(in crate::ingest) struct Batch<'b> {
     answers: Vec<Answer>,
     /// Bytes of their frames.
     bytes: usize,
+    /// It holds the events of a script: nothing of others comes between them.
+    is_one_step: bool,
     /// Room to make for the first publication, as a number of them.
     expected: usize,
 }
@@ -96,6 +98,7 @@ impl<'b> Batch<'b> {
             drafts: Vec::new(),
             answers: Vec::new(),
             bytes: 0,
+            is_one_step: false,
             expected,
         }
     }
@@ -115,12 +118,26 @@ impl<'b> Batch<'b> {
         });
     }
 
+    /// Adds the events of a script, which are published together.
+    pub(in crate::ingest) fn push_all(&mut self, publications: Vec<Publication<'b>>, muted: bool) {
+        self.is_one_step = true;
+        for publication in publications {
+            self.push(publication, muted);
+        }
+    }
+
     /// Publishes what is there and writes the answers. Waits while the node is full.
     pub(in crate::ingest) async fn flush(&mut self, hub: &Hub, reply: &mut Reply) {
         if self.drafts.is_empty() {
             return;
         }
-        match hub.publish(Source::Ingest, &mut self.drafts).await {
+        let drafts = &mut self.drafts;
+        let published = if self.is_one_step {
+            hub.publish_together(Source::Ingest, drafts).await
+        } else {
+            hub.publish(Source::Ingest, drafts).await
+        };
+        match published {
             Ok(receipts) => {
                 debug_assert_eq!(receipts.len(), self.answers.len(), "a receipt an event");
                 let answers = self.answers.iter().zip(&receipts);
@@ -136,6 +153,7 @@ impl<'b> Batch<'b> {
         self.drafts.clear();
         self.answers.clear();
         self.bytes = 0;
+        self.is_one_step = false;
     }
 
     /// Whether it should be published before more is added. One command adds as much as a script is allowed, so that is what it may be above.

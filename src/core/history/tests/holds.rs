@@ -226,3 +226,74 @@ fn a_stream_whose_selectors_were_pinned_before_starts_at_the_same_place() {
         assert_eq!(store.size().topics, 1);
     }
 }
+
+/// Appends an event and makes no room before.
+fn append_alone(store: &mut Store, topic: &str, data: &str, now: u64) {
+    let event = Event::new(topic, data);
+    let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+    store.append(&mut draft, Stamp::Local(now)).expect("rises");
+}
+
+/// Evictions of one hold.
+const EVICTIONS: usize = 1_024;
+
+/// The first event of a topic that had been quiet for long evicted everything that was too old, up to a million events.
+#[test]
+fn a_publisher_evicts_what_is_too_old_in_portions() {
+    let mut store = store(HistoryLimits {
+        events: 10_000,
+        age_ms: 1_000,
+        ..HistoryLimits::default()
+    });
+    for _ in 0..5_000 {
+        publish(&mut store, &["t"], "x", None, NOW);
+    }
+    let late = NOW + 1_000_000;
+    let mut left = store.size().events;
+    for _ in 0..4 {
+        assert!(store.make_room());
+        append_alone(&mut store, "t", "x", late);
+        assert_eq!(store.size().events, left + 1 - EVICTIONS, "in one hold");
+        left = store.size().events;
+    }
+    // Nothing is left to the next publisher alone.
+    while !store.expire(EventId::ZERO.next(late), 1_000) {}
+    assert_eq!(store.size().events, 4);
+}
+
+/// One event took the place of as many others as fit into its bytes.
+#[test]
+fn a_publisher_makes_room_for_a_large_event_in_portions() {
+    let limits = HistoryLimits {
+        budget_bytes: 2 << 20,
+        bytes: 1 << 20,
+        ..HistoryLimits::default()
+    };
+    let mut store = store(limits);
+    for number in 0..4_500 {
+        let topic = format!("topic/{}", number % 10);
+        publish(&mut store, &[&topic], "x", None, NOW);
+    }
+    // Entries of the expiry queue that are out of date are part of it.
+    let data = "x".repeat(250_000);
+    for number in 0..9 {
+        append_alone(&mut store, &format!("large/{number}"), &data, NOW);
+    }
+    assert!(
+        store.size().bytes > limits.budget_bytes,
+        "more than one hold is for"
+    );
+    let mut holds = 1;
+    loop {
+        let before = store.size().events;
+        let done = store.make_room();
+        assert!(before - store.size().events <= EVICTIONS, "in one hold");
+        if done {
+            break;
+        }
+        holds += 1;
+    }
+    assert!(holds > 2, "{holds} holds");
+    assert!(store.size().bytes <= limits.budget_bytes);
+    assert!(store.make_room());
+}

@@ -41,6 +41,8 @@ fn publish(
 }
 
 fn append(store: &mut Store, draft: &mut Draft<'_>, now: u64) -> (EventId, Appended) {
+    // As every publisher does.
+    while !store.make_room() {}
     let appended = store.append(draft, Stamp::Local(now));
     appended.expect("a local id rises")
 }
