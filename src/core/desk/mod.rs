@@ -13,6 +13,7 @@ mod line;
 mod publish;
 mod release;
 mod reseat;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
@@ -31,13 +32,14 @@ pub use publish::{
     Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
 };
 pub use reseat::Reseat;
+pub use snapshot::{DeskCursor, DeskRecord};
 
 /// The bounds and rules of a desk.
 #[derive(Clone, Debug, Default)]
 pub struct DeskConfig {
     /// Bounds on what is remembered.
     pub history: HistoryLimits,
-    /// SlowConsumerPolicies for streams that are too slow.
+    /// Policies for streams that are too slow.
     pub slow_consumer: SlowConsumerPolicies,
     /// Tells the node's ids from those of others.
     pub mark: OrderMark,

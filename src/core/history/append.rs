@@ -71,7 +71,7 @@ impl Store {
     }
 
     /// Adds the event to one topic's log.
-    fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
+    pub(super) fn remember(&mut self, index: u32, id: EventId, frame: &Frame, more: Option<&More>) {
         if self.topics.get(index).log.is_none() {
             self.topics.note_events(index, true);
         }

@@ -42,6 +42,29 @@ impl GrantTable {
         Some(Arc::clone(grant))
     }
 
+    /// The record of these ids; counts nothing.
+    pub(super) fn find(&self, ids: &[SelectorId]) -> Option<Grant> {
+        let hash = self.hasher.hash_one(ids);
+        let found = self.grants.find(hash, |(grant, _)| **grant == *ids);
+        found.map(|(grant, _)| Arc::clone(grant))
+    }
+
+    /// The record at a place in a part of the table, and the streams that share it. `None` when there is no such part; `Some(None)` when the
+    /// part has no more records.
+    pub(super) fn in_part(&self, part: usize, at: usize) -> Option<Option<(&Grant, u32)>> {
+        let entry = self.grants.in_part(part, at)?;
+        Some(entry.map(|(grant, count)| (grant, *count)))
+    }
+
+    /// A record of a snapshot.
+    pub(super) fn restore(&mut self, ids: &[SelectorId], streams: u32) {
+        self.add(ids);
+        let hash = self.hasher.hash_one(ids);
+        if let Some((_, count)) = self.grants.find_mut(hash, |(grant, _)| **grant == *ids) {
+            *count = streams;
+        }
+    }
+
     /// A new record of ids that have none, for one stream.
     pub(super) fn add(&mut self, ids: &[SelectorId]) -> Grant {
         let grant = Grant::from(ids);

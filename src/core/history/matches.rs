@@ -1,5 +1,7 @@
 //! Which patterns match a topic: worked out once for each pair, when the topic is next looked at.
 
+use smallvec::SmallVec;
+
 use super::pattern_ref::PatternRef;
 use super::patterns::PatternTable;
 use super::topics::Topic;
@@ -10,6 +12,12 @@ impl Topic {
     /// The patterns that matched when the topic was last looked at, sorted by slot; some may be gone.
     pub(super) fn matches(&self) -> &[PatternRef] {
         self.matches.as_deref().map_or(&[], |found| found)
+    }
+
+    /// Sets the matches of a topic of a snapshot, sorted by slot.
+    pub(super) fn set_matches(&mut self, matches: impl Iterator<Item = PatternRef>) {
+        let found: SmallVec<[PatternRef; 2]> = matches.collect();
+        self.matches = (!found.is_empty()).then(|| Box::new(found));
     }
 
     /// Bytes that its matches hold; counted in the budget while the topic has events.

@@ -38,7 +38,7 @@ struct Bucket {
 }
 
 /// The bucket of a pattern.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BucketId(u32);
 
 /// All patterns by bucket and by age.

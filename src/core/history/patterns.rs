@@ -16,6 +16,7 @@ use super::evicted::Evicted;
 use super::listeners::Listeners;
 use super::pattern_index::{BucketId, PatternIndex};
 use super::pattern_ref::PatternRef;
+use super::snapshot::{EvictedRecord, Record, RestoreError};
 
 /// One pattern.
 #[derive(Debug)]
@@ -63,6 +64,38 @@ impl Pattern {
     pub(super) fn evict(&mut self, id: EventId, private: bool) {
         self.evicted_since.add(id, private);
     }
+
+    /// As a value of a snapshot.
+    pub(super) fn record(&self, slot: u32) -> Record {
+        Record::Pattern {
+            slot,
+            serial: self.serial,
+            selector: self.selector.clone(),
+            listeners: self.listeners.into(),
+            evicted_since: self.evicted_since.into(),
+            evicted_before: self.evicted_before.into(),
+            forgotten_before: self.forgotten_before.map(EvictedRecord::from),
+        }
+    }
+
+    /// A pattern of a snapshot; grants pin it again.
+    pub(super) fn restored(
+        (selector, serial): (Selector, u32),
+        listeners: Listeners,
+        (evicted_since, evicted_before): (Evicted, Evicted),
+        forgotten_before: Option<Evicted>,
+    ) -> Self {
+        Self {
+            selector,
+            serial,
+            bucket: BucketId::default(),
+            listeners,
+            pins: 0,
+            evicted_since,
+            evicted_before,
+            forgotten_before,
+        }
+    }
 }
 
 /// What was evicted before a pattern was born.
@@ -95,6 +128,58 @@ impl PatternTable {
     /// Serial number of the youngest pattern: a topic that was looked at then knows all its patterns.
     pub(super) fn newest(&self) -> u32 {
         self.newest
+    }
+
+    /// Sets the serial number of the youngest pattern of a snapshot.
+    pub(super) fn set_newest(&mut self, newest: u32) {
+        self.newest = newest;
+    }
+
+    /// The first pattern from slot `from` on.
+    pub(super) fn next_from(&self, from: u32) -> Option<(u32, &Pattern)> {
+        self.slots.next_from(from)
+    }
+
+    /// Puts a pattern of a snapshot into its slot. Slots before it that are free are taken, and added to `gaps`, until all patterns are there.
+    pub(super) fn insert_at(
+        &mut self,
+        slot: u32,
+        pattern: Pattern,
+        gaps: &mut Vec<u32>,
+    ) -> Result<(), RestoreError> {
+        if self.slots.next_slot() > slot || self.find(&pattern.selector).is_some() {
+            return Err(RestoreError::Order);
+        }
+        while self.slots.next_slot() < slot {
+            let none = (Selector::exact(""), 0);
+            let nothing = (Evicted::default(), Evicted::default());
+            let gap = Pattern::restored(none, Listeners::default(), nothing, None);
+            gaps.push(self.slots.insert(gap));
+        }
+        self.slots.insert(pattern);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_selector
+            .insert_unique(hash_of(slots, hasher, slot), slot, |slot| {
+                hash_of(slots, hasher, *slot)
+            });
+        Ok(())
+    }
+
+    /// Frees slots that have no pattern of their own, and enters the others into the index.
+    pub(super) fn finish_restore(&mut self, gaps: &[u32]) {
+        for slot in gaps {
+            self.slots.remove(*slot);
+        }
+        let patterns = self.slots.iter();
+        let mut by_age: Vec<_> = patterns
+            .map(|(slot, pattern)| (pattern.serial, slot))
+            .collect();
+        by_age.sort_unstable();
+        for (serial, slot) in by_age {
+            if let Some(pattern) = self.slots.get_mut(slot) {
+                pattern.bucket = self.index.add(&pattern.selector, serial, slot);
+            }
+        }
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Pattern> {

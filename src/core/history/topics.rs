@@ -8,6 +8,7 @@ use crate::core::event::EventId;
 use crate::core::table::{Arena, PartTable};
 
 use super::BARE_TOPIC_BYTES;
+use super::RestoreError;
 use super::ShardSet;
 use super::evicted::Evicted;
 use super::log::Log;
@@ -135,6 +136,39 @@ impl TopicTable {
     pub(super) fn get_mut(&mut self, index: u32) -> &mut Topic {
         let topic = self.slots.get_mut(index);
         topic.expect("a topic that is referenced exists")
+    }
+
+    pub(super) fn in_slot_mut(&mut self, index: u32) -> Option<&mut Topic> {
+        self.slots.get_mut(index)
+    }
+
+    /// Puts a topic of a snapshot into its slot. Slots before it that are free are taken, and added to `gaps`, until all topics are there.
+    pub(super) fn insert_at(
+        &mut self,
+        slot: u32,
+        topic: Topic,
+        gaps: &mut Vec<u32>,
+    ) -> Result<(), RestoreError> {
+        if self.slots.next_slot() > slot || self.find(&topic.name).is_some() {
+            return Err(RestoreError::Order);
+        }
+        while self.slots.next_slot() < slot {
+            gaps.push(self.slots.insert(Topic::default()));
+        }
+        let hash = self.hasher.hash_one(&*topic.name);
+        self.bare_bytes += topic.bare_bytes();
+        self.slots.insert(topic);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_name
+            .insert_unique(hash, slot, |other| hash_of(slots, hasher, *other));
+        Ok(())
+    }
+
+    /// Frees slots that have no topic of their own.
+    pub(super) fn free(&mut self, gaps: &[u32]) {
+        for slot in gaps {
+            self.slots.remove(*slot);
+        }
     }
 
     /// The topic in a slot, if it is not free.

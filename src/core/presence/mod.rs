@@ -11,6 +11,7 @@
 mod allowance;
 mod document;
 mod queue;
+mod snapshot;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,6 +30,8 @@ use crate::metrics::Counter;
 
 pub(crate) use allowance::{Allowance, cost};
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
+
+pub use snapshot::{PresenceCursor, PresenceRecord, SubscriberRecord};
 
 use document::URN_PREFIX;
 use queue::{Bounds, Queue};

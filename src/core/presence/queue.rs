@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::ops::Bound;
 
 use crate::core::history::HistoryLimits;
 
@@ -128,6 +129,45 @@ impl Queue {
         if client.is_gone() {
             self.clients.remove(&address);
         }
+    }
+
+    /// The change after the one at this place (a turn, a client, a number), or the first.
+    pub(super) fn next_after(
+        &self,
+        place: Option<(u64, IpAddr, u64)>,
+    ) -> Option<((u64, IpAddr, u64), &Change)> {
+        let (from, mut after) = match place {
+            Some((turn, client, number)) => (Bound::Included((turn, client)), Some(number)),
+            None => (Bound::Unbounded, None),
+        };
+        for (turn, address) in self.turns.range((from, Bound::Unbounded)) {
+            let from = after.take().map_or(Bound::Unbounded, Bound::Excluded);
+            let changes = &self.clients.get(address)?.changes;
+            if let Some((number, change)) = changes.range((from, Bound::Unbounded)).next() {
+                return Some(((*turn, *address, *number), change));
+            }
+        }
+        None
+    }
+
+    /// Counts an open stream of a snapshot.
+    pub(super) fn restore_stream(&mut self, client: IpAddr) {
+        self.clients.entry(client).or_default().streams += 1;
+    }
+
+    /// Queues a change of a snapshot; its stream is counted if it is open.
+    pub(super) fn restore_change(&mut self, number: u64, change: Change) {
+        let address = change.subscriber.client;
+        let client = self.clients.entry(address).or_default();
+        if client.changes.is_empty() {
+            self.turns.insert((client.turn, address));
+        }
+        if !change.active {
+            client.ended_bytes += change.subscriber.cost;
+            self.ended_bytes += change.subscriber.cost;
+        }
+        client.changes.insert(number, change);
+        self.len += 1;
     }
 
     /// The next change to tell.

@@ -266,3 +266,49 @@ fn nothing_of_a_subscription_is_in_a_debug() {
         "{shown}"
     );
 }
+
+/// All changes, in the order in which they are told, and then the lists.
+fn all_of(presence: &Presence) -> (Vec<(u128, bool)>, Vec<String>) {
+    let mut changes = told(presence);
+    loop {
+        let more = told(presence);
+        if more.is_empty() {
+            break;
+        }
+        changes.extend(more);
+    }
+    changes.sort_unstable();
+    let page = presence.list(None, None, usize::MAX);
+    let lists = page.subscriptions.iter().map(Subscription::path);
+    (changes, lists.collect())
+}
+
+#[test]
+fn a_restored_registry_lists_and_tells_what_the_original_would() {
+    let history = HistoryLimits::default();
+    let presence = registry(&history);
+    let told_of = begin(&presence, &["a", "b"]);
+    let shown = begin_at(&presence, THERE, &["c"]);
+    let gone = begin(&presence, &["d"]);
+    while !told(&presence).is_empty() {}
+    drop(gone);
+    let waits = begin(&presence, &["e"]);
+    let (mut records, mut cursor) = (Vec::new(), PresenceCursor::default());
+    while cursor != PresenceCursor::End {
+        let before = records.len();
+        cursor = presence.snapshot(cursor, 2, &mut records);
+        assert!(records.len() <= before + 2);
+    }
+    let restored = Presence::restore(&history, Share::default(), || {}, records);
+    assert_eq!(restored.version(), presence.version());
+    assert_eq!(restored.figures().waiting, presence.figures().waiting);
+    assert_eq!(all_of(&restored), all_of(&presence));
+    // Streams end there as they would have ended here.
+    let numbers = [&told_of, &shown, &waits].map(Announced::number);
+    let again = numbers.map(|number| restored.announced(number).expect("it is open"));
+    drop((told_of, shown, waits));
+    drop(again);
+    assert_eq!(all_of(&restored), all_of(&presence));
+    assert!(restored.0.state.lock().queue.is_bare());
+    assert!(restored.announced(numbers[0]).is_none());
+}

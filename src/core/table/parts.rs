@@ -44,6 +44,11 @@ impl<T> PartTable<T> {
         self.parts.get_mut(part)?.find_mut(hash, is_it)
     }
 
+    /// The entry at a place in a part, in no order. `None` when there is no such part; `Some(None)` when the part has no more entries.
+    pub(crate) fn in_part(&self, part: usize, at: usize) -> Option<Option<&T>> {
+        Some(self.parts.get(part)?.iter().nth(at))
+    }
+
     /// Inserts an entry that is not there yet; `hasher` gives the hash of any entry.
     pub(crate) fn insert_unique(&mut self, hash: u64, value: T, hasher: impl Fn(&T) -> u64) {
         if self.len == self.parts.len() * PART {

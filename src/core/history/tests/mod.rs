@@ -2,6 +2,7 @@
 
 mod holds;
 mod patterns;
+mod snapshot;
 
 use super::*;
 use crate::core::event::Event;

@@ -1,0 +1,475 @@
+//! All that a store knows, as plain values, and a store made of them.
+//!
+//! A snapshot is taken in portions, so that the lock is held briefly for each. Nothing may change between two portions: whoever takes a
+//! snapshot lets nobody publish, attach or release meanwhile. Slots keep their numbers, so that a stream's ids stay valid. Left out is
+//! all that follows from the rest: indexes, references of grants and of private events, and notes in the node's order.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use thiserror::Error;
+
+use crate::core::event::{EventId, OrderMark};
+use crate::core::selector::Selector;
+use crate::core::sse::Frame;
+
+use super::evicted::Evicted;
+use super::listeners::Listeners;
+use super::log::{Entry, More};
+use super::pattern_ref::PatternRef;
+use super::patterns::Pattern;
+use super::topics::{Pins, Topic};
+use super::{Grant, HistoryLimits, SelectorId, SelectorIds, ShardSet, Store};
+
+/// The ids of the last events that are no longer kept: of all, and of public ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvictedRecord {
+    /// Of all events.
+    pub any: EventId,
+    /// Of public ones.
+    pub public: EventId,
+}
+
+/// The streams that subscribe by one selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenersRecord {
+    /// Their number.
+    pub subscribers: u32,
+    /// Those of them that have a grant.
+    pub granted: u32,
+    /// Their shards.
+    pub shards: ShardSet,
+}
+
+/// One value of a snapshot. They come in the order of the variants.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The store itself. Comes first, once.
+    Head {
+        /// The newest id given, or that of the node's start.
+        head: EventId,
+        /// Of the ids that it gives.
+        mark: OrderMark,
+        /// What topics that have since been deleted had evicted at most.
+        forgotten: EvictedRecord,
+        /// The newest events that were evicted from any topic.
+        evicted: EvictedRecord,
+        /// Serial number of the youngest pattern that ever was.
+        newest_pattern: u32,
+    },
+    /// A topic, by rising slots.
+    Topic {
+        /// Its slot.
+        slot: u32,
+        /// Its name.
+        name: Box<str>,
+        /// What it has evicted.
+        evicted: EvictedRecord,
+        /// Whether it has evicted an event of its own.
+        has_evicted: bool,
+        /// Its streams.
+        listeners: ListenersRecord,
+        /// The patterns that match it, as far as they are known: slots and serial numbers.
+        matches: Vec<(u32, u32)>,
+        /// Serial number of the youngest pattern that `matches` accounts for.
+        matched_through: u32,
+    },
+    /// An event of the topic before it, the oldest first.
+    Event {
+        /// Its id.
+        id: EventId,
+        /// Its bytes, and whether it is private.
+        frame: Frame,
+        /// The publisher's own id.
+        own_id: Option<Box<str>>,
+        /// All topics of a private event that has several.
+        topics: Option<SelectorIds>,
+    },
+    /// A pattern, by rising slots.
+    Pattern {
+        /// Its slot.
+        slot: u32,
+        /// Its serial number.
+        serial: u32,
+        /// The pattern.
+        selector: Selector,
+        /// Its streams.
+        listeners: ListenersRecord,
+        /// What was evicted from its topics since its birth.
+        evicted_since: EvictedRecord,
+        /// A bound on what was evicted from them before.
+        evicted_before: EvictedRecord,
+        /// What topics that have been deleted had evicted; `None` once the bound is exact.
+        forgotten_before: Option<EvictedRecord>,
+    },
+    /// A grant.
+    Grant {
+        /// Its ids, sorted.
+        ids: SelectorIds,
+        /// Streams that share it.
+        streams: u32,
+    },
+}
+
+/// Where a snapshot goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SnapshotCursor {
+    /// With the head.
+    #[default]
+    Head,
+    /// With the topics from this slot on.
+    Topics(u32),
+    /// With the events of this topic from this position on.
+    Events(u32, usize),
+    /// With the patterns from this slot on.
+    Patterns(u32),
+    /// With the grants in this part of their table, from this place on.
+    Grants(usize, usize),
+    /// It is complete.
+    End,
+}
+
+/// Records that do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// A record came where it does not belong.
+    #[error("the records of a snapshot are not in their order")]
+    Order,
+    /// A record names a topic or pattern that is not there.
+    #[error("a record of a snapshot names a topic or pattern that it does not have")]
+    Unknown,
+}
+
+impl From<Evicted> for EvictedRecord {
+    fn from(evicted: Evicted) -> Self {
+        Self {
+            any: evicted.for_reader(true),
+            public: evicted.for_reader(false),
+        }
+    }
+}
+
+impl From<EvictedRecord> for Evicted {
+    fn from(record: EvictedRecord) -> Self {
+        let mut evicted = Self::default();
+        evicted.add(record.any, true);
+        evicted.add(record.public, false);
+        evicted
+    }
+}
+
+impl From<Listeners> for ListenersRecord {
+    fn from(listeners: Listeners) -> Self {
+        Self {
+            subscribers: listeners.subscribers,
+            granted: listeners.granted,
+            shards: listeners.shards,
+        }
+    }
+}
+
+impl From<ListenersRecord> for Listeners {
+    fn from(record: ListenersRecord) -> Self {
+        Self {
+            subscribers: record.subscribers,
+            granted: record.granted,
+            shards: record.shards,
+        }
+    }
+}
+
+impl Store {
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on.
+    pub fn snapshot(
+        &self,
+        cursor: SnapshotCursor,
+        count: usize,
+        out: &mut Vec<Record>,
+    ) -> SnapshotCursor {
+        let mut cursor = cursor;
+        for _ in 0..count {
+            let (record, next) = self.record(cursor);
+            cursor = next;
+            out.extend(record);
+            if cursor == SnapshotCursor::End {
+                break;
+            }
+        }
+        cursor
+    }
+
+    /// The record at a cursor, if there is one, and where the next one is.
+    fn record(&self, cursor: SnapshotCursor) -> (Option<Record>, SnapshotCursor) {
+        match cursor {
+            SnapshotCursor::Head => (Some(self.head_record()), SnapshotCursor::Topics(0)),
+            SnapshotCursor::Topics(from) => match self.topics.next_from(from) {
+                Some((slot, topic)) => {
+                    let next = SnapshotCursor::Events(slot, 0);
+                    (Some(topic_record(slot, topic)), next)
+                }
+                None => (None, SnapshotCursor::Patterns(0)),
+            },
+            SnapshotCursor::Events(slot, at) => {
+                let log = self.topics.get(slot).log.as_deref();
+                match log.and_then(|log| log.get(at)) {
+                    Some(entry) => {
+                        let next = SnapshotCursor::Events(slot, at + 1);
+                        (Some(event_record(entry)), next)
+                    }
+                    None => (None, SnapshotCursor::Topics(slot + 1)),
+                }
+            }
+            SnapshotCursor::Patterns(from) => match self.patterns.next_from(from) {
+                Some((slot, pattern)) => {
+                    let next = SnapshotCursor::Patterns(slot + 1);
+                    (Some(pattern.record(slot)), next)
+                }
+                None => (None, SnapshotCursor::Grants(0, 0)),
+            },
+            SnapshotCursor::Grants(part, at) => match self.grants.in_part(part, at) {
+                Some(Some((grant, streams))) => {
+                    let ids = grant.iter().copied().collect();
+                    let record = Record::Grant { ids, streams };
+                    (Some(record), SnapshotCursor::Grants(part, at + 1))
+                }
+                Some(None) => (None, SnapshotCursor::Grants(part + 1, 0)),
+                None => (None, SnapshotCursor::End),
+            },
+            SnapshotCursor::End => (None, SnapshotCursor::End),
+        }
+    }
+
+    fn head_record(&self) -> Record {
+        Record::Head {
+            head: self.head,
+            mark: self.mark,
+            forgotten: self.forgotten.into(),
+            evicted: self.evicted.into(),
+            newest_pattern: self.patterns.newest(),
+        }
+    }
+
+    /// A store that answers as the one did that the records are of.
+    ///
+    /// # Errors
+    /// [`RestoreError`] for records that are none of one whole snapshot.
+    pub fn restore(
+        limits: HistoryLimits,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Result<Self, RestoreError> {
+        let mut restoring = Restoring::new(limits);
+        for record in records {
+            restoring.take(record)?;
+        }
+        restoring.finish()
+    }
+
+    /// The record of a grant that streams hold; for a stream of a snapshot, whose share is counted already.
+    #[must_use]
+    pub fn grant_of(&self, ids: &[SelectorId]) -> Option<Grant> {
+        self.grants.find(ids)
+    }
+}
+
+fn topic_record(slot: u32, topic: &Topic) -> Record {
+    let matches = topic.matches().iter();
+    Record::Topic {
+        slot,
+        name: topic.name.clone(),
+        evicted: topic.evicted.into(),
+        has_evicted: topic.pins.has_evicted(),
+        listeners: ListenersRecord {
+            subscribers: topic.subscribers,
+            granted: topic.granted,
+            shards: topic.shards,
+        },
+        matches: matches.map(|found| (found.slot, found.serial)).collect(),
+        matched_through: topic.matched_through,
+    }
+}
+
+fn event_record(entry: &Entry) -> Record {
+    Record::Event {
+        id: entry.id,
+        frame: entry.frame.clone(),
+        own_id: entry.own_id().map(Into::into),
+        topics: entry.private_topics().map(|topics| (**topics).clone()),
+    }
+}
+
+/// An event on its way back.
+struct Restored {
+    id: EventId,
+    topic: u32,
+    frame: Frame,
+    more: Option<More>,
+}
+
+/// A store in the making.
+struct Restoring {
+    store: Store,
+    /// Head, topics, patterns, grants: the step that was reached.
+    step: u8,
+    topic: Option<u32>,
+    events: Vec<Restored>,
+    /// The topics of private events that have several; one list for all places of an event.
+    shared: HashMap<EventId, Arc<SelectorIds>>,
+    /// Slots that are only taken until all are in place.
+    topic_gaps: Vec<u32>,
+    pattern_gaps: Vec<u32>,
+}
+
+impl Restoring {
+    fn new(limits: HistoryLimits) -> Self {
+        Self {
+            store: Store::new(limits, 0),
+            step: 0,
+            topic: None,
+            events: Vec::new(),
+            shared: HashMap::new(),
+            topic_gaps: Vec::new(),
+            pattern_gaps: Vec::new(),
+        }
+    }
+
+    /// Sees that records come in their order.
+    fn reach(&mut self, step: u8) -> Result<(), RestoreError> {
+        let is_head = step == 1;
+        if step < self.step || is_head != (self.step == 0) {
+            return Err(RestoreError::Order);
+        }
+        self.step = step;
+        Ok(())
+    }
+
+    fn take(&mut self, record: Record) -> Result<(), RestoreError> {
+        match record {
+            Record::Head {
+                head,
+                mark,
+                forgotten,
+                evicted,
+                newest_pattern,
+            } => {
+                self.reach(1)?;
+                self.store.head = head;
+                self.store.mark = mark;
+                self.store.forgotten = forgotten.into();
+                self.store.evicted = evicted.into();
+                self.store.patterns.set_newest(newest_pattern);
+            }
+            Record::Topic {
+                slot,
+                name,
+                evicted,
+                has_evicted,
+                listeners,
+                matches,
+                matched_through,
+            } => {
+                self.reach(2)?;
+                let mut topic = Topic {
+                    name,
+                    evicted: evicted.into(),
+                    subscribers: listeners.subscribers,
+                    granted: listeners.granted,
+                    shards: listeners.shards,
+                    matched_through,
+                    pins: Pins::default(),
+                    ..Topic::default()
+                };
+                if has_evicted {
+                    topic.pins.set_has_evicted();
+                }
+                topic.set_matches(
+                    matches
+                        .into_iter()
+                        .map(|(slot, serial)| PatternRef { slot, serial }),
+                );
+                let topics = &mut self.store.topics;
+                topics.insert_at(slot, topic, &mut self.topic_gaps)?;
+                self.topic = Some(slot);
+            }
+            Record::Event {
+                id,
+                frame,
+                own_id,
+                topics,
+            } => {
+                self.reach(2)?;
+                let topic = self.topic.ok_or(RestoreError::Order)?;
+                let topics = topics.map(|topics| {
+                    let shared = self.shared.entry(id);
+                    Arc::clone(shared.or_insert_with(|| Arc::new(topics)))
+                });
+                let more =
+                    (own_id.is_some() || topics.is_some()).then_some(More { own_id, topics });
+                self.events.push(Restored {
+                    id,
+                    topic,
+                    frame,
+                    more,
+                });
+            }
+            Record::Pattern {
+                slot,
+                serial,
+                selector,
+                listeners,
+                evicted_since,
+                evicted_before,
+                forgotten_before,
+            } => {
+                self.reach(3)?;
+                let pattern = Pattern::restored(
+                    (selector, serial),
+                    listeners.into(),
+                    (evicted_since.into(), evicted_before.into()),
+                    forgotten_before.map(Evicted::from),
+                );
+                let patterns = &mut self.store.patterns;
+                patterns.insert_at(slot, pattern, &mut self.pattern_gaps)?;
+            }
+            Record::Grant { ids, streams } => {
+                self.reach(4)?;
+                for id in &ids {
+                    self.pin(*id)?;
+                }
+                self.store.grants.restore(&ids, streams);
+            }
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, id: SelectorId) -> Result<(), RestoreError> {
+        if let Some(slot) = id.pattern_slot() {
+            let is_known = self.store.patterns.get(slot).is_some();
+            self.store.patterns.pin(slot);
+            return is_known.then_some(()).ok_or(RestoreError::Unknown);
+        }
+        let topic = self.store.topics.in_slot_mut(id.0);
+        topic.ok_or(RestoreError::Unknown)?.pins.add();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Store, RestoreError> {
+        if self.step == 0 {
+            return Err(RestoreError::Order);
+        }
+        let shared = std::mem::take(&mut self.shared);
+        for topic in shared.values().flat_map(|topics| topics.iter()) {
+            self.pin(*topic)?;
+        }
+        // Only the events hold it from here on: the last one to go lets go of the topics.
+        drop(shared);
+        self.store.topics.free(&self.topic_gaps);
+        self.store.patterns.finish_restore(&self.pattern_gaps);
+        // In the node's one order.
+        self.events.sort_by_key(|event| (event.id, event.topic));
+        for event in std::mem::take(&mut self.events) {
+            let store = &mut self.store;
+            store.remember(event.topic, event.id, &event.frame, event.more.as_ref());
+        }
+        Ok(self.store)
+    }
+}

@@ -1,0 +1,210 @@
+//! All that the registry knows, as plain values, and a registry made of them.
+//!
+//! Turns of clients are left out: in a registry made of a snapshot all clients have told the same, namely nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use uuid::Uuid;
+
+use crate::core::history::HistoryLimits;
+use crate::core::places::Share;
+use crate::core::selector::Selector;
+
+use super::{Announced, Change, Presence, Subscriber, allowance};
+
+/// A stream as a value of a snapshot.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubscriberRecord {
+    /// Its UUID.
+    pub id: u128,
+    /// What it subscribes to.
+    pub selectors: Box<[Selector]>,
+    /// The payload of its token.
+    pub payload: Option<Arc<str>>,
+    /// The client that it belongs to.
+    pub client: IpAddr,
+    /// Whether somebody was told or shown it.
+    pub is_known: bool,
+}
+
+/// One value of a snapshot. They come in the order of the variants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresenceRecord {
+    /// The registry itself. Comes first, once.
+    Head {
+        /// Changes with every list that could be made.
+        version: u64,
+        /// The number of the next stream or change.
+        next_number: u64,
+    },
+    /// A stream that is open, with its number.
+    Stream(u64, SubscriberRecord),
+    /// A start (`true`) or an end that waits to be told, with its number.
+    Change(u64, bool, SubscriberRecord),
+}
+
+/// Where a snapshot goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PresenceCursor {
+    /// With the head.
+    #[default]
+    Head,
+    /// With the streams after this number, or with the first.
+    Streams(Option<u64>),
+    /// With the changes after this one of this client's, whose turn is this, or with the first.
+    Changes(Option<(u64, IpAddr, u64)>),
+    /// It is complete.
+    End,
+}
+
+impl std::fmt::Debug for SubscriberRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As of a subscriber: what it subscribes to and its payload may be a token's.
+        f.debug_struct("SubscriberRecord")
+            .field("selectors", &self.selectors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Subscriber {
+    fn record(&self) -> SubscriberRecord {
+        SubscriberRecord {
+            id: self.id.as_u128(),
+            selectors: self.selectors.clone(),
+            payload: self.payload.clone(),
+            client: self.client,
+            is_known: self.known.load(Ordering::Relaxed),
+        }
+    }
+
+    fn restored(record: SubscriberRecord) -> Self {
+        Self {
+            id: Uuid::from_u128(record.id),
+            cost: allowance::estimate(&record.selectors, record.payload.as_deref()),
+            selectors: record.selectors,
+            payload: record.payload,
+            client: record.client,
+            known: AtomicBool::new(record.is_known),
+        }
+    }
+}
+
+impl Presence {
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on. Nothing may change between two portions.
+    pub fn snapshot(
+        &self,
+        cursor: PresenceCursor,
+        count: usize,
+        out: &mut Vec<PresenceRecord>,
+    ) -> PresenceCursor {
+        let mut cursor = cursor;
+        for _ in 0..count {
+            let (record, next) = self.record(cursor);
+            cursor = next;
+            out.extend(record);
+            if cursor == PresenceCursor::End {
+                break;
+            }
+        }
+        cursor
+    }
+
+    /// The record at a cursor, if there is one, and where the next one is.
+    fn record(&self, cursor: PresenceCursor) -> (Option<PresenceRecord>, PresenceCursor) {
+        let state = self.0.state.lock();
+        match cursor {
+            PresenceCursor::Head => {
+                let head = PresenceRecord::Head {
+                    version: self.version(),
+                    next_number: state.next_number,
+                };
+                (Some(head), PresenceCursor::Streams(None))
+            }
+            PresenceCursor::Streams(after) => {
+                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+                match state.streams.range((from, Bound::Unbounded)).next() {
+                    Some((number, subscriber)) => {
+                        let record = PresenceRecord::Stream(*number, subscriber.record());
+                        (Some(record), PresenceCursor::Streams(Some(*number)))
+                    }
+                    None => (None, PresenceCursor::Changes(None)),
+                }
+            }
+            PresenceCursor::Changes(after) => match state.queue.next_after(after) {
+                Some((place, change)) => {
+                    let subscriber = change.subscriber.record();
+                    let record = PresenceRecord::Change(place.2, change.active, subscriber);
+                    (Some(record), PresenceCursor::Changes(Some(place)))
+                }
+                None => (None, PresenceCursor::End),
+            },
+            PresenceCursor::End => (None, PresenceCursor::End),
+        }
+    }
+
+    /// A registry that lists and tells what the one did that the records are of. Streams that are open get their [`Announced`] from
+    /// [`Presence::announced`].
+    #[must_use]
+    pub fn restore(
+        history: &HistoryLimits,
+        clients: Share,
+        on_change: impl Fn() + Send + Sync + 'static,
+        records: impl IntoIterator<Item = PresenceRecord>,
+    ) -> Self {
+        let presence = Self::new(history, clients, on_change);
+        let mut subscribers: HashMap<u128, Arc<Subscriber>> = HashMap::new();
+        let mut subscriber = |record: SubscriberRecord| {
+            let known = subscribers.entry(record.id);
+            Arc::clone(known.or_insert_with(|| Arc::new(Subscriber::restored(record))))
+        };
+        let mut state = presence.0.state.lock();
+        for record in records {
+            match record {
+                PresenceRecord::Head {
+                    version,
+                    next_number,
+                } => {
+                    presence.0.version.store(version, Ordering::Release);
+                    state.next_number = next_number;
+                }
+                PresenceRecord::Stream(number, record) => {
+                    let subscriber = subscriber(record);
+                    state.queue.restore_stream(subscriber.client);
+                    state.numbers.insert(subscriber.id, number);
+                    state.streams.insert(number, subscriber);
+                }
+                PresenceRecord::Change(number, active, record) => {
+                    let subscriber = subscriber(record);
+                    state
+                        .queue
+                        .restore_change(number, Change { subscriber, active });
+                }
+            }
+        }
+        drop(state);
+        (presence.0.on_change)();
+        presence
+    }
+
+    /// The value that announces the end of an open stream of a snapshot when it is dropped. To be asked once for each.
+    #[must_use]
+    pub fn announced(&self, number: u64) -> Option<Announced> {
+        let is_open = self.0.state.lock().streams.contains_key(&number);
+        is_open.then(|| Announced {
+            shared: Arc::clone(&self.0),
+            number,
+        })
+    }
+}
+
+impl Announced {
+    /// The stream's number, for a snapshot.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
