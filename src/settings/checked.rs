@@ -78,7 +78,7 @@ pub struct Settings {
     pub history_age: Duration,
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
-    /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the history may have.
+    /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the history may have, or eight times the largest body, command or transaction.
     pub memory_budget: usize,
 
     /// Bounds on one event and one subscription.
@@ -325,9 +325,16 @@ impl Settings {
     #[must_use]
     pub fn memory_beside_history(&self) -> usize {
         match self.memory_budget {
-            0 => MEMORY_BESIDE_HISTORY_BYTES,
+            0 => MEMORY_BESIDE_HISTORY_BYTES.max(8 * self.largest_in_memory()),
             bytes => bytes.saturating_sub(self.history_budget_bytes),
         }
+    }
+
+    /// The largest thing of one client that is held whole.
+    fn largest_in_memory(&self) -> usize {
+        self.publish_body_bytes_max
+            .max(self.ingest_transaction_bytes_max)
+            .max(self.ingest_bulk_bytes_max)
     }
 
     /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.

@@ -184,8 +184,8 @@ fn sizes(settings: &Settings) -> impl Iterator<Item = Conflict> {
         (
             ("memory_budget", memory),
             (
-                "history_budget_bytes` + 4 * `ingest_bulk_bytes_max",
-                history.saturating_add(4 * settings.ingest_bulk_bytes_max),
+                "history_budget_bytes` + 6 * `ingest_bulk_bytes_max",
+                history.saturating_add(6 * settings.ingest_bulk_bytes_max),
             ),
             "a command must find room beside a full history",
         ),

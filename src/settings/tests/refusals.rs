@@ -284,6 +284,16 @@ fn settings_that_do_not_go_together_are_refused() {
              into the mailbox of a shard",
         ),
         (
+            &["--memory-budget", "258MiB"],
+            "`memory_budget` = 270532608 must be at least `history_budget_bytes` + 2 * \
+             `publish_body_bytes_max` = 285212672: a publish call must find room beside a full history",
+        ),
+        (
+            &["--memory-budget=300MiB", "--ingest-bulk-bytes-max=8MiB"],
+            "`memory_budget` = 314572800 must be at least `history_budget_bytes` + 6 * \
+             `ingest_bulk_bytes_max` = 318767104: a command must find room beside a full history",
+        ),
+        (
             &["--request-target-bytes-max", "60KiB"],
             "`header_bytes_max` = 32768 must be at least `request_target_bytes_max` = 61440: the \
              request target is part of the request head",
