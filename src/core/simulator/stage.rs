@@ -1,5 +1,6 @@
 //! Schedules written by hand: what once went wrong, in as few steps as it takes.
 
+mod parking;
 mod several;
 mod turns;
 
@@ -38,6 +39,8 @@ struct Stage {
     reader: Reader,
     inbox: Inbox,
     next: Next,
+    /// Of the streams to come.
+    transport: Transport,
     now_ms: u64,
 }
 
@@ -80,6 +83,7 @@ impl Stage {
             reader: Reader::new(Encoding::BARE),
             inbox: Inbox::default(),
             next: Next::default(),
+            transport: Transport::Plain,
             now_ms: 0,
         }
     }
@@ -128,10 +132,26 @@ impl Stage {
         self.open_all(&[selector], cursor, end_ms);
     }
 
+    /// Opens a stream that may hear private events of other topics than its own.
+    fn open_granted(&mut self, selectors: &[&str], grant: &[&str]) {
+        self.open_with(selectors, grant, None, None);
+    }
+
     fn open_all(&mut self, selectors: &[&str], cursor: Option<EventId>, end_ms: Option<u64>) {
-        let selectors = selectors.iter();
+        let grant = if end_ms.is_some() { selectors } else { &[] };
+        self.open_with(selectors, grant, cursor, end_ms);
+    }
+
+    fn open_with(
+        &mut self,
+        selectors: &[&str],
+        grant: &[&str],
+        cursor: Option<EventId>,
+        end_ms: Option<u64>,
+    ) {
         let parse = |text: &&str| Selector::parse(text, Syntax::Native, 100).expect("a selector");
-        let selectors: &[Selector] = &selectors.map(parse).collect::<Vec<_>>();
+        let selectors: &[Selector] = &selectors.iter().map(parse).collect::<Vec<_>>();
+        let grant: &[Selector] = &grant.iter().map(parse).collect::<Vec<_>>();
         let cursor = cursor.map(|cursor| cursor.marked(MARK).to_string());
         let place = self.shared.places.reserve([127, 0, 0, 1].into());
         let mut desk = self.shared.desk.lock();
@@ -140,7 +160,7 @@ impl Stage {
             shard: 0,
             permit: place.expect("room"),
             selectors,
-            grant: if end_ms.is_some() { selectors } else { &[] },
+            grant,
             start,
             pinned: None,
             announce: None,
@@ -152,7 +172,7 @@ impl Stage {
             ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
             ..Attach::new(seat, wire, Encoding::BARE)
         };
-        self.network.open(wire, 0, Transport::Plain, usize::MAX);
+        self.network.open(wire, 0, self.transport, usize::MAX);
         self.post(Message::Attach(Box::new(attach)));
     }
 

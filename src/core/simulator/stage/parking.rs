@@ -1,0 +1,85 @@
+//! Streams that are parked, and wires that keep what they accepted, in as few steps as it takes.
+
+use parking_lot::Mutex;
+
+use super::*;
+use crate::core::delivery::{Parked, StreamKey};
+
+/// Longer than the write timeout of the stage, together with itself.
+const MOST_OF_THE_TIMEOUT_MS: u64 = 600_000;
+
+impl Stage {
+    /// Takes the first stream out of the shard.
+    fn park(&mut self) -> Parked<usize> {
+        let parked = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&parked);
+        let stream = StreamKey {
+            shard: 0,
+            key: self.network.wires[&1].key.expect("it is open"),
+        };
+        let answer = Box::new(move |stream| *answer.lock() = stream);
+        self.post(Message::Park(stream, answer));
+        self.turn(0);
+        let stream = parked.lock().take();
+        stream.expect("it was open")
+    }
+
+    fn unpark(&mut self, parked: Parked<usize>) {
+        let reseat = self.shared.desk.lock().reseat(0, parked.wanted());
+        self.post(Message::Unpark(Box::new(parked), reseat));
+        self.turn(0);
+    }
+}
+
+/// A stream whose client takes nothing would never be ended if it moved often enough.
+#[test]
+fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
+    let mut stage = Stage::new(10);
+    stage.open("t", None);
+    stage.turn(1);
+    stage.set_room(0);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    assert!(!stage.network.wires[&1].closed);
+    let parked = stage.park();
+    stage.unpark(parked);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    assert!(stage.network.wires[&1].closed);
+}
+
+/// A stream that was caught up has passed over events that were not for it. When they are evicted while it is parked, it has missed nothing.
+#[test]
+fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {
+    let mut stage = Stage::new(1);
+    stage.open_granted(&["t"], &["elsewhere"]);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.publish("t", true);
+    stage.turn(1);
+    let parked = stage.park();
+    let last = stage.publish("t", false);
+    stage.unpark(parked);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().all(|block| block.event != "gap"),
+        "{blocks:?}"
+    );
+    assert_eq!(blocks.last().map(id_of), Some(last));
+}
+
+/// The wire had accepted the end of the stream, and was closed as if it had not.
+#[test]
+fn an_end_that_a_wire_accepted_and_kept_is_a_proper_end() {
+    let mut stage = Stage::new(10);
+    stage.transport = Transport::Sealed(1_000);
+    stage.open_until("t", None, Some(1_000));
+    stage.turn(1);
+    let before = stage.read().len();
+    // No room: all of the end is kept.
+    stage.set_room(0);
+    stage.turn(1_000);
+    let wire = &stage.network.wires[&1];
+    assert!(wire.closed && wire.ended);
+    assert!(before == 1 && !stage.read().is_empty(), "it arrives");
+}
