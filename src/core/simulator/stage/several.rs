@@ -9,7 +9,8 @@ fn events(stage: &mut Stage, wire: usize) -> Vec<EventId> {
     let blocks = text.split("\n\n").filter(|block| block.contains("data: "));
     let id = |block: &str| {
         let line = block.lines().find_map(|line| line.strip_prefix("id: "));
-        line.expect("an id").parse().expect("the node's id")
+        let id = line.expect("an id");
+        MARK.place_of(id).expect("the node's id")
     };
     blocks.map(id).collect()
 }
