@@ -182,7 +182,8 @@ mod tests {
         let other = line.join(set([1]), "other");
         // Its turn has not come in the other queue, and whoever is behind it waits.
         assert_eq!(line.room_in(1), None);
-        assert_eq!(line.ahead_of(Some(other)), set([1]));
+        assert!(!line.is_first(other));
+        assert_eq!(line.ahead_of(Some(other)), set([0, 1]));
         assert_eq!(line.leave(one)[..], ["both"]);
         assert_eq!(line.room_in(1), Some("both"));
         assert_eq!(line.leave(both)[..], ["other"]);

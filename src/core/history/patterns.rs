@@ -156,6 +156,7 @@ impl PatternTable {
             let gap = Pattern::restored(none, Listeners::default(), nothing, None);
             gaps.push(self.slots.insert(gap));
         }
+        self.subscribed += usize::from(pattern.listeners.subscribers > 0);
         self.slots.insert(pattern);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector

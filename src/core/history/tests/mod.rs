@@ -425,20 +425,22 @@ fn what_is_published_while_a_history_is_erased_is_kept() {
 /// A million topics that had each had a second event were put in order again under one hold of the lock.
 #[test]
 fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
+    const TOPICS: usize = 3 * evict::EVICTIONS_MAX;
     let mut store = store(HistoryLimits {
         events: 1,
         ..HistoryLimits::default()
     });
     for _ in 0..2 {
-        for topic in 0..500 {
+        for topic in 0..TOPICS {
             publish(&mut store, &[&format!("{topic}")], "x", None, NOW);
         }
     }
     let mut portions = 0;
-    while !store.expire(store.head().next(NOW), 100) {
+    while !store.expire(store.head().next(NOW), TOPICS) {
         portions += 1;
     }
-    assert!(portions >= 9, "500 to mend and 500 to evict: {portions}");
+    // All may be evicted at once, but only so many entries be mended.
+    assert!(portions >= 2, "{portions}");
     assert_eq!(store.size(), HistorySize::default());
     assert_eq!(store.allocated_bytes(), 0);
 }
