@@ -175,6 +175,22 @@ fn parts_of_the_crate_that_a_layer_must_not_know_are_found_behind_a_re_export() 
 }
 
 #[test]
+fn a_module_is_read_wherever_its_file_is_and_once_where_it_is_declared_twice() {
+    let messages = rules::broken(&tree(&[
+        (
+            "lib.rs",
+            "#[cfg(feature = \"x\")]\npub mod core;\n#[cfg(not(feature = \"x\"))]\nmod core;\nmod hub;",
+        ),
+        ("core/mod.rs", "#[path = \"other/name.rs\"]\nmod inner;"),
+        ("core/other/name.rs", "use crate::hub::Hub;"),
+        ("hub.rs", "pub struct Hub;"),
+    ]));
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let start = "src/core/other/name.rs:1: `core` must not import `hub`";
+    assert!(messages[0].starts_with(start), "{messages:?}");
+}
+
+#[test]
 fn a_module_without_a_layer_is_found() {
     let messages = rules::unplaced(&tree(&[("lib.rs", "mod stray {}")]));
     assert!(

@@ -125,7 +125,8 @@ struct Reader<'f> {
 impl Reader<'_> {
     /// Reads a file as the module `path`; returns its number.
     fn file(&mut self, file: &Path, path: Vec<String>, in_test: bool) -> usize {
-        let text = &self.files[file];
+        let text = self.files.get(file);
+        let text = text.unwrap_or_else(|| panic!("there is no file {file:?} for {path:?}"));
         let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         self.module(file, path, &parsed.items, in_test)
     }
@@ -144,11 +145,19 @@ impl Reader<'_> {
             match item {
                 Item::Mod(module) => {
                     let name = module.ident.to_string();
+                    // Declared twice, with reaches that depend on a feature, it is one module.
+                    if let Some(Name::Module(_)) = self.modules[number].names.get(&name) {
+                        continue;
+                    }
                     let mut path = path.clone();
                     path.push(name.clone());
-                    let inner = match &module.content {
-                        Some((_, items)) => self.module(file, path, items, in_test),
-                        None => self.file(&self.file_of(&path), path, in_test),
+                    let given = module.attrs.iter().find_map(path_of);
+                    let inner = match (&module.content, given) {
+                        (Some((_, items)), _) => self.module(file, path, items, in_test),
+                        (None, Some(given)) => {
+                            self.file(&file.with_file_name(given), path, in_test)
+                        }
+                        (None, None) => self.file(&self.file_of(&path), path, in_test),
                     };
                     let names = &mut self.modules[number].names;
                     names.insert(name, Name::Module(inner));
@@ -355,6 +364,20 @@ fn is_test(attributes: &[Attribute]) -> bool {
                     .parse_args::<syn::Path>()
                     .is_ok_and(|path| path.is_ident("test"))
     })
+}
+
+/// The file that `#[path = "…"]` gives, relative to the folder of the file that it stands in.
+fn path_of(attribute: &Attribute) -> Option<String> {
+    let syn::Meta::NameValue(pair) = &attribute.meta else {
+        return None;
+    };
+    match &pair.value {
+        syn::Expr::Lit(literal) if pair.path.is_ident("path") => match &literal.lit {
+            syn::Lit::Str(text) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn attributes(item: &Item) -> &[Attribute] {

@@ -16,7 +16,7 @@ use super::evicted::Evicted;
 use super::listeners::Listeners;
 use super::pattern_index::{BucketId, PatternIndex};
 use super::pattern_ref::PatternRef;
-use super::snapshot::{EvictedRecord, Record, RestoreError};
+use super::record::{EvictedRecord, Record, RestoreError};
 
 /// One pattern.
 #[derive(Debug)]

@@ -1,0 +1,109 @@
+//! The values of a snapshot.
+
+use thiserror::Error;
+
+use super::{SelectorIds, ShardSet};
+use crate::core::event::{EventId, OrderMark};
+use crate::core::selector::Selector;
+use crate::core::sse::Frame;
+
+/// The ids of the last events that are no longer kept: of all, and of public ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvictedRecord {
+    /// Of all events.
+    pub any: EventId,
+    /// Of public ones.
+    pub public: EventId,
+}
+
+/// The streams that subscribe by one selector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenersRecord {
+    /// Their number.
+    pub subscribers: u32,
+    /// Those of them that have a grant.
+    pub granted: u32,
+    /// Their shards.
+    pub shards: ShardSet,
+}
+
+/// One value of a snapshot. They come in the order of the variants.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// The store itself. Comes first, once.
+    Head {
+        /// The newest id given, or that of the node's start.
+        head: EventId,
+        /// Of the ids that it gives.
+        mark: OrderMark,
+        /// What topics that have since been deleted had evicted at most.
+        forgotten: EvictedRecord,
+        /// The newest events that were evicted from any topic.
+        evicted: EvictedRecord,
+        /// Serial number of the youngest pattern that ever was.
+        newest_pattern: u32,
+    },
+    /// A topic, by rising slots.
+    Topic {
+        /// Its slot.
+        slot: u32,
+        /// Its name.
+        name: Box<str>,
+        /// What it has evicted.
+        evicted: EvictedRecord,
+        /// Whether it has evicted an event of its own.
+        has_evicted: bool,
+        /// Its streams.
+        listeners: ListenersRecord,
+        /// The patterns that match it, as far as they are known: slots and serial numbers.
+        matches: Vec<(u32, u32)>,
+        /// Serial number of the youngest pattern that `matches` accounts for.
+        matched_through: u32,
+    },
+    /// An event of the topic before it, the oldest first.
+    Event {
+        /// Its id.
+        id: EventId,
+        /// Its bytes, and whether it is private.
+        frame: Frame,
+        /// The publisher's own id.
+        own_id: Option<Box<str>>,
+        /// All topics of a private event that has several.
+        topics: Option<SelectorIds>,
+    },
+    /// A pattern, by rising slots.
+    Pattern {
+        /// Its slot.
+        slot: u32,
+        /// Its serial number.
+        serial: u32,
+        /// The pattern.
+        selector: Selector,
+        /// Its streams.
+        listeners: ListenersRecord,
+        /// What was evicted from its topics since its birth.
+        evicted_since: EvictedRecord,
+        /// A bound on what was evicted from them before.
+        evicted_before: EvictedRecord,
+        /// What topics that have been deleted had evicted; `None` once the bound is exact.
+        forgotten_before: Option<EvictedRecord>,
+    },
+    /// A grant.
+    Grant {
+        /// Its ids, sorted.
+        ids: SelectorIds,
+        /// Streams that share it.
+        streams: u32,
+    },
+}
+
+/// Records that do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RestoreError {
+    /// A record came where it does not belong.
+    #[error("the records of a snapshot are not in their order")]
+    Order,
+    /// A record names a topic or pattern that is not there.
+    #[error("a record of a snapshot names a topic or pattern that it does not have")]
+    Unknown,
+}
