@@ -16,6 +16,8 @@ pub(super) struct Inbox {
     pub(super) messages: VecDeque<Message<usize>>,
     /// Newest id that was taken.
     pub(super) taken_through: EventId,
+    /// Someone wants to be told of room.
+    pub(super) room_wanted: bool,
 }
 
 impl Input<usize> for Inbox {

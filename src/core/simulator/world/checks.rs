@@ -1,0 +1,80 @@
+//! What clients read, and what must be true after each turn.
+
+use super::super::names::name;
+use super::super::oracle;
+use super::{BIRTH_MS, World};
+
+impl World {
+    /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
+    pub(super) fn check_ends(&self, shard: usize) {
+        let connections = self.clients.iter();
+        let connections = connections.filter_map(|client| client.connection.as_ref());
+        for connection in connections.filter(|connection| connection.shard == shard) {
+            let wire = &self.network.wires[&connection.wire];
+            let over = connection
+                .ends_unix_ms
+                .is_some_and(|end| end <= self.clock_ms);
+            let open = wire.key.is_some() && !wire.closed;
+            assert!(!over || !open, "a stream outlived its token");
+            if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
+                let next_ms = self.shards[shard].next.wake_ms.expect("there are streams");
+                assert!(
+                    next_ms + BIRTH_MS <= end,
+                    "the shard sleeps beyond the end of a token"
+                );
+            }
+        }
+    }
+
+    /// Clients read what arrived, in pieces of any size.
+    pub(super) fn collect(&mut self) {
+        let parked = self.parked.lock();
+        let shared = self.shared.clone();
+        let keeps = |id, topic| {
+            let kept = shared.store().range(&name(topic), (id, id), 1, false);
+            !kept.is_empty()
+        };
+        for client in &mut self.clients {
+            let Some(connection) = &mut client.connection else {
+                continue;
+            };
+            let inbox = &self.shards[connection.shard].inbox;
+            let broken = self.network.is_broken(connection.wire);
+            let wire = self
+                .network
+                .wires
+                .get_mut(&connection.wire)
+                .expect("a wire");
+            let arrived = std::mem::take(&mut wire.arrived);
+            for piece in arrived.chunks(self.dice.usize(1..300)) {
+                for block in connection.reader.read(piece) {
+                    let world = oracle::World {
+                        all: &self.all,
+                        taken_through: inbox.taken_through.max(connection.left_through),
+                        forgotten: connection.forgotten,
+                        keeps: &keeps,
+                    };
+                    connection.session.take(&block, &world);
+                }
+            }
+            if connection.session.cursor.is_some() {
+                client.cursor.clone_from(&connection.session.cursor);
+            }
+            // A wire that broke before it was adopted never closes.
+            let mut parked = parked.iter();
+            let is_parked = parked.any(|parked| parked.wire == connection.wire);
+            let lost = broken && wire.key.is_none() && !is_parked && inbox.messages.is_empty();
+            if wire.closed || lost {
+                assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
+                self.totals.gaps += connection.session.gaps();
+                self.totals.events += connection.session.events();
+                self.totals.private += connection.session.private();
+                if connection.session.has_pattern() {
+                    self.totals.by_pattern += connection.session.events();
+                }
+                self.network.wires.remove(&connection.wire);
+                client.connection = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The world that a seed draws.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use crate::core::delivery::{Core, Next, ShardConfig, Shared};
+use crate::core::desk::{Desk, DeskConfig, Line};
+use crate::core::history::{
+    HistoryLimits, SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule,
+};
+use crate::core::places::{Places, Share};
+use crate::core::presence::Presence;
+use crate::metrics::ShardMetrics;
+
+use super::super::inbox::{self, Inbox};
+use super::super::names::{self, TOPICS, name};
+use super::super::network::Network;
+use super::super::oracle::{MARK, Rights};
+use super::{BIRTH_MS, CLIENTS, Client, SHARDS_MAX, Shard, Totals, WRITE_TIMEOUT_MS, World};
+
+impl World {
+    pub(in super::super) fn new(seed: u64) -> Self {
+        let mut dice = Rng::with_seed(seed);
+        let limits = HistoryLimits {
+            events: dice.usize(0..12),
+            bytes: dice.usize(50..2_000),
+            age_ms: dice.u64(50..10_000),
+            budget_bytes: dice.usize(500..12_000),
+        };
+        let config = ShardConfig {
+            index: 0,
+            heartbeat_ms: dice.u64(20..3_000),
+            write_timeout_ms: WRITE_TIMEOUT_MS,
+            retry_ms: dice.bool().then_some(2_000),
+            mailbox_batches: 0,
+            mailbox_bytes: 0,
+            budget: inbox::small_budget(&mut dice, CLIENTS),
+        };
+        let plain = dice.u8(..10) < 3;
+        let mut not_plain = || !plain && dice.bool();
+        let (several, private, mixed) = (not_plain(), not_plain(), not_plain());
+        let all_policies = [
+            SlowConsumerPolicy::Disconnect,
+            SlowConsumerPolicy::Skip,
+            SlowConsumerPolicy::Latest,
+        ];
+        let one = all_policies[dice.usize(..3)];
+        let mut policy = || {
+            if mixed {
+                all_policies[dice.usize(..3)]
+            } else {
+                one
+            }
+        };
+        let slow_consumer = SlowConsumerPolicies {
+            default: policy(),
+            rules: (0..TOPICS)
+                .map(|topic| SlowConsumerRule {
+                    prefix: name(topic),
+                    policy: policy(),
+                })
+                .collect(),
+        };
+        let desk = DeskConfig {
+            history: limits,
+            slow_consumer,
+            mark: MARK,
+        };
+        let places = Places::new(1_000, Share::default());
+        let presence = Presence::new(&limits, Share::default(), || {});
+        let shared = Shared::new(Desk::new(desk, places, presence, BIRTH_MS));
+        let clients = (0..CLIENTS)
+            .map(|_| {
+                let most = if dice.bool() { 1 } else { TOPICS };
+                let granted = if dice.bool() { 0 } else { 3 };
+                let rights = Rights {
+                    selectors: names::choose(&mut dice, 1, most),
+                    grant: names::choose(&mut dice, 0, granted),
+                };
+                Client {
+                    rights,
+                    connection: None,
+                    cursor: None,
+                }
+            })
+            .collect();
+        let shards = (0..dice.usize(1..=SHARDS_MAX)).map(|index| {
+            let counters = Arc::new(ShardMetrics::default());
+            let config = ShardConfig {
+                index,
+                ..config.clone()
+            };
+            let core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
+            Shard {
+                core,
+                inbox: Inbox::default(),
+                next: Next::default(),
+                counters,
+            }
+        });
+        let shards = shards.collect();
+        let mailbox_max = dice.usize(1..8);
+        Self {
+            shards,
+            drain: dice.u8(..10) == 0,
+            dice,
+            shared,
+            network: Network::default(),
+            clients,
+            all: Vec::new(),
+            clock_ms: BIRTH_MS,
+            wires: 0,
+            several,
+            private,
+            totals: Totals::default(),
+            guards: Arc::new(()),
+            parked: Arc::default(),
+            mailbox_max,
+            line: Line::default(),
+            waiting: BTreeMap::new(),
+            woken: Vec::new(),
+            publishers: 0,
+        }
+    }
+}
