@@ -216,11 +216,12 @@ impl<T> Arena<T> {
     /// Bytes that it has allocated, without what its values own.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
-        let chunks: u32 = self.pages.iter().map(|page| page.used.count_ones()).sum();
-        let pages = self.pages.iter().filter(|page| page.chunks.is_some());
+        let pages = self.pages.iter().filter_map(|page| page.chunks.as_ref());
+        let chunks = pages.clone().flat_map(|chunks| chunks.iter());
+        let slots = chunks.filter(|chunk| chunk.slots.is_some()).count();
         self.pages.capacity() * size_of::<Page<T>>()
             + pages.count() * size_of::<[Chunk<T>; FAN]>()
-            + chunks as usize * size_of::<[Option<T>; FAN]>()
+            + slots * size_of::<[Option<T>; FAN]>()
     }
 }
 

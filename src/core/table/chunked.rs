@@ -50,6 +50,9 @@ impl<T> Chunked<T> {
             if self.chunks.is_empty() {
                 self.chunks = Vec::new();
             }
+        } else if last.capacity() > 16 && last.len() * 4 < last.capacity() && self.chunks.len() == 1
+        {
+            self.shrink_first();
         }
         Some(value)
     }
@@ -57,6 +60,13 @@ impl<T> Chunked<T> {
     #[cfg(test)]
     pub(super) fn directory_capacity(&self) -> usize {
         self.chunks.capacity()
+    }
+
+    /// Gives back half of the room of the only chunk.
+    fn shrink_first(&mut self) {
+        if let Some(first) = self.chunks.first_mut() {
+            first.shrink_to(first.len() * 2);
+        }
     }
 
     /// Bytes that it has allocated, without what its entries own.

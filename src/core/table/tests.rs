@@ -56,6 +56,14 @@ fn no_insertion_moves_more_than_its_bound() {
         most = most.max(table.moved.0 - before);
         assert_eq!(arena.remove(value), Some(value));
         assert!(chunked.pop().is_some());
+        let left = table.len();
+        if left.is_power_of_two() {
+            let bytes = table.allocated_bytes();
+            assert!(
+                bytes <= 40 * left + 2_048,
+                "memory goes with the entries: {bytes} at {left}"
+            );
+        }
     }
     assert!(most <= MOVED_MAX, "{most}");
     let bytes = (
