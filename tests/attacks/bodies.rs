@@ -108,7 +108,14 @@ impl Sender {
 
 #[test]
 fn http1_bodies_that_never_end_take_up_no_more_than_they_may() {
-    let node = Node::start_with(&["--body-budget-bytes", "4MiB", "--data-bytes-max", "1MiB"]);
+    let node = Node::start_with(&[
+        "--body-budget-bytes",
+        "4MiB",
+        "--data-bytes-max",
+        "1MiB",
+        "--history-bytes",
+        "2MiB",
+    ]);
     let mut innocent = Innocent::join(&node);
     innocent.check(1);
     let bytes = resident_bytes(&node);
@@ -143,6 +150,8 @@ fn http2_bodies_that_never_end_take_up_no_more_than_they_may() {
     let node = Node::start_with(&[
         "--data-bytes-max",
         "1MiB",
+        "--history-bytes",
+        "2MiB",
         "--body-bytes-per-connection-max",
         "4MiB",
     ]);
