@@ -1,6 +1,6 @@
 //! A listener for HTTP that can let go of a connection.
 //!
-//! hyper parses every request and writes every response. A [`Service`](service::Service) decides what the answer is. Where it is a stream, on HTTP/1 the
+//! hyper parses every request and writes every response. A `Service` decides what the answer is. Where it is a stream, on HTTP/1 the
 //! socket is taken out of hyper and given away. The way of a connection through this module:
 //!
 //! ```text

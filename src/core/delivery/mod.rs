@@ -1,7 +1,7 @@
 //! What a shard decides: who gets which bytes, in which order, and who is let go.
 //!
-//! Sans I/O: everything comes in through [`Core::turn`], bytes go out through [`Io`], and the same code runs under sockets and under the
-//! simulator. The protocol between the core and its caller is documented at [`Core::turn`].
+//! Sans I/O: everything comes in through `Core::turn`, bytes go out through `Io`, and the same code runs under sockets and under the
+//! simulator. The protocol between the core and its caller is documented at `Core::turn`.
 //!
 //! A stream is in one of two states. *Caught up*: it has seen every event of its topics up to the shard's `last_id`, and new events are
 //! written to it as they come. *Behind*: it has an entry in `lagging` and reads on from history, when its wire lets it, until nothing is

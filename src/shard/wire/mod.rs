@@ -1,7 +1,7 @@
 //! What a parked connection is, in four bytes, and the system calls behind it.
 //!
-//! A stream's record keeps a [`Wire`]: two bits that say which kind it is, and thirty that say which one. A socket is its descriptor;
-//! whatever needs more than a descriptor has a slot in a table of its kind, which [`Wires`] owns.
+//! A stream's record keeps a `Wire`: two bits that say which kind it is, and thirty that say which one. A socket is its descriptor;
+//! whatever needs more than a descriptor has a slot in a table of its kind, which `Wires` owns.
 
 mod body;
 mod plain;
