@@ -248,6 +248,24 @@ mod tests {
         assert_eq!(order.allocated_bytes(), 0);
     }
 
+    /// One quiet topic kept the first note, and behind it the notes of a busy one piled up.
+    #[test]
+    fn stale_notes_behind_one_that_is_kept_are_swept() {
+        let mut order = Order::default();
+        let mut kept = BTreeSet::new();
+        for number in 1..20_000_u64 {
+            order.push(EventId::new(number), 0);
+            kept.insert(number);
+            if kept.len() > 100 {
+                let second = kept.iter().nth(1).copied();
+                second.map(|second| kept.remove(&second));
+            }
+            order.tidy(kept.len(), |id, _| kept.contains(&id.get()));
+            assert!(order.len <= 2 * kept.len() + STALE_MIN + CHUNK);
+        }
+        check(&order, &kept, 0);
+    }
+
     /// All that is kept is found, in order, and not much else.
     fn check(order: &Order, kept: &BTreeSet<u64>, from: u64) {
         assert!(
