@@ -11,7 +11,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 /// Places that log at `info` or above without a bound, with how many each has: no client reaches them.
 const BY_THE_OPERATOR: [(&str, usize); 11] = [
     // The program ends with it.
-    ("main.rs", 1),
+    ("program.rs", 1),
     // Starts, signals, drains.
     ("node/announce.rs", 1),
     ("node/files.rs", 3),
