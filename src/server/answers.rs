@@ -39,7 +39,8 @@ impl Answers {
 
     /// Why no list is put together for this connection, if none is.
     pub(crate) fn refuse_list(&self, transport: &Transport) -> Option<Problem> {
-        let is_full = transport.answer_room().is_some_and(|room| room.is_full());
+        let is_full = transport.answer_room();
+        let is_full = is_full.is_some_and(|room| room.has_refused());
         let is_full = is_full || self.all.is_full() || self.budget.check(Part::Answers, 0).is_err();
         is_full.then(|| self.refuse())
     }

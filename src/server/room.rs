@@ -1,12 +1,14 @@
 //! How many bytes of one kind may be held at once, by a connection or by the node.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes that wait, and how many may.
 #[derive(Debug)]
 pub(crate) struct Room {
     used: AtomicUsize,
     max: usize,
+    /// Something did not fit, and nothing was given back since.
+    has_refused: AtomicBool,
 }
 
 impl Room {
@@ -14,6 +16,7 @@ impl Room {
         Self {
             used: AtomicUsize::new(0),
             max,
+            has_refused: AtomicBool::new(false),
         }
     }
 
@@ -21,11 +24,18 @@ impl Room {
         self.used.load(Ordering::Relaxed) >= self.max
     }
 
+    /// Whether an answer of the usual size most likely does not fit: the last one did not, and
+    /// nothing was given back since. Spares the work of making the next one.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.is_full() || self.has_refused.load(Ordering::Relaxed)
+    }
+
     /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it could never be given.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         if before > 0 && before + bytes > self.max {
-            self.give_back(bytes);
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.has_refused.store(true, Ordering::Relaxed);
             return false;
         }
         true
@@ -49,6 +59,7 @@ impl Room {
 
     pub(crate) fn give_back(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.has_refused.store(false, Ordering::Relaxed);
     }
 }
 
@@ -89,5 +100,15 @@ mod tests {
         assert!(room.grow(0, 15), "a small one always has room");
         assert!(!room.grow(15, 1));
         assert!(room.grow(0, 7));
+    }
+
+    #[test]
+    fn after_an_answer_that_did_not_fit_no_other_is_made_until_one_is_read() {
+        let room = Room::new(100);
+        assert!(room.take(60) && !room.has_refused());
+        assert!(!room.take(50));
+        assert!(room.has_refused() && !room.is_full());
+        room.give_back(60);
+        assert!(!room.has_refused());
     }
 }
