@@ -18,6 +18,9 @@ struct Want {
     /// then compared.
     events: u64,
     slot: u32,
+    /// Tells its grant apart, see `Core::grant_id`. Noted here: a stream that is closed meanwhile has
+    /// no grant any more, and must not be taken for one that never had any.
+    grant: usize,
     topics: Range<usize>,
 }
 
@@ -38,8 +41,7 @@ impl<I: Io> Core<I> {
                     .iter()
                     .map(|(_, dirty)| dirty)
                     .eq(topics.iter().map(|(_, dirty)| dirty));
-                same_topics
-                    && (!has_private || self.grant_id(before.slot) == self.grant_id(want.slot))
+                same_topics && before.grant == want.grant
             });
             if !is_same {
                 self.merge(live, want.slot, topics, &mut next);
@@ -76,13 +78,12 @@ impl<I: Io> Core<I> {
         let mut start = 0;
         for topics in several.chunk_by(|a, b| a.0 == b.0) {
             let slot = topics[0].0;
+            let grant = if has_private { self.grant_id(slot) } else { 0 };
             let mut choice = hasher.build_hasher();
             for (_, dirty) in topics {
                 choice.write_u32(*dirty);
             }
-            if has_private {
-                choice.write_usize(self.grant_id(slot));
-            }
+            choice.write_usize(grant);
             let events = *known.entry(choice.finish()).or_insert_with(|| {
                 self.merge(live, slot, topics, &mut heard);
                 hasher.hash_one(&heard[..])
@@ -91,6 +92,7 @@ impl<I: Io> Core<I> {
             wants.push(Want {
                 events,
                 slot,
+                grant,
                 topics: start..end,
             });
             start = end;

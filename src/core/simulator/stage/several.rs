@@ -92,3 +92,23 @@ fn streams_with_the_same_rights_share_a_run_of_private_events() {
         assert_eq!(events(&mut stage, wire), expected);
     }
 }
+
+/// The client of a stream with a grant was gone when its events were written. The next stream, which
+/// had no grant, was taken for one with the same rights, and was sent the private event.
+#[test]
+fn a_stream_next_to_one_that_is_gone_hears_no_private_event() {
+    // The order of the two is drawn anew each time.
+    for _ in 0..32 {
+        let mut stage = Stage::new(1_000);
+        stage.open_all(&["a", "b"], None, Some(1_000_000));
+        stage.open_all(&["a", "b"], None, None);
+        stage.turn(1);
+        events(&mut stage, 2);
+        let public = stage.publish("a", false);
+        stage.publish("b", true);
+        stage.network.break_off(1);
+        stage.turn(1);
+        assert!(stage.network.wires[&1].closed);
+        assert_eq!(events(&mut stage, 2), [public]);
+    }
+}
