@@ -13,6 +13,10 @@ use super::{Store, Work};
 /// Events evicted to make room while the lock is held once: some 200 µs.
 pub(super) const EVICTIONS_MAX: usize = 1_024;
 
+/// Events that one event may always evict from each of its topics. A batch may use up its evictions on
+/// its first topics every time; without these, the last ones would never get back within their bytes.
+const EVICTIONS_MIN: usize = 2;
+
 /// Telling so many patterns of an eviction costs as much as the eviction.
 const PATTERNS_PER_EVICTION: usize = 32;
 
@@ -23,6 +27,7 @@ impl Store {
     /// number of events is always kept.
     pub(super) fn evict_within(&mut self, index: u32, cut_off: EventId) {
         let limits = self.limits;
+        let mut evicted = 0;
         while let Some(log) = self
             .topics
             .in_slot(index)
@@ -30,9 +35,11 @@ impl Store {
         {
             let too_old = log.first_id().is_some_and(|id| id < cut_off);
             let too_much = too_old || log.frame_bytes() > limits.bytes;
-            if log.len() <= limits.events && (!too_much || self.evictions_left == 0) {
+            let may_evict = self.evictions_left > 0 || evicted < EVICTIONS_MIN;
+            if log.len() <= limits.events && !(too_much && may_evict) {
                 return;
             }
+            evicted += 1;
             self.charge_eviction(index);
             self.evict_oldest(index);
         }

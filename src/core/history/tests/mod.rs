@@ -467,3 +467,20 @@ fn topics_that_are_gone_are_not_walked_over() {
         "the tables are as small as new ones"
     );
 }
+
+/// The first topics of each batch used up its evictions, and the last ones grew beyond `history_bytes`.
+#[test]
+fn a_topic_at_the_end_of_every_batch_keeps_within_its_bytes() {
+    let mut store = store(HistoryLimits {
+        bytes: 1_000,
+        ..HistoryLimits::default()
+    });
+    for _ in 0..100 {
+        let event = Event::new("last", "x".repeat(50));
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        store.evictions_left = 0;
+        let appended = store.append(&mut draft, Stamp::Local(NOW));
+        appended.expect("a local id rises");
+    }
+    assert!(store.size().events <= 20, "{:?}", store.size());
+}
