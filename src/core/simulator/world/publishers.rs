@@ -169,7 +169,10 @@ impl World {
         let mut needs = ShardSet::default();
         needs.insert(shard);
         let mut ticket = None;
+        let mut rounds = 0;
         while self.full_shards(ticket).contains(shard) {
+            rounds += 1;
+            assert!(rounds < 10_000, "a stream waits for ever");
             ticket = Some(self.stand_in_line(ticket, needs, Waiter::Stream));
             self.turn_all();
             self.serve_all();
