@@ -19,7 +19,6 @@ impl Store {
         draft: &mut Draft<'_>,
         stamp: Stamp,
     ) -> Result<(EventId, Appended), IdFell> {
-        self.upkeep = Work::default();
         let id = stamp.after(self.head)?;
         self.head = id;
         let frame = draft.stamp(id.marked(self.mark));

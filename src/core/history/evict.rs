@@ -40,7 +40,7 @@ impl Store {
                 return;
             }
             evicted += 1;
-            self.charge_eviction(index);
+            self.charge_eviction();
             self.evict_oldest(index);
         }
     }
@@ -54,7 +54,7 @@ impl Store {
             }
             match self.oldest_topic() {
                 Oldest::Topic(index) => {
-                    self.charge_eviction(index);
+                    self.charge_eviction();
                     self.evict_oldest(index);
                 }
                 Oldest::Later => return false,
@@ -64,11 +64,9 @@ impl Store {
         true
     }
 
-    /// Counts one eviction from a topic, and the patterns that are told of it.
-    fn charge_eviction(&mut self, index: u32) {
-        let told = self.topics.get(index).matches().len();
-        let cost = 1 + told / PATTERNS_PER_EVICTION;
-        self.evictions_left = self.evictions_left.saturating_sub(cost);
+    /// Counts one eviction. The patterns that are told of it are counted where they are told.
+    fn charge_eviction(&mut self) {
+        self.evictions_left = self.evictions_left.saturating_sub(1);
     }
 
     /// Evicts a portion of what earlier holds of the lock left over the budget. Returns whether
@@ -204,7 +202,8 @@ impl Store {
         }
     }
 
-    /// Calls `each` with the patterns that match a topic; where not all are known yet, also with those that only may.
+    /// Calls `each` with the patterns that match a topic, and charges them. If not all are known
+    /// yet, patterns that may match are among them.
     fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
         let topic = self.topics.get(index);
         let unknown = if all_known {
@@ -212,6 +211,9 @@ impl Store {
         } else {
             self.patterns.younger(&topic.name, topic.matched_through)
         };
+        let told = topic.matches().len() + unknown.len();
+        let cost = told / PATTERNS_PER_EVICTION;
+        self.evictions_left = self.evictions_left.saturating_sub(cost);
         for reference in topic.matches().iter().chain(&unknown) {
             if let Some(pattern) = self.patterns.find_ref(*reference) {
                 each(pattern);

@@ -241,7 +241,9 @@ impl Store {
                 continue;
             }
             let id = SelectorId::topic(index);
-            if !held.contains(&id) {
+            // An earlier attempt may have stopped at this topic. If it pinned another one that has
+            // become stale since, a second pin does no harm: each is taken back.
+            if held.last() != Some(&id) {
                 held.push(id);
                 self.topics.get_mut(index).pins.add();
             }

@@ -98,6 +98,8 @@ pub(super) struct Session {
     gaps: Vec<ToldGap>,
     private: usize,
     primed: bool,
+    /// It got a heartbeat, which only a stream that is caught up gets.
+    was_live: bool,
     unknown: bool,
     /// It was parked: what it missed meanwhile is told as to a stream that resumes.
     pub(super) moved: bool,
@@ -114,6 +116,7 @@ impl Session {
             gaps: Vec::new(),
             private: 0,
             primed: false,
+            was_live: false,
             unknown: false,
             moved: false,
         }
@@ -149,6 +152,7 @@ impl Session {
         };
         let position = match (&block.data, block.event.as_str()) {
             (None, _) => {
+                self.was_live = self.primed;
                 self.primed = true;
                 position_of(id)
             }
@@ -228,8 +232,9 @@ impl Session {
 
     fn check_reason(&mut self, reason: &str, from: EventId, data: &str) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
-        // Its cursor has moved though it got nothing: it may have been live in between, and lost events since because it was slow.
-        let may_have_been_live = from > self.seen_through;
+        // It got a heartbeat, or its cursor has moved though it got nothing: it may have been live in
+        // between, and have lost events since because it was slow.
+        let may_have_been_live = self.was_live || from > self.seen_through;
         let expected = match (is_first, self.opening.knowledge) {
             (true, Knowledge::Unknown) => "unknown",
             (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",

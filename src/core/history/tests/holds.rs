@@ -297,3 +297,39 @@ fn a_publisher_makes_room_for_a_large_event_in_portions() {
     assert!(store.size().bytes <= limits.budget_bytes);
     assert!(store.make_room());
 }
+
+/// Patterns that were not matched with a topic yet may match it, so they are told of its evictions.
+/// They were not counted: one hold evicted 1,024 events and told thousands of patterns of each.
+#[test]
+fn evictions_that_many_unmatched_patterns_are_told_of_take_more_holds() {
+    const EVENTS: usize = 300;
+    const PATTERNS: usize = 640;
+    let mut store = store(HistoryLimits::default());
+    for number in 0..EVENTS {
+        let event = Event::new(format!("topic/{number}"), "x");
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        let appended = store.append(&mut draft, Stamp::Local(NOW));
+        appended.expect("a local id rises");
+    }
+    for number in 0..PATTERNS {
+        let text = format!("topic/{{v}}{{?q{number}}}");
+        let selector = Selector::parse(&text, Syntax::Native, 100).expect("a pattern");
+        store.subscribe(&selector, 0, false);
+    }
+    store.limits.budget_bytes = 0;
+    let mut holds = 0;
+    let mut done = false;
+    while !done {
+        let before = store.size().events;
+        done = store.make_room();
+        holds += 1;
+        let evicted = before - store.size().events;
+        assert!(evicted > 0, "it gets on");
+        assert!(
+            evicted <= 1 + 1_024 / (PATTERNS / 32),
+            "{evicted} in one hold"
+        );
+    }
+    assert!(holds >= 6, "{holds}");
+    assert_eq!(store.size().events, 0);
+}
