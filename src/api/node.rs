@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::sync::Semaphore;
 
 use super::access::Policy;
 use super::config::{ApiConfig, HostsConfig, PublishConfig, SubscribeConfig};
@@ -12,6 +13,10 @@ use crate::auth::{Auth, Role};
 use crate::hub::Hub;
 use crate::server::answers::Answers;
 use crate::web::host::{HostPattern, HostRule};
+
+/// Arrays that are published in portions at the same time. Their memory is that of request bodies
+/// that are no longer read, which no other bound counts.
+const LARGE_ARRAYS_MAX: usize = 4;
 
 /// What all calls of the public API share.
 pub(super) struct Node {
@@ -24,6 +29,8 @@ pub(super) struct Node {
     pub(super) subscribe: SubscribeConfig,
     /// The memory of long answers.
     pub(super) answers: Arc<Answers>,
+    /// Permits to publish an array in portions.
+    pub(super) large_arrays: Arc<Semaphore>,
 }
 
 impl Node {
@@ -40,6 +47,7 @@ impl Node {
             publish: config.publish,
             subscribe: config.subscribe,
             answers,
+            large_arrays: Arc::new(Semaphore::new(LARGE_ARRAYS_MAX)),
             hub,
         }
     }

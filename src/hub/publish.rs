@@ -77,6 +77,13 @@ impl Hub {
         }
     }
 
+    /// Whether [`Hub::publish`] publishes these under one hold of the lock. If not, its caller must
+    /// not go away in between: a part would be published.
+    #[must_use]
+    pub fn is_one_portion(drafts: &[Draft<'_>]) -> bool {
+        events_at_once(drafts) == drafts.len()
+    }
+
     /// The same under one hold of the lock, however many topics the drafts have: nothing of others comes between them.
     ///
     /// # Errors

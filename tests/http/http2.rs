@@ -4,7 +4,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
+use std::pin::pin;
+use std::task::Poll;
 use tokio::net::TcpStream;
 
 use crate::node::Node;
@@ -229,5 +232,32 @@ fn every_id_that_is_taken_is_a_cursor_here_too() {
             let text = read_until(&mut stream.into_body(), "data: next\n").await;
             assert!(!text.contains("seen") && !text.contains("gap"), "{text}");
         });
+    }
+}
+
+/// An array of very many topics is published in portions. hyper dropped the future of a request that
+/// was reset after the first one, and with it the rest.
+#[test]
+fn a_client_that_went_away_had_a_part_of_its_large_array_published() {
+    const EVENTS: usize = 20_000;
+    let node = Node::with(|settings| settings.publish_batch_max = EVENTS);
+    for round in 0..5 {
+        let events = (0..EVENTS).map(|n| format!(r#"{{"topic":"{round}/{n}","data":1}}"#));
+        let body = format!("[{}]", events.collect::<Vec<_>>().join(","));
+        let kept = |n: usize| node.hub.history_len(&format!("{round}/{n}"));
+        node.runtime.block_on(async {
+            let mut client = connect(&node).await;
+            let mut answer = pin!(call(&mut client, "POST", "/publish", &body));
+            poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Pending if kept(0) == 0 => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            })
+            .await;
+            // Dropping the answer resets the request.
+        });
+        wait_until("the last one is published", || kept(EVENTS - 1) == 1);
     }
 }

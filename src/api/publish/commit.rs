@@ -1,6 +1,7 @@
 //! Events, checked and published as one batch.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -11,7 +12,7 @@ use crate::api::reach::Reach;
 use crate::core::event::{Event, MarkedId, OrderMark};
 use crate::core::selector;
 use crate::core::sse::Draft;
-use crate::hub::Receipt;
+use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
 
 /// Checks and publishes all events as one batch; `place` says where in the body the n-th stands.
@@ -26,11 +27,38 @@ pub(crate) async fn commit(
     for (number, event) in events.into_iter().enumerate() {
         drafts.push(draft(event, permission, place(number), node, &mut reach).await?);
     }
-    let receipts = submit(node, &mut drafts).await?;
-    let answers = receipts.iter().zip(&drafts);
-    Ok(answers
+    if Hub::is_one_portion(&drafts) {
+        let receipts = submit(node, &mut drafts).await?;
+        return Ok(answers(node, &receipts, &drafts));
+    }
+    let (receipts, drafts) = submit_all(node, drafts).await?;
+    Ok(answers(node, &receipts, &drafts))
+}
+
+fn answers(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Vec<Answer> {
+    let published = receipts.iter().zip(drafts);
+    published
         .map(|(receipt, draft)| Answer::new(receipt, node.hub.mark(), draft.topics()))
-        .collect())
+        .collect()
+}
+
+/// Publishes events that take several holds of the lock. A task does it: hyper drops the future of
+/// a client that goes away, and a part of its array would be published.
+async fn submit_all(
+    node: &Node,
+    drafts: Vec<Draft<'_>>,
+) -> Result<(Vec<Receipt>, Vec<Draft<'static>>), PublishError> {
+    let hub = node.hub.clone();
+    // Up to here a client that goes away publishes nothing.
+    let permit = Arc::clone(&node.large_arrays).acquire_owned().await;
+    let mut drafts: Vec<_> = drafts.into_iter().map(Draft::into_owned).collect();
+    let task = tokio::spawn(async move {
+        let _permit = permit;
+        let receipts = hub.publish(Source::Http, &mut drafts).await;
+        receipts.map(|receipts| (receipts, drafts))
+    });
+    // The runtime ends no task of a node that is open.
+    Ok(task.await.unwrap_or(Err(Closed))?)
 }
 
 /// Checks an event that stands at `index` in the body.
