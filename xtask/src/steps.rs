@@ -66,16 +66,15 @@ fn formatting() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
+/// Everything with every feature, and then what users build: the crate without its feature `internals`.
 fn clippy() -> Result<(), Failure> {
-    run(&mut cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "-D",
-        "warnings",
-    ]))
+    let all = ["--workspace", "--all-targets", "--all-features"];
+    let as_users_build_it = ["--package", "fantail", "--lib", "--bins"];
+    for targets in [all.as_slice(), as_users_build_it.as_slice()] {
+        let arguments = [&["clippy"], targets, &["--", "-D", "warnings"]].concat();
+        run(&mut cargo(&arguments))?;
+    }
+    Ok(())
 }
 
 fn tests() -> Result<(), Failure> {
