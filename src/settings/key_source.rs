@@ -94,6 +94,7 @@ impl Form {
             Some(
                 KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path),
             ) if path.as_os_str().is_empty() => Err(Reason::Empty),
+            Some(KeySource::JwksUrl(address)) => url(address).map(drop),
             _ => Ok(()),
         }
     }
@@ -106,6 +107,8 @@ impl Form {
             KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path) => {
                 path.display().to_string()
             }
+            // A URL with credentials is refused. Its message must not repeat them.
+            KeySource::JwksUrl(url) if url.contains('@') => "(hidden)".to_owned(),
             KeySource::JwksUrl(url) => url.clone(),
         })
     }

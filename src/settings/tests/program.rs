@@ -136,3 +136,25 @@ fn a_refusal_shows_no_secret() {
     assert!(!message.contains("hush"), "{message}");
     assert!(!format!("{settings:?} {settings:#?}").contains("hush"));
 }
+
+#[test]
+fn a_url_of_keys_that_a_program_gave_was_not_checked() {
+    for url in [
+        "http://id.example/",
+        "ftp://127.0.0.1/",
+        "",
+        "https://u:swordfish@id.example/",
+    ] {
+        let settings = Settings {
+            jwt_keys: Some(KeySource::JwksUrl(url.to_owned())),
+            ..Settings::default()
+        };
+        let message = refusal(&settings);
+        assert!(message.contains("`jwks_url`"), "{message}");
+        assert!(
+            message.contains("not a URL that keys may come from"),
+            "{message}"
+        );
+        assert!(!message.contains("swordfish"), "{message}");
+    }
+}
