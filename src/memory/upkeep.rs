@@ -11,6 +11,11 @@ const GROWTH_BYTES: u64 = 512 * 1024;
 /// A process that is never quiet holds a round this often.
 const BUSY_EVERY: Duration = Duration::from_secs(60);
 
+/// Pause before the first round that repeats one, and the longest. Each pause is twice the one
+/// before.
+const REPEAT_FIRST: Duration = Duration::from_secs(5);
+const REPEAT_MAX: Duration = Duration::from_secs(80);
+
 /// What the process uses at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
@@ -36,19 +41,40 @@ pub enum Step {
 /// A round is due when the process is quiet and has grown since the last one: after a peak. The first is due at once, since the
 /// start is a peak, too. A process that is not quiet returns freed memory once a minute, and keeps its pages: it would read them
 /// again at once.
-#[derive(Debug, Default)]
+///
+/// A round returns nothing of what is in use. That may be freed later, without any growth. So a
+/// process that holds more than it once did repeats the round, less and less often.
+#[derive(Debug)]
 pub struct Upkeep {
     last: Option<Reading>,
     heaps_at: Option<Duration>,
     /// Anonymous memory that the last round left. None until it has been read.
     left: Option<u64>,
+    /// The least anonymous memory of all readings.
+    least: u64,
+    /// Time from the last round to the one that repeats it.
+    repeat_after: Duration,
     file_pages_due: bool,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            last: None,
+            heaps_at: None,
+            left: None,
+            least: u64::MAX,
+            repeat_after: REPEAT_FIRST,
+            file_pages_due: false,
+        }
+    }
 }
 
 impl Upkeep {
     /// Takes a reading; returns the step that is due.
     pub fn read(&mut self, reading: Reading) -> Option<Step> {
         let last = self.last.replace(reading);
+        self.least = self.least.min(reading.anonymous);
         let (Some(last), Some(heaps_at)) = (last, self.heaps_at) else {
             self.file_pages_due = true;
             return self.release_heaps(reading);
@@ -60,9 +86,15 @@ impl Upkeep {
         let left = self.left.unwrap_or(u64::MAX).min(reading.anonymous);
         self.left = Some(left);
         let has_grown = reading.anonymous >= left + GROWTH_BYTES;
-        let is_late = reading.at.saturating_sub(heaps_at) >= BUSY_EVERY;
-        if has_grown && (is_quiet || is_late) {
+        let since_round = reading.at.saturating_sub(heaps_at);
+        if has_grown && (is_quiet || since_round >= BUSY_EVERY) {
             self.file_pages_due |= is_quiet;
+            self.repeat_after = REPEAT_FIRST;
+            return self.release_heaps(reading);
+        }
+        let holds_more = reading.anonymous >= self.least + GROWTH_BYTES;
+        if is_quiet && holds_more && since_round >= self.repeat_after {
+            self.repeat_after = REPEAT_MAX.min(self.repeat_after * 2);
             return self.release_heaps(reading);
         }
         let is_due = is_quiet && std::mem::take(&mut self.file_pages_due);
@@ -121,8 +153,28 @@ mod tests {
         assert_eq!(clock.second(900, 50 * MIB), None);
         assert_eq!(clock.second(5, 50 * MIB), Some(Step::Heaps));
         assert_eq!(clock.second(5, 30 * MIB), Some(Step::FilePages));
-        for _ in 0..100 {
-            assert_eq!(clock.second(5, 30 * MIB), None);
+        // What is in use stays, and is asked for less and less often.
+        let mut rounds = Vec::new();
+        for second in 3..=400 {
+            match clock.second(5, 30 * MIB) {
+                Some(Step::Heaps) => rounds.push(second),
+                step => assert_eq!(step, None),
+            }
+        }
+        assert_eq!(rounds, [6, 16, 36, 76, 156, 236, 316, 396]);
+    }
+
+    #[test]
+    fn memory_that_was_in_use_at_the_last_round_was_never_given_back() {
+        let mut clock = Clock::started();
+        assert_eq!(clock.second(900, 50 * MIB), None);
+        // Nothing was freed when the peak was over.
+        assert_eq!(clock.second(5, 50 * MIB), Some(Step::Heaps));
+        assert_eq!(clock.second(5, 50 * MIB), Some(Step::FilePages));
+        let mut seconds = (0..10).map(|_| clock.second(5, 50 * MIB));
+        assert!(seconds.any(|step| step == Some(Step::Heaps)));
+        for _ in 0..600 {
+            assert_eq!(clock.second(5, 2 * MIB), None, "it is as small as ever");
         }
     }
 
