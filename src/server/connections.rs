@@ -215,6 +215,10 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
     use crate::core::places::{Room, Share};
 
@@ -271,5 +275,21 @@ mod tests {
         };
         let table = bounds.by_address.as_ref().expect("bounded");
         assert!(table.lock().is_empty());
+    }
+
+    /// A listener that stops waits for its last connection, and must learn of its end.
+    #[tokio::test]
+    async fn the_end_of_the_last_connection_is_told_to_the_listener_that_waits() {
+        let (_, connections) = connections(Room::from(10), Share::default());
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let first = connections.admit(address).await.expect("room");
+        let last = connections.admit(address).await.expect("room");
+        let mut emptied = pin!(connections.emptied());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(emptied.as_mut().poll(&mut context).is_pending());
+        drop(first);
+        assert!(emptied.as_mut().poll(&mut context).is_pending());
+        drop(last);
+        assert!(emptied.as_mut().poll(&mut context).is_ready());
     }
 }
