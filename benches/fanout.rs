@@ -1,7 +1,7 @@
 //! One shard's fan-out, against a bare loop of `send()` on the same sockets.
 //!
-//! The goals: at most 1.1 times the loop for one event at a time, at most 1.5 times in bursts. Streams of several topics in bursts: at
-//! most 1.1 times those of one topic.
+//! The goals: at most 1.1 times the loop for one event at a time, at most 1.5 times in bursts.
+//! Streams of several topics in bursts: at most 1.1 times those of one topic.
 
 use std::io;
 use std::time::Duration;
@@ -53,7 +53,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Bursts over several topics, to streams that have all of them, against the same to streams of one topic.
+/// Bursts over several topics, to streams that have all of them, against the same to streams of one
+/// topic.
 fn several_topics(one: Fanout) -> io::Result<()> {
     let several = Fanout::open_on(SEVERAL, STREAMS, DATA_BYTES)?;
     let (_, burst) = WAYS[1];

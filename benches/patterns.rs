@@ -1,4 +1,5 @@
-//! Publishing one event while ten streams have a thousand different selectors each, against publishing with none.
+//! Publishing one event while ten streams have a thousand different selectors each, against
+//! publishing with none.
 
 use std::io;
 use std::time::Duration;

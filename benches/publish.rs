@@ -1,4 +1,5 @@
-//! Publishing through the hub: what one publisher gets through, with no streams and while streams are written to.
+//! Publishing through the hub: what one publisher gets through, with no streams and while streams
+//! are written to.
 
 use std::io;
 

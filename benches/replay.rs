@@ -1,4 +1,5 @@
-//! A stream that resumes over what history keeps, against a bare loop of `send()` with the same bytes.
+//! A stream that resumes over what history keeps, against a bare loop of `send()` with the same
+//! bytes.
 
 use std::cell::RefCell;
 use std::io;

@@ -15,7 +15,8 @@ use workload::stops::{self, CASES, Scale, Stop};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Noise only adds to a wait: the shortest of the longest waits of so many rounds is nearest to the node's own part.
+/// Noise only adds to a wait: the shortest of the longest waits of so many rounds is nearest to the
+/// node's own part.
 const ROUNDS: usize = 3;
 
 fn main() -> io::Result<()> {

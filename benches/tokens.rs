@@ -1,4 +1,5 @@
-//! Checking a token, against the bare check of its signature: what reading it costs beside the cryptography.
+//! Checking a token, against the bare check of its signature: what reading it costs beside the
+//! cryptography.
 
 use std::hint::black_box;
 use std::io;

@@ -1,4 +1,5 @@
-//! A program with a node inside: it publishes from Rust, reads the event over HTTP as a browser would, and ends the node.
+//! A program with a node inside: it publishes from Rust, reads the event over HTTP as a browser
+//! would, and ends the node.
 //!
 //! `cargo run --example embed`
 
@@ -11,7 +12,8 @@ use fantail::{Event, Node, Settings};
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
-    // Ports that are free, on this machine only. `Settings::default()` has the ports of the program `fantail`.
+    // Ports that are free, on this machine only. `Settings::default()` has the ports of the program
+    // `fantail`.
     let settings = Settings {
         history_events: 100,
         drain_period: Duration::ZERO,

@@ -1,4 +1,5 @@
-//! What has to hold for any input. The fuzz targets and `tests/fuzz_smoke.rs` both call these, so that neither can rot.
+//! What has to hold for any input. The fuzz targets and `tests/fuzz_smoke.rs` both call these, so
+//! that neither can rot.
 
 // Each fuzz target compiles this module for itself and uses one function of it.
 #![allow(dead_code)]
@@ -106,7 +107,8 @@ const REQUEST_LIMITS: RequestLimits = RequestLimits {
 /// Header fields that the second reader has room for.
 const REQUEST_FIELDS_MAX: usize = 1_024;
 
-/// What is wrong with requests is the same however the bytes are cut, and a second reader finds the same requests in what may pass.
+/// What is wrong with requests is the same however the bytes are cut, and a second reader finds the
+/// same requests in what may pass.
 pub(crate) fn request(input: &[u8]) {
     let (first, bytes) = input.split_first().unwrap_or((&1, &[]));
     let piece = usize::from(*first).max(1);
@@ -147,7 +149,8 @@ fn follow(bytes: &[u8], piece: usize) -> (usize, Option<RequestFault>, Vec<usize
     (passed, guard.fault(), ends)
 }
 
-/// Where requests end, by the parser that hyper uses. Framing fields that are there are right: a guard has let them pass.
+/// Where requests end, by the parser that hyper uses. Framing fields that are there are right: a
+/// guard has let them pass.
 fn ends_of_requests(bytes: &[u8]) -> Vec<usize> {
     let mut ends = Vec::new();
     let mut at = 0;
@@ -205,8 +208,9 @@ fn length_of_request(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A host that is read is written in one way, an origin has one spelling, and a listener answers for no name that is not listed. A line is a host, the next
-/// an origin, the third a value of a setting.
+/// A host that is read is written in one way, an origin has one spelling, and a listener answers
+/// for no name that is not listed. A line is a host, the next an origin, the third a value of a
+/// setting.
 pub(crate) fn origin(input: &[u8]) {
     let mut lines = input.splitn(3, |byte| *byte == b'\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -271,8 +275,8 @@ pub(crate) fn origin(input: &[u8]) {
 /// Longest selector and topic that a fuzzer is to try.
 const SELECTOR_BYTES_MAX: usize = 1_024;
 
-/// Any text is read or refused; a selector matches its own text, and nothing without its prefix; the Mercure protocol's patterns
-/// mean the same on the native API.
+/// Any text is read or refused; a selector matches its own text, and nothing without its prefix;
+/// the Mercure protocol's patterns mean the same on the native API.
 pub(crate) fn selector(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (text, topic) = text.split_once('\n').unwrap_or((&text, ""));
@@ -323,7 +327,8 @@ static TOKEN_AUTH: LazyLock<Auth> = LazyLock::new(|| {
 static TOKEN_KEY: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::from_secret(TOKEN_SECRET, None).expect("a key"));
 
-/// Nothing that was not signed is valid; a header and claims that were (a line each) are read or refused, and grant no more than is allowed.
+/// Nothing that was not signed is valid; a header and claims that were (a line each) are read or
+/// refused, and grant no more than is allowed.
 pub(crate) fn token(input: &[u8]) {
     let verify = |token: &[u8]| {
         TOKEN_AUTH.verify(

@@ -1,7 +1,8 @@
 //! The byte order mark that some editors and tools put in front of a UTF-8 text.
 //!
-//! It is no part of the text. Everything that is read as a whole file or a whole JSON body skips it: a secret with one in front would be
-//! another secret, and a JSON text with one is refused by parsers (RFC 8259 §8.1 lets them ignore it).
+//! It is no part of the text. Everything that is read as a whole file or a whole JSON body skips
+//! it: a secret with one in front would be another secret, and a JSON text with one is refused by
+//! parsers (RFC 8259 §8.1 lets them ignore it).
 
 /// U+FEFF in UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();

@@ -1,6 +1,7 @@
 //! The command line: which command, and the settings among its flags.
 //!
-//! Only reads. `fantail` alone is `fantail serve`, so the flags of `serve` are understood with and without the word.
+//! Only reads. `fantail` alone is `fantail serve`, so the flags of `serve` are understood with and
+//! without the word.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,8 +35,8 @@ pub enum Command {
 /// Reads the command line; the first of `args` is the program's own name.
 ///
 /// # Errors
-/// What clap has to say: a wrong use, but also the texts of `--help` and `--version`. It knows how to print itself and with
-/// which code to exit.
+/// What clap has to say: a wrong use, but also the texts of `--help` and `--version`. It knows how
+/// to print itself and with which code to exit.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     Ok(match matches.subcommand() {

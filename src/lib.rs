@@ -1,7 +1,8 @@
 //! Fantail: a Server-Sent Events fan-out node.
 //!
-//! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent Events to hundreds of
-//! thousands of open streams held by one process. `docs/ARCHITECTURE.md` tells how and why.
+//! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent
+//! Events to hundreds of thousands of open streams held by one process. `docs/ARCHITECTURE.md`
+//! tells how and why.
 //!
 //! Most people run the program. A Rust program may also hold a node itself:
 //!
@@ -21,13 +22,15 @@
 //! # }
 //! ```
 //!
-//! `examples/embed.rs` is a whole program. A program may rely on [`Node`], [`Settings`], [`Hub`], [`Event`], [`EventId`], [`Selector`],
-//! [`Receipt`], their errors, and the types of single settings in [`value`]. All else is private, unless the feature `internals` is
-//! on; that is for the tests and benches of this repository, and may change at any time.
+//! `examples/embed.rs` is a whole program. A program may rely on [`Node`], [`Settings`], [`Hub`],
+//! [`Event`], [`EventId`], [`Selector`], [`Receipt`], their errors, and the types of single
+//! settings in [`value`]. All else is private, unless the feature `internals` is on; that is for
+//! the tests and benches of this repository, and may change at any time.
 //!
 //! # Layers
 //!
-//! The modules form layers, and imports point down only. `tests/layers` reads the source and fails on one that does not:
+//! The modules form layers, and imports point down only. `tests/layers` reads the source and fails
+//! on one that does not:
 //!
 //! | modules | know |
 //! |---|---|

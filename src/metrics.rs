@@ -1,8 +1,9 @@
 //! Counters and histograms that cost the hot path no shared atomic.
 //!
-//! Every writer thread (a shard) owns one [`ShardMetrics`] on cache lines of its own and is the only one that writes it: a bump is a plain
-//! load and store, never a read-modify-write. Readers (the admin listener) add the shards up. What happens once a request or
-//! a connection, not once a delivery, is counted in [`NodeMetrics`] with ordinary atomics.
+//! Every writer thread (a shard) owns one [`ShardMetrics`] on cache lines of its own and is the
+//! only one that writes it: a bump is a plain load and store, never a read-modify-write. Readers
+//! (the admin listener) add the shards up. What happens once a request or a connection, not once a
+//! delivery, is counted in [`NodeMetrics`] with ordinary atomics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Cell(AtomicU64);
 
 impl Cell {
-    /// Adds `n`. Only the owning thread may call it: two writers would lose counts (never memory safety).
+    /// Adds `n`. Only the owning thread may call it: two writers would lose counts (never memory
+    /// safety).
     pub fn add(&self, n: u64) {
         self.0.store(
             self.0.load(Ordering::Relaxed).wrapping_add(n),
@@ -39,7 +41,8 @@ impl Cell {
     }
 }
 
-/// Buckets of a [`Histogram`]: bucket `i` counts durations below `2^i` microseconds, the last one everything above.
+/// Buckets of a [`Histogram`]: bucket `i` counts durations below `2^i` microseconds, the last one
+/// everything above.
 pub const HISTOGRAM_BUCKETS: usize = 26;
 
 /// Durations in power-of-two buckets of microseconds: 1 µs to 16.8 s, and beyond.
@@ -69,7 +72,8 @@ impl Histogram {
 /// What a [`Histogram`] held when it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramSnapshot {
-    /// Count of each bucket (not cumulative); bucket `i` holds durations below `2^i` µs and not below `2^(i-1)` µs.
+    /// Count of each bucket (not cumulative); bucket `i` holds durations below `2^i` µs and not
+    /// below `2^(i-1)` µs.
     pub buckets: [u64; HISTOGRAM_BUCKETS],
     /// Sum of all durations, in microseconds.
     pub sum_us: u64,
@@ -149,7 +153,8 @@ impl GapReason {
     }
 }
 
-/// What one shard counts. 128-byte alignment keeps two shards off each other's cache lines (pairs are prefetched).
+/// What one shard counts. 128-byte alignment keeps two shards off each other's cache lines (pairs
+/// are prefetched).
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ShardMetrics {
@@ -179,7 +184,8 @@ pub struct ShardMetrics {
     pub heartbeats: Cell,
     /// Streams that are behind: blocked or replaying.
     pub behind: Cell,
-    /// Distance between the node's newest event and the slowest stream, in milliseconds of event time.
+    /// Distance between the node's newest event and the slowest stream, in milliseconds of event
+    /// time.
     pub lag_ms_max: Cell,
     /// Time of one turn of the shard's loop, without waiting.
     pub turn: Histogram,
@@ -348,7 +354,8 @@ pub struct NodeMetrics {
     pub tokens_refused: Counter,
     /// Ingest connections open.
     pub ingest_connections: Counter,
-    /// Ingest connections ended since the start because they spoke another protocol, by [`Foreign`].
+    /// Ingest connections ended since the start because they spoke another protocol, by
+    /// [`Foreign`].
     pub ingest_foreign: [Counter; Foreign::ALL.len()],
     /// Ingest connections ended by the node since the start, by [`IngestEnd`].
     pub ingest_ended: [Counter; IngestEnd::ALL.len()],

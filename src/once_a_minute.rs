@@ -1,7 +1,8 @@
 //! Bounds how often a kind of log line is written, so that nothing a client does fills a disk.
 //!
-//! One [`OnceAMinute`] for each kind of line, in a static or in what the line is about. It only decides; writing the line is the caller's, with its own
-//! target and fields. Costs one load where the line is not due.
+//! One [`OnceAMinute`] for each kind of line, in a static or in what the line is about. It only
+//! decides; writing the line is the caller's, with its own target and fields. Costs one load where
+//! the line is not due.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,8 @@ impl OnceAMinute {
         }
     }
 
-    /// Asks to write one line: `Some` with the number of lines that were left out since the last one, or `None` where it has to be left out, too.
+    /// Asks to write one line: `Some` with the number of lines that were left out since the last
+    /// one, or `None` where it has to be left out, too.
     pub fn due(&self) -> Option<u64> {
         let since = start().elapsed().as_millis();
         self.due_at(u64::try_from(since).unwrap_or(u64::MAX))

@@ -21,7 +21,8 @@ use crate::{logging, memory};
 /// The command line or the configuration is wrong: trying again changes nothing.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs the program. `collect` returns memory to the system, as the allocator of the binary does it.
+/// Runs the program. `collect` returns memory to the system, as the allocator of the binary does
+/// it.
 pub fn run_program(collect: fn()) -> ExitCode {
     memory::set_collector(collect);
     let environment: Vec<_> = env::vars_os().collect();
@@ -34,8 +35,9 @@ pub fn run_program(collect: fn()) -> ExitCode {
     }
 }
 
-/// Reads the command line on a thread of its own: clap makes thousands of small pieces of memory, among which the node's own would
-/// keep whole pages from being returned. The end of the thread returns them all.
+/// Reads the command line on a thread of its own: clap makes thousands of small pieces of memory,
+/// among which the node's own would keep whole pages from being returned. The end of the thread
+/// returns them all.
 fn parse_arguments(collect: fn()) -> Result<Command, clap::Error> {
     let parse = || cli::parse(env::args_os());
     let command = thread::scope(|scope| {
@@ -92,7 +94,8 @@ fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Res
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
     let outcome = runtime.block_on(node::run(settings, keys, config));
-    // What still runs now outlived the drain, or was told to end at once: it must not hold the exit.
+    // What still runs now outlived the drain, or was told to end at once: it must not hold the
+    // exit.
     runtime.shutdown_background();
     Ok(outcome?)
 }

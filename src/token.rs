@@ -1,7 +1,7 @@
 //! The command `fantail token`: makes a token, for trying things out and for scripts.
 //!
-//! Signs with what the node checks with, so only a secret can be taken from the settings; a private key is named by flag. Must never print anything
-//! but the token, nor put a key into an error.
+//! Signs with what the node checks with, so only a secret can be taken from the settings; a private
+//! key is named by flag. Must never print anything but the token, nor put a key into an error.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The benches' workloads run small, so that they cannot rot. What arrives is checked; how long it takes is not.
+//! The benches' workloads run small, so that they cannot rot. What arrives is checked; how long it
+//! takes is not.
 
 #[path = "../benches/workload"]
 mod workload {

@@ -1,4 +1,5 @@
-//! Redis's own programs, as they come: `redis-cli` and `redis-benchmark` (Debian: redis-tools), and `redis-server` as the oracle.
+//! Redis's own programs, as they come: `redis-cli` and `redis-benchmark` (Debian: redis-tools), and
+//! `redis-server` as the oracle.
 
 #![cfg(feature = "external-tests")]
 

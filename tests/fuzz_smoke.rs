@@ -1,6 +1,8 @@
-//! The properties that the fuzz targets check, for the seeds and some thousand random changes of them.
+//! The properties that the fuzz targets check, for the seeds and some thousand random changes of
+//! them.
 //!
-//! So that the targets cannot rot between two runs of the fuzzer. A failure prints the input; `FANTAIL_SEED` chooses other changes.
+//! So that the targets cannot rot between two runs of the fuzzer. A failure prints the input;
+//! `FANTAIL_SEED` chooses other changes.
 
 #[path = "../fuzz/properties.rs"]
 mod properties;

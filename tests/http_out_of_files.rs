@@ -1,4 +1,5 @@
-//! A listener that runs out of file descriptors. In a process of its own, because the limit is the process's.
+//! A listener that runs out of file descriptors. In a process of its own, because the limit is the
+//! process's.
 
 /// Clients that read strictly, and the conditions that tests wait for.
 mod support;

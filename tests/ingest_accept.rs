@@ -1,4 +1,5 @@
-//! The ingest port out of file descriptors. It takes the whole process's, so it has a process of its own.
+//! The ingest port out of file descriptors. It takes the whole process's, so it has a process of
+//! its own.
 
 #[path = "support/ingest.rs"]
 mod support;

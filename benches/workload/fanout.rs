@@ -43,7 +43,8 @@ impl Fanout {
         Self::open_on(1, streams, data_bytes)
     }
 
-    /// The same with up to [`SEVERAL`] topics for each stream, to which events are published in turn.
+    /// The same with up to [`SEVERAL`] topics for each stream, to which events are published in
+    /// turn.
     pub(crate) fn open_on(topics: usize, streams: usize, data_bytes: usize) -> io::Result<Self> {
         let mut fanout = Self {
             topics: &TOPICS[..topics],
@@ -71,7 +72,8 @@ impl Fanout {
         self.clients.len()
     }
 
-    /// `burst` events that wait together go through the shard to every stream; tells what its turns cost. Returns when all has arrived.
+    /// `burst` events that wait together go through the shard to every stream; tells what its turns
+    /// cost. Returns when all has arrived.
     pub(crate) fn by_shard(&mut self, burst: usize) -> io::Result<Cost> {
         let before = self.shard.counters().deliveries.get();
         let mut bytes = 0;

@@ -49,7 +49,8 @@ impl Case {
     }
 }
 
-/// Streams that have `count` different selectors together, and a publisher to one topic or always to new ones.
+/// Streams that have `count` different selectors together, and a publisher to one topic or always
+/// to new ones.
 pub(crate) fn audience(case: Case, count: usize, new_topics: bool) -> Audience {
     if case == Case::None {
         return Audience {

@@ -26,7 +26,8 @@ use super::swallow::Swallow;
 
 const TOPIC: &str = "publish/0";
 
-/// Events published before all streams have to have them: what history keeps is more, so that a stream that falls behind loses none.
+/// Events published before all streams have to have them: what history keeps is more, so that a
+/// stream that falls behind loses none.
 const EVENTS_PER_STRETCH: usize = 512;
 
 /// Time for the streams to be sent one stretch.
@@ -108,8 +109,9 @@ impl Node {
         Ok(node)
     }
 
-    /// Publishes `batches` batches of `size` events; tells how long the publisher was busy with it. The shards deliver meanwhile, and now
-    /// and then, outside that time, they are given the time to finish.
+    /// Publishes `batches` batches of `size` events; tells how long the publisher was busy with it.
+    /// The shards deliver meanwhile, and now and then, outside that time, they are given the time
+    /// to finish.
     pub(crate) async fn publish(&mut self, batches: u64, size: usize) -> io::Result<Duration> {
         let mut busy = Duration::ZERO;
         let mut left = batches;

@@ -1,7 +1,8 @@
 //! Two ways to do the same, measured in turns, and what one costs in units of the other.
 //!
-//! A machine that is shared, or that changes its clock rate, slows both in the same round; the median over the rounds forgets the few in
-//! which it did not. So the ratio is worth more than the figures that it is made of.
+//! A machine that is shared, or that changes its clock rate, slows both in the same round; the
+//! median over the rounds forgets the few in which it did not. So the ratio is worth more than the
+//! figures that it is made of.
 
 use std::io;
 use std::time::Duration;
@@ -14,12 +15,14 @@ const ROUNDS: usize = 101;
 /// Rounds that are thrown away: buffers grow and caches fill in them.
 const WARM_UP: usize = 3;
 
-/// Whether this run is to measure. `cargo bench` says so; `cargo test --benches` wants to see each bench run once.
+/// Whether this run is to measure. `cargo bench` says so; `cargo test --benches` wants to see each
+/// bench run once.
 pub(crate) fn wanted() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// Runs `ours` and `bare` in turns and prints, for processor and wall time, `ratio NAME ours:bare MEDIAN`.
+/// Runs `ours` and `bare` in turns and prints, for processor and wall time, `ratio NAME ours:bare
+/// MEDIAN`.
 pub(crate) fn print(
     name: &str,
     sides: &str,

@@ -15,7 +15,8 @@ use super::bare::send_whole;
 use super::cost::{Cost, measure};
 use super::swallow::Swallow;
 
-/// Send buffer of a stream: it takes the whole replay, so that no waiting for the reader is measured.
+/// Send buffer of a stream: it takes the whole replay, so that no waiting for the reader is
+/// measured.
 const SEND_BUFFER_BYTES: usize = 2 << 20;
 
 /// Events joined for one bare `send`: what the shard reads from history at once.
@@ -73,7 +74,8 @@ impl Replay {
         self.pieces.iter().map(Bytes::len).sum()
     }
 
-    /// A stream on all topics reads all events; tells what attaching it and the turns cost. Returns when all has arrived and it is closed.
+    /// A stream on all topics reads all events; tells what attaching it and the turns cost. Returns
+    /// when all has arrived and it is closed.
     pub(crate) fn by_shard(&mut self) -> io::Result<Cost> {
         let (server, client) = pair()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();

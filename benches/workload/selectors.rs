@@ -16,7 +16,8 @@ const BYTES_MAX: usize = 1_024;
 
 const TOPIC: &str = "https://example.com/users/42/orders/1760422800123";
 
-/// Each kind with a topic that matches, one that differs at the end, and one that differs from the start.
+/// Each kind with a topic that matches, one that differs at the end, and one that differs from the
+/// start.
 pub(crate) fn cases() -> Result<Vec<Case>, SelectorError> {
     let kinds = [
         ("exact", TOPIC),

@@ -1,8 +1,9 @@
 //! The longest stop of a node while something large happens to it.
 //!
-//! Nothing in the node is instrumented. A watcher thread takes the store's lock again and again for a call that costs
-//! nothing, as a publisher would, and times each call: its longest call is at least the longest hold of anybody else. It also
-//! contains the scheduler's noise, which the *floor* shows: the same watcher on a lock that others hold for nanoseconds.
+//! Nothing in the node is instrumented. A watcher thread takes the store's lock again and again for
+//! a call that costs nothing, as a publisher would, and times each call: its longest call is at
+//! least the longest hold of anybody else. It also contains the scheduler's noise, which the
+//! *floor* shows: the same watcher on a lock that others hold for nanoseconds.
 
 use std::hint::black_box;
 use std::io;

@@ -1,4 +1,5 @@
-//! Tokens of several algorithms, and the bare check of the same signature by the library underneath.
+//! Tokens of several algorithms, and the bare check of the same signature by the library
+//! underneath.
 
 use std::io;
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use crate::target::{is_authorization, without_password};
 /// What stands for a secret.
 const HIDDEN: &str = "(hidden)";
 
-/// The words of a command line with its secrets replaced: that of `--token-secret`, and tokens that the user wrote into a header field or
-/// cookie himself.
+/// The words of a command line with its secrets replaced: that of `--token-secret`, and tokens that
+/// the user wrote into a header field or cookie himself.
 pub(crate) fn without_secrets(words: Vec<String>) -> Vec<String> {
     let mut flag = None;
     let mut shown = Vec::with_capacity(words.len());

@@ -1,7 +1,8 @@
 //! `--assert 'p99 < 50ms'`: what must hold of an outcome for the program to end well.
 //!
-//! An assertion is read before the run and judged after it. What can be known to be wrong before (the operator, a value that
-//! has no unit anyone knows) is refused before: nobody should wait a minute to learn of a typing error.
+//! An assertion is read before the run and judged after it. What can be known to be wrong before
+//! (the operator, a value that has no unit anyone knows) is refused before: nobody should wait a
+//! minute to learn of a typing error.
 
 use std::fmt;
 use std::str::FromStr;
@@ -145,8 +146,8 @@ impl Assertion {
     /// Compares the metric of `outcome` with the value.
     ///
     /// # Errors
-    /// [`AssertionError::UnknownMetric`] when the outcome does not have the metric, [`AssertionError::Unit`] when it has
-    /// and the value is not one in its unit.
+    /// [`AssertionError::UnknownMetric`] when the outcome does not have the metric,
+    /// [`AssertionError::Unit`] when it has and the value is not one in its unit.
     pub fn evaluate(&self, outcome: &Outcome) -> Result<Verdict, AssertionError> {
         let (actual, unit) =
             find(outcome, &self.metric).ok_or_else(|| AssertionError::UnknownMetric {
@@ -168,7 +169,8 @@ impl Assertion {
 }
 
 impl Verdict {
-    /// Whether the assertion held. Nothing holds of a value that is not a number, not even `!=`: it was not measured.
+    /// Whether the assertion held. Nothing holds of a value that is not a number, not even `!=`: it
+    /// was not measured.
     #[must_use]
     pub fn held(&self) -> bool {
         !self.actual.is_nan() && self.assertion.comparison.holds(self.actual, self.limit)
@@ -225,7 +227,8 @@ impl Operator {
     }
 }
 
-/// A figure by its name, a latency as `<latency>_<percentile>`, or a bare percentile of the first latency.
+/// A figure by its name, a latency as `<latency>_<percentile>`, or a bare percentile of the first
+/// latency.
 fn find(outcome: &Outcome, metric: &str) -> Option<(f64, Unit)> {
     if let Some(figure) = outcome.figures.iter().find(|figure| figure.name == metric) {
         return Some((figure.value, figure.unit));

@@ -1,5 +1,5 @@
-//! What the program says on standard output and standard error. Neither may end it: a pipe that is closed or a disk that is full loses
-//! the line, and nothing else.
+//! What the program says on standard output and standard error. Neither may end it: a pipe that is
+//! closed or a disk that is full loses the line, and nothing else.
 
 use std::fmt::Display;
 use std::io::{self, Write};

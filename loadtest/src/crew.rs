@@ -43,7 +43,8 @@ struct Member {
     orders: ChildStdin,
 }
 
-/// Raises the file limit of this process (its children inherit it) and says how many streams one process can hold.
+/// Raises the file limit of this process (its children inherit it) and says how many streams one
+/// process can hold.
 pub(crate) fn streams_per_process() -> Result<usize, CrewError> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
@@ -143,8 +144,8 @@ impl Crew {
         self.tell(|_| Order::Reach { events })
     }
 
-    /// Waits until every stream has its events, or waits in vain; gives the time of the last event (zero if none came), and the streams
-    /// that still wait.
+    /// Waits until every stream has its events, or waits in vain; gives the time of the last event
+    /// (zero if none came), and the streams that still wait.
     pub(crate) fn reached(
         &mut self,
         show: impl FnMut(Progress),
@@ -310,8 +311,8 @@ impl Checked {
     }
 }
 
-/// How many of the streams process `p` has. It owns the streams `p`, `p + P`, …: of the total these are the rounded-up share of what is
-/// left from `p` on.
+/// How many of the streams process `p` has. It owns the streams `p`, `p + P`, …: of the total these
+/// are the rounded-up share of what is left from `p` on.
 fn share(streams: usize, p: usize, processes: usize) -> usize {
     streams.saturating_sub(p).div_ceil(processes)
 }

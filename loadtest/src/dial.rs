@@ -12,7 +12,8 @@ const ATTEMPT_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause before a refused connect is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Puts the address in front that a connection opens to first. Where there is one address, or none takes a connection, nothing changes.
+/// Puts the address in front that a connection opens to first. Where there is one address, or none
+/// takes a connection, nothing changes.
 pub(crate) fn prefer_reachable(addresses: &mut [SocketAddr]) {
     if addresses.len() < 2 {
         return;
@@ -39,8 +40,8 @@ pub(crate) fn prefer_reachable(addresses: &mut [SocketAddr]) {
     }
 }
 
-/// Connects to the first address that takes a connection. Where all refuse it, tries again for as long as `patience`: a server that is being
-/// started, or started again, is there in a moment.
+/// Connects to the first address that takes a connection. Where all refuse it, tries again for as
+/// long as `patience`: a server that is being started, or started again, is there in a moment.
 pub(crate) fn connect(
     addresses: &[SocketAddr],
     patience: Duration,

@@ -1,9 +1,10 @@
-//! `floor`: the least that a server can do to deliver events, as the yardstick of those that do more.
+//! `floor`: the least that a server can do to deliver events, as the yardstick of those that do
+//! more.
 //!
-//! It parses no HTTP and knows no topics, no history and no slow clients. Whoever connects is sent a fixed response head;
-//! whatever is published (`PUBLISH` in Redis protocol) goes to every stream through a bare loop of `send()` in a few threads,
-//! each event encoded once, and events that wait at the same time sent as one. A feature that a real server adds must be
-//! paid for on top of this.
+//! It parses no HTTP and knows no topics, no history and no slow clients. Whoever connects is sent
+//! a fixed response head; whatever is published (`PUBLISH` in Redis protocol) goes to every stream
+//! through a bare loop of `send()` in a few threads, each event encoded once, and events that wait
+//! at the same time sent as one. A feature that a real server adds must be paid for on top of this.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,13 +20,15 @@ use crate::cli::FloorArgs;
 use crate::console;
 use crate::crew;
 
-/// Connections that may wait to be accepted; the standard library's 128 would make a client that opens many wait a second.
+/// Connections that may wait to be accepted; the standard library's 128 would make a client that
+/// opens many wait a second.
 const BACKLOG: i32 = 4096;
 
 /// Most bytes of one request, and of one element of a command.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 
-/// What every stream is sent first: a response head and one event that only sets the client's cursor.
+/// What every stream is sent first: a response head and one event that only sets the client's
+/// cursor.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-cache\r\n\
@@ -33,7 +36,8 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     \r\n\
     9\r\nid: 0-0\n\n\r\n";
 
-/// One sending thread, as the others see it. A new stream wakes nobody: it is only put into the list.
+/// One sending thread, as the others see it. A new stream wakes nobody: it is only put into the
+/// list.
 struct Sender {
     streams: Mutex<Vec<TcpStream>>,
     events: mpsc::Sender<Arc<[u8]>>,

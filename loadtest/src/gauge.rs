@@ -31,9 +31,11 @@ pub(crate) struct Gauge {
 /// Memory at one moment, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// Proportional share of all pages of the processes: what several of them share is counted once.
+    /// Proportional share of all pages of the processes: what several of them share is counted
+    /// once.
     pub(crate) process: u64,
-    /// What the kernel holds for the whole machine: slab (sockets of both ends among it) and TCP buffers.
+    /// What the kernel holds for the whole machine: slab (sockets of both ends among it) and TCP
+    /// buffers.
     pub(crate) kernel: u64,
 }
 
@@ -140,7 +142,8 @@ impl Gauge {
         while since.elapsed() < SETTLE_WINDOW && start.elapsed() < SETTLE_DEADLINE {
             std::thread::sleep(SETTLE_PAUSE);
             now = self.memory();
-            // The kernel's figure is the whole machine's and never quite still: it is not waited for.
+            // The kernel's figure is the whole machine's and never quite still: it is not waited
+            // for.
             if now.process.abs_diff(base.process) > SETTLED_BYTES {
                 (base, since) = (now, Instant::now());
             }
@@ -157,7 +160,8 @@ impl Gauge {
     }
 }
 
-/// CPU time of a process and all its threads, to the nanosecond: the clock that `clock_getcpuclockid(3)` names.
+/// CPU time of a process and all its threads, to the nanosecond: the clock that
+/// `clock_getcpuclockid(3)` names.
 fn cpu_of(pid: i32) -> Option<Duration> {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).ok()?;
     clock_gettime(clock).ok().map(Duration::from)

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A client process holds hundreds of thousands of small allocations; this allocator keeps them small.
+/// A client process holds hundreds of thousands of small allocations; this allocator keeps them
+/// small.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,5 @@
-//! What the coordinator and its client processes say to each other: one JSON object a line, over standard input and output.
+//! What the coordinator and its client processes say to each other: one JSON object a line, over
+//! standard input and output.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -27,7 +28,8 @@ pub(crate) struct Job {
     pub(crate) tokens: Option<token::Order>,
     /// Topics.
     pub(crate) layout: Layout,
-    /// Source addresses in turn; none leaves it to the kernel, or for a loopback target spreads them over 127.0.0.0/8.
+    /// Source addresses in turn; none leaves it to the kernel, or for a loopback target spreads
+    /// them over 127.0.0.0/8.
     pub(crate) sources: Vec<IpAddr>,
     /// Most connections being opened at the same time.
     pub(crate) connecting: usize,
@@ -37,7 +39,8 @@ pub(crate) struct Job {
     pub(crate) no_prime: bool,
     /// Streams that end come back, with their cursor.
     pub(crate) reconnect: bool,
-    /// A stream that is answered with anything but a stream does not come back, as an `EventSource` does not.
+    /// A stream that is answered with anything but a stream does not come back, as an `EventSource`
+    /// does not.
     pub(crate) event_source: bool,
     /// Name of the event by which the server tells a gap.
     pub(crate) gap_event: String,
@@ -70,31 +73,36 @@ pub(crate) struct Tls {
 /// To a client process.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) enum Order {
-    /// Make the tokens of this many streams (all of this process together), before they are opened; answered by [`Answer::Done`].
+    /// Make the tokens of this many streams (all of this process together), before they are opened;
+    /// answered by [`Answer::Done`].
     MakeTokens {
         /// Streams.
         streams: usize,
     },
-    /// Have this many streams (all of this process together), at so many a second at most; answered by [`Answer::Opened`].
+    /// Have this many streams (all of this process together), at so many a second at most; answered
+    /// by [`Answer::Opened`].
     Open {
         /// Streams.
         streams: usize,
         /// Connections a second; unbounded without.
         rate: Option<f64>,
     },
-    /// Wait until every stream has what is due of the first `events` events; answered by [`Answer::Reached`].
+    /// Wait until every stream has what is due of the first `events` events; answered by
+    /// [`Answer::Reached`].
     Reach {
         /// Events published in the whole run.
         events: u64,
     },
-    /// The server has refused these events (numbers from zero): no stream is due them. Not answered.
+    /// The server has refused these events (numbers from zero): no stream is due them. Not
+    /// answered.
     Refused {
         /// Their numbers.
         events: Vec<u64>,
     },
     /// Say and forget the latencies since the last time; answered by [`Answer::Sampled`].
     Sample,
-    /// From now on, a share of the streams leaves every second and comes back; none with 0. Answered by [`Answer::Done`].
+    /// From now on, a share of the streams leaves every second and comes back; none with 0.
+    /// Answered by [`Answer::Done`].
     Churn {
         /// Share of the streams a second, of one.
         share: f64,
@@ -183,7 +191,8 @@ pub(crate) struct Checked {
     pub(crate) lost: u64,
     /// Events missing on open streams of which the server said so.
     pub(crate) gap_told: u64,
-    /// Events that streams were due which are not open: the server closed them, or did not take them back.
+    /// Events that streams were due which are not open: the server closed them, or did not take
+    /// them back.
     pub(crate) missed_closed: u64,
     /// Streams open now.
     pub(crate) open: usize,

@@ -1,6 +1,8 @@
-//! What a run found: everything that the table, the JSON file, the HTML page and `--assert` show, and nothing else.
+//! What a run found: everything that the table, the JSON file, the HTML page and `--assert` show,
+//! and nothing else.
 //!
-//! These types are the JSON schema of `--json`. A member may be added; one that is there keeps its meaning.
+//! These types are the JSON schema of `--json`. A member may be added; one that is there keeps its
+//! meaning.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +36,11 @@ pub struct Outcome {
     pub series: Vec<Series>,
     /// Why connections were refused, or streams ended before their time.
     pub reasons: Vec<Reason>,
-    /// What makes the figures doubtful, in sentences: the generator was the limit, a process could not be read …
+    /// What makes the figures doubtful, in sentences: the generator was the limit, a process could
+    /// not be read …
     pub warnings: Vec<String>,
-    /// Why the run ended early, or found nothing to measure, if it did: its figures are of what came before.
+    /// Why the run ended early, or found nothing to measure, if it did: its figures are of what
+    /// came before.
     #[serde(default)]
     pub failure: Option<String>,
 }
@@ -57,7 +61,8 @@ pub struct Machine {
 /// One figure.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Figure {
-    /// The name for `--assert` and for programs: lower case and underscores, such as `connects_per_s`.
+    /// The name for `--assert` and for programs: lower case and underscores, such as
+    /// `connects_per_s`.
     pub name: String,
     /// What it is, for people, without unit: `connects`, `CPU a delivery, one event at a time`.
     pub label: String,
@@ -67,7 +72,8 @@ pub struct Figure {
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
-    /// What people are shown instead of the value, where it could not be measured: `below resolution` (the value is 0 then).
+    /// What people are shown instead of the value, where it could not be measured: `below
+    /// resolution` (the value is 0 then).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! What people see while it runs: bars on a terminal, a line a stage elsewhere. All of it on standard error.
+//! What people see while it runs: bars on a terminal, a line a stage elsewhere. All of it on
+//! standard error.
 
 use std::time::Duration;
 

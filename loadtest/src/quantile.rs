@@ -17,8 +17,8 @@ const QUANTILE_TOLERANCE: f64 = 1e-9;
 impl Latency {
     /// The latency, in seconds, that the share `quantile` of all values did not exceed.
     ///
-    /// Where just this quantile was not recorded, the answer is the next one above: a bound that holds, and not a guess.
-    /// Nothing when the distribution ends below.
+    /// Where just this quantile was not recorded, the answer is the next one above: a bound that
+    /// holds, and not a guess. Nothing when the distribution ends below.
     #[must_use]
     pub fn at(&self, quantile: f64) -> Option<f64> {
         self.quantiles

@@ -65,7 +65,8 @@ impl Recorder {
         });
     }
 
-    /// Adds what something costs, found as a difference of measurements: less than nothing is no cost, but below what they can tell apart.
+    /// Adds what something costs, found as a difference of measurements: less than nothing is no
+    /// cost, but below what they can tell apart.
     pub(crate) fn slope(&mut self, group: Group, name: &str, label: &str, value: f64, unit: Unit) {
         self.put(Figure {
             name: name.to_owned(),

@@ -59,7 +59,8 @@ pub(crate) fn outcome() -> Outcome {
     }
 }
 
-/// Three targets: the baseline with two rounds, a slower one without the CPU figure, and one with a hostile name.
+/// Three targets: the baseline with two rounds, a slower one without the CPU figure, and one with a
+/// hostile name.
 pub(crate) fn comparison() -> Comparison {
     let mut poorer = scaled("nchan", 1.9);
     poorer

@@ -93,7 +93,8 @@ pub(crate) struct Server {
 struct Output(Arc<Mutex<VecDeque<u8>>>);
 
 impl Server {
-    /// Starts the command and waits until it listens: on one at least of each of these lists of addresses.
+    /// Starts the command and waits until it listens: on one at least of each of these lists of
+    /// addresses.
     pub(crate) fn spawn(text: &str, listening: Vec<Vec<SocketAddr>>) -> Result<Self, ServerError> {
         let words = shell_words::split(text).map_err(|error| ServerError::Words {
             text: text.to_owned(),

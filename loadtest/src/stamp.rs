@@ -1,5 +1,6 @@
-//! What stands in the data of every event, so that each stream can check what it gets: `ft:<run>:<topic>:<number>:<time>:`, and
-//! `x` up to the length that was asked for. No character of it needs an escape in a URL, a form or JSON, so a server may wrap it.
+//! What stands in the data of every event, so that each stream can check what it gets:
+//! `ft:<run>:<topic>:<number>:<time>:`, and `x` up to the length that was asked for. No character
+//! of it needs an escape in a URL, a form or JSON, so a server may wrap it.
 
 use std::time::Duration;
 
@@ -9,13 +10,15 @@ const MARK: &str = "ft:";
 /// An event's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Which run of this program it belongs to: servers that keep a history show what earlier runs published.
+    /// Which run of this program it belongs to: servers that keep a history show what earlier runs
+    /// published.
     pub(crate) run: u32,
     /// The topic's number.
     pub(crate) topic: u32,
     /// The event's number among those of its topic, from one.
     pub(crate) number: u32,
-    /// When it was due to be published: nanoseconds of the monotonic clock, which all processes of a machine share.
+    /// When it was due to be published: nanoseconds of the monotonic clock, which all processes of
+    /// a machine share.
     pub(crate) sent: u64,
 }
 

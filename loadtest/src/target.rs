@@ -20,8 +20,8 @@ pub(crate) const PUBLISH_HEAD_PLACEHOLDERS: [&str; 4] = ["topic", "data", "i", "
 /// The header field of a token that is asked for nowhere else.
 pub(crate) const AUTHORIZATION: &str = "Authorization: Bearer {token}";
 
-/// What stays as it is in a path or query: unreserved characters (RFC 3986 §2.3), and those that topics often have and that mean
-/// nothing in a path segment.
+/// What stays as it is in a path or query: unreserved characters (RFC 3986 §2.3), and those that
+/// topics often have and that mean nothing in a path segment.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -170,7 +170,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Takes a URL apart and looks its host up. Everything behind the host is left as it is, since it is a template.
+    /// Takes a URL apart and looks its host up. Everything behind the host is left as it is, since
+    /// it is a template.
     pub(crate) fn parse(
         flag: &'static str,
         text: &str,
@@ -255,7 +256,8 @@ fn look_up(flag: &'static str, host: &str, port: u16) -> Result<Vec<SocketAddr>,
     Ok(addresses)
 }
 
-/// The addresses without doubles, IPv6 and IPv4 in turn (RFC 8305 §4), so that one family that leads nowhere costs one attempt.
+/// The addresses without doubles, IPv6 and IPv4 in turn (RFC 8305 §4), so that one family that
+/// leads nowhere costs one attempt.
 fn in_turn(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let (mut six, mut four): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv6);
     six.reverse();
@@ -280,7 +282,8 @@ fn user_of(url: &Url) -> Option<User> {
 }
 
 impl Preset {
-    /// Whether a URL with this path leaves the rest to the preset: it ends at the host, or is what people call the URL of a hub.
+    /// Whether a URL with this path leaves the rest to the preset: it ends at the host, or is what
+    /// people call the URL of a hub.
     pub(crate) fn completes(self, path: &str) -> bool {
         matches!(path, "" | "/") || (self == Self::Mercure && path == MERCURE_PATH)
     }
@@ -295,7 +298,8 @@ impl Preset {
         }
     }
 
-    /// Where to publish when nothing says so, the usual way first, given the origin of the streams (`http://host:port`).
+    /// Where to publish when nothing says so, the usual way first, given the origin of the streams
+    /// (`http://host:port`).
     pub(crate) fn publish_urls(self, origin: &str, host: &str, port: u16) -> Vec<String> {
         match self {
             Self::Fantail => vec![format!("resp://{host}:{port}"), origin.to_owned()],

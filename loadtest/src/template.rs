@@ -28,8 +28,8 @@ pub(crate) enum TemplateError {
 }
 
 impl Template {
-    /// Reads a text in which the placeholders `known` may stand. Braces around anything that is no name stand for themselves, so
-    /// that JSON needs no escaping.
+    /// Reads a text in which the placeholders `known` may stand. Braces around anything that is no
+    /// name stand for themselves, so that JSON needs no escaping.
     pub(crate) fn new(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut plain = String::new();

@@ -100,7 +100,8 @@ impl Transport {
         }
     }
 
-    /// Whether a short read means that the socket is empty. Over TLS it only means that a record has ended.
+    /// Whether a short read means that the socket is empty. Over TLS it only means that a record
+    /// has ended.
     pub(crate) fn short_read_is_all(&self) -> bool {
         matches!(self, Self::Plain(_))
     }

@@ -1,7 +1,7 @@
 //! How a value is shown to people, and how one is written in an assertion.
 //!
-//! Values travel in their base unit (seconds, bytes, things a second) and only become text here, so that the table, the page
-//! and a failed assertion name the same value in the same words.
+//! Values travel in their base unit (seconds, bytes, things a second) and only become text here, so
+//! that the table, the page and a failed assertion name the same value in the same words.
 
 use std::fmt;
 
@@ -13,7 +13,8 @@ use crate::outcome::{Figure, Unit};
 /// Shown where there is no value: not measured, or not a number.
 pub const NOTHING: &str = "–";
 
-/// Shares nearer than this to nothing or to everything get more decimals: 99.98 % must not read as all of it.
+/// Shares nearer than this to nothing or to everything get more decimals: 99.98 % must not read as
+/// all of it.
 const SHARE_NEAR: f64 = 0.001;
 
 const SECONDS: [(f64, &str); 4] = [(1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s")];
@@ -30,7 +31,8 @@ pub struct UnitError {
     pub unit: Unit,
 }
 
-/// The value with its unit, rounded for people: `1.23 ms`, `10.2 KiB`, `15,000`, `2.41 M/s`, `25.0 %`, `1.23 cores`.
+/// The value with its unit, rounded for people: `1.23 ms`, `10.2 KiB`, `15,000`, `2.41 M/s`, `25.0
+/// %`, `1.23 cores`.
 #[must_use]
 pub fn show(value: f64, unit: Unit) -> String {
     if !value.is_finite() {
@@ -59,7 +61,8 @@ pub fn show_figure(figure: &Figure) -> String {
     }
 }
 
-/// As [`show`], without decimals that say nothing: `50 MiB` and not `50.0 MiB`, for the marks of an axis.
+/// As [`show`], without decimals that say nothing: `50 MiB` and not `50.0 MiB`, for the marks of an
+/// axis.
 #[must_use]
 pub fn tick(value: f64, unit: Unit) -> String {
     let text = show(value, unit);
@@ -105,7 +108,8 @@ pub fn count(value: u64) -> String {
     text
 }
 
-/// Reads a value as people write it: `50ms`, `10KiB`, `15k`, `20%`, or a plain number in the base unit.
+/// Reads a value as people write it: `50ms`, `10KiB`, `15k`, `20%`, or a plain number in the base
+/// unit.
 ///
 /// # Errors
 /// [`UnitError`], which says how a value of that unit is written.

@@ -1,7 +1,7 @@
 //! `/metrics`: what the node counts, in the text formats that Prometheus reads.
 //!
-//! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters and writes them down, so that it costs the
-//! same whether a hundred streams are open or a million.
+//! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters and writes
+//! them down, so that it costs the same whether a hundred streams are open or a million.
 
 use std::fmt;
 

@@ -1,9 +1,11 @@
 //! The admin listener: health, metrics, and a look at the streams, for operators and their tools.
 //!
-//! It is a service of [`crate::server`], like the public API, and has no HTTP of its own. It has no authentication and is meant for loopback or a private
-//! network, so everything in it is either read-only or undone by a client that reconnects, but for one call: what an operator erases of a topic's history is
-//! gone. It reads what the shards count and asks the hub; it must never take a lock that publishing or delivery waits for longer than a copy takes, and a
-//! scrape must cost the same however many streams are open.
+//! It is a service of [`crate::server`], like the public API, and has no HTTP of its own. It has no
+//! authentication and is meant for loopback or a private network, so everything in it is either
+//! read-only or undone by a client that reconnects, but for one call: what an operator erases of a
+//! topic's history is gone. It reads what the shards count and asks the hub; it must never take a
+//! lock that publishing or delivery waits for longer than a copy takes, and a scrape must cost the
+//! same however many streams are open.
 
 mod classic;
 mod config;
@@ -32,12 +34,15 @@ use crate::server::answers::Answers;
 use crate::server::connections::Limit;
 use crate::server::{self, ServeError, Setup};
 
-/// A connection is asked to end after so long: it bounds what a client that reads next to nothing can hold. Scrapers reconnect.
+/// A connection is asked to end after so long: it bounds what a client that reads next to nothing
+/// can hold. Scrapers reconnect.
 const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
 
-/// Serves the admin listener until `shutdown` turns true (or its sender is gone) and the requests at hand are answered.
+/// Serves the admin listener until `shutdown` turns true (or its sender is gone) and the requests
+/// at hand are answered.
 ///
-/// At most `connections_max` connections are served at the same time. One more takes the place of one that asks for nothing, or waits.
+/// At most `connections_max` connections are served at the same time. One more takes the place of
+/// one that asks for nothing, or waits.
 ///
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.

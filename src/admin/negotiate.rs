@@ -1,6 +1,7 @@
 //! Which of the two formats of `/metrics` a client wants, by its `Accept` (RFC 9110 §12.5.1).
 //!
-//! Never refuses: a client that accepts neither gets the classic one, as from other servers of metrics.
+//! Never refuses: a client that accepts neither gets the classic one, as from other servers of
+//! metrics.
 
 use hyper::header::{self, HeaderMap};
 
@@ -21,7 +22,8 @@ impl Format {
         }
     }
 
-    /// Versions that ask for it. OpenMetrics was written as 0.0.1 while it was a draft, and the text is the same.
+    /// Versions that ask for it. OpenMetrics was written as 0.0.1 while it was a draft, and the
+    /// text is the same.
     const fn versions(self) -> &'static [&'static str] {
         match self {
             Self::Classic => &["0.0.4"],
@@ -29,7 +31,8 @@ impl Format {
         }
     }
 
-    /// How much a request wants it, in thousandths, by the most specific of the ranges that cover it; and how specific that is.
+    /// How much a request wants it, in thousandths, by the most specific of the ranges that cover
+    /// it; and how specific that is.
     fn wanted(self, ranges: &[Range<'_>]) -> (u16, u8) {
         let covering = ranges
             .iter()

@@ -89,7 +89,8 @@ fn sample(
     }
 }
 
-/// Upper bounds in seconds and counts: bucket `i` holds what is below `2^i` µs, and the last one all the rest.
+/// Upper bounds in seconds and counts: bucket `i` holds what is below `2^i` µs, and the last one
+/// all the rest.
 fn seconds(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
     let bound = |i: usize| match i {
         i if i + 1 == HISTOGRAM_BUCKETS => f64::INFINITY,

@@ -1,7 +1,7 @@
 //! What the kernel says about this process, from `/proc/self`.
 //!
-//! Only values that the kernel keeps as counters are read: nothing here may walk the page tables or list the file descriptors,
-//! which takes long exactly when there are a million streams.
+//! Only values that the kernel keeps as counters are read: nothing here may walk the page tables or
+//! list the file descriptors, which takes long exactly when there are a million streams.
 
 use std::{fmt, fs};
 
@@ -40,7 +40,8 @@ impl Process {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
         let pages = |n| Some(field(&statm, n)? * page_size() as u64);
-        // proc_pid_stat(5): fields are counted after the command name, which ends at the last parenthesis; `state` is 0 here.
+        // proc_pid_stat(5): fields are counted after the command name, which ends at the last
+        // parenthesis; `state` is 0 here.
         let stat = stat.rsplit(')').next().unwrap_or_default();
         let ticks = |n| Some(field(stat, n)? as f64 / clock_ticks_per_second() as f64);
         Self {
@@ -67,7 +68,8 @@ fn boot_seconds(stat: &str) -> Option<f64> {
     line.trim().parse().ok()
 }
 
-/// Since Linux 6.2 the size of the directory is the number of its entries; before, it is 0, and counting them is no way.
+/// Since Linux 6.2 the size of the directory is the number of its entries; before, it is 0, and
+/// counting them is no way.
 fn open_fds() -> Option<u64> {
     let size = fs::metadata("/proc/self/fd").ok()?.len();
     (size > 0).then_some(size)

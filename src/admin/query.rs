@@ -1,4 +1,5 @@
-//! The queries of the admin listener's calls. What is unknown, given twice or malformed is refused: a filter that was misspelt must not mean everyone.
+//! The queries of the admin listener's calls. What is unknown, given twice or malformed is refused:
+//! a filter that was misspelt must not mean everyone.
 
 use std::borrow::Cow;
 
@@ -47,7 +48,8 @@ pub(super) fn shown(query: &str, topic_bytes_max: usize) -> Result<Shown, Proble
     }
 }
 
-/// `DELETE /streams?topic=&subject=&address=`: at least one of them, since nobody means to end all streams by a slip.
+/// `DELETE /streams?topic=&subject=&address=`: at least one of them, since nobody means to end all
+/// streams by a slip.
 pub(super) fn meant(query: &str, topic_bytes_max: usize) -> Result<StreamQuery, Problem> {
     let mut asked = Asked::default();
     asked.read(query, topic_bytes_max, &[])?;

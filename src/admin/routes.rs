@@ -161,7 +161,8 @@ impl Shared {
         self.hub.event_limits().topic_bytes_max
     }
 
-    /// What holds for everything but health: orchestrators send any `Host`, and learn nothing that a stranger must not know.
+    /// What holds for everything but health: orchestrators send any `Host`, and learn nothing that
+    /// a stranger must not know.
     fn check_host(&self, request: &Parts) -> Result<(), Problem> {
         let what = match request_target::check_host(request, Some(&self.hosts)) {
             Ok(()) => return Ok(()),

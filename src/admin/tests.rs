@@ -180,7 +180,8 @@ fn every_figure_is_on(page: &str) {
     }
 }
 
-/// OpenMetrics 1.0: samples follow the HELP, TYPE and UNIT of their family, the unit ends the name, the page ends in EOF.
+/// OpenMetrics 1.0: samples follow the HELP, TYPE and UNIT of their family, the unit ends the name,
+/// the page ends in EOF.
 #[test]
 fn the_page_is_well_formed() {
     let page = page(Format::OpenMetrics);
@@ -221,8 +222,8 @@ fn the_page_is_well_formed() {
     }
 }
 
-/// The classic format: a family has its `HELP` and `TYPE` right before its samples, whose names are the family's (but for a histogram's), and
-/// nothing of OpenMetrics is left.
+/// The classic format: a family has its `HELP` and `TYPE` right before its samples, whose names are
+/// the family's (but for a histogram's), and nothing of OpenMetrics is left.
 #[test]
 fn the_classic_page_has_nothing_of_openmetrics() {
     let page = page(Format::Classic);

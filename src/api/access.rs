@@ -1,7 +1,9 @@
 //! Who is asking: finds the token of a request and has it checked.
 //!
-//! A token comes in the header `Authorization`, in the query, or in a cookie, in this order (draft-dunglas-mercure-07, "Authorization"; RFC 6750). One
-//! that is there has to be valid: a bad one is never taken for none. Nothing here may keep a token, log it or put any of it into an answer.
+//! A token comes in the header `Authorization`, in the query, or in a cookie, in this order
+//! (draft-dunglas-mercure-07, "Authorization"; RFC 6750). One that is there has to be valid: a bad
+//! one is never taken for none. Nothing here may keep a token, log it or put any of it into an
+//! answer.
 
 mod error;
 mod find;
@@ -144,7 +146,8 @@ impl Policy {
         self.verify(role, token)
     }
 
-    /// Of several cookies any valid one counts, and of several valid ones the one that is valid longest: the freshest.
+    /// Of several cookies any valid one counts, and of several valid ones the one that is valid
+    /// longest: the freshest.
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
         let now = unix_time();
         let mut valid: Option<Access> = None;

@@ -29,7 +29,8 @@ pub struct ApiConfig {
 pub struct HostsConfig {
     /// The names that an operator listed.
     pub names: Vec<HostPattern>,
-    /// The roles whose keys the settings name. Their tokens are needed, even while the keys are still fetched.
+    /// The roles whose keys the settings name. Their tokens are needed, even while the keys are
+    /// still fetched.
     pub guarded: Vec<Role>,
 }
 

@@ -1,7 +1,8 @@
 //! Which browser pages may call this node (the CORS protocol of the Fetch standard).
 //!
-//! Besides telling browsers, this module guards what a browser would do without asking: a page may `POST` plain text to any address it can reach, a
-//! listener on loopback included. So a publish that names a foreign origin is refused here, whatever the page is allowed to read.
+//! Besides telling browsers, this module guards what a browser would do without asking: a page may
+//! `POST` plain text to any address it can reach, a listener on loopback included. So a publish
+//! that names a foreign origin is refused here, whatever the page is allowed to read.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -13,8 +14,9 @@ use crate::web::request_target;
 /// Request headers that a page of any origin that may call at all may set.
 const ALLOW_HEADERS: &str = "authorization, cache-control, last-event-id, content-type";
 
-/// What those may set besides that are let in with all others (`*`): tracers and libraries add these, and they say nothing about who calls. Not whatever
-/// they ask for: a proxy in front may take a header for the word of another proxy.
+/// What those may set besides that are let in with all others (`*`): tracers and libraries add
+/// these, and they say nothing about who calls. Not whatever they ask for: a proxy in front may
+/// take a header for the word of another proxy.
 const ALLOW_HEADERS_OF_ANY: &str = "traceparent, tracestate, baggage, x-requested-with";
 
 /// Most headers that a listed origin may ask for beyond those…
@@ -80,7 +82,8 @@ impl Cors {
         origin.is_some_and(|origin| self.origins.contains(origin))
     }
 
-    /// Whether this request may change something: there is no origin (not a browser), it is the node's own, or it is allowed.
+    /// Whether this request may change something: there is no origin (not a browser), it is the
+    /// node's own, or it is allowed.
     pub(crate) fn may_write(&self, request: &Parts) -> bool {
         let headers = &request.headers;
         !headers.contains_key(header::ORIGIN)
@@ -90,8 +93,9 @@ impl Cors {
                 .is_some_and(|origin| is_own(&origin, request))
     }
 
-    /// Whether a page that may act in its visitor's name sent this request: one of the node's own, or of an origin that is allowed by name. The page
-    /// is told by `Origin`, or else by `Referer`; without both nobody knows.
+    /// Whether a page that may act in its visitor's name sent this request: one of the node's own,
+    /// or of an origin that is allowed by name. The page is told by `Origin`, or else by `Referer`;
+    /// without both nobody knows.
     pub(crate) fn is_of_trusted_page(&self, request: &Parts) -> bool {
         let headers = &request.headers;
         let origin = if headers.contains_key(header::ORIGIN) {
@@ -160,7 +164,8 @@ impl Cors {
     }
 }
 
-/// The headers that a listed origin may set: the usual ones, and what it asks for within bounds. What is left out is refused by the browser.
+/// The headers that a listed origin may set: the usual ones, and what it asks for within bounds.
+/// What is left out is refused by the browser.
 fn headers_for_listed(request: &HeaderMap) -> String {
     let mut allowed = ALLOW_HEADERS.to_owned();
     let bytes_max = allowed.len() + ASKED_BYTES_MAX;
@@ -185,7 +190,8 @@ fn headers_for_listed(request: &HeaderMap) -> String {
     allowed
 }
 
-/// The value of a field that is there once. A browser never sends two, and which of them would count?
+/// The value of a field that is there once. A browser never sends two, and which of them would
+/// count?
 fn sole(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,6 +1,7 @@
 //! The public listener: subscribing and publishing over HTTP.
 //!
-//! [`crate::server`] reads every request and writes every answer. This layer decides what an answer is:
+//! [`crate::server`] reads every request and writes every answer. This layer decides what an answer
+//! is:
 //!
 //! ```text
 //!  routes ─► access ─► subscribe ─► stream
@@ -46,10 +47,12 @@ use crate::server::answers::Answers;
 use crate::server::connections::Limit;
 use crate::server::{self, Setup};
 
-/// Serves the public listener until `shutdown` turns true (or its sender is gone), then closes it and lets the requests in hand finish.
+/// Serves the public listener until `shutdown` turns true (or its sender is gone), then closes it
+/// and lets the requests in hand finish.
 ///
-/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2, which end when the hub drains; a publisher that
-/// streams without end would be waited for, so the caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
+/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
+/// which end when the hub drains; a publisher that streams without end would be waited for, so the
+/// caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
 ///
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.

@@ -66,8 +66,8 @@ impl Node {
     }
 }
 
-/// The hosts that are answered. A node that asks for a token may be reached under any name, unless its operator lists some: a page that has no token
-/// learns nothing there.
+/// The hosts that are answered. A node that asks for a token may be reached under any name, unless
+/// its operator lists some: a page that has no token learns nothing there.
 fn host_rule(config: &HostsConfig, auth: &Auth) -> Option<HostRule> {
     let is_open = [Role::Subscriber, Role::Publisher]
         .into_iter()

@@ -1,7 +1,8 @@
 //! Which parameters a call's query may have.
 //!
-//! A parameter that nobody reads is a mistake that nobody sees, so the native calls refuse those that they do not know, and name the one that was most likely
-//! meant. Must never repeat a value, nor a name that could be a token.
+//! A parameter that nobody reads is a mistake that nobody sees, so the native calls refuse those
+//! that they do not know, and name the one that was most likely meant. Must never repeat a value,
+//! nor a name that could be a token.
 
 use std::borrow::Cow;
 
@@ -94,7 +95,8 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     })
 }
 
-/// Whether a parameter is of no concern to the call itself: its token, which was read before, or what gets it past caches.
+/// Whether a parameter is of no concern to the call itself: its token, which was read before, or
+/// what gets it past caches.
 pub(crate) fn is_beside_the_call(name: &str) -> bool {
     name == access::QUERY_PARAMETER || CACHE_BUSTERS.contains(&name)
 }

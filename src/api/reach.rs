@@ -1,13 +1,16 @@
-//! Whether one of a token's selectors matches a topic: every step counted, in portions, so that no token makes others wait.
+//! Whether one of a token's selectors matches a topic: every step counted, in portions, so that no
+//! token makes others wait.
 //!
-//! A token's templates and the topics that they are compared with are both chosen by clients, and their product may be seconds. No lock
-//! is held here; after each portion, others have their turn on this thread.
+//! A token's templates and the topics that they are compared with are both chosen by clients, and
+//! their product may be seconds. No lock is held here; after each portion, others have their turn
+//! on this thread.
 
 use thiserror::Error;
 
 use crate::core::selector::Selector;
 
-/// Steps before others have a turn on this thread: some 200 µs, and as much again for the match that goes over it.
+/// Steps before others have a turn on this thread: some 200 µs, and as much again for the match
+/// that goes over it.
 const STEPS_A_TURN: usize = 200_000;
 
 /// It took more than the setting `publish_check_steps_max`.
@@ -39,7 +42,8 @@ impl Reach {
             .unwrap_or(false)
     }
 
-    /// Whether one of the selectors matches, or `None` once more than `end` steps were taken in all.
+    /// Whether one of the selectors matches, or `None` once more than `end` steps were taken in
+    /// all.
     pub(crate) async fn any_within(
         &mut self,
         selectors: &[Selector],

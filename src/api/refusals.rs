@@ -1,4 +1,5 @@
-//! What the log says of clients that are turned away: each of them at `debug`, and once a minute that there are any.
+//! What the log says of clients that are turned away: each of them at `debug`, and once a minute
+//! that there are any.
 //!
 //! Must never write a token, nor the query of a request, which may hold one.
 

@@ -1,6 +1,7 @@
 //! From a request to the code that answers it.
 //!
-//! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose key is not known yet) is returned as a future.
+//! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose
+//! key is not known yet) is returned as a future.
 
 mod advice;
 mod host;

@@ -1,6 +1,8 @@
-//! Opens a stream that was asked for: on its bare socket where there is one of its own, else as a response body.
+//! Opens a stream that was asked for: on its bare socket where there is one of its own, else as a
+//! response body.
 //!
-//! Both protocols that ask for streams (the native API and Mercure) come through here; what they say differently is their [`Dialect`].
+//! Both protocols that ask for streams (the native API and Mercure) come through here; what they
+//! say differently is their [`Dialect`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -136,7 +138,8 @@ fn attach(
     };
     let permit = permit.without_socket();
     let queue = BodyQueue::charged(node.hub.budget());
-    // Made before anything can fail or be dropped: its end is what tells the shard that the client is gone.
+    // Made before anything can fail or be dropped: its end is what tells the shard that the client
+    // is gone.
     let body = StreamBody::new(Arc::clone(&queue), flow);
     let mut response = Response::new(ResponseBody::Stream(body));
     *response.headers_mut() = head::headers(last_event_id, private);
@@ -158,7 +161,8 @@ fn attach(
     }))
 }
 
-/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself is gone.
+/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself
+/// is gone.
 fn accept_only(headers: &HeaderMap) -> HeaderMap {
     headers
         .get_all(header::ACCEPT)

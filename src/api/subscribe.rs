@@ -1,7 +1,7 @@
 //! Subscriptions: which topics, from where on, and is there room.
 //!
-//! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module must not write to the stream: what the
-//! client gets after the head is the shard's business.
+//! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module
+//! must not write to the stream: what the client gets after the head is the shard's business.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -32,7 +32,8 @@ use crate::server::retry::{retry_after_s, retry_ms};
 pub(crate) struct Dialect {
     /// Spellings of selectors.
     pub(crate) syntax: Syntax,
-    /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The first one given wins.
+    /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The
+    /// first one given wins.
     pub(crate) cursor_parameters: &'static [&'static str],
     /// How ids of this node are told in the response head.
     pub(crate) ids: IdForm,
@@ -222,7 +223,8 @@ pub(crate) fn cursor_of<'a>(dialect: &Dialect, parts: &'a Parts) -> Option<Cow<'
     cursor_in(header, parts.uri.query(), dialect.cursor_parameters)
 }
 
-/// What a stream subscribes to: the topic of the path first, then those of the query, each once; else those of the token.
+/// What a stream subscribes to: the topic of the path first, then those of the query, each once;
+/// else those of the token.
 pub(crate) fn selectors(
     dialect: &Dialect,
     in_path: Option<&str>,
@@ -279,7 +281,8 @@ pub(crate) fn selectors(
     }
 }
 
-/// The patterns that a stream chose itself: whoever signs tokens vouches for those that its token names.
+/// The patterns that a stream chose itself: whoever signs tokens vouches for those that its token
+/// names.
 fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<Item = &'s Selector> {
     let named = match caller {
         Caller::Bearer(access) => &*access.subscribe,
@@ -290,10 +293,12 @@ fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<It
         .filter(|one| !one.is_exact() && named.binary_search(one).is_err())
 }
 
-/// The cursor of a request: its `Last-Event-ID` header, else the first of the query's `last_event_id`, `lastEventID` or `lastEventId` that is
-/// not empty (WHATWG HTML §9.2.2; the parameters are for clients that cannot set headers).
+/// The cursor of a request: its `Last-Event-ID` header, else the first of the query's
+/// `last_event_id`, `lastEventID` or `lastEventId` that is not empty (WHATWG HTML §9.2.2; the
+/// parameters are for clients that cannot set headers).
 ///
-/// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does not know, and the stream says so.
+/// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does
+/// not know, and the stream says so.
 #[must_use]
 pub fn cursor<'a>(header: Option<&'a [u8]>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
     cursor_in(header, query, NATIVE.cursor_parameters)
@@ -313,8 +318,9 @@ fn cursor_in<'a>(
         .map(|(_, value)| value)
 }
 
-/// Whether the client asked for an event stream by name. Only then may it be shed with a `200`: `EventSource` gives up for good on any other status,
-/// while every other client is better served by the truth.
+/// Whether the client asked for an event stream by name. Only then may it be shed with a `200`:
+/// `EventSource` gives up for good on any other status, while every other client is better served
+/// by the truth.
 fn wants_event_stream(headers: &HeaderMap) -> bool {
     accepts(headers, EVENT_STREAM)
 }

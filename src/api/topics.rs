@@ -1,7 +1,8 @@
 //! `GET /topics`: which topics exist, who listens to them, and what is kept of them.
 //!
-//! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors matches, and no others. Never holds up the node: the
-//! table of topics is looked at in slices, a bounded number of them for one answer.
+//! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors
+//! matches, and no others. Never holds up the node: the table of topics is looked at in slices, a
+//! bounded number of them for one answer.
 
 use std::sync::Arc;
 
@@ -21,13 +22,15 @@ use crate::server::problem::Problem;
 use crate::server::query;
 use crate::server::response_body::ResponseBody;
 
-/// A page that has so many topics is full; it may have as many more as one slice of the table holds.
+/// A page that has so many topics is full; it may have as many more as one slice of the table
+/// holds.
 const PAGE_TOPICS: usize = 1_000;
 
 /// Slices of the table that are looked at for one page.
 const SLICES_MAX: usize = 16;
 
-/// A page for which so many steps of comparing were made ends with its slice: some 100 ms, in portions.
+/// A page for which so many steps of comparing were made ends with its slice: some 100 ms, in
+/// portions.
 const STEPS_MAX: usize = if cfg!(test) { 1 << 20 } else { 100_000_000 };
 
 /// What the parameters of the list ask for.

@@ -82,7 +82,8 @@ impl Algorithm {
         }
     }
 
-    /// Shortest secret, in bytes: as long as the hash (RFC 7518 §3.2). Zero where there is no secret.
+    /// Shortest secret, in bytes: as long as the hash (RFC 7518 §3.2). Zero where there is no
+    /// secret.
     pub(super) fn secret_bytes_min(self) -> usize {
         match self {
             Self::Hs256 => 32,

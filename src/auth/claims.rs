@@ -1,6 +1,7 @@
 //! What the claims of a token grant, and for how long.
 //!
-//! A claim of the wrong type is an error and never passed over: a restriction that was misspelt must not become none.
+//! A claim of the wrong type is an error and never passed over: a restriction that was misspelt
+//! must not become none.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ struct MercureClaim {
     subscribe: &'static str,
 }
 
-/// By the names that it may have, the one that wins first: some identity providers drop claims whose names are no URIs.
+/// By the names that it may have, the one that wins first: some identity providers drop claims
+/// whose names are no URIs.
 const MERCURE_CLAIMS: [MercureClaim; 2] = [
     MercureClaim {
         name: "https://mercure.rocks/",
@@ -81,7 +83,8 @@ pub(super) fn read(
     })
 }
 
-/// Whose token it is. Nothing is granted by it, so what is no name (RFC 7519 §4.1.2 wants a text, and some write a number) is none.
+/// Whose token it is. Nothing is granted by it, so what is no name (RFC 7519 §4.1.2 wants a text,
+/// and some write a number) is none.
 fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
     match claims.get("sub")? {
         Value::String(name) if !name.is_empty() => Some(name.as_str().into()),
@@ -90,8 +93,9 @@ fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
     }
 }
 
-/// Whether a token without the claim `mercure` says in the words of Mercure 1.0 (RFC 9396) what it grants. Read as one without grants, it would
-/// be refused for the wrong reason, or hear less than it should.
+/// Whether a token without the claim `mercure` says in the words of Mercure 1.0 (RFC 9396) what it
+/// grants. Read as one without grants, it would be refused for the wrong reason, or hear less than
+/// it should.
 fn is_of_later_version(claims: &Map<String, Value>) -> bool {
     let details = claims.get("authorization_details");
     let kinds = details.and_then(Value::as_array).into_iter().flatten();
@@ -106,7 +110,8 @@ fn lifetime(
     policy: &Policy,
     now: Duration,
 ) -> Result<Option<u64>, TokenError> {
-    // All of them may have fractions, so the clock has them, too: a token that was made a moment ago is valid now.
+    // All of them may have fractions, so the clock has them, too: a token that was made a moment
+    // ago is valid now.
     let (now_s, leeway_s) = (now.as_secs_f64(), policy.leeway.as_secs_f64());
     // Nothing depends on when a token was made; what is no time is refused all the same.
     date(claims, "iat")?;

@@ -1,8 +1,9 @@
 //! Keys out of a JSON Web Key Set (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 //!
-//! Identity providers put keys for other uses, and of kinds to come, beside those for signatures: what is not understood is passed over and
-//! counted. A set of which nothing remains is refused, so that a wrong file is not taken for "nobody may". A secret is taken from a set that is the
-//! node's own, never from one that others can fetch, too: whoever reads it could make tokens.
+//! Identity providers put keys for other uses, and of kinds to come, beside those for signatures:
+//! what is not understood is passed over and counted. A set of which nothing remains is refused, so
+//! that a wrong file is not taken for "nobody may". A secret is taken from a set that is the node's
+//! own, never from one that others can fetch, too: whoever reads it could make tokens.
 
 use serde_json::{Map, Value};
 
@@ -15,8 +16,9 @@ use crate::bom;
 const KEY_ID_BYTES_MAX: usize = 1_024;
 
 impl KeySet {
-    /// The keys for signatures of a JSON Web Key Set that only the node reads; it may have secrets. A key's `alg` decides what it is used for; where
-    /// there is none, `algorithm` if given, or else what is usual for its kind.
+    /// The keys for signatures of a JSON Web Key Set that only the node reads; it may have secrets.
+    /// A key's `alg` decides what it is used for; where there is none, `algorithm` if given, or
+    /// else what is usual for its kind.
     ///
     /// # Errors
     /// [`KeyError`] when it is no key set, or has no key that can be used.
@@ -46,7 +48,8 @@ impl KeySet {
             .get("keys")
             .and_then(Value::as_array)
             .ok_or(KeyError::NotAKeySet)?;
-        // Only keys that can be used are tried, so only those are bounded; the others by the bytes of the set.
+        // Only keys that can be used are tried, so only those are bounded; the others by the bytes
+        // of the set.
         let usable = members
             .iter()
             .filter_map(|member| key(member.as_object()?, algorithm, is_taken));
@@ -84,7 +87,8 @@ fn key(
         Family::P256 | Family::P384 | Family::P521 => {
             let (x, y) = (bytes("x")?, bytes("y")?);
             let point = [&[4], x.as_slice(), y.as_slice()].concat();
-            // Both halves have their full length (RFC 7518 §6.2.1.2); anything else is not a point, or not this one.
+            // Both halves have their full length (RFC 7518 §6.2.1.2); anything else is not a point,
+            // or not this one.
             (x.len() == y.len())
                 .then_some(())
                 .ok_or(KeyError::Broken)

@@ -1,7 +1,8 @@
 //! A token apart: JWS compact serialization (RFC 7515 §7.1), and the check of its signature.
 //!
-//! Nothing of the claims is looked at before the signature is right. Must never let the header choose more than one of the keys there are:
-//! `jku`, `jwk` and `x5u` are not read, and `crit` and `b64` are refused.
+//! Nothing of the claims is looked at before the signature is right. Must never let the header
+//! choose more than one of the keys there are: `jku`, `jwk` and `x5u` are not read, and `crit` and
+//! `b64` are refused.
 
 use serde_json::{Map, Value};
 
@@ -22,7 +23,8 @@ pub(super) fn verify(token: &[u8], keys: &KeySet) -> Result<Map<String, Value>, 
     let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed)?;
     let header = read_header(header)?;
-    // Before the signature is looked at, so that nothing but a token ever reaches the crypto library.
+    // Before the signature is looked at, so that nothing but a token ever reaches the crypto
+    // library.
     let claims = decode(claims).ok_or(TokenError::Malformed)?;
     decode(signature).ok_or(TokenError::Malformed)?;
     let candidates = choose(&header, keys)?;

@@ -1,6 +1,7 @@
 //! Keys that check signatures, made of secrets and PEM texts; `super::jwks` makes them of key sets.
 //!
-//! A key has one algorithm, decided when it is made: a token never chooses how it is checked. Must never show what a key is made of.
+//! A key has one algorithm, decided when it is made: a token never chooses how it is checked. Must
+//! never show what a key is made of.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use super::algorithm::{Algorithm, Family};
 pub const KEYS_MAX: usize = 32;
 /// Sizes of RSA keys that are taken, in bits; what the crypto library checks signatures with.
 pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
-/// Bytes of a DER public key around its modulus: a dozen for the frame, up to a dozen for the exponent.
+/// Bytes of a DER public key around its modulus: a dozen for the frame, up to a dozen for the
+/// exponent.
 const RSA_DER_OVERHEAD: usize = 24;
 /// What every block of a PEM text starts with.
 const PEM_BEGIN: &str = "-----BEGIN ";
@@ -99,7 +101,8 @@ impl KeySet {
         Ok(Self::of(vec![key]))
     }
 
-    /// The public keys and certificates of a PEM text: RSA for `algorithm`, or else RS256; the others for what their curve says.
+    /// The public keys and certificates of a PEM text: RSA for `algorithm`, or else RS256; the
+    /// others for what their curve says.
     ///
     /// # Errors
     /// [`KeyError`] when there is none, or one of them cannot be used.
@@ -272,7 +275,8 @@ impl Key {
         fits(algorithm, Family::Rsa)?;
         let public = der(&key)?;
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).map_err(|_| KeyError::Broken)?;
-        // The library that checks signatures knows the bounds to the bit; this only tells it earlier.
+        // The library that checks signatures knows the bounds to the bit; this only tells it
+        // earlier.
         let (min, max) = (RSA_BITS.start() / 8, RSA_BITS.end() / 8 + RSA_DER_OVERHEAD);
         if !(min..=max).contains(&public.len()) {
             return Err(KeyError::RsaSize);
@@ -289,7 +293,8 @@ impl Key {
         })
     }
 
-    /// Whether `signature`, in base64url, is this key's over `message`. Secrets are compared in constant time.
+    /// Whether `signature`, in base64url, is this key's over `message`. Secrets are compared in
+    /// constant time.
     pub(super) fn signed(&self, message: &[u8], signature: &str) -> bool {
         match &self.material {
             Material::Library(algorithm, key) => {

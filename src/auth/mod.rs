@@ -6,8 +6,9 @@
 //!  keys, jwks ┘                         rules ┘ (`topics_from`)
 //! ```
 //!
-//! A key decides the algorithm, never the token. Must never do I/O (keys are brought by [`crate::node`]), and never put a token, a key or
-//! the value of a claim into an error, a log or a `Debug`.
+//! A key decides the algorithm, never the token. Must never do I/O (keys are brought by
+//! [`crate::node`]), and never put a token, a key or the value of a claim into an error, a log or a
+//! `Debug`.
 
 mod algorithm;
 mod base64url;
@@ -50,15 +51,18 @@ pub enum Role {
 pub struct Access {
     /// Topics that may be published to (claim `mercure.publish`).
     pub publish: Arc<[Selector]>,
-    /// Topics whose private events may be heard: claim `mercure.subscribe`, and [`Access::topics`]. Sorted, without doubles.
+    /// Topics whose private events may be heard: claim `mercure.subscribe`, and [`Access::topics`].
+    /// Sorted, without doubles.
     pub subscribe: Arc<[Selector]>,
-    /// Topics that the rules `topics_from` make of the claims: what a stream gets that names no topic.
+    /// Topics that the rules `topics_from` make of the claims: what a stream gets that names no
+    /// topic.
     pub topics: Arc<[Selector]>,
     /// Claim `mercure.payload` as JSON text: shown with the bearer's subscriptions.
     pub payload: Option<Arc<str>>,
     /// Claim `sub`: whose it is, for operators.
     pub subject: Option<Arc<str>>,
-    /// When it ends, in milliseconds since the unix epoch; rounded so that nothing lives longer than its token.
+    /// When it ends, in milliseconds since the unix epoch; rounded so that nothing lives longer
+    /// than its token.
     pub ends_unix_ms: Option<u64>,
 }
 
@@ -114,7 +118,8 @@ pub enum TokenError {
     /// Not a JSON object, or one with a number that no computer holds (`1e999`).
     #[error("the token's claims are not a JSON object, or hold a number that is out of range")]
     Claims,
-    /// A claim that cannot be read. Its name is the standard's or the configuration's, never the token's.
+    /// A claim that cannot be read. Its name is the standard's or the configuration's, never the
+    /// token's.
     #[error("the token's claim `{claim}` {fault}")]
     Claim {
         /// Name of the claim.
@@ -211,10 +216,12 @@ impl Auth {
         self.ring(role).keys.read().is_some()
     }
 
-    /// Checks a token, and reads what it allows. `now` is the wall clock, as the time since the unix epoch.
+    /// Checks a token, and reads what it allows. `now` is the wall clock, as the time since the
+    /// unix epoch.
     ///
     /// # Errors
-    /// [`TokenError`]. On [`TokenError::UnknownKey`], [`Auth::refresh`] and one more attempt may help.
+    /// [`TokenError`]. On [`TokenError::UnknownKey`], [`Auth::refresh`] and one more attempt may
+    /// help.
     pub fn verify(&self, role: Role, token: &[u8], now: Duration) -> Result<Access, TokenError> {
         let keys = self.ring(role).keys.read().clone();
         let keys = keys.ok_or(TokenError::NoKeys)?;
@@ -226,7 +233,8 @@ impl Auth {
         claims::read(&claims, &self.policy, now)
     }
 
-    /// Asks for the newest keys where they come from a URL, and waits for them; returns at once when that was done a short while ago.
+    /// Asks for the newest keys where they come from a URL, and waits for them; returns at once
+    /// when that was done a short while ago.
     ///
     /// The wait is bounded by who brings the keys: [`Auth::kept_by`].
     pub async fn refresh(&self, role: Role) {
@@ -239,15 +247,16 @@ impl Auth {
         }
     }
 
-    /// Puts `keys` in the place of those that the role has; tokens that are checked from now on need the new ones. A set without keys refuses
-    /// every token until there is another.
+    /// Puts `keys` in the place of those that the role has; tokens that are checked from now on
+    /// need the new ones. A set without keys refuses every token until there is another.
     pub fn replace(&self, role: Role, keys: Arc<KeySet>) {
         let old = self.ring(role).keys.write().replace(keys);
         // A large set takes a while to drop: not while tokens wait to be checked.
         drop(old);
     }
 
-    /// What [`Auth::refresh`] asks for these roles from now on; each must be answered, or dropped, within a bounded time.
+    /// What [`Auth::refresh`] asks for these roles from now on; each must be answered, or dropped,
+    /// within a bounded time.
     #[must_use]
     pub fn kept_by(&self, roles: &[Role]) -> mpsc::Receiver<Refresh> {
         let (asks, asked) = mpsc::channel(REFRESHES_MAX);

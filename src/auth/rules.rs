@@ -1,7 +1,8 @@
 //! Rules that make topics of claims: `user/{sub}`, `role/{roles}`, `tenant/{tenant}/**`.
 //!
-//! What stands in braces is a claim's name, or the way to it (`{realm_access.roles}`). A rule is the administrator's and may be a pattern; a
-//! claim's value is somebody else's and must never become one.
+//! What stands in braces is a claim's name, or the way to it (`{realm_access.roles}`). A rule is
+//! the administrator's and may be a pattern; a claim's value is somebody else's and must never
+//! become one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -110,7 +111,8 @@ impl TopicRule {
         }
         parts.push(Part::Text(rest.to_owned()));
         let rule = Self { parts };
-        // A value may hold slashes, and would make a segment of its own out of what stands beside it. No text of a rule has a brace.
+        // A value may hold slashes, and would make a segment of its own out of what stands beside
+        // it. No text of a rule has a brace.
         let marked = rule.with_every_claim("{");
         if marked
             .split('/')
@@ -174,7 +176,8 @@ impl TopicRule {
     }
 
     fn selector(&self, text: &str, bounds: &Bounds) -> Result<Selector, TokenError> {
-        // The rule itself was tried at start, so it is a value that makes the difference; the last one made it whole.
+        // The rule itself was tried at start, so it is a value that makes the difference; the last
+        // one made it whole.
         let last = self.parts.iter().rev().find_map(|part| match part {
             Part::Claim(name) => Some(&**name),
             Part::Text(_) => None,
@@ -213,7 +216,8 @@ fn values(claims: &Map<String, Value>, name: &Arc<str>) -> Result<Vec<String>, T
     }
 }
 
-/// A claim of this name, dots and all (`https://example.com/roles` is a name), or else the one at the end of the way.
+/// A claim of this name, dots and all (`https://example.com/roles` is a name), or else the one at
+/// the end of the way.
 fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);

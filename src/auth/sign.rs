@@ -52,7 +52,8 @@ impl SigningKey {
         Self::of_library(algorithm, EncodingKey::from_secret(secret))
     }
 
-    /// A private key in PEM, PKCS #8: RSA for `algorithm`, or else RS256; the others for what their curve says.
+    /// A private key in PEM, PKCS #8: RSA for `algorithm`, or else RS256; the others for what their
+    /// curve says.
     ///
     /// # Errors
     /// [`SignError`].
@@ -126,7 +127,8 @@ impl SigningKey {
         self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
-    /// A token of this header and these claims, whatever they are: for tests of the code that reads tokens.
+    /// A token of this header and these claims, whatever they are: for tests of the code that reads
+    /// tokens.
     ///
     /// # Errors
     /// [`SignError::Refused`] when the key turns out not to fit.

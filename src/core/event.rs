@@ -1,4 +1,5 @@
-//! An event as a publisher means it, and the id under which the node orders it. `check` says what an event may be, `mark` which order an id is from.
+//! An event as a publisher means it, and the id under which the node orders it. `check` says what
+//! an event may be, `mark` which order an id is from.
 
 mod check;
 mod mark;
@@ -19,10 +20,12 @@ const COUNTER_BITS: u32 = 20;
 /// Start of an id that is a UUID (RFC 9562 §4).
 const URN_PREFIX: &str = "urn:uuid:";
 
-/// The place of an event in the node's one order: unix milliseconds and a counter within the millisecond, in one word.
+/// The place of an event in the node's one order: unix milliseconds and a counter within the
+/// millisecond, in one word.
 ///
-/// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one order strictly increase, also when the clock steps back. An id is also a
-/// *cursor*: "everything up to and including this has been seen". Clients are sent it with the mark of its order ([`MarkedId`]).
+/// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one order strictly increase,
+/// also when the clock steps back. An id is also a *cursor*: "everything up to and including this
+/// has been seen". Clients are sent it with the mark of its order ([`MarkedId`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u64);
 
@@ -33,7 +36,8 @@ impl EventId {
     /// Longest text form in bytes: 14 digits of milliseconds (2^44), a dash, 7 digits of counter.
     pub const TEXT_BYTES_MAX: usize = 22;
 
-    /// Builds an id from its parts; `None` when either does not fit (44 bits of milliseconds, 20 bits of counter).
+    /// Builds an id from its parts; `None` when either does not fit (44 bits of milliseconds, 20
+    /// bits of counter).
     #[must_use]
     pub const fn from_parts(unix_ms: u64, counter: u64) -> Option<Self> {
         if unix_ms >= 1 << (64 - COUNTER_BITS) || counter >= 1 << COUNTER_BITS {
@@ -54,7 +58,8 @@ impl EventId {
         Self(word)
     }
 
-    /// Milliseconds since the unix epoch at which the event was stamped (or later, if the clock had stepped back).
+    /// Milliseconds since the unix epoch at which the event was stamped (or later, if the clock had
+    /// stepped back).
     #[must_use]
     pub const fn unix_ms(self) -> u64 {
         self.0 >> COUNTER_BITS
@@ -78,8 +83,8 @@ impl EventId {
         Self(self.0.saturating_add(1))
     }
 
-    /// The id that follows `self` when the clock reads `now_unix_ms`: that millisecond's first, or the successor of `self` if the
-    /// clock has not moved past it.
+    /// The id that follows `self` when the clock reads `now_unix_ms`: that millisecond's first, or
+    /// the successor of `self` if the clock has not moved past it.
     #[must_use]
     pub const fn next(self, now_unix_ms: u64) -> Self {
         let first = now_unix_ms << COUNTER_BITS;

@@ -1,8 +1,9 @@
 //! Redis's glob patterns: `*`, `?`, `[a-z]`, `[^…]`, `\`.
 //!
-//! A match goes through the text once and knows, at each byte, which positions of the pattern it may be at: a set of bits, moved on by
-//! one shift and two masks. There is no backtracking, so the time is that of the text, whatever the pattern: one step a byte where the
-//! pieces between stars are shorter than 64 tokens, and one more for each further 64. It must never be more.
+//! A match goes through the text once and knows, at each byte, which positions of the pattern it
+//! may be at: a set of bits, moved on by one shift and two masks. There is no backtracking, so the
+//! time is that of the text, whatever the pattern: one step a byte where the pieces between stars
+//! are shorter than 64 tokens, and one more for each further 64. It must never be more.
 
 use std::str::FromStr;
 
@@ -19,7 +20,8 @@ pub struct GlobTooLong {
     max: usize,
 }
 
-/// A compiled pattern. A token is what takes one byte of text: a byte, `?` or a class. Position `i` is before token `i`.
+/// A compiled pattern. A token is what takes one byte of text: a byte, `?` or a class. Position `i`
+/// is before token `i`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     /// Number of tokens.
@@ -154,7 +156,8 @@ impl Glob {
             }
             high = (high + 1).min(self.words - 1);
             if let Some((word, bit)) = last_star {
-                // Whatever could still match from an earlier position matches from the last star reached, too: it takes any bytes.
+                // Whatever could still match from an earlier position matches from the last star
+                // reached, too: it takes any bytes.
                 at[low..word].fill(0);
                 at[word] &= u64::MAX << bit;
                 low = word;
@@ -200,8 +203,9 @@ fn tokens(pattern: &[u8]) -> (Vec<Token>, Vec<usize>) {
     (tokens, stars)
 }
 
-/// Reads a class behind its `[`: the bytes it takes, and the pattern behind its `]`. As in Redis a class that does not close ends with
-/// the pattern, a range may be given backwards, and `]` always closes.
+/// Reads a class behind its `[`: the bytes it takes, and the pattern behind its `]`. As in Redis a
+/// class that does not close ends with the pattern, a range may be given backwards, and `]` always
+/// closes.
 fn class(mut pattern: &[u8]) -> (Box<[u64; 4]>, &[u8]) {
     let mut set = Box::new([0_u64; 4]);
     let negated = pattern.first() == Some(&b'^');
@@ -301,7 +305,8 @@ mod tests {
             // Two where a piece lies in two words.
             assert!(steps(pattern) <= 2 * text.len(), "{pattern}");
         }
-        // The one case that costs more: a long piece behind a star, a 64th of its length for each byte.
+        // The one case that costs more: a long piece behind a star, a 64th of its length for each
+        // byte.
         let long = "*".to_owned() + &"a".repeat(4_000) + "b*";
         assert!(steps(&long) <= text.len() * (4_000 / 64 + 2));
         // What is longer than the text, or begins otherwise, takes none.

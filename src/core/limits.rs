@@ -1,27 +1,31 @@
-//! The bounds of what one event, one topic and one subscription may be, as checked values that every border shares.
+//! The bounds of what one event, one topic and one subscription may be, as checked values that
+//! every border shares.
 //!
 //! The numbers themselves are settings; this module only carries them to where they are applied.
 
 use crate::core::event::OrderMark;
 
-/// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with wildcards, and classes need a few bytes more. With
-/// the bound on topics it also bounds the steps of a match.
+/// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with
+/// wildcards, and classes need a few bytes more. With the bound on topics it also bounds the steps
+/// of a match.
 pub const GLOB_BYTES_MAX: usize = 4_096;
 
 /// Highest value that `topic_bytes_max` may have: no topic and no pattern is ever longer.
 pub const TOPIC_BYTES_CEILING: usize = 1_024;
 
-/// Bytes that a kept event costs beside its frame: its entry, its note in the node's order, the shared header of its `Bytes`, and the allocator's
-/// rounding.
+/// Bytes that a kept event costs beside its frame: its entry, its note in the node's order, the
+/// shared header of its `Bytes`, and the allocator's rounding.
 pub(crate) const EVENT_OVERHEAD_BYTES: usize = 144;
 
-/// Bytes that a topic with history costs beside its events, its name and its matches: table slot, ring and expiry entry.
+/// Bytes that a topic with history costs beside its events, its name and its matches: table slot,
+/// ring and expiry entry.
 pub(crate) const TOPIC_OVERHEAD_BYTES: usize = 256;
 
 /// Bytes that an event costs with an own id, or as a private event with several topics.
 pub(crate) const MORE_OVERHEAD_BYTES: usize = 64;
 
-/// Bytes that a private event with several topics costs for each of them, which it pins: their slots and names, at a guess.
+/// Bytes that a private event with several topics costs for each of them, which it pins: their
+/// slots and names, at a guess.
 pub(crate) const HELD_TOPIC_BYTES: usize = 256;
 
 /// Bytes that an own id costs: it is in the entry, and the key of an index.
@@ -38,26 +42,31 @@ pub struct EventLimits {
     pub topics_per_event_max: usize,
     /// Most topics that one stream may subscribe to.
     pub topics_per_stream_max: usize,
-    /// Longest `data` of one event. The default is a quarter of what a topic keeps, so that a reader of large events may fall behind by a few.
+    /// Longest `data` of one event. The default is a quarter of what a topic keeps, so that a
+    /// reader of large events may fall behind by a few.
     pub data_bytes_max: usize,
     /// Longest event name (the SSE `event` field).
     pub event_name_bytes_max: usize,
     /// Longest id that a publisher may give its event.
     pub event_id_bytes_max: usize,
-    /// There are keys for subscribers' tokens, so that somebody may be granted a private event. No setting of its own: the hub knows it from those of the keys.
+    /// There are keys for subscribers' tokens, so that somebody may be granted a private event. No
+    /// setting of its own: the hub knows it from those of the keys.
     pub has_subscriber_keys: bool,
     /// Ids with this mark are the node's own. No setting: the hub knows it from its store.
     pub mark: OrderMark,
-    /// What the history can keep of one event. No setting of its own: the hub knows it from the bounds on the history.
+    /// What the history can keep of one event. No setting of its own: the hub knows it from the
+    /// bounds on the history.
     pub kept: KeptMax,
 }
 
-/// What the history can keep of one event. A larger event would evict all others, and then be evicted itself.
+/// What the history can keep of one event. A larger event would evict all others, and then be
+/// evicted itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptMax {
     /// Longest frame, in bytes: `history_bytes`.
     pub frame_bytes: usize,
-    /// Most bytes in the histories of all topics of the event, overhead included: `history_budget_bytes`.
+    /// Most bytes in the histories of all topics of the event, overhead included:
+    /// `history_budget_bytes`.
     pub bytes: usize,
 }
 

@@ -1,7 +1,8 @@
-//! How many streams may be open: in all, and of each client; and how many sockets the public listener may have.
+//! How many streams may be open: in all, and of each client; and how many sockets the public
+//! listener may have.
 //!
-//! A place is taken before the handshake goes on and given back by whoever holds it last: a dropped [`StreamPermit`], or the
-//! shard that closes the stream.
+//! A place is taken before the handshake goes on and given back by whoever holds it last: a dropped
+//! [`StreamPermit`], or the shard that closes the stream.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -42,7 +43,8 @@ pub enum Shed {
 pub struct Room {
     /// Most streams.
     pub streams: usize,
-    /// Most sockets of the public listener: streams that have one of their own, and connections that are not streams.
+    /// Most sockets of the public listener: streams that have one of their own, and connections
+    /// that are not streams.
     pub sockets: usize,
 }
 
@@ -63,7 +65,8 @@ pub struct Share {
     pub streams: usize,
     /// Bits of an IPv6 address that are one client's.
     pub ipv6_prefix: u32,
-    /// Networks of proxies, which bring the requests of many clients: an address of theirs is nobody's.
+    /// Networks of proxies, which bring the requests of many clients: an address of theirs is
+    /// nobody's.
     pub proxies: Vec<IpNet>,
 }
 
@@ -78,8 +81,9 @@ impl Default for Share {
 }
 
 impl Share {
-    /// The client that an address belongs to, as the first address of its network. A provider gives each customer a whole IPv6 network, so its
-    /// addresses are one client; `::ffff:192.0.2.1` is 192.0.2.1.
+    /// The client that an address belongs to, as the first address of its network. A provider gives
+    /// each customer a whole IPv6 network, so its addresses are one client; `::ffff:192.0.2.1` is
+    /// 192.0.2.1.
     #[must_use]
     pub fn client(&self, address: IpAddr) -> IpAddr {
         match address.to_canonical() {
@@ -92,7 +96,8 @@ impl Share {
         }
     }
 
-    /// The client whose connections and streams count as this address's; `None` for a proxy, and where clients are not counted.
+    /// The client whose connections and streams count as this address's; `None` for a proxy, and
+    /// where clients are not counted.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let proxies = || self.proxies.iter();
@@ -101,7 +106,8 @@ impl Share {
     }
 }
 
-/// A client whose streams are counted, or nobody where the setting is off; what a stream's record keeps of its client.
+/// A client whose streams are counted, or nobody where the setting is off; what a stream's record
+/// keeps of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientKey(u32);
 
@@ -217,7 +223,8 @@ impl Places {
         open.saturating_sub(self.bodies.load(Ordering::Relaxed))
     }
 
-    /// Whether the public listener may have one more socket, beside `connections` that are not streams.
+    /// Whether the public listener may have one more socket, beside `connections` that are not
+    /// streams.
     ///
     /// # Errors
     /// The most sockets that it may have.

@@ -1,4 +1,5 @@
-//! Topic names: any UTF-8 string from one byte up to a configured length. `reserved` says which are the node's own.
+//! Topic names: any UTF-8 string from one byte up to a configured length. `reserved` says which are
+//! the node's own.
 
 mod reserved;
 

@@ -42,7 +42,8 @@ impl Event {
         self
     }
 
-    /// Its name: what browsers listen for with `addEventListener`. Without a name it is a `message`.
+    /// Its name: what browsers listen for with `addEventListener`. Without a name it is a
+    /// `message`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

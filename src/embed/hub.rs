@@ -54,7 +54,8 @@ impl Hub {
         receipt.ok_or(PublishError(Cause::Closed(Closed)))
     }
 
-    /// Publishes events as one batch, in their order: all of them, or none if one is refused. A receipt for each.
+    /// Publishes events as one batch, in their order: all of them, or none if one is refused. A
+    /// receipt for each.
     ///
     /// # Errors
     /// [`PublishError`] when an event breaks a limit of the settings, or the node has ended.
@@ -80,8 +81,8 @@ impl Hub {
         self.0.head()
     }
 
-    /// Ends the streams that subscribe to what `selector` matches; how many there were. Their clients come back unless something
-    /// keeps them from it.
+    /// Ends the streams that subscribe to what `selector` matches; how many there were. Their
+    /// clients come back unless something keeps them from it.
     pub async fn end_streams(&self, selector: Selector) -> usize {
         let query = StreamQuery {
             topic: Some(selector),

@@ -1,7 +1,7 @@
 //! The face of the crate: a node within another program.
 //!
-//! Everything that a program may rely on is here or re-exported by `lib.rs`; `tests.rs` holds the list. The types wrap those of
-//! the layers below, so that these stay free to change.
+//! Everything that a program may rely on is here or re-exported by `lib.rs`; `tests.rs` holds the
+//! list. The types wrap those of the layers below, so that these stay free to change.
 
 mod event;
 mod hub;

@@ -8,8 +8,9 @@ use crate::settings::{ConfigError, Settings};
 
 /// A running node: its listeners, and the hub behind them.
 ///
-/// It lives on the tokio runtime on which it was started. Dropping it ends everything that it started, and cuts what is open;
-/// [`Node::drain`] ends it in peace. It logs through `tracing`, reads no signals and ends no process.
+/// It lives on the tokio runtime on which it was started. Dropping it ends everything that it
+/// started, and cuts what is open; [`Node::drain`] ends it in peace. It logs through `tracing`,
+/// reads no signals and ends no process.
 ///
 /// ```no_run
 /// use fantail::{Event, Node, Settings};
@@ -49,7 +50,8 @@ impl Node {
     /// Checks the settings, reads the keys of tokens, opens the listeners and starts the shards.
     ///
     /// # Errors
-    /// [`NodeError`] when the settings are refused, an address is taken, a key cannot be read or the system refuses.
+    /// [`NodeError`] when the settings are refused, an address is taken, a key cannot be read or
+    /// the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, NodeError> {
         settings.check().map_err(Cause::from)?;
         let node = node::Node::start(settings).await.map_err(Cause::from)?;
@@ -68,18 +70,21 @@ impl Node {
         Hub::new(self.0.hub().clone())
     }
 
-    /// Waits for a part of the node to fail. It should be drained or dropped then, and started again.
+    /// Waits for a part of the node to fail. It should be drained or dropped then, and started
+    /// again.
     pub async fn failed(&mut self) -> NodeError {
         Cause::from(self.0.failed().await).into()
     }
 
-    /// Ends the node: no new streams; the open ones are told when to come back and are closed in even steps over `drain_period`;
-    /// then the listeners and the shards. Returns the number of streams that had to be cut.
+    /// Ends the node: no new streams; the open ones are told when to come back and are closed in
+    /// even steps over `drain_period`; then the listeners and the shards. Returns the number of
+    /// streams that had to be cut.
     pub async fn drain(mut self) -> usize {
         self.0.drain().await.streams_cut
     }
 
-    /// Ends the node at once, and waits for its threads. Streams are cut; their clients come back by themselves.
+    /// Ends the node at once, and waits for its threads. Streams are cut; their clients come back
+    /// by themselves.
     pub async fn stop(self) {
         let hub = self.0.hub().clone();
         // Joining threads blocks. A panic of one has ended the process.

@@ -1,4 +1,5 @@
-//! Takes connections in: keeps the limit on their number, and the listener alive when the system runs out of something.
+//! Takes connections in: keeps the limit on their number, and the listener alive when the system
+//! runs out of something.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,8 +50,8 @@ impl Backoff {
     }
 }
 
-/// Waits for the next connection. When `accept` fails for want of descriptors or memory it pauses and tries again; the connection
-/// waits in the kernel's queue meanwhile. Cancelling loses nothing.
+/// Waits for the next connection. When `accept` fails for want of descriptors or memory it pauses
+/// and tries again; the connection waits in the kernel's queue meanwhile. Cancelling loses nothing.
 pub(super) async fn next(
     listener: &TcpListener,
     backoff: &mut Backoff,
@@ -80,7 +81,8 @@ pub(super) async fn next(
     }
 }
 
-/// Whether `accept` reports what happened to one connection, not to this process (accept(2), "Error handling").
+/// Whether `accept` reports what happened to one connection, not to this process (accept(2), "Error
+/// handling").
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(
@@ -96,7 +98,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Makes a connection of an accepted socket, unless `ingest_connections_max` are open: then it is told so, and closed.
+/// Makes a connection of an accepted socket, unless `ingest_connections_max` are open: then it is
+/// told so, and closed.
 pub(super) fn admit(
     (stream, address): (TcpStream, SocketAddr),
     port: &Arc<Port>,
@@ -115,18 +118,21 @@ pub(super) fn admit(
     }
 }
 
-/// Tells a client that there is no room. Straight to the kernel, since the runtime does not know yet that a fresh socket can be written to.
+/// Tells a client that there is no room. Straight to the kernel, since the runtime does not know
+/// yet that a fresh socket can be written to.
 fn refuse(stream: &TcpStream) {
     let now = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     // The send buffer of a fresh socket takes a line; if not, the closed connection says enough.
     let _ = send(stream, b"-ERR max number of clients reached\r\n", now);
-    // What the client has sent already would make the kernel reset the connection, and the reset overtake the line.
+    // What the client has sent already would make the kernel reset the connection, and the reset
+    // overtake the line.
     let _ = recv(stream, &mut [0; 16 * 1024], RecvFlags::DONTWAIT);
 }
 
-/// Answers leave at once (they are gathered here already), and peers that vanished without a word are found out by the kernel: after
-/// `timeout` where they owe it an acknowledgement, and after twice that where nothing was on the way. A publisher behind a cut cable must not
-/// hold one of `ingest_connections_max` places for ever.
+/// Answers leave at once (they are gathered here already), and peers that vanished without a word
+/// are found out by the kernel: after `timeout` where they owe it an acknowledgement, and after
+/// twice that where nothing was on the way. A publisher behind a cut cable must not hold one of
+/// `ingest_connections_max` places for ever.
 fn configure(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let probe = (timeout / KEEPALIVE_PROBES).max(Duration::from_secs(1));

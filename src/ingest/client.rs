@@ -1,6 +1,7 @@
 //! The open connections, for `CLIENT LIST`, for the limit on their number, and for counting.
 //!
-//! A connection writes its own record once a batch; the list is only locked when connections come and go and when someone looks.
+//! A connection writes its own record once a batch; the list is only locked when connections come
+//! and go and when someone looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -31,7 +32,8 @@ pub(super) struct Client {
     command: AtomicUsize,
     /// Commands that wait for `EXEC`; -1 outside of a transaction.
     queued: AtomicI64,
-    /// Told when its place was given to another, which happens to clients that have not authenticated only.
+    /// Told when its place was given to another, which happens to clients that have not
+    /// authenticated only.
     pub(super) displaced: Notify,
     /// What it said about itself.
     pub(super) about: Mutex<About>,
@@ -70,8 +72,9 @@ impl Client {
         self.queued.store(commands, Ordering::Relaxed);
     }
 
-    /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here. The number of its descriptor tells how many
-    /// files, and so streams, the node has open: it is for those who may know.
+    /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here. The
+    /// number of its descriptor tells how many files, and so streams, the node has open: it is for
+    /// those who may know.
     pub(super) fn describe(&self, into: &mut String, commands: Commands, is_inspector: bool) {
         let age_ms = self.connected.elapsed().as_millis() as u64;
         let idle_ms = age_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed));
@@ -126,9 +129,9 @@ pub(super) struct Entered {
 
 /// All open connections.
 ///
-/// Strangers never take more than their share, so that those who authenticate always find a place. Within the share the oldest goes when
-/// a new one comes: whoever wants to publish needs a place for one exchange only, and a refusal would let those who came first keep
-/// everybody out.
+/// Strangers never take more than their share, so that those who authenticate always find a place.
+/// Within the share the oldest goes when a new one comes: whoever wants to publish needs a place
+/// for one exchange only, and a refusal would let those who came first keep everybody out.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     open: Mutex<Open>,
@@ -143,7 +146,8 @@ struct Open {
 }
 
 impl Clients {
-    /// Enters a connection; `None` when there is no room, and no stranger whose place it could have.
+    /// Enters a connection; `None` when there is no room, and no stranger whose place it could
+    /// have.
     pub(super) fn enter(&self, room: Room, ends: Ends, is_stranger: bool) -> Option<Entered> {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         let mut open = self.open.lock();
@@ -177,7 +181,8 @@ impl Clients {
         })
     }
 
-    /// Notes that a connection has authenticated, or has given that up; false when its place was given to another before.
+    /// Notes that a connection has authenticated, or has given that up; false when its place was
+    /// given to another before.
     pub(super) fn set_stranger(&self, id: u64, is_stranger: bool) -> bool {
         let mut open = self.open.lock();
         if !open.all.contains_key(&id) {
@@ -213,7 +218,8 @@ impl Clients {
         self.open.lock().all.get(&id).cloned()
     }
 
-    /// At most `count` connections with a number above `id`, the oldest first. They are described outside the lock.
+    /// At most `count` connections with a number above `id`, the oldest first. They are described
+    /// outside the lock.
     pub(super) fn after(&self, id: u64, count: usize) -> Vec<Arc<Client>> {
         let open = self.open.lock();
         let behind = open.all.range((Bound::Excluded(id), Bound::Unbounded));

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::core::glob::Glob;
 use crate::secret::Secret;
 
-/// The checked settings of the ingest port. The only config that holds passwords; its `Debug` shows none.
+/// The checked settings of the ingest port. The only config that holds passwords; its `Debug` shows
+/// none.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
     /// Password of the default user; `None` lets anyone in, unless there are named users.

@@ -1,8 +1,9 @@
 //! One connection: read, decode, publish and answer, a batch at a time.
 //!
-//! A turn takes every complete command of the read buffer (within bounds), hands consecutive publications to the hub in one call, and
-//! writes all answers at once. It must never read on while answers are unsent or while the hub is full: that is the backpressure.
-//! A connection that waits between commands holds no buffer at all.
+//! A turn takes every complete command of the read buffer (within bounds), hands consecutive
+//! publications to the hub in one call, and writes all answers at once. It must never read on while
+//! answers are unsent or while the hub is full: that is the backpressure. A connection that waits
+//! between commands holds no buffer at all.
 
 use std::convert::Infallible;
 use std::io;
@@ -36,15 +37,18 @@ const BATCH_REPLY_BYTES: usize = 64 * 1024;
 /// Room for the first read of a connection, and the least later.
 const READ_BYTES_MIN: usize = 16 * 1024;
 
-/// Most room for one read: a busy connection gets more with each read that filled the last, and this holds some 1,500 small events.
+/// Most room for one read: a busy connection gets more with each read that filled the last, and
+/// this holds some 1,500 small events.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
-/// How long, and for how many bytes, a closing connection is still read and the bytes dropped. Closing a socket with unread bytes
-/// resets it, and the reset may overtake the last answer, which says what was wrong.
+/// How long, and for how many bytes, a closing connection is still read and the bytes dropped.
+/// Closing a socket with unread bytes resets it, and the reset may overtake the last answer, which
+/// says what was wrong.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 4 << 20;
 
-/// The same for a connection that the node ends, not the client: there may be hundreds of idle ones, and a shutdown waits for them.
+/// The same for a connection that the node ends, not the client: there may be hundreds of idle
+/// ones, and a shutdown waits for them.
 const LINGER_ON_SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
@@ -79,7 +83,8 @@ enum Next {
     Incomplete,
     /// None, and nobody knows where the next one starts.
     Malformed(ProtocolError),
-    /// Another protocol. It is not answered, as in Redis: whoever made a browser speak it should learn nothing.
+    /// Another protocol. It is not answered, as in Redis: whoever made a browser speak it should
+    /// learn nothing.
     Foreign(Foreign),
 }
 
@@ -205,7 +210,8 @@ impl Connection {
         if let Some((at, limit)) = deadline
             && at <= Instant::now()
         {
-            // Asked here too: a client that always has one byte more would never be waited for below.
+            // Asked here too: a client that always has one byte more would never be waited for
+            // below.
             return Err(End::Limit(limit));
         }
         let budget = self.port.hub.budget();
@@ -237,7 +243,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Charges what the connection has sent and queued. It is held already; [`Self::refuse_unfinished`] decides whether it stays.
+    /// Charges what the connection has sent and queued. It is held already;
+    /// [`Self::refuse_unfinished`] decides whether it stays.
     fn charge_held(&mut self) {
         let bytes = self.input.capacity() + self.session.queued_bytes();
         if bytes != self.session.memory.bytes() {
@@ -245,8 +252,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection if the rest of its buffer is the start of a command for which the node has no memory. Small ones are let through
-    /// for as long as there is any.
+    /// Ends the connection if the rest of its buffer is the start of a command for which the node
+    /// has no memory. Small ones are let through for as long as there is any.
     fn refuse_unfinished(&mut self) {
         let budget = self.port.hub.budget();
         let is_small = self.input.capacity() <= 2 * READ_BYTES_MIN;

@@ -1,5 +1,5 @@
-//! How long a connection is waited for: until it has authenticated, until a command that was begun is there, until an answer is
-//! taken, and while it says nothing.
+//! How long a connection is waited for: until it has authenticated, until a command that was begun
+//! is there, until an answer is taken, and while it says nothing.
 //!
 //! Time counts only while the node waits for the client, never while the client waits for the node.
 
@@ -40,7 +40,8 @@ impl Waits {
         self.stranger_since = is_stranger.then(Instant::now);
     }
 
-    /// Notes where it is after a batch: whether a command is `unfinished`, and whether that is one that was not there before.
+    /// Notes where it is after a batch: whether a command is `unfinished`, and whether that is one
+    /// that was not there before.
     pub(super) fn set_unfinished(&mut self, unfinished: bool, is_new: bool) {
         if !unfinished {
             self.command_since = None;
@@ -49,7 +50,8 @@ impl Waits {
         }
     }
 
-    /// Notes that answers were written: the client may have been slow to take them, and could not be read meanwhile.
+    /// Notes that answers were written: the client may have been slow to take them, and could not
+    /// be read meanwhile.
     pub(super) fn wrote(&mut self) {
         if let Some(since) = &mut self.command_since {
             *since = Instant::now();

@@ -1,8 +1,10 @@
 //! Other protocols spoken to the ingest port.
 //!
-//! A web page can make a browser send HTTP to any port, with a body of its choice, and so can whoever chooses the address that some
-//! server fetches. To a reader of inline commands each line of it is a command. So a connection that is seen to speak HTTP ends before
-//! anything behind that line is run. TLS is ended before its first line: what a ClientHello holds may be chosen by a stranger, too.
+//! A web page can make a browser send HTTP to any port, with a body of its choice, and so can
+//! whoever chooses the address that some server fetches. To a reader of inline commands each line
+//! of it is a command. So a connection that is seen to speak HTTP ends before anything behind that
+//! line is run. TLS is ended before its first line: what a ClientHello holds may be chosen by a
+//! stranger, too.
 
 use std::net::SocketAddr;
 
@@ -12,7 +14,8 @@ use super::resp::{Arg, ProtocolError};
 use crate::metrics::{Foreign, NodeMetrics};
 use crate::once_a_minute::OnceAMinute;
 
-/// Methods of HTTP: RFC 9110, section 9, RFC 5789, and the first word of the preface of HTTP/2. No command here has one of these names.
+/// Methods of HTTP: RFC 9110, section 9, RFC 5789, and the first word of the preface of HTTP/2. No
+/// command here has one of these names.
 const METHODS: [&str; 10] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI",
 ];
@@ -20,15 +23,17 @@ const METHODS: [&str; 10] = [
 /// How a TLS connection begins: a handshake record of any version.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 
-/// The protocol that `input`, which starts with the first byte of a command, is seen to be before the command is complete.
+/// The protocol that `input`, which starts with the first byte of a command, is seen to be before
+/// the command is complete.
 pub(super) fn at_start(input: &[u8]) -> Option<Foreign> {
     input.starts_with(&TLS_HANDSHAKE).then_some(Foreign::Tls)
 }
 
 /// The protocol that a command is a line of; `bytes` are all of it, `args` its words.
 ///
-/// `POST` and `Host:` end the connection in any form, as in Redis. In an inline command, any method does, and so does a line that ends like
-/// a request line: what stands before the first header field must not run either.
+/// `POST` and `Host:` end the connection in any form, as in Redis. In an inline command, any method
+/// does, and so does a line that ends like a request line: what stands before the first header
+/// field must not run either.
 pub(super) fn in_command(bytes: &[u8], args: &[Arg<'_>]) -> Option<Foreign> {
     let name = args.first()?;
     let is_http = name.eq_ignore_ascii_case(b"POST")
@@ -37,7 +42,8 @@ pub(super) fn in_command(bytes: &[u8], args: &[Arg<'_>]) -> Option<Foreign> {
     is_http.then_some(Foreign::Http)
 }
 
-/// The protocol that bytes are which could not be read: a request line with a quote in it, or one that is longer than any command.
+/// The protocol that bytes are which could not be read: a request line with a quote in it, or one
+/// that is longer than any command.
 pub(super) fn in_malformed(bytes: &[u8], error: ProtocolError) -> Option<Foreign> {
     use ProtocolError as Error;
     let inline = matches!(error, Error::InlineTooBig | Error::UnbalancedQuotes);
@@ -83,7 +89,8 @@ fn is_version(word: &[u8]) -> bool {
     }
 }
 
-/// Counts and logs connections that were ended for what they spoke; of each protocol at most a line a minute.
+/// Counts and logs connections that were ended for what they spoke; of each protocol at most a line
+/// a minute.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: [OnceAMinute; Foreign::ALL.len()],

@@ -1,8 +1,10 @@
 //! The ingest port: events in over the Redis protocol, from any Redis client.
 //!
-//! [`serve`] accepts connections and keeps the limits; each connection (`connection.rs`) reads, publishes and answers in batches.
-//! A publisher that outruns the node is simply not read until the node has caught up: TCP slows it down, nothing is dropped and no
-//! queue grows. This module must never hold an event of its own and knows nothing of streams: everything goes through the [`Hub`].
+//! [`serve`] accepts connections and keeps the limits; each connection (`connection.rs`) reads,
+//! publishes and answers in batches. A publisher that outruns the node is simply not read until the
+//! node has caught up: TCP slows it down, nothing is dropped and no queue grows. This module must
+//! never hold an event of its own and knows nothing of streams: everything goes through the
+//! [`Hub`].
 
 mod accept;
 mod client;
@@ -30,8 +32,9 @@ use client::Clients;
 pub use config::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use users::Users;
 
-/// Time that connections have on shutdown to be given the answers of the batch in hand. A batch takes milliseconds; only a client
-/// that does not read its answers needs longer, and it is not waited for.
+/// Time that connections have on shutdown to be given the answers of the batch in hand. A batch
+/// takes milliseconds; only a client that does not read its answers needs longer, and it is not
+/// waited for.
 const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(5);
 
 /// What the connections of one port share.
@@ -59,7 +62,8 @@ impl Port {
         let limits = resp::Limits {
             array_max: config.array_max,
             bulk_bytes_max,
-            // One argument is large, the data; the framing and all the others fit into the size of a second one and a bit.
+            // One argument is large, the data; the framing and all the others fit into the size of
+            // a second one and a bit.
             command_bytes_max: bulk_bytes_max.saturating_mul(2).saturating_add(64 * 1024),
             authenticated: true,
         };
@@ -100,8 +104,9 @@ impl Port {
 
 /// Serves the ingest port until `shutdown` turns true or its sender is gone.
 ///
-/// Then it accepts no more, every connection finishes the batch it has in hand, answers it and closes; the future ends when all have,
-/// or after five seconds. Dropping the future closes everything at once.
+/// Then it accepts no more, every connection finishes the batch it has in hand, answers it and
+/// closes; the future ends when all have, or after five seconds. Dropping the future closes
+/// everything at once.
 pub async fn serve(
     listener: TcpListener,
     config: IngestConfig,

@@ -1,7 +1,7 @@
 //! Who may do what on the ingest port: the default user, and named users that only publish.
 //!
-//! Comparing a password takes a time that depends on nothing but what the client sent: neither on how much of it is right, nor on
-//! the length of the right one, nor on whether the user exists.
+//! Comparing a password takes a time that depends on nothing but what the client sent: neither on
+//! how much of it is right, nor on the length of the right one, nor on whether the user exists.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::config::NamedUser;
 use crate::core::glob::Glob;
 use crate::secret::Secret;
 
-/// The name of the user that a connection is until it says otherwise, and that `AUTH <password>` means.
+/// The name of the user that a connection is until it says otherwise, and that `AUTH <password>`
+/// means.
 pub(super) const DEFAULT_USER: &str = "default";
 
 /// Why a client is not let in.
@@ -75,8 +76,8 @@ pub(super) struct Users {
 impl Users {
     /// The default user, whom `password` belongs to, and the named ones.
     ///
-    /// Without a password the default user needs none, unless named users exist: their rights would mean nothing on
-    /// a port that is open to anyone, so then only they get in.
+    /// Without a password the default user needs none, unless named users exist: their rights would
+    /// mean nothing on a port that is open to anyone, so then only they get in.
     pub(super) fn new(password: Option<Secret>, named: Vec<NamedUser>) -> Self {
         let mut accounts = Vec::with_capacity(named.len() + 1);
         if password.is_some() || named.is_empty() {
@@ -133,8 +134,9 @@ impl Users {
     }
 }
 
-/// Compares in a time that depends on the length of `given` only: the secret is gone through in circles as often as that takes, where
-/// comparing slices of different lengths would return at once and tell the length.
+/// Compares in a time that depends on the length of `given` only: the secret is gone through in
+/// circles as often as that takes, where comparing slices of different lengths would return at once
+/// and tell the length.
 fn same(secret: &[u8], given: &[u8]) -> Choice {
     let mut equal = secret.len().ct_eq(&given.len());
     for (secret, given) in secret.iter().cycle().zip(given) {

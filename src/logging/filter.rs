@@ -1,8 +1,9 @@
 //! Which lines are logged: by the setting `log_level` or by the variable `RUST_LOG`.
 //!
-//! A level that names no target concerns the node's own lines only. Libraries log what single frames and packets make them (h2 warns
-//! about every unsolicited PING acknowledgement), and a client must not be able to fill the log: of them only errors are logged,
-//! unless they are named (`h2=debug`).
+//! A level that names no target concerns the node's own lines only. Libraries log what single
+//! frames and packets make them (h2 warns about every unsolicited PING acknowledgement), and a
+//! client must not be able to fill the log: of them only errors are logged, unless they are named
+//! (`h2=debug`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +13,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them, whatever `log_level` is.
+/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them,
+/// whatever `log_level` is.
 pub const TRACE_TARGET: &str = "fantail::traced";
 
 /// What all lines of the node have as the start of their target.
@@ -25,7 +27,8 @@ pub const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "o
 
 /// A checked filter: a level, or a list of `target=level`.
 ///
-/// Kept as text, because `RUST_LOG` may replace it and levels without a target are completed when the log starts.
+/// Kept as text, because `RUST_LOG` may replace it and levels without a target are completed when
+/// the log starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
 
@@ -58,8 +61,9 @@ impl fmt::Display for LogFilter {
 impl FromStr for LogFilter {
     type Err = LogFilterError;
 
-    /// A bare word in a filter is a target for which everything is logged, so a misspelt level would be taken for one and
-    /// silence the node; here it must be a level. `RUST_LOG` itself keeps its own grammar.
+    /// A bare word in a filter is a target for which everything is logged, so a misspelt level
+    /// would be taken for one and silence the node; here it must be a level. `RUST_LOG` itself
+    /// keeps its own grammar.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Err(LogFilterError::Empty);

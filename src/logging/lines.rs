@@ -1,8 +1,9 @@
 //! Writes log lines to standard error without making anyone wait for it.
 //!
-//! Lines are queued, and one thread writes them. A line that finds the queue full, or that the system refuses (a closed pipe, a
-//! full disk), is dropped and counted. Must never panic, never write anywhere else, and never return an error to the code that
-//! logs: `tracing-subscriber` would report it by `eprintln!`, which panics when standard error is broken.
+//! Lines are queued, and one thread writes them. A line that finds the queue full, or that the
+//! system refuses (a closed pipe, a full disk), is dropped and counted. Must never panic, never
+//! write anywhere else, and never return an error to the code that logs: `tracing-subscriber` would
+//! report it by `eprintln!`, which panics when standard error is broken.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +24,8 @@ pub(super) const WRITER_THREAD: &str = "fantail-log";
 
 /// Longest wait until a full pipe is tried again; the poll normally ends earlier.
 const RETRY_S: i64 = 1;
-/// Pause before a write is repeated that failed although the poll reported room: the thread must not spin.
+/// Pause before a write is repeated that failed although the poll reported room: the thread must
+/// not spin.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The queue of lines in front of one output.
@@ -104,7 +106,8 @@ impl Lines {
         }
     }
 
-    /// Waits until every line that is queued now has been written or dropped, but no longer than `bound`.
+    /// Waits until every line that is queued now has been written or dropped, but no longer than
+    /// `bound`.
     pub(super) fn flush(&self, bound: Duration) {
         let mut state = self.state.lock();
         let busy = |state: &mut State| state.writing || !state.queue.is_empty();

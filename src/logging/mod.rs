@@ -1,7 +1,7 @@
 //! The log: text or JSON on standard error, filtered by setting or by `RUST_LOG`.
 //!
-//! Standard output stays free for what commands print. Started once, by `main`; libraries and tests never start it. A log line never
-//! makes the node wait and never ends it: see `lines`.
+//! Standard output stays free for what commands print. Started once, by `main`; libraries and tests
+//! never start it. A log line never makes the node wait and never ends it: see `lines`.
 
 mod filter;
 mod lines;

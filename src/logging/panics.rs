@@ -1,8 +1,8 @@
 //! Panics: one log line, and the end of the process.
 //!
 //! The standard hook writes text to standard error itself: among JSON lines, and it blocks when no
-//! one reads them. A process that goes on after a panic may have lost a shard, a lock's promise or a
-//! listener, and looks alive. So it ends, in every build, and its supervisor starts it again. The
+//! one reads them. A process that goes on after a panic may have lost a shard, a lock's promise or
+//! a listener, and looks alive. So it ends, in every build, and its supervisor starts it again. The
 //! release build has `panic = "abort"` besides, for the same reason and for its size.
 
 use std::io::{self, Write};

@@ -4,12 +4,13 @@ use std::ptr;
 
 use mimalloc::MiMalloc;
 
-/// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the right one.
+/// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the
+/// right one.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Address space that the allocator manages from the start. Its tables grow with it: they take 180 KiB for the GiB that it would
-/// reserve by itself. It does so once this is full.
+/// Address space that the allocator manages from the start. Its tables grow with it: they take 180
+/// KiB for the GiB that it would reserve by itself. It does so once this is full.
 const FIRST_ARENA_BYTES: usize = 64 << 20;
 
 /// Runs before the runtime's first allocation.
@@ -19,7 +20,8 @@ const FIRST_ARENA_BYTES: usize = 64 << 20;
 static RESERVE: extern "C" fn() = reserve_first_arena;
 
 extern "C" fn reserve_first_arena() {
-    // SAFETY: the allocator initializes itself on its first call. Without this space it reserves its own.
+    // SAFETY: the allocator initializes itself on its first call. Without this space it reserves
+    // its own.
     unsafe {
         libmimalloc_sys::mi_reserve_os_memory_ex(
             FIRST_ARENA_BYTES,

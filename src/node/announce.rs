@@ -34,7 +34,8 @@ impl Announcement {
             self.log();
         }
         if to_person {
-            // Files are read for it, and a terminal can be stopped (Ctrl-S): neither may stop the node.
+            // Files are read for it, and a terminal can be stopped (Ctrl-S): neither may stop the
+            // node.
             tokio::task::spawn_blocking(move || {
                 // A terminal that is gone reads nothing.
                 let _ = io::stdout().write_all(self.banner().as_bytes());

@@ -9,7 +9,8 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// As many shards as no other test of this process has, so that the last one's thread has a name of its own.
+/// As many shards as no other test of this process has, so that the last one's thread has a name of
+/// its own.
 const SHARDS: usize = 31;
 
 fn has_thread(name: &str) -> bool {

@@ -1,26 +1,29 @@
 //! Open files: every connection holds one, so their limit is the first bound that a node meets.
 //!
-//! The soft limit exists to protect programs that use `select`; this one does not, so it is raised to the hard one, which
-//! is the administrator's. Then every listener gets its share, and none may take another's: a crowd on the public listener must not keep an orchestrator from
-//! asking for health, nor publishers from publishing.
+//! The soft limit exists to protect programs that use `select`; this one does not, so it is raised
+//! to the hard one, which is the administrator's. Then every listener gets its share, and none may
+//! take another's: a crowd on the public listener must not keep an orchestrator from asking for
+//! health, nor publishers from publishing.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::hub::Room;
 use crate::settings::Settings;
 
-/// Files that the node needs whatever happens: standard streams, listeners, descriptors of the runtime, two key sets being fetched, a connection of each
-/// listener that is being refused, files of `/proc` that are being read. At most half of the limit.
+/// Files that the node needs whatever happens: standard streams, listeners, descriptors of the
+/// runtime, two key sets being fetched, a connection of each listener that is being refused, files
+/// of `/proc` that are being read. At most half of the limit.
 const BASE: u64 = 64;
 /// Files of one shard: its epoll instance, a second handle of it, and the eventfd that wakes it.
 const FILES_PER_SHARD: u64 = 3;
-/// Files kept from streams for HTTP connections that are not streams (yet) where `max_connections` names no number: handshakes, publishers,
-/// health checks.
+/// Files kept from streams for HTTP connections that are not streams (yet) where `max_connections`
+/// names no number: handshakes, publishers, health checks.
 const CONNECTIONS: u64 = 1_024;
 /// Fewer files than this are rarely meant: it is what systems give programs that use `select`.
 const FEW: u64 = 1_024;
 
-/// Parts of what is left for listeners: the admin one gets an eighth at most, ingest a quarter, and the public one the rest.
+/// Parts of what is left for listeners: the admin one gets an eighth at most, ingest a quarter, and
+/// the public one the rest.
 const ADMIN_PART: u64 = 8;
 const INGEST_PART: u64 = 4;
 /// A quarter of the public listener's files at most is kept from streams.
@@ -39,7 +42,8 @@ pub struct FileLimit {
 
 /// Raises the soft limit to the hard one and tells what is in force afterwards.
 ///
-/// Never fails: a limit that cannot be raised (`fs.nr_open` was lowered below it) is warned about and stays.
+/// Never fails: a limit that cannot be raised (`fs.nr_open` was lowered below it) is warned about
+/// and stays.
 pub fn raise() -> FileLimit {
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum {
@@ -79,7 +83,8 @@ pub struct Plan {
 impl Plan {
     /// Shares out `limit`: to each what its settings allow, or its part where the limit is small.
     ///
-    /// A node that refused to serve at all under `ulimit -n 64` would help nobody, so everyone gets something.
+    /// A node that refused to serve at all under `ulimit -n 64` would help nobody, so everyone gets
+    /// something.
     #[must_use]
     pub fn new(limit: FileLimit, settings: &Settings) -> Self {
         let base = BASE.min(limit.soft / 2);

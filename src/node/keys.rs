@@ -1,7 +1,8 @@
 //! Brings the keys of tokens from where the settings say they are, and keeps them fresh.
 //!
-//! Files are read at start and on SIGHUP, key sets behind a URL also by age and when a token names a key that is unknown. Whatever goes wrong
-//! after the start, the last good keys stay. Must never put what it read into an error or a log.
+//! Files are read at start and on SIGHUP, key sets behind a URL also by age and when a token names
+//! a key that is unknown. Whatever goes wrong after the start, the last good keys stay. Must never
+//! put what it read into an error or a log.
 
 mod fetch;
 mod keeper;
@@ -31,9 +32,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Puts the keys in force. Where they come from a URL that does not answer now, the node has none at first and goes on trying.
+    /// Puts the keys in force. Where they come from a URL that does not answer now, the node has
+    /// none at first and goes on trying.
     ///
-    /// Must be called on a tokio runtime, which runs the tasks that keep the keys until `stopped` is true or its sender gone.
+    /// Must be called on a tokio runtime, which runs the tasks that keep the keys until `stopped`
+    /// is true or its sender gone.
     pub async fn start(
         loaded: Loaded,
         settings: &Settings,

@@ -34,7 +34,8 @@ use parts::Parts;
 use signals::{Hangups, Signals};
 use upkeep::NodeUpkeep;
 
-/// How often events are looked over for their age. Topics that are published to are looked over by the publishing itself.
+/// How often events are looked over for their age. Topics that are published to are looked over by
+/// the publishing itself.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// How a run ended.
@@ -83,7 +84,8 @@ pub enum ServerError {
     },
 }
 
-/// Runs a node, of which `config` is the configuration file, until it is told to end by SIGTERM or SIGINT and has drained, or by a second signal at once.
+/// Runs a node, of which `config` is the configuration file, until it is told to end by SIGTERM or
+/// SIGINT and has drained, or by a second signal at once.
 ///
 /// # Errors
 /// [`ServerError`] when it cannot start, or cannot go on.
@@ -138,8 +140,8 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// A running node. Dropping it ends its listeners, its tasks and its threads, and cuts what is open: see [`Node::drain`] for a node that
-/// ends in peace.
+/// A running node. Dropping it ends its listeners, its tasks and its threads, and cuts what is
+/// open: see [`Node::drain`] for a node that ends in peace.
 pub struct Node {
     hub: Hub,
     keys: Keys,
@@ -223,7 +225,8 @@ impl Node {
         );
         parts.start("the admin listener", admin);
         if settings.mercure_subscriptions {
-            // Ends with the hub and not with a listener: streams end later, and their ends are told.
+            // Ends with the hub and not with a listener: streams end later, and their ends are
+            // told.
             let hub = hub.clone();
             let presence = async move { hub.announce().await };
             parts.start_infallible("the announcements of subscriptions", presence);
@@ -289,7 +292,8 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// Tasks end because their set is dropped; connections, because the senders that would stop them are; streams, with their shard.
+    /// Tasks end because their set is dropped; connections, because the senders that would stop
+    /// them are; streams, with their shard.
     fn drop(&mut self) {
         self.hub.end();
     }

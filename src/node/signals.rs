@@ -8,8 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// The log has reached the largest size that a file may have (`ulimit -f`). Unheard, the signal would kill the process; heard, the
-    /// write fails, and the line is dropped.
+    /// The log has reached the largest size that a file may have (`ulimit -f`). Unheard, the signal
+    /// would kill the process; heard, the write fails, and the line is dropped.
     _file_size: Signal,
 }
 

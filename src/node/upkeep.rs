@@ -16,7 +16,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// …and after a round of the heaps, until its threads sleep again.
 const PAUSE_AFTER_ROUND: Duration = Duration::from_millis(200);
 
-/// Tasks for each I/O thread in a round, and how often each yields: a thread that takes one wakes the next.
+/// Tasks for each I/O thread in a round, and how often each yields: a thread that takes one wakes
+/// the next.
 const NUDGES: usize = 2;
 const YIELDS: usize = 4;
 

@@ -1,7 +1,8 @@
 //! The accept loop.
 //!
-//! Connections are accepted in batches and each is served inline as far as its first bytes carry; most are streams by then. The loop must
-//! survive everything that `accept` can report, and must never spin: out of file descriptors, it waits and tries again.
+//! Connections are accepted in batches and each is served inline as far as its first bytes carry;
+//! most are streams by then. The loop must survive everything that `accept` can report, and must
+//! never spin: out of file descriptors, it waits and tries again.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -20,8 +21,9 @@ use super::stop::stopped;
 use super::{connection, head};
 use crate::once_a_minute::OnceAMinute;
 
-/// Connections accepted before any of them is served: what waits is taken in one turn, and a full batch can go to another thread. The
-/// bound keeps the last one's wait, and that of other tasks on this thread, short.
+/// Connections accepted before any of them is served: what waits is taken in one turn, and a full
+/// batch can go to another thread. The bound keeps the last one's wait, and that of other tasks on
+/// this thread, short.
 const ACCEPTS_PER_TURN: usize = 32;
 
 /// First pause after the system could not give a connection…
@@ -29,7 +31,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// …doubled up to this one.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of a refused client's request that are read before closing; unread bytes would reset the connection, and our answer with it.
+/// Bytes of a refused client's request that are read before closing; unread bytes would reset the
+/// connection, and our answer with it.
 const REFUSED_READ_BYTES: usize = 4 * 1024;
 
 /// One accepted connection.
@@ -44,7 +47,8 @@ pub(crate) async fn run(
     socket: &AsyncFd<TcpListener>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    // A full batch may be served by another thread, so that handshakes use every core; one batch a thread, or they would pile up.
+    // A full batch may be served by another thread, so that handshakes use every core; one batch a
+    // thread, or they would pile up.
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
     let helpers = Arc::new(Semaphore::new(workers.saturating_sub(1)));
     let mut backoff = Backoff::default();
@@ -86,7 +90,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Accepts what is there, at most [`ACCEPTS_PER_TURN`] and as many as are admitted at once; on an error, also what was accepted before it.
+/// Accepts what is there, at most [`ACCEPTS_PER_TURN`] and as many as are admitted at once; on an
+/// error, also what was accepted before it.
 async fn accept_batch(
     listener: &Listener,
     mut socket: AsyncFdReadyGuard<'_, TcpListener>,
@@ -109,7 +114,8 @@ async fn accept_batch(
     Ok(batch)
 }
 
-/// One `accept4`: the socket comes non-blocking and close-on-exec, and has the listener's options already.
+/// One `accept4`: the socket comes non-blocking and close-on-exec, and has the listener's options
+/// already.
 fn accept_one(listener: &TcpListener) -> Result<(TcpStream, IpAddr), Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
@@ -120,8 +126,8 @@ fn accept_one(listener: &TcpListener) -> Result<(TcpStream, IpAddr), Errno> {
     Ok((TcpStream::from(socket), peer.ip().to_canonical()))
 }
 
-/// Whether the error concerns the connection at the head of the queue only, so that the next one may be tried at once. accept(2) asks
-/// to treat network errors of the new socket like that.
+/// Whether the error concerns the connection at the head of the queue only, so that the next one
+/// may be tried at once. accept(2) asks to treat network errors of the new socket like that.
 fn is_of_one_connection(error: Errno) -> bool {
     matches!(
         error,

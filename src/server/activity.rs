@@ -1,7 +1,8 @@
 //! What an HTTP/2 connection is doing: its requests, and how far the answer to each has gone.
 //!
-//! hyper and h2 give no way to ask whether a stream makes progress, so the bytes of an answer say so themselves: each piece counts when it is handed over and
-//! when it is sent. A stream whose client takes nothing is given up, which resets it on the wire and nothing else.
+//! hyper and h2 give no way to ask whether a stream makes progress, so the bytes of an answer say
+//! so themselves: each piece counts when it is handed over and when it is sent. A stream whose
+//! client takes nothing is given up, which resets it on the wire and nothing else.
 
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -15,7 +16,8 @@ use tokio::time::Instant;
 use super::room::Room;
 use crate::shard::wire::BodyQueue;
 
-/// Long lists that are put together at once for one connection. Others wait, so that one client cannot have a thousand of them made.
+/// Long lists that are put together at once for one connection. Others wait, so that one client
+/// cannot have a thousand of them made.
 const LISTS_AT_ONCE: usize = 4;
 
 /// The requests of one connection.
@@ -91,7 +93,8 @@ impl Activity {
         requests.open.is_empty().then_some(requests.idle_since)
     }
 
-    /// Gives up every stream whose client has taken nothing for `time`, though there is something for it.
+    /// Gives up every stream whose client has taken nothing for `time`, though there is something
+    /// for it.
     pub(super) fn give_up_stalled(&self, time: Duration, now: Instant) -> Stalled {
         let open: Vec<_> = self.requests.lock().open.values().cloned().collect();
         let mut stalled = Stalled::None;
@@ -104,7 +107,8 @@ impl Activity {
     }
 }
 
-/// The answer to one request, on its way to the client. It ends when nobody holds it: neither its task nor a piece of its body.
+/// The answer to one request, on its way to the client. It ends when nobody holds it: neither its
+/// task nor a piece of its body.
 pub(crate) struct Flow {
     activity: Arc<Activity>,
     number: u64,

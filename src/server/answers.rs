@@ -1,8 +1,9 @@
 //! The memory of answers that wait for their clients to read them.
 //!
-//! A list can be a megabyte, and a client may ask for a thousand of them and read none. Every long answer is charged to its connection (HTTP/2) and to the
-//! node until the last byte of it was sent. Where there is no room, requests whose answers may be long are answered 503 before they do anything; a publish
-//! call that was begun is never refused its receipt.
+//! A list can be a megabyte, and a client may ask for a thousand of them and read none. Every long
+//! answer is charged to its connection (HTTP/2) and to the node until the last byte of it was sent.
+//! Where there is no room, requests whose answers may be long are answered 503 before they do
+//! anything; a publish call that was begun is never refused its receipt.
 
 use std::sync::Arc;
 
@@ -45,13 +46,14 @@ impl Answers {
         is_full.then(|| self.refuse())
     }
 
-    /// Why no call is taken that changes something, if none is. A client behind a proxy that reads no lists must not keep others behind it from
-    /// publishing, so only the room of all counts.
+    /// Why no call is taken that changes something, if none is. A client behind a proxy that reads
+    /// no lists must not keep others behind it from publishing, so only the room of all counts.
     pub(crate) fn refuse_call(&self) -> Option<Problem> {
         self.all.is_full().then(|| self.refuse())
     }
 
-    /// Charges a response that is about to be sent, or refuses it where that does no harm (`is_safe`: the request changed nothing).
+    /// Charges a response that is about to be sent, or refuses it where that does no harm
+    /// (`is_safe`: the request changed nothing).
     pub(crate) fn charge(
         &self,
         transport: &Transport,

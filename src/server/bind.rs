@@ -1,7 +1,7 @@
 //! The socket of a listener.
 //!
-//! All that can be said once about every connection is said here, to the listener: accepted sockets inherit it, so that a connection costs no system call
-//! for its options. Nothing here may wait.
+//! All that can be said once about every connection is said here, to the listener: accepted sockets
+//! inherit it, so that a connection costs no system call for its options. Nothing here may wait.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,13 +14,14 @@ use thiserror::Error;
 
 use super::config::SocketConfig;
 
-/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and `net.core.somaxconn`, which is where an operator
-/// would set it.
+/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and
+/// `net.core.somaxconn`, which is where an operator would set it.
 const BACKLOG: i32 = 65_535;
 
-/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when
-/// its connection is, so a stream needs neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted that much later, and
-/// its `header_timeout` begins then.
+/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing
+/// (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when its connection is, so a stream needs
+/// neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted
+/// that much later, and its `header_timeout` begins then.
 const DEFER_ACCEPT_S: libc::c_int = 1;
 
 /// Unanswered signs of life after which a silent peer is dead.
@@ -60,7 +61,8 @@ pub fn bind(
             socket.set_send_buffer_size(config.send_buffer_bytes)?;
         }
         if let Err(error) = defer_accept(socket.as_fd()) {
-            // Not every kernel knows it (containers with one of their own); all that is lost is some speed.
+            // Not every kernel knows it (containers with one of their own); all that is lost is
+            // some speed.
             tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
         }
         notice_the_dead(&socket, config)?;
@@ -75,8 +77,10 @@ pub fn bind(
     })
 }
 
-/// Has the kernel end connections whose peer acknowledges nothing for `dead_after`: behind a cut cable, heartbeats would vanish into the send
-/// buffer for as long as the kernel's patience lasts, a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats would.
+/// Has the kernel end connections whose peer acknowledges nothing for `dead_after`: behind a cut
+/// cable, heartbeats would vanish into the send buffer for as long as the kernel's patience lasts,
+/// a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats
+/// would.
 fn notice_the_dead(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
     let timeout_ms = u32::try_from(config.dead_after.as_millis()).unwrap_or(u32::MAX);
     sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
@@ -88,11 +92,12 @@ fn notice_the_dead(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel hold connections back until their first bytes have come. Neither the standard library nor `socket2` nor `rustix` offers it.
+/// Has the kernel hold connections back until their first bytes have come. Neither the standard
+/// library nor `socket2` nor `rustix` offers it.
 fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
     let seconds = DEFER_ACCEPT_S;
-    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int` that the pointer and the length describe, and the
-    // kernel only reads it during the call.
+    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int`
+    // that the pointer and the length describe, and the kernel only reads it during the call.
     let done = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

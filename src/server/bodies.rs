@@ -1,8 +1,10 @@
 //! The memory of request bodies that have not come to their end.
 //!
-//! A body is held until the last of it has come, and a client may send many and end none. What has arrived of each is charged to its connection (HTTP/2)
-//! and to the node, together with the head of its request, never what its `Content-Length` promises. A body that has no room to grow is answered 503. The largest are refused first: a body may
-//! only grow while as much room is left as it has itself, so those who publish little always find some.
+//! A body is held until the last of it has come, and a client may send many and end none. What has
+//! arrived of each is charged to its connection (HTTP/2) and to the node, together with the head of
+//! its request, never what its `Content-Length` promises. A body that has no room to grow is
+//! answered 503. The largest are refused first: a body may only grow while as much room is left as
+//! it has itself, so those who publish little always find some.
 
 use std::sync::Arc;
 
@@ -39,7 +41,8 @@ impl Bodies {
         }
     }
 
-    /// For a body of which nothing is held yet, of a request with a head of that size, on a connection that has a room of its own or none.
+    /// For a body of which nothing is held yet, of a request with a head of that size, on a
+    /// connection that has a room of its own or none.
     pub(crate) fn begin(&self, connection: Option<&Arc<Room>>, head_bytes: usize) -> Held {
         Held {
             metrics: Arc::clone(&self.metrics),

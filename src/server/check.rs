@@ -1,4 +1,5 @@
-//! What every request passes before a service sees it: the limits on its head, and the form of its target and host.
+//! What every request passes before a service sees it: the limits on its head, and the form of its
+//! target and host.
 
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Uri};

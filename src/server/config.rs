@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct ServerConfig {
     /// HTTP/2 with prior knowledge is spoken beside HTTP/1.
     pub http2: bool,
-    /// Requests may have chunked bodies. Where no call has a body, a request with a `Transfer-Encoding` is refused.
+    /// Requests may have chunked bodies. Where no call has a body, a request with a
+    /// `Transfer-Encoding` is refused.
     pub chunked_bodies: bool,
     /// Longest time for a request head.
     pub header_timeout: Duration,

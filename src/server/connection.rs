@@ -45,7 +45,8 @@ impl Protocol {
     }
 }
 
-/// Serves an accepted, non-blocking socket: as far as possible right here, then in a task of its own.
+/// Serves an accepted, non-blocking socket: as far as possible right here, then in a task of its
+/// own.
 ///
 /// Must be called within a tokio runtime.
 pub(crate) fn start(listener: &Arc<Listener>, socket: StdStream, place: Place) {

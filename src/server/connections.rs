@@ -1,8 +1,9 @@
 //! Who is connected: the bounds on open connections, in all and by client address.
 //!
-//! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are counted by [`Places`]. On the public listener both together
-//! have so many files and no more: what the other listeners need is theirs, whatever happens there. The table of clients is kept only when
-//! clients are bounded, so that the usual connect pays for a few atomics and no lock.
+//! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are
+//! counted by [`Places`]. On the public listener both together have so many files and no more: what
+//! the other listeners need is theirs, whatever happens there. The table of clients is kept only
+//! when clients are bounded, so that the usual connect pays for a few atomics and no lock.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub(crate) enum Limit {
     GiveWay {
         /// Most connections.
         connections_max: usize,
-        /// A connection is asked to end after so long: it bounds how long a client can hold one that reads its answer byte by byte.
+        /// A connection is asked to end after so long: it bounds how long a client can hold one
+        /// that reads its answer byte by byte.
         life_max: Duration,
     },
 }
@@ -96,8 +98,8 @@ impl Connections {
         }
     }
 
-    /// Takes a place for a connection from `address`. Waits only where another has to give way. Only the accept loop may call it: two callers could both
-    /// take the last place.
+    /// Takes a place for a connection from `address`. Waits only where another has to give way.
+    /// Only the accept loop may call it: two callers could both take the last place.
     ///
     /// # Errors
     /// [`Refused`]: there is none.
@@ -119,7 +121,8 @@ impl Connections {
         })
     }
 
-    /// Connections that may be admitted before any of them is served. One that is not served yet looks like one that gives way.
+    /// Connections that may be admitted before any of them is served. One that is not served yet
+    /// looks like one that gives way.
     pub(super) fn admitted_at_once(&self) -> usize {
         match &self.bound {
             Bound::Refuse(_) => usize::MAX,

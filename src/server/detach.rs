@@ -3,13 +3,15 @@
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
-/// Attaches a socket to whatever writes the stream. Dropped unused, it gives back all that was reserved for the stream.
+/// Attaches a socket to whatever writes the stream. Dropped unused, it gives back all that was
+/// reserved for the stream.
 type Attach = Box<dyn FnOnce(OwnedFd) -> Attaching + Send>;
 
 /// The attachment of a socket, under way.
 pub(crate) type Attaching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A request that is answered with a stream on the connection's own socket. The listener takes the socket from hyper and lets go of it.
+/// A request that is answered with a stream on the connection's own socket. The listener takes the
+/// socket from hyper and lets go of it.
 pub(crate) struct Detach(Attach);
 
 impl Detach {

@@ -7,8 +7,9 @@
 //!                └──► Lingering (only if the client may still be sending) ──► closed
 //! ```
 //!
-//! The first poll runs inline in the accept loop, without a task: usually it reads the request, hands the socket over and is done. The
-//! socket must never leave while a byte of an earlier response waits in hyper's buffer; [`Exchange::take_detach`] guards that.
+//! The first poll runs inline in the accept loop, without a task: usually it reads the request,
+//! hands the socket over and is done. The socket must never leave while a byte of an earlier
+//! response waits in hyper's buffer; [`Exchange::take_detach`] guards that.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +38,8 @@ use super::stop::stopped;
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Time for the last request of a connection that gives way. Nothing is owed to one that never asked for anything.
+/// Time for the last request of a connection that gives way. Nothing is owed to one that never
+/// asked for anything.
 const LAST_REQUEST_MAX: Duration = Duration::from_secs(5);
 
 /// One HTTP/1 connection.
@@ -83,7 +85,8 @@ impl Driver {
 
     /// Goes as far as it can without waiting; `true` when the connection needs no more.
     ///
-    /// Nothing will wake it afterwards: an unfinished one must be given to [`Driver::run`], whose first poll leaves the right waker everywhere.
+    /// Nothing will wake it afterwards: an unfinished one must be given to [`Driver::run`], whose
+    /// first poll leaves the right waker everywhere.
     pub(crate) fn poll_inline(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.poll_stages(&mut cx).is_ready()
@@ -139,7 +142,8 @@ impl Driver {
     /// Takes the socket from hyper.
     fn take_socket(&mut self) -> Option<LazyStream> {
         match std::mem::replace(&mut self.stage, Stage::Done) {
-            // What hyper read beyond the request goes with its buffer: the response says `Connection: close`.
+            // What hyper read beyond the request goes with its buffer: the response says
+            // `Connection: close`.
             Stage::Serving(connection) => Some(connection.into_parts().io),
             _ => None,
         }
@@ -154,7 +158,8 @@ impl Driver {
         self.stage = Stage::Attaching(detach.attach(socket));
     }
 
-    /// hyper has sent everything and ended our side, unless it came to a request head that the guard refuses.
+    /// hyper has sent everything and ended our side, unless it came to a request head that the
+    /// guard refuses.
     fn finish(&mut self, malformed: bool) {
         let linger = malformed || self.exchange.left_body();
         let Some(io) = self.take_socket() else {

@@ -1,8 +1,9 @@
 //! What the three halves of one HTTP/1 connection tell each other.
 //!
-//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::responder`]) while it drives them, so the connection's driver can
-//! reach neither. All three share one [`Exchange`] instead. Only the task that polls the connection ever touches it, so its
-//! flags are relaxed; it must never be shared between connections.
+//! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::responder`]) while it
+//! drives them, so the connection's driver can reach neither. All three share one [`Exchange`]
+//! instead. Only the task that polls the connection ever touches it, so its flags are relaxed; it
+//! must never be shared between connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -125,8 +126,8 @@ impl Exchange {
         self.owes.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only after the last buffered byte was
-    /// written, so this speaks for hyper's buffer too.
+    /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only
+    /// after the last buffered byte was written, so this speaks for hyper's buffer too.
     pub(crate) fn flushed(&self) -> bool {
         self.flushed.load(Ordering::Relaxed)
     }

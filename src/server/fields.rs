@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Header fields that every answer to one request has, whoever makes the answer: a service, the listener, or the shard that a socket goes to.
-/// Without any, it costs no allocation.
+/// Header fields that every answer to one request has, whoever makes the answer: a service, the
+/// listener, or the shard that a socket goes to. Without any, it costs no allocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Option<Arc<Vec<(HeaderName, HeaderValue)>>>);
 

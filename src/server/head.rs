@@ -1,6 +1,8 @@
-//! The response head of a stream: as bytes for a socket that leaves hyper, as headers where hyper writes it.
+//! The response head of a stream: as bytes for a socket that leaves hyper, as headers where hyper
+//! writes it.
 //!
-//! Both say the same. A value that comes from outside must never reach the bytes unchecked: only a [`HeaderValue`] can be written.
+//! Both say the same. A value that comes from outside must never reach the bytes unchecked: only a
+//! [`HeaderValue`] can be written.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -81,7 +83,8 @@ pub(crate) fn bytes(
     Bytes::from(head)
 }
 
-/// A whole answer that refuses, to be written where hyper does not, and after which the connection ends.
+/// A whole answer that refuses, to be written where hyper does not, and after which the connection
+/// ends.
 pub(crate) fn refusal(status: StatusCode, detail: &str, retry_after_s: Option<u64>) -> Bytes {
     let problem = Problem::new(status, detail).to_json();
     let reason = status.canonical_reason().unwrap_or_default();
@@ -116,12 +119,14 @@ pub(crate) fn headers(last_event_id: Option<&str>, private: bool) -> HeaderMap {
     headers
 }
 
-/// An id that a header can carry. A publisher's own id may hold control characters, which would end the line; such a one is left out.
+/// An id that a header can carry. A publisher's own id may hold control characters, which would end
+/// the line; such a one is left out.
 fn id_value(id: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(id.as_bytes()).ok()
 }
 
-/// Calls `each` with the date of now (RFC 9110 §5.6.7), which is formatted once a second and thread.
+/// Calls `each` with the date of now (RFC 9110 §5.6.7), which is formatted once a second and
+/// thread.
 fn with_date(each: impl FnOnce(&[u8])) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };

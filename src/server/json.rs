@@ -8,7 +8,8 @@ use super::response_body::ResponseBody;
 
 /// A value as JSON.
 pub(crate) fn text(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that could fail to serialize.
+    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that
+    // could fail to serialize.
     serde_json::to_vec(value).unwrap_or_default()
 }
 

@@ -1,12 +1,14 @@
 //! A TCP stream that joins tokio's epoll only when it has to wait.
 //!
-//! Most clients send their request right behind the handshake, so a subscription can be read, checked and handed to a shard without
-//! tokio ever hearing of its socket: that saves two `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare
-//! socket until one of them would block; only then does it become a `tokio::net::TcpStream`.
+//! Most clients send their request right behind the handshake, so a subscription can be read,
+//! checked and handed to a shard without tokio ever hearing of its socket: that saves two
+//! `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare socket
+//! until one of them would block; only then does it become a `tokio::net::TcpStream`.
 //!
-//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted ([`Turns`](super::turns::Turns)), as tokio budgets its own.
-//! This module must never look into what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper is decided by a
-//! [`Guard`].
+//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted
+//! ([`Turns`](super::turns::Turns)), as tokio budgets its own. This module must never look into
+//! what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper
+//! is decided by a [`Guard`].
 
 use std::io;
 use std::net::TcpStream as StdStream;
@@ -52,7 +54,8 @@ impl LazyStream {
         }
     }
 
-    /// Ends our side, and leaves the socket to whoever waits for the client to end its own. For HTTP/2, where hyper does not give it back.
+    /// Ends our side, and leaves the socket to whoever waits for the client to end its own. For
+    /// HTTP/2, where hyper does not give it back.
     fn leave(&mut self) -> io::Result<()> {
         let ended = self.shutdown();
         self.exchange
@@ -65,13 +68,15 @@ impl LazyStream {
         self.guard = guard;
     }
 
-    /// What is wrong with the request head that hyper waits for in vain. It is for the connection's driver to answer.
+    /// What is wrong with the request head that hyper waits for in vain. It is for the connection's
+    /// driver to answer.
     pub(crate) fn wrong_head(&self) -> Option<Fault> {
         let refusal = self.guard.refusal().filter(|_| self.at_wrong_head);
         refusal.map(|refusal| refusal.fault)
     }
 
-    /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of bytes, 0 at the end of the stream.
+    /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of
+    /// bytes, 0 at the end of the stream.
     pub(crate) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Self {
             socket,
@@ -102,7 +107,8 @@ impl LazyStream {
             .poll_receive(self.exchange.turns(), cx, socket::RECEIVE_BYTES, |_| {})
     }
 
-    /// Sends what the kernel takes at once; for a last word before closing, when losing it is no harm.
+    /// Sends what the kernel takes at once; for a last word before closing, when losing it is no
+    /// harm.
     pub(crate) fn send_now(&self, bytes: &[u8]) {
         self.socket.send_now(bytes);
     }

@@ -11,10 +11,11 @@ use tokio::time::Sleep;
 use super::lazy_stream::LazyStream;
 use super::phase_timer::poll_timer;
 
-/// A connection that is closed while the client sends would be reset, and the client might never read our answer. So what still comes is
-/// read and dropped for so long…
+/// A connection that is closed while the client sends would be reset, and the client might never
+/// read our answer. So what still comes is read and dropped for so long…
 const LINGER_TIME: Duration = Duration::from_secs(2);
-/// …and up to so many bytes: twice the largest body that is read whole by default, for clients that send all of it before they read.
+/// …and up to so many bytes: twice the largest body that is read whole by default, for clients that
+/// send all of it before they read.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
 /// A connection whose last answer is sent, or about to be, and whose client may still be sending.

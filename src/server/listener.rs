@@ -25,14 +25,16 @@ use super::service::{Request, Service};
 use super::transport::Transport;
 use crate::metrics::HttpMetrics;
 
-/// hyper's own bounds on a request head are so many times the settings. Between the two, a request is read and answered with a problem document that
-/// names the setting; beyond, hyper answers with a bare status.
+/// hyper's own bounds on a request head are so many times the settings. Between the two, a request
+/// is read and answered with a problem document that names the setting; beyond, hyper answers with
+/// a bare status.
 const HEAD_SLACK: usize = 2;
 
 /// Header fields that hyper parses without allocating; only more of them are asked for by number.
 const HEADERS_INLINE: usize = 100;
 
-/// What a connection may buffer while it reads a request or writes an answer: enough to take a large body in few calls.
+/// What a connection may buffer while it reads a request or writes an answer: enough to take a
+/// large body in few calls.
 const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What all connections of a listener share.
@@ -140,7 +142,8 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
     builder
         // Time is kept by `phase_timer`, for less.
         .header_read_timeout(None)
-        // A client may end its side and still read. This also spares a second read for every request.
+        // A client may end its side and still read. This also spares a second read for every
+        // request.
         .half_close(true)
         // Answers are short: one buffer and one write.
         .writev(false)

@@ -1,6 +1,8 @@
-//! The one reader of `Content-Type` (RFC 9110 §8.3) and of media types in `Accept`, after the rules of WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
+//! The one reader of `Content-Type` (RFC 9110 §8.3) and of media types in `Accept`, after the rules
+//! of WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
 //!
-//! Every body here is UTF-8. A body that is declared to be anything else must be refused, never taken for UTF-8.
+//! Every body here is UTF-8. A body that is declared to be anything else must be refused, never
+//! taken for UTF-8.
 
 use hyper::header::{self, HeaderMap};
 use thiserror::Error;
@@ -34,7 +36,8 @@ const ASCII: [&str; 10] = [
 pub(crate) struct MediaType {
     /// As it was sent, for an answer.
     pub(crate) text: String,
-    /// Type and subtype in lower case; empty where there is none, or where several contradict each other.
+    /// Type and subtype in lower case; empty where there is none, or where several contradict each
+    /// other.
     pub(crate) essence: String,
     /// The character set, where it is one that is taken.
     pub(crate) charset: Result<Charset, OtherCharset>,
@@ -67,7 +70,8 @@ pub(crate) struct NotAscii {
 }
 
 impl Charset {
-    /// Checks a body, or a part of one, against its declaration. Whether it is UTF-8 is found where it is read.
+    /// Checks a body, or a part of one, against its declaration. Whether it is UTF-8 is found where
+    /// it is read.
     pub(crate) fn check(self, body: &[u8]) -> Result<(), NotAscii> {
         match self {
             Self::Utf8 => Ok(()),
@@ -100,7 +104,8 @@ impl MediaType {
             .collect();
         let essences = fields.iter().map(|field| essence(field));
         let essence = essences.reduce(|one, other| if one == other { one } else { String::new() });
-        // Whatever is said more than once has to be right each time: nobody knows which of them the sender means.
+        // Whatever is said more than once has to be right each time: nobody knows which of them the
+        // sender means.
         let labels = fields.iter().flat_map(|field| charsets(field));
         let charset = labels
             .map(|label| Charset::of(&label))

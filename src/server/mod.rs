@@ -1,15 +1,17 @@
 //! A listener for HTTP that can let go of a connection.
 //!
-//! hyper parses every request and writes every response. A `Service` decides what the answer is. Where it is a stream, on HTTP/1 the
-//! socket is taken out of hyper and given away. The way of a connection through this module:
+//! hyper parses every request and writes every response. A `Service` decides what the answer is.
+//! Where it is a stream, on HTTP/1 the socket is taken out of hyper and given away. The way of a
+//! connection through this module:
 //!
 //! ```text
 //!  accept ─► connection ─► driver (guard, HTTP/1, may detach) ─► responder ─► listener ─► the service
 //!                     └──► h2 (HTTP/2) ──────────────────────────┘
 //! ```
 //!
-//! This layer must never hold a stream: a detached one leaves no task, timer or buffer behind. It must never know topics, tokens or the hub: the public
-//! API and the admin listener stand on it side by side. TLS would be one more step between `accept` and `connection`.
+//! This layer must never hold a stream: a detached one leaves no task, timer or buffer behind. It
+//! must never know topics, tokens or the hub: the public API and the admin listener stand on it
+//! side by side. TLS would be one more step between `accept` and `connection`.
 
 mod accept;
 pub(crate) mod activity;

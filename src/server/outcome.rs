@@ -49,7 +49,8 @@ impl Outcome {
         }
     }
 
-    /// Applies `change` to the response, if there is one and as soon as there is. The head of a stream that leaves is written already.
+    /// Applies `change` to the response, if there is one and as soon as there is. The head of a
+    /// stream that leaves is written already.
     pub(crate) fn with_response(
         self,
         change: impl FnOnce(&mut Response<ResponseBody>) + Send + 'static,

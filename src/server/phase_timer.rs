@@ -1,7 +1,8 @@
 //! One timer for all the waits of an HTTP/1 connection.
 //!
-//! hyper's own timeout costs a timer for every request head. This one is made only when a connection waits at all, moves lazily (it is rearmed
-//! when it fires early, not whenever a deadline moves back), and must never end a connection that waits for us.
+//! hyper's own timeout costs a timer for every request head. This one is made only when a
+//! connection waits at all, moves lazily (it is rearmed when it fires early, not whenever a
+//! deadline moves back), and must never end a connection that waits for us.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,7 +15,8 @@ use tokio::time::{Instant, Sleep};
 use super::config::ServerConfig;
 use super::exchange::{Exchange, Phase};
 
-/// What one wait is for: its phase, and the number of requests before it, or of writes: each one that takes something is progress.
+/// What one wait is for: its phase, and the number of requests before it, or of writes: each one
+/// that takes something is progress.
 type Wait = (Phase, u32);
 
 /// The deadline of what a connection waits for.
@@ -25,7 +27,8 @@ pub(crate) struct PhaseTimer {
 }
 
 impl PhaseTimer {
-    /// For a connection that was accepted at `accepted`: its first request head is due from then on.
+    /// For a connection that was accepted at `accepted`: its first request head is due from then
+    /// on.
     pub(crate) fn new(accepted: Instant, config: &ServerConfig) -> Self {
         Self {
             wait: (Phase::Head, 0),
@@ -70,7 +73,8 @@ impl PhaseTimer {
     }
 }
 
-/// Polls a timer also when the task has used up its turn: a client that sends without end must not stop its clock.
+/// Polls a timer also when the task has used up its turn: a client that sends without end must not
+/// stop its clock.
 pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     pin!(coop::unconstrained(timer)).poll(cx)
 }
@@ -80,7 +84,8 @@ fn time_for(phase: Phase, config: &ServerConfig) -> Option<Duration> {
         Phase::Head => Some(config.header_timeout),
         Phase::Writing => Some(config.write_timeout),
         Phase::Idle => Some(config.idle_timeout),
-        // Pauses of a request body are timed where it is read; waiting for room in the hub is backpressure.
+        // Pauses of a request body are timed where it is read; waiting for room in the hub is
+        // backpressure.
         Phase::Service => None,
     }
 }

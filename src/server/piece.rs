@@ -9,11 +9,12 @@ use super::activity::Flow;
 use super::charge::Charge;
 use super::exchange::Exchange;
 
-/// Longest piece of a whole body: the usual largest frame of HTTP/2. What is handed over beyond what the client takes is less than two of them.
+/// Longest piece of a whole body: the usual largest frame of HTTP/2. What is handed over beyond
+/// what the client takes is less than two of them.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A body up to this size goes out in one frame with its end. The end of a larger one waits until the rest was taken, because up to then its stream can be
-/// reset.
+/// A body up to this size goes out in one frame with its end. The end of a larger one waits until
+/// the rest was taken, because up to then its stream can be reset.
 const AT_ONCE_BYTES: usize = 4 * 1024;
 
 /// Bytes on their way to a client.
@@ -79,7 +80,8 @@ pub(crate) struct Whole {
     end_waits: bool,
     /// What it takes up until the last piece has gone.
     charge: Option<Arc<Charge>>,
-    /// Over HTTP/1 a piece is gone when hyper has copied it, and its bytes when the socket has taken them.
+    /// Over HTTP/1 a piece is gone when hyper has copied it, and its bytes when the socket has
+    /// taken them.
     exchange: Option<Arc<Exchange>>,
 }
 

@@ -1,7 +1,8 @@
 //! Errors as a client reads them: problem documents (RFC 9457).
 //!
-//! Every refusal of this layer passes through [`Problem`], so that each one has a status, a sentence and, where that helps, the field. A problem
-//! must never carry what the client did not send itself or cannot change: no addresses, no internals.
+//! Every refusal of this layer passes through [`Problem`], so that each one has a status, a
+//! sentence and, where that helps, the field. A problem must never carry what the client did not
+//! send itself or cannot change: no addresses, no internals.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -15,7 +16,8 @@ use crate::web::request_target::TargetError;
 /// Media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// A problem document and what the response around it says. Boxed, because it travels in many a `Result`.
+/// A problem document and what the response around it says. Boxed, because it travels in many a
+/// `Result`.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Document>);
 
@@ -130,7 +132,8 @@ pub(crate) fn is_opened_in_browser(request: &HeaderMap) -> bool {
     accepts(request, "text/html")
 }
 
-/// Has a problem shown as the text that it is: some browsers offer media types that they do not know as a file.
+/// Has a problem shown as the text that it is: some browsers offer media types that they do not
+/// know as a file.
 pub(crate) fn show_in_browser(response: &mut Response<ResponseBody>) {
     let kind = response.headers_mut().get_mut(header::CONTENT_TYPE);
     if let Some(kind) = kind.filter(|kind| kind.as_bytes() == MEDIA_TYPE.as_bytes()) {

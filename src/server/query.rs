@@ -1,7 +1,8 @@
 //! Names and values of a query string, strictly UTF-8, and numbers in them.
 //!
-//! `form_urlencoded` would replace broken UTF-8 silently, and a topic must not change its name on the way; so the splitting is done here and
-//! the decoding by `percent-encoding`. A `%` that no two hex digits follow stands for itself, as in browsers.
+//! `form_urlencoded` would replace broken UTF-8 silently, and a topic must not change its name on
+//! the way; so the splitting is done here and the decoding by `percent-encoding`. A `%` that no two
+//! hex digits follow stands for itself, as in browsers.
 
 use std::borrow::Cow;
 use std::str::{FromStr, Utf8Error};
@@ -9,7 +10,8 @@ use std::str::{FromStr, Utf8Error};
 use percent_encoding::percent_decode;
 use thiserror::Error;
 
-/// A name or value that is not UTF-8 once it is decoded. It does not say which: a query may hold a token.
+/// A name or value that is not UTF-8 once it is decoded. It does not say which: a query may hold a
+/// token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a part of the request target is not UTF-8 when percent-decoded")]
 pub(crate) struct QueryError(#[from] Utf8Error);

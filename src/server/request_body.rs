@@ -1,6 +1,7 @@
 //! Bodies of requests, as services read them.
 //!
-//! A body is read with a bound on its size, on every pause in it and on its time; nothing here may hold more of it than the caller's bound.
+//! A body is read with a bound on its size, on every pause in it and on its time; nothing here may
+//! hold more of it than the caller's bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,14 +86,17 @@ pub(crate) struct RequestBody {
     held: Option<Held>,
     /// When it, or the line that has begun, must have come; `None` between two lines.
     due: Option<Instant>,
-    /// Given what is left of the body before its end, so that the connection can go on or is closed gently. HTTP/2 streams need none.
+    /// Given what is left of the body before its end, so that the connection can go on or is closed
+    /// gently. HTTP/2 streams need none.
     exchange: Option<Arc<Exchange>>,
-    /// More of it can be expected: not while the client waits for `100 Continue`, and not after it failed.
+    /// More of it can be expected: not while the client waits for `100 Continue`, and not after it
+    /// failed.
     is_coming: bool,
 }
 
 impl RequestBody {
-    /// Wraps what hyper gives, as soon as the head has come. `awaited`: the client asked with `Expect: 100-continue` whether to send it.
+    /// Wraps what hyper gives, as soon as the head has come. `awaited`: the client asked with
+    /// `Expect: 100-continue` whether to send it.
     pub(crate) fn new(
         incoming: Incoming,
         pace: Pace,
@@ -173,7 +177,8 @@ impl RequestBody {
         self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
-    /// The whole body, if it has no more than `max` bytes. One that announces more is refused before it is asked for.
+    /// The whole body, if it has no more than `max` bytes. One that announces more is refused
+    /// before it is asked for.
     pub(crate) async fn whole(&mut self, max: usize) -> Result<Bytes, BodyError> {
         let announced = self.incoming.as_ref();
         if announced.is_some_and(|incoming| incoming.size_hint().lower() > max as u64) {
@@ -186,7 +191,8 @@ impl RequestBody {
             self.hold(first.len())?;
             return Ok(first);
         }
-        // Not so when more has to be waited for: a piece of one byte keeps the whole buffer that it was received in.
+        // Not so when more has to be waited for: a piece of one byte keeps the whole buffer that it
+        // was received in.
         let mut joined = BytesMut::from(&first[..]);
         drop(first);
         while joined.len() <= max {

@@ -82,7 +82,8 @@ impl hyper::service::Service<Request<Incoming>> for Responder {
     }
 }
 
-/// The response to one request, as hyper waits for it. Small and `Unpin`, so that hyper can hold it without a task.
+/// The response to one request, as hyper waits for it. Small and `Unpin`, so that hyper can hold it
+/// without a task.
 pub(crate) struct Reply {
     transport: Transport,
     is_head: bool,

@@ -1,6 +1,7 @@
 //! Bodies of responses, as hyper sends them.
 //!
-//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces say how far it has gone.
+//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces
+//! say how far it has gone.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ impl ResponseBody {
     }
 }
 
-/// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take what it has for the whole.
+/// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take
+/// what it has for the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the stream was cut")]
 pub(crate) struct Cut;
@@ -84,7 +86,8 @@ impl Body for ResponseBody {
     }
 }
 
-/// The reading end of a queue that a shard writes to; dropping it tells the shard that the client is gone.
+/// The reading end of a queue that a shard writes to; dropping it tells the shard that the client
+/// is gone.
 pub(crate) struct StreamBody {
     queue: Arc<BodyQueue>,
     flow: Arc<Flow>,

@@ -30,7 +30,8 @@ impl Room {
         self.is_full() || self.has_refused.load(Ordering::Relaxed)
     }
 
-    /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it could never be given.
+    /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it
+    /// could never be given.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         if before > 0 && before + bytes > self.max {
@@ -45,8 +46,9 @@ impl Room {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes room for `bytes` more of something that has `own` of it already; false where there is not as much left then as it has itself. So what is large
-    /// makes way for what is small: room is left however many want it. What is alone has all of it.
+    /// Takes room for `bytes` more of something that has `own` of it already; false where there is
+    /// not as much left then as it has itself. So what is large makes way for what is small: room
+    /// is left however many want it. What is alone has all of it.
     pub(crate) fn grow(&self, own: usize, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let used = before + bytes;

@@ -1,7 +1,8 @@
 //! Seats of a listener on which connections give way to new ones.
 //!
-//! A health check must be answered whatever holds the other places: connections that ask for nothing give way, the one first that has been quiet for
-//! longest. One that is being answered never does, nor one that has only just come and may be about to ask.
+//! A health check must be answered whatever holds the other places: connections that ask for
+//! nothing give way, the one first that has been quiet for longest. One that is being answered
+//! never does, nor one that has only just come and may be about to ask.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A connection that has been quiet for so long gives way. Less would cut those whose request is on its way.
+/// A connection that has been quiet for so long gives way. Less would cut those whose request is on
+/// its way.
 const QUIET_MIN: Duration = Duration::from_millis(100);
 
 /// Time until connections are looked at again while one more waits.

@@ -29,17 +29,20 @@ pub(crate) struct Setup {
     /// How many connections it may have.
     pub(crate) limit: Limit,
     pub(crate) metrics: Arc<HttpMetrics>,
-    /// The memory of its answers. Shared with the service, which asks for room before it makes a long one.
+    /// The memory of its answers. Shared with the service, which asks for room before it makes a
+    /// long one.
     pub(crate) answers: Arc<Answers>,
     /// The account that its request bodies are charged to.
     pub(crate) budget: Arc<Budget>,
     pub(crate) service: Box<dyn Service>,
 }
 
-/// Serves `socket` until `shutdown` turns true (or its sender is gone), then closes it and lets the requests in hand finish.
+/// Serves `socket` until `shutdown` turns true (or its sender is gone), then closes it and lets the
+/// requests in hand finish.
 ///
-/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2, whose connection they need; a client that sends
-/// a body without end would be waited for, so the caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
+/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
+/// whose connection they need; a client that sends a body without end would be waited for, so the
+/// caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
 ///
 /// # Errors
 /// [`ServeError`] when the socket cannot be watched; nothing was served then.
@@ -49,9 +52,11 @@ pub(crate) async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     socket.set_nonblocking(true)?;
-    // tokio's own listener would register every accepted socket at once, which is what this module avoids.
+    // tokio's own listener would register every accepted socket at once, which is what this module
+    // avoids.
     //
-    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing replaces or closes it while the `AsyncFd` owns it.
+    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing
+    // replaces or closes it while the `AsyncFd` owns it.
     let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
         .map_err(io::Error::from)?;
     let connections = Arc::new(Connections::new(

@@ -1,7 +1,8 @@
 //! What becomes of the rest of a request body when its request is answered.
 //!
-//! A connection can go on only after the whole of a body. So a short rest is read and dropped, and the answer waits for that; with a long one the answer
-//! says `Connection: close` (RFC 9112 §9.6). A client must never learn of the end from its next request.
+//! A connection can go on only after the whole of a body. So a short rest is read and dropped, and
+//! the answer waits for that; with a long one the answer says `Connection: close` (RFC 9112 §9.6).
+//! A client must never learn of the end from its next request.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::unread::Unread;
 
 /// Most bytes that are read to keep a connection…
 const REST_BYTES_MAX: u64 = 64 * 1024;
-/// …and for how long. A client that waits for the answer before it sends on loses no more than this.
+/// …and for how long. A client that waits for the answer before it sends on loses no more than
+/// this.
 const REST_TIME: Duration = Duration::from_secs(1);
 
 /// How far it was read.

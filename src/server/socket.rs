@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 
 use super::turns::Turns;
 
-/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request head.
+/// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request
+/// head.
 pub(crate) const RECEIVE_BYTES: usize = 8 * 1024;
 
 /// A connection's socket.
@@ -39,9 +40,11 @@ impl Socket {
         }
     }
 
-    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the end of the stream.
+    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the
+    /// end of the stream.
     ///
-    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while nothing has arrived, without a buffer.
+    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while
+    /// nothing has arrived, without a buffer.
     pub(crate) fn poll_receive(
         &mut self,
         turns: &Turns,

@@ -26,7 +26,8 @@ impl Transport {
         }
     }
 
-    /// The room that long answers of its connection have; an HTTP/1 connection has one answer at a time.
+    /// The room that long answers of its connection have; an HTTP/1 connection has one answer at a
+    /// time.
     pub(crate) fn answer_room(&self) -> Option<&Arc<Room>> {
         match self {
             Self::Socket(_) => None,
@@ -42,7 +43,8 @@ impl Transport {
         }
     }
 
-    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits anyway. Never in the accept loop, which would wait, too.
+    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits
+    /// anyway. Never in the accept loop, which would wait, too.
     pub(crate) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
         match self {
             Self::Socket(_) => {

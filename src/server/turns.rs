@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::coop::{self, RestoreOnPending};
 
-/// System calls that a connection may make while the accept loop serves it in place, where its turn is everybody's. A stream takes one.
+/// System calls that a connection may make while the accept loop serves it in place, where its turn
+/// is everybody's. A stream takes one.
 const INLINE_CALLS_MAX: u8 = 8;
 
 /// Stands for "it has a task of its own".
@@ -42,9 +43,11 @@ impl Turns {
         self.calls_left.store(IN_TASK, Ordering::Relaxed);
     }
 
-    /// Socket: pending when the connection has had its turn and others must have theirs, whatever its client sends or reads.
+    /// Socket: pending when the connection has had its turn and others must have theirs, whatever
+    /// its client sends or reads.
     ///
-    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a number of calls, and the connection gets a task.
+    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a
+    /// number of calls, and the connection gets a task.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Turn> {
         match self.calls_left.load(Ordering::Relaxed) {
             IN_TASK => Poll::Ready(Turn(Some(ready!(coop::poll_proceed(cx))))),

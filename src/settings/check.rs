@@ -1,4 +1,5 @@
-//! From what was given to what the node gets: each value against its bounds, then all of them together.
+//! From what was given to what the node gets: each value against its bounds, then all of them
+//! together.
 
 use std::mem::discriminant;
 
@@ -35,8 +36,9 @@ const ONE_OF: [&[&str]; 3] = [
 /// Checks everything that was given.
 ///
 /// # Errors
-/// [`ConfigError::Refused`] with all problems. Rules that concern several settings are only asked when each of them is
-/// right: a wrong value stands in for its default, and what it contradicts would only confuse.
+/// [`ConfigError::Refused`] with all problems. Rules that concern several settings are only asked
+/// when each of them is right: a wrong value stands in for its default, and what it contradicts
+/// would only confuse.
 pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
     let mut problems = raw.problems;
     let both = ONE_OF
@@ -60,7 +62,8 @@ pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
 }
 
 impl Settings {
-    /// Checks settings that a program made itself: each against its bounds, then all of them together, as those of a file are checked.
+    /// Checks settings that a program made itself: each against its bounds, then all of them
+    /// together, as those of a file are checked.
     ///
     /// # Errors
     /// [`ConfigError::Refused`] with all problems.
@@ -95,8 +98,8 @@ fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), Confi
     }
 }
 
-/// One setting in several forms: a stronger source may replace any of them by any other, but one source that gives two does not say which it
-/// means.
+/// One setting in several forms: a stronger source may replace any of them by any other, but one
+/// source that gives two does not say which it means.
 fn two_forms(values: &[RawValue], forms: &[&'static str]) -> Option<Conflict> {
     let of = |key: &'static str| values.iter().filter(move |value| value.setting.key == key);
     forms.iter().enumerate().find_map(|(index, second)| {

@@ -1,7 +1,8 @@
 //! The checked settings of a node: what the rest of the program is given.
 //!
-//! Only carries values. How they are given, bounded and described is `super::table`; what they mean together is
-//! `super::rules`. Must never print a secret: `Debug` is written by hand for that reason.
+//! Only carries values. How they are given, bounded and described is `super::table`; what they mean
+//! together is `super::rules`. Must never print a secret: `Debug` is written by hand for that
+//! reason.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::secret::Secret;
 use crate::web::host::HostPattern;
 use crate::web::origin::OriginPattern;
 
-/// Every setting, checked; see `docs/OPERATIONS.md` for the table that is generated from the same source.
+/// Every setting, checked; see `docs/OPERATIONS.md` for the table that is generated from the same
+/// source.
 #[derive(Clone)]
 pub struct Settings {
     /// Public listener: subscribe and publish over HTTP.
@@ -30,7 +32,8 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
     pub allow_open_http: bool,
-    /// Names under which the public listener is reached, beside addresses and `localhost`; all names where it asks for tokens and none is listed.
+    /// Names under which the public listener is reached, beside addresses and `localhost`; all
+    /// names where it asks for tokens and none is listed.
     pub hosts: Vec<HostPattern>,
     /// Names under which the admin listener is reached, beside addresses and `localhost`.
     pub admin_hosts: Vec<HostPattern>,
@@ -57,7 +60,8 @@ pub struct Settings {
 
     /// Silence after which a stream is sent its cursor.
     pub heartbeat_interval: Duration,
-    /// A stream, or an ingest connection with answers to read, whose socket accepts nothing for so long is closed.
+    /// A stream, or an ingest connection with answers to read, whose socket accepts nothing for so
+    /// long is closed.
     pub write_timeout: Duration,
     /// Time over which streams are closed on shutdown.
     pub drain_period: Duration,
@@ -78,7 +82,8 @@ pub struct Settings {
     pub history_age: Duration,
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
-    /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the history may have, or eight times the largest body, command or transaction.
+    /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the
+    /// history may have, or eight times the largest body, command or transaction.
     pub memory_budget: usize,
 
     /// Bounds on one event and one subscription.
@@ -89,11 +94,13 @@ pub struct Settings {
     /// Most bytes of events that wait for one shard.
     pub mailbox_bytes: usize,
 
-    /// Largest body of one publish call that is read whole (JSON or raw); NDJSON streams are unbounded in length.
+    /// Largest body of one publish call that is read whole (JSON or raw); NDJSON streams are
+    /// unbounded in length.
     pub publish_body_bytes_max: usize,
     /// Most events in one JSON array.
     pub publish_batch_max: usize,
-    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame that is no `DATA`, and for the answer to a `PING`.
+    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame that is no
+    /// `DATA`, and for the answer to a `PING`.
     pub header_timeout: Duration,
     /// Longest pause within a request body.
     pub body_timeout: Duration,
@@ -120,7 +127,8 @@ pub struct Settings {
     /// Whether those origins may send cookies.
     pub cors_credentials: bool,
 
-    /// Keys that check tokens, and those of publishers unless they have their own; `None` = there are no tokens.
+    /// Keys that check tokens, and those of publishers unless they have their own; `None` = there
+    /// are no tokens.
     pub jwt_keys: Option<KeySource>,
     /// Algorithm of keys that name none.
     pub jwt_algorithm: Option<Algorithm>,
@@ -158,7 +166,8 @@ pub struct Settings {
     pub max_patterns: usize,
     /// Most patterns of one stream that its token does not name.
     pub patterns_per_stream_max: usize,
-    /// Most distinct patterns of one client address that the tokens of its streams do not name; 0 = no bound.
+    /// Most distinct patterns of one client address that the tokens of its streams do not name; 0 =
+    /// no bound.
     pub patterns_per_address_max: usize,
     /// Most steps of comparing one event's topics with its publisher's token.
     pub publish_check_steps_max: usize,
@@ -305,8 +314,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, but every listener on a free port of 127.0.0.1 that the kernel picks: what tests and examples start
-    /// nodes with, any number of them side by side.
+    /// The defaults, but every listener on a free port of 127.0.0.1 that the kernel picks: what
+    /// tests and examples start nodes with, any number of them side by side.
     pub fn on_free_ports() -> Self {
         Self {
             listen: loopback(0),
@@ -337,7 +346,8 @@ impl Settings {
             .max(self.ingest_bulk_bytes_max)
     }
 
-    /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys of subscribers unless they are given their own.
+    /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys
+    /// of subscribers unless they are given their own.
     #[must_use]
     pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {
         let own = match role {

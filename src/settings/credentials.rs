@@ -1,6 +1,7 @@
 //! Passwords and users, read from texts and files.
 //!
-//! Must never put a password into an error: what is refused here is told by its place, not by its value.
+//! Must never put a password into an error: what is refused here is told by its place, not by its
+//! value.
 
 use std::path::Path;
 
@@ -19,9 +20,11 @@ pub(super) fn password(text: &str) -> Result<Secret, Reason> {
     }
 }
 
-/// The way of containers: the secret is mounted as a file, which editors and `echo` end with a line end.
+/// The way of containers: the secret is mounted as a file, which editors and `echo` end with a line
+/// end.
 pub(super) fn password_file(path: &str) -> Result<Secret, Reason> {
-    // Room for a line end behind the longest secret, so that one byte too many is told from a full file.
+    // Room for a line end behind the longest secret, so that one byte too many is told from a full
+    // file.
     let text = read_text(Path::new(path), PASSWORD_BYTES_MAX + 2)
         .map_err(|error| Reason::File(error.to_string()))?;
     password(text.trim_end_matches(['\r', '\n']))
@@ -59,7 +62,8 @@ pub(super) fn numbered<T>(
         .collect()
 }
 
-/// `name:password:glob,glob`: globs may hold colons, names and passwords cannot (the file has no such bound).
+/// `name:password:glob,glob`: globs may hold colons, names and passwords cannot (the file has no
+/// such bound).
 fn user(text: &str) -> Result<RawUser, UserFault> {
     let mut parts = text.splitn(3, ':');
     let (Some(name), Some(password), Some(globs)) = (parts.next(), parts.next(), parts.next())

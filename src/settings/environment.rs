@@ -1,7 +1,8 @@
 //! The environment: `FANTAIL_` and the key of the setting in capitals.
 //!
-//! An empty variable is one that is not set, which is how compose files and unit files pass "nothing". An unknown one is
-//! refused like an unknown key, since a misspelt name would otherwise be obeyed in silence.
+//! An empty variable is one that is not set, which is how compose files and unit files pass
+//! "nothing". An unknown one is refused like an unknown key, since a misspelt name would otherwise
+//! be obeyed in silence.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -43,7 +44,8 @@ pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) 
 fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
     let origin = Origin::Environment(name.to_owned());
     let key = key.to_ascii_lowercase();
-    // Compared in full, so that `FANTAIL_listen` is refused and not obeyed on one system out of two.
+    // Compared in full, so that `FANTAIL_listen` is refused and not obeyed on one system out of
+    // two.
     let setting = table::find(&key).filter(|setting| setting.variable() == name);
     match (setting, value.to_str()) {
         (Some(setting), Some(text)) => raw.push(
@@ -67,7 +69,8 @@ fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
     }
 }
 
-/// The setting that was probably meant. What other programs call port, host or address is `listen` here.
+/// The setting that was probably meant. What other programs call port, host or address is `listen`
+/// here.
 fn nearest(key: &str) -> Option<&'static str> {
     let (service, last) = key.rsplit_once('_').unwrap_or(("", key));
     let listener = match (service, last) {

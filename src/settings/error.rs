@@ -1,4 +1,5 @@
-//! Why a configuration is refused. Every message says where the value stands, what it is and what would be right.
+//! Why a configuration is refused. Every message says where the value stands, what it is and what
+//! would be right.
 
 use std::io;
 use std::path::PathBuf;

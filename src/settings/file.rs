@@ -1,7 +1,7 @@
 //! The configuration file: TOML, one key a setting.
 //!
-//! Only reads. A value becomes the text that a flag would carry, so that file, environment and flags are checked by the
-//! same words; lists stay lists, and users stay tables.
+//! Only reads. A value becomes the text that a flag would carry, so that file, environment and
+//! flags are checked by the same words; lists stay lists, and users stay tables.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,8 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 /// Reads and parses the file at `path`.
 ///
 /// # Errors
-/// [`ConfigError::File`] when it cannot be read; what is wrong *in* it is among the problems of the result.
+/// [`ConfigError::File`] when it cannot be read; what is wrong *in* it is among the problems of the
+/// result.
 pub(super) fn read(path: &Path) -> Result<RawSettings, ConfigError> {
     let text = read_text(path, FILE_BYTES_MAX).map_err(|source| ConfigError::File {
         path: path.to_owned(),

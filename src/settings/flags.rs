@@ -1,4 +1,5 @@
-//! The flags: `--` and the key of the setting with dashes. A list can be given at once or one value a flag.
+//! The flags: `--` and the key of the setting with dashes. A list can be given at once or one value
+//! a flag.
 
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -31,7 +32,8 @@ fn arg(setting: &'static Setting, defaults: &mut Settings) -> Arg {
         .value_name(setting.kind.placeholder())
         .help(format!("{} [default: {default}]", setting.help))
         .long_help(long_help)
-        // So that `-1` is refused as a value, with what is allowed, and not as a flag that does not exist.
+        // So that `-1` is refused as a value, with what is allowed, and not as a flag that does not
+        // exist.
         .allow_negative_numbers(true);
     if setting.kind.separator().is_some() {
         arg.action(ArgAction::Append).visible_alias(setting.one())

@@ -1,6 +1,7 @@
 //! Where the keys of tokens come from, and the words that settings about tokens are written in.
 //!
-//! Reads no key: a file or a URL is only named here, and opened by `crate::node`. Must never show a secret.
+//! Reads no key: a file or a URL is only named here, and opened by `crate::node`. Must never show a
+//! secret.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,7 +35,8 @@ pub enum KeySource {
     JwksUrl(String),
 }
 
-/// The form of a [`KeySource`]: each has a setting of its own, and all of a role's settings have one field.
+/// The form of a [`KeySource`]: each has a setting of its own, and all of a role's settings have
+/// one field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Secret,
@@ -137,7 +139,8 @@ impl Form {
     }
 }
 
-/// Over plain http anyone on the way could replace the keys; and what is in a URL is logged, so no password may be.
+/// Over plain http anyone on the way could replace the keys; and what is in a URL is logged, so no
+/// password may be.
 fn url(text: &str) -> Result<String, Reason> {
     let fault = || Reason::KeySetUrl;
     if text.len() > URL_BYTES_MAX {

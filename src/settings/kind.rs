@@ -1,6 +1,7 @@
 //! The kinds of settings there are: how each is read, bounded, shown and described.
 //!
-//! A kind holds the way to its field of [`Settings`], so that one row of the table is all there is to say of a setting.
+//! A kind holds the way to its field of [`Settings`], so that one row of the table is all there is
+//! to say of a setting.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -104,7 +105,8 @@ impl Kind {
         Ok(())
     }
 
-    /// Checks the value that the field has, as `set` checks what is given. Values whose type allows nothing wrong pass.
+    /// Checks the value that the field has, as `set` checks what is given. Values whose type allows
+    /// nothing wrong pass.
     ///
     /// # Errors
     /// [`Reason`].
@@ -149,7 +151,8 @@ impl Kind {
         }
     }
 
-    /// The value that the field has, written as it could be given; of a secret only whether it is set.
+    /// The value that the field has, written as it could be given; of a secret only whether it is
+    /// set.
     pub(super) fn show(&self, settings: &mut Settings) -> String {
         match self {
             Self::Address(field) => field(settings).to_string(),

@@ -1,11 +1,13 @@
-//! The table of settings as Markdown: what `fantail settings` prints and `docs/OPERATIONS.md` holds.
+//! The table of settings as Markdown: what `fantail settings` prints and `docs/OPERATIONS.md`
+//! holds.
 
 use std::fmt::Write;
 
 use super::checked::Settings;
 use super::table::{GROUPS, Setting};
 
-/// Every setting, group by group, with its key, flag, environment variable, default, what is allowed and what it means.
+/// Every setting, group by group, with its key, flag, environment variable, default, what is
+/// allowed and what it means.
 pub fn markdown() -> String {
     let mut defaults = Settings::default();
     let mut out = String::new();

@@ -1,9 +1,10 @@
 //! Settings: how they are given, what is allowed, and what the node gets.
 //!
-//! Two stages. First everything is only *read*: flags ([`flags`]), environment and file become [`RawSettings`], a list of
-//! texts that remember where they stood. Then [`load`] *checks* them: each against the one table that names every
-//! setting with its bounds, then together against the rules that concern more than one, and the result is [`Settings`].
-//! The table also makes the flags, the help and the documentation, so none of them can say anything else.
+//! Two stages. First everything is only *read*: flags ([`flags`]), environment and file become
+//! [`RawSettings`], a list of texts that remember where they stood. Then [`load`] *checks* them:
+//! each against the one table that names every setting with its bounds, then together against the
+//! rules that concern more than one, and the result is [`Settings`]. The table also makes the
+//! flags, the help and the documentation, so none of them can say anything else.
 //!
 //! Files import each other in one direction only, from the ways in down to single values:
 //!
@@ -12,7 +13,8 @@
 //!                    check ──► rules, error ─► conflict, reason ─► origin
 //! ```
 //!
-//! Must never open a port, start a thread or write a log: what is checked here is only told by value.
+//! Must never open a port, start a thread or write a log: what is checked here is only told by
+//! value.
 
 mod bounds;
 mod check;
@@ -59,10 +61,11 @@ pub use crate::secret::Secret;
 pub use crate::web::host::HostPattern;
 pub use crate::web::origin::OriginPattern;
 
-/// Reads the file (when there is one) and the environment, lays the flags over them, and checks the whole.
+/// Reads the file (when there is one) and the environment, lays the flags over them, and checks the
+/// whole.
 ///
-/// A value that a stronger source replaces is still checked: a broken line is found on the day it is written, not on the
-/// day the flag that covered it goes away.
+/// A value that a stronger source replaces is still checked: a broken line is found on the day it
+/// is written, not on the day the flag that covered it goes away.
 ///
 /// # Errors
 /// [`ConfigError`], with everything that is wrong and not only the first of it.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a value stood. Displayed the way a compiler would: `fantail.toml:3`, `FANTAIL_LISTEN`, `--listen`.
+/// Where a value stood. Displayed the way a compiler would: `fantail.toml:3`, `FANTAIL_LISTEN`,
+/// `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In the configuration file.

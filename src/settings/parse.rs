@@ -1,7 +1,7 @@
 //! One text into one value, and back: the words that settings are written in.
 //!
-//! Knows nothing of which setting it reads. Passwords and users are not here but in `super::credentials`, since a
-//! [`Reason`] repeats the words that it refuses.
+//! Knows nothing of which setting it reads. Passwords and users are not here but in
+//! `super::credentials`, since a [`Reason`] repeats the words that it refuses.
 
 use std::net::SocketAddr;
 use std::str::FromStr;

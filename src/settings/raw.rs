@@ -1,6 +1,7 @@
 //! All that was read but not yet checked: texts, and where each of them stood.
 //!
-//! Holds secrets in the clear, so nothing here that carries a value implements `Debug` or `Display`.
+//! Holds secrets in the clear, so nothing here that carries a value implements `Debug` or
+//! `Display`.
 
 use super::error::Problem;
 use super::given::Given;

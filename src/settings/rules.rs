@@ -1,6 +1,7 @@
 //! The rules between settings: what each of them allows but all together do not.
 //!
-//! Safe by default: what is open to anyone stays on loopback unless a setting says otherwise by its name.
+//! Safe by default: what is open to anyone stays on loopback unless a setting says otherwise by its
+//! name.
 
 use std::net::SocketAddr;
 

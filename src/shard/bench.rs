@@ -1,7 +1,8 @@
 //! What the benches in `benches/` need of the inside; no part of the public interface.
 //!
-//! [`BenchShard`] is a shard without its thread: the same reactor, core, mailbox and sockets, whose turns are made by whoever calls. So a
-//! bench measures the shard's own code and nothing of the scheduler. Must never be used by the program itself.
+//! [`BenchShard`] is a shard without its thread: the same reactor, core, mailbox and sockets, whose
+//! turns are made by whoever calls. So a bench measures the shard's own code and nothing of the
+//! scheduler. Must never be used by the program itself.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -136,7 +137,8 @@ impl BenchShard {
         Ok(bytes)
     }
 
-    /// Looks at the sockets without waiting and makes one turn; returns whether the next one has work without waiting for it.
+    /// Looks at the sockets without waiting and makes one turn; returns whether the next one has
+    /// work without waiting for it.
     ///
     /// # Errors
     /// When the poller fails.

@@ -1,8 +1,10 @@
 //! Who has to wake whom: two flags between a shard and those who post to it.
 //!
-//! Each is one half of the same agreement. One side does something (posts a message, takes one out) and then reads the flag; the other
-//! side sets the flag and then looks whether something was done. A full fence stands between the two steps on both sides, so at least one
-//! of them sees what the other did, and no wake-up is lost. `loom` tries all ways in which the steps may interleave (see `model`).
+//! Each is one half of the same agreement. One side does something (posts a message, takes one out)
+//! and then reads the flag; the other side sets the flag and then looks whether something was done.
+//! A full fence stands between the two steps on both sides, so at least one of them sees what the
+//! other did, and no wake-up is lost. `loom` tries all ways in which the steps may interleave (see
+//! `model`).
 
 use super::atomic::{AtomicBool, Ordering, fence};
 
@@ -28,7 +30,8 @@ impl Flags {
     pub(super) fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
         let is_awake = self.awake.load(Ordering::Relaxed);
-        // Of several posters one wakes it. The others write nothing, so that no late write hides that it has gone to sleep.
+        // Of several posters one wakes it. The others write nothing, so that no late write hides
+        // that it has gone to sleep.
         !is_awake
             && self
                 .awake
@@ -52,14 +55,16 @@ impl Flags {
         self.awake.store(true, Ordering::Relaxed);
     }
 
-    /// A publisher asks to be told of room. Returns whether there is room already, of which it may not be told.
+    /// A publisher asks to be told of room. Returns whether there is room already, of which it may
+    /// not be told.
     pub(super) fn want_room(&self, has_room: impl FnOnce() -> bool) -> bool {
         self.room_wanted.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         has_room()
     }
 
-    /// Called after the shard has taken something out. Returns whether a publisher has to be told; asking clears it.
+    /// Called after the shard has taken something out. Returns whether a publisher has to be told;
+    /// asking clears it.
     pub(super) fn is_room_wanted(&self) -> bool {
         fence(Ordering::SeqCst);
         self.room_wanted.load(Ordering::Relaxed) && self.room_wanted.swap(false, Ordering::AcqRel)

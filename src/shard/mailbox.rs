@@ -1,7 +1,9 @@
-//! How the rest of the process speaks to a shard: one bounded queue, and a wake-up that is sent only to a shard that sleeps.
+//! How the rest of the process speaks to a shard: one bounded queue, and a wake-up that is sent
+//! only to a shard that sleeps.
 //!
-//! Bounded in batches and in bytes. Posting never blocks and never drops: a publisher asks for room first, under the desk's lock. If it
-//! finds none, it waits outside the lock. So one order holds for all shards, and no lock is held while waiting.
+//! Bounded in batches and in bytes. Posting never blocks and never drops: a publisher asks for room
+//! first, under the desk's lock. If it finds none, it waits outside the lock. So one order holds
+//! for all shards, and no lock is held while waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,7 +38,8 @@ struct Gauge {
 #[derive(Clone)]
 pub struct Mailbox {
     sender: Sender<Message>,
-    /// Streams whose body has room again or is gone. Unbounded, but a stream has at most two entries in it.
+    /// Streams whose body has room again or is gone. Unbounded, but a stream has at most two
+    /// entries in it.
     bodies: Sender<Key>,
     gauge: Arc<Gauge>,
     waker: Arc<mio::Waker>,
@@ -49,7 +52,8 @@ pub(super) struct Inbox {
     gauge: Arc<Gauge>,
 }
 
-/// A queue for `batches_max` messages and `bytes_max` bytes of frames; `waker` interrupts the receiving shard's poll.
+/// A queue for `batches_max` messages and `bytes_max` bytes of frames; `waker` interrupts the
+/// receiving shard's poll.
 pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -> (Mailbox, Inbox) {
     let (sender, receiver) = crossbeam_channel::bounded(batches_max);
     let (bodies, bodies_receiver) = crossbeam_channel::unbounded();
@@ -74,21 +78,23 @@ pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -
 }
 
 impl Mailbox {
-    /// Whether one more message may be posted. Holds until it is, if all who post do so under one lock.
+    /// Whether one more message may be posted. Holds until it is, if all who post do so under one
+    /// lock.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.sender.len() < self.gauge.batches_max
             && self.gauge.bytes.load(Ordering::Relaxed) < self.gauge.bytes_max
     }
 
-    /// Asks the shard to call its room signal when it has taken something out. Returns whether there is room already, of which there may be
-    /// no signal.
+    /// Asks the shard to call its room signal when it has taken something out. Returns whether
+    /// there is room already, of which there may be no signal.
     #[must_use]
     pub fn want_room(&self) -> bool {
         self.gauge.flags.want_room(|| self.has_room())
     }
 
-    /// Posts a message for which there is room. Call [`Mailbox::wake`] afterwards, outside the lock.
+    /// Posts a message for which there is room. Call [`Mailbox::wake`] afterwards, outside the
+    /// lock.
     ///
     /// # Errors
     /// Gives the message back when the shard has ended.
@@ -104,7 +110,8 @@ impl Mailbox {
     /// Wakes the shard unless it is awake.
     pub fn wake(&self) {
         if self.gauge.flags.must_wake() {
-            // The eventfd behind it can only fail when it overflows, and then the shard is about to wake anyway.
+            // The eventfd behind it can only fail when it overflows, and then the shard is about to
+            // wake anyway.
             let _ = self.waker.wake();
         }
     }

@@ -1,7 +1,9 @@
-//! A shard's thread: sockets, body queues, the poller and the mailbox around the [core](crate::core::delivery).
+//! A shard's thread: sockets, body queues, the poller and the mailbox around the
+//! [core](crate::core::delivery).
 //!
-//! One thread a shard, each with its own streams, topic table and poller; nothing in it is shared, so nothing in it is locked. The rest of the
-//! process speaks to a shard through its [`mailbox`] only.
+//! One thread a shard, each with its own streams, topic table and poller; nothing in it is shared,
+//! so nothing in it is locked. The rest of the process speaks to a shard through its [`mailbox`]
+//! only.
 //!
 //! This layer must never know hyper or tokio, nor any protocol beyond bytes.
 

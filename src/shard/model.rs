@@ -1,7 +1,9 @@
-//! `loom` runs the flags of a mailbox through all interleavings of their steps, with the orders that the memory model allows.
+//! `loom` runs the flags of a mailbox through all interleavings of their steps, with the orders
+//! that the memory model allows.
 //!
-//! The very source of [`super::flags`] is compiled a second time, on loom's atomics. Compiling the whole crate with `--cfg loom`, as loom
-//! suggests, would compile tokio with it, which has no network then.
+//! The very source of [`super::flags`] is compiled a second time, on loom's atomics. Compiling the
+//! whole crate with `--cfg loom`, as loom suggests, would compile tokio with it, which has no
+//! network then.
 
 use std::collections::VecDeque;
 
@@ -19,7 +21,8 @@ mod flags;
 
 use flags::Flags;
 
-/// What is known of the queue from outside is its length, read without order. Messages themselves go through a lock.
+/// What is known of the queue from outside is its length, read without order. Messages themselves
+/// go through a lock.
 struct Mailbox {
     flags: Flags,
     messages: Mutex<VecDeque<u32>>,
@@ -104,7 +107,8 @@ fn loom_no_message_is_left_to_a_shard_that_sleeps() {
     few.check(|| no_message_is_left(2, 1));
 }
 
-/// A shard that was woken is awake until it sleeps again, so that it is woken once and not by every poster.
+/// A shard that was woken is awake until it sleeps again, so that it is woken once and not by every
+/// poster.
 #[test]
 fn loom_a_shard_that_sleeps_is_woken_once() {
     loom::model(|| {

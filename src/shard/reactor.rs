@@ -1,6 +1,7 @@
 //! A shard's thread: sockets, the poller and the mailbox around the [core](crate::core::delivery).
 //!
-//! The thread sleeps until something comes in or the core's time has come, and then makes one [turn](Core::turn).
+//! The thread sleeps until something comes in or the core's time has come, and then makes one
+//! [turn](Core::turn).
 
 mod arrivals;
 #[cfg(test)]
@@ -25,10 +26,12 @@ use super::wire::Wires;
 
 use arrivals::Arrivals;
 
-/// Readiness events taken from the poller at once: half of a turn's signals, so that bodies have the other half.
+/// Readiness events taken from the poller at once: half of a turn's signals, so that bodies have
+/// the other half.
 const POLL_EVENTS: usize = 1_024;
 
-/// The waker's token; a stream's token is its key, whose serial cannot have all these bits with such a slot.
+/// The waker's token; a stream's token is its key, whose serial cannot have all these bits with
+/// such a slot.
 const WAKER: Token = Token(usize::MAX);
 
 /// A shard that could not be started.
@@ -49,7 +52,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Starts a shard's thread. `on_room` is called when a publisher asked for room in its mailbox and there is some.
+    /// Starts a shard's thread. `on_room` is called when a publisher asked for room in its mailbox
+    /// and there is some.
     ///
     /// # Errors
     /// When the system gives no poller or no thread.
@@ -164,7 +168,8 @@ impl Reactor {
         self.next.has_work || !self.inbox.is_empty()
     }
 
-    /// How long the poll may sleep: not at all while there is work, else until the clock asks for something.
+    /// How long the poll may sleep: not at all while there is work, else until the clock asks for
+    /// something.
     fn timeout(&self) -> Option<Duration> {
         if self.next.has_work || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);

@@ -1,8 +1,10 @@
-//! The host that a request names (`Host`, or the authority of its target), and which hosts a listener answers for.
+//! The host that a request names (`Host`, or the authority of its target), and which hosts a
+//! listener answers for.
 //!
-//! A web page can send requests to any machine that its visitor reaches, under the name of its own site: it only has to point that name there (DNS
-//! rebinding). To the browser the answer is then the site's own. So a listener that asks nobody for a token answers only where the name cannot be a
-//! stranger's.
+//! A web page can send requests to any machine that its visitor reaches, under the name of its own
+//! site: it only has to point that name there (DNS rebinding). To the browser the answer is then
+//! the site's own. So a listener that asks nobody for a token answers only where the name cannot be
+//! a stranger's.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +12,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986 §3.2).
+/// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986
+/// §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
     /// The host.
@@ -38,7 +41,8 @@ impl fmt::Display for Host<'_> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads one; `None` for what is none: userinfo, an empty host, an address or port that cannot be, characters that no name has.
+    /// Reads one; `None` for what is none: userinfo, an empty host, an address or port that cannot
+    /// be, characters that no name has.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
@@ -93,7 +97,8 @@ fn is_name(text: &str) -> bool {
     !text.is_empty()
 }
 
-/// A name in the list of a [`HostRule`]: `example.com`, `*.example.com` for all names below it, `*` for any.
+/// A name in the list of a [`HostRule`]: `example.com`, `*.example.com` for all names below it, `*`
+/// for any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
@@ -145,7 +150,8 @@ impl HostPattern {
     }
 }
 
-/// The hosts that a listener answers for: addresses, `localhost`, and the names that its setting lists.
+/// The hosts that a listener answers for: addresses, `localhost`, and the names that its setting
+/// lists.
 ///
 /// An address cannot be pointed anywhere, and `localhost` is nobody's site (RFC 6761 §6.3).
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A network, whose host bits do not matter, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8, as which clients are seen.
+/// A network, whose host bits do not matter, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8,
+/// as which clients are seen.
 #[must_use]
 pub fn network(text: &str) -> Option<IpNet> {
     let network = match text.parse::<IpAddr>() {

@@ -1,6 +1,8 @@
-//! Which host a request was sent to (RFC 9112 §3.2, RFC 9113 §8.3.1), and whether its target has the form that its method needs.
+//! Which host a request was sent to (RFC 9112 §3.2, RFC 9113 §8.3.1), and whether its target has
+//! the form that its method needs.
 //!
-//! Whatever asks for the host of a request has to ask here: the header `Host` alone can say something else than the target.
+//! Whatever asks for the host of a request has to ask here: the header `Host` alone can say
+//! something else than the target.
 
 use hyper::Method;
 use hyper::Version;
@@ -98,7 +100,8 @@ pub enum WrongHost<'a> {
     Foreign(Host<'a>),
 }
 
-/// Whether a listener answers for the host of a request that has passed [`check`]; without a rule, for any.
+/// Whether a listener answers for the host of a request that has passed [`check`]; without a rule,
+/// for any.
 ///
 /// # Errors
 /// [`WrongHost`].

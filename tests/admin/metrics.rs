@@ -1,4 +1,5 @@
-//! `/metrics`: in the format that is asked for, and with nothing that the documentation does not explain.
+//! `/metrics`: in the format that is asked for, and with nothing that the documentation does not
+//! explain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,5 @@
-//! A web page on a machine that reaches the admin listener makes its browser send requests: under its own name, which it points here, and across
-//! origins.
+//! A web page on a machine that reaches the admin listener makes its browser send requests: under
+//! its own name, which it points here, and across origins.
 
 use fantail::settings::Settings;
 

@@ -1,4 +1,5 @@
-//! Requests whose host, target or length two servers could read differently: the admin listener has the rules of the public one.
+//! Requests whose host, target or length two servers could read differently: the admin listener has
+//! the rules of the public one.
 
 use fantail::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +7,8 @@ use tokio::time::timeout;
 
 use crate::{DEADLINE, Node, publish};
 
-/// Sends both requests in one packet and returns the statuses, and whether the first answer said that it is the last.
+/// Sends both requests in one packet and returns the statuses, and whether the first answer said
+/// that it is the last.
 async fn statuses(node: &Node, first: &str) -> (Vec<String>, bool) {
     let mut socket = node.connect().await;
     let last = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

@@ -14,7 +14,8 @@ use crate::support::wait_until;
 const HELD: &str = "fantail_request_bodies_bytes ";
 const SHED: &str = "fantail_request_bodies_shed_total ";
 
-/// Bytes that a node may grow by beside what it is told that bodies may take up. The build under test is not optimised.
+/// Bytes that a node may grow by beside what it is told that bodies may take up. The build under
+/// test is not optimised.
 const GROWTH_MAX: usize = 48 << 20;
 
 /// Largest `DATA` that needs no setting.

@@ -10,7 +10,8 @@ use crate::support::{DEADLINE, http};
 /// What every attack here tries to publish, and to what.
 const FORGED: &str = "PUBLISH forged x\r\n";
 
-/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine where it takes so long.
+/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine
+/// where it takes so long.
 const LOG_LINES_MAX: usize = 3;
 
 /// Sends `bytes` and reads until the node ends the connection; what it answered.
@@ -39,7 +40,8 @@ fn forged(node: &Node) -> u64 {
     answer["events"].as_u64().expect("a number")
 }
 
-/// A TLS ClientHello whose session id, which a server that was asked before may choose, is `session`.
+/// A TLS ClientHello whose session id, which a server that was asked before may choose, is
+/// `session`.
 fn client_hello(session: &[u8]) -> Vec<u8> {
     let mut body = vec![3, 3];
     body.extend([b'r'; 32]);
@@ -92,8 +94,8 @@ fn redis_and_tls_spoken_to_the_http_ports_are_refused_and_do_no_harm() {
     assert!(logged <= LOG_LINES_MAX, "{logged} lines: {}", node.logged());
 }
 
-/// The requests that a browser or a server can be made to send to an address of the attacker's choice, each with commands wherever the
-/// attacker has a say.
+/// The requests that a browser or a server can be made to send to an address of the attacker's
+/// choice, each with commands wherever the attacker has a say.
 fn forged_requests() -> Vec<Vec<u8>> {
     let array = String::from_utf8(command(&["PUBLISH", "forged", "x"])).expect("text");
     let mut requests = Vec::new();
@@ -106,7 +108,8 @@ fn forged_requests() -> Vec<Vec<u8>> {
             }
         }
     }
-    // Line ends in the target, in a field before `Host`, in the name of a method, in a form post of a page, in a file that is sent.
+    // Line ends in the target, in a field before `Host`, in the name of a method, in a form post of
+    // a page, in a file that is sent.
     requests.extend([
         format!("GET /\r\n{FORGED} HTTP/1.1\r\nHost: x\r\n\r\n"),
         format!("GET http://x/\r\n{FORGED}"),

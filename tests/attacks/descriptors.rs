@@ -17,10 +17,12 @@ const FILES: [u32; 3] = [64, 256, 1_024];
 /// Connections beyond the limit.
 const MORE: u32 = 100;
 
-/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine where it takes so long.
+/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine
+/// where it takes so long.
 const LOG_LINES_MAX: usize = 3;
 
-/// What a member of the crowd sends: nothing, the start of a request, or of HTTP/2 (whose connections need a file each, too).
+/// What a member of the crowd sends: nothing, the start of a request, or of HTTP/2 (whose
+/// connections need a file each, too).
 const BEGINNINGS: [&[u8]; 4] = [
     b"",
     b"G",

@@ -1,4 +1,5 @@
-//! HTTP/2 frame by frame: what an attack sends is exactly what is on the wire, right or wrong (RFC 9113 §4.1).
+//! HTTP/2 frame by frame: what an attack sends is exactly what is on the wire, right or wrong (RFC
+//! 9113 §4.1).
 #![allow(dead_code)] // Each attack uses its own part of this.
 
 use std::io::{ErrorKind, Read, Write};
@@ -166,7 +167,8 @@ impl Peer {
         self.socket.write_all(bytes).is_ok()
     }
 
-    /// Sends `bytes` again and again, up to `times`, and reads what the node answers meanwhile; true when the node ended the connection.
+    /// Sends `bytes` again and again, up to `times`, and reads what the node answers meanwhile;
+    /// true when the node ended the connection.
     pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) -> bool {
         self.socket.set_nonblocking(true).expect("a socket");
         let mut ended = false;

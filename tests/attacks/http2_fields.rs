@@ -131,8 +131,8 @@ fn a_request_with_a_wrong_field_ends_no_stream_but_its_own_where_the_library_all
         ),
         ("too large", with(b"x-a", &[b'a'; 12_000])),
     ];
-    // What the h2 crate (0.4) finds while it decodes fields is an error of the connection to it, and it gives nobody a say; OPERATIONS.md tells
-    // those who put a proxy in front.
+    // What the h2 crate (0.4) finds while it decodes fields is an error of the connection to it,
+    // and it gives nobody a say; OPERATIONS.md tells those who put a proxy in front.
     let of_connection = [
         "DEL in a value",
         "NUL in a value",

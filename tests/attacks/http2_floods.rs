@@ -21,13 +21,16 @@ const ATTACKERS: usize = 2;
 /// Times that an attack does the same before it gives up, far above what it should get away with.
 const TIMES: usize = 5_000;
 
-/// Bytes by which the node may grow meanwhile; the build under test is not optimised, and its allocator keeps some.
+/// Bytes by which the node may grow meanwhile; the build under test is not optimised, and its
+/// allocator keeps some.
 const GROWTH_MAX: usize = 48 << 20;
 
-/// Lines that an attack may log: the first of its kind, and one more a minute on a machine where it takes so long.
+/// Lines that an attack may log: the first of its kind, and one more a minute on a machine where it
+/// takes so long.
 const LOG_LINES_MAX: usize = 3;
 
-/// Runs `attack` beside innocent clients, who are served meanwhile; neither the node's memory nor its log may grow with it.
+/// Runs `attack` beside innocent clients, who are served meanwhile; neither the node's memory nor
+/// its log may grow with it.
 fn beside_innocents(attack: impl FnOnce(&Node)) {
     let node = Node::start();
     let mut innocent = Innocent::join(&node);
@@ -41,14 +44,16 @@ fn beside_innocents(attack: impl FnOnce(&Node)) {
     assert!(lines <= LOG_LINES_MAX, "{lines} lines: {}", node.logged());
 }
 
-/// Sends `bytes(n)` for n = 0, 1, 2 … until the node ends the connection, which it must; the error code of its last word, if that came through.
+/// Sends `bytes(n)` for n = 0, 1, 2 … until the node ends the connection, which it must; the error
+/// code of its last word, if that came through.
 fn flooded(peer: &mut Peer, bytes: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
     for n in 0..TIMES as u32 {
         if peer.flood(&bytes(n), 1) {
             break;
         }
     }
-    // A node that is kept busy ends it after the last bytes. One that puts up with all of them for ever fails here.
+    // A node that is kept busy ends it after the last bytes. One that puts up with all of them for
+    // ever fails here.
     peer.last_word()
 }
 
@@ -206,7 +211,8 @@ fn connections_that_are_ended_for_a_flood_are_counted() {
     node.wait_for_log("an HTTP/2 connection was ended");
 }
 
-/// Has the innocent served `ROUNDS` times while attackers do the same again and again; whatever ends an attacker, it comes back.
+/// Has the innocent served `ROUNDS` times while attackers do the same again and again; whatever
+/// ends an attacker, it comes back.
 fn served_during(node: &Node, attack: impl Fn(&AtomicBool) + Sync) {
     let over = AtomicBool::new(false);
     let mut innocent = Innocent::join(node);

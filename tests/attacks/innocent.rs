@@ -15,7 +15,8 @@ const TOPIC: &str = "innocent";
 /// Time between two events of the innocent beside an attack.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A subscriber, a publisher on the ingest port and an orchestrator that asks for health, none of whom does anything wrong.
+/// A subscriber, a publisher on the ingest port and an orchestrator that asks for health, none of
+/// whom does anything wrong.
 pub(crate) struct Innocent {
     stream: SseStream,
     publisher: resp::Client,
@@ -50,7 +51,8 @@ impl Innocent {
         }
     }
 
-    /// One event after the other, `count` of them: each is answered, comes through, and is the next one; and the node is healthy.
+    /// One event after the other, `count` of them: each is answered, comes through, and is the next
+    /// one; and the node is healthy.
     pub(crate) fn check(&mut self, count: usize) {
         for _ in 0..count {
             let data = self.published.to_string();

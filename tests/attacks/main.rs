@@ -1,5 +1,5 @@
-//! One hostile client each, beside innocent ones: whatever it does, the others are served, nothing is lost, and neither the log nor
-//! the memory of the node grows with it.
+//! One hostile client each, beside innocent ones: whatever it does, the others are served, nothing
+//! is lost, and neither the log nor the memory of the node grows with it.
 //!
 //! The node is a process of its own, because its log and its memory are judged.
 

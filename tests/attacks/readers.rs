@@ -18,11 +18,13 @@ const TOPICS: usize = 1_000;
 /// Length of their names, which makes the list a quarter of a megabyte.
 const NAME_BYTES: usize = 200;
 
-/// Pause of a client that reads slowly, and what it reads then; much less would be a client that has stopped.
+/// Pause of a client that reads slowly, and what it reads then; much less would be a client that
+/// has stopped.
 const PAUSE: Duration = Duration::from_millis(50);
 const STEP_BYTES: usize = 4 * 1024;
 
-/// Bytes that a node may grow by beside what it is told that answers may take up. The build under test is not optimised.
+/// Bytes that a node may grow by beside what it is told that answers may take up. The build under
+/// test is not optimised.
 const GROWTH_MAX: usize = 48 << 20;
 
 /// Makes the list of topics long.

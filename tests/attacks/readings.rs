@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use crate::support::node::Node;
 use crate::support::wait_until;
 
-/// What the node logs when it is told to read its keys again: all that it logged before has arrived when this has.
+/// What the node logs when it is told to read its keys again: all that it logged before has arrived
+/// when this has.
 const FENCE: &str = "reading keys again";
 
 /// Lines that the node has logged so far, whatever may still be on its way.

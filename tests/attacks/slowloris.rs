@@ -148,7 +148,8 @@ fn a_client_that_never_reads_costs_a_bounded_memory_and_is_ended() {
         let unread = r#"fantail_ingest_ended_total{reason="write_timeout"}"#;
         wait_until("all of them are ended", || {
             for socket in &mut sockets {
-                // As much as the node takes. Where it cuts a command, the next one is its data: it is never answered, and never ends.
+                // As much as the node takes. Where it cuts a command, the next one is its data: it
+                // is never answered, and never ends.
                 let _ = socket.write(&request);
             }
             let held = resident_bytes(&node).saturating_sub(before.1);

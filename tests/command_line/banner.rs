@@ -12,7 +12,8 @@ use crate::support::http;
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys");
 
-/// Stands for curl and redis-cli: prints its name, what it would be asked for, and its arguments, each on a line.
+/// Stands for curl and redis-cli: prints its name, what it would be asked for, and its arguments,
+/// each on a line.
 const PRINTS_ITSELF: &str =
     "#!/bin/sh\nprintf '%s\\n' \"$(basename \"$0\")\" \"$REDISCLI_AUTH\" \"$@\"\n";
 
@@ -59,7 +60,8 @@ impl Stage {
         (node, screen.now().replace("\r\n", "\n"))
     }
 
-    /// Runs the command that the banner has for this in a shell of this environment; the words that the program behind it was given.
+    /// Runs the command that the banner has for this in a shell of this environment; the words that
+    /// the program behind it was given.
     fn run(&self, banner: &str, what: &str, environment: &[(&str, &str)]) -> Vec<String> {
         let line = banner.lines().find_map(|line| line.strip_prefix(what));
         let line = line.unwrap_or_else(|| panic!("no {what:?} in {banner}"));

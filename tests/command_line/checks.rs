@@ -9,7 +9,8 @@ use crate::run;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys");
 
-/// Exit code and errors of `check-config` on a file, and those of `serve` with the same file. Neither says anything else.
+/// Exit code and errors of `check-config` on a file, and those of `serve` with the same file.
+/// Neither says anything else.
 fn checked_and_served(file: &Path, environment: &[(&str, &str)]) -> [(Option<i32>, String); 2] {
     let path = file.to_string_lossy();
     [

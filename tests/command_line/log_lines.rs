@@ -8,7 +8,8 @@ use crate::support::sse::SseStream;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
-/// Places that log at `info` or above without a bound, with how many each has: no client reaches them.
+/// Places that log at `info` or above without a bound, with how many each has: no client reaches
+/// them.
 const BY_THE_OPERATOR: [(&str, usize); 11] = [
     // The program ends with it.
     ("program.rs", 1),

@@ -1,4 +1,5 @@
-//! The program as a process: what its commands print, how they exit, and whether the documentation still says the same.
+//! The program as a process: what its commands print, how they exit, and whether the documentation
+//! still says the same.
 
 use std::env;
 use std::fs;

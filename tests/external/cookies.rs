@@ -1,4 +1,5 @@
-//! Tokens in cookies: Chromium's `EventSource` with credentials, from a page of another origin on the same site.
+//! Tokens in cookies: Chromium's `EventSource` with credentials, from a page of another origin on
+//! the same site.
 
 use serde_json::json;
 
@@ -32,8 +33,8 @@ fn publish_both(node: &Node) {
     hub::publish(node, &[("topic", "user/ada"), ("data", "public")]);
 }
 
-/// A page with the cookie of a token that ends so late, which listens with its credentials or without, and its stream's address; both events
-/// have been published.
+/// A page with the cookie of a token that ends so late, which listens with its credentials or
+/// without, and its stream's address; both events have been published.
 fn listening(ends_in: &str, with_credentials: bool) -> (Watcher, Node, String) {
     let (mut page, node) = page_and_node();
     let token = hub::token(&["--subscribe", "user/ada", "--exp", ends_in]);
@@ -70,7 +71,8 @@ fn a_cookie_that_expires_ends_the_stream_for_good() {
     let (mut page, _node, url) = listening("4s", true);
     assert_eq!(page.event().data, "private");
     assert_eq!(page.event().data, "public");
-    // The token's end; then the browser asks again with the same cookie. It does not become anonymous.
+    // The token's end; then the browser asks again with the same cookie. It does not become
+    // anonymous.
     assert_eq!(page.report(), Report::ENDED);
     assert_eq!(page.report(), Report::CLOSED);
     page.order(&url, &[], true);

@@ -57,7 +57,8 @@ fn named_events(client: Client) {
     let expected = fired("created", &id, r#"{"n":7}"#);
     assert_eq!(watcher.event(), expected);
 
-    // A publisher's own id is what the client sees and comes back with; every kind of line break is one break.
+    // A publisher's own id is what the client sees and comes back with; every kind of line break is
+    // one break.
     let event = json!({"topics": ["users", "orders"], "id": "user/9", "data": "a\r\nb\rc\n\n d"});
     publish(&node, &event);
     assert_eq!(watcher.event(), fired("message", "user/9", "a\nb\nc\n\n d"));
@@ -97,7 +98,8 @@ fn resume(client: Client) {
     assert_eq!(watcher.opened, CUTS + 1);
 }
 
-/// A cursor whose successors are gone, and one that nobody gave: both are told, and everything kept follows.
+/// A cursor whose successors are gone, and one that nobody gave: both are told, and everything kept
+/// follows.
 fn gap(client: Client) {
     const KEPT: usize = 10;
     let (mut watcher, node) = Watcher::with_node(client, &["--history-events", "10"]);

@@ -120,7 +120,8 @@ fn redis_cli_last_argument(node: &Node, lines: &[&str]) {
     }
 }
 
-/// One curl that posts every line over one kept-alive connection, with the content type that curl gives by itself.
+/// One curl that posts every line over one kept-alive connection, with the content type that curl
+/// gives by itself.
 fn curl_raw(node: &Node, lines: &[&str]) {
     let mut config = String::new();
     for line in lines {

@@ -12,7 +12,8 @@ pub(crate) const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 /// Where the hub is.
 pub(crate) const PATH: &str = "/.well-known/mercure";
 
-/// The flags of a node that checks tokens. Clients come back at once, so that no test waits for what they would do without being told.
+/// The flags of a node that checks tokens. Clients come back at once, so that no test waits for
+/// what they would do without being told.
 pub(crate) const FLAGS: [&str; 4] = ["--jwt-secret", SECRET, "--retry", "50ms"];
 
 /// A token as `fantail token` makes it.

@@ -1,6 +1,8 @@
-//! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm, Python and PHP, and Chromium.
+//! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm,
+//! Python and PHP, and Chromium.
 //!
-//! Built with the feature `external-tests`. `cargo xtask test` installs what they need; without it a test fails and says what is missing.
+//! Built with the feature `external-tests`. `cargo xtask test` installs what they need; without it
+//! a test fails and says what is missing.
 
 /// The node, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]

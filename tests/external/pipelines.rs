@@ -1,4 +1,5 @@
-//! Publishers with the Redis clients that people use: transactions, pipelines and scripts as those send them.
+//! Publishers with the Redis clients that people use: transactions, pipelines and scripts as those
+//! send them.
 
 use serde_json::{Value, json};
 

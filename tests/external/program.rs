@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::DEADLINE;
 
-/// Time that a program has to end by itself once its standard input is closed; a browser takes about a second.
+/// Time that a program has to end by itself once its standard input is closed; a browser takes
+/// about a second.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Time between two looks at whether it has.
@@ -26,7 +27,8 @@ fn command(program: &str) -> Command {
     command
 }
 
-/// Runs a program to its end with this standard input; what it printed. Panics when it fails, or takes longer than [`DEADLINE`].
+/// Runs a program to its end with this standard input; what it printed. Panics when it fails, or
+/// takes longer than [`DEADLINE`].
 pub(crate) fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = command("timeout")
         .arg(DEADLINE.as_secs().to_string())
@@ -39,7 +41,8 @@ pub(crate) fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
         .expect("coreutils are there");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();
-    // A thread of its own, since the program may answer before it has read everything. It may also not read to the end.
+    // A thread of its own, since the program may answer before it has read everything. It may also
+    // not read to the end.
     let writer = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().expect("a child");
     writer.join().expect("no panic");
@@ -53,7 +56,8 @@ pub(crate) fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
     printed
 }
 
-/// A program that runs beside the test. When dropped it has its standard input closed and is waited for.
+/// A program that runs beside the test. When dropped it has its standard input closed and is waited
+/// for.
 pub(crate) struct Program {
     name: String,
     child: Child,

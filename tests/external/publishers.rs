@@ -14,7 +14,8 @@ fn ask(program: &mut Program, order: &Value) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("no report ({error}): {line}"))
 }
 
-/// An application that Symfony's component publishes for; it may publish to `https://example.com/{+path}`.
+/// An application that Symfony's component publishes for; it may publish to
+/// `https://example.com/{+path}`.
 fn symfony(node: &Node, secret: &str) -> Program {
     let url = node.url(hub::PATH);
     Program::start("php", &["tests/php/symfony.php", &url, secret])

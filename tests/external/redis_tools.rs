@@ -45,7 +45,8 @@ fn redis_benchmark_runs_as_it_comes() {
 fn redis_cli_is_answered_as_redis_answers() {
     let node = Node::start();
     let mut stream = SseStream::open(node.http, "/events/news");
-    // Each command, and what redis-cli prints of its reply when nobody watches. `{id}` stands for any event id.
+    // Each command, and what redis-cli prints of its reply when nobody watches. `{id}` stands for
+    // any event id.
     for (command, expected) in [
         ("PING", "PONG"),
         ("PING hello", "hello"),

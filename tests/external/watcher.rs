@@ -1,4 +1,5 @@
-//! The clients that people subscribe with, each in its own process (`tests/node/`, `tests/python/`), told what to watch.
+//! The clients that people subscribe with, each in its own process (`tests/node/`,
+//! `tests/python/`), told what to watch.
 
 use std::path::PathBuf;
 
@@ -142,7 +143,8 @@ impl Watcher {
         self.program.tell(&order.to_string());
     }
 
-    /// Orders a stream whose requests send these tokens, one after the other; the last one serves for good.
+    /// Orders a stream whose requests send these tokens, one after the other; the last one serves
+    /// for good.
     pub(crate) fn order_with_tokens(&mut self, url: &str, names: &[&str], tokens: &[&str]) {
         let order = json!({"url": url, "names": names, "tokens": tokens});
         self.program.tell(&order.to_string());
@@ -154,8 +156,8 @@ impl Watcher {
         assert_eq!(self.report(), Report::Kept);
     }
 
-    /// Has the page send a form, cookies included; it reports what came of it. `mode` is that of `fetch`: `cors`, or `no-cors` for a page that does
-    /// not care whether it may see the answer.
+    /// Has the page send a form, cookies included; it reports what came of it. `mode` is that of
+    /// `fetch`: `cors`, or `no-cors` for a page that does not care whether it may see the answer.
     pub(crate) fn post(&mut self, url: &str, form: &serde_json::Value, mode: &str) {
         let order = json!({"post": url, "form": form, "mode": mode});
         self.program.tell(&order.to_string());

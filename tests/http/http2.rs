@@ -235,8 +235,8 @@ fn every_id_that_is_taken_is_a_cursor_here_too() {
     }
 }
 
-/// An array of very many topics is published in portions. hyper dropped the future of a request that
-/// was reset after the first one, and with it the rest.
+/// An array of very many topics is published in portions. hyper dropped the future of a request
+/// that was reset after the first one, and with it the rest.
 #[test]
 fn a_client_that_went_away_had_a_part_of_its_large_array_published() {
     const EVENTS: usize = 20_000;

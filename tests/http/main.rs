@@ -1,5 +1,5 @@
-//! The HTTP API over real sockets, byte by byte: a hub and its public listener run within the test, so that settings, counters and the moment of
-//! shutdown are the test's own.
+//! The HTTP API over real sockets, byte by byte: a hub and its public listener run within the test,
+//! so that settings, counters and the moment of shutdown are the test's own.
 
 /// Clients that read strictly, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]

@@ -116,7 +116,8 @@ fn raw_bodies_are_data() {
 
 #[test]
 fn private_events_reach_no_anonymous_stream() {
-    // Keys in the settings alone: they let an event be private, and the listener of these tests asks nobody for a token.
+    // Keys in the settings alone: they let an event be private, and the listener of these tests
+    // asks nobody for a token.
     let node = Node::with(|settings| {
         settings.jwt_keys = Some(fantail::settings::KeySource::Secret("secret".into()));
     });

@@ -1,4 +1,5 @@
-//! A client must know from the answer whether its connection lives: a pooled one would else die at the next request.
+//! A client must know from the answer whether its connection lives: a pooled one would else die at
+//! the next request.
 
 use std::io::Write;
 
@@ -28,7 +29,8 @@ const REFUSED: [(&str, &str, &str, u16); 9] = [
     ("PUT", "/nothing", "", 404),
 ];
 
-/// Reads the answer; then the connection is at its end if that was said, and else answers one more request.
+/// Reads the answer; then the connection is at its end if that was said, and else answers one more
+/// request.
 fn answered(connection: &mut Connection, what: &str) -> (u16, bool) {
     let answer = connection.response("POST");
     let closes = answer.head.field("connection") == Some("close");

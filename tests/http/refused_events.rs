@@ -1,4 +1,5 @@
-//! What no publisher may send: tried on every way in that HTTP has, over one connection that has to live on.
+//! What no publisher may send: tried on every way in that HTTP has, over one connection that has to
+//! live on.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
@@ -66,7 +67,8 @@ fn publish(connection: &mut Connection, way: &str, members: &Map<String, Value>)
     }
 }
 
-/// Every way in refuses each value of a member with this status and names the member; nothing is published and the connection lives.
+/// Every way in refuses each value of a member with this status and names the member; nothing is
+/// published and the connection lives.
 fn refused_everywhere(node: &Node, status: u16, member: &str, values: &[Value]) {
     let mut connection = node.connect();
     for value in values {
@@ -168,7 +170,8 @@ fn an_id_that_means_something_as_a_cursor_is_refused() {
     refused_everywhere(&node, 400, "id", &texts(&words));
 }
 
-/// A publisher could give its event the id of another one, or of one to come: as a cursor it means that place.
+/// A publisher could give its event the id of another one, or of one to come: as a cursor it means
+/// that place.
 #[test]
 fn an_id_of_the_nodes_own_order_is_refused() {
     let node = Node::start();
@@ -207,7 +210,8 @@ fn a_private_event_that_nobody_could_hear_is_refused() {
     }
 }
 
-/// What follows the event with this id, for a client that sends it back in the header and for one that does in the query.
+/// What follows the event with this id, for a client that sends it back in the header and for one
+/// that does in the query.
 fn resumed(node: &Node, id: &str) -> [String; 2] {
     let mut connection = node.connect();
     connection.send(b"GET /events/t HTTP/1.1\r\nHost: a\r\nLast-Event-ID: ");

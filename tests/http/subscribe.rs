@@ -199,7 +199,8 @@ fn a_stream_may_follow_other_requests_in_one_packet() {
 
 #[test]
 fn a_stream_waits_for_the_answers_before_it() {
-    // A large answer that the client does not read is still in hyper's buffer when the subscription is read.
+    // A large answer that the client does not read is still in hyper's buffer when the subscription
+    // is read.
     let node = Node::with(|settings| {
         settings.send_buffer_bytes = 64 * 1024;
         settings.publish_batch_max = 100_000;

@@ -124,7 +124,8 @@ fn a_client_that_does_not_read_is_not_read() {
     let mut client = node.connect();
     let request = command(&["ECHO", &"x".repeat(100_000)]);
     let answer_bytes = request.len() - "*2\r\n$4\r\nECHO\r\n".len();
-    // Far more than the sockets' buffers and one batch of answers hold: sending must come to a stop.
+    // Far more than the sockets' buffers and one batch of answers hold: sending must come to a
+    // stop.
     let stalled = Duration::from_millis(300);
     client
         .stream

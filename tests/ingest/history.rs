@@ -105,7 +105,8 @@ fn ids(answer: &str) -> Vec<&str> {
     lines.filter(is_id).collect()
 }
 
-/// A long answer was read from the history under one hold of the lock, however many events there were.
+/// A long answer was read from the history under one hold of the lock, however many events there
+/// were.
 #[test]
 fn a_long_range_is_read_in_portions_and_is_whole() {
     let node = Node::start();

@@ -1,6 +1,7 @@
 //! The ingest port over real sockets, in raw bytes: every command, every refusal, every limit.
 //!
-//! The expected texts are what redis-server 7.0 and 7.2 answer, except where `docs/PROTOCOL.md` says that a node differs.
+//! The expected texts are what redis-server 7.0 and 7.2 answer, except where `docs/PROTOCOL.md`
+//! says that a node differs.
 
 #[path = "../support/ingest.rs"]
 mod support;

@@ -23,7 +23,8 @@ fn ended(node: &Node, reason: &str) -> u64 {
     node.hub.node_metrics().ingest_ended[place.expect("a reason")].get()
 }
 
-/// Sends `bytes` again and again, a byte at a time, until the node ends the connection; what it answered.
+/// Sends `bytes` again and again, a byte at a time, until the node ends the connection; what it
+/// answered.
 fn drip(client: &mut Client, bytes: &[u8]) -> String {
     let pause = Duration::from_millis(10);
     client
@@ -191,7 +192,8 @@ fn a_publisher_who_pauses_between_and_within_commands_is_not_ended() {
         .stream
         .set_read_timeout(Some(Duration::from_millis(1)))
         .expect("timeout");
-    // As long as it takes another to be ended for one command, and longer, there is always one that is begun, and none takes long.
+    // As long as it takes another to be ended for one command, and longer, there is always one that
+    // is begun, and none takes long.
     let mut sent = 0;
     let mut ended_at = None;
     slow.send(start);

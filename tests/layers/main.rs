@@ -1,4 +1,5 @@
-//! The layers of `src/`, read from the source: imports point down, no layer knows what it must not, and no files go round in a circle.
+//! The layers of `src/`, read from the source: imports point down, no layer knows what it must not,
+//! and no files go round in a circle.
 
 /// Files that need each other.
 mod circles;

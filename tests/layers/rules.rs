@@ -3,9 +3,11 @@
 use crate::resolve::{Target, place, top};
 use crate::source::{Module, Tree, Use};
 
-/// The layers, from the top down. A module imports from lower layers only: none of a higher one, and none of the others in its own.
+/// The layers, from the top down. A module imports from lower layers only: none of a higher one,
+/// and none of the others in its own.
 ///
-/// The program, then one node's life, then the outside world's words, then order and HTTP, then delivery; below them what does no I/O.
+/// The program, then one node's life, then the outside world's words, then order and HTTP, then
+/// delivery; below them what does no I/O.
 pub(crate) const LAYERS: [&[&str]; 13] = [
     &["main"],
     &["program", "embed", "value"],
@@ -139,7 +141,8 @@ pub(crate) const BANS: [Ban; 12] = [
     },
 ];
 
-/// A message for each import that breaks a rule. Code under `#[cfg(test)]` is left out: a test may build what it needs from any layer.
+/// A message for each import that breaks a rule. Code under `#[cfg(test)]` is left out: a test may
+/// build what it needs from any layer.
 pub(crate) fn broken(tree: &Tree) -> Vec<String> {
     let mut messages = Vec::new();
     for (number, module) in tree.modules.iter().enumerate() {
@@ -161,7 +164,8 @@ pub(crate) fn broken(tree: &Tree) -> Vec<String> {
     messages
 }
 
-/// A message for each module at the top that is in no layer, and for each name of a layer that is no module.
+/// A message for each module at the top that is in no layer, and for each name of a layer that is
+/// no module.
 pub(crate) fn unplaced(tree: &Tree) -> Vec<String> {
     let at_top = |module: &&Module| module.path.len() == 1;
     let modules: Vec<&str> = tree.modules.iter().filter(at_top).map(top).collect();

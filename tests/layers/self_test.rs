@@ -1,4 +1,5 @@
-//! That a broken rule is found, whatever the form of the import, and is told with its file and line.
+//! That a broken rule is found, whatever the form of the import, and is told with its file and
+//! line.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! Reads the modules of the crate: the names that each has, and the paths that its code uses.
 //!
-//! Code under `#[cfg(test)]` is read as such, so that a rule can leave it out. Documentation and attributes are no code: what they link to is no import.
+//! Code under `#[cfg(test)]` is read as such, so that a rule can leave it out. Documentation and
+//! attributes are no code: what they link to is no import.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -72,7 +73,8 @@ pub(crate) struct Use {
 pub(crate) enum Kind {
     /// In a `use` of the module's own.
     Import,
-    /// In a `pub use`, with any reach: the module gives another's name on, and need not use it itself.
+    /// In a `pub use`, with any reach: the module gives another's name on, and need not use it
+    /// itself.
     ReExport,
     /// In code.
     Code,

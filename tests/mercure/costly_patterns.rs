@@ -1,4 +1,5 @@
-//! Templates are compared with topics, and both come from clients: what that may cost is bounded, and nobody else waits for it.
+//! Templates are compared with topics, and both come from clients: what that may cost is bounded,
+//! and nobody else waits for it.
 
 use std::net::IpAddr;
 
@@ -128,8 +129,8 @@ fn templates_of_the_same_topics_are_one_subscription_of_a_stream() {
     assert_eq!(streams[9].take_data(1), ["x"]);
 }
 
-/// A topic that takes long to compare with [`hostile`] ones: all of them end like it, and want a letter that it lacks. Only the last one
-/// does not.
+/// A topic that takes long to compare with [`hostile`] ones: all of them end like it, and want a
+/// letter that it lacks. Only the last one does not.
 fn costly_topic() -> String {
     format!("{}x", ",".repeat(900))
 }

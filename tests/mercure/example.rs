@@ -7,7 +7,8 @@ use crate::support::sse::SseStream;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mercure.toml");
 
-/// The configuration that people try the hub with, and that the protocol's own conformance tests need.
+/// The configuration that people try the hub with, and that the protocol's own conformance tests
+/// need.
 #[test]
 fn the_example_is_a_hub() {
     let node = Node::start_with(&["--config", EXAMPLE]);

@@ -1,5 +1,5 @@
-//! Who may hear and publish what, and the Mercure protocol, over real sockets: tokens in every place and state, the hub, the subscription API and
-//! the topics of the native API.
+//! Who may hear and publish what, and the Mercure protocol, over real sockets: tokens in every
+//! place and state, the hub, the subscription API and the topics of the native API.
 
 /// Clients that read strictly, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]

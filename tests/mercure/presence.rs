@@ -172,7 +172,8 @@ fn the_end_of_an_expired_token_is_told() {
     assert_eq!(told(&mut watcher)["active"], false);
 }
 
-/// What one client does to fill the queue of starts and ends: it opens a stream, lists, closes. How often it is shown its stream.
+/// What one client does to fill the queue of starts and ends: it opens a stream, lists, closes. How
+/// often it is shown its stream.
 fn open_list_and_close(node: &Node, from: IpAddr) -> usize {
     let granted = subscriber(&["*"]);
     let list = format!("{HUB}/subscriptions/noise");
@@ -203,7 +204,8 @@ fn one_client_that_opens_lists_and_closes_keeps_nobody_out() {
     let figures = node.hub.presence().figures();
     assert!(figures.unlisted >= 1, "{figures:?}");
     assert!(figures.waiting > count / 2, "{figures:?}");
-    // The others open streams, are listed at once, and are told of before most of what the one has caused.
+    // The others open streams, are listed at once, and are told of before most of what the one has
+    // caused.
     let mut watcher = watch(&node);
     let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=after"));
     let list = format!("{HUB}/subscriptions/after");

@@ -84,7 +84,8 @@ fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
                 assert_eq!(told(token, cursor), nobodys, "{target} {cursor}");
             }
         }
-        // To those who may, it is the cursor that it was; granting one topic of the event is enough.
+        // To those who may, it is the cursor that it was; granting one topic of the event is
+        // enough.
         for (selector, cursor) in [
             ("a", "urn:x:secret"),
             ("*", "urn:x:secret"),

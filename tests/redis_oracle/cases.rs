@@ -1,4 +1,5 @@
-//! A case is a pipeline of lines, sent once as inline commands and once as arrays. `{t}` is a topic of its own.
+//! A case is a pipeline of lines, sent once as inline commands and once as arrays. `{t}` is a topic
+//! of its own.
 
 /// What both answer alike.
 pub(crate) const SAME: &[&str] = &[

@@ -1,6 +1,8 @@
-//! The same bytes to a `redis-server` and to a node: what they answer may differ only where `docs/PROTOCOL.md` says so.
+//! The same bytes to a `redis-server` and to a node: what they answer may differ only where
+//! `docs/PROTOCOL.md` says so.
 //!
-//! Each exchange is a connection of its own, and so every case starts from nothing but the topics that others wrote; each has its own.
+//! Each exchange is a connection of its own, and so every case starts from nothing but the topics
+//! that others wrote; each has its own.
 
 /// What is sent, as tables.
 mod cases;

@@ -1,7 +1,7 @@
 //! Random sequences of commands, drawn from a grammar whose sentences have no intended difference.
 //!
-//! `PUBLISH` and `XADD` go to different topics, because here both are kept; and nothing is read within a transaction, because here all its
-//! events are published first.
+//! `PUBLISH` and `XADD` go to different topics, because here both are kept; and nothing is read
+//! within a transaction, because here all its events are published first.
 
 use crate::support::{command, command_bytes};
 

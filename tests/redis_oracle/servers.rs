@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::support::{DEADLINE, Node, command};
 
-/// Ends every conversation: whether the connection still lives, and whether everything before was complete, shows in the answer.
+/// Ends every conversation: whether the connection still lives, and whether everything before was
+/// complete, shows in the answer.
 const MARK: &str = "the-end";
 
 /// The password of the default user, where there is one.

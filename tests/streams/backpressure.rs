@@ -109,7 +109,8 @@ fn check(events: &[SseEvent], accepted: &[Vec<String>]) {
     assert_eq!(next, vec![EVENTS; accepted.len()]);
 }
 
-/// One command with more bytes than the mailbox takes is taken all the same: it would never fit otherwise.
+/// One command with more bytes than the mailbox takes is taken all the same: it would never fit
+/// otherwise.
 #[test]
 fn an_event_larger_than_the_mailbox_goes_through() {
     let node = Node::with(|settings| {

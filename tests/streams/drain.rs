@@ -96,7 +96,8 @@ fn streams_end_in_even_steps_while_publishers_are_served() {
     );
 }
 
-/// A draining node opens no new stream: it asks its client to come back, or does not listen any more.
+/// A draining node opens no new stream: it asks its client to come back, or does not listen any
+/// more.
 fn check_new_streams_are_turned_away(node: &Node) {
     wait_until("the listener is closed", || {
         let Ok(mut socket) = TcpStream::connect(node.http) else {

@@ -58,7 +58,8 @@ fn a_heartbeat_moves_the_resume_point_of_a_quiet_topic() {
     drop(stream);
     node.wait_for_streams(0);
 
-    // Of a topic that is forgotten, a node knows only how far it has forgotten: who stands before that may have missed something.
+    // Of a topic that is forgotten, a node knows only how far it has forgotten: who stands before
+    // that may have missed something.
     let mut early = node.resume("/events/quiet", &prime);
     assert_eq!(early.next().expect("a gap").event, "gap");
     let mut late = node.resume("/events/quiet", &cursor);
@@ -68,7 +69,8 @@ fn a_heartbeat_moves_the_resume_point_of_a_quiet_topic() {
     assert_eq!(early.take_data(1), ["live"]);
 }
 
-/// The sweep that sends heartbeats must not go by how many streams there were: the few that stay would wait for as many intervals.
+/// The sweep that sends heartbeats must not go by how many streams there were: the few that stay
+/// would wait for as many intervals.
 #[test]
 fn silence_lasts_no_longer_when_most_streams_have_left() {
     const STREAMS: usize = 600;

@@ -92,7 +92,8 @@ fn a_topic_keeps_its_newest_events_by_bytes() {
     check_live(&node, "t", &mut stream);
 }
 
-/// Line breaks become seven times as long in a frame. An event that alone was more than a topic keeps evicted all others, and then was evicted itself.
+/// Line breaks become seven times as long in a frame. An event that alone was more than a topic
+/// keeps evicted all others, and then was evicted itself.
 #[test]
 fn an_event_larger_than_the_history_is_refused_and_evicts_nothing() {
     let node = Node::with(|settings| {
@@ -279,7 +280,8 @@ fn check_foreign_cursors(before: &Node, after: &Node) {
     }
 }
 
-/// A cursor of one node was taken for a place in the history of another: what that one had before it was hidden, without a gap.
+/// A cursor of one node was taken for a place in the history of another: what that one had before
+/// it was hidden, without a gap.
 #[test]
 fn a_cursor_of_another_node_hides_nothing() {
     let (older, younger) = (Node::start(), Node::start());
@@ -287,7 +289,8 @@ fn a_cursor_of_another_node_hides_nothing() {
     check_foreign_cursors(&younger, &older);
 }
 
-/// The same with a cursor from before a restart, where the clock had been ahead or was set back since.
+/// The same with a cursor from before a restart, where the clock had been ahead or was set back
+/// since.
 #[test]
 fn after_a_restart_a_cursor_from_before_is_unknown() {
     let mut before = Node::start();
@@ -309,7 +312,8 @@ fn after_a_restart_a_cursor_from_before_is_unknown() {
     }
 }
 
-/// Events that were copied from a Redis stream with their ids: a cursor among them was a place in the node's history where its clock was ahead or behind.
+/// Events that were copied from a Redis stream with their ids: a cursor among them was a place in
+/// the node's history where its clock was ahead or behind.
 #[test]
 fn events_copied_from_a_redis_stream_are_resumed_by_their_own_ids() {
     let node = Node::with(|settings| settings.history_events = 3);
@@ -341,7 +345,8 @@ fn events_copied_from_a_redis_stream_are_resumed_by_their_own_ids() {
     }
 }
 
-/// Several topics are one stream in the order of ids, whichever events share topics, live and replayed, over many reads.
+/// Several topics are one stream in the order of ids, whichever events share topics, live and
+/// replayed, over many reads.
 #[test]
 fn several_topics_merge_by_id_and_an_event_with_several_comes_once() {
     const EVENTS: usize = 400;

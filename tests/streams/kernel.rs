@@ -14,8 +14,9 @@ pub(crate) struct Socket {
 /// `TCP_LISTEN` of the kernel's `tcp_states.h`.
 const LISTENING: &str = "0A";
 
-/// The sockets at `local` that some process still holds, the listener not among them. A socket that only the kernel holds (it is in
-/// `TIME_WAIT`, say) has no inode. The table is of the whole machine: another process may use the same port at another address.
+/// The sockets at `local` that some process still holds, the listener not among them. A socket that
+/// only the kernel holds (it is in `TIME_WAIT`, say) has no inode. The table is of the whole
+/// machine: another process may use the same port at another address.
 pub(crate) fn held_sockets(local: SocketAddr) -> Vec<Socket> {
     let local = in_table(local);
     let table = fs::read_to_string("/proc/self/net/tcp").expect("Linux");
@@ -34,7 +35,8 @@ pub(crate) fn held_sockets(local: SocketAddr) -> Vec<Socket> {
     rows.collect()
 }
 
-/// The address as the kernel prints it: the bytes of the host as this machine holds them in memory, the port as it is read.
+/// The address as the kernel prints it: the bytes of the host as this machine holds them in memory,
+/// the port as it is read.
 fn in_table(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else {
         panic!("the nodes of these tests listen on IPv4, not on {address}");
@@ -51,7 +53,8 @@ fn port(address: &str) -> u16 {
 /// Processor time that a process has used.
 pub(crate) fn cpu_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
-    // The name, in parentheses, may hold spaces; the fields behind it start with the third of proc(5).
+    // The name, in parentheses, may hold spaces; the fields behind it start with the third of
+    // proc(5).
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let field = |number: usize| -> u64 {
         let word = fields.split_whitespace().nth(number - 3).expect("a field");

@@ -201,7 +201,8 @@ fn a_stream_has_as_many_topics_as_allowed_and_not_one_more() {
     assert_eq!(node.hub.subscribers("17"), 0);
 }
 
-/// With more clients than files, no listener dies or spins, open streams go on, and new clients are served as soon as there is room again.
+/// With more clients than files, no listener dies or spins, open streams go on, and new clients are
+/// served as soon as there is room again.
 #[test]
 fn with_more_clients_than_files_a_node_refuses_and_recovers() {
     const FILES: u32 = 96;

@@ -1,5 +1,5 @@
-//! What a stream is promised, over real sockets: every event once and in order, through cuts, stalls, storms and shutdowns, or a gap that says
-//! exactly what is missing.
+//! What a stream is promised, over real sockets: every event once and in order, through cuts,
+//! stalls, storms and shutdowns, or a gap that says exactly what is missing.
 
 /// Clients that read strictly, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]
@@ -42,7 +42,8 @@ mod logs;
 mod many_topics;
 /// Memory of a process at rest, before and after a peak.
 mod memory;
-/// What operators see and do: whose streams there are, which of them end, and a history that is erased.
+/// What operators see and do: whose streams there are, which of them end, and a history that is
+/// erased.
 mod operators;
 mod own_ids;
 /// Streams cut at every byte.

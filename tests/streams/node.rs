@@ -10,7 +10,8 @@ use crate::publisher::Publisher;
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
-/// Private events may be published, and streams and publishers on the ingest port need no token all the same.
+/// Private events may be published, and streams and publishers on the ingest port need no token all
+/// the same.
 pub(crate) fn with_private_events(settings: &mut Settings) {
     settings.jwt_keys = Some(KeySource::Secret(
         "nobody has a token by this secret of these tests".into(),
@@ -68,8 +69,9 @@ impl Node {
         SseStream::resume(self.at.http, target, cursor)
     }
 
-    /// Waits until every shard is through with what it was given before. A client may have read an event that its shard has yet to
-    /// count as sent: until then its stream is behind, and an event that no history keeps ends it.
+    /// Waits until every shard is through with what it was given before. A client may have read an
+    /// event that its shard has yet to count as sent: until then its stream is behind, and an event
+    /// that no history keeps ends it.
     pub(crate) fn settle(&self) {
         drop(self.runtime.block_on(self.hub.slowest(1)));
     }

@@ -304,7 +304,8 @@ fn who_comes_back_for_a_history_that_was_erased_is_told_a_gap() {
     assert_eq!(live.next().expect("live").id, both);
 }
 
-/// What stands behind a question mark is no part of the path: another topic was erased than was meant.
+/// What stands behind a question mark is no part of the path: another topic was erased than was
+/// meant.
 #[test]
 fn a_question_mark_that_was_not_escaped_erases_no_other_topic() {
     let node = node(|_| {});

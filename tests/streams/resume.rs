@@ -37,15 +37,16 @@ impl Seen {
     }
 }
 
-/// Checks that whoever was cut at `seen` hears the rest of `all`, and nothing else, when it comes back.
+/// Checks that whoever was cut at `seen` hears the rest of `all`, and nothing else, when it comes
+/// back.
 fn check_rest(seen: &Seen, all: &[SseEvent], rest: &[SseEvent], at: &str) {
     let (before, missing) = all.split_at(seen.events.len());
     assert_eq!(seen.events, before, "before the cut {at}");
     assert_eq!(rest, missing, "after the cut {at}, from {:?}", seen.cursor);
 }
 
-/// Several topics with publishers' own ids, names and lines, of which the first ten events have left the history; the target of a stream that
-/// saw only two of those.
+/// Several topics with publishers' own ids, names and lines, of which the first ten events have
+/// left the history; the target of a stream that saw only two of those.
 fn lively_history(node: &Node) -> String {
     let mut publisher = node.publisher();
     let mut ids = Vec::new();
@@ -85,8 +86,9 @@ fn live_events(publisher: &mut Publisher) {
     publisher.publish("elsewhere", "x");
 }
 
-/// A stream that was recorded over every protocol, with a gap, replay, live events and a heartbeat, cut after every byte of it. Cuts with the same cursor
-/// are one client to the node, so each cursor comes back once.
+/// A stream that was recorded over every protocol, with a gap, replay, live events and a heartbeat,
+/// cut after every byte of it. Cuts with the same cursor are one client to the node, so each cursor
+/// comes back once.
 #[test]
 fn every_cut_of_a_live_stream_is_healed() {
     let node = Node::with(|settings| {
@@ -147,8 +149,9 @@ fn every_cut_of_a_live_stream_is_healed() {
     drop(client);
 }
 
-/// Where one topic has lost events and another kept older ones, the gap comes first and its end lies ahead of events that still follow. Whoever is cut
-/// among those hears of the gap again, and of no event twice.
+/// Where one topic has lost events and another kept older ones, the gap comes first and its end
+/// lies ahead of events that still follow. Whoever is cut among those hears of the gap again, and
+/// of no event twice.
 #[test]
 fn a_cut_among_events_older_than_a_gaps_end_repeats_the_gap_only() {
     let node = Node::with(|settings| {

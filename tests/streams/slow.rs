@@ -61,7 +61,8 @@ fn numbers(events: &[SseEvent]) -> Vec<usize> {
     events.iter().map(number).collect()
 }
 
-/// Publishes all events, a few at a time, each of which `healthy` hears before the next ones; their ids.
+/// Publishes all events, a few at a time, each of which `healthy` hears before the next ones; their
+/// ids.
 fn flood(publisher: &mut Publisher, topic: &str, healthy: &mut SseStream) -> Vec<String> {
     let mut ids = Vec::new();
     while ids.len() < EVENTS {
@@ -100,7 +101,8 @@ fn stall(node: &Node, topic: &str) -> (Raw, Vec<String>, SseStream) {
     (stalled, ids, healthy)
 }
 
-/// Splits what a stalled stream has heard: its first events, which are without a hole, and the rest from the first that is none.
+/// Splits what a stalled stream has heard: its first events, which are without a hole, and the rest
+/// from the first that is none.
 fn split_at_gap(events: &[SseEvent]) -> (usize, &[SseEvent]) {
     let at = events.iter().position(|event| event.event == "gap");
     let (before, rest) = events.split_at(at.unwrap_or(events.len()));
@@ -286,7 +288,8 @@ fn over_http2_a_stalled_stream_is_told_its_gap_too() {
     );
 }
 
-/// As over HTTP/1, where the last chunk is missing: the client must not take it for the node's goodbye.
+/// As over HTTP/1, where the last chunk is missing: the client must not take it for the node's
+/// goodbye.
 #[test]
 fn over_http2_a_stalled_stream_that_is_closed_does_not_claim_to_be_whole() {
     let node = Node::with(|settings| {

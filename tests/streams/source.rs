@@ -54,7 +54,8 @@ impl Wire {
         self.stage == Stage::Ended
     }
 
-    /// Takes bytes in; the events that they complete. `cursor` is the client's last event id, which moves with every block that ends.
+    /// Takes bytes in; the events that they complete. `cursor` is the client's last event id, which
+    /// moves with every block that ends.
     pub(crate) fn feed(&mut self, bytes: &[u8], cursor: &mut String) -> Vec<SseEvent> {
         self.raw.extend_from_slice(bytes);
         while self.step() {}

@@ -1,4 +1,5 @@
-//! HTTP/1.1 by hand: what a test sends is exactly what is on the wire, and what comes back is read strictly.
+//! HTTP/1.1 by hand: what a test sends is exactly what is on the wire, and what comes back is read
+//! strictly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -113,7 +114,8 @@ impl Connection {
         self.socket.write_all(bytes).expect("the node reads");
     }
 
-    /// Reads one response to a request of that method, with its body by `Content-Length`, chunks or the end of the connection.
+    /// Reads one response to a request of that method, with its body by `Content-Length`, chunks or
+    /// the end of the connection.
     pub(crate) fn response(&mut self, method: &str) -> Response {
         let head = self.head();
         let mut body = Vec::new();
@@ -164,7 +166,8 @@ impl Connection {
         }
     }
 
-    /// The data of the next chunk; `None` at the last one. Panics on anything that is no chunk, and on an end without the last chunk.
+    /// The data of the next chunk; `None` at the last one. Panics on anything that is no chunk, and
+    /// on an end without the last chunk.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let line = self.line();
         let size =
@@ -214,7 +217,8 @@ impl Connection {
         self.buffer.drain(..count).collect()
     }
 
-    /// Reads what is there; false at the end (a reset is an end, too: the node may close while we still send).
+    /// Reads what is there; false at the end (a reset is an end, too: the node may close while we
+    /// still send).
     fn fill(&mut self) -> bool {
         let mut part = [0; 16 * 1024];
         match self.socket.read(&mut part) {

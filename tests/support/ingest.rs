@@ -172,7 +172,8 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).expect("sent");
     }
 
-    /// Sends `request`, and gives all that is answered to it: a `PING` with a text of its own marks the end.
+    /// Sends `request`, and gives all that is answered to it: a `PING` with a text of its own marks
+    /// the end.
     pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> String {
         self.asked += 1;
         let mark = format!("mark-{}", self.asked);

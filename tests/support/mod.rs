@@ -1,7 +1,9 @@
-//! What the tests over real sockets share: a running node, and clients that believe nothing the node does not say.
+//! What the tests over real sockets share: a running node, and clients that believe nothing the
+//! node does not say.
 //!
-//! Every client here is written against the specifications and uses nothing of the library under test. Nothing waits by sleeping for a
-//! time: everything waits for a condition, and fails at [`DEADLINE`].
+//! Every client here is written against the specifications and uses nothing of the library under
+//! test. Nothing waits by sleeping for a time: everything waits for a condition, and fails at
+//! [`DEADLINE`].
 
 // Each test binary compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
@@ -13,7 +15,8 @@ pub(crate) mod sse;
 
 use std::time::{Duration, Instant};
 
-/// Longest time that a test waits for anything; far above what a loaded machine needs, so that only a fault reaches it.
+/// Longest time that a test waits for anything; far above what a loaded machine needs, so that only
+/// a fault reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Time between two looks at a condition that cannot be waited for otherwise.

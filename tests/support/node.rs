@@ -175,7 +175,8 @@ impl Drop for Node {
     }
 }
 
-/// The addresses of the public, the ingest and the admin listener, once the log has the line, as text or as JSON.
+/// The addresses of the public, the ingest and the admin listener, once the log has the line, as
+/// text or as JSON.
 pub(crate) fn listeners(logged: &str) -> Option<[SocketAddr; 3]> {
     let line = logged
         .split_inclusive('\n')

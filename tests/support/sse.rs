@@ -1,4 +1,5 @@
-//! A strict reader of Server-Sent Events, after the event stream interpretation of the WHATWG HTML standard (section 9.2.6).
+//! A strict reader of Server-Sent Events, after the event stream interpretation of the WHATWG HTML
+//! standard (section 9.2.6).
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -32,7 +33,8 @@ pub(crate) struct SseStream {
 }
 
 impl SseStream {
-    /// Opens a stream and reads on until it was primed with a cursor: from then on nothing published can be missed.
+    /// Opens a stream and reads on until it was primed with a cursor: from then on nothing
+    /// published can be missed.
     pub(crate) fn open(to: SocketAddr, target: &str) -> Self {
         let mut stream = Self::request(to, target, &[]);
         while stream.cursor.is_empty() {
@@ -115,7 +117,8 @@ impl SseStream {
             .collect()
     }
 
-    /// Reads one block up to its blank line: outer `None` at the end, inner `None` when the block fires no event.
+    /// Reads one block up to its blank line: outer `None` at the end, inner `None` when the block
+    /// fires no event.
     pub(crate) fn step(&mut self) -> Option<Option<SseEvent>> {
         let end = loop {
             if let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {

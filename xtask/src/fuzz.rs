@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: every fuzz target for a while, from the seeds in `fuzz/seeds` and what earlier runs found.
+//! `cargo xtask fuzz`: every fuzz target for a while, from the seeds in `fuzz/seeds` and what
+//! earlier runs found.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! The project's own chores, run as `cargo xtask <chore>`.
 //!
-//! This crate depends on nothing, so that it builds in a second on a fresh checkout. It must never skip a check in silence: what a check
-//! needs is installed, or the line that installs it is printed and the chore fails.
+//! This crate depends on nothing, so that it builds in a second on a fresh checkout. It must never
+//! skip a check in silence: what a check needs is installed, or the line that installs it is
+//! printed and the chore fails.
 
 mod docs;
 mod fuzz;

@@ -1,4 +1,5 @@
-//! Starting other programs: always from the root of the repository, always with their output passed through as it comes.
+//! Starting other programs: always from the root of the repository, always with their output passed
+//! through as it comes.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,7 +16,8 @@ pub(crate) enum Failure {
     Start(String, io::Error),
     /// A program ended with a status other than 0.
     Status(String, ExitStatus),
-    /// Something is missing that this machine does not let us install; the text says what, and the line that installs it.
+    /// Something is missing that this machine does not let us install; the text says what, and the
+    /// line that installs it.
     Missing(String),
     /// A file or directory of the repository could not be made.
     File(PathBuf, io::Error),
@@ -40,7 +42,8 @@ pub(crate) fn root() -> &'static Path {
         .unwrap_or(Path::new("."))
 }
 
-/// A program with its arguments, at the root of the repository and without standard input: no chore may wait for a person.
+/// A program with its arguments, at the root of the repository and without standard input: no chore
+/// may wait for a person.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command

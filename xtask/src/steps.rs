@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every check of the project, each a function, in the order in which they fail fastest.
+//! `cargo xtask test`: every check of the project, each a function, in the order in which they fail
+//! fastest.
 
 use std::time::Instant;
 
@@ -37,7 +38,8 @@ pub(crate) fn test() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The model of the mailbox's flags. `loom` itself bounds nothing unless it is told to, and all interleavings take minutes.
+/// The model of the mailbox's flags. `loom` itself bounds nothing unless it is told to, and all
+/// interleavings take minutes.
 pub(crate) fn loom() -> Result<(), Failure> {
     let arguments = ["test", "--package", "fantail", "--lib", "shard::model"];
     run(cargo(&arguments).env("LOOM_MAX_PREEMPTIONS", "3"))
@@ -66,7 +68,8 @@ fn formatting() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
-/// Everything with every feature, and then what users build: the crate without its feature `internals`.
+/// Everything with every feature, and then what users build: the crate without its feature
+/// `internals`.
 fn clippy() -> Result<(), Failure> {
     let all = ["--workspace", "--all-targets", "--all-features"];
     let as_users_build_it = ["--package", "fantail", "--lib", "--bins"];

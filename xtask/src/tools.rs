@@ -1,4 +1,5 @@
-//! What the tests need beyond Rust: looks for it, installs it where that needs no person, else prints the line that does and fails.
+//! What the tests need beyond Rust: looks for it, installs it where that needs no person, else
+//! prints the line that does and fails.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,7 +42,8 @@ const TOOLS: [Tool; 11] = [
         seen: Seen::Program(&["redis-benchmark"]),
         package: "redis-tools",
     },
-    // The tests start one of their own, on a port of its own; whether the package's service runs does not matter to them.
+    // The tests start one of their own, on a port of its own; whether the package's service runs
+    // does not matter to them.
     Tool {
         seen: Seen::Program(&["redis-server"]),
         package: "redis-server",
@@ -160,7 +162,8 @@ fn find(tool: &Tool) -> Option<String> {
     }
 }
 
-/// The words that make apt-get work here: none for root, sudo where it asks for no password; `None` where neither is.
+/// The words that make apt-get work here: none for root, sudo where it asks for no password; `None`
+/// where neither is.
 fn administrator() -> Option<&'static [&'static str]> {
     in_path("apt-get")?;
     let root = output(&mut command("id", &["--user"])).is_ok_and(|identity| identity.trim() == "0");
@@ -231,7 +234,8 @@ fn python_version() -> Result<(), Failure> {
     )))
 }
 
-/// A virtual environment of the tests' own, made anew where the packages in it are not the listed ones or its Python is gone.
+/// A virtual environment of the tests' own, made anew where the packages in it are not the listed
+/// ones or its Python is gone.
 fn python_packages() -> Result<(), Failure> {
     let environment = root().join(PYTHON_ENVIRONMENT);
     let python = format!("{PYTHON_ENVIRONMENT}/bin/python");

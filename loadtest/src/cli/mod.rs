@@ -1,4 +1,5 @@
-//! The command line: what can be asked for, with defaults, and where it is refused before anything is opened.
+//! The command line: what can be asked for, with defaults, and where it is refused before anything
+//! is opened.
 
 pub(crate) mod shared;
 pub(crate) mod values;
@@ -11,11 +12,13 @@ use clap::{Args, Parser, Subcommand};
 use shared::Common;
 use values::{duration, pause, positive_rate, rate, share, size};
 
-/// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that nothing is lost.
+/// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that
+/// nothing is lost.
 ///
-/// Every scenario opens streams to --url, publishes to --publish, and checks on every stream that each event came exactly once and in
-/// order. It starts the server itself (--spawn) or is told its process (--pid), to measure what that uses. Without options it
-/// expects a Fantail on its default ports.
+/// Every scenario opens streams to --url, publishes to --publish, and checks on every stream that
+/// each event came exactly once and in order. It starts the server itself (--spawn) or is told its
+/// process (--pid), to measure what that uses. Without options it expects a Fantail on its default
+/// ports.
 #[derive(Debug, Parser)]
 // What stands later wins: `compare` appends to what its file says.
 #[command(
@@ -32,28 +35,37 @@ pub(crate) struct Cli {
 /// The scenarios.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Opens many streams, holds them, and says what one costs: memory on both sides of the kernel's line, CPU of a connect.
+    /// Opens many streams, holds them, and says what one costs: memory on both sides of the
+    /// kernel's line, CPU of a connect.
     ///
-    /// Memory of a stream is the slope between two counts (--at), settled, since the first streams also pay for what later ones share.
+    /// Memory of a stream is the slope between two counts (--at), settled, since the first streams
+    /// also pay for what later ones share.
     Density(DensityArgs),
-    /// Publishes one event at a time, at a rate, and in bursts: latency of deliveries, deliveries a second, CPU of each.
+    /// Publishes one event at a time, at a rate, and in bursts: latency of deliveries, deliveries a
+    /// second, CPU of each.
     Fanout(FanoutArgs),
     /// Publishes as fast as the server takes it, over the Redis protocol and HTTP.
     Ingest(IngestArgs),
-    /// A share of the streams leaves and comes back with its cursor every second while events flow: nothing may be lost.
+    /// A share of the streams leaves and comes back with its cursor every second while events flow:
+    /// nothing may be lost.
     Churn(ChurnArgs),
-    /// A share of the readers stalls or crawls: the others must not feel it, and memory must come back.
+    /// A share of the readers stalls or crawls: the others must not feel it, and memory must come
+    /// back.
     Slow(SlowArgs),
     /// All of it for hours, with a line a minute.
     Soak(SoakArgs),
-    /// The server is ended and started again while events flow: what is lost, doubled or told as a gap, and how long everyone waits.
+    /// The server is ended and started again while events flow: what is lost, doubled or told as a
+    /// gap, and how long everyone waits.
     ///
-    /// Streams come back with their cursor, as an EventSource does. Publishers are on every way in that the server has; one whose connection
-    /// breaks connects again, and counts what was not answered as failed.
+    /// Streams come back with their cursor, as an EventSource does. Publishers are on every way in
+    /// that the server has; one whose connection breaks connects again, and counts what was not
+    /// answered as failed.
     Restart(RestartArgs),
-    /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their ratios.
+    /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their
+    /// ratios.
     Compare(CompareArgs),
-    /// The least that a server can do, as the yardstick of the others: no HTTP parsing, no topics, a bare loop of send().
+    /// The least that a server can do, as the yardstick of the others: no HTTP parsing, no topics,
+    /// a bare loop of send().
     Floor(FloorArgs),
     /// A client process; started by the program itself.
     #[command(hide = true)]
@@ -82,7 +94,8 @@ pub(crate) struct DensityArgs {
     /// Streams to open.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(crate) streams: usize,
-    /// Counts at which to settle and read memory, ascending; the last is the number of streams [default: a third and all of --streams].
+    /// Counts at which to settle and read memory, ascending; the last is the number of streams
+    /// [default: a third and all of --streams].
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     pub(crate) at: Vec<usize>,
     /// Time to hold the streams idle, with the server's CPU time measured.
@@ -101,13 +114,15 @@ pub(crate) struct FanoutArgs {
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
-    /// Counts at which to settle and read memory; the last is the number of streams [default: a third and all of --streams].
+    /// Counts at which to settle and read memory; the last is the number of streams [default: a
+    /// third and all of --streams].
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     pub(crate) at: Vec<usize>,
     /// Events published one at a time: each waits until every stream has the one before.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) one_at_a_time: u64,
-    /// Events a second at a steady rate; an event's latency counts from when it was due. 0 leaves this out.
+    /// Events a second at a steady rate; an event's latency counts from when it was due. 0 leaves
+    /// this out.
     #[arg(long, default_value = "10", value_parser = rate, value_name = "N")]
     pub(crate) rate: f64,
     /// How long to publish at that rate.
@@ -126,7 +141,8 @@ pub(crate) struct FanoutArgs {
 /// Options of `ingest`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct IngestArgs {
-    /// Streams that are open meanwhile, each subscribed to every topic that is published; with some, the truth is checked, too.
+    /// Streams that are open meanwhile, each subscribed to every topic that is published; with
+    /// some, the truth is checked, too.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) streams: usize,
     /// Publishing connections, each with a topic of its own.

@@ -101,7 +101,8 @@ impl Link {
         self.sent = 0;
     }
 
-    /// The connection is of no use any more: drops it, and gives the events that were sent and not answered. Those that were not sent stay.
+    /// The connection is of no use any more: drops it, and gives the events that were sent and not
+    /// answered. Those that were not sent stay.
     pub(crate) fn break_off(&mut self) -> Vec<u64> {
         self.transport = None;
         self.out.clear();

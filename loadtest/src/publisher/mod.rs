@@ -1,7 +1,8 @@
 //! Publishes events: one by one, back to back, at a rate, or as fast as the server takes them.
 //!
-//! One thread and one event loop, however many connections. A rate is *open-loop*: an event's latency counts from when it was due, whether
-//! or not the server was ready for it (otherwise a server that stalls would hide its own stall: "coordinated omission").
+//! One thread and one event loop, however many connections. A rate is *open-loop*: an event's
+//! latency counts from when it was due, whether or not the server was ready for it (otherwise a
+//! server that stalls would hide its own stall: "coordinated omission").
 
 mod answers;
 mod link;
@@ -154,8 +155,9 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Opens `connections` connections. With one, events are published in their order; with more, those of a topic are if the number of
-    /// connections divides that of topics: only then a topic stays on its connection.
+    /// Opens `connections` connections. With one, events are published in their order; with more,
+    /// those of a topic are if the number of connections divides that of topics: only then a topic
+    /// stays on its connection.
     pub(crate) fn connect(
         recipe: &Recipe,
         layout: &Layout,
@@ -169,7 +171,8 @@ impl Publisher {
         Self::over(recipes, layout, run, data_bytes, timeout)
     }
 
-    /// Opens a connection by each of the recipes; those that break are made anew, for as long as something is answered within the timeout.
+    /// Opens a connection by each of the recipes; those that break are made anew, for as long as
+    /// something is answered within the timeout.
     pub(crate) fn connect_each(
         recipes: &[Recipe],
         layout: &Layout,
@@ -234,7 +237,8 @@ impl Publisher {
         std::mem::take(&mut self.refused)
     }
 
-    /// Gives up: nobody knows what becomes of the events that are not answered, so no stream is due them.
+    /// Gives up: nobody knows what becomes of the events that are not answered, so no stream is due
+    /// them.
     pub(crate) fn abandon(&mut self) {
         for link in &mut self.links {
             self.refused.extend(link.abandon());
@@ -256,8 +260,8 @@ impl Publisher {
         self.pump_until_answered()
     }
 
-    /// Publishes at a steady rate for a time; `meanwhile` is called all the while, and false from it ends this early. Returns when all
-    /// are answered.
+    /// Publishes at a steady rate for a time; `meanwhile` is called all the while, and false from
+    /// it ends this early. Returns when all are answered.
     pub(crate) fn at_rate(
         &mut self,
         per_second: f64,
@@ -401,7 +405,8 @@ impl Publisher {
         link.send()
     }
 
-    /// A connection that broke ends the run, unless connections are made anew: then what it had not answered has failed.
+    /// A connection that broke ends the run, unless connections are made anew: then what it had not
+    /// answered has failed.
     fn bear(
         &mut self,
         number: usize,

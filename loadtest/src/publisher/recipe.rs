@@ -65,7 +65,8 @@ pub(crate) struct Wishes {
     pub(crate) token: Option<String>,
 }
 
-/// Events under way on a Redis connection, by default: enough to fill it, few enough for any server's input buffer.
+/// Events under way on a Redis connection, by default: enough to fill it, few enough for any
+/// server's input buffer.
 const RESP_PIPELINE: usize = 64;
 
 impl Recipe {

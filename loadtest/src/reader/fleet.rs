@@ -20,7 +20,8 @@ use crate::transport::{TlsClient, Transport};
 
 /// Bytes read from a stream at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Bytes read from one stream before the others have their turn: one that never runs dry must not starve them.
+/// Bytes read from one stream before the others have their turn: one that never runs dry must not
+/// starve them.
 const BYTES_PER_TURN: usize = 1 << 20;
 /// Bytes that a slow stream reads to be open: a response head and a first block.
 const PRIME_BYTES: usize = 4096;
@@ -162,7 +163,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Does what the clock asks for: opens streams, brings some back, lets some leave, reads slowly.
+    /// Does what the clock asks for: opens streams, brings some back, lets some leave, reads
+    /// slowly.
     pub(super) fn turn(&mut self) {
         while self.streams.len() < self.target
             && self.connecting < self.job.connecting

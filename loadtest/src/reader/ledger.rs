@@ -1,4 +1,5 @@
-//! What one stream has received, topic by topic: each event exactly once and in order, or which not.
+//! What one stream has received, topic by topic: each event exactly once and in order, or which
+//! not.
 
 /// Counts of what all streams of a process saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]

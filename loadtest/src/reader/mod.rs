@@ -1,7 +1,8 @@
-//! A client process: holds its share of the streams in one event loop, without a task or a buffer a stream, and does what the
-//! coordinator says.
+//! A client process: holds its share of the streams in one event loop, without a task or a buffer a
+//! stream, and does what the coordinator says.
 //!
-//! Process `p` of `P` owns the streams `p`, `p + P`, `p + 2P`, …; within the process they are numbered from zero.
+//! Process `p` of `P` owns the streams `p`, `p + P`, `p + 2P`, …; within the process they are
+//! numbered from zero.
 
 mod fleet;
 pub(crate) mod ledger;
@@ -28,7 +29,8 @@ use orders::Desk;
 const CONTROL: Token = Token(usize::MAX);
 /// Readiness events taken from the kernel at once.
 const EVENTS_PER_POLL: usize = 1024;
-/// Longest sleep while something is to be done by the clock: pacing, orders that wait, churn, reports.
+/// Longest sleep while something is to be done by the clock: pacing, orders that wait, churn,
+/// reports.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Why a client process cannot go on.
@@ -51,7 +53,8 @@ pub(crate) enum WorkerError {
     Template(#[from] TemplateError),
 }
 
-/// Holds streams until standard input ends. The first line is the [`Job`], every other an [`Order`].
+/// Holds streams until standard input ends. The first line is the [`Job`], every other an
+/// [`Order`].
 pub(crate) fn run() -> Result<(), WorkerError> {
     let mut input = io::stdin().lock();
     let mut line = String::new();

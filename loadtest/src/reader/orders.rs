@@ -13,7 +13,8 @@ use crate::message::{Answer, Checked, Order, Progress, Sample};
 
 /// Progress is told so often.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-/// Once every stream has seen its newest event, one that was left out before it is waited for so long.
+/// Once every stream has seen its newest event, one that was left out before it is waited for so
+/// long.
 const STRAGGLER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The order in hand.
@@ -65,7 +66,8 @@ impl Desk {
         Ok(())
     }
 
-    /// Tells progress, and answers the waiting order if it is fulfilled or nothing has happened for too long.
+    /// Tells progress, and answers the waiting order if it is fulfilled or nothing has happened for
+    /// too long.
     pub(super) fn answer(&mut self, fleet: &mut Fleet) -> Result<(), WorkerError> {
         self.tell_progress(fleet)?;
         let Some(order) = &self.waiting else {
@@ -128,7 +130,8 @@ impl Desk {
 }
 
 impl Fleet {
-    /// Waits for every stream that does not have all of the first `events` events. Slow streams are not waited for while they are slow.
+    /// Waits for every stream that does not have all of the first `events` events. Slow streams are
+    /// not waited for while they are slow.
     fn await_events(&mut self, events: u64) {
         self.awaited = 0;
         self.awaited_events = events;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::fleet::{Fleet, Readiness};
 use crate::message::{Job, Pace};
 
-/// How long a stream stays away after the server has ended it, unless the server said otherwise: what browsers do is of that order.
+/// How long a stream stays away after the server has ended it, unless the server said otherwise:
+/// what browsers do is of that order.
 const RETRY_MS_DEFAULT: u32 = 1_000;
 /// Longest `retry:` that is obeyed, in milliseconds, so that a run ends.
 const RETRY_MS_MAX: u32 = 10_000;
@@ -52,14 +53,16 @@ impl Restless {
         !self.returns.is_empty() || self.churn_share > 0.0 || matches!(self.pace, Pace::Crawling(_))
     }
 
-    /// Whether this stream is one of those that are slow when told so: spread evenly and the same in every run.
+    /// Whether this stream is one of those that are slow when told so: spread evenly and the same
+    /// in every run.
     pub(super) fn is_slow(&self, stream: usize) -> bool {
         // Fibonacci hashing: consecutive numbers spread over the whole range.
         let spread = (stream as u32).wrapping_mul(2_654_435_769);
         f64::from(spread) < self.slow_share * f64::from(u32::MAX)
     }
 
-    /// From now on this share of the streams leaves every second. With none, those that are away come back at once.
+    /// From now on this share of the streams leaves every second. With none, those that are away
+    /// come back at once.
     pub(super) fn churn(&mut self, share: f64, away_ms: u64) {
         self.churn_share = share;
         self.away_ms = away_ms;
@@ -81,7 +84,8 @@ impl Restless {
     /// The server has ended the stream.
     pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
         let retry = retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX);
-        // Half of it and more, at random: clients that were cut together must not come back together.
+        // Half of it and more, at random: clients that were cut together must not come back
+        // together.
         self.come_back(
             number,
             fastrand::u64(u64::from(retry) / 2..=u64::from(retry)),
@@ -136,7 +140,8 @@ impl Fleet {
 
     fn leave_one(&mut self, number: usize) {
         if let Some(mut connection) = self.streams[number].end() {
-            // A client that leaves says so with a FIN; only the end of the whole run resets what is left.
+            // A client that leaves says so with a FIN; only the end of the whole run resets what is
+            // left.
             let socket = socket2::SockRef::from(&*connection.socket());
             // Where that fails the connection is reset, which servers must bear, too.
             let _ = socket.set_linger(None);
@@ -146,7 +151,8 @@ impl Fleet {
         self.restless.come_back(number, away);
     }
 
-    /// Sets how slow streams read. What waits in their sockets raises no readiness event any more, so it is read now.
+    /// Sets how slow streams read. What waits in their sockets raises no readiness event any more,
+    /// so it is read now.
     pub(super) fn set_pace(&mut self, pace: Pace) {
         self.restless.pace = pace;
         self.restless.crawled = Instant::now();

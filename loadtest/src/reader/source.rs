@@ -1,4 +1,5 @@
-//! Where connections come from: an address and port of their own each, since one address has too few ports for all streams.
+//! Where connections come from: an address and port of their own each, since one address has too
+//! few ports for all streams.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,7 +10,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::message::Job;
 
-/// Streams that share a source address. Their ports are told apart by us, so that the kernel searches none.
+/// Streams that share a source address. Their ports are told apart by us, so that the kernel
+/// searches none.
 const STREAMS_PER_ADDRESS: usize = 1_000;
 /// First source port; below the usual ephemeral range and above the usual servers.
 const PORT_FIRST: u16 = 20_000;
@@ -42,7 +44,8 @@ impl Source {
             targets: job.endpoint.addresses.clone(),
             first: 0,
             addresses: job.sources.clone(),
-            // Every run begins at another address, so that the connections of the last one, which may linger, are not in the way.
+            // Every run begins at another address, so that the connections of the last one, which
+            // may linger, are not in the way.
             offset: (job.run as usize).wrapping_mul(7_919) + job.process,
             stride: job.processes,
             next: 0,
@@ -67,7 +70,8 @@ impl Source {
         }
     }
 
-    /// Begins to connect. `receive_buffer` bounds what the kernel takes in for this connection, in bytes.
+    /// Begins to connect. `receive_buffer` bounds what the kernel takes in for this connection, in
+    /// bytes.
     pub(crate) fn connect(&mut self, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
         let mut attempt = 1;
         loop {
@@ -86,7 +90,8 @@ impl Source {
             Type::STREAM.nonblocking(),
             None,
         )?;
-        // The end of the process resets its connections, so that no run leaves thousands in TIME_WAIT to the next.
+        // The end of the process resets its connections, so that no run leaves thousands in
+        // TIME_WAIT to the next.
         socket.set_linger(Some(Duration::ZERO))?;
         if let Some(bytes) = receive_buffer {
             socket.set_recv_buffer_size(bytes)?;

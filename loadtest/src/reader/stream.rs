@@ -1,4 +1,5 @@
-//! One stream as the client sees it, over all its connections: request, response head, body, events.
+//! One stream as the client sees it, over all its connections: request, response head, body,
+//! events.
 
 use std::io::{self, Read, Write};
 
@@ -85,7 +86,8 @@ pub(crate) enum End {
     Unanswered,
 }
 
-/// Kinds of errors without the operating system's numbers, so that equal reasons are counted together.
+/// Kinds of errors without the operating system's numbers, so that equal reasons are counted
+/// together.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
@@ -225,7 +227,8 @@ impl Stream {
                     let all = size < room && connection.short_read_is_all() && !context.to_the_end;
                     left -= size;
                     self.take(number, size, context)?;
-                    // Whatever comes later raises a new readiness event, and so does the end of the stream.
+                    // Whatever comes later raises a new readiness event, and so does the end of the
+                    // stream.
                     if all {
                         return Ok(false);
                     }

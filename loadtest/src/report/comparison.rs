@@ -5,8 +5,9 @@ use super::plain::{INDENT, clean, columns};
 use crate::outcome::{Comparison, Unit};
 use crate::units;
 
-/// The comparison as text for a terminal: figures as rows, targets as columns, each cell the median over the rounds (of what
-/// was lost, the worst) with its ratio to the baseline. Ends with a line end.
+/// The comparison as text for a terminal: figures as rows, targets as columns, each cell the median
+/// over the rounds (of what was lost, the worst) with its ratio to the baseline. Ends with a line
+/// end.
 #[must_use]
 pub fn table(comparison: &Comparison) -> String {
     let matrix = Matrix::new(comparison);

@@ -1,6 +1,8 @@
-//! A comparison as rows and columns: each metric's median over the rounds of each target, and its ratio to the baseline.
+//! A comparison as rows and columns: each metric's median over the rounds of each target, and its
+//! ratio to the baseline.
 //!
-//! What was lost is the exception: a median would hide the one round that lost something, so there the worst round counts.
+//! What was lost is the exception: a median would hide the one round that lost something, so there
+//! the worst round counts.
 
 use super::heading;
 use crate::outcome::{Compared, Comparison, Group, Latency, Outcome, Unit};
@@ -128,7 +130,8 @@ fn cells(comparison: &Comparison, metric: &Metric<'_>) -> Vec<Cell> {
         let ratio = value.zip(baseline).map(|(value, base)| value / base);
         Cell {
             value,
-            // Nothing by nothing, something by nothing, and by less than nothing, are no ratios that anyone can read.
+            // Nothing by nothing, something by nothing, and by less than nothing, are no ratios
+            // that anyone can read.
             ratio: ratio.filter(|ratio| {
                 ratio.is_finite() && *ratio >= 0.0 && target.name != comparison.baseline
             }),

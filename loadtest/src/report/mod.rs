@@ -1,7 +1,8 @@
-//! What a run found, as people and programs read it: a table in the terminal, a page of HTML, a file of JSON.
+//! What a run found, as people and programs read it: a table in the terminal, a page of HTML, a
+//! file of JSON.
 //!
-//! Only shows what the outcome holds: nothing is measured, judged or left out here. Texts that come from a server or a
-//! command line are hostile until escaped for the place where they are shown.
+//! Only shows what the outcome holds: nothing is measured, judged or left out here. Texts that come
+//! from a server or a command line are hostile until escaped for the place where they are shown.
 
 pub mod comparison;
 mod heading;
@@ -50,7 +51,8 @@ pub enum ReportError {
     },
 }
 
-/// Writes `text` to the file: whole, or not at all when the file was there before and something fails.
+/// Writes `text` to the file: whole, or not at all when the file was there before and something
+/// fails.
 ///
 /// # Errors
 /// [`ReportError`] that names the file.
@@ -62,7 +64,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), ReportError> {
     let name = path
         .file_name()
         .ok_or_else(|| ReportError::NoName(path.to_owned()))?;
-    // A pipe, a terminal or a link such as /dev/stdout must be written through: a rename would put a file in its place.
+    // A pipe, a terminal or a link such as /dev/stdout must be written through: a rename would put
+    // a file in its place.
     let is_plain_file = path.symlink_metadata().map_or(true, |meta| meta.is_file());
     if !is_plain_file {
         return fs::write(path, text).map_err(fault);
@@ -74,7 +77,8 @@ pub fn write(path: &Path, text: &str) -> Result<(), ReportError> {
     fs::write(&passing, text)
         .and_then(|()| fs::rename(&passing, path))
         .map_err(|source| {
-            // The first error is the one to tell; what is left over has a name that says what it is.
+            // The first error is the one to tell; what is left over has a name that says what it
+            // is.
             let _ = fs::remove_file(&passing);
             fault(source)
         })

@@ -6,7 +6,8 @@ use comfy_table::{Cell, CellAlignment, Table};
 /// Indents what stands under a heading.
 pub(super) const INDENT: &str = "  ";
 
-/// The text without control characters. A server chooses its status line, and it must not move the cursor of whoever reads.
+/// The text without control characters. A server chooses its status line, and it must not move the
+/// cursor of whoever reads.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -15,7 +16,8 @@ pub(super) fn clean(text: &str) -> String {
 
 /// Lays out rows: the first column to the left, all others to the right, two spaces between.
 ///
-/// Widths are those of the content, never of the terminal: a number that is broken over two lines is no number.
+/// Widths are those of the content, never of the terminal: a number that is broken over two lines
+/// is no number.
 pub(super) fn columns(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);

@@ -6,7 +6,8 @@ use crate::outcome::{Latency, Outcome, Unit};
 use crate::quantile::USUAL;
 use crate::units;
 
-/// The outcome as text for a terminal: figures under their headings, latencies, reasons, warnings. Ends with a line end.
+/// The outcome as text for a terminal: figures under their headings, latencies, reasons, warnings.
+/// Ends with a line end.
 #[must_use]
 pub fn outcome(outcome: &Outcome) -> String {
     let title = format!(

@@ -10,8 +10,8 @@ use crate::latency;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 
-/// Shortest time between two points of the plot of deliveries, in seconds: client processes tell ten times a second, so a shorter one would
-/// show their rhythm instead of the server's.
+/// Shortest time between two points of the plot of deliveries, in seconds: client processes tell
+/// ten times a second, so a shorter one would show their rhythm instead of the server's.
 const DELIVERIES_STEP: f64 = 0.5;
 
 /// Runs it.
@@ -46,7 +46,8 @@ fn stages(session: &mut Session, args: &FanoutArgs, steps: &[usize]) -> Result<(
     Ok(())
 }
 
-/// Rounds of so many events, each of which waits until every stream has what the one before brought.
+/// Rounds of so many events, each of which waits until every stream has what the one before
+/// brought.
 pub(crate) fn one_at_a_time(
     session: &mut Session,
     rounds: u64,

@@ -72,7 +72,8 @@ pub(crate) fn run(
     })
 }
 
-/// Counts to settle at: what was asked for, ascending and without doubles, or a third and all of the streams.
+/// Counts to settle at: what was asked for, ascending and without doubles, or a third and all of
+/// the streams.
 pub(crate) fn steps(at: &[usize], streams: usize) -> Vec<usize> {
     let mut steps = if at.is_empty() {
         vec![streams.div_ceil(3), streams]

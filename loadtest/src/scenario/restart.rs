@@ -1,4 +1,5 @@
-//! `restart`: the server ends and is started again while events flow; clients come back as `EventSource` does, publishers as a client library.
+//! `restart`: the server ends and is started again while events flow; clients come back as
+//! `EventSource` does, publishers as a client library.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

@@ -53,7 +53,8 @@ fn stages(session: &mut Session, args: &SlowArgs) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// Publishes for a while, until every stream that is not slow has everything; gives the latencies of those.
+/// Publishes for a while, until every stream that is not slow has everything; gives the latencies
+/// of those.
 fn phase(
     session: &mut Session,
     args: &SlowArgs,

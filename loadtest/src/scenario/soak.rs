@@ -85,7 +85,8 @@ struct Line {
 fn flow(session: &mut Session, args: &SoakArgs) -> Result<Vec<Line>, ScenarioError> {
     let stage = Stage::timed("soaking", args.time.as_secs());
     let start = Instant::now();
-    // In a thread of its own: reading a large process's memory takes long enough to make events late.
+    // In a thread of its own: reading a large process's memory takes long enough to make events
+    // late.
     let sampler = Sampler::start(session.gauge.clone(), args.every);
     let mut lines = vec![look(&sampler, start, session.crew.progress())];
     let (publisher, crew) = session.publishing()?;
@@ -199,7 +200,8 @@ fn note_lines(session: &mut Session, lines: &[Line]) {
     }
 }
 
-/// Bytes a second by which process memory grows: least squares over all lines but the first tenth, in which it warms up.
+/// Bytes a second by which process memory grows: least squares over all lines but the first tenth,
+/// in which it warms up.
 fn growth(lines: &[Line]) -> Option<f64> {
     let lines = &lines[lines.len().div_ceil(10)..];
     if lines.len() < 2 {

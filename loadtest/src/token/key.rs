@@ -1,4 +1,5 @@
-//! The key that signs: a secret, or a private key in PEM. The crate `jsonwebtoken` has the algorithms.
+//! The key that signs: a secret, or a private key in PEM. The crate `jsonwebtoken` has the
+//! algorithms.
 
 use std::fmt;
 use std::fs::File;
@@ -82,7 +83,8 @@ impl Key {
         key.signer().map(|_| key)
     }
 
-    /// What the file has: a private key in PEM, which says what it signs with (an RSA key: RS256) unless told otherwise, or a secret.
+    /// What the file has: a private key in PEM, which says what it signs with (an RSA key: RS256)
+    /// unless told otherwise, or a secret.
     pub(crate) fn file(path: &Path, algorithm: Option<Algorithm>) -> Result<Self, TokenError> {
         let material = read(path).map_err(|error| TokenError::File {
             path: path.to_owned(),

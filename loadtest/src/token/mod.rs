@@ -1,6 +1,8 @@
-//! Tokens that the harness makes itself (JSON Web Tokens, RFC 7519): a hundred thousand users need a hundred thousand of them.
+//! Tokens that the harness makes itself (JSON Web Tokens, RFC 7519): a hundred thousand users need
+//! a hundred thousand of them.
 //!
-//! They are made before anything is measured. Must never show what a key is made of: not in an error, a report or a command line.
+//! They are made before anything is measured. Must never show what a key is made of: not in an
+//! error, a report or a command line.
 
 mod claims;
 mod key;

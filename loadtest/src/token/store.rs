@@ -1,4 +1,5 @@
-//! The tokens of a client process, end to end in one buffer: a String each would cost a quarter more, and an allocation a stream.
+//! The tokens of a client process, end to end in one buffer: a String each would cost a quarter
+//! more, and an allocation a stream.
 
 use super::{Claims, Order, TokenError};
 use crate::layout::Layout;
@@ -13,7 +14,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Makes the tokens of these streams, which are given by their numbers among those of all processes.
+    /// Makes the tokens of these streams, which are given by their numbers among those of all
+    /// processes.
     pub(crate) fn make(
         order: &Order,
         layout: &Layout,

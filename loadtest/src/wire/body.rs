@@ -42,8 +42,8 @@ impl From<Length> for Body {
 }
 
 impl Body {
-    /// Takes the next piece of data off the front of `input`, which moves on behind it; `None` when `input` is used up or the body is
-    /// over.
+    /// Takes the next piece of data off the front of `input`, which moves on behind it; `None` when
+    /// `input` is used up or the body is over.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],

@@ -44,7 +44,8 @@ pub(crate) enum HeadError {
 }
 
 impl Head {
-    /// Reads the head at the start of `input`; with its length in bytes, or `None` while it is not whole.
+    /// Reads the head at the start of `input`; with its length in bytes, or `None` while it is not
+    /// whole.
     pub(crate) fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, HeadError> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
@@ -92,12 +93,14 @@ impl Head {
         }
     }
 
-    /// Whether the answer is still to come (RFC 9110 §15.2): `100 Continue`, `103 Early Hints`. After 101, nothing comes that is HTTP.
+    /// Whether the answer is still to come (RFC 9110 §15.2): `100 Continue`, `103 Early Hints`.
+    /// After 101, nothing comes that is HTTP.
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..200)
     }
 
-    /// Whether this is the answer that an `EventSource` takes: 200 and `text/event-stream` (WHATWG HTML §9.2.2).
+    /// Whether this is the answer that an `EventSource` takes: 200 and `text/event-stream` (WHATWG
+    /// HTML §9.2.2).
     pub(crate) fn is_event_stream(&self) -> bool {
         self.status == 200 && self.media_type == "text/event-stream"
     }

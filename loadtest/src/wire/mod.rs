@@ -1,4 +1,5 @@
-//! The bytes of HTTP responses and of event streams, decoded piece by piece without a socket in sight.
+//! The bytes of HTTP responses and of event streams, decoded piece by piece without a socket in
+//! sight.
 
 pub(crate) mod body;
 pub(crate) mod head;

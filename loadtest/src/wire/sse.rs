@@ -1,7 +1,7 @@
 //! The text of an event stream (WHATWG HTML §9.2.6), line by line.
 //!
-//! A process holds hundreds of thousands of these, so an idle one owns no buffer: bytes are kept only between two reads that cut a line
-//! in half, and of a block only what its end needs.
+//! A process holds hundreds of thousands of these, so an idle one owns no buffer: bytes are kept
+//! only between two reads that cut a line in half, and of a block only what its end needs.
 
 use crate::stamp::Stamp;
 
@@ -27,7 +27,8 @@ struct Block {
     data: bool,
     gap: bool,
     any: bool,
-    /// The id, which counts only once the block has ended: a stream that is cut before resumes in front of it.
+    /// The id, which counts only once the block has ended: a stream that is cut before resumes in
+    /// front of it.
     id: Option<Box<str>>,
 }
 
@@ -48,7 +49,8 @@ pub(crate) enum Item {
 pub(crate) trait Sink {
     /// A block has ended.
     fn item(&mut self, item: Item);
-    /// The stream's last event id is this from now on; only called if it [keeps ids](Sink::keeps_ids).
+    /// The stream's last event id is this from now on; only called if it [keeps
+    /// ids](Sink::keeps_ids).
     fn id(&mut self, id: Box<str>);
     /// Whether ids are of interest: to remember one costs an allocation an event.
     fn keeps_ids(&self) -> bool;
@@ -62,7 +64,8 @@ pub(crate) trait Sink {
 pub(crate) struct LineError;
 
 impl Decoder {
-    /// Takes in a piece of the text. `gap` is the name of the event by which the server tells a gap.
+    /// Takes in a piece of the text. `gap` is the name of the event by which the server tells a
+    /// gap.
     pub(crate) fn feed(
         &mut self,
         mut input: &[u8],

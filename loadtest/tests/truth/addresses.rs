@@ -1,4 +1,5 @@
-//! How the server is reached: every address of its name, passwords, answers that come before the answer, a server that is not there yet.
+//! How the server is reached: every address of its name, passwords, answers that come before the
+//! answer, a server that is not there yet.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -34,7 +35,8 @@ fn answers_before_the_answer_are_no_refusal() {
 
 #[test]
 fn all_addresses_of_a_name_are_tried() {
-    // `localhost` is ::1 and 127.0.0.1 nearly everywhere, and the server listens on the latter only.
+    // `localhost` is ::1 and 127.0.0.1 nearly everywhere, and the server listens on the latter
+    // only.
     let server = Faulty::start(Fault::None);
     let origin = format!("http://localhost:{}", server.address().port());
     let words = [
@@ -72,7 +74,8 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
     drop(late.join());
 }
 
-/// Speaks as much RESP as a publisher needs: the first line of each command's words decides. Gives the address, and answers `AUTH` with `to_auth`.
+/// Speaks as much RESP as a publisher needs: the first line of each command's words decides. Gives
+/// the address, and answers `AUTH` with `to_auth`.
 fn redis(to_auth: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

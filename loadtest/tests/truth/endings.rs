@@ -1,4 +1,5 @@
-//! Runs that measure nothing, and results that cannot be shown: what the exit code says, and what is written all the same.
+//! Runs that measure nothing, and results that cannot be shown: what the exit code says, and what
+//! is written all the same.
 
 use std::fs::File;
 use std::process::{Command, Stdio};

@@ -1,4 +1,5 @@
-//! A small SSE server with a history, private events, a thread a connection, and one fault of choice.
+//! A small SSE server with a history, private events, a thread a connection, and one fault of
+//! choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -320,7 +321,8 @@ impl Shared {
         }
     }
 
-    /// Waits for events from `next` on, and gives the text of the first one (of two that are swapped); what they are to be.
+    /// Waits for events from `next` on, and gives the text of the first one (of two that are
+    /// swapped); what they are to be.
     fn next_events(&self, next: &mut usize, topics: &[&str], granted: &[String]) -> String {
         let mut events = self.events.lock().expect("no panic");
         loop {

@@ -1,4 +1,5 @@
-//! Servers that do wrong in one way each: the harness must name it, over real sockets and with its real processes.
+//! Servers that do wrong in one way each: the harness must name it, over real sockets and with its
+//! real processes.
 
 mod addresses;
 mod endings;

@@ -1,4 +1,5 @@
-//! `restart`, against servers that this program starts: one that tells what it lost, and one that does not.
+//! `restart`, against servers that this program starts: one that tells what it lost, and one that
+//! does not.
 
 use crate::faulty::{Fault, Faulty};
 use crate::harness::Run;

@@ -52,7 +52,8 @@ impl AccessError {
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3): without an error code where no token was sent.
+    /// The value of `WWW-Authenticate` (RFC 6750 §3): without an error code where no token was
+    /// sent.
     fn challenge(&self) -> Option<HeaderValue> {
         let error = match self {
             Self::Several(_) | Self::TooManyCookies => "invalid_request",

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::error::AccessError;
 use super::token::{COOKIES_MAX, Origin, QUERY_PARAMETER, Token};
 
-/// The token of a request. `guarded`: a header `Authorization` is for this node, whatever its scheme; where there are no keys, only `Bearer` is, and
-/// any other is a proxy's affair.
+/// The token of a request. `guarded`: a header `Authorization` is for this node, whatever its
+/// scheme; where there are no keys, only `Bearer` is, and any other is a proxy's affair.
 pub(super) fn find<'r>(
     cookie_name: &str,
     headers: &'r HeaderMap,
@@ -73,8 +73,8 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
         .then(|| token.trim_ascii())
 }
 
-/// Values of the query's parameters that carry tokens. Like `super::query`, but what is no UTF-8 is a bad token here, not an error that would say
-/// what stands there.
+/// Values of the query's parameters that carry tokens. Like `super::query`, but what is no UTF-8 is
+/// a bad token here, not an error that would say what stands there.
 fn in_query(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
     query.split('&').filter_map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));

@@ -1,7 +1,9 @@
-//! The Mercure protocol (draft-dunglas-mercure-07) at its well-known path: the same streams, events and tokens under its own words.
+//! The Mercure protocol (draft-dunglas-mercure-07) at its well-known path: the same streams, events
+//! and tokens under its own words.
 //!
-//! `docs/MERCURE.md` goes through what the draft demands of a hub. What differs from the native API is here, and nothing else is: how topics are
-//! written, forms instead of JSON, URNs for ids, and the list of who is subscribed.
+//! `docs/MERCURE.md` goes through what the draft demands of a hub. What differs from the native API
+//! is here, and nothing else is: how topics are written, forms instead of JSON, URNs for ids, and
+//! the list of who is subscribed.
 
 pub(super) mod publish;
 pub(super) mod subscriptions;
@@ -34,7 +36,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     },
 };
 
-/// What a parameter is called that only Mercure 1.0 has. Passed over, it would leave the client with less than it asked for.
+/// What a parameter is called that only Mercure 1.0 has. Passed over, it would leave the client
+/// with less than it asked for.
 pub(super) fn later_version(name: &str) -> Option<&'static str> {
     // In any case of letters, and followed by the kind of matcher: `match`, `matchURLPattern`.
     let is_match = name

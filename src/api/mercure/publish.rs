@@ -1,6 +1,7 @@
 //! `POST /.well-known/mercure`: one event, as a form.
 //!
-//! Strictly UTF-8, like all that comes in; what the draft does not name is ignored, as it asks for nothing else.
+//! Strictly UTF-8, like all that comes in; what the draft does not name is ignored, as it asks for
+//! nothing else.
 
 use std::borrow::Cow;
 
@@ -137,7 +138,8 @@ fn event(form: &str) -> Result<Event<'_>, FormError> {
             }
         }
     }
-    // Publishers send empty fields for what they leave out; `private` means something by being there.
+    // Publishers send empty fields for what they leave out; `private` means something by being
+    // there.
     if topics.is_empty() {
         return Err(FormError::Publish(PublishError::Event {
             index: None,

@@ -1,7 +1,8 @@
 //! The subscription API: who is subscribed now, as JSON-LD.
 //!
-//! An answer is bounded: a list that is longer goes on at the address in its `Link` header (`rel="next"`). The newest event's id is read before
-//! the list is made, so whoever subscribes from there on is told every change that the list does not have.
+//! An answer is bounded: a list that is longer goes on at the address in its `Link` header
+//! (`rel="next"`). The newest event's id is read before the list is made, so whoever subscribes
+//! from there on is told every change that the list does not have.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -63,7 +64,8 @@ pub(crate) async fn answer(
         return Err(AccessError::Reach(path.to_owned()).into());
     }
     let after = after(parts.uri.query())?;
-    // Before anything of the answer is collected: a tag may be older than what it stands for, never newer.
+    // Before anything of the answer is collected: a tag may be older than what it stands for, never
+    // newer.
     let version = hub.presence().version();
     let last_event_id = last_event_id(hub);
     let tag = format!("{last_event_id}-{version:x}");
@@ -110,7 +112,8 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// What a client keeps with the document. Not said with a 304, which would take the place of what was said before (RFC 9111 §3.2).
+/// What a client keeps with the document. Not said with a 304, which would take the place of what
+/// was said before (RFC 9111 §3.2).
 fn say(headers: &mut HeaderMap, canonical: &str, next: Option<u64>) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
     let hub = HeaderValue::from_str(&format!("<{PATH}>; rel=\"mercure\""));
@@ -194,8 +197,8 @@ async fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
     whole
 }
 
-/// The newest event of any source; `earliest` when there was none. Counters follow their events: who is told `earliest` a moment too long is sent an
-/// event that the list has, and misses none.
+/// The newest event of any source; `earliest` when there was none. Counters follow their events:
+/// who is told `earliest` a moment too long is sent an event that the list has, and misses none.
 fn last_event_id(hub: &Hub) -> String {
     let counters = &hub.node_metrics().events_in;
     if counters.iter().all(|counter| counter.get() == 0) {
@@ -204,7 +207,8 @@ fn last_event_id(hub: &Hub) -> String {
     hub.marked(hub.head()).urn()
 }
 
-/// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its quotes is understood, too.
+/// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its
+/// quotes is understood, too.
 fn is_held(headers: &HeaderMap, current: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)

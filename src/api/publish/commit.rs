@@ -110,7 +110,8 @@ impl Answer {
     }
 }
 
-/// A topic that is written like a pattern is a topic all the same, and legal: only its publisher knows whether that was meant.
+/// A topic that is written like a pattern is a topic all the same, and legal: only its publisher
+/// knows whether that was meant.
 pub(super) fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
     let pattern = topics.iter().find(|topic| selector::is_pattern(topic))?;
     Some(format!(

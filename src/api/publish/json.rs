@@ -1,9 +1,11 @@
 //! Events as JSON: one object, or an array of them.
 //!
-//! Strings are borrowed from the body wherever JSON allows. `data` that is not a string is passed on as text, only without the spaces between its tokens: it
-//! is never turned into numbers and maps, which would lose digits and the order of keys. So nesting costs no stack either.
+//! Strings are borrowed from the body wherever JSON allows. `data` that is not a string is passed
+//! on as text, only without the spaces between its tokens: it is never turned into numbers and
+//! maps, which would lose digits and the order of keys. So nesting costs no stack either.
 //!
-//! A member's value is first found as text and then read, so that all that can be wrong with it is said in our words (`fault`).
+//! A member's value is first found as text and then read, so that all that can be wrong with it is
+//! said in our words (`fault`).
 
 mod fault;
 
@@ -29,7 +31,8 @@ pub enum Events<'a> {
     Many(Vec<Event<'a>>),
 }
 
-/// Reads a body of `POST /publish`. Limits of the events themselves are not checked here ([`Event::check`] does).
+/// Reads a body of `POST /publish`. Limits of the events themselves are not checked here
+/// ([`Event::check`] does).
 ///
 /// # Errors
 /// [`JsonError`], which says what and where.
@@ -242,7 +245,8 @@ fn data(json: &str) -> Result<Cow<'_, str>, Fault> {
     }
 }
 
-/// A string, borrowed if it has no escapes. (serde borrows a bare `Cow`, but not one within an `Option` or `Vec`.)
+/// A string, borrowed if it has no escapes. (serde borrows a bare `Cow`, but not one within an
+/// `Option` or `Vec`.)
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {

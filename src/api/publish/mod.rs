@@ -1,7 +1,9 @@
 //! `POST /publish`: events in over HTTP, in three forms that end in one call of the hub.
 //!
-//! [`json`] reads one event or an array (all or nothing), [`ndjson`] a stream of them, [`raw`] takes the body as data. Everything is checked before
-//! anything is published, a publisher that outruns the node waits here (its body is read no further), and no event that was accepted may be dropped.
+//! [`json`] reads one event or an array (all or nothing), [`ndjson`] a stream of them, [`raw`]
+//! takes the body as data. Everything is checked before anything is published, a publisher that
+//! outruns the node waits here (its body is read no further), and no event that was accepted may be
+//! dropped.
 
 mod commit;
 mod error;

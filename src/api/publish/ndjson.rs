@@ -1,7 +1,8 @@
 //! A stream of events, one JSON object a line, published as they come.
 //!
-//! The stream may be endless, and may idle between two lines; a line that has begun must end in time. No more of it is held than one line, and what
-//! arrived with it in one piece. What was published stays published; the answer says how many that were.
+//! The stream may be endless, and may idle between two lines; a line that has begun must end in
+//! time. No more of it is held than one line, and what arrived with it in one piece. What was
+//! published stays published; the answer says how many that were.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
@@ -205,7 +206,8 @@ impl Lines {
         self.held = self.held.max(self.buffer.len());
     }
 
-    /// Lets go of the memory of lines that were taken: a stream may be silent for long after a long one.
+    /// Lets go of the memory of lines that were taken: a stream may be silent for long after a long
+    /// one.
     fn let_go(&mut self) {
         if self.held > KEPT_BYTES && self.buffer.len() < self.held / 2 {
             self.buffer = BytesMut::from(&self.buffer[..]);

@@ -15,8 +15,8 @@ use crate::core::selector::Selector;
 pub(crate) enum Permission {
     /// All: the node is open.
     Any,
-    /// What a token grants: topics that one of these matches, until it ends. A call may last longer than its token, for a stream of events has no
-    /// end of its own.
+    /// What a token grants: topics that one of these matches, until it ends. A call may last longer
+    /// than its token, for a stream of events has no end of its own.
     Granted {
         /// Matching the topics.
         topics: Arc<[Selector]>,
@@ -80,7 +80,8 @@ impl Permission {
         }
     }
 
-    /// Whether an event may have all of these topics; finding out takes `steps_max` steps at most. `reach` counts those of a whole call.
+    /// Whether an event may have all of these topics; finding out takes `steps_max` steps at most.
+    /// `reach` counts those of a whole call.
     pub(crate) async fn check(
         &self,
         topics: &[Cow<'_, str>],

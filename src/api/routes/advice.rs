@@ -1,4 +1,5 @@
-//! What a caller who asks in the wrong place, or in the wrong way, most likely wants, and the call that does it.
+//! What a caller who asks in the wrong place, or in the wrong way, most likely wants, and the call
+//! that does it.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ const PUBLISH: &str =
 const TOPICS: &str = "topics are listed with `GET /topics`";
 const ADMIN: &str = "metrics and streams are on the admin listener (setting `admin_listen`): `GET /metrics`, `GET /streams`";
 
-/// First words of paths that other servers have, or that are nearly ours, with the call that does the same here.
+/// First words of paths that other servers have, or that are nearly ours, with the call that does
+/// the same here.
 const PLACES: [(&[&str], &str); 6] = [
     (
         &[

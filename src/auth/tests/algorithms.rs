@@ -4,7 +4,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 
-/// A private key, its public half in two forms, and what it signs with; the first is what it does when nothing is said.
+/// A private key, its public half in two forms, and what it signs with; the first is what it does
+/// when nothing is said.
 const PAIRS: [(&str, [&str; 2], &[Algorithm]); 5] = [
     (
         pem!("rsa.pem"),
@@ -115,7 +116,8 @@ fn a_public_key_is_not_a_secret() {
     }
 }
 
-/// A token signed with HMAC-SHA-256, whatever its header says. The keys of this crate refuse such a secret.
+/// A token signed with HMAC-SHA-256, whatever its header says. The keys of this crate refuse such a
+/// secret.
 fn forged(secret: &str, algorithm: &str) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let header = json!({"alg": algorithm}).to_string();
@@ -194,7 +196,8 @@ fn the_examples_of_the_standards_are_valid() {
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
     );
     assert_eq!(expired, Err(TokenError::Expired));
-    // RFC 7515, A.4 and RFC 8037, A.4 sign a text that is no JSON, so they are told apart from wrong signatures only.
+    // RFC 7515, A.4 and RFC 8037, A.4 sign a text that is no JSON, so they are told apart from
+    // wrong signatures only.
     let p521 = json!({"kty": "EC", "crv": "P-521",
         "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
         "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"});

@@ -1,7 +1,8 @@
 //! What an event may be. Every way in checks here, so that what one refuses, all refuse.
 //!
-//! Three things must hold for whatever passes: no client's stream can be broken by it, every id can be sent back as a cursor (in a header, over HTTP/1 and
-//! HTTP/2, and in a query), and nothing can be taken for what the node says itself.
+//! Three things must hold for whatever passes: no client's stream can be broken by it, every id can
+//! be sent back as a cursor (in a header, over HTTP/1 and HTTP/2, and in a query), and nothing can
+//! be taken for what the node says itself.
 
 use thiserror::Error;
 
@@ -9,13 +10,15 @@ use super::Event;
 use crate::core::limits::EventLimits;
 use crate::core::topic::{self, HUB_PATH, TopicError};
 
-/// Longest reconnection delay that an event may tell, in milliseconds: one day. A client that believed a longer one would be lost for good.
+/// Longest reconnection delay that an event may tell, in milliseconds: one day. A client that
+/// believed a longer one would be lost for good.
 pub const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 /// Names of the events that the node sends itself, or will.
 const NODE_EVENTS: [&str; 2] = ["gap", "heartbeat"];
 
-/// Ids that mean something as a cursor: on this node, to Mercure clients, or to clients of Redis streams.
+/// Ids that mean something as a cursor: on this node, to Mercure clients, or to clients of Redis
+/// streams.
 const CURSOR_WORDS: [&str; 8] = ["earliest", "latest", "$", "-", "+", "*", ">", "0-0"];
 
 impl Event<'_> {
@@ -74,7 +77,8 @@ impl Event<'_> {
         if let Some(id) = &self.id {
             let max = limits.event_id_bytes_max;
             within("id", id.len(), "event_id_bytes_max", max)?;
-            // Header fields cannot carry C0 and DEL (RFC 9110 §5.5); of C1, readers of text take U+0085 for a line break.
+            // Header fields cannot carry C0 and DEL (RFC 9110 §5.5); of C1, readers of text take
+            // U+0085 for a line break.
             if id.chars().any(char::is_control) {
                 let (field, what) = ("id", "control characters");
                 return Err(EventError::Forbidden { field, what });
@@ -101,8 +105,8 @@ fn within(
     Ok(())
 }
 
-/// Some clients strip white space from names, control characters and the byte order mark among it, and some end them at a NUL, so that makes no difference
-/// here. Case does, to all of them.
+/// Some clients strip white space from names, control characters and the byte order mark among it,
+/// and some end them at a NUL, so that makes no difference here. Case does, to all of them.
 fn check_name(name: &str) -> Result<(), EventError> {
     let is_outside = |c: char| is_space(c) || c.is_control();
     let name = name.trim_start_matches(is_outside);
@@ -114,7 +118,8 @@ fn check_name(name: &str) -> Result<(), EventError> {
     }
 }
 
-/// HTTP strips spaces and tabs around a field value, scripts that set it any white space and the byte order mark.
+/// HTTP strips spaces and tabs around a field value, scripts that set it any white space and the
+/// byte order mark.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }

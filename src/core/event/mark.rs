@@ -1,13 +1,15 @@
 //! Which order an id belongs to.
 //!
-//! An [`EventId`] is a place in *one* order: that of a node from its birth on. Another node, or this one after a restart, has another order, in which
-//! the same id is the place of something else, or of nothing. So an id that a client sends back says which order it is from.
+//! An [`EventId`] is a place in *one* order: that of a node from its birth on. Another node, or
+//! this one after a restart, has another order, in which the same id is the place of something
+//! else, or of nothing. So an id that a client sends back says which order it is from.
 
 use std::fmt;
 
 use super::{EventId, URN_PREFIX};
 
-/// Letters and digits of a mark: those of Crockford's base 32 in lower case. None needs an escape in a URL, and none is taken for another.
+/// Letters and digits of a mark: those of Crockford's base 32 in lower case. None needs an escape
+/// in a URL, and none is taken for another.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Characters of a mark: 30 bits.
@@ -59,7 +61,8 @@ impl OrderMark {
         self.bits
     }
 
-    /// The place that a text means in this order: an id in either of its forms. Any other text is `None`, an id of another order among it.
+    /// The place that a text means in this order: an id in either of its forms. Any other text is
+    /// `None`, an id of another order among it.
     #[must_use]
     pub fn place_of(self, text: &str) -> Option<EventId> {
         if text.starts_with(URN_PREFIX) {
@@ -76,7 +79,8 @@ impl fmt::Display for OrderMark {
     }
 }
 
-/// An id with the mark of its order, written `<ms>-<n>.<mark>`: what clients are sent, and send back as a cursor.
+/// An id with the mark of its order, written `<ms>-<n>.<mark>`: what clients are sent, and send
+/// back as a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkedId {
     /// The place in the order.
@@ -92,8 +96,9 @@ impl MarkedId {
     /// Length of the form of [`MarkedId::urn`] in bytes.
     pub const URN_BYTES: usize = URN_PREFIX.len() + 36;
 
-    /// The id as a URN: a UUID of version 7 (RFC 9562 §5.7) whose timestamp is the id's and whose random bits are its counter and the mark, so that it
-    /// is unique among nodes and can be read back without being remembered.
+    /// The id as a URN: a UUID of version 7 (RFC 9562 §5.7) whose timestamp is the id's and whose
+    /// random bits are its counter and the mark, so that it is unique among nodes and can be read
+    /// back without being remembered.
     #[must_use]
     pub fn urn(self) -> String {
         let (id, mark) = (self.id, self.mark.bits);
@@ -108,7 +113,8 @@ impl MarkedId {
         )
     }
 
-    /// Calls `put` with the pieces of the text form, last one first: frames are written from behind.
+    /// Calls `put` with the pieces of the text form, last one first: frames are written from
+    /// behind.
     pub(crate) fn each_piece_backwards(self, mut put: impl FnMut(&[u8])) {
         let mut digits = itoa::Buffer::new();
         put(&self.mark.text);

@@ -1,7 +1,8 @@
 //! The character sets of RFC 6570 (§1.5, §2.1) and RFC 3987.
 //!
-//! An expansion percent-encodes what is not ASCII. Topics are often written as IRIs, in which such characters stand as they are, so the
-//! characters that an IRI takes for unreserved (`ucschar`) are unreserved here, too. No separator is among them.
+//! An expansion percent-encodes what is not ASCII. Topics are often written as IRIs, in which such
+//! characters stand as they are, so the characters that an IRI takes for unreserved (`ucschar`) are
+//! unreserved here, too. No separator is among them.
 
 /// A set of ASCII characters: bit `n` is the character `n`.
 #[derive(Clone, Copy)]
@@ -35,8 +36,8 @@ impl Set {
     }
 }
 
-/// The length of the unit of a value that starts at `at`: a character of the set, a percent-encoded triplet, or a `ucschar`; 0 when
-/// there is none.
+/// The length of the unit of a value that starts at `at`: a character of the set, a percent-encoded
+/// triplet, or a `ucschar`; 0 when there is none.
 pub(super) fn unit(text: &str, at: usize, set: Set) -> usize {
     let bytes = text.as_bytes();
     match bytes.get(at) {
@@ -76,7 +77,8 @@ fn triplet(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
-/// Whether a text may stand outside of expressions (RFC 6570 §2.1, with the apostrophe that erratum 6937 gives back).
+/// Whether a text may stand outside of expressions (RFC 6570 §2.1, with the apostrophe that erratum
+/// 6937 gives back).
 pub(super) fn is_literal(text: &str) -> bool {
     let allowed = |(at, character): (usize, char)| match character {
         '%' => triplet(text.as_bytes(), at).is_some(),
@@ -87,7 +89,8 @@ pub(super) fn is_literal(text: &str) -> bool {
     text.char_indices().all(allowed)
 }
 
-/// Whether a text may name a variable (RFC 6570 §2.3): letters, digits, `_` and triplets, with single dots between them.
+/// Whether a text may name a variable (RFC 6570 §2.3): letters, digits, `_` and triplets, with
+/// single dots between them.
 pub(super) fn is_variable_name(text: &str) -> bool {
     text.split('.').all(|word| {
         let mut rest = word.as_bytes();

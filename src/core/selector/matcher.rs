@@ -1,13 +1,16 @@
 //! Whether a topic is an expansion of a template.
 //!
-//! A topic matches when some values of the variables (undefined, strings, lists, associative arrays) make the template expand
-//! to it (RFC 6570 §3.2). RFC 6570 defines no matching, so these are ours: a variable that is used twice may have two values; any
-//! percent-encoded triplet may stand in a value; the keys of an associative array are written with the characters of values; a parameter
-//! (`;`) without a value may keep its `=`. Text outside of expressions matches as it is written, and percent-encoded where it is not ASCII.
+//! A topic matches when some values of the variables (undefined, strings, lists, associative
+//! arrays) make the template expand to it (RFC 6570 §3.2). RFC 6570 defines no matching, so these
+//! are ours: a variable that is used twice may have two values; any percent-encoded triplet may
+//! stand in a value; the keys of an associative array are written with the characters of values; a
+//! parameter (`;`) without a value may keep its `=`. Text outside of expressions matches as it is
+//! written, and percent-encoded where it is not ASCII.
 //!
-//! There is no backtracking and must never be: a set holds all positions of the topic at which a piece of the template may end, and
-//! each piece turns one set into the next by one walk over the topic, or a few for a variable. So a match takes a number of steps proportional to
-//! the topic's length times that of the template, and a few sets of memory.
+//! There is no backtracking and must never be: a set holds all positions of the topic at which a
+//! piece of the template may end, and each piece turns one set into the next by one walk over the
+//! topic, or a few for a variable. So a match takes a number of steps proportional to the topic's
+//! length times that of the template, and a few sets of memory.
 
 use smallvec::SmallVec;
 
@@ -59,7 +62,8 @@ impl<'a> Matcher<'a> {
         Positions::none(self.topic.len())
     }
 
-    /// Each variable may be undefined, and so may be all: then nothing is written, not even what comes first.
+    /// Each variable may be undefined, and so may be all: then nothing is written, not even what
+    /// comes first.
     fn expression(&mut self, from: Positions, expression: &Expression<'_>) -> Positions {
         let operator = &expression.operator;
         let start = match operator.first {
@@ -180,7 +184,8 @@ impl<'a> Matcher<'a> {
     /// At most `length` characters; one that is written as several triplets counts once.
     fn run_at_most(&mut self, from: &Positions, set: Set, length: u16) -> Positions {
         let mut reached = from.clone();
-        // The most characters that may still follow a position. More is never worse, so the most is all there is to know.
+        // The most characters that may still follow a position. More is never worse, so the most is
+        // all there is to know.
         let mut left: SmallVec<[u16; 128]> = SmallVec::from_elem(0, self.topic.len() + 1);
         let mut next = from.first();
         while let Some(at) = next {
@@ -202,7 +207,8 @@ impl<'a> Matcher<'a> {
         reached
     }
 
-    /// Keys with values, joined by the operator's separator: an associative array, or a list whose members all have the variable's name.
+    /// Keys with values, joined by the operator's separator: an associative array, or a list whose
+    /// members all have the variable's name.
     fn pairs(&mut self, from: &Positions, of: &Operator) -> Positions {
         // A key may end a pair only where an empty value leaves its `=` out.
         let bare = of.style == Style::Parameter;

@@ -1,12 +1,14 @@
 //! Selectors: what a stream subscribes to, and what a token grants.
 //!
-//! A selector names one topic exactly, or many by a pattern: `*`, a URI template, or (on the native API) wildcards for whole segments.
-//! Whatever its kind, it matches the topic that is equal to its text. A text is read as the first of these that it is: `*`, a well-formed
-//! template with an expression, a wildcard, an exact name; so no text has two meanings.
+//! A selector names one topic exactly, or many by a pattern: `*`, a URI template, or (on the native
+//! API) wildcards for whole segments. Whatever its kind, it matches the topic that is equal to its
+//! text. A text is read as the first of these that it is: `*`, a well-formed template with an
+//! expression, a wildcard, an exact name; so no text has two meanings.
 //!
-//! Matching must stay pure: no I/O, no clock, and a number of steps that is bounded by the lengths of both texts, whatever they are.
-//! Patterns are read anew by every match instead of being kept compiled: a selector is its text and one byte, and reading a
-//! template is cheap beside walking the topic.
+//! Matching must stay pure: no I/O, no clock, and a number of steps that is bounded by the lengths
+//! of both texts, whatever they are. Patterns are read anew by every match instead of being kept
+//! compiled: a selector is its text and one byte, and reading a template is cheap beside walking
+//! the topic.
 
 mod characters;
 mod matcher;
@@ -30,7 +32,8 @@ pub use superfluous::without_superfluous;
 /// Most expressions of a template: `{…}{…}`.
 pub const EXPRESSIONS_MAX: usize = 16;
 
-/// Most variables of a template, over all of its expressions: `{a,b}{c}` has three. Each costs a walk over the topic.
+/// Most variables of a template, over all of its expressions: `{a,b}{c}` has three. Each costs a
+/// walk over the topic.
 pub const VARIABLES_MAX: usize = 32;
 
 /// Which spellings are patterns.
@@ -76,7 +79,8 @@ pub struct Selector {
 // A hundred thousand streams and grants hold these.
 const _: () = assert!(size_of::<Selector>() <= 24);
 
-/// How the text is meant. The same text can be meant in two ways by the two syntaxes, and then matches different topics.
+/// How the text is meant. The same text can be meant in two ways by the two syntaxes, and then
+/// matches different topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Kind {
     Exact,
@@ -117,7 +121,8 @@ impl FromStr for Selector {
 }
 
 impl Selector {
-    /// Reads a selector of at most `topic_bytes_max` bytes. A template that is not well-formed is an exact name, as on other hubs.
+    /// Reads a selector of at most `topic_bytes_max` bytes. A template that is not well-formed is
+    /// an exact name, as on other hubs.
     ///
     /// # Errors
     /// [`SelectorError`].
@@ -160,7 +165,8 @@ impl Selector {
         self.matches_in_steps(topic).0
     }
 
-    /// The same, and how many steps it took: about a nanosecond each, at most some million for the longest of both.
+    /// The same, and how many steps it took: about a nanosecond each, at most some million for the
+    /// longest of both.
     #[must_use]
     pub fn matches_in_steps(&self, topic: &str) -> (bool, usize) {
         match self.kind {
@@ -197,7 +203,8 @@ impl Selector {
         }
     }
 
-    /// Calls `each` with texts that every topic that it matches contains; for an index over many selectors.
+    /// Calls `each` with texts that every topic that it matches contains; for an index over many
+    /// selectors.
     pub(crate) fn each_piece<'s>(&'s self, each: impl FnMut(&'s str)) {
         match self.kind {
             Kind::Exact | Kind::All => {}

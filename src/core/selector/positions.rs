@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-/// Words that need no allocation: those of the longest topic that `topic_bytes_max` can allow, 1,024 bytes.
+/// Words that need no allocation: those of the longest topic that `topic_bytes_max` can allow,
+/// 1,024 bytes.
 const WORDS_INLINE: usize = 17;
 
 /// Positions from 0 up to the text's length, each in or out: bit `p % 64` of word `p / 64`.

@@ -1,7 +1,8 @@
 //! Fewer patterns for the same topics.
 //!
-//! A client may ask for a thousand templates that match the same topics (`{a}`, `{b}`, …). Each of them would cost every event that
-//! they match. Of templates that differ only in what does not matter, a stream keeps the widest.
+//! A client may ask for a thousand templates that match the same topics (`{a}`, `{b}`, …). Each of
+//! them would cost every event that they match. Of templates that differ only in what does not
+//! matter, a stream keeps the widest.
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use super::{Kind, Selector};
 /// The length of a variable without a bound.
 const UNBOUNDED: u16 = u16::MAX;
 
-/// Selectors that together match the same topics as these, without templates that another one makes superfluous. Every selector
-/// matches its own text; a superfluous one is kept as the name of that topic.
+/// Selectors that together match the same topics as these, without templates that another one makes
+/// superfluous. Every selector matches its own text; a superfluous one is kept as the name of that
+/// topic.
 #[must_use]
 pub fn without_superfluous(selectors: Vec<Selector>) -> Vec<Selector> {
     let templates = selectors
@@ -53,9 +55,9 @@ pub fn without_superfluous(selectors: Vec<Selector>) -> Vec<Selector> {
     selectors
 }
 
-/// What decides which topics a template matches, beside its own text: the template without the names that are not written. Where it
-/// has one variable that may have a bound, the bound is not in the text but by its side: templates of one text match the more
-/// topics, the higher it is.
+/// What decides which topics a template matches, beside its own text: the template without the
+/// names that are not written. Where it has one variable that may have a bound, the bound is not in
+/// the text but by its side: templates of one text match the more topics, the higher it is.
 fn shape(text: &str) -> (String, u16) {
     let mut shape = String::with_capacity(text.len());
     let mut lengths = Vec::new();

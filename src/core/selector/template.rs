@@ -1,6 +1,7 @@
 //! The grammar of URI templates (RFC 6570 §2): a text in literals, expressions and variables.
 //!
-//! It says what a template is made of, without an allocation, and must never say what matches: that is `matcher`'s.
+//! It says what a template is made of, without an allocation, and must never say what matches: that
+//! is `matcher`'s.
 
 use super::characters::{is_literal, is_variable_name};
 use super::{EXPRESSIONS_MAX, SelectorError, VARIABLES_MAX};
@@ -105,8 +106,8 @@ pub(super) fn size(text: &str) -> Option<Size> {
     Some(size)
 }
 
-/// What every topic that matches a template starts with: its text up to the first expression, or up to the first character that an
-/// expansion may percent-encode.
+/// What every topic that matches a template starts with: its text up to the first expression, or up
+/// to the first character that an expansion may percent-encode.
 pub(super) fn prefix(text: &str) -> &str {
     let ends = |byte: u8| byte == b'{' || !byte.is_ascii();
     let end = text.bytes().position(ends).unwrap_or(text.len());
@@ -121,7 +122,8 @@ pub(super) fn suffix(text: &str) -> &str {
     &text[start..]
 }
 
-/// Texts that every topic that matches a template contains: those of its literals in which nothing may be percent-encoded.
+/// Texts that every topic that matches a template contains: those of its literals in which nothing
+/// may be percent-encoded.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let literals = parts(text).filter_map(|part| match part {
         Part::Literal(literal) => Some(literal),
@@ -130,7 +132,8 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     literals.flat_map(|literal| literal.split(|character: char| !character.is_ascii()))
 }
 
-/// The pieces of a template, in their order. A brace that does not close is part of a literal, which is then none.
+/// The pieces of a template, in their order. A brace that does not close is part of a literal,
+/// which is then none.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,8 +1,9 @@
 //! Wildcards for whole segments: `a/*/c`, `a/**`.
 //!
-//! A segment is what stands between two slashes. `*` stands for one segment that is not empty; `**`, as the last segment only, for all
-//! that follows, which must not be nothing: `a/**` matches `a/b` and `a/b/c`, neither `a` nor `a/`. Stars anywhere else are
-//! themselves. Matching walks both texts once and must never go back.
+//! A segment is what stands between two slashes. `*` stands for one segment that is not empty;
+//! `**`, as the last segment only, for all that follows, which must not be nothing: `a/**` matches
+//! `a/b` and `a/b/c`, neither `a` nor `a/`. Stars anywhere else are themselves. Matching walks both
+//! texts once and must never go back.
 
 /// Stands for one segment.
 const ONE: &str = "*";

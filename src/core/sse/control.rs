@@ -1,4 +1,5 @@
-//! Frames that the node writes on its own account: the prime, heartbeats, gaps and the end of a stream.
+//! Frames that the node writes on its own account: the prime, heartbeats, gaps and the end of a
+//! stream.
 
 use crate::core::event::MarkedId;
 use crate::metrics::GapReason;
@@ -9,7 +10,8 @@ use super::frame::Frame;
 /// The last chunk of an HTTP/1.1 body (RFC 9112 §7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// The start of a stream: the reconnection delay, if one is configured, and the cursor from which it goes on.
+/// The start of a stream: the reconnection delay, if one is configured, and the cursor from which
+/// it goes on.
 ///
 /// A block without `data` fires no event in the client but moves its last event id.
 #[must_use]
@@ -42,8 +44,8 @@ pub struct Gap {
 
 /// Tells a gap in band, where a plain `EventSource` can hear it (`addEventListener('gap', …)`).
 ///
-/// `safe_cursor` is the furthest id from which the client may resume without losing more: with several topics, kept events may
-/// still follow that are older than the gap's end.
+/// `safe_cursor` is the furthest id from which the client may resume without losing more: with
+/// several topics, kept events may still follow that are older than the gap's end.
 #[must_use]
 pub fn gap(gap: &Gap, safe_cursor: MarkedId) -> Frame {
     let data = serde_json::json!({

@@ -1,6 +1,7 @@
 //! Which bytes a stream is sent.
 
-/// What a stream's bytes depend on. All streams of one encoding share the bytes of an event: it is the key of whatever is kept of them.
+/// What a stream's bytes depend on. All streams of one encoding share the bytes of an event: it is
+/// the key of whatever is kept of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoding {
     /// How the event stream's text is coded.

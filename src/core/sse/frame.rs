@@ -1,7 +1,8 @@
 //! An event encoded once, for every subscriber.
 //!
-//! Encoding happens in two steps so that the hub's lock covers little: [`Draft::new`] checks and writes everything but the id, outside the
-//! lock, and leaves room in front; [`Draft::stamp`] writes the id and the chunk header into that room, inside the lock.
+//! Encoding happens in two steps so that the hub's lock covers little: [`Draft::new`] checks and
+//! writes everything but the id, outside the lock, and leaves room in front; [`Draft::stamp`]
+//! writes the id and the chunk header into that room, inside the lock.
 //!
 //! ```text
 //!  unused room │ "5f\r\n" │ "id: 1700000000000-0.k3mq7z\n" │ "event: …\nretry: …\ndata: …\n\n" │ "\r\n"
@@ -21,7 +22,8 @@ use crate::core::limits::{
 
 use super::encoding::{Encoding, Text, Wrap};
 
-/// Longest chunk header: eight hexadecimal digits and CRLF. Bodies are bounded far below 4 GiB by `data_bytes_max`.
+/// Longest chunk header: eight hexadecimal digits and CRLF. Bodies are bounded far below 4 GiB by
+/// `data_bytes_max`.
 const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
 
 /// Longest id line that the node writes in the given form: field name, id, line end.
@@ -125,7 +127,8 @@ pub struct Draft<'a> {
     own_id: Option<Cow<'a, str>>,
     id_form: IdForm,
     private: bool,
-    /// Room for chunk header and id line, then the rest of the text and the chunk's end; exactly full, so that freezing moves nothing.
+    /// Room for chunk header and id line, then the rest of the text and the chunk's end; exactly
+    /// full, so that freezing moves nothing.
     buffer: Vec<u8>,
     text_start: usize,
 }
@@ -271,7 +274,8 @@ impl<'a> Draft<'a> {
         self.buffer.len()
     }
 
-    /// Gives the event its id and takes the frame out; a draft can be stamped once. It is written with the mark of its order.
+    /// Gives the event its id and takes the frame out; a draft can be stamped once. It is written
+    /// with the mark of its order.
     pub(crate) fn stamp(&mut self, id: MarkedId) -> Frame {
         let mut buffer = std::mem::take(&mut self.buffer);
         debug_assert!(!buffer.is_empty(), "a draft is stamped once");
@@ -319,7 +323,8 @@ fn line_count(data: &[u8]) -> Lines {
     lines
 }
 
-/// One `data:` line for each line of the payload: LF, CR and CRLF all end one (as the client's parser sees it).
+/// One `data:` line for each line of the payload: LF, CR and CRLF all end one (as the client's
+/// parser sees it).
 fn put_data(buffer: &mut Vec<u8>, data: &[u8], lines: &Lines) {
     let mut line = |bytes: &[u8]| {
         buffer.extend_from_slice(b"data: ");

@@ -1,6 +1,7 @@
 //! Server-Sent Events on the wire: events become shared frames here, and text becomes events again.
 //!
-//! Source: WHATWG HTML, section "Server-sent events". This module knows bytes only: no sockets, no topics' meaning.
+//! Source: WHATWG HTML, section "Server-sent events". This module knows bytes only: no sockets, no
+//! topics' meaning.
 
 mod control;
 mod encoding;

@@ -1,4 +1,5 @@
-//! Reads one event back from SSE text, for those who look at a topic's history (`XRANGE`) and for tests.
+//! Reads one event back from SSE text, for those who look at a topic's history (`XRANGE`) and for
+//! tests.
 
 /// One event read from SSE text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

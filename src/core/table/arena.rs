@@ -168,8 +168,8 @@ impl<T> Arena<T> {
         Some(value)
     }
 
-    /// The first taken slot from `from` on, with its value. Free slots cost one step for 64 of them, and
-    /// one for 4,096 where all are free.
+    /// The first taken slot from `from` on, with its value. Free slots cost one step for 64 of
+    /// them, and one for 4,096 where all are free.
     pub(crate) fn next_from(&self, from: u32) -> Option<(u32, &T)> {
         let mut at = At::of(from);
         while let Some(page) = self.pages.get(at.page) {

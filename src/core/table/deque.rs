@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 /// Entries of a chunk.
 const CHUNK: usize = 256;
 
-/// A ring that is pushed at its end and popped at its start. A short one is a single ring that grows
-/// and shrinks; a long one goes on in further chunks.
+/// A ring that is pushed at its end and popped at its start. A short one is a single ring that
+/// grows and shrinks; a long one goes on in further chunks.
 #[derive(Debug)]
 pub(crate) struct Deque<T> {
     first: VecDeque<T>,
@@ -56,7 +56,8 @@ impl<T> Deque<T> {
         let Some(further) = &mut self.further else {
             if self.first.len() < CHUNK {
                 if self.first.capacity() == 0 {
-                    // The first growth of a ring is to four entries; a queue of one should pay for one.
+                    // The first growth of a ring is to four entries; a queue of one should pay for
+                    // one.
                     self.first.reserve_exact(1);
                 }
                 self.first.push_back(value);

@@ -5,8 +5,8 @@
 //! shard's turn. The tables here hold their entries in chunks of a fixed size.
 //!
 //! **Invariant:** one call moves at most [`MOVED_MAX`] entries, whatever the size of the table. A
-//! directory of chunks may still be copied: it has one small record for 64 entries or more. The test
-//! `no_insertion_moves_more_than_its_bound` counts both.
+//! directory of chunks may still be copied: it has one small record for 64 entries or more. The
+//! test `no_insertion_moves_more_than_its_bound` counts both.
 //!
 //! **Invariant:** an empty table owns no memory, and a table that was emptied is an empty table.
 //! Memory follows the entries down: no call waits for a long shrink.

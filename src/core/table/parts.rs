@@ -1,15 +1,16 @@
 //! A hash table in parts: linear hashing (Litwin, 1980).
 //!
 //! The table has `2^level + split` parts. Each insertion splits at most one part into two, and each
-//! removal joins at most two parts. A part holds some hundred entries, whatever the size of the whole.
-//! An entry's part is chosen by the upper half of its hash; within the part hashbrown uses the rest.
+//! removal joins at most two parts. A part holds some hundred entries, whatever the size of the
+//! whole. An entry's part is chosen by the upper half of its hash; within the part hashbrown uses
+//! the rest.
 
 use hashbrown::HashTable;
 
 use super::{Chunked, Moved};
 
-/// Entries a part, on average: a part holds between half and twice as many, and hashbrown's tables are
-/// then well filled.
+/// Entries a part, on average: a part holds between half and twice as many, and hashbrown's tables
+/// are then well filled.
 const PART: usize = 208;
 
 /// A hash table that never moves more than a part or two at a time. The caller brings the hashes.
@@ -44,7 +45,8 @@ impl<T> PartTable<T> {
         self.parts.get_mut(part)?.find_mut(hash, is_it)
     }
 
-    /// The entry at a place in a part, in no order. `None` when there is no such part; `Some(None)` when the part has no more entries.
+    /// The entry at a place in a part, in no order. `None` when there is no such part; `Some(None)`
+    /// when the part has no more entries.
     pub(crate) fn in_part(&self, part: usize, at: usize) -> Option<Option<&T>> {
         Some(self.parts.get(part)?.iter().nth(at))
     }

@@ -21,7 +21,8 @@ fn spread(value: u32) -> u64 {
         .wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
-/// The topic tables doubled at 458,752, 917,504 and 1,835,008 topics, and the node stood still for half a second.
+/// The topic tables doubled at 458,752, 917,504 and 1,835,008 topics, and the node stood still for
+/// half a second.
 #[test]
 fn no_insertion_moves_more_than_its_bound() {
     let hasher = |value: &u32| spread(*value);

@@ -1,10 +1,14 @@
-//! Which topics are the node's own: all at and below the path of its Mercure hub, however they are spelt.
+//! Which topics are the node's own: all at and below the path of its Mercure hub, however they are
+//! spelt.
 //!
-//! The events of these topics tell who is subscribed, so nobody else may publish what looks like one. Two readers must not be fooled: a selector, which
-//! compares a topic as it is written, and a client that reads a topic as an address and normalises it. So the rule is the widest of both:
-//! a topic is refused if one of its readings *passes through* the hub's path. `/.well-known/mercure/../x` begins with that path as it is
-//! written, and `/x/../.well-known/mercure` ends there; both pass through it. It errs on the side of refusing: percent-escapes are decoded as often as there
-//! are any, in any case of letters. Readers differ in what they do with empty segments, parameters and escaped slashes, so each way is tried.
+//! The events of these topics tell who is subscribed, so nobody else may publish what looks like
+//! one. Two readers must not be fooled: a selector, which compares a topic as it is written, and a
+//! client that reads a topic as an address and normalises it. So the rule is the widest of both: a
+//! topic is refused if one of its readings *passes through* the hub's path.
+//! `/.well-known/mercure/../x` begins with that path as it is written, and
+//! `/x/../.well-known/mercure` ends there; both pass through it. It errs on the side of refusing:
+//! percent-escapes are decoded as often as there are any, in any case of letters. Readers differ in
+//! what they do with empty segments, parameters and escaped slashes, so each way is tried.
 
 use std::borrow::Cow;
 
@@ -20,7 +24,8 @@ const HUB_SEGMENTS: [&[u8]; 2] = [b".well-known", b"mercure"];
 #[must_use]
 pub fn is_reserved(topic: &str) -> bool {
     let bytes = topic.as_bytes();
-    // Nearly every topic ends here: an address of the hub has its name, or characters that could hide it.
+    // Nearly every topic ends here: an address of the hub has its name, or characters that could
+    // hide it.
     if !has_name(bytes) && !bytes.iter().any(|byte| hides(*byte)) {
         return false;
     }
@@ -36,7 +41,8 @@ pub fn is_reserved(topic: &str) -> bool {
                 .any(|decoding| is_below_hub(&decoded(topic, decoding))))
 }
 
-/// What may stand for other characters: escapes, what readers drop, and the start of each full-width form.
+/// What may stand for other characters: escapes, what readers drop, and the start of each
+/// full-width form.
 fn hides(byte: u8) -> bool {
     matches!(byte, b'%' | 0..=b' ' | 0x7f | 0xef)
 }
@@ -63,7 +69,8 @@ enum Decoding {
     Full,
 }
 
-/// An address as such a reader has it, without the control characters and outer spaces that are stripped (WHATWG URL §4.4).
+/// An address as such a reader has it, without the control characters and outer spaces that are
+/// stripped (WHATWG URL §4.4).
 fn decoded(address: &[u8], decoding: Decoding) -> Cow<'_, [u8]> {
     if !address.iter().any(|byte| hides(*byte) || *byte == b'\\') {
         return Cow::Borrowed(address);
@@ -173,9 +180,11 @@ struct Reader {
 }
 
 impl Reader {
-    /// Whether the walk, from so many segments of the hub's path on, is at the hub's path at any moment.
+    /// Whether the walk, from so many segments of the hub's path on, is at the hub's path at any
+    /// moment.
     fn passes_through_hub(self, path: &[u8], from: usize) -> bool {
-        // For each segment walked, how many segments of the hub's path all up to it are; more than there are if they are others.
+        // For each segment walked, how many segments of the hub's path all up to it are; more than
+        // there are if they are others.
         const OTHERS: usize = HUB_SEGMENTS.len() + 1;
         let mut walked: SmallVec<[usize; 64]> = (1..=from).collect();
         for segment in path.split(|byte| *byte == b'/') {
@@ -207,7 +216,8 @@ impl Reader {
     }
 }
 
-/// A segment, without what stands behind dots that it begins with, if nothing but parameters, spaces and dots does.
+/// A segment, without what stands behind dots that it begins with, if nothing but parameters,
+/// spaces and dots does.
 fn plain_dots(segment: &[u8]) -> &[u8] {
     let end = name_end(segment);
     let name = &segment[..end];
@@ -229,7 +239,8 @@ fn name_end(segment: &[u8]) -> usize {
     cut.unwrap_or(segment.len())
 }
 
-/// A segment without what some readers cut off: parameters, an escaped query or fragment, and dots or spaces at its end.
+/// A segment without what some readers cut off: parameters, an escaped query or fragment, and dots
+/// or spaces at its end.
 fn name_of(segment: &[u8]) -> &[u8] {
     let name = &segment[..name_end(segment)];
     let last = name.iter().rposition(|byte| !matches!(byte, b'.' | b' '));

@@ -7,10 +7,12 @@ use crate::ingest::client::{About, Client, Clients};
 use crate::ingest::resp::{self, Arg};
 use crate::once_a_minute::OnceAMinute;
 
-/// Version of Redis whose behaviour clients may rely on. They look at it to find out what they may send.
+/// Version of Redis whose behaviour clients may rely on. They look at it to find out what they may
+/// send.
 pub(super) const REDIS_VERSION: &str = "7.2.0";
 
-/// Longest name that a client may give itself, and longest library name and version, in bytes: they are kept for each connection.
+/// Longest name that a client may give itself, and longest library name and version, in bytes: they
+/// are kept for each connection.
 const NAME_BYTES_MAX: usize = 256;
 
 /// Connections taken from the list of clients while it is locked once.

@@ -203,7 +203,8 @@ impl CommandError {
         Self::TransactionTooLarge { what, max, setting }
     }
 
-    /// The command does not exist. Commands that would make Redis push are told where that happens here.
+    /// The command does not exist. Commands that would make Redis push are told where that happens
+    /// here.
     pub(super) fn unknown(args: &[Arg<'_>]) -> Self {
         let reads = [
             "subscribe",

@@ -1,6 +1,7 @@
 //! `XLEN`, `XRANGE`, `XREVRANGE` and `XREAD`: looking at what a topic keeps.
 //!
-//! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they went out to the streams.
+//! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they went out
+//! to the streams.
 
 use super::error::CommandError;
 use super::{Context, LongRun, Turn, integer};
@@ -13,7 +14,8 @@ use crate::ingest::resp::{Arg, Reply};
 const TOPIC_COST: usize = 1_024;
 const ENTRY_COST: usize = 256;
 
-/// A stream entry id as Redis has them: 64 bits of milliseconds and 64 bits of counter, more than an [`EventId`] holds.
+/// A stream entry id as Redis has them: 64 bits of milliseconds and 64 bits of counter, more than
+/// an [`EventId`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RedisId {
     ms: u64,
@@ -57,7 +59,8 @@ impl RedisId {
     fn first_event(self) -> Option<EventId> {
         match EventId::from_parts(self.ms, self.counter) {
             Some(id) => Some(id),
-            // The counter is too large, so the next millisecond is meant, or the milliseconds are too large.
+            // The counter is too large, so the next millisecond is meant, or the milliseconds are
+            // too large.
             None => EventId::from_parts(self.ms.checked_add(1)?, 0),
         }
     }
@@ -69,7 +72,8 @@ impl RedisId {
     }
 }
 
-/// Reads an id of the node as HTTP clients are sent it (with its mark, or as a URN), or what [`parse_id`] reads. One of another node is refused.
+/// Reads an id of the node as HTTP clients are sent it (with its mark, or as a URN), or what
+/// [`parse_id`] reads. One of another node is refused.
 fn parse_place(
     text: &[u8],
     missing_counter: u64,
@@ -166,7 +170,8 @@ async fn range(
     }
     if count == 0 {
         let topic = std::str::from_utf8(&args[1]);
-        // As in Redis: a topic that does not exist has no events, one that exists is not read at all.
+        // As in Redis: a topic that does not exist has no events, one that exists is not read at
+        // all.
         if topic.is_ok_and(|topic| ctx.port.hub.history_len(topic) > 0) {
             ctx.reply.null_array();
         } else {
@@ -189,7 +194,8 @@ async fn range(
 
 /// `XREAD [COUNT n] STREAMS topic… id…`
 ///
-/// `BLOCK` is refused rather than answered at once: a client that loops on it would turn into a busy loop.
+/// `BLOCK` is refused rather than answered at once: a client that loops on it would turn into a
+/// busy loop.
 pub(super) fn xread<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRun<'a> {
     Box::pin(read(ctx, args))
 }
@@ -272,10 +278,11 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
     Err(CommandError::Syntax)
 }
 
-/// Writes the entries of a range as Redis does: an array of pairs of id and fields. Returns how many; writes nothing where it is none.
-/// The whole answer began at byte `start`.
+/// Writes the entries of a range as Redis does: an array of pairs of id and fields. Returns how
+/// many; writes nothing where it is none. The whole answer began at byte `start`.
 ///
-/// The range is read in portions, so the answer holds no more of the history than one of them beside its own bytes.
+/// The range is read in portions, so the answer holds no more of the history than one of them
+/// beside its own bytes.
 async fn entries(
     ctx: &mut Context<'_>,
     mut range: HistoryRange<'_>,

@@ -1,7 +1,8 @@
 //! `INFO`: what clients and tools look for in Redis, as far as it means something here.
 //!
-//! Users who only publish are shown what a client needs in order to work. How much others publish and read, and the newest id, which
-//! rises with every event of theirs, is for those who may inspect the node.
+//! Users who only publish are shown what a client needs in order to work. How much others publish
+//! and read, and the newest id, which rises with every event of theirs, is for those who may
+//! inspect the node.
 
 use std::fmt::Display;
 use std::fmt::Write as _;

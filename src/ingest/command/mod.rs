@@ -1,7 +1,9 @@
-//! The commands of the ingest port: finding one in the table, checking that the client may send it, and running it.
+//! The commands of the ingest port: finding one in the table, checking that the client may send it,
+//! and running it.
 //!
-//! The checks come in Redis's order: does it exist, has it the right number of arguments, has the client authenticated, is it allowed
-//! to. Publications are not run at once but gathered, so that a whole batch of them goes to the hub in one call.
+//! The checks come in Redis's order: does it exist, has it the right number of arguments, has the
+//! client authenticated, is it allowed to. Publications are not run at once but gathered, so that a
+//! whole batch of them goes to the hub in one call.
 
 mod connection;
 mod error;
@@ -35,10 +37,12 @@ use spec::{Access, Run};
 pub(super) use table::COMMANDS;
 use transaction::Transaction;
 
-/// What an answer may have besides the data of one event, which always fits: its id, its name, lengths.
+/// What an answer may have besides the data of one event, which always fits: its id, its name,
+/// lengths.
 const FRAMING_BYTES: usize = 64 * 1024;
 
-/// What is done for one connection before others have their turn: bytes written, or steps of a match. Some 100 µs.
+/// What is done for one connection before others have their turn: bytes written, or steps of a
+/// match. Some 100 µs.
 const TURN_COST: usize = 64 * 1024;
 
 /// What a connection is to the commands.
@@ -161,7 +165,8 @@ enum Prepared<'b> {
     Exec,
 }
 
-/// Finds the command that `args` (at least its name) are and checks everything that can be checked before it runs.
+/// Finds the command that `args` (at least its name) are and checks everything that can be checked
+/// before it runs.
 fn prepare<'b>(
     port: &Port,
     session: &Session,
@@ -196,7 +201,8 @@ fn prepare<'b>(
 
 /// Runs the command that `args` (at least its name) are, or queues it while a transaction is open.
 ///
-/// A publication joins `batch` and is answered with it; everything else sees, and is answered after, what was published before it.
+/// A publication joins `batch` and is answered with it; everything else sees, and is answered
+/// after, what was published before it.
 pub(super) async fn execute<'b>(
     port: &Port,
     session: &mut Session,

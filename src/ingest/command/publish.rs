@@ -1,4 +1,5 @@
-//! `PUBLISH` and `SPUBLISH`, and batches of events on their way to the hub. (`XADD` is in `xadd.rs`.)
+//! `PUBLISH` and `SPUBLISH`, and batches of events on their way to the hub. (`XADD` is in
+//! `xadd.rs`.)
 
 use super::error::CommandError;
 use super::{Prepared, text};
@@ -10,11 +11,12 @@ use crate::ingest::resp::{Arg, Reply};
 use crate::ingest::users::User;
 use crate::metrics::Source;
 
-/// Most events of one batch. The hub orders a batch under its lock, so this bounds how long others wait for it (some 100 µs), and
-/// it is far beyond where larger batches still get faster.
+/// Most events of one batch. The hub orders a batch under its lock, so this bounds how long others
+/// wait for it (some 100 µs), and it is far beyond where larger batches still get faster.
 const BATCH_EVENTS_MAX: usize = 512;
 
-/// Most bytes of one batch. Its frames are copies of what was read, and a script makes many events of one argument.
+/// Most bytes of one batch. Its frames are copies of what was read, and a script makes many events
+/// of one argument.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// What a publisher is answered.
@@ -156,7 +158,8 @@ impl<'b> Batch<'b> {
         self.is_one_step = false;
     }
 
-    /// Whether it should be published before more is added. One command adds as much as a script is allowed, so that is what it may be above.
+    /// Whether it should be published before more is added. One command adds as much as a script is
+    /// allowed, so that is what it may be above.
     pub(in crate::ingest) fn is_full(&self) -> bool {
         self.drafts.len() >= BATCH_EVENTS_MAX || self.bytes >= BATCH_BYTES_MAX
     }

@@ -1,11 +1,13 @@
-//! `PUBSUB`: who listens to what. Redis's channels are topics here, and shard channels are the same topics.
+//! `PUBSUB`: who listens to what. Redis's channels are topics here, and shard channels are the same
+//! topics.
 
 use super::error::{CommandError, quote};
 use super::{Context, LongRun, Turn};
 use crate::core::glob::Glob;
 use crate::ingest::resp::Arg;
 
-/// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has subscribers.
+/// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has
+/// subscribers.
 const SLICE_COST: usize = 8 * 1024;
 
 /// What looking one name up costs in that measure.
@@ -31,7 +33,8 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
     let mut turn = Turn::default();
     let (mut count, mut next) = (0, Some(0));
     while let Some(from) = next {
-        // The lock is held for a slice of the table at a time, so a topic that comes or goes meanwhile may or may not be listed.
+        // The lock is held for a slice of the table at a time, so a topic that comes or goes
+        // meanwhile may or may not be listed.
         let (topics, after) = ctx.port.hub.channels(from);
         for (topic, _) in &topics {
             let mut cost = topic.len();

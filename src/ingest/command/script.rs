@@ -1,7 +1,8 @@
 //! `EVAL`, `EVALSHA` and `SCRIPT`: scripts that publish, as one batch, all or nothing.
 //!
-//! What a script is, and which are understood: `ingest/script`. Scripts are kept by their SHA-1 for `EVALSHA`, a bounded number of them;
-//! a client whose script was forgotten is told `NOSCRIPT`, and sends it again.
+//! What a script is, and which are understood: `ingest/script`. Scripts are kept by their SHA-1 for
+//! `EVALSHA`, a bounded number of them; a client whose script was forgotten is told `NOSCRIPT`, and
+//! sends it again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use crate::ingest::users::User;
 /// Scripts that the node keeps for `EVALSHA`.
 const SCRIPTS_MAX: usize = 128;
 
-/// Values that a script may read for each event that it may publish. One that publishes needs some five, with the fields of an `XADD` some twenty.
+/// Values that a script may read for each event that it may publish. One that publishes needs some
+/// five, with the fields of an `XADD` some twenty.
 const VALUES_PER_EVENT_MAX: usize = 32;
 
 /// Values that a script may read however few events it may publish.

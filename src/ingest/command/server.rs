@@ -1,4 +1,5 @@
-//! Commands about the node: `TIME`, the few settings that clients ask Redis for, and clusters, which there are none of.
+//! Commands about the node: `TIME`, the few settings that clients ask Redis for, and clusters,
+//! which there are none of.
 
 use super::Context;
 use super::error::CommandError;
@@ -32,7 +33,8 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
         ("save", String::new()),
         ("timeout", idle.as_secs().to_string()),
     ];
-    // Names as they are answered: as in Redis, one that is asked for by itself is answered as it was written.
+    // Names as they are answered: as in Redis, one that is asked for by itself is answered as it
+    // was written.
     let mut wanted: Vec<(&[u8], &str)> = Vec::new();
     for pattern in &args[2..] {
         let is_name = !pattern.iter().any(|byte| b"*?[".contains(byte));
@@ -61,7 +63,8 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
     Ok(())
 }
 
-/// `CLUSTER …`, `READONLY`, `READWRITE`, `ASKING`: clients ask in order to find out whether this is a cluster.
+/// `CLUSTER …`, `READONLY`, `READWRITE`, `ASKING`: clients ask in order to find out whether this is
+/// a cluster.
 pub(super) fn no_cluster(_ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
     Err(CommandError::NoCluster)
 }

@@ -158,7 +158,8 @@ impl Commands {
             })
     }
 
-    /// Finds a command by name, in any case. The table is short and its head is what publishers send: going through it beats hashing.
+    /// Finds a command by name, in any case. The table is short and its head is what publishers
+    /// send: going through it beats hashing.
     pub(super) fn command(self, name: &[u8]) -> Option<(usize, &'static Spec)> {
         let mut commands = self.0.iter().enumerate();
         commands.find(|(_, spec)| is(name, spec.name))

@@ -1,6 +1,8 @@
-//! The table of commands: the one place that says which exist, what they take, and who may send them.
+//! The table of commands: the one place that says which exist, what they take, and who may send
+//! them.
 //!
-//! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories are those of Redis 7.2.
+//! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories
+//! are those of Redis 7.2.
 
 use super::spec::{Access, Commands, Run, Spec};
 use super::{

@@ -1,7 +1,8 @@
 //! `MULTI`, `EXEC`, `DISCARD`, `WATCH` and `UNWATCH`: several commands as one, all or nothing.
 //!
-//! A command is checked when it is queued, its event included, so that a bad one is refused before anything is published. `EXEC` hands all
-//! events to the hub in one call and then runs the other commands in their order. A transaction must never publish a part of itself.
+//! A command is checked when it is queued, its event included, so that a bad one is refused before
+//! anything is published. `EXEC` hands all events to the hub in one call and then runs the other
+//! commands in their order. A transaction must never publish a part of itself.
 
 use std::slice;
 
@@ -182,7 +183,8 @@ pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
     let is_topic = |name: &&str| name.len() <= topic_bytes_max;
     let names = args[1..].iter().map(|name| std::str::from_utf8(name).ok());
     let topics: Vec<&str> = names.flatten().filter(is_topic).collect();
-    // Whether a topic changes is told to those who may change it, and to those who may read everything.
+    // Whether a topic changes is told to those who may change it, and to those who may read
+    // everything.
     let may_watch = |topic: &&str| {
         let user = ctx.session.user.as_deref();
         user.is_some_and(|user| user.may_inspect() || user.may_publish(topic))
@@ -262,7 +264,8 @@ pub(super) fn queue<'b>(
     outcome
 }
 
-/// `EXEC`: publishes all events of the transaction in one call, then runs its other commands, and answers all in their order.
+/// `EXEC`: publishes all events of the transaction in one call, then runs its other commands, and
+/// answers all in their order.
 pub(super) async fn exec(
     port: &Port,
     session: &mut Session,
@@ -348,7 +351,8 @@ impl Plan {
     }
 }
 
-/// The places of commands with `NOMKSTREAM` whose topic is neither known to the node nor made known by an event before them.
+/// The places of commands with `NOMKSTREAM` whose topic is neither known to the node nor made known
+/// by an event before them.
 fn unknown_topics(hub: &Hub, queue: &[Queued]) -> HashSet<usize> {
     let mut unknown = HashSet::new();
     if !queue

@@ -1,7 +1,7 @@
 //! `XADD`: an event of several fields.
 //!
-//! `data`, `event`, `id`, `retry`, `private` and `topic` are what the event's fields are called here; without `data`, all others together
-//! become a JSON object.
+//! `data`, `event`, `id`, `retry`, `private` and `topic` are what the event's fields are called
+//! here; without `data`, all others together become a JSON object.
 
 use std::borrow::Cow;
 
@@ -45,8 +45,9 @@ pub(super) fn xadd<'b>(
     })
 }
 
-/// The options of `XADD`. `MAXLEN` and `MINID` are checked and then ignored: how much history a topic keeps is the node's to say
-/// (`history_events`, `history_bytes`, `history_age`), or one publisher could take another's history away.
+/// The options of `XADD`. `MAXLEN` and `MINID` are checked and then ignored: how much history a
+/// topic keeps is the node's to say (`history_events`, `history_bytes`, `history_age`), or one
+/// publisher could take another's history away.
 #[derive(Debug, PartialEq, Eq)]
 struct XaddOptions {
     only_known: bool,
@@ -173,7 +174,8 @@ fn fields_to_event<'b>(
             b"private" => once(&mut private, name, truth(value)?)?,
             b"topic" => {
                 let topic = text(value, "`topic`")?;
-                // One event goes to a topic once. Beyond the limit it is refused anyway, so the search stays short.
+                // One event goes to a topic once. Beyond the limit it is refused anyway, so the
+                // search stays short.
                 if topics.len() > topics_max || !topics.contains(&topic) {
                     topics.push(topic);
                 }

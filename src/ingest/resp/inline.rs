@@ -1,7 +1,8 @@
-//! Splits an inline command (a line that a person types) into arguments, with Redis's rules of quoting.
+//! Splits an inline command (a line that a person types) into arguments, with Redis's rules of
+//! quoting.
 //!
-//! `"…"` knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped character as it is; `'…'` knows `\'` only. A quote may
-//! open within a word, but after one closes the word must end.
+//! `"…"` knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped character as it is;
+//! `'…'` knows `\'` only. A quote may open within a word, but after one closes the word must end.
 
 use std::borrow::Cow;
 
@@ -44,7 +45,8 @@ fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Takes one argument that has quotes in it off the start of `line`: the argument, and what follows.
+/// Takes one argument that has quotes in it off the start of `line`: the argument, and what
+/// follows.
 fn quoted(mut line: &[u8]) -> Result<(Vec<u8>, &[u8]), Unbalanced> {
     let mut arg = Vec::new();
     loop {

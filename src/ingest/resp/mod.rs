@@ -1,8 +1,10 @@
-//! The Redis serialization protocol as a server needs it: requests in ([`Reader`]), replies out ([`Reply`]).
+//! The Redis serialization protocol as a server needs it: requests in ([`Reader`]), replies out
+//! ([`Reply`]).
 //!
-//! Requests are only ever flat arrays of bulk strings or inline commands, so that is all the reader knows: it never recurses, never
-//! looks at a byte twice, copies nothing but escaped inline arguments, and checks every length before anything is allocated for
-//! it. This module does no I/O and knows no command; topics, users and events are words of its callers.
+//! Requests are only ever flat arrays of bulk strings or inline commands, so that is all the reader
+//! knows: it never recurses, never looks at a byte twice, copies nothing but escaped inline
+//! arguments, and checks every length before anything is allocated for it. This module does no I/O
+//! and knows no command; topics, users and events are words of its callers.
 
 mod inline;
 mod reader;
@@ -13,10 +15,12 @@ pub use reply::Reply;
 
 use std::borrow::Cow;
 
-/// One argument of a command: a slice of the read buffer, or owned when an inline command had to be unescaped.
+/// One argument of a command: a slice of the read buffer, or owned when an inline command had to be
+/// unescaped.
 pub type Arg<'b> = Cow<'b, [u8]>;
 
-/// Reads a decimal integer in its one canonical spelling, as Redis does: no plus sign, no leading zeros, no blanks.
+/// Reads a decimal integer in its one canonical spelling, as Redis does: no plus sign, no leading
+/// zeros, no blanks.
 #[must_use]
 #[inline]
 pub fn integer(text: &[u8]) -> Option<i64> {

@@ -1,7 +1,8 @@
 //! Reads commands from the bytes of a connection: arrays of bulk strings, and inline commands.
 //!
-//! It is resumable: bytes of an unfinished command are not looked at again when more arrive, however small the pieces. It must never
-//! allocate for a length that a client merely claims: what it keeps grows with the bytes that are really there.
+//! It is resumable: bytes of an unfinished command are not looked at again when more arrive,
+//! however small the pieces. It must never allocate for a length that a client merely claims: what
+//! it keeps grows with the bytes that are really there.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,17 +14,21 @@ use thiserror::Error;
 
 use super::{Arg, inline, integer};
 
-/// Longest inline command, in bytes: what Redis allows. A program sends arrays; 64 KiB is plenty for a person.
+/// Longest inline command, in bytes: what Redis allows. A program sends arrays; 64 KiB is plenty
+/// for a person.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Most elements of a command before authentication: `HELLO 3 AUTH user password SETNAME name` has seven; Redis allows ten.
+/// Most elements of a command before authentication: `HELLO 3 AUTH user password SETNAME name` has
+/// seven; Redis allows ten.
 pub const UNAUTHENTICATED_ARRAY_MAX: usize = 10;
 
-/// Longest line that holds a length, without its line end. An `i64` has at most 20 characters, so a longer line can be refused
-/// before its end is seen, and finding that end costs the same however often it is tried.
+/// Longest line that holds a length, without its line end. An `i64` has at most 20 characters, so a
+/// longer line can be refused before its end is seen, and finding that end costs the same however
+/// often it is tried.
 const LENGTH_LINE_BYTES_MAX: usize = 32;
 
-/// Arguments that a command has without a heap allocation for their places; `XADD topic MAXLEN ~ 1000 * data …` has eight.
+/// Arguments that a command has without a heap allocation for their places; `XADD topic MAXLEN ~
+/// 1000 * data …` has eight.
 const ARGS_INLINE: usize = 8;
 
 /// Bounds on one command.
@@ -40,7 +45,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bounds for a client that has not authenticated: small, in order that a stranger cannot make the node hold memory.
+    /// Bounds for a client that has not authenticated: small, in order that a stranger cannot make
+    /// the node hold memory.
     #[must_use]
     pub fn unauthenticated(command_bytes_max: usize) -> Self {
         Self {
@@ -52,7 +58,8 @@ impl Limits {
     }
 }
 
-/// Why the bytes of a connection are no commands. It cannot be recovered from: nobody knows where the next command starts.
+/// Why the bytes of a connection are no commands. It cannot be recovered from: nobody knows where
+/// the next command starts.
 ///
 /// The texts are Redis's own; a reply puts `ERR Protocol error: ` in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -69,16 +76,19 @@ pub enum ProtocolError {
     /// An element of an array is no bulk string.
     #[error("expected '$', got '{}'", Shown(*.0))]
     ExpectedBulk(u8),
-    /// The length of a bulk string is not a number, negative, or above the setting `ingest_bulk_bytes_max`.
+    /// The length of a bulk string is not a number, negative, or above the setting
+    /// `ingest_bulk_bytes_max`.
     #[error("invalid bulk length")]
     BulkLength,
     /// The line with the length of a bulk string does not end.
     #[error("too big bulk count string")]
     BulkLengthLine,
-    /// More bytes than a client may send before it authenticates (setting `ingest_unauthenticated_bytes_max`).
+    /// More bytes than a client may send before it authenticates (setting
+    /// `ingest_unauthenticated_bytes_max`).
     #[error("unauthenticated bulk length")]
     UnauthenticatedBulk,
-    /// A bulk string is not followed by CR LF: its length was wrong. (Redis skips two bytes unseen here, and so swallows data.)
+    /// A bulk string is not followed by CR LF: its length was wrong. (Redis skips two bytes unseen
+    /// here, and so swallows data.)
     #[error("expected CRLF after a bulk string")]
     BulkEnd,
     /// All elements together are too large.
@@ -92,7 +102,8 @@ pub enum ProtocolError {
     UnbalancedQuotes,
 }
 
-/// A byte in the text of an error: as it is, but for a line end, which is a space as everywhere in the texts of Redis, and for what cannot be shown.
+/// A byte in the text of an error: as it is, but for a line end, which is a space as everywhere in
+/// the texts of Redis, and for what cannot be shown.
 struct Shown(u8);
 
 impl fmt::Display for Shown {
@@ -139,10 +150,12 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Reads one command from `input`, which must start with its first byte, fills `args` with it and gives its length in bytes.
-    /// `args` is left empty by an empty array or a blank line, which Redis clients may send and nobody answers.
+    /// Reads one command from `input`, which must start with its first byte, fills `args` with it
+    /// and gives its length in bytes. `args` is left empty by an empty array or a blank line, which
+    /// Redis clients may send and nobody answers.
     ///
-    /// `Ok(None)` means that the command is not complete: call again with the same bytes and more behind them.
+    /// `Ok(None)` means that the command is not complete: call again with the same bytes and more
+    /// behind them.
     ///
     /// # Errors
     /// [`ProtocolError`]; the connection has to be closed.
@@ -308,7 +321,8 @@ enum BadLength {
     Endless,
 }
 
-/// Reads a number and CR LF from the start of `input`: the number, and the bytes it took. `None` when the line end is not there yet.
+/// Reads a number and CR LF from the start of `input`: the number, and the bytes it took. `None`
+/// when the line end is not there yet.
 fn length_line(input: &[u8]) -> Result<Option<(i64, usize)>, BadLength> {
     let window = &input[..input.len().min(LENGTH_LINE_BYTES_MAX)];
     // Lengths have one to seven digits: a plain loop beats a vectored search.
@@ -511,7 +525,8 @@ mod tests {
             prop_assert_eq!(read_in_pieces(&LIMITS, &bytes, piece), Ok(commands));
         }
 
-        /// Whole or in pieces, any bytes give the same commands or the same refusal, and never a panic.
+        /// Whole or in pieces, any bytes give the same commands or the same refusal, and never a
+        /// panic.
         #[test]
         fn any_bytes_read_the_same_in_pieces(
             bytes in prop::collection::vec(

@@ -1,8 +1,9 @@
 //! Writes replies, in RESP2 or RESP3 as the client chose, or drops them (`CLIENT REPLY`).
 //!
-//! One buffer gathers the replies of a whole batch so that they leave in one write. It must never let text from outside break a
-//! line: simple strings and errors are cleaned of line ends. A reply that is dropped never takes memory: a client that reads
-//! nothing must not be able to fill a buffer.
+//! One buffer gathers the replies of a whole batch so that they leave in one write. It must never
+//! let text from outside break a line: simple strings and errors are cleaned of line ends. A reply
+//! that is dropped never takes memory: a client that reads nothing must not be able to fill a
+//! buffer.
 
 /// Capacity that is kept between batches; a larger buffer is given back.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
@@ -44,7 +45,8 @@ impl Reply {
         self.muting.next |= !self.muting.all;
     }
 
-    /// `RESET`: what was asked for no longer counts. The reply of the command at hand stays dropped if it was.
+    /// `RESET`: what was asked for no longer counts. The reply of the command at hand stays dropped
+    /// if it was.
     pub fn reset_muting(&mut self) {
         self.muting.all = false;
         self.muting.next = false;
@@ -175,7 +177,8 @@ impl Reply {
         self.bytes[start..].rotate_right(length);
     }
 
-    /// Starts a map; `pairs` times two replies follow. RESP2 has no maps and gets an array of keys and values.
+    /// Starts a map; `pairs` times two replies follow. RESP2 has no maps and gets an array of keys
+    /// and values.
     pub fn map(&mut self, pairs: usize) {
         if self.resp3 {
             self.header(b'%', pairs);

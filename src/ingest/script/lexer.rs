@@ -115,7 +115,8 @@ impl<'t> Lexer<'t> {
         }))
     }
 
-    /// A whole decimal number: a fraction, an exponent or a hexadecimal number has other letters and is not understood.
+    /// A whole decimal number: a fraction, an exponent or a hexadecimal number has other letters
+    /// and is not understood.
     fn integer(&mut self) -> Result<Token, Refusal> {
         // `1..2` is not a number in Lua either.
         let digits = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');

@@ -304,7 +304,8 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// An expression, or a call. Calls do not stand within calls, and so nothing here is nested deeply.
+    /// An expression, or a call. Calls do not stand within calls, and so nothing here is nested
+    /// deeply.
     fn value(&mut self) -> Result<Value, Refusal> {
         if self.word("redis") {
             self.call().map(Value::Call)

@@ -22,7 +22,8 @@ pub(in crate::ingest) enum Outcome {
 pub(in crate::ingest) enum Stop {
     /// An argument of a call is `nil`: a key or an argument that was not given.
     NilArgument { line: u32 },
-    /// The values are not those that it works with: text where a number is needed, a reply where text is.
+    /// The values are not those that it works with: text where a number is needed, a reply where
+    /// text is.
     Unsuited,
     /// It goes through loops more often than [`Bounds::steps_max`].
     TooLong,
@@ -43,7 +44,8 @@ pub(in crate::ingest) struct Bounds {
     pub(in crate::ingest) bytes_max: usize,
 }
 
-/// Takes a call: its line, the command in lower case, and the arguments, the command's name among them.
+/// Takes a call: its line, the command in lower case, and the arguments, the command's name among
+/// them.
 type Callback<'c, 'b, E> = dyn FnMut(u32, &str, Vec<Arg<'b>>) -> Result<(), E> + 'c;
 
 impl Script {
@@ -236,7 +238,8 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
         Ok(())
     }
 
-    /// A copy of a value. One that owns its text is counted: names for names could double it without end.
+    /// A copy of a value. One that owns its text is counted: names for names could double it
+    /// without end.
     fn copy(&mut self, value: Value<'b>) -> Result<Value<'b>, E> {
         if let Value::Text(Cow::Owned(text)) = &value {
             self.spend(text.len())?;

@@ -1,7 +1,7 @@
 //! The lines for a person at a terminal: where the node listens, and commands to try.
 //!
-//! A command is printed only as it works with this configuration: one that is refused when it is tried would be worse than none. Must
-//! never print a secret.
+//! A command is printed only as it works with this configuration: one that is refused when it is
+//! tried would be worse than none. Must never print a secret.
 
 use std::env;
 

@@ -32,7 +32,8 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// The command for a role and a topic; `None` when no command can know the key, since it stands behind a flag or is a public one.
+    /// The command for a role and a topic; `None` when no command can know the key, since it stands
+    /// behind a flag or is a public one.
     pub(super) fn command(&self, role: Role, topic: &str) -> Option<TokenCommand> {
         let mut usual = match role {
             Role::Subscriber => vec!["--subscribe".to_owned(), topic.to_owned()],

@@ -1,7 +1,7 @@
 //! Gets a key set from its URL.
 //!
-//! One answer of bounded size within a bounded time. Over https, redirects stay on https; over plain http, which is for loopback only, none is
-//! followed.
+//! One answer of bounded size within a bounded time. Over https, redirects stay on https; over
+//! plain http, which is for loopback only, none is followed.
 
 use std::sync::Arc;
 use std::time::Duration;

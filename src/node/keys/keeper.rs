@@ -1,7 +1,8 @@
 //! Keeps a key set fresh that comes from a URL.
 //!
-//! One task fetches, so two fetches never run at once. It fetches by age, when it is told to, and when a token names a key that is unknown: the last
-//! is what a stranger can cause, so it has a shortest interval of its own.
+//! One task fetches, so two fetches never run at once. It fetches by age, when it is told to, and
+//! when a token names a key that is unknown: the last is what a stranger can cause, so it has a
+//! shortest interval of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::auth::{Auth, KeySet, Refresh};
 use crate::once_a_minute::OnceAMinute;
 use crate::settings::Settings;
 
-/// Wait after a first failure; each further one doubles it, up to the age at which the set is fetched anew.
+/// Wait after a first failure; each further one doubles it, up to the age at which the set is
+/// fetched anew.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
@@ -116,7 +118,8 @@ impl Keeper {
         match fetched {
             Ok(keys) => {
                 let (count, skipped) = (keys.len(), keys.skipped());
-                // A provider that comes and goes, whenever a token asks for it, must not fill the log.
+                // A provider that comes and goes, whenever a token asks for it, must not fill the
+                // log.
                 if self.waiting
                     && let Some(left_out) = self.fetched.due()
                 {

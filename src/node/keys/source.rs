@@ -34,8 +34,8 @@ impl Display for LoadError {
 /// The keys of a node, read once, before it opens anything. Those behind a URL are still to come.
 pub struct Loaded(pub(super) Vec<(Source, KeySet)>);
 
-/// Reads the keys that stand in the settings and in files. They are read only here until somebody asks for them again: a file may be a
-/// pipe (`<(vault read …)`).
+/// Reads the keys that stand in the settings and in files. They are read only here until somebody
+/// asks for them again: a file may be a pipe (`<(vault read …)`).
 ///
 /// # Errors
 /// [`LoadError`] when a file is missing or holds no key.

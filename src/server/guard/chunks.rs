@@ -70,7 +70,8 @@ impl Chunks {
         }
     }
 
-    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the body ended with them.
+    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the
+    /// body ended with them.
     ///
     /// # Errors
     /// [`Fault`] of the first byte.
@@ -155,7 +156,8 @@ fn size_digit(size: u64, digits: u8, byte: u8) -> Result<State, Fault> {
         b'\n' if digits > 0 => return Err(Fault::LineEnd),
         _ => return Err(Fault::ChunkSize),
     };
-    // One bit less than fits, as everywhere: no reader in front or behind takes the size for a negative one.
+    // One bit less than fits, as everywhere: no reader in front or behind takes the size for a
+    // negative one.
     if digits == SIZE_DIGITS_MAX || size >> 59 != 0 {
         return Err(Fault::ChunkSize);
     }

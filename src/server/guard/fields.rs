@@ -34,8 +34,8 @@ impl Fields {
         matches!(self.state, State::LineStart)
     }
 
-    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the section ended with them. What the fields say
-    /// about the body goes to `framing`.
+    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the
+    /// section ended with them. What the fields say about the body goes to `framing`.
     ///
     /// # Errors
     /// [`Fault`] of the first byte.

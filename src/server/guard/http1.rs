@@ -1,7 +1,7 @@
 //! The requests of an HTTP/1 connection: head, body, head, body (RFC 9112).
 //!
-//! A byte passes once it is known to be right, and a head as a whole passes with its last byte: so hyper never completes a request whose head is
-//! wrong, and answers those before it as ever.
+//! A byte passes once it is known to be right, and a head as a whole passes with its last byte: so
+//! hyper never completes a request whose head is wrong, and answers those before it as ever.
 
 use super::chunks::Chunks;
 use super::fields::Fields;
@@ -10,7 +10,8 @@ use super::limits::Limits;
 use super::syntax::{is_target, is_token, run};
 use super::{Fault, Refusal};
 
-/// Empty lines before a request that are passed over. RFC 9112 §2.2 asks for one: some clients send one after a body.
+/// Empty lines before a request that are passed over. RFC 9112 §2.2 asks for one: some clients send
+/// one after a body.
 const EMPTY_LINES_MAX: u8 = 8;
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -88,7 +89,8 @@ impl Http1 {
         self
     }
 
-    /// Follows `bytes`; returns how many of them are right. The first that is not ends everything: none passes after it.
+    /// Follows `bytes`; returns how many of them are right. The first that is not ends everything:
+    /// none passes after it.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() && self.refusal.is_none() {

@@ -2,9 +2,10 @@
 //!
 //! Over HTTP/1 that is what they say, over HTTP/2 how many frames there are.
 //!
-//! hyper and the parsers below it let some requests pass that RFC 9112 forbids, and another server in front may read such a request differently: that
-//! is how requests are smuggled. A guard follows the bytes of one connection without holding any of them. It must never let a byte pass after one that is
-//! wrong, and must come to the same verdict however the bytes are cut.
+//! hyper and the parsers below it let some requests pass that RFC 9112 forbids, and another server
+//! in front may read such a request differently: that is how requests are smuggled. A guard follows
+//! the bytes of one connection without holding any of them. It must never let a byte pass after one
+//! that is wrong, and must come to the same verdict however the bytes are cut.
 
 mod chunks;
 mod fault;
@@ -37,7 +38,8 @@ pub(crate) enum Guard {
 }
 
 impl Guard {
-    /// Follows `bytes`, which were received next; returns how many of them may pass. If these are not all, the rest is to be thrown away.
+    /// Follows `bytes`, which were received next; returns how many of them may pass. If these are
+    /// not all, the rest is to be thrown away.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::None => bytes.len(),
@@ -53,7 +55,8 @@ impl Guard {
         }
     }
 
-    /// What is to be sent before the connection ends because of the refusal, where the protocol has a word for it that may stand anywhere.
+    /// What is to be sent before the connection ends because of the refusal, where the protocol has
+    /// a word for it that may stand anywhere.
     pub(crate) fn farewell(&self) -> Option<[u8; 17]> {
         match self {
             Self::None | Self::Http1(_) => None,

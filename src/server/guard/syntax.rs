@@ -40,7 +40,8 @@ const fn classes() -> [u8; 256] {
                 classes[at] |= QUOTED;
             }
         }
-        // Some characters of these are not in the grammar of URIs, but browsers and people send them: text above ASCII, braces, bars.
+        // Some characters of these are not in the grammar of URIs, but browsers and people send
+        // them: text above ASCII, braces, bars.
         if is_visible && !matches!(byte, b'#' | b'<' | b'>') {
             classes[at] |= TARGET;
         }

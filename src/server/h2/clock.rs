@@ -12,7 +12,8 @@ use crate::server::exchange::Exchange;
 use crate::server::guard::http2::{Http2, Waiting};
 use crate::server::phase_timer::poll_timer;
 
-/// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most such a part late.
+/// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most
+/// such a part late.
 const LOOKS: u32 = 4;
 
 /// What there is to do about a connection.
@@ -59,7 +60,8 @@ impl Clock {
         }
     }
 
-    /// The client is told that the connection ends; it may be used for as long as requests are open.
+    /// The client is told that the connection ends; it may be used for as long as requests are
+    /// open.
     pub(super) fn end(&mut self, now: Instant) {
         self.ending.get_or_insert(now);
     }

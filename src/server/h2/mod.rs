@@ -1,8 +1,9 @@
 //! HTTP/2 with prior knowledge (RFC 9113 §3.3): the same service, many requests on one connection.
 //!
-//! A stream here cannot be detached, since its connection carries others: a shard feeds it through a body queue. hyper and h2 do the protocol; this
-//! module sets their limits, keeps the connection's time, and ends what they would keep: connections that nobody uses or that never get on, and streams
-//! whose clients take nothing.
+//! A stream here cannot be detached, since its connection carries others: a shard feeds it through
+//! a body queue. hyper and h2 do the protocol; this module sets their limits, keeps the
+//! connection's time, and ends what they would keep: connections that nobody uses or that never get
+//! on, and streams whose clients take nothing.
 
 mod clock;
 mod tasks;
@@ -36,17 +37,20 @@ use crate::once_a_minute::OnceAMinute;
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Most concurrent requests on one connection: a proxy in front carries the streams of many clients on each of its connections.
+/// Most concurrent requests on one connection: a proxy in front carries the streams of many clients
+/// on each of its connections.
 const CONCURRENT_STREAMS_MAX: u32 = 1_000;
 
-/// Bytes that h2 buffers for one stream before it asks the body for no more. With the body queue's own bound, this is what a stalled stream holds.
+/// Bytes that h2 buffers for one stream before it asks the body for no more. With the body queue's
+/// own bound, this is what a stalled stream holds.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Bytes of request bodies that all streams of a connection may have under way…
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
 
-/// …and one stream. h2 ends a connection whose small `DATA` frames wait to be read: their bytes short of 256 may add up to half of the connection's window.
-/// A publisher that sends lines faster than they are published, each in a frame of its own, is held back by this window long before.
+/// …and one stream. h2 ends a connection whose small `DATA` frames wait to be read: their bytes
+/// short of 256 may add up to half of the connection's window. A publisher that sends lines faster
+/// than they are published, each in a frame of its own, is held back by this window long before.
 const STREAM_WINDOW_BYTES: u32 = 1 << 16;
 
 /// hyper's side of it.
@@ -59,7 +63,8 @@ fn builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
-        // A silent client is asked for a sign of life well before its connection would count as idle…
+        // A silent client is asked for a sign of life well before its connection would count as
+        // idle…
         .keep_alive_interval(config.idle_timeout / 2)
         // …and has as long for it as for a request head.
         .keep_alive_timeout(config.header_timeout);

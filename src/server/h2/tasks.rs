@@ -1,4 +1,5 @@
-//! The tasks in which hyper answers the requests of an HTTP/2 connection, each with a way to end it from outside.
+//! The tasks in which hyper answers the requests of an HTTP/2 connection, each with a way to end it
+//! from outside.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -26,7 +27,8 @@ where
         tokio::spawn(async move {
             {
                 let mut answer = pin!(answer);
-                // Dropped in the middle, h2 resets the stream (RST_STREAM, CANCEL) and forgets what it holds for it.
+                // Dropped in the middle, h2 resets the stream (RST_STREAM, CANCEL) and forgets what
+                // it holds for it.
                 poll_fn(|cx| match answer.as_mut().poll(cx) {
                     Poll::Ready(()) => Poll::Ready(()),
                     Poll::Pending => flow.poll_given_up(cx),

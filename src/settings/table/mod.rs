@@ -1,9 +1,11 @@
 //! The one table that names every setting: key, meaning, bounds and field.
 //!
-//! Flags, environment, file, checks, help, `Debug` and the documentation are all made from it. A setting that is not here
-//! cannot be given; a row whose bounds change is documented by `UPDATE_DOCS=1 cargo test --test command_line`.
+//! Flags, environment, file, checks, help, `Debug` and the documentation are all made from it. A
+//! setting that is not here cannot be given; a row whose bounds change is documented by
+//! `UPDATE_DOCS=1 cargo test --test command_line`.
 //!
-//! Each file holds the rows of one or two groups. [`GROUPS`] puts them in the order of the documentation.
+//! Each file holds the rows of one or two groups. [`GROUPS`] puts them in the order of the
+//! documentation.
 
 mod history;
 mod http;
@@ -16,7 +18,8 @@ mod tokens;
 
 pub(super) use setting::{Group, PREFIX, Setting};
 
-/// How alike an unknown key and a setting must be (1 = equal) for a "did you mean": a letter or two, a missing word.
+/// How alike an unknown key and a setting must be (1 = equal) for a "did you mean": a letter or
+/// two, a missing word.
 const LIKENESS_MIN: f64 = 0.85;
 
 /// Every group, in the order of the documentation.

@@ -1,4 +1,5 @@
-//! The three ways in, driven as the program drives them but without its process: no variable is set, no port opened.
+//! The three ways in, driven as the program drives them but without its process: no variable is
+//! set, no port opened.
 
 /// Every setting at each end of what it allows, and one step beyond.
 mod edges;

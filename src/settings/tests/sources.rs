@@ -50,7 +50,8 @@ fn password_file(password: &str) -> NamedTempFile {
     file
 }
 
-/// What the kind would set, without the rules between settings (an ingest limit at its top would break some).
+/// What the kind would set, without the rules between settings (an ingest limit at its top would
+/// break some).
 fn apply(raw: RawSettings) -> Settings {
     assert_eq!(raw.problems, []);
     let mut settings = Settings::default();

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 use crate::core::budget::{Budget, Charge, Part};
 
-/// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough for many stalled streams.
+/// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough
+/// for many stalled streams.
 pub const BODY_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Queues up to this size are not charged to the node's account.
@@ -20,8 +21,8 @@ pub type BodySignal = Box<dyn Fn() + Send + Sync>;
 
 /// The bounded queue between a shard (writes) and a response body (reads).
 ///
-/// Full means "would block"; when the body has drained it, or is dropped, the shard is told through the signal that
-/// [`crate::shard`] installs when the stream attaches.
+/// Full means "would block"; when the body has drained it, or is dropped, the shard is told through
+/// the signal that [`crate::shard`] installs when the stream attaches.
 #[derive(Default)]
 pub struct BodyQueue {
     state: Mutex<State>,
@@ -48,8 +49,8 @@ struct State {
 }
 
 impl State {
-    /// Charges what would be queued; false where the node holds too much already. What is alone in the queue is always taken, or the stream could
-    /// never go on.
+    /// Charges what would be queued; false where the node holds too much already. What is alone in
+    /// the queue is always taken, or the stream could never go on.
     fn charge(&mut self, queued_bytes: usize) -> bool {
         let is_alone = self.chunks.is_empty();
         let Some(memory) = &mut self.memory else {
@@ -76,7 +77,8 @@ impl State {
     }
 }
 
-/// What counts of so many bytes that are queued: little is not worth two counters that all threads share.
+/// What counts of so many bytes that are queued: little is not worth two counters that all threads
+/// share.
 const fn counted(queued_bytes: usize) -> usize {
     if queued_bytes > UNCOUNTED_BYTES {
         queued_bytes
@@ -136,7 +138,8 @@ impl BodyQueue {
         })
     }
 
-    /// Shard side: installs what tells the shard about room and the end, and fires it at once if the body is gone already.
+    /// Shard side: installs what tells the shard about room and the end, and fires it at once if
+    /// the body is gone already.
     pub(crate) fn on_change(&self, signal: BodySignal) {
         let mut state = self.state.lock();
         if state.dropped {
@@ -150,7 +153,8 @@ impl BodyQueue {
         self.state.lock().signal = None;
     }
 
-    /// Shard side: queues `chunk` whole unless the queue is full (it may overshoot its bound by one chunk).
+    /// Shard side: queues `chunk` whole unless the queue is full (it may overshoot its bound by one
+    /// chunk).
     pub(crate) fn write(&self, chunk: Bytes) -> Written {
         let mut state = self.state.lock();
         if state.dropped {
@@ -189,8 +193,9 @@ impl BodyQueue {
         }
     }
 
-    /// Shard side: no more will come. A stream that was not ended properly (`whole` is false) fails: what is queued for a client that does not
-    /// read would be held for as long as it does not.
+    /// Shard side: no more will come. A stream that was not ended properly (`whole` is false)
+    /// fails: what is queued for a client that does not read would be held for as long as it does
+    /// not.
     pub(crate) fn finish(&self, whole: bool) {
         let mut state = self.state.lock();
         state.signal = None;
@@ -207,8 +212,8 @@ impl BodyQueue {
         }
     }
 
-    /// Body side: whether the stream was cut; else the waker is kept. A reader whose client takes nothing does not ask for the next bytes, and would not
-    /// learn of it.
+    /// Body side: whether the stream was cut; else the waker is kept. A reader whose client takes
+    /// nothing does not ask for the next bytes, and would not learn of it.
     pub fn poll_cut(&self, waker: &Waker) -> bool {
         let mut state = self.state.lock();
         if state.ended.is_none() && !state.at_cut.as_ref().is_some_and(|at| at.will_wake(waker)) {

@@ -1,7 +1,8 @@
 //! What a parked connection is, in four bytes, and the system calls behind it.
 //!
-//! A stream's record keeps a `Wire`: two bits that say which kind it is, and thirty that say which one. A socket is its descriptor;
-//! whatever needs more than a descriptor has a slot in a table of its kind, which `Wires` owns.
+//! A stream's record keeps a `Wire`: two bits that say which kind it is, and thirty that say which
+//! one. A socket is its descriptor; whatever needs more than a descriptor has a slot in a table of
+//! its kind, which `Wires` owns.
 
 mod body;
 mod plain;
@@ -36,7 +37,8 @@ const PLAIN: u32 = 0;
 /// The number is a slot of the table of bodies.
 const BODY: u32 = 1;
 
-/// A parked connection. It owns its socket: dropping it closes the socket. What it has in a table is given back through [`Wires`].
+/// A parked connection. It owns its socket: dropping it closes the socket. What it has in a table
+/// is given back through [`Wires`].
 #[derive(Debug)]
 pub(super) struct Wire(u32);
 
@@ -123,8 +125,9 @@ impl Wire {
             return None;
         }
         let descriptor = self.number() as i32;
-        // SAFETY: the tag is only set by `plain`, which took the descriptor out of its owner, so it is open and nobody else closes it.
-        // The owner made here is dropped in two places only, each of which ends the wire: `into_parts` and `drop`.
+        // SAFETY: the tag is only set by `plain`, which took the descriptor out of its owner, so it
+        // is open and nobody else closes it. The owner made here is dropped in two places only,
+        // each of which ends the wire: `into_parts` and `drop`.
         let owner = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Some(ManuallyDrop::new(owner))
     }

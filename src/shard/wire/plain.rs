@@ -15,8 +15,8 @@ use crate::metrics::CloseReason;
 
 use super::Socket;
 
-/// Bytes read and thrown away for one readiness event of a client that goes on sending. What is left stays in the kernel's
-/// receive buffer, which is bounded, until more comes.
+/// Bytes read and thrown away for one readiness event of a client that goes on sending. What is
+/// left stays in the kernel's receive buffer, which is bounded, until more comes.
 const DISCARD_BYTES_PER_EVENT: usize = 64 * 1024;
 
 /// Parts of one `sendmsg`; the system's bound is 1,024.
@@ -60,7 +60,8 @@ pub(super) fn send_several(socket: &Socket<'_>, parts: &[Bytes]) -> Sent {
 #[cold]
 fn not_all(sent: rustix::io::Result<usize>, accepted: usize) -> Sent {
     match sent {
-        // The kernel took less than it was given because its buffer is full, and has noted that we wait for room.
+        // The kernel took less than it was given because its buffer is full, and has noted that we
+        // wait for room.
         Ok(n) => Sent::Part(accepted + n),
         Err(Errno::AGAIN) => Sent::Part(accepted),
         Err(error) => Sent::Gone(reason(error)),
@@ -86,7 +87,8 @@ pub(super) fn heard(
     over
 }
 
-/// Reads and throws away what a client sends beyond its request; returns why the stream is over if the client has ended its side.
+/// Reads and throws away what a client sends beyond its request; returns why the stream is over if
+/// the client has ended its side.
 fn discard_input(socket: impl AsFd, scratch: &mut [u8]) -> Option<CloseReason> {
     let mut left = DISCARD_BYTES_PER_EVENT;
     while left > 0 {
@@ -115,8 +117,9 @@ pub(super) fn answer(socket: BorrowedFd<'_>, parts: &[Bytes], scratch: &mut [u8]
     finish(socket, scratch);
 }
 
-/// Has the coming close reset the connection of a client that ended its side. It may have ended one side only and still read: an orderly close in the middle of
-/// what it asked for would look like the end of it, for certain over HTTP/1.0.
+/// Has the coming close reset the connection of a client that ended its side. It may have ended one
+/// side only and still read: an orderly close in the middle of what it asked for would look like
+/// the end of it, for certain over HTTP/1.0.
 fn cut(socket: &Socket<'_>) {
     // Where the system refuses, the connection is gone already.
     let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
@@ -140,7 +143,8 @@ pub(super) fn peer(socket: &Socket<'_>) -> Option<IpAddr> {
 fn reason(error: Errno) -> CloseReason {
     match error {
         Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => CloseReason::Client,
-        // Nothing that was sent was acknowledged for `write_timeout`: the kernel sees it first where the send buffer has room.
+        // Nothing that was sent was acknowledged for `write_timeout`: the kernel sees it first
+        // where the send buffer has room.
         Errno::TIMEDOUT => CloseReason::WriteTimeout,
         _ => CloseReason::Error,
     }

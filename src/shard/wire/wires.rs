@@ -50,7 +50,8 @@ impl Io for Wires {
     fn adopt(&mut self, key: Key, incoming: Incoming) -> Result<Wire, NotAdopted<Incoming>> {
         match incoming {
             Incoming::Socket(socket) => {
-                // Edge-triggered, both ways, once for the stream's whole life: blocking and unblocking cost no further call.
+                // Edge-triggered, both ways, once for the stream's whole life: blocking and
+                // unblocking cost no further call.
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 let mut source = SourceFd(&socket.as_raw_fd());
                 match self.registry.register(&mut source, token(key), interest) {

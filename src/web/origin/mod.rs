@@ -1,6 +1,7 @@
 //! Origins (RFC 6454 §4): scheme, host and port, the port of the scheme where none is written.
 //!
-//! Names are ASCII here, as browsers send them; a name in another script is written in its `xn--` form. Nothing in here resolves a name.
+//! Names are ASCII here, as browsers send them; a name in another script is written in its `xn--`
+//! form. Nothing in here resolves a name.
 
 mod setting;
 
@@ -51,7 +52,8 @@ impl<'a> WebOrigin<'a> {
         }
     }
 
-    /// Whether this is the origin of what is served at `authority`, over http or https: a proxy may have ended TLS.
+    /// Whether this is the origin of what is served at `authority`, over http or https: a proxy may
+    /// have ended TLS.
     #[must_use]
     pub fn is_at(&self, authority: &Authority<'_>) -> bool {
         let Some(default_port) = default_port(&self.scheme) else {

@@ -118,7 +118,8 @@ fn ends_in_number(name: &str) -> bool {
         && (last.bytes().all(|byte| byte.is_ascii_digit()) || v4_number(last).is_some())
 }
 
-/// An IPv4 address with parts left out or in other bases, as browsers read it (WHATWG URL, "IPv4 parser").
+/// An IPv4 address with parts left out or in other bases, as browsers read it (WHATWG URL, "IPv4
+/// parser").
 fn loose_v4(name: &str) -> Option<Ipv4Addr> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let numbers: Vec<u64> = name.split('.').map(v4_number).collect::<Option<_>>()?;

@@ -48,7 +48,8 @@ enum Kind {
     Request,
     /// The next connection ends within its request.
     GiveUp,
-    /// Two connections of one client at once: the first is left open unread, and closed when the client leaves.
+    /// Two connections of one client at once: the first is left open unread, and closed when the
+    /// client leaves.
     Forget,
 }
 
@@ -207,7 +208,8 @@ impl Fleet {
                             .map(|_| self.random.u8(..))
                             .collect(),
                     };
-                    // What does not fit now goes when the socket is writable; an error is met there again.
+                    // What does not fit now goes when the socket is writable; an error is met there
+                    // again.
                     let _ = link.send();
                 }
                 return;

@@ -24,7 +24,8 @@ const DISCONNECTS_PER_ROUND: usize = 12;
 /// Of those, streams that an operator ends.
 const CUTS_PER_ROUND: usize = 2;
 
-/// `CHURN_SEED=<n> cargo test --test streams churn` replays a run, as far as the kernel's timing lets it.
+/// `CHURN_SEED=<n> cargo test --test streams churn` replays a run, as far as the kernel's timing
+/// lets it.
 fn seed() -> u64 {
     let given = std::env::var("CHURN_SEED").ok();
     given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"))

@@ -125,7 +125,8 @@ impl Reader {
         topics.join("&")
     }
 
-    /// Takes an event; panics when it is not the next one of each topic that it and the client have.
+    /// Takes an event; panics when it is not the next one of each topic that it and the client
+    /// have.
     pub(super) fn hear(&mut self, event: &SseEvent) {
         assert_eq!(event.event, "message", "{event:?}");
         let mut words = event.data.split(' ');

@@ -1,8 +1,9 @@
-//! Server-Sent Events fan-out as one would write it in an hour, with axum and tokio's broadcast channel: what Fantail has to be
-//! better than to be worth its code.
+//! Server-Sent Events fan-out as one would write it in an hour, with axum and tokio's broadcast
+//! channel: what Fantail has to be better than to be worth its code.
 //!
-//! `GET /events/{topic}` is a stream, `POST /publish/{topic}` publishes its body and answers with the number of streams. There
-//! is no history: what a stream was too slow for is told as `event: gap`.
+//! `GET /events/{topic}` is a stream, `POST /publish/{topic}` publishes its body and answers with
+//! the number of streams. There is no history: what a stream was too slow for is told as `event:
+//! gap`.
 //!
 //! ```text
 //! peer-axum 127.0.0.1:8080
@@ -29,7 +30,8 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 /// Events that a stream may be behind before it is told a gap.
 const TOPIC_EVENTS_MAX: usize = 1024;
 
-/// Connections that may wait to be accepted; tokio's 1024 would make a client that opens many wait a second.
+/// Connections that may wait to be accepted; tokio's 1024 would make a client that opens many wait
+/// a second.
 const BACKLOG: u32 = 4096;
 
 struct Message {

@@ -19,10 +19,12 @@ const ROW_UNITS: i32 = 84;
 /// Of that, the text.
 const TEXT_UNITS: i32 = 34;
 const BAR_UNITS: i32 = 24;
-/// Of a name that is a whole URL, this much is shown: enough to tell targets apart, and the value keeps its room.
+/// Of a name that is a whole URL, this much is shown: enough to tell targets apart, and the value
+/// keeps its room.
 const NAME_CHARS_MAX: usize = 34;
 
-/// Whether the metric can be told as "so many times the baseline": not so of counts, which should be what was asked for.
+/// Whether the metric can be told as "so many times the baseline": not so of counts, which should
+/// be what was asked for.
 pub(super) fn is_fit(row: &Row) -> bool {
     direction(row.unit).is_some() && row.cells.iter().any(|cell| cell.ratio.is_some())
 }

@@ -1,7 +1,8 @@
 //! Colours, dashes and markers of plots.
 //!
-//! The drawing library writes each colour as an attribute. `style.css` maps exactly these attributes to colours of the
-//! reader's scheme, and the dash of a line with its colour: a change here must be made there as well, and a test tells.
+//! The drawing library writes each colour as an attribute. `style.css` maps exactly these
+//! attributes to colours of the reader's scheme, and the dash of a line with its colour: a change
+//! here must be made there as well, and a test tells.
 
 use plotters::backend::SVGBackend;
 use plotters::element::{Circle, Cross, DynElement, IntoDynElement, PathElement, TriangleMarker};
@@ -17,7 +18,8 @@ pub(super) const SOFT: RGBColor = RGBColor(0x5A, 0x5D, 0x62);
 /// Lines of the grid.
 pub(super) const RULE: RGBColor = RGBColor(0xD9, 0xDB, 0xDE);
 
-/// Lines, in their order; as far apart as colour-blind eyes need, and dark enough for paper. A seventh line begins again.
+/// Lines, in their order; as far apart as colour-blind eyes need, and dark enough for paper. A
+/// seventh line begins again.
 pub(super) const LINES: [RGBColor; 6] = [
     RGBColor(0x00, 0x67, 0xA5),
     RGBColor(0xC4, 0x4E, 0x00),
@@ -60,7 +62,8 @@ pub(super) fn fill(number: usize) -> ShapeStyle {
     LINES[number % LINES.len()].filled()
 }
 
-/// The marker of the line `number`. Shapes repeat after four lines and colours after six, so twelve pairs differ.
+/// The marker of the line `number`. Shapes repeat after four lines and colours after six, so twelve
+/// pairs differ.
 pub(super) fn marker<'a, C: Clone + 'static>(
     number: usize,
     at: C,
@@ -81,7 +84,8 @@ pub(super) fn swatch(number: usize) -> Result<String, DrawError> {
     {
         let root = SVGBackend::with_string(&mut svg, SWATCH_UNITS).into_drawing_area();
         let middle = height / 2;
-        // Three points: what has two is written as another kind of element, which the dashes of the page do not reach.
+        // Three points: what has two is written as another kind of element, which the dashes of the
+        // page do not reach.
         let points = [0, width / 2, width].map(|x| (x, middle)).to_vec();
         root.draw(&PathElement::new(points, line(number)))?;
         root.draw(&marker(number, (width / 2, middle)))?;

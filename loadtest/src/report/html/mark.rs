@@ -82,7 +82,8 @@ impl Mark {
     }
 }
 
-/// The few figures that a run is judged by: streams, truth, latency, memory a stream, as far as there are any.
+/// The few figures that a run is judged by: streams, truth, latency, memory a stream, as far as
+/// there are any.
 pub(super) fn key_figures(outcome: &Outcome) -> Vec<KeyFigure> {
     let of = |group| outcome.figures.iter().filter(move |f| f.group == group);
     let preferred = |group, part: &str| {

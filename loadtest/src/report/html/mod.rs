@@ -1,6 +1,8 @@
-//! The report as one page of HTML: complete in itself, without scripts, for the screen in light and dark and for paper.
+//! The report as one page of HTML: complete in itself, without scripts, for the screen in light and
+//! dark and for paper.
 //!
-//! Texts reach the page through the template's escaping or through the drawing library's, never as they are.
+//! Texts reach the page through the template's escaping or through the drawing library's, never as
+//! they are.
 
 mod bars;
 mod ink;
@@ -77,7 +79,8 @@ struct TableCell {
 /// The page of one run.
 ///
 /// # Errors
-/// [`ReportError::Plot`] and [`ReportError::Page`], neither of which an outcome can cause that comes from a run.
+/// [`ReportError::Plot`] and [`ReportError::Page`], neither of which an outcome can cause that
+/// comes from a run.
 pub fn outcome(outcome: &Outcome) -> Result<String, ReportError> {
     let plots = plots::of_outcome(outcome).into_iter();
     let page = OutcomePage {
@@ -120,7 +123,8 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     Ok(page.render()?)
 }
 
-/// The worst of latency first, being what targets are chosen by; nothing of the generator, which is none of them.
+/// The worst of latency first, being what targets are chosen by; nothing of the generator, which is
+/// none of them.
 fn bar_charts(matrix: &Matrix<'_>) -> Result<Vec<Drawn>, ReportError> {
     let (latency, others): (Vec<_>, Vec<_>) = matrix
         .sections

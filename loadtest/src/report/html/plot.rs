@@ -18,7 +18,8 @@ pub(super) type DrawError = DrawingAreaErrorKind<io::Error>;
 
 /// Width and height, in units of the drawing.
 const SIZE_UNITS: (u32, u32) = (840, 500);
-/// Room above for the label of the y axis, and beside and below for labels that stand over an end of the x axis.
+/// Room above for the label of the y axis, and beside and below for labels that stand over an end
+/// of the x axis.
 const TOP_UNITS: u32 = 52;
 const RIGHT_UNITS: u32 = 52;
 const BOTTOM_UNITS: u32 = 84;
@@ -186,8 +187,9 @@ impl Axes {
     }
 }
 
-/// The points of quantiles from the median on. The last one, of all values, would be infinitely far to the right: it stands where a distribution
-/// of `count` values has its largest, but no further than ten times rarer than the one before.
+/// The points of quantiles from the median on. The last one, of all values, would be infinitely far
+/// to the right: it stands where a distribution of `count` values has its largest, but no further
+/// than ten times rarer than the one before.
 pub(super) fn percentile_points(quantiles: &[(f64, f64)], count: u64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::with_capacity(quantiles.len());
     for (quantile, seconds) in quantiles.iter().filter(|(quantile, _)| *quantile >= MEDIAN) {
@@ -203,7 +205,8 @@ pub(super) fn percentile_points(quantiles: &[(f64, f64)], count: u64) -> Vec<(f6
     points
 }
 
-/// The same line with fewer points: of each stretch its lowest and its highest, so that no peak is lost.
+/// The same line with fewer points: of each stretch its lowest and its highest, so that no peak is
+/// lost.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= POINTS_MAX {
         return points.to_vec();

@@ -83,7 +83,8 @@ fn series_plot(series: &[&Series]) -> Plot {
     }
 }
 
-/// `Deliveries over time`, `Memory against streams`; the kind of y is named where the subject does not say it.
+/// `Deliveries over time`, `Memory against streams`; the kind of y is named where the subject does
+/// not say it.
 fn series_title(series: &Series, subject: &str) -> String {
     let between = match series.x.unit {
         Unit::Seconds => "over",

@@ -8,10 +8,12 @@ use super::ink;
 use crate::outcome::Unit;
 use crate::units;
 
-/// Where the axis of percentiles begins: the faster half of a distribution says little, and would take half the height.
+/// Where the axis of percentiles begins: the faster half of a distribution says little, and would
+/// take half the height.
 pub(super) const MEDIAN: f64 = 0.5;
 
-/// Percentiles that are marked, as the drawing places them: the number of nines, so that each step is ten times rarer.
+/// Percentiles that are marked, as the drawing places them: the number of nines, so that each step
+/// is ten times rarer.
 const PERCENTILES: [(f64, &str); 8] = [
     (MEDIAN, "50 %"),
     (0.9, "90 %"),
@@ -38,7 +40,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From zero, where no value is below, to the largest value; `whole_steps` goes on to the next mark.
+    /// From zero, where no value is below, to the largest value; `whole_steps` goes on to the next
+    /// mark.
     pub(super) fn linear(values: impl Iterator<Item = f64>, unit: Unit, whole_steps: bool) -> Self {
         let (least, most) = bounds(values);
         let from = least.min(0.0);
@@ -102,7 +105,8 @@ impl Scale {
         }
     }
 
-    /// The same axis, `length` units of the drawing long, without labels that would stand in the one before; the marks stay.
+    /// The same axis, `length` units of the drawing long, without labels that would stand in the
+    /// one before; the marks stay.
     pub(super) fn without_overlaps(mut self, length: u32) -> Self {
         let units = f64::from(length) / (self.to - self.from);
         let mut taken = f64::NEG_INFINITY;
@@ -123,7 +127,8 @@ impl Scale {
     }
 }
 
-/// Where a quantile below 1 stands on the axis of percentiles: 1 for 90 %, 2 for 99 %, 3 for 99.9 %.
+/// Where a quantile below 1 stands on the axis of percentiles: 1 for 90 %, 2 for 99 %, 3 for 99.9
+/// %.
 pub(super) fn nines(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()
 }
@@ -138,7 +143,8 @@ fn labelled(ticks: impl Iterator<Item = f64>, unit: Unit) -> Vec<(f64, String)> 
     ticks.map(|tick| (tick, units::tick(tick, unit))).collect()
 }
 
-/// The round step that marks `reach` often enough: 1, 2 or 5 times a power of ten, or of 1024 for bytes.
+/// The round step that marks `reach` often enough: 1, 2 or 5 times a power of ten, or of 1024 for
+/// bytes.
 fn step(reach: f64, unit: Unit) -> f64 {
     let wanted = reach / STEPS_MAX;
     let base = match unit {

@@ -59,7 +59,8 @@ pub(crate) struct Session {
     /// CPU time of everything that was measured.
     total: Stretch,
     open: usize,
-    /// How long streams took to open; shown last, since deliveries are what `--assert 'p99 < …'` is about.
+    /// How long streams took to open; shown last, since deliveries are what `--assert 'p99 < …'` is
+    /// about.
     opening: Vec<(u64, u64)>,
     /// Events that the server took, and that it did not.
     taken: u64,

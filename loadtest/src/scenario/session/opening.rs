@@ -9,7 +9,8 @@ use crate::outcome::{Group, Unit};
 use crate::progress::Stage;
 use crate::scenario::ScenarioError;
 
-/// Shortest time between two points of the plot of connects, in seconds: opening is often over in a fraction of one.
+/// Shortest time between two points of the plot of connects, in seconds: opening is often over in a
+/// fraction of one.
 const CONNECTS_STEP: f64 = 0.05;
 
 impl Session {
@@ -77,7 +78,8 @@ impl Session {
         Ok(())
     }
 
-    /// Memory a stream: the slope from the first step to the last, or from nothing when there is only one.
+    /// Memory a stream: the slope from the first step to the last, or from nothing when there is
+    /// only one.
     fn note_memory(&mut self, memory: &[(usize, Memory)]) {
         let [first, .., last] = memory else { return };
         let base = if memory.len() > 2 { memory[1] } else { *first };

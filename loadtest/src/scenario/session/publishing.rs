@@ -36,7 +36,8 @@ impl Session {
         Ok(())
     }
 
-    /// Connects to every way in, each with topics of its own, by connections that are made anew when they break.
+    /// Connects to every way in, each with topics of its own, by connections that are made anew
+    /// when they break.
     pub(crate) fn connect_each_way(&mut self) -> Result<(), ScenarioError> {
         self.publisher = Some(Publisher::connect_each(
             &self.recipes,

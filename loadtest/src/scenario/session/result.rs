@@ -1,4 +1,5 @@
-//! What a run says at its end: the truth of every stream, and whether the load generator was the limit.
+//! What a run says at its end: the truth of every stream, and whether the load generator was the
+//! limit.
 
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ impl Session {
         }
     }
 
-    /// Ends the run as its stages ended it. A publisher that failed is a result: what came before is checked and shown.
+    /// Ends the run as its stages ended it. A publisher that failed is a result: what came before
+    /// is checked and shown.
     pub(crate) fn conclude(
         mut self,
         stages: Result<(), ScenarioError>,
@@ -88,7 +90,8 @@ impl Session {
         Ok(outcome)
     }
 
-    /// A run that opened no stream, or published no event, has measured nothing, whatever it was to be.
+    /// A run that opened no stream, or published no event, has measured nothing, whatever it was to
+    /// be.
     fn judge(&mut self, checked: &Checked, events: u64) {
         let most = |reasons: &[(String, u64)]| {
             let most = reasons.iter().max_by_key(|(_, count)| *count);

@@ -84,7 +84,8 @@ pub(super) fn recipes(
     urls.iter().map(recipe).collect()
 }
 
-/// Sees to it that the token of each stream is sent once, and that there is one where it is to be sent.
+/// Sees to it that the token of each stream is sent once, and that there is one where it is to be
+/// sent.
 pub(super) fn place_token(
     path: &str,
     headers: &mut Vec<String>,

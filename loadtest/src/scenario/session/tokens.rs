@@ -1,4 +1,5 @@
-//! From the options of the command line to what signs tokens, and to those that are needed before anything is measured.
+//! From the options of the command line to what signs tokens, and to those that are needed before
+//! anything is measured.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

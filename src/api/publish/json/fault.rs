@@ -1,4 +1,5 @@
-//! What can be wrong with events in JSON, in our words: the parser's own say what it was looking for, not what the publisher should send.
+//! What can be wrong with events in JSON, in our words: the parser's own say what it was looking
+//! for, not what the publisher should send.
 
 use std::fmt;
 
@@ -112,7 +113,8 @@ impl fmt::Display for Known {
     }
 }
 
-/// Where something was found. Within a line of a stream, whose number the answer has already, only the column counts.
+/// Where something was found. Within a line of a stream, whose number the answer has already, only
+/// the column counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     line: Option<usize>,

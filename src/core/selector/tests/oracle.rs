@@ -1,4 +1,5 @@
-//! Naive matchers: they try every assignment of values, by plain recursion. Exponential, so for short texts only.
+//! Naive matchers: they try every assignment of values, by plain recursion. Exponential, so for
+//! short texts only.
 
 /// What may follow a piece: called with each rest of the topic that the piece can leave.
 type Then<'a> = &'a dyn Fn(&str) -> bool;

@@ -46,7 +46,8 @@ impl Budget {
         enough
     }
 
-    /// Looks at the clock only when there is need to: time refills no more than `burst`, and there is that much nearly always.
+    /// Looks at the clock only when there is need to: time refills no more than `burst`, and there
+    /// is that much nearly always.
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.refilled);
         let refill = elapsed.as_millis() * u128::from(self.limits.per_second) / 1_000;

@@ -94,7 +94,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Takes bytes off the front of `input`, up to the next step; `None` when they were not enough for one. The end of a frame without payload takes none.
+    /// Takes bytes off the front of `input`, up to the next step; `None` when they were not enough
+    /// for one. The end of a frame without payload takes none.
     pub(super) fn step(&mut self, input: &mut &[u8]) -> Option<Step> {
         let Some(head) = self.current else {
             let count = input.len().min(HEAD_BYTES - self.have);

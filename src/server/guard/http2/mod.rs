@@ -1,8 +1,10 @@
 //! The frames of an HTTP/2 connection, in both directions (RFC 9113).
 //!
-//! hyper and the library below it check what frames say; this checks how many there are. Frames that cost their sender nothing and the node work, or
-//! an answer that waits, have a budget (RFC 9113 §10.5). It refills with time, and what the node sends adds to it: a browser answers each event on a quiet
-//! stream with two `WINDOW_UPDATE`s, and a proxy those of a thousand streams. Only heads of frames are looked at, none is held back.
+//! hyper and the library below it check what frames say; this checks how many there are. Frames
+//! that cost their sender nothing and the node work, or an answer that waits, have a budget (RFC
+//! 9113 §10.5). It refills with time, and what the node sends adds to it: a browser answers each
+//! event on a quiet stream with two `WINDOW_UPDATE`s, and a proxy those of a thousand streams. Only
+//! heads of frames are looked at, none is held back.
 
 mod budget;
 mod frames;
@@ -16,8 +18,8 @@ use super::{Fault, Refusal};
 /// Bytes of the client's preface, which come before its first frame (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
 
-/// Frames that change nothing for anybody: `PING` and its answer, `SETTINGS`, `PRIORITY`, `WINDOW_UPDATE`, `CONTINUATION`, empty `DATA`,
-/// extensions.
+/// Frames that change nothing for anybody: `PING` and its answer, `SETTINGS`, `PRIORITY`,
+/// `WINDOW_UPDATE`, `CONTINUATION`, empty `DATA`, extensions.
 const CONTROL: Limits = Limits {
     burst: 1_000,
     per_second: 100,
@@ -30,20 +32,23 @@ const SETTINGS_COST: u64 = 10;
 /// What a `HEADERS` or `DATA` that the node sends adds: two `WINDOW_UPDATE`s, and as much again.
 const EARNED_BY_FRAME: u64 = 4;
 
-/// A client that reads in small pieces may say so for each piece, for its stream and for the connection: so many bytes add one.
+/// A client that reads in small pieces may say so for each piece, for its stream and for the
+/// connection: so many bytes add one.
 const EARNED_BY_BYTES: u32 = 32;
 
 /// What a request adds: a priority and a window for its stream.
 const EARNED_BY_REQUEST: u64 = 4;
 
-/// Streams that end before they were answered: those that the client resets, and those that it makes the node reset by breaking rules.
+/// Streams that end before they were answered: those that the client resets, and those that it
+/// makes the node reset by breaking rules.
 const RESETS: Limits = Limits {
     burst: 200,
     per_second: 20,
     saved_max: 1 << 16,
 };
 
-/// Error codes of resets that are the node's own decision (RFC 9113 §7): `NO_ERROR`, `INTERNAL_ERROR`, `CANCEL`.
+/// Error codes of resets that are the node's own decision (RFC 9113 §7): `NO_ERROR`,
+/// `INTERNAL_ERROR`, `CANCEL`.
 const OWN_RESETS: [u32; 3] = [0, 2, 8];
 
 /// What the node waits for in the middle of something.
@@ -225,7 +230,8 @@ impl Http2 {
         }
     }
 
-    /// A `GOAWAY` with the reason of the refusal (RFC 9113 §6.8), unless the last frame was sent in part: it would be read as its rest.
+    /// A `GOAWAY` with the reason of the refusal (RFC 9113 §6.8), unless the last frame was sent in
+    /// part: it would be read as its rest.
     #[must_use]
     pub(crate) fn farewell(&self) -> Option<[u8; 17]> {
         let fault = self.fault.filter(|_| self.sent.at_boundary())?;
