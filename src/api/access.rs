@@ -1,9 +1,9 @@
-//! Who is asking: finds the token of a request and has it checked.
+//! The caller of a request: finds its token and has it checked.
 //!
-//! A token comes in the header `Authorization`, in the query, or in a cookie, in this order
-//! (draft-dunglas-mercure-07, "Authorization"; RFC 6750). One that is there has to be valid: a bad
-//! one is never taken for none. Nothing here may keep a token, log it or put any of it into an
-//! answer.
+//! A token is sent in the header `Authorization`, in the query, or in a cookie, in this order
+//! (draft-dunglas-mercure-07, "Authorization"; RFC 6750). If a token is sent it must be valid: an
+//! invalid token is an error, never treated as absent. Nothing here may keep a token, log it or put
+//! any of it into an answer.
 
 mod error;
 mod find;
@@ -24,29 +24,29 @@ use crate::auth::{Access, Auth, Role, TokenError};
 use crate::clock::unix_time;
 use crate::core::selector::Selector;
 
-/// Who is let in, and how that is found out.
+/// The rules of access, and the keys that they are checked with.
 pub(crate) struct Policy {
     auth: Arc<Auth>,
-    /// Subscribers may come without a token.
+    /// Subscribers need no token.
     anonymous: bool,
     cookie_name: String,
     /// Subscriptions are announced and listed.
     pub(crate) subscriptions: bool,
 }
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Debug)]
 pub(crate) enum Caller {
-    /// Anyone: there are no keys for this, so the node is open.
+    /// Anyone: no keys are configured for this role, so the node is open.
     Open,
-    /// A subscriber without a token, where that is allowed.
+    /// A subscriber without a token, if that is allowed.
     Anonymous,
     /// The bearer of a valid token.
     Bearer(Access),
 }
 
 impl Caller {
-    /// Topics whose private events it may hear.
+    /// Topics whose private events the caller may hear.
     pub(crate) fn grant(&self) -> &[Selector] {
         match self {
             Self::Open | Self::Anonymous => &[],
@@ -55,19 +55,19 @@ impl Caller {
     }
 }
 
-/// Who asks, and how that was said.
+/// The caller, and how it sent its token.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     pub(crate) caller: Caller,
-    /// The token is part of the address; the answer to it must not be kept by a shared cache.
+    /// The token is part of the address, so a shared cache must not keep the answer.
     pub(crate) in_query: bool,
 }
 
 impl Credentials {
-    /// What the token allows.
+    /// The grants of the token.
     ///
     /// # Errors
-    /// There is none.
+    /// No token was sent.
     pub(crate) fn bearer(self) -> Result<Access, AccessError> {
         match self.caller {
             Caller::Bearer(access) => Ok(access),
@@ -76,16 +76,16 @@ impl Credentials {
     }
 }
 
-/// How far a check came.
+/// Result of a check.
 pub(crate) enum Checked {
-    /// To the end.
+    /// The check is complete.
     Done(Credentials),
-    /// No known key made the token; newer keys may have.
+    /// No known key made the token; a newer key may have.
     UnknownKey(Token<'static>),
 }
 
 impl Policy {
-    /// By this config and these keys.
+    /// Builds the policy from its config and keys.
     pub(crate) fn new(config: &AccessConfig, auth: Arc<Auth>) -> Self {
         Self {
             auth,
@@ -123,7 +123,7 @@ impl Policy {
                 in_query: false,
             }));
         };
-        // Browsers send cookies with requests that any page may have made.
+        // Browsers send cookies with requests of any page.
         let by_cookie = parts.method == Method::POST && token.from == Origin::Cookie;
         if by_cookie && !cors.is_of_trusted_page(parts) {
             return Err(AccessError::ForeignPage);
@@ -136,7 +136,7 @@ impl Policy {
         }
     }
 
-    /// Checks once more a token whose key was unknown, with the newest keys there are.
+    /// Checks a token again whose key was unknown, with the newest keys.
     pub(crate) async fn check_again(
         &self,
         role: Role,
@@ -146,8 +146,8 @@ impl Policy {
         self.verify(role, token)
     }
 
-    /// Of several cookies any valid one counts, and of several valid ones the one that is valid
-    /// longest: the freshest.
+    /// Of several cookies any valid one counts; of several valid ones the one that is valid
+    /// longest, which is the freshest.
     fn verify(&self, role: Role, token: &Token<'_>) -> Result<Credentials, AccessError> {
         let now = unix_time();
         let mut valid: Option<Access> = None;
@@ -158,7 +158,7 @@ impl Policy {
                     valid = Some(access);
                 }
                 Ok(_) => {}
-                // Newer keys may still make this one the valid one.
+                // A newer key may still make this token valid.
                 Err(TokenError::UnknownKey) => refused = Some(TokenError::UnknownKey),
                 Err(error) => refused = refused.or(Some(error)),
             }

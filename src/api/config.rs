@@ -8,15 +8,15 @@ use crate::web::origin::OriginPattern;
 /// The checked settings of the public API. Holds no secret.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// Of its listener.
+    /// Config of its listener.
     pub server: ServerConfig,
     /// Most connections that are not streams; 0 = any number.
     pub connections_max: usize,
-    /// Which names are answered.
+    /// Host names that are answered.
     pub hosts: HostsConfig,
-    /// Which pages may call from a browser.
+    /// Pages that may call from a browser.
     pub cors: CorsConfig,
-    /// Where tokens are found, and who needs none.
+    /// Where tokens are found, and which callers need none.
     pub access: AccessConfig,
     /// Bounds on a publish call.
     pub publish: PublishConfig,
@@ -29,8 +29,8 @@ pub struct ApiConfig {
 pub struct HostsConfig {
     /// The names that an operator listed.
     pub names: Vec<HostPattern>,
-    /// The roles whose keys the settings name. Their tokens are needed, even while the keys are
-    /// still fetched.
+    /// The roles whose keys the settings name. Their tokens are needed even while the keys are
+    /// still being fetched.
     pub guarded: Vec<Role>,
 }
 
@@ -43,10 +43,10 @@ pub struct CorsConfig {
     pub credentials: bool,
 }
 
-/// Where tokens are found, and who needs none.
+/// Where tokens are found, and which callers need none.
 #[derive(Clone, Debug)]
 pub struct AccessConfig {
-    /// Streams without a token are let in although there are keys.
+    /// Streams without a token are accepted even if keys are configured.
     pub anonymous: bool,
     /// Cookie that holds a token.
     pub cookie_name: String,
@@ -68,7 +68,7 @@ pub struct PublishConfig {
 /// Bounds on a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct SubscribeConfig {
-    /// Most patterns that its token does not name.
+    /// Most patterns of a stream that its token does not name.
     pub patterns_max: usize,
     /// Starts and ends of the hub's subscriptions are announced.
     pub announces: bool,

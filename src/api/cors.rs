@@ -1,8 +1,8 @@
-//! Which browser pages may call this node (the CORS protocol of the Fetch standard).
+//! Browser pages that may call this node (the CORS protocol of the Fetch standard).
 //!
-//! Besides telling browsers, this module guards what a browser would do without asking: a page may
-//! `POST` plain text to any address it can reach, a listener on loopback included. So a publish
-//! that names a foreign origin is refused here, whatever the page is allowed to read.
+//! Besides answering browsers, this module refuses requests that a browser sends without asking: a
+//! page may `POST` plain text to any address it can reach, a listener on loopback included. So a
+//! publish that names a foreign origin is refused here, whatever the page is allowed to read.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -11,15 +11,15 @@ use super::config::CorsConfig;
 use crate::web::origin::{OriginPattern, WebOrigin};
 use crate::web::request_target;
 
-/// Request headers that a page of any origin that may call at all may set.
+/// Request headers that a page of any allowed origin may set.
 const ALLOW_HEADERS: &str = "authorization, cache-control, last-event-id, content-type";
 
-/// What those may set besides that are let in with all others (`*`): tracers and libraries add
-/// these, and they say nothing about who calls. Not whatever they ask for: a proxy in front may
-/// take a header for the word of another proxy.
+/// Further request headers that a page allowed only by `*` may set. Tracers and libraries add
+/// these, and they do not identify the caller. Other headers are not allowed even if asked for: a
+/// proxy in front may mistake a header for another proxy's.
 const ALLOW_HEADERS_OF_ANY: &str = "traceparent, tracestate, baggage, x-requested-with";
 
-/// Most headers that a listed origin may ask for beyond those…
+/// Most further headers that a listed origin may ask for…
 const ASKED_HEADERS_MAX: usize = 32;
 /// …and most bytes of their names together.
 const ASKED_BYTES_MAX: usize = 1_024;
@@ -27,7 +27,7 @@ const ASKED_BYTES_MAX: usize = 1_024;
 /// Response headers that a page may read.
 const EXPOSE_HEADERS: &str = "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After";
 
-/// Seconds for which a browser may remember a preflight's answer: the most that Chromium honours.
+/// Seconds for which a browser may cache a preflight's answer: the most that Chromium honours.
 const PREFLIGHT_MAX_AGE_S: &str = "7200";
 
 /// The allow-list.
@@ -39,19 +39,19 @@ pub(crate) struct Cors {
     credentials: bool,
 }
 
-/// What a request's origin may do.
+/// Rights of a request's origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Grant {
-    /// Nothing; or the request names no origin.
+    /// No rights, or the request names no origin.
     None,
-    /// What anyone may, without credentials.
+    /// The rights of every origin, without credentials.
     Any,
-    /// It is in the list by name.
+    /// The origin is listed by name.
     Origin(HeaderValue),
 }
 
 impl Cors {
-    /// By this config.
+    /// Builds the allow-list from its config.
     pub(crate) fn new(config: &CorsConfig) -> Self {
         let listed = config.origins.iter().filter_map(|origin| match origin {
             OriginPattern::Any => None,
@@ -64,7 +64,7 @@ impl Cors {
         }
     }
 
-    /// What the sender of these headers may do.
+    /// Rights of the sender of these headers.
     pub(crate) fn grant(&self, request: &HeaderMap) -> Grant {
         let Some(origin) = sole(request, header::ORIGIN) else {
             return Grant::None;
@@ -82,8 +82,8 @@ impl Cors {
         origin.is_some_and(|origin| self.origins.contains(origin))
     }
 
-    /// Whether this request may change something: there is no origin (not a browser), it is the
-    /// node's own, or it is allowed.
+    /// Whether this request may change something: it has no origin (it is not from a browser), or
+    /// the origin is the node's own or allowed.
     pub(crate) fn may_write(&self, request: &Parts) -> bool {
         let headers = &request.headers;
         !headers.contains_key(header::ORIGIN)
@@ -93,9 +93,9 @@ impl Cors {
                 .is_some_and(|origin| is_own(&origin, request))
     }
 
-    /// Whether a page that may act in its visitor's name sent this request: one of the node's own,
-    /// or of an origin that is allowed by name. The page is told by `Origin`, or else by `Referer`;
-    /// without both nobody knows.
+    /// Whether the request is from a page that may act in its visitor's name: a page of the node's
+    /// own origin, or of an origin that is allowed by name. `Origin` names the page, or else
+    /// `Referer`; without both it is unknown.
     pub(crate) fn is_of_trusted_page(&self, request: &Parts) -> bool {
         let headers = &request.headers;
         let origin = if headers.contains_key(header::ORIGIN) {
@@ -107,14 +107,14 @@ impl Cors {
         self.lists(origin.as_ref()) || origin.is_some_and(|origin| is_own(&origin, request))
     }
 
-    /// Calls `each` with every header that a response to such a request carries.
+    /// Calls `each` with every CORS header of the response to such a request.
     pub(crate) fn each_header(
         &self,
         grant: &Grant,
         mut each: impl FnMut(header::HeaderName, HeaderValue),
     ) {
         if self.any || !self.origins.is_empty() {
-            // A cache must not give one origin's answer to another.
+            // A cache must not serve one origin's answer to another.
             each(header::VARY, HeaderValue::from_static("origin"));
         }
         match grant {
@@ -137,7 +137,7 @@ impl Cors {
         each(header::ACCESS_CONTROL_EXPOSE_HEADERS, expose);
     }
 
-    /// Adds what the answer to a preflight says besides, when the origin may call at all.
+    /// Adds the further headers of the answer to a preflight, if the origin may call at all.
     pub(crate) fn apply_preflight(
         &self,
         methods: &'static str,
@@ -164,8 +164,8 @@ impl Cors {
     }
 }
 
-/// The headers that a listed origin may set: the usual ones, and what it asks for within bounds.
-/// What is left out is refused by the browser.
+/// The headers that a listed origin may set: the usual ones, and those it asks for, within bounds.
+/// The browser refuses the others.
 fn headers_for_listed(request: &HeaderMap) -> String {
     let mut allowed = ALLOW_HEADERS.to_owned();
     let bytes_max = allowed.len() + ASKED_BYTES_MAX;
@@ -190,8 +190,8 @@ fn headers_for_listed(request: &HeaderMap) -> String {
     allowed
 }
 
-/// The value of a field that is there once. A browser never sends two, and which of them would
-/// count?
+/// The value of a field that occurs once. A browser never sends two, and the node could not choose
+/// between them.
 fn sole(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,10 +1,10 @@
-//! Whose request it is when a proxy has brought it: `X-Forwarded-For`, as far as it can be
-//! believed.
+//! The client's address when a proxy forwards its request: `X-Forwarded-For`, as far as it can be
+//! trusted.
 //!
-//! Every proxy adds the address that it was called from at the end, so what stands right of the
-//! last proxy that is trusted was written by a trusted one, and what stands further left by anyone.
-//! `Forwarded` (RFC 7239) is not read: of two fields that say the same, a client could fill in the
-//! one that its proxy passes on untouched.
+//! Every proxy appends the address that it was called from. So the entries up to the last trusted
+//! proxy were written by trusted proxies, and those further left may be forged. `Forwarded` (RFC 7239)
+//! is not read: if two fields had the same meaning, a client could set the one that its proxy
+//! passes on untouched.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,12 +13,12 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Addresses looked at: more proxies than anyone has in a row.
+/// Most addresses that are read: more than any chain of proxies has.
 const HOPS_MAX: usize = 32;
 
-/// The address of the client behind a connection from `peer`: the last one in the field that is no
-/// trusted proxy's. Where the field ends in something else than an address, or a list of nothing
-/// but proxies is exhausted, it is the last proxy that was found.
+/// The address of the client behind a connection from `peer`: the last one in the field that is not
+/// a trusted proxy's. If the field has an entry that is no address, or only trusted proxies, it is
+/// the last proxy that was reached.
 pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut client = peer;

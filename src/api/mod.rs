@@ -1,7 +1,6 @@
 //! The public listener: subscribing and publishing over HTTP.
 //!
-//! [`crate::server`] reads every request and writes every answer. This layer decides what an answer
-//! is:
+//! [`crate::server`] reads every request and writes every answer. This layer decides the answer:
 //!
 //! ```text
 //!  routes ─► access ─► subscribe ─► stream
@@ -47,11 +46,11 @@ use crate::server::answers::Answers;
 use crate::server::connections::Limit;
 use crate::server::{self, Setup};
 
-/// Serves the public listener until `shutdown` turns true (or its sender is gone), then closes it
-/// and lets the requests in hand finish.
+/// Serves the public listener until `shutdown` turns true (or its sender is dropped), then closes
+/// it and lets open requests finish.
 ///
 /// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
-/// which end when the hub drains; a publisher that streams without end would be waited for, so the
+/// which end when the hub drains. A publisher that streams without end would be waited for, so the
 /// caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
 ///
 /// # Errors

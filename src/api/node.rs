@@ -1,4 +1,4 @@
-//! What all calls of the public API share.
+//! The state that all calls of the public API share.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use crate::hub::Hub;
 use crate::server::answers::Answers;
 use crate::web::host::{HostPattern, HostRule};
 
-/// Arrays that are published in portions at the same time. Their memory is that of request bodies
-/// that are no longer read, which no other bound counts.
+/// Most arrays that are published in portions at the same time. Their request bodies are already
+/// read, so no other bound counts their memory.
 const LARGE_ARRAYS_MAX: usize = 4;
 
-/// What all calls of the public API share.
+/// The state that all calls of the public API share.
 pub(super) struct Node {
     pub(super) hub: Hub,
     pub(super) cors: Cors,
-    /// `None`: all hosts are answered.
+    /// `None`: every host is answered.
     pub(super) hosts: Option<HostRule>,
     pub(super) access: Policy,
     pub(super) publish: PublishConfig,
@@ -52,7 +52,7 @@ impl Node {
         }
     }
 
-    /// What bounds a subscription.
+    /// Bounds of a subscription.
     pub(super) fn bounds(&self) -> Bounds<'_> {
         Bounds {
             config: &self.subscribe,
@@ -60,14 +60,14 @@ impl Node {
         }
     }
 
-    /// Networks of proxies, whose word for a client's address is taken.
+    /// Networks of the proxies that are trusted to name a client's address.
     pub(super) fn trusted_proxies(&self) -> &[IpNet] {
         &self.hub.clients().proxies
     }
 }
 
-/// The hosts that are answered. A node that asks for a token may be reached under any name, unless
-/// its operator lists some: a page that has no token learns nothing there.
+/// The rule for host names. A node that asks for a token answers to any name, unless its operator
+/// lists some: a page without a token learns nothing from it.
 fn host_rule(config: &HostsConfig, auth: &Auth) -> Option<HostRule> {
     let is_open = [Role::Subscriber, Role::Publisher]
         .into_iter()

@@ -1,8 +1,8 @@
-//! Which parameters a call's query may have.
+//! The allowed parameters of a call's query.
 //!
-//! A parameter that nobody reads is a mistake that nobody sees, so the native calls refuse those
-//! that they do not know, and name the one that was most likely meant. Must never repeat a value,
-//! nor a name that could be a token.
+//! An ignored parameter is a mistake that its sender cannot see. So the native calls refuse unknown
+//! parameters, and name the one that was most likely meant. Must never repeat a value, nor a name
+//! that could be a token.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use thiserror::Error;
 use super::access;
 use crate::server::query::{self, QueryError};
 
-/// Parameters that clients add to get past caches; they mean nothing.
+/// Parameters that clients add to get past caches; they are ignored.
 const CACHE_BUSTERS: [&str; 6] = ["_", "t", "ts", "r", "cb", "nocache"];
 
-/// Longest name that is repeated in an answer, in bytes: no token is so short.
+/// Longest name that is repeated in an answer, in bytes: every token is longer.
 const NAME_BYTES_MAX: usize = 32;
 
-/// Less alike than this, a name is not offered as what was meant.
+/// Lowest similarity at which a name is suggested.
 const LIKENESS_MIN: f64 = 0.75;
 
-/// What other servers call our parameters.
+/// Other servers' names of our parameters.
 const SYNONYMS: [(&str, &str); 15] = [
     ("channel", "topic"),
     ("channels", "topic"),
@@ -43,7 +43,7 @@ const SYNONYMS: [(&str, &str); 15] = [
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("unknown parameter {shown}{hint}; {known}")]
 pub(crate) struct UnknownParameter {
-    /// As it was sent, where it may be repeated.
+    /// The name as it was sent, if it may be repeated.
     name: Option<String>,
     shown: String,
     hint: String,
@@ -73,7 +73,7 @@ impl UnknownParameter {
         }
     }
 
-    /// Its name, where it may be repeated.
+    /// Its name, if it may be repeated.
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
@@ -88,15 +88,15 @@ fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         let letters = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], "");
         let likeness = |known: &str| strsim::jaro_winkler(&letters(&name), &letters(known));
         let ranked = known.iter().map(|known| (likeness(known), *known));
-        // Of equals the first, which is the one that the documentation uses.
+        // Of equal ones the first, which is the one in the documentation.
         let best = ranked.reduce(|best, other| if other.0 > best.0 { other } else { best });
         best.filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
             .map(|(_, name)| name)
     })
 }
 
-/// Whether a parameter is of no concern to the call itself: its token, which was read before, or
-/// what gets it past caches.
+/// Whether a parameter does not concern the call itself: its token, which was read before, or a
+/// cache buster.
 pub(crate) fn is_beside_the_call(name: &str) -> bool {
     name == access::QUERY_PARAMETER || CACHE_BUSTERS.contains(&name)
 }
@@ -109,7 +109,7 @@ pub(crate) fn check(name: &str, known: &[&str]) -> Result<(), UnknownParameter> 
     Err(UnknownParameter::new(name, known))
 }
 
-/// Why a query cannot be taken.
+/// Why a query is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum ParametersError {
     /// Not UTF-8.

@@ -1,16 +1,15 @@
-//! Whether one of a token's selectors matches a topic: every step counted, in portions, so that no
-//! token makes others wait.
+//! Whether one of a token's selectors matches a topic. Every step is counted and the work is done
+//! in portions, so that no token makes others wait.
 //!
-//! A token's templates and the topics that they are compared with are both chosen by clients, and
-//! their product may be seconds. No lock is held here; after each portion, others have their turn
-//! on this thread.
+//! Clients choose both a token's templates and the topics to compare, and the product may take
+//! seconds. No lock is held here; after each portion, other tasks have a turn on this thread.
 
 use thiserror::Error;
 
 use crate::core::selector::Selector;
 
-/// Steps before others have a turn on this thread: some 200 µs, and as much again for the match
-/// that goes over it.
+/// Steps before other tasks have a turn on this thread: some 200 µs, and at most as much again for
+/// the match that exceeds them.
 const STEPS_A_TURN: usize = 200_000;
 
 /// It took more than the setting `publish_check_steps_max`.
@@ -21,7 +20,7 @@ const STEPS_A_TURN: usize = 200_000;
 )]
 pub(crate) struct TooMuch(pub(crate) usize);
 
-/// What was compared so far.
+/// The comparisons so far.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     steps: usize,
@@ -36,14 +35,13 @@ impl Reach {
 
     /// Whether one of the selectors matches.
     pub(crate) async fn any(&mut self, selectors: &[Selector], topic: &str) -> bool {
-        // Nothing goes on that long.
+        // The count never reaches this limit.
         self.any_within(selectors, topic, usize::MAX)
             .await
             .unwrap_or(false)
     }
 
-    /// Whether one of the selectors matches, or `None` once more than `end` steps were taken in
-    /// all.
+    /// Whether one of the selectors matches, or `None` once more than `end` steps were made in all.
     pub(crate) async fn any_within(
         &mut self,
         selectors: &[Selector],
@@ -59,7 +57,7 @@ impl Reach {
                 }
             }
             self.steps += 1;
-            // Nearly all selectors of a long list differ in this.
+            // The prefix excludes nearly all selectors of a long list.
             if !topic.starts_with(selector.prefix()) {
                 continue;
             }

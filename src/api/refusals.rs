@@ -1,5 +1,5 @@
-//! What the log says of clients that are turned away: each of them at `debug`, and once a minute
-//! that there are any.
+//! Log lines about refused clients: one for each at `debug`, and one a minute that any were
+//! refused.
 //!
 //! Must never write a token, nor the query of a request, which may hold one.
 
@@ -15,7 +15,7 @@ use crate::once_a_minute::OnceAMinute;
 /// Target of these lines. Operators write it into `log_level`, so it outlives the names of modules.
 const TARGET: &str = "fantail::http";
 
-/// Bytes of a path or header that a line shows.
+/// Bytes of a path or header in a log line.
 const TEXT_BYTES_LOGGED: usize = 200;
 
 static TOKENS: OnceAMinute = OnceAMinute::new();
@@ -30,7 +30,8 @@ pub(crate) fn token(client: IpAddr, path: &str, why: &dyn Display) {
     }
 }
 
-/// A subscription was turned away. `expected`: the node drains, which is no news.
+/// A subscription was refused. `expected`: the node drains, so the refusal needs no line of its
+/// own.
 pub(crate) fn stream(client: IpAddr, parts: &Parts, why: &dyn Display, expected: bool) {
     debug!(target: TARGET, %client, path = cut(parts.uri.path()), %why, "stream shed");
     if !expected && let Some(left_out) = STREAMS.due() {
@@ -38,7 +39,7 @@ pub(crate) fn stream(client: IpAddr, parts: &Parts, why: &dyn Display, expected:
     }
 }
 
-/// A page of a foreign origin may not do what it asked for.
+/// A page of a foreign origin was refused.
 pub(crate) fn origin(client: IpAddr, headers: &HeaderMap, path: &str) {
     let origin = headers.get(header::ORIGIN);
     let origin = origin.map(|origin| cut(&String::from_utf8_lossy(origin.as_bytes())).to_owned());

@@ -1,7 +1,7 @@
-//! From a request to the code that answers it.
+//! Routes each request to the code that answers it.
 //!
-//! Routing never waits. What has to (publishing, streams that are fed through a body, tokens whose
-//! key is not known yet) is returned as a future.
+//! Routing never waits. Calls that have to wait (publishing, streams that are fed through a body,
+//! tokens whose key is not known yet) are returned as a future.
 
 mod advice;
 mod host;
@@ -128,7 +128,8 @@ fn whole_node(method: &Method) -> Outcome {
     Outcome::Now(allow(Resource::ALL_METHODS))
 }
 
-/// Goes on with what the request's token allows. Waits only for a token whose key is not known yet.
+/// Continues with the grants of the request's token. Waits only for a token whose key is not known
+/// yet.
 fn authorized(
     node: &Arc<Node>,
     role: Role,
@@ -222,7 +223,7 @@ fn topics(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) ->
     )
 }
 
-/// An answer that may be long: put together in its turn, and only where there is room for it then.
+/// An answer that may be long: built in its turn, and only if there is room for it then.
 fn list(
     node: &Arc<Node>,
     transport: Transport,
@@ -249,7 +250,7 @@ fn text(text: &'static str) -> Response<ResponseBody> {
     response
 }
 
-/// `OPTIONS`: what the resource can do, and the answer to a browser's preflight.
+/// `OPTIONS`: the methods of the resource, and the answer to a browser's preflight.
 fn options(node: &Node, resource: Resource<'_>, request: &HeaderMap) -> Response<ResponseBody> {
     let methods = resource.methods();
     let mut response = allow(methods);
@@ -290,7 +291,7 @@ fn publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> O
     )
 }
 
-/// `POST /.well-known/mercure`, likewise; and never without a token.
+/// `POST /.well-known/mercure`, likewise; it always needs a token.
 fn mercure_publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
     if let Err(problem) = may_write(node, peer, &parts) {
         return Outcome::problem(problem);

@@ -1,8 +1,7 @@
-//! Opens a stream that was asked for: on its bare socket where there is one of its own, else as a
-//! response body.
+//! Opens a requested stream: on its bare socket if it has one of its own, else as a response body.
 //!
-//! Both protocols that ask for streams (the native API and Mercure) come through here; what they
-//! say differently is their [`Dialect`].
+//! Both protocols with streams (the native API and Mercure) use this module; their differences are
+//! in their [`Dialect`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,10 +25,10 @@ use crate::server::response_body::{ResponseBody, StreamBody};
 use crate::server::transport::Transport;
 use crate::shard::wire::{BodyQueue, Incoming};
 
-/// Where a stream goes.
+/// The client of a stream, and the way to it.
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
-    /// That of the connection: a proxy's, where one has brought the request.
+    /// Address of the connection's other end. Behind a proxy, it is the proxy's.
     pub(crate) peer: IpAddr,
     pub(crate) transport: Transport,
     pub(crate) fields: Fields,
@@ -66,7 +65,7 @@ pub(crate) fn open(
     }
 }
 
-/// `HEAD`: what the stream would begin with, without taking a place for one.
+/// `HEAD`: the head of the stream, without a place for one.
 pub(crate) fn head_only(
     node: &Node,
     dialect: &Dialect,
@@ -138,8 +137,8 @@ fn attach(
     };
     let permit = permit.without_socket();
     let queue = BodyQueue::charged(node.hub.budget());
-    // Made before anything can fail or be dropped: its end is what tells the shard that the client
-    // is gone.
+    // Made before anything can fail or be dropped: its end reports to the shard that the client is
+    // gone.
     let body = StreamBody::new(Arc::clone(&queue), flow);
     let mut response = Response::new(ResponseBody::Stream(body));
     *response.headers_mut() = head::headers(last_event_id, private);
@@ -161,8 +160,8 @@ fn attach(
     }))
 }
 
-/// The part of a request's headers that [`subscribe::shed`] looks at, for when the request itself
-/// is gone.
+/// The part of a request's headers that [`subscribe::shed`] needs, for use after the request itself
+/// is dropped.
 fn accept_only(headers: &HeaderMap) -> HeaderMap {
     headers
         .get_all(header::ACCEPT)

@@ -1,7 +1,7 @@
-//! Subscriptions: which topics, from where on, and is there room.
+//! Subscriptions: their topics, their start, and their place.
 //!
-//! The answer is found without waiting, so that a subscription on HTTP/1 costs no task. This module
-//! must not write to the stream: what the client gets after the head is the shard's business.
+//! The answer is decided without waiting, so that a subscription on HTTP/1 costs no task. This
+//! module must not write to the stream: the shard writes everything after the head.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -28,27 +28,27 @@ use crate::server::query::{self, QueryError};
 use crate::server::response_body::ResponseBody;
 use crate::server::retry::{retry_after_s, retry_ms};
 
-/// What protocols that ask for streams say differently.
+/// The differences between protocols with streams.
 pub(crate) struct Dialect {
     /// Spellings of selectors.
     pub(crate) syntax: Syntax,
     /// Names of the cursor in a query, for clients that cannot set headers (`EventSource`). The
     /// first one given wins.
     pub(crate) cursor_parameters: &'static [&'static str],
-    /// How ids of this node are told in the response head.
+    /// Form of this node's ids in the response head.
     pub(crate) ids: IdForm,
-    /// A bearer who names no topic gets those of its token.
+    /// A bearer that names no topic gets the topics of its token.
     pub(crate) topics_of_token: bool,
-    /// Subscriptions are announced, where that is set.
+    /// Subscriptions are announced, if the setting is on.
     pub(crate) announces: bool,
-    /// How topics are named.
+    /// Usage text: how topics are named.
     pub(crate) usage: &'static str,
-    /// What becomes of a parameter that is none of those above.
+    /// Check of a parameter that is none of those above.
     pub(crate) check_other: fn(&str) -> Result<(), SubscribeError>,
 }
 
 impl Dialect {
-    /// Whether subscriptions that are asked for so are announced.
+    /// Whether subscriptions of this dialect are announced.
     fn is_announced(&self, config: &SubscribeConfig) -> bool {
         self.announces && config.announces
     }
@@ -68,7 +68,7 @@ pub(crate) const NATIVE: Dialect = Dialect {
 /// The parameters of the native API.
 const PARAMETERS: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEventId"];
 
-/// Up to so many topics, doubles are found by comparing; beyond, through a sorted list.
+/// Up to this many topics, duplicates are found by comparison; beyond, with a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
 
 /// Why a subscription is malformed.
@@ -110,7 +110,7 @@ pub(crate) enum SubscribeError {
     /// One of them is not a topic.
     #[error(transparent)]
     Topic(#[from] SelectorError),
-    /// A parameter that does nothing.
+    /// An unknown parameter.
     #[error(transparent)]
     Unknown(#[from] UnknownParameter),
     /// A parameter of another version of the protocol.
@@ -156,14 +156,14 @@ impl NotOpened {
     }
 }
 
-/// A place, and where the stream starts.
+/// A place, and the start of the stream.
 pub(crate) struct Opening {
     pub(crate) permit: StreamPermit,
     pub(crate) interest: Interest,
     pub(crate) start: Start,
 }
 
-/// What bounds a subscription.
+/// Bounds of a subscription.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds<'c> {
     pub(crate) config: &'c SubscribeConfig,
@@ -217,14 +217,14 @@ pub(crate) fn open(
     })
 }
 
-/// The cursor that a request has.
+/// The cursor of a request.
 pub(crate) fn cursor_of<'a>(dialect: &Dialect, parts: &'a Parts) -> Option<Cow<'a, str>> {
     let header = parts.headers.get(LAST_EVENT_ID).map(|id| id.as_bytes());
     cursor_in(header, parts.uri.query(), dialect.cursor_parameters)
 }
 
-/// What a stream subscribes to: the topic of the path first, then those of the query, each once;
-/// else those of the token.
+/// The selectors of a stream: the topic of the path first, then those of the query, each once; else
+/// those of the token.
 pub(crate) fn selectors(
     dialect: &Dialect,
     in_path: Option<&str>,
@@ -236,7 +236,7 @@ pub(crate) fn selectors(
     let mut topics = Vec::new();
     let mut add = |name: Cow<'_, str>| {
         let selector = Selector::parse(&name, dialect.syntax, limits.topic_bytes_max)?;
-        // Doubles of a long list are removed at the end; the target's length bounds it.
+        // Duplicates of a long list are removed at the end; the target's length bounds it.
         let compared = &topics[..topics.len().min(TOPICS_COMPARED_MAX)];
         if !compared.contains(&selector) {
             topics.push(selector);
@@ -281,8 +281,8 @@ pub(crate) fn selectors(
     }
 }
 
-/// The patterns that a stream chose itself: whoever signs tokens vouches for those that its token
-/// names.
+/// The patterns that the client chose itself. The issuer of a token vouches for the token's own
+/// patterns.
 fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<Item = &'s Selector> {
     let named = match caller {
         Caller::Bearer(access) => &*access.subscribe,
@@ -297,8 +297,8 @@ fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<It
 /// `last_event_id`, `lastEventID` or `lastEventId` that is not empty (WHATWG HTML §9.2.2; the
 /// parameters are for clients that cannot set headers).
 ///
-/// Never fails: what is no cursor of this node (broken UTF-8 included) is one that the node does
-/// not know, and the stream says so.
+/// Never fails: text that is no cursor of this node (broken UTF-8 included) is an unknown cursor,
+/// and the stream reports that.
 #[must_use]
 pub fn cursor<'a>(header: Option<&'a [u8]>, query: Option<&'a str>) -> Option<Cow<'a, str>> {
     cursor_in(header, query, NATIVE.cursor_parameters)
@@ -319,8 +319,8 @@ fn cursor_in<'a>(
 }
 
 /// Whether the client asked for an event stream by name. Only then may it be shed with a `200`:
-/// `EventSource` gives up for good on any other status, while every other client is better served
-/// by the truth.
+/// `EventSource` gives up for good on any other status, while every other client needs the true
+/// status.
 fn wants_event_stream(headers: &HeaderMap) -> bool {
     accepts(headers, EVENT_STREAM)
 }

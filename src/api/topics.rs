@@ -1,8 +1,9 @@
-//! `GET /topics`: which topics exist, who listens to them, and what is kept of them.
+//! `GET /topics`: the existing topics, the number of their listeners, and the size of their
+//! history.
 //!
-//! With keys for subscribers, a token shows the topics that one of its `subscribe` selectors
-//! matches, and no others. Never holds up the node: the table of topics is looked at in slices, a
-//! bounded number of them for one answer.
+//! With keys for subscribers, a token shows only the topics that one of its `subscribe` selectors
+//! matches. The call never holds up the node: the table of topics is read in slices, a bounded
+//! number of them for one answer.
 
 use std::sync::Arc;
 
@@ -22,25 +23,23 @@ use crate::server::problem::Problem;
 use crate::server::query;
 use crate::server::response_body::ResponseBody;
 
-/// A page that has so many topics is full; it may have as many more as one slice of the table
-/// holds.
+/// A page with this many topics is full; the last slice of the table may exceed it.
 const PAGE_TOPICS: usize = 1_000;
 
-/// Slices of the table that are looked at for one page.
+/// Most slices of the table that are read for one page.
 const SLICES_MAX: usize = 16;
 
-/// A page for which so many steps of comparing were made ends with its slice: some 100 ms, in
-/// portions.
+/// Comparison steps after which a page ends with its slice: some 100 ms, in portions.
 const STEPS_MAX: usize = if cfg!(test) { 1 << 20 } else { 100_000_000 };
 
-/// What the parameters of the list ask for.
+/// The list's parameters.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     after: u32,
     prefix: String,
 }
 
-/// Answers for one topic, or for a page of all.
+/// Answers for one topic, or with a page of all.
 ///
 /// # Errors
 /// 400, 401, 403.
@@ -71,7 +70,7 @@ pub(crate) async fn answer(
     Ok(answered(&Topic::new(hub.topic(&name).await, hub.mark())))
 }
 
-/// Which topics the caller may see, and what it took to find that out.
+/// The topics that the caller may see, and the cost of the check.
 struct Sight {
     /// `None`: all.
     selectors: Option<Arc<[Selector]>>,
@@ -100,7 +99,7 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
     let mut slices = 0;
     while walk.next().is_some() {
         let is_full = topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
-        // A topic of very many patterns takes several slices. The next page would begin it anew.
+        // A topic of very many patterns needs several slices. The next page would begin it anew.
         if (is_full || slices >= SLICES_MAX) && !walk.is_within_topic() {
             break;
         }
@@ -146,7 +145,7 @@ fn asked(query: Option<&str>) -> Result<Asked, Problem> {
     })
 }
 
-/// One topic takes no parameters.
+/// Refuses parameters: a single topic takes none.
 fn none(query: Option<&str>) -> Result<(), Problem> {
     match parameters::known(query, &[]).next() {
         Some(Err(error)) => Err(refused(error)),
@@ -165,7 +164,7 @@ fn refused(error: ParametersError) -> Problem {
 #[derive(Serialize)]
 struct Page {
     topics: Vec<Topic>,
-    /// What `after` has to be for the next page; left out at the end.
+    /// The value of `after` for the next page; left out at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u32>,
 }

@@ -1,8 +1,8 @@
 //! The accept loop.
 //!
-//! Connections are accepted in batches and each is served inline as far as its first bytes carry;
-//! most are streams by then. The loop must survive everything that `accept` can report, and must
-//! never spin: out of file descriptors, it waits and tries again.
+//! Connections are accepted in batches. Each is served inline as far as its first bytes allow; most
+//! are streams by then. The loop must survive every error that `accept` can return, and must never
+//! spin: out of file descriptors, it waits and tries again.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -21,18 +21,18 @@ use super::stop::stopped;
 use super::{connection, head};
 use crate::once_a_minute::OnceAMinute;
 
-/// Connections accepted before any of them is served: what waits is taken in one turn, and a full
-/// batch can go to another thread. The bound keeps the last one's wait, and that of other tasks on
-/// this thread, short.
+/// Most connections accepted before the first of them is served. A batch empties the kernel's queue
+/// in one turn, and a full batch can move to another thread. The bound keeps the wait of the last
+/// connection, and of other tasks on this thread, short.
 const ACCEPTS_PER_TURN: usize = 32;
 
-/// First pause after the system could not give a connection…
+/// Shortest pause after `accept` failed. It doubles with each failure…
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
-/// …doubled up to this one.
+/// …up to this one.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes of a refused client's request that are read before closing; unread bytes would reset the
-/// connection, and our answer with it.
+/// Bytes of a refused client's request that are read before closing. Unread bytes would make the
+/// kernel reset the connection, and the client would lose our answer.
 const REFUSED_READ_BYTES: usize = 4 * 1024;
 
 /// One accepted connection.
@@ -41,14 +41,14 @@ struct Accepted {
     place: Place,
 }
 
-/// Accepts until told to stop.
+/// Accepts connections until `shutdown`.
 pub(crate) async fn run(
     listener: &Arc<Listener>,
     socket: &AsyncFd<TcpListener>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    // A full batch may be served by another thread, so that handshakes use every core; one batch a
-    // thread, or they would pile up.
+    // A full batch may be served by another thread, so that handshakes use every core. Each thread
+    // serves at most one batch, or batches would pile up.
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
     let helpers = Arc::new(Semaphore::new(workers.saturating_sub(1)));
     let mut backoff = Backoff::default();
@@ -62,7 +62,7 @@ pub(crate) async fn run(
             Ok(guard) => tokio::select! {
                 biased;
                 accepted = accept_batch(listener, guard) => accepted,
-                // Only a connection that waits for another to give way is dropped here.
+                // Only a connection that waits for a place is dropped here.
                 () = stopped(&mut shutdown) => return,
             },
             Err(error) => Err((Vec::new(), error)),
@@ -90,8 +90,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Accepts what is there, at most [`ACCEPTS_PER_TURN`] and as many as are admitted at once; on an
-/// error, also what was accepted before it.
+/// Accepts waiting connections: at most [`ACCEPTS_PER_TURN`], and at most as many as are admitted
+/// at once. An error also carries the connections accepted before it.
 async fn accept_batch(
     listener: &Listener,
     mut socket: AsyncFdReadyGuard<'_, TcpListener>,
@@ -114,19 +114,19 @@ async fn accept_batch(
     Ok(batch)
 }
 
-/// One `accept4`: the socket comes non-blocking and close-on-exec, and has the listener's options
-/// already.
+/// One `accept4`. The socket is non-blocking and close-on-exec, and inherits the listener's
+/// options.
 fn accept_one(listener: &TcpListener) -> Result<(TcpStream, IpAddr), Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (socket, peer) = rustix::net::acceptfrom_with(listener, flags)?;
     let peer = peer
         .and_then(|peer| SocketAddr::try_from(peer).ok())
         .ok_or(Errno::CONNABORTED)?;
-    // `::ffff:192.0.2.1` and `192.0.2.1` are one client, and have one share.
+    // `::ffff:192.0.2.1` and `192.0.2.1` are one client with one share.
     Ok((TcpStream::from(socket), peer.ip().to_canonical()))
 }
 
-/// Whether the error concerns the connection at the head of the queue only, so that the next one
+/// Whether the error concerns only the connection at the head of the queue, so that the next one
 /// may be tried at once. accept(2) asks to treat network errors of the new socket like that.
 fn is_of_one_connection(error: Errno) -> bool {
     matches!(
@@ -166,7 +166,7 @@ fn serve_inline(listener: &Arc<Listener>, batch: Vec<Accepted>) {
     }
 }
 
-/// Tells a client that there is no room, as far as that goes without waiting, and closes.
+/// Answers a client 503 as far as that is possible without waiting, and closes.
 fn refuse(listener: &Listener, socket: &TcpStream, client: IpAddr, why: Refused) {
     listener.metrics.refused.add(1);
     tracing::debug!(target: "fantail::http", %client, %why, "connection refused");
@@ -184,21 +184,21 @@ fn refuse(listener: &Listener, socket: &TcpStream, client: IpAddr, why: Refused)
     let _gone = socket.shutdown(std::net::Shutdown::Write);
 }
 
-/// That connections are refused.
+/// Guard of the log line about refused connections.
 static REFUSED: OnceAMinute = OnceAMinute::new();
-/// That accepting fails. Rows of failures can be short and many, so it is not said for each.
+/// Guard of the log line about failures of `accept`, which can alternate quickly with successes.
 static FAILING: OnceAMinute = OnceAMinute::new();
-/// That it works again, likewise.
+/// Guard of the log line about the end of such failures.
 static RECOVERED: OnceAMinute = OnceAMinute::new();
 
-/// How long to wait after `accept` failed.
+/// The pause after a failure of `accept`.
 #[derive(Default)]
 struct Backoff {
     pause: Option<Duration>,
 }
 
 impl Backoff {
-    /// The next pause.
+    /// The next pause, after a failure.
     fn failed(&mut self, error: &io::Error) -> Duration {
         if let Some(left_out) = FAILING.due() {
             tracing::warn!(target: "fantail::http", %error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
@@ -210,7 +210,7 @@ impl Backoff {
         pause
     }
 
-    /// A turn without an error; it ends the row only if it brought a connection.
+    /// Notes a turn without an error. Only a turn that accepted a connection ends the backoff.
     fn succeeded(&mut self, accepted: usize) {
         if accepted > 0 && self.pause.take().is_some() && RECOVERED.due().is_some() {
             tracing::info!(target: "fantail::http", "connections are accepted again");

@@ -1,8 +1,8 @@
-//! What an HTTP/2 connection is doing: its requests, and how far the answer to each has gone.
+//! The state of an HTTP/2 connection: its open requests, and the progress of each answer.
 //!
-//! hyper and h2 give no way to ask whether a stream makes progress, so the bytes of an answer say
-//! so themselves: each piece counts when it is handed over and when it is sent. A stream whose
-//! client takes nothing is given up, which resets it on the wire and nothing else.
+//! hyper and h2 do not report whether a stream makes progress, so the pieces of an answer do: each
+//! is counted when it is handed over and when it is sent. A stream whose client reads nothing is
+//! given up: it is reset on the wire, and the rest of the connection goes on.
 
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -16,41 +16,42 @@ use tokio::time::Instant;
 use super::room::Room;
 use crate::shard::wire::BodyQueue;
 
-/// Long lists that are put together at once for one connection. Others wait, so that one client
-/// cannot have a thousand of them made.
+/// Most long lists built at once for one connection. Further ones wait, so that one client cannot
+/// make the node build a thousand of them.
 const LISTS_AT_ONCE: usize = 4;
 
 /// The requests of one connection.
 pub(crate) struct Activity {
     requests: Mutex<Requests>,
-    /// Leave to put a long list together.
+    /// Permits to build a long list.
     lists: Semaphore,
-    /// For long answers.
+    /// Room for long answers.
     answers: Arc<Room>,
-    /// For request bodies.
+    /// Room for request bodies.
     bodies: Arc<Room>,
 }
 
 struct Requests {
     begun: u64,
     open: HashMap<u64, Weak<Flow>>,
-    /// When the last open one ended.
+    /// Time at which the last open request ended.
     idle_since: Instant,
-    /// The one that hyper is about to make a task for.
+    /// The request that hyper is about to make a task for.
     newest: Option<Arc<Flow>>,
 }
 
-/// What became of the streams whose clients take nothing.
+/// Result of giving up the streams whose clients read nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stalled {
-    /// There is none, or they were given up.
+    /// Every such stream was given up, or none exists.
     None,
-    /// One of them is all in h2's hands; only the end of the connection ends it.
+    /// h2 holds all of such a stream's bytes, so only the end of the connection ends the stream.
     Stuck,
 }
 
 impl Activity {
-    /// Its long answers may take up `answer_bytes`, its request bodies `body_bytes`.
+    /// A connection whose long answers may take `answer_bytes` and whose request bodies may take
+    /// `body_bytes`.
     pub(crate) fn new(now: Instant, answer_bytes: usize, body_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::new(Requests {
@@ -65,7 +66,7 @@ impl Activity {
         })
     }
 
-    /// A request has come.
+    /// Registers a request.
     pub(crate) fn begin(self: &Arc<Self>) -> Arc<Flow> {
         let mut requests = self.requests.lock();
         requests.begun += 1;
@@ -77,24 +78,23 @@ impl Activity {
         requests.open.insert(flow.number, Arc::downgrade(&flow));
         let unused = requests.newest.replace(Arc::clone(&flow));
         drop(requests);
-        // Its drop takes the lock.
+        // Dropping it takes the lock.
         drop(unused);
         flow
     }
 
-    /// The request that came last, for the task that answers it.
+    /// The newest request, for the task that answers it.
     pub(super) fn take_newest(&self) -> Option<Arc<Flow>> {
         self.requests.lock().newest.take()
     }
 
-    /// Since when no request is open; `None` while one is.
+    /// Time since which no request is open; `None` while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let requests = self.requests.lock();
         requests.open.is_empty().then_some(requests.idle_since)
     }
 
-    /// Gives up every stream whose client has taken nothing for `time`, though there is something
-    /// for it.
+    /// Gives up every stream with unsent bytes whose client has read nothing for `time`.
     pub(super) fn give_up_stalled(&self, time: Duration, now: Instant) -> Stalled {
         let open: Vec<_> = self.requests.lock().open.values().cloned().collect();
         let mut stalled = Stalled::None;
@@ -107,8 +107,8 @@ impl Activity {
     }
 }
 
-/// The answer to one request, on its way to the client. It ends when nobody holds it: neither its
-/// task nor a piece of its body.
+/// The answer to one request, on its way to the client. It lives as long as its task or a piece of
+/// its body.
 pub(crate) struct Flow {
     activity: Arc<Activity>,
     number: u64,
@@ -117,49 +117,49 @@ pub(crate) struct Flow {
 
 #[derive(Default)]
 struct State {
-    /// Bytes given to hyper.
+    /// Bytes handed to hyper.
     handed: u64,
     /// Bytes of them that were sent or dropped.
     gone: u64,
-    /// `gone` when progress was last looked for, and since when it has not changed.
+    /// Value of `gone` at the last check for progress, and the time since which it has not changed.
     seen: Option<(u64, Instant)>,
     given_up: bool,
-    /// hyper has no task for it any more.
+    /// hyper has ended its task.
     task_ended: bool,
     task: Option<Waker>,
-    /// Waits until everything handed over is gone.
+    /// Waker of the body, which waits until every byte handed over is gone.
     body: Option<Waker>,
-    /// Where a stream's events come from.
+    /// The queue that a stream's events come from.
     queue: Option<Arc<BodyQueue>>,
 }
 
 impl Flow {
-    /// The room that long answers of the connection have.
+    /// The connection's room for long answers.
     pub(crate) fn answer_room(&self) -> &Arc<Room> {
         &self.activity.answers
     }
 
-    /// The room that request bodies of the connection have.
+    /// The connection's room for request bodies.
     pub(crate) fn body_room(&self) -> &Arc<Room> {
         &self.activity.bodies
     }
 
-    /// Leave to put a long list together, as soon as there is.
+    /// Waits for a permit to build a long list.
     pub(crate) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.activity.lists.acquire().await.ok()
     }
 
-    /// The answer is a stream that a shard writes to `queue`.
+    /// Marks the answer as a stream that a shard writes to `queue`.
     pub(crate) fn feed(&self, queue: &Arc<BodyQueue>) {
         self.state.lock().queue = Some(Arc::clone(queue));
     }
 
-    /// Bytes are given to hyper.
+    /// Counts bytes handed to hyper.
     pub(crate) fn hand_over(&self, bytes: usize) {
         self.state.lock().handed += bytes as u64;
     }
 
-    /// Bytes were sent, or dropped.
+    /// Counts bytes that were sent or dropped.
     pub(crate) fn let_go(&self, bytes: usize) {
         let mut state = self.state.lock();
         state.gone += bytes as u64;
@@ -181,7 +181,7 @@ impl Flow {
         Poll::Pending
     }
 
-    /// Task: ready when the stream is to be dropped as it is.
+    /// Task: ready when the stream is to be dropped unfinished.
     pub(super) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         let cut = state.queue.as_ref();
@@ -198,14 +198,14 @@ impl Flow {
         Poll::Pending
     }
 
-    /// Task: hyper has handed over everything, or given up itself.
+    /// Task: hyper has handed over everything, or has given up by itself.
     pub(super) fn end_task(&self) {
         let mut state = self.state.lock();
         state.task_ended = true;
         state.task = None;
     }
 
-    /// False where it cannot be given up although it should be.
+    /// False if the stream should be given up and cannot be.
     fn give_up_if_stalled(&self, time: Duration, now: Instant) -> bool {
         let mut state = self.state.lock();
         let since = match state.seen {
@@ -236,7 +236,7 @@ impl Drop for Flow {
         requests.open.remove(&self.number);
         if requests.open.is_empty() {
             requests.idle_since = Instant::now();
-            // Many may have been open at once.
+            // Frees the table's memory: many requests may have been open at once.
             requests.open = HashMap::new();
         }
     }

@@ -1,9 +1,9 @@
 //! The memory of answers that wait for their clients to read them.
 //!
 //! A list can be a megabyte, and a client may ask for a thousand of them and read none. Every long
-//! answer is charged to its connection (HTTP/2) and to the node until the last byte of it was sent.
-//! Where there is no room, requests whose answers may be long are answered 503 before they do
-//! anything; a publish call that was begun is never refused its receipt.
+//! answer is charged to its connection (HTTP/2) and to the node until its last byte was sent.
+//! Without room, a request whose answer may be long is answered 503 before it has any effect. A
+//! publish call that has begun always gets its receipt.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// For `bytes_max` in all, charged to `budget`.
+    /// Room for `bytes_max` in all, charged to `budget`.
     pub(crate) fn new(bytes_max: usize, budget: Arc<Budget>, metrics: Arc<HttpMetrics>) -> Self {
         Self {
             metrics,
@@ -38,7 +38,7 @@ impl Answers {
         }
     }
 
-    /// Why no list is put together for this connection, if none is.
+    /// The refusal of a list on this connection, or `None` if it may be built.
     pub(crate) fn refuse_list(&self, transport: &Transport) -> Option<Problem> {
         let is_full = transport.answer_room();
         let is_full = is_full.is_some_and(|room| room.has_refused());
@@ -46,14 +46,15 @@ impl Answers {
         is_full.then(|| self.refuse())
     }
 
-    /// Why no call is taken that changes something, if none is. A client behind a proxy that reads
-    /// no lists must not keep others behind it from publishing, so only the room of all counts.
+    /// The refusal of a call that changes something, or `None` if it may go on. Only the room of
+    /// the whole listener counts: a client behind a proxy that reads no lists must not keep the
+    /// proxy's other clients from publishing.
     pub(crate) fn refuse_call(&self) -> Option<Problem> {
         self.all.is_full().then(|| self.refuse())
     }
 
-    /// Charges a response that is about to be sent, or refuses it where that does no harm
-    /// (`is_safe`: the request changed nothing).
+    /// Charges a response that is about to be sent. A response that does not fit is refused if that
+    /// does no harm (`is_safe`: the request changed nothing).
     pub(crate) fn charge(
         &self,
         transport: &Transport,

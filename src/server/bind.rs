@@ -1,7 +1,7 @@
 //! The socket of a listener.
 //!
-//! All that can be said once about every connection is said here, to the listener: accepted sockets
-//! inherit it, so that a connection costs no system call for its options. Nothing here may wait.
+//! Options that are the same for every connection are set once, on the listener. Accepted sockets
+//! inherit them, so that a connection costs no system call for its options. Nothing here may wait.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,21 +14,21 @@ use thiserror::Error;
 
 use super::config::SocketConfig;
 
-/// Connections that the kernel may hold until they are accepted. It takes the smaller of this and
-/// `net.core.somaxconn`, which is where an operator would set it.
+/// Most connections that the kernel may hold until they are accepted. The kernel uses the smaller
+/// of this and `net.core.somaxconn`, where an operator would set it.
 const BACKLOG: i32 = 65_535;
 
-/// Seconds for which the kernel keeps a connection to itself while its client has sent nothing
-/// (tcp(7), `TCP_DEFER_ACCEPT`). A request is there when its connection is, so a stream needs
-/// neither task nor timer; that cuts what a connect costs by a third. A silent client is accepted
+/// Seconds for which the kernel withholds a connection whose client has sent nothing (tcp(7),
+/// `TCP_DEFER_ACCEPT`). A connection is accepted together with its request, so a stream needs
+/// neither task nor timer; that cuts the cost of a connect by a third. A silent client is accepted
 /// that much later, and its `header_timeout` begins then.
 const DEFER_ACCEPT_S: libc::c_int = 1;
 
-/// Unanswered signs of life after which a silent peer is dead.
+/// Unanswered keep-alive probes after which a silent peer is dead.
 const PROBES: u32 = 3;
 /// Keep-alive is counted in whole seconds…
 const SECOND: Duration = Duration::from_secs(1);
-/// …and the kernel takes no more of them (tcp(7)).
+/// …and the kernel accepts at most this many (tcp(7)).
 const KEEPALIVE_MAX: Duration = Duration::from_secs(32_767);
 
 /// Why a listener could not be opened.
@@ -40,7 +40,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Opens a listener at the address that `setting` has.
+/// Opens a listener at `address`, the value of `setting`.
 ///
 /// # Errors
 /// [`BindError`] with the address and the system's reason.
@@ -61,8 +61,8 @@ pub fn bind(
             socket.set_send_buffer_size(config.send_buffer_bytes)?;
         }
         if let Err(error) = defer_accept(socket.as_fd()) {
-            // Not every kernel knows it (containers with one of their own); all that is lost is
-            // some speed.
+            // Some kernels do not support it (containers with a kernel of their own). The only loss
+            // is speed.
             tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
         }
         notice_the_dead(&socket, config)?;
@@ -77,10 +77,9 @@ pub fn bind(
     })
 }
 
-/// Has the kernel end connections whose peer acknowledges nothing for `dead_after`: behind a cut
-/// cable, heartbeats would vanish into the send buffer for as long as the kernel's patience lasts,
-/// a quarter of an hour. It asks silent peers for a sign of life no more often than heartbeats
-/// would.
+/// Makes the kernel end connections whose peer acknowledges nothing for `dead_after`. Behind a cut
+/// cable, heartbeats would otherwise vanish into the send buffer until the kernel gives up after a
+/// quarter of an hour. Silent peers are probed no more often than heartbeats would be sent.
 fn notice_the_dead(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
     let timeout_ms = u32::try_from(config.dead_after.as_millis()).unwrap_or(u32::MAX);
     sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
@@ -92,12 +91,12 @@ fn notice_the_dead(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel hold connections back until their first bytes have come. Neither the standard
-/// library nor `socket2` nor `rustix` offers it.
+/// Makes the kernel withhold connections until their first bytes have arrived. Neither the standard
+/// library nor `socket2` nor `rustix` offers this.
 fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
     let seconds = DEFER_ACCEPT_S;
-    // SAFETY: the descriptor is open as long as it is borrowed; the option's value is the `c_int`
-    // that the pointer and the length describe, and the kernel only reads it during the call.
+    // SAFETY: the descriptor is open as long as it is borrowed. The option's value is a `c_int`,
+    // which the pointer and the length describe; the kernel only reads it during the call.
     let done = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -153,7 +152,7 @@ mod tests {
             [Duration::from_secs(9), Duration::from_secs(3)]
         );
         assert_eq!(sockopt::tcp_keepcnt(&*accepted).expect("a socket"), PROBES);
-        // Linux reports the double, which is what it allows with its own bookkeeping (socket(7)).
+        // Linux reports the double, which includes its own bookkeeping (socket(7)).
         assert_eq!(accepted.send_buffer_size().expect("a socket"), 40_000);
     }
 

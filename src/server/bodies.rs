@@ -1,10 +1,10 @@
-//! The memory of request bodies that have not come to their end.
+//! The memory of unfinished request bodies.
 //!
-//! A body is held until the last of it has come, and a client may send many and end none. What has
-//! arrived of each is charged to its connection (HTTP/2) and to the node, together with the head of
-//! its request, never what its `Content-Length` promises. A body that has no room to grow is
-//! answered 503. The largest are refused first: a body may only grow while as much room is left as
-//! it has itself, so those who publish little always find some.
+//! A body is held until its last byte has arrived, and a client may begin many and end none. The
+//! bytes that have arrived of each body, and the head of its request, are charged to the connection
+//! (HTTP/2) and to the node; the promise in `Content-Length` is never charged. A body without room
+//! to grow is answered 503. The largest are refused first: a body may grow only while the free room
+//! is at least its own size, so publishers of small bodies always find room.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    /// For `bytes_max` in all, charged to `budget`.
+    /// Room for `bytes_max` in all, charged to `budget`.
     pub(crate) fn new(bytes_max: usize, budget: Arc<Budget>, metrics: Arc<HttpMetrics>) -> Self {
         Self {
             metrics,
@@ -41,8 +41,8 @@ impl Bodies {
         }
     }
 
-    /// For a body of which nothing is held yet, of a request with a head of that size, on a
-    /// connection that has a room of its own or none.
+    /// Room for a body of which nothing is held yet. `head` is the size of its request's head;
+    /// `connection` is the connection's own room, if it has one.
     pub(crate) fn begin(&self, connection: Option<&Arc<Room>>, head_bytes: usize) -> Held {
         Held {
             metrics: Arc::clone(&self.metrics),
@@ -54,22 +54,22 @@ impl Bodies {
     }
 }
 
-/// The room that one body takes, given back on drop.
+/// The room that one body takes. Dropping it releases the room.
 pub(crate) struct Held {
     metrics: Arc<HttpMetrics>,
     rooms: [Option<Arc<Room>>; 2],
-    /// The same in the node's account.
+    /// The same bytes in the node's budget.
     memory: Charge,
     head_bytes: usize,
-    /// What is charged.
+    /// Bytes charged.
     bytes: usize,
 }
 
 impl Held {
-    /// Now `bytes` of the body are held.
+    /// Sets the number of held bytes of the body.
     ///
     /// # Errors
-    /// [`NoRoom`] for them: they must be let go.
+    /// [`NoRoom`]: the caller must drop the bytes.
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let bytes = self.head_bytes + bytes;
         let bytes = if bytes > UNCOUNTED_BYTES { bytes } else { 0 };
@@ -97,7 +97,7 @@ impl Held {
         for room in self.rooms.iter().flatten() {
             room.give_back(less);
         }
-        // Less is never refused.
+        // A smaller charge is never refused.
         let _ = self.memory.set(bytes);
         self.metrics.body_bytes.sub(less as u64);
         self.bytes = bytes;

@@ -6,13 +6,13 @@ use super::room::Room;
 use crate::core::budget;
 use crate::metrics::HttpMetrics;
 
-/// The room that one answer takes, given back on drop.
+/// The room that one answer takes. Dropping it releases the room.
 pub(crate) struct Charge {
     pub(super) bytes: usize,
     pub(super) rooms: [Option<Arc<Room>>; 2],
-    /// The same in the node's account.
+    /// The same bytes in the node's budget.
     pub(super) memory: budget::Charge,
-    /// Metrics that know of it.
+    /// Metrics that count it.
     pub(super) counted: Option<Arc<HttpMetrics>>,
 }
 

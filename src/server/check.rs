@@ -1,4 +1,4 @@
-//! What every request passes before a service sees it: the limits on its head, and the form of its
+//! Checks on every request before a service gets it: the limits on its head, and the form of its
 //! target and host.
 
 use hyper::http::request::Parts;
@@ -8,7 +8,7 @@ use super::config::ServerConfig;
 use super::problem::Problem;
 use crate::web::request_target;
 
-/// What holds for every request.
+/// Checks the head of a request.
 pub(super) fn check(parts: &Parts, config: &ServerConfig) -> Result<(), Problem> {
     check_limits(parts, config)?;
     Ok(request_target::check(parts)?)

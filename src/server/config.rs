@@ -1,4 +1,4 @@
-//! The checked settings of a listener for HTTP. Holds no secret.
+//! The checked settings of an HTTP listener. They hold no secret.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use std::time::Duration;
 pub struct ServerConfig {
     /// HTTP/2 with prior knowledge is spoken beside HTTP/1.
     pub http2: bool,
-    /// Requests may have chunked bodies. Where no call has a body, a request with a
+    /// Requests may have chunked bodies. If no call has a body, a request with a
     /// `Transfer-Encoding` is refused.
     pub chunked_bodies: bool,
     /// Longest time for a request head.
     pub header_timeout: Duration,
     /// Longest time between two requests of one connection.
     pub idle_timeout: Duration,
-    /// Longest time in which the client takes nothing of an answer.
+    /// Longest time in which the client reads nothing of an answer.
     pub write_timeout: Duration,
     /// Longest pause in a request body.
     pub body_timeout: Duration,
@@ -26,11 +26,11 @@ pub struct ServerConfig {
     pub header_count_max: usize,
     /// Most bytes of a request target.
     pub target_bytes_max: usize,
-    /// Most bytes of long answers that wait to be read, in all.
+    /// Most bytes of long answers that wait to be read, over all connections.
     pub answer_bytes_max: usize,
     /// Most bytes of long answers that wait to be read, of one HTTP/2 connection.
     pub answer_bytes_per_connection_max: usize,
-    /// Most bytes of unfinished request bodies, in all.
+    /// Most bytes of unfinished request bodies, over all connections.
     pub body_bytes_max: usize,
     /// Most bytes of unfinished request bodies, of one HTTP/2 connection.
     pub body_bytes_per_connection_max: usize,

@@ -1,4 +1,4 @@
-//! The first moments of a connection: which protocol it speaks, and whether it needs a task.
+//! The first moments of a connection: the choice of its protocol, and whether it needs a task.
 
 use std::future::poll_fn;
 use std::net::TcpStream as StdStream;
@@ -15,17 +15,17 @@ use super::lazy_stream::LazyStream;
 use super::listener::Listener;
 use super::stop::stopped;
 
-/// What a client's first bytes say.
+/// The protocol, as far as a client's first bytes decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Http1,
     Http2,
-    /// Nothing yet: they could still become the preface of HTTP/2.
+    /// Undecided: they could still become the preface of HTTP/2.
     Open,
 }
 
 impl Protocol {
-    /// `http2`: it is spoken here.
+    /// Reads the protocol from a connection's first bytes. `http2`: the listener speaks HTTP/2.
     fn of(bytes: &[u8], http2: bool) -> Self {
         if http2 {
             Self::told_by(bytes)
@@ -45,8 +45,7 @@ impl Protocol {
     }
 }
 
-/// Serves an accepted, non-blocking socket: as far as possible right here, then in a task of its
-/// own.
+/// Serves an accepted, non-blocking socket: inline as far as possible, then in a task of its own.
 ///
 /// Must be called within a tokio runtime.
 pub(crate) fn start(listener: &Arc<Listener>, socket: StdStream, place: Place) {
@@ -100,7 +99,7 @@ async fn wait_and_serve(
     let protocol = tokio::select! {
         biased;
         decided = tokio::time::timeout_at(accepted + header_timeout, decide(&mut io)) => decided,
-        // It has asked for nothing yet, so nothing is owed.
+        // The client has asked for nothing yet, so it is owed no answer.
         () = stopped(&mut shutdown) => return,
     };
     match protocol {
@@ -110,7 +109,7 @@ async fn wait_and_serve(
                 .run()
                 .await
         }
-        // Gone, or too slow.
+        // The client is gone, or too slow.
         Ok(None) | Err(_) => {}
     }
 }

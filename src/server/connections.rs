@@ -1,9 +1,9 @@
-//! Who is connected: the bounds on open connections, in all and by client address.
+//! Open connections and the bounds on them, in all and by client address.
 //!
 //! A connection holds a [`Place`] from accept until it ends or becomes a stream; streams are
-//! counted by [`Places`]. On the public listener both together have so many files and no more: what
-//! the other listeners need is theirs, whatever happens there. The table of clients is kept only
-//! when clients are bounded, so that the usual connect pays for a few atomics and no lock.
+//! counted by [`Places`]. On the public listener, connections and streams share a fixed number of
+//! files, so that the other listeners always have theirs. The table of clients exists only if
+//! clients are bounded, so that the usual connect costs a few atomics and no lock.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use super::seats::{Seat, Seats, Sitting};
 use crate::core::places::Places;
 use crate::metrics::HttpMetrics;
 
-/// How many connections a listener may have, and what becomes of one too many.
+/// Bound on the connections of a listener, and the handling of connections beyond it.
 #[derive(Clone)]
 pub(crate) enum Limit {
-    /// One too many is refused.
+    /// A connection beyond the bound is refused.
     Refuse {
-        /// Most connections; 0 = any number.
+        /// Streams, which use the same files and belong to the same clients.
         connections_max: usize,
         /// Streams that have files of the same kind, and clients of the same addresses.
         streams: Arc<Places>,
     },
-    /// One too many waits until another gives way, or ends.
+    /// A connection beyond the bound waits until another gives way, or ends.
     GiveWay {
         /// Most connections.
         connections_max: usize,
-        /// A connection is asked to end after so long: it bounds how long a client can hold one
-        /// that reads its answer byte by byte.
+        /// Time after which a connection is asked to end. Bounds how long a client can keep a
+        /// connection by reading its answer byte by byte.
         life_max: Duration,
     },
 }
@@ -45,10 +45,10 @@ pub(crate) enum Refused {
     /// The setting `max_connections` is reached.
     #[error("all {0} connections are taken (`max_connections`)")]
     Full(usize),
-    /// Connections and streams have all the files that are for them.
+    /// Connections and streams use all the files reserved for them.
     #[error("all {0} files for connections and streams are taken (the limit on open files)")]
     Files(usize),
-    /// The address has its share.
+    /// The address has used its share.
     #[error("this address has its {0} connections already (`max_connections_per_address`)")]
     Address(usize),
 }
@@ -66,16 +66,16 @@ enum Bound {
     GiveWay(Seats),
 }
 
-/// Bounds on connections of which one too many is refused.
+/// Bounds of a listener that refuses the connections beyond them.
 struct Bounds {
     connections_max: usize,
     streams: Arc<Places>,
-    /// By client (its network, where it is of IPv6); `None` when clients are not bounded.
+    /// Open connections by client (by network for IPv6); `None` if clients are not bounded.
     by_address: Option<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Connections {
-    /// No connections yet.
+    /// A listener without connections.
     pub(crate) fn new(limit: Limit, metrics: Arc<HttpMetrics>) -> Self {
         Self {
             metrics,
@@ -98,8 +98,8 @@ impl Connections {
         }
     }
 
-    /// Takes a place for a connection from `address`. Waits only where another has to give way.
-    /// Only the accept loop may call it: two callers could both take the last place.
+    /// Takes a place for a connection from `address`. Waits only if another connection has to give
+    /// way. Only the accept loop may call it: two callers could both take the last place.
     ///
     /// # Errors
     /// [`Refused`]: there is none.
@@ -121,8 +121,8 @@ impl Connections {
         })
     }
 
-    /// Connections that may be admitted before any of them is served. One that is not served yet
-    /// looks like one that gives way.
+    /// Connections that may be admitted before any of them is served. An unserved connection looks
+    /// like one that can give way.
     pub(super) fn admitted_at_once(&self) -> usize {
         match &self.bound {
             Bound::Refuse(_) => usize::MAX,
@@ -130,7 +130,7 @@ impl Connections {
         }
     }
 
-    /// Waits until no connection is open; no new one may be admitted meanwhile.
+    /// Waits until no connection is open. The caller must admit no new one meanwhile.
     pub(crate) async fn emptied(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -143,7 +143,7 @@ impl Connections {
 }
 
 impl Bounds {
-    /// Counts one more connection from `address`, where `open` are open already.
+    /// Counts one more connection from `address`; `open` is the number of open ones.
     fn admit(&self, open: usize, address: IpAddr) -> Result<(), Refused> {
         let full = self.connections_max;
         if full > 0 && open >= full {
@@ -168,7 +168,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// Uncounts one from `address`.
+    /// Uncounts one connection from `address`.
     fn release(&self, address: IpAddr) {
         if let Some(table) = &self.by_address
             && let Some(client) = self.streams.share().counted(address)
@@ -184,7 +184,7 @@ impl Bounds {
     }
 }
 
-/// One connection's place, given back on drop.
+/// One connection's place. Dropping it frees the place.
 pub(crate) struct Place {
     connections: Arc<Connections>,
     address: IpAddr,
@@ -197,7 +197,7 @@ impl Place {
         self.address
     }
 
-    /// Its seat, where connections give way to others.
+    /// The connection's seat, if connections give way to others.
     pub(super) fn seat(&self) -> Option<&Arc<Seat>> {
         self.sitting.as_ref().map(Sitting::seat)
     }
@@ -280,7 +280,7 @@ mod tests {
         assert!(table.lock().is_empty());
     }
 
-    /// A listener that stops waits for its last connection, and must learn of its end.
+    /// A listener that stops waits for its last connection, and must be woken at its end.
     #[tokio::test]
     async fn the_end_of_the_last_connection_is_told_to_the_listener_that_waits() {
         let (_, connections) = connections(Room::from(10), Share::default());

@@ -1,4 +1,4 @@
-//! Drives one HTTP/1 connection, and lets go of it when it becomes a stream.
+//! Drives one HTTP/1 connection, and detaches its socket when it becomes a stream.
 //!
 //! ```text
 //!            request            GET /events           attached
@@ -34,12 +34,12 @@ use super::responder::{Carrier, Responder};
 use super::seats::Seat;
 use super::stop::stopped;
 
-/// Last word to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
+/// The answer to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Time for the last request of a connection that gives way. Nothing is owed to one that never
-/// asked for anything.
+/// Time for the last request of a connection that gives way. A connection that never sent a request
+/// is owed no answer.
 const LAST_REQUEST_MAX: Duration = Duration::from_secs(5);
 
 /// One HTTP/1 connection.
@@ -83,10 +83,10 @@ impl Driver {
         }
     }
 
-    /// Goes as far as it can without waiting; `true` when the connection needs no more.
+    /// Advances as far as possible without waiting; `true` when the connection is finished.
     ///
-    /// Nothing will wake it afterwards: an unfinished one must be given to [`Driver::run`], whose
-    /// first poll leaves the right waker everywhere.
+    /// Nothing wakes the connection afterwards: an unfinished one must be passed to
+    /// [`Driver::run`], whose first poll registers the right waker everywhere.
     pub(crate) fn poll_inline(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.poll_stages(&mut cx).is_ready()
@@ -100,7 +100,7 @@ impl Driver {
         tokio::select! {
             biased;
             () = &mut self => return,
-            // A client that uses up every turn of the task must not hide the end of the node.
+            // A client that uses up every turn of the task must not hide the node's shutdown.
             () = coop::unconstrained(is_over(&mut shutdown, seat.as_deref())) => {}
         }
         if let Stage::Serving(connection) = &mut self.stage {
@@ -109,7 +109,7 @@ impl Driver {
         if seat.is_none() {
             self.await;
         } else if self.exchange.requests() > 0 {
-            // Another may wait for the seat.
+            // Another connection may wait for the seat.
             let _cut = tokio::time::timeout(LAST_REQUEST_MAX, self).await;
         }
     }
@@ -142,23 +142,23 @@ impl Driver {
     /// Takes the socket from hyper.
     fn take_socket(&mut self) -> Option<LazyStream> {
         match std::mem::replace(&mut self.stage, Stage::Done) {
-            // What hyper read beyond the request goes with its buffer: the response says
-            // `Connection: close`.
+            // Bytes that hyper read beyond the request are dropped with its buffer: the response
+            // says `Connection: close`.
             Stage::Serving(connection) => Some(connection.into_parts().io),
             _ => None,
         }
     }
 
-    /// Lets go of the socket.
+    /// Detaches the socket.
     fn detach(&mut self, detach: Detach) {
         let Some(Ok(socket)) = self.take_socket().map(LazyStream::into_fd) else {
-            // The client is gone, or the system is out of memory; there is nobody to tell.
+            // The client is gone, or the system is out of memory; no answer is possible.
             return;
         };
         self.stage = Stage::Attaching(detach.attach(socket));
     }
 
-    /// hyper has sent everything and ended our side, unless it came to a request head that the
+    /// hyper has sent everything and ended our side, unless it reached a request head that the
     /// guard refuses.
     fn finish(&mut self, malformed: bool) {
         let linger = malformed || self.exchange.left_body();
@@ -184,7 +184,7 @@ impl Driver {
     }
 }
 
-/// Waits until the connection is to end: with the listener, or because its seat is needed.
+/// Waits until the connection must end: with the listener, or because its seat is needed.
 async fn is_over(shutdown: &mut watch::Receiver<bool>, seat: Option<&Seat>) {
     let Some(seat) = seat else {
         return stopped(shutdown).await;

@@ -1,9 +1,9 @@
-//! What the three halves of one HTTP/1 connection tell each other.
+//! The state shared by the three halves of one HTTP/1 connection.
 //!
 //! hyper owns the socket ([`super::lazy_stream`]) and the service ([`super::responder`]) while it
 //! drives them, so the connection's driver can reach neither. All three share one [`Exchange`]
-//! instead. Only the task that polls the connection ever touches it, so its flags are relaxed; it
-//! must never be shared between connections.
+//! instead. Only the task that polls the connection accesses it, so its flags are relaxed; it must
+//! never be shared between connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,44 +16,44 @@ use super::socket::Socket;
 use super::turns::Turns;
 use super::unread::Unread;
 
-/// What a connection is waiting for, which decides how long it may.
+/// The event that a connection waits for; it decides how long the wait may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// For the rest of a request head (or the first byte of the first one).
+    /// The rest of a request head (or the first byte of the first one).
     Head,
-    /// For us: a request is being served.
+    /// The node: a request is being served.
     Service,
-    /// For the client to read a response.
+    /// The client, which has to read a response.
     Writing,
-    /// For the next request.
+    /// The next request.
     Idle,
 }
 
 /// Flags of one connection.
 pub(crate) struct Exchange {
     detach: Mutex<Option<Detach>>,
-    /// `detach` is filled; spares the lock on every other poll.
+    /// `detach` is filled. Saves the lock on every other poll.
     wants_detach: AtomicBool,
-    /// Everything that was handed to the socket was taken by it.
+    /// The socket has accepted all bytes handed to it.
     flushed: AtomicBool,
     /// Bytes arrived that belong to no request yet.
     heard: AtomicBool,
     serving: AtomicBool,
-    /// A request was answered before its body had been read to the end.
+    /// A request was answered before its body was read to the end.
     left_body: AtomicBool,
-    /// What of the body nobody read, until the request is answered.
+    /// The unread rest of the body, until the request is answered.
     unread: Mutex<Option<Unread>>,
-    /// `unread` is filled; spares the lock for most requests.
+    /// `unread` is filled. Saves the lock for most requests.
     has_unread: AtomicBool,
     requests: AtomicU32,
     turns: Turns,
-    /// Calls that wrote something.
+    /// Number of calls that wrote something.
     writes: AtomicU32,
-    /// The socket, when nothing more is to be said on it.
+    /// The socket, once no further byte is to be sent on it.
     left: Mutex<Option<Socket>>,
-    /// Room that answers take up until all is flushed.
+    /// Charges of answers that last until all bytes are flushed.
     owed: Mutex<Vec<Arc<Charge>>>,
-    /// `owed` is not empty; spares the lock for most flushes.
+    /// `owed` is not empty. Saves the lock for most flushes.
     owes: AtomicBool,
 }
 
@@ -77,7 +77,7 @@ impl Exchange {
         }
     }
 
-    /// When its socket may be called.
+    /// The turns of its socket.
     pub(crate) fn turns(&self) -> &Turns {
         &self.turns
     }
@@ -92,27 +92,27 @@ impl Exchange {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Socket: the kernel took something.
+    /// Socket: the kernel accepted bytes.
     pub(crate) fn note_write(&self) {
         self.writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often the kernel has taken something; the number wraps.
+    /// Number of times that the kernel has accepted bytes; it wraps.
     pub(crate) fn writes(&self) -> u32 {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Socket: leaves what hyper holds no more and does not give back (HTTP/2).
+    /// Socket: stores the socket when hyper drops it and does not return it (HTTP/2).
     pub(crate) fn leave(&self, socket: Socket) {
         *self.left.lock() = Some(socket);
     }
 
-    /// The socket that was left.
+    /// The socket that [`Self::leave`] stored.
     pub(crate) fn take_left(&self) -> Option<Socket> {
         self.left.lock().take()
     }
 
-    /// Socket: a write has begun, or all written bytes were taken.
+    /// Socket: a write has begun (`false`), or all written bytes were accepted (`true`).
     pub(crate) fn set_flushed(&self, flushed: bool) {
         self.flushed.store(flushed, Ordering::Relaxed);
         if flushed && self.owes.swap(false, Ordering::Relaxed) {
@@ -120,14 +120,14 @@ impl Exchange {
         }
     }
 
-    /// Body: its last bytes are in hyper's buffer; they take up `charge` until they are flushed.
+    /// Body: its last bytes are in hyper's buffer. They keep `charge` until they are flushed.
     pub(crate) fn owe(&self, charge: Arc<Charge>) {
         self.owed.lock().push(charge);
         self.owes.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the socket has taken all bytes that hyper gave it. hyper flushes its stream only
-    /// after the last buffered byte was written, so this speaks for hyper's buffer too.
+    /// Whether the socket has accepted all bytes from hyper. hyper flushes its stream only after
+    /// the last buffered byte was written, so this is true of hyper's buffer too.
     pub(crate) fn flushed(&self) -> bool {
         self.flushed.load(Ordering::Relaxed)
     }
@@ -146,13 +146,13 @@ impl Exchange {
         self.serving.store(false, Ordering::Relaxed);
     }
 
-    /// Service: the handler needs no more of a body that has not ended.
+    /// Service: the handler does not need the rest of a body that has not ended.
     pub(crate) fn leave_unread(&self, unread: Unread) {
         *self.unread.lock() = Some(unread);
         self.has_unread.store(true, Ordering::Relaxed);
     }
 
-    /// Service: what the handler left of the body.
+    /// Service: the rest of the body that the handler did not read.
     pub(crate) fn take_unread(&self) -> Option<Unread> {
         if !self.has_unread.swap(false, Ordering::Relaxed) {
             return None;
@@ -175,13 +175,13 @@ impl Exchange {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Service: asks for the socket to be taken from hyper and given away.
+    /// Service: asks the driver to take the socket from hyper and pass it to `detach`.
     pub(crate) fn request_detach(&self, detach: Detach) {
         *self.detach.lock() = Some(detach);
         self.wants_detach.store(true, Ordering::Relaxed);
     }
 
-    /// Driver: the stream to detach for, once nothing unflushed is left.
+    /// Driver: the stream to detach for, once all bytes are flushed.
     pub(crate) fn take_detach(&self) -> Option<Detach> {
         if !self.wants_detach.load(Ordering::Relaxed) || !self.flushed() {
             return None;
@@ -189,7 +189,7 @@ impl Exchange {
         self.detach.lock().take()
     }
 
-    /// What the connection waits for now.
+    /// The event that the connection waits for now.
     pub(crate) fn phase(&self) -> Phase {
         if !self.flushed() {
             Phase::Writing

@@ -1,11 +1,11 @@
-//! Header fields that every answer to a request has.
+//! Header fields of every answer to a request.
 
 use std::sync::Arc;
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Header fields that every answer to one request has, whoever makes the answer: a service, the
-/// listener, or the shard that a socket goes to. Without any, it costs no allocation.
+/// Header fields that every answer to one request has, whether a service, the listener or the shard
+/// writes it. An empty set costs no allocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Option<Arc<Vec<(HeaderName, HeaderValue)>>>);
 
@@ -17,7 +17,7 @@ impl Fields {
         }
     }
 
-    /// Each of them.
+    /// Iterates over the fields.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
         self.0.iter().flat_map(|fields| fields.iter())
     }

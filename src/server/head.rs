@@ -1,7 +1,7 @@
 //! The response head of a stream: as bytes for a socket that leaves hyper, as headers where hyper
 //! writes it.
 //!
-//! Both say the same. A value that comes from outside must never reach the bytes unchecked: only a
+//! Both say the same. A value from outside must never reach the bytes unchecked: only a
 //! [`HeaderValue`] can be written.
 
 use std::cell::RefCell;
@@ -24,10 +24,10 @@ pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event
 /// Keeps caches away and asks proxies to pass on every byte as it comes.
 const CACHE_CONTROL: &str = "no-cache, no-transform";
 
-/// The same where the request's address holds a token (RFC 6750 §2.3).
+/// The same for a request whose address holds a token (RFC 6750 §2.3).
 const CACHE_CONTROL_PRIVATE: &str = "private, no-cache, no-transform";
 
-/// The value of `Cache-Control`; `private` where the request's address holds a token.
+/// The value of `Cache-Control`; `private` if the request's address holds a token.
 const fn cache_control(private: bool) -> &'static str {
     if private {
         CACHE_CONTROL_PRIVATE
@@ -36,10 +36,10 @@ const fn cache_control(private: bool) -> &'static str {
     }
 }
 
-/// nginx' way to be told not to buffer.
+/// Tells nginx not to buffer.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// A usual head has some 230 bytes, a cursor and CORS included some 450.
+/// A usual head has some 230 bytes; with a cursor and CORS it has some 450.
 const HEAD_BYTES: usize = 512;
 
 /// The head of a stream on a bare socket, up to and including the empty line.
@@ -83,8 +83,7 @@ pub(crate) fn bytes(
     Bytes::from(head)
 }
 
-/// A whole answer that refuses, to be written where hyper does not, and after which the connection
-/// ends.
+/// A whole refusal as bytes, for answers that hyper does not write. The connection ends after it.
 pub(crate) fn refusal(status: StatusCode, detail: &str, retry_after_s: Option<u64>) -> Bytes {
     let problem = Problem::new(status, detail).to_json();
     let reason = status.canonical_reason().unwrap_or_default();
@@ -104,7 +103,7 @@ pub(crate) fn refusal(status: StatusCode, detail: &str, retry_after_s: Option<u6
     Bytes::from(answer)
 }
 
-/// The same as headers, but for what concerns the connection and the date, which hyper adds.
+/// The same as headers, without the fields of the connection and the date, which hyper adds.
 pub(crate) fn headers(last_event_id: Option<&str>, private: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
@@ -119,14 +118,13 @@ pub(crate) fn headers(last_event_id: Option<&str>, private: bool) -> HeaderMap {
     headers
 }
 
-/// An id that a header can carry. A publisher's own id may hold control characters, which would end
-/// the line; such a one is left out.
+/// An id that a header can carry, else `None`. A publisher's own id may hold control characters,
+/// which would end the line.
 fn id_value(id: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(id.as_bytes()).ok()
 }
 
-/// Calls `each` with the date of now (RFC 9110 §5.6.7), which is formatted once a second and
-/// thread.
+/// Calls `each` with the current date (RFC 9110 §5.6.7). Each thread formats it once a second.
 fn with_date(each: impl FnOnce(&[u8])) {
     thread_local! {
         static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };

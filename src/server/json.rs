@@ -8,8 +8,8 @@ use super::response_body::ResponseBody;
 
 /// A value as JSON.
 pub(crate) fn text(value: &impl Serialize) -> Vec<u8> {
-    // Strings, numbers and JSON that was parsed before: there is nothing in what is answered that
-    // could fail to serialize.
+    // Answers hold strings, numbers and JSON that was parsed before. None of these can fail to
+    // serialize.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn line(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// The response with a value.
+/// The response with `value` as its JSON body.
 pub(crate) fn response(value: &impl Serialize) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(line(value)));
     let json = HeaderValue::from_static("application/json");

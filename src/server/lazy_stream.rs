@@ -1,14 +1,14 @@
 //! A TCP stream that joins tokio's epoll only when it has to wait.
 //!
 //! Most clients send their request right behind the handshake, so a subscription can be read,
-//! checked and handed to a shard without tokio ever hearing of its socket: that saves two
-//! `epoll_ctl` calls, a task and a registration per stream. System calls go to the bare socket
-//! until one of them would block; only then does it become a `tokio::net::TcpStream`.
+//! checked and handed to a shard before tokio registers its socket. That saves two `epoll_ctl`
+//! calls, a task and a registration per stream. System calls go to the bare socket until one of
+//! them would block; only then does it become a `tokio::net::TcpStream`.
 //!
-//! A bare socket of a client that sends without end never blocks, so calls on it are budgeted
-//! ([`Turns`](super::turns::Turns)), as tokio budgets its own. This module must never look into
-//! what it carries beyond storing the bytes that were read ahead of hyper: what may pass to hyper
-//! is decided by a [`Guard`].
+//! The bare socket of a client that sends without end never blocks, so calls on it are budgeted
+//! ([`Turns`](super::turns::Turns)), as tokio budgets its own. This module never interprets the
+//! bytes that it carries; it only stores those that were read ahead of hyper. A [`Guard`] decides
+//! which bytes may pass to hyper.
 
 use std::io;
 use std::net::TcpStream as StdStream;
@@ -31,7 +31,7 @@ pub(crate) struct LazyStream {
     early: BytesMut,
     exchange: Arc<Exchange>,
     guard: Guard,
-    /// The reader came to where a request head is wrong: nothing before is left unanswered.
+    /// The reader reached a wrong request head: every request before it is answered.
     at_wrong_head: bool,
 }
 
@@ -43,7 +43,7 @@ impl LazyStream {
         }
     }
 
-    /// A socket that was left ([`Exchange::leave`]).
+    /// Wraps a socket that was left ([`Exchange::leave`]).
     pub(crate) fn again(socket: Socket, exchange: Arc<Exchange>) -> Self {
         Self {
             socket,
@@ -54,8 +54,8 @@ impl LazyStream {
         }
     }
 
-    /// Ends our side, and leaves the socket to whoever waits for the client to end its own. For
-    /// HTTP/2, where hyper does not give it back.
+    /// Ends our side, and leaves the socket for the task that waits until the client ends its own.
+    /// Only for HTTP/2, where hyper does not return the socket.
     fn leave(&mut self) -> io::Result<()> {
         let ended = self.shutdown();
         self.exchange
@@ -63,20 +63,20 @@ impl LazyStream {
         ended
     }
 
-    /// From here on, only bytes that `guard` lets through are read.
+    /// From here on, only bytes that `guard` passes are read.
     pub(crate) fn set_guard(&mut self, guard: Guard) {
         self.guard = guard;
     }
 
-    /// What is wrong with the request head that hyper waits for in vain. It is for the connection's
-    /// driver to answer.
+    /// The fault of the request head that hyper waits for in vain. The connection's driver answers
+    /// it.
     pub(crate) fn wrong_head(&self) -> Option<Fault> {
         let refusal = self.guard.refusal().filter(|_| self.at_wrong_head);
         refusal.map(|refusal| refusal.fault)
     }
 
-    /// Reads ahead: appends what the client sent to [`Self::early`]; resolves to the number of
-    /// bytes, 0 at the end of the stream.
+    /// Reads ahead: appends bytes from the client to [`Self::early`]. Resolves to their number, 0
+    /// at the end of the stream.
     pub(crate) fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Self {
             socket,
@@ -96,19 +96,19 @@ impl LazyStream {
         Poll::Ready(Ok(received))
     }
 
-    /// What was read ahead and not yet read again.
+    /// Bytes that were read ahead and not yet read again.
     pub(crate) fn early(&self) -> &[u8] {
         &self.early
     }
 
-    /// Receives and forgets; resolves to the number of bytes, 0 at the end of the stream.
+    /// Receives bytes and drops them. Resolves to their number, 0 at the end of the stream.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.socket
             .poll_receive(self.exchange.turns(), cx, socket::RECEIVE_BYTES, |_| {})
     }
 
-    /// Sends what the kernel takes at once; for a last word before closing, when losing it is no
-    /// harm.
+    /// Sends as many bytes as the kernel accepts at once. For a last answer before closing, whose
+    /// loss does no harm.
     pub(crate) fn send_now(&self, bytes: &[u8]) {
         self.socket.send_now(bytes);
     }
@@ -118,7 +118,8 @@ impl LazyStream {
         self.socket.shutdown()
     }
 
-    /// Takes the socket out of tokio (if it ever was in) and drops what was read ahead.
+    /// Takes the socket out of tokio (if it was registered) and drops the bytes that were read
+    /// ahead.
     ///
     /// # Errors
     /// The system refused to take it out of epoll, or registering had failed before.
@@ -204,7 +205,7 @@ impl Write for LazyStream {
         Poll::Ready(Ok(sent))
     }
 
-    /// There is no buffer here to flush; that hyper asks means that it has written all of its own.
+    /// This stream has no buffer to flush. The call means that hyper has written all of its own.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.exchange.set_flushed(true);
         Poll::Ready(Ok(()))
@@ -212,7 +213,7 @@ impl Write for LazyStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.at_wrong_head {
-            // Its answer is still to be sent.
+            // hyper has its answer still to send.
             return Poll::Ready(Ok(()));
         }
         let ended = match self.guard {
@@ -220,7 +221,7 @@ impl Write for LazyStream {
             Guard::None | Guard::Http1(_) => self.shutdown(),
         };
         Poll::Ready(match ended {
-            // The client was faster.
+            // The client closed first.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             done => done,
         })
@@ -275,7 +276,7 @@ mod tests {
         stream.exchange.turns().enter_task();
         client.write_all(&[0; 8 * 1024]).expect("write");
         wait_readable(&stream);
-        // Far below the bytes that wait, far above what one turn may take.
+        // Far below the bytes that wait, far above the bytes of one turn.
         let reads = poll_fn(|cx| {
             for reads in 0..4 * 1024 {
                 let mut space = [0; 1];
@@ -292,7 +293,7 @@ mod tests {
         .await;
         assert!(reads.is_some_and(|reads| reads > 16), "{reads:?}");
         assert!(!stream.is_registered(), "it did not wait for the client");
-        // It was woken, and has a new turn.
+        // The task was woken, and has a new turn.
         tokio::task::yield_now().await;
         let next = poll_fn(|cx| stream.poll_discard(cx)).await;
         assert!(next.expect("open") > 0);

@@ -11,29 +11,29 @@ use tokio::time::Sleep;
 use super::lazy_stream::LazyStream;
 use super::phase_timer::poll_timer;
 
-/// A connection that is closed while the client sends would be reset, and the client might never
-/// read our answer. So what still comes is read and dropped for so long…
+/// Closing a connection while its client sends would reset it, and the client might never read our
+/// answer. So further bytes are read and dropped for this long…
 const LINGER_TIME: Duration = Duration::from_secs(2);
-/// …and up to so many bytes: twice the largest body that is read whole by default, for clients that
-/// send all of it before they read.
+/// …and up to this many bytes: twice the default size of the largest body, for clients that send
+/// all of it before they read.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
 /// A connection whose last answer is sent, or about to be, and whose client may still be sending.
 pub(crate) struct Linger {
     io: LazyStream,
-    /// What is left to be sent of the answer. Our side ends after it.
+    /// Unsent rest of the answer. Our side ends after it.
     answer: Bytes,
     bytes_left: usize,
     until: Pin<Box<Sleep>>,
 }
 
 impl Linger {
-    /// Everything is sent.
+    /// For a connection whose answer is sent.
     pub(crate) fn new(io: LazyStream) -> Self {
         Self::answering(io, Bytes::new())
     }
 
-    /// All but this is sent.
+    /// For a connection whose answer is sent up to `answer`, its rest.
     pub(crate) fn answering(io: LazyStream, answer: Bytes) -> Self {
         Self {
             io,

@@ -1,4 +1,4 @@
-//! One listener: what all its connections share, and what happens to every request.
+//! One listener: the state that its connections share, and the path of every request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,24 +25,25 @@ use super::service::{Request, Service};
 use super::transport::Transport;
 use crate::metrics::HttpMetrics;
 
-/// hyper's own bounds on a request head are so many times the settings. Between the two, a request
-/// is read and answered with a problem document that names the setting; beyond, hyper answers with
-/// a bare status.
+/// hyper's own bounds on a request head are this many times the settings. Between the two, a
+/// request is read and answered with a problem document that names the setting; beyond, hyper
+/// answers with a bare status.
 const HEAD_SLACK: usize = 2;
 
-/// Header fields that hyper parses without allocating; only more of them are asked for by number.
+/// Header fields that hyper parses without allocating. A larger number is set only if the settings
+/// allow more.
 const HEADERS_INLINE: usize = 100;
 
-/// What a connection may buffer while it reads a request or writes an answer: enough to take a
-/// large body in few calls.
+/// Most bytes that a connection may buffer while it reads a request or writes an answer. Enough to
+/// read a large body in few calls.
 const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 
-/// What all connections of a listener share.
+/// The state that all connections of a listener share.
 pub(crate) struct Listener {
     pub(super) config: ServerConfig,
     pub(super) connections: Arc<Connections>,
     pub(super) metrics: Arc<HttpMetrics>,
-    /// hyper's side of HTTP/1.
+    /// hyper's HTTP/1 configuration.
     pub(super) http1: http1::Builder,
     pub(super) shutdown: watch::Receiver<bool>,
     answers: Arc<Answers>,
@@ -70,7 +71,7 @@ impl Listener {
         }
     }
 
-    /// What watches a new HTTP/1 connection.
+    /// The guard of a new HTTP/1 connection.
     pub(super) fn http1_guard(&self) -> Guard {
         let guard = Http1::new(Limits {
             trailer_bytes_max: self.config.header_bytes_max,
@@ -83,7 +84,7 @@ impl Listener {
         })
     }
 
-    /// Answers a request, or says how it will be.
+    /// Answers a request, now or later.
     pub(super) fn answer(
         &self,
         peer: IpAddr,
@@ -140,7 +141,7 @@ fn http1_builder(config: &ServerConfig) -> http1::Builder {
     let head_bytes_max = config.header_bytes_max.saturating_mul(HEAD_SLACK);
     let mut builder = http1::Builder::new();
     builder
-        // Time is kept by `phase_timer`, for less.
+        // `phase_timer` keeps the time, at a lower cost.
         .header_read_timeout(None)
         // A client may end its side and still read. This also spares a second read for every
         // request.

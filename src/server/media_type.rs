@@ -1,8 +1,8 @@
-//! The one reader of `Content-Type` (RFC 9110 §8.3) and of media types in `Accept`, after the rules
-//! of WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
+//! The only parser of `Content-Type` (RFC 9110 §8.3) and of media types in `Accept`. It follows
+//! WHATWG's MIME Sniffing (§4.4): names in any case, quoted values, spaces around.
 //!
-//! Every body here is UTF-8. A body that is declared to be anything else must be refused, never
-//! taken for UTF-8.
+//! Every body here is UTF-8. A body that is declared in another character set must be refused,
+//! never read as UTF-8.
 
 use hyper::header::{self, HeaderMap};
 use thiserror::Error;
@@ -31,24 +31,23 @@ const ASCII: [&str; 10] = [
     "cp367",
 ];
 
-/// What a request says of its body.
+/// The media type that a request declares for its body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MediaType {
-    /// As it was sent, for an answer.
+    /// The text as it was sent, for an answer.
     pub(crate) text: String,
-    /// Type and subtype in lower case; empty where there is none, or where several contradict each
-    /// other.
+    /// Type and subtype in lower case; empty if there is none, or if several contradict each other.
     pub(crate) essence: String,
-    /// The character set, where it is one that is taken.
+    /// The character set, if the node accepts it.
     pub(crate) charset: Result<Charset, OtherCharset>,
 }
 
 /// A character set that is a part of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Charset {
-    /// Also where none was named.
+    /// Declared as UTF-8, or not declared.
     Utf8,
-    /// Only the first 128 characters, or the declaration is wrong.
+    /// Declared as ASCII: only the first 128 characters may occur.
     Ascii,
 }
 
@@ -65,13 +64,13 @@ pub(crate) struct OtherCharset(String);
     "the request says that its body is ASCII, and it is not from byte {at} on; say `charset=utf-8`"
 )]
 pub(crate) struct NotAscii {
-    /// Offset of the first byte that is not, from 0.
+    /// Offset of the first byte outside ASCII, from 0.
     at: usize,
 }
 
 impl Charset {
-    /// Checks a body, or a part of one, against its declaration. Whether it is UTF-8 is found where
-    /// it is read.
+    /// Checks a body, or a part of one, against its declaration. The body's parser checks that it
+    /// is UTF-8.
     pub(crate) fn check(self, body: &[u8]) -> Result<(), NotAscii> {
         match self {
             Self::Utf8 => Ok(()),
@@ -104,8 +103,8 @@ impl MediaType {
             .collect();
         let essences = fields.iter().map(|field| essence(field));
         let essence = essences.reduce(|one, other| if one == other { one } else { String::new() });
-        // Whatever is said more than once has to be right each time: nobody knows which of them the
-        // sender means.
+        // A repeated declaration has to be right each time, because the node cannot know which one
+        // the sender means.
         let labels = fields.iter().flat_map(|field| charsets(field));
         let charset = labels
             .map(|label| Charset::of(&label))
@@ -144,7 +143,7 @@ fn charsets(field: &str) -> Vec<String> {
         if let Some(value) = value.filter(|_| name.eq_ignore_ascii_case("charset")) {
             found.push(value);
         }
-        // Whatever stands between a quoted value and the next parameter means nothing.
+        // Bytes between a quoted value and the next parameter are ignored.
         rest = behind.find(';').map_or("", |at| &behind[at + 1..]);
     }
     found
@@ -227,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(charset(parameters), Some(Charset::Utf8), "{parameters}");
         }
-        // The narrower of two holds, in any order.
+        // The narrower of two must be found, in any order.
         for both in [
             ";charset=ascii;charset=utf-8",
             ";charset=utf-8;charset=ascii",

@@ -1,7 +1,7 @@
-//! A listener for HTTP that can let go of a connection.
+//! An HTTP listener whose connections can be detached.
 //!
-//! hyper parses every request and writes every response. A `Service` decides what the answer is.
-//! Where it is a stream, on HTTP/1 the socket is taken out of hyper and given away. The way of a
+//! hyper parses every request and writes every response. A `Service` decides the answer. If the
+//! answer is a stream, on HTTP/1 the socket is taken out of hyper and passed on. The path of a
 //! connection through this module:
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!                     └──► h2 (HTTP/2) ──────────────────────────┘
 //! ```
 //!
-//! This layer must never hold a stream: a detached one leaves no task, timer or buffer behind. It
+//! This layer must never keep a stream: a detached one leaves no task, timer or buffer behind. It
 //! must never know topics, tokens or the hub: the public API and the admin listener stand on it
 //! side by side. TLS would be one more step between `accept` and `connection`.
 

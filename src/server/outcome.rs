@@ -1,4 +1,4 @@
-//! How a request is answered: at once, after waiting, or not here at all.
+//! How a request is answered: at once, after waiting, or with a stream.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,15 +15,15 @@ pub(crate) enum Outcome {
     Now(Response<ResponseBody>),
     /// After waiting: for a body, for room, for newer keys.
     Later(Pin<Box<dyn Future<Output = Ending> + Send>>),
-    /// With a stream on its own socket, which the listener lets go of.
+    /// With a stream on the connection's own socket, which the listener detaches.
     Stream(Detach),
 }
 
 /// How a request that waited is answered.
 pub(crate) enum Ending {
-    /// Here.
+    /// With a response.
     Response(Response<ResponseBody>),
-    /// With a stream on its own socket, which the listener lets go of.
+    /// With a stream on the connection's own socket, which the listener detaches.
     Stream(Detach),
 }
 
@@ -33,14 +33,14 @@ impl Outcome {
         Self::Now(problem.into().into_response())
     }
 
-    /// A response that takes some waiting.
+    /// A response that needs waiting.
     pub(crate) fn later(
         response: impl Future<Output = Response<ResponseBody>> + Send + 'static,
     ) -> Self {
         Self::Later(Box::pin(async { Ending::Response(response.await) }))
     }
 
-    /// Waits for it.
+    /// Waits for the ending.
     pub(crate) async fn ended(self) -> Ending {
         match self {
             Self::Now(response) => Ending::Response(response),
@@ -49,8 +49,8 @@ impl Outcome {
         }
     }
 
-    /// Applies `change` to the response, if there is one and as soon as there is. The head of a
-    /// stream that leaves is written already.
+    /// Applies `change` to the response, as soon as one exists. The head of a stream is written
+    /// already.
     pub(crate) fn with_response(
         self,
         change: impl FnOnce(&mut Response<ResponseBody>) + Send + 'static,

@@ -1,8 +1,8 @@
 //! One timer for all the waits of an HTTP/1 connection.
 //!
-//! hyper's own timeout costs a timer for every request head. This one is made only when a
-//! connection waits at all, moves lazily (it is rearmed when it fires early, not whenever a
-//! deadline moves back), and must never end a connection that waits for us.
+//! hyper's own timeout costs a timer for every request head. This timer is made only when a
+//! connection waits at all. It is rearmed when it fires early, not whenever a deadline moves back.
+//! It must never end a connection that waits for the node.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -15,11 +15,11 @@ use tokio::time::{Instant, Sleep};
 use super::config::ServerConfig;
 use super::exchange::{Exchange, Phase};
 
-/// What one wait is for: its phase, and the number of requests before it, or of writes: each one
-/// that takes something is progress.
+/// Identity of one wait: its phase, and the number of requests before it, or of writes. Each write
+/// that the kernel accepts is progress.
 type Wait = (Phase, u32);
 
-/// The deadline of what a connection waits for.
+/// The deadline of the current wait of a connection.
 pub(crate) struct PhaseTimer {
     wait: Wait,
     deadline: Option<Instant>,
@@ -27,8 +27,8 @@ pub(crate) struct PhaseTimer {
 }
 
 impl PhaseTimer {
-    /// For a connection that was accepted at `accepted`: its first request head is due from then
-    /// on.
+    /// For a connection that was accepted at `accepted`, from where the time of its first request
+    /// head counts.
     pub(crate) fn new(accepted: Instant, config: &ServerConfig) -> Self {
         Self {
             wait: (Phase::Head, 0),
@@ -37,7 +37,7 @@ impl PhaseTimer {
         }
     }
 
-    /// Ready with the phase whose time is over; else `cx` is woken when it may be.
+    /// Ready with the phase whose time is over; else `cx` is woken when that may be so.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -73,7 +73,7 @@ impl PhaseTimer {
     }
 }
 
-/// Polls a timer also when the task has used up its turn: a client that sends without end must not
+/// Polls a timer even when the task has used up its turn: a client that sends without end must not
 /// stop its clock.
 pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     pin!(coop::unconstrained(timer)).poll(cx)
@@ -84,8 +84,7 @@ fn time_for(phase: Phase, config: &ServerConfig) -> Option<Duration> {
         Phase::Head => Some(config.header_timeout),
         Phase::Writing => Some(config.write_timeout),
         Phase::Idle => Some(config.idle_timeout),
-        // Pauses of a request body are timed where it is read; waiting for room in the hub is
-        // backpressure.
+        // The body's reader times its pauses; waiting for room in the hub is backpressure.
         Phase::Service => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The pieces in which a response goes out, each of which says when it has gone.
+//! The pieces in which a response is sent. Each reports when it is gone.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,20 +9,20 @@ use super::activity::Flow;
 use super::charge::Charge;
 use super::exchange::Exchange;
 
-/// Longest piece of a whole body: the usual largest frame of HTTP/2. What is handed over beyond
-/// what the client takes is less than two of them.
+/// Longest piece of a whole body: the usual largest frame of HTTP/2. Fewer bytes than two pieces
+/// are handed over beyond what the client has read.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A body up to this size goes out in one frame with its end. The end of a larger one waits until
-/// the rest was taken, because up to then its stream can be reset.
+/// A body up to this size is sent in one frame with its end. The end of a larger one waits until
+/// the rest was read, because up to then its stream can be reset.
 const AT_ONCE_BYTES: usize = 4 * 1024;
 
 /// Bytes on their way to a client.
 pub(crate) struct Piece {
     bytes: Bytes,
-    /// Told when they have gone; HTTP/1 needs nobody, its socket says it.
+    /// Counts the bytes when they are gone. HTTP/1 needs none, because its socket reports it.
     flow: Option<Arc<Flow>>,
-    /// What the body that it is a part of takes up.
+    /// The charge of the body that it is a part of.
     _charge: Option<Arc<Charge>>,
 }
 
@@ -71,17 +71,17 @@ impl Drop for Piece {
     }
 }
 
-/// A body that is there as a whole.
+/// A body that is complete in memory.
 pub(crate) struct Whole {
-    /// What is left.
+    /// The unsent rest.
     bytes: Bytes,
     flow: Option<Arc<Flow>>,
-    /// Its end waits until all of it has gone.
+    /// The end of the body waits until every byte is gone.
     end_waits: bool,
-    /// What it takes up until the last piece has gone.
+    /// Its charge, until the last piece is gone.
     charge: Option<Arc<Charge>>,
     /// Over HTTP/1 a piece is gone when hyper has copied it, and its bytes when the socket has
-    /// taken them.
+    /// accepted them.
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -96,13 +96,13 @@ impl Whole {
         }
     }
 
-    /// It takes up room; `exchange` is that of an HTTP/1 connection.
+    /// Sets the body's charge; `exchange` is that of an HTTP/1 connection.
     pub(crate) fn charge(&mut self, charge: Charge, exchange: Option<&Arc<Exchange>>) {
         self.charge = Some(Arc::new(charge));
         self.exchange = exchange.cloned();
     }
 
-    /// It goes over HTTP/2.
+    /// The body is sent over HTTP/2.
     pub(crate) fn go_by(&mut self, flow: Arc<Flow>) {
         self.end_waits = self.bytes.len() > AT_ONCE_BYTES;
         self.flow = Some(flow);
@@ -113,7 +113,7 @@ impl Whole {
         self.bytes.len()
     }
 
-    /// Whether nothing comes any more, not even an end.
+    /// Whether nothing is left to send, not even the end.
     pub(crate) fn is_over(&self) -> bool {
         self.bytes.is_empty() && !self.end_waits
     }
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(pieces.len(), 2);
         assert!(!body.is_over());
         assert!(body.poll_piece(&cx).is_pending());
-        // One is sent, the other dropped.
+        // One piece is sent, the other dropped.
         let mut piece = pieces.pop().expect("two");
         piece.advance(1);
         assert!(body.poll_piece(&cx).is_pending());

@@ -1,8 +1,8 @@
 //! Errors as a client reads them: problem documents (RFC 9457).
 //!
-//! Every refusal of this layer passes through [`Problem`], so that each one has a status, a
-//! sentence and, where that helps, the field. A problem must never carry what the client did not
-//! send itself or cannot change: no addresses, no internals.
+//! Every refusal of this layer is a [`Problem`], so that each has a status, a sentence and, where
+//! that helps, the field. A problem must never carry data that the client neither sent nor can
+//! change: no addresses, no internals.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -16,8 +16,7 @@ use crate::web::request_target::TargetError;
 /// Media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// A problem document and what the response around it says. Boxed, because it travels in many a
-/// `Result`.
+/// A problem document and the headers of its response. Boxed, because many a `Result` carries it.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Document>);
 
@@ -53,7 +52,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 impl Problem {
-    /// A problem with a sentence about this very occurrence.
+    /// A problem with a sentence about this occurrence.
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Document {
             kind: "about:blank",
@@ -81,7 +80,7 @@ impl Problem {
         self
     }
 
-    /// Tells the line of an NDJSON body and how many events before it were published.
+    /// Names the line of an NDJSON body, and the number of events before it that were published.
     pub(crate) fn at_line(mut self, line: u64, accepted: u64) -> Self {
         self.0.line = Some(line);
         self.0.accepted = Some(accepted);
@@ -99,13 +98,13 @@ impl Problem {
         self.header_value(name, HeaderValue::from_static(value))
     }
 
-    /// The same, for a value that was put together.
+    /// The same, for a value computed at run time.
     pub(crate) fn header_value(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
     }
 
-    /// The document alone.
+    /// The document without its response.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         json::line(&self.0)
     }
@@ -127,13 +126,12 @@ impl Problem {
     }
 }
 
-/// Whether somebody opened the address in a browser: nothing else asks for `text/html` here.
+/// Whether a person opened the address in a browser: only browsers ask for `text/html` here.
 pub(crate) fn is_opened_in_browser(request: &HeaderMap) -> bool {
     accepts(request, "text/html")
 }
 
-/// Has a problem shown as the text that it is: some browsers offer media types that they do not
-/// know as a file.
+/// Makes a browser show a problem as text: some browsers offer unknown media types as a file.
 pub(crate) fn show_in_browser(response: &mut Response<ResponseBody>) {
     let kind = response.headers_mut().get_mut(header::CONTENT_TYPE);
     if let Some(kind) = kind.filter(|kind| kind.as_bytes() == MEDIA_TYPE.as_bytes()) {

@@ -1,8 +1,8 @@
 //! Names and values of a query string, strictly UTF-8, and numbers in them.
 //!
 //! `form_urlencoded` would replace broken UTF-8 silently, and a topic must not change its name on
-//! the way; so the splitting is done here and the decoding by `percent-encoding`. A `%` that no two
-//! hex digits follow stands for itself, as in browsers.
+//! the way. So this module splits the query, and `percent-encoding` decodes it. A `%` without two
+//! hex digits behind it stands for itself, as in browsers.
 
 use std::borrow::Cow;
 use std::str::{FromStr, Utf8Error};
@@ -10,8 +10,8 @@ use std::str::{FromStr, Utf8Error};
 use percent_encoding::percent_decode;
 use thiserror::Error;
 
-/// A name or value that is not UTF-8 once it is decoded. It does not say which: a query may hold a
-/// token.
+/// A name or value that is not UTF-8 after decoding. The error does not name it, because a query
+/// may hold a token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a part of the request target is not UTF-8 when percent-decoded")]
 pub(crate) struct QueryError(#[from] Utf8Error);
@@ -43,7 +43,7 @@ fn decode_form(raw: &str) -> Result<Cow<'_, str>, QueryError> {
     Ok(Cow::Owned(decode_path(&spaced)?.into_owned()))
 }
 
-/// A number as people write it: digits and nothing else. `from_str` would also take "+1".
+/// A number in digits only. `from_str` would also accept "+1".
 pub(crate) fn number<T: FromStr>(text: &str) -> Option<T> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok())?

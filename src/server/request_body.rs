@@ -1,7 +1,7 @@
-//! Bodies of requests, as services read them.
+//! Request bodies, as services read them.
 //!
-//! A body is read with a bound on its size, on every pause in it and on its time; nothing here may
-//! hold more of it than the caller's bound.
+//! Bounds apply to a body's size, to every pause in it and to its time. Nothing here may hold more
+//! of it than the caller's bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,13 +27,13 @@ pub(crate) enum BodyError {
         /// Bytes allowed.
         max: usize,
     },
-    /// Others take up the room for it.
+    /// Other bodies take up the room.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// The client paused for too long.
     #[error("no byte of the body arrived for {} s (`body_timeout`)", .0.as_secs_f32())]
     Paused(Duration),
-    /// It came byte by byte.
+    /// It arrived too slowly in all.
     #[error("the body, or one line of NDJSON, took longer than {} s (`body_time_max`)", .0.as_secs_f32())]
     Slow(Duration),
     /// The connection failed, or the body's framing is wrong.
@@ -41,7 +41,7 @@ pub(crate) enum BodyError {
     Broken(#[from] hyper::Error),
 }
 
-/// What the guard found wrong with the body, or else what hyper says.
+/// The guard's fault of the body, or else hyper's error.
 fn reason(error: &hyper::Error) -> String {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
@@ -56,14 +56,14 @@ fn reason(error: &hyper::Error) -> String {
     error.to_string()
 }
 
-/// How slowly a body may come.
+/// Bounds on how slowly a body may arrive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// Longest pause in it.
     pause_max: Duration,
     /// Longest pause between two lines of a body that is read line by line.
     idle_max: Duration,
-    /// Longest time for all of it, or for one line.
+    /// Longest time for the whole body, or for one line.
     time_max: Duration,
 }
 
@@ -79,23 +79,23 @@ impl Pace {
 
 /// Body of a request.
 pub(crate) struct RequestBody {
-    /// Taken when the body is left.
+    /// Taken when the rest of the body is left.
     incoming: Option<Incoming>,
     pace: Pace,
-    /// What it takes up, if there is any.
+    /// The room that the body takes, if any.
     held: Option<Held>,
-    /// When it, or the line that has begun, must have come; `None` between two lines.
+    /// Deadline of the body, or of the line that has begun; `None` between two lines.
     due: Option<Instant>,
-    /// Given what is left of the body before its end, so that the connection can go on or is closed
+    /// Receives the rest of the body before its end, so that the connection can go on or is closed
     /// gently. HTTP/2 streams need none.
     exchange: Option<Arc<Exchange>>,
-    /// More of it can be expected: not while the client waits for `100 Continue`, and not after it
-    /// failed.
+    /// More of the body can be expected: not while the client waits for `100 Continue`, and not
+    /// after a failure.
     is_coming: bool,
 }
 
 impl RequestBody {
-    /// Wraps what hyper gives, as soon as the head has come. `awaited`: the client asked with
+    /// Wraps hyper's body as soon as the head has arrived. `awaited`: the client asked with
     /// `Expect: 100-continue` whether to send it.
     pub(crate) fn new(
         incoming: Incoming,
@@ -114,7 +114,7 @@ impl RequestBody {
         }
     }
 
-    /// The body is read line by line, and no line has begun: it may idle.
+    /// The body is read line by line, and no line has begun: the client may pause longer.
     pub(crate) fn await_line(&mut self) {
         self.due = None;
     }
@@ -127,7 +127,7 @@ impl RequestBody {
     /// The next piece; `None` at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         while let Some(incoming) = &mut self.incoming {
-            // Unless this succeeds, nobody should wait for more.
+            // Unless this succeeds, no more of the body is expected.
             self.is_coming = false;
             let now = Instant::now();
             let (pause_max, left) = match self.due {
@@ -150,7 +150,7 @@ impl RequestBody {
             self.is_coming = true;
             match frame {
                 None => self.incoming = None,
-                // Trailers say nothing here.
+                // Trailers are ignored.
                 Some(frame) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -161,10 +161,10 @@ impl RequestBody {
         Ok(None)
     }
 
-    /// Of what was given out, `bytes` are still held, and more is to come.
+    /// Sets the bytes of the body that the caller still holds; more is to come.
     ///
     /// # Errors
-    /// There is no room for so many.
+    /// There is no room for so many bytes.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
         match &mut self.held {
             Some(held) => Ok(held.set(bytes)?),
@@ -172,27 +172,27 @@ impl RequestBody {
         }
     }
 
-    /// Whether the end is known to have come.
+    /// Whether the body is known to have ended.
     fn is_over(&self) -> bool {
         self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
-    /// The whole body, if it has no more than `max` bytes. One that announces more is refused
-    /// before it is asked for.
+    /// The whole body, if it has at most `max` bytes. A body that announces more is refused before
+    /// the client is asked to send it.
     pub(crate) async fn whole(&mut self, max: usize) -> Result<Bytes, BodyError> {
         let announced = self.incoming.as_ref();
         if announced.is_some_and(|incoming| incoming.size_hint().lower() > max as u64) {
             return Err(BodyError::TooLarge { max });
         }
         self.hold(0)?;
-        // Nearly every body comes in one piece, which is handed on as it is.
+        // Nearly every body arrives in one piece, which is returned without a copy.
         let first = self.chunk().await?.unwrap_or_default();
         if self.is_over() && first.len() <= max {
             self.hold(first.len())?;
             return Ok(first);
         }
-        // Not so when more has to be waited for: a piece of one byte keeps the whole buffer that it
-        // was received in.
+        // While waiting for more, the bytes are copied: a piece of one byte would keep the whole
+        // receive buffer alive.
         let mut joined = BytesMut::from(&first[..]);
         drop(first);
         while joined.len() <= max {

@@ -20,7 +20,7 @@ use super::seats::{Asking, Seat};
 use super::settle::settle;
 use super::transport::Transport;
 
-/// What a connection shares with what drives it.
+/// The state that a connection shares with its driver.
 pub(crate) enum Carrier {
     /// One request at a time (HTTP/1).
     One(Arc<Exchange>),
@@ -37,7 +37,7 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    /// For the connection that has this place.
+    /// For the connection with this place.
     pub(crate) fn new(listener: Arc<Listener>, place: &Place, carrier: Carrier) -> Self {
         Self {
             listener,
@@ -92,16 +92,17 @@ pub(crate) struct Reply {
 }
 
 enum State {
-    /// Taken when it is given.
+    /// Ready; taken when hyper polls.
     Now(Option<Response<ResponseBody>>),
     Later(Pin<Box<dyn Future<Output = Ending> + Send>>),
-    /// Only the request's body is in the way.
+    /// Only the rest of the request's body is in the way.
     Settling(Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>),
     /// The socket is about to leave hyper; an answer would corrupt the stream.
     Never,
 }
 
-/// The response to `HEAD` (RFC 9110 §9.3.2). Over HTTP/1 hyper does this itself.
+/// Removes the body from a response to `HEAD` (RFC 9110 §9.3.2). Over HTTP/1 hyper does this
+/// itself.
 fn leave_body_out(response: &mut Response<ResponseBody>) {
     if let Some(length) = response.body().size_hint().exact()
         && length > 0
@@ -126,7 +127,7 @@ impl Future for Reply {
                 State::Later(ending) => match ready!(ending.as_mut().poll(cx)) {
                     Ending::Response(response) => response,
                     Ending::Stream(detach) => {
-                        // The driver looks for it as soon as hyper, which is polling this, returns.
+                        // The driver checks for it as soon as hyper, which polls this, returns.
                         if let Some(exchange) = self.transport.exchange() {
                             exchange.request_detach(detach);
                         }

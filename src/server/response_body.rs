@@ -1,7 +1,7 @@
 //! Bodies of responses, as hyper sends them.
 //!
-//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]; its pieces
-//! say how far it has gone.
+//! A response is whole, or it is a stream that a shard feeds through a [`BodyQueue`]. Its pieces
+//! report its progress.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::shard::wire::{BodyQueue, Next};
 
 /// Body of a response.
 pub(crate) enum ResponseBody {
-    /// There as a whole.
+    /// Complete in memory.
     Full(Whole),
     /// A stream of events.
     Stream(StreamBody),
@@ -29,23 +29,23 @@ impl ResponseBody {
         Self::Full(Whole::new(Bytes::new()))
     }
 
-    /// A body that is there as a whole.
+    /// A body that is complete in memory.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         Self::Full(Whole::new(bytes.into()))
     }
 
-    /// It goes over HTTP/2, and `flow` is to know how far it has gone.
+    /// The body is sent over HTTP/2, and `flow` counts its progress.
     pub(crate) fn go_by(&mut self, flow: &Arc<Flow>) {
         match self {
             Self::Full(whole) => whole.go_by(Arc::clone(flow)),
-            // Opened with it.
+            // Its flow was set when it was opened.
             Self::Stream(_) => {}
         }
     }
 }
 
-/// A stream that the node let go in the middle. HTTP/2 resets it, so that its client does not take
-/// what it has for the whole.
+/// A stream that the node ended in the middle. HTTP/2 resets it, so that its client does not
+/// mistake the part for the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the stream was cut")]
 pub(crate) struct Cut;
@@ -86,15 +86,15 @@ impl Body for ResponseBody {
     }
 }
 
-/// The reading end of a queue that a shard writes to; dropping it tells the shard that the client
-/// is gone.
+/// The reading end of a queue that a shard writes to. Dropping it reports to the shard that the
+/// client is gone.
 pub(crate) struct StreamBody {
     queue: Arc<BodyQueue>,
     flow: Arc<Flow>,
 }
 
 impl StreamBody {
-    /// The reading end of `queue`, on its way by `flow`; there must be no other.
+    /// The only reading end of `queue`, counted by `flow`.
     pub(crate) fn new(queue: Arc<BodyQueue>, flow: Arc<Flow>) -> Self {
         flow.feed(&queue);
         Self { queue, flow }

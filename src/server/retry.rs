@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-/// Seconds after which a refused client is asked to come back. Each gets a random number of them:
-/// those refused together must not come back together.
+/// Seconds after which a refused client is asked to come back. Each client gets a random value, so
+/// that clients refused together do not come back together.
 const RETRY_S: RangeInclusive<u64> = 3..=15;
 
 /// A value of `Retry-After`, in seconds.

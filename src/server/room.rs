@@ -1,13 +1,13 @@
-//! How many bytes of one kind may be held at once, by a connection or by the node.
+//! Bytes of one kind held at once, by a connection or by the node, with a bound.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Bytes that wait, and how many may.
+/// A number of bytes and its bound.
 #[derive(Debug)]
 pub(crate) struct Room {
     used: AtomicUsize,
     max: usize,
-    /// Something did not fit, and nothing was given back since.
+    /// A request for room failed, and no room was freed since.
     has_refused: AtomicBool,
 }
 
@@ -24,14 +24,14 @@ impl Room {
         self.used.load(Ordering::Relaxed) >= self.max
     }
 
-    /// Whether an answer of the usual size most likely does not fit: the last one did not, and
-    /// nothing was given back since. Spares the work of making the next one.
+    /// Whether an answer of the usual size most likely does not fit: the last one did not, and no
+    /// room was freed since. Saves the work of building the next one.
     pub(crate) fn has_refused(&self) -> bool {
         self.is_full() || self.has_refused.load(Ordering::Relaxed)
     }
 
-    /// Takes room for `bytes`; false where there is none. One answer fits whatever its size, or it
-    /// could never be given.
+    /// Takes room for `bytes`; false if they do not fit. A single answer fits whatever its size, or
+    /// it could never be sent.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         if before > 0 && before + bytes > self.max {
@@ -46,9 +46,9 @@ impl Room {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes room for `bytes` more of something that has `own` of it already; false where there is
-    /// not as much left then as it has itself. So what is large makes way for what is small: room
-    /// is left however many want it. What is alone has all of it.
+    /// Takes room for `bytes` more of an object of `own` bytes; false if less than `own` would be
+    /// left. So large objects make way for small ones: some room is always left. An object that is
+    /// alone may take all of it.
     pub(crate) fn grow(&self, own: usize, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let used = before + bytes;

@@ -1,8 +1,8 @@
 //! Seats of a listener on which connections give way to new ones.
 //!
-//! A health check must be answered whatever holds the other places: connections that ask for
-//! nothing give way, the one first that has been quiet for longest. One that is being answered
-//! never does, nor one that has only just come and may be about to ask.
+//! A health check must be answered whatever occupies the other places. Connections without an open
+//! request give way, the longest quiet one first. A connection whose request is being answered
+//! never gives way, nor does a new one that may be about to send a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A connection that has been quiet for so long gives way. Less would cut those whose request is on
-/// its way.
+/// A connection that has been quiet for this long gives way. A shorter time would cut connections
+/// whose request is on its way.
 const QUIET_MIN: Duration = Duration::from_millis(100);
 
-/// Time until connections are looked at again while one more waits.
+/// Time until the connections are checked again while a new one waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The open connections.
@@ -26,19 +26,19 @@ pub(super) struct Seats {
     taken: Arc<Mutex<Vec<Arc<Seat>>>>,
 }
 
-/// What is known of one connection.
+/// The state of one connection.
 pub(super) struct Seat {
-    /// Requests that are being answered: one or none.
+    /// Requests that are being answered: 0 or 1.
     asking: AtomicUsize,
-    /// When it came, or was last answered.
+    /// Time at which it was accepted, or last answered.
     last: Mutex<Instant>,
     leaving: AtomicBool,
     leave: Notify,
-    /// When it is asked to end, whatever it does.
+    /// Time at which it is asked to end, whatever it does.
     until: Instant,
 }
 
-/// One connection's seat, given back on drop.
+/// One connection's seat. Dropping it frees the seat.
 pub(super) struct Sitting {
     _permit: OwnedSemaphorePermit,
     taken: Arc<Mutex<Vec<Arc<Seat>>>>,
@@ -46,7 +46,7 @@ pub(super) struct Sitting {
 }
 
 impl Seats {
-    /// None is taken yet, and at most `max` will be, each for `life_max` at most.
+    /// At most `max` seats, each for `life_max` at most.
     pub(super) fn new(max: usize, life_max: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(max)),
@@ -55,7 +55,7 @@ impl Seats {
         }
     }
 
-    /// A seat for one more connection, as soon as there is one.
+    /// Waits for a seat for one more connection.
     pub(super) async fn enter(&self) -> Sitting {
         let permit = loop {
             let free = Arc::clone(&self.free).acquire_owned();
@@ -82,13 +82,13 @@ impl Seats {
         }
     }
 
-    /// Asks one to leave, unless one is about to, and gives it time.
+    /// Asks one connection to leave, unless one is about to, and waits a while.
     async fn make_room(&self) {
         self.evict(Instant::now());
         sleep(LOOK_AGAIN).await;
     }
 
-    /// Asks the connection to leave that has been quiet for longest, if any has been for long.
+    /// Asks the connection to leave that has been quiet for longest, if that is long enough.
     fn evict(&self, now: Instant) {
         let taken = self.taken.lock();
         if taken
@@ -110,13 +110,13 @@ impl Seats {
 }
 
 impl Seat {
-    /// Notes that a request is answered as long as the returned value lives.
+    /// Marks a request as being answered as long as the returned value lives.
     pub(super) fn ask(self: &Arc<Self>) -> Asking {
         self.asking.fetch_add(1, Ordering::Relaxed);
         Asking(Arc::clone(self))
     }
 
-    /// Waits until the connection is to end: its seat is needed for another, or its time is over.
+    /// Waits until the connection must end: its seat is needed for another, or its time is over.
     pub(super) async fn is_over(&self) {
         tokio::select! {
             () = self.leave.notified() => {}

@@ -23,13 +23,13 @@ use crate::metrics::HttpMetrics;
 #[error("cannot watch a listener: {0}")]
 pub struct ServeError(#[from] io::Error);
 
-/// What a listener needs besides its socket.
+/// Everything that a listener needs besides its socket.
 pub(crate) struct Setup {
     pub(crate) config: ServerConfig,
     /// How many connections it may have.
     pub(crate) limit: Limit,
     pub(crate) metrics: Arc<HttpMetrics>,
-    /// The memory of its answers. Shared with the service, which asks for room before it makes a
+    /// The memory of its answers. Shared with the service, which asks for room before it builds a
     /// long one.
     pub(crate) answers: Arc<Answers>,
     /// The account that its request bodies are charged to.
@@ -37,11 +37,11 @@ pub(crate) struct Setup {
     pub(crate) service: Box<dyn Service>,
 }
 
-/// Serves `socket` until `shutdown` turns true (or its sender is gone), then closes it and lets the
-/// requests in hand finish.
+/// Serves `socket` until `shutdown` turns true (or its sender is dropped), then closes it and lets
+/// open requests finish.
 ///
 /// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
-/// whose connection they need; a client that sends a body without end would be waited for, so the
+/// which need their connection. A client that sends a body without end would be waited for, so the
 /// caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
 ///
 /// # Errors
@@ -172,7 +172,7 @@ mod tests {
             let asked = tokio::task::spawn_blocking(move || {
                 let response = ask(address, "/");
                 assert!(response.ends_with("\r\n\r\na response"), "{response}");
-                // Nothing of the listener's stands before what the stream's owner writes.
+                // No byte of the listener precedes the bytes of the stream's owner.
                 assert_eq!(ask(address, "/stream"), "a stream");
                 assert_eq!(ask(address, "/stream"), "a stream");
             });

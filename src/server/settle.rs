@@ -1,8 +1,8 @@
-//! What becomes of the rest of a request body when its request is answered.
+//! The rest of a request body after its request is answered.
 //!
-//! A connection can go on only after the whole of a body. So a short rest is read and dropped, and
-//! the answer waits for that; with a long one the answer says `Connection: close` (RFC 9112 §9.6).
-//! A client must never learn of the end from its next request.
+//! A connection can go on only after the whole body. So a short rest is read and dropped, and the
+//! answer waits for that; before a long rest the answer says `Connection: close` (RFC 9112 §9.6). A
+//! client must never discover the end only from its next request.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use super::unread::Unread;
 
 /// Most bytes that are read to keep a connection…
 const REST_BYTES_MAX: u64 = 64 * 1024;
-/// …and for how long. A client that waits for the answer before it sends on loses no more than
-/// this.
+/// …and the longest time for it. A client that waits for the answer before it sends on loses no
+/// more than this.
 const REST_TIME: Duration = Duration::from_secs(1);
 
-/// How far it was read.
+/// How far the rest was read.
 enum Rest {
     Read,
     Left,
     Broken(hyper::Error),
 }
 
-/// The response to the request, once it can be sent.
+/// Waits until the response can be sent, and returns it.
 pub(crate) async fn settle(
     unread: Unread,
     exchange: &Exchange,
@@ -45,7 +45,7 @@ pub(crate) async fn settle(
     };
     match rest {
         Rest::Read => return response,
-        // What had no use for the body has not looked at it.
+        // The handler did not need the body and did not check it.
         Rest::Broken(error) if response.status().is_success() => {
             let detail = BodyError::from(error).to_string();
             response = Problem::new(StatusCode::BAD_REQUEST, detail).into_response();

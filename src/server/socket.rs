@@ -23,12 +23,12 @@ pub(crate) enum Socket {
     /// Unknown to tokio, non-blocking.
     Bare(StdStream),
     Registered(TcpStream),
-    /// Registering failed, which was reported as the error of that call.
+    /// Registering failed; that call returned the error.
     Gone,
 }
 
 impl Socket {
-    /// The registered stream; registers it now if it is not.
+    /// The registered stream. Registers it first if needed.
     fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         *self = match std::mem::replace(self, Self::Gone) {
             Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
@@ -40,10 +40,10 @@ impl Socket {
         }
     }
 
-    /// Receives at most `limit` bytes and gives them to `take`; resolves to their number, 0 at the
+    /// Receives at most `limit` bytes and passes them to `take`. Resolves to their number, 0 at the
     /// end of the stream.
     ///
-    /// The bytes pass through the stack: one small copy buys a receive without `unsafe` and, while
+    /// The bytes pass through the stack: a small copy allows a receive without `unsafe` and, while
     /// nothing has arrived, without a buffer.
     pub(crate) fn poll_receive(
         &mut self,
@@ -94,7 +94,7 @@ impl Socket {
         self.registered()?.poll_write(cx, bytes)
     }
 
-    /// Sends what the kernel takes at once.
+    /// Sends as many bytes as the kernel accepts at once.
     pub(crate) fn send_now(&self, bytes: &[u8]) {
         let _lost = match self {
             Self::Bare(bare) => SockRef::from(bare).send(bytes),
@@ -112,7 +112,7 @@ impl Socket {
         }
     }
 
-    /// Takes the socket out of tokio, if it ever was in.
+    /// Takes the socket out of tokio, if it was registered.
     ///
     /// # Errors
     /// The system refused to take it out of epoll, or registering had failed before.

@@ -18,7 +18,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// What is shared with the driver of an HTTP/1 connection.
+    /// The state shared with the driver of an HTTP/1 connection.
     pub(crate) fn exchange(&self) -> Option<&Arc<Exchange>> {
         match self {
             Self::Socket(exchange) => Some(exchange),
@@ -26,8 +26,7 @@ impl Transport {
         }
     }
 
-    /// The room that long answers of its connection have; an HTTP/1 connection has one answer at a
-    /// time.
+    /// The connection's room for long answers; `None` on HTTP/1, which has one answer at a time.
     pub(crate) fn answer_room(&self) -> Option<&Arc<Room>> {
         match self {
             Self::Socket(_) => None,
@@ -35,7 +34,7 @@ impl Transport {
         }
     }
 
-    /// The room that request bodies of its connection have; an HTTP/1 connection has one at a time.
+    /// The connection's room for request bodies; `None` on HTTP/1, which has one at a time.
     pub(crate) fn body_room(&self) -> Option<&Arc<Room>> {
         match self {
             Self::Socket(_) => None,
@@ -43,8 +42,8 @@ impl Transport {
         }
     }
 
-    /// Leave to put a long list together, as soon as there is; over HTTP/1 the next request waits
-    /// anyway. Never in the accept loop, which would wait, too.
+    /// Waits for a permit to build a long list. On HTTP/1 none is needed, because the next request
+    /// waits anyway. Never call it in the accept loop, which would wait too.
     pub(crate) async fn list_turn(&self) -> Option<SemaphorePermit<'_>> {
         match self {
             Self::Socket(_) => {

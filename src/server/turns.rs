@@ -1,12 +1,12 @@
-//! When the socket of a connection may be called.
+//! Turns: when the socket of a connection may be called.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::task::coop::{self, RestoreOnPending};
 
-/// System calls that a connection may make while the accept loop serves it in place, where its turn
-/// is everybody's. A stream takes one.
+/// System calls that a connection may make while the accept loop serves it inline and all others
+/// wait. A stream makes one.
 const INLINE_CALLS_MAX: u8 = 8;
 
 /// Stands for "it has a task of its own".
@@ -18,11 +18,12 @@ pub(crate) struct Turns {
     calls_left: AtomicU8,
 }
 
-/// Leave to make one call on a bare socket.
+/// Permission to make one call on a bare socket.
 pub(crate) struct Turn(Option<RestoreOnPending>);
 
 impl Turn {
-    /// The call was no vain one: it counts against what the task may do before it has to yield.
+    /// The call made progress: it counts against the number that the task may make before it has to
+    /// yield.
     pub(crate) fn take(self) {
         if let Some(turn) = self.0 {
             turn.made_progress();
@@ -31,7 +32,7 @@ impl Turn {
 }
 
 impl Turns {
-    /// Of a connection that the accept loop serves.
+    /// For a connection that the accept loop serves.
     pub(crate) const fn new() -> Self {
         Self {
             calls_left: AtomicU8::new(INLINE_CALLS_MAX),
@@ -43,11 +44,11 @@ impl Turns {
         self.calls_left.store(IN_TASK, Ordering::Relaxed);
     }
 
-    /// Socket: pending when the connection has had its turn and others must have theirs, whatever
-    /// its client sends or reads.
+    /// Socket: pending when the connection has used up its turn and others must have theirs,
+    /// whatever its client sends or reads.
     ///
-    /// In a task it is tokio's budget, which wakes the task again; in the accept loop it is a
-    /// number of calls, and the connection gets a task.
+    /// In a task this is tokio's budget, which wakes the task again. In the accept loop it is a
+    /// number of calls, after which the connection gets a task.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Turn> {
         match self.calls_left.load(Ordering::Relaxed) {
             IN_TASK => Poll::Ready(Turn(Some(ready!(coop::poll_proceed(cx))))),

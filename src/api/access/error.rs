@@ -1,4 +1,4 @@
-//! Why a request goes no further, and what its client is told to send instead (RFC 6750 §3).
+//! Why a request is refused, and the challenge that tells its client what to send (RFC 6750 §3).
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderValue};
@@ -8,35 +8,35 @@ use super::token::{COOKIES_MAX, QUERY_PARAMETER};
 use crate::auth::TokenError;
 use crate::server::problem::Problem;
 
-/// What a refused client is told to send.
+/// The challenge to a refused client.
 const CHALLENGE: &str = "Bearer realm=\"fantail\"";
 
-/// Why a request goes no further.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum AccessError {
-    /// More than one token, so which?
+    /// More than one token; the node cannot choose.
     #[error("there must be one {0}, not several")]
     Several(&'static str),
-    /// More cookies than are tried.
+    /// More different cookies than are tried.
     #[error(
         "there are more than {COOKIES_MAX} different cookies of the name that holds the token: delete those that are stale"
     )]
     TooManyCookies,
-    /// The header is there, but for something else.
+    /// The header has another scheme.
     #[error("the header `Authorization` must be `Bearer`, a space and a token")]
     Scheme,
-    /// It does not hold.
+    /// The token is not valid.
     #[error("the token is refused: {0}")]
     Token(TokenError),
-    /// None was sent, and one is needed.
+    /// No token was sent, and one is needed.
     #[error(
         "a token is needed: as `Authorization: Bearer …`, in the query as `{QUERY_PARAMETER}`, or in a cookie"
     )]
     Missing,
-    /// It is valid, but not for this.
+    /// The token is valid, but not for this topic.
     #[error("the token does not reach {0:?}")]
     Reach(String),
-    /// A page of another origin may have sent it.
+    /// A page of another origin may have sent the cookie.
     #[error(
         "a token in a cookie may only publish from this node's own pages or those of the origins in `cors_origins`: the request's `Origin` (or `Referer`) says otherwise, or is missing"
     )]
@@ -52,8 +52,7 @@ impl AccessError {
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3): without an error code where no token was
-    /// sent.
+    /// The value of `WWW-Authenticate` (RFC 6750 §3): without an error code if no token was sent.
     fn challenge(&self) -> Option<HeaderValue> {
         let error = match self {
             Self::Several(_) | Self::TooManyCookies => "invalid_request",

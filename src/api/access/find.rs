@@ -1,4 +1,4 @@
-//! Where a request has its token: in the header `Authorization`, in the query, or in a cookie.
+//! Finds the token of a request: in the header `Authorization`, in the query, or in a cookie.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::error::AccessError;
 use super::token::{COOKIES_MAX, Origin, QUERY_PARAMETER, Token};
 
 /// The token of a request. `guarded`: a header `Authorization` is for this node, whatever its
-/// scheme; where there are no keys, only `Bearer` is, and any other is a proxy's affair.
+/// scheme. On a node without keys only `Bearer` is; any other scheme is for a proxy.
 pub(super) fn find<'r>(
     cookie_name: &str,
     headers: &'r HeaderMap,
@@ -61,7 +61,7 @@ fn cookie<'r>(pair: &'r [u8], name: &str) -> Option<&'r [u8]> {
     Some(quoted.unwrap_or(value))
 }
 
-/// What follows the scheme `Bearer`; `None` for any other.
+/// The text after the scheme `Bearer`; `None` for any other scheme.
 fn bearer(field: &[u8]) -> Option<&[u8]> {
     let end = field
         .iter()
@@ -73,8 +73,8 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
         .then(|| token.trim_ascii())
 }
 
-/// Values of the query's parameters that carry tokens. Like `super::query`, but what is no UTF-8 is
-/// a bad token here, not an error that would say what stands there.
+/// Values of the query's parameters that carry tokens. Like `super::query`, but text outside UTF-8
+/// is an invalid token here, not an error that would show it.
 fn in_query(query: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
     query.split('&').filter_map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -135,7 +135,7 @@ mod tests {
             found(&[], "authorization=a&authorization=a"),
             Err(AccessError::Several(_))
         ));
-        // What is ignored may be there any number of times.
+        // Ignored parameters may occur any number of times.
         assert_eq!(
             found(&[header], "authorization=a&authorization=a"),
             Ok("Header a".into())
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(found(&numbered, ""), Ok("Cookie 1 2 3 4 5 6 7 8".into()));
         let more = [&numbered[..], &[one("mercureAuthorization=9")]].concat();
         assert_eq!(found(&more, ""), Err(AccessError::TooManyCookies));
-        // What is ignored may be there any number of times.
+        // Ignored parameters may occur any number of times.
         assert_eq!(found(&more, "authorization=q"), Ok("Query q".into()));
     }
 

@@ -14,15 +14,14 @@ pub(super) enum Origin {
     Cookie,
 }
 
-/// Most different cookies of the token's name: each is tried. A browser has one for each path and
+/// Most different cookies of the token's name; each is tried. A browser sends one for each path and
 /// domain that set it.
 pub(super) const COOKIES_MAX: usize = 8;
 
 /// A token as it was sent. Not `Debug`, so that it cannot be printed by mistake.
 pub(crate) struct Token<'r> {
-    /// What was sent: one text, but for cookies, of which a browser may send a stale one beside the
-    /// one that is valid. Sorted and without doubles: nothing depends on the order in which they
-    /// came.
+    /// The sent texts: usually one. A browser may send a stale cookie beside the valid one. Sorted
+    /// and without duplicates, so that nothing depends on their order.
     pub(super) texts: SmallVec<[Cow<'r, [u8]>; 1]>,
     pub(super) from: Origin,
 }

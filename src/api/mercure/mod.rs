@@ -1,9 +1,9 @@
 //! The Mercure protocol (draft-dunglas-mercure-07) at its well-known path: the same streams, events
-//! and tokens under its own words.
+//! and tokens in Mercure's terms.
 //!
-//! `docs/MERCURE.md` goes through what the draft demands of a hub. What differs from the native API
-//! is here, and nothing else is: how topics are written, forms instead of JSON, URNs for ids, and
-//! the list of who is subscribed.
+//! `docs/MERCURE.md` compares the node with the draft's demands on a hub. This module holds only
+//! the differences from the native API: how topics are written, forms instead of JSON, URNs for
+//! ids, and the list of subscriptions.
 
 pub(super) mod publish;
 pub(super) mod subscriptions;
@@ -12,13 +12,13 @@ use super::subscribe::{Dialect, SubscribeError};
 use crate::core::event::IdForm;
 use crate::core::selector::Syntax;
 
-/// Where the hub is.
+/// Path of the hub.
 pub(super) const PATH: &str = crate::core::topic::HUB_PATH;
 
-/// How streams are asked for here.
+/// How streams are requested here.
 pub(super) const DIALECT: Dialect = Dialect {
     syntax: Syntax::Mercure,
-    // The last is what drafts before the seventh said.
+    // The last one is from drafts before the seventh.
     cursor_parameters: &[
         "lastEventID",
         "last_event_id",
@@ -29,17 +29,17 @@ pub(super) const DIALECT: Dialect = Dialect {
     topics_of_token: false,
     announces: true,
     usage: "`/.well-known/mercure?topic=…`",
-    // The draft names no others and forbids none: hubs pass over what they do not know.
+    // The draft names no others and forbids none; hubs ignore unknown parameters.
     check_other: |name| match later_version(name) {
         Some(name) => Err(SubscribeError::OtherVersion(name)),
         None => Ok(()),
     },
 };
 
-/// What a parameter is called that only Mercure 1.0 has. Passed over, it would leave the client
-/// with less than it asked for.
+/// The name of a parameter that exists only in Mercure 1.0. If it were ignored, the client would
+/// get less than it asked for.
 pub(super) fn later_version(name: &str) -> Option<&'static str> {
-    // In any case of letters, and followed by the kind of matcher: `match`, `matchURLPattern`.
+    // In upper or lower case, and followed by the kind of matcher: `match`, `matchURLPattern`.
     let is_match = name
         .get(..5)
         .is_some_and(|start| start.eq_ignore_ascii_case("match"));
@@ -49,5 +49,5 @@ pub(super) fn later_version(name: &str) -> Option<&'static str> {
     (name == DETAILS).then_some(DETAILS)
 }
 
-/// Where Mercure 1.0 has what a token grants (RFC 9396).
+/// The claim in which Mercure 1.0 has a token's grants (RFC 9396).
 const DETAILS: &str = "authorization_details";

@@ -1,7 +1,6 @@
 //! `POST /.well-known/mercure`: one event, as a form.
 //!
-//! Strictly UTF-8, like all that comes in; what the draft does not name is ignored, as it asks for
-//! nothing else.
+//! Strictly UTF-8, like all input. Fields that the draft does not name are ignored.
 
 use std::borrow::Cow;
 
@@ -27,7 +26,7 @@ pub(crate) enum FormError {
     /// Not a form.
     #[error("the hub takes `{FORM}` (UTF-8), not {found:?}")]
     MediaType {
-        /// What the request says, or nothing.
+        /// The declared type, or nothing.
         found: String,
     },
     /// A form in another character set.
@@ -47,7 +46,7 @@ pub(crate) enum FormError {
     /// Not a number.
     #[error("`retry` must be a number of milliseconds")]
     Retry,
-    /// What holds for every way to publish.
+    /// An error that every way to publish can have.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
@@ -94,7 +93,7 @@ pub(crate) async fn publish(
     if kind.essence != FORM {
         return Err(FormError::MediaType { found: kind.text });
     }
-    // Another one contradicts the draft.
+    // Any other charset contradicts the draft.
     let charset = kind.charset.map_err(FormError::Charset)?;
     let body = body.whole(node.publish.body_bytes_max).await?;
     charset.check(&body).map_err(PublishError::from)?;
@@ -138,8 +137,8 @@ fn event(form: &str) -> Result<Event<'_>, FormError> {
             }
         }
     }
-    // Publishers send empty fields for what they leave out; `private` means something by being
-    // there.
+    // Publishers send empty fields for values that they leave out. `private` has its meaning even
+    // without a value.
     if topics.is_empty() {
         return Err(FormError::Publish(PublishError::Event {
             index: None,

@@ -1,8 +1,8 @@
-//! The subscription API: who is subscribed now, as JSON-LD.
+//! The subscription API: the current subscriptions, as JSON-LD.
 //!
-//! An answer is bounded: a list that is longer goes on at the address in its `Link` header
-//! (`rel="next"`). The newest event's id is read before the list is made, so whoever subscribes
-//! from there on is told every change that the list does not have.
+//! An answer is bounded: a longer list continues at the address in its `Link` header
+//! (`rel="next"`). The newest event's id is read before the list is built, so a client that
+//! subscribes from that id gets every change that the list lacks.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -24,19 +24,19 @@ use crate::server::response_body::ResponseBody;
 /// Media type of the documents.
 const LD_JSON: &str = "application/ld+json";
 
-/// Subscriptions in one answer; the last stream's may go a little beyond.
+/// Subscriptions in one answer; those of the last stream may exceed it a little.
 const PAGE_SUBSCRIPTIONS: usize = 10_000;
 
-/// Times that the registry is locked for one answer, each for a bounded number of subscriptions.
+/// Most locks of the registry for one answer, each for a bounded number of subscriptions.
 const LOOKS_MAX: usize = 256;
 
-/// Documents written before others have a turn on this thread: some 100 µs.
+/// Documents written before other tasks have a turn on this thread: some 100 µs.
 const DOCUMENTS_A_TURN: usize = 64;
 
-/// Where a list goes on.
+/// Parameter with the position at which a list continues.
 const AFTER: &str = "after";
 
-/// What is asked for.
+/// The requested part of the list.
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     All,
@@ -44,7 +44,7 @@ enum Asked {
     One { topic: String, subscriber: String },
 }
 
-/// `GET` and `HEAD` of what is at and below [`SUBSCRIPTIONS_PATH`].
+/// `GET` and `HEAD` at and below [`SUBSCRIPTIONS_PATH`].
 ///
 /// # Errors
 /// 401, 403, 404, 400.
@@ -64,8 +64,7 @@ pub(crate) async fn answer(
         return Err(AccessError::Reach(path.to_owned()).into());
     }
     let after = after(parts.uri.query())?;
-    // Before anything of the answer is collected: a tag may be older than what it stands for, never
-    // newer.
+    // Read before any part of the answer: a tag may be older than its answer, never newer.
     let version = hub.presence().version();
     let last_event_id = last_event_id(hub);
     let tag = format!("{last_event_id}-{version:x}");
@@ -80,7 +79,7 @@ pub(crate) async fn answer(
             document.last_event_id = Some(last_event_id.clone());
             (json::line(&document), None)
         }
-        // Nothing has changed, so there is nothing to collect.
+        // Nothing has changed, so nothing is collected.
         Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
         Asked::All | Asked::Topic(_) => {
             let page = collect(hub, &asked, after).await;
@@ -112,8 +111,8 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// What a client keeps with the document. Not said with a 304, which would take the place of what
-/// was said before (RFC 9111 §3.2).
+/// Adds the headers that a client keeps with the document. A 304 has none, because they would
+/// replace the earlier ones (RFC 9111 §3.2).
 fn say(headers: &mut HeaderMap, canonical: &str, next: Option<u64>) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
     let hub = HeaderValue::from_str(&format!("<{PATH}>; rel=\"mercure\""));
@@ -135,7 +134,7 @@ impl Asked {
     }
 }
 
-/// What a path asks for.
+/// Reads the path.
 fn asked(path: &str) -> Result<Asked, Problem> {
     let segments = path
         .strip_prefix(SUBSCRIPTIONS_PATH)
@@ -161,7 +160,7 @@ fn asked(path: &str) -> Result<Asked, Problem> {
     }
 }
 
-/// Where the list is to go on.
+/// Reads the position at which the list continues.
 fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
     let mut pairs = query.into_iter().flat_map(query::pairs).flatten();
     let Some((_, value)) = pairs.find(|(name, _)| name == AFTER) else {
@@ -197,8 +196,9 @@ async fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
     whole
 }
 
-/// The newest event of any source; `earliest` when there was none. Counters follow their events:
-/// who is told `earliest` a moment too long is sent an event that the list has, and misses none.
+/// The newest event of any source; `earliest` if there was none. Counters follow their events. A
+/// client that gets `earliest` a moment too long is sent an event that the list has, and misses
+/// none.
 fn last_event_id(hub: &Hub) -> String {
     let counters = &hub.node_metrics().events_in;
     if counters.iter().all(|counter| counter.get() == 0) {
@@ -207,8 +207,8 @@ fn last_event_id(hub: &Hub) -> String {
     hub.marked(hub.head()).urn()
 }
 
-/// Whether the client has the answer with this tag already (RFC 9110 §13.1.2); a tag without its
-/// quotes is understood, too.
+/// Whether the client already has the answer with this tag (RFC 9110 §13.1.2). A tag without its
+/// quotes is accepted, too.
 fn is_held(headers: &HeaderMap, current: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)

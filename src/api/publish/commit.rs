@@ -15,7 +15,7 @@ use crate::core::sse::Draft;
 use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
 
-/// Checks and publishes all events as one batch; `place` says where in the body the n-th stands.
+/// Checks and publishes all events as one batch; `place` gives the n-th event's place in the body.
 pub(crate) async fn commit(
     node: &Node,
     permission: &Permission,
@@ -42,14 +42,14 @@ fn answers(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Vec<Answe
         .collect()
 }
 
-/// Publishes events that take several holds of the lock. A task does it: hyper drops the future of
-/// a client that goes away, and a part of its array would be published.
+/// Publishes events that need several holds of the lock. A task does it: hyper drops the future
+/// when its client goes away, and only a part of the array would be published.
 async fn submit_all(
     node: &Node,
     drafts: Vec<Draft<'_>>,
 ) -> Result<(Vec<Receipt>, Vec<Draft<'static>>), PublishError> {
     let hub = node.hub.clone();
-    // Up to here a client that goes away publishes nothing.
+    // Up to this point a client that goes away publishes nothing.
     let permit = Arc::clone(&node.large_arrays).acquire_owned().await;
     let mut drafts: Vec<_> = drafts.into_iter().map(Draft::into_owned).collect();
     let task = tokio::spawn(async move {
@@ -57,11 +57,11 @@ async fn submit_all(
         let receipts = hub.publish(Source::Http, &mut drafts).await;
         receipts.map(|receipts| (receipts, drafts))
     });
-    // The runtime ends no task of a node that is open.
+    // The runtime ends no task of an open node.
     Ok(task.await.unwrap_or(Err(Closed))?)
 }
 
-/// Checks an event that stands at `index` in the body.
+/// Checks the event at `index` in the body.
 pub(super) async fn draft<'a>(
     event: Event<'a>,
     permission: &Permission,
@@ -89,13 +89,13 @@ pub(super) async fn submit(
     Ok(node.hub.publish(Source::Http, drafts).await?)
 }
 
-/// What is answered to one event: `{"id":"<ms>-<n>.<mark>","subscribers":N}`.
+/// The answer to one event: `{"id":"<ms>-<n>.<mark>","subscribers":N}`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answer {
     #[serde(serialize_with = "as_text")]
     pub(crate) id: MarkedId,
     subscribers: u64,
-    /// What the publisher may have meant otherwise.
+    /// A likely mistake of the publisher.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
@@ -110,8 +110,8 @@ impl Answer {
     }
 }
 
-/// A topic that is written like a pattern is a topic all the same, and legal: only its publisher
-/// knows whether that was meant.
+/// The warning for a topic that is written like a pattern. Such a topic is legal; only its
+/// publisher knows whether it was meant.
 pub(super) fn warning(topics: &[Cow<'_, str>]) -> Option<String> {
     let pattern = topics.iter().find(|topic| selector::is_pattern(topic))?;
     Some(format!(

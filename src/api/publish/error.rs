@@ -1,4 +1,4 @@
-//! Why a publish call failed, and what its client is answered.
+//! Why a publish call failed, and the answer to its client.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ use crate::server::problem::Problem;
 use crate::server::request_body::BodyError;
 use crate::server::retry::retry_after_s;
 
-/// What `Accept-Post` and the refusal of other types say.
+/// The types in `Accept-Post` and in the refusal of other types.
 const ACCEPTED_TYPES: &str = "application/json, application/x-ndjson";
 
-/// Why a call published nothing (or, as a stream, went no further).
+/// Why a call published nothing (or, as a stream, stopped).
 #[derive(Debug, Error)]
 pub(crate) enum PublishError {
     /// Neither JSON nor NDJSON on `/publish`.
@@ -28,13 +28,13 @@ pub(crate) enum PublishError {
         "`/publish` takes {ACCEPTED_TYPES} (UTF-8), not {found:?}; any other body goes to `/publish/{{topic}}`, which takes it as data"
     )]
     MediaType {
-        /// What the request says, or nothing.
+        /// The declared type, or nothing.
         found: String,
     },
     /// The body is in another character set.
     #[error(transparent)]
     Charset(#[from] OtherCharset),
-    /// The body is not in the character set that it is said to be in.
+    /// The body is not in its declared character set.
     #[error(transparent)]
     NotAscii(#[from] NotAscii),
     /// The body is compressed.
@@ -43,32 +43,32 @@ pub(crate) enum PublishError {
     /// The body could not be read.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// The body is not what JSON publishing expects.
+    /// The body's JSON is not one event or an array of events.
     #[error(transparent)]
     Json(#[from] JsonError),
     /// The parameters or the data of a raw publish are wrong.
     #[error(transparent)]
     Raw(#[from] RawError),
-    /// A parameter beside a body that says everything.
+    /// A parameter beside a body that holds the whole event.
     #[error("{0}: the members of a JSON event say what parameters say of `/publish/{{topic}}`")]
     Parameters(#[from] ParametersError),
     /// An event cannot be published.
     #[error("{source}")]
     Event {
-        /// Its place in the array, if it came in one.
+        /// Its place in the array, if it was in one.
         index: Option<usize>,
         /// Why.
         source: EventError,
     },
-    /// An event may not be published by this publisher.
+    /// This publisher may not publish the event.
     #[error("{source}")]
     Denied {
-        /// Its place in the array, if it came in one.
+        /// Its place in the array, if it was in one.
         index: Option<usize>,
         /// Why.
         source: Denied,
     },
-    /// The node no longer takes events.
+    /// The node no longer accepts events.
     #[error(transparent)]
     Closed(#[from] Closed),
     /// A line of a stream failed; those before it were published.
@@ -83,7 +83,7 @@ pub(crate) enum PublishError {
     },
 }
 
-/// How many events before a line were published.
+/// Number of published events before a line.
 struct Before(u64);
 
 impl fmt::Display for Before {
@@ -123,7 +123,7 @@ impl PublishError {
         }
     }
 
-    /// What `WWW-Authenticate` says, where another token would help.
+    /// The value of `WWW-Authenticate`, if another token would help.
     fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Denied { source, .. } => Some(source.challenge()),
@@ -132,12 +132,12 @@ impl PublishError {
         }
     }
 
-    /// Whether the member at fault may be pointed to; else only the element that it is in.
+    /// Whether the answer may point to the member at fault; else only to its element.
     fn has_member(&self) -> bool {
         !matches!(self, Self::Json(error) if !error.has_member())
     }
 
-    /// Name of the member or parameter at fault, and the array element it is in.
+    /// Name of the member or parameter at fault, and its array element.
     fn place(&self) -> (Option<&str>, Option<usize>) {
         match self {
             Self::Event { index, source } => (Some(source.field()), *index),
@@ -155,7 +155,7 @@ impl PublishError {
     }
 }
 
-/// Data that is larger than allowed is no mistake in the form of the request.
+/// Whether the data is larger than allowed. That is no mistake in the request's form.
 fn is_too_large(error: &EventError) -> bool {
     matches!(
         error,

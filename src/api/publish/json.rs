@@ -1,11 +1,11 @@
 //! Events as JSON: one object, or an array of them.
 //!
-//! Strings are borrowed from the body wherever JSON allows. `data` that is not a string is passed
-//! on as text, only without the spaces between its tokens: it is never turned into numbers and
-//! maps, which would lose digits and the order of keys. So nesting costs no stack either.
+//! Strings are borrowed from the body wherever JSON allows. `data` other than a string is passed on
+//! as text, without the spaces between its tokens. It is never parsed into numbers and maps, which
+//! would lose digits and the order of keys; so nesting costs no stack either.
 //!
-//! A member's value is first found as text and then read, so that all that can be wrong with it is
-//! said in our words (`fault`).
+//! A member's value is first found as text and then read, so that every fault has a message of our
+//! own (`fault`).
 
 mod fault;
 
@@ -35,7 +35,7 @@ pub enum Events<'a> {
 /// ([`Event::check`] does).
 ///
 /// # Errors
-/// [`JsonError`], which says what and where.
+/// [`JsonError`], with the fault and its place.
 pub fn parse(body: &[u8], batch_max: usize) -> Result<Events<'_>, JsonError> {
     let text = bom::skip_in(utf8(body)?);
     match text.trim_start_matches(is_space).as_bytes().first() {
@@ -92,7 +92,7 @@ fn parse_array(text: &str, batch_max: usize) -> Result<Vec<Event<'_>>, JsonError
     }
 }
 
-/// How far an array was read, and what is wrong with it: serde's own error has no room for either.
+/// Progress in an array, and its fault: serde's own error has no room for either.
 #[derive(Default)]
 struct Progress {
     read: Cell<usize>,
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for ArrayVisitor<'_> {
     }
 }
 
-/// Reads one event as it is written in JSON, and notes what is wrong with it.
+/// Reads one event from JSON, and notes its fault.
 struct Object<'f> {
     fault: &'f RefCell<Option<Fault>>,
 }
@@ -171,7 +171,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Where the value of this member goes.
+    /// The slot for this member's value.
     fn slot(&self, name: &str) -> Result<usize, Fault> {
         let Some(slot) = MEMBERS.iter().position(|member| *member == name) else {
             return Err(Fault::unknown(name));
@@ -184,7 +184,7 @@ impl<'a> Members<'a> {
 
     fn into_event(self) -> Result<Event<'a>, Fault> {
         let [topic, topics, data, event, id, retry, private] = self.values;
-        // `null` is as good as nothing, but for data.
+        // `null` is the same as an absent member, except for data.
         let given = |value: Option<&'a str>| value.filter(|json| *json != "null");
         let text = |member, value| given(value).map(|json| text(member, json)).transpose();
         let topics: Topics<'a> = match (given(topic), given(topics)) {
@@ -210,7 +210,7 @@ fn text<'a>(member: &'static str, json: &'a str) -> Result<Cow<'a, str>, Fault> 
         let expected = "a string";
         return Err(Fault::Type { member, expected });
     }
-    // Its end was found before; all that can be wrong with it by now is an escape.
+    // The end of the string was found before, so only an escape can be wrong.
     match serde_json::from_str::<Text<'a>>(json) {
         Ok(text) => Ok(text.0),
         Err(_) => Err(Fault::Escape(member)),
@@ -236,7 +236,7 @@ fn truth(json: &str) -> Result<bool, Fault> {
     json.parse().map_err(|_| Fault::Type { member, expected })
 }
 
-/// What a string says, or any other JSON as compact text.
+/// The text of a string, or any other JSON as compact text.
 fn data(json: &str) -> Result<Cow<'_, str>, Fault> {
     if json.starts_with('"') {
         text("data", json)

@@ -1,9 +1,8 @@
-//! `POST /publish`: events in over HTTP, in three forms that end in one call of the hub.
+//! `POST /publish`: publishing over HTTP, in three forms that all end in one call of the hub.
 //!
-//! [`json`] reads one event or an array (all or nothing), [`ndjson`] a stream of them, [`raw`]
-//! takes the body as data. Everything is checked before anything is published, a publisher that
-//! outruns the node waits here (its body is read no further), and no event that was accepted may be
-//! dropped.
+//! [`json`] reads one event or an array (all or nothing), [`ndjson`] a stream of them, [`raw`] uses
+//! the body as data. Everything is checked before anything is published. A publisher that outruns
+//! the node waits here (its body is read no further), and no accepted event may be dropped.
 
 mod commit;
 mod error;
@@ -42,7 +41,7 @@ pub(crate) async fn publish(
     let kind = MediaType::of(headers);
     let body_bytes_max = node.publish.body_bytes_max;
     if let Some(topic) = topic_in_path {
-        // The parameters come first: they are there already, and the body may be large.
+        // The parameters are checked first: they are there already, and the body may be large.
         let bytes;
         let mut event = raw::event(topic, query)?;
         let charset = kind.charset.map_err(RawError::Charset)?;
@@ -78,13 +77,13 @@ pub(crate) async fn publish(
     }
 }
 
-/// The forms of a body that `/publish` takes.
+/// The forms of a body that `/publish` accepts.
 enum Form {
     Json,
     NdJson,
 }
 
-/// What kind of body `/publish` was sent.
+/// The form of a body sent to `/publish`.
 fn form(kind: &MediaType) -> Result<Form, PublishError> {
     match &*kind.essence {
         "application/json" => Ok(Form::Json),

@@ -1,8 +1,8 @@
-//! A stream of events, one JSON object a line, published as they come.
+//! A stream of events, one JSON object per line, published as they arrive.
 //!
 //! The stream may be endless, and may idle between two lines; a line that has begun must end in
-//! time. No more of it is held than one line, and what arrived with it in one piece. What was
-//! published stays published; the answer says how many that were.
+//! time. At most one line is held, and the bytes that arrived with it in one piece. Published
+//! events stay published; the answer has their number.
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
@@ -18,20 +18,20 @@ use crate::core::event::Event;
 use crate::server::media_type::Charset;
 use crate::server::request_body::{BodyError, RequestBody};
 
-/// Memory that is kept between two lines.
+/// Memory kept between two lines.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// What is answered to a whole stream.
+/// The answer to a whole stream.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
-    /// Events that it had.
+    /// Number of its events.
     accepted: u64,
-    /// The first warning of any of them.
+    /// The first warning of any event.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
 
-/// Publishes the stream and says how many events it had.
+/// Publishes the stream and returns the number of its events.
 pub(super) async fn publish(
     node: &Node,
     permission: &Permission,
@@ -79,12 +79,12 @@ struct Stream<'h> {
     node: &'h Node,
     permission: &'h Permission,
     charset: Charset,
-    /// Most events published at once, which bounds what a batch of small lines holds.
+    /// Most events published at once; bounds the memory of a batch of small lines.
     batch_max: usize,
     lines: Lines,
-    /// Lines taken so far.
+    /// Number of lines read so far.
     line: u64,
-    /// What was published so far.
+    /// The answer for the events published so far.
     done: Accepted,
 }
 
@@ -206,8 +206,7 @@ impl Lines {
         self.held = self.held.max(self.buffer.len());
     }
 
-    /// Lets go of the memory of lines that were taken: a stream may be silent for long after a long
-    /// one.
+    /// Frees the memory of lines that were taken: a stream may be silent for long after a long one.
     fn let_go(&mut self) {
         if self.held > KEPT_BYTES && self.buffer.len() < self.held / 2 {
             self.buffer = BytesMut::from(&self.buffer[..]);
@@ -232,7 +231,7 @@ impl Lines {
         Ok(Some(line))
     }
 
-    /// The next line once the body has ended: the last one needs no line feed.
+    /// The next line after the body has ended: the last one needs no line feed.
     fn last(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self.next()? {
             None if !self.buffer.is_empty() => {

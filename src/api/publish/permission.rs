@@ -1,4 +1,4 @@
-//! What a publisher may publish to.
+//! The topics that a publisher may publish to.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::core::selector::Selector;
 
 /// The topics that a publisher may publish to.
 pub(crate) enum Permission {
-    /// All: the node is open.
+    /// All topics: the node is open.
     Any,
-    /// What a token grants: topics that one of these matches, until it ends. A call may last longer
-    /// than its token, for a stream of events has no end of its own.
+    /// A token's grant: topics that one of these matches, until it ends. A call may last longer
+    /// than its token, because a stream of events has no end of its own.
     Granted {
-        /// Matching the topics.
+        /// Selectors of the topics.
         topics: Arc<[Selector]>,
         /// In milliseconds since the unix epoch.
         ends_unix_ms: Option<u64>,
@@ -31,7 +31,7 @@ pub(crate) enum Denied {
     /// No selector of the token matches the topic.
     #[error("the token may not publish to the topic {0:?}")]
     Reach(String),
-    /// It would take too long to find out.
+    /// The check would take too long.
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
     /// The token was valid when the call began.
@@ -53,7 +53,7 @@ impl Denied {
         (*self != Self::Expired).then_some("topic")
     }
 
-    /// What `WWW-Authenticate` says (RFC 6750 §3.1): another token would help.
+    /// The value of `WWW-Authenticate` (RFC 6750 §3.1): another token would help.
     pub(super) fn challenge(&self) -> &'static str {
         match self {
             Self::Reach(_) | Self::TooMuch(_) => {
@@ -65,7 +65,7 @@ impl Denied {
 }
 
 impl Permission {
-    /// What this publisher may publish to.
+    /// The permission of this caller.
     pub(crate) fn of(caller: Caller) -> Self {
         match caller {
             Caller::Open => Self::Any,
@@ -80,8 +80,8 @@ impl Permission {
         }
     }
 
-    /// Whether an event may have all of these topics; finding out takes `steps_max` steps at most.
-    /// `reach` counts those of a whole call.
+    /// Whether an event may have all of these topics. The check takes at most `steps_max` steps;
+    /// `reach` counts the steps of a whole call.
     pub(crate) async fn check(
         &self,
         topics: &[Cow<'_, str>],

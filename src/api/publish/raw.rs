@@ -18,20 +18,20 @@ pub(crate) enum RawError {
     /// Path or query are not UTF-8.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// A parameter that does nothing.
+    /// An unknown parameter.
     #[error(transparent)]
     Unknown(#[from] UnknownParameter),
     /// The same parameter twice.
     #[error("`{0}` is given twice")]
     Twice(&'static str),
-    /// A value that the parameter cannot have.
+    /// A value that the parameter does not allow.
     #[error("`{name}` must be {expected}, not {found:?}")]
     Value {
         /// The parameter.
         name: &'static str,
-        /// What it takes.
+        /// Values that it allows.
         expected: &'static str,
-        /// What it was given.
+        /// The value that was sent.
         found: String,
     },
     /// The body is in another character set.
@@ -57,7 +57,7 @@ impl RawError {
     }
 }
 
-/// The event that path and query describe, still without data.
+/// The event that path and query describe, without data yet.
 pub(super) fn event<'a>(topic: &'a str, query: Option<&'a str>) -> Result<Event<'a>, RawError> {
     let mut event = Event::new(query::decode_path(topic)?, "");
     let mut private = None;

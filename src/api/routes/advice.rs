@@ -1,5 +1,4 @@
-//! What a caller who asks in the wrong place, or in the wrong way, most likely wants, and the call
-//! that does it.
+//! Advice for a wrong path or method: the call that the caller most likely meant.
 
 use std::borrow::Cow;
 
@@ -9,7 +8,7 @@ use super::Resource;
 use crate::api::mercure;
 use crate::hub::presence::SUBSCRIPTIONS_PATH;
 
-/// Longest topic, as it stands in a path, that an answer repeats.
+/// Longest topic that an answer repeats, as it stands in a path.
 const TOPIC_BYTES_MAX: usize = 128;
 
 const SUBSCRIBE: &str = "streams are read with `GET /events?topic=…` or `GET /events/…`";
@@ -18,8 +17,7 @@ const PUBLISH: &str =
 const TOPICS: &str = "topics are listed with `GET /topics`";
 const ADMIN: &str = "metrics and streams are on the admin listener (setting `admin_listen`): `GET /metrics`, `GET /streams`";
 
-/// First words of paths that other servers have, or that are nearly ours, with the call that does
-/// the same here.
+/// First words of paths that other servers have, or that resemble ours, with our call for the same.
 const PLACES: [(&[&str], &str); 6] = [
     (
         &[
@@ -65,7 +63,7 @@ const PLACES: [(&[&str], &str); 6] = [
     ),
 ];
 
-/// What to ask for instead of a path at which there is nothing.
+/// The call to use instead of an unknown path.
 pub(super) fn of_path(path: &str) -> &'static str {
     let lower = path.to_ascii_lowercase();
     if lower.starts_with(SUBSCRIPTIONS_PATH) {
@@ -75,7 +73,7 @@ pub(super) fn of_path(path: &str) -> &'static str {
         return "the Mercure hub is `/.well-known/mercure`";
     }
     let words: Vec<&str> = lower.split('/').filter(|word| !word.is_empty()).collect();
-    // Behind a version or a mount point, the next word tells.
+    // After a version or a mount point, the next word decides.
     let told = words.iter().take(3).find_map(|word| {
         let own = match *word {
             "events" => Some(SUBSCRIBE),
@@ -93,7 +91,7 @@ pub(super) fn of_path(path: &str) -> &'static str {
     told.unwrap_or(SUBSCRIBE)
 }
 
-/// What to do instead of this method on a resource that does not take it.
+/// Advice for a method that the resource does not have.
 pub(super) fn of_method(resource: Resource<'_>, method: &Method) -> Cow<'static, str> {
     let topic = match resource {
         Resource::Events(topic) | Resource::Publish(topic) | Resource::Topics(topic) => topic,

@@ -1,4 +1,4 @@
-//! Whether the node answers for the host that a request was sent to.
+//! Whether the node answers for the host of a request.
 
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
@@ -8,8 +8,8 @@ use crate::server::problem::Problem;
 use crate::web::host::HostRule;
 use crate::web::request_target::{self, WrongHost};
 
-/// Health is told under any name, and without one: those who balance load make them up. What
-/// `CONNECT` names is not the host that was asked. Without a rule, any name is answered.
+/// Health is answered under any name, and without one, because load balancers make names up. The
+/// target of `CONNECT` is not the requested host. Without a rule, any name is answered.
 pub(super) fn check(parts: &Parts, hosts: Option<&HostRule>) -> Result<(), Problem> {
     let path = parts.uri.path();
     let is_health = matches!(Resource::of(path), Some(Resource::Health | Resource::Ready));

@@ -3,7 +3,7 @@
 use crate::api::mercure;
 use crate::hub::presence::SUBSCRIPTIONS_PATH;
 
-/// What a path names.
+/// The resource of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     /// `/events` and `/events/{topic}`; all that follows `/events/` is the topic, still encoded.

@@ -9,7 +9,7 @@ use super::syntax::{is_quoted, is_space, is_token, is_value};
 /// Most digits of a chunk's size, leading zeros included.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Most bytes of extensions in one body: hyper takes no more, and they mean nothing here.
+/// Most bytes of extensions in one body: hyper accepts no more, and they are ignored here.
 const EXTENSION_BYTES_MAX: u32 = 16 * 1024 - 1;
 
 /// Where in the body the next byte stands.
@@ -70,8 +70,8 @@ impl Chunks {
         }
     }
 
-    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the
-    /// body ended with them.
+    /// Reads at least one byte of `bytes`, which must not be empty. Returns the number of bytes
+    /// read, and whether the body ended with them.
     ///
     /// # Errors
     /// [`Fault`] of the first byte.
@@ -132,7 +132,7 @@ impl Chunks {
         if room == 0 || *count > limits.trailer_count_max {
             return Err(Fault::Trailers);
         }
-        // Trailers say nothing about the length of the body: it has ended.
+        // Trailers do not affect the length of the body, which has ended.
         let section = &section[..section.len().min(room)];
         let (taken, ended) = fields.advance(section, &mut Framing::default())?;
         *bytes += taken;
@@ -156,8 +156,8 @@ fn size_digit(size: u64, digits: u8, byte: u8) -> Result<State, Fault> {
         b'\n' if digits > 0 => return Err(Fault::LineEnd),
         _ => return Err(Fault::ChunkSize),
     };
-    // One bit less than fits, as everywhere: no reader in front or behind takes the size for a
-    // negative one.
+    // One bit less than fits, as everywhere: no reader in front or behind may mistake the size for
+    // a negative one.
     if digits == SIZE_DIGITS_MAX || size >> 59 != 0 {
         return Err(Fault::ChunkSize);
     }

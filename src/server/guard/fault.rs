@@ -1,13 +1,13 @@
-//! What a guard refuses.
+//! The faults that a guard refuses.
 
 use hyper::StatusCode;
 use thiserror::Error;
 
-/// Bytes that may not pass, and where they stand.
+/// Bytes that may not pass, and their place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) fault: Fault,
-    /// They are part of a request head, so that no request is there to answer.
+    /// They are part of a request head, so that there is no request to answer.
     pub(crate) in_head: bool,
 }
 
@@ -85,7 +85,7 @@ pub enum Fault {
     /// RFC 9113 §10.5.
     #[error("too many streams that ended before they were answered")]
     Resets,
-    /// A setting says how long it may take.
+    /// Slower than a setting allows.
     #[error("what was begun did not end in time")]
     Slow,
 }
@@ -103,12 +103,12 @@ impl Fault {
         }
     }
 
-    /// Whether it is the work of an attacker rather than of a slow or a broken client.
+    /// Whether it is the work of an attacker, not of a slow or broken client.
     pub(crate) const fn is_flood(self) -> bool {
         matches!(self, Self::Frames | Self::Resets)
     }
 
-    /// What the client is answered.
+    /// Status of the answer to the client.
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,

@@ -29,13 +29,14 @@ impl Fields {
         }
     }
 
-    /// Whether a line begins here.
+    /// Whether the next byte begins a line.
     pub(super) fn is_at_line_start(&self) -> bool {
         matches!(self.state, State::LineStart)
     }
 
-    /// Reads on by at least one byte, which `bytes` must have; returns by how many, and whether the
-    /// section ended with them. What the fields say about the body goes to `framing`.
+    /// Reads at least one byte of `bytes`, which must not be empty. Returns the number of bytes
+    /// read, and whether the section ended with them. Values of fields about the body are passed to
+    /// `framing`.
     ///
     /// # Errors
     /// [`Fault`] of the first byte.

@@ -1,20 +1,20 @@
-//! What the fields of a request head say about the length of its body (RFC 9112 §6).
+//! The length of a request's body, from the fields of its head (RFC 9112 §6).
 //!
-//! Where two readers could come to different lengths, the request is refused.
+//! A request is refused if two readers could disagree about the length.
 
 use super::Fault;
 use super::syntax::{is_space, is_token};
 
-/// Names of the fields that count, in lower case.
+/// Names of the relevant fields, in lower case.
 const CONTENT_LENGTH: &[u8] = b"content-length";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 const CHUNKED: &[u8] = b"chunked";
 
-/// Lengths above are refused: hyper keeps the few numbers beyond for itself.
+/// Larger lengths are refused: hyper reserves the few numbers beyond.
 const LENGTH_MAX: u64 = i64::MAX as u64;
 
-/// Which field a name is, found byte by byte.
+/// Recognizes a field's name byte by byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Name {
     bytes: u32,
@@ -22,7 +22,7 @@ pub(super) struct Name {
     may_be_coding: bool,
 }
 
-/// What a field is to the framing.
+/// The role of a field in the framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Length,
@@ -74,7 +74,7 @@ pub(super) enum BodyLength {
     Chunked,
 }
 
-/// What the fields said so far.
+/// The framing, as far as the fields were read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Framing {
     length: Option<Digits>,
@@ -126,7 +126,7 @@ impl Framing {
         self.codings.is_some()
     }
 
-    /// What all fields of the head together say.
+    /// The length of the body, from all fields of the head together.
     ///
     /// # Errors
     /// [`Fault`].
@@ -186,13 +186,13 @@ impl Digits {
 struct Codings {
     /// Bytes of the coding that is being read.
     bytes: u8,
-    /// They are a start of `chunked`.
+    /// They are a prefix of `chunked`.
     may_be_chunked: bool,
     /// White space or a parameter followed them.
     ended: bool,
     has_parameter: bool,
     chunked: u8,
-    /// Codings but `chunked`.
+    /// Codings other than `chunked`.
     others: bool,
     last_is_chunked: bool,
 }
@@ -211,7 +211,7 @@ impl Codings {
                 self.end_coding()?;
                 self.begin_line();
             }
-            // What a parameter says does not matter: there is no coding here that has any.
+            // A parameter's value is ignored: no coding here has parameters.
             _ if self.has_parameter => {}
             b';' if self.bytes > 0 => self.has_parameter = true,
             _ if is_space(byte) => self.ended = self.bytes > 0,

@@ -1,7 +1,7 @@
 //! The requests of an HTTP/1 connection: head, body, head, body (RFC 9112).
 //!
-//! A byte passes once it is known to be right, and a head as a whole passes with its last byte: so
-//! hyper never completes a request whose head is wrong, and answers those before it as ever.
+//! A byte passes once it is known to be right, and a head passes as a whole with its last byte. So
+//! hyper never completes a request whose head is wrong, and answers those before it as usual.
 
 use super::chunks::Chunks;
 use super::fields::Fields;
@@ -10,8 +10,8 @@ use super::limits::Limits;
 use super::syntax::{is_target, is_token, run};
 use super::{Fault, Refusal};
 
-/// Empty lines before a request that are passed over. RFC 9112 §2.2 asks for one: some clients send
-/// one after a body.
+/// Most empty lines before a request that are skipped. RFC 9112 §2.2 asks for one: some clients
+/// send one after a body.
 const EMPTY_LINES_MAX: u8 = 8;
 
 const VERSION: &[u8] = b"HTTP/1.";
@@ -26,7 +26,7 @@ pub struct Http1 {
     refusal: Option<Refusal>,
 }
 
-// It is part of every connection that is no stream.
+// It is part of every connection that is not a stream.
 const _: () = assert!(size_of::<Http1>() <= 96);
 
 /// What the next byte belongs to.
@@ -89,7 +89,7 @@ impl Http1 {
         self
     }
 
-    /// Follows `bytes`; returns how many of them are right. The first that is not ends everything:
+    /// Follows `bytes`; returns how many of them are right. The first wrong byte ends everything:
     /// none passes after it.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
@@ -105,7 +105,7 @@ impl Http1 {
         at
     }
 
-    /// What is wrong with the byte that did not pass.
+    /// The fault of the byte that did not pass.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.refusal.map(|refusal| refusal.fault)
@@ -115,14 +115,14 @@ impl Http1 {
         self.refusal
     }
 
-    /// Whether all that was received are whole requests.
+    /// Whether the bytes so far are whole requests.
     #[must_use]
     pub fn is_between_requests(&self) -> bool {
         let at_start = matches!(self.part, Part::Line(Line::Start { empty_lines: 0 }));
         at_start && self.refusal.is_none()
     }
 
-    /// Reads on by at least one byte.
+    /// Reads at least one byte.
     fn advance(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let (taken, next) = match &mut self.part {
             Part::Line(line) => match *line {

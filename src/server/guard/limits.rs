@@ -1,6 +1,6 @@
 //! Bounds of a guard.
 
-/// Bounds that no head has but a trailer section.
+/// Bounds that apply to a trailer section but to no head.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Most bytes of one.

@@ -1,11 +1,11 @@
-//! What is checked of a connection's bytes before hyper sees them.
+//! Checks on a connection's bytes before hyper reads them.
 //!
-//! Over HTTP/1 that is what they say, over HTTP/2 how many frames there are.
+//! Over HTTP/1 their content is checked, over HTTP/2 the number of frames.
 //!
-//! hyper and the parsers below it let some requests pass that RFC 9112 forbids, and another server
-//! in front may read such a request differently: that is how requests are smuggled. A guard follows
-//! the bytes of one connection without holding any of them. It must never let a byte pass after one
-//! that is wrong, and must come to the same verdict however the bytes are cut.
+//! hyper and the parsers below it let some requests pass that RFC 9112 forbids. Another server in
+//! front may read such a request differently: that is how requests are smuggled. A guard follows
+//! the bytes of one connection without holding any of them. It must never let a byte pass after a
+//! wrong one, and must reach the same verdict however the bytes are cut.
 
 mod chunks;
 mod fault;
@@ -27,19 +27,19 @@ use self::http1::Http1;
 use self::http2::Http2;
 pub use self::limits::Limits;
 
-/// What watches the bytes of one connection.
+/// The guard of one connection.
 pub(crate) enum Guard {
-    /// Nothing: the protocol is not known yet, or checks itself.
+    /// No check: the protocol is not known yet, or checks itself.
     None,
     /// RFC 9112.
     Http1(Http1),
-    /// RFC 9113; shared with what keeps the connection's time.
+    /// RFC 9113; shared with the clock of the connection.
     Http2(Arc<Mutex<Http2>>),
 }
 
 impl Guard {
-    /// Follows `bytes`, which were received next; returns how many of them may pass. If these are
-    /// not all, the rest is to be thrown away.
+    /// Follows the received `bytes`; returns how many of them may pass. If fewer pass than were
+    /// received, the rest is to be dropped.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::None => bytes.len(),
@@ -48,15 +48,15 @@ impl Guard {
         }
     }
 
-    /// Follows `bytes`, which were sent next.
+    /// Follows the sent `bytes`.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         if let Self::Http2(guard) = self {
             guard.lock().send(bytes, Instant::now());
         }
     }
 
-    /// What is to be sent before the connection ends because of the refusal, where the protocol has
-    /// a word for it that may stand anywhere.
+    /// The last bytes before the connection ends with the refusal, if the protocol has a message
+    /// that may stand anywhere.
     pub(crate) fn farewell(&self) -> Option<[u8; 17]> {
         match self {
             Self::None | Self::Http1(_) => None,
@@ -64,7 +64,7 @@ impl Guard {
         }
     }
 
-    /// Why nothing passes any more.
+    /// The reason if no byte passes any more.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::None => None,

@@ -1,4 +1,4 @@
-//! Which bytes may stand where (RFC 9110 §5.6, RFC 9112 §3.2).
+//! The bytes allowed in each place (RFC 9110 §5.6, RFC 9112 §3.2).
 
 const TOKEN: u8 = 1;
 const VALUE: u8 = 2;
@@ -40,7 +40,7 @@ const fn classes() -> [u8; 256] {
                 classes[at] |= QUOTED;
             }
         }
-        // Some characters of these are not in the grammar of URIs, but browsers and people send
+        // Some of these characters are not in the grammar of URIs, but browsers and people send
         // them: text above ASCII, braces, bars.
         if is_visible && !matches!(byte, b'#' | b'<' | b'>') {
             classes[at] |= TARGET;
@@ -55,12 +55,12 @@ pub(super) fn is_token(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & TOKEN != 0
 }
 
-/// What a field value may hold: visible characters, white space, and bytes above ASCII.
+/// Bytes of a field value: visible characters, white space, and bytes above ASCII.
 pub(super) fn is_value(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & VALUE != 0
 }
 
-/// What a request target may hold.
+/// Bytes of a request target.
 pub(super) fn is_target(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & TARGET != 0
 }
@@ -75,7 +75,7 @@ pub(super) fn is_space(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-/// Length of the longest start of `bytes` all of whose bytes are of a class.
+/// Length of the longest prefix of `bytes` whose bytes are all of a class.
 pub(super) fn run(bytes: &[u8], is_in: impl Fn(u8) -> bool) -> usize {
     bytes
         .iter()

@@ -1,4 +1,4 @@
-//! Keeps the time of an HTTP/2 connection: one timer for all that it may wait for.
+//! The clock of an HTTP/2 connection: one timer for all its deadlines.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,22 +12,22 @@ use crate::server::exchange::Exchange;
 use crate::server::guard::http2::{Http2, Waiting};
 use crate::server::phase_timer::poll_timer;
 
-/// Parts of `write_timeout` after which stalled streams are looked for: one is given up at most
-/// such a part late.
+/// Checks for stalled streams within one `write_timeout`: a stream is given up at most one interval
+/// late.
 const LOOKS: u32 = 4;
 
-/// What there is to do about a connection.
+/// The action that is due on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Nobody uses it: it is to be ended with all due form.
+    /// The connection is unused: it is to be closed gracefully.
     Idle,
-    /// What was begun did not end in time: no more is taken from the client.
+    /// A request or frame did not end in time: nothing more is read from the client.
     Slow,
-    /// The client reads nothing: there is no form in which to end it.
+    /// The client reads nothing, so a graceful close is impossible.
     Deaf,
 }
 
-/// What the clock looks at.
+/// The state that the clock depends on.
 pub(super) struct Look<'a> {
     pub(super) guard: &'a Mutex<Http2>,
     pub(super) exchange: &'a Exchange,
@@ -38,12 +38,13 @@ pub(super) struct Look<'a> {
 /// Deadlines of one connection.
 pub(super) struct Clock {
     accepted: Instant,
-    /// Calls that wrote something, and when their number last changed or nothing was left to write.
+    /// Number of calls that wrote something, and the time at which it last changed or nothing was
+    /// left to write.
     writes: u32,
     written: Instant,
-    /// When stalled streams are looked for next.
+    /// Time of the next check for stalled streams.
     look: Instant,
-    /// Since when the client knows that the connection ends.
+    /// Time at which the client was told that the connection ends.
     ending: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
 }
@@ -60,13 +61,12 @@ impl Clock {
         }
     }
 
-    /// The client is told that the connection ends; it may be used for as long as requests are
-    /// open.
+    /// The client was told that the connection ends. It stays usable as long as requests are open.
     pub(super) fn end(&mut self, now: Instant) {
         self.ending.get_or_insert(now);
     }
 
-    /// Ready when something is due; else `cx` is woken when it may be.
+    /// Ready when an action is due; else `cx` is woken when one may be.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, look: &Look<'_>) -> Poll<Due> {
         loop {
             let now = Instant::now();
@@ -85,7 +85,7 @@ impl Clock {
             {
                 return Poll::Ready(due);
             }
-            // It is moved forward when it fires early, not whenever a deadline moves.
+            // The timer is moved when it fires early, not whenever a deadline moves.
             if deadline < self.sleep.deadline() {
                 self.sleep.as_mut().reset(deadline);
             }
@@ -96,7 +96,7 @@ impl Clock {
         }
     }
 
-    /// The earliest deadline, and what is due then (`None`: to look at stalled streams).
+    /// The earliest deadline, and the action due then (`None`: the check for stalled streams).
     fn next(&mut self, now: Instant, look: &Look<'_>) -> (Instant, Option<Due>) {
         let config = look.config;
         let mut next = (self.look, None);

@@ -1,9 +1,9 @@
 //! HTTP/2 with prior knowledge (RFC 9113 §3.3): the same service, many requests on one connection.
 //!
-//! A stream here cannot be detached, since its connection carries others: a shard feeds it through
-//! a body queue. hyper and h2 do the protocol; this module sets their limits, keeps the
-//! connection's time, and ends what they would keep: connections that nobody uses or that never get
-//! on, and streams whose clients take nothing.
+//! A stream here cannot be detached, because its connection carries others: a shard feeds it
+//! through a body queue. hyper and h2 implement the protocol. This module sets their limits, keeps
+//! the connection's clock, and ends what they would keep for ever: unused connections, connections
+//! without progress, and streams whose clients read nothing.
 
 mod clock;
 mod tasks;
@@ -37,23 +37,24 @@ use crate::once_a_minute::OnceAMinute;
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Most concurrent requests on one connection: a proxy in front carries the streams of many clients
-/// on each of its connections.
+/// Most concurrent requests on one connection. It is high because a proxy in front carries the
+/// streams of many clients on each of its connections.
 const CONCURRENT_STREAMS_MAX: u32 = 1_000;
 
-/// Bytes that h2 buffers for one stream before it asks the body for no more. With the body queue's
-/// own bound, this is what a stalled stream holds.
+/// Bytes that h2 buffers for one stream before it stops polling the body. Together with the body
+/// queue's own bound, this is the memory of a stalled stream.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Bytes of request bodies that all streams of a connection may have under way…
+/// Bytes of request bodies that all streams of a connection together may have in flight…
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
 
-/// …and one stream. h2 ends a connection whose small `DATA` frames wait to be read: their bytes
-/// short of 256 may add up to half of the connection's window. A publisher that sends lines faster
-/// than they are published, each in a frame of its own, is held back by this window long before.
+/// …and those of one stream. h2 ends a connection with too many small `DATA` frames that wait to be
+/// read: the bytes by which they fall short of 256 may add up to half of the connection's window.
+/// This window stops a publisher long before that, even if it sends lines in single frames faster
+/// than they are published.
 const STREAM_WINDOW_BYTES: u32 = 1 << 16;
 
-/// hyper's side of it.
+/// The configuration of hyper's side.
 fn builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
     let mut builder = http2::Builder::new(tasks);
     builder
@@ -63,15 +64,14 @@ fn builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX))
-        // A silent client is asked for a sign of life well before its connection would count as
-        // idle…
+        // A silent client is pinged well before its connection counts as idle…
         .keep_alive_interval(config.idle_timeout / 2)
-        // …and has as long for it as for a request head.
+        // …and has as long to answer as for a request head.
         .keep_alive_timeout(config.header_timeout);
     builder
 }
 
-/// Serves a connection that was accepted at `accepted` to its end; `io` has the preface read ahead.
+/// Serves a connection that was accepted at `accepted` to its end. `io` has read the preface ahead.
 pub(crate) async fn serve(
     listener: Arc<Listener>,
     mut io: LazyStream,
@@ -94,14 +94,14 @@ pub(crate) async fn serve(
     if let Some(refusal) = guard.lock().refusal() {
         report(&listener, refusal.fault, &place);
     }
-    // What was said last must not be lost because the client is still sending.
+    // The last bytes sent must not be lost because the client is still sending.
     if let Some(socket) = exchange.take_left() {
         let mut linger = Linger::new(LazyStream::again(socket, exchange));
         poll_fn(|cx| linger.poll(cx)).await;
     }
 }
 
-/// Until hyper is done with the connection, or it is dropped.
+/// Runs until hyper is done with the connection, or the connection is dropped.
 async fn drive(
     listener: &Arc<Listener>,
     io: LazyStream,
@@ -118,7 +118,7 @@ async fn drive(
     let mut connection = pin!(builder.serve_connection(io, responder));
     let mut clock = Clock::new(accepted, config);
     let mut shutdown = listener.shutdown.clone();
-    // A client that uses up every turn of the task must not hide the end of the node.
+    // A client that uses up every turn of the task must not hide the node's shutdown.
     let mut shutdown = pin!(coop::unconstrained(stopped(&mut shutdown)));
     let mut ending = false;
     poll_fn(|cx: &mut Context<'_>| {
@@ -148,7 +148,8 @@ async fn drive(
                 }
                 Poll::Ready(Due::Slow) => {
                     guard.lock().refuse(Fault::Slow);
-                    // It reads, finds that nothing passes any more, and says so if it can.
+                    // hyper reads, finds that no more bytes pass, and sends its last frames if it
+                    // can.
                     let _ended = connection.as_mut().poll(cx);
                     return Poll::Ready(());
                 }
@@ -159,7 +160,7 @@ async fn drive(
     .await;
 }
 
-/// Counts a connection that was ended because of what its client did, and says so now and then.
+/// Counts a connection that was ended for its client's fault, and logs that now and then.
 fn report(listener: &Listener, fault: Fault, place: &Place) {
     static FLOODS: OnceAMinute = OnceAMinute::new();
     let address = place.address();

@@ -1,5 +1,5 @@
-//! The tasks in which hyper answers the requests of an HTTP/2 connection, each with a way to end it
-//! from outside.
+//! The tasks in which hyper answers the requests of an HTTP/2 connection. Each can be ended from
+//! outside.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -18,7 +18,7 @@ impl<F> Executor<F> for Tasks
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    /// hyper calls this for a request just after the service has begun it, in the same poll.
+    /// hyper calls this for a request right after the service has begun it, in the same poll.
     fn execute(&self, answer: F) {
         let Some(flow) = self.0.take_newest() else {
             tokio::spawn(answer);
@@ -27,8 +27,8 @@ where
         tokio::spawn(async move {
             {
                 let mut answer = pin!(answer);
-                // Dropped in the middle, h2 resets the stream (RST_STREAM, CANCEL) and forgets what
-                // it holds for it.
+                // Dropping it unfinished makes h2 reset the stream (RST_STREAM, CANCEL) and free
+                // its memory.
                 poll_fn(|cx| match answer.as_mut().poll(cx) {
                     Poll::Ready(()) => Poll::Ready(()),
                     Poll::Pending => flow.poll_given_up(cx),

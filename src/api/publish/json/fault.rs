@@ -1,5 +1,5 @@
-//! What can be wrong with events in JSON, in our words: the parser's own say what it was looking
-//! for, not what the publisher should send.
+//! Faults of events in JSON, in our words: the parser's messages name what it expected, not what
+//! the publisher should send.
 
 use std::fmt;
 
@@ -27,11 +27,11 @@ pub enum JsonError {
     /// Not JSON.
     #[error("{what}, {place}")]
     Syntax {
-        /// Element of the array in which it was found.
+        /// Element of the array that has the fault.
         index: Option<usize>,
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
-        /// Where.
+        /// Its place.
         place: Place,
     },
     /// JSON, but no event.
@@ -39,9 +39,9 @@ pub enum JsonError {
     Event {
         /// Element of the array.
         index: Option<usize>,
-        /// What is wrong.
+        /// The fault.
         fault: Fault,
-        /// Where it was found, at the latest.
+        /// Its place, or a later one.
         place: Place,
     },
     /// More events than the setting `publish_batch_max`.
@@ -52,13 +52,13 @@ pub enum JsonError {
     },
 }
 
-/// What is wrong with an event in JSON.
+/// Faults of an event in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
     /// Not an object.
     #[error("an event must be a JSON object")]
     NotAnObject,
-    /// A member that means nothing: a misspelt one would be a mistake that nobody sees.
+    /// An unknown member: if it were ignored, a misspelt name would go unseen.
     #[error("unknown member `{name}`; an event has {known}", known = Known)]
     Unknown {
         /// Its name, shortened.
@@ -67,7 +67,7 @@ pub enum Fault {
     /// The same member twice.
     #[error("`{0}` is given twice")]
     Twice(&'static str),
-    /// A member that has to be there.
+    /// A required member is missing.
     #[error("`{0}` is missing")]
     Missing(&'static str),
     /// A member of the wrong type.
@@ -75,13 +75,13 @@ pub enum Fault {
     Type {
         /// Its name.
         member: &'static str,
-        /// What it takes.
+        /// The expected type.
         expected: &'static str,
     },
-    /// Half of a surrogate pair, most likely.
+    /// A bad escape, most likely half of a surrogate pair.
     #[error("`{0}` has an escape that is no character")]
     Escape(&'static str),
-    /// Both `topic` and `topics`, which one of them is meant?
+    /// Both `topic` and `topics`; the node cannot choose.
     #[error("give `topic` (one name) or `topics` (an array), not both")]
     TwoTopics,
 }
@@ -113,8 +113,8 @@ impl fmt::Display for Known {
     }
 }
 
-/// Where something was found. Within a line of a stream, whose number the answer has already, only
-/// the column counts.
+/// The place of a fault. Within a line of a stream only the column counts, because the answer
+/// already has the line's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     line: Option<usize>,
@@ -137,7 +137,7 @@ impl Place {
     }
 }
 
-/// Counted from 1. The parser says 0 of what is wrong from the first byte on.
+/// The column, from 1. The parser reports 0 for a fault at the first byte.
 fn column(error: &serde_json::Error) -> usize {
     error.column().max(1)
 }
@@ -152,7 +152,7 @@ impl fmt::Display for Place {
 }
 
 impl JsonError {
-    /// What the parser's error means, and the fault that was noted before it, if one was.
+    /// Combines the parser's error with the fault noted before it, if any.
     pub(super) fn new(
         index: Option<usize>,
         fault: Option<Fault>,
@@ -190,7 +190,7 @@ impl JsonError {
         }
     }
 
-    /// Whether the member at fault is there and may be pointed to.
+    /// Whether the member at fault exists and may be pointed to.
     pub(in crate::api::publish) fn has_member(&self) -> bool {
         let Self::Event { fault, .. } = self else {
             return false;
@@ -199,7 +199,7 @@ impl JsonError {
     }
 }
 
-/// What the parser says of text that is not JSON, by its first words.
+/// The parser's messages for text that is not JSON, by their first words.
 const WORDS: [(&str, &str); 17] = [
     ("EOF while parsing a list", "the JSON ends within an array"),
     (

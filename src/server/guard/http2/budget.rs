@@ -5,15 +5,15 @@ use std::time::Instant;
 /// What one kind of frame may cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// What may be spent at once, and what time refills to.
+    /// Most that can be spent at once; time refills up to it.
     pub(super) burst: u64,
-    /// What a second refills.
+    /// Refill per second.
     pub(super) per_second: u64,
-    /// Most that may be saved up of what was earned.
+    /// Most of the earned amount that can be saved.
     pub(super) saved_max: u64,
 }
 
-/// How much of it is left.
+/// The rest of a budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     limits: Limits,
@@ -30,12 +30,12 @@ impl Budget {
         }
     }
 
-    /// Adds what the client may spend because of something that it did not choose alone.
+    /// Adds an amount that the client may spend because of the node's own frames.
     pub(super) fn earn(&mut self, amount: u64) {
         self.left = (self.left + amount).min(self.limits.saved_max);
     }
 
-    /// Spends; false when there is not so much left.
+    /// Spends; false if too little is left.
     #[must_use]
     pub(super) fn spend(&mut self, amount: u64, now: Instant) -> bool {
         if self.left < amount {
@@ -46,8 +46,8 @@ impl Budget {
         enough
     }
 
-    /// Looks at the clock only when there is need to: time refills no more than `burst`, and there
-    /// is that much nearly always.
+    /// Reads the clock only if needed: time refills no more than `burst`, and nearly always that
+    /// much is left.
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.refilled);
         let refill = elapsed.as_millis() * u128::from(self.limits.per_second) / 1_000;

@@ -1,4 +1,4 @@
-//! Frames in a run of bytes (RFC 9113 §4.1), however it is cut. Payloads are passed over.
+//! Finds frames in a run of bytes (RFC 9113 §4.1), however it is cut. Payloads are skipped.
 
 /// Bytes of a frame's head.
 const HEAD_BYTES: usize = 9;
@@ -6,7 +6,7 @@ const HEAD_BYTES: usize = 9;
 /// Bytes of a payload that are kept: the error code of `RST_STREAM`.
 const START_BYTES: usize = 4;
 
-/// What a frame is.
+/// Type of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Data,
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     GoAway,
     WindowUpdate,
     Continuation,
-    /// Those of extensions, which are ignored (RFC 9113 §5.5).
+    /// Extension frames, which are ignored (RFC 9113 §5.5).
     Other,
 }
 
@@ -72,12 +72,12 @@ impl Head {
     }
 }
 
-/// What comes next in a run of bytes.
+/// The next step in a run of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// The head of a frame is complete.
     Head(Head),
-    /// So is the frame.
+    /// The frame is complete.
     End(Head, [u8; START_BYTES]),
 }
 
@@ -86,7 +86,7 @@ pub(super) enum Step {
 pub(super) struct Frames {
     bytes: [u8; HEAD_BYTES],
     have: usize,
-    /// The frame whose payload comes.
+    /// The frame whose payload is being read.
     current: Option<Head>,
     start: [u8; START_BYTES],
     start_have: usize,
@@ -94,8 +94,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Takes bytes off the front of `input`, up to the next step; `None` when they were not enough
-    /// for one. The end of a frame without payload takes none.
+    /// Consumes bytes from the front of `input`, up to the next step; `None` if they were too few
+    /// for one. The end of a frame without payload consumes none.
     pub(super) fn step(&mut self, input: &mut &[u8]) -> Option<Step> {
         let Some(head) = self.current else {
             let count = input.len().min(HEAD_BYTES - self.have);
@@ -133,7 +133,7 @@ impl Frames {
         self.have == 0
     }
 
-    /// Whether the payload of such a frame is under way.
+    /// Whether the payload of a frame of this kind is being read.
     pub(super) fn is_in(&self, kind: Kind) -> bool {
         self.current.is_some_and(|head| head.kind == kind)
     }

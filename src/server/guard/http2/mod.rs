@@ -1,10 +1,10 @@
 //! The frames of an HTTP/2 connection, in both directions (RFC 9113).
 //!
-//! hyper and the library below it check what frames say; this checks how many there are. Frames
-//! that cost their sender nothing and the node work, or an answer that waits, have a budget (RFC
-//! 9113 §10.5). It refills with time, and what the node sends adds to it: a browser answers each
-//! event on a quiet stream with two `WINDOW_UPDATE`s, and a proxy those of a thousand streams. Only
-//! heads of frames are looked at, none is held back.
+//! hyper and the library below it check the content of frames; this checks their number. A frame
+//! that costs its sender nothing, and the node work or an answer that waits, spends from a budget
+//! (RFC 9113 §10.5). The budget refills with time, and the node's own frames add to it: a browser
+//! answers each event on a quiet stream with two `WINDOW_UPDATE`s, and a proxy does so for a
+//! thousand streams. Only heads of frames are read, and no frame is held back.
 
 mod budget;
 mod frames;
@@ -18,7 +18,7 @@ use super::{Fault, Refusal};
 /// Bytes of the client's preface, which come before its first frame (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
 
-/// Frames that change nothing for anybody: `PING` and its answer, `SETTINGS`, `PRIORITY`,
+/// Frames without an effect on any request: `PING` and its answer, `SETTINGS`, `PRIORITY`,
 /// `WINDOW_UPDATE`, `CONTINUATION`, empty `DATA`, extensions.
 const CONTROL: Limits = Limits {
     burst: 1_000,
@@ -29,18 +29,19 @@ const CONTROL: Limits = Limits {
 /// Each `SETTINGS` is answered, and may change the window of every stream.
 const SETTINGS_COST: u64 = 10;
 
-/// What a `HEADERS` or `DATA` that the node sends adds: two `WINDOW_UPDATE`s, and as much again.
+/// Amount that each `HEADERS` or `DATA` frame of the node adds: two `WINDOW_UPDATE`s, and as much
+/// again.
 const EARNED_BY_FRAME: u64 = 4;
 
-/// A client that reads in small pieces may say so for each piece, for its stream and for the
-/// connection: so many bytes add one.
+/// A client that reads in small pieces may announce each piece, for its stream and for the
+/// connection. This many sent bytes add one.
 const EARNED_BY_BYTES: u32 = 32;
 
-/// What a request adds: a priority and a window for its stream.
+/// Amount that a request adds: a priority and a window for its stream.
 const EARNED_BY_REQUEST: u64 = 4;
 
-/// Streams that end before they were answered: those that the client resets, and those that it
-/// makes the node reset by breaking rules.
+/// Streams that end before they were answered: reset by the client, or by the node after the client
+/// broke a rule.
 const RESETS: Limits = Limits {
     burst: 200,
     per_second: 20,
@@ -51,16 +52,16 @@ const RESETS: Limits = Limits {
 /// `INTERNAL_ERROR`, `CANCEL`.
 const OWN_RESETS: [u32; 3] = [0, 2, 8];
 
-/// What the node waits for in the middle of something.
+/// The unfinished item that the node waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
-    /// For the first `SETTINGS`.
+    /// The first `SETTINGS`.
     Settings,
-    /// For the first request.
+    /// The first request.
     Request,
-    /// For the rest of a header block or of a frame that is no `DATA`, since then.
+    /// The rest of a header block or of a frame other than `DATA`, since then.
     Frame(Instant),
-    /// For the rest of a `DATA` frame, since then.
+    /// The rest of a `DATA` frame, since then.
     Data(Instant),
 }
 
@@ -70,9 +71,9 @@ pub(crate) struct Http2 {
     preface_left: usize,
     received: Frames,
     sent: Frames,
-    /// When the frame that is under way began.
+    /// Time at which the unfinished frame began.
     frame_since: Instant,
-    /// When the header block that is under way began.
+    /// Time at which the unfinished header block began.
     block_since: Option<Instant>,
     settled: bool,
     last_stream: u32,
@@ -99,7 +100,7 @@ impl Http2 {
         }
     }
 
-    /// Follows `bytes`, which were received next; returns how many of them may pass.
+    /// Follows the received `bytes`; returns how many of them may pass.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: Instant) -> usize {
         if self.fault.is_some() {
             return 0;
@@ -168,7 +169,7 @@ impl Http2 {
         }
     }
 
-    /// Follows `bytes`, which were sent next.
+    /// Follows the sent `bytes`.
     pub(crate) fn send(&mut self, bytes: &[u8], now: Instant) {
         let mut rest = bytes;
         while let Some(step) = self.sent.step(&mut rest) {
@@ -197,12 +198,12 @@ impl Http2 {
         }
     }
 
-    /// Lets nothing pass any more, if it is not so already.
+    /// Lets no further byte pass, if that is not so already.
     pub(crate) fn refuse(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// Why nothing passes any more.
+    /// The reason if no byte passes any more.
     #[must_use]
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         self.fault.map(|fault| Refusal {
@@ -211,7 +212,7 @@ impl Http2 {
         })
     }
 
-    /// What the connection is in the middle of; `None` between two frames.
+    /// The unfinished item of the connection; `None` between two frames.
     #[must_use]
     pub(crate) fn waiting(&self) -> Option<Waiting> {
         let in_frame = !self.received.at_boundary();
@@ -231,7 +232,7 @@ impl Http2 {
     }
 
     /// A `GOAWAY` with the reason of the refusal (RFC 9113 §6.8), unless the last frame was sent in
-    /// part: it would be read as its rest.
+    /// part: the `GOAWAY` would be read as its rest.
     #[must_use]
     pub(crate) fn farewell(&self) -> Option<[u8; 17]> {
         let fault = self.fault.filter(|_| self.sent.at_boundary())?;
@@ -273,7 +274,7 @@ mod tests {
         guard
     }
 
-    /// Sends the same frame until it is refused; how many passed.
+    /// Sends the same frame until it is refused; returns how many passed.
     fn passed(guard: &mut Http2, frame: &[u8], now: Instant, most: usize) -> usize {
         let sent = (0..most).take_while(|_| guard.receive(frame, now) == frame.len());
         sent.count()
@@ -455,7 +456,7 @@ mod tests {
             }
             prop_assert_eq!(whole.refusal(), parts.refusal());
             prop_assert_eq!(whole.waiting(), parts.waiting());
-            // What passes may differ by the beginning of the head that is refused.
+            // The number of passed bytes may differ by the beginning of the refused head.
             prop_assert!(passed_in_parts >= passed && passed_in_parts < passed + 9);
         }
     }
