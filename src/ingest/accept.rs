@@ -1,5 +1,5 @@
-//! Takes connections in: keeps the limit on their number, and the listener alive when the system
-//! runs out of something.
+//! Accepts connections: bounds their number, and keeps the listener alive when the system runs out
+//! of a resource.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,16 +16,16 @@ use super::connection::Connection;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
 
-/// First pause after a failed `accept`: long enough not to spin, short enough not to be felt.
+/// First pause after a failed `accept`: long enough not to spin, too short to notice.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
-/// Longest pause: when descriptors are free again, publishers wait no longer than this.
+/// Longest pause: once descriptors are free again, publishers wait no longer than this.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Questions of the kernel that a peer may leave unanswered before it is taken for gone.
+/// Unanswered keep-alive probes after which a peer counts as gone.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// That accepting fails. Streaks of failures can be short and many, so it is not said for each.
+/// Guard of the log line about failures of `accept`, which can alternate quickly with successes.
 static FAILING: OnceAMinute = OnceAMinute::new();
-/// That it works again, likewise.
+/// Guard of the log line about the end of such failures.
 static RECOVERED: OnceAMinute = OnceAMinute::new();
 
 /// The pause between failed accepts: it doubles in a streak of failures.
@@ -35,7 +35,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Notes a failure; how long to wait.
+    /// Notes a failure; returns the pause.
     fn failed(&mut self) -> Duration {
         let pause = self
             .pause
@@ -50,7 +50,7 @@ impl Backoff {
     }
 }
 
-/// Waits for the next connection. When `accept` fails for want of descriptors or memory it pauses
+/// Waits for the next connection. If `accept` fails for lack of descriptors or memory, it pauses
 /// and tries again; the connection waits in the kernel's queue meanwhile. Cancelling loses nothing.
 pub(super) async fn next(
     listener: &TcpListener,
@@ -65,7 +65,7 @@ pub(super) async fn next(
                 }
                 return accepted;
             }
-            // The client was gone before it was accepted; that is nobody's trouble.
+            // The client left before it was accepted, which needs no action.
             Err(error) if is_of_the_peer(&error) => debug!("ingest accept: {error}"),
             Err(error) => {
                 hub.node_metrics().ingest_accept_errors.add(1);
@@ -81,7 +81,7 @@ pub(super) async fn next(
     }
 }
 
-/// Whether `accept` reports what happened to one connection, not to this process (accept(2), "Error
+/// Whether an error of `accept` concerns one connection, not this process (accept(2), "Error
 /// handling").
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
@@ -98,8 +98,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Makes a connection of an accepted socket, unless `ingest_connections_max` are open: then it is
-/// told so, and closed.
+/// Makes a connection of an accepted socket. If `ingest_connections_max` connections are open, it
+/// answers with an error and closes the socket.
 pub(super) fn admit(
     (stream, address): (TcpStream, SocketAddr),
     port: &Arc<Port>,
@@ -118,20 +118,21 @@ pub(super) fn admit(
     }
 }
 
-/// Tells a client that there is no room. Straight to the kernel, since the runtime does not know
-/// yet that a fresh socket can be written to.
+/// Answers a client that there is no room. It writes to the kernel directly, because the runtime
+/// does not know yet that a new socket is writable.
 fn refuse(stream: &TcpStream) {
     let now = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    // The send buffer of a fresh socket takes a line; if not, the closed connection says enough.
+    // The send buffer of a new socket has room for a line. If not, the closed connection is answer
+    // enough.
     let _ = send(stream, b"-ERR max number of clients reached\r\n", now);
-    // What the client has sent already would make the kernel reset the connection, and the reset
+    // Unread bytes of the client would make the kernel reset the connection, and the reset could
     // overtake the line.
     let _ = recv(stream, &mut [0; 16 * 1024], RecvFlags::DONTWAIT);
 }
 
-/// Answers leave at once (they are gathered here already), and peers that vanished without a word
-/// are found out by the kernel: after `timeout` where they owe it an acknowledgement, and after
-/// twice that where nothing was on the way. A publisher behind a cut cable must not hold one of
+/// Makes answers leave at once (they are gathered here already), and makes the kernel detect
+/// vanished peers: after `timeout` if an acknowledgement is missing, and after twice that if
+/// nothing was in flight. A publisher behind a cut cable must not occupy one of
 /// `ingest_connections_max` places for ever.
 fn configure(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;

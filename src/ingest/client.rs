@@ -1,7 +1,7 @@
 //! The open connections, for `CLIENT LIST`, for the limit on their number, and for counting.
 //!
-//! A connection writes its own record once a batch; the list is only locked when connections come
-//! and go and when someone looks.
+//! A connection writes its own record once a batch. The list is only locked when a connection opens
+//! or ends, and when the list is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,30 +16,30 @@ use tokio::sync::Notify;
 
 use super::command::Commands;
 
-/// What is known of one connection.
+/// The record of one connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Its number; never used again.
+    /// Its number, which is never reused.
     pub(super) id: u64,
     pub(super) address: SocketAddr,
     /// Our end of it.
     pub(super) local_address: SocketAddr,
     fd: i32,
     connected: Instant,
-    /// Milliseconds between `connected` and its last command.
+    /// Time of its last command, in milliseconds after `connected`.
     active_ms: AtomicU64,
-    /// Its last command, as a place in the command table; `usize::MAX` before the first.
+    /// Index of its last command in the command table; `usize::MAX` before the first.
     command: AtomicUsize,
     /// Commands that wait for `EXEC`; -1 outside of a transaction.
     queued: AtomicI64,
-    /// Told when its place was given to another, which happens to clients that have not
-    /// authenticated only.
+    /// Wakes the connection when another takes its place, which happens only before it has
+    /// authenticated.
     pub(super) displaced: Notify,
-    /// What it said about itself.
+    /// What the client set about itself.
     pub(super) about: Mutex<About>,
 }
 
-/// What a client may say about itself.
+/// What a client may set about itself.
 #[derive(Debug, Default)]
 pub(super) struct About {
     /// `CLIENT SETNAME`, empty when it has none.
@@ -55,7 +55,7 @@ pub(super) struct About {
 }
 
 impl Client {
-    /// Notes that it sent something just now.
+    /// Notes that it sent bytes just now.
     pub(super) fn touch(&self) {
         let now_ms = self.connected.elapsed().as_millis() as u64;
         self.active_ms.store(now_ms, Ordering::Relaxed);
@@ -72,9 +72,9 @@ impl Client {
         self.queued.store(commands, Ordering::Relaxed);
     }
 
-    /// Appends its line of `CLIENT LIST`, with the fields of Redis that mean something here. The
-    /// number of its descriptor tells how many files, and so streams, the node has open: it is for
-    /// those who may know.
+    /// Appends its line of `CLIENT LIST`, with the fields of Redis that have a meaning here. The
+    /// number of its descriptor shows how many files, and so streams, the node has open, so only
+    /// inspectors see it.
     pub(super) fn describe(&self, into: &mut String, commands: Commands, is_inspector: bool) {
         let age_ms = self.connected.elapsed().as_millis() as u64;
         let idle_ms = age_ms.saturating_sub(self.active_ms.load(Ordering::Relaxed));
@@ -103,12 +103,12 @@ impl Client {
     }
 }
 
-/// How many connections may be open.
+/// Bounds on open connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
-    /// In all.
+    /// For all connections.
     pub(super) max: usize,
-    /// Of clients that have yet to authenticate ("strangers").
+    /// For clients that have yet to authenticate ("strangers").
     pub(super) strangers_max: usize,
 }
 
@@ -120,18 +120,18 @@ pub(super) struct Ends {
     pub(super) fd: i32,
 }
 
-/// A connection that was entered.
+/// A connection that was added to the list.
 pub(super) struct Entered {
     pub(super) client: Arc<Client>,
-    /// Whether another was ended for it.
+    /// Another connection was ended for it.
     pub(super) displaced: bool,
 }
 
 /// All open connections.
 ///
-/// Strangers never take more than their share, so that those who authenticate always find a place.
-/// Within the share the oldest goes when a new one comes: whoever wants to publish needs a place
-/// for one exchange only, and a refusal would let those who came first keep everybody out.
+/// Strangers never use more than their share, so that clients that authenticate always find a
+/// place. Within the share, a new stranger displaces the oldest one: a publisher needs its place
+/// for one exchange only, and a refusal would let early strangers keep all others out.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     open: Mutex<Open>,
@@ -141,13 +141,12 @@ pub(super) struct Clients {
 #[derive(Debug, Default)]
 struct Open {
     all: BTreeMap<u64, Arc<Client>>,
-    /// Those of them that have yet to authenticate. The lowest number is the oldest connection.
+    /// Numbers of the strangers. The lowest number is the oldest connection.
     strangers: BTreeSet<u64>,
 }
 
 impl Clients {
-    /// Enters a connection; `None` when there is no room, and no stranger whose place it could
-    /// have.
+    /// Adds a connection; `None` if there is no room, and no stranger that it could displace.
     pub(super) fn enter(&self, room: Room, ends: Ends, is_stranger: bool) -> Option<Entered> {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         let mut open = self.open.lock();
@@ -181,8 +180,8 @@ impl Clients {
         })
     }
 
-    /// Notes that a connection has authenticated, or has given that up; false when its place was
-    /// given to another before.
+    /// Notes that a connection has authenticated, or has undone that; false if it was displaced
+    /// before.
     pub(super) fn set_stranger(&self, id: u64, is_stranger: bool) -> bool {
         let mut open = self.open.lock();
         if !open.all.contains_key(&id) {
@@ -196,7 +195,7 @@ impl Clients {
         true
     }
 
-    /// Takes a connection off the list.
+    /// Removes a connection from the list.
     pub(super) fn leave(&self, id: u64) {
         let mut open = self.open.lock();
         open.all.remove(&id);
@@ -218,8 +217,8 @@ impl Clients {
         self.open.lock().all.get(&id).cloned()
     }
 
-    /// At most `count` connections with a number above `id`, the oldest first. They are described
-    /// outside the lock.
+    /// At most `count` connections with a number above `id`, the oldest first. The caller describes
+    /// them outside the lock.
     pub(super) fn after(&self, id: u64, count: usize) -> Vec<Arc<Client>> {
         let open = self.open.lock();
         let behind = open.all.range((Bound::Excluded(id), Bound::Unbounded));
@@ -264,7 +263,7 @@ mod tests {
         assert_eq!(enter(&clients, true), Some((3, false)));
         assert_eq!(enter(&clients, true), Some((4, true)));
         assert!(known(4));
-        // Both places are held by clients that have authenticated.
+        // Authenticated clients have both places.
         assert_eq!(enter(&clients, true), None);
         assert!(clients.set_stranger(2, true));
         assert_eq!(enter(&clients, true), Some((6, true)));
@@ -276,7 +275,7 @@ mod tests {
         assert!(clients.open.lock().strangers.is_empty());
     }
 
-    /// The whole list was taken while nobody could connect.
+    /// The whole list was read under one lock, so that no client could connect meanwhile.
     #[test]
     fn the_list_is_taken_in_portions_while_clients_come_and_go() {
         let clients = Clients::default();

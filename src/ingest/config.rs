@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// none.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
-    /// Password of the default user; `None` lets anyone in, unless there are named users.
+    /// Password of the default user; `None` accepts every client, unless there are named users.
     pub password: Option<Secret>,
     /// Named users.
     pub users: Vec<NamedUser>,
@@ -31,7 +31,7 @@ pub struct IngestConfig {
     pub timeouts: Timeouts,
 }
 
-/// A user that authenticates by name, and only publishes.
+/// A user that authenticates by name, and may only publish.
 #[derive(Clone, Debug)]
 pub struct NamedUser {
     /// Name given to `AUTH`.
@@ -47,18 +47,18 @@ pub struct NamedUser {
 pub struct TransactionLimits {
     /// Most commands of a transaction, topics of `WATCH`, events of a script.
     pub commands_max: usize,
-    /// Memory of those, in bytes.
+    /// Memory of these, in bytes.
     pub bytes_max: usize,
 }
 
 /// Longest waits for a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until it has authenticated.
+    /// Until the client has authenticated.
     pub authentication: Duration,
     /// Until a command is complete, from its first byte.
     pub command: Duration,
-    /// Until it takes some of an answer.
+    /// Until the client reads some of an answer.
     pub write: Duration,
     /// Between two commands; `None` = for ever.
     pub idle: Option<Duration>,

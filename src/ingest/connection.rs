@@ -1,9 +1,9 @@
 //! One connection: read, decode, publish and answer, a batch at a time.
 //!
-//! A turn takes every complete command of the read buffer (within bounds), hands consecutive
+//! A turn reads every complete command of the read buffer (within bounds), passes consecutive
 //! publications to the hub in one call, and writes all answers at once. It must never read on while
 //! answers are unsent or while the hub is full: that is the backpressure. A connection that waits
-//! between commands holds no buffer at all.
+//! between commands has no buffer at all.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,24 +31,23 @@ use crate::metrics::{Foreign, IngestEnd};
 /// Most commands that are run before their answers are written.
 const BATCH_COMMANDS_MAX: usize = 512;
 
-/// Once so many bytes of answers wait, they are written before the next command is looked at.
+/// Bytes of unsent answers after which they are written before the next command is read.
 const BATCH_REPLY_BYTES: usize = 64 * 1024;
 
-/// Room for the first read of a connection, and the least later.
+/// Capacity of a connection's first read, and the least of later reads.
 const READ_BYTES_MIN: usize = 16 * 1024;
 
-/// Most room for one read: a busy connection gets more with each read that filled the last, and
-/// this holds some 1,500 small events.
+/// Largest capacity of one read. A busy connection gets more with each read that filled the last;
+/// this is some 1,500 small events.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
-/// How long, and for how many bytes, a closing connection is still read and the bytes dropped.
-/// Closing a socket with unread bytes resets it, and the reset may overtake the last answer, which
-/// says what was wrong.
+/// Time for which a closing connection is still read and its bytes are dropped. Closing a socket
+/// with unread bytes resets it, and the reset may overtake the last answer, which holds the error.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 4 << 20;
 
-/// The same for a connection that the node ends, not the client: there may be hundreds of idle
-/// ones, and a shutdown waits for them.
+/// The same for a connection that the node ends, not the client. Hundreds may be idle, and a
+/// shutdown waits for them.
 const LINGER_ON_SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 
 /// Why a connection ended.
@@ -66,7 +65,7 @@ enum End {
     Io(#[from] io::Error),
 }
 
-/// What a batch left behind.
+/// Rest of the buffer after a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// The rest of the buffer, if any, is no complete command.
@@ -75,15 +74,15 @@ enum Left {
     More,
 }
 
-/// What the bytes at hand are.
+/// The next item in the buffer.
 enum Next {
-    /// A command of so many bytes; its arguments have been read.
+    /// A command of this many bytes; its arguments have been read.
     Command(usize),
-    /// The start of one.
+    /// The start of a command.
     Incomplete,
-    /// None, and nobody knows where the next one starts.
+    /// No command, and the start of the next one is unknown.
     Malformed(ProtocolError),
-    /// Another protocol. It is not answered, as in Redis: whoever made a browser speak it should
+    /// Another protocol. As in Redis, it gets no answer: a page that made a browser send it should
     /// learn nothing.
     Foreign(Foreign),
 }
@@ -105,7 +104,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Enters the connection into the list of clients; gives the stream back when the list is full.
+    /// Adds the connection to the list of clients; returns the stream if the list is full.
     pub(super) fn enter(
         stream: TcpStream,
         address: SocketAddr,
@@ -143,7 +142,7 @@ impl Connection {
         let client = Arc::clone(&self.session.client);
         tokio::select! {
             biased;
-            // Its place is another's already, so it goes at once, whatever it is doing.
+            // Another connection has its place already, so it ends at once, whatever it is doing.
             () = client.displaced.notified() => self.count(IngestEnd::Displaced),
             () = self.serve_and_close(&mut shutdown) => {}
         }
@@ -163,7 +162,7 @@ impl Connection {
             End::Limit(IngestEnd::CommandTimeout) => {
                 self.reply
                     .error("ERR the command took too long to arrive (ingest_command_timeout)");
-                // Whether it is read or not, the connection ends.
+                // The connection ends whether this is read or not.
                 let _ = timeout(LINGER_MAX, self.stream.write(self.reply.bytes())).await;
                 self.linger(LINGER_ON_SHUTDOWN_MAX).await;
             }
@@ -183,13 +182,13 @@ impl Connection {
             self.fill(shutdown).await?;
             loop {
                 let left = self.answer().await;
-                // Before it is answered: who is told `OK` has a place that no newcomer takes.
+                // Noted before the answer: a client that is sent `OK` can no longer be displaced.
                 self.note_stranger()?;
                 self.write().await?;
                 if self.session.closing {
                     return Err(End::Answered);
                 }
-                // Asked here too: a client that always has more to say never waits in `fill`.
+                // Checked here too: a client that always sends more never waits in `fill`.
                 if *shutdown.borrow() {
                     return Err(End::Shutdown);
                 }
@@ -200,7 +199,7 @@ impl Connection {
         }
     }
 
-    /// Reads what is there, or waits for it.
+    /// Reads the bytes that have arrived, or waits for some.
     async fn fill(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<(), End> {
         if self.input.is_empty() {
             self.input = BytesMut::new();
@@ -210,8 +209,7 @@ impl Connection {
         if let Some((at, limit)) = deadline
             && at <= Instant::now()
         {
-            // Asked here too: a client that always has one byte more would never be waited for
-            // below.
+            // Checked here too: a client that always sends one more byte would never wait below.
             return Err(End::Limit(limit));
         }
         let budget = self.port.hub.budget();
@@ -220,7 +218,7 @@ impl Connection {
         }
         let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
         let read = async {
-            // The buffer is only made when there is something to put into it.
+            // The buffer is only made when there are bytes for it.
             stream.readable().await?;
             input.reserve(room);
             stream.read_buf(input).await
@@ -243,8 +241,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Charges what the connection has sent and queued. It is held already;
-    /// [`Self::refuse_unfinished`] decides whether it stays.
+    /// Charges the bytes that the connection has sent and queued. They are in memory already;
+    /// [`Self::refuse_unfinished`] decides whether they stay.
     fn charge_held(&mut self) {
         let bytes = self.input.capacity() + self.session.queued_bytes();
         if bytes != self.session.memory.bytes() {
@@ -253,7 +251,7 @@ impl Connection {
     }
 
     /// Ends the connection if the rest of its buffer is the start of a command for which the node
-    /// has no memory. Small ones are let through for as long as there is any.
+    /// has no memory. Small commands pass as long as there is any.
     fn refuse_unfinished(&mut self) {
         let budget = self.port.hub.budget();
         let is_small = self.input.capacity() <= 2 * READ_BYTES_MIN;
@@ -366,7 +364,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Keeps up with who the client is: it may have authenticated, or given that up.
+    /// Updates the client's state: it may have authenticated, or undone that.
     fn note_stranger(&mut self) -> Result<(), End> {
         let is_stranger = self.session.user.is_none();
         if is_stranger == self.waits.is_stranger() {
@@ -381,7 +379,7 @@ impl Connection {
         }
     }
 
-    /// Lets the client read the last answer before the socket goes away.
+    /// Lets the client read the last answer before the socket is closed.
     async fn linger(&mut self, time_max: Duration) {
         let drain = async {
             self.stream.shutdown().await?;
@@ -395,7 +393,7 @@ impl Connection {
             }
             Ok::<_, io::Error>(())
         };
-        // Whether it ended well or not, the socket is closed now.
+        // The socket is closed now, whether the client ended well or not.
         let _ = timeout(time_max, drain).await;
     }
 }
@@ -430,7 +428,7 @@ fn next<'b>(
     }
 }
 
-/// Waits for a deadline, where there is one.
+/// Waits for a deadline, if there is one.
 async fn reached(deadline: Option<Deadline>) -> IngestEnd {
     match deadline {
         Some((at, limit)) => {

@@ -1,5 +1,5 @@
-//! How long a connection is waited for: until it has authenticated, until a command that was begun
-//! is there, until an answer is taken, and while it says nothing.
+//! Deadlines of a connection: for its authentication, for the rest of a command, for the client to
+//! read an answer, and for the pause between commands.
 //!
 //! Time counts only while the node waits for the client, never while the client waits for the node.
 
@@ -8,16 +8,16 @@ use tokio::time::Instant;
 use super::config::Timeouts;
 use crate::metrics::IngestEnd;
 
-/// The end of a wait, and what ends with it.
+/// The end of a wait, and the reason with which the connection ends then.
 pub(super) type Deadline = (Instant, IngestEnd);
 
-/// What one connection is waited for, and since when.
+/// The waits of one connection, with their starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
     timeouts: Timeouts,
-    /// Since when it might have authenticated; `None` when it has.
+    /// Time since which it could have authenticated; `None` once it has.
     stranger_since: Option<Instant>,
-    /// Since when the rest of a command is missing; `None` between commands.
+    /// Time since which the rest of a command is missing; `None` between commands.
     command_since: Option<Instant>,
 }
 
@@ -35,13 +35,13 @@ impl Waits {
         self.stranger_since.is_some()
     }
 
-    /// Notes that it has authenticated, or has given that up.
+    /// Notes that it has authenticated, or has undone that.
     pub(super) fn set_stranger(&mut self, is_stranger: bool) {
         self.stranger_since = is_stranger.then(Instant::now);
     }
 
-    /// Notes where it is after a batch: whether a command is `unfinished`, and whether that is one
-    /// that was not there before.
+    /// Notes the state after a batch: whether a command is `unfinished`, and whether that command
+    /// is a new one.
     pub(super) fn set_unfinished(&mut self, unfinished: bool, is_new: bool) {
         if !unfinished {
             self.command_since = None;
@@ -50,7 +50,7 @@ impl Waits {
         }
     }
 
-    /// Notes that answers were written: the client may have been slow to take them, and could not
+    /// Notes that answers were written: the client may have been slow to read them, and could not
     /// be read meanwhile.
     pub(super) fn wrote(&mut self) {
         if let Some(since) = &mut self.command_since {
@@ -58,7 +58,7 @@ impl Waits {
         }
     }
 
-    /// Until when something must be read.
+    /// Time by which bytes must arrive.
     pub(super) fn read_deadline(&self) -> Option<Deadline> {
         let command = self
             .command_since
@@ -73,7 +73,7 @@ impl Waits {
             .min_by_key(|(at, _)| *at)
     }
 
-    /// Until when some of an answer must be taken.
+    /// Time by which some of an answer must be read by the client.
     pub(super) fn write_deadline(&self) -> Deadline {
         let write = (
             Instant::now() + self.timeouts.write,

@@ -1,10 +1,10 @@
-//! Other protocols spoken to the ingest port.
+//! Detection of other protocols on the ingest port.
 //!
-//! A web page can make a browser send HTTP to any port, with a body of its choice, and so can
-//! whoever chooses the address that some server fetches. To a reader of inline commands each line
-//! of it is a command. So a connection that is seen to speak HTTP ends before anything behind that
-//! line is run. TLS is ended before its first line: what a ClientHello holds may be chosen by a
-//! stranger, too.
+//! A web page can make a browser send HTTP to any port, with a body of its choice. An attacker who
+//! chooses the address that some server fetches can do the same. To a reader of inline commands
+//! each line of it is a command. So a connection that speaks HTTP ends before any byte behind that
+//! line is run. TLS is ended before its first line, because a stranger may also choose the content
+//! of a ClientHello.
 
 use std::net::SocketAddr;
 
@@ -20,20 +20,20 @@ const METHODS: [&str; 10] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI",
 ];
 
-/// How a TLS connection begins: a handshake record of any version.
+/// First bytes of a TLS connection: a handshake record of any version.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 
-/// The protocol that `input`, which starts with the first byte of a command, is seen to be before
-/// the command is complete.
+/// The protocol of `input` if it can be recognized before the command is complete. `input` starts
+/// with the first byte of a command.
 pub(super) fn at_start(input: &[u8]) -> Option<Foreign> {
     input.starts_with(&TLS_HANDSHAKE).then_some(Foreign::Tls)
 }
 
-/// The protocol that a command is a line of; `bytes` are all of it, `args` its words.
+/// The foreign protocol of a command; `bytes` are the whole command, `args` its words.
 ///
-/// `POST` and `Host:` end the connection in any form, as in Redis. In an inline command, any method
-/// does, and so does a line that ends like a request line: what stands before the first header
-/// field must not run either.
+/// `POST` and `Host:` end the connection in any form, as in Redis. In an inline command every
+/// method does, and so does a line with the end of a request line: the lines before the first
+/// header field must not run either.
 pub(super) fn in_command(bytes: &[u8], args: &[Arg<'_>]) -> Option<Foreign> {
     let name = args.first()?;
     let is_http = name.eq_ignore_ascii_case(b"POST")
@@ -42,7 +42,7 @@ pub(super) fn in_command(bytes: &[u8], args: &[Arg<'_>]) -> Option<Foreign> {
     is_http.then_some(Foreign::Http)
 }
 
-/// The protocol that bytes are which could not be read: a request line with a quote in it, or one
+/// The foreign protocol of bytes that could not be read: a request line with a quote in it, or one
 /// that is longer than any command.
 pub(super) fn in_malformed(bytes: &[u8], error: ProtocolError) -> Option<Foreign> {
     use ProtocolError as Error;
@@ -50,7 +50,7 @@ pub(super) fn in_malformed(bytes: &[u8], error: ProtocolError) -> Option<Foreign
     (inline && is_http_line(bytes)).then_some(Foreign::Http)
 }
 
-/// Whether the first line of `bytes` is one of HTTP.
+/// Whether the first line of `bytes` is a line of HTTP.
 fn is_http_line(bytes: &[u8]) -> bool {
     let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let mut words = bytes[..end]
@@ -89,15 +89,15 @@ fn is_version(word: &[u8]) -> bool {
     }
 }
 
-/// Counts and logs connections that were ended for what they spoke; of each protocol at most a line
-/// a minute.
+/// Counts and logs connections that were ended for a foreign protocol; at most one line a minute
+/// for each protocol.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: [OnceAMinute; Foreign::ALL.len()],
 }
 
 impl Log {
-    /// Notes that the connection of `client` is ended.
+    /// Notes that `client`'s connection is ended.
     pub(super) fn note(&self, foreign: Foreign, client: SocketAddr, metrics: &NodeMetrics) {
         metrics.ingest_foreign[foreign as usize].add(1);
         let Some(left_out) = self.lines[foreign as usize].due() else {

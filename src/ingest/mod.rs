@@ -1,10 +1,9 @@
-//! The ingest port: events in over the Redis protocol, from any Redis client.
+//! The ingest port: publishing over the Redis protocol, from any Redis client.
 //!
 //! [`serve`] accepts connections and keeps the limits; each connection (`connection.rs`) reads,
-//! publishes and answers in batches. A publisher that outruns the node is simply not read until the
-//! node has caught up: TCP slows it down, nothing is dropped and no queue grows. This module must
-//! never hold an event of its own and knows nothing of streams: everything goes through the
-//! [`Hub`].
+//! publishes and answers in batches. A publisher that outruns the node is not read until the node
+//! has caught up: TCP slows it down, nothing is dropped and no queue grows. This module must never
+//! hold an event of its own and knows nothing of streams: every event is passed to the [`Hub`].
 
 mod accept;
 mod client;
@@ -32,12 +31,12 @@ use client::Clients;
 pub use config::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use users::Users;
 
-/// Time that connections have on shutdown to be given the answers of the batch in hand. A batch
-/// takes milliseconds; only a client that does not read its answers needs longer, and it is not
-/// waited for.
+/// Time on shutdown for connections to send the answers of their current batch. A batch takes
+/// milliseconds; only a client that does not read its answers needs longer, and the node does not
+/// wait for it.
 const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(5);
 
-/// What the connections of one port share.
+/// The state that the connections of one port share.
 struct Port {
     hub: Hub,
     users: Users,
@@ -62,8 +61,8 @@ impl Port {
         let limits = resp::Limits {
             array_max: config.array_max,
             bulk_bytes_max,
-            // One argument is large, the data; the framing and all the others fit into the size of
-            // a second one and a bit.
+            // One argument is large, the data; the framing and all the others fit into a second one
+            // and a bit.
             command_bytes_max: bulk_bytes_max.saturating_mul(2).saturating_add(64 * 1024),
             authenticated: true,
         };
@@ -90,7 +89,7 @@ impl Port {
 }
 
 impl Port {
-    /// Notes that a connection was ended in favour of the one of `client`; at most once a minute.
+    /// Logs that a connection was ended in favour of one of `client`; at most once a minute.
     fn tell_of_displaced(&self, client: SocketAddr) {
         if let Some(left_out) = self.displaced_line.due() {
             warn!(
@@ -102,10 +101,10 @@ impl Port {
     }
 }
 
-/// Serves the ingest port until `shutdown` turns true or its sender is gone.
+/// Serves the ingest port until `shutdown` turns true or its sender is dropped.
 ///
-/// Then it accepts no more, every connection finishes the batch it has in hand, answers it and
-/// closes; the future ends when all have, or after five seconds. Dropping the future closes
+/// Then it accepts no more connections; every connection finishes its current batch, answers it and
+/// closes. The future ends when all have closed, or after five seconds. Dropping the future closes
 /// everything at once.
 pub async fn serve(
     listener: TcpListener,
@@ -146,11 +145,11 @@ pub async fn serve(
 
 /// Waits until the node shuts down.
 async fn stopped(shutdown: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it whoever runs the node.
+    // An error means that the sender is dropped, and with it the node's owner.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-/// A panic ends its connection only, but it is a defect that an operator should see.
+/// Logs a panic. It ends its connection only, but it is a defect that an operator should see.
 fn tell_of_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -1,7 +1,8 @@
-//! Who may do what on the ingest port: the default user, and named users that only publish.
+//! Users of the ingest port and their rights: the default user, and named users that may only
+//! publish.
 //!
-//! Comparing a password takes a time that depends on nothing but what the client sent: neither on
-//! how much of it is right, nor on the length of the right one, nor on whether the user exists.
+//! The time to compare a password depends only on the client's input: neither on how much of it is
+//! right, nor on the length of the right one, nor on whether the user exists.
 
 use std::sync::Arc;
 
@@ -11,16 +12,15 @@ use super::config::NamedUser;
 use crate::core::glob::Glob;
 use crate::secret::Secret;
 
-/// The name of the user that a connection is until it says otherwise, and that `AUTH <password>`
-/// means.
+/// The user of a connection that names none, and of `AUTH <password>`.
 pub(super) const DEFAULT_USER: &str = "default";
 
-/// Why a client is not let in.
+/// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
     /// The name or the password is wrong.
     WrongPassword,
-    /// `AUTH <password>` where the default user has none: the client thinks of another server.
+    /// `AUTH <password>`, but the default user has none: the client expects another server.
     NoPasswordSet,
 }
 
@@ -35,17 +35,17 @@ pub(super) struct User {
 enum Rights {
     /// Every command and every topic.
     Everything,
-    /// Publishing to topics that match, and what a connection needs to live.
+    /// Publishing to matching topics, and the commands that a connection needs.
     Publish(Vec<Glob>),
 }
 
 impl User {
-    /// The name that it logs in with.
+    /// Its name for `AUTH`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it may read histories and look at other connections.
+    /// Whether it may read histories and other connections.
     pub(super) fn may_inspect(&self) -> bool {
         matches!(self.rights, Rights::Everything)
     }
@@ -59,11 +59,11 @@ impl User {
     }
 }
 
-/// A user and how it proves who it is.
+/// A user and its password.
 #[derive(Debug)]
 struct Account {
     user: Arc<User>,
-    /// `None`: any password will do (the default user of an open port).
+    /// `None`: any password is accepted (the default user of an open port).
     password: Option<Secret>,
 }
 
@@ -74,10 +74,10 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// The default user, whom `password` belongs to, and the named ones.
+    /// The default user, with `password`, and the named ones.
     ///
-    /// Without a password the default user needs none, unless named users exist: their rights would
-    /// mean nothing on a port that is open to anyone, so then only they get in.
+    /// Without a password the default user needs none, unless named users exist. Their rights would
+    /// mean nothing on an open port, so then only named users are accepted.
     pub(super) fn new(password: Option<Secret>, named: Vec<NamedUser>) -> Self {
         let mut accounts = Vec::with_capacity(named.len() + 1);
         if password.is_some() || named.is_empty() {
@@ -99,7 +99,7 @@ impl Users {
         Self { accounts }
     }
 
-    /// The user that a fresh connection is; `None` when it has to authenticate first.
+    /// The user of a new connection; `None` if it has to authenticate first.
     pub(super) fn anonymous(&self) -> Option<Arc<User>> {
         self.accounts
             .iter()
@@ -124,7 +124,7 @@ impl Users {
         let right = match account.map(|account| account.password.as_ref()) {
             Some(None) => Choice::from(1),
             Some(Some(secret)) => same(secret.expose().as_bytes(), password),
-            // An unknown name costs what a wrong password costs.
+            // An unknown name costs as much as a wrong password.
             None => same(b"nobody", password) & Choice::from(0),
         };
         match account {
@@ -134,9 +134,9 @@ impl Users {
     }
 }
 
-/// Compares in a time that depends on the length of `given` only: the secret is gone through in
-/// circles as often as that takes, where comparing slices of different lengths would return at once
-/// and tell the length.
+/// Compares in a time that depends on the length of `given` only: the secret is read in circles as
+/// often as needed. Comparing slices of different lengths would return at once and reveal the
+/// length.
 fn same(secret: &[u8], given: &[u8]) -> Choice {
     let mut equal = secret.len().ct_eq(&given.len());
     for (secret, given) in secret.iter().cycle().zip(given) {

@@ -1,4 +1,4 @@
-//! Commands about the connection itself: who it is, which protocol it speaks, what it is called.
+//! Commands about the connection itself: its user, its protocol, its name.
 
 use super::error::{CommandError, quote};
 use super::spec::Commands;
@@ -7,15 +7,15 @@ use crate::ingest::client::{About, Client, Clients};
 use crate::ingest::resp::{self, Arg};
 use crate::once_a_minute::OnceAMinute;
 
-/// Version of Redis whose behaviour clients may rely on. They look at it to find out what they may
-/// send.
+/// Version of Redis whose behaviour clients may rely on. Clients read it to choose the commands
+/// that they send.
 pub(super) const REDIS_VERSION: &str = "7.2.0";
 
-/// Longest name that a client may give itself, and longest library name and version, in bytes: they
-/// are kept for each connection.
+/// Longest name, library name and library version of a client, in bytes: they are kept for each
+/// connection.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Connections taken from the list of clients while it is locked once.
+/// Connections read from the list of clients per lock.
 const CLIENTS_PER_PORTION: usize = 256;
 
 /// `PING [message]`
@@ -48,7 +48,8 @@ pub(super) fn auth(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
     Ok(())
 }
 
-/// A wrong password: neither it nor the name is logged, which may be a password in the wrong place.
+/// Logs a wrong password. Neither the password nor the name is logged: the name may be a password
+/// in the wrong place.
 fn log_refused(ctx: &Context<'_>) {
     static REFUSED: OnceAMinute = OnceAMinute::new();
     let client = ctx.session.client.address;
@@ -127,7 +128,7 @@ fn describe_server(ctx: &mut Context<'_>) {
     reply.array(0);
 }
 
-/// `RESET`: the connection is as it was when it was opened.
+/// `RESET`: returns the connection to its first state.
 pub(super) fn reset(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
     {
         let mut about = ctx.session.client.about.lock();
@@ -201,7 +202,7 @@ pub(super) fn client_setinfo(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<
     Ok(())
 }
 
-/// `CLIENT NO-EVICT on|off`, `CLIENT NO-TOUCH on|off`: there is nothing to evict or touch.
+/// `CLIENT NO-EVICT on|off`, `CLIENT NO-TOUCH on|off`: the node has nothing to evict or touch.
 pub(super) fn client_on_off(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let is = |word: &str| args[2].eq_ignore_ascii_case(word.as_bytes());
     if !is("on") && !is("off") {
@@ -260,7 +261,8 @@ async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Com
             let ids = ids.iter().map(|id| resp::integer(id));
             let ids: Option<Vec<i64>> = ids.collect();
             for id in ids.ok_or(CommandError::ClientId)? {
-                // As in Redis: a number that no connection can have is one that none has.
+                // As in Redis, a number that no connection can have is not an error: no connection
+                // has it.
                 let client = u64::try_from(id).ok();
                 if let Some(client) = client.and_then(|id| ctx.port.clients.get(id)) {
                     list.add(&client).await?;
@@ -274,7 +276,7 @@ async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Com
     Ok(())
 }
 
-/// The lines of `CLIENT LIST`: written in portions, and no longer than an answer may be.
+/// The lines of `CLIENT LIST`: written in portions, and within the bound on an answer.
 struct ClientLines<'a> {
     clients: &'a Clients,
     commands: Commands,
@@ -304,7 +306,7 @@ impl<'a> ClientLines<'a> {
         Ok(())
     }
 
-    /// Adds every connection. One that opens or ends meanwhile may or may not be among them.
+    /// Adds every connection. One that opens or ends meanwhile may or may not be included.
     async fn add_all(&mut self) -> Result<(), CommandError> {
         let mut last_id = 0;
         loop {
@@ -320,7 +322,7 @@ impl<'a> ClientLines<'a> {
     }
 }
 
-/// Checks what a client calls itself: it becomes part of a line of words.
+/// Checks a client's name for itself, which becomes part of a line of words.
 fn printable(text: &[u8], what: &'static str) -> Result<String, CommandError> {
     if text.len() > NAME_BYTES_MAX {
         return Err(CommandError::NameLength {

@@ -1,6 +1,6 @@
-//! What a command can be refused with, in Redis's words wherever Redis has them.
+//! Errors of commands, in Redis's words wherever Redis has them.
 //!
-//! The first word of each text is the code that client libraries turn into an error type.
+//! The first word of each text is the code from which client libraries choose an error type.
 
 use std::fmt::Write as _;
 
@@ -13,10 +13,10 @@ use crate::ingest::resp::Arg;
 use crate::ingest::script::Refusal;
 use crate::ingest::users::Denied;
 
-/// Most bytes of what a client sent that an error text repeats, as in Redis.
+/// Most bytes of the client's input that an error text repeats, as in Redis.
 const QUOTED_BYTES_MAX: usize = 128;
 
-/// The way out for those whose script is not understood.
+/// The advice after a script that is not understood.
 const SCRIPTS_HELP: &str = "Only scripts that publish are understood: redis.call('publish', ...) with KEYS, ARGV and texts, also in a loop \
     over KEYS or ARGV. Send PUBLISH commands instead, in a pipeline or between MULTI and EXEC";
 
@@ -190,7 +190,7 @@ impl From<Denied> for CommandError {
 }
 
 impl CommandError {
-    /// A transaction has more of something than `ingest_transaction_commands_max`.
+    /// A transaction exceeds `ingest_transaction_commands_max`; `what` names the counted items.
     pub(super) fn too_many(max: usize, what: &'static str) -> Self {
         let setting = "ingest_transaction_commands_max";
         Self::TransactionTooLarge { what, max, setting }
@@ -203,8 +203,8 @@ impl CommandError {
         Self::TransactionTooLarge { what, max, setting }
     }
 
-    /// The command does not exist. Commands that would make Redis push are told where that happens
-    /// here.
+    /// The command does not exist. For commands that would make Redis push, the text names the
+    /// alternative.
     pub(super) fn unknown(args: &[Arg<'_>]) -> Self {
         let reads = [
             "subscribe",
@@ -236,7 +236,7 @@ impl CommandError {
     }
 }
 
-/// What a client sent, fit to be repeated in an error text.
+/// Input of the client, made safe to be repeated in an error text.
 pub(super) fn quote(text: &[u8]) -> String {
     lossy(&text[..text.len().min(QUOTED_BYTES_MAX)])
 }

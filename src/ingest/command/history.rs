@@ -1,6 +1,6 @@
-//! `XLEN`, `XRANGE`, `XREVRANGE` and `XREAD`: looking at what a topic keeps.
+//! `XLEN`, `XRANGE`, `XREVRANGE` and `XREAD`: reading a topic's history.
 //!
-//! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they went out
+//! An entry has the fields `data`, `event`, `id` (a publisher's own) and `retry`, as they were sent
 //! to the streams.
 
 use super::error::CommandError;
@@ -10,12 +10,12 @@ use crate::core::sse;
 use crate::hub::{HistoryRange, Hub, Stored};
 use crate::ingest::resp::{Arg, Reply};
 
-/// What reading a topic, and an entry besides its bytes, costs in the measure of [`Turn`].
+/// Cost of reading a topic, and of an entry besides its bytes, in the measure of [`Turn`].
 const TOPIC_COST: usize = 1_024;
 const ENTRY_COST: usize = 256;
 
-/// A stream entry id as Redis has them: 64 bits of milliseconds and 64 bits of counter, more than
-/// an [`EventId`] holds.
+/// A stream entry id in Redis's form: 64 bits of milliseconds and 64 bits of counter, more than an
+/// [`EventId`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RedisId {
     ms: u64,
@@ -59,8 +59,8 @@ impl RedisId {
     fn first_event(self) -> Option<EventId> {
         match EventId::from_parts(self.ms, self.counter) {
             Some(id) => Some(id),
-            // The counter is too large, so the next millisecond is meant, or the milliseconds are
-            // too large.
+            // The counter is too large, so the id means the next millisecond, or the milliseconds
+            // are too large.
             None => EventId::from_parts(self.ms.checked_add(1)?, 0),
         }
     }
@@ -72,8 +72,8 @@ impl RedisId {
     }
 }
 
-/// Reads an id of the node as HTTP clients are sent it (with its mark, or as a URN), or what
-/// [`parse_id`] reads. One of another node is refused.
+/// Reads an id of the node in the form for HTTP clients (with its mark, or as a URN), or an id that
+/// [`parse_id`] reads. An id of another node is refused.
 fn parse_place(
     text: &[u8],
     missing_counter: u64,
@@ -85,10 +85,10 @@ fn parse_place(
     place.map_or_else(|| parse_id(text, missing_counter), |id| Ok(id.into()))
 }
 
-/// Reads `<ms>-<n>`, or `<ms>` with a given counter. Redis takes leading zeros here.
+/// Reads `<ms>-<n>`, or `<ms>` with `missing_counter`. Redis accepts leading zeros here.
 pub(super) fn parse_id(text: &[u8], missing_counter: u64) -> Result<RedisId, CommandError> {
     let number = |digits: &[u8]| {
-        // `u64::from_str` would take a plus sign.
+        // `u64::from_str` would accept a plus sign.
         let plain = digits.iter().all(u8::is_ascii_digit);
         let text = std::str::from_utf8(digits).ok().filter(|_| plain);
         text.and_then(|text| text.parse().ok())
@@ -108,7 +108,7 @@ enum Bound {
     End,
 }
 
-/// Reads an end of a range: `-`, `+`, an id, or `(` and an id that does not belong to it.
+/// Reads an end of a range: `-`, `+`, an id, or `(` and an id that is excluded.
 fn parse_bound(text: &[u8], bound: Bound, mark: OrderMark) -> Result<RedisId, CommandError> {
     let (exclusive, id) = match text.strip_prefix(b"(") {
         Some(id) => (true, id),
@@ -132,7 +132,7 @@ fn parse_bound(text: &[u8], bound: Bound, mark: OrderMark) -> Result<RedisId, Co
 
 /// `XLEN topic`
 pub(super) fn xlen(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    // A name that is not UTF-8 is no topic, so it has no history.
+    // A name that is not UTF-8 is not a topic, so it has no history.
     let length = std::str::from_utf8(&args[1]).map_or(0, |topic| ctx.port.hub.history_len(topic));
     ctx.reply.count(length as u64);
     Ok(())
@@ -170,8 +170,8 @@ async fn range(
     }
     if count == 0 {
         let topic = std::str::from_utf8(&args[1]);
-        // As in Redis: a topic that does not exist has no events, one that exists is not read at
-        // all.
+        // As in Redis: a topic that does not exist has no events, and one that exists is not read
+        // at all.
         if topic.is_ok_and(|topic| ctx.port.hub.history_len(topic) > 0) {
             ctx.reply.null_array();
         } else {
@@ -203,7 +203,7 @@ pub(super) fn xread<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> LongRu
 async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let (count, streams) = xread_options(args)?;
     let (topics, ids) = streams.split_at(streams.len() / 2);
-    // What comes after the newest event, and does not wait, is nothing.
+    // No event follows the newest one, and the call does not wait.
     let mark = ctx.port.hub.mark();
     let after: Vec<Option<RedisId>> = ids
         .iter()
@@ -236,7 +236,7 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
             found += 1;
         }
     }
-    // The number of topics that have something is known last, and comes first.
+    // The number of topics with entries is known last, but is sent first.
     match found {
         0 => ctx.reply.null_array(),
         _ if ctx.reply.resp3() => ctx.reply.map_before(start, found),
@@ -245,7 +245,7 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
     Ok(())
 }
 
-/// The count, and the topics and ids behind `STREAMS`.
+/// Reads the count, and the topics and ids behind `STREAMS`.
 fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), CommandError> {
     let mut count = usize::MAX;
     let mut at = 1;
@@ -262,7 +262,7 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
                 };
             }
             Some(number) if is("count") => {
-                // Zero and less mean all, as in Redis.
+                // Zero and negative numbers mean all, as in Redis.
                 count = usize::try_from(integer(number)?)
                     .ok()
                     .filter(|count| *count > 0)
@@ -278,11 +278,11 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
     Err(CommandError::Syntax)
 }
 
-/// Writes the entries of a range as Redis does: an array of pairs of id and fields. Returns how
-/// many; writes nothing where it is none. The whole answer began at byte `start`.
+/// Writes the entries of a range as Redis does: an array of pairs of id and fields. Returns their
+/// number; writes nothing if it is 0. The whole answer began at byte `start`.
 ///
-/// The range is read in portions, so the answer holds no more of the history than one of them
-/// beside its own bytes.
+/// The range is read in portions, so the call holds at most one portion of the history besides the
+/// bytes of the answer.
 async fn entries(
     ctx: &mut Context<'_>,
     mut range: HistoryRange<'_>,
@@ -303,7 +303,7 @@ async fn entries(
             turn.spend(ENTRY_COST + stored.text.len()).await;
         }
     }
-    // The number of entries is known last, and comes first.
+    // The number of entries is known last, but is sent first.
     if count > 0 {
         ctx.reply.array_before(entries_start, count);
     }

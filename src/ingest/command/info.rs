@@ -1,8 +1,8 @@
-//! `INFO`: what clients and tools look for in Redis, as far as it means something here.
+//! `INFO`: the fields of Redis that clients and tools read, as far as they have a meaning here.
 //!
-//! Users who only publish are shown what a client needs in order to work. How much others publish
-//! and read, and the newest id, which rises with every event of theirs, is for those who may
-//! inspect the node.
+//! Users that only publish see what a client needs in order to work. The activity of others, and
+//! the newest id, which rises with every event of theirs, are only for users that may inspect the
+//! node.
 
 use std::fmt::Display;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::ingest::resp::Arg;
 /// A section of `INFO`.
 struct Section {
     name: &'static str,
-    /// Whether it is written when no section is named.
+    /// It is written when the command names no section.
     by_default: bool,
     write: fn(&mut Page<'_, '_>),
 }
@@ -30,7 +30,7 @@ const fn section(name: &'static str, write: fn(&mut Page<'_, '_>)) -> Section {
     }
 }
 
-/// One that Redis has, and in which nothing can stand here.
+/// A section of Redis that has no lines here.
 const fn empty(name: &'static str, by_default: bool) -> Section {
     Section {
         name,
@@ -60,19 +60,19 @@ const SECTIONS: &[Section] = &[
 /// The text of an answer.
 struct Page<'c, 'p> {
     ctx: &'c Context<'p>,
-    /// Whether the user may know what others do.
+    /// The user may see the activity of others.
     is_inspector: bool,
     text: String,
 }
 
 impl Page<'_, '_> {
-    /// A line that every user is shown.
+    /// A line for every user.
     fn line(&mut self, name: &str, value: impl Display) {
         // Writing to a `String` cannot fail.
         let _ = write!(self.text, "{name}:{value}\r\n");
     }
 
-    /// A line for those who may inspect the node.
+    /// A line for users that may inspect the node.
     fn inspectors_line(&mut self, name: &str, value: impl Display) {
         if self.is_inspector {
             self.line(name, value);
@@ -134,7 +134,7 @@ fn clients(page: &mut Page<'_, '_>) {
     page.inspectors_line("tracking_clients", 0);
 }
 
-/// What Redis has counted by its allocator is the resident memory of the process here.
+/// Where Redis reports bytes of its allocator, the node reports the resident memory of the process.
 fn memory(page: &mut Page<'_, '_>) {
     if page.is_inspector {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -160,7 +160,7 @@ fn memory(page: &mut Page<'_, '_>) {
     page.line("mem_allocator", "mimalloc");
 }
 
-/// A field of `/proc/self/status`, which are in KiB; 0 where there is none.
+/// A field of `/proc/self/status`, in bytes (the file has KiB); 0 if it is missing.
 fn status_bytes(status: &str, field: &str) -> u64 {
     let value = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = value.and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok());
@@ -183,7 +183,7 @@ fn human(bytes: u64) -> String {
 }
 
 fn persistence(page: &mut Page<'_, '_>) {
-    // Client libraries wait for these to be 0 before they send anything.
+    // Client libraries wait for these to be 0 before they send commands.
     page.line("loading", 0);
     page.line("async_loading", 0);
     page.line("rdb_bgsave_in_progress", 0);
@@ -198,7 +198,7 @@ fn stats(page: &mut Page<'_, '_>) {
         ("total_connections_received", port.clients.accepted()),
         ("total_commands_processed", metrics.ingest_commands.get()),
         ("rejected_connections", metrics.connections_refused()),
-        // There are no keys.
+        // The node has no keys.
         ("expired_keys", 0),
         ("evicted_keys", 0),
         ("keyspace_hits", 0),
@@ -225,7 +225,7 @@ fn cpu(page: &mut Page<'_, '_>) {
     page.line("used_cpu_user", format_args!("{user:.6}"));
 }
 
-/// User and system time out of `/proc/self/stat`: fields 14 and 15 of proc(5), in ticks.
+/// User and system time from `/proc/self/stat`: fields 14 and 15 of proc(5), in ticks.
 fn cpu_seconds(stat: &str) -> [f64; 2] {
     // The name, in parentheses, may hold spaces; the third field follows it.
     let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

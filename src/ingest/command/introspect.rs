@@ -1,4 +1,4 @@
-//! `COMMAND` and `HELP`: the command table, told to clients.
+//! `COMMAND` and `HELP`: the command table, as answers.
 
 use super::error::CommandError;
 use super::spec::{Commands, Spec};
@@ -6,10 +6,10 @@ use super::{Context, LongRun, Turn};
 use crate::core::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
 
-/// Longest pattern of names of commands and settings, in bytes; the names have a few dozen.
+/// Longest pattern of names of commands and settings, in bytes; the names have a few dozen bytes.
 pub(super) const NAME_PATTERN_BYTES_MAX: usize = 256;
 
-/// What describing a command costs in the measure of [`Turn`].
+/// Cost of describing a command, in the measure of [`Turn`].
 const SPEC_COST: usize = 1_024;
 
 /// `COMMAND`
@@ -135,7 +135,7 @@ fn by_full_name(commands: Commands, name: &[u8]) -> Option<&'static Spec> {
         .find(|sub| name.eq_ignore_ascii_case(sub.name.as_bytes()))
 }
 
-/// What a client needs to route a command: the ten elements of `COMMAND INFO`.
+/// Writes what a client needs to route a command: the ten elements of `COMMAND INFO`.
 fn describe(reply: &mut Reply, spec: &Spec) {
     reply.array(10);
     reply.bulk(spec.name);
@@ -147,14 +147,14 @@ fn describe(reply: &mut Reply, spec: &Spec) {
     spec.categories
         .iter()
         .for_each(|category| reply.simple(category));
-    // Hints for clusters, and places of keys beyond the three numbers: there is none of either.
+    // Hints for clusters, and places of keys beyond the three numbers: both are empty.
     reply.set(0);
     reply.set(0);
     reply.set(spec.subcommands.len());
     spec.subcommands.iter().for_each(|sub| describe(reply, sub));
 }
 
-/// What a person needs to use a command: `redis-cli` shows it while one types.
+/// Writes what a person needs to use a command: `redis-cli` shows it while the person types.
 fn document(reply: &mut Reply, spec: &Spec) {
     let arguments: Vec<&str> = spec.syntax.split_whitespace().collect();
     let sections = usize::from(!arguments.is_empty()) + usize::from(!spec.subcommands.is_empty());

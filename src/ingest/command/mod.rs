@@ -1,9 +1,9 @@
-//! The commands of the ingest port: finding one in the table, checking that the client may send it,
-//! and running it.
+//! The commands of the ingest port: finds a command in the table, checks that the client may send
+//! it, and runs it.
 //!
-//! The checks come in Redis's order: does it exist, has it the right number of arguments, has the
-//! client authenticated, is it allowed to. Publications are not run at once but gathered, so that a
-//! whole batch of them goes to the hub in one call.
+//! The checks follow Redis's order: the command exists, the number of arguments is right, the
+//! client has authenticated, the user is allowed. Publications are not run at once but gathered, so
+//! that a whole batch of them enters the hub in one call.
 
 mod connection;
 mod error;
@@ -37,27 +37,27 @@ use spec::{Access, Run};
 pub(super) use table::COMMANDS;
 use transaction::Transaction;
 
-/// What an answer may have besides the data of one event, which always fits: its id, its name,
-/// lengths.
+/// Bytes that an answer may have besides the data of one event, which always fits: its id, its
+/// name, lengths.
 const FRAMING_BYTES: usize = 64 * 1024;
 
-/// What is done for one connection before others have their turn: bytes written, or steps of a
-/// match. Some 100 µs.
+/// Work for one connection before others have their turn: bytes written, or steps of a match. Some
+/// 100 µs.
 const TURN_COST: usize = 64 * 1024;
 
-/// What a connection is to the commands.
+/// The state of a connection that commands use.
 pub(super) struct Session {
     /// Its entry in the list of clients.
     pub(super) client: Arc<Client>,
-    /// Who it is; `None` before it has authenticated.
+    /// Its user; `None` before it has authenticated.
     pub(super) user: Option<Arc<User>>,
-    /// No more commands: the connection is closed when everything is answered.
+    /// No more commands are read: the connection is closed when everything is answered.
     pub(super) closing: bool,
-    /// What it queues and watches.
+    /// Commands that it queues and topics that it watches.
     transaction: Transaction,
-    /// What it has sent and queued, in the node's account.
+    /// Bytes that it has sent and queued, in the node's budget.
     pub(super) memory: Charge,
-    /// Its replies that wait to be written.
+    /// Its unsent replies, in the node's budget.
     pub(super) reply_memory: Charge,
 }
 
@@ -80,7 +80,7 @@ impl Session {
         self.transaction.bytes()
     }
 
-    /// Makes it the connection of `user`.
+    /// Makes `user` the connection's user.
     fn set_user(&mut self, user: Option<Arc<User>>) {
         self.client.about.lock().user = user
             .as_ref()
@@ -89,7 +89,7 @@ impl Session {
     }
 }
 
-/// What a command that is run at once may touch.
+/// The state that a short command may use.
 pub(super) struct Context<'a> {
     port: &'a Port,
     session: &'a mut Session,
@@ -103,22 +103,22 @@ type ShortCall = fn(&mut Context<'_>, &[Arg<'_>]) -> Result<(), CommandError>;
 type LongCall = for<'a> fn(&'a mut Context<'_>, &'a [Arg<'_>]) -> LongRun<'a>;
 type LongRun<'a> = Pin<Box<dyn Future<Output = Result<(), CommandError>> + Send + 'a>>;
 
-/// How a command is run that publishes nothing.
+/// How to run a command that publishes nothing.
 #[derive(Clone, Copy, Debug)]
 enum Call {
     Short(ShortCall),
     Long(LongCall),
 }
 
-/// A reply is charged to the node's account each time that it has grown by this.
+/// A reply is charged to the node's budget each time that it has grown by this.
 const REPLY_STEP_BYTES: usize = 64 * 1024;
 
-/// The cost of what was done since others had their turn.
+/// The cost of the work since others last had their turn.
 #[derive(Default)]
 struct Turn(usize);
 
 impl Turn {
-    /// Adds to it, and lets others have their turn where it is enough.
+    /// Adds `cost`, and lets others have their turn once it is enough.
     async fn spend(&mut self, cost: usize) {
         self.0 += cost;
         if self.0 >= TURN_COST {
@@ -129,7 +129,7 @@ impl Turn {
 }
 
 impl Context<'_> {
-    /// Refuses an answer that has grown too long since it was `start` bytes.
+    /// Refuses an answer that has grown too long since it had `start` bytes.
     fn check_length(&mut self, start: usize) -> Result<(), CommandError> {
         let max = self.port.reply_bytes_max;
         if self.reply.bytes().len() - start > max + FRAMING_BYTES {
@@ -149,24 +149,24 @@ type Prepare = for<'b> fn(&Port, &User, &[Arg<'b>]) -> Result<Prepared<'b>, Comm
 
 /// A command that passed the checks.
 enum Prepared<'b> {
-    /// To be published, in a batch with others.
+    /// An event to publish, in a batch with others.
     Publish(Publication<'b>),
-    /// To be published if its first topic has a history or a subscriber (`NOMKSTREAM`).
+    /// An event to publish if its first topic has a history or a subscriber (`NOMKSTREAM`).
     PublishIfKnown(Publication<'b>),
-    /// The events of a script, to be published together; at least one.
+    /// The events of a script, to publish together; at least one.
     PublishAll(Vec<Publication<'b>>),
-    /// Nothing but an answer: a script without an event.
+    /// An answer without an event: that of a script that publishes nothing.
     Constant(Answer),
-    /// To be run.
+    /// A command to run.
     Call(Call),
-    /// To be run at once, also within a transaction.
+    /// A command to run at once, also within a transaction.
     Immediate(ShortCall),
-    /// The queued commands of the transaction are to be run.
+    /// Runs the queued commands of the transaction.
     Exec,
 }
 
-/// Finds the command that `args` (at least its name) are and checks everything that can be checked
-/// before it runs.
+/// Finds the command in `args` (at least its name) and makes every check that is possible before it
+/// runs.
 fn prepare<'b>(
     port: &Port,
     session: &Session,
@@ -199,10 +199,10 @@ fn prepare<'b>(
     }
 }
 
-/// Runs the command that `args` (at least its name) are, or queues it while a transaction is open.
+/// Runs the command in `args` (at least its name), or queues it while a transaction is open.
 ///
-/// A publication joins `batch` and is answered with it; everything else sees, and is answered
-/// after, what was published before it.
+/// A publication joins `batch` and is answered with it. Every other command sees the events
+/// published before it, and is answered after them.
 pub(super) async fn execute<'b>(
     port: &Port,
     session: &mut Session,
@@ -212,7 +212,8 @@ pub(super) async fn execute<'b>(
 ) {
     let prepared = prepare(port, session, args);
     if let Ok(Prepared::PublishAll(_) | Prepared::Constant(_)) | Err(_) = prepared {
-        // It may have been a script, which has done its work, and a pipeline may be full of them.
+        // The command may have been a script, which has done its work, and a pipeline may be full
+        // of scripts.
         tokio::task::yield_now().await;
     }
     let outcome = match prepared {
@@ -274,7 +275,7 @@ async fn in_order<'b>(
     Ok(())
 }
 
-/// Runs a command and writes its answer; what it wrote before an error is taken back.
+/// Runs a command and writes its answer. On an error, the bytes written before it are removed.
 async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, args: &[Arg<'_>]) {
     let written = reply.bytes().len();
     let mut ctx = Context {
@@ -292,7 +293,7 @@ async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, 
     }
 }
 
-/// The text of an argument that must be UTF-8; `what` it is goes into the error.
+/// The text of an argument that must be UTF-8; an error names it as `what`.
 fn text<'b>(arg: &Arg<'b>, what: &'static str) -> Result<Cow<'b, str>, CommandError> {
     let not_utf8 = |_| CommandError::NotUtf8(what);
     match arg {

@@ -1,5 +1,4 @@
-//! `PUBLISH` and `SPUBLISH`, and batches of events on their way to the hub. (`XADD` is in
-//! `xadd.rs`.)
+//! `PUBLISH` and `SPUBLISH`, and batches of events for the hub. (`XADD` is in `xadd.rs`.)
 
 use super::error::CommandError;
 use super::{Prepared, text};
@@ -12,25 +11,25 @@ use crate::ingest::users::User;
 use crate::metrics::Source;
 
 /// Most events of one batch. The hub orders a batch under its lock, so this bounds how long others
-/// wait for it (some 100 µs), and it is far beyond where larger batches still get faster.
+/// wait for it (some 100 µs). Much smaller batches are already as fast per event.
 const BATCH_EVENTS_MAX: usize = 512;
 
-/// Most bytes of one batch. Its frames are copies of what was read, and a script makes many events
+/// Most bytes of one batch. Its frames are copies of the input, and a script can make many events
 /// of one argument.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// What a publisher is answered.
+/// The answer to a publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The number of streams that the event was handed to.
+    /// The number of streams that got the event.
     Subscribers,
     /// The event's id.
     Id,
-    /// What a script returns that is no reply of an event.
+    /// The answer of a script that returns no reply of an event.
     Null,
     Integer(i64),
     Text(Box<[u8]>),
-    /// Nothing: the reply is not wanted, or another event of the same command has it.
+    /// No answer: it is muted, or another event of the same command has it.
     Nothing,
 }
 
@@ -66,13 +65,13 @@ pub(in crate::ingest) struct Publication<'b> {
 }
 
 impl Publication<'_> {
-    /// What it takes in memory, without itself.
+    /// Bytes of memory behind it, without the struct itself.
     pub(super) fn bytes(&self) -> usize {
         let topics = self.draft.topics().iter();
         self.draft.frame_bytes_max() + topics.map(|name| name.len()).sum::<usize>()
     }
 
-    /// The same, owing nothing to the read buffer.
+    /// The same, independent of the read buffer.
     pub(super) fn into_owned(self) -> Publication<'static> {
         Publication {
             draft: self.draft.into_owned(),
@@ -87,14 +86,14 @@ pub(in crate::ingest) struct Batch<'b> {
     answers: Vec<Answer>,
     /// Bytes of their frames.
     bytes: usize,
-    /// It holds the events of a script: nothing of others comes between them.
+    /// It holds the events of a script: no event of another publisher comes between them.
     is_one_step: bool,
-    /// Room to make for the first publication, as a number of them.
+    /// Number of publications to reserve room for at the first one.
     expected: usize,
 }
 
 impl<'b> Batch<'b> {
-    /// An empty batch that costs nothing until something is published.
+    /// An empty batch that allocates nothing until the first publication.
     pub(in crate::ingest) fn expecting(expected: usize) -> Self {
         Self {
             drafts: Vec::new(),
@@ -105,7 +104,7 @@ impl<'b> Batch<'b> {
         }
     }
 
-    /// Adds an event; one whose reply is `muted` is not answered.
+    /// Adds an event; its reply is dropped if `muted`.
     pub(in crate::ingest) fn push(&mut self, publication: Publication<'b>, muted: bool) {
         if self.drafts.capacity() == 0 {
             self.drafts.reserve(self.expected);
@@ -128,7 +127,7 @@ impl<'b> Batch<'b> {
         }
     }
 
-    /// Publishes what is there and writes the answers. Waits while the node is full.
+    /// Publishes the batch and writes the answers. Waits while the node is full.
     pub(in crate::ingest) async fn flush(&mut self, hub: &Hub, reply: &mut Reply) {
         if self.drafts.is_empty() {
             return;
@@ -158,8 +157,8 @@ impl<'b> Batch<'b> {
         self.is_one_step = false;
     }
 
-    /// Whether it should be published before more is added. One command adds as much as a script is
-    /// allowed, so that is what it may be above.
+    /// Whether the batch should be published before more is added. One command adds at most the
+    /// events of a script, so the batch may exceed the bound by that number.
     pub(in crate::ingest) fn is_full(&self) -> bool {
         self.drafts.len() >= BATCH_EVENTS_MAX || self.bytes >= BATCH_BYTES_MAX
     }

@@ -1,16 +1,16 @@
-//! `PUBSUB`: who listens to what. Redis's channels are topics here, and shard channels are the same
-//! topics.
+//! `PUBSUB`: topics and their subscribers. Redis's channels are topics here, and shard channels are
+//! the same topics.
 
 use super::error::{CommandError, quote};
 use super::{Context, LongRun, Turn};
 use crate::core::glob::Glob;
 use crate::ingest::resp::Arg;
 
-/// What a slice of the table of topics costs, in the measure of [`Turn`], though no topic in it has
+/// Cost of a slice of the table of topics, in the measure of [`Turn`], even if no topic in it has
 /// subscribers.
 const SLICE_COST: usize = 8 * 1024;
 
-/// What looking one name up costs in that measure.
+/// Cost of finding one name, in the measure of [`Turn`].
 const NAME_COST: usize = 256;
 
 /// `PUBSUB CHANNELS [pattern]`, `PUBSUB SHARDCHANNELS [pattern]`
@@ -33,8 +33,8 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
     let mut turn = Turn::default();
     let (mut count, mut next) = (0, Some(0));
     while let Some(from) = next {
-        // The lock is held for a slice of the table at a time, so a topic that comes or goes
-        // meanwhile may or may not be listed.
+        // The lock is held for a slice of the table at a time, so a topic that is created or
+        // deleted meanwhile may or may not be listed.
         let (topics, after) = ctx.port.hub.channels(from);
         for (topic, _) in &topics {
             let mut cost = topic.len();
@@ -51,7 +51,7 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
         turn.spend(SLICE_COST).await;
         next = after;
     }
-    // The number of names is known last, and comes first.
+    // The number of names is known last, but is sent first.
     ctx.reply.array_before(start, count);
     Ok(())
 }
@@ -66,7 +66,7 @@ async fn count_subscribers(ctx: &mut Context<'_>, topics: &[Arg<'_>]) -> Result<
     let mut turn = Turn::default();
     ctx.reply.array(topics.len() * 2);
     for topic in topics {
-        // A name that is not UTF-8 is no topic: nobody can have subscribed to it.
+        // A name that is not UTF-8 is not a topic, so it has no subscribers.
         let count = std::str::from_utf8(topic).map_or(0, |topic| ctx.port.hub.subscribers(topic));
         ctx.reply.bulk(topic);
         ctx.reply.count(count);

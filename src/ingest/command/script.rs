@@ -1,8 +1,8 @@
 //! `EVAL`, `EVALSHA` and `SCRIPT`: scripts that publish, as one batch, all or nothing.
 //!
-//! What a script is, and which are understood: `ingest/script`. Scripts are kept by their SHA-1 for
-//! `EVALSHA`, a bounded number of them; a client whose script was forgotten is told `NOSCRIPT`, and
-//! sends it again.
+//! `ingest/script` defines scripts, and which of them are understood. Scripts are kept by their
+//! SHA-1 for `EVALSHA`, a bounded number of them. A client whose script was forgotten gets
+//! `NOSCRIPT`, and sends it again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::ingest::users::User;
 /// Scripts that the node keeps for `EVALSHA`.
 const SCRIPTS_MAX: usize = 128;
 
-/// Values that a script may read for each event that it may publish. One that publishes needs some
+/// Values that a script may read for each event that it may publish. A usual script reads some
 /// five, with the fields of an `XADD` some twenty.
 const VALUES_PER_EVENT_MAX: usize = 32;
 
-/// Values that a script may read however few events it may publish.
+/// Values that a script may read, however few events it may publish.
 const VALUES_MIN: usize = 1_024;
 
 /// Bytes of a SHA-1.
@@ -35,7 +35,7 @@ const HASH_BYTES: usize = 20;
 
 type Hash = [u8; HASH_BYTES];
 
-/// The scripts that were sent, the oldest forgotten first.
+/// The scripts that were sent. The oldest is forgotten first.
 #[derive(Debug, Default)]
 pub(in crate::ingest) struct Scripts(Mutex<Kept>);
 
@@ -50,7 +50,7 @@ impl Scripts {
         self.0.lock().by_hash.get(hash).cloned()
     }
 
-    /// The script with this text, read if it is not kept yet; and its hash.
+    /// The script with this text and its hash. The text is parsed if the script is not kept yet.
     fn read(&self, text: &[u8]) -> Result<(Arc<Script>, Hash), CommandError> {
         let hash = hash(text);
         if let Some(script) = self.find(&hash) {
@@ -91,7 +91,7 @@ fn from_hex(text: &[u8]) -> Option<Hash> {
     let mut hash = Hash::default();
     for (place, byte) in hash.iter_mut().enumerate() {
         let digits = &text[2 * place..2 * place + 2];
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` would accept a sign.
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
@@ -122,7 +122,7 @@ pub(super) fn evalsha<'b>(
     user: &User,
     args: &[Arg<'b>],
 ) -> Result<Prepared<'b>, CommandError> {
-    // As in Redis: what cannot be a hash is seen before the number of keys.
+    // As in Redis: a text that cannot be a hash is refused before the number of keys is read.
     if args[1].len() != 2 * HASH_BYTES {
         return Err(CommandError::NoScript);
     }
@@ -223,7 +223,7 @@ fn prepare<'b>(
     }
 }
 
-/// The events of a script of which at most one is answered, for all.
+/// The events of a script, with at most one answer for all of them.
 fn answered(mut publications: Vec<Publication<'_>>, outcome: Outcome) -> Prepared<'_> {
     let constant = match outcome {
         Outcome::Reply(number) => {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn hashes_have_forty_digits() {
-        // What `SCRIPT LOAD` of redis-server answers.
+        // The answer of redis-server to `SCRIPT LOAD`.
         let known = "c40ba6e26df88db016246c9d3eb11047ce721187";
         let text = b"return redis.call('publish', KEYS[1], ARGV[1])";
         assert_eq!(to_hex(&hash(text)), known);

@@ -1,5 +1,5 @@
-//! Commands about the node: `TIME`, the few settings that clients ask Redis for, and clusters,
-//! which there are none of.
+//! Commands about the node: `TIME`, the few settings that clients read from Redis, and clusters,
+//! which do not exist here.
 
 use super::Context;
 use super::error::CommandError;
@@ -17,7 +17,7 @@ pub(super) fn time(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Comma
     Ok(())
 }
 
-/// `CONFIG GET pattern…`: the settings that clients ask for when they connect, by Redis's names.
+/// `CONFIG GET pattern…`: the settings that clients read when they connect, by Redis's names.
 pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let port = ctx.port;
     let idle = port.timeouts.idle.unwrap_or_default();
@@ -33,8 +33,8 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
         ("save", String::new()),
         ("timeout", idle.as_secs().to_string()),
     ];
-    // Names as they are answered: as in Redis, one that is asked for by itself is answered as it
-    // was written.
+    // Names in the answer's spelling: as in Redis, a name without wildcards is repeated as it was
+    // written.
     let mut wanted: Vec<(&[u8], &str)> = Vec::new();
     for pattern in &args[2..] {
         let is_name = !pattern.iter().any(|byte| b"*?[".contains(byte));
@@ -63,8 +63,7 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
     Ok(())
 }
 
-/// `CLUSTER …`, `READONLY`, `READWRITE`, `ASKING`: clients ask in order to find out whether this is
-/// a cluster.
+/// `CLUSTER …`, `READONLY`, `READWRITE`, `ASKING`: clients send these to detect a cluster.
 pub(super) fn no_cluster(_ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), CommandError> {
     Err(CommandError::NoCluster)
 }

@@ -1,4 +1,4 @@
-//! What a command is: its name, its arguments, who may send it and how it is run.
+//! The description of a command: its name, its arguments, its users and how it is run.
 
 use super::error::{self, CommandError};
 use super::{LongCall, Prepare, ShortCall};
@@ -9,7 +9,7 @@ use crate::ingest::resp::Arg;
 pub(in crate::ingest) struct Spec {
     /// Lower case; a subcommand's is `container|name`.
     pub(super) name: &'static str,
-    /// Number of arguments, the name included; negative: at least so many.
+    /// Number of arguments, the name included; a negative number is a minimum.
     pub(super) arity: i64,
     pub(super) run: Run,
     pub(super) access: Access,
@@ -17,7 +17,7 @@ pub(in crate::ingest) struct Spec {
     /// First and last argument that is a topic, and the step between; zeros for none.
     pub(super) keys: [i64; 3],
     pub(super) categories: &'static [&'static str],
-    /// Version of Redis that has had it since.
+    /// First version of Redis that has it.
     pub(super) since: &'static str,
     pub(super) summary: &'static str,
     /// Its arguments as words: `[optional]`, `repeated...`.
@@ -28,28 +28,28 @@ pub(in crate::ingest) struct Spec {
 /// How a command is run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Run {
-    /// It is an event, published with others.
+    /// It is an event, which is published with others.
     Publish(Prepare),
-    /// It is run by itself, or queued while a transaction is open.
+    /// It runs by itself, or is queued while a transaction is open.
     Call(ShortCall),
     /// The same, in portions: others have their turn in between.
     Long(LongCall),
-    /// It is run by itself, also while a transaction is open.
+    /// It runs by itself, also while a transaction is open.
     Immediate(ShortCall),
-    /// It runs what was queued.
+    /// It runs the queued commands.
     Exec,
-    /// Only its subcommands are run.
+    /// Only its subcommands run.
     Subcommands,
 }
 
-/// Who may send a command.
+/// The users that may send a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Anyone, also before authentication.
     Anyone,
     /// Every user.
     User,
-    /// Users who may look at histories and other connections: named users publish only.
+    /// Users that may read histories and other connections. Named users may only publish.
     Inspector,
 }
 
@@ -107,7 +107,7 @@ impl Spec {
         self
     }
 
-    /// Whether it takes `count` arguments, its name included.
+    /// Whether it accepts `count` arguments, its name included.
     pub(super) fn takes(&self, count: usize) -> bool {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         if self.arity < 0 {
@@ -128,7 +128,7 @@ impl Spec {
 pub(in crate::ingest) struct Commands(pub(super) &'static [Spec]);
 
 impl Commands {
-    /// Each of them.
+    /// The slice of all commands.
     pub(super) fn all(self) -> &'static [Spec] {
         self.0
     }
@@ -138,7 +138,8 @@ impl Commands {
         self.0.get(place).map(|spec| spec.name)
     }
 
-    /// Finds the command or subcommand that `args` name, and its (container's) place in the table.
+    /// Finds the command or subcommand that `args` name, and the index of it (or of its container)
+    /// in the table.
     pub(super) fn find(self, args: &[Arg<'_>]) -> Result<(usize, &'static Spec), CommandError> {
         let Some((place, spec)) = self.command(&args[0]) else {
             return Err(CommandError::unknown(args));
@@ -158,8 +159,8 @@ impl Commands {
             })
     }
 
-    /// Finds a command by name, in any case. The table is short and its head is what publishers
-    /// send: going through it beats hashing.
+    /// Finds a command by name, in upper or lower case. The table is short and begins with the
+    /// commands of publishers, so a linear search beats hashing.
     pub(super) fn command(self, name: &[u8]) -> Option<(usize, &'static Spec)> {
         let mut commands = self.0.iter().enumerate();
         commands.find(|(_, spec)| is(name, spec.name))

@@ -1,8 +1,7 @@
-//! The table of commands: the one place that says which exist, what they take, and who may send
-//! them.
+//! The table of commands: the only list of their names, arguments and users.
 //!
-//! `COMMAND` answers from it, so clients are told exactly what is true here. Flags and categories
-//! are those of Redis 7.2.
+//! `COMMAND` answers from this table, so the answer is always true. Flags and categories are those
+//! of Redis 7.2.
 
 use super::spec::{Access, Commands, Run, Spec};
 use super::{
@@ -372,7 +371,7 @@ const SCRIPT: &[Spec] = &[
     help("script|help").categories(SCRIPTING),
 ];
 
-/// Those that clients send to find out what they speak to.
+/// Commands with which clients detect the kind of server.
 const CLUSTER: &[Spec] = &[
     no_cluster("cluster|info", 2, "3.0.0"),
     no_cluster("cluster|keyslot", 3, "3.0.0"),

@@ -1,7 +1,7 @@
 //! `MULTI`, `EXEC`, `DISCARD`, `WATCH` and `UNWATCH`: several commands as one, all or nothing.
 //!
 //! A command is checked when it is queued, its event included, so that a bad one is refused before
-//! anything is published. `EXEC` hands all events to the hub in one call and then runs the other
+//! anything is published. `EXEC` passes all events to the hub in one call and then runs the other
 //! commands in their order. A transaction must never publish a part of itself.
 
 use std::slice;
@@ -20,15 +20,15 @@ use crate::ingest::TransactionLimits;
 use crate::ingest::resp::{Arg, Reply};
 use crate::metrics::Source;
 
-/// Commands of a transaction after which other connections get their turn.
+/// Commands of a transaction after which other connections have their turn.
 const RUN_AT_ONCE_MAX: usize = 64;
 
-/// What a connection queues and watches.
+/// The queued commands and the watched topics of a connection.
 #[derive(Default)]
 pub(super) struct Transaction {
     /// Between `MULTI` and `EXEC`.
     open: Option<Box<Open>>,
-    /// Topics, and the newest event of the node when the connection began to watch each.
+    /// Watched topics, each with the newest event of the node when the watch began.
     watched: HashMap<Box<str>, EventId>,
     /// Bytes of the names of `watched`.
     watched_bytes: usize,
@@ -38,9 +38,9 @@ pub(super) struct Transaction {
 #[derive(Default)]
 struct Open {
     queue: Vec<Queued>,
-    /// Events of `queue` beyond one a command.
+    /// Events of `queue` beyond one per command.
     more_events: usize,
-    /// What `queue` takes in memory.
+    /// Bytes of memory of `queue`.
     bytes: usize,
     /// A command was refused: `EXEC` will run nothing, and no more is queued.
     aborted: bool,
@@ -60,7 +60,7 @@ impl Transaction {
         self.open.is_some()
     }
 
-    /// Makes sure that `EXEC` runs nothing, and gives back the memory of what was queued.
+    /// Makes `EXEC` run nothing, and frees the memory of the queue.
     fn abort(&mut self) {
         if let Some(open) = &mut self.open {
             **open = Open {
@@ -70,14 +70,14 @@ impl Transaction {
         }
     }
 
-    /// What is queued and watched, in bytes.
+    /// Bytes that are queued and watched.
     pub(super) fn bytes(&self) -> usize {
         let queued = self.open.as_ref().map_or(0, |open| open.bytes);
         let watched = self.watched.len() * size_of::<(Box<str>, EventId)>();
         queued + watched + self.watched_bytes
     }
 
-    /// Commands that wait; `None` outside of a transaction.
+    /// Number of queued commands; `None` outside of a transaction.
     fn queued(&self) -> Option<usize> {
         self.open.as_ref().map(|open| open.queue.len())
     }
@@ -109,7 +109,7 @@ impl Transaction {
         seen: EventId,
         limits: TransactionLimits,
     ) -> Result<(), CommandError> {
-        // A second look must not hide what came after the first.
+        // A second `WATCH` must not hide events after the first.
         if self.watched.contains_key(topic) {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl Transaction {
 }
 
 impl Session {
-    /// Ends its transaction, and with it all watching.
+    /// Ends its transaction, and with it all watches.
     pub(super) fn end_transaction(&mut self) -> Transaction {
         self.client.queued(None);
         std::mem::take(&mut self.transaction)
@@ -172,19 +172,18 @@ pub(super) fn discard(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Co
     Ok(())
 }
 
-/// `WATCH topic…`: `EXEC` will run nothing if one of them gets an event before.
+/// `WATCH topic…`: `EXEC` will run nothing if one of the topics gets an event before.
 pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     if ctx.session.transaction.is_open() {
         return Err(CommandError::WatchInMulti);
     }
     let topic_bytes_max = ctx.port.hub.event_limits().topic_bytes_max;
     let seen = ctx.port.hub.head();
-    // A name that is no topic never gets an event.
+    // A name that is not a valid topic never gets an event.
     let is_topic = |name: &&str| name.len() <= topic_bytes_max;
     let names = args[1..].iter().map(|name| std::str::from_utf8(name).ok());
     let topics: Vec<&str> = names.flatten().filter(is_topic).collect();
-    // Whether a topic changes is told to those who may change it, and to those who may read
-    // everything.
+    // A user may watch a topic only if it may publish to it or may read everything.
     let may_watch = |topic: &&str| {
         let user = ctx.session.user.as_deref();
         user.is_some_and(|user| user.may_inspect() || user.may_publish(topic))
@@ -208,15 +207,16 @@ pub(super) fn unwatch(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Co
     Ok(())
 }
 
-/// A refused `EXEC` ends its transaction, if there is one; the refusal, in the words of `EXEC`.
+/// A refused `EXEC` ends its transaction, if there is one. Returns the refusal in the words of
+/// `EXEC`.
 pub(super) fn refuse_exec(session: &mut Session, refusal: &CommandError) -> CommandError {
     session.end_transaction();
     let text = refusal.to_string();
-    // As in Redis: other codes than the general one are kept.
+    // As in Redis: codes other than the general one are kept.
     CommandError::ExecAbortBecause(text.strip_prefix("ERR ").unwrap_or(&text).to_owned())
 }
 
-/// Queues a command of an open transaction, unless it is one of those that are run at once.
+/// Queues a command of an open transaction, unless it is one of those that run at once.
 pub(super) fn queue<'b>(
     port: &Port,
     session: &mut Session,
@@ -265,7 +265,7 @@ pub(super) fn queue<'b>(
 }
 
 /// `EXEC`: publishes all events of the transaction in one call, then runs its other commands, and
-/// answers all in their order.
+/// answers all of them in order.
 pub(super) async fn exec(
     port: &Port,
     session: &mut Session,
@@ -297,16 +297,16 @@ pub(super) async fn exec(
     Ok(())
 }
 
-/// What `EXEC` does: the events, and how each command is answered.
+/// The plan of an `EXEC`: the events, and the answer to each command.
 struct Plan {
     drafts: Vec<Draft<'static>>,
-    /// At least one for each command.
+    /// Steps in order, at least one per command.
     steps: Vec<Step>,
     commands: usize,
 }
 
 enum Step {
-    /// It is one of the events; they come in the same order.
+    /// One of the events, which have the same order.
     Published(Answer),
     /// It publishes nothing.
     Constant(Answer),
@@ -326,7 +326,7 @@ impl Plan {
         };
         for (place, queued) in queue.into_iter().enumerate() {
             match queued {
-                // Its topic is not known.
+                // Its topic is unknown.
                 Queued::PublishIfKnown(_) if unknown.contains(&place) => {
                     plan.steps.push(Step::Constant(Answer::Null));
                 }
@@ -351,8 +351,8 @@ impl Plan {
     }
 }
 
-/// The places of commands with `NOMKSTREAM` whose topic is neither known to the node nor made known
-/// by an event before them.
+/// The places of commands with `NOMKSTREAM` whose topic is unknown to the node and to the events
+/// before them.
 fn unknown_topics(hub: &Hub, queue: &[Queued]) -> HashSet<usize> {
     let mut unknown = HashSet::new();
     if !queue

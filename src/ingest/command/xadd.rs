@@ -1,7 +1,7 @@
 //! `XADD`: an event of several fields.
 //!
-//! `data`, `event`, `id`, `retry`, `private` and `topic` are what the event's fields are called
-//! here; without `data`, all others together become a JSON object.
+//! `data`, `event`, `id`, `retry`, `private` and `topic` name the event's fields. Without `data`,
+//! all other fields together become a JSON object.
 
 use std::borrow::Cow;
 
@@ -45,13 +45,13 @@ pub(super) fn xadd<'b>(
     })
 }
 
-/// The options of `XADD`. `MAXLEN` and `MINID` are checked and then ignored: how much history a
-/// topic keeps is the node's to say (`history_events`, `history_bytes`, `history_age`), or one
-/// publisher could take another's history away.
+/// The options of `XADD`. `MAXLEN` and `MINID` are checked and then ignored: the node decides how
+/// much history a topic keeps (`history_events`, `history_bytes`, `history_age`), or one publisher
+/// could delete another's history.
 #[derive(Debug, PartialEq, Eq)]
 struct XaddOptions {
     only_known: bool,
-    /// Where the fields start.
+    /// Index of the first field.
     fields: usize,
 }
 
@@ -98,7 +98,7 @@ impl XaddOptions {
     }
 }
 
-/// What was said of trimming.
+/// The trimming options.
 #[derive(Debug, Default)]
 struct Trim {
     given: bool,
@@ -107,7 +107,7 @@ struct Trim {
 }
 
 impl Trim {
-    /// Reads `[=|~] threshold`; how many arguments that took, the strategy's name included.
+    /// Reads `[=|~] threshold`; returns the number of arguments read, the strategy's name included.
     fn strategy(
         &mut self,
         args: &[Arg<'_>],
@@ -119,7 +119,7 @@ impl Trim {
             ));
         }
         self.given = true;
-        // As in Redis, a sign is one only when a threshold follows it.
+        // As in Redis, a sign counts only if a threshold follows it.
         let signed = args.len() > 1 && matches!(&*args[0], b"=" | b"~");
         self.approximate = signed && *args[0] == *b"~";
         check(&args[usize::from(signed)])?;
@@ -174,7 +174,7 @@ fn fields_to_event<'b>(
             b"private" => once(&mut private, name, truth(value)?)?,
             b"topic" => {
                 let topic = text(value, "`topic`")?;
-                // One event goes to a topic once. Beyond the limit it is refused anyway, so the
+                // An event has each topic once. Beyond the limit it is refused anyway, so the
                 // search stays short.
                 if topics.len() > topics_max || !topics.contains(&topic) {
                     topics.push(topic);
@@ -234,7 +234,7 @@ fn truth(value: &Arg<'_>) -> Result<bool, CommandError> {
 fn json_object(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<String, CommandError> {
     let mut seen = HashSet::with_capacity(fields.len());
     if let Some((twice, _)) = fields.iter().find(|(name, _)| !seen.insert(name)) {
-        // JSON readers keep one of two equal names: the other value would vanish unseen.
+        // JSON parsers keep one of two equal names, so the other value would vanish unseen.
         return Err(CommandError::FieldTwice(quote(twice.as_bytes())));
     }
     let mut json = Vec::new();
@@ -247,7 +247,7 @@ fn json_object(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<String, Comman
             }
             map.end()
         });
-    // Strings into memory: neither step can fail.
+    // Strings written to memory: neither step can fail.
     written
         .ok()
         .and_then(|()| String::from_utf8(json).ok())

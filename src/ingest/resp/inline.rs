@@ -1,8 +1,9 @@
 //! Splits an inline command (a line that a person types) into arguments, with Redis's rules of
 //! quoting.
 //!
-//! `"…"` knows the escapes `\n \r \t \b \a \xHH` and takes any other escaped character as it is;
-//! `'…'` knows `\'` only. A quote may open within a word, but after one closes the word must end.
+//! `"…"` has the escapes `\n \r \t \b \a \xHH`; any other escaped character stands for itself.
+//! `'…'` has `\'` only. A quote may open within a word, but after a closing quote the word must
+//! end.
 
 use std::borrow::Cow;
 
@@ -35,7 +36,7 @@ pub(super) fn split<'b>(mut line: &'b [u8], args: &mut Vec<Arg<'b>>) -> Result<(
     }
 }
 
-/// Whether a byte may stand between words: what C calls white space.
+/// Whether a byte may stand between words: C's white space.
 fn is_space(byte: u8) -> bool {
     ends_word(byte) || matches!(byte, 0x0b | 0x0c)
 }
@@ -45,8 +46,7 @@ fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Takes one argument that has quotes in it off the start of `line`: the argument, and what
-/// follows.
+/// Reads one quoted argument from the start of `line`; returns the argument and the rest.
 fn quoted(mut line: &[u8]) -> Result<(Vec<u8>, &[u8]), Unbalanced> {
     let mut arg = Vec::new();
     loop {
@@ -67,7 +67,7 @@ fn quoted(mut line: &[u8]) -> Result<(Vec<u8>, &[u8]), Unbalanced> {
     }
 }
 
-/// Takes the rest of a `"…"` off `line`.
+/// Reads the rest of a `"…"` from `line`.
 fn double_quoted<'b>(mut line: &'b [u8], arg: &mut Vec<u8>) -> Result<&'b [u8], Unbalanced> {
     loop {
         line = match line {
@@ -98,7 +98,7 @@ fn double_quoted<'b>(mut line: &'b [u8], arg: &mut Vec<u8>) -> Result<&'b [u8], 
     }
 }
 
-/// Takes the rest of a `'…'` off `line`.
+/// Reads the rest of a `'…'` from `line`.
 fn single_quoted<'b>(mut line: &'b [u8], arg: &mut Vec<u8>) -> Result<&'b [u8], Unbalanced> {
     loop {
         line = match line {

@@ -1,10 +1,10 @@
-//! The Redis serialization protocol as a server needs it: requests in ([`Reader`]), replies out
-//! ([`Reply`]).
+//! The Redis serialization protocol as a server needs it: reads requests ([`Reader`]), writes
+//! replies ([`Reply`]).
 //!
-//! Requests are only ever flat arrays of bulk strings or inline commands, so that is all the reader
-//! knows: it never recurses, never looks at a byte twice, copies nothing but escaped inline
+//! Requests are only ever flat arrays of bulk strings or inline commands, so the reader supports
+//! nothing else: it never recurses, never reads a byte twice, copies nothing but escaped inline
 //! arguments, and checks every length before anything is allocated for it. This module does no I/O
-//! and knows no command; topics, users and events are words of its callers.
+//! and knows no commands; topics, users and events are terms of its callers.
 
 mod inline;
 mod reader;
@@ -15,8 +15,8 @@ pub use reply::Reply;
 
 use std::borrow::Cow;
 
-/// One argument of a command: a slice of the read buffer, or owned when an inline command had to be
-/// unescaped.
+/// One argument of a command: a slice of the read buffer, or owned if an inline command had
+/// escapes.
 pub type Arg<'b> = Cow<'b, [u8]>;
 
 /// Reads a decimal integer in its one canonical spelling, as Redis does: no plus sign, no leading
@@ -32,7 +32,7 @@ pub fn integer(text: &[u8]) -> Option<i64> {
     if matches!(digits.first(), None | Some(b'0')) {
         return None;
     }
-    // Downwards, because the lowest number has no counterpart above zero.
+    // Counted downwards, because the lowest number has no counterpart above zero.
     let number = digits.iter().try_fold(0_i64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| i64::from(digit - b'0'))?;
         number.checked_mul(10)?.checked_sub(digit)

@@ -1,8 +1,8 @@
 //! Reads commands from the bytes of a connection: arrays of bulk strings, and inline commands.
 //!
-//! It is resumable: bytes of an unfinished command are not looked at again when more arrive,
-//! however small the pieces. It must never allocate for a length that a client merely claims: what
-//! it keeps grows with the bytes that are really there.
+//! It is resumable: bytes of an unfinished command are not read again when more arrive, however
+//! small the pieces. It must never allocate for a length that a client merely claims: its memory
+//! grows only with bytes that have arrived.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::{Arg, inline, integer};
 
-/// Longest inline command, in bytes: what Redis allows. A program sends arrays; 64 KiB is plenty
-/// for a person.
+/// Longest inline command, in bytes: Redis's limit. Programs send arrays, and 64 KiB is plenty for
+/// a person.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Most elements of a command before authentication: `HELLO 3 AUTH user password SETNAME name` has
@@ -23,12 +23,11 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARRAY_MAX: usize = 10;
 
 /// Longest line that holds a length, without its line end. An `i64` has at most 20 characters, so a
-/// longer line can be refused before its end is seen, and finding that end costs the same however
-/// often it is tried.
+/// longer line can be refused before its end arrives, and each search for that end costs the same.
 const LENGTH_LINE_BYTES_MAX: usize = 32;
 
-/// Arguments that a command has without a heap allocation for their places; `XADD topic MAXLEN ~
-/// 1000 * data …` has eight.
+/// Arguments of a command whose places need no heap allocation; `XADD topic MAXLEN ~ 1000 * data …`
+/// has eight.
 const ARGS_INLINE: usize = 8;
 
 /// Bounds on one command.
@@ -38,15 +37,15 @@ pub struct Limits {
     pub array_max: usize,
     /// Longest bulk string, in bytes.
     pub bulk_bytes_max: usize,
-    /// Largest command, in bytes with all its framing.
+    /// Largest command, in bytes including its framing.
     pub command_bytes_max: usize,
     /// Whether the client has authenticated. It chooses the words of a refusal only.
     pub authenticated: bool,
 }
 
 impl Limits {
-    /// Bounds for a client that has not authenticated: small, in order that a stranger cannot make
-    /// the node hold memory.
+    /// Bounds for a client that has not authenticated: small, so that a stranger cannot fill the
+    /// node's memory.
     #[must_use]
     pub fn unauthenticated(command_bytes_max: usize) -> Self {
         Self {
@@ -58,8 +57,8 @@ impl Limits {
     }
 }
 
-/// Why the bytes of a connection are no commands. It cannot be recovered from: nobody knows where
-/// the next command starts.
+/// Why the bytes of a connection are not a command. Reading cannot go on, because the start of the
+/// next command is unknown.
 ///
 /// The texts are Redis's own; a reply puts `ERR Protocol error: ` in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -73,7 +72,7 @@ pub enum ProtocolError {
     /// More elements than a client may send before it authenticates.
     #[error("unauthenticated multibulk length")]
     UnauthenticatedArray,
-    /// An element of an array is no bulk string.
+    /// An element of an array is not a bulk string.
     #[error("expected '$', got '{}'", Shown(*.0))]
     ExpectedBulk(u8),
     /// The length of a bulk string is not a number, negative, or above the setting
@@ -87,7 +86,7 @@ pub enum ProtocolError {
     /// `ingest_unauthenticated_bytes_max`).
     #[error("unauthenticated bulk length")]
     UnauthenticatedBulk,
-    /// A bulk string is not followed by CR LF: its length was wrong. (Redis skips two bytes unseen
+    /// A bulk string does not end with CR LF: its length was wrong. (Redis skips two bytes unseen
     /// here, and so swallows data.)
     #[error("expected CRLF after a bulk string")]
     BulkEnd,
@@ -102,8 +101,8 @@ pub enum ProtocolError {
     UnbalancedQuotes,
 }
 
-/// A byte in the text of an error: as it is, but for a line end, which is a space as everywhere in
-/// the texts of Redis, and for what cannot be shown.
+/// A byte in the text of an error: as it is, except that a line end is a space, as in all texts of
+/// Redis, and unprintable bytes are escaped.
 struct Shown(u8);
 
 impl fmt::Display for Shown {
@@ -116,12 +115,12 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Where the reader is within a command.
+/// The reader's place within a command.
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// Before its first byte.
     Start,
-    /// In an array, before its next element; so many are to come.
+    /// In an array, before its next element; `left` elements are to come.
     Element { left: usize },
     /// In a bulk string of `length` bytes; `left` elements are to come, this one included.
     Bulk { left: usize, length: usize },
@@ -133,9 +132,9 @@ enum State {
 #[derive(Debug)]
 pub struct Reader {
     state: State,
-    /// Bytes of the command at hand that are done with.
+    /// Bytes of the current command that were read.
     at: usize,
-    /// Where the elements that are complete lie, from the start of the command.
+    /// Places of the complete elements, from the start of the command.
     elements: SmallVec<[Range<usize>; ARGS_INLINE]>,
 }
 
@@ -151,8 +150,8 @@ impl Default for Reader {
 
 impl Reader {
     /// Reads one command from `input`, which must start with its first byte, fills `args` with it
-    /// and gives its length in bytes. `args` is left empty by an empty array or a blank line, which
-    /// Redis clients may send and nobody answers.
+    /// and returns its length in bytes. An empty array or a blank line leaves `args` empty; Redis
+    /// clients may send these, and they get no answer.
     ///
     /// `Ok(None)` means that the command is not complete: call again with the same bytes and more
     /// behind them.
@@ -191,7 +190,7 @@ impl Reader {
         Ok(Some(length))
     }
 
-    /// Reads `*<elements>\r\n`. No elements, or fewer than none, make an empty command.
+    /// Reads `*<elements>\r\n`. Zero or a negative number of elements makes an empty command.
     fn array_length(
         &mut self,
         limits: &Limits,
@@ -216,7 +215,7 @@ impl Reader {
         Ok(Some(left))
     }
 
-    /// Reads elements while there are bytes; true when the last one is there.
+    /// Reads elements while there are bytes; true after the last one.
     fn array<'b>(
         &mut self,
         limits: &Limits,
@@ -252,7 +251,7 @@ impl Reader {
                 .map(|place| Cow::Borrowed(&input[place])),
         );
         if self.elements.spilled() {
-            // One long command must not make a connection large for good.
+            // One long command must not keep a connection's memory large.
             self.elements = SmallVec::new();
         }
         Ok(true)
@@ -293,7 +292,7 @@ impl Reader {
         Ok(Some(length))
     }
 
-    /// Reads up to LF; true when it is there.
+    /// Reads up to LF; true after it.
     fn inline<'b>(
         &mut self,
         limits: &Limits,
@@ -315,14 +314,14 @@ impl Reader {
     }
 }
 
-/// What is wrong with a line that should hold a length.
+/// The fault of a line that should hold a length.
 enum BadLength {
     Number,
     Endless,
 }
 
-/// Reads a number and CR LF from the start of `input`: the number, and the bytes it took. `None`
-/// when the line end is not there yet.
+/// Reads a number and CR LF from the start of `input`: the number, and the length of the line.
+/// `None` if the line end has not arrived yet.
 fn length_line(input: &[u8]) -> Result<Option<(i64, usize)>, BadLength> {
     let window = &input[..input.len().min(LENGTH_LINE_BYTES_MAX)];
     // Lengths have one to seven digits: a plain loop beats a vectored search.
@@ -502,7 +501,7 @@ mod tests {
     }
 
     proptest! {
-        /// What another encoder writes is read back, however it is cut into pieces.
+        /// Commands of another encoder are read correctly, however they are cut into pieces.
         #[test]
         fn any_command_survives_any_cut(
             commands in prop::collection::vec(

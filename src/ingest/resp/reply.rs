@@ -1,11 +1,10 @@
 //! Writes replies, in RESP2 or RESP3 as the client chose, or drops them (`CLIENT REPLY`).
 //!
-//! One buffer gathers the replies of a whole batch so that they leave in one write. It must never
-//! let text from outside break a line: simple strings and errors are cleaned of line ends. A reply
-//! that is dropped never takes memory: a client that reads nothing must not be able to fill a
-//! buffer.
+//! One buffer gathers the replies of a whole batch so that they leave in one write. Text from
+//! outside must never break a line: line ends are removed from simple strings and errors. A dropped
+//! reply never uses memory: a client that reads nothing must not be able to fill a buffer.
 
-/// Capacity that is kept between batches; a larger buffer is given back.
+/// Capacity that is kept between batches; a larger buffer is freed.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// The replies that wait to be written.
@@ -16,14 +15,14 @@ pub struct Reply {
     muting: Muting,
 }
 
-/// Which replies are dropped.
+/// The replies that are dropped.
 #[derive(Clone, Copy, Debug, Default)]
 struct Muting {
-    /// All, until the client asks for them again.
+    /// All replies, until the client turns them on again.
     all: bool,
-    /// That of the command at hand.
+    /// The reply of the current command.
     this: bool,
-    /// That of the command after it.
+    /// The reply of the next command.
     next: bool,
 }
 
@@ -41,18 +40,18 @@ impl Reply {
 
     /// `CLIENT REPLY SKIP`: the reply of the next command is dropped.
     pub fn mute_next(&mut self) {
-        // As in Redis, it means nothing while all are dropped.
+        // As in Redis, it has no effect while all replies are dropped.
         self.muting.next |= !self.muting.all;
     }
 
-    /// `RESET`: what was asked for no longer counts. The reply of the command at hand stays dropped
-    /// if it was.
+    /// `RESET`: ends the muting. The reply of the current command stays dropped if it was.
     pub fn reset_muting(&mut self) {
         self.muting.all = false;
         self.muting.next = false;
     }
 
-    /// Notes that a command has been run. A blank line or an empty array is one, as in Redis.
+    /// Notes that a command has been run. As in Redis, a blank line or an empty array counts as
+    /// one.
     pub fn end_command(&mut self) {
         self.muting.this = std::mem::take(&mut self.muting.next);
     }
@@ -64,7 +63,7 @@ impl Reply {
         self.muting.all || self.muting.this
     }
 
-    /// Chooses RESP3 for what is written from here on.
+    /// Chooses RESP3 for later replies.
     pub fn set_resp3(&mut self, resp3: bool) {
         self.resp3 = resp3;
     }
@@ -75,25 +74,25 @@ impl Reply {
         self.resp3
     }
 
-    /// What waits to be written.
+    /// Bytes that wait to be written.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Forgets what was written, and the memory of an unusually large reply.
+    /// Empties the buffer, and frees the memory of an unusually large reply.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES_MAX);
     }
 
-    /// Gives all memory back: nothing is written for a while.
+    /// Frees all memory, because nothing is written for a while.
     pub fn release(&mut self) {
         debug_assert!(self.bytes.is_empty(), "replies are written before a wait");
         self.bytes = Vec::new();
     }
 
-    /// Takes back everything after the first `length` bytes: a reply that failed half-way.
+    /// Removes everything after the first `length` bytes: a reply that failed half-way.
     pub fn truncate(&mut self, length: usize) {
         self.bytes.truncate(length);
     }
@@ -108,7 +107,7 @@ impl Reply {
         self.put(b"+OK\r\n");
     }
 
-    /// `-text`; the first word is the code that client libraries look at.
+    /// `-text`; client libraries read the first word as a code.
     pub fn error(&mut self, text: &str) {
         self.line(b'-', text);
     }
@@ -118,7 +117,7 @@ impl Reply {
         self.header(b':', number);
     }
 
-    /// `:number`, for what is counted.
+    /// `:number`, for a count.
     pub fn count(&mut self, number: u64) {
         self.header(b':', number);
     }
@@ -143,13 +142,13 @@ impl Reply {
         }
     }
 
-    /// No value, in the place of a bulk string.
+    /// Null, in the place of a bulk string.
     pub fn null(&mut self) {
         let null: &[u8] = if self.resp3 { b"_\r\n" } else { b"$-1\r\n" };
         self.put(null);
     }
 
-    /// No value, in the place of an array.
+    /// Null, in the place of an array.
     pub fn null_array(&mut self) {
         let null: &[u8] = if self.resp3 { b"_\r\n" } else { b"*-1\r\n" };
         self.put(null);
@@ -160,12 +159,12 @@ impl Reply {
         self.header(b'*', length);
     }
 
-    /// Starts an array of `length` replies that have been written already, from byte `start` on.
+    /// Starts an array of `length` replies that are already in the buffer, from byte `start` on.
     pub fn array_before(&mut self, start: usize, length: usize) {
         self.before(start, |reply| reply.array(length));
     }
 
-    /// Starts a map of `pairs` that have been written already, from byte `start` on.
+    /// Starts a map of `pairs` that are already in the buffer, from byte `start` on.
     pub fn map_before(&mut self, start: usize, pairs: usize) {
         self.before(start, |reply| reply.map(pairs));
     }

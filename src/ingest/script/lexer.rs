@@ -2,7 +2,7 @@
 
 use super::Refusal;
 
-/// A part of a script.
+/// A token of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Name(Box<str>),
@@ -11,7 +11,7 @@ pub(super) enum Token {
     Sign(Sign),
 }
 
-/// What stands between words.
+/// A sign between words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Dot,
@@ -28,7 +28,7 @@ pub(super) enum Sign {
     CloseIndex,
 }
 
-/// A token, and the line that it is in, from 1.
+/// A token, and its line, from 1.
 pub(super) type Placed = (Token, u32);
 
 /// All tokens of a script.
@@ -48,7 +48,7 @@ pub(super) fn tokens(text: &[u8]) -> Result<Vec<Placed>, Refusal> {
     }
 }
 
-/// The script behind its line `#!lua`, if it has one. That line counts as the first.
+/// The script after its line `#!lua`, if it has one. That line counts as the first.
 fn after_engine(text: &[u8]) -> &[u8] {
     match text.strip_prefix(b"#!lua") {
         Some(rest) if rest.first() == Some(&b'\n') || rest.starts_with(b"\r\n") => rest,
@@ -67,7 +67,7 @@ impl<'t> Lexer<'t> {
         Err(Refusal::Unknown { line, what })
     }
 
-    /// Takes `count` bytes off the script.
+    /// Takes `count` bytes from the start of the script.
     fn take(&mut self, count: usize) -> &'t [u8] {
         let (taken, rest) = self.rest.split_at(count);
         self.rest = rest;
@@ -76,7 +76,7 @@ impl<'t> Lexer<'t> {
         taken
     }
 
-    /// Takes the bytes that satisfy a condition.
+    /// Takes bytes as long as they satisfy a condition.
     fn take_while(&mut self, condition: impl Fn(u8) -> bool) -> &'t [u8] {
         let end = self.rest.iter().position(|byte| !condition(*byte));
         self.take(end.unwrap_or(self.rest.len()))
@@ -115,8 +115,8 @@ impl<'t> Lexer<'t> {
         }))
     }
 
-    /// A whole decimal number: a fraction, an exponent or a hexadecimal number has other letters
-    /// and is not understood.
+    /// A whole decimal number. Fractions, exponents and hexadecimal numbers have other letters and
+    /// are not supported.
     fn integer(&mut self) -> Result<Token, Refusal> {
         // `1..2` is not a number in Lua either.
         let digits = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
@@ -149,7 +149,7 @@ impl<'t> Lexer<'t> {
         Ok(Token::Sign(sign))
     }
 
-    /// Takes a text in brackets, `[[…]]` or `[=[…]=]`, if there is one here.
+    /// Takes a text in brackets, `[[…]]` or `[=[…]=]`, if the script continues with one.
     fn long_text(&mut self) -> Result<Option<&'t [u8]>, Refusal> {
         let Some(inner) = self.rest.strip_prefix(b"[") else {
             return Ok(None);
@@ -166,7 +166,7 @@ impl<'t> Lexer<'t> {
             return self.refuse("a text or comment in brackets does not end");
         };
         let text = &self.take(start + length + close.len())[start..start + length];
-        // The line end behind the bracket is no part of the text.
+        // A line end right behind the bracket is not part of the text.
         let text = text.strip_prefix(b"\r\n").unwrap_or(text);
         Ok(Some(text.strip_prefix(b"\n").unwrap_or(text)))
     }
@@ -189,7 +189,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Takes what stands behind a backslash.
+    /// Takes the character after a backslash.
     fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), Refusal> {
         self.take(1);
         if self.rest[0].is_ascii_digit() {

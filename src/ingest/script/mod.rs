@@ -1,9 +1,10 @@
-//! Scripts that publish: what clients send with `EVAL` to publish several events at once.
+//! Scripts that publish: clients send them with `EVAL` to publish several events at once.
 //!
-//! This is no Lua. A script is understood when it consists of calls of a few commands, loops over
-//! `KEYS` and `ARGV`, and names for values; any other is refused as a whole. A script is one line
-//! of calls without conditions, so all its calls are known before the first is made, and they can
-//! be made together or not at all. This module knows no topics and no users, and publishes nothing.
+//! This is not a Lua interpreter. It understands scripts that consist of calls of a few commands,
+//! loops over `KEYS` and `ARGV`, and names for values; any other script is refused as a whole. A
+//! script is one sequence of calls without conditions, so all its calls are known before the first
+//! is made, and they can be made together or not at all. This module knows no topics and no users,
+//! and publishes nothing.
 
 mod lexer;
 mod parser;
@@ -14,7 +15,7 @@ use thiserror::Error;
 use parser::Statement;
 pub(super) use run::{Bounds, Outcome, Stop};
 
-/// Longest script, in bytes: those that publish have some hundred.
+/// Longest script, in bytes. Scripts that publish have some hundred.
 pub(super) const SCRIPT_BYTES_MAX: usize = 16 * 1024;
 
 /// A script that is understood.
@@ -33,8 +34,7 @@ pub(super) enum Refusal {
 }
 
 impl Script {
-    /// Reads a script that calls no commands but those that `is_known` knows, by their names in
-    /// lower case.
+    /// Reads a script. It may call only commands whose lower-case names satisfy `is_known`.
     pub(super) fn parse(text: &[u8], is_known: fn(&str) -> bool) -> Result<Self, Refusal> {
         if text.len() > SCRIPT_BYTES_MAX {
             return Err(Refusal::TooLong);
@@ -61,8 +61,7 @@ mod tests {
         Script::parse(text.as_bytes(), |name| name == "publish")
     }
 
-    /// The calls of a script with the keys `k1 k2` and the arguments `a1 a2 a3`, and what it
-    /// answers.
+    /// The calls of a script with the keys `k1 k2` and the arguments `a1 a2 a3`, and its answer.
     fn run(text: &str) -> Result<(Vec<String>, Outcome), Stop> {
         let args = |words: &[&'static str]| -> Vec<Arg<'static>> {
             words.iter().map(|word| word.as_bytes().into()).collect()

@@ -1,24 +1,24 @@
-//! Makes statements of a script's tokens, and refuses everything that is none.
+//! Parses a script's tokens into statements, and refuses everything else.
 
 use super::Refusal;
 use super::lexer::{Placed, Sign, Token};
 
-/// A table of arguments that `EVAL` gives to a script.
+/// A table of arguments from `EVAL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ingest) enum Table {
     Keys,
     Args,
 }
 
-/// What a script does.
+/// A statement of a script.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Statement {
     /// `redis.call('publish', …)`
     Call(Call),
-    /// `local a, b = …`: each value gets the next place among the known names.
+    /// `local a, b = …`: each value gets the next index among the names.
     Local(Vec<Value>),
     For(Loop),
-    /// `return`, with or without a value. Nothing follows it.
+    /// `return`, with or without a value. No statement follows it.
     Return(Option<Value>),
 }
 
@@ -31,14 +31,14 @@ pub(super) struct Call {
     pub(super) args: Vec<Expression>,
 }
 
-/// A loop; its variables get the next places among the known names.
+/// A loop; its variables get the next indexes among the names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Loop {
     pub(super) range: Range,
     pub(super) body: Vec<Statement>,
 }
 
-/// What a loop goes through.
+/// The range of a loop.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Range {
     /// `for i = first, last, step`: one variable.
@@ -51,17 +51,17 @@ pub(super) enum Range {
     Elements(Table),
 }
 
-/// What a name is given, or a script returns.
+/// The value of a name, or of a `return`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Expression(Expression),
     Call(Call),
 }
 
-/// Texts to put one behind the other; mostly there is one.
+/// Texts to concatenate; mostly a single one.
 pub(super) type Expression = Vec<Sum>;
 
-/// Terms to add or, where marked, to subtract.
+/// Terms to add or, if marked, to subtract.
 pub(super) type Sum = Vec<(bool, Term)>;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -70,23 +70,23 @@ pub(super) enum Term {
     Truth(bool),
     Text(Box<[u8]>),
     Integer(i64),
-    /// A known name, by its place.
+    /// A name, by its index.
     Name(usize),
     Length(Table),
     Element(Table, Expression),
 }
 
-/// Words that are no names.
+/// Words that cannot be names.
 const RESERVED: &[&str] = &[
     "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while", "KEYS", "ARGV",
     "redis", "ipairs",
 ];
 
-/// Indexes within indexes: nobody needs more.
+/// Deepest nesting of indexes within indexes, more than scripts use.
 const NESTING_MAX: u32 = 4;
 
-/// Makes the statements; `is_known` says which commands may be called, in lower case.
+/// Parses the statements; `is_known` decides which commands may be called, by lower-case name.
 pub(super) fn parse(
     tokens: &[Placed],
     is_known: fn(&str) -> bool,
@@ -110,7 +110,7 @@ struct Parser<'t> {
     tokens: &'t [Placed],
     is_known: fn(&str) -> bool,
     at: usize,
-    /// Names that are known here, in the order of their places.
+    /// Names in scope, by index.
     names: Vec<&'t str>,
     in_loop: bool,
     nesting: u32,
@@ -121,7 +121,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(self.at).map(|(token, _)| token)
     }
 
-    /// The line of the next token, or of the last.
+    /// The line of the next token, or else of the last.
     fn line(&self) -> u32 {
         let placed = self.tokens.get(self.at).or(self.tokens.last());
         placed.map_or(1, |(_, line)| *line)
@@ -165,7 +165,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Statements up to the end, to `end`, or to and with a `return`.
+    /// Statements up to the end, to `end`, or up to and including a `return`.
     fn block(&mut self) -> Result<Vec<Statement>, Refusal> {
         let mut statements = Vec::new();
         loop {
@@ -212,7 +212,7 @@ impl<'t> Parser<'t> {
         if names.len() != values.len() {
             return self.refuse("`local` needs as many values as names");
         }
-        // Only now, for a value may use a name that is given anew.
+        // Only now, because a value may use an older name of the same spelling.
         self.names.extend(names);
         Ok(Statement::Local(values))
     }
@@ -271,7 +271,7 @@ impl<'t> Parser<'t> {
         Ok(Range::Numbers { first, last, step })
     }
 
-    /// What follows `redis`.
+    /// The call after `redis`.
     fn call(&mut self) -> Result<Call, Refusal> {
         let line = self.line();
         const CALL: &str = "only `redis.call('publish', …)` and the like are understood";
@@ -287,7 +287,7 @@ impl<'t> Parser<'t> {
         if !(self.is_known)(&command) {
             return self.refuse("only commands that publish are understood");
         }
-        // The name is an argument, too: it could be part of a longer expression.
+        // The command's name is an argument, too: it could be part of a longer expression.
         let mut args = vec![self.expression()?];
         while self.sign(Sign::Comma) {
             args.push(self.expression()?);
@@ -304,8 +304,8 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// An expression, or a call. Calls do not stand within calls, and so nothing here is nested
-    /// deeply.
+    /// An expression, or a call. Calls cannot be nested within calls, so the nesting here stays
+    /// shallow.
     fn value(&mut self) -> Result<Value, Refusal> {
         if self.word("redis") {
             self.call().map(Value::Call)

@@ -1,4 +1,4 @@
-//! Finds the calls that a script makes.
+//! Runs a script to find its calls.
 
 use std::borrow::Cow;
 
@@ -6,26 +6,25 @@ use super::Script;
 use super::parser::{self, Call, Expression, Loop, Range, Statement, Sum, Table, Term};
 use crate::ingest::resp::Arg;
 
-/// What a script answers.
+/// The answer of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ingest) enum Outcome {
     /// `nil`, or no `return` at all.
     Nil,
     Integer(i64),
     Text(Box<[u8]>),
-    /// What its n-th call was answered, from 0.
+    /// The answer to its n-th call, from 0.
     Reply(usize),
 }
 
 /// Why a script stopped; then none of its calls is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ingest) enum Stop {
-    /// An argument of a call is `nil`: a key or an argument that was not given.
+    /// An argument of a call is `nil`: a missing key or argument.
     NilArgument { line: u32 },
-    /// The values are not those that it works with: text where a number is needed, a reply where
-    /// text is.
+    /// The values have the wrong type: text instead of a number, or a reply instead of text.
     Unsuited,
-    /// It goes through loops more often than [`Bounds::steps_max`].
+    /// Its loops have more rounds than [`Bounds::steps_max`].
     TooLong,
     /// It reads values more often than [`Bounds::values_max`].
     TooManyValues,
@@ -33,26 +32,27 @@ pub(in crate::ingest) enum Stop {
     TooLarge,
 }
 
-/// How much a script may do.
+/// Bounds on a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ingest) struct Bounds {
     /// Rounds of all loops.
     pub(in crate::ingest) steps_max: usize,
-    /// Values that it reads: what a round does has no other bound than the length of the script.
+    /// Values that it reads. Otherwise the work of a round is bounded only by the length of the
+    /// script.
     pub(in crate::ingest) values_max: usize,
     /// Bytes of all texts that it makes.
     pub(in crate::ingest) bytes_max: usize,
 }
 
-/// Takes a call: its line, the command in lower case, and the arguments, the command's name among
-/// them.
+/// Receives a call: its line, the command in lower case, and the arguments, including the command's
+/// name.
 type Callback<'c, 'b, E> = dyn FnMut(u32, &str, Vec<Arg<'b>>) -> Result<(), E> + 'c;
 
 impl Script {
-    /// Hands all calls that the script makes to `call`, in order.
+    /// Passes all calls of the script to `call`, in order.
     ///
     /// # Errors
-    /// What `call` refuses with, or a [`Stop`].
+    /// The error of `call`, or a [`Stop`].
     pub(in crate::ingest) fn run<'b, E: From<Stop>>(
         &self,
         keys: &[Arg<'b>],
@@ -86,17 +86,17 @@ enum Value<'b> {
 struct Run<'r, 'c, 'b, E> {
     keys: &'r [Arg<'b>],
     args: &'r [Arg<'b>],
-    /// The values of the known names, by their places.
+    /// The values of the names, by index.
     values: Vec<Value<'b>>,
     /// Calls so far.
     calls: usize,
-    /// What it may still do.
+    /// The rest of the bounds.
     left: Bounds,
     call: &'r mut Callback<'c, 'b, E>,
 }
 
 impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
-    /// Runs statements; something when one of them returned.
+    /// Runs statements; returns an outcome if one of them is a `return`.
     fn block(&mut self, statements: &[Statement]) -> Result<Option<Outcome>, E> {
         for statement in statements {
             match statement {
@@ -117,7 +117,7 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
                 Statement::Return(None) => return Ok(Some(Outcome::Nil)),
                 Statement::Return(Some(value)) => {
                     return Ok(Some(match self.value(value)? {
-                        // As in Redis: false is no value.
+                        // As in Redis, false counts as nil.
                         Value::Nil | Value::Truth(false) => Outcome::Nil,
                         Value::Truth(true) => Outcome::Integer(1),
                         Value::Integer(number) => Outcome::Integer(number),
@@ -189,7 +189,7 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
         }
     }
 
-    /// Makes a call; its number.
+    /// Makes a call; returns its number.
     fn make(&mut self, call: &Call) -> Result<usize, E> {
         let line = call.line;
         let mut args = Vec::with_capacity(call.args.len());
@@ -231,14 +231,14 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
         Ok(Value::Text(Cow::Owned(text)))
     }
 
-    /// Counts a text that is made, or copied.
+    /// Counts a text that is made or copied.
     fn spend(&mut self, bytes: usize) -> Result<(), E> {
         let left = self.left.bytes_max.checked_sub(bytes);
         self.left.bytes_max = left.ok_or(Stop::TooLarge)?;
         Ok(())
     }
 
-    /// A copy of a value. One that owns its text is counted: names for names could double it
+    /// A copy of a value. An owned text is counted: copies from name to name could double it
     /// without end.
     fn copy(&mut self, value: Value<'b>) -> Result<Value<'b>, E> {
         if let Value::Text(Cow::Owned(text)) = &value {
@@ -285,7 +285,7 @@ impl<'b, E: From<Stop>> Run<'_, '_, 'b, E> {
             Term::Length(table) => Value::Integer(self.table(*table).len() as i64),
             Term::Element(table, index) => {
                 let index = self.number(index)?;
-                // The first has the number 1.
+                // The first element has the index 1.
                 let place = index
                     .checked_sub(1)
                     .and_then(|index| usize::try_from(index).ok());
