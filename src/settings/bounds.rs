@@ -1,4 +1,4 @@
-//! What a number or a time may be, and the units that bounds are written in.
+//! Bounds on numbers and times, and the units that they are written in.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ pub(super) const TIB: u64 = 1 << 40;
 pub(super) const HOUR: Duration = secs(60 * 60);
 pub(super) const DAY: Duration = secs(24 * 60 * 60);
 
-/// What a number or a time may be.
+/// Bounds on a number or a time.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds<T> {
-    /// Smallest value, zero apart.
+    /// Smallest value other than zero.
     pub(super) min: T,
     /// Largest value.
     pub(super) max: T,
-    /// What zero means, where it means something of its own; it is then allowed below `min`.
+    /// The meaning of zero, if it has a special one; zero is then allowed below `min`.
     pub(super) zero: Option<&'static str>,
 }
 

@@ -1,5 +1,4 @@
-//! From what was given to what the node gets: each value against its bounds, then all of them
-//! together.
+//! Turns raw settings into checked ones: each value against its bounds, then all of them together.
 
 use std::mem::discriminant;
 
@@ -14,7 +13,7 @@ use super::{rules, table};
 /// Longest value that an error repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// Settings of which one source gives at most one.
+/// Groups of settings of which one source may give at most one.
 const ONE_OF: [&[&str]; 3] = [
     &["ingest_password", "ingest_password_file"],
     &[
@@ -33,11 +32,11 @@ const ONE_OF: [&[&str]; 3] = [
     ],
 ];
 
-/// Checks everything that was given.
+/// Checks all raw settings.
 ///
 /// # Errors
-/// [`ConfigError::Refused`] with all problems. Rules that concern several settings are only asked
-/// when each of them is right: a wrong value stands in for its default, and what it contradicts
+/// [`ConfigError::Refused`] with all problems. The rules between settings are checked only if each
+/// setting is valid. Otherwise a default stands in for the invalid value, and a conflict with it
 /// would only confuse.
 pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
     let mut problems = raw.problems;
@@ -63,12 +62,12 @@ pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
 
 impl Settings {
     /// Checks settings that a program made itself: each against its bounds, then all of them
-    /// together, as those of a file are checked.
+    /// together, as those of a file are.
     ///
     /// # Errors
     /// [`ConfigError::Refused`] with all problems.
     pub fn check(&self) -> Result<(), ConfigError> {
-        // The way to a field serves writing, too.
+        // The access to a field is mutable, because writing uses it, too.
         let mut copy = self.clone();
         let problems = table::all().filter_map(|setting| {
             let reason = setting.kind.check(&mut copy).err()?;
@@ -85,7 +84,7 @@ impl Settings {
     }
 }
 
-/// Asks the rules between settings, unless there are `problems` already.
+/// Applies the rules between settings, unless there are `problems` already.
 fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), ConfigError> {
     if problems.is_empty() {
         let conflicts = rules::conflicts(settings);
@@ -98,8 +97,8 @@ fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), Confi
     }
 }
 
-/// One setting in several forms: a stronger source may replace any of them by any other, but one
-/// source that gives two does not say which it means.
+/// Finds a setting given in several forms by one source. A stronger source may replace any form by
+/// any other, but two forms from one source are ambiguous.
 fn two_forms(values: &[RawValue], forms: &[&'static str]) -> Option<Conflict> {
     let of = |key: &'static str| values.iter().filter(move |value| value.setting.key == key);
     forms.iter().enumerate().find_map(|(index, second)| {

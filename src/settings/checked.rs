@@ -1,8 +1,7 @@
-//! The checked settings of a node: what the rest of the program is given.
+//! The checked settings of a node, as the rest of the program receives them.
 //!
-//! Only carries values. How they are given, bounded and described is `super::table`; what they mean
-//! together is `super::rules`. Must never print a secret: `Debug` is written by hand for that
-//! reason.
+//! Only values. `super::table` has their forms, bounds and descriptions; `super::rules` has the
+//! rules between them. Must never print a secret: `Debug` is written by hand for that reason.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -30,19 +29,19 @@ pub struct Settings {
     pub ingest_listen: SocketAddr,
     /// Admin listener: health, metrics, streams.
     pub admin_listen: SocketAddr,
-    /// Allows the public listener beyond loopback while anyone there may publish or subscribe.
+    /// Allows the public listener beyond loopback even if anyone there may publish or subscribe.
     pub allow_open_http: bool,
-    /// Names under which the public listener is reached, beside addresses and `localhost`; all
-    /// names where it asks for tokens and none is listed.
+    /// Names of the public listener, beside addresses and `localhost`. If none is listed and it
+    /// asks for tokens, all names are answered.
     pub hosts: Vec<HostPattern>,
-    /// Names under which the admin listener is reached, beside addresses and `localhost`.
+    /// Names of the admin listener, beside addresses and `localhost`.
     pub admin_hosts: Vec<HostPattern>,
     /// Allows the admin listener beyond loopback (it has no authentication of its own).
     pub allow_open_admin: bool,
 
-    /// Delivery shards (threads); 0 = one a core.
+    /// Delivery shards (threads); 0 = one per core.
     pub shards: usize,
-    /// Threads for HTTP handshakes, publishing and ingest; 0 = one a core.
+    /// Threads for HTTP handshakes, publishing and ingest; 0 = one per core.
     pub io_threads: usize,
 
     /// Most open streams; 0 = as many as the file limit allows.
@@ -51,34 +50,34 @@ pub struct Settings {
     pub max_connections: usize,
     /// Most connections and streams of one client address; 0 = no bound.
     pub max_connections_per_address: usize,
-    /// Bits of an IPv6 address that are one client's.
+    /// Bits of an IPv6 address that identify one client.
     pub ipv6_prefix: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Most connections to the admin listener.
     pub admin_connections_max: usize,
 
-    /// Silence after which a stream is sent its cursor.
+    /// Silence after which the node sends a stream its cursor.
     pub heartbeat_interval: Duration,
-    /// A stream, or an ingest connection with answers to read, whose socket accepts nothing for so
-    /// long is closed.
+    /// Time after which a stream, or an ingest connection with answers to read, is closed if its
+    /// socket accepts nothing.
     pub write_timeout: Duration,
     /// Time over which streams are closed on shutdown.
     pub drain_period: Duration,
-    /// Reconnection delay told to clients at the start of a stream; `None` tells nothing.
+    /// Reconnection delay sent to clients at the start of a stream; `None` sends none.
     pub retry: Option<Duration>,
     /// Kernel send buffer of a connection, in bytes; 0 leaves it to the kernel.
     pub send_buffer_bytes: usize,
-    /// What happens to slow streams where no rule matches.
+    /// Policy for slow streams that no rule matches.
     pub slow_consumer: SlowConsumerPolicy,
     /// Exceptions by topic prefix.
     pub slow_consumer_rules: Vec<SlowConsumerRule>,
 
-    /// Most events kept a topic.
+    /// Most events kept per topic.
     pub history_events: usize,
-    /// Most bytes of events kept a topic.
+    /// Most bytes of events kept per topic.
     pub history_bytes: usize,
-    /// Oldest event kept.
+    /// Largest age of a kept event.
     pub history_age: Duration,
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
@@ -99,7 +98,7 @@ pub struct Settings {
     pub publish_body_bytes_max: usize,
     /// Most events in one JSON array.
     pub publish_batch_max: usize,
-    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame that is no
+    /// Time for a request head to arrive; over HTTP/2 also for the opening, for a frame other than
     /// `DATA`, and for the answer to a `PING`.
     pub header_timeout: Duration,
     /// Longest pause within a request body.
@@ -127,26 +126,26 @@ pub struct Settings {
     /// Whether those origins may send cookies.
     pub cors_credentials: bool,
 
-    /// Keys that check tokens, and those of publishers unless they have their own; `None` = there
-    /// are no tokens.
+    /// Keys that check tokens, and those of publishers unless they have their own; `None` = no
+    /// tokens are used.
     pub jwt_keys: Option<KeySource>,
-    /// Algorithm of keys that name none.
+    /// Algorithm of keys that do not name one.
     pub jwt_algorithm: Option<Algorithm>,
     /// Keys that check the tokens of publishers; `None` = `jwt_keys`.
     pub publisher_jwt_keys: Option<KeySource>,
-    /// Algorithm of publishers' keys that name none.
+    /// Algorithm of publishers' keys that do not name one.
     pub publisher_jwt_algorithm: Option<Algorithm>,
-    /// The only `iss` that is taken.
+    /// The only accepted `iss`.
     pub jwt_issuer: Option<String>,
-    /// What `aud` must hold.
+    /// The value that `aud` must contain.
     pub jwt_audience: Option<String>,
-    /// By how much clocks may differ where `exp` and `nbf` are checked.
+    /// Allowed clock difference when `exp` and `nbf` are checked.
     pub jwt_leeway: Duration,
     /// Time for a key set to be fetched.
     pub jwks_timeout: Duration,
-    /// Age at which a fetched key set is fetched anew.
+    /// Age at which a fetched key set is fetched again.
     pub jwks_max_age: Duration,
-    /// Shortest time between two fetches that unknown keys ask for.
+    /// Shortest time between two fetches because of unknown keys.
     pub jwks_refresh_min: Duration,
     /// Largest key set, in bytes; also of a PEM file.
     pub jwks_bytes_max: usize,
@@ -156,7 +155,7 @@ pub struct Settings {
     pub selectors_per_token_max: usize,
     /// Rules that make topics of claims.
     pub topics_from: Vec<TopicRule>,
-    /// Lets streams in that have no token although there are keys; they hear public events only.
+    /// Accepts streams without a token although keys are configured; they hear public events only.
     pub anonymous: bool,
     /// Cookie that holds a token.
     pub cookie_name: String,
@@ -184,7 +183,7 @@ pub struct Settings {
     pub ingest_bulk_bytes_max: usize,
     /// Most commands of one transaction, and most events of one script.
     pub ingest_transaction_commands_max: usize,
-    /// Memory that the commands of one transaction take, or the events of one script, in bytes.
+    /// Most memory of the commands of one transaction, or of the events of one script, in bytes.
     pub ingest_transaction_bytes_max: usize,
     /// Largest answer to one command, in bytes.
     pub ingest_reply_bytes_max: usize,
@@ -207,12 +206,12 @@ pub struct Settings {
     pub log_buffer_bytes: usize,
     /// Topics and patterns whose events are logged one by one.
     pub trace_topics: Vec<Selector>,
-    /// Most of them that operators may have at once.
+    /// Most topics and patterns that operators may trace at once.
     pub trace_topics_max: usize,
 }
 
 impl Default for Settings {
-    /// What an empty configuration gives.
+    /// The result of an empty configuration.
     fn default() -> Self {
         Self {
             listen: loopback(8080),
@@ -314,8 +313,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The defaults, but every listener on a free port of 127.0.0.1 that the kernel picks: what
-    /// tests and examples start nodes with, any number of them side by side.
+    /// The defaults, but with every listener on a free port of 127.0.0.1 that the kernel chooses.
+    /// Tests and examples start nodes with these, any number of them side by side.
     pub fn on_free_ports() -> Self {
         Self {
             listen: loopback(0),
@@ -326,7 +325,7 @@ impl Settings {
     }
 }
 
-/// Default of what the node may hold for its clients beside the history.
+/// Default of the bytes that the node may hold for its clients beside the history.
 const MEMORY_BESIDE_HISTORY_BYTES: usize = 256 << 20;
 
 impl Settings {
@@ -339,7 +338,7 @@ impl Settings {
         }
     }
 
-    /// The largest thing of one client that is held whole.
+    /// The largest item of one client that is held whole.
     fn largest_in_memory(&self) -> usize {
         self.publish_body_bytes_max
             .max(self.ingest_transaction_bytes_max)
@@ -347,7 +346,7 @@ impl Settings {
     }
 
     /// The source of a role's keys and the algorithm that was set with it. Publishers have the keys
-    /// of subscribers unless they are given their own.
+    /// of subscribers unless they have their own.
     #[must_use]
     pub fn keys_of(&self, role: Role) -> Option<(&KeySource, Option<Algorithm>)> {
         let own = match role {

@@ -1,4 +1,4 @@
-//! Settings that are right one by one and wrong together.
+//! Settings that are valid one by one and conflict together.
 
 use std::net::SocketAddr;
 
@@ -8,28 +8,28 @@ use super::origin::Origin;
 use crate::auth::{KeyError, RuleError};
 use crate::core::selector::SelectorError;
 
-/// Settings that do not go together.
+/// A conflict between settings.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Conflict {
-    /// The public listener is open to anyone beyond this machine.
+    /// The public listener is open to anyone, and reachable from other machines.
     #[error(
         "`listen` = {address} is reachable from other machines, and anyone there may {may}: set keys for tokens (such as `jwt_secret_file` or \
          `jwks_url`), put it on loopback (such as 127.0.0.1:8080) behind a proxy, or say that this is meant: `allow_open_http = true` \
          (--allow-open-http, FANTAIL_ALLOW_OPEN_HTTP=true)"
     )]
     OpenHttp {
-        /// Where it listens.
+        /// Its address.
         address: SocketAddr,
-        /// What anyone may do.
+        /// The calls that are open to anyone.
         may: &'static str,
     },
-    /// The ingest listener is open to anyone beyond this machine.
+    /// The ingest listener is open to anyone, and reachable from other machines.
     #[error(
         "`ingest_listen` = {0} is reachable from other machines, and anyone there may publish: set `ingest_password` \
          (FANTAIL_INGEST_PASSWORD), `ingest_password_file` or `ingest_users`, or put it on loopback (such as 127.0.0.1:7379)"
     )]
     OpenIngest(SocketAddr),
-    /// The admin listener is open to anyone beyond this machine.
+    /// The admin listener is open to anyone, and reachable from other machines.
     #[error(
         "`admin_listen` = {0} is reachable from other machines, and anyone there may read metrics and close streams: put it on \
          loopback (such as 127.0.0.1:8081), or say that this is meant: `allow_open_admin = true` (--allow-open-admin, \
@@ -46,7 +46,7 @@ pub enum Conflict {
         /// Their value.
         address: SocketAddr,
     },
-    /// A size that must hold another.
+    /// A size that must hold another and is smaller.
     #[error("`{larger}` = {larger_bytes} must be at least `{smaller}` = {smaller_bytes}: {reason}")]
     Smaller {
         /// The setting that must be at least as large.
@@ -57,10 +57,10 @@ pub enum Conflict {
         smaller: &'static str,
         /// Its value, in bytes.
         smaller_bytes: usize,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
-    /// Credentials for every origin there is.
+    /// Credentials for every origin.
     #[error(
         "`cors_credentials = true` with `*` in `cors_origins` would let every site act in the name of its visitors: list the \
          origins that may"
@@ -75,35 +75,35 @@ pub enum Conflict {
     /// Two forms of one setting from one source.
     #[error("{origin}: `{first}` and `{second}` are both given: give one of them")]
     TwoForms {
-        /// Where the second stands.
+        /// Origin of the second.
         origin: Origin,
         /// One setting.
         first: &'static str,
         /// The other.
         second: &'static str,
     },
-    /// A secret that cannot be a key.
+    /// A secret that is not a valid key.
     #[error("`{setting}`: {error}")]
     Secret {
         /// The setting.
         setting: &'static str,
-        /// Why.
+        /// The fault.
         error: KeyError,
     },
-    /// An algorithm for keys that are not there.
+    /// An algorithm without keys.
     #[error("`{setting}` is given without keys that it could be for (such as `{missing}`)")]
     AlgorithmWithoutKeys {
         /// The setting.
         setting: &'static str,
-        /// One that is missing.
+        /// A missing setting.
         missing: &'static str,
     },
-    /// A rule that cannot be.
+    /// An invalid rule.
     #[error("`topics_from` holds `{rule}`: {error}")]
     TopicRule {
         /// The rule.
         rule: String,
-        /// Why.
+        /// The fault.
         error: RuleError,
     },
 }

@@ -1,6 +1,6 @@
 //! Passwords and users, read from texts and files.
 //!
-//! Must never put a password into an error: what is refused here is told by its place, not by its
+//! Must never put a password into an error: an error names the place of a refused value, never the
 //! value.
 
 use std::path::Path;
@@ -20,11 +20,11 @@ pub(super) fn password(text: &str) -> Result<Secret, Reason> {
     }
 }
 
-/// The way of containers: the secret is mounted as a file, which editors and `echo` end with a line
-/// end.
+/// Reads a password from a file, as containers mount secrets. Editors and `echo` end such a file
+/// with a line end.
 pub(super) fn password_file(path: &str) -> Result<Secret, Reason> {
-    // Room for a line end behind the longest secret, so that one byte too many is told from a full
-    // file.
+    // Room for a line end behind the longest secret, so that a secret of one byte too many is
+    // detected.
     let text = read_text(Path::new(path), PASSWORD_BYTES_MAX + 2)
         .map_err(|error| Reason::File(error.to_string()))?;
     password(text.trim_end_matches(['\r', '\n']))
@@ -52,7 +52,7 @@ pub(super) fn check_users(users: &[IngestUser]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Collects, and tells which of the list was wrong.
+/// Collects the results; an error names the number of the wrong item.
 pub(super) fn numbered<T>(
     users: impl Iterator<Item = Result<T, UserFault>>,
 ) -> Result<Vec<T>, Reason> {
@@ -62,8 +62,8 @@ pub(super) fn numbered<T>(
         .collect()
 }
 
-/// `name:password:glob,glob`: globs may hold colons, names and passwords cannot (the file has no
-/// such bound).
+/// Reads `name:password:glob,glob`. Globs may hold colons, names and passwords cannot (the file has
+/// no such restriction).
 fn user(text: &str) -> Result<RawUser, UserFault> {
     let mut parts = text.splitn(3, ':');
     let (Some(name), Some(password), Some(globs)) = (parts.next(), parts.next(), parts.next())

@@ -1,8 +1,8 @@
-//! The environment: `FANTAIL_` and the key of the setting in capitals.
+//! The environment: `FANTAIL_` and the setting's key in capitals.
 //!
-//! An empty variable is one that is not set, which is how compose files and unit files pass
-//! "nothing". An unknown one is refused like an unknown key, since a misspelt name would otherwise
-//! be obeyed in silence.
+//! An empty variable counts as not set, because compose files and unit files pass "nothing" like
+//! that. An unknown one is refused like an unknown key, because a misspelt name would otherwise be
+//! ignored in silence.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::reason::Reason;
 use super::service_link::is_service_link;
 use super::table::{self, PREFIX};
 
-/// Names the configuration file; not a setting, since it says where settings are.
+/// Names the configuration file. It is not a setting, because it says where settings are.
 const CONFIG: &str = "FANTAIL_CONFIG";
 
 /// The configuration file that the environment names.
@@ -26,7 +26,7 @@ pub fn config_file(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
         .map(|(_, value)| PathBuf::from(value))
 }
 
-/// Picks our variables out of `environment`.
+/// Selects our variables from `environment`.
 pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> RawSettings {
     let mut raw = RawSettings::default();
     for (name, value) in environment {
@@ -44,8 +44,7 @@ pub(super) fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) 
 fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
     let origin = Origin::Environment(name.to_owned());
     let key = key.to_ascii_lowercase();
-    // Compared in full, so that `FANTAIL_listen` is refused and not obeyed on one system out of
-    // two.
+    // Compared in full, so that `FANTAIL_listen` is refused on every system, not accepted on some.
     let setting = table::find(&key).filter(|setting| setting.variable() == name);
     match (setting, value.to_str()) {
         (Some(setting), Some(text)) => raw.push(
@@ -69,7 +68,7 @@ fn variable(raw: &mut RawSettings, name: &str, key: &str, value: &OsStr) {
     }
 }
 
-/// The setting that was probably meant. What other programs call port, host or address is `listen`
+/// The setting that was probably meant. Other programs' words port, host and address are `listen`
 /// here.
 fn nearest(key: &str) -> Option<&'static str> {
     let (service, last) = key.rsplit_once('_').unwrap_or(("", key));

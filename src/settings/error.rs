@@ -1,5 +1,5 @@
-//! Why a configuration is refused. Every message says where the value stands, what it is and what
-//! would be right.
+//! Why a configuration is refused. Every message has the place of the value, the value itself and
+//! what is allowed.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::conflict::Conflict;
 use super::origin::Origin;
 use super::reason::Reason;
 
-/// Why there are no settings.
+/// Why settings could not be loaded.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The configuration file cannot be read.
@@ -18,31 +18,31 @@ pub enum ConfigError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Values are refused; all of them are here, one a line when displayed.
+    /// Refused values: all of them, one per line when displayed.
     #[error("{}", lines(.0))]
     Refused(Vec<Problem>),
 }
 
-/// One thing that is wrong with a configuration.
+/// One fault of a configuration.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Problem {
     /// The file is not TOML.
     #[error("{origin}: not TOML: {message}")]
     Syntax {
-        /// Where.
+        /// The place.
         origin: Origin,
-        /// What the parser wanted.
+        /// The parser's message.
         message: String,
     },
-    /// There is no such setting.
+    /// An unknown setting.
     #[error("{origin}: unknown setting `{key}`{}; `fantail settings` lists them all", hint(.nearest))]
     Unknown {
-        /// Where.
+        /// The place.
         origin: Origin,
-        /// What was written.
+        /// The key as written.
         key: String,
         /// The setting that was probably meant.
         nearest: Option<&'static str>,
@@ -50,18 +50,18 @@ pub enum Problem {
     /// The value of a setting is not allowed.
     #[error("{origin}: `{key}` = {value}: {reason}; allowed: {allowed}")]
     Value {
-        /// Where.
+        /// The place.
         origin: Origin,
         /// The setting.
         key: &'static str,
-        /// What was written, or `(hidden)` where it may be a secret.
+        /// The value as written, or `(hidden)` if it may be a secret.
         value: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: Reason,
-        /// What is right.
+        /// The allowed values.
         allowed: String,
     },
-    /// Settings that are right one by one do not go together.
+    /// Settings that are valid one by one conflict.
     #[error(transparent)]
     Conflict(#[from] Conflict),
 }

@@ -1,7 +1,7 @@
-//! The configuration file: TOML, one key a setting.
+//! The configuration file: TOML, one key per setting.
 //!
-//! Only reads. A value becomes the text that a flag would carry, so that file, environment and
-//! flags are checked by the same words; lists stay lists, and users stay tables.
+//! Only reads. A value becomes the text that a flag would have, so that file, environment and flags
+//! pass the same checks; lists stay lists, and users stay tables.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,8 +25,7 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 /// Reads and parses the file at `path`.
 ///
 /// # Errors
-/// [`ConfigError::File`] when it cannot be read; what is wrong *in* it is among the problems of the
-/// result.
+/// [`ConfigError::File`] if it cannot be read; faults *in* it are among the problems of the result.
 pub(super) fn read(path: &Path) -> Result<RawSettings, ConfigError> {
     let text = read_text(path, FILE_BYTES_MAX).map_err(|source| ConfigError::File {
         path: path.to_owned(),
@@ -35,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<RawSettings, ConfigError> {
     Ok(parse(&path.to_string_lossy(), &text))
 }
 
-/// Parses `text`, which stands in the file called `path`.
+/// Parses `text`, the content of the file `path`.
 pub(super) fn parse(path: &str, text: &str) -> RawSettings {
     let lines = Lines {
         path: path.into(),
@@ -48,7 +47,7 @@ pub(super) fn parse(path: &str, text: &str) -> RawSettings {
                 entry(&mut raw, key.get_ref(), value, lines.at(key.span().start));
             }
         }
-        // The error's own form repeats the line, and with it perhaps a password.
+        // The error's own form repeats the line, which may hold a password.
         Err(error) => raw.problems.push(Problem::Syntax {
             origin: lines.at(error.span().map_or(0, |span| span.start)),
             message: error.message().replace('\n', ", "),
@@ -104,7 +103,7 @@ fn scalar(value: &DeValue<'_>) -> Result<String, Reason> {
     }
 }
 
-/// TOML also writes integers in hexadecimal, octal and binary.
+/// An integer in decimal. TOML also allows hexadecimal, octal and binary.
 fn decimal(integer: &DeInteger<'_>) -> String {
     i128::from_str_radix(integer.as_str(), integer.radix())
         .map_or_else(|_| integer.as_str().to_owned(), |number| number.to_string())

@@ -1,5 +1,5 @@
-//! The flags: `--` and the key of the setting with dashes. A list can be given at once or one value
-//! a flag.
+//! The flags: `--` and the setting's key with dashes. A list is given in one flag or with one flag
+//! per value.
 
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -32,8 +32,7 @@ fn arg(setting: &'static Setting, defaults: &mut Settings) -> Arg {
         .value_name(setting.kind.placeholder())
         .help(format!("{} [default: {default}]", setting.help))
         .long_help(long_help)
-        // So that `-1` is refused as a value, with what is allowed, and not as a flag that does not
-        // exist.
+        // So that `-1` is refused as a value, with the allowed range, and not as an unknown flag.
         .allow_negative_numbers(true);
     if setting.kind.separator().is_some() {
         arg.action(ArgAction::Append).visible_alias(setting.one())
@@ -46,7 +45,7 @@ fn arg(setting: &'static Setting, defaults: &mut Settings) -> Arg {
     }
 }
 
-/// The settings among the flags that were given.
+/// The settings among the given flags.
 pub fn read(matches: &ArgMatches) -> RawSettings {
     let mut raw = RawSettings::default();
     for setting in table::all() {

@@ -1,4 +1,4 @@
-//! The text of a value, as far as its source gives it a shape.
+//! The text of a value, in the shape that its source gives it.
 //!
 //! Holds secrets in the clear, so nothing here implements `Debug` or `Display`.
 

@@ -1,4 +1,4 @@
-//! Where the keys of tokens come from, and the words that settings about tokens are written in.
+//! The sources of token keys, and the formats of settings about tokens.
 //!
 //! Reads no key: a file or a URL is only named here, and opened by `crate::node`. Must never show a
 //! secret.
@@ -20,7 +20,7 @@ const URL_BYTES_MAX: usize = 2_048;
 /// Longest name of a cookie, in bytes.
 const COOKIE_NAME_BYTES_MAX: usize = 128;
 
-/// Where the keys that check tokens come from.
+/// The source of the keys that check tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// The secret itself.
@@ -109,7 +109,7 @@ impl Form {
             KeySource::SecretFile(path) | KeySource::PemFile(path) | KeySource::JwksFile(path) => {
                 path.display().to_string()
             }
-            // A URL with credentials is refused. Its message must not repeat them.
+            // A URL with credentials is refused, and the message must not repeat them.
             KeySource::JwksUrl(url) if url.contains('@') => "(hidden)".to_owned(),
             KeySource::JwksUrl(url) => url.clone(),
         })
@@ -139,8 +139,8 @@ impl Form {
     }
 }
 
-/// Over plain http anyone on the way could replace the keys; and what is in a URL is logged, so no
-/// password may be.
+/// Checks a URL. Over plain http anyone on the path could replace the keys. A URL is logged, so it
+/// must not hold a password.
 fn url(text: &str) -> Result<String, Reason> {
     let fault = || Reason::KeySetUrl;
     if text.len() > URL_BYTES_MAX {

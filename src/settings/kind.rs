@@ -1,7 +1,7 @@
-//! The kinds of settings there are: how each is read, bounded, shown and described.
+//! The kinds of settings: how each is read, bounded, shown and described.
 //!
-//! A kind holds the way to its field of [`Settings`], so that one row of the table is all there is
-//! to say of a setting.
+//! A kind holds the accessor of its field in [`Settings`], so that one row of the table describes a
+//! setting completely.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,12 +24,13 @@ use crate::secret::{PASSWORD_BYTES_MAX, Secret};
 use crate::web::host::HostPattern;
 use crate::web::origin::OriginPattern;
 
-/// Shown for a list without values; not a word that could be given.
+/// Shown for a list without values; not a valid value.
 const EMPTY: &str = "(empty)";
-/// Shown for a password that is not set; not a word that could be given.
+/// Shown for a password that is not set; not a valid value.
 const NOT_SET: &str = "(not set)";
 
-/// The way to a field. Takes the settings mutably because one accessor serves writing and reading.
+/// The accessor of a field. Takes the settings mutably because one accessor serves writing and
+/// reading.
 pub(super) type Field<T> = fn(&mut Settings) -> &mut T;
 
 /// The kind of a setting and its field.
@@ -49,13 +50,13 @@ pub(super) enum Kind {
     /// Networks, or single addresses.
     Networks(Field<Vec<IpNet>>),
     Password(Field<Option<Secret>>),
-    /// A file that holds the password; its text goes where the password itself would.
+    /// A file that holds the password; its text goes into the field of the password.
     PasswordFile(Field<Option<Secret>>),
     Users(Field<Vec<IngestUser>>),
-    /// One of the forms that a role's keys come in; all of them have one field.
+    /// One of the forms of a role's keys; all forms share one field.
     Keys(Form, Field<Option<KeySource>>),
     Algorithm(Field<Option<Algorithm>>),
-    /// What a claim must be.
+    /// The required value of a claim.
     Claim(Field<Option<String>>),
     TopicRules(Field<Vec<TopicRule>>),
     CookieName(Field<String>),
@@ -67,7 +68,7 @@ impl Kind {
     /// Reads `given` into its field.
     ///
     /// # Errors
-    /// [`Reason`]; the settings are as they were then.
+    /// [`Reason`]; the settings are unchanged then.
     pub(super) fn set(&self, settings: &mut Settings, given: &Given) -> Result<(), Reason> {
         match self {
             Self::Address(field) => *field(settings) = parse::address(one(given)?)?,
@@ -105,8 +106,8 @@ impl Kind {
         Ok(())
     }
 
-    /// Checks the value that the field has, as `set` checks what is given. Values whose type allows
-    /// nothing wrong pass.
+    /// Checks the value in the field, as `set` checks a new one. Values whose type excludes wrong
+    /// ones pass.
     ///
     /// # Errors
     /// [`Reason`].
@@ -151,8 +152,8 @@ impl Kind {
         }
     }
 
-    /// The value that the field has, written as it could be given; of a secret only whether it is
-    /// set.
+    /// The value in the field, in the form in which it could be given; for a secret only whether it
+    /// is set.
     pub(super) fn show(&self, settings: &mut Settings) -> String {
         match self {
             Self::Address(field) => field(settings).to_string(),
@@ -191,7 +192,7 @@ impl Kind {
         }
     }
 
-    /// What may be given, in words.
+    /// The allowed values, in words.
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Address(_) => {
@@ -246,7 +247,8 @@ impl Kind {
         }
     }
 
-    /// What stands between the values of a list in one text; `None` where the setting is one value.
+    /// The separator between the values of a list in one text; `None` if the setting is a single
+    /// value.
     pub(super) fn separator(&self) -> Option<char> {
         match self {
             Self::Rules(_)
@@ -255,13 +257,13 @@ impl Kind {
             | Self::Origins(_)
             | Self::Hosts(_)
             | Self::Networks(_) => Some(','),
-            // The comma is taken: it stands between the globs of one user.
+            // The comma already separates the globs of one user.
             Self::Users(_) => Some(';'),
             _ => None,
         }
     }
 
-    /// Whether the value must not be repeated to anyone.
+    /// Whether the value must never be shown.
     pub(super) fn is_secret(&self) -> bool {
         matches!(
             self,
@@ -269,7 +271,7 @@ impl Kind {
         )
     }
 
-    /// Whether its flag alone says `true`.
+    /// Whether its flag alone means `true`.
     pub(super) fn is_switch(&self) -> bool {
         matches!(self, Self::Switch(_))
     }

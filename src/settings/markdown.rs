@@ -1,13 +1,13 @@
-//! The table of settings as Markdown: what `fantail settings` prints and `docs/OPERATIONS.md`
-//! holds.
+//! The table of settings as Markdown: printed by `fantail settings`, and part of
+//! `docs/OPERATIONS.md`.
 
 use std::fmt::Write;
 
 use super::checked::Settings;
 use super::table::{GROUPS, Setting};
 
-/// Every setting, group by group, with its key, flag, environment variable, default, what is
-/// allowed and what it means.
+/// Every setting, group by group, with its key, flag, environment variable, default, allowed values
+/// and meaning.
 pub fn markdown() -> String {
     let mut defaults = Settings::default();
     let mut out = String::new();
@@ -32,7 +32,7 @@ pub fn markdown() -> String {
 fn row(setting: &Setting, defaults: &mut Settings) -> String {
     let default = setting.kind.show(defaults);
     let default = match default.as_str() {
-        // A state, not a value that could be written.
+        // A state, not a value.
         state if state.starts_with('(') => state.trim_matches(['(', ')']).to_owned(),
         value => format!("`{value}`"),
     };
@@ -42,7 +42,7 @@ fn row(setting: &Setting, defaults: &mut Settings) -> String {
         setting.flag(),
         setting.variable(),
         default,
-        // The only characters of ours that a table cell would take for its own.
+        // The only characters in our texts that have a meaning in a table cell.
         setting
             .kind
             .allowed()

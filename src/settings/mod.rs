@@ -1,20 +1,19 @@
-//! Settings: how they are given, what is allowed, and what the node gets.
+//! Settings: their sources, their bounds, and the checked result.
 //!
 //! Two stages. First everything is only *read*: flags ([`flags`]), environment and file become
-//! [`RawSettings`], a list of texts that remember where they stood. Then [`load`] *checks* them:
-//! each against the one table that names every setting with its bounds, then together against the
-//! rules that concern more than one, and the result is [`Settings`]. The table also makes the
-//! flags, the help and the documentation, so none of them can say anything else.
+//! [`RawSettings`], a list of texts with their places. Then [`load`] *checks* them: each against
+//! the one table that names every setting with its bounds, then together against the rules between
+//! settings. The result is [`Settings`]. The flags, the help and the documentation are made from
+//! the same table, so none of them can differ from it.
 //!
-//! Files import each other in one direction only, from the ways in down to single values:
+//! Files import each other in one direction only, from the sources down to single values:
 //!
 //! ```text
 //!  file, environment, flags ─► raw ─► table ─► kind ─► checked, parse, credentials, key_source ─► reason
 //!                    check ──► rules, error ─► conflict, reason ─► origin
 //! ```
 //!
-//! Must never open a port, start a thread or write a log: what is checked here is only told by
-//! value.
+//! Must never open a port, start a thread or write a log: the result of a check is only returned.
 
 mod bounds;
 mod check;
@@ -61,14 +60,13 @@ pub use crate::secret::Secret;
 pub use crate::web::host::HostPattern;
 pub use crate::web::origin::OriginPattern;
 
-/// Reads the file (when there is one) and the environment, lays the flags over them, and checks the
-/// whole.
+/// Reads the file (if there is one) and the environment, overlays the flags, and checks the result.
 ///
-/// A value that a stronger source replaces is still checked: a broken line is found on the day it
-/// is written, not on the day the flag that covered it goes away.
+/// A value that a stronger source replaces is still checked: a broken line is found when it is
+/// written, not when the flag that covers it is removed.
 ///
 /// # Errors
-/// [`ConfigError`], with everything that is wrong and not only the first of it.
+/// [`ConfigError`], with every fault, not only the first.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,22 +1,22 @@
-//! Where a value stood.
+//! The place of a value.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Where a value stood. Displayed the way a compiler would: `fantail.toml:3`, `FANTAIL_LISTEN`,
+/// The place of a value. Displayed as a compiler would: `fantail.toml:3`, `FANTAIL_LISTEN`,
 /// `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In the configuration file.
     File {
-        /// The file as it was named.
+        /// The file's path as it was given.
         path: Arc<str>,
         /// The line, from 1.
         line: usize,
     },
     /// In an environment variable of this name.
     Environment(String),
-    /// Behind this flag.
+    /// In this flag.
     Flag(String),
     /// In a program that made its settings itself.
     Program,

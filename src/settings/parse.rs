@@ -1,7 +1,7 @@
-//! One text into one value, and back: the words that settings are written in.
+//! Parses a text into one value, and formats it: the formats of settings.
 //!
-//! Knows nothing of which setting it reads. Passwords and users are not here but in
-//! `super::credentials`, since a [`Reason`] repeats the words that it refuses.
+//! Independent of any single setting. Passwords and users are in `super::credentials`, because a
+//! [`Reason`] repeats the text that it refuses.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -46,7 +46,7 @@ pub(super) fn count(text: &str, bounds: &Bounds<u64>) -> Result<usize, Reason> {
     if digits.len() < text.len() {
         return Err(Reason::TooSmall);
     }
-    // Digits alone can only fail by being too many.
+    // A text of digits can only fail by being too long.
     let number = text.parse().map_err(|_| Reason::TooLarge)?;
     size(within(number, 0, bounds)?)
 }
@@ -83,7 +83,7 @@ fn size(number: u64) -> Result<usize, Reason> {
 
 pub(super) fn show_bytes(bytes: u64) -> String {
     const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    // Only whole units, so that what is shown is exactly what is meant.
+    // Only whole units, so that the shown value is exact.
     UNITS
         .iter()
         .find(|(shift, _)| bytes != 0 && bytes.trailing_zeros() >= *shift)
@@ -149,7 +149,7 @@ pub(super) fn rules(texts: &[String]) -> Result<Vec<SlowConsumerRule>, Reason> {
     Ok(rules)
 }
 
-/// Whether rules go together.
+/// Checks that rules do not contradict each other.
 pub(super) fn check_rules(rules: &[SlowConsumerRule]) -> Result<(), Reason> {
     for (index, rule) in rules.iter().enumerate() {
         check_prefix(&rule.prefix, &show_rule(rule))?;

@@ -1,4 +1,4 @@
-//! All that was read but not yet checked: texts, and where each of them stood.
+//! Raw settings, read but not checked: texts and their places.
 //!
 //! Holds secrets in the clear, so nothing here that carries a value implements `Debug` or
 //! `Display`.
@@ -8,14 +8,14 @@ use super::given::Given;
 use super::origin::Origin;
 use super::table::Setting;
 
-/// One value that was given.
+/// One value and its place.
 pub(super) struct RawValue {
     pub(super) setting: &'static Setting,
     pub(super) given: Given,
     pub(super) origin: Origin,
 }
 
-/// Everything that was given, weakest source first, and what was already seen to be wrong with it.
+/// All values, weakest source first, and the problems found while reading.
 #[derive(Default)]
 pub struct RawSettings {
     pub(super) values: Vec<RawValue>,
@@ -23,7 +23,7 @@ pub struct RawSettings {
 }
 
 impl RawSettings {
-    /// Lays `stronger` over these.
+    /// Overlays these settings with `stronger`.
     pub(super) fn append(&mut self, stronger: Self) {
         self.values.extend(stronger.values);
         self.problems.extend(stronger.problems);

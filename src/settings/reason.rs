@@ -1,4 +1,4 @@
-//! What is wrong with one value, whatever setting it was given for.
+//! The fault of a value, independent of its setting.
 
 use thiserror::Error;
 
@@ -9,7 +9,7 @@ use crate::core::selector::SelectorError;
 use crate::secret::PASSWORD_BYTES_MAX;
 use crate::web::origin::WebOriginError;
 
-/// What is wrong with a value.
+/// The fault of a value.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Reason {
     /// Not `address:port`.
@@ -33,72 +33,72 @@ pub enum Reason {
     /// Not a length of time.
     #[error("not a length of time with its unit (such as 500ms, 15s or 1h)")]
     Time,
-    /// Below what is allowed.
+    /// Below the bounds.
     #[error("too small")]
     TooSmall,
-    /// Above what is allowed.
+    /// Above the bounds.
     #[error("too large")]
     TooLarge,
-    /// None of the words that are allowed.
+    /// A word that is not allowed.
     #[error("`{0}` is not one of the words that it can be")]
     Word(String),
     /// Neither a topic nor a pattern.
     #[error("`{text}` is neither a topic nor a pattern: {error}")]
     Selector {
-        /// What was given.
+        /// The text.
         text: String,
-        /// What is wrong with it.
+        /// Its fault.
         error: SelectorError,
     },
-    /// Not a rule that makes topics of claims.
+    /// Not a rule that derives topics from claims.
     #[error("`{text}`: {error}")]
     TopicRule {
-        /// What was given.
+        /// The text.
         text: String,
-        /// What is wrong with it.
+        /// Its fault.
         error: RuleError,
     },
     /// A rule without `=`.
     #[error("`{0}` is not prefix=policy")]
     Rule(String),
-    /// The same thing twice in a list.
+    /// The same item twice in a list.
     #[error("`{0}` is there twice")]
     Twice(String),
-    /// What a browser would never send as its origin.
+    /// A text that no browser would send as its origin.
     #[error("`{text}` {error}")]
     Origin {
-        /// What was given.
+        /// The text.
         text: String,
-        /// What is wrong with it.
+        /// Its fault.
         error: WebOriginError,
     },
-    /// Not a URL that keys may be fetched from.
+    /// Not a URL that keys can be fetched from.
     #[error("not a URL that keys may come from (without a password in it)")]
     KeySetUrl,
-    /// Not a name that a cookie can have.
+    /// Not a valid name of a cookie.
     #[error("not a name that a cookie can have (letters, digits and !#$%&'*+-.^_`|~)")]
     CookieName,
     /// Not a log filter.
     #[error("not a log filter")]
     Filter,
-    /// Nothing where something must be.
+    /// Empty, but a value is needed.
     #[error("empty")]
     Empty,
-    /// A list where one value is wanted.
+    /// A list instead of a single value.
     #[error("a list, where one value is wanted")]
     List,
-    /// A table where a plain value is wanted.
+    /// A table instead of a plain value.
     #[error("a table, where a plain value is wanted")]
     Table,
     /// A value of a type that no setting has, such as a date.
     #[error("a {0}, which no setting takes")]
     Type(&'static str),
-    /// A user that cannot be; never names its password.
+    /// An invalid user; never names its password.
     #[error("user {number}: {fault}")]
     User {
-        /// Which user of the list, from 1.
+        /// Its number in the list, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// Its fault.
         fault: UserFault,
     },
     /// A file that cannot be read.
@@ -106,10 +106,10 @@ pub enum Reason {
     File(String),
 }
 
-/// What is wrong with a user of the ingest port.
+/// The fault of a user of the ingest port.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum UserFault {
-    /// Not in the form of a text.
+    /// The text has the wrong form.
     #[error("not name:password:glob,glob")]
     Form,
     /// Not a table in the file.

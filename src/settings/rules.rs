@@ -1,7 +1,7 @@
-//! The rules between settings: what each of them allows but all together do not.
+//! The rules between settings: combinations that are refused although each value is allowed.
 //!
-//! Safe by default: what is open to anyone stays on loopback unless a setting says otherwise by its
-//! name.
+//! Safe by default: a listener that is open to anyone stays on loopback unless a setting explicitly
+//! allows more.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::auth::{KeySet, Role};
 use crate::core::topic;
 use crate::web::origin::OriginPattern;
 
-/// Everything about `settings` that does not go together.
+/// All conflicts between `settings`.
 pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     let mut conflicts = open(settings);
     conflicts.extend(same_address(settings));
@@ -54,13 +54,13 @@ fn open(settings: &Settings) -> Vec<Conflict> {
     conflicts
 }
 
-/// What is open to those who have no token. (`anonymous` lets them in by its name.)
+/// The calls that are open to clients without a token. (`anonymous` opens subscribing explicitly.)
 fn anyone_may(settings: &Settings) -> Option<&'static str> {
     let open = |role| settings.keys_of(role).is_none();
     match (open(Role::Subscriber), open(Role::Publisher)) {
         (true, true) => Some("subscribe and publish"),
         (true, false) => Some("subscribe"),
-        // Cannot be as long as publishers fall back on the keys of subscribers.
+        // Cannot happen as long as publishers fall back on the keys of subscribers.
         (false, true) => Some("publish"),
         (false, false) => None,
     }
@@ -120,7 +120,7 @@ fn same_address(settings: &Settings) -> Option<Conflict> {
     let pairs = [(0, 1), (0, 2), (1, 2)];
     pairs.into_iter().find_map(|(a, b)| {
         let ((first, address), (second, other)) = (listeners[a], listeners[b]);
-        // Port 0 is another free port for each.
+        // Port 0 is a different free port each time.
         (address == other && address.port() != 0).then_some(Conflict::SameAddress {
             first,
             second,

@@ -1,16 +1,16 @@
-//! Variables that Kubernetes gives every container of a namespace for each service in it
-//! ("Service", environment variables): a service called `fantail` or `fantail-ingest` makes some
-//! that begin like ours.
+//! Environment variables of Kubernetes, which sets some in every container for each service of the
+//! namespace ("Service", environment variables). Those of a service called `fantail` or
+//! `fantail-ingest` begin like ours.
 //!
-//! They are told by name *and* value, so that `FANTAIL_PORT=9000`, which somebody meant as a
+//! They are recognized by name *and* value, so that `FANTAIL_PORT=9000`, which was meant as a
 //! setting, is not one of them.
 
 use std::net::{IpAddr, SocketAddr};
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether it is such a variable; `key` is its name without our prefix, and begins with what the
-/// service's name has left of it:
+/// Whether it is such a variable. `key` is its name without our prefix; it begins with the rest of
+/// the service's name:
 ///
 /// ```text
 /// SERVICE_HOST=10.0.0.11      SERVICE_PORT=6379            SERVICE_PORT_<name>=6379

@@ -1,4 +1,4 @@
-//! How settings show themselves.
+//! The `Debug` form of settings.
 
 use std::fmt;
 
@@ -6,8 +6,7 @@ use super::checked::Settings;
 use super::table;
 
 impl fmt::Debug for Settings {
-    /// Every setting by its key, written as it would be in the file; of secrets only whether they
-    /// are set.
+    /// Every setting by its key, written as in the file; of secrets only whether they are set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut copy = self.clone();
         let mut out = f.debug_struct("Settings");

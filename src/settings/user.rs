@@ -5,7 +5,7 @@ use crate::secret::Secret;
 
 /// Longest user name, in bytes.
 pub(super) const USER_NAME_BYTES_MAX: usize = 256;
-/// Name of the user that `AUTH` without a name means; it belongs to `ingest_password`.
+/// Name of the user of an `AUTH` without a name; its password is `ingest_password`.
 pub(super) const DEFAULT_USER: &str = "default";
 
 /// A named user of the ingest port.

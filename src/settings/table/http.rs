@@ -64,7 +64,7 @@ pub(super) const HTTP: Group = Group {
         Setting {
             key: "request_target_bytes_max",
             help: "Longest request target",
-            // The upper end is the longest that the `http` crate holds.
+            // The upper bound is the longest that the `http` crate supports.
             kind: Kind::Bytes(from_to(256, 65_534), |s| &mut s.request_target_bytes_max),
         },
         Setting {
@@ -75,7 +75,7 @@ pub(super) const HTTP: Group = Group {
         Setting {
             key: "header_bytes_max",
             help: "Largest request head",
-            // The lower end is the smallest read buffer that hyper works with.
+            // The lower bound is the smallest read buffer that hyper supports.
             kind: Kind::Bytes(from_to(8 * KIB, MIB), |s| &mut s.header_bytes_max),
         },
         Setting {

@@ -59,7 +59,7 @@ pub(super) const INGEST: Group = Group {
         Setting {
             key: "ingest_unauthenticated_bytes_max",
             help: "Largest command of a connection that has yet to authenticate",
-            // The lower end holds `AUTH` with the longest name and password.
+            // The lower bound has room for `AUTH` with the longest name and password.
             kind: Kind::Bytes(from_to(2 * KIB, MIB), |s| {
                 &mut s.ingest_unauthenticated_bytes_max
             }),

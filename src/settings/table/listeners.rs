@@ -4,7 +4,7 @@ use super::super::bounds::{Bounds, GIB, KIB, from_to, or_zero};
 use super::super::kind::Kind;
 use super::setting::{Group, Setting};
 
-/// More threads than any machine has cores for; beyond it each costs and none helps.
+/// More threads than any machine has cores; further threads cost and do not help.
 const THREADS: Bounds<u64> = or_zero(from_to(1, 256), "one a core");
 
 pub(super) const LISTENERS: Group = Group {

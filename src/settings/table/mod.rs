@@ -1,8 +1,8 @@
-//! The one table that names every setting: key, meaning, bounds and field.
+//! The one table of settings: key, meaning, bounds and field.
 //!
 //! Flags, environment, file, checks, help, `Debug` and the documentation are all made from it. A
-//! setting that is not here cannot be given; a row whose bounds change is documented by
-//! `UPDATE_DOCS=1 cargo test --test command_line`.
+//! setting that is not here cannot be given. After a change to a row, `UPDATE_DOCS=1 cargo test
+//! --test command_line` updates the documentation.
 //!
 //! Each file holds the rows of one or two groups. [`GROUPS`] puts them in the order of the
 //! documentation.
@@ -18,7 +18,7 @@ mod tokens;
 
 pub(super) use setting::{Group, PREFIX, Setting};
 
-/// How alike an unknown key and a setting must be (1 = equal) for a "did you mean": a letter or
+/// Lowest similarity of an unknown key and a setting (1 = equal) for a "did you mean": a letter or
 /// two, a missing word.
 const LIKENESS_MIN: f64 = 0.85;
 
@@ -45,7 +45,7 @@ pub(super) fn find(key: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.key == key)
 }
 
-/// The key that was probably meant by `key`, which is none.
+/// The key that was probably meant by `key`, which is unknown.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     all()
         .map(|setting| (strsim::jaro_winkler(key, setting.key), setting.key))

@@ -2,16 +2,16 @@
 
 use super::super::kind::Kind;
 
-/// Start of every environment variable that is a setting.
+/// Prefix of the environment variables of settings.
 pub(in super::super) const PREFIX: &str = "FANTAIL_";
 
 /// One setting.
 pub(in super::super) struct Setting {
     /// Its key in the file; flag and variable follow from it.
     pub(in super::super) key: &'static str,
-    /// What it means, in one sentence.
+    /// Its meaning, in one sentence.
     pub(in super::super) help: &'static str,
-    /// What it takes and where that goes.
+    /// Its values and its field.
     pub(in super::super) kind: Kind,
 }
 
@@ -21,7 +21,7 @@ impl Setting {
         self.key.replace('_', "-")
     }
 
-    /// The flag for one value of a list: `--trace-topic` beside `--trace-topics`.
+    /// The flag for a single value of a list: `--trace-topic` beside `--trace-topics`.
     pub(in super::super) fn one(&self) -> String {
         self.flag().trim_end_matches('s').to_owned()
     }

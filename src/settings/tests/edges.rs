@@ -12,7 +12,7 @@ fn set(setting: &Setting, text: &str) -> Result<(), Reason> {
     setting.kind.set(&mut Settings::default(), &given)
 }
 
-/// Both ends are allowed, one `step` beyond is not, and zero is what the bounds say.
+/// Both ends are allowed, one `step` beyond is not, and zero follows the bounds.
 fn check<T: Copy + Debug + PartialEq>(
     setting: &Setting,
     bounds: &Bounds<T>,

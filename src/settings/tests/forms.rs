@@ -130,8 +130,8 @@ fn a_password_file_is_read_without_its_line_end() {
     let settings = load("", &[("FANTAIL_INGEST_PASSWORD_FILE", &path)], &[]).expect("settings");
     assert_eq!(settings.ingest_password, Some("s3cret ".into()));
 
-    // A byte order mark does not count: with one, the longest password is taken whole, and a longer
-    // one is not cut.
+    // A byte order mark does not count: behind one, the longest password is read whole, and a
+    // longer one is not cut.
     for mark in ["", "\u{feff}"] {
         let longest = "x".repeat(1_024);
         fs::write(file.path(), format!("{mark}{longest}\r\n")).expect("a written file");
@@ -179,8 +179,7 @@ fn variables_that_are_not_ours_or_empty_are_left_alone() {
             ("FANTAIL", "x"),
             ("FANTAIL_CONFIG", "fantail.toml"),
             ("FANTAIL_INGEST_PASSWORD", ""),
-            // What Kubernetes gives every container beside services called `fantail` and
-            // `fantail-ingest`.
+            // Variables of Kubernetes for services called `fantail` and `fantail-ingest`.
             ("FANTAIL_SERVICE_HOST", "10.0.0.1"),
             ("FANTAIL_SERVICE_PORT_HTTP", "80"),
             ("FANTAIL_PORT", "tcp://10.0.0.1:80"),

@@ -1,14 +1,14 @@
-//! The three ways in, driven as the program drives them but without its process: no variable is
-//! set, no port opened.
+//! The three sources of settings, read as the program reads them but without a process: no variable
+//! is set, no port opened.
 
-/// Every setting at each end of what it allows, and one step beyond.
+/// Every setting at both ends of its bounds, and one step beyond.
 mod edges;
-/// What the file and the environment may look like.
+/// The forms of the file and of the environment.
 mod forms;
 mod program;
-/// What is refused, word for word.
+/// Refusals, word for word.
 mod refusals;
-/// Every setting by every way, and which way wins.
+/// Every setting from every source, and the order of the sources.
 mod sources;
 mod tokens;
 
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 
 use super::*;
 
-/// Loads `file` (called `fantail.toml`), `environment` and `args` as the program would.
+/// Loads `file` (called `fantail.toml`), `environment` and `args` as the program does.
 fn load(file: &str, environment: &[(&str, &str)], args: &[&str]) -> Result<Settings, ConfigError> {
     let environment = environment
         .iter()
@@ -36,7 +36,7 @@ fn flags_of(args: &[&str]) -> RawSettings {
     flags::read(&matches)
 }
 
-/// The message that a configuration is refused with.
+/// The message with which a configuration is refused.
 fn refusal(file: &str, environment: &[(&str, &str)], args: &[&str]) -> String {
     load(file, environment, args)
         .expect_err("a configuration that is refused")

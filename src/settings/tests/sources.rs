@@ -10,7 +10,7 @@ use super::super::table::{self, Setting};
 use super::*;
 use crate::core::selector::Selector;
 
-/// Two values that the setting may have and that are not its default.
+/// Two valid values of the setting, other than its default.
 fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
     let texts = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
     match &setting.kind {
@@ -50,8 +50,8 @@ fn password_file(password: &str) -> NamedTempFile {
     file
 }
 
-/// What the kind would set, without the rules between settings (an ingest limit at its top would
-/// break some).
+/// The result of the kinds alone, without the rules between settings (an ingest limit at its upper
+/// bound would break some).
 fn apply(raw: RawSettings) -> Settings {
     assert_eq!(raw.problems, []);
     let mut settings = Settings::default();
@@ -62,7 +62,7 @@ fn apply(raw: RawSettings) -> Settings {
     settings
 }
 
-/// Every setting as it is shown, but secrets as they are.
+/// Every setting as it is shown, but secrets in the clear.
 fn all(settings: &Settings) -> BTreeMap<&'static str, String> {
     let mut copy = settings.clone();
     let show = |setting: &'static Setting, copy: &mut Settings| match &setting.kind {
