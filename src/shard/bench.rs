@@ -1,7 +1,7 @@
-//! What the benches in `benches/` need of the inside; no part of the public interface.
+//! Internals for the benches in `benches/`; not part of the public interface.
 //!
-//! [`BenchShard`] is a shard without its thread: the same reactor, core, mailbox and sockets, whose
-//! turns are made by whoever calls. So a bench measures the shard's own code and nothing of the
+//! [`BenchShard`] is a shard without its thread: the same reactor, core, mailbox and sockets, but
+//! its caller makes the turns. So a bench measures the shard's own code and nothing of the
 //! scheduler. Must never be used by the program itself.
 
 use std::io;
@@ -25,28 +25,28 @@ use super::mailbox::{Mailbox, Message};
 use super::reactor::Reactor;
 use super::wire::Incoming;
 
-/// The wall clock stands still: ids differ by their counter, and nothing in history grows old.
+/// The wall clock stands still: ids differ by their counter, and no event of the history ages.
 const NOW_UNIX_MS: u64 = 1_700_000_000_000;
 
-/// Longer than any bench: bytes that the clock asks for would be counted among the events'.
+/// Longer than any bench: heartbeats would be counted among the events' bytes.
 const NEVER_MS: u64 = 24 * 3_600_000;
 
-/// Messages that fit into the mailbox, above all of attaches posted before the first turn.
+/// Capacity of the mailbox in messages; most are attaches posted before the first turn.
 const MAILBOX_BATCHES: usize = 1 << 13;
 
-/// Bytes that fit into the mailbox.
+/// Capacity of the mailbox in bytes.
 const MAILBOX_BYTES: usize = 1 << 30;
 
-/// Readiness events taken from the poller at once.
+/// Readiness events read from the poller at once.
 const POLL_EVENTS: usize = 1_024;
 
-/// Gives a draft its id, as the store does when it appends it.
+/// Gives a draft its id, as the store does when it appends the event.
 #[must_use]
 pub fn stamp(draft: &mut Draft<'_>, id: EventId) -> Frame {
     draft.stamp(id.marked(OrderMark::default()))
 }
 
-/// A shard whose turns are made by whoever calls.
+/// A shard whose caller makes its turns.
 pub struct BenchShard {
     reactor: Reactor,
     mailbox: Mailbox,
@@ -59,7 +59,7 @@ impl BenchShard {
     /// A shard without streams, and an empty store.
     ///
     /// # Errors
-    /// When the system gives no poller.
+    /// If the system gives no poller.
     pub fn new(history: HistoryLimits) -> io::Result<Self> {
         let config = ShardConfig {
             index: 0,
@@ -90,7 +90,7 @@ impl BenchShard {
     /// Posts a stream on `topics`, live or from a cursor on. No response head is written.
     ///
     /// # Errors
-    /// When the store has no place for it, which it has.
+    /// If the store has no room for it, which does not happen here.
     pub fn attach(&self, socket: OwnedFd, topics: &[&str], cursor: Option<&str>) -> io::Result<()> {
         let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -115,7 +115,7 @@ impl BenchShard {
     /// Publishes all drafts as one batch; returns the bytes of their frames that go to a listener.
     ///
     /// # Errors
-    /// When the mailbox is full.
+    /// If the mailbox is full.
     pub fn publish(&self, drafts: &mut [Draft<'_>]) -> io::Result<usize> {
         let mut desk = self.shared.desk.lock();
         let publication = Publication {
@@ -137,11 +137,11 @@ impl BenchShard {
         Ok(bytes)
     }
 
-    /// Looks at the sockets without waiting and makes one turn; returns whether the next one has
-    /// work without waiting for it.
+    /// Polls the sockets without waiting and makes one turn; returns whether the next one has work
+    /// without waiting for it.
     ///
     /// # Errors
-    /// When the poller fails.
+    /// If the poller fails.
     pub fn turn(&mut self) -> io::Result<bool> {
         let timeout = Some(Duration::ZERO);
         self.reactor.step(&mut self.events, timeout, &|| {})?;
@@ -154,7 +154,7 @@ impl BenchShard {
         self.shared.desk.lock().head()
     }
 
-    /// What the shard counts.
+    /// The shard's counters.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters

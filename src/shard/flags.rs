@@ -1,24 +1,23 @@
-//! Who has to wake whom: two flags between a shard and those who post to it.
+//! The wake-up protocol: two flags between a shard and those that post to it.
 //!
-//! Each is one half of the same agreement. One side does something (posts a message, takes one out)
-//! and then reads the flag; the other side sets the flag and then looks whether something was done.
-//! A full fence stands between the two steps on both sides, so at least one of them sees what the
-//! other did, and no wake-up is lost. `loom` tries all ways in which the steps may interleave (see
-//! `model`).
+//! Each flag is one half of the same protocol. One side acts (posts a message, removes one) and
+//! then reads the flag; the other side sets the flag and then checks whether the first has acted. A
+//! full fence stands between the two steps on both sides, so at least one side sees the other's
+//! step, and no wake-up is lost. `loom` tries all interleavings of the steps (see `model`).
 
 use super::atomic::{AtomicBool, Ordering, fence};
 
 /// The flags of one mailbox.
 #[derive(Debug)]
 pub(super) struct Flags {
-    /// The shard is running, or was woken: it will look into its mailbox without being woken again.
+    /// The shard is running, or was woken: it will read its mailbox without being woken again.
     awake: AtomicBool,
     /// A publisher waits for room.
     room_wanted: AtomicBool,
 }
 
 impl Flags {
-    /// Of a shard that sleeps.
+    /// The flags of a sleeping shard.
     pub(super) fn new() -> Self {
         Self {
             awake: AtomicBool::new(false),
@@ -26,12 +25,12 @@ impl Flags {
         }
     }
 
-    /// Called after something was posted. Returns whether the shard has to be woken.
+    /// Called after a post. Returns whether the shard has to be woken.
     pub(super) fn must_wake(&self) -> bool {
         fence(Ordering::SeqCst);
         let is_awake = self.awake.load(Ordering::Relaxed);
         // Of several posters one wakes it. The others write nothing, so that no late write hides
-        // that it has gone to sleep.
+        // that the shard has gone to sleep.
         !is_awake
             && self
                 .awake
@@ -39,7 +38,7 @@ impl Flags {
                 .is_ok()
     }
 
-    /// The shard is about to sleep. Returns false when something has been posted in the meantime.
+    /// The shard is about to sleep. Returns false if a message has been posted in the meantime.
     pub(super) fn may_sleep(&self, is_empty: impl FnOnce() -> bool) -> bool {
         self.awake.store(false, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -55,16 +54,16 @@ impl Flags {
         self.awake.store(true, Ordering::Relaxed);
     }
 
-    /// A publisher asks to be told of room. Returns whether there is room already, of which it may
-    /// not be told.
+    /// A publisher asks to be told of room. Returns whether room exists already; then it may not be
+    /// told.
     pub(super) fn want_room(&self, has_room: impl FnOnce() -> bool) -> bool {
         self.room_wanted.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         has_room()
     }
 
-    /// Called after the shard has taken something out. Returns whether a publisher has to be told;
-    /// asking clears it.
+    /// Called after the shard has removed a message. Returns whether a publisher has to be told;
+    /// the call clears the request.
     pub(super) fn is_room_wanted(&self) -> bool {
         fence(Ordering::SeqCst);
         self.room_wanted.load(Ordering::Relaxed) && self.room_wanted.swap(false, Ordering::AcqRel)

@@ -1,9 +1,9 @@
-//! How the rest of the process speaks to a shard: one bounded queue, and a wake-up that is sent
-//! only to a shard that sleeps.
+//! The interface to a shard: one bounded queue, and a wake-up that is sent only to a sleeping
+//! shard.
 //!
 //! Bounded in batches and in bytes. Posting never blocks and never drops: a publisher asks for room
-//! first, under the desk's lock. If it finds none, it waits outside the lock. So one order holds
-//! for all shards, and no lock is held while waiting.
+//! first, under the desk's lock. If there is none, it waits outside the lock. So all shards see one
+//! order, and no lock is held while waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::core::delivery::{self, Key};
 use super::flags::Flags;
 use super::wire::Incoming;
 
-/// What can be posted.
+/// A message for a shard.
 pub type Message = delivery::Message<Incoming>;
 
 fn bytes_of(message: &Message) -> usize {
@@ -25,9 +25,9 @@ fn bytes_of(message: &Message) -> usize {
     }
 }
 
-/// Both ends of a shard's queue share this.
+/// The state shared by both ends of a shard's queue.
 struct Gauge {
-    /// Bytes of frames that wait.
+    /// Bytes of waiting frames.
     bytes: AtomicUsize,
     flags: Flags,
     batches_max: usize,
@@ -78,16 +78,16 @@ pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -
 }
 
 impl Mailbox {
-    /// Whether one more message may be posted. Holds until it is, if all who post do so under one
-    /// lock.
+    /// Whether one more message may be posted. Stays true until the post, if all posts happen under
+    /// one lock.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.sender.len() < self.gauge.batches_max
             && self.gauge.bytes.load(Ordering::Relaxed) < self.gauge.bytes_max
     }
 
-    /// Asks the shard to call its room signal when it has taken something out. Returns whether
-    /// there is room already, of which there may be no signal.
+    /// Asks the shard to call its room signal after it has removed a message. Returns whether room
+    /// exists already; then there may be no signal.
     #[must_use]
     pub fn want_room(&self) -> bool {
         self.gauge.flags.want_room(|| self.has_room())
@@ -97,7 +97,7 @@ impl Mailbox {
     /// lock.
     ///
     /// # Errors
-    /// Gives the message back when the shard has ended.
+    /// Returns the message if the shard has ended.
     pub fn post(&self, message: Message) -> Result<(), Message> {
         let bytes = bytes_of(&message);
         self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -116,13 +116,13 @@ impl Mailbox {
         }
     }
 
-    /// Messages that wait.
+    /// Waiting messages.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.sender.len()
     }
 
-    /// Tells the shard that a body changed.
+    /// Reports to the shard that a body changed.
     pub(super) fn body_changed(&self, key: Key) {
         if self.bodies.send(key).is_ok() {
             self.wake();
@@ -144,12 +144,13 @@ impl Inbox {
         self.receiver.is_empty() && self.bodies.is_empty()
     }
 
-    /// Whether a publisher waits for room; asking clears it. To be asked after something was taken.
+    /// Whether a publisher waits for room; the call clears the request. Call it after a message was
+    /// removed.
     pub(super) fn is_room_wanted(&self) -> bool {
         self.gauge.flags.is_room_wanted()
     }
 
-    /// Announces that the shard is about to sleep; false when something has come in the meantime.
+    /// Announces that the shard is about to sleep; false if a message has arrived in the meantime.
     pub(super) fn may_sleep(&self) -> bool {
         self.gauge.flags.may_sleep(|| self.is_empty())
     }

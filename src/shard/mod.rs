@@ -1,9 +1,8 @@
 //! A shard's thread: sockets, body queues, the poller and the mailbox around the
 //! [core](crate::core::delivery).
 //!
-//! One thread a shard, each with its own streams, topic table and poller; nothing in it is shared,
-//! so nothing in it is locked. The rest of the process speaks to a shard through its [`mailbox`]
-//! only.
+//! One thread per shard, each with its own streams, topic table and poller. Shards share no state,
+//! so they need no locks. The rest of the process reaches a shard through its [`mailbox`] only.
 //!
 //! This layer must never know hyper or tokio, nor any protocol beyond bytes.
 
@@ -15,7 +14,7 @@ pub mod wire;
 #[cfg(test)]
 mod model;
 
-/// The atomics of [`flags`]; the model has others.
+/// The atomics of [`flags`]; the model uses others.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
 }

@@ -1,9 +1,9 @@
 //! `loom` runs the flags of a mailbox through all interleavings of their steps, with the orders
 //! that the memory model allows.
 //!
-//! The very source of [`super::flags`] is compiled a second time, on loom's atomics. Compiling the
-//! whole crate with `--cfg loom`, as loom suggests, would compile tokio with it, which has no
-//! network then.
+//! The same source of [`super::flags`] is compiled a second time, on loom's atomics. Compiling the
+//! whole crate with `--cfg loom`, as loom suggests, would compile tokio with it, which then has no
+//! network.
 
 use std::collections::VecDeque;
 
@@ -21,15 +21,15 @@ mod flags;
 
 use flags::Flags;
 
-/// What is known of the queue from outside is its length, read without order. Messages themselves
-/// go through a lock.
+/// From outside only the queue's length is visible, read without order. Messages themselves are
+/// behind a lock.
 struct Mailbox {
     flags: Flags,
     messages: Mutex<VecDeque<u32>>,
     len: AtomicUsize,
-    /// The poller's eventfd: written by whoever wakes the shard.
+    /// The poller's eventfd: written to wake the shard.
     woken: AtomicUsize,
-    /// Told when there is room.
+    /// Signalled when there is room.
     room: AtomicUsize,
 }
 
@@ -66,7 +66,7 @@ impl Mailbox {
     }
 }
 
-/// Several posters at a shard that makes so many turns and sleeps in between if it may.
+/// Several posters at a shard that makes `turns` turns and sleeps in between if it may.
 fn no_message_is_left(posters: u32, turns: usize) {
     let mailbox = Mailbox::new(0);
     let posting = (0..posters).map(|message| {
@@ -102,13 +102,13 @@ fn no_message_is_left(posters: u32, turns: usize) {
 fn loom_no_message_is_left_to_a_shard_that_sleeps() {
     loom::model(|| no_message_is_left(1, 2));
     let mut few = loom::model::Builder::new();
-    // All ways of two posters take minutes.
+    // All interleavings of two posters take minutes.
     few.preemption_bound = few.preemption_bound.or(Some(2));
     few.check(|| no_message_is_left(2, 1));
 }
 
-/// A shard that was woken is awake until it sleeps again, so that it is woken once and not by every
-/// poster.
+/// A shard that was woken is awake until it sleeps again, so that one poster wakes it and not each
+/// of them.
 #[test]
 fn loom_a_shard_that_sleeps_is_woken_once() {
     loom::model(|| {
@@ -124,7 +124,7 @@ fn loom_a_shard_that_sleeps_is_woken_once() {
     });
 }
 
-/// A publisher that found no room either sees the room that came, or is told of it.
+/// A publisher that found no room either sees the new room, or is told of it.
 #[test]
 fn loom_a_publisher_that_waits_for_room_is_told_of_it() {
     const ROOM: usize = 1;

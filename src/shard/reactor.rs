@@ -1,6 +1,6 @@
 //! A shard's thread: sockets, the poller and the mailbox around the [core](crate::core::delivery).
 //!
-//! The thread sleeps until something comes in or the core's time has come, and then makes one
+//! The thread sleeps until input arrives or the core's deadline has come, and then makes one
 //! [turn](Core::turn).
 
 mod arrivals;
@@ -26,8 +26,8 @@ use super::wire::Wires;
 
 use arrivals::Arrivals;
 
-/// Readiness events taken from the poller at once: half of a turn's signals, so that bodies have
-/// the other half.
+/// Readiness events read from the poller at once: half of a turn's signals, so that bodies have the
+/// other half.
 const POLL_EVENTS: usize = 1_024;
 
 /// The waker's token; a stream's token is its key, whose serial cannot have all these bits with
@@ -44,19 +44,19 @@ pub struct StartError {
 
 /// A running shard.
 pub struct Shard {
-    /// How to speak to it.
+    /// Its mailbox.
     pub mailbox: Mailbox,
-    /// What it counts.
+    /// Its counters.
     pub counters: Counters,
     thread: JoinHandle<()>,
 }
 
 impl Shard {
-    /// Starts a shard's thread. `on_room` is called when a publisher asked for room in its mailbox
-    /// and there is some.
+    /// Starts a shard's thread. `on_room` is called once the mailbox has room that a publisher
+    /// asked for.
     ///
     /// # Errors
-    /// When the system gives no poller or no thread.
+    /// If the system gives no poller or no thread.
     pub fn start(
         config: ShardConfig,
         shared: Shared,
@@ -79,7 +79,7 @@ impl Shard {
 
     /// Waits for its thread to end; [`Message::Stop`](super::mailbox::Message::Stop) ends it.
     pub fn join(self) {
-        // A panic has been reported by the thread itself.
+        // The thread itself has reported a panic.
         let _ = self.thread.join();
     }
 }
@@ -91,12 +91,12 @@ pub(super) struct Reactor {
     wires: Wires,
     counters: Counters,
     started: Instant,
-    /// What the core wanted after the last turn.
+    /// The core's request after the last turn.
     next: Next,
 }
 
-/// A shard that died would leave its streams open and silent for ever. The whole process ends
-/// instead, also in a program that embeds the node and keeps going after a panic.
+/// A dead shard would leave its streams open and silent for ever. The whole process ends instead,
+/// even in a program that embeds the node and survives panics.
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -145,7 +145,7 @@ impl Reactor {
         }
     }
 
-    /// Sleeps until something happens or `timeout` is over, then makes one turn.
+    /// Sleeps until an event or until `timeout` is over, then makes one turn.
     pub(super) fn step(
         &mut self,
         events: &mut Events,
@@ -163,13 +163,12 @@ impl Reactor {
         Ok(())
     }
 
-    /// Whether a turn would find something to do without waiting for it.
+    /// Whether a turn has work without waiting for it.
     pub(super) fn has_work(&self) -> bool {
         self.next.has_work || !self.inbox.is_empty()
     }
 
-    /// How long the poll may sleep: not at all while there is work, else until the clock asks for
-    /// something.
+    /// How long the poll may sleep: not at all while there is work, else until the core's deadline.
     fn timeout(&self) -> Option<Duration> {
         if self.next.has_work || !self.inbox.may_sleep() {
             return Some(Duration::ZERO);
@@ -179,7 +178,8 @@ impl Reactor {
         if next <= now {
             return Some(Duration::ZERO);
         }
-        // One more, since `poll` counts whole milliseconds and the clock must have passed the mark.
+        // One more, because `poll` counts whole milliseconds and the clock must have passed the
+        // deadline.
         Some(next - now + Duration::from_millis(1))
     }
 

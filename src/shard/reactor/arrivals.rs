@@ -1,4 +1,4 @@
-//! What a turn finds: readiness events of the poller, bodies that changed, the mailbox.
+//! The input of a turn: readiness events of the poller, bodies that changed, the mailbox.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ pub(super) struct Arrivals<'a, F> {
     inbox: &'a Inbox,
     counters: &'a ShardMetrics,
     on_room: &'a F,
-    /// When the batches were stamped that the turn has taken.
+    /// Times at which the batches of the turn were stamped.
     stamped: Vec<Instant>,
 }
 
@@ -40,7 +40,7 @@ impl<'a, F: Fn()> Arrivals<'a, F> {
 }
 
 impl<F: Fn()> Input<Incoming> for Arrivals<'_, F> {
-    /// The poller's events first: what is not taken of them in this turn would be lost.
+    /// The poller's events come first: those that this turn does not process would be lost.
     fn signal(&mut self) -> Option<(Key, Signal)> {
         if let Some(event) = self.events.find(|event| event.token() != WAKER) {
             let signal = Signal {

@@ -24,12 +24,12 @@ const TOPIC: &str = "t";
 /// Far longer than loopback takes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Two shards whose turns are made by the test, and one stream.
+/// Two shards whose turns the test makes, and one stream.
 struct Two {
     shared: Shared,
     shards: [(Reactor, Mailbox); 2],
     encoding: Encoding,
-    /// What the stream's client must find, byte for byte.
+    /// The bytes that the stream's client must receive.
     expected: Vec<u8>,
 }
 
@@ -169,7 +169,7 @@ impl Two {
         })
     }
 
-    /// Makes turns until the client has found all that it must.
+    /// Makes turns until the client has received all expected bytes.
     fn read_all(&mut self, mut read: impl FnMut(&mut Vec<u8>)) {
         let deadline = Instant::now() + DEADLINE;
         let mut arrived = Vec::new();
@@ -215,7 +215,7 @@ fn a_stream_that_moves_in_the_middle_of_an_event_loses_and_repeats_no_byte() {
     let mut two = Two::new(wire, Encoding::CHUNKED);
     two.publish(5, 100);
     two.turns();
-    // More than the socket takes: an event is cut, the others wait in the history.
+    // More than the socket accepts: an event is cut, the others wait in the history.
     two.publish(200, 10_000);
     two.turns();
     let parked = two.park(0, 1);
@@ -247,7 +247,7 @@ fn a_stream_that_is_caught_up_moves_there_and_back() {
     two.assert_gone();
 }
 
-/// The poller of the new shard reports a client that has gone while its stream was parked.
+/// The poller of the new shard reports a client that left while its stream was parked.
 #[test]
 fn a_client_that_leaves_while_its_stream_is_parked_is_noticed() {
     let (wire, client) = socket();
@@ -259,7 +259,7 @@ fn a_client_that_leaves_while_its_stream_is_parked_is_noticed() {
     two.assert_gone();
 }
 
-/// Room that comes to a body while its stream is parked is signalled to nobody.
+/// Room in a body while its stream is parked is signalled to no shard.
 #[test]
 fn a_body_that_gets_room_while_its_stream_is_parked_goes_on() {
     let queue = BodyQueue::new();

@@ -1,4 +1,4 @@
-//! A wire that is no socket: a bounded queue that an HTTP body drains.
+//! A wire other than a socket: a bounded queue that an HTTP body drains.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 
 use crate::core::budget::{Budget, Charge, Part};
 
-/// Bytes that a body queue holds before it reports "would block": enough for a batch, little enough
-/// for many stalled streams.
+/// Bytes that a body queue holds before it reports "would block": enough for a batch, and little
+/// enough for many stalled streams.
 pub const BODY_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Queues up to this size are not charged to the node's account.
+/// Queues up to this size are not charged to the node's budget.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
 
 /// Called by the consuming side: the queue has room again, or the body is gone.
@@ -21,8 +21,8 @@ pub type BodySignal = Box<dyn Fn() + Send + Sync>;
 
 /// The bounded queue between a shard (writes) and a response body (reads).
 ///
-/// Full means "would block"; when the body has drained it, or is dropped, the shard is told through
-/// the signal that [`crate::shard`] installs when the stream attaches.
+/// A full queue means "would block". When the body has drained it, or is dropped, the shard learns
+/// it through the signal that [`crate::shard`] installs when the stream attaches.
 #[derive(Default)]
 pub struct BodyQueue {
     state: Mutex<State>,
@@ -34,23 +34,23 @@ struct State {
     queued_bytes: usize,
     /// The shard was told "full" and waits for room.
     blocked: bool,
-    /// No more will be written; the body ends after what is queued, or fails.
+    /// No more will be written; the body ends after the queued bytes, or fails.
     ended: Option<Ended>,
     /// The body was dropped: the client is gone.
     dropped: bool,
     reader: Option<Waker>,
-    /// Waits for a cut while the reader takes nothing.
+    /// Waker for a cut while the reader reads nothing.
     at_cut: Option<Waker>,
-    /// The body was dropped because its client took nothing for too long.
+    /// The body was dropped because its client read nothing for too long.
     given_up: bool,
     signal: Option<BodySignal>,
-    /// What is queued, in the node's account.
+    /// The queued bytes, in the node's budget.
     memory: Option<Charge>,
 }
 
 impl State {
-    /// Charges what would be queued; false where the node holds too much already. What is alone in
-    /// the queue is always taken, or the stream could never go on.
+    /// Charges `queued_bytes`; false if the node holds too much already. A chunk that is alone in
+    /// the queue is always accepted, or the stream could never go on.
     fn charge(&mut self, queued_bytes: usize) -> bool {
         let is_alone = self.chunks.is_empty();
         let Some(memory) = &mut self.memory else {
@@ -71,13 +71,13 @@ impl State {
         if let Some(memory) = &mut self.memory
             && memory.bytes() > bytes
         {
-            // Less is never refused.
+            // A smaller charge is never refused.
             let _ = memory.set(bytes);
         }
     }
 }
 
-/// What counts of so many bytes that are queued: little is not worth two counters that all threads
+/// The charged part of `queued_bytes`: a small number is not worth two counters that all threads
 /// share.
 const fn counted(queued_bytes: usize) -> usize {
     if queued_bytes > UNCOUNTED_BYTES {
@@ -90,13 +90,13 @@ const fn counted(queued_bytes: usize) -> usize {
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// With the node's goodbye.
+    /// Regularly, with the node's last bytes.
     Whole,
     /// In the middle, as its client must see.
     Cut,
 }
 
-/// What [`BodyQueue::poll_next`] found.
+/// Result of [`BodyQueue::poll_next`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Bytes for the client.
@@ -105,16 +105,16 @@ pub enum Next {
     Pending,
     /// The stream has ended.
     End,
-    /// The stream was cut: what comes next is not its end.
+    /// The stream was cut: it ends without its regular end.
     Cut,
 }
 
-/// What a write to a [`BodyQueue`] did, or would do.
+/// Result of a write to a [`BodyQueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// All of it was queued.
     All,
-    /// The queue is full; the signal tells when it has room.
+    /// The queue is full; the signal reports when it has room.
     Blocked,
     /// The body is gone.
     Gone,
@@ -138,8 +138,8 @@ impl BodyQueue {
         })
     }
 
-    /// Shard side: installs what tells the shard about room and the end, and fires it at once if
-    /// the body is gone already.
+    /// Shard side: installs the signal for room and for the end, and fires it at once if the body
+    /// is gone already.
     pub(crate) fn on_change(&self, signal: BodySignal) {
         let mut state = self.state.lock();
         if state.dropped {
@@ -148,7 +148,7 @@ impl BodyQueue {
         state.signal = Some(signal);
     }
 
-    /// Shard side: nobody is to be told of changes until [`BodyQueue::on_change`].
+    /// Shard side: no signal is called for changes until [`BodyQueue::on_change`].
     pub(crate) fn forget_signal(&self) {
         self.state.lock().signal = None;
     }
@@ -179,7 +179,7 @@ impl BodyQueue {
         Written::All
     }
 
-    /// Shard side: whether a write would be accepted. A queue that is full signals when it is not.
+    /// Shard side: whether a write would be accepted. A full queue signals when it has room.
     pub(crate) fn room(&self) -> Written {
         let mut state = self.state.lock();
         if state.dropped {
@@ -193,8 +193,8 @@ impl BodyQueue {
         }
     }
 
-    /// Shard side: no more will come. A stream that was not ended properly (`whole` is false)
-    /// fails: what is queued for a client that does not read would be held for as long as it does
+    /// Shard side: no more will come. A stream without its regular end (`whole` is false) fails at
+    /// once: bytes queued for a client that does not read would stay in memory as long as it does
     /// not.
     pub(crate) fn finish(&self, whole: bool) {
         let mut state = self.state.lock();
@@ -212,8 +212,8 @@ impl BodyQueue {
         }
     }
 
-    /// Body side: whether the stream was cut; else the waker is kept. A reader whose client takes
-    /// nothing does not ask for the next bytes, and would not learn of it.
+    /// Body side: whether the stream was cut; else the waker is kept. A reader whose client reads
+    /// nothing does not ask for the next bytes, and would not learn of the cut.
     pub fn poll_cut(&self, waker: &Waker) -> bool {
         let mut state = self.state.lock();
         if state.ended.is_none() && !state.at_cut.as_ref().is_some_and(|at| at.will_wake(waker)) {
@@ -222,12 +222,12 @@ impl BodyQueue {
         state.ended == Some(Ended::Cut)
     }
 
-    /// Body side: the client takes nothing; the body is about to be dropped.
+    /// Body side: the client reads nothing; the body is about to be dropped.
     pub fn give_up(&self) {
         self.state.lock().given_up = true;
     }
 
-    /// Whether the client took nothing for too long.
+    /// Whether the client read nothing for too long.
     pub(crate) fn is_given_up(&self) -> bool {
         self.state.lock().given_up
     }
@@ -247,7 +247,8 @@ impl BodyQueue {
         };
         state.queued_bytes -= chunk.len();
         state.discharge();
-        // Half empty before the shard is woken: one wake-up a burst rather than one a chunk.
+        // The shard is woken once the queue is half empty: one wake-up per burst, not one per
+        // chunk.
         if state.blocked && state.queued_bytes <= BODY_QUEUE_BYTES_MAX / 2 {
             state.blocked = false;
             if let Some(signal) = &state.signal {

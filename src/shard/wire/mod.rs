@@ -1,8 +1,7 @@
-//! What a parked connection is, in four bytes, and the system calls behind it.
+//! Wires: parked connections in four bytes, and the system calls behind them.
 //!
-//! A stream's record keeps a `Wire`: two bits that say which kind it is, and thirty that say which
-//! one. A socket is its descriptor; whatever needs more than a descriptor has a slot in a table of
-//! its kind, which `Wires` owns.
+//! A stream's record keeps a `Wire`: two bits for its kind, and thirty for its number. A socket's
+//! number is its descriptor; every other kind has a slot in a table, which `Wires` owns.
 
 mod body;
 mod plain;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 pub use body::{BODY_QUEUE_BYTES_MAX, BodyQueue, BodySignal, Next, Written};
 pub(super) use wires::{Wires, key};
 
-/// A connection as it is handed to a shard.
+/// A connection on its way to a shard.
 pub enum Incoming {
     /// A connected, non-blocking socket.
     Socket(OwnedFd),
@@ -26,7 +25,7 @@ pub enum Incoming {
     Body(Arc<BodyQueue>, Option<IpAddr>),
 }
 
-/// Bits of the number; those above say which kind of wire it is.
+/// Bits of the number; those above are the kind of the wire.
 const NUMBER_BITS: u32 = 30;
 
 const NUMBER_MAX: u32 = (1 << NUMBER_BITS) - 1;
@@ -37,26 +36,26 @@ const PLAIN: u32 = 0;
 /// The number is a slot of the table of bodies.
 const BODY: u32 = 1;
 
-/// A parked connection. It owns its socket: dropping it closes the socket. What it has in a table
-/// is given back through [`Wires`].
+/// A parked connection. It owns its socket: dropping it closes the socket. Its slot in a table is
+/// freed through [`Wires`].
 #[derive(Debug)]
 pub(super) struct Wire(u32);
 
 const _: () = assert!(size_of::<Wire>() == 4);
 
-/// What a wire stands for, while it is borrowed.
+/// The object behind a borrowed wire.
 enum Kind<'w> {
     Plain(Socket<'w>),
     Body(u32),
 }
 
-/// What a wire stood for.
+/// The object behind a consumed wire.
 enum Parts {
     Plain(OwnedFd),
     Body(u32),
 }
 
-/// The socket of a wire, while that is borrowed.
+/// The socket of a borrowed wire.
 struct Socket<'w> {
     owner: ManuallyDrop<OwnedFd>,
     wire: PhantomData<&'w Wire>,
@@ -70,7 +69,7 @@ impl AsFd for Socket<'_> {
 }
 
 impl Wire {
-    /// Takes a socket over.
+    /// Makes a wire of a socket.
     ///
     /// # Errors
     /// The socket, if its descriptor has more than 30 bits.
@@ -87,7 +86,7 @@ impl Wire {
         }
     }
 
-    /// Stands for a slot of the table of bodies.
+    /// Makes a wire of a slot in the table of bodies.
     fn body(slot: u32) -> io::Result<Self> {
         if slot > NUMBER_MAX {
             return Err(io::Error::other("more than 2^30 bodies"));
@@ -118,7 +117,7 @@ impl Wire {
         }
     }
 
-    /// The owner of the socket, if this is one. Whoever drops it must be the last to use the wire.
+    /// The owner of the socket, if the wire is one. Dropping it must be the last use of the wire.
     #[inline(always)]
     fn owner(&self) -> Option<ManuallyDrop<OwnedFd>> {
         if self.0 >> NUMBER_BITS != PLAIN {
@@ -126,8 +125,8 @@ impl Wire {
         }
         let descriptor = self.number() as i32;
         // SAFETY: the tag is only set by `plain`, which took the descriptor out of its owner, so it
-        // is open and nobody else closes it. The owner made here is dropped in two places only,
-        // each of which ends the wire: `into_parts` and `drop`.
+        // is open and has no other owner. The owner made here is dropped in two places only, each
+        // of which ends the wire: `into_parts` and `drop`.
         let owner = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Some(ManuallyDrop::new(owner))
     }
@@ -176,7 +175,7 @@ mod tests {
         assert!(is_closed(&mut theirs));
     }
 
-    /// A slot that was taken for a descriptor would close somebody else's socket.
+    /// A slot mistaken for a descriptor would close an unrelated socket.
     #[test]
     fn a_body_closes_no_descriptor_of_its_number() {
         let (ours, mut theirs) = wire();

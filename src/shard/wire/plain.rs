@@ -15,8 +15,8 @@ use crate::metrics::CloseReason;
 
 use super::Socket;
 
-/// Bytes read and thrown away for one readiness event of a client that goes on sending. What is
-/// left stays in the kernel's receive buffer, which is bounded, until more comes.
+/// Bytes read and dropped per readiness event of a client that goes on sending. The rest stays in
+/// the kernel's receive buffer, which is bounded, until more arrives.
 const DISCARD_BYTES_PER_EVENT: usize = 64 * 1024;
 
 /// Parts of one `sendmsg`; the system's bound is 1,024.
@@ -56,19 +56,20 @@ pub(super) fn send_several(socket: &Socket<'_>, parts: &[Bytes]) -> Sent {
     Sent::All
 }
 
-/// What it means that a system call did not take everything, after calls that took so many bytes.
+/// The result of a system call that did not accept everything, after calls that accepted `accepted`
+/// bytes.
 #[cold]
 fn not_all(sent: rustix::io::Result<usize>, accepted: usize) -> Sent {
     match sent {
-        // The kernel took less than it was given because its buffer is full, and has noted that we
-        // wait for room.
+        // The kernel accepted only a part because its buffer is full, and has noted that we wait
+        // for room.
         Ok(n) => Sent::Part(accepted + n),
         Err(Errno::AGAIN) => Sent::Part(accepted),
         Err(error) => Sent::Gone(reason(error)),
     }
 }
 
-/// What a signal means for the stream: why it is over, if it is.
+/// The reason for closing in a signal, if it has one.
 pub(super) fn heard(
     socket: &Socket<'_>,
     signal: Signal,
@@ -87,7 +88,7 @@ pub(super) fn heard(
     over
 }
 
-/// Reads and throws away what a client sends beyond its request; returns why the stream is over if
+/// Reads and drops bytes that a client sends beyond its request; returns the reason for closing if
 /// the client has ended its side.
 fn discard_input(socket: impl AsFd, scratch: &mut [u8]) -> Option<CloseReason> {
     let mut left = DISCARD_BYTES_PER_EVENT;
@@ -103,29 +104,29 @@ fn discard_input(socket: impl AsFd, scratch: &mut [u8]) -> Option<CloseReason> {
     None
 }
 
-/// Ends the node's side after the stream's proper end was written.
+/// Ends the node's side after the stream's regular end was written.
 pub(super) fn finish(socket: impl AsFd, scratch: &mut [u8]) {
-    // Closing with unread input would reset the connection and may destroy what was just written.
+    // Closing with unread input would reset the connection and may destroy the bytes just written.
     let _ = rustix::net::shutdown(&socket, Shutdown::Write);
     let _ = discard_input(&socket, scratch);
 }
 
 /// Writes a whole answer, as far as the socket accepts it at once, and ends our side.
 pub(super) fn answer(socket: BorrowedFd<'_>, parts: &[Bytes], scratch: &mut [u8]) {
-    // A client that gets only a part of it sees a cut connection.
+    // A client that receives only a part of it sees a cut connection.
     let _ = rustix::net::send(socket, &parts.concat(), SEND_FLAGS);
     finish(socket, scratch);
 }
 
-/// Has the coming close reset the connection of a client that ended its side. It may have ended one
-/// side only and still read: an orderly close in the middle of what it asked for would look like
-/// the end of it, for certain over HTTP/1.0.
+/// Makes the coming close reset the connection of a client that ended its side. The client may
+/// still read: an orderly close in the middle would look like the regular end of the stream, for
+/// certain over HTTP/1.0.
 fn cut(socket: &Socket<'_>) {
-    // Where the system refuses, the connection is gone already.
+    // If the system refuses, the connection is gone already.
     let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
-/// Why a socket that reports an error is gone.
+/// The reason of a socket that reports an error.
 fn failure(socket: &Socket<'_>) -> CloseReason {
     match rustix::net::sockopt::socket_error(socket) {
         Ok(Err(error)) => reason(error),
@@ -143,8 +144,8 @@ pub(super) fn peer(socket: &Socket<'_>) -> Option<IpAddr> {
 fn reason(error: Errno) -> CloseReason {
     match error {
         Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => CloseReason::Client,
-        // Nothing that was sent was acknowledged for `write_timeout`: the kernel sees it first
-        // where the send buffer has room.
+        // No acknowledgement for `write_timeout`: the kernel sees it first if the send buffer has
+        // room.
         Errno::TIMEDOUT => CloseReason::WriteTimeout,
         _ => CloseReason::Error,
     }

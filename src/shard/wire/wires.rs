@@ -1,4 +1,5 @@
-//! All wires of one shard: how the core reaches them, and what a socket's record has no room for.
+//! All wires of one shard: the core's access to them, and the data that a socket's record has no
+//! room for.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,7 +16,7 @@ use crate::metrics::CloseReason;
 use super::super::mailbox::Mailbox;
 use super::{BodyQueue, Incoming, Kind, Parts, Wire, Written, plain};
 
-/// Bytes that are read at once of what is thrown away.
+/// Bytes that are read at once and dropped.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
 /// The wires of one shard.
@@ -147,12 +148,12 @@ impl Io for Wires {
     fn park(&mut self, _: Key, wire: Wire) -> Incoming {
         match wire.into_parts() {
             Parts::Plain(socket) => {
-                // Where it fails, the poller reports what no stream listens to.
+                // If it fails, the poller reports events that no stream listens to.
                 let _ = self.registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
                 Incoming::Socket(socket)
             }
             Parts::Body(slot) => {
-                // A slot is given back with its wire, so there is a body.
+                // A slot is freed together with its wire, so there is a body.
                 let body = self.bodies.remove(slot).unwrap_or_default();
                 body.queue.forget_signal();
                 Incoming::Body(body.queue, body.client)
@@ -187,7 +188,7 @@ fn send_body(queue: &BodyQueue, parts: &[Bytes]) -> Sent {
     Sent::All
 }
 
-/// Why a body was dropped.
+/// The reason of a dropped body.
 fn gone(queue: &BodyQueue) -> CloseReason {
     if queue.is_given_up() {
         CloseReason::WriteTimeout
@@ -201,7 +202,7 @@ fn token(key: Key) -> Token {
     Token((u64::from(key.serial) << 32 | u64::from(key.slot)) as usize)
 }
 
-/// The key that a token stands for.
+/// The key of a token.
 pub(in crate::shard) fn key(Token(token): Token) -> Key {
     Key {
         slot: token as u32,
@@ -229,7 +230,7 @@ mod tests {
         let registry = poll.registry().try_clone().expect("a registry");
         let mut wires = Wires::new(registry, mailbox);
         let (socket, mut client) = UnixStream::pair().expect("a pair");
-        // What is registered already is refused.
+        // A source that is registered already is refused.
         let mut source = SourceFd(&socket.as_raw_fd());
         poll.registry()
             .register(&mut source, Token(1), Interest::READABLE)
