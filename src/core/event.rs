@@ -1,5 +1,5 @@
-//! An event as a publisher means it, and the id under which the node orders it. `check` says what
-//! an event may be, `mark` which order an id is from.
+//! An event from a publisher, and the id under which the node orders it. `check` has the rules for
+//! events; `mark` tells the orders of ids apart.
 
 mod check;
 mod mark;
@@ -17,15 +17,15 @@ pub use mark::{MarkedId, OrderMark};
 /// Bits of an [`EventId`] that count events within one millisecond.
 const COUNTER_BITS: u32 = 20;
 
-/// Start of an id that is a UUID (RFC 9562 §4).
+/// Prefix of an id that is a UUID (RFC 9562 §4).
 const URN_PREFIX: &str = "urn:uuid:";
 
 /// The place of an event in the node's one order: unix milliseconds and a counter within the
 /// millisecond, in one word.
 ///
 /// Written `<ms>-<n>`, the form of a Redis stream entry id. Ids of one order strictly increase,
-/// also when the clock steps back. An id is also a *cursor*: "everything up to and including this
-/// has been seen". Clients are sent it with the mark of its order ([`MarkedId`]).
+/// even if the clock steps back. An id is also a *cursor*: "everything up to and including this has
+/// been seen". Clients receive it with the mark of its order ([`MarkedId`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(u64);
 
@@ -52,7 +52,7 @@ impl EventId {
         self.0
     }
 
-    /// The id that has this word.
+    /// The id of this word.
     #[must_use]
     pub const fn new(word: u64) -> Self {
         Self(word)
@@ -101,14 +101,14 @@ impl EventId {
         MarkedId { id: self, mark }
     }
 
-    /// Reads what [`MarkedId::urn`] wrote for the same order; any other text is `None`.
+    /// Reads a text that [`MarkedId::urn`] wrote for the same order; any other text is `None`.
     fn from_urn(urn: &str, mark: OrderMark) -> Option<Self> {
         let hex: String = urn.strip_prefix(URN_PREFIX)?.split('-').collect();
         let bits = u128::from_str_radix(&hex, 16).ok()?;
         let ms = (bits >> 80) as u64;
         let counter = (bits >> 64 & 0xfff) << 8 | bits >> 54 & 0xff;
         let id = Self::from_parts(ms, counter as u64)?;
-        // One spelling only, and only this order's.
+        // Only one spelling is valid, and only this order's.
         (id.marked(mark).urn() == urn).then_some(id)
     }
 
@@ -138,7 +138,8 @@ impl FromStr for EventId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (ms, n) = text.split_once('-').ok_or(ParseEventIdError)?;
         let number = |part: &str| {
-            // `u64::from_str` would also take "+1"; leading zeros would give one id two spellings.
+            // `u64::from_str` would also accept "+1"; leading zeros would give one id two
+            // spellings.
             let plain = !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_digit())
                 && (part.len() == 1 || !part.starts_with('0'));
@@ -151,7 +152,7 @@ impl FromStr for EventId {
     }
 }
 
-/// The topics of one event or subscription; one is by far the most common number.
+/// The topics of one event or subscription; most have one.
 pub type Topics<'a> = SmallVec<[Cow<'a, str>; 1]>;
 
 /// How the node writes the id of an event that it numbers itself.
@@ -160,11 +161,11 @@ pub enum IdForm {
     /// `<ms>-<n>.<mark>`.
     #[default]
     Native,
-    /// As [`MarkedId::urn`]: an IRI, as the Mercure protocol asks for.
+    /// As [`MarkedId::urn`]: an IRI, which the Mercure protocol requires.
     Urn,
 }
 
-/// An event as it comes from a publisher, before it has an id.
+/// An event from a publisher, before it has an id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event<'a> {
     /// Topics it is published to, at least one; the first is the canonical one.
@@ -175,11 +176,11 @@ pub struct Event<'a> {
     pub event: Option<Cow<'a, str>>,
     /// The publisher's own id, written on the wire in place of the node's.
     pub id: Option<Cow<'a, str>>,
-    /// Reconnection delay to tell the client, in milliseconds.
+    /// Reconnection delay for the client, in milliseconds.
     pub retry: Option<u64>,
     /// Only for streams that were granted one of the topics.
     pub private: bool,
-    /// How the node's own id is written, where the publisher gives none.
+    /// The form of the node's own id, if the publisher gives none.
     pub id_form: IdForm,
 }
 

@@ -1,9 +1,9 @@
 //! Redis's glob patterns: `*`, `?`, `[a-z]`, `[^…]`, `\`.
 //!
-//! A match goes through the text once and knows, at each byte, which positions of the pattern it
-//! may be at: a set of bits, moved on by one shift and two masks. There is no backtracking, so the
-//! time is that of the text, whatever the pattern: one step a byte where the pieces between stars
-//! are shorter than 64 tokens, and one more for each further 64. It must never be more.
+//! A match reads the text once. At each byte it has the set of positions of the pattern that may be
+//! reached there, as bits; one shift and two masks advance the set. There is no backtracking, so
+//! the time depends on the text alone: one step per byte if the pieces between stars are shorter
+//! than 64 tokens, and one more for each further 64. It must never be more.
 
 use std::str::FromStr;
 
@@ -20,17 +20,17 @@ pub struct GlobTooLong {
     max: usize,
 }
 
-/// A compiled pattern. A token is what takes one byte of text: a byte, `?` or a class. Position `i`
-/// is before token `i`.
+/// A compiled pattern. A token consumes one byte of text: a byte, `?` or a class. Position `i` is
+/// before token `i`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     /// Number of tokens.
     length: usize,
-    /// Words of 64 bits that a set of positions has.
+    /// 64-bit words of a set of positions.
     words: usize,
-    /// For each byte a set: the tokens that take it.
+    /// For each byte a set: the tokens that consume it.
     takes: Box<[u64]>,
-    /// The positions at which a star stands.
+    /// Positions of the stars.
     stars: Box<[u64]>,
 }
 
@@ -101,9 +101,9 @@ impl Glob {
         self.matches_in(text, &mut 0)
     }
 
-    /// The same, and adds to `steps` what it took: words of positions moved on.
+    /// The same; adds its number of steps to `steps`: words of positions that were advanced.
     pub fn matches_in(&self, text: &[u8], steps: &mut usize) -> bool {
-        // Each token takes a byte, so a pattern is never longer than what it matches.
+        // Each token consumes a byte, so a pattern is never longer than its matches.
         if text.len() < self.length {
             return false;
         }
@@ -136,7 +136,7 @@ impl Glob {
         let mut at: SmallVec<[u64; 32]> = smallvec![0; self.words];
         let at = &mut at[..];
         at[0] = 1;
-        // Words outside of these are zero.
+        // Words outside of this range are zero.
         let (mut low, mut high) = (0, 0);
         for byte in text {
             let takes = &self.takes[usize::from(*byte) * self.words..][..self.words];
@@ -147,7 +147,7 @@ impl Glob {
                 let stayed = at[word] & self.stars[word];
                 at[word] = moved << 1 | stayed;
                 if moved >> 63 == 1 {
-                    // The last position is in the last word, and no token moves on from there.
+                    // The last position is in the last word, and no token leads on from there.
                     at[word + 1] |= 1;
                 }
                 if stayed != 0 && last_star.is_none() {
@@ -156,8 +156,8 @@ impl Glob {
             }
             high = (high + 1).min(self.words - 1);
             if let Some((word, bit)) = last_star {
-                // Whatever could still match from an earlier position matches from the last star
-                // reached, too: it takes any bytes.
+                // A match from an earlier position is also one from the last star that was reached,
+                // because a star consumes any bytes.
                 at[low..word].fill(0);
                 at[word] &= u64::MAX << bit;
                 low = word;
@@ -203,9 +203,8 @@ fn tokens(pattern: &[u8]) -> (Vec<Token>, Vec<usize>) {
     (tokens, stars)
 }
 
-/// Reads a class behind its `[`: the bytes it takes, and the pattern behind its `]`. As in Redis a
-/// class that does not close ends with the pattern, a range may be given backwards, and `]` always
-/// closes.
+/// Reads a class after its `[`: the bytes that it consumes, and the pattern after its `]`. As in
+/// Redis, an unclosed class ends with the pattern, a range may be reversed, and `]` always closes.
 fn class(mut pattern: &[u8]) -> (Box<[u64; 4]>, &[u8]) {
     let mut set = Box::new([0_u64; 4]);
     let negated = pattern.first() == Some(&b'^');
@@ -302,14 +301,14 @@ mod tests {
             &("*".to_owned() + &"a".repeat(50) + "b*"),
             &("*".to_owned() + &"?".repeat(60) + "b*c"),
         ] {
-            // Two where a piece lies in two words.
+            // Two if a piece lies in two words.
             assert!(steps(pattern) <= 2 * text.len(), "{pattern}");
         }
-        // The one case that costs more: a long piece behind a star, a 64th of its length for each
+        // The one case that costs more: a long piece after a star, a 64th of its length for each
         // byte.
         let long = "*".to_owned() + &"a".repeat(4_000) + "b*";
         assert!(steps(&long) <= text.len() * (4_000 / 64 + 2));
-        // What is longer than the text, or begins otherwise, takes none.
+        // A pattern longer than the text, or with another beginning, takes no steps.
         let short = Glob::new(&[b'a'; 100]).expect("short");
         let mut none = 0;
         assert!(!short.matches_in(&[b'a'; 99], &mut none));
@@ -396,7 +395,7 @@ mod tests {
             prop_assert_eq!(matches(&pattern, &text), naive(pattern.as_bytes(), text.as_bytes()));
         }
 
-        /// The same in several words: what is matched begins, or ends, with a long literal.
+        /// The same in several words: the text begins, or ends, with a long literal.
         #[test]
         fn compiled_and_naive_agree_beside_long_literals(
             pattern in r"[ab*?]{0,7}",
@@ -410,7 +409,7 @@ mod tests {
             prop_assert_eq!(matches(&pattern, &text), expected);
         }
 
-        /// The same where many stars come first.
+        /// The same after many stars.
         #[test]
         fn compiled_and_naive_agree_behind_many_stars(
             pattern in r"[ab*?]{0,7}",

@@ -1,13 +1,13 @@
-//! The bounds of what one event, one topic and one subscription may be, as checked values that
-//! every border shares.
+//! The bounds on one event, one topic and one subscription, as checked values that every entry
+//! point shares.
 //!
-//! The numbers themselves are settings; this module only carries them to where they are applied.
+//! The numbers are settings; this module only carries them.
 
 use crate::core::event::OrderMark;
 
-/// Longest pattern of topics that a user of the ingest port may have, in bytes: a topic name with
-/// wildcards, and classes need a few bytes more. With the bound on topics it also bounds the steps
-/// of a match.
+/// Longest topic pattern of a user of the ingest port, in bytes: a topic name with wildcards, and a
+/// few bytes more for classes. Together with the bound on topics it also bounds the steps of a
+/// match.
 pub const GLOB_BYTES_MAX: usize = 4_096;
 
 /// Highest value that `topic_bytes_max` may have: no topic and no pattern is ever longer.
@@ -21,14 +21,14 @@ pub(crate) const EVENT_OVERHEAD_BYTES: usize = 144;
 /// ring and expiry entry.
 pub(crate) const TOPIC_OVERHEAD_BYTES: usize = 256;
 
-/// Bytes that an event costs with an own id, or as a private event with several topics.
+/// Bytes charged to an event with an own id, or to a private event with several topics.
 pub(crate) const MORE_OVERHEAD_BYTES: usize = 64;
 
-/// Bytes that a private event with several topics costs for each of them, which it pins: their
-/// slots and names, at a guess.
+/// Bytes charged to a private event with several topics for each of them, which it pins: an
+/// estimate of their slots and names.
 pub(crate) const HELD_TOPIC_BYTES: usize = 256;
 
-/// Bytes that an own id costs: it is in the entry, and the key of an index.
+/// Bytes charged for an own id: it is in the entry, and the key of an index.
 pub(crate) const fn own_id_bytes(length: usize) -> usize {
     2 * length + 64
 }
@@ -42,25 +42,25 @@ pub struct EventLimits {
     pub topics_per_event_max: usize,
     /// Most topics that one stream may subscribe to.
     pub topics_per_stream_max: usize,
-    /// Longest `data` of one event. The default is a quarter of what a topic keeps, so that a
-    /// reader of large events may fall behind by a few.
+    /// Longest `data` of one event. The default is a quarter of a topic's history, so that a reader
+    /// of large events may fall behind by a few.
     pub data_bytes_max: usize,
     /// Longest event name (the SSE `event` field).
     pub event_name_bytes_max: usize,
     /// Longest id that a publisher may give its event.
     pub event_id_bytes_max: usize,
-    /// There are keys for subscribers' tokens, so that somebody may be granted a private event. No
-    /// setting of its own: the hub knows it from those of the keys.
+    /// Keys for subscribers' tokens exist, so that a stream may be granted a private event. Not a
+    /// setting: the hub derives it from the keys.
     pub has_subscriber_keys: bool,
-    /// Ids with this mark are the node's own. No setting: the hub knows it from its store.
+    /// Ids with this mark are the node's own. Not a setting: the hub has it from its store.
     pub mark: OrderMark,
-    /// What the history can keep of one event. No setting of its own: the hub knows it from the
-    /// bounds on the history.
+    /// Bounds of the history on one event. Not a setting: the hub derives them from the bounds on
+    /// the history.
     pub kept: KeptMax,
 }
 
-/// What the history can keep of one event. A larger event would evict all others, and then be
-/// evicted itself.
+/// Bounds of the history on one event. A larger event would evict all others, and then be evicted
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptMax {
     /// Longest frame, in bytes: `history_bytes`.
@@ -71,7 +71,7 @@ pub struct KeptMax {
 }
 
 impl Default for KeptMax {
-    /// No bound: nothing is kept, so that nothing can be evicted.
+    /// No bounds: nothing is kept, so nothing can be evicted.
     fn default() -> Self {
         Self {
             frame_bytes: usize::MAX,

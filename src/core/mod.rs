@@ -1,8 +1,8 @@
-//! What a node decides, and nothing of how its bytes travel: events and their frames, the history,
-//! who hears an event, and what is written to whom.
+//! The decisions of a node, without the transport of bytes: events and their frames, the history,
+//! which streams hear an event, and which bytes each stream is sent.
 //!
-//! Sans I/O: no tokio, hyper, mio, rustix or clap, no clock, no file, no settings. Time comes in
-//! with each call, bytes go out through a trait.
+//! Sans I/O: no tokio, hyper, mio, rustix or clap, no clock, no file, no settings. Each call passes
+//! the time in; bytes are written through a trait.
 
 pub mod budget;
 pub mod delivery;

@@ -1,7 +1,7 @@
-//! How many streams may be open: in all, and of each client; and how many sockets the public
-//! listener may have.
+//! Places for streams: bounds on open streams, in all and per client, and on the sockets of the
+//! public listener.
 //!
-//! A place is taken before the handshake goes on and given back by whoever holds it last: a dropped
+//! A place is taken before the handshake goes on and released by its last owner: a dropped
 //! [`StreamPermit`], or the shard that closes the stream.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,21 +16,21 @@ use thiserror::Error;
 /// Why no stream can be opened now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Shed {
-    /// As many streams as `max_streams` are open.
+    /// `max_streams` streams are open.
     #[error("all {0} streams are taken (`max_streams`)")]
     Full(usize),
-    /// The client address has its share.
+    /// The client address has used its share.
     #[error("this address has its {0} streams already (`max_connections_per_address`)")]
     Address(usize),
-    /// As many patterns as `max_patterns` are held already, and it asks for others.
+    /// `max_patterns` patterns are in use already, and the stream asks for others.
     #[error("all {0} patterns are taken (`max_patterns`)")]
     Patterns(usize),
-    /// The client address has its share of patterns, and asks for others.
+    /// The client address has used its share of patterns, and asks for others.
     #[error(
         "this address has its {0} patterns already (`patterns_per_address_max`); those that a token names do not count"
     )]
     AddressPatterns(usize),
-    /// The node holds as much for its clients as it may.
+    /// The node holds as many bytes for its clients as it may.
     #[error("the node has no memory for so many topics now (`memory_budget`)")]
     Memory,
     /// The node is shutting down.
@@ -38,18 +38,18 @@ pub enum Shed {
     Draining,
 }
 
-/// What fits into a node.
+/// The room of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Most streams.
     pub streams: usize,
-    /// Most sockets of the public listener: streams that have one of their own, and connections
-    /// that are not streams.
+    /// Most sockets of the public listener: those of streams with a socket of their own, and of
+    /// connections that are not streams.
     pub sockets: usize,
 }
 
 impl From<usize> for Room {
-    /// Room for so many streams, and for any number of sockets.
+    /// Room for `streams` streams, and for any number of sockets.
     fn from(streams: usize) -> Self {
         Self {
             streams,
@@ -58,15 +58,15 @@ impl From<usize> for Room {
     }
 }
 
-/// How many streams one client may have, and what one client is.
+/// The bound on one client's streams, and the definition of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     /// Most streams of one client; 0 = any number: clients are not counted, and cost nothing.
     pub streams: usize,
-    /// Bits of an IPv6 address that are one client's.
+    /// Bits of an IPv6 address that identify one client.
     pub ipv6_prefix: u32,
-    /// Networks of proxies, which bring the requests of many clients: an address of theirs is
-    /// nobody's.
+    /// Networks of proxies, which forward the requests of many clients: their addresses identify no
+    /// client.
     pub proxies: Vec<IpNet>,
 }
 
@@ -81,8 +81,8 @@ impl Default for Share {
 }
 
 impl Share {
-    /// The client that an address belongs to, as the first address of its network. A provider gives
-    /// each customer a whole IPv6 network, so its addresses are one client; `::ffff:192.0.2.1` is
+    /// The client of an address, as the first address of its network. A provider assigns each
+    /// customer a whole IPv6 network, so its addresses are one client; `::ffff:192.0.2.1` is
     /// 192.0.2.1.
     #[must_use]
     pub fn client(&self, address: IpAddr) -> IpAddr {
@@ -96,8 +96,8 @@ impl Share {
         }
     }
 
-    /// The client whose connections and streams count as this address's; `None` for a proxy, and
-    /// where clients are not counted.
+    /// The client whose share counts for this address; `None` for a proxy, and if clients are not
+    /// counted.
     #[must_use]
     pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let proxies = || self.proxies.iter();
@@ -106,13 +106,13 @@ impl Share {
     }
 }
 
-/// A client whose streams are counted, or nobody where the setting is off; what a stream's record
-/// keeps of its client.
+/// A client whose streams are counted, or none if the setting is off. A stream's record keeps this
+/// of its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientKey(u32);
 
 impl ClientKey {
-    /// Set where the stream has no socket of its own.
+    /// Set if the stream has no socket of its own.
     const BODY: u32 = 1 << 31;
     const UNCOUNTED: Self = Self(!Self::BODY);
 
@@ -120,7 +120,7 @@ impl ClientKey {
         self.0 & Self::BODY != 0
     }
 
-    /// Its place in the table of clients.
+    /// Its index in the table of clients.
     fn index(self) -> Option<usize> {
         let key = Self(self.0 & !Self::BODY);
         (key != Self::UNCOUNTED).then_some(key.0 as usize)
@@ -133,7 +133,7 @@ pub struct Places {
     room: Room,
     share: Share,
     open: AtomicUsize,
-    /// Those of them that have no socket of their own.
+    /// Open streams that have no socket of their own.
     bodies: AtomicUsize,
     draining: AtomicBool,
     addresses: Mutex<Addresses>,
@@ -147,7 +147,7 @@ struct Addresses {
 }
 
 impl Places {
-    /// Nothing taken yet.
+    /// All places are free.
     #[must_use]
     pub fn new(room: impl Into<Room>, share: Share) -> Arc<Self> {
         Arc::new(Self {
@@ -163,7 +163,7 @@ impl Places {
     /// Takes a place for a stream of the client at `address`.
     ///
     /// # Errors
-    /// [`Shed`] when there is none.
+    /// [`Shed`] if there is none.
     pub fn reserve(self: &Arc<Self>, address: IpAddr) -> Result<StreamPermit, Shed> {
         if self.is_draining() {
             return Err(Shed::Draining);
@@ -186,7 +186,7 @@ impl Places {
         })
     }
 
-    /// Gives the place of one stream back.
+    /// Frees the place of one stream.
     pub(crate) fn release(&self, client: ClientKey) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         if client.is_body() {
@@ -215,32 +215,32 @@ impl Places {
         self.room.streams
     }
 
-    /// Sockets that streams have now, of those reserved ones included.
+    /// Sockets of open streams, reserved ones included.
     #[must_use]
     pub fn stream_sockets(&self) -> usize {
-        // Read one after the other: while a stream ends, it may be one too few or too many.
+        // Read one after the other: while a stream ends, the result may be one too low or too high.
         let open = self.open.load(Ordering::Relaxed);
         open.saturating_sub(self.bodies.load(Ordering::Relaxed))
     }
 
-    /// Whether the public listener may have one more socket, beside `connections` that are not
-    /// streams.
+    /// Whether the public listener may have one more socket beside `connections`, those of
+    /// connections that are not streams.
     ///
     /// # Errors
-    /// The most sockets that it may have.
+    /// The bound on its sockets.
     pub fn has_socket_for(&self, connections: usize) -> Result<(), usize> {
         let max = self.room.sockets;
         let open = self.stream_sockets().saturating_add(connections);
         if open < max { Ok(()) } else { Err(max) }
     }
 
-    /// What one client is, and how much it may have.
+    /// The share of one client.
     #[must_use]
     pub fn share(&self) -> &Share {
         &self.share
     }
 
-    /// Streams of the client at `address`; 0 where clients are not counted.
+    /// Streams of the client at `address`; 0 if clients are not counted.
     #[must_use]
     pub fn open_of(&self, address: IpAddr) -> usize {
         let Some(client) = self.share.counted(address) else {
@@ -251,7 +251,7 @@ impl Places {
         client.map_or(0, |client| addresses.counts[*client as usize].1)
     }
 
-    /// From now on every reservation is refused.
+    /// Refuses every reservation from now on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -288,7 +288,7 @@ impl Places {
     }
 }
 
-/// A place for one stream, given back on drop unless a stream took it over.
+/// A place for one stream. Dropping it frees the place, unless a stream took it over.
 #[derive(Debug)]
 pub struct StreamPermit {
     /// `None` once a stream has taken the place over.
@@ -297,7 +297,7 @@ pub struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// The same place for a stream that is a part of a connection, which has the socket.
+    /// The same place for a stream that is part of a connection, which owns the socket.
     #[must_use]
     pub fn without_socket(mut self) -> Self {
         if let Some(places) = &self.places
@@ -309,7 +309,7 @@ impl StreamPermit {
         self
     }
 
-    /// Hands the place over to a stream, whose shard releases it.
+    /// Passes the place to a stream, whose shard releases it.
     pub(crate) fn into_client(mut self) -> ClientKey {
         self.places = None;
         self.client

@@ -1,5 +1,5 @@
-//! Topic names: any UTF-8 string from one byte up to a configured length. `reserved` says which are
-//! the node's own.
+//! Topic names: any UTF-8 string from one byte up to a configured length. `reserved` decides which
+//! are the node's own.
 
 mod reserved;
 
@@ -23,10 +23,10 @@ pub enum TopicError {
     },
 }
 
-/// Checks that `name` can be a topic.
+/// Checks that `name` is a valid topic.
 ///
 /// # Errors
-/// [`TopicError`] when it is empty or longer than `topic_bytes_max` bytes.
+/// [`TopicError`] if it is empty or longer than `topic_bytes_max` bytes.
 pub fn check(name: &str, topic_bytes_max: usize) -> Result<(), TopicError> {
     match name.len() {
         0 => Err(TopicError::Empty),

@@ -1,8 +1,8 @@
-//! What an event may be. Every way in checks here, so that what one refuses, all refuse.
+//! The rules for events. Every way to publish checks them here, so that all refuse the same events.
 //!
-//! Three things must hold for whatever passes: no client's stream can be broken by it, every id can
-//! be sent back as a cursor (in a header, over HTTP/1 and HTTP/2, and in a query), and nothing can
-//! be taken for what the node says itself.
+//! An event that passes has three properties: it cannot break a client's stream; its id can be sent
+//! back as a cursor (in a header, over HTTP/1 and HTTP/2, and in a query); and it cannot be
+//! mistaken for an event of the node itself.
 
 use thiserror::Error;
 
@@ -10,14 +10,14 @@ use super::Event;
 use crate::core::limits::EventLimits;
 use crate::core::topic::{self, HUB_PATH, TopicError};
 
-/// Longest reconnection delay that an event may tell, in milliseconds: one day. A client that
-/// believed a longer one would be lost for good.
+/// Longest reconnection delay of an event, in milliseconds: one day. A client that accepted a
+/// longer one would be lost for good.
 pub const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 /// Names of the events that the node sends itself, or will.
 const NODE_EVENTS: [&str; 2] = ["gap", "heartbeat"];
 
-/// Ids that mean something as a cursor: on this node, to Mercure clients, or to clients of Redis
+/// Ids that have a meaning as a cursor: on this node, to Mercure clients, or to clients of Redis
 /// streams.
 const CURSOR_WORDS: [&str; 8] = ["earliest", "latest", "$", "-", "+", "*", ">", "0-0"];
 
@@ -44,7 +44,7 @@ impl Event<'_> {
         Ok(())
     }
 
-    /// Checks the form of each field: all that holds for events of the node itself, too.
+    /// Checks the form of each field. These rules hold for events of the node itself, too.
     ///
     /// # Errors
     /// The first [`EventError`] found.
@@ -77,8 +77,8 @@ impl Event<'_> {
         if let Some(id) = &self.id {
             let max = limits.event_id_bytes_max;
             within("id", id.len(), "event_id_bytes_max", max)?;
-            // Header fields cannot carry C0 and DEL (RFC 9110 §5.5); of C1, readers of text take
-            // U+0085 for a line break.
+            // Header fields cannot carry C0 and DEL (RFC 9110 §5.5); of C1, some readers of text
+            // treat U+0085 as a line break.
             if id.chars().any(char::is_control) {
                 let (field, what) = ("id", "control characters");
                 return Err(EventError::Forbidden { field, what });
@@ -105,8 +105,9 @@ fn within(
     Ok(())
 }
 
-/// Some clients strip white space from names, control characters and the byte order mark among it,
-/// and some end them at a NUL, so that makes no difference here. Case does, to all of them.
+/// Checks an event name. Some clients strip white space from names, including control characters
+/// and the byte order mark, and some end them at a NUL, so those make no difference here. Upper and
+/// lower case make a difference to all clients.
 fn check_name(name: &str) -> Result<(), EventError> {
     let is_outside = |c: char| is_space(c) || c.is_control();
     let name = name.trim_start_matches(is_outside);
@@ -118,8 +119,8 @@ fn check_name(name: &str) -> Result<(), EventError> {
     }
 }
 
-/// HTTP strips spaces and tabs around a field value, scripts that set it any white space and the
-/// byte order mark.
+/// White space of all readers: HTTP strips spaces and tabs around a field value, and scripts that
+/// set one strip any white space and the byte order mark.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
@@ -154,7 +155,7 @@ pub enum EventError {
         /// Topics allowed.
         max: usize,
     },
-    /// One of its topics is not one.
+    /// One of its topics is not valid.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// One of its topics is the node's own.
@@ -174,7 +175,7 @@ pub enum EventError {
         /// Length allowed, in bytes.
         max: usize,
     },
-    /// A topic's history could not keep it.
+    /// The event is too long for a topic's history.
     #[error(
         "the event is {length} bytes long as streams are sent it (each line of `data` has a field name of its own), more than the {max} that `history_bytes` \
          lets a topic keep"
@@ -182,22 +183,22 @@ pub enum EventError {
     FrameTooLong {
         /// Length of its frame, in bytes.
         length: usize,
-        /// What a topic may keep, in bytes.
+        /// Most bytes that a topic may keep.
         max: usize,
     },
-    /// The node's history could not keep it in all its topics.
+    /// The event is too large for the node's history in all its topics.
     #[error(
         "the event takes {length} bytes of history in its {topics} topics, more than the {max} that `history_budget_bytes` allows for all topics of the node"
     )]
     BeyondBudget {
-        /// What it takes, in bytes.
+        /// Bytes that it takes.
         length: usize,
         /// Number of its topics.
         topics: usize,
-        /// What all topics may keep, in bytes.
+        /// Most bytes that all topics may keep.
         max: usize,
     },
-    /// A field holds characters that it cannot carry to a client and back.
+    /// A field holds characters that cannot be sent to a client and back.
     #[error("`{field}` must not contain {what}")]
     Forbidden {
         /// Field of the event.
@@ -218,28 +219,28 @@ pub enum EventError {
         /// Delay found, in milliseconds.
         ms: u64,
     },
-    /// The publisher's id is there but empty, which would reset the client's cursor.
+    /// The publisher's id is empty, which would reset the client's cursor.
     #[error("`id` must not be empty; leave it out to let the node number the event")]
     EmptyId,
-    /// A client that sent it back as a header field would lose the white space.
+    /// A client that sent the id back as a header field would lose the white space.
     #[error(
         "`id` must not begin or end with white space, which HTTP strips when a client sends it back"
     )]
     SpaceAroundId,
-    /// Mercure keeps these ids for hubs.
+    /// Mercure reserves these ids for hubs.
     #[error("`id` must not start with `#`: the Mercure protocol keeps such ids for hubs")]
     FragmentId,
-    /// As a cursor, it means something else than this event.
+    /// As a cursor, the id has another meaning.
     #[error(
         "`id` must not be `{0}`, which means something else as a cursor; choose another id, or leave it out to let the node number the event"
     )]
     ReservedId(&'static str),
-    /// It is the place of another event, or of one to come.
+    /// The id is the place of another event, or of a future one.
     #[error(
         "`id` must not be {0:?}: ids of that form and ending are the node's own; choose another id, or leave it out to let the node number the event"
     )]
     NodesId(String),
-    /// It is private, and no stream can be granted it.
+    /// The event is private, but no stream can be granted it.
     #[error(
         "`private` is set, but nobody could hear the event: this node has no keys for the tokens of subscribers. Set one of `jwt_secret_file`, \
          `jwt_key_file`, `jwks_file` or `jwks_url`, or publish without `private`"

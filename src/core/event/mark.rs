@@ -1,15 +1,15 @@
-//! Which order an id belongs to.
+//! Marks of orders: the order that an id belongs to.
 //!
-//! An [`EventId`] is a place in *one* order: that of a node from its birth on. Another node, or
-//! this one after a restart, has another order, in which the same id is the place of something
-//! else, or of nothing. So an id that a client sends back says which order it is from.
+//! An [`EventId`] is a place in *one* order: that of a node since its start. Another node, or this
+//! one after a restart, has another order, in which the same id is the place of another event, or
+//! of none. So an id that a client sends back carries the mark of its order.
 
 use std::fmt;
 
 use super::{EventId, URN_PREFIX};
 
 /// Letters and digits of a mark: those of Crockford's base 32 in lower case. None needs an escape
-/// in a URL, and none is taken for another.
+/// in a URL, and no two look alike.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Characters of a mark: 30 bits.
@@ -18,15 +18,15 @@ const TEXT_BYTES: usize = 6;
 /// Bits of a mark's text.
 const TEXT_BITS: u32 = 30;
 
-/// Bits of a URN that tell one order from another.
+/// Bits of a URN that identify the order.
 const URN_BITS: u32 = 54;
 
-/// Stands between an id and its mark.
+/// Separator between an id and its mark.
 const SEPARATOR: u8 = b'.';
 
-/// Tells one order of ids from all others: 54 bits, drawn when the order begins.
+/// Identifies one order of ids: 54 bits, drawn when the order begins.
 ///
-/// All of them are in an id's [URN](MarkedId::urn), the upper 30 in its [text](MarkedId).
+/// An id's [URN](MarkedId::urn) has all of them, its [text](MarkedId) the upper 30.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OrderMark {
     bits: u64,
@@ -61,8 +61,8 @@ impl OrderMark {
         self.bits
     }
 
-    /// The place that a text means in this order: an id in either of its forms. Any other text is
-    /// `None`, an id of another order among it.
+    /// The place of a text in this order, if it is an id in either form. Any other text is `None`,
+    /// also an id of another order.
     #[must_use]
     pub fn place_of(self, text: &str) -> Option<EventId> {
         if text.starts_with(URN_PREFIX) {
@@ -79,8 +79,8 @@ impl fmt::Display for OrderMark {
     }
 }
 
-/// An id with the mark of its order, written `<ms>-<n>.<mark>`: what clients are sent, and send
-/// back as a cursor.
+/// An id with the mark of its order, written `<ms>-<n>.<mark>`. Clients receive this form, and send
+/// it back as a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkedId {
     /// The place in the order.
@@ -97,8 +97,8 @@ impl MarkedId {
     pub const URN_BYTES: usize = URN_PREFIX.len() + 36;
 
     /// The id as a URN: a UUID of version 7 (RFC 9562 §5.7) whose timestamp is the id's and whose
-    /// random bits are its counter and the mark, so that it is unique among nodes and can be read
-    /// back without being remembered.
+    /// random bits are its counter and the mark. So it is unique among nodes, and can be read back
+    /// without being stored.
     #[must_use]
     pub fn urn(self) -> String {
         let (id, mark) = (self.id, self.mark.bits);
@@ -113,8 +113,7 @@ impl MarkedId {
         )
     }
 
-    /// Calls `put` with the pieces of the text form, last one first: frames are written from
-    /// behind.
+    /// Calls `put` with the pieces of the text form, last one first: frames are written backwards.
     pub(crate) fn each_piece_backwards(self, mut put: impl FnMut(&[u8])) {
         let mut digits = itoa::Buffer::new();
         put(&self.mark.text);

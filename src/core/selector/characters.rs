@@ -1,19 +1,19 @@
 //! The character sets of RFC 6570 (§1.5, §2.1) and RFC 3987.
 //!
-//! An expansion percent-encodes what is not ASCII. Topics are often written as IRIs, in which such
-//! characters stand as they are, so the characters that an IRI takes for unreserved (`ucschar`) are
-//! unreserved here, too. No separator is among them.
+//! An expansion percent-encodes characters outside ASCII. Topics are often written as IRIs, which
+//! contain such characters unencoded, so the unreserved characters of an IRI (`ucschar`) are
+//! unreserved here, too. None of them is a separator.
 
 /// A set of ASCII characters: bit `n` is the character `n`.
 #[derive(Clone, Copy)]
 pub(super) struct Set(u128);
 
 impl Set {
-    /// What a value is written with by most operators.
+    /// The characters that most operators leave unencoded in a value.
     pub(super) const UNRESERVED: Self =
         Self::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
 
-    /// What the operators `+` and `#` leave as it is.
+    /// The characters that the operators `+` and `#` leave unencoded.
     pub(super) const UNRESERVED_OR_RESERVED: Self =
         Self(Self::UNRESERVED.0 | Self::of(b":/?#[]@").0 | Self::of(b"!$&'()*+,;=").0);
 
@@ -68,7 +68,7 @@ pub(super) fn encoded_character(bytes: &[u8], at: usize) -> usize {
     0
 }
 
-/// The byte that a triplet at `at` stands for.
+/// The byte of a triplet at `at`.
 fn triplet(bytes: &[u8], at: usize) -> Option<u8> {
     let [b'%', high, low] = bytes.get(at..at + 3)? else {
         return None;
@@ -77,8 +77,8 @@ fn triplet(bytes: &[u8], at: usize) -> Option<u8> {
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
-/// Whether a text may stand outside of expressions (RFC 6570 §2.1, with the apostrophe that erratum
-/// 6937 gives back).
+/// Whether a text is a valid literal (RFC 6570 §2.1, with the apostrophe that erratum 6937
+/// restores).
 pub(super) fn is_literal(text: &str) -> bool {
     let allowed = |(at, character): (usize, char)| match character {
         '%' => triplet(text.as_bytes(), at).is_some(),
@@ -89,7 +89,7 @@ pub(super) fn is_literal(text: &str) -> bool {
     text.char_indices().all(allowed)
 }
 
-/// Whether a text may name a variable (RFC 6570 §2.3): letters, digits, `_` and triplets, with
+/// Whether a text is a valid variable name (RFC 6570 §2.3): letters, digits, `_` and triplets, with
 /// single dots between them.
 pub(super) fn is_variable_name(text: &str) -> bool {
     text.split('.').all(|word| {
@@ -111,7 +111,7 @@ pub(super) fn is_variable_name(text: &str) -> bool {
 fn is_ucschar(character: char) -> bool {
     match u32::from(character) {
         0xA0..=0xD7FF | 0xF900..=0xFDCF | 0xFDF0..=0xFFEF => true,
-        // All planes but the last two; the two last code points of each are no characters.
+        // All planes except the last two; the last two code points of each are not characters.
         code @ 0x1_0000..=0xD_FFFF => code & 0xFFFF <= 0xFFFD,
         code @ 0xE_1000..=0xE_FFFD => code & 0xFFFF <= 0xFFFD,
         _ => false,

@@ -1,16 +1,16 @@
 //! Whether a topic is an expansion of a template.
 //!
-//! A topic matches when some values of the variables (undefined, strings, lists, associative
-//! arrays) make the template expand to it (RFC 6570 §3.2). RFC 6570 defines no matching, so these
-//! are ours: a variable that is used twice may have two values; any percent-encoded triplet may
-//! stand in a value; the keys of an associative array are written with the characters of values; a
+//! A topic matches if some values of the variables (undefined, strings, lists, associative arrays)
+//! make the template expand to it (RFC 6570 §3.2). RFC 6570 defines no matching, so these rules are
+//! ours: a variable that is used twice may have two values; any percent-encoded triplet may stand
+//! in a value; the keys of an associative array are written with the characters of values; a
 //! parameter (`;`) without a value may keep its `=`. Text outside of expressions matches as it is
-//! written, and percent-encoded where it is not ASCII.
+//! written, and percent-encoded if it is not ASCII.
 //!
 //! There is no backtracking and must never be: a set holds all positions of the topic at which a
 //! piece of the template may end, and each piece turns one set into the next by one walk over the
-//! topic, or a few for a variable. So a match takes a number of steps proportional to the topic's
-//! length times that of the template, and a few sets of memory.
+//! topic, or a few for a variable. So the number of steps is proportional to the topic's length
+//! times the template's, and the memory is a few sets.
 
 use smallvec::SmallVec;
 
@@ -20,9 +20,9 @@ use super::template::{
     Expression, Modifier, Operator, Part, Style, Variable, parts, prefix, suffix,
 };
 
-/// Whether `topic` is an expansion of `template`, and the steps that it took to find out.
+/// Whether `topic` is an expansion of `template`, and the number of steps of the comparison.
 pub(super) fn matches(template: &str, topic: &str) -> (bool, usize) {
-    // Nearly all topics that a template is compared with differ in these.
+    // Prefix or suffix exclude nearly all topics that a template is compared with.
     if !(topic.starts_with(prefix(template)) && topic.ends_with(suffix(template))) {
         return (false, template.len());
     }
@@ -62,15 +62,15 @@ impl<'a> Matcher<'a> {
         Positions::none(self.topic.len())
     }
 
-    /// Each variable may be undefined, and so may be all: then nothing is written, not even what
-    /// comes first.
+    /// Each variable may be undefined, and so may be all: then nothing is written, not even the
+    /// operator's first character.
     fn expression(&mut self, from: Positions, expression: &Expression<'_>) -> Positions {
         let operator = &expression.operator;
         let start = match operator.first {
             Some(byte) => self.byte(&from, byte),
             None => from.clone(),
         };
-        // Where at least one variable has been written.
+        // Positions after at least one written variable.
         let mut written = self.none();
         for variable in expression.variables().flatten() {
             let mut entry = self.byte(&written, operator.separator);
@@ -83,11 +83,11 @@ impl<'a> Matcher<'a> {
         written
     }
 
-    /// One variable that is defined.
+    /// One defined variable.
     fn value(&mut self, from: &Positions, of: &Operator, variable: &Variable<'_>) -> Positions {
         match (of.style, variable.modifier) {
             (Style::Unnamed, _) => self.unnamed(from, of, variable.modifier),
-            // The keys of an array stand in the place of the name, and that can be one of them.
+            // The keys of an array take the place of the name, and a key may equal the name.
             (_, Modifier::Explode) => self.pairs(from, of),
             (style, modifier) => {
                 let named = self.literal(from, variable.name);
@@ -114,7 +114,7 @@ impl<'a> Matcher<'a> {
             Modifier::Prefix(length) => self.run_at_most(from, set, length),
             Modifier::Explode => {
                 let mut reached = self.run(from, set.with(of.separator));
-                // With reserved characters, all pairs are in the set above.
+                // With reserved characters, the set above contains all pairs.
                 if !of.reserved {
                     reached.unite(&self.pairs(from, of));
                 }
@@ -123,7 +123,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Positions behind `text`, where it stands as it is written or percent-encoded.
+    /// Positions after `text`, as it is written or percent-encoded.
     fn literal(&mut self, from: &Positions, text: &str) -> Positions {
         let mut reached = self.none();
         let mut next = from.first();
@@ -184,8 +184,8 @@ impl<'a> Matcher<'a> {
     /// At most `length` characters; one that is written as several triplets counts once.
     fn run_at_most(&mut self, from: &Positions, set: Set, length: u16) -> Positions {
         let mut reached = from.clone();
-        // The most characters that may still follow a position. More is never worse, so the most is
-        // all there is to know.
+        // For each position, the largest number of characters that may still follow. More is never
+        // worse, so the largest is enough.
         let mut left: SmallVec<[u16; 128]> = SmallVec::from_elem(0, self.topic.len() + 1);
         let mut next = from.first();
         while let Some(at) = next {
@@ -210,7 +210,7 @@ impl<'a> Matcher<'a> {
     /// Keys with values, joined by the operator's separator: an associative array, or a list whose
     /// members all have the variable's name.
     fn pairs(&mut self, from: &Positions, of: &Operator) -> Positions {
-        // A key may end a pair only where an empty value leaves its `=` out.
+        // A key may end a pair only if an empty value leaves its `=` out.
         let bare = of.style == Style::Parameter;
         let mut keys = from.clone();
         let mut values = self.none();
@@ -242,7 +242,7 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// A byte as a triplet, as an expansion writes it.
+/// A byte as a triplet, as in an expansion.
 fn encoded(byte: u8) -> [u8; 3] {
     let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value)];
     [b'%', digit(byte >> 4), digit(byte & 15)]

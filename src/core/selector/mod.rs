@@ -1,14 +1,13 @@
-//! Selectors: what a stream subscribes to, and what a token grants.
+//! Selectors: the topics that a stream subscribes to, or that a token grants.
 //!
 //! A selector names one topic exactly, or many by a pattern: `*`, a URI template, or (on the native
 //! API) wildcards for whole segments. Whatever its kind, it matches the topic that is equal to its
-//! text. A text is read as the first of these that it is: `*`, a well-formed template with an
-//! expression, a wildcard, an exact name; so no text has two meanings.
+//! text. The kind of a text is the first that applies: `*`, a well-formed template with an
+//! expression, a wildcard, an exact name. So no text has two meanings.
 //!
-//! Matching must stay pure: no I/O, no clock, and a number of steps that is bounded by the lengths
-//! of both texts, whatever they are. Patterns are read anew by every match instead of being kept
-//! compiled: a selector is its text and one byte, and reading a template is cheap beside walking
-//! the topic.
+//! Matching must stay pure: no I/O, no clock, and a number of steps bounded by the lengths of both
+//! texts, whatever they are. Every match parses the pattern again instead of keeping it compiled: a
+//! selector is its text and one byte, and parsing a template is cheap beside walking the topic.
 
 mod characters;
 mod matcher;
@@ -45,10 +44,10 @@ pub enum Syntax {
     Native,
 }
 
-/// Why a text is no selector.
+/// Why a text is not a selector.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectorError {
-    /// It could not even be a topic.
+    /// The text is not a valid topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// A template with more than [`EXPRESSIONS_MAX`] expressions.
@@ -56,7 +55,7 @@ pub enum SelectorError {
         "a URI template has {found} expressions, and {EXPRESSIONS_MAX} are allowed: subscribe to several shorter templates"
     )]
     TooManyExpressions {
-        /// How many it has.
+        /// Its number of expressions.
         found: usize,
     },
     /// A template with more than [`VARIABLES_MAX`] variables.
@@ -64,7 +63,7 @@ pub enum SelectorError {
         "a URI template has {found} variables, and {VARIABLES_MAX} are allowed: subscribe to several shorter templates"
     )]
     TooManyVariables {
-        /// How many it has.
+        /// Its number of variables.
         found: usize,
     },
 }
@@ -79,8 +78,8 @@ pub struct Selector {
 // A hundred thousand streams and grants hold these.
 const _: () = assert!(size_of::<Selector>() <= 24);
 
-/// How the text is meant. The same text can be meant in two ways by the two syntaxes, and then
-/// matches different topics.
+/// The meaning of the text. The two syntaxes may read the same text differently; it then matches
+/// different topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Kind {
     Exact,
@@ -104,10 +103,10 @@ impl Kind {
     }
 }
 
-/// Whether a text would choose several topics if somebody subscribed to it, in one of the syntaxes.
+/// Whether a text would select several topics as a subscription, in one of the syntaxes.
 #[must_use]
 pub fn is_pattern(text: &str) -> bool {
-    // One that is too large is one all the same.
+    // A pattern that is too large is still a pattern.
     !matches!(Kind::of(text, Syntax::Native), Ok(Kind::Exact))
 }
 
@@ -147,7 +146,7 @@ impl Selector {
         }
     }
 
-    /// As it was written.
+    /// The text as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -165,7 +164,7 @@ impl Selector {
         self.matches_in_steps(topic).0
     }
 
-    /// The same, and how many steps it took: about a nanosecond each, at most some million for the
+    /// The same, and the number of steps: about a nanosecond each, at most some million for the
     /// longest of both.
     #[must_use]
     pub fn matches_in_steps(&self, topic: &str) -> (bool, usize) {
@@ -181,7 +180,7 @@ impl Selector {
         }
     }
 
-    /// What every topic that it matches starts with; for an index over many selectors.
+    /// The common prefix of all topics that it matches; for an index over many selectors.
     #[must_use]
     pub fn prefix(&self) -> &str {
         match self.kind {
@@ -192,7 +191,7 @@ impl Selector {
         }
     }
 
-    /// What every topic that it matches ends with; for an index over many selectors.
+    /// The common suffix of all topics that it matches; for an index over many selectors.
     #[must_use]
     pub(crate) fn suffix(&self) -> &str {
         match self.kind {
@@ -203,7 +202,7 @@ impl Selector {
         }
     }
 
-    /// Calls `each` with texts that every topic that it matches contains; for an index over many
+    /// Calls `each` with texts that occur in every topic that it matches; for an index over many
     /// selectors.
     pub(crate) fn each_piece<'s>(&'s self, each: impl FnMut(&'s str)) {
         match self.kind {

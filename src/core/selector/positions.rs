@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
-/// Words that need no allocation: those of the longest topic that `topic_bytes_max` can allow,
-/// 1,024 bytes.
+/// Words that need no allocation: enough for the longest topic that `topic_bytes_max` allows, 1,024
+/// bytes.
 const WORDS_INLINE: usize = 17;
 
 /// Positions from 0 up to the text's length, each in or out: bit `p % 64` of word `p / 64`.
@@ -40,7 +40,7 @@ impl Positions {
         Some(index * 64 + word.trailing_zeros() as usize)
     }
 
-    /// Takes in all positions of another set over the same text.
+    /// Adds all positions of another set over the same text.
     pub(super) fn unite(&mut self, other: &Self) {
         for (word, more) in self.0.iter_mut().zip(&other.0) {
             *word |= more;

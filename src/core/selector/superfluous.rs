@@ -1,8 +1,8 @@
 //! Fewer patterns for the same topics.
 //!
 //! A client may ask for a thousand templates that match the same topics (`{a}`, `{b}`, …). Each of
-//! them would cost every event that they match. Of templates that differ only in what does not
-//! matter, a stream keeps the widest.
+//! them would cost time for every event that it matches. Of templates that differ only in
+//! irrelevant parts, a stream keeps the widest.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use super::{Kind, Selector};
 const UNBOUNDED: u16 = u16::MAX;
 
 /// Selectors that together match the same topics as these, without templates that another one makes
-/// superfluous. Every selector matches its own text; a superfluous one is kept as the name of that
-/// topic.
+/// superfluous. Every selector matches its own text; so a superfluous one is kept as the name of
+/// that topic.
 #[must_use]
 pub fn without_superfluous(selectors: Vec<Selector>) -> Vec<Selector> {
     let templates = selectors
@@ -47,7 +47,7 @@ pub fn without_superfluous(selectors: Vec<Selector>) -> Vec<Selector> {
         }
     }
     if renamed {
-        // The name may have been asked for, too.
+        // The client may have asked for the name, too.
         let mut names = HashSet::new();
         selectors
             .retain(|selector| !selector.is_exact() || names.insert(Arc::clone(&selector.text)));
@@ -55,9 +55,9 @@ pub fn without_superfluous(selectors: Vec<Selector>) -> Vec<Selector> {
     selectors
 }
 
-/// What decides which topics a template matches, beside its own text: the template without the
-/// names that are not written. Where it has one variable that may have a bound, the bound is not in
-/// the text but by its side: templates of one text match the more topics, the higher it is.
+/// The part of a template that decides which topics it matches, beside its own text: the template
+/// without the names that are not written. If it has a single variable that may be bounded, the
+/// bound is returned separately: among templates of one shape, a higher bound matches more topics.
 fn shape(text: &str) -> (String, u16) {
     let mut shape = String::with_capacity(text.len());
     let mut lengths = Vec::new();

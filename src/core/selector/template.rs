@@ -1,7 +1,7 @@
 //! The grammar of URI templates (RFC 6570 §2): a text in literals, expressions and variables.
 //!
-//! It says what a template is made of, without an allocation, and must never say what matches: that
-//! is `matcher`'s.
+//! It parses templates without an allocation, and must never decide a match: that is the job of
+//! `matcher`.
 
 use super::characters::{is_literal, is_variable_name};
 use super::{EXPRESSIONS_MAX, SelectorError, VARIABLES_MAX};
@@ -10,7 +10,7 @@ use super::{EXPRESSIONS_MAX, SelectorError, VARIABLES_MAX};
 pub(super) enum Part<'a> {
     /// Stands for itself.
     Literal(&'a str),
-    /// What stood between braces.
+    /// The text between braces.
     Expression(Expression<'a>),
 }
 
@@ -24,22 +24,22 @@ pub(super) struct Expression<'a> {
 
 /// How an operator writes values (RFC 6570, appendix A).
 pub(super) struct Operator {
-    /// What is written before the first value, if there is any.
+    /// Written before the first value, if any.
     pub(super) first: Option<u8>,
-    /// What is written between values.
+    /// Written between values.
     pub(super) separator: u8,
-    /// How a value is told from another.
+    /// How a value is identified.
     pub(super) style: Style,
     /// Whether reserved characters stay as they are.
     pub(super) reserved: bool,
 }
 
-/// How values are told apart.
+/// How values are identified.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
-    /// By their order.
+    /// By their position.
     Unnamed,
-    /// By a name, with `=` behind it only where the value is not empty.
+    /// By a name, with `=` after it only if the value is not empty.
     Parameter,
     /// By a name and `=`.
     Query,
@@ -51,25 +51,25 @@ pub(super) struct Variable<'a> {
     pub(super) modifier: Modifier,
 }
 
-/// What a variable's name is followed by.
+/// The suffix of a variable's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Modifier {
     /// Nothing.
     None,
-    /// `:n`: at most so many characters of a string.
+    /// `:n`: at most `n` characters of a string.
     Prefix(u16),
     /// `*`: each member of a list or of an associative array by itself.
     Explode,
 }
 
-/// How much a template asks for.
+/// The size of a template.
 pub(super) struct Size {
     expressions: usize,
     variables: usize,
 }
 
 impl Size {
-    /// Compares it with the bounds.
+    /// Compares the size with the bounds.
     pub(super) fn check(&self) -> Result<(), SelectorError> {
         if self.expressions > EXPRESSIONS_MAX {
             let found = self.expressions;
@@ -83,7 +83,7 @@ impl Size {
     }
 }
 
-/// The size of a text that is a template: well-formed as a whole, with an expression.
+/// The size of a text if it is a template: well-formed as a whole, with an expression.
 pub(super) fn size(text: &str) -> Option<Size> {
     memchr::memchr(b'{', text.as_bytes())?;
     let mut size = Size {
@@ -106,15 +106,15 @@ pub(super) fn size(text: &str) -> Option<Size> {
     Some(size)
 }
 
-/// What every topic that matches a template starts with: its text up to the first expression, or up
-/// to the first character that an expansion may percent-encode.
+/// The common prefix of all topics that match a template: its text up to the first expression, or
+/// up to the first character that an expansion may percent-encode.
 pub(super) fn prefix(text: &str) -> &str {
     let ends = |byte: u8| byte == b'{' || !byte.is_ascii();
     let end = text.bytes().position(ends).unwrap_or(text.len());
     &text[..end]
 }
 
-/// What every topic that matches a template ends with, other than its own text.
+/// The common suffix of all topics that match a template, other than its own text.
 pub(super) fn suffix(text: &str) -> &str {
     let starts = |byte: u8| byte == b'}' || !byte.is_ascii();
     // A byte above ASCII before the suffix is the last of its character.
@@ -122,8 +122,8 @@ pub(super) fn suffix(text: &str) -> &str {
     &text[start..]
 }
 
-/// Texts that every topic that matches a template contains: those of its literals in which nothing
-/// may be percent-encoded.
+/// Texts that occur in every topic that matches a template: the parts of its literals in which
+/// nothing may be percent-encoded.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let literals = parts(text).filter_map(|part| match part {
         Part::Literal(literal) => Some(literal),
@@ -132,8 +132,8 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     literals.flat_map(|literal| literal.split(|character: char| !character.is_ascii()))
 }
 
-/// The pieces of a template, in their order. A brace that does not close is part of a literal,
-/// which is then none.
+/// The pieces of a template, in order. An unclosed brace is part of a literal, which is then
+/// invalid.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -169,7 +169,7 @@ impl<'a> Expression<'a> {
         }
     }
 
-    /// Its variables; none in the place of one whose modifier is wrong.
+    /// Its variables; `None` for one with an invalid modifier.
     pub(super) fn variables(&self) -> impl Iterator<Item = Option<Variable<'a>>> + use<'a> {
         self.list.split(',').map(Variable::new)
     }

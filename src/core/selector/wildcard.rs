@@ -1,14 +1,14 @@
 //! Wildcards for whole segments: `a/*/c`, `a/**`.
 //!
-//! A segment is what stands between two slashes. `*` stands for one segment that is not empty;
-//! `**`, as the last segment only, for all that follows, which must not be nothing: `a/**` matches
-//! `a/b` and `a/b/c`, neither `a` nor `a/`. Stars anywhere else are themselves. Matching walks both
-//! texts once and must never go back.
+//! A segment is the text between two slashes. `*` matches one segment that is not empty; `**`, as
+//! the last segment only, matches the whole rest, which must not be empty: `a/**` matches `a/b` and
+//! `a/b/c`, neither `a` nor `a/`. Stars anywhere else are literal. Matching walks both texts once
+//! and must never go back.
 
-/// Stands for one segment.
+/// Matches one segment.
 const ONE: &str = "*";
 
-/// Stands for one or more segments, at the end.
+/// Matches one or more segments, at the end.
 const REST: &str = "**";
 
 /// Whether a text has a segment that is a wildcard.
@@ -45,7 +45,7 @@ pub(super) fn matches(pattern: &str, topic: &str) -> bool {
     }
 }
 
-/// What stands before the first wildcard.
+/// The text before the first wildcard.
 pub(super) fn prefix(pattern: &str) -> &str {
     let mut start = 0;
     for segment in pattern.split('/') {
@@ -58,12 +58,12 @@ pub(super) fn prefix(pattern: &str) -> &str {
     pattern
 }
 
-/// What stands behind the last wildcard.
+/// The text after the last wildcard.
 pub(super) fn suffix(pattern: &str) -> &str {
     pieces(pattern).last().unwrap_or_default()
 }
 
-/// What stands before, between and behind the wildcards.
+/// The texts before, between and after the wildcards.
 pub(super) fn pieces(pattern: &str) -> impl Iterator<Item = &str> {
     let (mut from, mut at) = (0, Some(0));
     std::iter::from_fn(move || {
@@ -78,7 +78,7 @@ pub(super) fn pieces(pattern: &str) -> impl Iterator<Item = &str> {
                 return Some(piece);
             }
         }
-        // Once more, with what is left.
+        // Goes on with the rest.
         let rest = pattern.get(from..)?;
         from = pattern.len() + 1;
         Some(rest)

@@ -1,5 +1,4 @@
-//! Frames that the node writes on its own account: the prime, heartbeats, gaps and the end of a
-//! stream.
+//! Frames of the node itself: the prime, heartbeats, gaps and the end of a stream.
 
 use crate::core::event::MarkedId;
 use crate::metrics::GapReason;
@@ -13,7 +12,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// The start of a stream: the reconnection delay, if one is configured, and the cursor from which
 /// it goes on.
 ///
-/// A block without `data` fires no event in the client but moves its last event id.
+/// A block without `data` fires no event in the client but sets its last event id.
 #[must_use]
 pub fn prime(retry_ms: Option<u64>, cursor: MarkedId) -> Frame {
     let mut text = Vec::with_capacity(64);
@@ -25,7 +24,7 @@ pub fn prime(retry_ms: Option<u64>, cursor: MarkedId) -> Frame {
     Frame::wrap(&text)
 }
 
-/// A sign of life that moves the client's last event id to `cursor`.
+/// A heartbeat, which sets the client's last event id to `cursor`.
 #[must_use]
 pub fn heartbeat(cursor: MarkedId) -> Frame {
     prime(None, cursor)
@@ -36,16 +35,17 @@ pub fn heartbeat(cursor: MarkedId) -> Frame {
 pub struct Gap {
     /// The cursor as the client knows it.
     pub from: String,
-    /// The last missing event: all that is missing has an id above `from` and up to this one.
+    /// The last missing event: every missing event has an id above `from` and up to this one.
     pub to: MarkedId,
-    /// Why.
+    /// The reason.
     pub reason: GapReason,
 }
 
-/// Tells a gap in band, where a plain `EventSource` can hear it (`addEventListener('gap', …)`).
+/// Reports a gap in band, so that a plain `EventSource` can receive it (`addEventListener('gap',
+/// …)`).
 ///
 /// `safe_cursor` is the furthest id from which the client may resume without losing more: with
-/// several topics, kept events may still follow that are older than the gap's end.
+/// several topics, kept events older than the gap's end may still follow.
 #[must_use]
 pub fn gap(gap: &Gap, safe_cursor: MarkedId) -> Frame {
     let data = serde_json::json!({
@@ -61,7 +61,7 @@ pub fn gap(gap: &Gap, safe_cursor: MarkedId) -> Frame {
     Frame::wrap(&text)
 }
 
-/// The node's goodbye: when to come back, and the proper end of the body.
+/// The end of a stream: the delay before reconnecting, and the regular end of the body.
 #[must_use]
 pub fn end_of_stream(retry_ms: u64, encoding: Encoding) -> Vec<u8> {
     let mut text = Vec::with_capacity(32);

@@ -1,28 +1,28 @@
-//! Which bytes a stream is sent.
+//! The encoding of a stream's bytes.
 
-/// What a stream's bytes depend on. All streams of one encoding share the bytes of an event: it is
-/// the key of whatever is kept of them.
+/// Everything that a stream's bytes depend on. Streams of one encoding share the bytes of an event,
+/// and caches use it as their key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Encoding {
-    /// How the event stream's text is coded.
+    /// Coding of the event stream's text.
     pub text: Text,
-    /// How the coded text is wrapped for the connection.
+    /// Wrapping of the coded text for the connection.
     pub wrap: Wrap,
 }
 
-/// How the text of an event stream is coded.
+/// Coding of an event stream's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Text {
-    /// As it is.
+    /// No coding.
     Identity,
 }
 
-/// How pieces of text are wrapped for the connection.
+/// Wrapping of pieces of text for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wrap {
     /// Each in a chunk of HTTP/1.1.
     Chunked,
-    /// Not at all (HTTP/1.0, and bodies, whose transport has frames of its own).
+    /// No wrapping (HTTP/1.0, and bodies, whose transport has frames of its own).
     Bare,
 }
 

@@ -1,8 +1,8 @@
 //! An event encoded once, for every subscriber.
 //!
-//! Encoding happens in two steps so that the hub's lock covers little: [`Draft::new`] checks and
-//! writes everything but the id, outside the lock, and leaves room in front; [`Draft::stamp`]
-//! writes the id and the chunk header into that room, inside the lock.
+//! Encoding has two steps so that the hub's lock covers little: [`Draft::new`] checks and writes
+//! everything but the id, outside the lock, and leaves room in front; [`Draft::stamp`] writes the
+//! id and the chunk header into that room, inside the lock.
 //!
 //! ```text
 //!  unused room │ "5f\r\n" │ "id: 1700000000000-0.k3mq7z\n" │ "event: …\nretry: …\ndata: …\n\n" │ "\r\n"
@@ -26,7 +26,7 @@ use super::encoding::{Encoding, Text, Wrap};
 /// `data_bytes_max`.
 const CHUNK_HEAD_BYTES_MAX: usize = 8 + 2;
 
-/// Longest id line that the node writes in the given form: field name, id, line end.
+/// Longest id line that the node writes in `form`: field name, id, line end.
 const fn id_line_bytes_max(form: IdForm) -> usize {
     "id: ".len()
         + match form {
@@ -47,7 +47,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Wraps SSE text that is complete already (control frames).
+    /// Wraps complete SSE text (control frames).
     pub(super) fn wrap(text: &[u8]) -> Self {
         let mut buffer = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + text.len() + CRLF.len());
         buffer.resize(CHUNK_HEAD_BYTES_MAX, 0);
@@ -79,7 +79,7 @@ impl Frame {
         }
     }
 
-    /// The bytes that streams of this encoding are sent. They share them.
+    /// The bytes for streams of this encoding, which share them.
     #[must_use]
     pub fn rendition(&self, encoding: Encoding) -> Bytes {
         match (encoding.text, encoding.wrap) {
@@ -107,7 +107,7 @@ impl Frame {
         self.wrapped.len()
     }
 
-    /// Never: a frame has at least its chunk.
+    /// Always false: a frame has at least its chunk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         false
@@ -120,24 +120,24 @@ impl Frame {
     }
 }
 
-/// An event that is checked and encoded but for its id.
+/// An event that is checked and encoded, without its id.
 #[derive(Debug)]
 pub struct Draft<'a> {
     topics: Topics<'a>,
     own_id: Option<Cow<'a, str>>,
     id_form: IdForm,
     private: bool,
-    /// Room for chunk header and id line, then the rest of the text and the chunk's end; exactly
+    /// Room for chunk header and id line, then the rest of the text and the chunk's end. Exactly
     /// full, so that freezing moves nothing.
     buffer: Vec<u8>,
     text_start: usize,
 }
 
 impl<'a> Draft<'a> {
-    /// Checks an event that a publisher sent and encodes it.
+    /// Checks a publisher's event and encodes it.
     ///
     /// # Errors
-    /// What [`Event::check`] finds, or that the history could not keep it.
+    /// An error of [`Event::check`], or that the history could not keep the event.
     pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check(limits)?;
         let draft = Self::encode(event);
@@ -145,16 +145,17 @@ impl<'a> Draft<'a> {
         Ok(draft)
     }
 
-    /// Encodes an event of the node itself, which may have the topics that publishers may not have.
+    /// Encodes an event of the node itself, which may have topics that are reserved from
+    /// publishers.
     ///
     /// # Errors
-    /// What [`Event::check_form`] finds.
+    /// An error of [`Event::check_form`].
     pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check_form(limits)?;
         Ok(Self::encode(event))
     }
 
-    /// A payload of line breaks is seven times as long in its frame.
+    /// In its frame, a payload of line breaks is seven times as long.
     fn check_size(&self, max: KeptMax) -> Result<(), EventError> {
         let length = self.frame_bytes_max();
         if length > max.frame_bytes {
@@ -174,7 +175,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Bytes that it takes in the histories of all its topics, at most.
+    /// Most bytes that it takes in the histories of all its topics.
     fn kept_bytes_max(&self) -> usize {
         let topics = self.topics.len();
         let pinned = if self.private && topics > 1 {
@@ -236,7 +237,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The same, owing nothing to the buffer that it was read from.
+    /// The same, independent of the buffer that it was read from.
     #[must_use]
     pub fn into_owned(self) -> Draft<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
@@ -268,14 +269,14 @@ impl<'a> Draft<'a> {
         self.private
     }
 
-    /// Size of its frame in bytes, at most.
+    /// Largest size of its frame in bytes.
     #[must_use]
     pub fn frame_bytes_max(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Gives the event its id and takes the frame out; a draft can be stamped once. It is written
-    /// with the mark of its order.
+    /// Writes the event's id, with the mark of its order, and takes the frame out. A draft can be
+    /// stamped once.
     pub(crate) fn stamp(&mut self, id: MarkedId) -> Frame {
         let mut buffer = std::mem::take(&mut self.buffer);
         debug_assert!(!buffer.is_empty(), "a draft is stamped once");
@@ -323,8 +324,8 @@ fn line_count(data: &[u8]) -> Lines {
     lines
 }
 
-/// One `data:` line for each line of the payload: LF, CR and CRLF all end one (as the client's
-/// parser sees it).
+/// One `data:` line for each line of the payload: LF, CR and CRLF all end one, as in the client's
+/// parser.
 fn put_data(buffer: &mut Vec<u8>, data: &[u8], lines: &Lines) {
     let mut line = |bytes: &[u8]| {
         buffer.extend_from_slice(b"data: ");
@@ -405,7 +406,7 @@ mod tests {
         );
     }
 
-    /// What is told of its size is what the history counts.
+    /// The reported size is the one that the history counts.
     #[test]
     fn an_event_that_the_history_cannot_keep_is_refused() {
         let data = "\n".repeat(1_000);
@@ -435,7 +436,7 @@ mod tests {
         data.replace("\r\n", "\n").replace('\r', "\n")
     }
 
-    /// What an independent client library reads from the frame.
+    /// The result of an independent client library for the frame.
     fn by_library(frame: &Frame) -> eventsource_stream::Event {
         let bytes = Ok::<_, std::io::Error>(frame.text());
         let mut events = Box::pin(stream::iter([bytes]).eventsource());

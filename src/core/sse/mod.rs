@@ -1,7 +1,7 @@
-//! Server-Sent Events on the wire: events become shared frames here, and text becomes events again.
+//! Server-Sent Events on the wire: encodes events into shared frames, and parses text into events.
 //!
 //! Source: WHATWG HTML, section "Server-sent events". This module knows bytes only: no sockets, no
-//! topics' meaning.
+//! meaning of topics.
 
 mod control;
 mod encoding;

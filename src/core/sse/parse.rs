@@ -1,5 +1,4 @@
-//! Reads one event back from SSE text, for those who look at a topic's history (`XRANGE`) and for
-//! tests.
+//! Parses one event from SSE text, for readers of a topic's history (`XRANGE`) and for tests.
 
 /// One event read from SSE text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct Parsed {
 
 /// Reads the first event of `text` by the rules of WHATWG HTML, "Interpreting an event stream".
 ///
-/// Whatever is no field is passed over, as a client does; invalid UTF-8 becomes U+FFFD.
+/// Text that is not a field is ignored, as a client does; invalid UTF-8 becomes U+FFFD.
 #[must_use]
 pub fn parse(text: &[u8]) -> Parsed {
     let text = String::from_utf8_lossy(text);

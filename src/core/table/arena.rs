@@ -1,4 +1,4 @@
-//! Values by a number that stays put.
+//! Values with stable numbers.
 //!
 //! ```text
 //! pages:   one header for 4,096 slots: which chunks exist, which have a free slot
@@ -12,7 +12,8 @@ const FAN: usize = 64;
 /// Slots of a page.
 const PAGE: usize = FAN * FAN;
 
-/// Values in numbered slots. The lowest free slot is used first, so that the top empties.
+/// Values in numbered slots. The lowest free slot is used first, so that the upper slots become
+/// empty.
 #[derive(Debug)]
 pub(crate) struct Arena<T> {
     pages: Vec<Page<T>>,
@@ -25,16 +26,16 @@ pub(crate) struct Arena<T> {
 #[derive(Debug)]
 struct Page<T> {
     chunks: Option<Box<[Chunk<T>; FAN]>>,
-    /// Chunks with a value.
+    /// Set of the chunks with a value.
     used: u64,
-    /// Chunks without a free slot.
+    /// Set of the chunks without a free slot.
     full: u64,
 }
 
 #[derive(Debug)]
 struct Chunk<T> {
     slots: Option<Box<[Option<T>; FAN]>>,
-    /// Slots with a value.
+    /// Set of the slots with a value.
     taken: u64,
 }
 
@@ -64,7 +65,7 @@ impl<T> Chunk<T> {
 }
 
 impl<T> Arena<T> {
-    /// Values that it has.
+    /// Number of values.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -168,8 +169,8 @@ impl<T> Arena<T> {
         Some(value)
     }
 
-    /// The first taken slot from `from` on, with its value. Free slots cost one step for 64 of
-    /// them, and one for 4,096 where all are free.
+    /// The first taken slot from `from` on, with its value. Free slots cost one step per 64, and
+    /// one per 4,096 if all of those are free.
     pub(crate) fn next_from(&self, from: u32) -> Option<(u32, &T)> {
         let mut at = At::of(from);
         while let Some(page) = self.pages.get(at.page) {
@@ -213,7 +214,7 @@ impl<T> Arena<T> {
         self.pages.capacity()
     }
 
-    /// Bytes that it has allocated, without what its values own.
+    /// Bytes that it has allocated, without those of its values.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
         let pages = self.pages.iter().filter_map(|page| page.chunks.as_ref());

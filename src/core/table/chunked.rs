@@ -62,14 +62,14 @@ impl<T> Chunked<T> {
         self.chunks.capacity()
     }
 
-    /// Gives back half of the room of the only chunk.
+    /// Frees half of the capacity of the only chunk.
     fn shrink_first(&mut self) {
         if let Some(first) = self.chunks.first_mut() {
             first.shrink_to(first.len() * 2);
         }
     }
 
-    /// Bytes that it has allocated, without what its entries own.
+    /// Bytes that it has allocated, without those of its entries.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
         let entries: usize = self.chunks.iter().map(Vec::capacity).sum();
@@ -78,7 +78,7 @@ impl<T> Chunked<T> {
 }
 
 impl<T: Copy> Chunked<T> {
-    /// The entry at a place that is known to exist.
+    /// The entry at an index that is known to exist.
     pub(super) fn at(&self, at: usize) -> T {
         self.chunks[at / CHUNK][at % CHUNK]
     }

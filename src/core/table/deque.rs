@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 const CHUNK: usize = 256;
 
 /// A ring that is pushed at its end and popped at its start. A short one is a single ring that
-/// grows and shrinks; a long one goes on in further chunks.
+/// grows and shrinks; a long one continues in further chunks.
 #[derive(Debug)]
 pub(crate) struct Deque<T> {
     first: VecDeque<T>,
-    /// All but the last are full. Boxed: most queues are short, and this takes 8 bytes instead of 32.
+    /// All but the last are full. Boxed: most queues are short, and a box takes 8 bytes instead of 32.
     #[expect(clippy::box_collection, reason = "an empty one is small")]
     further: Option<Box<VecDeque<VecDeque<T>>>>,
 }
@@ -56,8 +56,8 @@ impl<T> Deque<T> {
         let Some(further) = &mut self.further else {
             if self.first.len() < CHUNK {
                 if self.first.capacity() == 0 {
-                    // The first growth of a ring is to four entries; a queue of one should pay for
-                    // one.
+                    // By default a ring first grows to four entries; a queue of one should use
+                    // memory for one.
                     self.first.reserve_exact(1);
                 }
                 self.first.push_back(value);
@@ -110,7 +110,7 @@ impl<T> Deque<T> {
         low
     }
 
-    /// Bytes that it has allocated, without what its entries own.
+    /// Bytes that it has allocated, without those of its entries.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
         let further = self.further.as_deref().map_or(0, |further| {

@@ -2,7 +2,7 @@
 
 use super::Chunked;
 
-/// A binary heap. Its steps are logarithmic, as those of the standard library's.
+/// A binary heap. Its steps are logarithmic, like the standard library's.
 #[derive(Debug)]
 pub(crate) struct Heap<T>(Chunked<T>);
 
@@ -33,7 +33,7 @@ impl<T: Copy + Ord> Heap<T> {
         self.0.set(at, value);
     }
 
-    /// Takes the smallest entry out.
+    /// Removes the smallest entry.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let first = self.first()?;
         let last = self.0.pop()?;
@@ -43,7 +43,7 @@ impl<T: Copy + Ord> Heap<T> {
         Some(first)
     }
 
-    /// Puts another entry in the place of the smallest.
+    /// Replaces the smallest entry.
     pub(crate) fn replace_first(&mut self, value: T) {
         let len = self.0.len();
         let mut at = 0;

@@ -1,6 +1,6 @@
 //! Tables that grow and shrink in small steps.
 //!
-//! A `Vec` or a hash table that doubles moves everything it holds in one call. At a million entries
+//! A `Vec` or a hash table that doubles moves all its entries in one call. At a million entries
 //! that call takes long enough to stop the node, because it runs under the store's lock or in a
 //! shard's turn. The tables here hold their entries in chunks of a fixed size.
 //!
@@ -8,8 +8,8 @@
 //! directory of chunks may still be copied: it has one small record for 64 entries or more. The
 //! test `no_insertion_moves_more_than_its_bound` counts both.
 //!
-//! **Invariant:** an empty table owns no memory, and a table that was emptied is an empty table.
-//! Memory follows the entries down: no call waits for a long shrink.
+//! **Invariant:** an empty table owns no memory, and so does one that has become empty. Memory
+//! follows the entries down: no call waits for a long shrink.
 
 mod arena;
 mod chunked;

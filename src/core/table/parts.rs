@@ -2,18 +2,18 @@
 //!
 //! The table has `2^level + split` parts. Each insertion splits at most one part into two, and each
 //! removal joins at most two parts. A part holds some hundred entries, whatever the size of the
-//! whole. An entry's part is chosen by the upper half of its hash; within the part hashbrown uses
-//! the rest.
+//! whole. The upper half of an entry's hash chooses its part; within the part hashbrown uses the
+//! rest.
 
 use hashbrown::HashTable;
 
 use super::{Chunked, Moved};
 
-/// Entries a part, on average: a part holds between half and twice as many, and hashbrown's tables
+/// Average entries per part: a part holds between half and twice as many, and hashbrown's tables
 /// are then well filled.
 const PART: usize = 208;
 
-/// A hash table that never moves more than a part or two at a time. The caller brings the hashes.
+/// A hash table that never moves more than a part or two at a time. The caller computes the hashes.
 #[derive(Debug)]
 pub(crate) struct PartTable<T> {
     parts: Chunked<HashTable<T>>,
@@ -45,13 +45,13 @@ impl<T> PartTable<T> {
         self.parts.get_mut(part)?.find_mut(hash, is_it)
     }
 
-    /// The entry at a place in a part, in no order. `None` when there is no such part; `Some(None)`
-    /// when the part has no more entries.
+    /// The entry at an index in a part, in no order. `None` if there is no such part; `Some(None)`
+    /// if the part has no more entries.
     pub(crate) fn in_part(&self, part: usize, at: usize) -> Option<Option<&T>> {
         Some(self.parts.get(part)?.iter().nth(at))
     }
 
-    /// Inserts an entry that is not there yet; `hasher` gives the hash of any entry.
+    /// Inserts a new entry; `hasher` computes the hash of any entry.
     pub(crate) fn insert_unique(&mut self, hash: u64, value: T, hasher: impl Fn(&T) -> u64) {
         if self.len == self.parts.len() * PART {
             self.split(&hasher);
@@ -66,7 +66,7 @@ impl<T> PartTable<T> {
         }
     }
 
-    /// Takes an entry out; `hasher` gives the hash of any entry that stays.
+    /// Removes an entry; `hasher` computes the hash of any entry that stays.
     pub(crate) fn remove(
         &mut self,
         hash: u64,
@@ -81,7 +81,7 @@ impl<T> PartTable<T> {
             *part = HashTable::new();
         } else if part.capacity() > 16 && part.len() * 4 < part.capacity() {
             self.moved.add(part.len());
-            // Half is kept, so that entries that come and go do not move the rest each time.
+            // Half is kept, so that insertions and removals in turn do not move the rest each time.
             part.shrink_to(part.len() * 2, &hasher);
         }
         // A part is joined well below the size at which it would be split again.
@@ -93,7 +93,7 @@ impl<T> PartTable<T> {
         Some(value)
     }
 
-    /// The part of a hash: by one bit more where the part has been split on this level.
+    /// The part of a hash: with one bit more if the part has been split on this level.
     fn part_of(&self, hash: u64) -> usize {
         let parts = self.parts.len();
         if parts < 2 {
@@ -115,7 +115,7 @@ impl<T> PartTable<T> {
         last & !(1 << last.ilog2())
     }
 
-    /// Adds a part, and gives it its share of one other.
+    /// Adds a part, and moves its share of one other part into it.
     fn split(&mut self, hasher: &impl Fn(&T) -> u64) {
         self.parts.push(HashTable::new());
         let parts = self.parts.len();
@@ -144,7 +144,7 @@ impl<T> PartTable<T> {
         }
     }
 
-    /// Takes the last part away, and gives its entries back to the one from which it was split.
+    /// Removes the last part, and moves its entries back into the part from which it was split.
     fn join(&mut self, hasher: &impl Fn(&T) -> u64) {
         let parts = self.parts.len();
         let Some(entries) = self.parts.pop() else {
@@ -160,7 +160,7 @@ impl<T> PartTable<T> {
         }
     }
 
-    /// Bytes that it has allocated, without what its entries own.
+    /// Bytes that it has allocated, without those of its entries.
     #[cfg(test)]
     pub(crate) fn allocated_bytes(&self) -> usize {
         let parts = (0..self.parts.len()).filter_map(|at| self.parts.get(at));

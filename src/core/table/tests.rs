@@ -46,7 +46,7 @@ fn no_insertion_moves_more_than_its_bound() {
         }
     }
     assert!(most <= MOVED_MAX, "{most}");
-    // Emptying them neither.
+    // Emptying moves no more either.
     let mut most = 0;
     for value in 0..TOPICS {
         let before = table.moved.0;

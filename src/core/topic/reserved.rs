@@ -1,14 +1,14 @@
-//! Which topics are the node's own: all at and below the path of its Mercure hub, however they are
-//! spelt.
+//! The node's own topics: all at and below the path of its Mercure hub, in every spelling.
 //!
-//! The events of these topics tell who is subscribed, so nobody else may publish what looks like
+//! The events of these topics report subscriptions, so no publisher may publish what looks like
 //! one. Two readers must not be fooled: a selector, which compares a topic as it is written, and a
 //! client that reads a topic as an address and normalises it. So the rule is the widest of both: a
 //! topic is refused if one of its readings *passes through* the hub's path.
 //! `/.well-known/mercure/../x` begins with that path as it is written, and
-//! `/x/../.well-known/mercure` ends there; both pass through it. It errs on the side of refusing:
-//! percent-escapes are decoded as often as there are any, in any case of letters. Readers differ in
-//! what they do with empty segments, parameters and escaped slashes, so each way is tried.
+//! `/x/../.well-known/mercure` ends there; both pass through it. In doubt a topic is refused:
+//! percent-escapes are decoded repeatedly until none is left, in upper or lower case. Readers
+//! differ in their handling of empty segments, parameters and escaped slashes, so each variant is
+//! tried.
 
 use std::borrow::Cow;
 
@@ -24,16 +24,16 @@ const HUB_SEGMENTS: [&[u8]; 2] = [b".well-known", b"mercure"];
 #[must_use]
 pub fn is_reserved(topic: &str) -> bool {
     let bytes = topic.as_bytes();
-    // Nearly every topic ends here: an address of the hub has its name, or characters that could
-    // hide it.
+    // Nearly every topic ends here: an address of the hub contains its name, or characters that
+    // could hide it.
     if !has_name(bytes) && !bytes.iter().any(|byte| hides(*byte)) {
         return false;
     }
-    // What follows is a query or fragment. An escaped `?` is part of the path.
+    // The rest is a query or fragment. An escaped `?` is part of the path.
     let end = memchr::memchr2(b'?', b'#', bytes).unwrap_or(bytes.len());
     let topic = &bytes[..end];
     let plain = decoded(topic, Decoding::Full);
-    // A reading that decodes less has the name only if this one has it.
+    // A reading that decodes less contains the name only if this one does.
     has_name(&plain)
         && (is_below_hub(&plain)
             || [Decoding::None, Decoding::Once, Decoding::OnceButSlashes]
@@ -41,13 +41,13 @@ pub fn is_reserved(topic: &str) -> bool {
                 .any(|decoding| is_below_hub(&decoded(topic, decoding))))
 }
 
-/// What may stand for other characters: escapes, what readers drop, and the start of each
-/// full-width form.
+/// Bytes that may represent other characters: escapes, bytes that readers drop, and the start of
+/// each full-width form.
 fn hides(byte: u8) -> bool {
     matches!(byte, b'%' | 0..=b' ' | 0x7f | 0xef)
 }
 
-/// Whether the last segment of the hub's path is anywhere in it.
+/// Whether the text contains the last segment of the hub's path.
 fn has_name(text: &[u8]) -> bool {
     let name = HUB_SEGMENTS[1];
     memchr::memchr2_iter(b'm', b'M', text).any(|at| {
@@ -56,31 +56,31 @@ fn has_name(text: &[u8]) -> bool {
     })
 }
 
-/// How far a reader decodes an address before it looks for dots and slashes.
+/// How far a reader decodes an address before it finds dots and slashes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Decoding {
-    /// Not at all. A backslash is a character like any other.
+    /// Not at all. A backslash is an ordinary character.
     None,
-    /// Once, but for slashes (WHATWG URL does so with dots).
+    /// Once, except for slashes (WHATWG URL does so with dots).
     OnceButSlashes,
     /// Once.
     Once,
-    /// As often as there are escapes, and with full-width forms as what they look like (NFKC).
+    /// Until no escape is left, and with full-width forms as their ASCII counterparts (NFKC).
     Full,
 }
 
-/// An address as such a reader has it, without the control characters and outer spaces that are
+/// An address as such a reader decodes it, without the control characters and outer spaces that are
 /// stripped (WHATWG URL §4.4).
 fn decoded(address: &[u8], decoding: Decoding) -> Cow<'_, [u8]> {
     if !address.iter().any(|byte| hides(*byte) || *byte == b'\\') {
         return Cow::Borrowed(address);
     }
     let mut out: Vec<u8> = Vec::with_capacity(address.len());
-    // Characters before were decoded already, and are no part of another escape.
+    // Characters before this were decoded already, and are not part of another escape.
     let mut start = 0;
     for byte in address.iter().filter(|byte| !is_dropped(**byte)) {
         out.push(*byte);
-        // What one stands for may complete another: `%252e`.
+        // A decoded character may complete another escape: `%252e`.
         while let Some((length, character)) = stands_for(&out[start..], decoding) {
             if decoding == Decoding::OnceButSlashes && matches!(character, b'/' | b'\\') {
                 start = out.len();
@@ -110,7 +110,7 @@ fn is_dropped(byte: u8) -> bool {
     matches!(byte, 0..b' ' | 0x7f)
 }
 
-/// The character that the last bytes stand for, and how many they are.
+/// The character that the last bytes represent, and the number of these bytes.
 fn stands_for(text: &[u8], decoding: Decoding) -> Option<(usize, u8)> {
     match *text {
         [.., b'%', high, low] if decoding != Decoding::None => {
@@ -136,13 +136,13 @@ fn is_below_hub(address: &[u8]) -> bool {
     let scheme_end = scheme_end(address);
     let rest = &address[scheme_end..];
     let slashes = rest.iter().take_while(|byte| **byte == b'/').count();
-    // Behind a scheme, a host may follow any number of slashes (WHATWG URL §4.4), else two or more.
+    // After a scheme, any number of slashes may precede a host (WHATWG URL §4.4), else two or more.
     let behind_host = (scheme_end > 0 || slashes >= 2).then(|| {
         let rest = &rest[slashes..];
         let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
         &rest[end..]
     });
-    // A relative address, as the hub itself would read it.
+    // A relative address, as the hub itself would resolve it.
     let beside_hub = rest.starts_with(b"./");
     let readers = [(false, false), (false, true), (true, false), (true, true)];
     readers.into_iter().any(|(lax_dots, keeps_empty)| {
@@ -157,7 +157,7 @@ fn is_below_hub(address: &[u8]) -> bool {
     })
 }
 
-/// Where the part after `scheme:` begins; 0 where there is no scheme.
+/// Start of the part after `scheme:`; 0 without a scheme.
 fn scheme_end(address: &[u8]) -> usize {
     let Some(colon) = memchr::memchr(b':', address) else {
         return 0;
@@ -173,18 +173,19 @@ fn scheme_end(address: &[u8]) -> usize {
 /// How a reader walks along a path.
 #[derive(Clone, Copy)]
 struct Reader {
-    /// Takes a segment for `.` or `..` also with parameters, spaces or more dots behind: `..;a=b`.
+    /// Treats a segment as `.` or `..` even with parameters, spaces or more dots after it:
+    /// `..;a=b`.
     lax_dots: bool,
-    /// Takes an empty segment for one like any other, which `..` takes back. Others pass over it.
+    /// Treats an empty segment like any other, which `..` removes. Other readers skip it.
     keeps_empty: bool,
 }
 
 impl Reader {
-    /// Whether the walk, from so many segments of the hub's path on, is at the hub's path at any
-    /// moment.
+    /// Whether the walk is at the hub's path at any moment, starting after `from` segments of that
+    /// path.
     fn passes_through_hub(self, path: &[u8], from: usize) -> bool {
-        // For each segment walked, how many segments of the hub's path all up to it are; more than
-        // there are if they are others.
+        // For each segment walked, the number of the hub path's segments that all segments so far
+        // equal; `OTHERS` if they differ.
         const OTHERS: usize = HUB_SEGMENTS.len() + 1;
         let mut walked: SmallVec<[usize; 64]> = (1..=from).collect();
         for segment in path.split(|byte| *byte == b'/') {
@@ -216,8 +217,7 @@ impl Reader {
     }
 }
 
-/// A segment, without what stands behind dots that it begins with, if nothing but parameters,
-/// spaces and dots does.
+/// A segment without the text after its leading dots, if that is only parameters, spaces and dots.
 fn plain_dots(segment: &[u8]) -> &[u8] {
     let end = name_end(segment);
     let name = &segment[..end];
@@ -225,13 +225,13 @@ fn plain_dots(segment: &[u8]) -> &[u8] {
     let is_plain = name[dots..].iter().all(|byte| matches!(byte, b'.' | b' '));
     match (is_plain, dots) {
         (true, 0..=2) => &segment[..dots],
-        // Readers that cut off dots have nothing left.
+        // Readers that cut off dots have an empty rest.
         (true, _) => b"",
         (false, _) => segment,
     }
 }
 
-/// Where parameters, or an escaped query or fragment, begin in a segment.
+/// Start of parameters, or of an escaped query or fragment, in a segment.
 fn name_end(segment: &[u8]) -> usize {
     let cut = segment
         .iter()
@@ -239,8 +239,8 @@ fn name_end(segment: &[u8]) -> usize {
     cut.unwrap_or(segment.len())
 }
 
-/// A segment without what some readers cut off: parameters, an escaped query or fragment, and dots
-/// or spaces at its end.
+/// A segment without the parts that some readers cut off: parameters, an escaped query or fragment,
+/// and dots or spaces at its end.
 fn name_of(segment: &[u8]) -> &[u8] {
     let name = &segment[..name_end(segment)];
     let last = name.iter().rposition(|byte| !matches!(byte, b'.' | b' '));
@@ -313,22 +313,22 @@ mod tests {
     #[test]
     fn what_only_some_readers_take_for_the_hubs_path_is_its_own_too() {
         for topic in [
-            // An empty segment is one, which `..` takes back (WHATWG URL).
+            // An empty segment counts as one, which `..` removes (WHATWG URL).
             "/.well-known//../mercure/subscriptions/a/b",
             "https://a.example/.well-known//../mercure",
             "/.well-known///../../mercure",
             "/a//../../.well-known/mercure",
-            // An escaped slash or a backslash is none before it is decoded.
+            // An escaped slash or a backslash is not one before it is decoded.
             "/.well-known/a%2fb/../mercure",
             "/.well-known/a%5Cb/../mercure",
             "/.well-known/a\\b/../mercure",
             "/.well-known/a%252fb/%2e%2e/mercure",
-            // What is escaped twice is no dot to who decodes once.
+            // A dot that is escaped twice is not a dot to a reader that decodes once.
             "/.well-known/%252e%252e/../mercure",
             "/.well-known/%252e%252e%2f../mercure",
             "/.well-known/a%2fb/%2e%2e/mercure",
             "/.well-known/%2e%2e/../mercure",
-            // Dots with parameters or spaces behind.
+            // Dots with parameters or spaces after them.
             "/a/..;/.well-known/mercure",
             "/a/..;x=1/.well-known/mercure",
             "/.;/.well-known/.;x/mercure",
@@ -339,7 +339,7 @@ mod tests {
             "/.well-known/.../mercure",
             "/.well-known//..;/mercure",
             "/.well-known/..;//../mercure",
-            // A host behind one slash, none, or three.
+            // A host after one slash, none, or three.
             "https:/a.example/.well-known/mercure",
             " https:/a.example/.well-known/mercure",
             "https:a.example/.well-known/mercure",

@@ -1,14 +1,14 @@
-//! What a hostile template may cost, in steps.
+//! The cost of a hostile template, in steps.
 
 use crate::core::selector::matcher::Matcher;
 use crate::core::selector::{EXPRESSIONS_MAX, VARIABLES_MAX};
 
 use super::*;
 
-/// Walks over the topic that a variable may cause.
+/// Most walks over the topic per variable.
 const WALKS_PER_VARIABLE: usize = 6;
 
-/// Steps of a match that cannot end early.
+/// Counts the steps of a match that cannot end early.
 #[track_caller]
 fn bounded(template: &str, topic: &str) {
     assert!(!parse(template, Syntax::Mercure).is_exact(), "{template}");
@@ -78,6 +78,6 @@ fn templates_beyond_the_bounds_are_refused() {
         parse(&"a".repeat(BYTES_MAX + 1)),
         Err(SelectorError::Topic(_))
     ));
-    // Without a last brace it is no template, so no bound is passed.
+    // Without a last brace it is not a template, so it exceeds no bound.
     assert!(parse(&("{a}".repeat(EXPRESSIONS_MAX + 1) + "{")).is_ok_and(|it| it.is_exact()));
 }

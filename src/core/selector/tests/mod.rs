@@ -66,7 +66,7 @@ fn wildcards_stand_for_whole_segments_on_the_native_api() {
         ("/**", "/", false),
         ("a/*/**", "a/b/c", true),
         ("a/*/**", "a/b", false),
-        // Stars that are not a whole segment, or not at the end, are themselves.
+        // Stars that are not a whole segment, or not at the end, are literal.
         ("a*b", "acb", false),
         ("a/**/c", "a/b/c", false),
         ("*/**/c", "a/**/c", true),

@@ -1,7 +1,7 @@
 //! Naive matchers: they try every assignment of values, by plain recursion. Exponential, so for
 //! short texts only.
 
-/// What may follow a piece: called with each rest of the topic that the piece can leave.
+/// The continuation after a piece: called with each rest of the topic that the piece can leave.
 type Then<'a> = &'a dyn Fn(&str) -> bool;
 
 /// Whether a well-formed template of ASCII literals matches.
@@ -76,7 +76,7 @@ fn defined(operator: &str, variable: &str, topic: &str, then: Then<'_>) -> bool 
         .is_some_and(|rest| value(operator, rest, &plain, then))
 }
 
-/// What stands behind a name.
+/// The text after a name.
 fn value(
     operator: &str,
     topic: &str,
@@ -90,7 +90,7 @@ fn value(
             .is_some_and(|rest| plain(rest, then))
 }
 
-/// One member, and any number of others behind separators.
+/// One member, and any number of others after separators.
 fn members(
     topic: &str,
     separator: &str,

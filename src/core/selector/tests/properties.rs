@@ -25,7 +25,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// An expression and what it expands to.
+/// An expression and its expansion.
 fn expression() -> impl Strategy<Value = (String, String)> {
     let variable = (
         "[ab]",

@@ -9,14 +9,14 @@ fn every_example_matches() {
         for syntax in [Syntax::Mercure, Syntax::Native] {
             let selector = parse(template, syntax);
             assert!(!selector.is_exact(), "{template}");
-            // The empty expansion is no topic, yet has to match.
+            // The empty expansion is not a topic, but must match.
             assert!(selector.matches(expansion), "{template} {expansion:?}");
             assert!(expansion.starts_with(selector.prefix()));
         }
     }
 }
 
-/// A template, a space, its expansion. Those of the tables in §1.2 that §3.2 repeats stand once.
+/// A template, a space, its expansion. Examples of §1.2 that §3.2 repeats occur once.
 const EXAMPLES: &str = r"
 {var} value
 {hello} Hello%20World%21
