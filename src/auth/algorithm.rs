@@ -1,6 +1,6 @@
-//! The signature algorithms there are (RFC 7518 §3.1, RFC 8037), and which kind of key each takes.
+//! The signature algorithms (RFC 7518 §3.1, RFC 8037), and the kind of key of each.
 //!
-//! Must never know an algorithm without a signature: `none` has no name here.
+//! Must never have an algorithm without a signature: `none` has no entry here.
 
 /// A signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What a key is made of; each algorithm works with one of these.
+/// The kind of a key; each algorithm needs one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Secret,
@@ -49,11 +49,11 @@ pub const ALGORITHMS: [(&str, Algorithm); 13] = [
     ("EdDSA", Algorithm::EdDsa),
 ];
 
-/// RFC 9864 gives EdDSA with this curve a name of its own.
+/// RFC 9864 has a separate name for EdDSA with this curve.
 const ED25519: &str = "Ed25519";
 
 impl Algorithm {
-    /// The algorithm that a header or a key calls so; `None` for all else, `none` included.
+    /// The algorithm of this name in a header or a key; `None` for all others, `none` included.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         if name == ED25519 {
@@ -82,8 +82,8 @@ impl Algorithm {
         }
     }
 
-    /// Shortest secret, in bytes: as long as the hash (RFC 7518 §3.2). Zero where there is no
-    /// secret.
+    /// Shortest secret, in bytes: as long as the hash (RFC 7518 §3.2). Zero for algorithms without
+    /// a secret.
     pub(super) fn secret_bytes_min(self) -> usize {
         match self {
             Self::Hs256 => 32,
@@ -93,7 +93,7 @@ impl Algorithm {
         }
     }
 
-    /// What the JWT library calls it; it has no ES512.
+    /// Its name in the JWT library, which has no ES512.
     pub(super) fn of_library(self) -> Option<jsonwebtoken::Algorithm> {
         use jsonwebtoken::Algorithm as Library;
         Some(match self {
@@ -115,7 +115,7 @@ impl Algorithm {
 }
 
 impl Family {
-    /// The algorithm of a key that names none.
+    /// The default algorithm of a key that does not name one.
     pub(super) fn usual(self) -> Algorithm {
         match self {
             Self::Secret => Algorithm::Hs256,

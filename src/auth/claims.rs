@@ -1,7 +1,7 @@
-//! What the claims of a token grant, and for how long.
+//! The grants in the claims of a token, and their lifetime.
 //!
-//! A claim of the wrong type is an error and never passed over: a restriction that was misspelt
-//! must not become none.
+//! A claim of the wrong type is an error, never ignored: a misspelt restriction must not become
+//! none.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use super::rules::Bounds;
 use super::{Access, Policy, TokenError};
 use crate::core::selector::{Selector, Syntax};
 
-/// The claim that says what a token grants.
+/// The claim with a token's grants.
 struct MercureClaim {
     name: &'static str,
     publish: &'static str,
     subscribe: &'static str,
 }
 
-/// By the names that it may have, the one that wins first: some identity providers drop claims
-/// whose names are no URIs.
+/// The possible names of the claim; the first one wins. Some identity providers drop claims whose
+/// names are not URIs.
 const MERCURE_CLAIMS: [MercureClaim; 2] = [
     MercureClaim {
         name: "https://mercure.rocks/",
@@ -37,7 +37,7 @@ const MERCURE_CLAIMS: [MercureClaim; 2] = [
 
 const LIST_OF_TEXTS: &str = "must be a list of strings";
 
-/// Reads what the claims allow at this time.
+/// Reads the grants of the claims at the time `now`.
 pub(super) fn read(
     claims: &Map<String, Value>,
     policy: &Policy,
@@ -83,8 +83,8 @@ pub(super) fn read(
     })
 }
 
-/// Whose token it is. Nothing is granted by it, so what is no name (RFC 7519 §4.1.2 wants a text,
-/// and some write a number) is none.
+/// The subject of a token. It grants nothing, so a value that is not a text (RFC 7519 §4.1.2
+/// requires one, but some issuers write a number) counts as none.
 fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
     match claims.get("sub")? {
         Value::String(name) if !name.is_empty() => Some(name.as_str().into()),
@@ -93,9 +93,9 @@ fn subject(claims: &Map<String, Value>) -> Option<Arc<str>> {
     }
 }
 
-/// Whether a token without the claim `mercure` says in the words of Mercure 1.0 (RFC 9396) what it
-/// grants. Read as one without grants, it would be refused for the wrong reason, or hear less than
-/// it should.
+/// Whether a token without the claim `mercure` has its grants in the form of Mercure 1.0 (RFC
+/// 9396). Read as a token without grants, it would be refused for the wrong reason, or hear less
+/// than it should.
 fn is_of_later_version(claims: &Map<String, Value>) -> bool {
     let details = claims.get("authorization_details");
     let kinds = details.and_then(Value::as_array).into_iter().flatten();
@@ -104,16 +104,16 @@ fn is_of_later_version(claims: &Map<String, Value>) -> bool {
         .any(|kind| kind.contains("mercure"))
 }
 
-/// When the token ends, leeway included, in milliseconds since the unix epoch, if it is valid now.
+/// The end of the token, leeway included, in milliseconds since the unix epoch, if it is valid now.
 fn lifetime(
     claims: &Map<String, Value>,
     policy: &Policy,
     now: Duration,
 ) -> Result<Option<u64>, TokenError> {
-    // All of them may have fractions, so the clock has them, too: a token that was made a moment
+    // All of these may have fractions, so the clock has them, too: a token that was made a moment
     // ago is valid now.
     let (now_s, leeway_s) = (now.as_secs_f64(), policy.leeway.as_secs_f64());
-    // Nothing depends on when a token was made; what is no time is refused all the same.
+    // Nothing depends on the time of issue, but an invalid time is refused.
     date(claims, "iat")?;
     if date(claims, "nbf")?.is_some_and(|begins| begins > now_s + leeway_s) {
         return Err(TokenError::NotYetValid);
@@ -177,7 +177,7 @@ fn selectors(
     policy: &Policy,
 ) -> Result<BTreeSet<Selector>, TokenError> {
     let texts = match mercure.get(member) {
-        // Libraries write lists that were not given as `null`.
+        // Libraries write absent lists as `null`.
         None | Some(Value::Null) => return Ok(BTreeSet::new()),
         Some(value) => texts(value).ok_or(fault(claim, LIST_OF_TEXTS))?,
     };
@@ -214,7 +214,7 @@ fn shared(selectors: BTreeSet<Selector>) -> Arc<[Selector]> {
     selectors.into_iter().collect()
 }
 
-/// Equal lists are one list.
+/// Shares one list between two equal ones.
 fn or_same(list: Arc<[Selector]>, other: &Arc<[Selector]>) -> Arc<[Selector]> {
     if list == *other {
         Arc::clone(other)

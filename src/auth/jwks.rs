@@ -1,9 +1,9 @@
-//! Keys out of a JSON Web Key Set (RFC 7517, RFC 7518 §6, RFC 8037 §2).
+//! Keys from a JSON Web Key Set (RFC 7517, RFC 7518 §6, RFC 8037 §2).
 //!
-//! Identity providers put keys for other uses, and of kinds to come, beside those for signatures:
-//! what is not understood is passed over and counted. A set of which nothing remains is refused, so
-//! that a wrong file is not taken for "nobody may". A secret is taken from a set that is the node's
-//! own, never from one that others can fetch, too: whoever reads it could make tokens.
+//! Identity providers also publish keys for other uses, and of future kinds: unusable keys are
+//! skipped and counted. A set without a usable key is refused, so that a wrong file is not mistaken
+//! for an empty set of permissions. Secrets are accepted only from a set that is the node's own,
+//! never from one that others can fetch: any reader of the set could make tokens.
 
 use serde_json::{Map, Value};
 
@@ -16,20 +16,20 @@ use crate::bom;
 const KEY_ID_BYTES_MAX: usize = 1_024;
 
 impl KeySet {
-    /// The keys for signatures of a JSON Web Key Set that only the node reads; it may have secrets.
-    /// A key's `alg` decides what it is used for; where there is none, `algorithm` if given, or
-    /// else what is usual for its kind.
+    /// The signature keys of a JSON Web Key Set that only the node reads; it may hold secrets. A
+    /// key's `alg` decides its use. Without `alg` it is `algorithm` if given, or else the default
+    /// for its kind.
     ///
     /// # Errors
-    /// [`KeyError`] when it is no key set, or has no key that can be used.
+    /// [`KeyError`] if it is not a key set, or has no usable key.
     pub fn from_jwks(text: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         Self::from_set(text, algorithm, |_| true)
     }
 
-    /// The same of a set that others can read as well: secrets in it are passed over.
+    /// The same for a set that others can read as well: secrets in it are skipped.
     ///
     /// # Errors
-    /// [`KeyError`] when it is no key set, or has no key that can be used.
+    /// [`KeyError`] if it is not a key set, or has no usable key.
     pub fn from_published_jwks(
         text: &[u8],
         algorithm: Option<Algorithm>,
@@ -48,8 +48,8 @@ impl KeySet {
             .get("keys")
             .and_then(Value::as_array)
             .ok_or(KeyError::NotAKeySet)?;
-        // Only keys that can be used are tried, so only those are bounded; the others by the bytes
-        // of the set.
+        // Only usable keys are tried, so only those are counted against the bound; the size of the
+        // set bounds the others.
         let usable = members
             .iter()
             .filter_map(|member| key(member.as_object()?, algorithm, is_taken));
@@ -87,8 +87,8 @@ fn key(
         Family::P256 | Family::P384 | Family::P521 => {
             let (x, y) = (bytes("x")?, bytes("y")?);
             let point = [&[4], x.as_slice(), y.as_slice()].concat();
-            // Both halves have their full length (RFC 7518 §6.2.1.2); anything else is not a point,
-            // or not this one.
+            // Both halves have their full length (RFC 7518 §6.2.1.2); otherwise they are not a
+            // point, or not this one.
             (x.len() == y.len())
                 .then_some(())
                 .ok_or(KeyError::Broken)
@@ -107,7 +107,7 @@ fn key(
     Some(key)
 }
 
-/// The members of a key. Libraries write those that a key does not have as `null`.
+/// The members of a key. Libraries write absent members as `null`.
 struct Members<'a>(&'a Map<String, Value>);
 
 impl<'a> Members<'a> {

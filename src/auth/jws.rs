@@ -1,7 +1,7 @@
-//! A token apart: JWS compact serialization (RFC 7515 §7.1), and the check of its signature.
+//! Parses a token: JWS compact serialization (RFC 7515 §7.1), and checks its signature.
 //!
-//! Nothing of the claims is looked at before the signature is right. Must never let the header
-//! choose more than one of the keys there are: `jku`, `jwk` and `x5u` are not read, and `crit` and
+//! The claims are not interpreted before the signature is right. Must never let the header choose
+//! anything but one of the configured keys: `jku`, `jwk` and `x5u` are not read, and `crit` and
 //! `b64` are refused.
 
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use super::algorithm::Algorithm;
 use super::base64url::decode;
 use super::keys::{Key, KeySet};
 
-/// What the header says that matters.
+/// The relevant members of the header.
 struct Header {
     algorithm: Algorithm,
     key_id: Option<String>,
@@ -23,8 +23,7 @@ pub(super) fn verify(token: &[u8], keys: &KeySet) -> Result<Map<String, Value>, 
     let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed)?;
     let header = read_header(header)?;
-    // Before the signature is looked at, so that nothing but a token ever reaches the crypto
-    // library.
+    // Before the signature is checked, so that only well-formed tokens reach the crypto library.
     let claims = decode(claims).ok_or(TokenError::Malformed)?;
     decode(signature).ok_or(TokenError::Malformed)?;
     let candidates = choose(&header, keys)?;
@@ -61,7 +60,7 @@ fn read_header(text: &str) -> Result<Header, TokenError> {
     })
 }
 
-/// The keys that may have made it: those of its `kid`, where keys have one, and of its algorithm.
+/// The candidate keys: those with its `kid`, if keys have one, and with its algorithm.
 fn choose<'a>(header: &Header, keys: &'a KeySet) -> Result<Vec<&'a Key>, TokenError> {
     let named = |key: &&Key| match (&header.key_id, &key.id) {
         (Some(wanted), Some(id)) => **wanted == **id,

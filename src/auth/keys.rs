@@ -1,7 +1,7 @@
-//! Keys that check signatures, made of secrets and PEM texts; `super::jwks` makes them of key sets.
+//! Keys that check signatures, from secrets and PEM texts; `super::jwks` makes them from key sets.
 //!
 //! A key has one algorithm, decided when it is made: a token never chooses how it is checked. Must
-//! never show what a key is made of.
+//! never show the content of a key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use super::algorithm::{Algorithm, Family};
 
 /// Most keys of one set. A token without `kid` is tried against all of them.
 pub const KEYS_MAX: usize = 32;
-/// Sizes of RSA keys that are taken, in bits; what the crypto library checks signatures with.
+/// Accepted sizes of RSA keys, in bits: those with which the crypto library checks signatures.
 pub(super) const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 /// Bytes of a DER public key around its modulus: a dozen for the frame, up to a dozen for the
 /// exponent.
 const RSA_DER_OVERHEAD: usize = 24;
-/// What every block of a PEM text starts with.
+/// Start of every block of a PEM text.
 const PEM_BEGIN: &str = "-----BEGIN ";
 
-/// Why there is no key. Never holds any of it.
+/// Why a key is refused. Never holds any part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// A secret that could be guessed.
+    /// A secret that is too short and could be guessed.
     #[error(
         "the secret has {length} bytes, and {algorithm} asks for at least {min} (RFC 7518, section 3.2); make one by \
          `openssl rand -base64 {min}`"
@@ -42,21 +42,22 @@ pub enum KeyError {
         /// Name of the algorithm.
         algorithm: &'static str,
     },
-    /// A key in the place of a secret: everyone has the public one, and could make tokens.
+    /// A public key in the place of a secret: the public key is known to everyone, who could make
+    /// tokens with it.
     #[error(
         "this is a PEM text, not a secret: a public key or a certificate goes into `jwt_key_file` (for publishers \
          `publisher_jwt_key_file`)"
     )]
     PemSecret,
-    /// An algorithm that such a key cannot do.
+    /// An algorithm that does not fit the key.
     #[error("{algorithm} does not work with {kind}")]
     Unfit {
         /// Name of the algorithm.
         algorithm: &'static str,
-        /// What the key is.
+        /// The kind of the key.
         kind: &'static str,
     },
-    /// A key that should not be here.
+    /// A private key, which the node does not need.
     #[error(
         "this is a private key: signatures are checked with its public half (`openssl pkey -in FILE -pubout`)"
     )]
@@ -73,13 +74,13 @@ pub enum KeyError {
     /// Not a JSON Web Key Set.
     #[error("not a JSON Web Key Set: an object with a list `keys`")]
     NotAKeySet,
-    /// A set of which nothing can be used.
+    /// A set without a usable key.
     #[error("the key set has no key for signatures ({skipped} were passed over)")]
     NoneUsable {
-        /// Keys that were passed over.
+        /// Number of skipped keys.
         skipped: usize,
     },
-    /// More keys than anyone has.
+    /// More keys than the bound.
     #[error("more than {KEYS_MAX} keys that can be used")]
     TooMany,
 }
@@ -95,17 +96,17 @@ impl KeySet {
     /// One secret for `algorithm`, or else HS256.
     ///
     /// # Errors
-    /// [`KeyError`] when it is too short, or the algorithm takes no secret.
+    /// [`KeyError`] if it is too short, or the algorithm has no secret.
     pub fn from_secret(secret: &[u8], algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         let key = Key::secret(secret, algorithm.unwrap_or(Family::Secret.usual()))?;
         Ok(Self::of(vec![key]))
     }
 
-    /// The public keys and certificates of a PEM text: RSA for `algorithm`, or else RS256; the
-    /// others for what their curve says.
+    /// The public keys and certificates of a PEM text. RSA keys are for `algorithm`, or else RS256;
+    /// for the others the curve decides.
     ///
     /// # Errors
-    /// [`KeyError`] when there is none, or one of them cannot be used.
+    /// [`KeyError`] if there is none, or one of them is unusable.
     pub fn from_pem(text: &str, algorithm: Option<Algorithm>) -> Result<Self, KeyError> {
         let blocks: Vec<&str> = text
             .match_indices(PEM_BEGIN)
@@ -120,19 +121,19 @@ impl KeySet {
         Ok(Self::of(keys.collect::<Result<_, _>>()?))
     }
 
-    /// How many keys it has.
+    /// Number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether it has none: keys that come from a URL have not come yet.
+    /// Whether it has no keys: keys from a URL have not arrived yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// How many keys of the source were passed over: for encryption, or of an unknown kind.
+    /// Number of skipped keys of the source: for encryption, or of an unknown kind.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped
@@ -153,7 +154,7 @@ impl KeySet {
     }
 }
 
-/// One key, and what it is used for.
+/// One key, and its use.
 #[derive(Clone)]
 pub(super) struct Key {
     /// Its name in tokens.
@@ -164,7 +165,7 @@ pub(super) struct Key {
 
 #[derive(Clone)]
 enum Material {
-    /// For the algorithms that the JWT library has.
+    /// For the algorithms of the JWT library.
     Library(jsonwebtoken::Algorithm, DecodingKey),
     /// ES512.
     P521(ParsedPublicKey),
@@ -196,7 +197,7 @@ impl Key {
         Self::of_library(algorithm, DecodingKey::from_secret(secret))
     }
 
-    /// A public RSA key by its numbers, big end first.
+    /// A public RSA key from its numbers, in big-endian order.
     pub(super) fn rsa(n: &[u8], e: &[u8], algorithm: Algorithm) -> Result<Self, KeyError> {
         fits(algorithm, Family::Rsa)?;
         let significant = n
@@ -209,7 +210,7 @@ impl Key {
         if !RSA_BITS.contains(&bits) {
             return Err(KeyError::RsaSize);
         }
-        // An exponent of one would make every text its own signature.
+        // With an exponent of one, every text would be its own signature.
         let exponent_is_odd = e.last().is_some_and(|last| last % 2 == 1);
         if !exponent_is_odd
             || e.len() > 8
@@ -223,7 +224,7 @@ impl Key {
         )
     }
 
-    /// A point of a curve as it stands in certificates: `04`, x, y; of Ed25519 its 32 bytes.
+    /// A point of a curve in the form of certificates: `04`, x, y; for Ed25519 its 32 bytes.
     pub(super) fn point(
         point: &[u8],
         family: Family,
@@ -275,7 +276,7 @@ impl Key {
         fits(algorithm, Family::Rsa)?;
         let public = der(&key)?;
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public).map_err(|_| KeyError::Broken)?;
-        // The library that checks signatures knows the bounds to the bit; this only tells it
+        // The library that checks signatures has exact bounds in bits; this check only fails
         // earlier.
         let (min, max) = (RSA_BITS.start() / 8, RSA_BITS.end() / 8 + RSA_DER_OVERHEAD);
         if !(min..=max).contains(&public.len()) {
@@ -293,8 +294,8 @@ impl Key {
         })
     }
 
-    /// Whether `signature`, in base64url, is this key's over `message`. Secrets are compared in
-    /// constant time.
+    /// Whether `signature`, in base64url, is this key's signature of `message`. Secrets are
+    /// compared in constant time.
     pub(super) fn signed(&self, message: &[u8], signature: &str) -> bool {
         match &self.material {
             Material::Library(algorithm, key) => {

@@ -1,4 +1,4 @@
-//! Who may publish and hear what: signed tokens (JWS, RFC 7515) and what their claims grant.
+//! Authentication: signed tokens (JWS, RFC 7515) and the grants in their claims.
 //!
 //! ```text
 //!  token ─► jws (apart, key, signature) ─► claims (times, issuer, selectors) ─► Access
@@ -6,9 +6,8 @@
 //!  keys, jwks ┘                         rules ┘ (`topics_from`)
 //! ```
 //!
-//! A key decides the algorithm, never the token. Must never do I/O (keys are brought by
-//! [`crate::node`]), and never put a token, a key or the value of a claim into an error, a log or a
-//! `Debug`.
+//! The key decides the algorithm, never the token. Must never do I/O ([`crate::node`] loads the
+//! keys), and never put a token, a key or the value of a claim into an error, a log or a `Debug`.
 
 mod algorithm;
 mod base64url;
@@ -34,39 +33,39 @@ pub use self::sign::{SignError, SigningKey};
 
 use crate::core::selector::Selector;
 
-/// Most calls that wait for newer keys at once; more are told to do with what there is.
+/// Most calls that wait for newer keys at once; further ones use the current keys.
 const REFRESHES_MAX: usize = 1_024;
 
-/// What a token is used for; publishers and subscribers may have keys of their own.
+/// The use of a token; publishers and subscribers may have keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// To publish.
     Publisher,
-    /// To subscribe, and to look at who else does.
+    /// To subscribe, and to list subscriptions.
     Subscriber,
 }
 
-/// What a valid token allows.
+/// The grants of a valid token.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// Topics that may be published to (claim `mercure.publish`).
     pub publish: Arc<[Selector]>,
     /// Topics whose private events may be heard: claim `mercure.subscribe`, and [`Access::topics`].
-    /// Sorted, without doubles.
+    /// Sorted, without duplicates.
     pub subscribe: Arc<[Selector]>,
-    /// Topics that the rules `topics_from` make of the claims: what a stream gets that names no
-    /// topic.
+    /// Topics that the rules `topics_from` derive from the claims: the default topics of a stream
+    /// that names none.
     pub topics: Arc<[Selector]>,
     /// Claim `mercure.payload` as JSON text: shown with the bearer's subscriptions.
     pub payload: Option<Arc<str>>,
-    /// Claim `sub`: whose it is, for operators.
+    /// Claim `sub`: the owner, for operators.
     pub subject: Option<Arc<str>>,
-    /// When it ends, in milliseconds since the unix epoch; rounded so that nothing lives longer
-    /// than its token.
+    /// The end of the token, in milliseconds since the unix epoch; rounded down, so that nothing
+    /// outlives its token.
     pub ends_unix_ms: Option<u64>,
 }
 
-/// How much it allows; what it says is nobody's business.
+/// Only the number of grants; their content is private.
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access")
@@ -89,7 +88,7 @@ pub enum TokenError {
     /// No key of the set made it; a newer set may hold one.
     #[error("no key with the token's `kid` is known")]
     UnknownKey,
-    /// There is no key for this role.
+    /// This role has no keys.
     #[error("no keys are configured for this")]
     NoKeys,
     /// Longer than the setting `token_bytes_max`.
@@ -104,27 +103,26 @@ pub enum TokenError {
     /// The header has `crit` or `b64`.
     #[error("the token's header asks for extensions (`crit`, `b64`) that are not understood")]
     Critical,
-    /// An algorithm that is unknown, or not the key's.
+    /// An unknown algorithm, or not the key's.
     #[error("the token's algorithm is not the one of the key")]
     Algorithm,
     /// Made by another key, or changed since.
     #[error("the token's signature is wrong")]
     Signature,
-    /// Its grants are written in the words of another version of the protocol.
+    /// Its grants are in the form of another version of the protocol.
     #[error(
         "the token is of Mercure 1.0 (claim `authorization_details`); this hub speaks Mercure 0.x and reads the claim `mercure`"
     )]
     OtherVersion,
-    /// Not a JSON object, or one with a number that no computer holds (`1e999`).
+    /// Not a JSON object, or one with a number out of range (`1e999`).
     #[error("the token's claims are not a JSON object, or hold a number that is out of range")]
     Claims,
-    /// A claim that cannot be read. Its name is the standard's or the configuration's, never the
-    /// token's.
+    /// A malformed claim. Its name is from the standard or the configuration, never from the token.
     #[error("the token's claim `{claim}` {fault}")]
     Claim {
         /// Name of the claim.
         claim: Arc<str>,
-        /// What is wrong with it.
+        /// Its fault.
         fault: &'static str,
     },
     /// Claim `exp`.
@@ -147,27 +145,27 @@ pub enum TokenError {
     },
 }
 
-/// The rules by which tokens are read: the settings, checked.
+/// The checked settings for reading tokens.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// Longest token.
     pub token_bytes_max: usize,
     /// Most selectors that a token grants, claims and rules together.
     pub selectors_max: usize,
-    /// Longest topic name.
+    /// Longest topic name, in bytes.
     pub topic_bytes_max: usize,
-    /// Time by which clocks may differ.
+    /// Allowed difference between clocks.
     pub leeway: Duration,
-    /// The only `iss`, if one is wanted.
+    /// The only accepted `iss`, if any.
     pub issuer: Option<String>,
-    /// What `aud` must hold, if anything.
+    /// The value that `aud` must contain, if any.
     pub audience: Option<String>,
-    /// Rules that make topics of claims.
+    /// Rules that derive topics from claims.
     pub topics_from: Vec<TopicRule>,
 }
 
 impl Default for Policy {
-    /// What the settings are when nothing is set.
+    /// The defaults of the settings.
     fn default() -> Self {
         Self {
             token_bytes_max: 8 << 10,
@@ -181,7 +179,7 @@ impl Default for Policy {
     }
 }
 
-/// The keys, and the rules by which tokens are read.
+/// The keys, and the policy for reading tokens.
 #[derive(Debug, Default)]
 pub struct Auth {
     policy: Policy,
@@ -189,15 +187,15 @@ pub struct Auth {
     subscriber: Ring,
 }
 
-/// The keys of a role, and who brings newer ones.
+/// The keys of a role, and the channel to their keeper.
 #[derive(Debug, Default)]
 struct Ring {
-    /// `None` where no keys are configured.
+    /// `None` if no keys are configured.
     keys: RwLock<Option<Arc<KeySet>>>,
     keeper: RwLock<Option<mpsc::Sender<Refresh>>>,
 }
 
-/// A call that waits for newer keys; dropped, or answered, it goes on.
+/// A call that waits for newer keys. It goes on once this is answered or dropped.
 pub type Refresh = oneshot::Sender<()>;
 
 impl Auth {
@@ -210,14 +208,14 @@ impl Auth {
         }
     }
 
-    /// Whether there are keys for this role; without, no token can be valid.
+    /// Whether this role has keys; without keys no token is valid.
     #[must_use]
     pub fn has_keys(&self, role: Role) -> bool {
         self.ring(role).keys.read().is_some()
     }
 
-    /// Checks a token, and reads what it allows. `now` is the wall clock, as the time since the
-    /// unix epoch.
+    /// Checks a token, and reads its grants. `now` is the wall clock, as the time since the unix
+    /// epoch.
     ///
     /// # Errors
     /// [`TokenError`]. On [`TokenError::UnknownKey`], [`Auth::refresh`] and one more attempt may
@@ -233,30 +231,30 @@ impl Auth {
         claims::read(&claims, &self.policy, now)
     }
 
-    /// Asks for the newest keys where they come from a URL, and waits for them; returns at once
-    /// when that was done a short while ago.
+    /// Requests the newest keys, if they come from a URL, and waits for them. Returns at once if
+    /// that was done a short while ago.
     ///
-    /// The wait is bounded by who brings the keys: [`Auth::kept_by`].
+    /// The keeper of the keys bounds the wait: [`Auth::kept_by`].
     pub async fn refresh(&self, role: Role) {
         let keeper = self.ring(role).keeper.read().clone();
         let Some(keeper) = keeper else { return };
         let (done, wait) = oneshot::channel();
         if keeper.try_send(done).is_ok() {
-            // A keeper that is gone has nothing to wait for either.
+            // A dropped keeper ends the wait, too.
             let _ = wait.await;
         }
     }
 
-    /// Puts `keys` in the place of those that the role has; tokens that are checked from now on
-    /// need the new ones. A set without keys refuses every token until there is another.
+    /// Replaces the keys of the role; tokens checked from now on need the new ones. A set without
+    /// keys refuses every token until it is replaced.
     pub fn replace(&self, role: Role, keys: Arc<KeySet>) {
         let old = self.ring(role).keys.write().replace(keys);
-        // A large set takes a while to drop: not while tokens wait to be checked.
+        // Dropping a large set takes a while: not while tokens wait to be checked.
         drop(old);
     }
 
-    /// What [`Auth::refresh`] asks for these roles from now on; each must be answered, or dropped,
-    /// within a bounded time.
+    /// The requests of [`Auth::refresh`] for these roles from now on. Each must be answered, or
+    /// dropped, within a bounded time.
     #[must_use]
     pub fn kept_by(&self, roles: &[Role]) -> mpsc::Receiver<Refresh> {
         let (asks, asked) = mpsc::channel(REFRESHES_MAX);

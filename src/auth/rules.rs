@@ -1,8 +1,7 @@
-//! Rules that make topics of claims: `user/{sub}`, `role/{roles}`, `tenant/{tenant}/**`.
+//! Rules that derive topics from claims: `user/{sub}`, `role/{roles}`, `tenant/{tenant}/**`.
 //!
-//! What stands in braces is a claim's name, or the way to it (`{realm_access.roles}`). A rule is
-//! the administrator's and may be a pattern; a claim's value is somebody else's and must never
-//! become one.
+//! The text in braces is a claim's name, or the path to it (`{realm_access.roles}`). A rule is the
+//! administrator's and may be a pattern. A claim's value is foreign text and must never become one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,31 +16,31 @@ use crate::core::limits::TOPIC_BYTES_CEILING;
 use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::core::topic::TopicError;
 
-/// Stands for a value when a rule is checked before there are any.
+/// Stands in for a value when a rule is checked at start.
 const SAMPLE: &str = "x";
-/// What is wrong with a value that is much too long.
+/// The fault of a value that is too long.
 const TOO_LONG: &str = "makes a topic longer than `topic_bytes_max`";
-/// Most names on the way to a claim.
+/// Most names on the path to a claim.
 const STEPS_MAX: usize = 8;
 
-/// Why a text is no rule.
+/// Why a text is not a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RuleError {
-    /// A brace without its other half, or one in another.
+    /// An unbalanced or nested brace.
     #[error("a `{{` without its `}}`, or the other way round")]
     Braces,
     /// Braces around nothing.
     #[error("braces without the name of a claim between them")]
     NoName,
-    /// A long way.
+    /// Too many names on the path.
     #[error("a claim more than {STEPS_MAX} names deep")]
     TooDeep,
-    /// A pattern that is spread over a claim's value.
+    /// A pattern in the same segment as a claim's value.
     #[error(
         "a `*` beside a claim in one segment: a segment is one or the other, as in `tenant/{{tenant}}/**`"
     )]
     Wildcard,
-    /// What it makes is no selector.
+    /// The derived text is not a selector.
     #[error("it makes no topic and no pattern: {0}")]
     Selector(#[from] SelectorError),
 }
@@ -55,11 +54,11 @@ pub struct TopicRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    /// Name of a claim, or the way to it.
+    /// Name of a claim, or the path to it.
     Claim(Arc<str>),
 }
 
-/// What bounds the topics of a token.
+/// Bounds on the topics of a token.
 pub(super) struct Bounds {
     pub(super) topic_bytes_max: usize,
     pub(super) selectors_max: usize,
@@ -74,7 +73,7 @@ impl FromStr for TopicRule {
 }
 
 impl fmt::Display for TopicRule {
-    /// As it was written.
+    /// The rule as it was written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
             Part::Text(text) => f.write_str(text),
@@ -84,7 +83,7 @@ impl fmt::Display for TopicRule {
 }
 
 impl TopicRule {
-    /// Reads a rule, and tries it with a value of one letter.
+    /// Parses a rule, and tries it with a value of one letter.
     ///
     /// # Errors
     /// [`RuleError`].
@@ -111,8 +110,8 @@ impl TopicRule {
         }
         parts.push(Part::Text(rest.to_owned()));
         let rule = Self { parts };
-        // A value may hold slashes, and would make a segment of its own out of what stands beside
-        // it. No text of a rule has a brace.
+        // A value may hold slashes, and would put the text beside it into a segment of its own. No
+        // text of a rule has a brace.
         let marked = rule.with_every_claim("{");
         if marked
             .split('/')
@@ -124,7 +123,7 @@ impl TopicRule {
         Ok(rule)
     }
 
-    /// Checks that what it makes of a short claim is a selector of at most `topic_bytes_max` bytes.
+    /// Checks that its result for a short claim is a selector of at most `topic_bytes_max` bytes.
     ///
     /// # Errors
     /// [`RuleError::Selector`].
@@ -142,14 +141,14 @@ impl TopicRule {
         parts.collect()
     }
 
-    /// Adds the topics that it makes of `claims` to `topics`. A claim that is not there makes none.
+    /// Adds the topics that it derives from `claims` to `topics`. An absent claim derives none.
     pub(super) fn apply(
         &self,
         claims: &Map<String, Value>,
         bounds: &Bounds,
         topics: &mut BTreeSet<Selector>,
     ) -> Result<(), TokenError> {
-        // Every text so far; each placeholder multiplies them by the values of its claim.
+        // All texts so far; each placeholder multiplies them by the values of its claim.
         let mut texts = vec![String::new()];
         for part in &self.parts {
             match part {
@@ -176,8 +175,8 @@ impl TopicRule {
     }
 
     fn selector(&self, text: &str, bounds: &Bounds) -> Result<Selector, TokenError> {
-        // The rule itself was tried at start, so it is a value that makes the difference; the last
-        // one made it whole.
+        // The rule itself was checked at start, so a value is at fault; the last one completed the
+        // text.
         let last = self.parts.iter().rev().find_map(|part| match part {
             Part::Claim(name) => Some(&**name),
             Part::Text(_) => None,
@@ -204,7 +203,7 @@ fn product(texts: &[String], values: &[String]) -> Vec<String> {
     all.collect::<Vec<Vec<String>>>().concat()
 }
 
-/// The values of a claim: one, or those of a list, or none where it is missing.
+/// The values of a claim: one, or those of a list, or none if it is absent.
 fn values(claims: &Map<String, Value>, name: &Arc<str>) -> Result<Vec<String>, TokenError> {
     let Some(found) = find(claims, name) else {
         return Ok(Vec::new());
@@ -216,8 +215,8 @@ fn values(claims: &Map<String, Value>, name: &Arc<str>) -> Result<Vec<String>, T
     }
 }
 
-/// A claim of this name, dots and all (`https://example.com/roles` is a name), or else the one at
-/// the end of the way.
+/// A claim of exactly this name, dots included (`https://example.com/roles` is a name), or else the
+/// one at the end of the path.
 fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);

@@ -44,16 +44,16 @@ impl SigningKey {
     /// A secret for `algorithm`, or else HS256.
     ///
     /// # Errors
-    /// [`SignError`], for the same reasons as where the token is checked.
+    /// [`SignError`], for the same reasons as when the token is checked.
     pub fn from_secret(secret: &[u8], algorithm: Option<Algorithm>) -> Result<Self, SignError> {
         let algorithm = algorithm.unwrap_or(Family::Secret.usual());
-        // Refused here already, where the reason can be told.
+        // Refused here already, so that the reason is known.
         Key::secret(secret, algorithm)?;
         Self::of_library(algorithm, EncodingKey::from_secret(secret))
     }
 
-    /// A private key in PEM, PKCS #8: RSA for `algorithm`, or else RS256; the others for what their
-    /// curve says.
+    /// A private key in PEM, PKCS #8. RSA keys are for `algorithm`, or else RS256; for the others
+    /// the curve decides.
     ///
     /// # Errors
     /// [`SignError`].
@@ -78,7 +78,7 @@ impl SigningKey {
             let Ok(key) = Self::of_library(*algorithm, found) else {
                 continue;
             };
-            // A key of another curve is found out by its first signature.
+            // A key of another curve is detected by its first signature.
             if key.sign(&Map::new()).is_ok() {
                 return Ok(key);
             }
@@ -107,7 +107,7 @@ impl SigningKey {
         })
     }
 
-    /// The same key, whose name `id` its tokens say (`kid`).
+    /// The same key; its tokens have the key id `id` (`kid`).
     #[must_use]
     pub fn with_key_id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
@@ -117,7 +117,7 @@ impl SigningKey {
     /// A token with these claims.
     ///
     /// # Errors
-    /// [`SignError::Refused`] when the key turns out not to fit.
+    /// [`SignError::Refused`] if the key does not fit.
     pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SignError> {
         let mut header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
         if let Some(id) = &self.id {
@@ -127,11 +127,11 @@ impl SigningKey {
         self.sign_bytes(header.to_string().as_bytes(), claims.to_string().as_bytes())
     }
 
-    /// A token of this header and these claims, whatever they are: for tests of the code that reads
+    /// A token with any header and claims, even malformed ones: for tests of the code that reads
     /// tokens.
     ///
     /// # Errors
-    /// [`SignError::Refused`] when the key turns out not to fit.
+    /// [`SignError::Refused`] if the key does not fit.
     pub fn sign_bytes(&self, header: &[u8], claims: &[u8]) -> Result<String, SignError> {
         let part = |bytes| URL_SAFE_NO_PAD.encode(bytes);
         let message = format!("{}.{}", part(header), part(claims));

@@ -4,8 +4,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
 
-/// A private key, its public half in two forms, and what it signs with; the first is what it does
-/// when nothing is said.
+/// A private key, its public half in two forms, and its algorithms; the first is the default.
 const PAIRS: [(&str, [&str; 2], &[Algorithm]); 5] = [
     (
         pem!("rsa.pem"),
@@ -42,7 +41,7 @@ const PAIRS: [(&str, [&str; 2], &[Algorithm]); 5] = [
 ];
 const LONG_SECRET: [u8; 64] = [42; 64];
 
-/// Every algorithm with a key that checks it and one that signs for it.
+/// Every algorithm with a key that checks it and one that signs with it.
 fn everything() -> Vec<(Algorithm, KeySet, SigningKey)> {
     let mut all = Vec::new();
     for algorithm in [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512] {
@@ -172,7 +171,7 @@ fn headers_that_ask_for_more_are_refused() {
     ] {
         assert_eq!(refused(header.clone()), TokenError::Malformed, "{header}");
     }
-    // A key that the token brings along is not looked at.
+    // A key in the token's header is ignored.
     let header =
         json!({"alg": "HS256", "typ": "JWT", "jku": "http://x", "jwk": {"kty": "oct", "k": "AA"}});
     assert!(verify(&auth, token_with(header, json!({}))).is_ok());
@@ -196,8 +195,8 @@ fn the_examples_of_the_standards_are_valid() {
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
     );
     assert_eq!(expired, Err(TokenError::Expired));
-    // RFC 7515, A.4 and RFC 8037, A.4 sign a text that is no JSON, so they are told apart from
-    // wrong signatures only.
+    // RFC 7515, A.4 and RFC 8037, A.4 sign a text that is not JSON, so they only differ from wrong
+    // signatures by the error.
     let p521 = json!({"kty": "EC", "crv": "P-521",
         "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
         "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"});

@@ -37,14 +37,14 @@ fn the_claim_may_have_a_uri_for_a_name_which_then_wins() {
     let grants = |name: &str| json!({"publish": [name], "subscribe": [name], "payload": name});
     let named = read(json!({uri: grants("a")})).expect("valid");
     assert_eq!(Ok(named.clone()), read(json!({"mercure": grants("a")})));
-    // Nothing of the other is read, neither its grants nor its faults.
+    // The other claim is not read at all, neither its grants nor its faults.
     for other in [grants("b"), json!({}), json!(5), json!({"publish": 5})] {
         let both = read(json!({"mercure": other, uri: grants("a")}));
         assert_eq!(both, Ok(named.clone()));
     }
     let none = read(json!({"mercure": grants("a"), uri: {}}));
     assert_eq!(none, Ok(Access::default()));
-    // Not by a name that only looks like it.
+    // A name that only looks similar does not count.
     for name in ["https://mercure.rocks", "http://mercure.rocks/", "Mercure"] {
         assert_eq!(read(json!({name: grants("a")})), Ok(Access::default()));
     }
@@ -128,7 +128,7 @@ fn claims_of_the_wrong_type_are_errors() {
     fault(json!({"aud": ["a", 5]}));
 }
 
-/// When a token with these claims ends, read at a time after [`NOW`].
+/// The end of a token with these claims, read `after_ms` after [`NOW`].
 fn ends_at(after_ms: u64, claims: Value) -> Result<Option<u64>, TokenError> {
     let now = NOW_TIME + Duration::from_millis(after_ms);
     let access = auth(secret()).verify(Role::Subscriber, token(claims).as_bytes(), now)?;
@@ -145,7 +145,7 @@ fn a_token_is_valid_from_its_beginning_to_its_end_fractions_included() {
     let ending = json!({"exp": now + 0.75});
     assert_eq!(ends_at(749, ending.clone()), Ok(Some(NOW * 1_000 + 750)));
     assert_eq!(ends_at(750, ending), Err(TokenError::Expired));
-    // What is left of a millisecond makes no token live longer.
+    // A fraction of a millisecond does not extend a token's life.
     let ending = json!({"exp": now + 0.7506});
     assert_eq!(ends_at(750, ending), Ok(Some(NOW * 1_000 + 750)));
     let whole = json!({"nbf": NOW, "exp": NOW + 1});
@@ -167,7 +167,7 @@ fn times_are_numbers_of_any_form_and_size() {
         let early = ends(json!({"nbf": never}));
         assert_eq!(early, Err(TokenError::NotYetValid));
     }
-    // As the bytes of the token, since a JSON library would write them in its own way.
+    // As the raw bytes of the token, because a JSON library would write them in its own way.
     let raw = |claims: &str| {
         let key = SigningKey::from_secret(SECRET.as_bytes(), None).expect("a key");
         let token = key.sign_bytes(br#"{"alg":"HS256"}"#, claims.as_bytes());

@@ -153,7 +153,7 @@ fn a_key_is_chosen_by_its_name() {
     assert_eq!(unknown, Err(TokenError::UnknownKey));
     let unfit = check(&named, &a, json!({"alg": "HS384", "kid": "a"}));
     assert_eq!(unfit, Err(TokenError::Algorithm));
-    // Without a name, all that fit are tried.
+    // Without a name, all fitting keys are tried.
     assert_eq!(check(&named, &b, json!({"alg": "HS256"})), Ok(()));
     assert_eq!(
         check(&named, &[3; 32], json!({"alg": "HS256"})),
@@ -268,7 +268,7 @@ fn members_that_are_null_are_not_there() {
     let set = set.expect("keys");
     assert_eq!((set.len(), set.skipped()), (2, 0));
     assert!(set.keys.iter().all(|key| key.id.is_none()));
-    // What has to be there is missing.
+    // A required member is missing.
     for name in ["kty", "crv", "x"] {
         let mut key = json!({"kty": "OKP", "crv": "Ed25519", "x": ed25519});
         key[name] = json!(null);

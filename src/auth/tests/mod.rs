@@ -1,17 +1,17 @@
 /// Every algorithm, and every way of passing one off as another.
 mod algorithms;
-/// What claims grant, and when.
+/// The grants of claims, and their lifetime.
 mod claims;
 /// Secrets, PEM texts and key sets.
 mod keys;
-/// Topics out of claims.
+/// Topics derived from claims.
 mod rules;
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// Which the public test suite of Mercure hubs uses.
+/// The secret of the public test suite of Mercure hubs.
 const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 const NOW: u64 = 1_700_000_000;
 const NOW_TIME: Duration = Duration::from_secs(NOW);
@@ -50,7 +50,7 @@ fn object(value: Value) -> serde_json::Map<String, Value> {
     value.as_object().expect("an object").clone()
 }
 
-/// A token with these claims, made by the secret.
+/// A token with these claims, signed with the secret.
 fn token(claims: Value) -> String {
     let key = SigningKey::from_secret(SECRET.as_bytes(), None).expect("a key");
     key.sign(&object(claims)).expect("a token")
@@ -101,7 +101,7 @@ fn without_keys_nothing_is_valid() {
     let auth = Auth::default();
     assert!(!auth.has_keys(Role::Publisher) && !auth.has_keys(Role::Subscriber));
     assert_eq!(verify(&auth, token(json!({}))), Err(TokenError::NoKeys));
-    // Keys that are still to come are keys, but make nothing valid either.
+    // Keys that have not arrived yet count as keys, but make no token valid.
     auth.replace(Role::Subscriber, Arc::default());
     assert!(auth.has_keys(Role::Subscriber) && !auth.has_keys(Role::Publisher));
     assert_eq!(verify(&auth, token(json!({}))), Err(TokenError::UnknownKey));
@@ -192,7 +192,7 @@ async fn a_refresh_waits_for_the_keeper_and_only_where_there_is_one() {
     assert!(!waits.is_finished());
     answer.send(()).expect("a waiting call");
     waits.await.expect("no panic");
-    // A keeper that is gone keeps nobody waiting.
+    // A dropped keeper ends every wait.
     drop(asked);
     auth.refresh(Role::Subscriber).await;
 }
