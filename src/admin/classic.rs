@@ -1,8 +1,9 @@
-//! The classic text format of Prometheus (version 0.0.4), made of a page in OpenMetrics text.
+//! The classic text format of Prometheus (version 0.0.4), converted from a page in OpenMetrics
+//! text.
 //!
-//! The two differ in little: the classic one has the suffix of a counter or an info in its name, so
-//! also in `HELP` and `TYPE`; it knows no type `info`, no `UNIT` and no `EOF`. A page that says the
-//! same in both cannot come from two encoders.
+//! The formats differ little. In the classic one, the suffix of a counter or an info is part of its
+//! name, so also in `HELP` and `TYPE`; it has no type `info`, no `UNIT` and no `EOF`. Converting
+//! keeps both pages equal, which two encoders would not.
 
 /// Media type of this format ("Exposition formats", Prometheus documentation).
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -6,10 +6,10 @@ use crate::web::host::HostRule;
 /// The checked settings of the admin listener.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
-    /// Of its connections and requests.
+    /// Config of its connections and requests.
     pub server: ServerConfig,
     /// Most connections.
     pub connections_max: usize,
-    /// Names under which it is reached.
+    /// Its host names.
     pub hosts: HostRule,
 }

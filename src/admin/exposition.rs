@@ -1,7 +1,7 @@
-//! `/metrics`: what the node counts, in the text formats that Prometheus reads.
+//! `/metrics`: the node's metrics, in the text formats that Prometheus reads.
 //!
-//! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters and writes
-//! them down, so that it costs the same whether a hundred streams are open or a million.
+//! Nothing is counted here. A scrape reads the shards' own cells and the hub's counters, so that
+//! its cost does not depend on the number of open streams.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Exposition {
         Self(registry)
     }
 
-    /// Writes the page, and tells its media type.
+    /// Writes the page; returns it with its media type.
     pub(super) fn text(&self, format: Format) -> Result<(String, &'static str), fmt::Error> {
         let mut page = String::new();
         text::encode(&mut page, &self.0)?;

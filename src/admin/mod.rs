@@ -1,11 +1,11 @@
-//! The admin listener: health, metrics, and a look at the streams, for operators and their tools.
+//! The admin listener: health, metrics and open streams, for operators and their tools.
 //!
 //! It is a service of [`crate::server`], like the public API, and has no HTTP of its own. It has no
-//! authentication and is meant for loopback or a private network, so everything in it is either
-//! read-only or undone by a client that reconnects, but for one call: what an operator erases of a
-//! topic's history is gone. It reads what the shards count and asks the hub; it must never take a
-//! lock that publishing or delivery waits for longer than a copy takes, and a scrape must cost the
-//! same however many streams are open.
+//! authentication and is meant for loopback or a private network. So every call is either read-only
+//! or undone by a client that reconnects, with one exception: an erased history is lost. It reads
+//! the shards' counters and asks the hub. It must never hold a lock that publishing or delivery
+//! waits for longer than a copy takes, and the cost of a scrape must not depend on the number of
+//! open streams.
 
 mod classic;
 mod config;
@@ -34,15 +34,15 @@ use crate::server::answers::Answers;
 use crate::server::connections::Limit;
 use crate::server::{self, ServeError, Setup};
 
-/// A connection is asked to end after so long: it bounds what a client that reads next to nothing
-/// can hold. Scrapers reconnect.
+/// Time after which a connection is asked to end: it bounds how long a client that reads next to
+/// nothing can keep it. Scrapers reconnect.
 const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
 
-/// Serves the admin listener until `shutdown` turns true (or its sender is gone) and the requests
-/// at hand are answered.
+/// Serves the admin listener until `shutdown` turns true (or its sender is dropped) and the open
+/// requests are answered.
 ///
-/// At most `connections_max` connections are served at the same time. One more takes the place of
-/// one that asks for nothing, or waits.
+/// At most `connections_max` connections are served at the same time. A further one takes the place
+/// of one without an open request, or waits.
 ///
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.
@@ -53,7 +53,7 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().admin);
-    // Operators are answered also where clients have used up what the node may hold for them.
+    // Operators are answered even if clients have used up the node's memory budget.
     let budget = Budget::new(usize::MAX);
     let answers = Answers::new(
         config.server.answer_bytes_max,

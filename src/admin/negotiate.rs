@@ -1,14 +1,14 @@
-//! Which of the two formats of `/metrics` a client wants, by its `Accept` (RFC 9110 §12.5.1).
+//! The format of `/metrics` that a client prefers, by its `Accept` (RFC 9110 §12.5.1).
 //!
-//! Never refuses: a client that accepts neither gets the classic one, as from other servers of
-//! metrics.
+//! Never refuses: a client that accepts neither gets the classic one, as from other metrics
+//! servers.
 
 use hyper::header::{self, HeaderMap};
 
 /// A format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// Prometheus's own, version 0.0.4; what a client gets that does not ask.
+    /// Prometheus's own, version 0.0.4; the default.
     Classic,
     /// OpenMetrics 1.0.
     OpenMetrics,
@@ -22,7 +22,7 @@ impl Format {
         }
     }
 
-    /// Versions that ask for it. OpenMetrics was written as 0.0.1 while it was a draft, and the
+    /// Version parameters of the format. OpenMetrics was called 0.0.1 while it was a draft, and the
     /// text is the same.
     const fn versions(self) -> &'static [&'static str] {
         match self {
@@ -31,19 +31,19 @@ impl Format {
         }
     }
 
-    /// How much a request wants it, in thousandths, by the most specific of the ranges that cover
-    /// it; and how specific that is.
+    /// The quality of the format in a request, in thousandths, by the most specific of the ranges
+    /// that cover it; and how specific that range is.
     fn wanted(self, ranges: &[Range<'_>]) -> (u16, u8) {
         let covering = ranges
             .iter()
             .filter_map(|range| Some((range.covers(self)?, range.quality)));
-        // Of ranges that are as specific (versions of one type) the best counts.
+        // Of equally specific ranges (versions of one type) the best counts.
         let (specific, quality) = covering.max().unwrap_or((0, 0));
         (quality, specific)
     }
 }
 
-/// The format that the request with these headers wants.
+/// The format for a request with these headers.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     let fields = headers.get_all(header::ACCEPT).iter();
     let ranges: Vec<Range<'_>> = fields
@@ -51,7 +51,7 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
         .flat_map(|field| field.split(','))
         .filter_map(Range::parse)
         .collect();
-    // On equal terms (`*/*`), the classic one.
+    // At equal quality (`*/*`), the classic one.
     let open = Format::OpenMetrics.wanted(&ranges);
     if open > Format::Classic.wanted(&ranges) && open.0 > 0 {
         Format::OpenMetrics
@@ -70,7 +70,7 @@ struct Range<'r> {
 }
 
 impl<'r> Range<'r> {
-    /// Reads one; `None` for what is none.
+    /// Parses a range; `None` if it is malformed.
     fn parse(text: &'r str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
@@ -90,7 +90,7 @@ impl<'r> Range<'r> {
         Some(range)
     }
 
-    /// How specific it is on a format that it covers: the more, the higher.
+    /// The specificity of a range that covers `format`: a higher number is more specific.
     fn covers(&self, format: Format) -> Option<u8> {
         let (kind, subtype) = format.name();
         match (self.kind, self.subtype) {
@@ -140,7 +140,7 @@ mod tests {
             "text/*",
             "TEXT/plain; version=0.0.4; charset=utf-8",
             "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
-            // Prometheus before it knew OpenMetrics.
+            // Prometheus before it supported OpenMetrics.
             "text/plain;version=0.0.4;q=1,*/*;q=0.1",
             "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
             "application/openmetrics-text;q=0, */*",

@@ -1,4 +1,4 @@
-//! The node's own metrics: the names, the words, and where each value is read.
+//! The node's own metrics: their names, their help texts, and the source of each value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,21 +20,21 @@ use crate::metrics::{
     Source,
 };
 
-/// What a scrape reads of the node.
+/// The node's values that a scrape reads.
 pub(super) trait Readings: Send + Sync + 'static {
     /// Counters of each shard.
     fn shards(&self) -> &[Arc<ShardMetrics>];
     /// Node-wide counters.
     fn node(&self) -> &NodeMetrics;
-    /// How much is remembered.
+    /// Size of the history.
     fn history(&self) -> HistorySize;
     /// Messages waiting for each shard.
     fn mailboxes(&self) -> Vec<usize>;
     /// Whether the node shuts down.
     fn draining(&self) -> bool;
-    /// Starts and ends of subscriptions that are told late or never.
+    /// Announcements of subscriptions that are late or lost.
     fn presence(&self) -> Figures;
-    /// What is held for clients beside the history.
+    /// The memory held for clients beside the history.
     fn budget(&self) -> &Budget;
     /// Bounds on the history.
     fn history_budget_bytes(&self) -> usize;
@@ -96,18 +96,18 @@ impl<R: Readings> Collector for Node<R> {
 }
 
 impl<R: Readings> Node<R> {
-    /// Writes down these readings at every scrape.
+    /// Reads these values at every scrape.
     pub(super) fn new(readings: R) -> Self {
         Self(readings)
     }
 
-    /// One sample a shard.
+    /// One sample per shard.
     fn each<T>(&self, read: impl Fn(&ShardMetrics) -> T) -> impl Iterator<Item = (Labels, T)> {
         let shards = self.0.shards().iter().enumerate();
         shards.map(move |(number, shard)| (vec![shard_label(number)], read(shard)))
     }
 
-    /// One sample a shard and value of the label `name`.
+    /// One sample per shard and value of the label `name`.
     fn each_by<T, const N: usize>(
         &self,
         name: &'static str,
@@ -425,7 +425,7 @@ impl<R: Readings> Node<R> {
 }
 
 impl<R: Readings> Node<R> {
-    /// What is held for clients, against what may be.
+    /// The memory held for clients, and its bound.
     fn memory(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let budget = self.0.budget();
         let history = [("history", self.0.history().bytes)].into_iter();

@@ -1,4 +1,4 @@
-//! Metric families as they are written.
+//! Metric families in text form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::metrics::{HISTOGRAM_BUCKETS, HistogramSnapshot};
 /// Label names and values of one sample.
 pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
-/// A label whose value is known beforehand.
+/// A label with a constant value.
 pub(super) fn label(name: &'static str, value: &'static str) -> (&'static str, Cow<'static, str>) {
     (name, Cow::Borrowed(value))
 }
@@ -89,8 +89,8 @@ fn sample(
     }
 }
 
-/// Upper bounds in seconds and counts: bucket `i` holds what is below `2^i` µs, and the last one
-/// all the rest.
+/// Upper bounds in seconds, with counts: bucket `i` holds values below `2^i` µs, and the last one
+/// all others.
 fn seconds(snapshot: &HistogramSnapshot) -> Vec<(f64, u64)> {
     let bound = |i: usize| match i {
         i if i + 1 == HISTOGRAM_BUCKETS => f64::INFINITY,

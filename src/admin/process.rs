@@ -1,7 +1,7 @@
-//! What the kernel says about this process, from `/proc/self`.
+//! The kernel's figures of this process, from `/proc/self`.
 //!
-//! Only values that the kernel keeps as counters are read: nothing here may walk the page tables or
-//! list the file descriptors, which takes long exactly when there are a million streams.
+//! Only values that the kernel keeps as counters are read. Nothing here may walk the page tables or
+//! list the file descriptors, because that is slow exactly when there are a million streams.
 
 use std::{fmt, fs};
 
@@ -14,7 +14,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::page::{Labels, Page};
 
-/// Figures of this process; `None` where the kernel does not tell.
+/// Figures of this process; `None` if the kernel does not report one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Process {
     /// Resident memory, in bytes.
@@ -58,7 +58,7 @@ impl Process {
     }
 }
 
-/// Number `n` of a line of numbers.
+/// The `n`-th number of a line of numbers.
 fn field(line: &str, n: usize) -> Option<u64> {
     line.split_whitespace().nth(n)?.parse().ok()
 }
@@ -68,14 +68,14 @@ fn boot_seconds(stat: &str) -> Option<f64> {
     line.trim().parse().ok()
 }
 
-/// Since Linux 6.2 the size of the directory is the number of its entries; before, it is 0, and
-/// counting them is no way.
+/// Since Linux 6.2 the size of the directory is the number of its entries. Before, it is 0, and
+/// counting them would be too slow.
 fn open_fds() -> Option<u64> {
     let size = fs::metadata("/proc/self/fd").ok()?.len();
     (size > 0).then_some(size)
 }
 
-/// What the kernel says about this process, under the names that every Prometheus client uses.
+/// The kernel's figures of this process, under the names that every Prometheus client uses.
 #[derive(Debug)]
 pub(super) struct ThisProcess;
 
@@ -84,7 +84,7 @@ impl Collector for ThisProcess {
         let mut page = Page(&mut encoder);
         let process = Process::read();
         if let Some(seconds) = process.cpu_seconds {
-            // A counter of fractions, which the counters above are not.
+            // A counter of fractions, unlike the counters above.
             let (help, unit) = ("User and system CPU time.", Some(&Unit::Seconds));
             let counter = MetricType::Counter;
             page.0

@@ -1,5 +1,5 @@
-//! The queries of the admin listener's calls. What is unknown, given twice or malformed is refused:
-//! a filter that was misspelt must not mean everyone.
+//! The queries of the admin listener's calls. Unknown, repeated and malformed parameters are
+//! refused: a misspelt filter must not match every stream.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::server::problem::Problem;
 use crate::server::query::{self, QueryError};
 use crate::web::network::network;
 
-/// Streams shown when the request does not say how many.
+/// Streams shown by default.
 const SHOWN_DEFAULT: usize = 20;
 
 /// Most streams shown at once: the answer is built in memory.
@@ -20,12 +20,12 @@ const SHOWN_MAX: usize = 1_000;
 /// Most topics that one call names.
 const TOPICS_MAX: usize = 100;
 
-/// Which streams to show.
+/// The streams to show.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Those that are furthest behind.
+    /// The streams that are furthest behind.
     Slowest(usize),
-    /// Those that are meant.
+    /// The streams that match.
     Meant(StreamQuery, usize),
 }
 
@@ -48,8 +48,8 @@ pub(super) fn shown(query: &str, topic_bytes_max: usize) -> Result<Shown, Proble
     }
 }
 
-/// `DELETE /streams?topic=&subject=&address=`: at least one of them, since nobody means to end all
-/// streams by a slip.
+/// `DELETE /streams?topic=&subject=&address=`. At least one is required, so that a slip does not
+/// end all streams.
 pub(super) fn meant(query: &str, topic_bytes_max: usize) -> Result<StreamQuery, Problem> {
     let mut asked = Asked::default();
     asked.read(query, topic_bytes_max, &[])?;
@@ -137,7 +137,7 @@ pub(super) fn traced(query: &str, topic_bytes_max: usize) -> Result<Vec<Selector
     Ok(selectors)
 }
 
-/// Of calls that name all in their path.
+/// Checks that a call has no query, because its path says everything.
 pub(super) fn none(query: &str) -> Result<(), Problem> {
     match pairs(query).next().transpose()? {
         Some((name, _)) => Err(bad(format!(
@@ -152,7 +152,7 @@ fn selector(text: &str, topic_bytes_max: usize) -> Result<Selector, Problem> {
         .map_err(|error| bad(format!("`topic`: {error}")))
 }
 
-/// The topic of a path, which is one name whatever characters are in it.
+/// The topic in a path: an exact name, whatever characters it has.
 pub(super) fn topic(raw: &str, topic_bytes_max: usize) -> Result<String, Problem> {
     let name = query::decode_path(raw).map_err(refused)?;
     crate::core::topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;

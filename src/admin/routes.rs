@@ -1,4 +1,4 @@
-//! What the admin listener answers to which request.
+//! Routes of the admin listener, and their answers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,14 +27,14 @@ use crate::server::service::{Request, Service};
 use crate::web::host::HostRule;
 use crate::web::request_target::{self, WrongHost};
 
-/// What there is, for those who ask for something else.
+/// The list of resources, for requests to unknown paths.
 const RESOURCES: &str =
     "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic} and /trace";
 
-/// Methods that some call takes.
+/// The methods of all calls together.
 const ALL_METHODS: &str = "GET, HEAD, PUT, DELETE";
 
-/// What the listener has.
+/// A resource of the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resource<'r> {
     Health,
@@ -83,7 +83,7 @@ struct Shared {
 type Answer = Result<Response<ResponseBody>, Problem>;
 
 impl Admin {
-    /// Answers for this node.
+    /// The service of this node.
     pub(super) fn new(config: &AdminConfig, hub: Hub) -> Self {
         Self(Arc::new(Shared {
             hosts: config.hosts.clone(),
@@ -161,8 +161,8 @@ impl Shared {
         self.hub.event_limits().topic_bytes_max
     }
 
-    /// What holds for everything but health: orchestrators send any `Host`, and learn nothing that
-    /// a stranger must not know.
+    /// Checks the host of every call but health: orchestrators send any `Host`, and health reveals
+    /// nothing that must stay private.
     fn check_host(&self, request: &Parts) -> Result<(), Problem> {
         let what = match request_target::check_host(request, Some(&self.hosts)) {
             Ok(()) => return Ok(()),
@@ -288,19 +288,19 @@ impl Shared {
     }
 }
 
-/// How many streams were ended.
+/// Number of streams ended.
 #[derive(Serialize)]
 struct Ended {
     ended: usize,
 }
 
-/// How many events were erased.
+/// Number of events erased.
 #[derive(Serialize)]
 struct Erased {
     erased: usize,
 }
 
-/// A stream as `/streams` shows it.
+/// A stream in the answer to `/streams`.
 #[derive(Serialize)]
 struct StreamView<'a> {
     id: &'a str,
@@ -365,7 +365,7 @@ fn json(value: &impl Serialize) -> Response<ResponseBody> {
     response
 }
 
-/// What is answered is what it says, and of this moment.
+/// Headers of an answer that is plain data and must not be cached.
 fn as_it_is_now(headers: &mut HeaderMap) {
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);

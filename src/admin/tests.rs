@@ -59,7 +59,7 @@ impl Readings for Fixed {
     }
 }
 
-/// The page of a node of two shards, of which the second has counted something of everything.
+/// The page of a node with two shards; the second has a value in every counter.
 fn page(format: Format) -> String {
     let fixed = Fixed {
         shards: vec![Arc::default(), Arc::default()],

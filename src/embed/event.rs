@@ -42,22 +42,21 @@ impl Event {
         self
     }
 
-    /// Its name: what browsers listen for with `addEventListener`. Without a name it is a
-    /// `message`.
+    /// Its name: browsers listen for it with `addEventListener`. Without a name it is a `message`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// An id of the publisher's own, which clients see in place of the node's.
+    /// The publisher's own id, which clients see in place of the node's.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The reconnection delay that clients take from it.
+    /// The reconnection delay that it sets in its clients.
     #[must_use]
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);

@@ -1,4 +1,4 @@
-//! Publishing, and the streams that are open.
+//! Publishing, and the open streams.
 
 use thiserror::Error;
 
@@ -10,7 +10,7 @@ use crate::core::sse::Draft;
 use crate::hub::{self, Closed, StreamQuery};
 use crate::metrics::Source;
 
-/// The core of a running node: takes events, and knows the open streams. Cheap to clone.
+/// The core of a running node: accepts events, and has the open streams. Cheap to clone.
 ///
 /// From [`Node::hub`](crate::Node::hub). It works until its node is stopped or dropped.
 #[derive(Clone)]
@@ -30,7 +30,8 @@ enum Cause {
 }
 
 impl PublishError {
-    /// The node has ended: no event will be taken any more. Else it is an event that is refused.
+    /// The node has ended: no event will be accepted any more. Otherwise the event itself was
+    /// refused.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.0, Cause::Closed(_))
@@ -44,21 +45,21 @@ impl Hub {
 
     /// Publishes one event. Waits while a shard that has to deliver it is too far behind.
     ///
-    /// The receipt has the event's id, and the number of subscriptions that it was handed to.
+    /// The receipt has the event's id, and the number of subscriptions that it was delivered to.
     ///
     /// # Errors
-    /// [`PublishError`] when the event breaks a limit of the settings, or the node has ended.
+    /// [`PublishError`] if the event breaks a limit of the settings, or the node has ended.
     pub async fn publish(&self, event: Event) -> Result<Receipt, PublishError> {
         let receipts = self.publish_all(&[event]).await?;
         let receipt = receipts.first().copied();
         receipt.ok_or(PublishError(Cause::Closed(Closed)))
     }
 
-    /// Publishes events as one batch, in their order: all of them, or none if one is refused. A
+    /// Publishes events as one batch, in order: all of them, or none if one is refused. Returns a
     /// receipt for each.
     ///
     /// # Errors
-    /// [`PublishError`] when an event breaks a limit of the settings, or the node has ended.
+    /// [`PublishError`] if an event breaks a limit of the settings, or the node has ended.
     pub async fn publish_all(&self, events: &[Event]) -> Result<Vec<Receipt>, PublishError> {
         let limits = self.0.event_limits();
         let drafts = events
@@ -69,7 +70,7 @@ impl Hub {
         Ok(published.map_err(Cause::from)?)
     }
 
-    /// Streams that are open.
+    /// Number of open streams.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.0.streams()
@@ -81,8 +82,8 @@ impl Hub {
         self.0.head()
     }
 
-    /// Ends the streams that subscribe to what `selector` matches; how many there were. Their
-    /// clients come back unless something keeps them from it.
+    /// Ends the streams that subscribe to a topic matched by `selector`; returns how many there
+    /// were. Their clients reconnect unless something prevents it.
     pub async fn end_streams(&self, selector: Selector) -> usize {
         let query = StreamQuery {
             topic: Some(selector),

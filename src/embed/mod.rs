@@ -1,6 +1,6 @@
-//! The face of the crate: a node within another program.
+//! The public interface of the crate: a node within another program.
 //!
-//! Everything that a program may rely on is here or re-exported by `lib.rs`; `tests.rs` holds the
+//! Every item that a program may rely on is here or re-exported by `lib.rs`; `tests.rs` has the
 //! list. The types wrap those of the layers below, so that these stay free to change.
 
 mod event;

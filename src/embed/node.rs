@@ -9,8 +9,8 @@ use crate::settings::{ConfigError, Settings};
 /// A running node: its listeners, and the hub behind them.
 ///
 /// It lives on the tokio runtime on which it was started. Dropping it ends everything that it
-/// started, and cuts what is open; [`Node::drain`] ends it in peace. It logs through `tracing`,
-/// reads no signals and ends no process.
+/// started, and cuts open connections; [`Node::drain`] ends it gracefully. It logs through
+/// `tracing`, handles no signals and ends no process.
 ///
 /// ```no_run
 /// use fantail::{Event, Node, Settings};
@@ -39,7 +39,7 @@ enum Cause {
 }
 
 impl NodeError {
-    /// The settings are refused, so that another attempt with them is refused as well.
+    /// The settings are refused, so that another attempt with them fails as well.
     #[must_use]
     pub fn is_settings(&self) -> bool {
         matches!(self.0, Cause::Settings(_))
@@ -50,40 +50,40 @@ impl Node {
     /// Checks the settings, reads the keys of tokens, opens the listeners and starts the shards.
     ///
     /// # Errors
-    /// [`NodeError`] when the settings are refused, an address is taken, a key cannot be read or
-    /// the system refuses.
+    /// [`NodeError`] if the settings are refused, an address is taken, a key cannot be read or the
+    /// system refuses.
     pub async fn start(settings: Settings) -> Result<Self, NodeError> {
         settings.check().map_err(Cause::from)?;
         let node = node::Node::start(settings).await.map_err(Cause::from)?;
         Ok(Self(node))
     }
 
-    /// Where its listeners are; with the ports that the system picked for port 0.
+    /// Addresses of its listeners, with the ports that the system chose for port 0.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.0.addresses()
     }
 
-    /// Publishes, and knows the open streams.
+    /// The hub: for publishing, and for the open streams.
     #[must_use]
     pub fn hub(&self) -> Hub {
         Hub::new(self.0.hub().clone())
     }
 
-    /// Waits for a part of the node to fail. It should be drained or dropped then, and started
-    /// again.
+    /// Waits for a part of the node to fail. The program should then drain or drop the node, and
+    /// start another.
     pub async fn failed(&mut self) -> NodeError {
         Cause::from(self.0.failed().await).into()
     }
 
-    /// Ends the node: no new streams; the open ones are told when to come back and are closed in
-    /// even steps over `drain_period`; then the listeners and the shards. Returns the number of
-    /// streams that had to be cut.
+    /// Ends the node gracefully: new streams are refused; open ones are told when to reconnect and
+    /// are closed in even steps over `drain_period`; then the listeners and the shards end. Returns
+    /// the number of streams that had to be cut.
     pub async fn drain(mut self) -> usize {
         self.0.drain().await.streams_cut
     }
 
-    /// Ends the node at once, and waits for its threads. Streams are cut; their clients come back
+    /// Ends the node at once, and waits for its threads. Streams are cut; their clients reconnect
     /// by themselves.
     pub async fn stop(self) {
         let hub = self.0.hub().clone();

@@ -1,11 +1,11 @@
-//! The face of the crate, item by item: it must not grow unseen.
+//! The public interface of the crate, item by item: it must not grow unnoticed.
 
 use std::time::Duration;
 
 use super::*;
 use crate::settings::Settings;
 
-/// All that `lib.rs` makes public without the feature `internals`.
+/// All public items of `lib.rs` without the feature `internals`.
 const FACE: [&str; 8] = [
     "mod value",
     "crate::core::desk::Receipt",
@@ -17,7 +17,7 @@ const FACE: [&str; 8] = [
     "crate::program::run_program (hidden)",
 ];
 
-/// All that one can do with the types of this module.
+/// All public methods of the types of this module.
 const METHODS: [(&str, &[&str]); 3] = [
     (
         include_str!("event.rs"),

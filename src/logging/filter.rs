@@ -1,9 +1,8 @@
-//! Which lines are logged: by the setting `log_level` or by the variable `RUST_LOG`.
+//! The filter of log lines: the setting `log_level` or the variable `RUST_LOG`.
 //!
-//! A level that names no target concerns the node's own lines only. Libraries log what single
-//! frames and packets make them (h2 warns about every unsolicited PING acknowledgement), and a
-//! client must not be able to fill the log: of them only errors are logged, unless they are named
-//! (`h2=debug`).
+//! A level without a target concerns the node's own lines only. Libraries log single frames and
+//! packets (h2 warns about every unsolicited PING acknowledgement), and a client must not be able
+//! to fill the log. Of libraries only errors are logged, unless a filter names them (`h2=debug`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,13 +12,13 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Target of the lines about traced topics (`trace_topics`): naming a topic is enough to see them,
+/// Target of the lines about traced topics (`trace_topics`). Tracing a topic is enough to see them,
 /// whatever `log_level` is.
 pub const TRACE_TARGET: &str = "fantail::traced";
 
-/// What all lines of the node have as the start of their target.
+/// Common prefix of the targets of the node's own lines.
 const OWN_TARGETS: &str = "fantail";
-/// What is logged of targets that nothing names.
+/// Level of targets that no filter names.
 const OTHERS: LevelFilter = LevelFilter::ERROR;
 
 /// Levels, by name.
@@ -32,13 +31,13 @@ pub const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "o
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
 
-/// Why a text is no [`LogFilter`].
+/// Why a text is not a [`LogFilter`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LogFilterError {
     /// Nothing.
     #[error("is empty")]
     Empty,
-    /// A word that is no level.
+    /// A word that is not a level.
     #[error("`{0}` is no level")]
     Word(String),
     /// Not the grammar of filters.
@@ -61,9 +60,9 @@ impl fmt::Display for LogFilter {
 impl FromStr for LogFilter {
     type Err = LogFilterError;
 
-    /// A bare word in a filter is a target for which everything is logged, so a misspelt level
-    /// would be taken for one and silence the node; here it must be a level. `RUST_LOG` itself
-    /// keeps its own grammar.
+    /// In the grammar of filters, a bare word is a target for which everything is logged. So a
+    /// misspelt level would count as a target and silence the node; here it must be a level.
+    /// `RUST_LOG` keeps its own grammar.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Err(LogFilterError::Empty);
@@ -87,27 +86,27 @@ impl FromStr for LogFilter {
     }
 }
 
-/// `rust_log` when it says anything, else the setting and what traced topics need.
+/// `rust_log` if it is not empty, else the setting and the target of traced topics.
 pub(super) fn filter(
     setting: &LogFilter,
     rust_log: Option<&str>,
 ) -> Result<EnvFilter, FilterError> {
     let value = match rust_log.filter(|text| !text.trim().is_empty()) {
         Some(text) => text.to_owned(),
-        // Also where nothing is traced yet: operators may ask for it while the node runs.
+        // Even if nothing is traced yet: operators may start a trace while the node runs.
         None => format!("{setting},{TRACE_TARGET}={}", LevelFilter::INFO),
     };
     EnvFilter::try_new(of_own_targets(&value)).map_err(|source| FilterError { value, source })
 }
 
-/// A filter that is none.
+/// An invalid filter.
 #[derive(Debug)]
 pub(super) struct FilterError {
     pub(super) value: String,
     pub(super) source: ParseError,
 }
 
-/// The same filter, in which levels that name no target concern the node's own.
+/// The same filter, with levels without a target limited to the node's own targets.
 fn of_own_targets(filter: &str) -> String {
     let directives = filter.split(',').map(|part| {
         let part = part.trim();
@@ -131,7 +130,7 @@ mod tests {
         filter(setting, rust_log).expect("a filter").to_string()
     }
 
-    /// Without the check of the setting: `RUST_LOG` also knows levels by number.
+    /// Without the check of the setting: `RUST_LOG` also accepts levels by number.
     fn with_level(log_level: &str) -> LogFilter {
         LogFilter(log_level.to_owned())
     }

@@ -1,9 +1,9 @@
-//! Writes log lines to standard error without making anyone wait for it.
+//! Writes log lines to standard error; no caller ever waits for it.
 //!
-//! Lines are queued, and one thread writes them. A line that finds the queue full, or that the
-//! system refuses (a closed pipe, a full disk), is dropped and counted. Must never panic, never
-//! write anywhere else, and never return an error to the code that logs: `tracing-subscriber` would
-//! report it by `eprintln!`, which panics when standard error is broken.
+//! Lines are queued, and one thread writes them. A line is dropped and counted if the queue is
+//! full, or if the system refuses it (a closed pipe, a full disk). Must never panic, never write
+//! anywhere else, and never return an error to the code that logs: `tracing-subscriber` would
+//! report it with `eprintln!`, which panics if standard error is broken.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,17 +24,17 @@ pub(super) const WRITER_THREAD: &str = "fantail-log";
 
 /// Longest wait until a full pipe is tried again; the poll normally ends earlier.
 const RETRY_S: i64 = 1;
-/// Pause before a write is repeated that failed although the poll reported room: the thread must
-/// not spin.
+/// Pause before a failed write is repeated although the poll reported room: the thread must not
+/// spin.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
 /// The queue of lines in front of one output.
 #[derive(Debug)]
 pub(super) struct Lines {
     state: Mutex<State>,
-    /// Told when a line is queued.
+    /// Signalled when a line is queued.
     queued: Condvar,
-    /// Told when nothing is queued and nothing is being written.
+    /// Signalled when nothing is queued and nothing is being written.
     settled: Condvar,
     bytes_max: usize,
     dropped: AtomicU64,
@@ -45,7 +45,7 @@ struct State {
     queue: VecDeque<Box<[u8]>>,
     /// Bytes in `queue`.
     bytes: usize,
-    /// A line has been taken out and is being written.
+    /// A line has been removed from the queue and is being written.
     writing: bool,
 }
 
@@ -53,7 +53,7 @@ impl Lines {
     /// Starts the thread that writes to `out`. At most `bytes_max` bytes wait in the queue.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system gives no thread.
     pub(super) fn start(
         out: impl AsFd + Send + 'static,
         bytes_max: usize,
@@ -106,8 +106,7 @@ impl Lines {
         }
     }
 
-    /// Waits until every line that is queued now has been written or dropped, but no longer than
-    /// `bound`.
+    /// Waits until every queued line has been written or dropped, but no longer than `bound`.
     pub(super) fn flush(&self, bound: Duration) {
         let mut state = self.state.lock();
         let busy = |state: &mut State| state.writing || !state.queue.is_empty();
@@ -115,7 +114,7 @@ impl Lines {
     }
 }
 
-/// What a log line is formatted into; `tracing-subscriber` writes each line by one call.
+/// The destination of formatted lines; `tracing-subscriber` writes each line with one call.
 #[derive(Clone, Debug)]
 pub(super) struct LineSink(pub(super) Arc<Lines>);
 
@@ -178,7 +177,7 @@ impl<O: AsFd> Writer<O> {
                     polled = false;
                 }
                 Err(Errno::INTR) => {}
-                // Whoever shares this standard error has made it non-blocking.
+                // Another process with the same standard error has made it non-blocking.
                 Err(Errno::AGAIN) => {
                     if polled {
                         thread::sleep(RETRY_PAUSE);
@@ -278,7 +277,7 @@ mod tests {
         let began = Instant::now();
         lines.flush(Duration::from_millis(10));
         assert!(began.elapsed() < BOUND, "a flush is bounded");
-        // Whatever was not dropped arrives once somebody reads.
+        // Every line that was not dropped arrives once the pipe is read.
         let left = (2_000 - lines.dropped()) as usize * line.len();
         let mut read = vec![0; left];
         reader.read_exact(&mut read).expect("the rest");

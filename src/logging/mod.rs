@@ -1,7 +1,7 @@
 //! The log: text or JSON on standard error, filtered by setting or by `RUST_LOG`.
 //!
-//! Standard output stays free for what commands print. Started once, by `main`; libraries and tests
-//! never start it. A log line never makes the node wait and never ends it: see `lines`.
+//! Standard output stays free for the output of commands. Only `main` starts the log; libraries and
+//! tests never do. A log line never makes the node wait and never ends it: see `lines`.
 
 mod filter;
 mod lines;
@@ -23,13 +23,13 @@ use self::lines::{LineSink, Lines};
 /// Longest wait for the last lines when the process ends.
 pub const FLUSH_MAX: Duration = Duration::from_millis(500);
 
-/// The variable that wins over the setting.
+/// The variable that overrides the setting.
 const RUST_LOG: &str = "RUST_LOG";
 
 /// The lines of this process; not set in tests and in other programs that use the library.
 static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
 
-/// Why there is no log.
+/// Why the log could not be started.
 #[derive(Debug, Error)]
 pub enum LogError {
     /// `RUST_LOG` is not a filter.
@@ -37,9 +37,9 @@ pub enum LogError {
         "RUST_LOG = \"{value}\": {source}; allowed: a level (error, warn, info, debug, trace, off) or a list of target=level"
     )]
     Filter {
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// Its fault.
         source: ParseError,
     },
     /// `RUST_LOG` is not text.
@@ -48,7 +48,7 @@ pub enum LogError {
     /// The process has a log already.
     #[error("the log is started twice: {0}")]
     Twice(#[from] TryInitError),
-    /// The system gives no thread for it.
+    /// The system gives no thread.
     #[error("the log cannot be started: {0}")]
     Thread(io::Error),
 }
@@ -65,14 +65,14 @@ pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// The checked settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// Which lines are logged, unless `RUST_LOG` says otherwise.
+    /// The lines to log, unless `RUST_LOG` overrides it.
     pub filter: LogFilter,
     /// Form of a line.
     pub format: LogFormat,
@@ -91,19 +91,19 @@ impl Default for LogConfig {
     }
 }
 
-/// Says whether [`start`] would accept `RUST_LOG`, without starting anything.
+/// Checks whether [`start`] would accept `RUST_LOG`, without starting anything.
 ///
 /// # Errors
-/// [`LogError`] when it is not a filter.
+/// [`LogError`] if it is not a filter.
 pub fn check(config: &LogConfig) -> Result<(), LogError> {
     filter::filter(&config.filter, rust_log()?.as_deref())?;
     Ok(())
 }
 
-/// Starts the log of the process, and has it report panics.
+/// Starts the log of the process, including reports of panics.
 ///
 /// # Errors
-/// [`LogError`] when `RUST_LOG` is not a filter, or when the process has a log already.
+/// [`LogError`] if `RUST_LOG` is not a filter, or if the process has a log already.
 pub fn start(config: &LogConfig) -> Result<(), LogError> {
     let filter = filter::filter(&config.filter, rust_log()?.as_deref())?;
     let lines = Lines::start(io::stderr(), config.buffer_bytes).map_err(LogError::Thread)?;
@@ -111,14 +111,14 @@ pub fn start(config: &LogConfig) -> Result<(), LogError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || sink.clone())
-        // It would write them to standard error itself, and panic where that is broken.
+        // It would write them to standard error itself, and panic if that is broken.
         .log_internal_errors(false);
     match config.format {
         LogFormat::Text => builder
             .with_ansi(io::stderr().is_terminal())
             .finish()
             .try_init()?,
-        // Fields beside the message, not under it: what log collectors search by.
+        // Fields beside the message, not under it, where log collectors can search them.
         LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
     }
     let _ = LINES.set(lines);

@@ -1,9 +1,10 @@
 //! Panics: one log line, and the end of the process.
 //!
-//! The standard hook writes text to standard error itself: among JSON lines, and it blocks when no
-//! one reads them. A process that goes on after a panic may have lost a shard, a lock's promise or
-//! a listener, and looks alive. So it ends, in every build, and its supervisor starts it again. The
-//! release build has `panic = "abort"` besides, for the same reason and for its size.
+//! The standard hook writes text to standard error itself: among JSON lines, and it blocks if they
+//! are not read. A process that goes on after a panic may have lost a shard, the invariant behind a
+//! lock or a listener, and still looks alive. So it ends, in every build, and its supervisor
+//! restarts it. The release build has `panic = "abort"` as well, for the same reason and for its
+//! size.
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
@@ -15,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::lines::WRITER_THREAD;
 use super::{FLUSH_MAX, flush};
 
-/// Has every panic of this process logged and end it, from now on.
+/// Makes every panic of this process log a line and end the process, from now on.
 pub(super) fn hook() {
     panic::set_hook(Box::new(|panic| {
         report(panic);
@@ -30,8 +31,8 @@ fn report(panic: &PanicHookInfo<'_>) {
     let thread = thread.name().unwrap_or("unnamed");
     let message = panic.payload_as_str().unwrap_or("no message");
     if thread == WRITER_THREAD {
-        // It may hold the lock of the lines, and no other thread writes them. A line is shorter
-        // than what a pipe that polls as writable takes.
+        // The panic may hold the lock of the lines, and no other thread writes them. A line is
+        // shorter than the room of a pipe that polls as writable.
         let stderr = io::stderr();
         let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
         if poll(&mut ready, Some(&Timespec::default())) == Ok(1) {
@@ -59,10 +60,10 @@ mod tests {
     use super::*;
     use crate::logging::LogConfig;
 
-    /// Tells the test that it runs in a process of its own, and where to panic.
+    /// Marks the test's own process, and has the place of the panic.
     const WHERE: &str = "FANTAIL_TEST_PANICS_IN";
 
-    /// Runs `test` again in a process of its own: what it logged, and the signal that ended it.
+    /// Runs `test` in a process of its own; returns its log, and the signal that ended it.
     fn in_own_process(test: &str, panics_in: &str) -> (String, Option<i32>) {
         let this = env::current_exe().expect("a path");
         let output = Command::new(this)

@@ -1,4 +1,4 @@
-//! What a node says when it has started: one log line; on a terminal, lines for a person.
+//! The announcement of a started node: one log line; on a terminal, lines for a person.
 
 mod banner;
 mod shell;
@@ -14,7 +14,7 @@ use crate::settings::{LogFormat, Settings};
 use super::Addresses;
 use super::files::FileLimit;
 
-/// What there is to say.
+/// The content of the announcement.
 pub(super) struct Announcement {
     pub(super) addresses: Addresses,
     pub(super) settings: Settings,
@@ -26,18 +26,17 @@ pub(super) struct Announcement {
 }
 
 impl Announcement {
-    /// Says it where somebody looks: to a person at a terminal, else in the log.
+    /// Writes it to a terminal if a person is there, else to the log.
     pub(super) fn make(self) {
-        // Text among the JSON lines of a log would break whatever reads them.
+        // Text among the JSON lines of a log would break their parsers.
         let to_person = io::stdout().is_terminal() && self.settings.log_format == LogFormat::Text;
         if !(to_person && io::stderr().is_terminal()) {
             self.log();
         }
         if to_person {
-            // Files are read for it, and a terminal can be stopped (Ctrl-S): neither may stop the
-            // node.
+            // It reads files, and a terminal can be stopped (Ctrl-S): neither may stop the node.
             tokio::task::spawn_blocking(move || {
-                // A terminal that is gone reads nothing.
+                // A closed terminal is no error.
                 let _ = io::stdout().write_all(self.banner().as_bytes());
             });
         }
@@ -69,7 +68,7 @@ impl Announcement {
         self.settings.keys_setting(role).unwrap_or("none")
     }
 
-    /// Who may publish on the ingest port.
+    /// The clients that may publish on the ingest port.
     fn ingest(&self) -> &'static str {
         let settings = &self.settings;
         match (&settings.ingest_password, settings.ingest_users.is_empty()) {

@@ -1,4 +1,4 @@
-//! The end of a node: no new streams, the open ones ended in even steps, then the rest.
+//! The end of a node: new streams are refused, the open ones end in even steps, then the rest.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{Node, Outcome};
 
-/// Time beyond `drain_period` for the last streams, and once more for the last requests. What is
-/// left then is cut. With the default `drain_period` a node has ended well before 10 s are over,
-/// when Docker and others kill it.
+/// Time beyond `drain_period` for the last streams, and once more for the last requests. The rest
+/// is cut. With the default `drain_period` a node ends well before the 10 s after which Docker and
+/// others kill it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often a drain asks whether the last stream has ended.
+/// Interval at which a drain checks whether the last stream has ended.
 const CHECK_EVERY: Duration = Duration::from_millis(10);
 
-/// What a drain did not get done.
+/// The unfinished part of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Streams that were still open when the time was over. Their clients were told no `retry:`.
+    /// Streams that were still open at the deadline. Their clients were sent no `retry:`.
     pub streams_cut: usize,
 }
 
@@ -32,9 +32,9 @@ impl From<Drained> for Outcome {
 }
 
 impl Node {
-    /// Ends the node: no new streams; the open ones are told when to come back and closed in even
-    /// steps over `drain_period`; publishers are served until the last stream has ended; then the
-    /// rest.
+    /// Ends the node: new streams are refused; the open ones are told when to reconnect and are
+    /// closed in even steps over `drain_period`; publishers are served until the last stream has
+    /// ended; then the rest ends.
     pub async fn drain(&mut self) -> Drained {
         let streams = self.hub.streams();
         let period = self.hub.drain_period();
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_drain_ends_well_before_a_supervisor_loses_its_patience() {
-        // Docker's; Kubernetes and systemd have more.
+        // Docker's limit; Kubernetes and systemd have longer ones.
         let patience = Duration::from_secs(10);
         let longest = Settings::default().drain_period + 2 * GRACE + logging::FLUSH_MAX;
         assert!(longest + Duration::from_secs(2) <= patience, "{longest:?}");
@@ -91,7 +91,7 @@ mod tests {
             ..Settings::default()
         };
         let mut node = Node::start(settings).await.expect("a node");
-        // A place that is taken stands for a stream that no shard comes to in time.
+        // A reserved place stands in for a stream that no shard ends in time.
         let place = node.hub.reserve(anywhere.ip()).expect("room");
         let drained = node.drain().await;
         assert_eq!(drained.streams_cut, 1);

@@ -1,4 +1,4 @@
-//! A node that is dropped leaves nothing behind: no thread, no task, no open connection.
+//! A dropped node leaves no thread, no task and no open connection.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,8 +9,8 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// As many shards as no other test of this process has, so that the last one's thread has a name of
-/// its own.
+/// More shards than any other test of this process has, so that the last one's thread has a unique
+/// name.
 const SHARDS: usize = 31;
 
 fn has_thread(name: &str) -> bool {
@@ -76,7 +76,7 @@ fn the_threads_and_tasks_of_a_node_outlived_it() {
     // As in a program that embeds it: outside of the runtime.
     drop(node);
     for mut connection in open {
-        // Its end, be it orderly or not.
+        // Its end, orderly or not.
         let mut rest = Vec::new();
         if let Err(error) = connection.read_to_end(&mut rest) {
             assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it stays open");

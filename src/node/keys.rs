@@ -1,8 +1,8 @@
-//! Brings the keys of tokens from where the settings say they are, and keeps them fresh.
+//! Loads the keys of tokens from the sources in the settings, and keeps them fresh.
 //!
-//! Files are read at start and on SIGHUP, key sets behind a URL also by age and when a token names
-//! a key that is unknown. Whatever goes wrong after the start, the last good keys stay. Must never
-//! put what it read into an error or a log.
+//! Files are read at start and on SIGHUP; key sets behind a URL also by age, and when a token names
+//! an unknown key. After the start, any failure leaves the last good keys in force. Must never put
+//! the content of a source into an error or a log.
 
 mod fetch;
 mod keeper;
@@ -22,21 +22,21 @@ use self::source::Source;
 pub use self::source::{KeysError, LoadError, Loaded, load};
 use super::config;
 
-/// The keys of a node, and what brings newer ones.
+/// The keys of a node, and the tasks that refresh them.
 pub struct Keys {
     auth: Arc<Auth>,
-    /// Whoever is told so reads its source again.
+    /// Makes the tasks read their sources again.
     reload: watch::Sender<()>,
-    /// What keeps the keys fresh.
+    /// The tasks that keep the keys fresh.
     tasks: JoinSet<()>,
 }
 
 impl Keys {
-    /// Puts the keys in force. Where they come from a URL that does not answer now, the node has
-    /// none at first and goes on trying.
+    /// Puts the keys in force. If a URL does not answer now, its role has no keys at first and the
+    /// node keeps trying.
     ///
-    /// Must be called on a tokio runtime, which runs the tasks that keep the keys until `stopped`
-    /// is true or its sender gone.
+    /// Must be called on a tokio runtime, which runs the tasks that refresh the keys until
+    /// `stopped` is true or its sender is dropped.
     pub async fn start(
         loaded: Loaded,
         settings: &Settings,
@@ -66,13 +66,13 @@ impl Keys {
         }
     }
 
-    /// What checks tokens.
+    /// The checker of tokens.
     #[must_use]
     pub fn auth(&self) -> &Arc<Auth> {
         &self.auth
     }
 
-    /// Waits for a task to panic that keeps keys fresh. Without it keys would grow old in silence.
+    /// Waits for a task that refreshes keys to panic. Without the task, keys would age in silence.
     pub(super) async fn failed(&mut self) -> JoinError {
         loop {
             match self.tasks.join_next().await {
@@ -84,13 +84,13 @@ impl Keys {
         }
     }
 
-    /// Has every source read again, soon.
+    /// Makes every source be read again, soon.
     pub fn reload(&self) {
         self.reload.send_replace(());
     }
 }
 
-/// Reads a file again whenever it is told to.
+/// Reads a file again at every request.
 async fn reread(
     auth: Arc<Auth>,
     source: Arc<Source>,

@@ -1,6 +1,7 @@
-//! The parts of a node that run beside each other, each under its name.
+//! The parts of a node that run beside each other, with their names.
 //!
-//! None may end before it is told to. A node without one of its parts would look alive.
+//! A part must not end before it is told to: a node without one of its parts would still look
+//! alive.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 #[derive(Default)]
 pub(super) struct Parts(JoinSet<Ended>);
 
-/// A part that has ended, and the reason it gave.
+/// A part that has ended, and its reason.
 struct Ended {
     name: &'static str,
     reason: Option<String>,
@@ -32,7 +33,7 @@ impl Parts {
         });
     }
 
-    /// Starts a part that can only end by being told to, or by a panic.
+    /// Starts a part that can end only when told to, or by a panic.
     pub(super) fn start_infallible(
         &mut self,
         name: &'static str,
@@ -44,7 +45,7 @@ impl Parts {
         });
     }
 
-    /// Waits until a part ends: its name and the reason.
+    /// Waits until a part ends; returns its name and the reason.
     pub(super) async fn ended_early(&mut self) -> (&'static str, String) {
         let (name, reason) = match self.0.join_next().await {
             Some(Ok(Ended { name, reason })) => (name, reason),
@@ -57,7 +58,8 @@ impl Parts {
         )
     }
 
-    /// Waits until all parts have ended, at most so long. The runtime's end cuts the others.
+    /// Waits until all parts have ended, but no longer than `longest`. The runtime's end cuts the
+    /// others.
     pub(super) async fn all_ended(&mut self, longest: Duration) {
         let all = async { while self.0.join_next().await.is_some() {} };
         let _ = timeout(longest, all).await;

@@ -4,12 +4,12 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, as they come.
+/// SIGTERM and SIGINT, as they arrive.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// The log has reached the largest size that a file may have (`ulimit -f`). Unheard, the signal
-    /// would kill the process; heard, the write fails, and the line is dropped.
+    /// The log has reached the largest size that a file may have (`ulimit -f`). Without a handler
+    /// the signal would kill the process; with one, the write fails, and the line is dropped.
     _file_size: Signal,
 }
 
@@ -23,7 +23,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -32,7 +32,7 @@ impl Signals {
     }
 }
 
-/// SIGHUP, as it comes.
+/// SIGHUP, as it arrives.
 pub(super) struct Hangups {
     hangup: Signal,
 }
@@ -45,7 +45,7 @@ impl Hangups {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next SIGHUP.
     pub(super) async fn next(&mut self) {
         // The stream of a signal has no end.
         let _ = self.hangup.recv().await;

@@ -1,4 +1,4 @@
-//! Has every thread of the node give freed memory back, when that is due.
+//! Makes every thread of the node return freed memory, when that is due.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// …and after a round of the heaps, until its threads sleep again.
 const PAUSE_AFTER_ROUND: Duration = Duration::from_millis(200);
 
-/// Tasks for each I/O thread in a round, and how often each yields: a thread that takes one wakes
-/// the next.
+/// Tasks for each I/O thread in a round, and the number of yields of each: a thread that takes one
+/// wakes the next.
 const NUDGES: usize = 2;
 const YIELDS: usize = 4;
 
@@ -37,12 +37,12 @@ impl NodeUpkeep {
         }
     }
 
-    /// Waits for the time of the next reading.
+    /// Waits until the next reading is due.
     pub(super) async fn next(&self) {
         sleep(self.pause).await;
     }
 
-    /// Takes a reading, and does what is due.
+    /// Takes a reading, and acts on it if needed.
     pub(super) fn turn(&mut self, hub: &Hub) {
         self.pause = PAUSE;
         let step = read(self.started).and_then(|reading| self.upkeep.read(reading));
@@ -60,7 +60,7 @@ impl NodeUpkeep {
     }
 }
 
-/// The I/O threads join as they go to sleep again.
+/// The I/O threads take part when they next go to sleep.
 fn nudge_io_threads() {
     let runtime = Handle::current();
     for _ in 0..runtime.metrics().num_workers() * NUDGES {
@@ -72,7 +72,7 @@ fn nudge_io_threads() {
     }
 }
 
-/// What the process uses now; none where the kernel does not tell.
+/// The current figures of the process; `None` if the kernel does not report them.
 fn read(started: Instant) -> Option<Reading> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let mut pages = statm.split_whitespace().skip(1);

@@ -1,10 +1,9 @@
-//! The host that a request names (`Host`, or the authority of its target), and which hosts a
-//! listener answers for.
+//! The host of a request (`Host`, or the authority of its target), and the hosts that a listener
+//! answers for.
 //!
 //! A web page can send requests to any machine that its visitor reaches, under the name of its own
-//! site: it only has to point that name there (DNS rebinding). To the browser the answer is then
-//! the site's own. So a listener that asks nobody for a token answers only where the name cannot be
-//! a stranger's.
+//! site, by pointing that name there (DNS rebinding). To the browser the answer is then the site's
+//! own. So a listener without tokens answers only for names that cannot be a stranger's.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,13 +11,13 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A host and a port, as `Host` and the target of a request have them (RFC 9110 §7.2, RFC 3986
+/// A host and a port, in the form of `Host` and of a request's target (RFC 9110 §7.2, RFC 3986
 /// §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
     /// The host.
     pub host: Host<'a>,
-    /// The port, where one is given.
+    /// The port, if one is given.
     pub port: Option<u16>,
 }
 
@@ -41,8 +40,8 @@ impl fmt::Display for Host<'_> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads one; `None` for what is none: userinfo, an empty host, an address or port that cannot
-    /// be, characters that no name has.
+    /// Parses an authority; `None` if it is malformed: userinfo, an empty host, an invalid address
+    /// or port, or characters outside names.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         if let Some(rest) = text.strip_prefix('[') {
@@ -70,7 +69,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// A port; one may be left out behind its colon.
+/// A port, which may be left out after its colon.
 fn parse_port(text: &str) -> Option<Option<u16>> {
     match text {
         "" => Some(None),
@@ -79,7 +78,7 @@ fn parse_port(text: &str) -> Option<Option<u16>> {
     }
 }
 
-/// `reg-name` of RFC 3986, but for an empty one.
+/// `reg-name` of RFC 3986, without the empty one.
 fn is_name(text: &str) -> bool {
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
@@ -102,7 +101,7 @@ fn is_name(text: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
-/// Why a text is no [`HostPattern`].
+/// Why a text is not a [`HostPattern`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("is not the name of a host, without scheme and port")]
 pub struct HostPatternError;
@@ -153,14 +152,14 @@ impl HostPattern {
 /// The hosts that a listener answers for: addresses, `localhost`, and the names that its setting
 /// lists.
 ///
-/// An address cannot be pointed anywhere, and `localhost` is nobody's site (RFC 6761 §6.3).
+/// An address cannot be redirected, and `localhost` is never a web site's name (RFC 6761 §6.3).
 #[derive(Clone, Debug, Default)]
 pub struct HostRule {
     names: Vec<HostPattern>,
 }
 
 impl HostRule {
-    /// Answers for these names, too.
+    /// Also answers for these names.
     #[must_use]
     pub fn new(names: Vec<HostPattern>) -> Self {
         Self { names }
@@ -170,7 +169,7 @@ impl HostRule {
     #[must_use]
     pub fn allows(&self, host: &Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
-        // A name with its last dot is the same name.
+        // A name with its final dot is the same name.
         let name = name.strip_suffix('.').unwrap_or(name);
         name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|known| known.names(name))
     }
@@ -195,7 +194,7 @@ mod tests {
             ("LOCALHOST:80", name("LOCALHOST", Some(80))),
             ("a_b.example.:", name("a_b.example.", None)),
             ("%41", name("%41", None)),
-            // A browser writes these as 127.0.0.1; what does not is no address here.
+            // A browser writes these as 127.0.0.1; a client that does not sends no address.
             ("127.1", name("127.1", None)),
             ("0x7f000001", name("0x7f000001", None)),
             ("127.0.0.1:65535", address("127.0.0.1", Some(65_535))),

@@ -1,4 +1,4 @@
-//! How HTTP and browsers name places: hosts, origins of web pages, targets of requests.
+//! Names of places in HTTP and browsers: hosts, origins of web pages, targets of requests.
 
 pub mod host;
 pub mod network;

@@ -1,11 +1,11 @@
-//! Networks as people write them.
+//! Networks in their text form.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// A network, whose host bits do not matter, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8,
-/// as which clients are seen.
+/// A network, whose host bits are ignored, or one address. `::ffff:10.0.0.0/104` is 10.0.0.0/8, the
+/// form in which clients appear.
 #[must_use]
 pub fn network(text: &str) -> Option<IpNet> {
     let network = match text.parse::<IpAddr>() {

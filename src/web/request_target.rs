@@ -1,8 +1,8 @@
-//! Which host a request was sent to (RFC 9112 §3.2, RFC 9113 §8.3.1), and whether its target has
+//! The host that a request was sent to (RFC 9112 §3.2, RFC 9113 §8.3.1), and whether its target has
 //! the form that its method needs.
 //!
-//! Whatever asks for the host of a request has to ask here: the header `Host` alone can say
-//! something else than the target.
+//! All code that needs the host of a request must use this module: the header `Host` alone can
+//! differ from the target.
 
 use hyper::Method;
 use hyper::Version;
@@ -16,7 +16,7 @@ use crate::web::origin;
 /// The path of `OPTIONS *`.
 pub const ASTERISK: &str = "*";
 
-/// Why nobody can tell where a request was sent to.
+/// Why the host of a request is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TargetError {
     /// No `Host` where one is needed.
@@ -25,10 +25,10 @@ pub enum TargetError {
     /// Several `Host` fields.
     #[error("there must be one `Host` header, not several")]
     Hosts,
-    /// A `Host` that is none.
+    /// An invalid `Host`.
     #[error("the `Host` header must be a host name or address, and a port if need be")]
     Host,
-    /// A target whose authority is none.
+    /// A target with an invalid authority.
     #[error("the authority of the target must be a host name or address, and a port if need be")]
     Authority,
     /// Two hosts over HTTP/2.
@@ -40,7 +40,7 @@ pub enum TargetError {
     /// `*` with another method than `OPTIONS`.
     #[error("the target `*` is for `OPTIONS` alone")]
     Asterisk,
-    /// `CONNECT` to something else than a host and a port.
+    /// `CONNECT` to something other than a host and a port.
     #[error("the target of `CONNECT` must be a host and a port")]
     Connect,
 }
@@ -64,7 +64,7 @@ pub fn check(parts: &Parts) -> Result<(), TargetError> {
     if is_http2(parts) && target.is_some() && field.is_some_and(|field| field.is_empty()) {
         return Err(TargetError::Differ);
     }
-    // An empty field names none, which those who ask for the host find out.
+    // An empty field names no host; callers that need one find that out.
     let field = field
         .filter(|field| !field.is_empty())
         .map(|field| parse(field.as_bytes()).ok_or(TargetError::Host))
@@ -83,7 +83,7 @@ pub fn check(parts: &Parts) -> Result<(), TargetError> {
     }
 }
 
-/// Where a request was sent to that has passed [`check`]; `None` if it does not say.
+/// The authority of a request that has passed [`check`]; `None` if it names none.
 pub fn authority(parts: &Parts) -> Option<Authority<'_>> {
     match parts.uri.authority() {
         Some(target) => parse(target.as_str().as_bytes()),
@@ -94,14 +94,14 @@ pub fn authority(parts: &Parts) -> Option<Authority<'_>> {
 /// Why a listener does not answer for the host of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongHost<'a> {
-    /// There is an empty `Host`.
+    /// The `Host` is empty.
     Empty,
     /// The listener has other names.
     Foreign(Host<'a>),
 }
 
 /// Whether a listener answers for the host of a request that has passed [`check`]; without a rule,
-/// for any.
+/// any host is fine.
 ///
 /// # Errors
 /// [`WrongHost`].
@@ -109,9 +109,9 @@ pub fn check_host<'a>(parts: &'a Parts, rule: Option<&HostRule>) -> Result<(), W
     match authority(parts) {
         Some(Authority { host, .. }) if rule.is_none_or(|rule| rule.allows(&host)) => Ok(()),
         Some(Authority { host, .. }) => Err(WrongHost::Foreign(host)),
-        // A field that is there is empty: any other was read before.
+        // A present field is empty: any other was parsed before.
         None if parts.headers.contains_key(header::HOST) => Err(WrongHost::Empty),
-        // HTTP/1.0, which no browser speaks.
+        // HTTP/1.0, which no browser uses.
         None => Ok(()),
     }
 }

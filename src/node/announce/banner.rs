@@ -1,7 +1,7 @@
-//! The lines for a person at a terminal: where the node listens, and commands to try.
+//! The lines for a person at a terminal: the node's addresses, and commands to try.
 //!
-//! A command is printed only as it works with this configuration: one that is refused when it is
-//! tried would be worse than none. Must never print a secret.
+//! A command is printed only if it works with this configuration: a command that fails would be
+//! worse than none. Must never print a secret.
 
 use std::env;
 
@@ -11,14 +11,14 @@ use super::shell::{quote, reachable};
 use super::token::{Maker, TokenCommand};
 use super::{Addresses, Announcement};
 
-/// What the commands are about, cut to `topic_bytes_max`.
+/// The topic in the commands, cut to `topic_bytes_max`.
 const TOPIC: &str = "news";
-/// Stands in a command where only the person has the token.
+/// Placeholder in a command for a token that only the person has.
 const TOKEN_VARIABLE: &str = "\"Authorization: Bearer $TOKEN\"";
 /// Variable that holds the password of the ingest port.
 const PASSWORD_VARIABLE: &str = "FANTAIL_INGEST_PASSWORD";
 
-/// Lines, and remarks on them.
+/// Commands, and remarks on them.
 #[derive(Default)]
 struct Commands {
     lines: Vec<String>,
@@ -82,7 +82,7 @@ impl Announcement {
         commands.add("publish by HTTP:", &format!("curl -d hello {writer}{url}"));
     }
 
-    /// The words that send a token, if the role needs one.
+    /// The part of a command that sends a token, if the role needs one.
     fn token(&self, role: Role, commands: &mut Commands) -> String {
         let Some(setting) = self.settings.keys_setting(role) else {
             return String::new();

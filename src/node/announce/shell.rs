@@ -1,14 +1,14 @@
-//! Words of commands that are printed for a person to paste into a shell.
+//! Words of commands that a person can paste into a shell.
 
 use std::env;
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-/// How the program is called here, when `PATH` leads to it.
+/// The program's name, used if `PATH` leads to it.
 const NAME: &str = "fantail";
 
-/// `word` such that a shell reads it as one.
+/// `word`, quoted so that a shell reads it as one word.
 pub(super) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -18,7 +18,7 @@ pub(super) fn quote(word: &str) -> String {
     }
 }
 
-/// The command that starts this program: its name where `PATH` leads to it, else its path.
+/// The command that starts this program: its name if `PATH` leads to it, else its path.
 pub(super) fn program() -> String {
     let Ok(running) = env::current_exe() else {
         return NAME.to_owned();
@@ -38,7 +38,7 @@ fn is_found(running: &Path, path: &OsStr) -> bool {
     first.and_then(|program| program.canonicalize().ok()) == running.canonicalize().ok()
 }
 
-/// Where a client on this machine reaches what listens on `address`.
+/// The address at which a client on this machine reaches a listener on `address`.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

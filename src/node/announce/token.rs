@@ -1,4 +1,4 @@
-//! Finds a command line of `fantail token` that makes a token which this node takes, by trying it.
+//! Finds a command line of `fantail token` whose token this node accepts, by trying it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -18,22 +18,22 @@ const LIFE: &str = "1h";
 /// A command that makes a token.
 pub(super) struct TokenCommand {
     pub(super) text: String,
-    /// It takes the key from variables that the shell needs to have.
+    /// It reads the key from variables that the shell must have.
     pub(super) by_environment: bool,
 }
 
-/// What such a command is made of.
+/// The data for such a command.
 pub(super) struct Maker<'a> {
     pub(super) settings: &'a Settings,
     pub(super) auth: &'a Auth,
     pub(super) config: Option<&'a Path>,
-    /// Of the process.
+    /// The environment of the process.
     pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 impl Maker<'_> {
-    /// The command for a role and a topic; `None` when no command can know the key, since it stands
-    /// behind a flag or is a public one.
+    /// The command for a role and a topic; `None` if no command can have the key, because it was
+    /// given by flag or is a public one.
     pub(super) fn command(&self, role: Role, topic: &str) -> Option<TokenCommand> {
         let mut usual = match role {
             Role::Subscriber => vec!["--subscribe".to_owned(), topic.to_owned()],
@@ -58,7 +58,7 @@ impl Maker<'_> {
         })
     }
 
-    /// Flags that may lead to the key of a role, those first that do not depend on the shell.
+    /// Flags that may lead to the key of a role; those that do not depend on the shell come first.
     fn ways_to_key(&self, role: Role) -> Vec<(Vec<String>, bool)> {
         let mut ways = Vec::new();
         let absolute = |path: &Path| {
@@ -96,7 +96,7 @@ impl Maker<'_> {
         ways
     }
 
-    /// Does what the program would do with these words, and checks the token as the node would.
+    /// Runs these words as the program would, and checks the token as the node would.
     fn is_taken(
         &self,
         role: Role,

@@ -1,7 +1,7 @@
-//! Gets a key set from its URL.
+//! Fetches a key set from its URL.
 //!
-//! One answer of bounded size within a bounded time. Over https, redirects stay on https; over
-//! plain http, which is for loopback only, none is followed.
+//! One answer of bounded size within a bounded time. Over https, redirects stay on https. Over
+//! plain http, which is for loopback only, no redirect is followed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 /// Most redirects from the URL to its key set.
 const REDIRECTS_MAX: u32 = 3;
 
-/// Gets one URL, again and again.
+/// Fetches one URL repeatedly.
 #[derive(Clone)]
 pub(super) struct Fetcher {
     agent: Agent,
@@ -39,7 +39,7 @@ impl Fetcher {
             .get(..6)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
         let tls = TlsConfig::builder()
-            // The system's: identity providers inside a company have its certificates.
+            // The system's certificates, which include those of a company's own identity provider.
             .root_certs(RootCerts::PlatformVerifier)
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
             .build();
@@ -51,7 +51,7 @@ impl Fetcher {
             .max_idle_connections(0)
             .user_agent(concat!("fantail/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls);
-        // A proxy of the environment is for what is beyond this machine.
+        // A proxy of the environment is for addresses beyond this machine.
         let config = if https { config } else { config.proxy(None) };
         Self {
             agent: config.build().new_agent(),
@@ -60,7 +60,7 @@ impl Fetcher {
         }
     }
 
-    /// The bytes behind the URL.
+    /// The bytes of the URL.
     pub(super) async fn get(&self) -> Result<Vec<u8>, FetchError> {
         let fetcher = self.clone();
         let fetched = tokio::task::spawn_blocking(move || fetcher.get_now()).await;

@@ -1,8 +1,8 @@
-//! Keeps a key set fresh that comes from a URL.
+//! Keeps a key set from a URL fresh.
 //!
-//! One task fetches, so two fetches never run at once. It fetches by age, when it is told to, and
-//! when a token names a key that is unknown: the last is what a stranger can cause, so it has a
-//! shortest interval of its own.
+//! One task fetches, so two fetches never run at once. It fetches by age, on request, and when a
+//! token names an unknown key. A stranger can cause the last, so it has a shortest interval of its
+//! own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::auth::{Auth, KeySet, Refresh};
 use crate::once_a_minute::OnceAMinute;
 use crate::settings::Settings;
 
-/// Wait after a first failure; each further one doubles it, up to the age at which the set is
-/// fetched anew.
+/// Pause after a first failure; each further one doubles it, up to the age at which the set is
+/// fetched again.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
@@ -26,14 +26,14 @@ pub(super) struct Keeper {
     fetcher: Fetcher,
     max_age: Duration,
     refresh_min: Duration,
-    /// When to fetch without being asked.
+    /// Time of the next fetch without a request.
     due: Instant,
     backoff: Duration,
-    /// Whether the last fetch failed, or there was none yet: only then is a success news.
+    /// The last fetch failed, or there was none yet: only then is a success worth a log line.
     waiting: bool,
-    /// When a token last caused a fetch.
+    /// Time at which a token last caused a fetch.
     caused: Option<Instant>,
-    /// How often each outcome is logged.
+    /// Bounds the log lines of each outcome.
     fetched: OnceAMinute,
     failed: OnceAMinute,
 }
@@ -68,7 +68,7 @@ impl Keeper {
         mut stopped: watch::Receiver<bool>,
     ) {
         loop {
-            // Everybody who has asked before a fetch begins is served by it.
+            // One fetch serves all requests that arrived before it began.
             let mut waiting = Vec::new();
             let fetches = tokio::select! {
                 () = sleep_until(self.due) => true,
@@ -89,13 +89,13 @@ impl Keeper {
                 self.fetch().await;
             }
             for one in waiting {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = one.send(());
             }
         }
     }
 
-    /// Whether a token may cause a fetch now, which it then does.
+    /// Whether a token may cause a fetch now. If so, it is counted as caused.
     fn may_be_caused(&mut self) -> bool {
         let now = Instant::now();
         let may = self
@@ -107,7 +107,7 @@ impl Keeper {
         may
     }
 
-    /// Fetches once. What cannot be fetched or used leaves the keys as they are.
+    /// Fetches once. A set that cannot be fetched or used leaves the keys unchanged.
     pub(super) async fn fetch(&mut self) {
         let setting = self.source.setting();
         let fetched = match self.fetcher.get().await {
@@ -118,8 +118,8 @@ impl Keeper {
         match fetched {
             Ok(keys) => {
                 let (count, skipped) = (keys.len(), keys.skipped());
-                // A provider that comes and goes, whenever a token asks for it, must not fill the
-                // log.
+                // A provider that is often unavailable must not fill the log whenever a token
+                // causes a fetch.
                 if self.waiting
                     && let Some(left_out) = self.fetched.due()
                 {

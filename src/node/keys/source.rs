@@ -1,4 +1,4 @@
-//! Where the keys of a role come from, and the reading of those that stand in settings and files.
+//! The sources of a role's keys, and the reading of keys from settings and files.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::auth::{Algorithm, KeySet, Role};
 use crate::secret::PASSWORD_BYTES_MAX;
 use crate::settings::{KeySource, Settings, read_text};
 
-/// Why there are no keys.
+/// Why keys could not be read.
 #[derive(Debug, Error)]
 #[error("`{setting}` = {place}: {reason}")]
 pub struct KeysError {
@@ -18,7 +18,7 @@ pub struct KeysError {
     reason: String,
 }
 
-/// Everything that is wrong with the keys, one a line when displayed.
+/// All faults of the keys, one per line when displayed.
 #[derive(Debug)]
 pub struct LoadError(Vec<KeysError>);
 
@@ -34,11 +34,11 @@ impl Display for LoadError {
 /// The keys of a node, read once, before it opens anything. Those behind a URL are still to come.
 pub struct Loaded(pub(super) Vec<(Source, KeySet)>);
 
-/// Reads the keys that stand in the settings and in files. They are read only here until somebody
-/// asks for them again: a file may be a pipe (`<(vault read …)`).
+/// Reads the keys in the settings and in files. They are read only once until a reload: a file may
+/// be a pipe (`<(vault read …)`).
 ///
 /// # Errors
-/// [`LoadError`] when a file is missing or holds no key.
+/// [`LoadError`] if a file is missing or holds no key.
 pub fn load(settings: &Settings) -> Result<Loaded, LoadError> {
     let mut loaded = Vec::new();
     let mut errors = Vec::new();
@@ -55,9 +55,9 @@ pub fn load(settings: &Settings) -> Result<Loaded, LoadError> {
     }
 }
 
-/// Where the keys of some roles come from.
+/// The source of the keys of some roles.
 pub(super) struct Source {
-    /// In the order of the settings: the first names them.
+    /// In the order of the settings: the first role names the setting.
     pub(super) roles: Vec<Role>,
     pub(super) from: KeySource,
     pub(super) algorithm: Option<Algorithm>,

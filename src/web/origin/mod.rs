@@ -1,7 +1,7 @@
-//! Origins (RFC 6454 §4): scheme, host and port, the port of the scheme where none is written.
+//! Origins (RFC 6454 §4): scheme, host and port; without a port, the scheme's own.
 //!
-//! Names are ASCII here, as browsers send them; a name in another script is written in its `xn--`
-//! form. Nothing in here resolves a name.
+//! Names are ASCII here, as browsers send them; a name in another script has its `xn--` form.
+//! Nothing here resolves a name.
 
 mod setting;
 
@@ -17,14 +17,14 @@ use crate::web::host::{Authority, Host};
 pub struct WebOrigin<'a> {
     /// In lower case.
     scheme: Cow<'a, str>,
-    /// A name in lower case, or an address as it is printed, in brackets if it is one of IPv6.
+    /// A name in lower case, or an address in its printed form, in brackets if it is IPv6.
     host: Cow<'a, str>,
-    /// Where neither the origin nor its scheme has one, there is none.
+    /// `None` if neither the origin nor its scheme has one.
     port: Option<u16>,
 }
 
 impl<'a> WebOrigin<'a> {
-    /// Reads an origin as a browser sends it; `None` for anything else, `null` included.
+    /// Parses an origin as a browser sends it; `None` for anything else, `null` included.
     #[must_use]
     pub fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
@@ -32,7 +32,7 @@ impl<'a> WebOrigin<'a> {
         Some(Self::new(scheme, &Authority::parse(rest)?))
     }
 
-    /// The same of an address that goes on after its authority, such as the one in `Referer`.
+    /// The same for an address that continues after its authority, such as the one in `Referer`.
     #[must_use]
     pub fn of_address(text: &'a [u8]) -> Option<Self> {
         let after_scheme = memchr::memmem::find(text, b"://")? + 3;
@@ -52,8 +52,7 @@ impl<'a> WebOrigin<'a> {
         }
     }
 
-    /// Whether this is the origin of what is served at `authority`, over http or https: a proxy may
-    /// have ended TLS.
+    /// Whether this is the origin of `authority`, over http or https: a proxy may have ended TLS.
     #[must_use]
     pub fn is_at(&self, authority: &Authority<'_>) -> bool {
         let Some(default_port) = default_port(&self.scheme) else {
@@ -63,7 +62,7 @@ impl<'a> WebOrigin<'a> {
             && self.host == canonical(authority.host)
     }
 
-    /// The same, on its own.
+    /// The same, independent of the text that it was parsed from.
     #[must_use]
     pub fn into_owned(self) -> WebOrigin<'static> {
         WebOrigin {
@@ -75,7 +74,7 @@ impl<'a> WebOrigin<'a> {
 }
 
 impl fmt::Display for WebOrigin<'_> {
-    /// As browsers write it (RFC 6454 §6.2): without the port that the scheme has anyhow.
+    /// As browsers write it (RFC 6454 §6.2): without the scheme's default port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.host)?;
         match self.port {
@@ -85,7 +84,7 @@ impl fmt::Display for WebOrigin<'_> {
     }
 }
 
-/// Whether two authorities are the same place where `scheme` is spoken.
+/// Whether two authorities are the same place under `scheme`.
 #[must_use]
 pub fn are_same(a: &Authority<'_>, b: &Authority<'_>, scheme: &str) -> bool {
     let port = |authority: &Authority<'_>| authority.port.or(default_port(&lower(scheme)));
@@ -108,7 +107,7 @@ fn canonical(host: Host<'_>) -> Cow<'_, str> {
     }
 }
 
-/// In lower case; nearly always it is.
+/// In lower case; nearly always it already is.
 fn lower(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(text.to_ascii_lowercase())

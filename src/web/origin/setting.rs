@@ -1,4 +1,4 @@
-//! Origins that people wrote into a setting.
+//! Origins in settings.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use thiserror::Error;
 use super::{WebOrigin, split_scheme};
 use crate::web::host::{Authority, Host};
 
-/// Why a setting is no origin that a browser would send. The text itself goes before.
+/// Why a setting is not an origin that a browser would send. The message follows the text itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WebOriginError {
-    /// Not even the form.
+    /// The form is wrong.
     #[error("is not an origin (scheme://host or scheme://host:port, without a path)")]
     Form,
-    /// What stands for having none.
+    /// `null`, which stands for no origin.
     #[error("is what any page in a sandbox or a file calls itself, so it lets in every site")]
     Null,
     /// A file has no origin.
@@ -32,7 +32,7 @@ pub enum WebOriginError {
         "can match no origin: after the scheme there must be a host name or IP address, and a port up to 65535 if need be, nothing else"
     )]
     Authority,
-    /// A star within an origin: there are no patterns.
+    /// A star within an origin: patterns are not supported.
     #[error("has a `*`, which stands for nothing within an origin: list each origin")]
     Pattern,
     /// A percent sign: browsers decode it.
@@ -44,7 +44,7 @@ pub enum WebOriginError {
 }
 
 impl WebOrigin<'static> {
-    /// Reads an origin that people wrote: in any spelling that a browser would turn into one.
+    /// Parses an origin as people write it, in any spelling that a browser would normalise.
     ///
     /// # Errors
     /// [`WebOriginError`]: nothing that a browser sends could be equal to it.
@@ -81,12 +81,12 @@ impl WebOrigin<'static> {
     }
 }
 
-/// Origins that a setting allows: one, or any.
+/// Allowed origins of a setting: one, or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OriginPattern {
     /// Any origin (`*`).
     Any,
-    /// One origin, in the one spelling that browsers have for it.
+    /// One origin, in the browsers' only spelling of it.
     Only(WebOrigin<'static>),
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for OriginPattern {
     }
 }
 
-/// Whether browsers take a name for an IPv4 address (WHATWG URL, "ends in a number checker").
+/// Whether browsers read a name as an IPv4 address (WHATWG URL, "ends in a number checker").
 fn ends_in_number(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or_default();
@@ -141,7 +141,7 @@ fn v4_number(part: &str) -> Option<u64> {
         None if part.len() > 1 && part.starts_with('0') => (&part[1..], 8),
         None => (part, 10),
     };
-    // `from_str_radix` would also take "+1".
+    // `from_str_radix` would also accept "+1".
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
