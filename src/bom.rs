@@ -1,19 +1,19 @@
-//! The byte order mark that some editors and tools put in front of a UTF-8 text.
+//! The byte order mark that some editors and tools put before a UTF-8 text.
 //!
-//! It is no part of the text. Everything that is read as a whole file or a whole JSON body skips
-//! it: a secret with one in front would be another secret, and a JSON text with one is refused by
-//! parsers (RFC 8259 §8.1 lets them ignore it).
+//! It is not part of the text. Every reader of a whole file or a whole JSON body skips it: a secret
+//! with a mark would be another secret, and parsers refuse a JSON text with one (RFC 8259 §8.1 lets
+//! them ignore it).
 
 /// U+FEFF in UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// `text` without a byte order mark in front. One only: a second is text.
+/// `text` without a byte order mark at its start. Only one is skipped: a second is text.
 #[must_use]
 pub fn skip(text: &[u8]) -> &[u8] {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// The same of a text.
+/// The same for a `str`.
 #[must_use]
 pub fn skip_in(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)

@@ -1,6 +1,6 @@
-//! The command line: which command, and the settings among its flags.
+//! The command line: the command, and the settings among its flags.
 //!
-//! Only reads. `fantail` alone is `fantail serve`, so the flags of `serve` are understood with and
+//! Only parses. `fantail` alone is `fantail serve`, so the flags of `serve` are accepted with and
 //! without the word.
 
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use clap::{Arg, ArgMatches};
 use crate::settings::{RawSettings, flags};
 use crate::token;
 
-/// What the process was started to do.
+/// The command of the process.
 pub enum Command {
     /// Run the node.
     Serve {
@@ -21,7 +21,7 @@ pub enum Command {
         /// The settings that were given as flags.
         flags: RawSettings,
     },
-    /// Say whether this file would be accepted.
+    /// Check whether this file would be accepted.
     CheckConfig {
         /// The file.
         file: PathBuf,
@@ -35,13 +35,13 @@ pub enum Command {
 /// Reads the command line; the first of `args` is the program's own name.
 ///
 /// # Errors
-/// What clap has to say: a wrong use, but also the texts of `--help` and `--version`. It knows how
-/// to print itself and with which code to exit.
+/// clap's message: a wrong use, but also the texts of `--help` and `--version`. It can print itself
+/// and has the exit code.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     Ok(match matches.subcommand() {
         Some(("check-config", matches)) => Command::CheckConfig {
-            // Clap has refused the command without it.
+            // Required; clap has refused the command without it.
             file: path(matches, "file").unwrap_or_default(),
         },
         Some(("token", matches)) => Command::Token(Box::new(token::read(matches))),

@@ -1,10 +1,10 @@
 //! Fantail: a Server-Sent Events fan-out node.
 //!
-//! Events come in over an internal TCP port (Redis protocol) or HTTP and go out as Server-Sent
-//! Events to hundreds of thousands of open streams held by one process. `docs/ARCHITECTURE.md`
-//! tells how and why.
+//! Publishers send events over an internal TCP port (Redis protocol) or HTTP. One process sends
+//! them as Server-Sent Events to hundreds of thousands of open streams. `docs/ARCHITECTURE.md`
+//! explains how and why.
 //!
-//! Most people run the program. A Rust program may also hold a node itself:
+//! Most users run the program. A Rust program may also embed a node:
 //!
 //! ```no_run
 //! use fantail::{Event, Node, Settings};
@@ -24,13 +24,13 @@
 //!
 //! `examples/embed.rs` is a whole program. A program may rely on [`Node`], [`Settings`], [`Hub`],
 //! [`Event`], [`EventId`], [`Selector`], [`Receipt`], their errors, and the types of single
-//! settings in [`value`]. All else is private, unless the feature `internals` is on; that is for
-//! the tests and benches of this repository, and may change at any time.
+//! settings in [`value`]. All other items are private, unless the feature `internals` is on; it
+//! exists for the tests and benches of this repository, and may change at any time.
 //!
 //! # Layers
 //!
 //! The modules form layers, and imports point down only. `tests/layers` reads the source and fails
-//! on one that does not:
+//! on an import that does not:
 //!
 //! | modules | know |
 //! |---|---|
@@ -46,7 +46,7 @@
 
 #![cfg_attr(
     not(feature = "internals"),
-    // With the feature, these items are reachable, used by tests and benches, and linked to.
+    // With the feature, tests and benches use these items and docs link to them.
     allow(dead_code, unreachable_pub, unused_imports),
     allow(rustdoc::private_intra_doc_links)
 )]

@@ -1,4 +1,4 @@
-//! The program `fantail`. All that it does is in the library.
+//! The program `fantail`. The library does all the work.
 
 #[path = "main/allocator.rs"]
 mod allocator;
@@ -6,9 +6,9 @@ mod allocator;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Streams are many small records on a few threads: a huge page for each thread that needs a
-    // little costs more than all of them, and systems that give them unasked are common. Where this
-    // fails, memory is only larger than it has to be.
+    // Streams are many small records on a few threads. A huge page for each thread that needs a
+    // little costs more than all of them, and many systems use huge pages unasked. If this fails,
+    // the process only uses more memory than needed.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     fantail::run_program(allocator::collect)
 }

@@ -1,7 +1,7 @@
-//! Bounds how often a kind of log line is written, so that nothing a client does fills a disk.
+//! Bounds how often a kind of log line is written, so that no client can fill a disk.
 //!
-//! One [`OnceAMinute`] for each kind of line, in a static or in what the line is about. It only
-//! decides; writing the line is the caller's, with its own target and fields. Costs one load where
+//! Each kind of line has one [`OnceAMinute`], in a static or in the object that the line is about.
+//! It only decides; the caller writes the line, with its own target and fields. Costs one load if
 //! the line is not due.
 
 use std::sync::OnceLock;
@@ -11,10 +11,11 @@ use std::time::Instant;
 /// Time between two lines of one kind, in milliseconds.
 const INTERVAL_MS: u64 = 60_000;
 
-/// When the kind of line was last written, and how often it was not.
+/// The time at which the kind of line may be written next, and the number of lines left out since
+/// the last.
 #[derive(Debug, Default)]
 pub struct OnceAMinute {
-    /// Milliseconds since [`start`] from which on it may be written; 0 = at once.
+    /// Milliseconds after [`start`] at which it may be written; 0 = at once.
     due_ms: AtomicU64,
     left_out: AtomicU64,
 }
@@ -30,7 +31,7 @@ impl OnceAMinute {
     }
 
     /// Asks to write one line: `Some` with the number of lines that were left out since the last
-    /// one, or `None` where it has to be left out, too.
+    /// one, or `None` if this one is left out, too.
     pub fn due(&self) -> Option<u64> {
         let since = start().elapsed().as_millis();
         self.due_at(u64::try_from(since).unwrap_or(u64::MAX))
@@ -39,7 +40,7 @@ impl OnceAMinute {
     fn due_at(&self, now_ms: u64) -> Option<u64> {
         let due_ms = self.due_ms.load(Ordering::Relaxed);
         let next_ms = now_ms.saturating_add(INTERVAL_MS);
-        // Of several threads that come at once, one writes.
+        // Of several threads at once, one writes.
         let won = now_ms >= due_ms
             && self
                 .due_ms
@@ -54,7 +55,7 @@ impl OnceAMinute {
     }
 }
 
-/// When the process first asked.
+/// Time of the first call in the process.
 fn start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
     *START.get_or_init(Instant::now)

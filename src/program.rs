@@ -1,4 +1,4 @@
-//! The program `fantail`: reads the command line and does what it says.
+//! The program `fantail`: parses the command line and runs the command.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,8 +21,7 @@ use crate::{logging, memory};
 /// The command line or the configuration is wrong: trying again changes nothing.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs the program. `collect` returns memory to the system, as the allocator of the binary does
-/// it.
+/// Runs the program. `collect` returns memory of the binary's allocator to the system.
 pub fn run_program(collect: fn()) -> ExitCode {
     memory::set_collector(collect);
     let environment: Vec<_> = env::vars_os().collect();
@@ -35,8 +34,8 @@ pub fn run_program(collect: fn()) -> ExitCode {
     }
 }
 
-/// Reads the command line on a thread of its own: clap makes thousands of small pieces of memory,
-/// among which the node's own would keep whole pages from being returned. The end of the thread
+/// Parses the command line on a thread of its own. clap makes thousands of small allocations, and
+/// the node's own among them would keep whole pages from being returned. The end of the thread
 /// returns them all.
 fn parse_arguments(collect: fn()) -> Result<Command, clap::Error> {
     let parse = || cli::parse(env::args_os());
@@ -44,11 +43,11 @@ fn parse_arguments(collect: fn()) -> Result<Command, clap::Error> {
         let parser = thread::Builder::new().spawn_scoped(scope, parse);
         match parser.map(|thread| thread.join()) {
             Ok(Ok(command)) => command,
-            // Without a thread to spare it is read here.
+            // If no thread can be started, it is parsed here.
             Ok(Err(_)) | Err(_) => parse(),
         }
     });
-    // Before other small pieces come to lie in the same pages.
+    // Before other small allocations are placed in the same pages.
     collect();
     command
 }
@@ -63,7 +62,7 @@ fn serve(
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
-    // All that a second attempt would not mend is found before anything is opened.
+    // Every fault that a retry would not mend is found before anything is opened.
     let keys = match keys::load(&settings) {
         Ok(keys) => keys,
         Err(error) => return refuse(error),
@@ -94,7 +93,7 @@ fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Res
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
     let outcome = runtime.block_on(node::run(settings, keys, config));
-    // What still runs now outlived the drain, or was told to end at once: it must not hold the
+    // Tasks that still run outlived the drain, or were told to end at once: they must not delay the
     // exit.
     runtime.shutdown_background();
     Ok(outcome?)
@@ -130,18 +129,18 @@ fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) 
     }
 }
 
-/// The log is not there yet, or is itself what is wrong.
+/// The log is not started yet, or is itself the fault.
 fn refuse(error: impl std::fmt::Display) -> ExitCode {
     complain(error);
     ExitCode::from(EXIT_USAGE)
 }
 
-/// A closed standard error leaves nobody to tell.
+/// If standard error is closed, the message is lost.
 fn complain(error: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{error}");
 }
 
-/// What clap has to say: help and version on standard output, wrong use on standard error.
+/// clap's output: help and version on standard output, wrong use on standard error.
 fn print_usage(usage: &clap::Error) -> ExitCode {
     let printed = usage.print();
     if usage.use_stderr() {
@@ -160,7 +159,7 @@ fn print(text: &str) -> ExitCode {
 fn printed_to_stdout(printed: io::Result<()>) -> ExitCode {
     match printed {
         Ok(()) => ExitCode::SUCCESS,
-        // `fantail settings | head` has what it wanted.
+        // `fantail settings | head` closes the pipe once it has enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("cannot write to standard output: {error}"));

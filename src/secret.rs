@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Longest password or secret, in bytes: far above what people and generators make, far below what
-/// a wrong file would hold.
+/// Longest password or secret, in bytes: far above those of people and generators, far below a
+/// wrong file.
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 
 /// A password, or the secret of a key. Its `Debug` shows only that it is set.

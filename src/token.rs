@@ -1,7 +1,7 @@
-//! The command `fantail token`: makes a token, for trying things out and for scripts.
+//! The command `fantail token`: makes a token, for experiments and for scripts.
 //!
-//! Signs with what the node checks with, so only a secret can be taken from the settings; a private
-//! key is named by flag. Must never print anything but the token, nor put a key into an error.
+//! Signs with the node's own checking key, so only a secret can come from the settings; a private
+//! key is given by flag. Must never print anything but the token, nor put a key into an error.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::core::selector::{Selector, SelectorError, Syntax};
 use crate::secret::PASSWORD_BYTES_MAX;
 use crate::settings::{KeySource, Settings, read_text};
 
-/// Largest private key, in bytes: many times that of the largest that is usual.
+/// Largest private key, in bytes: many times the usual size.
 const KEY_BYTES_MAX: usize = 64 << 10;
 
-/// Why there is no token.
+/// Why no token was made.
 #[derive(Debug, Error)]
 pub enum MakeError {
-    /// No flag and no setting gives a key.
+    /// No flag and no setting has a key.
     #[error(
         "no key to sign with: set FANTAIL_JWT_SECRET or `jwt_secret_file`, or give --secret-file or --key-file"
     )]
@@ -42,7 +42,7 @@ pub enum MakeError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: std::io::Error,
     },
     /// The key cannot sign.
@@ -51,12 +51,12 @@ pub enum MakeError {
     /// No algorithm of this name.
     #[error("--algorithm: `{0}` is not one of the algorithms")]
     Algorithm(String),
-    /// A text that no topic selector is.
+    /// A text that is not a topic selector.
     #[error("`{selector}` is no topic selector: {reason}")]
     Selector {
         /// As it was given.
         selector: String,
-        /// Why.
+        /// The reason.
         reason: SelectorError,
     },
     /// Not a length of time.
@@ -73,7 +73,7 @@ pub enum MakeError {
     Twice(String),
 }
 
-/// What the command line asks for.
+/// The parsed command line.
 #[derive(Default)]
 pub struct Request {
     /// The configuration file that `--config` names.
@@ -88,7 +88,7 @@ pub struct Request {
     algorithm: Option<String>,
 }
 
-/// A key that was given by flag.
+/// A key given by flag.
 enum Key {
     Secret(String),
     SecretFile(PathBuf),

@@ -1,21 +1,21 @@
-//! The program's allocator, and what it is told.
+//! The program's allocator and its settings.
 
 use std::ptr;
 
 use mimalloc::MiMalloc;
 
-/// Streams come and go by the thousand on every thread; mimalloc gives their memory back to the
+/// Streams open and close by the thousand on every thread; mimalloc returns their memory to the
 /// right one.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Address space that the allocator manages from the start. Its tables grow with it: they take 180
-/// KiB for the GiB that it would reserve by itself. It does so once this is full.
+/// Address space that the allocator manages from the start. Its tables grow with it: for the GiB
+/// that it would reserve by itself they take 180 KiB. It reserves that once this space is full.
 const FIRST_ARENA_BYTES: usize = 64 << 20;
 
 /// Runs before the runtime's first allocation.
 #[used]
-// SAFETY: the loader calls what stands in this section, in the form that it expects, before `main`.
+// SAFETY: the loader calls the functions in this section, in this form, before `main`.
 #[unsafe(link_section = ".init_array")]
 static RESERVE: extern "C" fn() = reserve_first_arena;
 
@@ -33,8 +33,8 @@ extern "C" fn reserve_first_arena() {
     }
 }
 
-/// Returns what this thread has freed to the system.
+/// Returns this thread's freed memory to the system.
 pub(crate) fn collect() {
-    // SAFETY: the allocator is there, and its function may be called at any time.
+    // SAFETY: the allocator is initialized, and its function may be called at any time.
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
