@@ -1,5 +1,5 @@
-//! The benches' workloads run small, so that they cannot rot. What arrives is checked; how long it
-//! takes is not.
+//! The benches' workloads run small, so that they keep working. Their output is checked; their time
+//! is not.
 
 #[path = "../benches/workload"]
 mod workload {
@@ -102,7 +102,7 @@ fn a_timed_resume_reads_all_of_history() {
     for topics in [1, 10] {
         let mut replay = Replay::new(topics, 130, 128).expect("a history");
         assert!(replay.bytes() > replay.events() * 128);
-        // Twice, since the second stream takes over the slot of the first.
+        // Twice, because the second stream reuses the slot of the first.
         for _ in 0..2 {
             let mut cost = replay.by_shard().expect("a resume");
             cost += replay.by_loop().expect("the same bytes");

@@ -1,4 +1,4 @@
-//! Redis's own programs, as they come: `redis-cli` and `redis-benchmark` (Debian: redis-tools), and
+//! Redis's own programs, unmodified: `redis-cli` and `redis-benchmark` (Debian: redis-tools), and
 //! `redis-server` as the oracle.
 
 #![cfg(feature = "external-tests")]
@@ -19,7 +19,7 @@ fn port(node: &Node) -> String {
     node.address.port().to_string()
 }
 
-/// Runs a program, feeds it `input`, and gives what it wrote.
+/// Runs a program with `input`; returns its output.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = Command::new(program)
         .args(arguments)

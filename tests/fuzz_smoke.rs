@@ -86,7 +86,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.into_iter().map(read).collect()
 }
 
-/// A seed with bytes changed, cut out, doubled, or taken from another one.
+/// A seed with bytes changed, cut out, doubled, or copied from another one.
 fn changed(seed: &[u8], seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut input = seed.to_vec();
     for _ in 0..random.usize(1..=EDITS_MAX) {

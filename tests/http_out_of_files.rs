@@ -22,7 +22,7 @@ use support::wait_until;
 /// More than the test needs, and few enough to use up.
 const FILES_MAX: u64 = 256;
 
-/// Failed accepts to wait for: with pauses that double from 5 ms they take no less than [`PAUSES`].
+/// Failed accepts to wait for: with pauses that double from 5 ms they take at least [`PAUSES`].
 const FAILURES: u64 = 5;
 const PAUSES: Duration = Duration::from_millis(5 + 10 + 20 + 40);
 
@@ -53,7 +53,7 @@ fn the_listener_waits_and_recovers() {
         hub.node_metrics().http.accepted.get() == 1
     });
 
-    // The clients have their descriptors before there are none left.
+    // The clients have their descriptors before the last one is used.
     let clients =
         [(); 3].map(|()| Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket"));
     let mut hoard = Vec::new();

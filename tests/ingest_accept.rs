@@ -1,4 +1,4 @@
-//! The ingest port out of file descriptors. It takes the whole process's, so it has a process of
+//! The ingest port out of file descriptors. It uses up the whole process's, so it has a process of
 //! its own.
 
 #[path = "support/ingest.rs"]

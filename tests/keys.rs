@@ -1,4 +1,4 @@
-//! Where the keys of tokens come from: URLs that come and go, and files that are read again.
+//! Sources of token keys: URLs that fail and recover, and files that are read again.
 
 mod support;
 
@@ -24,10 +24,10 @@ use support::wait_until;
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
-/// How long a slow provider takes: several times the shortest time between two fetches.
+/// Delay of a slow provider: several times the shortest time between two fetches.
 const LATE: Duration = Duration::from_millis(400);
 
-/// What the server of key sets answers.
+/// An answer of the server of key sets.
 #[derive(Clone)]
 enum Answer {
     /// The keys of these names.
@@ -36,7 +36,7 @@ enum Answer {
     Raw(String),
     /// The keys of these names, after a while.
     Late(&'static [u8]),
-    /// Nothing, while the connection stays open.
+    /// No answer, while the connection stays open.
     Silence,
 }
 
@@ -153,7 +153,7 @@ impl Drop for Running {
     }
 }
 
-/// What an Ed25519 key is made of (RFC 8032 §5.1.5).
+/// The seed of an Ed25519 key (RFC 8032 §5.1.5).
 fn seed(name: u8) -> [u8; 32] {
     [name; 32]
 }
@@ -168,7 +168,7 @@ fn key_set(names: &[u8]) -> String {
     json!({"keys": names.iter().map(key).collect::<Vec<Value>>()}).to_string()
 }
 
-/// A token of the key of this name, which its header says.
+/// A token of the key of this name, which is in its header.
 fn token(name: u8) -> String {
     // PKCS #8 (RFC 8410 §7): all that stands before the seed.
     let head = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
@@ -195,14 +195,14 @@ fn keys_are_fetched_once_and_again_for_a_name_that_is_unknown() {
     assert_eq!(provider.asked(), 2);
     assert_eq!(running.verify(b'b'), Ok(()));
     assert_eq!(running.verify(b'a'), Err(TokenError::UnknownKey));
-    // Publishers have the same keys unless they are given their own.
+    // Publishers have the same keys unless they have their own.
     let auth: &Auth = running.node.auth();
     assert!(
         auth.verify(Role::Publisher, token(b'c').as_bytes(), NOW)
             .is_ok()
     );
 
-    // Whoever goes on asking is answered by what there is.
+    // Further requests are answered with the current keys.
     for _ in 0..50 {
         running.refresh();
     }
@@ -246,7 +246,7 @@ fn many_who_wait_for_a_slow_provider_are_served_by_one_fetch() {
         }
     });
     assert_eq!(running.verify(b'b'), Ok(()));
-    // Those who came while the first fetch was under way may have caused another, all together.
+    // Those that arrived during the first fetch may have caused another, all together.
     let asked = provider.asked();
     assert!((2..=3).contains(&asked), "{asked} fetches");
 }

@@ -27,7 +27,7 @@ fn run(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, Str
     )
 }
 
-/// What the program prints, without its line end.
+/// The output of the program, without its line end.
 fn token(args: &[&str], environment: &[(&str, &str)]) -> String {
     let (code, out, err) = run(args, environment);
     assert_eq!((code, &*err), (Some(0), ""), "{args:?}");

@@ -1,6 +1,6 @@
 //! The admin listener over real sockets, with a real hub behind it.
 
-/// What a scrape shows, and what the documentation says of it.
+/// The metrics of a scrape, against the documentation.
 mod metrics;
 /// Requests that a web page makes a browser send.
 mod pages;
@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Nothing here takes a fraction of it; what does has failed.
+/// Far above the time of any step here; a step that takes longer has failed.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A hub with an admin listener.
@@ -183,7 +183,7 @@ async fn publish(hub: &Hub, topic: &str, data: &str) {
     published.await.expect("a running hub");
 }
 
-/// Reads from a stream until `text` has come.
+/// Reads from a stream until `text` has arrived.
 async fn read_until(stream: &mut TcpStream, text: &str) {
     let mut got = Vec::new();
     let read = async {
@@ -381,7 +381,7 @@ async fn a_health_check_waited_for_connections_that_asked_for_nothing() {
     }
     let begun = std::time::Instant::now();
     assert_eq!(node.request("GET", "/healthz").await.status, 200);
-    // What is quiet is cut by `header_timeout`, 10 s, at the earliest.
+    // A quiet connection is cut by `header_timeout`, 10 s, at the earliest.
     assert!(begun.elapsed() < Duration::from_secs(8), "it had to wait");
     // Connections that are kept alive do not hold up the end.
     node.stop().await;

@@ -1,5 +1,4 @@
-//! `/metrics`: in the format that is asked for, and with nothing that the documentation does not
-//! explain.
+//! `/metrics`: in the requested format, and every metric is in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::{Node, Response};
 
-/// Where the table of metrics stands, and between which lines.
+/// Path of the table of metrics, and the lines around it.
 const OPERATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md");
 const BEGIN: &str = "<!-- metrics: begin (a test compares it with a scrape) -->\n";
 const END: &str = "<!-- metrics: end -->\n";
@@ -19,7 +18,7 @@ const END: &str = "<!-- metrics: end -->\n";
 const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                           text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
-/// What is said of a metric, in the table or by a scrape.
+/// A metric, as the table or a scrape describes it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Metric {
     kind: String,

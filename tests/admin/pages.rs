@@ -5,7 +5,7 @@ use fantail::settings::Settings;
 
 use crate::{Node, read_until};
 
-/// Every call there is, with a method that it takes.
+/// Every call, with a method that it has.
 const CALLS: [(&str, &str); 8] = [
     ("GET", "/metrics"),
     ("GET", "/streams"),
@@ -63,7 +63,7 @@ async fn a_name_that_was_pointed_at_the_node_was_answered() {
                 }
             }
         }
-        // Nobody is kept from asking for health by the name that it is called.
+        // Health is answered under any host name.
         for target in ["/healthz", "/readyz"] {
             let field = format!("Host: {host}\r\n");
             let answer = node.raw(&request("GET", target, "1.1", &field)).await;
@@ -114,10 +114,10 @@ async fn nothing_is_changed_on_behalf_of_a_page() {
                 method != "GET",
                 "{method} {target} {field}"
             );
-            // What may be read is for the page's own eyes nowhere.
+            // No answer allows another origin to read it.
             assert_eq!(answer.header("access-control-allow-origin"), None);
         }
-        // A preflight says no.
+        // The answer to a preflight allows nothing.
         let fields = "Host: localhost\r\nOrigin: http://localhost\r\nAccess-Control-Request-Method: DELETE\r\n";
         let answer = node.raw(&request("OPTIONS", target, "1.1", fields)).await;
         assert_eq!(answer.status, 403, "{target}");

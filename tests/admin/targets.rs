@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::{DEADLINE, Node, publish};
 
-/// Sends both requests in one packet and returns the statuses, and whether the first answer said
-/// that it is the last.
+/// Sends both requests in one packet; returns the statuses, and whether the first answer announced
+/// the connection's end.
 async fn statuses(node: &Node, first: &str) -> (Vec<String>, bool) {
     let mut socket = node.connect().await;
     let last = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

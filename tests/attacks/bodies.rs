@@ -14,8 +14,8 @@ use crate::support::wait_until;
 const HELD: &str = "fantail_request_bodies_bytes ";
 const SHED: &str = "fantail_request_bodies_shed_total ";
 
-/// Bytes that a node may grow by beside what it is told that bodies may take up. The build under
-/// test is not optimised.
+/// Bytes that a node may grow by beside the setting for bodies. The build under test is not
+/// optimised.
 const GROWTH_MAX: usize = 48 << 20;
 
 /// Largest `DATA` that needs no setting.
@@ -41,7 +41,7 @@ struct Sender {
     peer: Peer,
     /// Bytes of `DATA` that the connection may carry.
     credit: usize,
-    /// Window of each stream, and what was sent of it.
+    /// Window of each stream, and the bytes sent on it.
     window: usize,
     spent: HashMap<u32, usize>,
     /// Streams that the node wants no more of.
@@ -59,7 +59,7 @@ impl Sender {
         }
     }
 
-    /// Reads what has come; true when a frame of `bytes` on this stream may be sent.
+    /// Reads arrived frames; true when a frame of `bytes` on this stream may be sent.
     fn may_send(&mut self, stream: u32, bytes: usize) -> bool {
         while let Some(frame) = self.peer.next_now() {
             self.note(&frame);
@@ -67,7 +67,7 @@ impl Sender {
         self.credit >= bytes && self.credit_of(stream) >= bytes
     }
 
-    /// Sends a frame of a body, as soon as there is leave; nothing where the node wants no more.
+    /// Sends a frame of a body as soon as the window allows; nothing if the node refuses more.
     fn data(&mut self, stream: u32, bytes: &[u8]) {
         while !self.may_send(stream, bytes.len()) && !self.reset.contains(&stream) {
             let frame = self.peer.next().expect("leave to send");
@@ -126,7 +126,7 @@ fn http1_bodies_that_never_end_take_up_no_more_than_they_may() {
             .map(|_| {
                 let mut connection = Connection::open(node.http);
                 connection.send(&begin(body.len() + 1));
-                // Fails where the node has ended it.
+                // Fails if the node has ended it.
                 let _ended = connection.socket().write_all(&body);
                 connection
             })
@@ -134,7 +134,7 @@ fn http1_bodies_that_never_end_take_up_no_more_than_they_may() {
         wait_until("most are refused", || metric(&node, SHED) > 80);
         assert!(metric(&node, HELD) > 1 << 20, "some are waited for");
         assert!(metric(&node, HELD) <= 4 << 20);
-        // What is small still has room.
+        // Small bodies still have room.
         for size in [10, 4 * 1024, 4 * 1024 + 1, 10_000] {
             assert_eq!(publish(&node, size).status, 200, "{size}");
         }
@@ -178,7 +178,7 @@ fn http2_bodies_that_never_end_take_up_no_more_than_they_may() {
         assert!(metric(&node, HELD) <= 4 << 20);
         let grown = resident_bytes(&node).saturating_sub(bytes);
         assert!(grown < GROWTH_MAX, "{grown} bytes more");
-        // Other connections have their own share, and on this one what is small still has room.
+        // Other connections have their own share, and on this one small bodies still have room.
         assert_eq!(publish(&node, 1 << 20).status, 200);
         let next = streams.len() as u32 * 2 + 1;
         assert!(sender.peer.send(&post_data(next)));
@@ -281,7 +281,7 @@ fn of_ndjson_only_the_line_in_hand_is_held() {
     assert!(sender.peer.send(&post(1, "/publish")));
     let data = "x".repeat(FRAME_BYTES - 100);
     let line = format!("{{\"topic\": \"a\", \"data\": \"{data}\"}}\n").into_bytes();
-    // Ten times what may be held, in pieces that do not end where lines end.
+    // Ten times the allowed bytes, in pieces that do not end at line ends.
     let lines = line.repeat(10 * (1 << 20) / line.len());
     for piece in lines.chunks(FRAME_BYTES) {
         sender.data(1, piece);

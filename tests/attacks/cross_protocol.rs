@@ -7,14 +7,14 @@ use crate::support::node::Node;
 use crate::support::resp::command;
 use crate::support::{DEADLINE, http};
 
-/// What every attack here tries to publish, and to what.
+/// The events that every attack here tries to publish, and their topic.
 const FORGED: &str = "PUBLISH forged x\r\n";
 
-/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine
-/// where it takes so long.
+/// Most lines that an attack may log: the first of its kind, and one more per minute on a slow
+/// machine.
 const LOG_LINES_MAX: usize = 3;
 
-/// Sends `bytes` and reads until the node ends the connection; what it answered.
+/// Sends `bytes` and reads until the node ends the connection; returns its answer.
 fn converse(to: SocketAddr, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect_timeout(&to, DEADLINE).expect("the node accepts");
     socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
@@ -23,7 +23,7 @@ fn converse(to: SocketAddr, bytes: &[u8]) -> String {
     rest(&mut socket)
 }
 
-/// What the node still sends before it ends the connection.
+/// The rest of the node's answer before it ends the connection.
 fn rest(socket: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     match socket.read_to_end(&mut answer) {
@@ -94,8 +94,8 @@ fn redis_and_tls_spoken_to_the_http_ports_are_refused_and_do_no_harm() {
     assert!(logged <= LOG_LINES_MAX, "{logged} lines: {}", node.logged());
 }
 
-/// The requests that a browser or a server can be made to send to an address of the attacker's
-/// choice, each with commands wherever the attacker has a say.
+/// Requests that a browser or a server can be made to send to an address of the attacker's choice,
+/// each with commands in every part that the attacker controls.
 fn forged_requests() -> Vec<Vec<u8>> {
     let array = String::from_utf8(command(&["PUBLISH", "forged", "x"])).expect("text");
     let mut requests = Vec::new();

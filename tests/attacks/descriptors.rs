@@ -1,4 +1,4 @@
-//! A crowd of connections that say nothing, more than the node may have files.
+//! A crowd of silent connections, more than the node may have files.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,17 +11,17 @@ use crate::support::http::Connection;
 use crate::support::node::Node;
 use crate::support::{DEADLINE, resp, wait_until};
 
-/// Limits on open files to try: what a careless service gets, and what a shell does.
+/// Limits on open files to try: those of a careless service, and of a shell.
 const FILES: [u32; 3] = [64, 256, 1_024];
 
 /// Connections beyond the limit.
 const MORE: u32 = 100;
 
-/// Most lines that an attack may log: the first of its kind, and one more a minute on a machine
-/// where it takes so long.
+/// Most lines that an attack may log: the first of its kind, and one more per minute on a slow
+/// machine.
 const LOG_LINES_MAX: usize = 3;
 
-/// What a member of the crowd sends: nothing, the start of a request, or of HTTP/2 (whose
+/// The bytes of a member of the crowd: none, the start of a request, or of HTTP/2 (whose
 /// connections need a file each, too).
 const BEGINNINGS: [&[u8]; 4] = [
     b"",
@@ -40,7 +40,7 @@ fn raise_own_limit() {
     setrlimit(Resource::Nofile, raised).expect("up to the hard limit");
 }
 
-/// Opens `count` connections that say next to nothing, and keeps them.
+/// Opens `count` nearly silent connections, and keeps them.
 fn crowd(to: SocketAddr, count: u32) -> Vec<TcpStream> {
     let beginnings = BEGINNINGS.iter().cycle();
     beginnings

@@ -1,5 +1,5 @@
-//! HTTP/2 frame by frame: what an attack sends is exactly what is on the wire, right or wrong (RFC
-//! 9113 §4.1).
+//! HTTP/2 frame by frame: an attack's bytes are exactly those on the wire, right or wrong (RFC 9113
+//! §4.1).
 #![allow(dead_code)] // Each attack uses its own part of this.
 
 use std::io::{ErrorKind, Read, Write};
@@ -29,7 +29,7 @@ pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// One frame with whatever it is given.
+/// One frame with these fields, valid or not.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
@@ -59,11 +59,11 @@ pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &code.to_be_bytes())
 }
 
-/// A literal field that no table takes up (RFC 7541 §6.2.2).
+/// A literal field that no table stores (RFC 7541 §6.2.2).
 pub(crate) fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut block = vec![0];
     for text in [name, value] {
-        // Longer ones take more bytes (RFC 7541 §5.1).
+        // Longer ones need more bytes (RFC 7541 §5.1).
         if text.len() < 127 {
             block.push(text.len() as u8);
         } else {
@@ -125,14 +125,14 @@ impl Frame {
     }
 }
 
-/// A connection that sends what it is told to, and reads frames.
+/// A connection that sends given bytes, and reads frames.
 pub(crate) struct Peer {
     pub(crate) socket: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Peer {
-    /// Connects and sends nothing.
+    /// Connects without sending.
     pub(crate) fn connect(to: SocketAddr) -> Self {
         let socket = TcpStream::connect_timeout(&to, DEADLINE).expect("the node accepts");
         socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
@@ -167,8 +167,8 @@ impl Peer {
         self.socket.write_all(bytes).is_ok()
     }
 
-    /// Sends `bytes` again and again, up to `times`, and reads what the node answers meanwhile;
-    /// true when the node ended the connection.
+    /// Sends `bytes` up to `times` times, and reads the node's answers meanwhile; true when the
+    /// node ended the connection.
     pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) -> bool {
         self.socket.set_nonblocking(true).expect("a socket");
         let mut ended = false;
@@ -197,7 +197,7 @@ impl Peer {
         ended
     }
 
-    /// Reads what is there; true at the end.
+    /// Reads arrived bytes; true at the end.
     fn fill_now(&mut self) -> bool {
         let mut part = [0; 16 * 1024];
         loop {
@@ -231,7 +231,7 @@ impl Peer {
         })
     }
 
-    /// The next frame, if it has come already.
+    /// The next frame, if it has arrived already.
     pub(crate) fn next_now(&mut self) -> Option<Frame> {
         self.socket.set_nonblocking(true).expect("a socket");
         self.fill_now();

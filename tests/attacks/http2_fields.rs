@@ -4,7 +4,7 @@ use crate::frames::{
 };
 use crate::support::node::Node;
 
-/// What the node did about one bad request.
+/// The node's reaction to one bad request.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// It was answered, with a refusal or as any other.
@@ -15,7 +15,7 @@ enum Verdict {
     Connection,
 }
 
-/// Sends a request with this header block beside a stream, and says what became of both.
+/// Sends a request with this header block beside a stream; returns the fate of both.
 fn verdict(node: &Node, block: &[u8]) -> Verdict {
     let mut peer = Peer::open(node.http, &[]);
     peer.send(&get(1, "/events/a"));
@@ -131,8 +131,8 @@ fn a_request_with_a_wrong_field_ends_no_stream_but_its_own_where_the_library_all
         ),
         ("too large", with(b"x-a", &[b'a'; 12_000])),
     ];
-    // What the h2 crate (0.4) finds while it decodes fields is an error of the connection to it,
-    // and it gives nobody a say; OPERATIONS.md tells those who put a proxy in front.
+    // Faults that the h2 crate (0.4) finds while it decodes fields are errors of the connection to
+    // it, and cannot be overridden; OPERATIONS.md mentions it for operators of proxies.
     let of_connection = [
         "DEL in a value",
         "NUL in a value",

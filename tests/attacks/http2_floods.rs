@@ -15,21 +15,20 @@ use crate::support::node::Node;
 /// Rounds that the innocent go through while a flood is on.
 const ROUNDS: usize = 5;
 
-/// Connections that flood at once; each alone can occupy a thread that never lets go.
+/// Connections that flood at once; each alone can occupy a thread for ever.
 const ATTACKERS: usize = 2;
 
-/// Times that an attack does the same before it gives up, far above what it should get away with.
+/// Repetitions of an attack before it gives up, far above the number that should succeed.
 const TIMES: usize = 5_000;
 
 /// Bytes by which the node may grow meanwhile; the build under test is not optimised, and its
 /// allocator keeps some.
 const GROWTH_MAX: usize = 48 << 20;
 
-/// Lines that an attack may log: the first of its kind, and one more a minute on a machine where it
-/// takes so long.
+/// Lines that an attack may log: the first of its kind, and one more per minute on a slow machine.
 const LOG_LINES_MAX: usize = 3;
 
-/// Runs `attack` beside innocent clients, who are served meanwhile; neither the node's memory nor
+/// Runs `attack` beside innocent clients, which are served meanwhile; neither the node's memory nor
 /// its log may grow with it.
 fn beside_innocents(attack: impl FnOnce(&Node)) {
     let node = Node::start();
@@ -57,7 +56,7 @@ fn flooded(peer: &mut Peer, bytes: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
     peer.last_word()
 }
 
-/// The node tells the flood to calm down, and ends the connection.
+/// The node asks the flood to calm down, and ends the connection.
 fn calmed(bytes: impl Fn(u32) -> Vec<u8>) {
     beside_innocents(|node| {
         let mut peer = Peer::open(node.http, &[]);
@@ -137,7 +136,7 @@ fn empty_data_without_end() {
             peer.send(&post(1, "/publish"));
             let data = match padded {
                 false => frame(DATA, 0, 1, &[]),
-                // The length of the padding and nothing else.
+                // The length of the padding alone.
                 true => frame(DATA, 8, 1, &[0]),
             };
             assert_eq!(
@@ -189,7 +188,7 @@ fn frames_of_unknown_extensions_without_end() {
 fn a_small_header_block_that_stands_for_a_large_one() {
     beside_innocents(|node| {
         let mut peer = Peer::open(node.http, &[]);
-        // Taken up by the table once, and named by its number ever after (RFC 7541 §6.2.1, §6.1).
+        // Stored in the table once, and then named by its number (RFC 7541 §6.2.1, §6.1).
         let mut field = vec![0x40];
         field.extend(&literal(b"x", &[b'a'; 4_000])[1..]);
         let first = [block("GET", "/healthz"), field].concat();
@@ -211,8 +210,8 @@ fn connections_that_are_ended_for_a_flood_are_counted() {
     node.wait_for_log("an HTTP/2 connection was ended");
 }
 
-/// Has the innocent served `ROUNDS` times while attackers do the same again and again; whatever
-/// ends an attacker, it comes back.
+/// Has the innocent served `ROUNDS` times while attackers repeat the attack; an attacker that is
+/// ended reconnects.
 fn served_during(node: &Node, attack: impl Fn(&AtomicBool) + Sync) {
     let over = AtomicBool::new(false);
     let mut innocent = Innocent::join(node);
@@ -224,7 +223,7 @@ fn served_during(node: &Node, attack: impl Fn(&AtomicBool) + Sync) {
                 }
             });
         }
-        // Also when the innocent are not served: nobody would end the attackers.
+        // Also if the innocent are not served, or the attackers would never end.
         let end = AtEnd(&over);
         innocent.check(ROUNDS);
         drop(end);
@@ -285,7 +284,7 @@ fn a_body_or_requests_without_end_keep_no_thread_from_others() {
 fn a_client_that_still_sends_after_the_last_word_is_not_reset() {
     let node = Node::start();
     let mut peer = Peer::open(node.http, &[]);
-    // What h2 itself refuses: a window update of 0 for the connection.
+    // A frame that h2 itself refuses: a window update of 0 for the connection.
     assert!(peer.send(&window_update(0, 0)));
     peer.until("the last word", |frame| frame.kind == GOAWAY);
     for _ in 0..4 {

@@ -51,7 +51,7 @@ impl Innocent {
         }
     }
 
-    /// One event after the other, `count` of them: each is answered, comes through, and is the next
+    /// Publishes `count` events, one after the other: each is answered, arrives, and is the next
     /// one; and the node is healthy.
     pub(crate) fn check(&mut self, count: usize) {
         for _ in 0..count {
@@ -70,7 +70,7 @@ impl Innocent {
         }
     }
 
-    /// Runs `attack` while the innocent go on, and gives them back with what they have seen.
+    /// Runs `attack` while the innocent go on, and returns them with the events that they saw.
     pub(crate) fn beside(self, attack: impl FnOnce()) -> Self {
         let over = AtomicBool::new(false);
         let (ready, begun) = mpsc::channel();

@@ -1,5 +1,5 @@
-//! One hostile client each, beside innocent ones: whatever it does, the others are served, nothing
-//! is lost, and neither the log nor the memory of the node grows with it.
+//! One hostile client per test, beside innocent ones: whatever it does, the others are served, no
+//! event is lost, and neither the log nor the memory of the node grows with it.
 //!
 //! The node is a process of its own, because its log and its memory are judged.
 
@@ -9,12 +9,12 @@ mod support;
 
 /// HTTP/2 frame by frame, right or wrong.
 mod frames;
-/// A subscriber and a publisher who do nothing wrong, and notice everything that goes wrong.
+/// A subscriber and a publisher that behave well, and notice every fault.
 mod innocent;
-/// What the node logged, and what it holds.
+/// The node's log, and its memory.
 mod readings;
 
-/// Request bodies that do not come to their end.
+/// Request bodies without an end.
 mod bodies;
 /// HTTP, TLS and RESP spoken to a port that speaks something else.
 mod cross_protocol;
@@ -22,7 +22,7 @@ mod cross_protocol;
 mod descriptors;
 /// HTTP/2 requests with fields that are wrong, one among others on their connection.
 mod http2_fields;
-/// HTTP/2 connections that keep the node busy with what costs them nothing.
+/// HTTP/2 connections that keep the node busy at no cost to themselves.
 mod http2_floods;
 /// Each way to have the node hold memory, against the one budget.
 mod memory_budget;
@@ -30,5 +30,5 @@ mod memory_budget;
 mod readers;
 /// HTTP clients that begin something and do not end it.
 mod slow_http;
-/// Clients that send a byte now and then, and never come to an end.
+/// Clients that send a byte now and then, and never finish.
 mod slowloris;

@@ -15,10 +15,10 @@ const BESIDE_HISTORY: u64 = 28 << 20;
 /// Bytes that a process may grow by beside its budget. The build under test is not optimised.
 const GROWTH_MAX: usize = 48 << 20;
 
-/// Connections of an attack: with 900 KB each they would take six times the budget.
+/// Connections of an attack: with 900 KB each they would use six times the budget.
 const ATTACKERS: usize = 200;
 
-/// A node and what it held before it was attacked.
+/// A node, and its memory before the attack.
 struct Attacked {
     node: Node,
     rest: usize,
@@ -63,7 +63,7 @@ impl Attacked {
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
-    /// Whether all of it is given back once the attackers are gone.
+    /// Whether all of it is returned once the attackers are gone.
     fn gives_back(&self, part: &str) {
         wait_until("everything is given back", || self.held(part) == 0);
         wait_until("the process shrinks", || {

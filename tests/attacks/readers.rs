@@ -18,13 +18,13 @@ const TOPICS: usize = 1_000;
 /// Length of their names, which makes the list a quarter of a megabyte.
 const NAME_BYTES: usize = 200;
 
-/// Pause of a client that reads slowly, and what it reads then; much less would be a client that
-/// has stopped.
+/// Pause of a client that reads slowly, and the bytes that it reads then; with much less it would
+/// count as stopped.
 const PAUSE: Duration = Duration::from_millis(50);
 const STEP_BYTES: usize = 4 * 1024;
 
-/// Bytes that a node may grow by beside what it is told that answers may take up. The build under
-/// test is not optimised.
+/// Bytes that a node may grow by beside the setting for answers. The build under test is not
+/// optimised.
 const GROWTH_MAX: usize = 48 << 20;
 
 /// Makes the list of topics long.
@@ -40,7 +40,7 @@ fn fill(node: &Node) {
 
 const SHORT: &[&str] = &["--write-timeout", "1s"];
 
-/// A client whose streams take nothing until it says so.
+/// A client whose streams read nothing until it allows it.
 fn deaf(node: &Node) -> Peer {
     Peer::open(node.http, &[(INITIAL_WINDOW_SIZE, 0)])
 }
@@ -66,7 +66,7 @@ fn an_http2_stream_that_takes_nothing_is_reset_and_its_neighbour_is_not() {
     assert_eq!((reset.stream, reset.code()), (1, CANCEL));
     node.wait_for_streams(1);
     assert_eq!(closed_by_write_timeout(&node), 1);
-    // The stream gives its topic back at the end of the turn that closed it.
+    // The stream frees its topic at the end of the turn that closed it.
     wait_until("its topic has one stream", || node.publish("a", "y") == 1);
     peer.until("the event", |frame| {
         frame.kind == DATA && String::from_utf8_lossy(&frame.payload).contains("data: y")

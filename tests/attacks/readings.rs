@@ -7,11 +7,10 @@ use rustix::process::Signal;
 use crate::support::node::Node;
 use crate::support::wait_until;
 
-/// What the node logs when it is told to read its keys again: all that it logged before has arrived
-/// when this has.
+/// The node's log line when it reads its keys again: once it has arrived, all earlier lines have.
 const FENCE: &str = "reading keys again";
 
-/// Lines that the node has logged so far, whatever may still be on its way.
+/// Lines that the node has logged so far, those still on their way included.
 pub(crate) fn log_lines(node: &Node) -> usize {
     let before = fences(&node.logged());
     node.signal(Signal::HUP);

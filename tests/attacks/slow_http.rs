@@ -81,7 +81,7 @@ fn http2_that_never_gets_on() {
             ),
         ],
     );
-    // As many as there are: none is left.
+    // Every connection has ended.
     wait_until("no connection is left", || {
         metric(&node, "fantail_http_connections ") == 0
     });
@@ -193,7 +193,7 @@ fn http1_heads_and_bodies_that_come_byte_by_byte_on_many_connections() {
         while !drippers.is_empty() {
             assert!(begun.elapsed() < DEADLINE, "it goes on for ever");
             drippers.retain_mut(|dripper| {
-                // Without an answer it is not over, whether or not it takes more.
+                // Without an answer the connection is not over, whether or not it accepts more.
                 let _ = dripper.socket().write_all(b"x");
                 let socket = dripper.socket();
                 socket.set_nonblocking(true).expect("a socket");

@@ -12,7 +12,7 @@ const PASSWORD: &str = "secret";
 /// More than the strangers' share of `ingest_connections_max` below.
 const STRANGERS: usize = 300;
 
-/// Bytes that the node may hold for all of them; what they send in the end is far less.
+/// Bytes that the node may hold for all of them; they send far less in the end.
 const MEMORY_MAX: usize = 32 << 20;
 
 /// One connection that drips.
@@ -39,7 +39,7 @@ impl Dripper {
         socket
     }
 
-    /// Sends one more byte; comes back when it was ended.
+    /// Sends one more byte; reconnects if it was ended.
     fn drip(&mut self) {
         let byte = self.bytes[self.sent % self.bytes.len()];
         self.sent += 1;
@@ -104,7 +104,7 @@ fn strangers_who_drip_into_the_ingest_port_keep_no_publisher_out() {
                 },
             );
         };
-        // Too many for their share, then fewer, which nobody displaces.
+        // Too many for their share, then fewer, which are not displaced.
         until(displaced, &mut drippers);
         drippers.truncate(100);
         until(late, &mut drippers);
@@ -148,8 +148,8 @@ fn a_client_that_never_reads_costs_a_bounded_memory_and_is_ended() {
         let unread = r#"fantail_ingest_ended_total{reason="write_timeout"}"#;
         wait_until("all of them are ended", || {
             for socket in &mut sockets {
-                // As much as the node takes. Where it cuts a command, the next one is its data: it
-                // is never answered, and never ends.
+                // As much as the node accepts. If it cuts a command, the next one becomes its data:
+                // it is never answered, and never ends.
                 let _ = socket.write(&request);
             }
             let held = resident_bytes(&node).saturating_sub(before.1);

@@ -12,8 +12,8 @@ use crate::support::http;
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys");
 
-/// Stands for curl and redis-cli: prints its name, what it would be asked for, and its arguments,
-/// each on a line.
+/// Stands in for curl and redis-cli: prints its name, the password it would ask for, and its
+/// arguments, each on a line.
 const PRINTS_ITSELF: &str =
     "#!/bin/sh\nprintf '%s\\n' \"$(basename \"$0\")\" \"$REDISCLI_AUTH\" \"$@\"\n";
 
@@ -36,7 +36,7 @@ impl Stage {
         Self { directory, path }
     }
 
-    /// A file with a name that a shell would take apart.
+    /// A file with a name that a shell would split.
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let folder = self.directory.path().join("it's a $HOME");
         fs::create_dir_all(&folder).expect("a directory");
@@ -60,8 +60,8 @@ impl Stage {
         (node, screen.now().replace("\r\n", "\n"))
     }
 
-    /// Runs the command that the banner has for this in a shell of this environment; the words that
-    /// the program behind it was given.
+    /// Runs the banner's command for this in a shell with this environment; returns the words that
+    /// the program received.
     fn run(&self, banner: &str, what: &str, environment: &[(&str, &str)]) -> Vec<String> {
         let line = banner.lines().find_map(|line| line.strip_prefix(what));
         let line = line.unwrap_or_else(|| panic!("no {what:?} in {banner}"));
@@ -79,7 +79,8 @@ impl Stage {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Does what the printed curl commands would do; the statuses of subscribing and of publishing.
+    /// Does what the printed curl commands would do; returns the statuses of subscribing and of
+    /// publishing.
     fn by_http(&self, banner: &str, environment: &[(&str, &str)]) -> [u16; 2] {
         let subscribe = self.run(banner, "subscribe: ", environment);
         let publish = self.run(banner, "publish by HTTP: ", environment);
@@ -92,7 +93,7 @@ impl Stage {
     }
 }
 
-/// The request of a curl that was given these words.
+/// The request of a curl with these words.
 fn call(method: &str, words: &[String], body: &[u8]) -> u16 {
     let (url, fields) = words.split_last().expect("a URL");
     let fields: Vec<_> = fields
@@ -144,7 +145,7 @@ fn the_commands_of_a_node_with_a_secret_work_wherever_the_secret_is() {
     let apart = path(&stage.write("apart.toml", &apart));
     let by_variable = [("FANTAIL_JWT_SECRET", SECRET)];
     let by_config = [("FANTAIL_CONFIG", &*inline)];
-    // A shell without any variable must do, but where the secret is in one.
+    // A shell without variables must be enough, unless the secret is in one.
     for (flags, environment, shell) in [
         (&["--config", &*inline][..], &[][..], &[][..]),
         (&[], &by_config, &[]),
@@ -298,7 +299,7 @@ fn where_nobody_looks_there_is_one_log_line_and_no_text_among_json() {
     .expect("the program starts");
     let log = Text::collect(child.stderr.take().expect("a pipe"));
     let mut node = Node::logging(child, &log);
-    // Time enough for lines to come that should not.
+    // Time enough for unwanted lines to arrive.
     for _ in 0..100 {
         assert_eq!(
             http::request(node.admin, "GET", "/readyz", &[], b"").status,

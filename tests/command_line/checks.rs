@@ -10,7 +10,7 @@ use crate::run;
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/keys");
 
 /// Exit code and errors of `check-config` on a file, and those of `serve` with the same file.
-/// Neither says anything else.
+/// Neither prints anything else.
 fn checked_and_served(file: &Path, environment: &[(&str, &str)]) -> [(Option<i32>, String); 2] {
     let path = file.to_string_lossy();
     [
@@ -124,7 +124,7 @@ fn what_else_would_end_a_node_at_its_start_is_a_wrong_configuration() {
     let unreadable = directory.path().join("password");
     fs::write(&unreadable, "hush").expect("a file");
     fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).expect("a file");
-    // For root nothing is unreadable.
+    // Root can read every file.
     let is_readable = fs::read(&unreadable).is_ok();
     let glob = "a".repeat(4_097);
     let users =

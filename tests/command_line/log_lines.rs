@@ -24,11 +24,11 @@ const BY_THE_OPERATOR: [(&str, usize); 11] = [
     ("logging/panics.rs", 1),
     // The process ends with it.
     ("shard/reactor.rs", 2),
-    // What an operator does to many streams, to a history, or to the log itself.
+    // An operator's actions on many streams, on a history, or on the log itself.
     ("admin/routes.rs", 3),
     // Once, at the end of the port.
     ("ingest/mod.rs", 1),
-    // `trace_topics`: a line for each event is what it is for.
+    // `trace_topics`: a line for each event is its purpose.
     ("hub/publish.rs", 1),
 ];
 
@@ -48,7 +48,7 @@ fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// Log lines of a source at `info` or above that nothing bounds.
+/// Log lines of a source at `info` or above without a bound.
 fn unbounded(text: &str) -> Vec<usize> {
     let code = text
         .split("#[cfg(test)]\nmod tests {")

@@ -1,5 +1,5 @@
-//! The program as a process: what its commands print, how they exit, and whether the documentation
-//! still says the same.
+//! The program as a process: the output of its commands, their exit codes, and the documentation
+//! made from them.
 
 use std::env;
 use std::fs;
@@ -13,22 +13,22 @@ use fantail::settings;
 #[path = "../support/mod.rs"]
 mod support;
 
-/// What a node says when it starts, and whether it is true.
+/// The banner of a starting node, and whether it is true.
 mod banner;
-/// What `check-config` finds, and `serve` before it opens anything.
+/// Faults that `check-config` finds, and `serve` before it opens anything.
 mod checks;
 /// The example of a program with a node inside.
 mod embed;
 /// Lines that clients cause.
 mod log_lines;
-/// A running node whose standard streams are what a test makes of them.
+/// A running node with the test's own standard streams.
 mod node;
-/// Standard error that takes nothing.
+/// Standard error that accepts nothing.
 mod standard_error;
-/// Standard output that takes nothing.
+/// Standard output that accepts nothing.
 mod standard_output;
 
-/// Where the table of settings stands, and between which lines.
+/// Path of the table of settings, and the lines around it.
 const OPERATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md");
 const BEGIN: &str = "<!-- settings: begin (made by `fantail settings`; do not edit) -->\n";
 const END: &str = "<!-- settings: end -->\n";

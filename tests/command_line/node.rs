@@ -17,7 +17,7 @@ use crate::support::{http, resp, wait_for, wait_until};
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fantail");
 
-/// What somebody wrote, as far as it was read.
+/// Output of a process, as far as it was read.
 #[derive(Clone, Default)]
 pub(crate) struct Text(Arc<Mutex<String>>);
 
@@ -53,7 +53,7 @@ impl Text {
     }
 }
 
-/// A terminal: the end for a program, and what it writes there.
+/// A terminal: the end for a program, and the text that it writes there.
 pub(crate) fn terminal() -> (OwnedFd, Text) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&ours).expect("a terminal");
@@ -64,7 +64,7 @@ pub(crate) fn terminal() -> (OwnedFd, Text) {
     (theirs, Text::collect(File::from(ours)))
 }
 
-/// The command that serves on free ports, with nothing of our environment.
+/// The command that serves on free ports, without the test's environment.
 pub(crate) fn serve(flags: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.arg("serve").args(on_free_ports()).args(flags);
@@ -92,7 +92,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Takes over a node that says where it listens in its log.
+    /// Wraps a node that logs its addresses.
     pub(crate) fn logging(child: Child, log: &Text) -> Self {
         let [http, ingest, admin] = wait_for("the node serves", || listeners(&log.now()));
         Self {
@@ -103,7 +103,7 @@ impl Node {
         }
     }
 
-    /// Takes over a node that says so on its terminal.
+    /// Wraps a node that prints its addresses on its terminal.
     pub(crate) fn at_terminal(child: Child, screen: &Text) -> Self {
         let line = |name: &str, scheme: &str| -> SocketAddr {
             let found = wait_for("the node serves", || {
@@ -139,7 +139,7 @@ impl Node {
         line.and_then(|count| count.parse().ok()).expect("a count")
     }
 
-    /// An event comes in, and out.
+    /// Publishes an event and receives it.
     pub(crate) fn works(&self) {
         let mut stream = SseStream::open(self.http, "/events/news");
         assert_eq!(resp::publish(self.ingest, "news", "hello"), 1);
@@ -159,7 +159,7 @@ impl Drop for Node {
     }
 }
 
-/// A pipe that holds all it can, and whose reader reads nothing.
+/// A full pipe whose reader reads nothing.
 pub(crate) fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe");

@@ -146,7 +146,7 @@ fn closed_standard_streams_are_never_sockets() {
         ingest: nowhere,
         admin: nowhere,
     };
-    // Three listeners, and two ends of what wakes the runtime for signals.
+    // Three listeners, and two ends of the pipe that wakes the runtime for signals.
     wait_for("it listens", || {
         let open = fs::read_dir(&files).ok()?.flatten();
         let sockets = open.filter(|file| {

@@ -5,7 +5,7 @@ use crate::node::{Node, PROGRAM, Text, full_pipe, serve};
 
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 
-/// Exit code and standard error of every command that prints, where standard output is this.
+/// Exit code and standard error of every printing command with this standard output.
 fn printing(stdout: impl Fn() -> Stdio) -> Vec<(String, Option<i32>, String)> {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("fantail.toml");

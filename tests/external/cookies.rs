@@ -7,7 +7,7 @@ use crate::hub;
 use crate::support::node::Node;
 use crate::watcher::{Client, Report, Watcher};
 
-/// A page, and a node that lets it send cookies and lets anonymous subscribers in.
+/// A page, and a node that lets it send cookies and allows anonymous subscribers.
 fn page_and_node() -> (Watcher, Node) {
     let flags = [
         &hub::FLAGS[..],
@@ -105,7 +105,7 @@ fn only_pages_of_known_origins_publish_with_a_cookie() {
         status: 200,
         seen: 200,
     };
-    // Event and answer come in either order.
+    // Event and answer arrive in either order.
     let mut reports = [page.report(), page.report()];
     reports.sort_by_key(|report| *report != taken);
     assert_eq!(reports[0], taken);

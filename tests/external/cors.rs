@@ -1,4 +1,4 @@
-//! What a browser allows and forbids across origins.
+//! The browser's rules across origins.
 
 use crate::support::node::Node;
 use crate::watcher::{Client, Report, Watcher};

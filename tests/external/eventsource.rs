@@ -57,8 +57,8 @@ fn named_events(client: Client) {
     let expected = fired("created", &id, r#"{"n":7}"#);
     assert_eq!(watcher.event(), expected);
 
-    // A publisher's own id is what the client sees and comes back with; every kind of line break is
-    // one break.
+    // The client sees a publisher's own id and resumes with it; every kind of line break is one
+    // break.
     let event = json!({"topics": ["users", "orders"], "id": "user/9", "data": "a\r\nb\rc\n\n d"});
     publish(&node, &event);
     assert_eq!(watcher.event(), fired("message", "user/9", "a\nb\nc\n\n d"));
@@ -81,7 +81,7 @@ fn resume(client: Client) {
         for line in before {
             publisher.publish("log", line);
         }
-        // What follows is published while the client is away or on its way back.
+        // The next events are published while the client is away or on its way back.
         node.cut(stream);
         for line in after {
             publisher.publish("log", line);
@@ -98,8 +98,8 @@ fn resume(client: Client) {
     assert_eq!(watcher.opened, CUTS + 1);
 }
 
-/// A cursor whose successors are gone, and one that nobody gave: both are told, and everything kept
-/// follows.
+/// A cursor whose successors are gone, and one that is not the node's: both are reported, and every
+/// kept event follows.
 fn gap(client: Client) {
     const KEPT: usize = 10;
     let (mut watcher, node) = Watcher::with_node(client, &["--history-events", "10"]);

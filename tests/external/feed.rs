@@ -90,7 +90,7 @@ fn redis_cli(node: &Node, arguments: &[&str], input: &[u8]) -> String {
     program::run("redis-cli", &all, input)
 }
 
-/// Raw protocol, thousands of commands without waiting: what bulk loaders use.
+/// Raw protocol, thousands of commands without waiting, as bulk loaders do.
 fn redis_cli_pipe(node: &Node, lines: &[&str]) {
     let commands: Vec<u8> = lines
         .iter()
@@ -120,8 +120,7 @@ fn redis_cli_last_argument(node: &Node, lines: &[&str]) {
     }
 }
 
-/// One curl that posts every line over one kept-alive connection, with the content type that curl
-/// gives by itself.
+/// One curl that posts every line over one kept-alive connection, with curl's default content type.
 fn curl_raw(node: &Node, lines: &[&str]) {
     let mut config = String::new();
     for line in lines {
@@ -140,7 +139,7 @@ fn curl_raw(node: &Node, lines: &[&str]) {
         .expect("memory");
     }
     let said = program::run("curl", &["--silent", "--config", "-"], config.as_bytes());
-    // Each answer is a line, and what curl writes of it is the next.
+    // Each answer is a line, and curl's report on it is the next.
     let said: Vec<&str> = said.lines().collect();
     assert_eq!(said.len(), 2 * lines.len());
     for (number, pair) in said.chunks(2).enumerate() {
@@ -164,7 +163,7 @@ fn curl_json(node: &Node, lines: &[&str]) {
     assert_eq!(answers.len(), lines.len());
 }
 
-/// A body without a length, sent as it comes.
+/// A body without a length, sent as it is produced.
 fn curl_ndjson(node: &Node, lines: &[&str]) {
     let mut body = String::new();
     for line in lines {

@@ -9,11 +9,11 @@ use crate::support::node::Node;
 /// The secret of publishers and subscribers.
 pub(crate) const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
-/// Where the hub is.
+/// Path of the hub.
 pub(crate) const PATH: &str = "/.well-known/mercure";
 
-/// The flags of a node that checks tokens. Clients come back at once, so that no test waits for
-/// what they would do without being told.
+/// The flags of a node that checks tokens. Clients reconnect at once, so that no test waits for
+/// their default delay.
 pub(crate) const FLAGS: [&str; 4] = ["--jwt-secret", SECRET, "--retry", "50ms"];
 
 /// A token as `fantail token` makes it.
@@ -35,7 +35,7 @@ pub(crate) fn token_of(secret: &str, arguments: &[&str]) -> String {
     text.trim_end().to_owned()
 }
 
-/// Publishes a form as a token allows that may publish anything; the id that the hub gives back.
+/// Publishes a form with a token for every topic; returns the hub's id.
 pub(crate) fn publish(node: &Node, form: &[(&str, &str)]) -> String {
     let authorization = format!("Bearer {}", token(&["--publish", "*"]));
     let fields = [

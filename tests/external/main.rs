@@ -1,8 +1,8 @@
 //! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm,
 //! Python and PHP, and Chromium.
 //!
-//! Built with the feature `external-tests`. `cargo xtask test` installs what they need; without it
-//! a test fails and says what is missing.
+//! Built with the feature `external-tests`. `cargo xtask test` installs the programs that they
+//! need; without one, its test fails and names it.
 
 /// The node, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]
@@ -14,12 +14,12 @@ mod hub;
 mod log_lines;
 /// Other programs: run to their end, or read line by line while they run.
 mod program;
-/// The clients that subscribe, each in its own process, told what to watch.
+/// The subscribing clients, each in its own process, with orders of what to watch.
 mod watcher;
 
 /// Tokens in cookies, in a browser, across origins.
 mod cookies;
-/// What a browser allows and forbids across origins.
+/// The browser's rules across origins.
 mod cors;
 /// Open, named events, resume and gap, by both `EventSource`s.
 mod eventsource;
@@ -33,5 +33,5 @@ mod pipelines;
 mod private;
 /// Publishers of the Mercure protocol: Symfony's component and plain httpx.
 mod publishers;
-/// redis-cli and redis-benchmark as they come.
+/// redis-cli and redis-benchmark, unmodified.
 mod redis_tools;

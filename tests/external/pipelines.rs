@@ -8,7 +8,7 @@ use crate::support::node::Node;
 use crate::support::sse::SseStream;
 use crate::watcher::PYTHON;
 
-/// What the client's program says of its steps, and the data that a stream got, each once.
+/// The report of the client's program on its steps, and the data of a stream, each once.
 fn publish(program: &str, arguments: &[&str], events: usize) -> (Vec<Value>, Vec<String>) {
     let node = Node::start();
     let mut stream = SseStream::open(node.http, "/events/t");
@@ -28,7 +28,7 @@ fn publish(program: &str, arguments: &[&str], events: usize) -> (Vec<Value>, Vec
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"));
     let steps = steps.collect();
-    // The mark shows that nothing came twice.
+    // The mark shows that no event arrived twice.
     node.publish("t", "the end");
     (steps, stream.take_data(events + 1))
 }

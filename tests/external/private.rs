@@ -129,7 +129,8 @@ fn is_refused_for_good(client: Client) {
     }
 }
 
-/// A stream ends with its token. Who has a new one then misses nothing; who has none is refused.
+/// A stream ends with its token. A client with a new one then misses nothing; one without is
+/// refused.
 fn goes_on_with_a_new_token(client: Client) {
     let (mut watcher, node) = Watcher::with_node(client, &hub::FLAGS);
     let url = hub::stream(&node, &["user/ada"]);

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crate::support::DEADLINE;
 
-/// Time that a program has to end by itself once its standard input is closed; a browser takes
-/// about a second.
+/// Time for a program to end by itself once its standard input is closed; a browser needs about a
+/// second.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Time between two looks at whether it has.
+/// Time between two checks for that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Variables by which programs are told to send requests elsewhere.
+/// Variables that make programs send requests through a proxy.
 const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// A program that talks to nothing but what it is told.
+/// A program that connects only to the addresses of the test.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for name in PROXIES {
@@ -27,7 +27,7 @@ fn command(program: &str) -> Command {
     command
 }
 
-/// Runs a program to its end with this standard input; what it printed. Panics when it fails, or
+/// Runs a program to its end with this standard input; returns its output. Panics if it fails, or
 /// takes longer than [`DEADLINE`].
 pub(crate) fn run(program: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = command("timeout")
@@ -115,7 +115,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Its own way to end takes what it started along: a browser, its profile.
+        // Its regular end also removes what it started: a browser, its profile.
         self.input = None;
         let end = Instant::now() + GRACE;
         while self.child.try_wait().expect("a child").is_none() {

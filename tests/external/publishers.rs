@@ -7,7 +7,7 @@ use crate::program::Program;
 use crate::support::node::Node;
 use crate::watcher::{Client, Fired, PYTHON, Report, Watcher};
 
-/// Gives an order and waits for the answer.
+/// Sends an order and waits for the answer.
 fn ask(program: &mut Program, order: &Value) -> Value {
     program.tell(&order.to_string());
     let line = program.line();
@@ -21,7 +21,7 @@ fn symfony(node: &Node, secret: &str) -> Program {
     Program::start("php", &["tests/php/symfony.php", &url, secret])
 }
 
-/// What the program hears that may hear everything.
+/// A subscriber that may hear everything.
 fn reader(node: &Node) -> Watcher {
     let mut watcher = Watcher::start(Client::Npm);
     let token = hub::token(&["--subscribe", "*"]);
@@ -114,7 +114,7 @@ fn httpx_publishes() {
         (report["body"].clone(), "1:0")
     );
 
-    // One topic out of reach, and nothing is published at all.
+    // One forbidden topic, and nothing is published at all.
     let form = json!({"topic": ["news/sports", "weather"], "data": "2:0"});
     let report = ask(&mut httpx, &json!({"token": token, "form": form}));
     assert_eq!(report["status"], 403, "{report}");

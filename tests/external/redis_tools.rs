@@ -1,4 +1,4 @@
-//! redis-cli and redis-benchmark as they come.
+//! redis-cli and redis-benchmark, unmodified.
 
 use crate::program;
 use crate::support::node::Node;
@@ -45,7 +45,7 @@ fn redis_benchmark_runs_as_it_comes() {
 fn redis_cli_is_answered_as_redis_answers() {
     let node = Node::start();
     let mut stream = SseStream::open(node.http, "/events/news");
-    // Each command, and what redis-cli prints of its reply when nobody watches. `{id}` stands for
+    // Each command, and the output of a non-interactive redis-cli for its reply. `{id}` stands for
     // any event id.
     for (command, expected) in [
         ("PING", "PONG"),
@@ -83,7 +83,7 @@ fn redis_cli_is_answered_as_redis_answers() {
     assert_eq!(stream.take_data(2), ["one", "two"]);
 }
 
-/// Whether the lines are the same, where `{id}` stands for any event id.
+/// Whether the lines are the same, with `{id}` for any event id.
 fn matches(said: &str, expected: &str) -> bool {
     let is_id = |line: &str| {
         line.split_once('-').is_some_and(|(ms, number)| {

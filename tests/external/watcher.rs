@@ -1,5 +1,5 @@
-//! The clients that people subscribe with, each in its own process (`tests/node/`,
-//! `tests/python/`), told what to watch.
+//! The usual subscribing clients, each in its own process (`tests/node/`, `tests/python/`), with
+//! orders of what to watch.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::program::Program;
 use crate::support::node::Node;
 
-/// Names under which Chromium is installed; `xtask/src/tools.rs` looks for the same.
+/// Names under which Chromium is installed; `xtask/src/tools.rs` uses the same.
 const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// The Python of the packages in `tests/python/`, where `cargo xtask tools` puts it.
+/// The Python of the packages in `tests/python/`, in the place that `cargo xtask tools` uses.
 pub(crate) const PYTHON: &str = "tests/python/.venv/bin/python";
 
 /// Whose client.
@@ -36,13 +36,13 @@ pub(crate) enum Client {
     SseclientPy,
 }
 
-/// What a watcher says.
+/// A report of a watcher.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(crate) enum Report {
-    /// It takes orders; its page has this origin.
+    /// It accepts orders; its page has this origin.
     Ready {
-        /// `None` where there is no page.
+        /// `None` without a page.
         origin: Option<String>,
     },
     /// A stream is open.
@@ -51,29 +51,29 @@ pub(crate) enum Report {
     Error {
         /// Whether for good: else it is opened again.
         closed: bool,
-        /// Status of the answer where there was one and the client tells it.
+        /// Status of the answer, if there was one and the client reports it.
         status: Option<u16>,
     },
     /// An event was fired.
     Event(Fired),
     /// The page has its cookie.
     Kept,
-    /// The page sent what it was to send.
+    /// The page sent its form.
     Posted {
         /// Status of the answer.
         status: u16,
-        /// The same as the page sees it: 0 where it may not.
+        /// The same as the page sees it: 0 if it may not.
         seen: u16,
     },
 }
 
 impl Report {
-    /// A stream ended, and the client comes back.
+    /// A stream ended, and the client reconnects.
     pub(crate) const ENDED: Self = Self::Error {
         closed: false,
         status: None,
     };
-    /// It failed for good, and the client does not tell why.
+    /// It failed for good, and the client gives no reason.
     pub(crate) const CLOSED: Self = Self::Error {
         closed: true,
         status: None,
@@ -94,14 +94,14 @@ pub(crate) struct Fired {
 /// A client in a process of its own.
 pub(crate) struct Watcher {
     program: Program,
-    /// Origin of the page, where there is one.
+    /// Origin of the page, if there is one.
     pub(crate) origin: Option<String>,
     /// Times that a stream was opened so far.
     pub(crate) opened: usize,
 }
 
 impl Watcher {
-    /// Starts the process, but watches nothing yet.
+    /// Starts the process without watching anything yet.
     pub(crate) fn start(client: Client) -> Self {
         let mut program = match client {
             Client::Npm => Program::start("node", &["tests/node/eventsource.mjs"]),
@@ -150,14 +150,14 @@ impl Watcher {
         self.program.tell(&order.to_string());
     }
 
-    /// Gives the page's browser a cookie, as its server would: the value of `Set-Cookie`.
+    /// Sets a cookie in the page's browser, as its server would: the value of `Set-Cookie`.
     pub(crate) fn keep_cookie(&mut self, cookie: &str) {
         self.program.tell(&json!({ "cookie": cookie }).to_string());
         assert_eq!(self.report(), Report::Kept);
     }
 
-    /// Has the page send a form, cookies included; it reports what came of it. `mode` is that of
-    /// `fetch`: `cors`, or `no-cors` for a page that does not care whether it may see the answer.
+    /// Makes the page send a form, cookies included; the page reports the result. `mode` is that of
+    /// `fetch`: `cors`, or `no-cors` for a page that does not need to see the answer.
     pub(crate) fn post(&mut self, url: &str, form: &serde_json::Value, mode: &str) {
         let order = json!({"post": url, "form": form, "mode": mode});
         self.program.tell(&order.to_string());
@@ -169,7 +169,7 @@ impl Watcher {
         assert_eq!(self.report(), Report::Open);
     }
 
-    /// The next thing that it says.
+    /// Its next report.
     pub(crate) fn report(&mut self) -> Report {
         let line = self.program.line();
         let report = serde_json::from_str(&line);

@@ -114,8 +114,8 @@ fn a_length_beside_chunks_cannot_smuggle() {
         b"POST /publish/a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
           1\r\nx\r\n0\r\n\r\nPOST /publish/b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\ny",
     );
-    // RFC 9112, section 6.1, lets a server take the chunks or refuse. Who reads a length in front
-    // of this node would see two requests.
+    // RFC 9112, section 6.1, lets a server accept the chunks or refuse. A proxy in front that uses
+    // the length would see two requests.
     let first = connection.response("POST");
     assert_eq!(first.status, 400);
     assert_eq!(first.head.field("connection"), Some("close"));
@@ -217,7 +217,7 @@ fn a_body_that_pauses_is_ended_in_time() {
     node.wait_for_connections(0);
 }
 
-/// Sends what keeps a connection from pausing, again and again, until the node has had enough.
+/// Sends bytes that keep a connection from pausing, again and again, until the node ends it.
 fn drip(connection: &mut Connection, drop: &[u8]) {
     let socket = connection.socket().try_clone().expect("a socket");
     socket.set_read_timeout(Some(DRIP_EVERY)).expect("a socket");

@@ -14,7 +14,7 @@ use crate::support::http::Connection;
 const BEFORE: &[u8] = b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";
 const AFTER: &[u8] = b"POST /publish/after HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
 
-/// What an answer and its connection look like from outside.
+/// An answer and its connection, as seen from outside.
 #[derive(Debug, PartialEq, Eq)]
 struct Verdict {
     status: u16,
@@ -30,11 +30,12 @@ fn send(connection: &Connection, bytes: &[u8], piece: usize) {
     }
 }
 
-/// Reads the answer, and finds out whether the connection lives: by what it says, and by asking.
+/// Reads the answer, and finds out whether the connection lives: by the answer's word, and by
+/// another request.
 fn verdict(connection: &mut Connection, row: &Row) -> Verdict {
     let answer = connection.response("GET");
     let said = answer.head.field("connection");
-    // Nothing said means the version's own rule.
+    // Without a header, the version's own rule applies.
     let lives = said == Some("keep-alive") || (said.is_none() && answer.head.version == "HTTP/1.1");
     if lives {
         connection.send(BEFORE);

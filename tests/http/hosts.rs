@@ -26,7 +26,7 @@ const NO_HOSTS: [&str; 14] = [
     "a%zz",
 ];
 
-/// Sends a request and reads the answer, whose connection goes on.
+/// Sends a request and reads the answer, on a connection that goes on.
 fn ask(connection: &mut Connection, text: &str) -> (u16, String) {
     connection.send(text.as_bytes());
     let answer = connection.response("GET");
@@ -153,7 +153,7 @@ fn a_page_that_points_its_own_name_here_is_not_answered() {
                 "{answer:?}"
             );
         }
-        // Those who balance load make names up.
+        // Load balancers make names up.
         for target in ["/healthz", "/readyz"] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
             assert_eq!(ask(&mut connection, &text).0, 200);

@@ -87,7 +87,7 @@ fn patterns_are_bounded_in_all_and_come_free_with_their_streams() {
     let refused = node.get("/events?topic=b/**");
     assert_eq!(refused.status, 503);
     assert!(refused.body.contains("max_patterns"), "{refused:?}");
-    // What is held already, and names, are no news.
+    // Patterns in use already, and names, are not new.
     let same = node.subscribe("/events?topic=a/*/c&topic=b");
     assert_eq!(node.hub.streams(), 3, "a refusal takes no place");
     node.publish("a/b/c", "both");

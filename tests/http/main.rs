@@ -8,25 +8,25 @@ mod support;
 /// The listener and its hub.
 mod node;
 
-/// What no client should send, and what slow ones may not hold on to.
+/// Input that no client should send, and bounds on slow clients.
 mod bad_input;
-/// What browsers ask before they let a page in.
+/// A browser's questions before it lets a page call.
 mod browsers;
-/// What stands in front of some UTF-8 texts.
+/// The byte order mark before some UTF-8 texts.
 mod byte_order_mark;
 /// RFC 9112, request by request.
 mod grammar;
-/// The host of a request: read strictly, and answered only where it cannot be a stranger's.
+/// The host of a request: parsed strictly, and answered only if it cannot be a stranger's.
 mod hosts;
 /// HTTP/2 with prior knowledge, by hyper's client.
 mod http2;
 /// Bounds on connections and streams.
 mod limits;
-/// Parameters that a call does not know.
+/// Unknown parameters of a call.
 mod parameters;
 /// `POST /publish` in its three forms.
 mod publish;
-/// What a refusal says about its connection.
+/// A refusal's word on its connection.
 mod refusals;
 /// Events that no publisher may send.
 mod refused_events;

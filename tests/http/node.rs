@@ -15,7 +15,7 @@ use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
 use crate::support::{DEADLINE, wait_until};
 
-/// Streams that a node of these tests has room for, unless a test says otherwise.
+/// Streams that a node of these tests has room for, unless a test sets another number.
 const STREAMS_MAX: usize = 1_000;
 
 /// Names that tests call a node by.
@@ -104,14 +104,14 @@ impl Node {
         });
     }
 
-    /// Waits until so many connections are open that are not streams.
+    /// Waits until this many connections are open that are not streams.
     pub(crate) fn wait_for_connections(&self, count: u64) {
         wait_until(&format!("{count} connections are open"), || {
             self.hub.node_metrics().http.connections.get() == count
         });
     }
 
-    /// Tells the listener to stop.
+    /// Makes the listener stop.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }

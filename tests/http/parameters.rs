@@ -64,7 +64,7 @@ fn parameters_that_pass_caches_by_mean_nothing() {
         node.publish("a", name);
         assert_eq!(stream.take_data(1), [name]);
     }
-    // Whoever watches over the node may ask as it likes.
+    // Monitoring may add any parameter.
     assert_eq!(node.get("/healthz?verbose=1").status, 200);
     assert_eq!(node.get("/readyz?x").status, 200);
 }

@@ -91,7 +91,7 @@ fn raw_bodies_are_data() {
     let event = stream.take(1).remove(0);
     assert_eq!(event.data, "line\ntwo & =");
     assert_eq!((event.event.as_str(), event.id.as_str()), ("e", "i+1"));
-    // JSON on this path is data, too, and a missing type is none of our business.
+    // JSON on this path is data, too, and a missing type is fine.
     node.post("/publish/a%20b/c", JSON, "{ \"a\": 1 }");
     request(node.address, "POST", "/publish/a%20b/c", &[], b"");
     assert_eq!(stream.take_data(2), ["{ \"a\": 1 }", ""]);
@@ -116,8 +116,8 @@ fn raw_bodies_are_data() {
 
 #[test]
 fn private_events_reach_no_anonymous_stream() {
-    // Keys in the settings alone: they let an event be private, and the listener of these tests
-    // asks nobody for a token.
+    // Keys in the settings alone: they allow private events, and the listener of these tests needs
+    // no token.
     let node = Node::with(|settings| {
         settings.jwt_keys = Some(fantail::settings::KeySource::Secret("secret".into()));
     });
@@ -154,7 +154,7 @@ fn ndjson_is_published_as_it_comes() {
     for round in 0..3 {
         let line = format!("{{\"topic\":\"a\",\"data\":\"{round}\"}}\n\r\n");
         connection.send(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
-        // The call goes on, and its event is here.
+        // The call goes on, and its event has arrived.
         assert_eq!(stream.take_data(1), [round.to_string()]);
     }
     let last = r#"{"topic":"a","data":"end"}"#;
@@ -254,7 +254,7 @@ fn expect_100_continue_is_honoured() {
     assert_eq!(interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     connection.send(b"hello");
     assert_eq!(connection.response("POST").status, 200);
-    // What is too large is refused before it is sent.
+    // A body that is too large is refused before it is sent.
     connection.send(head(11).as_bytes());
     assert_eq!(connection.response("POST").status, 413);
 }
@@ -410,7 +410,7 @@ fn a_body_in_another_character_set_is_never_taken_for_utf_8() {
             assert_eq!(answer.json()["field"], "content-type");
         }
     }
-    // Said to be ASCII, and not.
+    // Declared as ASCII, but it is not.
     let event = r#"{"topic":"a","data":"ä"}"#;
     for (target, kind) in [
         ("/publish", JSON),

@@ -1,12 +1,12 @@
-//! A client must know from the answer whether its connection lives: a pooled one would else die at
-//! the next request.
+//! A client must learn from the answer whether its connection lives: a pooled one would otherwise
+//! fail at the next request.
 
 use std::io::Write;
 
 use crate::node::Node;
 use crate::support::http::Connection;
 
-/// What refuses a publish: method, target, fields, and the status.
+/// Refused publish calls: method, target, fields, and the status.
 const REFUSED: [(&str, &str, &str, u16); 9] = [
     ("POST", "/publish", "Content-Type: text/plain\r\n", 415),
     (
@@ -29,8 +29,8 @@ const REFUSED: [(&str, &str, &str, u16); 9] = [
     ("PUT", "/nothing", "", 404),
 ];
 
-/// Reads the answer; then the connection is at its end if that was said, and else answers one more
-/// request.
+/// Reads the answer; then the connection is at its end if that was announced, and otherwise answers
+/// one more request.
 fn answered(connection: &mut Connection, what: &str) -> (u16, bool) {
     let answer = connection.response("POST");
     let closes = answer.head.field("connection") == Some("close");
@@ -97,7 +97,7 @@ fn a_refused_publish_with_a_long_body_is_told_that_its_connection_ends() {
                 format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}{length}\r\n\r\n{chunk}");
             let mut connection = node.connect();
             connection.send(what.as_bytes());
-            // The node may be gone when the last of it comes.
+            // The node may be gone when the last bytes arrive.
             let _gone = connection.socket().write_all(&[b'x'; 100_000]);
             assert_eq!(answered(&mut connection, &what), (status, true), "{what}");
         }
@@ -115,7 +115,7 @@ fn a_client_that_sends_all_of_a_large_body_before_it_reads_gets_its_answer() {
         let sent = connection.socket().write_all(&body);
         assert!(sent.is_ok(), "{head}: {sent:?}");
         let answer = connection.response("POST");
-        // What is only wrong with the body is too large first.
+        // The size is checked before the body's other faults.
         assert!([status, 413].contains(&answer.status), "{head}: {answer:?}");
         assert_eq!(answer.head.field("connection"), Some("close"), "{head}");
         assert!(connection.at_end(), "{head}");

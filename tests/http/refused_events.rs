@@ -1,4 +1,4 @@
-//! What no publisher may send: tried on every way in that HTTP has, over one connection that has to
+//! Events that no publisher may send: tried over every HTTP call, over one connection that has to
 //! live on.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,7 +28,7 @@ fn call(connection: &mut Connection, target: &str, kind: &str, body: &str) -> Re
     connection.response("POST")
 }
 
-/// Publishes an event with these members in one of the ways; `topic` where they name none.
+/// Publishes an event with these members in one of the ways; to `topic` if they name none.
 fn publish(connection: &mut Connection, way: &str, members: &Map<String, Value>) -> Response {
     let mut event = members.clone();
     event.insert("data".into(), "x".into());
@@ -67,8 +67,8 @@ fn publish(connection: &mut Connection, way: &str, members: &Map<String, Value>)
     }
 }
 
-/// Every way in refuses each value of a member with this status and names the member; nothing is
-/// published and the connection lives.
+/// Every way to publish refuses each value of a member with this status and names the member;
+/// nothing is published and the connection lives.
 fn refused_everywhere(node: &Node, status: u16, member: &str, values: &[Value]) {
     let mut connection = node.connect();
     for value in values {
@@ -137,7 +137,7 @@ fn an_event_named_gap_is_the_nodes_own() {
         let members = Map::from_iter([("event".to_owned(), name.into())]);
         assert_eq!(publish(&mut connection, "raw", &members).status, 200);
     }
-    // The node's own is told as ever.
+    // The node's own events arrive as usual.
     let mut stream = SseStream::resume(node.address, "/events/t", "unknown");
     assert_eq!(stream.take(1)[0].event, "gap");
 }
@@ -170,7 +170,7 @@ fn an_id_that_means_something_as_a_cursor_is_refused() {
     refused_everywhere(&node, 400, "id", &texts(&words));
 }
 
-/// A publisher could give its event the id of another one, or of one to come: as a cursor it means
+/// A publisher could give its event the id of another one, or of a future one: as a cursor it means
 /// that place.
 #[test]
 fn an_id_of_the_nodes_own_order_is_refused() {
@@ -181,7 +181,7 @@ fn an_id_of_the_nodes_own_order_is_refused() {
     let ids = own.map(|id| [id.to_string(), id.urn()]).concat();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     refused_everywhere(&node, 400, "id", &texts(&ids));
-    // Those of others come with copied events.
+    // Ids of other orders arrive with copied events.
     let mut connection = node.connect();
     let other = head.marked(OrderMark::new(!node.hub.mark().bits()));
     for id in [head.to_string(), other.to_string(), other.urn()] {
@@ -210,8 +210,8 @@ fn a_private_event_that_nobody_could_hear_is_refused() {
     }
 }
 
-/// What follows the event with this id, for a client that sends it back in the header and for one
-/// that does in the query.
+/// The events after this id, for a client that sends it back in the header and for one that does in
+/// the query.
 fn resumed(node: &Node, id: &str) -> [String; 2] {
     let mut connection = node.connect();
     connection.send(b"GET /events/t HTTP/1.1\r\nHost: a\r\nLast-Event-ID: ");

@@ -273,7 +273,7 @@ fn clients_that_leave_cost_nothing() {
         // Ended its side.
         let stream = node.subscribe("/events/a");
         let _ = stream.connection().socket().shutdown(Shutdown::Write);
-        // Nothing sent at all, and half a request.
+        // Silence, and half a request.
         drop(node.connect());
         node.connect().send(b"GET /ev");
     }

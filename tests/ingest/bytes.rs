@@ -18,7 +18,7 @@ fn protocol_errors_are_told_and_end_the_connection() {
         (&[b'*'; 40], "too big mbulk count string"),
     ] {
         let mut client = node.connect();
-        // What came before is answered, what comes behind is not.
+        // Commands before are answered, commands behind are not.
         client.send([b"PUBLISH a b\r\n", bytes, b"\r\nPUBLISH a b\r\n"].concat());
         let expected = format!(":0\r\n-ERR Protocol error: {error}\r\n");
         assert_eq!(client.read_to_end(), expected);
@@ -124,8 +124,7 @@ fn a_client_that_does_not_read_is_not_read() {
     let mut client = node.connect();
     let request = command(&["ECHO", &"x".repeat(100_000)]);
     let answer_bytes = request.len() - "*2\r\n$4\r\nECHO\r\n".len();
-    // Far more than the sockets' buffers and one batch of answers hold: sending must come to a
-    // stop.
+    // Far more than the sockets' buffers and one batch of answers hold: sending must stall.
     let stalled = Duration::from_millis(300);
     client
         .stream

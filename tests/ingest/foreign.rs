@@ -94,8 +94,7 @@ fn words_of_http_are_data_where_they_are_no_command() {
     client.check("PUBLISH t 'HTTP/1.1'", ":0\r\n");
     assert_eq!(client.call(&["PUBLISH", "t", "HTTP/1.1"]), ":0\r\n");
     assert_eq!(client.call(&["PUBLISH", "t", FETCH]), ":0\r\n");
-    // The names of Redis's commands on keys are unknown here, and only typed lines are taken for
-    // HTTP.
+    // Redis's commands on keys are unknown here, and only inline commands count as HTTP.
     assert!(client.call(&["GET", "/"]).starts_with("-ERR unknown"));
     assert_eq!(ended(&node), [0, 0]);
     wait_for("nobody to have been ended", || {

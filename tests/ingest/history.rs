@@ -192,7 +192,7 @@ fn pubsub_tells_who_listens() {
     assert!(client.ask("PUBSUB HELP\r\n").contains("+NUMSUB"));
 }
 
-/// Publishes as the hub's `POST` does: what has no id of its own gets the node's as a URN.
+/// Publishes as the hub's `POST` does: an event without an id of its own gets the node's as a URN.
 fn publish_over_mercure(node: &Node, topic: &str, id: Option<&str>) {
     let event = Event {
         id: id.map(Into::into),
@@ -221,7 +221,7 @@ fn the_nodes_own_id_is_never_shown_as_the_publishers() {
         assert_eq!(answer.matches(entry).count(), 3, "{request}: {answer}");
         assert!(!answer.contains("urn:"), "{request}: {answer}");
     }
-    // One that the publisher chose is shown, whatever it looks like.
+    // A publisher's own id is shown, whatever it looks like.
     let urn = "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057";
     publish_over_mercure(&node, "u", Some(urn));
     publish_over_mercure(&node, "u", Some("https://example.com/1"));

@@ -74,7 +74,7 @@ fn sections_of_info_are_chosen_as_in_redis() {
     all.insert(10, "Latencystats");
     assert_eq!(chosen("all"), all);
     assert_eq!(chosen("EVERYTHING"), all);
-    // In the order of the node, each once, and nothing for what is no section.
+    // In the order of the node, each once, and unknown sections are empty.
     assert_eq!(
         chosen("replication nonsense SERVER server"),
         ["Server", "Replication"]
@@ -136,7 +136,7 @@ fn who_only_publishes_is_not_told_what_others_do() {
     }
     let _third = logged_in(&node, "AUTH secret");
     let _stream = node.subscribe(&["secrets"]);
-    // Nothing in it changes with what others do, but for the time.
+    // Nothing but the time changes with the activity of others.
     let still = |info: &str| -> Vec<String> {
         let lines = info.lines();
         let steady = lines
@@ -156,7 +156,7 @@ fn who_only_publishes_is_not_told_what_others_do() {
             assert_eq!(field(&after, name), None, "{name} in {after}");
         }
     }
-    // What a client library needs is there.
+    // The fields that client libraries need are there.
     let info = bob.ask("INFO\r\n");
     for name in [
         "redis_version",
@@ -169,7 +169,7 @@ fn who_only_publishes_is_not_told_what_others_do() {
     }
     assert_eq!(sections(&info), DEFAULT);
     assert!(field(&other.ask("INFO\r\n"), "last_event_id").is_some());
-    // The number of its descriptor would tell how many files are open.
+    // The number of its descriptor would reveal how many files are open.
     let about = bob.ask("CLIENT INFO\r\n");
     assert!(about.contains(" fd=-1 "), "{about}");
     let about = other.ask("CLIENT INFO\r\n");

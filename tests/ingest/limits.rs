@@ -23,7 +23,7 @@ fn connections_beyond_the_limit_are_told_so() {
     assert_eq!(second.read_to_end(), OK);
     wait_for("a free place", || {
         let mut client = node.connect();
-        // One that is refused is told before it sends anything.
+        // A refused connection is answered before it sends anything.
         client.send("PING\r\n");
         client.read_until(b"\r\n") == b"+PONG\r\n"
     });

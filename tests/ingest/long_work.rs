@@ -28,7 +28,8 @@ fn a_glob_of_many_stars_over_long_names_keeps_nobody_waiting() {
         .collect();
     let mut innocent = node.connect();
     innocent.check("PING", "+PONG\r\n");
-    // Many stars, and then what costs the most: a long piece, which is everywhere but for its end.
+    // Many stars, and then the most expensive case: a long piece that occurs everywhere except for
+    // its end.
     let glob = "*a".repeat(20) + "*" + &"a".repeat(900) + "b";
     let request = command(&["PUBSUB", "CHANNELS", &glob]);
     // The node has one thread for all of them.
@@ -83,7 +84,7 @@ fn an_answer_is_bounded_and_the_connection_lives() {
         let answer = client.ask(format!("{request}\r\n"));
         assert_eq!(answer.matches(&data).count(), 50, "{request}");
     }
-    // A part of a transaction that is refused for it takes nothing from the others.
+    // A part of a transaction that is refused for it removes nothing from the others.
     let answer = client.ask("MULTI\r\nPUBSUB CHANNELS\r\nPING\r\nEXEC\r\n");
     let expected = format!("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n{TOO_LONG}+PONG\r\n");
     assert_eq!(answer, expected);

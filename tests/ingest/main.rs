@@ -1,12 +1,12 @@
 //! The ingest port over real sockets, in raw bytes: every command, every refusal, every limit.
 //!
-//! The expected texts are what redis-server 7.0 and 7.2 answer, except where `docs/PROTOCOL.md`
-//! says that a node differs.
+//! The expected texts are the answers of redis-server 7.0 and 7.2, except for the differences in
+//! `docs/PROTOCOL.md`.
 
 #[path = "../support/ingest.rs"]
 mod support;
 
-/// What is no command, and how commands come in pieces.
+/// Malformed commands, and commands that arrive in pieces.
 mod bytes;
 /// PING, HELLO, CLIENT, COMMAND, INFO and the like.
 mod connection;
@@ -14,9 +14,9 @@ mod connection;
 mod foreign;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
-/// INFO and CLUSTER: what tools and clients look for.
+/// INFO and CLUSTER: the fields that tools and clients read.
 mod info;
-/// A Redis client library, as it comes.
+/// A Redis client library, unmodified.
 mod library;
 /// How many connections, for how long, and how they end.
 mod limits;
@@ -24,7 +24,7 @@ mod limits;
 mod long_work;
 /// PUBLISH, SPUBLISH, XADD.
 mod publishing;
-/// What is refused, and whether the connection lives.
+/// Refusals, and whether the connection lives.
 mod refusals;
 /// CLIENT REPLY.
 mod replies;

@@ -74,7 +74,7 @@ fn xadd_nomkstream_publishes_to_known_topics_only() {
     let mut client = node.connect();
     client.check("XADD t NOMKSTREAM * data x", "$-1\r\n");
     client.check("XLEN t", ":0\r\n");
-    // In one batch with what makes the topic known.
+    // In one batch with the event that makes the topic known.
     let both = client.ask("XADD t * data x\r\nXADD t NOMKSTREAM * data y\r\n");
     assert_eq!(both.matches("\r\n$").count(), 1, "{both}");
     client.check("XLEN t", ":2\r\n");

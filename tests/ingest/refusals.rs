@@ -19,8 +19,8 @@ fn lives(node: &Node, login: &str, request: &[u8], refusal: &str) {
     assert_eq!(client.read_until(b"\r\n"), b"+RESET\r\n", "{refusal}");
 }
 
-/// The request is refused with a line that starts so, nothing behind it is run, and the connection
-/// ends.
+/// The request is refused with a line that starts so, no command behind it is run, and the
+/// connection ends.
 fn ends(node: &Node, login: &str, request: &[u8], refusal: &str) {
     let mut client = node.connect();
     if !login.is_empty() {

@@ -38,7 +38,7 @@ fn replies_that_are_not_wanted_are_not_sent() {
             ],
             ":0\r\n-ERR wrong number of arguments for 'xadd' command\r\n:0\r\n+OK\r\n",
         ),
-        // A blank line takes the skip, as in Redis.
+        // A blank line uses up the skip, as in Redis.
         (&["CLIENT REPLY SKIP", "", "ECHO a"], "$1\r\na\r\n+OK\r\n"),
         (
             &["CLIENT REPLY SKIP", "CLIENT REPLY SKIP", "ECHO a", "ECHO b"],
@@ -119,7 +119,7 @@ fn a_publisher_that_never_reads_its_answers_is_never_stuck() {
     let node = Node::start();
     let mut client = node.connect();
     client.send("CLIENT REPLY OFF\r\n");
-    // A hundred times what the sockets' buffers and one batch of answers hold, were these answered.
+    // A hundred times the sockets' buffers and one batch of answers, if these were answered.
     let echo = command(&["ECHO", &"x".repeat(100_000)]);
     let round = [&echo[..], &command(&["PUBLISH", "t", "x"]).repeat(100)].concat();
     let mut writer = client.stream.try_clone().expect("clone");

@@ -1,10 +1,10 @@
 use crate::support::{Client, Node, command, wait_for};
 use crate::{OK, arity, id};
 
-/// What Laravel's broadcaster sends: the data, then the channels.
+/// The script of Laravel's broadcaster: the data, then the channels.
 const LARAVEL: &str = "for i = 2, #ARGV do\n  redis.call('publish', ARGV[i], ARGV[1])\nend";
 const ONE: &str = "return redis.call('publish', KEYS[1], ARGV[1])";
-/// What `redis-server` answers to `SCRIPT LOAD` of it.
+/// The answer of `redis-server` to `SCRIPT LOAD` of it.
 const ONE_SHA1: &str = "c40ba6e26df88db016246c9d3eb11047ce721187";
 const NOSCRIPT: &str = "-NOSCRIPT No matching script. Please use EVAL.\r\n";
 const WAY_OUT: &str = "Send PUBLISH commands instead, in a pipeline or between MULTI and EXEC\r\n";

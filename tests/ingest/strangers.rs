@@ -5,9 +5,10 @@ use crate::OK;
 use crate::support::{Client, Node, command, wait_for};
 
 const TOO_MANY: &str = "-ERR max number of clients reached\r\n";
-/// For what has to be too late.
+/// For events that have to be too late.
 const SHORT: Duration = Duration::from_millis(300);
-/// For what has to be in time, also on a busy machine, where a test waits until it is over.
+/// For events that have to be in time, also on a busy machine, in a test that waits until it is
+/// over.
 const LONGER: Duration = Duration::from_secs(2);
 
 fn with_password(change: impl FnOnce(&mut fantail::settings::Settings)) -> Node {
@@ -23,8 +24,8 @@ fn ended(node: &Node, reason: &str) -> u64 {
     node.hub.node_metrics().ingest_ended[place.expect("a reason")].get()
 }
 
-/// Sends `bytes` again and again, a byte at a time, until the node ends the connection; what it
-/// answered.
+/// Sends `bytes` again and again, a byte at a time, until the node ends the connection; returns its
+/// answer.
 fn drip(client: &mut Client, bytes: &[u8]) -> String {
     let pause = Duration::from_millis(10);
     client
@@ -79,7 +80,7 @@ fn who_has_authenticated_is_not_ended_for_having_been_a_stranger() {
     let mut silent = node.connect();
     assert_eq!(silent.read_to_end(), "");
     client.check("PING", "+PONG\r\n");
-    // The one who gives it up is a stranger again, from then on.
+    // A client that undoes its authentication is a stranger again, from then on.
     client.send("RESET\r\n");
     assert_eq!(client.read_to_end(), "+RESET\r\n");
     assert_eq!(ended(&node, "unauthenticated"), 2);
@@ -113,7 +114,7 @@ fn strangers_cannot_take_the_places_of_those_who_authenticate() {
         })
         .collect();
     for _ in 0..3 {
-        // One more ends the oldest of them, and nobody else.
+        // One more ends the oldest of them, and no other.
         strangers.push(node.connect());
         assert_eq!(strangers.remove(0).read_to_end(), "");
     }
@@ -192,8 +193,8 @@ fn a_publisher_who_pauses_between_and_within_commands_is_not_ended() {
         .stream
         .set_read_timeout(Some(Duration::from_millis(1)))
         .expect("timeout");
-    // As long as it takes another to be ended for one command, and longer, there is always one that
-    // is begun, and none takes long.
+    // For longer than the limit on one command, an unfinished command is always there, but none
+    // lasts long.
     let mut sent = 0;
     let mut ended_at = None;
     slow.send(start);

@@ -22,7 +22,7 @@ fn what_a_pipeline_in_a_transaction_publishes_is_published_once() {
     let node = Node::start();
     let mut stream = node.subscribe(&["t"]);
     let mut client = node.connect();
-    // What redis-py's default `pipeline()` sends, in one packet.
+    // The packet of redis-py's default `pipeline()`.
     let words: [&[&str]; 4] = [
         &["MULTI"],
         &["PUBLISH", "t", "1"],
@@ -50,7 +50,7 @@ fn a_bad_command_keeps_the_whole_transaction_from_being_published() {
         "PUBLISH t",
         "CLIENT FOO",
         "CLIENT",
-        // Redis finds these out at EXEC and publishes the others; here a batch is all or nothing.
+        // Redis detects these at EXEC and publishes the others; here a batch is all or nothing.
         "XADD t 1-1 data x",
         "XADD t * data x data y",
         "XADD t * retry x",
@@ -229,7 +229,7 @@ fn watched_topics_that_change_keep_a_transaction_from_running() {
         let published = events_in(&node);
         client.check("WATCH a b", OK);
         other.call(&change.split(' ').collect::<Vec<_>>());
-        // A second look does not hide what came after the first.
+        // A second `WATCH` does not hide events after the first.
         client.check("WATCH b", OK);
         assert_eq!(pipeline(&mut client, &transaction), did_not, "{change}");
         assert_eq!(events_in(&node), published + 1, "{change}");
@@ -332,7 +332,7 @@ fn names_of_watched_topics_count_in_the_bytes_of_a_transaction() {
     let mut client = node.connect();
     let name = |letter: &str| letter.repeat(500);
     client.check(&format!("WATCH {} {}", name("a"), name("b")), OK);
-    // One that is watched already takes nothing more.
+    // A topic that is watched already needs no more memory.
     client.check(&format!("WATCH {}", name("a")), OK);
     let reply = client.ask(format!("WATCH {}\r\n", name("c")));
     assert!(
@@ -358,7 +358,7 @@ fn the_answers_of_a_transaction_are_bounded_and_the_connection_lives() {
     assert_eq!(answers.matches(&data).count(), 2, "two fit");
     let refusal = "-ERR the answer would be longer than 65536 bytes";
     assert_eq!(answers.matches(refusal).count(), 2);
-    // What was to be published is, since that was decided before.
+    // The events are published, because that was decided before.
     assert!(answers.contains("\r\n:0\r\n-ERR"), "in their order");
     client.check("XLEN t", ":2\r\n");
 }

@@ -1,14 +1,14 @@
 //! Files that need each other.
 //!
-//! A file needs another if its code names something that is defined there. A re-export is followed
-//! to the definition: who imports `server::bind` needs `server/bind.rs`, and not `server/mod.rs`,
-//! which only gives the name on. So a `mod` declaration and a `pub use` make no arrow of their own.
-//! A private `use` does, and so does a path in code. Code under `#[cfg(test)]` makes none.
+//! A file needs another if its code names an item defined there. A re-export is followed to the
+//! definition: an import of `server::bind` needs `server/bind.rs`, and not `server/mod.rs`, which
+//! only re-exports the name. So a `mod` declaration and a `pub use` make no arrow of their own. A
+//! private `use` does, and so does a path in code. Code under `#[cfg(test)]` makes none.
 //!
-//! A module and its submodules are one whole: a submodule may need what the file of a module around
-//! it defines, as `hub/publish.rs` needs `Hub`, and the outer file may need the submodule. That is
-//! no circle, except in the modules of [`STRICT`], where outer files define nothing that inner ones
-//! need.
+//! A module and its submodules are one whole: a submodule may need items of the file of a module
+//! around it, as `hub/publish.rs` needs `Hub`, and the outer file may need the submodule. That is
+//! not a circle, except in the modules of [`STRICT`], whose outer files define nothing that inner
+//! ones need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +22,7 @@ const STRICT: [&str; 3] = ["server", "api", "admin"];
 /// Circles that are still to be opened. None may be added.
 const KNOWN: [&[&str]; 0] = [];
 
-/// Arrows from file to file, each with the first line that makes it and what the line names.
+/// Arrows from file to file, each with the first line that makes it and the name on that line.
 type Arrows<'t> = BTreeMap<&'t Path, BTreeMap<&'t Path, (usize, String)>>;
 
 /// A message for each group of files of which every one needs every other.

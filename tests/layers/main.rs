@@ -1,13 +1,13 @@
-//! The layers of `src/`, read from the source: imports point down, no layer knows what it must not,
-//! and no files go round in a circle.
+//! The layers of `src/`, read from the source: imports point down, no layer uses a forbidden one,
+//! and no files import each other in a circle.
 
 /// Files that need each other.
 mod circles;
-/// What a path stands for.
+/// The target of a path.
 mod resolve;
-/// The layers, and what each must never know.
+/// The layers, and the modules that each must never use.
 mod rules;
-/// That a broken rule is found, whatever the form of the import.
+/// A broken rule is found, whatever the form of the import.
 mod self_test;
 /// Modules, their names, and the paths that they use.
 mod source;

@@ -1,4 +1,4 @@
-//! Finds what a path stands for.
+//! Resolves paths.
 
 use std::path::Path;
 
@@ -7,17 +7,16 @@ use crate::source::{Module, Name, Tree};
 /// Steps from one name to the next: more than any chain of re-exports has.
 const STEPS_MAX: usize = 32;
 
-/// What a path stands for.
+/// The target of a path.
 pub(crate) enum Target<'t> {
-    /// Something in a module of the crate: the module that defines it, not one that gives its name
-    /// on.
+    /// An item in a module of the crate: the module that defines it, not one that re-exports it.
     Inside(&'t Module),
     /// Something of another crate, with the whole path.
     Outside(Vec<String>),
 }
 
 impl Tree {
-    /// What `path` stands for in a module; `None` for what is no path into a module or crate: local
+    /// The target of `path` in a module; `None` if it is not a path into a module or crate: local
     /// names, generic parameters, the prelude.
     pub(crate) fn resolve(&self, module: usize, path: &[String]) -> Option<Target<'_>> {
         self.step(module, path, 0)
@@ -100,9 +99,9 @@ impl Tree {
     }
 }
 
-/// Whether a first name that no module knows is that of another crate. Crates are written in lower
-/// case; so are local variables and modules of other places, which is why a rule has to name the
-/// crate that it forbids.
+/// Whether a first name that no module defines is that of another crate. Crates are written in
+/// lower case; so are local variables and modules of other places, so a rule has to name the crate
+/// that it forbids.
 fn is_crate(name: &str) -> bool {
     name.bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')

@@ -1,4 +1,4 @@
-//! The layers of the crate, and what each must never know.
+//! The layers of the crate, and the modules that each must never use.
 
 use crate::resolve::{Target, place, top};
 use crate::source::{Module, Tree, Use};
@@ -6,8 +6,8 @@ use crate::source::{Module, Tree, Use};
 /// The layers, from the top down. A module imports from lower layers only: none of a higher one,
 /// and none of the others in its own.
 ///
-/// The program, then one node's life, then the outside world's words, then order and HTTP, then
-/// delivery; below them what does no I/O.
+/// The program, then one node's life, then the outside world's terms, then order and HTTP, then
+/// delivery; below them the layers without I/O.
 pub(crate) const LAYERS: [&[&str]; 13] = [
     &["main"],
     &["program", "embed", "value"],
@@ -32,7 +32,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
     ],
 ];
 
-/// What a module must never know, whatever the layers allow.
+/// A module's forbidden imports, whatever the layers allow.
 pub(crate) struct Ban {
     pub(crate) module: &'static str,
     /// Starts of paths, of this crate or of others.
@@ -142,7 +142,7 @@ pub(crate) const BANS: [Ban; 12] = [
 ];
 
 /// A message for each import that breaks a rule. Code under `#[cfg(test)]` is left out: a test may
-/// build what it needs from any layer.
+/// build its fixtures from any layer.
 pub(crate) fn broken(tree: &Tree) -> Vec<String> {
     let mut messages = Vec::new();
     for (number, module) in tree.modules.iter().enumerate() {

@@ -1,5 +1,4 @@
-//! That a broken rule is found, whatever the form of the import, and is told with its file and
-//! line.
+//! A broken rule is found, whatever the form of the import, and is reported with its file and line.
 
 use std::path::PathBuf;
 
@@ -28,7 +27,7 @@ fn an_import_of_a_layer_above_or_beside_is_told_with_file_line_and_rule() {
     for (own, modules) in LAYERS.iter().enumerate().skip(1) {
         for module in *modules {
             for above in LAYERS[..=own].concat() {
-                // Nothing can import the program.
+                // The program cannot be imported.
                 if above == *module || above == "main" {
                     continue;
                 }

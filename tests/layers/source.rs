@@ -1,7 +1,7 @@
 //! Reads the modules of the crate: the names that each has, and the paths that its code uses.
 //!
-//! Code under `#[cfg(test)]` is read as such, so that a rule can leave it out. Documentation and
-//! attributes are no code: what they link to is no import.
+//! Code under `#[cfg(test)]` is marked, so that a rule can leave it out. Documentation and
+//! attributes are not code: their links are not imports.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -47,7 +47,7 @@ pub(crate) struct Module {
     pub(crate) uses: Vec<Use>,
 }
 
-/// What a name of a module stands for.
+/// The target of a name in a module.
 #[derive(Debug)]
 pub(crate) enum Name {
     /// Something that is defined there.
@@ -68,12 +68,12 @@ pub(crate) struct Use {
     pub(crate) in_test: bool,
 }
 
-/// Where a path stands.
+/// The place of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// In a `use` of the module's own.
     Import,
-    /// In a `pub use`, with any reach: the module gives another's name on, and need not use it
+    /// In a `pub use`, with any visibility: the module re-exports the name, and need not use it
     /// itself.
     ReExport,
     /// In code.
@@ -368,7 +368,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The file that `#[path = "…"]` gives, relative to the folder of the file that it stands in.
+/// The file of `#[path = "…"]`, relative to the folder of its own file.
 fn path_of(attribute: &Attribute) -> Option<String> {
     let syn::Meta::NameValue(pair) = &attribute.meta else {
         return None;

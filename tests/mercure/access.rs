@@ -9,7 +9,7 @@ use crate::support::http::{Connection, Response, request};
 
 const CHALLENGE: &str = "Bearer realm=\"fantail\"";
 
-/// Calls that need a token where there are keys.
+/// Calls that need a token if keys are configured.
 const SUBSCRIBER_CALLS: [(&str, &str); 6] = [
     ("GET", "/events/a"),
     ("HEAD", "/events/a"),
@@ -39,7 +39,7 @@ fn a_token_is_needed_where_there_are_keys() {
         let challenge = answer.head.field("www-authenticate");
         assert_eq!(challenge, Some(CHALLENGE), "no token, no error: {target}");
     }
-    // An `EventSource` is told the truth, too: it has to give up.
+    // An `EventSource` gets the true status, too: it has to give up.
     let fields = [("Accept", "text/event-stream")];
     is_refused(&node.call("GET", "/events/a", &fields), CHALLENGE);
     assert_eq!(node.hub.streams(), 0);
@@ -89,7 +89,7 @@ fn a_valid_token_opens_every_door_of_its_role() {
     assert_eq!(node.post(&token, "topic=a").status, 200);
 }
 
-/// Tokens that are no good, with what the challenge says of them.
+/// Invalid tokens, with the challenge for each.
 fn bad_tokens() -> Vec<(&'static str, String)> {
     let claims = json!({ "mercure": { "publish": ["*"], "subscribe": ["*"] } });
     let good = token(&claims);
@@ -225,7 +225,7 @@ fn without_keys_the_native_api_is_open_and_no_token_is_valid() {
         is_refused(&node.get(target, &good), CHALLENGE);
     }
     assert_eq!(node.call("POST", "/publish/a", &[]).status, 200);
-    // The hub takes nothing without a publisher's token, and here none is valid.
+    // The hub accepts nothing without a publisher's token, and no token here is valid.
     is_refused(
         &node.call("POST", HUB, &[("Content-Type", FORM)]),
         CHALLENGE,
@@ -253,7 +253,7 @@ fn anonymous_subscribers_are_a_setting() {
     assert_eq!(node.call("HEAD", "/events/a", &[]).status, 200);
     let target = "/.well-known/mercure?topic=a";
     assert_eq!(node.call("HEAD", target, &[]).status, 200);
-    // They listen; they do not look at who else does, and they do not publish.
+    // They listen; they neither list subscriptions nor publish.
     for (method, target) in [
         ("GET", "/topics"),
         ("GET", "/topics/a"),
@@ -376,7 +376,7 @@ fn any_name_is_answered_only_where_everybody_needs_a_token() {
                 .collect();
         });
         let mut connection = Connection::open(node.address);
-        // No topic is named, so whoever is answered is told that.
+        // No topic is named, so every accepted caller gets that answer.
         connection.send(b"GET /events HTTP/1.1\r\nHost: any.example\r\n\r\n");
         assert_eq!(connection.response("GET").status, status, "{what}");
     }

@@ -116,8 +116,7 @@ fn of_two_cookies_of_the_tokens_name_the_valid_one_counts_in_any_order() {
 #[test]
 fn of_two_valid_cookies_the_fresher_one_counts_in_any_order() {
     let node = node();
-    // The claim `a` stands in front and decides which of two texts comes first in the order of the
-    // alphabet.
+    // The claim `a` is first and decides the alphabetical order of two texts.
     let ending = |first: &str, topic: &str, ends: u64| {
         let claims = json!({ "a": first, "exp": ends, "mercure": { "publish": [topic] } });
         token(&claims)

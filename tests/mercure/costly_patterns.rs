@@ -1,5 +1,5 @@
-//! Templates are compared with topics, and both come from clients: what that may cost is bounded,
-//! and nobody else waits for it.
+//! Templates are compared with topics, and both come from clients: the cost is bounded, and no
+//! other client waits for it.
 
 use std::net::IpAddr;
 
@@ -89,7 +89,7 @@ fn one_client_takes_a_share_of_the_patterns_and_no_more() {
     assert_eq!(shed.status, 200);
     assert!(shed.body.starts_with("retry: "), "{shed:?}");
     assert_eq!(node.hub.node_metrics().streams_shed.get(), 2);
-    // What it holds already is no news, and others have their own share.
+    // A pattern in use already is not new, and others have their own share.
     let _same = node.subscribe_anonymously(&target(HUB, &templates(0, 20)));
     let mut other = node.subscribe_from(IpAddr::from([127, 0, 0, 2]), &next);
     node.publish("topic=one&data=x");
@@ -123,13 +123,13 @@ fn templates_of_the_same_topics_are_one_subscription_of_a_stream() {
     );
     let receipts = answer.json();
     assert_eq!(receipts[0]["subscribers"], 10, "{answer:?}");
-    // A selector matches its own text, also where another template makes it superfluous.
+    // A selector matches its own text, even if another template makes it superfluous.
     assert_eq!(receipts[1]["subscribers"], 1, "{answer:?}");
     assert_eq!(streams[0].take_data(2), ["x", "own"]);
     assert_eq!(streams[9].take_data(1), ["x"]);
 }
 
-/// A topic that takes long to compare with [`hostile`] ones: all of them end like it, and want a
+/// A topic that takes long to compare with [`hostile`] ones: all of them end like it, and need a
 /// letter that it lacks. Only the last one does not.
 fn costly_topic() -> String {
     format!("{}x", ",".repeat(900))
@@ -176,7 +176,7 @@ fn a_token_of_costly_templates_publishes_nothing_and_holds_nobody_up() {
         );
     }
     assert_eq!(node.hub.history_size().events, 0, "nothing was published");
-    // Whoever has reason to is let be.
+    // A publisher with a good token is not affected.
     let plain = publisher(&["https://example.com/{id}"]);
     let many: Vec<String> = (0..100)
         .map(|n| format!("https://example.com/{n}"))

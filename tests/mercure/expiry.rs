@@ -20,7 +20,7 @@ fn a_stream_ends_with_its_token() {
         assert!(stream.retry.is_some(), "and is told when to come back");
         let ended = now_unix_s();
         assert!(ended >= ends, "not before its time: {ended} < {ends}");
-        // Whoever comes back with it is refused.
+        // A client that reconnects with it is refused.
         assert_eq!(node.get(&target, &token(&claims)).status, 401);
     }
 }
@@ -45,7 +45,7 @@ fn a_token_that_was_made_a_moment_ago_is_valid_by_a_clock_with_fractions() {
 #[test]
 fn a_stream_ends_within_the_second_of_its_token_and_not_at_its_start() {
     let node = Node::with(|settings| settings.heartbeat_interval = Duration::from_secs(3_600));
-    // Whatever the clock says now, some of these have a large fraction.
+    // Whatever the current time is, some of these have a large fraction.
     for fraction_ms in [250, 500, 750, 990] {
         let ends_ms = (now_unix_ms() / 1_000 + 2) * 1_000 + fraction_ms;
         let claims = json!({ "exp": ends_ms as f64 / 1e3, "mercure": { "subscribe": ["a"] } });

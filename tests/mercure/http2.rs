@@ -50,7 +50,7 @@ fn tokens_and_cookies_are_read_here_too() {
         let mut stream = call(&mut client, "GET", &target, &fields, "").await;
         assert_eq!(stream.status(), 200);
 
-        // Cookies may come in fields of their own, and the host is part of the target.
+        // Cookies may be in fields of their own, and the host is part of the target.
         let cookie = format!("mercureAuthorization={}", publisher(&["*"]));
         let mut fields = vec![
             ("cookie", "a=b"),

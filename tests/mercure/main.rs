@@ -1,4 +1,4 @@
-//! Who may hear and publish what, and the Mercure protocol, over real sockets: tokens in every
+//! Rights to hear and to publish, and the Mercure protocol, over real sockets: tokens in every
 //! place and state, the hub, the subscription API and the topics of the native API.
 
 /// Clients that read strictly, and the conditions that tests wait for.
@@ -8,13 +8,13 @@ mod support;
 /// The listener, its hub and its keys.
 mod node;
 
-/// Tokens: where they come from, and what each is answered.
+/// Tokens: the places that they are sent in, and the answer to each.
 mod access;
 /// Tokens of every algorithm.
 mod algorithms;
 /// Cookies with publishing calls.
 mod cookies;
-/// What patterns may cost.
+/// The cost of patterns.
 mod costly_patterns;
 /// `examples/mercure.toml`, with the program itself.
 mod example;
@@ -22,9 +22,9 @@ mod example;
 mod expiry;
 /// The same over HTTP/2.
 mod http2;
-/// Keys that come while a request waits.
+/// Keys that arrive while a request waits.
 mod keys;
-/// Starts and ends of subscriptions, told as events.
+/// Starts and ends of subscriptions, as events.
 mod presence;
 /// Private events, live and replayed.
 mod private;

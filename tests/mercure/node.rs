@@ -17,10 +17,10 @@ use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
-/// Where the hub is.
+/// Path of the hub.
 pub(crate) const HUB: &str = "/.well-known/mercure";
 
-/// What signs the tokens of these tests.
+/// Secret of the tokens of these tests.
 pub(crate) const SECRET: &str = "!ChangeThisMercureHubJWTSecretKey!";
 
 /// Type of a publish call to the hub.
@@ -115,7 +115,7 @@ impl Node {
         request(self.address, "POST", HUB, &fields, form.as_bytes())
     }
 
-    /// Publishes to the hub as somebody who may publish everything; the event's id.
+    /// Publishes to the hub with a token for every topic; returns the event's id.
     pub(crate) fn publish(&self, form: &str) -> String {
         let answer = self.post(&publisher(&["*"]), form);
         assert_eq!(answer.status, 200, "{form}: {answer:?}");
@@ -164,7 +164,7 @@ impl Drop for Node {
     }
 }
 
-/// Reads on until the stream was told its cursor: from then on nothing published can be missed.
+/// Reads on until the stream has its cursor: from then on no published event can be missed.
 pub(crate) fn primed(mut stream: SseStream) -> SseStream {
     while stream.cursor.is_empty() {
         assert_eq!(stream.step(), Some(None), "a stream starts with its cursor");

@@ -67,7 +67,7 @@ fn starts_and_ends_are_told_once_and_in_order() {
         // The topic of the event is the address of the subscription.
         assert_eq!(node.hub.history_len(&id), 2);
     }
-    // Nothing more is told of it.
+    // No more events about it.
     let _next = node.subscribe_anonymously(&format!("{HUB}?topic=c"));
     assert_eq!(told(&mut watcher)["topic"], "c");
 }
@@ -104,7 +104,7 @@ fn they_are_private() {
     let mut curious = node.subscribe_anonymously(&everything);
     let mut granted = node.subscribe("/events?topic=*", &subscriber(&["*"]));
     let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=a"));
-    // The start of the first stream may be told after the second one has come.
+    // The start of the first stream may be announced after the second one has arrived.
     while told(&mut granted)["topic"] != "a" {}
     node.publish("topic=a&data=public");
     assert_eq!(curious.take_data(1), ["public"]);
@@ -172,8 +172,8 @@ fn the_end_of_an_expired_token_is_told() {
     assert_eq!(told(&mut watcher)["active"], false);
 }
 
-/// What one client does to fill the queue of starts and ends: it opens a stream, lists, closes. How
-/// often it is shown its stream.
+/// One client's way to fill the queue of announcements: it opens a stream, lists, closes. Returns
+/// how often it saw its stream.
 fn open_list_and_close(node: &Node, from: IpAddr) -> usize {
     let granted = subscriber(&["*"]);
     let list = format!("{HUB}/subscriptions/noise");
@@ -194,7 +194,7 @@ fn one_client_that_opens_lists_and_closes_keeps_nobody_out() {
     let node = Node::with(|settings| {
         settings.anonymous = true;
         settings.mercure_subscriptions = true;
-        // One event may be told at once, and another every second.
+        // One event may be announced at once, and another every second.
         settings.history_budget_bytes = 8 << 10;
         settings.history_age = Duration::from_secs(1);
     });
@@ -204,8 +204,8 @@ fn one_client_that_opens_lists_and_closes_keeps_nobody_out() {
     let figures = node.hub.presence().figures();
     assert!(figures.unlisted >= 1, "{figures:?}");
     assert!(figures.waiting > count / 2, "{figures:?}");
-    // The others open streams, are listed at once, and are told of before most of what the one has
-    // caused.
+    // The others open streams, are listed at once, and are announced before most of those that the
+    // one has caused.
     let mut watcher = watch(&node);
     let _stream = node.subscribe_anonymously(&format!("{HUB}?topic=after"));
     let list = format!("{HUB}/subscriptions/after");

@@ -48,7 +48,7 @@ fn the_same_holds_for_what_is_replayed() {
     }
 }
 
-/// Whoever guesses the ids of private events must not learn which there are.
+/// A client that guesses the ids of private events must not learn which of them exist.
 #[test]
 fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
     let node = Node::with(|settings| settings.anonymous = true);
@@ -70,7 +70,7 @@ fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
                 None => SseStream::resume(node.address, &target, cursor),
             };
             let head = stream.head.field("last-event-id").map(str::to_owned);
-            // Asked first: a stream that goes on from the id would have nothing more to say.
+            // Asked first: a stream that goes on from the id would have no more events.
             assert_eq!(head.as_deref(), Some("earliest"), "{target} {cursor}");
             let mut events = stream.take(3);
             let gap = &mut events[0];
@@ -84,7 +84,7 @@ fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {
                 assert_eq!(told(token, cursor), nobodys, "{target} {cursor}");
             }
         }
-        // To those who may, it is the cursor that it was; granting one topic of the event is
+        // For clients with the right, it stays a valid cursor; a grant of one topic of the event is
         // enough.
         for (selector, cursor) in [
             ("a", "urn:x:secret"),

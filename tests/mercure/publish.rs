@@ -130,7 +130,7 @@ fn every_topic_has_to_be_granted() {
     assert_eq!(node.hub.history_len("https://a.example/books/1"), 2);
     assert_eq!(node.hub.history_len("b"), 1);
     assert_eq!(node.hub.history_len("c"), 0);
-    // Neither a claim without selectors nor none at all lets anyone publish.
+    // Neither a claim without selectors nor a missing claim allows publishing.
     for claims in [
         json!({ "mercure": { "publish": [] } }),
         json!({ "mercure": { "subscribe": ["*"] } }),
@@ -196,7 +196,7 @@ fn browsers_ask_first() {
     ] {
         assert_eq!(answer.head.field(name), Some(value));
     }
-    // A foreign page publishes nothing, whatever it knows.
+    // A foreign page publishes nothing, even with a valid token.
     let header = bearer(&publisher(&["*"]));
     let fields = [
         ("Authorization", &*header),
@@ -258,7 +258,7 @@ fn an_id_that_the_hub_gave_is_refused() {
     let refused = node.post(&all, &format!("topic=a&data=x&id={urn}"));
     assert_eq!(refused.status, 400, "{refused:?}");
     assert_eq!(refused.json()["field"], "id");
-    // Another hub's comes with a copied event.
+    // Another hub's id arrives with a copied event.
     let last = if urn.ends_with('0') { "1" } else { "0" };
     let other = format!("{}{last}", &urn[..urn.len() - 1]);
     let copied = node.post(&all, &format!("topic=a&data=x&id={other}"));

@@ -154,7 +154,7 @@ fn an_event_that_is_gone_is_told_by_its_urn() {
         .collect();
     let target = format!("{HUB}?topic=a");
     let stream = SseStream::resume(node.address, &target, &ids[0]);
-    // 0 was seen, 1 is gone, 2 is the first that comes.
+    // 0 was seen, 1 is gone, 2 is the first that arrives.
     assert_eq!(stream.head.field("last-event-id"), Some(&*ids[1]));
 }
 
@@ -207,7 +207,7 @@ fn a_request_of_mercure_1_is_told_which_version_is_spoken() {
     let answer = node.post(&publisher(&["*"]), "topic=a&match=b");
     assert_eq!(answer.status, 400);
     assert!(answer.body.contains("Mercure 0.x"), "{answer:?}");
-    // What no version has means nothing, as on other hubs.
+    // Parameters of no version are ignored, as on other hubs.
     let answer = node.call("HEAD", &format!("{HUB}?topic=a&utm_source=x"), &[]);
     assert_eq!(answer.status, 200);
 }

@@ -72,7 +72,7 @@ fn the_address_has_to_be_granted() {
         let answer = node.get(&target, &subscriber(&[&selector]));
         assert_eq!(answer.status, status, "{target} by {selector}: {answer:?}");
     }
-    // Nobody is let in without a token, even where subscribers are.
+    // A token is required, even if subscribers need none.
     for target in [path(""), path("/a"), id] {
         let answer = node.call("GET", &target, &[]);
         assert_eq!(answer.status, 401);
@@ -191,7 +191,7 @@ fn an_unchanged_list_is_not_sent_again() {
     };
     let same = again(&tag);
     assert_eq!((same.status, same.head.field("etag")), (304, Some(&*tag)));
-    // What a cache keeps of the document is not replaced.
+    // A cache's headers of the document are not replaced.
     assert_eq!(
         (same.head.field("link"), same.head.field("content-type")),
         (None, None)
@@ -233,7 +233,7 @@ fn who_goes_on_from_the_list_misses_nothing() {
     let mut events: SseStream = node.resume(&target, &subscriber(&["*"]), cursor);
     loop {
         let event: Value = serde_json::from_str(&events.take_data(1)[0]).expect("JSON");
-        // The start of the first may come after the list was made.
+        // The start of the first may arrive after the list was built.
         if event["topic"] == "b" {
             break;
         }
@@ -245,7 +245,7 @@ fn who_goes_on_from_the_list_misses_nothing() {
 
 #[test]
 fn a_list_that_has_changed_without_an_event_is_sent_again() {
-    // Nearly no room in the history: starts and ends are told late, and the list is not late.
+    // Nearly no room in the history: announcements are late, and the list is not.
     let node = Node::with(|settings| {
         settings.anonymous = true;
         settings.mercure_subscriptions = true;

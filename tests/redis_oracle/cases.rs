@@ -1,7 +1,7 @@
 //! A case is a pipeline of lines, sent once as inline commands and once as arrays. `{t}` is a topic
 //! of its own.
 
-/// What both answer alike.
+/// Exchanges with equal answers.
 pub(crate) const SAME: &[&str] = &[
     // The connection.
     "PING",
@@ -259,7 +259,7 @@ pub(crate) const SAME: &[&str] = &[
     "XADD {t} * data x\nXREAD STREAMS {t} 99999999999999",
     "XREAD STREAMS {t} 18446744073709551615-18446744073709551615",
     "XREAD STREAMS {t} a b 0 0",
-    // Who listens.
+    // Listeners.
     "PUBSUB",
     "pubsub",
     "PUBSUB CHANNELS",
@@ -451,7 +451,7 @@ pub(crate) const SAME: &[&str] = &[
     "ASKING",
     "MULTI\nCLUSTER INFO\nREADONLY\nEXEC",
     "MULTI\nCLUSTER FOO\nEXEC",
-    // What is unknown.
+    // Unknown commands.
     "foo",
     "FOO",
     "foo a b",
@@ -569,7 +569,7 @@ pub(crate) fn long() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What is also sent a byte a packet.
+/// Commands that are also sent a byte per packet.
 pub(crate) const IN_PIECES: &[&str] = &[
     "PING\nECHO 'a b'\n\nfoo\nXADD {t} * data x\nXLEN {t}",
     "HELLO 3\nCLIENT REPLY SKIP\nPING\nMULTI\nPUBLISH {t} x\nEXEC",
@@ -597,7 +597,7 @@ pub(crate) fn arrays(script: &str) -> Vec<u8> {
     bytes
 }
 
-/// The words of a line; texts in `"…"` know `\n`, `\r` and `\xHH`.
+/// The words of a line; texts in `"…"` have the escapes `\n`, `\r` and `\xHH`.
 fn split(line: &str) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut rest = line.trim();
@@ -634,7 +634,7 @@ fn unescaped(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Gives a case topics of its own.
+/// Replaces a case's topics with its own.
 pub(crate) fn with_topic(script: &str, topic: &str) -> String {
     script.replace("{t}", topic)
 }

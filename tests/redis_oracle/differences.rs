@@ -1,6 +1,6 @@
-//! What both answer differently on purpose. A row of the table in `docs/PROTOCOL.md` says why.
+//! Intended differences. A row of the table in `docs/PROTOCOL.md` has the reason.
 
-/// What is different, by the rows of the table in `docs/PROTOCOL.md`.
+/// The differences, by the rows of the table in `docs/PROTOCOL.md`.
 pub(crate) const DIFFERENT: &[(&str, &[&str])] = &[
     (
         "everything",
@@ -154,5 +154,5 @@ pub(crate) const DIFFERENT_BYTES: &[(&str, &[&[u8]])] = &[
 /// `HELLO 3` with an option of 150 bytes.
 const LONG_OPTION: &[u8] = b"HELLO 3 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n";
 
-/// Commands whose `COMMAND INFO` is different: `XREAD` blocks nobody here.
+/// Commands whose `COMMAND INFO` differs: `XREAD` never blocks here.
 pub(crate) const DESCRIBED_OTHERWISE: &[&str] = &["xread"];

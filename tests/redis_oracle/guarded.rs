@@ -73,7 +73,7 @@ pub(crate) const WITH_PASSWORD: &[&str] = &[
     "AUTH bad\nAUTH bad\nAUTH secret\nECHO x",
 ];
 
-/// To a node with the user `bob`, password `pw`, who only publishes, to `news.*`.
+/// For a node with the user `bob`, password `pw`, who only publishes, to `news.*`.
 pub(crate) const WITH_USER: &[&str] = &[
     "PING",
     "PUBLISH news.a b",
@@ -132,7 +132,7 @@ pub(crate) const WITH_USER: &[&str] = &[
     "AUTH bob pw\nCLIENT REPLY SKIP\nPUBLISH other x\nPUBLISH other x",
 ];
 
-/// What a stranger may send.
+/// Bytes of a stranger.
 pub(crate) const RAW: &[&[u8]] = &[
     b"*10\r\n", b"*11\r\n", b"*1025\r\n", b"*-1\r\nPING\r\n", b"*x\r\n", b"*1\r\n$16385\r\n", b"*1\r\n$x\r\n", b"*1\r\n$-1\r\n", b"*1\r\n:1\r\n", b"PING 'a\r\n", b"\r\nPING\r\n",
     b"*10\r\n$4\r\nAUTH\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n",

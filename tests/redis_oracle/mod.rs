@@ -1,14 +1,14 @@
-//! The same bytes to a `redis-server` and to a node: what they answer may differ only where
-//! `docs/PROTOCOL.md` says so.
+//! The same bytes to a `redis-server` and to a node: the answers may differ only as
+//! `docs/PROTOCOL.md` describes.
 //!
-//! Each exchange is a connection of its own, and so every case starts from nothing but the topics
-//! that others wrote; each has its own.
+//! Each exchange has a connection of its own, so every case starts without state except for topics;
+//! each has its own.
 
-/// What is sent, as tables.
+/// The commands, as tables.
 mod cases;
-/// What both answer differently on purpose.
+/// Intended differences.
 mod differences;
-/// What is sent where both have passwords and users.
+/// Exchanges with passwords and users on both sides.
 mod guarded;
 /// Random sequences of commands.
 mod random;
@@ -173,7 +173,7 @@ fn commands_are_described_as_redis_describes_them() {
     no_problems(&pair, &problems);
 }
 
-/// The oracle questions what it is given.
+/// The oracle checks its input.
 #[test]
 fn answers_are_compared_without_what_cannot_be_equal() {
     let answer = |text: &str| Answer::of(text.as_bytes()).to_string();

@@ -1,7 +1,7 @@
 //! Random sequences of commands, drawn from a grammar whose sentences have no intended difference.
 //!
-//! `PUBLISH` and `XADD` go to different topics, because here both are kept; and nothing is read
-//! within a transaction, because here all its events are published first.
+//! `PUBLISH` and `XADD` use different topics, because here both are kept; and a transaction reads
+//! nothing, because here all its events are published first.
 
 use crate::support::{command, command_bytes};
 
@@ -161,7 +161,7 @@ impl Writer<'_> {
         line.split(' ').map(str::to_owned).collect()
     }
 
-    /// As an array, or as an inline command where that is possible.
+    /// As an array, or as an inline command if possible.
     fn encode(&mut self, words: &[String]) -> Vec<u8> {
         let plain = |word: &String| {
             !word.is_empty()

@@ -13,20 +13,20 @@ use crate::support::{DEADLINE, Node, command};
 /// complete, shows in the answer.
 const MARK: &str = "the-end";
 
-/// The password of the default user, where there is one.
+/// The password of the default user, if it has one.
 pub(crate) const PASSWORD: &str = "secret";
 
 /// A `redis-server` of the test's own.
 struct Redis {
     process: Child,
     address: SocketAddr,
-    // Its working directory, so that nothing of it can be found elsewhere.
+    // Its working directory, so that none of its files can be found elsewhere.
     _directory: TempDir,
 }
 
 impl Redis {
     fn start(arguments: &[&str]) -> Self {
-        // Another program may take the free port first.
+        // Another program may use the free port first.
         for _ in 0..10 {
             if let Some(redis) = Self::try_start(arguments) {
                 return redis;
@@ -83,7 +83,7 @@ impl Drop for Redis {
     }
 }
 
-/// What came back, without what cannot be equal.
+/// An answer, without the parts that cannot be equal.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Answer(String);
 
@@ -179,12 +179,12 @@ impl Pair {
         })
     }
 
-    /// What both answer, first Redis.
+    /// Both answers, Redis's first.
     pub(crate) fn ask(&self, bytes: &[u8]) -> (Answer, Answer) {
         self.ask_in_pieces(bytes, usize::MAX)
     }
 
-    /// The same, with so many bytes in a packet.
+    /// The same, with this many bytes per packet.
     pub(crate) fn ask_in_pieces(&self, bytes: &[u8], piece: usize) -> (Answer, Answer) {
         let talk = |address| Answer::of(&talk(address, bytes, piece));
         (talk(self.redis.address), talk(self.node.address))
@@ -212,7 +212,7 @@ impl Pair {
         names
     }
 
-    /// What both answer to `COMMAND INFO`: arity, flags, places of keys, categories.
+    /// Both answers to `COMMAND INFO`: arity, flags, places of keys, categories.
     pub(crate) fn describe(&self, name: &str) -> (Vec<String>, Vec<String>) {
         let describe = |address| {
             let described: Vec<redis::Value> = query(address, &["COMMAND", "INFO", name]);
@@ -257,7 +257,7 @@ fn words(value: &redis::Value) -> String {
     }
 }
 
-/// Sends `bytes` and the mark, then no more, and gives all that comes back.
+/// Sends `bytes` and the mark, ends its side, and returns the whole answer.
 fn talk(address: SocketAddr, bytes: &[u8], piece: usize) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("connects");
     stream.set_nodelay(true).expect("a socket");

@@ -6,7 +6,7 @@ use crate::publisher::{Draft, Publisher};
 use crate::support::http::Connection;
 use crate::support::sse::{SseEvent, SseStream};
 
-/// Streams open from the start, and as many again that come while the mailbox is full.
+/// Streams open from the start, and as many again that open while the mailbox is full.
 const STREAMS: usize = 12;
 /// Publishers on each port.
 const PUBLISHERS: usize = 4;
@@ -109,7 +109,7 @@ fn check(events: &[SseEvent], accepted: &[Vec<String>]) {
     assert_eq!(next, vec![EVENTS; accepted.len()]);
 }
 
-/// One command with more bytes than the mailbox takes is taken all the same: it would never fit
+/// A single command with more bytes than the mailbox is accepted all the same: it would never fit
 /// otherwise.
 #[test]
 fn an_event_larger_than_the_mailbox_goes_through() {

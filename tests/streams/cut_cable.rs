@@ -18,7 +18,7 @@ fn a_client_behind_a_cut_cable_was_counted_as_open_for_a_quarter_of_an_hour() {
     let stream = node.subscribe("/events/t");
     let mut other = node.subscribe("/events/t");
     node.wait_for_streams(2);
-    // The client's kernel sees nothing of what the node sends any more, so it acknowledges nothing.
+    // The client's kernel no longer sees bytes of the node, so it acknowledges nothing.
     let cut = SockRef::from(stream.connection().socket());
     cut.attach_filter(&[DROP]).expect("a filter");
     let closed = |reason: CloseReason| node.count(move |shard| &shard.closed[reason as usize]);

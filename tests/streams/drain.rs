@@ -14,7 +14,7 @@ use crate::support::wait_until;
 
 const STREAMS: usize = 60;
 
-/// Long enough that nothing in a test would wait for it.
+/// Longer than any wait in a test.
 const NEVER: &str = "1h";
 
 /// How one stream ended.
@@ -106,7 +106,7 @@ fn check_new_streams_are_turned_away(node: &Node) {
         let request =
             b"GET /events/t HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
         let mut answer = String::new();
-        // Who waits in the kernel's queue when the listener closes is reset.
+        // A client in the kernel's queue is reset when the listener closes.
         let heard = socket
             .write_all(request)
             .and_then(|()| socket.read_to_string(&mut answer));
@@ -120,7 +120,7 @@ fn check_new_streams_are_turned_away(node: &Node) {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    // The first step of a drain is taken at once, so one stream stays of two.
+    // The first step of a drain happens at once, so one stream of two stays.
     let mut node = Node::start_with(&["--drain-period", NEVER, "--shards", "1"]);
     let streams = ["/events/t"; 2].map(|target| SseStream::open(node.http, target));
     let readers = streams.map(|stream| thread::spawn(move || read_to_end(stream)));
@@ -181,7 +181,7 @@ fn a_drain_of_thousands_by_default_ends_before_docker_kills_the_node() {
         maximum: limit.maximum,
     };
     setrlimit(Resource::Nofile, wanted).expect("the hard limit is ours");
-    // Half of the files of a node are kept from streams where it has few.
+    // A node with few files keeps half of them from streams.
     let files = limit.maximum.unwrap_or(u64::MAX);
     let count = usize::try_from(files / 4).unwrap_or(usize::MAX).min(3_000);
 

@@ -1,4 +1,4 @@
-//! Clients that end their side while they are still being sent what they asked for.
+//! Clients that end their side while their answer is still being sent.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,11 +11,11 @@ use crate::support::DEADLINE;
 enum End {
     /// As a body ends that is whole.
     Clean,
-    /// Nobody can take it for whole.
+    /// It cannot be mistaken for the whole.
     Reset,
 }
 
-/// Asks for a stream, ends the client's side at once, and reads what there is.
+/// Asks for a stream, ends the client's side at once, and reads the answer.
 fn ask_and_end(node: &Node, version: &str, pieces: bool) -> (Vec<u8>, End) {
     let mut socket = TcpStream::connect(node.at.http).expect("the node accepts");
     socket.set_read_timeout(Some(DEADLINE)).expect("a socket");

@@ -7,10 +7,10 @@ use crate::support::{DEADLINE, wait_until};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// A heartbeat that comes late on a busy machine is still one; this late it is not.
+/// A heartbeat may be late on a busy machine, but not this late.
 const LATE: Duration = Duration::from_secs(1);
 
-/// Reads one block that fires nothing; the cursor that it carries.
+/// Reads one block that fires nothing; returns its cursor.
 fn heartbeat(stream: &mut SseStream) -> String {
     let event = stream.step().expect("an open stream");
     assert_eq!(event, None, "nobody published to this topic");
@@ -58,8 +58,8 @@ fn a_heartbeat_moves_the_resume_point_of_a_quiet_topic() {
     drop(stream);
     node.wait_for_streams(0);
 
-    // Of a topic that is forgotten, a node knows only how far it has forgotten: who stands before
-    // that may have missed something.
+    // Of a forgotten topic, the node knows only how far it has forgotten: a cursor before that may
+    // have missed events.
     let mut early = node.resume("/events/quiet", &prime);
     assert_eq!(early.next().expect("a gap").event, "gap");
     let mut late = node.resume("/events/quiet", &cursor);

@@ -43,7 +43,7 @@ fn evicted(from: &str, to: &str) -> (String, String, String) {
     (from.to_owned(), to.to_owned(), "evicted".to_owned())
 }
 
-/// Publishes something to `topic` and checks that the stream hears nothing before it.
+/// Publishes an event to `topic` and checks that the stream hears nothing before it.
 fn check_live(node: &Node, topic: &str, stream: &mut SseStream) {
     node.publisher().publish(topic, "live");
     assert_eq!(stream.take_data(1), ["live"]);
@@ -55,12 +55,12 @@ fn a_topic_keeps_its_newest_events_by_count() {
     let ids = publish(&mut node.publisher(), "t", 0..8, 1);
     assert_eq!(node.hub.history_len("t"), 5);
 
-    // Asked for whatever there is, what went before is no gap.
+    // A client that asks for the earliest event gets no gap for older ones.
     let mut earliest = node.resume("/events/t", "earliest");
     assert_eq!(earliest.head.field("last-event-id"), Some("earliest"));
     assert_eq!(numbers(&mut earliest, 5), [3, 4, 5, 6, 7]);
 
-    // The newest that was evicted was seen: nothing is missing.
+    // The newest evicted event was seen: nothing is missing.
     let mut whole = node.resume("/events/t", &ids[2]);
     assert_eq!(whole.head.field("last-event-id"), Some(ids[2].as_str()));
     assert_eq!(numbers(&mut whole, 5), [3, 4, 5, 6, 7]);
@@ -140,7 +140,7 @@ fn an_event_larger_than_the_history_is_refused_and_evicts_nothing() {
     }
     let mut stream = node.resume("/events/t", &ids[0]);
     assert_eq!(numbers(&mut stream, 2), [1, 2]);
-    // Where nothing is kept, nothing is evicted.
+    // If nothing is kept, nothing is evicted.
     let node = Node::with(|settings| settings.history_bytes = 0);
     let mut stream = node.subscribe("/events/t");
     node.publisher().publish("t", "x");
@@ -173,7 +173,7 @@ fn events_are_forgotten_by_age_where_nothing_is_published_any_more() {
     // The topic itself is gone, so that the gap is known to the node's last forgotten event only.
     assert!(to >= ids[3], "{to}");
     check_live(&node, "t", &mut stream);
-    // Who was there hears no gap.
+    // An open stream hears no gap.
     check_live(&node, "listened", &mut listening);
 }
 
@@ -280,8 +280,8 @@ fn check_foreign_cursors(before: &Node, after: &Node) {
     }
 }
 
-/// A cursor of one node was taken for a place in the history of another: what that one had before
-/// it was hidden, without a gap.
+/// A cursor of one node was used as a place in the history of another: earlier events of that one
+/// were hidden, without a gap.
 #[test]
 fn a_cursor_of_another_node_hides_nothing() {
     let (older, younger) = (Node::start(), Node::start());
@@ -289,8 +289,7 @@ fn a_cursor_of_another_node_hides_nothing() {
     check_foreign_cursors(&younger, &older);
 }
 
-/// The same with a cursor from before a restart, where the clock had been ahead or was set back
-/// since.
+/// The same with a cursor from before a restart, if the clock had been ahead or was set back since.
 #[test]
 fn after_a_restart_a_cursor_from_before_is_unknown() {
     let mut before = Node::start();
@@ -313,7 +312,7 @@ fn after_a_restart_a_cursor_from_before_is_unknown() {
 }
 
 /// Events that were copied from a Redis stream with their ids: a cursor among them was a place in
-/// the node's history where its clock was ahead or behind.
+/// the node's history if its clock was ahead or behind.
 #[test]
 fn events_copied_from_a_redis_stream_are_resumed_by_their_own_ids() {
     let node = Node::with(|settings| settings.history_events = 3);

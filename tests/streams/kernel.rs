@@ -7,16 +7,16 @@ use std::time::Duration;
 pub(crate) struct Socket {
     /// Port of the other end.
     pub(crate) peer: u16,
-    /// Bytes sent and not yet taken by the other end's kernel.
+    /// Bytes sent that the other end's kernel has not accepted.
     pub(crate) unsent: usize,
 }
 
 /// `TCP_LISTEN` of the kernel's `tcp_states.h`.
 const LISTENING: &str = "0A";
 
-/// The sockets at `local` that some process still holds, the listener not among them. A socket that
-/// only the kernel holds (it is in `TIME_WAIT`, say) has no inode. The table is of the whole
-/// machine: another process may use the same port at another address.
+/// The sockets at `local` that a process still holds, without the listener. A socket that only the
+/// kernel holds (it is in `TIME_WAIT`, say) has no inode. The table is of the whole machine:
+/// another process may use the same port at another address.
 pub(crate) fn held_sockets(local: SocketAddr) -> Vec<Socket> {
     let local = in_table(local);
     let table = fs::read_to_string("/proc/self/net/tcp").expect("Linux");
@@ -81,7 +81,7 @@ fn a_socket_of_another_address_with_the_same_port_is_not_held_here() {
     client.bind(&elsewhere.into()).expect("loopback");
     client.connect(&here.into()).expect("a listener");
     assert_eq!(held_sockets(elsewhere).len(), 1);
-    // Nobody holds the other end before it is accepted.
+    // No process holds the other end before it is accepted.
     assert_eq!(held_sockets(here).len(), 0);
     let _accepted = listener.accept().expect("a connection");
     assert_eq!(held_sockets(here).len(), 1);

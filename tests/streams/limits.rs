@@ -56,7 +56,7 @@ fn one_stream_more_than_there_are_places_is_shed_and_each_end_gives_its_place_ba
         assert_eq!(node.hub.streams(), 3);
     };
     check_full();
-    // Neither a bad request nor a look at the head takes a place.
+    // Neither a bad request nor a `HEAD` takes a place.
     assert_eq!(
         request(node.at.http, "GET", "/events", &[], b"").status,
         400
@@ -79,7 +79,7 @@ fn one_stream_more_than_there_are_places_is_shed_and_each_end_gives_its_place_ba
         Some(stream)
     };
     let close = |_stream| None;
-    // What an end gives back stays open on the client's side.
+    // The rest after an end stays open on the client's side.
     let ends: [&dyn Fn(SseStream) -> Option<SseStream>; 3] = [&close, &reset, &cut_by_operator];
     for end in ends {
         let _open = end(streams.pop().expect("three"));
@@ -156,7 +156,7 @@ fn an_address_has_its_share_of_connections_and_streams_together() {
         assert_eq!(ask(connect()).status, 200);
         idle(0);
 
-        // A stream that ends gives its share back, too.
+        // A stream that ends frees its share, too.
         let third = connect();
         idle(1);
         let before = node.hub.streams();

@@ -115,7 +115,7 @@ fn at_debug_nothing_was_said_of_who_came_went_and_was_turned_away() {
     for secret in [TOKEN, "swordfish", "sesame", "joe"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-    // What an operator must know is there at `info`, too, and once a minute.
+    // Lines that an operator needs are at `info`, too, and once a minute.
     let warnings: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("\"WARN\""))

@@ -1,5 +1,5 @@
-//! What a stream is promised, over real sockets: every event once and in order, through cuts,
-//! stalls, storms and shutdowns, or a gap that says exactly what is missing.
+//! The promises to a stream, over real sockets: every event once and in order, through cuts,
+//! stalls, storms and shutdowns, or a gap that reports exactly which are missing.
 
 /// Clients that read strictly, and the conditions that tests wait for.
 #[path = "../support/mod.rs"]
@@ -11,18 +11,18 @@ mod node;
 /// A publisher that keeps its connection, and learns the id of everything that it publishes.
 mod publisher;
 
-/// An `EventSource` without a socket: what a client makes of bytes that come in any pieces.
+/// An `EventSource` without a socket: a client's view of bytes that arrive in any pieces.
 mod source;
 
-/// A stream as bare bytes, read only when it is told to.
+/// A stream as bare bytes, read only on demand.
 mod raw;
 
-/// What the kernel knows of sockets and processes.
+/// The kernel's figures of sockets and processes.
 mod kernel;
 
-/// A mailbox that is always full: publishers wait, and nothing that was accepted is lost.
+/// A mailbox that is always full: publishers wait, and no accepted event is lost.
 mod backpressure;
-/// Two thousand streams that come and go in every way there is, while events flow.
+/// Two thousand streams that open and end in every way, while events flow.
 mod churn;
 /// A client that is gone without a word.
 mod cut_cable;
@@ -30,20 +30,19 @@ mod cut_cable;
 mod drain;
 /// Clients that end their side.
 mod half_closed;
-/// Silence, and what a quiet stream is told.
+/// Silence, and the heartbeats of a quiet stream.
 mod heartbeat;
-/// What is kept, for how long, and what a returning client hears of the rest.
+/// Kept events, their age, and the gap for the others.
 mod history;
-/// The edges of what a node takes, and life without file descriptors.
+/// The limits of a node, and life without file descriptors.
 mod limits;
-/// What the log says of streams, and of clients that are turned away.
+/// Log lines about streams, and about refused clients.
 mod logs;
-/// Streams on topics of their own, on many topics, and events that are for nobody.
+/// Streams on topics of their own, on many topics, and events without listeners.
 mod many_topics;
 /// Memory of a process at rest, before and after a peak.
 mod memory;
-/// What operators see and do: whose streams there are, which of them end, and a history that is
-/// erased.
+/// The operators' calls: list streams, end some, and erase a history.
 mod operators;
 mod own_ids;
 /// Streams cut at every byte.

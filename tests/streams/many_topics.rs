@@ -104,7 +104,7 @@ fn private_events_reach_nobody() {
     publisher.id();
     publisher.publish("a", "public");
     assert_eq!(stream.take_data(1), ["public"]);
-    // Nor do they turn up when somebody comes back, from before or from right behind one.
+    // Nor do they appear when a client resumes, from before or from right behind one.
     for cursor in ["earliest", secret.as_str()] {
         for target in ["/events/a", "/events?topic=a&topic=b"] {
             assert_eq!(node.resume(target, cursor).take_data(1), ["public"]);

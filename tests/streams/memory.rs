@@ -20,7 +20,7 @@ fn status(node: &Node, field: &str) -> usize {
     kib.expect("a field").trim().parse::<usize>().expect("KiB") * 1024
 }
 
-/// A node's memory at rest, once it has given back what its start took.
+/// A node's memory at rest, once it has returned the memory of its start.
 fn rest(node: &Node) -> usize {
     wait_until("the start's pages are dropped", || {
         resident_file_bytes(node) < 4 << 20

@@ -59,19 +59,19 @@ impl Node {
         Publisher::open(self.at.ingest)
     }
 
-    /// Opens a stream that misses nothing from now on.
+    /// Opens a stream that misses no event from now on.
     pub(crate) fn subscribe(&self, target: &str) -> SseStream {
         SseStream::open(self.at.http, target)
     }
 
-    /// Opens a stream as a client that comes back.
+    /// Opens a stream as a returning client.
     pub(crate) fn resume(&self, target: &str, cursor: &str) -> SseStream {
         SseStream::resume(self.at.http, target, cursor)
     }
 
-    /// Waits until every shard is through with what it was given before. A client may have read an
-    /// event that its shard has yet to count as sent: until then its stream is behind, and an event
-    /// that no history keeps ends it.
+    /// Waits until every shard has finished its earlier work. A client may have read an event that
+    /// its shard has yet to count as sent: until then its stream is behind, and an event that no
+    /// history keeps ends it.
     pub(crate) fn settle(&self) {
         drop(self.runtime.block_on(self.hub.slowest(1)));
     }

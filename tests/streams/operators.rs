@@ -13,10 +13,10 @@ use crate::publisher::Draft;
 use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
 
-/// What signs the tokens of these tests.
+/// Secret of the tokens of these tests.
 const SECRET: &str = "a secret of thirty-two bytes or more";
 
-/// A node with keys that lets anyone hear public events, behind proxies on this machine.
+/// A node with keys whose public events need no token, behind proxies on this machine.
 fn node(change: impl FnOnce(&mut Settings)) -> Node {
     Node::with(|settings| {
         settings.jwt_keys = Some(KeySource::Secret(SECRET.into()));
@@ -26,7 +26,7 @@ fn node(change: impl FnOnce(&mut Settings)) -> Node {
     })
 }
 
-/// The field with the token of a subscriber who may hear everything.
+/// The field with the token of a subscriber that may hear everything.
 fn bearer(subject: &Value) -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -278,7 +278,7 @@ fn who_comes_back_for_a_history_that_was_erased_is_told_a_gap() {
         assert_eq!(admin(&node, "DELETE", nothing).json(), json!({"erased": 0}));
     }
     assert_eq!(node.hub.history_len("t/1"), 0);
-    // What has another topic is kept there.
+    // An event with another topic is kept there.
     assert_eq!(node.hub.history_len("other"), 1);
 
     let evicted = |from: &str, to: &str| (from.to_owned(), to.to_owned(), "evicted".to_owned());
@@ -286,14 +286,14 @@ fn who_comes_back_for_a_history_that_was_erased_is_told_a_gap() {
     for target in ["/events/t/1", "/events/t/*", "/events?topic=t/1&topic=x"] {
         let mut stream = node.resume(target, &ids[2_000]);
         assert_eq!(gap(&mut stream), evicted(&ids[2_000], &both), "{target}");
-        // Who has seen all of it has missed nothing.
+        // A client that has seen all of it has missed nothing.
         back.extend([stream, node.resume(target, &private)]);
     }
     let next = publisher.publish("t/1", "next");
     for stream in &mut back {
         assert_eq!(stream.next().expect("live").id, next);
     }
-    // Of private events, only those are told who could have heard them.
+    // Private events are reported only to clients that could have heard them.
     let bearer = bearer(&json!("ann"));
     let granted = [("Authorization", &*bearer), ("Last-Event-ID", &*both)];
     let mut granted = SseStream::request(node.at.http, "/events/p", &granted);
@@ -304,8 +304,7 @@ fn who_comes_back_for_a_history_that_was_erased_is_told_a_gap() {
     assert_eq!(live.next().expect("live").id, both);
 }
 
-/// What stands behind a question mark is no part of the path: another topic was erased than was
-/// meant.
+/// Text after a question mark is not part of the path: a wrong topic was erased.
 #[test]
 fn a_question_mark_that_was_not_escaped_erases_no_other_topic() {
     let node = node(|_| {});

@@ -43,7 +43,7 @@ fn publish(node: &Node, way: &str, data: &str, id: Option<&str>) {
     assert_eq!(answer.status, 200, "{way}: {answer:?}");
 }
 
-/// The second event with an id was taken for the cursor: what was between the two was gone without
+/// The second event with an id was used as the cursor: the events between the two were lost without
 /// a gap.
 #[test]
 fn an_own_id_that_was_used_twice_means_the_earliest_that_is_kept() {

@@ -14,10 +14,10 @@ pub(crate) enum Version {
     Http10,
 }
 
-/// A stream over HTTP/1, read as bare bytes and only when it is told to.
+/// A stream over HTTP/1, as bare bytes, read only on demand.
 pub(crate) struct Raw {
     pub(crate) socket: TcpStream,
-    /// What was read.
+    /// The bytes read.
     pub(crate) bytes: Vec<u8>,
     pub(crate) wire: Wire,
     /// The client's last event id.
@@ -33,7 +33,7 @@ impl Raw {
         Self::request(socket, version, target, cursor)
     }
 
-    /// A stream whose client has hardly any room for what it does not read.
+    /// A stream whose client has hardly any room for unread bytes.
     pub(crate) fn open_narrow(to: SocketAddr, target: &str) -> Self {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         // Only before it is connected does this bound the window from the first byte on.
@@ -74,7 +74,7 @@ impl Raw {
         self.wire.feed(&bytes, &mut self.cursor)
     }
 
-    /// Reads until an event with this data has come.
+    /// Reads until an event with this data has arrived.
     pub(crate) fn read_to(&mut self, data: &str) -> Vec<SseEvent> {
         let mut events: Vec<SseEvent> = Vec::new();
         while events.last().is_none_or(|event| event.data != data) {
@@ -93,7 +93,7 @@ impl Raw {
         events
     }
 
-    /// Reads what is there or comes next; `None` at the end. A reset is an end, too.
+    /// Reads bytes that have arrived or arrive next; `None` at the end. A reset is an end, too.
     fn piece(&mut self) -> Option<Vec<SseEvent>> {
         let mut piece = [0; 4096];
         let count = match self.socket.read(&mut piece) {

@@ -14,10 +14,10 @@ use crate::source::Wire;
 use crate::support::sse::SseEvent;
 use crate::support::wait_until;
 
-/// Data of the last event; where it has come, everything has.
+/// Data of the last event; once it has arrived, all have.
 const LAST: &str = "last";
 
-/// What a client has when its stream is cut.
+/// A client's state when its stream is cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Seen {
     events: Vec<SseEvent>,
@@ -37,8 +37,8 @@ impl Seen {
     }
 }
 
-/// Checks that whoever was cut at `seen` hears the rest of `all`, and nothing else, when it comes
-/// back.
+/// Checks that a client that was cut at `seen` hears the rest of `all`, and nothing else, when it
+/// resumes.
 fn check_rest(seen: &Seen, all: &[SseEvent], rest: &[SseEvent], at: &str) {
     let (before, missing) = all.split_at(seen.events.len());
     assert_eq!(seen.events, before, "before the cut {at}");
@@ -82,13 +82,13 @@ fn live_events(publisher: &mut Publisher) {
         });
         publisher.id();
     }
-    // Nobody's event: heartbeats move past it.
+    // An event without listeners: heartbeats move past it.
     publisher.publish("elsewhere", "x");
 }
 
 /// A stream that was recorded over every protocol, with a gap, replay, live events and a heartbeat,
 /// cut after every byte of it. Cuts with the same cursor are one client to the node, so each cursor
-/// comes back once.
+/// resumes once.
 #[test]
 fn every_cut_of_a_live_stream_is_healed() {
     let node = Node::with(|settings| {
@@ -108,7 +108,7 @@ fn every_cut_of_a_live_stream_is_healed() {
     node.wait_for_streams(3);
     let mut publisher = node.publisher();
     live_events(&mut publisher);
-    // Twice as many as there are streams: none is a whole heartbeat behind the others.
+    // Twice the number of streams: none is a whole heartbeat behind the others.
     let beaten = node.count(|shard| &shard.heartbeats);
     wait_until("every stream has a heartbeat", || {
         node.count(|shard| &shard.heartbeats) >= beaten + 6
@@ -149,9 +149,9 @@ fn every_cut_of_a_live_stream_is_healed() {
     drop(client);
 }
 
-/// Where one topic has lost events and another kept older ones, the gap comes first and its end
-/// lies ahead of events that still follow. Whoever is cut among those hears of the gap again, and
-/// of no event twice.
+/// If one topic has lost events and another kept older ones, the gap is first and its end is ahead
+/// of events that still follow. A client cut among those hears of the gap again, and of no event
+/// twice.
 #[test]
 fn a_cut_among_events_older_than_a_gaps_end_repeats_the_gap_only() {
     let node = Node::with(|settings| {
@@ -304,7 +304,7 @@ async fn get_h2(client: &mut H2Client, target: &str, cursor: &str) -> hyper::bod
     answer.expect("an answer").into_body()
 }
 
-/// Reads until the last event has come, or the connection is cut.
+/// Reads until the last event has arrived, or the connection is cut.
 async fn read_h2_to_last(mut body: hyper::body::Incoming, mut cut: Option<&mut bool>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (mut wire, mut cursor) = (Wire::text(), String::new());
@@ -326,7 +326,8 @@ async fn read_h2_to_last(mut body: hyper::body::Incoming, mut cut: Option<&mut b
     }
 }
 
-/// What the client of a connection hears of its stream that ends after `cut` bytes from the node.
+/// The events that the client of a connection hears if its stream ends after `cut` bytes from the
+/// node.
 async fn read_cut_h2(to: SocketAddr, target: &str, cut: u64) -> Vec<u8> {
     let (reader, writer) = tokio_socket(to).await.into_split();
     let mut client = connect_h2(tokio::io::join(reader.take(cut), writer)).await;

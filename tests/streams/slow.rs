@@ -18,7 +18,7 @@ use crate::source::Wire;
 use crate::support::sse::{SseEvent, SseStream};
 use crate::support::{self, wait_until};
 
-/// Events that are kept of a topic: few, so that who stops falls out soon.
+/// Events kept per topic: few, so that a stopped client falls out soon.
 const HISTORY: usize = 20;
 /// Bytes of each event's data.
 const DATA_BYTES: usize = 2_000;
@@ -78,7 +78,7 @@ fn flood(publisher: &mut Publisher, topic: &str, healthy: &mut SseStream) -> Vec
     ids
 }
 
-/// Checks that an event tells a gap in exactly these words.
+/// Checks that an event reports a gap in exactly these words.
 fn check_gap(event: &SseEvent, from: &str, to: &str, reason: &str) {
     assert_eq!(event.event, "gap", "{event:?}");
     let told: serde_json::Value = serde_json::from_str(&event.data).expect("JSON");
@@ -87,7 +87,7 @@ fn check_gap(event: &SseEvent, from: &str, to: &str, reason: &str) {
     assert_eq!(event.id, to, "the cursor of a gap is its end");
 }
 
-/// A stream that stops reading at once, and events beyond what anybody keeps for it.
+/// A stream that stops reading at once, and more events than are kept for it.
 fn stall(node: &Node, topic: &str) -> (Raw, Vec<String>, SseStream) {
     let target = format!("/events/{topic}");
     let mut healthy = node.subscribe(&target);
@@ -101,8 +101,8 @@ fn stall(node: &Node, topic: &str) -> (Raw, Vec<String>, SseStream) {
     (stalled, ids, healthy)
 }
 
-/// Splits what a stalled stream has heard: its first events, which are without a hole, and the rest
-/// from the first that is none.
+/// Splits the events of a stalled stream: its first events, which have no hole, and the rest from
+/// the first gap.
 fn split_at_gap(events: &[SseEvent]) -> (usize, &[SseEvent]) {
     let at = events.iter().position(|event| event.event == "gap");
     let (before, rest) = events.split_at(at.unwrap_or(events.len()));
@@ -200,7 +200,7 @@ fn latest_does_not_jump_to_a_private_event() {
         });
         publisher.id();
     }
-    // An event on every shard, so that all of them know how far the node is.
+    // An event on every shard, so that all of them know the node's newest id.
     let mut others = ["/events/other"; 2].map(|target| node.subscribe(target));
     publisher.publish("other", "x");
     for other in &mut others {
@@ -212,7 +212,8 @@ fn latest_does_not_jump_to_a_private_event() {
     assert_eq!(numbers(&rest[1..]), [EVENTS - 1]);
 }
 
-/// A stream that is not read but cut, in the middle of an event, resumes from what it has read.
+/// A stream that is cut instead of read, in the middle of an event, resumes from its last whole
+/// event.
 #[test]
 fn a_stalled_stream_that_is_cut_comes_back_with_what_it_has_read() {
     let node = node();
@@ -288,8 +289,8 @@ fn over_http2_a_stalled_stream_is_told_its_gap_too() {
     );
 }
 
-/// As over HTTP/1, where the last chunk is missing: the client must not take it for the node's
-/// goodbye.
+/// As over HTTP/1, where the last chunk is missing: the client must not mistake it for the regular
+/// end.
 #[test]
 fn over_http2_a_stalled_stream_that_is_closed_does_not_claim_to_be_whole() {
     let node = Node::with(|settings| {
@@ -337,7 +338,7 @@ fn a_socket_that_accepts_nothing_is_closed_after_its_write_timeout() {
     assert!(!stalled.wire.has_ended(), "there was no room for a goodbye");
     let (heard, rest) = split_at_gap(&events);
     assert_eq!((rest, &stalled.cursor), (&[][..], &ids[heard - 1]));
-    // A stream that has nothing to read is not slow.
+    // A stream without unread events is not slow.
     node.publisher().publish("t", "live");
     assert_eq!(healthy.take_data(1), ["live"]);
 }
@@ -348,10 +349,10 @@ fn stalled_readers_hold_a_bounded_amount_of_memory() {
     const STALLED: usize = 64;
     /// Bytes published meanwhile.
     const FLOOD_BYTES: usize = 16 << 20;
-    /// Most that the node may grow by; a hundred frames or so, and what allocating is good for.
+    /// Most that the node may grow by: a hundred frames or so, and the allocator's rounding.
     const GROWTH_BYTES_MAX: usize = 8 << 20;
     const SEND_BUFFER_BYTES: usize = 16 << 10;
-    /// Time in which a node with nothing to do is watched.
+    /// Time for which an idle node is watched.
     const IDLE: Duration = Duration::from_millis(500);
 
     let send_buffer = SEND_BUFFER_BYTES.to_string();
@@ -365,7 +366,7 @@ fn stalled_readers_hold_a_bounded_amount_of_memory() {
         .collect();
     node.wait_for_streams(1 + STALLED);
     let mut publisher = Publisher::open(node.ingest);
-    // What every node allocates once is there before the first look.
+    // Every node's one-time allocations happen before the first reading.
     flood(&mut publisher, "t", &mut healthy);
     let before = resident_bytes(node.pid());
     for _ in 0..FLOOD_BYTES / (EVENTS * DATA_BYTES) {
@@ -374,7 +375,7 @@ fn stalled_readers_hold_a_bounded_amount_of_memory() {
     let grown = resident_bytes(node.pid()).saturating_sub(before);
     assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes");
 
-    // Who waits for a socket sleeps.
+    // A thread that waits for a socket sleeps.
     let (begun, used) = (Instant::now(), cpu_time(node.pid()));
     wait_until("some time has passed", || begun.elapsed() > IDLE);
     let used = cpu_time(node.pid()) - used;

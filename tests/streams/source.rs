@@ -1,6 +1,6 @@
 use crate::support::sse::SseEvent;
 
-/// What has come of one response, and where its reader stands.
+/// The received bytes of one response, and the reader's place in them.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire {
     stage: Stage,
@@ -24,7 +24,7 @@ enum Stage {
     },
     /// A body without chunks.
     Plain,
-    /// The last chunk has come.
+    /// The last chunk has arrived.
     Ended,
 }
 
@@ -54,15 +54,15 @@ impl Wire {
         self.stage == Stage::Ended
     }
 
-    /// Takes bytes in; the events that they complete. `cursor` is the client's last event id, which
-    /// moves with every block that ends.
+    /// Adds bytes; returns the events that they complete. `cursor` is the client's last event id,
+    /// which moves with every complete block.
     pub(crate) fn feed(&mut self, bytes: &[u8], cursor: &mut String) -> Vec<SseEvent> {
         self.raw.extend_from_slice(bytes);
         while self.step() {}
         self.blocks(cursor)
     }
 
-    /// Understands one more piece of what is there; false when it needs more bytes.
+    /// Parses one more piece; false if it needs more bytes.
     fn step(&mut self) -> bool {
         match self.stage {
             Stage::Head => self.head(),

@@ -1,5 +1,4 @@
-//! HTTP/1.1 by hand: what a test sends is exactly what is on the wire, and what comes back is read
-//! strictly.
+//! HTTP/1.1 by hand: a test's bytes are exactly those on the wire, and answers are parsed strictly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -8,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::DEADLINE;
 
-/// A connection and what was read of it but not used yet.
+/// A connection and the bytes that were read but not used yet.
 pub(crate) struct Connection {
     socket: TcpStream,
     buffer: Vec<u8>,
@@ -94,7 +93,7 @@ impl Connection {
         Self::over(socket.into())
     }
 
-    /// Takes over a connected socket.
+    /// Wraps a connected socket.
     pub(crate) fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
@@ -177,7 +176,7 @@ impl Connection {
         (size > 0).then_some(data)
     }
 
-    /// What has come, or comes next; `None` at the end of the connection.
+    /// Bytes that have arrived, or arrive next; `None` at the end of the connection.
     pub(crate) fn rest(&mut self) -> Option<Vec<u8>> {
         if self.buffer.is_empty() && !self.fill() {
             return None;
@@ -217,7 +216,7 @@ impl Connection {
         self.buffer.drain(..count).collect()
     }
 
-    /// Reads what is there; false at the end (a reset is an end, too: the node may close while we
+    /// Reads arrived bytes; false at the end (a reset is an end, too: the node may close while we
     /// still send).
     fn fill(&mut self) -> bool {
         let mut part = [0; 16 * 1024];

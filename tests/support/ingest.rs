@@ -1,4 +1,4 @@
-//! A node with nothing but its ingest port, and a client that speaks raw bytes.
+//! A node with only its ingest port, and a client that speaks raw bytes.
 #![allow(dead_code)] // Each test binary uses its own part of this.
 
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long anything may take before a test fails; far beyond what it takes on a busy machine.
+/// Longest time for any step before a test fails; far beyond its time on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A running node.
@@ -40,7 +40,7 @@ impl Node {
         Self::on_threads(2, change)
     }
 
-    /// A node with so many threads for connections.
+    /// A node with this many threads for connections.
     pub(crate) fn on_threads(threads: usize, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             shards: 1,
@@ -72,7 +72,7 @@ impl Node {
         Client::connect(self.address)
     }
 
-    /// Tells the port to shut down.
+    /// Makes the port shut down.
     pub(crate) fn begin_shutdown(&self) {
         self.shutdown.send_replace(true);
     }
@@ -132,7 +132,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Reads until `wanted` has come; everything so far.
+    /// Reads until `wanted` has arrived; returns everything so far.
     pub(crate) fn read_until(&mut self, wanted: &str) -> &str {
         wait_for(&format!("{wanted:?} on the stream"), || {
             while let Next::Chunk(chunk) = self.queue.poll_next(Waker::noop()) {
@@ -172,8 +172,8 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).expect("sent");
     }
 
-    /// Sends `request`, and gives all that is answered to it: a `PING` with a text of its own marks
-    /// the end.
+    /// Sends `request`, and returns the whole answer: a `PING` with a text of its own marks the
+    /// end.
     pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> String {
         self.asked += 1;
         let mark = format!("mark-{}", self.asked);

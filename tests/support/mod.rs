@@ -1,9 +1,8 @@
-//! What the tests over real sockets share: a running node, and clients that believe nothing the
-//! node does not say.
+//! Support for the tests over real sockets: a running node, and clients that check every byte of
+//! it.
 //!
-//! Every client here is written against the specifications and uses nothing of the library under
-//! test. Nothing waits by sleeping for a time: everything waits for a condition, and fails at
-//! [`DEADLINE`].
+//! Every client here is written from the specifications and uses no code of the library under test.
+//! No wait is a sleep: each waits for a condition, and fails at [`DEADLINE`].
 
 // Each test binary compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
@@ -15,14 +14,14 @@ pub(crate) mod sse;
 
 use std::time::{Duration, Instant};
 
-/// Longest time that a test waits for anything; far above what a loaded machine needs, so that only
-/// a fault reaches it.
+/// Longest wait of a test; far above the needs of a loaded machine, so that only a fault reaches
+/// it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Time between two looks at a condition that cannot be waited for otherwise.
+/// Time between two checks of a condition that has to be polled.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Waits until `condition` gives a value; panics with `what` at the deadline.
+/// Waits until `condition` returns a value; panics with `what` at the deadline.
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {

@@ -38,7 +38,7 @@ impl Node {
         Self::start_as(Command::new(PROGRAM), flags)
     }
 
-    /// A node that may open no more than so many files.
+    /// A node that may open at most `files` files.
     pub(crate) fn start_with_files(files: u32, flags: &[&str]) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
@@ -51,7 +51,7 @@ impl Node {
         for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
             command.args([listener, "127.0.0.1:0"]);
         }
-        // What the developer's shell happens to set must not decide what is tested.
+        // Variables of the developer's shell must not affect the tests.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("FANTAIL_") || text == "RUST_LOG" {
@@ -126,12 +126,12 @@ impl Node {
         assert_eq!(answer.status, 204, "cutting {stream}: {answer:?}");
     }
 
-    /// What the node wrote on standard output so far.
+    /// The node's standard output so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().expect("no panic").clone()
     }
 
-    /// What the node logged so far.
+    /// The node's log so far.
     pub(crate) fn logged(&self) -> String {
         self.logged.lock().expect("no panic").clone()
     }

@@ -12,7 +12,7 @@ use super::http::{Connection, Head};
 pub(crate) struct SseEvent {
     /// `lastEventId` at that moment.
     pub(crate) id: String,
-    /// Its type; `message` where the stream names none.
+    /// Its type; `message` if the stream names none.
     pub(crate) event: String,
     /// Its data.
     pub(crate) data: String,
@@ -26,15 +26,15 @@ pub(crate) struct SseStream {
     text: Vec<u8>,
     /// The response head.
     pub(crate) head: Head,
-    /// The client's last event id: what it would send when it comes back.
+    /// The client's last event id, which it would send to resume.
     pub(crate) cursor: String,
     /// The last `retry`, in milliseconds.
     pub(crate) retry: Option<u64>,
 }
 
 impl SseStream {
-    /// Opens a stream and reads on until it was primed with a cursor: from then on nothing
-    /// published can be missed.
+    /// Opens a stream and reads until its first cursor: from then on no published event can be
+    /// missed.
     pub(crate) fn open(to: SocketAddr, target: &str) -> Self {
         let mut stream = Self::request(to, target, &[]);
         while stream.cursor.is_empty() {
@@ -84,7 +84,7 @@ impl SseStream {
         &self.connection
     }
 
-    /// The next event; `None` when the stream has ended (with its last chunk, where it is chunked).
+    /// The next event; `None` when the stream has ended (with its last chunk, if it is chunked).
     pub(crate) fn next(&mut self) -> Option<SseEvent> {
         let began = Instant::now();
         loop {

@@ -1,26 +1,26 @@
-//! Raw requests and what RFC 9112 says of each.
+//! Raw requests and the rule of RFC 9112 for each.
 //!
-//! Where the RFC leaves a choice, the note says what was chosen.
+//! If the RFC leaves a choice, the note has the one made.
 
-/// What becomes of the connection.
+/// The fate of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// The next request is answered.
     Lives,
-    /// The answer says `Connection: close`, and it is.
+    /// The answer has `Connection: close`, and the connection is closed.
     Closes,
 }
 
 /// One request.
 pub(crate) struct Row {
-    /// Of RFC 9112, unless it says otherwise.
+    /// Of RFC 9112, unless another one is named.
     pub(crate) section: &'static str,
     pub(crate) note: &'static str,
     pub(crate) request: Vec<u8>,
     /// One of these is the answer's status.
     pub(crate) status: &'static [u16],
     pub(crate) then: Then,
-    /// The guard alone lets all of it pass.
+    /// The guard alone passes all of it.
     pub(crate) passes: bool,
 }
 
@@ -46,7 +46,7 @@ fn good(section: &'static str, note: &'static str, request: impl AsRef<[u8]>) ->
     }
 }
 
-/// Right for the guard; what it means is refused.
+/// Right for the guard; its meaning is refused.
 fn wrong(
     section: &'static str,
     note: &'static str,

@@ -12,12 +12,12 @@ use crate::source::Wire;
 /// Longest wait of one turn.
 const TURN: Duration = Duration::from_millis(5);
 
-/// One client: it comes back, with its cursor, whenever its connection has ended.
+/// One client: it reconnects, with its cursor, whenever its connection has ended.
 struct Client {
     reader: Reader,
     cursor: String,
     link: Option<Link>,
-    /// Topic of its own, which nothing is ever published to; empty if it has none.
+    /// Topic of its own without any event; empty if it has none.
     quiet: String,
 }
 
@@ -25,7 +25,7 @@ struct Client {
 struct Link {
     socket: TcpStream,
     wire: Wire,
-    /// What is still to be sent.
+    /// Unsent bytes.
     request: Vec<u8>,
     /// Ends itself once so much of its request is sent.
     gives_up: bool,
@@ -38,11 +38,11 @@ enum Kind {
     Close,
     /// The connection is reset.
     Reset,
-    /// Our side ends; what still comes is read to the end.
+    /// Our side ends; the rest is read to the end.
     HalfClose,
     /// Both sides end.
     Shutdown,
-    /// Bytes that are no request are sent; the stream goes on.
+    /// Bytes that are not a request are sent; the stream goes on.
     Garbage,
     /// A second request is sent; the stream goes on.
     Request,
@@ -69,7 +69,7 @@ pub(super) struct Fleet {
     to: SocketAddr,
     start: String,
     clients: Vec<Client>,
-    /// Connections that nobody reads any more.
+    /// Connections that are no longer read.
     forgotten: Vec<TcpStream>,
     poll: Poll,
     events: Events,
@@ -78,7 +78,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Connects so many clients that want everything from the start.
+    /// Connects `count` clients that start from the oldest event.
     pub(super) fn new(
         to: SocketAddr,
         news: &News,
@@ -154,7 +154,7 @@ impl Fleet {
         }
     }
 
-    /// Sends and reads what can be sent and read.
+    /// Sends and reads as much as possible.
     pub(super) fn turn(&mut self) {
         match self.poll.poll(&mut self.events, Some(TURN)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return,
@@ -208,8 +208,7 @@ impl Fleet {
                             .map(|_| self.random.u8(..))
                             .collect(),
                     };
-                    // What does not fit now goes when the socket is writable; an error is met there
-                    // again.
+                    // The rest is sent when the socket is writable; an error appears there again.
                     let _ = link.send();
                 }
                 return;
@@ -273,7 +272,7 @@ impl Fleet {
 }
 
 impl Link {
-    /// Sends what is to be sent, as far as that goes.
+    /// Sends unsent bytes, as far as possible.
     fn send(&mut self) -> io::Result<()> {
         while !self.request.is_empty() {
             match self.socket.write(&self.request) {
@@ -288,7 +287,7 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what is there; an error at the end.
+    /// Reads arrived bytes; an error at the end.
     fn receive(
         &mut self,
         cursor: &mut String,

@@ -12,14 +12,14 @@ use news::News;
 
 /// The clients, on one thread and one poller.
 mod fleet;
-/// What is published, and what each client must make of it.
+/// The published events, and each client's expectation of them.
 mod news;
 
 /// Streams that are open at a time.
 const STREAMS: usize = 2_000;
 /// Disconnects of all kinds.
 const DISCONNECTS: usize = 4_000;
-/// Disconnects between two publishes: so many streams are being opened at any time.
+/// Disconnects between two publishes: as many streams are being opened at any time.
 const DISCONNECTS_PER_ROUND: usize = 12;
 /// Of those, streams that an operator ends.
 const CUTS_PER_ROUND: usize = 2;
@@ -88,7 +88,7 @@ fn run(seed: u64) {
         next = after;
     }
     assert_eq!(listened, 0, "topics that still have subscribers");
-    // Topics that nothing was published to are gone with their streams.
+    // Topics without events are gone with their streams.
     assert_eq!(node.hub.history_size().topics, topics_published);
 }
 

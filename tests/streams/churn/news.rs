@@ -24,7 +24,7 @@ pub(super) struct News {
     by_topic: Vec<u64>,
 }
 
-/// What one client has heard.
+/// The events that one client has heard.
 pub(super) struct Reader {
     /// Its topics, and how many events it has of each.
     heard: Vec<(usize, u64)>,
@@ -55,7 +55,7 @@ impl News {
         self.by_topic.iter().filter(|count| **count > 0).count()
     }
 
-    /// Publishes some events to one topic or two each, and waits until they are taken.
+    /// Publishes some events to one topic or two each, and waits until they are accepted.
     pub(super) fn publish(&mut self, random: &mut fastrand::Rng) {
         let events: Vec<(Vec<String>, String)> = (0..random.usize(1..=BATCH))
             .map(|_| self.next(random))
@@ -84,7 +84,7 @@ impl News {
         assert_eq!(self.http.response("POST").status, 200);
     }
 
-    /// An event: its topics, and data that says its number, in all and in each topic.
+    /// An event: its topics, and data with its number, over all and in each topic.
     fn next(&mut self, random: &mut fastrand::Rng) -> (Vec<String>, String) {
         let mut topics = vec![match random.u8(..12) {
             0 => ALL,
@@ -125,7 +125,7 @@ impl Reader {
         topics.join("&")
     }
 
-    /// Takes an event; panics when it is not the next one of each topic that it and the client
+    /// Records an event; panics if it is not the next one of each topic that it and the client
     /// have.
     pub(super) fn hear(&mut self, event: &SseEvent) {
         assert_eq!(event.event, "message", "{event:?}");
