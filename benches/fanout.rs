@@ -31,7 +31,7 @@ const DATA_BYTES: usize = 128;
 /// Names of the two ways to publish, and how many events wait together in each.
 const WAYS: [(&str, usize); 2] = [("one-at-a-time", 1), ("burst-of-40", 40)];
 
-/// The shard's turns, or the loop: delivers one burst and tells what that cost.
+/// The shard's turns, or the loop: delivers one burst and returns the cost.
 type Deliver = fn(&mut Fanout, usize) -> io::Result<Cost>;
 
 /// Events, or bursts, in one round of a ratio.

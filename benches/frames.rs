@@ -20,7 +20,7 @@ use workload::ratio;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Frames made in one round of a ratio: enough for the clock to tell.
+/// Frames made in one round of a ratio: enough for the clock's resolution.
 const FRAMES_PER_ROUND: u64 = 2_000;
 
 const ID: EventId = EventId::new(1_700_000_000_000 << 20);

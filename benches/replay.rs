@@ -1,4 +1,4 @@
-//! A stream that resumes over what history keeps, against a bare loop of `send()` with the same
+//! A stream that resumes over its topic's history, against a bare loop of `send()` with the same
 //! bytes.
 
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ use workload::stops::{self, CASES, Scale, Stop};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Noise only adds to a wait: the shortest of the longest waits of so many rounds is nearest to the
+/// Noise only adds to a wait: the shortest of the longest waits of these rounds is nearest to the
 /// node's own part.
 const ROUNDS: usize = 3;
 

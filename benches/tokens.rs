@@ -1,4 +1,4 @@
-//! Checking a token, against the bare check of its signature: what reading it costs beside the
+//! Checking a token, against the bare check of its signature: the cost of reading it beside the
 //! cryptography.
 
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! What a piece of work costs the thread that does it.
+//! The cost of a piece of work on its own thread.
 
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ impl AddAssign for Cost {
     }
 }
 
-/// Does `work` and tells what it cost.
+/// Does `work` and returns its cost.
 pub(crate) fn measure<T>(work: impl FnOnce() -> T) -> (Cost, T) {
     let (cpu, wall) = (thread_cpu(), Instant::now());
     let result = work();

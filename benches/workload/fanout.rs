@@ -72,8 +72,8 @@ impl Fanout {
         self.clients.len()
     }
 
-    /// `burst` events that wait together go through the shard to every stream; tells what its turns
-    /// cost. Returns when all has arrived.
+    /// `burst` waiting events go through the shard to every stream; returns the cost of its turns.
+    /// Waits until all has arrived.
     pub(crate) fn by_shard(&mut self, burst: usize) -> io::Result<Cost> {
         let before = self.shard.counters().deliveries.get();
         let mut bytes = 0;
@@ -95,7 +95,8 @@ impl Fanout {
         Ok(cost)
     }
 
-    /// The same by a loop of `send()`, which joins what waits; tells what joining and sending cost.
+    /// The same by a loop of `send()`, which joins the waiting events; returns the cost of joining
+    /// and sending.
     pub(crate) fn by_loop(&mut self, burst: usize) -> io::Result<Cost> {
         let mut frames = Vec::with_capacity(burst);
         for _ in 0..burst {
@@ -113,7 +114,7 @@ impl Fanout {
         Ok(cost)
     }
 
-    /// Empties all clients, who must find exactly `expected` bytes.
+    /// Empties all clients, which must have exactly `expected` bytes.
     fn drain(&mut self, expected: usize) -> io::Result<()> {
         let deadline = Instant::now() + ARRIVAL_MAX;
         let mut arrived = 0;

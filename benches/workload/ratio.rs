@@ -1,4 +1,4 @@
-//! Two ways to do the same, measured in turns, and what one costs in units of the other.
+//! Two ways to do the same, measured in turns: the cost of one in units of the other.
 //!
 //! A machine that is shared, or that changes its clock rate, slows both in the same round; the
 //! median over the rounds forgets the few in which it did not. So the ratio is worth more than the
@@ -15,8 +15,8 @@ const ROUNDS: usize = 101;
 /// Rounds that are thrown away: buffers grow and caches fill in them.
 const WARM_UP: usize = 3;
 
-/// Whether this run is to measure. `cargo bench` says so; `cargo test --benches` wants to see each
-/// bench run once.
+/// Whether this run is to measure. `cargo bench` asks for it; `cargo test --benches` runs each
+/// bench once.
 pub(crate) fn wanted() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
@@ -32,7 +32,7 @@ pub(crate) fn print(
     let mut cpu = Vec::with_capacity(ROUNDS);
     let mut wall = Vec::with_capacity(ROUNDS);
     for round in 0..WARM_UP + ROUNDS {
-        // Who goes first finds what the other has left in the caches.
+        // The second of a pair runs with the caches of the first.
         let (ours, bare) = if round % 2 == 0 {
             let ours = ours()?;
             (ours, bare()?)

@@ -1,4 +1,4 @@
-//! A stream that comes back with its cursor and reads what it missed from history.
+//! A stream that resumes with its cursor and reads missed events from history.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -15,11 +15,11 @@ use super::bare::send_whole;
 use super::cost::{Cost, measure};
 use super::swallow::Swallow;
 
-/// Send buffer of a stream: it takes the whole replay, so that no waiting for the reader is
+/// Send buffer of a stream. It accepts the whole replay, so that no wait for the reader is
 /// measured.
 const SEND_BUFFER_BYTES: usize = 2 << 20;
 
-/// Events joined for one bare `send`: what the shard reads from history at once.
+/// Events joined for one bare `send`: as many as the shard reads from history at once.
 const EVENTS_PER_SEND: usize = 60;
 
 /// A shard with a history and no streams.
@@ -74,8 +74,8 @@ impl Replay {
         self.pieces.iter().map(Bytes::len).sum()
     }
 
-    /// A stream on all topics reads all events; tells what attaching it and the turns cost. Returns
-    /// when all has arrived and it is closed.
+    /// A stream on all topics reads all events; returns the cost of attaching it and of the turns.
+    /// Waits until all has arrived and it is closed.
     pub(crate) fn by_shard(&mut self) -> io::Result<Cost> {
         let (server, client) = pair()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
@@ -102,7 +102,7 @@ impl Replay {
         Ok(cost)
     }
 
-    /// The same bytes by a bare loop of `send()`; tells what it cost.
+    /// The same bytes by a bare loop of `send()`; returns the cost.
     pub(crate) fn by_loop(&mut self) -> io::Result<Cost> {
         let (server, client) = pair()?;
         let (cost, sent) = measure(|| {

@@ -2,7 +2,7 @@
 //!
 //! Nothing in the node is instrumented. A watcher thread takes the store's lock again and again for
 //! a call that costs nothing, as a publisher would, and times each call: its longest call is at
-//! least the longest hold of anybody else. It also contains the scheduler's noise, which the
+//! least the longest hold of any other thread. It also contains the scheduler's noise, which the
 //! *floor* shows: the same watcher on a lock that others hold for nanoseconds.
 
 use std::hint::black_box;
@@ -35,7 +35,7 @@ const BATCH: usize = 100;
 /// Streams that end at once.
 const STREAMS: usize = 1_000;
 
-/// Time for whatever was begun to be done by the node.
+/// Longest time for the node to finish the work of a case.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const EVERYTHING: (EventId, EventId) = (EventId::ZERO, EventId::new(u64::MAX));
@@ -83,7 +83,7 @@ pub(crate) const CASES: [Case; 12] = [
 ];
 
 impl Case {
-    /// What happens, for people.
+    /// The case's name, for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor: a bare lock, as many threads",
@@ -107,7 +107,7 @@ impl Case {
 pub(crate) struct Stop {
     /// For the store's lock.
     pub(crate) lock: Duration,
-    /// For a turn of the runtime that the case ran on, where a request would wait.
+    /// Longest wait for a turn of the runtime that the case ran on, where a request would wait.
     pub(crate) turn: Duration,
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn run(case: Case, scale: Scale) -> io::Result<Stop> {
     Ok(stop)
 }
 
-/// Takes the store's lock again and again, as briefly as can be.
+/// Takes the store's lock again and again, as briefly as possible.
 struct Watcher {
     ends: Arc<AtomicBool>,
     thread: JoinHandle<Duration>,
@@ -149,7 +149,7 @@ impl Watcher {
         let ended = Arc::clone(&ends);
         let thread = thread::spawn(move || {
             let mut longest = Duration::ZERO;
-            // At least once, whenever the system lets it begin.
+            // At least once, however late the system schedules it.
             while longest.is_zero() || !ended.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 call();
@@ -171,7 +171,7 @@ impl Watcher {
     }
 }
 
-/// The longest wait for a lock that nobody holds for longer than an addition takes.
+/// The longest wait for a lock that is never held longer than an addition takes.
 fn floor(time: Duration) -> io::Result<Stop> {
     let lock = Arc::new(Mutex::new(0_u64));
     let ends = Arc::new(AtomicBool::new(false));
@@ -200,7 +200,7 @@ fn floor(time: Duration) -> io::Result<Stop> {
     })
 }
 
-/// A node, and what it was given before anybody watched.
+/// A node, with its state from before the watcher starts.
 struct Stage {
     hub: Hub,
     clients: Vec<TcpStream>,
@@ -260,7 +260,7 @@ impl Stage {
             }
             Case::Range | Case::Erase => stage.publish_to(1, scale.of(1_000_000)).await?,
             Case::Expiry => {
-                // Old from the start. A publisher would evict what is old of its own topic.
+                // Old from the start. A publisher would evict old events of its own topic.
                 stage.publish_to(scale.of(1_000_000), 1).await?;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -276,7 +276,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Lets the case happen; the longest wait for a turn of the runtime, and what ends the node.
+    /// Runs the case; returns the longest wait for a turn of the runtime, and the node's end.
     async fn play(mut self, case: Case, scale: Scale) -> io::Result<(impl FnOnce(), Duration)> {
         let hub = self.hub.clone();
         let mut turn = Duration::ZERO;
@@ -348,7 +348,7 @@ impl Stage {
             }
             Case::Floor => {}
         }
-        // Whatever is still open ends unseen.
+        // Streams that are still open end unseen.
         let clients = std::mem::take(&mut self.clients);
         Ok((
             move || {
@@ -359,7 +359,7 @@ impl Stage {
         ))
     }
 
-    /// Publishes `each` events to each of so many topics.
+    /// Publishes `each` events to each of `topics` topics.
     async fn publish_to(&self, topics: usize, each: usize) -> io::Result<()> {
         let limits = EventLimits::default();
         let mut numbers = (0..each).flat_map(|_| 0..topics).peekable();
@@ -428,7 +428,7 @@ async fn turns_until(is_done: impl Fn() -> bool) -> Duration {
     let mut longest = Duration::ZERO;
     while !is_done() {
         let began = Instant::now();
-        // A request that comes in is a new task.
+        // A new request is a new task.
         let turn = tokio::spawn(async {});
         if turn.await.is_ok() {
             longest = longest.max(began.elapsed());

@@ -1,4 +1,4 @@
-//! A client that reads and looks at nothing.
+//! A client that reads bytes without interpreting them.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,10 +6,10 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-/// Most bytes taken by one call. TCP throws them away without a copy.
+/// Most bytes received by one call. TCP drops them without a copy.
 const TAKE_BYTES: usize = 1 << 20;
 
-/// Takes what a socket holds, and knows no more of it than its length.
+/// Empties a socket; keeps only the number of bytes.
 pub(crate) struct Swallow {
     scratch: Box<[u8]>,
 }
@@ -21,7 +21,8 @@ impl Swallow {
         }
     }
 
-    /// Empties `socket` as it is now; returns the bytes taken, and whether its other end is closed.
+    /// Empties `socket` as it is now; returns the number of bytes, and whether its other end is
+    /// closed.
     pub(crate) fn all_of(&mut self, socket: impl AsFd) -> io::Result<(usize, bool)> {
         let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
         let mut taken = 0;

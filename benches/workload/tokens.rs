@@ -77,7 +77,7 @@ impl Case {
     }
 }
 
-/// One case for each family of algorithms; `keys` is where the private and public keys lie.
+/// One case for each family of algorithms; `keys` is the folder of the private and public keys.
 pub(crate) fn cases(keys: &std::path::Path) -> io::Result<Vec<Case>> {
     let read = |name: &str| std::fs::read_to_string(keys.join(name));
     let mut cases = vec![Case::new(

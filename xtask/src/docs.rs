@@ -1,9 +1,9 @@
-//! `cargo xtask docs`: what of the documentation is made from the code.
+//! `cargo xtask docs`: the documentation that is made from the code.
 
 use crate::process::{Failure, cargo, run};
 
-/// Writes the table of settings in `docs/OPERATIONS.md` anew. The test that else compares it knows
-/// how.
+/// Rewrites the table of settings in `docs/OPERATIONS.md`. The test that otherwise compares it does
+/// the work.
 pub(crate) fn settings_table() -> Result<(), Failure> {
     run(cargo(&["test", "--package", "fantail", "--test", "command_line"]).env("UPDATE_DOCS", "1"))
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: every fuzz target for a while, from the seeds in `fuzz/seeds` and what
-//! earlier runs found.
+//! `cargo xtask fuzz`: every fuzz target for a while, from the seeds in `fuzz/seeds` and the finds
+//! of earlier runs.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(crate) fn run_all(seconds: &str) -> Result<(), Failure> {
 }
 
 fn fuzz_one(target: &str, seconds: &str) -> Result<(), Failure> {
-    // libFuzzer writes what it finds into the first directory and only reads the others.
+    // libFuzzer writes its finds into the first directory and only reads the others.
     let corpus = Path::new("fuzz/corpus").join(target);
     std::fs::create_dir_all(root().join(&corpus))
         .map_err(|error| Failure::File(corpus.clone(), error))?;

@@ -1,8 +1,8 @@
 //! The project's own chores, run as `cargo xtask <chore>`.
 //!
 //! This crate depends on nothing, so that it builds in a second on a fresh checkout. It must never
-//! skip a check in silence: what a check needs is installed, or the line that installs it is
-//! printed and the chore fails.
+//! skip a check in silence: a missing tool is installed, or the line that installs it is printed
+//! and the chore fails.
 
 mod docs;
 mod fuzz;

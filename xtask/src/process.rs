@@ -1,5 +1,5 @@
-//! Starting other programs: always from the root of the repository, always with their output passed
-//! through as it comes.
+//! Runs other programs: always from the root of the repository, always with their output passed
+//! through.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,8 +16,8 @@ pub(crate) enum Failure {
     Start(String, io::Error),
     /// A program ended with a status other than 0.
     Status(String, ExitStatus),
-    /// Something is missing that this machine does not let us install; the text says what, and the
-    /// line that installs it.
+    /// A missing tool that cannot be installed here; the text names it, and the line that installs
+    /// it.
     Missing(String),
     /// A file or directory of the repository could not be made.
     File(PathBuf, io::Error),
@@ -84,7 +84,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What the command prints on standard output; its errors go to ours.
+/// The command's standard output; its errors are passed through to ours.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     let shown = show(command);
     match command.stderr(Stdio::inherit()).output() {
@@ -110,7 +110,7 @@ fn show(command: &Command) -> String {
     environment.chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it for itself.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=+./:,%@".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {

@@ -38,8 +38,8 @@ pub(crate) fn test() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The model of the mailbox's flags. `loom` itself bounds nothing unless it is told to, and all
-/// interleavings take minutes.
+/// The model of the mailbox's flags. By default `loom` has no bound, and all interleavings take
+/// minutes.
 pub(crate) fn loom() -> Result<(), Failure> {
     let arguments = ["test", "--package", "fantail", "--lib", "shard::model"];
     run(cargo(&arguments).env("LOOM_MAX_PREEMPTIONS", "3"))
@@ -68,7 +68,7 @@ fn formatting() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }
 
-/// Everything with every feature, and then what users build: the crate without its feature
+/// Everything with every feature, and then the users' build: the crate without its feature
 /// `internals`.
 fn clippy() -> Result<(), Failure> {
     let all = ["--workspace", "--all-targets", "--all-features"];
@@ -81,7 +81,7 @@ fn clippy() -> Result<(), Failure> {
 }
 
 fn tests() -> Result<(), Failure> {
-    // All of it, so that one run tells everything that is broken.
+    // Without stopping, so that one run reports every failure.
     run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 

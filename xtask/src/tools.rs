@@ -1,5 +1,5 @@
-//! What the tests need beyond Rust: looks for it, installs it where that needs no person, else
-//! prints the line that does and fails.
+//! The tools that the tests need beyond Rust: finds each, installs it if that needs no person, or
+//! else prints the line that does and fails.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,10 @@ const NODE_MAJOR_MIN: u32 = 18;
 /// Oldest Python that the packages of the tests run on (Debian 12 has 3.11).
 const PYTHON_MIN: &str = "3.10";
 
-/// Where the Python packages of the tests go; `tests/external/watcher.rs` looks for the same.
+/// Folder of the Python packages of the tests; `tests/external/watcher.rs` uses the same.
 const PYTHON_ENVIRONMENT: &str = "tests/python/.venv";
 
-/// What they are.
+/// Their list.
 const PYTHON_REQUIREMENTS: &str = "tests/python/requirements.txt";
 
 /// Something that the tests need, how to see that it is here, and the Debian package that has it.
@@ -24,15 +24,15 @@ struct Tool {
     package: &'static str,
 }
 
-/// What shows that a tool is here.
+/// Evidence of a tool.
 enum Seen {
     /// A program of one of these names in `PATH`.
     Program(&'static [&'static str]),
-    /// These words run and succeed: for what is no program.
+    /// These words run and succeed: for tools that are not programs.
     Command(&'static [&'static str]),
 }
 
-/// Chromium's names are those that `tests/external/watcher.rs` looks for.
+/// Chromium's names are those in `tests/external/watcher.rs`.
 const TOOLS: [Tool; 11] = [
     Tool {
         seen: Seen::Program(&["redis-cli"]),
@@ -148,7 +148,7 @@ fn missing_packages() -> Vec<&'static str> {
     missing
 }
 
-/// What was found, as a person is told it.
+/// The tool that was found, in words.
 fn find(tool: &Tool) -> Option<String> {
     match tool.seen {
         Seen::Program(names) => names
@@ -162,8 +162,8 @@ fn find(tool: &Tool) -> Option<String> {
     }
 }
 
-/// The words that make apt-get work here: none for root, sudo where it asks for no password; `None`
-/// where neither is.
+/// The words that make apt-get work here: none for root, sudo if it asks for no password; `None`
+/// without either.
 fn administrator() -> Option<&'static [&'static str]> {
     in_path("apt-get")?;
     let root = output(&mut command("id", &["--user"])).is_ok_and(|identity| identity.trim() == "0");
@@ -199,7 +199,7 @@ fn node_version() -> Result<(), Failure> {
     }
 }
 
-/// `npm ci` where the installed packages are older than the lock file.
+/// Runs `npm ci` if the installed packages are older than the lock file.
 fn npm_packages() -> Result<(), Failure> {
     let directory = root().join("tests/node");
     let installed = modified(&directory.join("node_modules/.package-lock.json"));
@@ -234,8 +234,8 @@ fn python_version() -> Result<(), Failure> {
     )))
 }
 
-/// A virtual environment of the tests' own, made anew where the packages in it are not the listed
-/// ones or its Python is gone.
+/// A virtual environment of the tests' own. Made again if its packages are not the listed ones or
+/// its Python is gone.
 fn python_packages() -> Result<(), Failure> {
     let environment = root().join(PYTHON_ENVIRONMENT);
     let python = format!("{PYTHON_ENVIRONMENT}/bin/python");
