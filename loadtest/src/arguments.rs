@@ -1,8 +1,8 @@
-//! The command line as results show it: without what is nobody else's business.
+//! The command line as results show it: without its secrets.
 
 use crate::target::{is_authorization, without_password};
 
-/// What stands for a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// The words of a command line with its secrets replaced: that of `--token-secret`, and tokens that

@@ -1,8 +1,8 @@
-//! `--assert 'p99 < 50ms'`: what must hold of an outcome for the program to end well.
+//! `--assert 'p99 < 50ms'`: a condition on the outcome; if it fails, so does the program.
 //!
-//! An assertion is read before the run and judged after it. What can be known to be wrong before
-//! (the operator, a value that has no unit anyone knows) is refused before: nobody should wait a
-//! minute to learn of a typing error.
+//! An assertion is parsed before the run and judged after it. Errors that can be detected before
+//! (the operator, a value with an unknown unit) are refused before, so that a typing error does not
+//! cost a minute.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,12 +22,12 @@ const UNITS: [Unit; 6] = [
     Unit::Cores,
 ];
 
-/// What must hold: a metric, a comparison, a value.
+/// A condition: a metric, a comparison, a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assertion {
     metric: String,
     comparison: Operator,
-    /// As it was written: only the outcome knows the metric's unit.
+    /// The value as written: only the outcome knows the metric's unit.
     value: String,
 }
 
@@ -41,7 +41,7 @@ enum Operator {
     GreaterOrEqual,
 }
 
-/// Whether an assertion held, and what the value was. Displayed as one line.
+/// Whether an assertion held, with the actual value. Displayed as one line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     assertion: Assertion,
@@ -58,15 +58,15 @@ pub enum AssertionError {
         "assertion `{0}`: no comparison in it; write it as 'p99 < 50ms', with one of == != < <= > >="
     )]
     NoOperator(String),
-    /// A comparison that is none.
+    /// An unknown comparison.
     #[error("assertion `{text}`: `{operator}` is not a comparison; use one of == != < <= > >=")]
     Operator {
         /// The assertion.
         text: String,
-        /// What stood for a comparison.
+        /// The text in its place.
         operator: String,
     },
-    /// Nothing before the comparison, or nothing after it.
+    /// Nothing before or after the comparison.
     #[error(
         "assertion `{0}`: a metric must stand before the comparison and a value after it, as in 'lost == 0'"
     )]
@@ -78,15 +78,15 @@ pub enum AssertionError {
     Value {
         /// The assertion.
         text: String,
-        /// What stood for a value.
+        /// The text of the value.
         value: String,
     },
-    /// A value that is none for this metric.
+    /// A value that is not valid for this metric.
     #[error("assertion `{text}`: {source}")]
     Unit {
         /// The assertion.
         text: String,
-        /// What is wrong with the value.
+        /// The fault of the value.
         source: UnitError,
     },
     /// A metric that the outcome does not have.
@@ -96,7 +96,7 @@ pub enum AssertionError {
         text: String,
         /// The metric that it asks for.
         metric: String,
-        /// The metrics there are, the most similar first.
+        /// The known metrics, the most similar first.
         names: Vec<String>,
     },
 }
@@ -169,8 +169,8 @@ impl Assertion {
 }
 
 impl Verdict {
-    /// Whether the assertion held. Nothing holds of a value that is not a number, not even `!=`: it
-    /// was not measured.
+    /// Whether the assertion held. A value that is not a number was not measured, so no assertion
+    /// holds of it, not even `!=`.
     #[must_use]
     pub fn held(&self) -> bool {
         !self.actual.is_nan() && self.assertion.comparison.holds(self.actual, self.limit)
@@ -182,7 +182,7 @@ impl fmt::Display for Verdict {
         let held = if self.held() { "held" } else { "failed" };
         let actual = units::show(self.actual, self.unit);
         write!(f, "assertion {held}: {}: it was {actual}", self.assertion)?;
-        // Rounded, 50.02 ms is 50.0 ms, and nobody would see why it is not below 50 ms.
+        // Rounded, 50.02 ms is 50.0 ms, and the reader could not see why it is not below 50 ms.
         if self.actual != self.limit && actual == units::show(self.limit, self.unit) {
             write!(f, " ({} {})", self.actual, self.unit)?;
         }
@@ -244,7 +244,7 @@ fn find(outcome: &Outcome, metric: &str) -> Option<(f64, Unit)> {
     Some((seconds, Unit::Seconds))
 }
 
-/// All metrics of the outcome, those that look most like `metric` first.
+/// All metrics of the outcome, the names most similar to `metric` first.
 fn names_like(outcome: &Outcome, metric: &str) -> Vec<String> {
     let bare = outcome
         .latencies

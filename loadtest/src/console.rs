@@ -1,11 +1,11 @@
-//! What the program says on standard output and standard error. Neither may end it: a pipe that is
-//! closed or a disk that is full loses the line, and nothing else.
+//! The program's output on standard output and standard error. Neither may end it: a closed pipe or
+//! a full disk loses the line, and nothing else.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Standard output did not take a line.
+/// A line for standard output was lost.
 static OUT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// A line of the result, on standard output.
@@ -17,11 +17,11 @@ pub(crate) fn out(line: impl Display) {
 
 /// A line beside the result, on standard error.
 pub(crate) fn err(line: impl Display) {
-    // There is nobody left to tell.
+    // Standard error was the last resort.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Says so if a part of the result could not be shown.
+/// Reports if a part of the result could not be shown.
 pub(crate) fn tell_lost() {
     if OUT_LOST.load(Ordering::Relaxed) {
         err(

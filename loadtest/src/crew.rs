@@ -11,7 +11,7 @@ use crate::message::{Answer, Checked, Job, Order, Progress, Sample};
 
 /// File descriptors of a client process that are not streams, with room to spare.
 const RESERVED_FILES: usize = 64;
-/// Longest pause between two looks at what the caller shows meanwhile.
+/// Longest pause between two updates of the caller's display.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why the client processes failed.
@@ -23,7 +23,7 @@ pub(crate) enum CrewError {
     /// One has ended.
     #[error("a client process has ended: {0}")]
     Ended(String),
-    /// One says something else.
+    /// A process sent another message.
     #[error("a client process said what nobody asked: {0:?}")]
     Unasked(Box<Answer>),
     /// The file limit could not be raised.
@@ -43,7 +43,7 @@ struct Member {
     orders: ChildStdin,
 }
 
-/// Raises the file limit of this process (its children inherit it) and says how many streams one
+/// Raises the file limit of this process (its children inherit it) and returns how many streams one
 /// process can hold.
 pub(crate) fn streams_per_process() -> Result<usize, CrewError> {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -83,7 +83,7 @@ impl Crew {
             .collect()
     }
 
-    /// What all of them together last told.
+    /// The sum of the last progress of all of them.
     pub(crate) fn progress(&self) -> Progress {
         let mut sum = Progress::default();
         for each in &self.progress {
@@ -97,7 +97,7 @@ impl Crew {
         sum
     }
 
-    /// Takes in what was told meanwhile, without waiting.
+    /// Reads arrived messages, without waiting.
     pub(crate) fn look(&mut self) -> Result<Progress, CrewError> {
         while let Ok((member, answer)) = self.answers.try_recv() {
             if let Some(other) = self.note(member, answer)? {
@@ -107,7 +107,7 @@ impl Crew {
         Ok(self.progress())
     }
 
-    /// Has the tokens of so many streams in all made.
+    /// Has tokens made for `streams` streams in all.
     pub(crate) fn make_tokens(&mut self, streams: usize) -> Result<(), CrewError> {
         let processes = self.members.len();
         self.tell(|p| Order::MakeTokens {
@@ -116,7 +116,8 @@ impl Crew {
         self.collect(|_| {}).map(drop)
     }
 
-    /// Has so many streams opened in all, shared out evenly; gives the time of the last one.
+    /// Has streams opened up to this number in all, distributed evenly; returns the time of the
+    /// last one.
     pub(crate) fn open(
         &mut self,
         streams: usize,
@@ -139,13 +140,13 @@ impl Crew {
             .unwrap_or(0))
     }
 
-    /// Tells everyone to watch for the first `events` events; [`Crew::reached`] waits for them.
+    /// Makes every process watch for the first `events` events; [`Crew::reached`] waits for them.
     pub(crate) fn expect(&mut self, events: u64) -> Result<(), CrewError> {
         self.tell(|_| Order::Reach { events })
     }
 
-    /// Waits until every stream has its events, or waits in vain; gives the time of the last event
-    /// (zero if none came), and the streams that still wait.
+    /// Waits until every stream has its events, or the wait is in vain; returns the time of the
+    /// last event (zero if none arrived), and the streams that still wait.
     pub(crate) fn reached(
         &mut self,
         show: impl FnMut(Progress),
@@ -161,7 +162,7 @@ impl Crew {
         Ok((last, waiting))
     }
 
-    /// Says that the server refused these events.
+    /// Reports that the server refused these events.
     pub(crate) fn refused(&mut self, events: &[u64]) -> Result<(), CrewError> {
         self.tell(|_| Order::Refused {
             events: events.to_vec(),
@@ -210,7 +211,7 @@ impl Crew {
         Ok(())
     }
 
-    /// Waits for one answer of everyone.
+    /// Waits for one answer of every process.
     fn collect(&mut self, mut show: impl FnMut(Progress)) -> Result<Vec<Answer>, CrewError> {
         let mut answers = Vec::new();
         while answers.len() < self.members.len() {
@@ -227,7 +228,7 @@ impl Crew {
         Ok(answers)
     }
 
-    /// Keeps progress; gives every other answer back.
+    /// Records progress; returns every other answer.
     fn note(&mut self, member: usize, answer: Option<Answer>) -> Result<Option<Answer>, CrewError> {
         match answer {
             None => Err(self.ended(member)),
@@ -271,7 +272,7 @@ impl Member {
                     return;
                 }
             }
-            // Its end is told like anything else that it says.
+            // Its end is reported like its other messages.
             let _ = say.send((number, None));
         });
         Ok(Self { process, orders })
@@ -280,7 +281,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // A client process holds nothing that its end could spoil.
+        // A client process holds nothing that its end could damage.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -311,8 +312,8 @@ impl Checked {
     }
 }
 
-/// How many of the streams process `p` has. It owns the streams `p`, `p + P`, …: of the total these
-/// are the rounded-up share of what is left from `p` on.
+/// Number of the streams of process `p`. It owns the streams `p`, `p + P`, …: of the total these
+/// are the rounded-up share of the rest from `p` on.
 fn share(streams: usize, p: usize, processes: usize) -> usize {
     streams.saturating_sub(p).div_ceil(processes)
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 /// An attempt gets so much of a start before the next address is tried as well (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long to wait for one address while there are others.
+/// Longest wait for one address while there are others.
 const ATTEMPT_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause before a refused connect is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Puts the address in front that a connection opens to first. Where there is one address, or none
-/// takes a connection, nothing changes.
+/// Moves the address to the front to which a connection opens first. With a single address, or if
+/// none accepts a connection, nothing changes.
 pub(crate) fn prefer_reachable(addresses: &mut [SocketAddr]) {
     if addresses.len() < 2 {
         return;
@@ -24,7 +24,7 @@ pub(crate) fn prefer_reachable(addresses: &mut [SocketAddr]) {
         let say = say.clone();
         std::thread::spawn(move || {
             if TcpStream::connect_timeout(&address, ATTEMPT_PATIENCE).is_ok() {
-                // Whoever is second is not waited for.
+                // The second one is not waited for.
                 let _ = say.send(number);
             }
         });
@@ -40,8 +40,8 @@ pub(crate) fn prefer_reachable(addresses: &mut [SocketAddr]) {
     }
 }
 
-/// Connects to the first address that takes a connection. Where all refuse it, tries again for as
-/// long as `patience`: a server that is being started, or started again, is there in a moment.
+/// Connects to the first address that accepts a connection. If all refuse, tries again for as long
+/// as `patience`: a server that is starting accepts connections in a moment.
 pub(crate) fn connect(
     addresses: &[SocketAddr],
     patience: Duration,
@@ -59,7 +59,7 @@ pub(crate) fn connect(
     }
 }
 
-/// Connects to the first address that takes a connection; the error is that of the last one.
+/// Connects to the first address that accepts a connection; the error is that of the last one.
 pub(crate) fn try_each(
     addresses: &[SocketAddr],
     patience: Duration,
@@ -81,7 +81,7 @@ pub(crate) fn try_each(
     Err(failed.unwrap_or((nowhere, io::ErrorKind::NotFound.into())))
 }
 
-/// Whether nobody listens there now.
+/// Whether the address has no listener now.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -99,7 +99,7 @@ mod tests {
         of.local_addr().expect("an address")
     }
 
-    /// An address on which nobody listens.
+    /// An address without a listener.
     fn nobody() -> SocketAddr {
         address(&TcpListener::bind("127.0.0.1:0").expect("a port"))
     }

@@ -1,10 +1,10 @@
 //! `floor`: the least that a server can do to deliver events, as the yardstick of those that do
 //! more.
 //!
-//! It parses no HTTP and knows no topics, no history and no slow clients. Whoever connects is sent
-//! a fixed response head; whatever is published (`PUBLISH` in Redis protocol) goes to every stream
-//! through a bare loop of `send()` in a few threads, each event encoded once, and events that wait
-//! at the same time sent as one. A feature that a real server adds must be paid for on top of this.
+//! It parses no HTTP and knows no topics, no history and no slow clients. Every connection is sent
+//! a fixed response head. Every published event (`PUBLISH` in Redis protocol) is sent to every
+//! stream through a bare loop of `send()` in a few threads; each event is encoded once, and events
+//! that wait at the same time are sent as one. The features of a real server cost more than this.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,7 +27,7 @@ const BACKLOG: i32 = 4096;
 /// Most bytes of one request, and of one element of a command.
 const INPUT_BYTES_MAX: usize = 64 * 1024;
 
-/// What every stream is sent first: a response head and one event that only sets the client's
+/// The first bytes of every stream: a response head and one event that only sets the client's
 /// cursor.
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
@@ -36,14 +36,14 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
     \r\n\
     9\r\nid: 0-0\n\n\r\n";
 
-/// One sending thread, as the others see it. A new stream wakes nobody: it is only put into the
+/// The shared state of one sending thread. A new stream wakes no thread: it is only put into the
 /// list.
 struct Sender {
     streams: Mutex<Vec<TcpStream>>,
     events: mpsc::Sender<Arc<[u8]>>,
 }
 
-/// The sending threads and what they share.
+/// The sending threads and their shared state.
 struct Floor {
     senders: Vec<Sender>,
     streams: AtomicUsize,
@@ -94,7 +94,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Reads the request, whatever it is, and answers it.
+/// Reads the request without parsing it, and answers it.
 fn greet(mut connection: TcpStream) -> io::Result<TcpStream> {
     connection.set_nodelay(true)?;
     let mut request = [0; 4096];

@@ -1,4 +1,4 @@
-//! What processes and the kernel use, read from `/proc` (the crate `procfs`).
+//! The resources that processes and the kernel use, read from `/proc` (the crate `procfs`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use procfs::process::{Process, all_processes};
 
 /// Pause between two readings while memory settles.
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
-/// Memory has settled once it has stayed within [`SETTLED_BYTES`] for so long.
+/// Memory has settled once it has stayed within [`SETTLED_BYTES`] for this long.
 const SETTLE_WINDOW: Duration = Duration::from_secs(2);
 /// Change of memory that counts as none.
 const SETTLED_BYTES: u64 = 64 * 1024;
@@ -24,18 +24,18 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauge {
     roots: Vec<u32>,
-    /// What makes its readings doubtful.
+    /// Reasons to doubt its readings.
     doubts: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 /// Memory at one moment, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// Proportional share of all pages of the processes: what several of them share is counted
+    /// Proportional share of all pages of the processes: pages that several of them share count
     /// once.
     pub(crate) process: u64,
-    /// What the kernel holds for the whole machine: slab (sockets of both ends among it) and TCP
-    /// buffers.
+    /// Memory that the kernel holds for the whole machine: slab (sockets of both ends among it) and
+    /// TCP buffers.
     pub(crate) kernel: u64,
 }
 
@@ -54,7 +54,7 @@ impl Gauge {
         self.roots.iter().copied().find(|pid| !there(pid))
     }
 
-    /// What makes the readings until now doubtful, in sentences.
+    /// Reasons to doubt the readings so far, in sentences.
     pub(crate) fn doubts(&self) -> Vec<&'static str> {
         if self.missing().is_some() {
             self.doubts.lock().insert(
@@ -64,7 +64,7 @@ impl Gauge {
         self.doubts.lock().iter().copied().collect()
     }
 
-    /// Whether there is a process to watch.
+    /// Whether a process is watched.
     pub(crate) fn watching(&self) -> bool {
         !self.roots.is_empty()
     }
@@ -114,7 +114,8 @@ impl Gauge {
             let mapping = rollup.memory_map_rollup.0.into_iter().next()?;
             mapping.extension.map.get("Pss").copied()
         });
-        // Kernels without smaps_rollup, and other users' processes, still tell the resident pages.
+        // Kernels without smaps_rollup, and other users' processes, still report the resident
+        // pages.
         pss.or_else(|| {
             let resident = process.statm().ok()?.resident * procfs::page_size();
             self.doubts.lock().insert(

@@ -2,11 +2,11 @@
 
 use hdrhistogram::Histogram;
 
-/// Shortest time that is told apart from shorter ones, in nanoseconds.
+/// Shortest time that is distinguished from shorter ones, in nanoseconds.
 const NS_MIN: u64 = 1_000;
-/// Longest time that is told apart from longer ones, in nanoseconds: an hour.
+/// Longest time that is distinguished from longer ones, in nanoseconds: an hour.
 const NS_MAX: u64 = 3_600_000_000_000;
-/// Times are kept to so many digits.
+/// Significant digits of recorded times.
 const DIGITS: u8 = 3;
 
 /// An empty histogram of nanoseconds.
@@ -26,7 +26,7 @@ pub(crate) fn of_pairs(pairs: &[(u64, u64)]) -> Histogram<u64> {
     histogram
 }
 
-/// The pairs that [`of_pairs`] takes.
+/// The pairs for [`of_pairs`].
 pub(crate) fn pairs(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
     histogram
         .iter_recorded()

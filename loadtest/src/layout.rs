@@ -1,7 +1,7 @@
-//! Which stream subscribes to which topics, and which topic an event goes to.
+//! The topics of each stream, and the topic of each event.
 //!
 //! One rule covers every case: stream `i` has the topics `(i * each + j) % pool` for `j < each`,
-//! and event `e` goes to topic `e % pool`. One topic for all is a pool of one; a topic for each
+//! and event `e` has the topic `e % pool`. One topic for all is a pool of one; a topic for each
 //! stream is a pool as large as the number of streams.
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,8 @@ pub(crate) struct LayoutError {
 
 impl Layout {
     /// The topics called `name`, `each` of them for each of `streams` streams. With `{i}` in the
-    /// name there are `pool` of them, or one for each stream; without, there is one, or `pool` with
-    /// a number appended.
+    /// name there are `pool` of them, or one for each stream; without, one, or `pool` with a number
+    /// appended.
     pub(crate) fn new(
         name: &str,
         each: usize,
@@ -87,8 +87,8 @@ impl Layout {
         (event % self.pool as u64) as usize
     }
 
-    /// How many of the first `events` events went to a topic; so the number of its newest event,
-    /// from one.
+    /// How many of the first `events` events have a topic; so the number of its newest event, from
+    /// one.
     pub(crate) fn published(&self, topic: usize, events: u64) -> u64 {
         let pool = self.pool as u64;
         events / pool + u64::from((topic as u64) < events % pool)

@@ -1,12 +1,12 @@
 //! Load tests for Server-Sent Events servers: how many streams, how fast, nothing lost, against
 //! anyone.
 //!
-//! The program `fantail-loadtest` is this library's one user. It knows nothing of a server but its
-//! URL, how to publish, and its processes.
+//! The program `fantail-loadtest` is this library's only user. Of a server it knows only its URL,
+//! the way to publish, and its processes.
 //!
 //! From the bottom up: `wire` decodes, `transport` connects, `reader` holds streams in processes of
-//! their own, `crew` leads those, `publisher` publishes, `gauge` reads what processes use,
-//! `scenario` puts them together, and `report` shows the [`outcome`].
+//! their own, `crew` leads those, `publisher` publishes, `gauge` reads the usage of processes,
+//! `scenario` combines them, and `report` shows the [`outcome`].
 
 mod arguments;
 pub mod assertion;
@@ -49,7 +49,7 @@ use outcome::Outcome;
 use report::ReportError;
 
 /// Runs the program with the arguments of this process. Exit code 0: done, and all assertions hold;
-/// 1: an assertion does not hold, no stream could be opened, no event was taken, or the scenario
+/// 1: an assertion does not hold, no stream could be opened, no event was accepted, or the scenario
 /// could not be run; 2: the command line is wrong.
 pub fn run() -> ExitCode {
     let command = Cli::parse().command;
@@ -80,8 +80,8 @@ fn dispatch(command: &Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Writes the files, prints the table, and judges the assertions; whether all hold. A file that
-/// cannot be written keeps nothing else from being done.
+/// Writes the files, prints the table, and judges the assertions; returns whether all hold. A file
+/// that cannot be written does not prevent the rest.
 fn show(outcome: &Outcome, output: &OutputArgs) -> anyhow::Result<bool> {
     let written = [
         write(output.json.as_deref(), || report::json::text(outcome)),

@@ -1,4 +1,4 @@
-//! What the coordinator and its client processes say to each other: one JSON object a line, over
+//! Messages between the coordinator and its client processes: one JSON object per line, over
 //! standard input and output.
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,20 +9,20 @@ use crate::layout::Layout;
 use crate::reader::ledger::Tally;
 use crate::token;
 
-/// What a client process is told once, at its start.
+/// The task of a client process, sent once at its start.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Job {
     /// Number of this process, from zero: it owns the streams `process`, `process + processes`, …
     pub(crate) process: usize,
     /// Client processes in all.
     pub(crate) processes: usize,
-    /// Number that tells the events of this run from those of others.
+    /// Number that separates the events of this run from those of others.
     pub(crate) run: u32,
-    /// Where to connect.
+    /// Address of the server.
     pub(crate) endpoint: Endpoint,
     /// Request target, a template.
     pub(crate) path: String,
-    /// Header fields besides the usual ones, templates.
+    /// Header fields beside the usual ones, templates.
     pub(crate) headers: Vec<String>,
     /// Tokens that stand for `{token}`.
     pub(crate) tokens: Option<token::Order>,
@@ -33,18 +33,18 @@ pub(crate) struct Job {
     pub(crate) sources: Vec<IpAddr>,
     /// Most connections being opened at the same time.
     pub(crate) connecting: usize,
-    /// Milliseconds without any progress after which an order is given up.
+    /// Milliseconds without any progress after which an order is abandoned.
     pub(crate) timeout_ms: u64,
     /// A stream is open at its response head, not at its first block.
     pub(crate) no_prime: bool,
-    /// Streams that end come back, with their cursor.
+    /// Streams that end reconnect, with their cursor.
     pub(crate) reconnect: bool,
-    /// A stream that is answered with anything but a stream does not come back, as an `EventSource`
-    /// does not.
+    /// A stream whose answer is not an event stream does not reconnect, as an `EventSource` does
+    /// not.
     pub(crate) event_source: bool,
-    /// Name of the event by which the server tells a gap.
+    /// Name of the event with which the server reports a gap.
     pub(crate) gap_event: String,
-    /// Share of the streams that are slow when told so, of one.
+    /// Share of the streams that are slow on request, of one.
     pub(crate) slow_share: f64,
     /// Receive buffer of those, in bytes.
     pub(crate) slow_buffer_bytes: usize,
@@ -79,15 +79,15 @@ pub(crate) enum Order {
         /// Streams.
         streams: usize,
     },
-    /// Have this many streams (all of this process together), at so many a second at most; answered
-    /// by [`Answer::Opened`].
+    /// Have this many streams (all of this process together), opened at this rate per second at
+    /// most; answered by [`Answer::Opened`].
     Open {
         /// Streams.
         streams: usize,
         /// Connections a second; unbounded without.
         rate: Option<f64>,
     },
-    /// Wait until every stream has what is due of the first `events` events; answered by
+    /// Wait until every stream has its due part of the first `events` events; answered by
     /// [`Answer::Reached`].
     Reach {
         /// Events published in the whole run.
@@ -99,9 +99,9 @@ pub(crate) enum Order {
         /// Their numbers.
         events: Vec<u64>,
     },
-    /// Say and forget the latencies since the last time; answered by [`Answer::Sampled`].
+    /// Report and clear the latencies since the last time; answered by [`Answer::Sampled`].
     Sample,
-    /// From now on, a share of the streams leaves every second and comes back; none with 0.
+    /// From now on, a share of the streams leaves every second and reconnects; none with 0.
     /// Answered by [`Answer::Done`].
     Churn {
         /// Share of the streams a second, of one.
@@ -111,7 +111,8 @@ pub(crate) enum Order {
     },
     /// How the slow streams read from now on; answered by [`Answer::Done`].
     Slow(Pace),
-    /// Check every stream, now that so many events were published; answered by [`Answer::Checked`].
+    /// Check every stream, after this number of events was published; answered by
+    /// [`Answer::Checked`].
     Check {
         /// Events published in the whole run.
         events: u64,
@@ -125,14 +126,14 @@ pub(crate) enum Pace {
     Brisk,
     /// Not at all.
     Stalled,
-    /// So many bytes a second.
+    /// Bytes per second.
     Crawling(u64),
 }
 
 /// From a client process.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) enum Answer {
-    /// What is going on, unasked, while it changes.
+    /// Progress, sent unasked while it changes.
     Progress(Progress),
     /// As many streams are open as can be.
     Opened {
@@ -163,11 +164,11 @@ pub(crate) struct Progress {
     pub(crate) open: usize,
     /// Streams that opened, each time that they did.
     pub(crate) opened: u64,
-    /// Streams that were refused or closed, and do not come back.
+    /// Streams that were refused or closed, and do not reconnect.
     pub(crate) failed: usize,
     /// Events received.
     pub(crate) received: u64,
-    /// The order that waits is fulfilled on so many streams.
+    /// Streams on which the waiting order is fulfilled.
     pub(crate) reached: usize,
 }
 
@@ -182,17 +183,17 @@ pub(crate) struct Sample {
     pub(crate) open: Vec<(u64, u64)>,
 }
 
-/// What the check of all streams of a process found.
+/// The result of the check of all streams of a process.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Checked {
-    /// What came.
+    /// Counts of the received events.
     pub(crate) tally: Tally,
-    /// Events that open streams were due, that never came, and of which no gap was told.
+    /// Events due on open streams that never arrived, without a gap for them.
     pub(crate) lost: u64,
-    /// Events missing on open streams of which the server said so.
+    /// Events missing on open streams that the server reported as a gap.
     pub(crate) gap_told: u64,
-    /// Events that streams were due which are not open: the server closed them, or did not take
-    /// them back.
+    /// Events due on streams that are not open: the server closed them, or did not accept them
+    /// again.
     pub(crate) missed_closed: u64,
     /// Streams open now.
     pub(crate) open: usize,
@@ -200,7 +201,7 @@ pub(crate) struct Checked {
     pub(crate) away: usize,
     /// Streams that never opened, those included that were not tried any more.
     pub(crate) refused: usize,
-    /// Streams that opened, were closed by the server and did not come back.
+    /// Streams that opened, were closed by the server and did not reconnect.
     pub(crate) closed: usize,
     /// Times that a stream came back, of its own will or not.
     pub(crate) returned: u64,

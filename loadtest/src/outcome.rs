@@ -1,5 +1,4 @@
-//! What a run found: everything that the table, the JSON file, the HTML page and `--assert` show,
-//! and nothing else.
+//! The result of a run: all that the table, the JSON file, the HTML page and `--assert` show.
 //!
 //! These types are the JSON schema of `--json`. A member may be added; one that is there keeps its
 //! meaning.
@@ -18,13 +17,13 @@ pub struct Outcome {
     pub tool: String,
     /// The scenario's subcommand: `density`, `fanout` …
     pub scenario: String,
-    /// What was measured, as the user wrote it: a name, or the URL template.
+    /// The target, as the user wrote it: a name, or the URL template.
     pub target: String,
     /// When the run started, RFC 3339, UTC.
     pub started: String,
     /// How long it took.
     pub seconds: f64,
-    /// Where it ran.
+    /// The machine of the run.
     pub machine: Machine,
     /// The command line, without the program.
     pub arguments: Vec<String>,
@@ -32,15 +31,14 @@ pub struct Outcome {
     pub figures: Vec<Figure>,
     /// Latency distributions; names are unique.
     pub latencies: Vec<Latency>,
-    /// What was counted along the way, for plots; names are unique.
+    /// Values over the course of the run, for plots; names are unique.
     pub series: Vec<Series>,
     /// Why connections were refused, or streams ended before their time.
     pub reasons: Vec<Reason>,
-    /// What makes the figures doubtful, in sentences: the generator was the limit, a process could
-    /// not be read …
+    /// Reasons to doubt the figures, in sentences: the generator was the limit, a process could not
+    /// be read …
     pub warnings: Vec<String>,
-    /// Why the run ended early, or found nothing to measure, if it did: its figures are of what
-    /// came before.
+    /// Why the run ended early, or measured nothing, if so: its figures are from before.
     #[serde(default)]
     pub failure: Option<String>,
 }
@@ -64,7 +62,7 @@ pub struct Figure {
     /// The name for `--assert` and for programs: lower case and underscores, such as
     /// `connects_per_s`.
     pub name: String,
-    /// What it is, for people, without unit: `connects`, `CPU a delivery, one event at a time`.
+    /// Its name for people, without unit: `connects`, `CPU a delivery, one event at a time`.
     pub label: String,
     /// The heading it stands under.
     pub group: Group,
@@ -72,8 +70,8 @@ pub struct Figure {
     pub value: f64,
     /// Its unit.
     pub unit: Unit,
-    /// What people are shown instead of the value, where it could not be measured: `below
-    /// resolution` (the value is 0 then).
+    /// A text in place of a value that could not be measured: `below resolution` (the value is 0
+    /// then).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -84,7 +82,7 @@ pub struct Figure {
 pub enum Group {
     /// Streams opened, refused, closed.
     Streams,
-    /// Lost, doubled, out of order, told as a gap.
+    /// Lost, doubled, out of order, reported as a gap.
     Truth,
     /// Latency and rates of deliveries.
     Delivery,
@@ -94,7 +92,7 @@ pub enum Group {
     Memory,
     /// CPU time of the server.
     Server,
-    /// What the load generator itself used.
+    /// The load generator's own usage.
     Generator,
 }
 
@@ -121,7 +119,7 @@ pub enum Unit {
 pub struct Latency {
     /// Name for programs: `delivery_rate`, `reach_all` …
     pub name: String,
-    /// What it is, for people.
+    /// Its name for people.
     pub label: String,
     /// How many values it is made of.
     pub count: u64,
@@ -134,11 +132,11 @@ pub struct Latency {
 pub struct Series {
     /// Name for programs: `deliveries`, `process_memory`, `kernel_memory`, `connects` …
     pub name: String,
-    /// What it is, for people.
+    /// Its name for people.
     pub label: String,
-    /// What runs along the x axis.
+    /// The x axis.
     pub x: Axis,
-    /// What runs along the y axis.
+    /// The y axis.
     pub y: Axis,
     /// The points, x ascending.
     pub points: Vec<(f64, f64)>,
@@ -147,7 +145,7 @@ pub struct Series {
 /// An axis of a plot.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Axis {
-    /// What it shows, without unit: `time`, `streams`, `memory`.
+    /// Its quantity, without unit: `time`, `streams`, `memory`.
     pub label: String,
     /// Its unit.
     pub unit: Unit,
@@ -156,7 +154,7 @@ pub struct Axis {
 /// Something that happened to streams, and how often.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Reason {
-    /// What happened: `connect: connection refused`, `answered 503 Service Unavailable` …
+    /// The event: `connect: connection refused`, `answered 503 Service Unavailable` …
     pub text: String,
     /// How often.
     pub count: u64,
@@ -167,7 +165,7 @@ pub struct Reason {
 pub struct Comparison {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Name of the target that ratios are given to; one of `targets`.
+    /// Name of the target that ratios refer to; one of `targets`.
     pub baseline: String,
     /// The targets, in the order of the file.
     pub targets: Vec<Compared>,
@@ -180,6 +178,6 @@ pub struct Comparison {
 pub struct Compared {
     /// Its name.
     pub name: String,
-    /// What each round found, in order.
+    /// The outcome of each round, in order.
     pub rounds: Vec<Outcome>,
 }

@@ -1,4 +1,4 @@
-//! What people see while it runs: bars on a terminal, a line a stage elsewhere. All of it on
+//! Progress for people while it runs: bars on a terminal, a line per stage elsewhere. All of it on
 //! standard error.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl Stage {
         Self::new(text, ProgressBar::new(total), style)
     }
 
-    /// A stage that takes a known time, in seconds.
+    /// A stage with a known time, in seconds.
     pub(crate) fn timed(text: &str, seconds: u64) -> Self {
         let style = "{msg:32} {wide_bar} {elapsed} of {len} s";
         Self::new(text, ProgressBar::new(seconds), style)
@@ -51,7 +51,7 @@ impl Stage {
         Self { bar }
     }
 
-    /// So many steps are done.
+    /// Sets the number of steps done.
     pub(crate) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }

@@ -1,4 +1,4 @@
-//! Percentiles: how they are named, and where a distribution has them.
+//! Percentiles: their names, and their values in a distribution.
 
 use crate::outcome::Latency;
 
@@ -11,14 +11,14 @@ pub const USUAL: [(&str, f64); 5] = [
     ("max", 1.0),
 ];
 
-/// `p99.9` as a hundred divided by a hundred is not quite what was recorded as 0.999.
+/// `p99.9` divided by a hundred is not exactly the recorded 0.999.
 const QUANTILE_TOLERANCE: f64 = 1e-9;
 
 impl Latency {
     /// The latency, in seconds, that the share `quantile` of all values did not exceed.
     ///
-    /// Where just this quantile was not recorded, the answer is the next one above: a bound that
-    /// holds, and not a guess. Nothing when the distribution ends below.
+    /// If this exact quantile was not recorded, the answer is the next one above: a valid bound,
+    /// not a guess. `None` if the distribution ends below.
     #[must_use]
     pub fn at(&self, quantile: f64) -> Option<f64> {
         self.quantiles
@@ -36,7 +36,7 @@ pub fn named(name: &str) -> Option<f64> {
         "max" => Some(1.0),
         _ => {
             let digits = name.strip_prefix('p')?;
-            // What Rust takes for a number is wider: `p+5`, `pinf`, `p1e1`.
+            // Rust accepts more forms of numbers: `p+5`, `pinf`, `p1e1`.
             let is_plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
             let percent: f64 = digits.parse().ok()?;
             (is_plain && percent <= 100.0).then_some(percent / 100.0)

@@ -1,4 +1,4 @@
-//! Collects what a run finds, on its way to an [`Outcome`].
+//! Collects the results of a run, for an [`Outcome`].
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +13,7 @@ const QUANTILES: [f64; 15] = [
     0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999, 0.99999, 1.0,
 ];
 
-/// What stands in the place of a cost that is too small to be measured.
+/// Stands in for a cost that is too small to be measured.
 const BELOW_RESOLUTION: &str = "below resolution";
 
 /// An outcome in the making.
@@ -65,8 +65,8 @@ impl Recorder {
         });
     }
 
-    /// Adds what something costs, found as a difference of measurements: less than nothing is no
-    /// cost, but below what they can tell apart.
+    /// Adds a cost that is a difference of measurements. A negative one is not a cost, but below
+    /// their resolution.
     pub(crate) fn slope(&mut self, group: Group, name: &str, label: &str, value: f64, unit: Unit) {
         self.put(Figure {
             name: name.to_owned(),
@@ -164,7 +164,7 @@ impl Recorder {
         }
     }
 
-    /// The run came to its end, and found nothing.
+    /// The run reached its end, and measured nothing.
     pub(crate) fn fail_at_end(&mut self, why: String) {
         self.warn(why.clone());
         self.outcome.failure.get_or_insert(why);

@@ -1,4 +1,4 @@
-//! An outcome and a comparison as runs leave them, for the tests of what shows them.
+//! An outcome and a comparison, as runs produce them, for the tests of reports.
 
 use crate::outcome::{
     Axis, Compared, Comparison, Figure, Group, Latency, Machine, Outcome, Reason, SCHEMA, Series,
@@ -6,7 +6,7 @@ use crate::outcome::{
 };
 
 const STREAMS: f64 = 15_000.0;
-/// As a fan-out of 15,000 streams leaves them; the tail is where servers differ.
+/// As a fan-out of 15,000 streams produces them; servers differ in the tail.
 const QUANTILES: [(f64, f64); 10] = [
     (0.0, 0.000_21),
     (0.5, 0.012_4),
@@ -88,7 +88,7 @@ pub(crate) fn comparison() -> Comparison {
     }
 }
 
-/// An outcome with nothing but what it must have.
+/// An outcome with its required parts only.
 pub(crate) fn bare_outcome() -> Outcome {
     Outcome {
         figures: Vec::new(),

@@ -12,11 +12,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
-/// How long a server may take to listen.
+/// Longest time for a server to begin to listen.
 const START_PATIENCE: Duration = Duration::from_secs(120);
-/// How long it may take to end.
+/// Longest time for it to end.
 const END_PATIENCE: Duration = Duration::from_secs(15);
-/// Pause between two looks.
+/// Pause between two checks.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bytes of a server's output that are kept, the last ones.
 const OUTPUT_BYTES_MAX: usize = 4096;
@@ -53,7 +53,7 @@ pub(crate) enum ServerError {
     Ended {
         /// How.
         status: String,
-        /// Where it should listen.
+        /// Its expected address.
         address: SocketAddr,
         /// Its last words.
         output: String,
@@ -63,12 +63,12 @@ pub(crate) enum ServerError {
         "the server that --spawn started does not listen on {address} after {START_PATIENCE:?}; it said:\n{output}"
     )]
     Silent {
-        /// Where it should listen.
+        /// Its expected address.
         address: SocketAddr,
-        /// What it said.
+        /// Its output.
         output: String,
     },
-    /// Somebody else is there.
+    /// Another process listens there.
     #[error(
         "--spawn: something listens on {0} already; end it, or write {{http}} and {{ingest}} for free ports"
     )]
@@ -84,11 +84,11 @@ pub(crate) struct Server {
     process: Child,
     output: Output,
     command: String,
-    /// Where it listens: one at least of each list.
+    /// Its addresses: one at least of each list.
     listening: Vec<Vec<SocketAddr>>,
 }
 
-/// The last bytes that a server said.
+/// The last bytes of a server's output.
 #[derive(Clone, Debug, Default)]
 struct Output(Arc<Mutex<VecDeque<u8>>>);
 
@@ -107,7 +107,7 @@ impl Server {
             program: program.clone(),
             error,
         };
-        // What answers there would be taken for the server, and measured as what it is not.
+        // Another listener there would be measured as if it were the server.
         if let Some(taken) = listening
             .iter()
             .flatten()
@@ -222,7 +222,7 @@ impl Drop for Server {
         RUNNING.lock().retain(|running| *running != pid);
         signal_group(pid, Signal::SIGTERM);
         self.wait_ended();
-        // Whatever it left running goes with it.
+        // Processes that it left running are ended, too.
         signal_group(pid, Signal::SIGKILL);
         let _ = self.process.wait();
     }
@@ -253,7 +253,7 @@ pub(crate) fn end_servers_on_interrupt() -> Result<(), ctrlc::Error> {
     })
 }
 
-/// Two ports that nobody listens on just now.
+/// Two ports without a listener at the moment.
 pub(crate) fn free_ports() -> Result<[u16; 2], ServerError> {
     let listen = || TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port);
     // Both are held until both are known, or they could be the same.

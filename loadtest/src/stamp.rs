@@ -1,6 +1,6 @@
-//! What stands in the data of every event, so that each stream can check what it gets:
-//! `ft:<run>:<topic>:<number>:<time>:`, and `x` up to the length that was asked for. No character
-//! of it needs an escape in a URL, a form or JSON, so a server may wrap it.
+//! The stamp in the data of every event, with which each stream can check its events:
+//! `ft:<run>:<topic>:<number>:<time>:`, and `x` up to the requested length. No character of it
+//! needs an escape in a URL, a form or JSON, so a server may wrap it.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ const MARK: &str = "ft:";
 /// An event's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Which run of this program it belongs to: servers that keep a history show what earlier runs
-    /// published.
+    /// Number of its run of this program: servers with a history show events of earlier runs.
     pub(crate) run: u32,
     /// The topic's number.
     pub(crate) topic: u32,
@@ -46,7 +45,7 @@ impl Stamp {
         stamps.find_map(|stamp| stamp)
     }
 
-    /// Reads what follows the mark.
+    /// Parses the text after the mark.
     fn read(rest: &[u8]) -> Option<Self> {
         let mut fields = rest.split(|byte| *byte == b':');
         let mut text = || std::str::from_utf8(fields.next()?).ok();
@@ -71,7 +70,7 @@ pub(crate) fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// The time between two readings of the clock; zero where the second is before the first.
+/// The time between two readings of the clock; zero if the second is before the first.
 pub(crate) fn since(start: u64, end: u64) -> Duration {
     Duration::from_nanos(end.saturating_sub(start))
 }

@@ -13,15 +13,15 @@ use crate::template::TemplateError;
 
 /// Placeholders in the URL of a stream and in its header fields.
 pub(crate) const STREAM_PLACEHOLDERS: [&str; 4] = ["topic", "topics", "i", "token"];
-/// Placeholders in what is published.
+/// Placeholders of publishing.
 pub(crate) const PUBLISH_PLACEHOLDERS: [&str; 3] = ["topic", "data", "i"];
 /// Placeholders in the URL and the header fields of publishing.
 pub(crate) const PUBLISH_HEAD_PLACEHOLDERS: [&str; 4] = ["topic", "data", "i", "token"];
 /// The header field of a token that is asked for nowhere else.
 pub(crate) const AUTHORIZATION: &str = "Authorization: Bearer {token}";
 
-/// What stays as it is in a path or query: unreserved characters (RFC 3986 §2.3), and those that
-/// topics often have and that mean nothing in a path segment.
+/// Characters that stay unescaped in a path or query: unreserved ones (RFC 3986 §2.3), and those
+/// that are common in topics and have no meaning in a path segment.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -30,7 +30,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b':');
 
-/// Where a Mercure hub is (draft-dunglas-mercure, section 4).
+/// Path of a Mercure hub (draft-dunglas-mercure, section 4).
 const MERCURE_PATH: &str = "/.well-known/mercure";
 
 /// Kinds of servers whose URLs are known.
@@ -43,7 +43,7 @@ pub(crate) enum Preset {
     Mercure,
     /// nchan with the locations `/sub/…` and `/pub/…`.
     Nchan,
-    /// Anything else: `--url` is whole, and `--publish` has to be given.
+    /// Any other server: `--url` is complete, and `--publish` is required.
     Plain,
 }
 
@@ -53,9 +53,9 @@ pub(crate) enum TargetError {
     /// It is no URL.
     #[error("{flag} {text:?}: {error}")]
     Url {
-        /// The flag that it was given to.
+        /// Its flag.
         flag: &'static str,
-        /// What was given.
+        /// Its text.
         text: String,
         /// Why.
         error: url::ParseError,
@@ -63,16 +63,16 @@ pub(crate) enum TargetError {
     /// Another kind of URL.
     #[error("{flag} {text:?}: {scheme}:// cannot be used here; there are {allowed}")]
     Scheme {
-        /// The flag that it was given to.
+        /// Its flag.
         flag: &'static str,
-        /// What was given.
+        /// Its text.
         text: String,
         /// Its scheme.
         scheme: String,
-        /// What there is.
+        /// The allowed ones.
         allowed: &'static str,
     },
-    /// A name and password where none are sent, or a name alone.
+    /// A name and password in a URL that cannot send them, or a name alone.
     #[error(
         "{0}: a name and password in the URL are for redis:// (redis://name:password@host); give others with a header field"
     )]
@@ -83,14 +83,14 @@ pub(crate) enum TargetError {
     /// The host has no address.
     #[error("{flag}: {host} has no address: {error}")]
     Host {
-        /// The flag that it was given to.
+        /// Its flag.
         flag: &'static str,
         /// The host and port.
         host: String,
         /// Why.
         error: std::io::Error,
     },
-    /// Nothing says how to publish.
+    /// The way to publish is missing.
     #[error(
         "--preset plain needs --publish URL, such as http://127.0.0.1:8080/publish/{{topic}} or resp://127.0.0.1:7379"
     )]
@@ -111,37 +111,37 @@ pub(crate) enum TargetError {
     /// A header field without a name.
     #[error("{flag} {text:?}: expected 'Name: value'")]
     Header {
-        /// The flag that it was given to.
+        /// Its flag.
         flag: &'static str,
-        /// What was given.
+        /// Its text.
         text: String,
     },
-    /// A token is to be sent, and there is none.
+    /// A token is to be sent, but there is none.
     #[error(
         "{0}: there is no token to stand for {{token}}; give {1} with --token-key or --token-secret"
     )]
     NoToken(&'static str, &'static str),
-    /// A token that nothing would send.
+    /// A token that would never be sent.
     #[error(
         "{0}: there is an Authorization field already, so the token that {1} makes would be sent nowhere; write {{token}} in it, or leave it out"
     )]
     TokenUnused(&'static str, &'static str),
-    /// A token where none can be sent.
+    /// A token that cannot be sent.
     #[error(
         "--publish-token-claims: publishing over the Redis protocol sends no token; give --publish with http:// or https://"
     )]
     RespToken,
-    /// A server of which nobody knows how private events are published.
+    /// A server whose way to publish private events is unknown.
     #[error(
         "--private: --preset {0} has no private events; say with --publish-body or --publish-header how they are published"
     )]
     NoPrivate(&'static str),
-    /// A path that names the topic, where the body does.
+    /// A path that names the topic, although the body does.
     #[error(
         "--publish {0:?}: private events are published to /publish, with the topic in the body; leave the path out"
     )]
     PrivatePath(String),
-    /// A text with a placeholder that means nothing.
+    /// A text with an unknown placeholder.
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
@@ -154,24 +154,24 @@ pub(crate) struct User {
     pub(crate) password: String,
 }
 
-/// A URL taken apart, its path still a template.
+/// A parsed URL, whose path is still a template.
 #[derive(Clone)]
 pub(crate) struct Address {
     /// `http`, `https` or `resp`.
     pub(crate) scheme: String,
     /// The host, without its port.
     pub(crate) host: String,
-    /// Who publishes over the Redis protocol.
+    /// The user that publishes over the Redis protocol.
     pub(crate) user: Option<User>,
-    /// Where to connect.
+    /// The address to connect to.
     pub(crate) endpoint: Endpoint,
     /// Path and query; empty when the URL has neither.
     pub(crate) path: String,
 }
 
 impl Address {
-    /// Takes a URL apart and looks its host up. Everything behind the host is left as it is, since
-    /// it is a template.
+    /// Parses a URL and resolves its host. The part after the host is left as it is, because it is
+    /// a template.
     pub(crate) fn parse(
         flag: &'static str,
         text: &str,
@@ -282,8 +282,8 @@ fn user_of(url: &Url) -> Option<User> {
 }
 
 impl Preset {
-    /// Whether a URL with this path leaves the rest to the preset: it ends at the host, or is what
-    /// people call the URL of a hub.
+    /// Whether the preset completes a URL with this path: it ends at the host, or is the usual URL
+    /// of a hub.
     pub(crate) fn completes(self, path: &str) -> bool {
         matches!(path, "" | "/") || (self == Self::Mercure && path == MERCURE_PATH)
     }
@@ -298,7 +298,7 @@ impl Preset {
         }
     }
 
-    /// Where to publish when nothing says so, the usual way first, given the origin of the streams
+    /// The default URLs of publishing, the usual way first, for the origin of the streams
     /// (`http://host:port`).
     pub(crate) fn publish_urls(self, origin: &str, host: &str, port: u16) -> Vec<String> {
         match self {
@@ -347,13 +347,13 @@ impl Preset {
         }
     }
 
-    /// Claims of the token of publishing where a key is given, and nothing says so.
+    /// Default claims of the token of publishing if a key is given.
     pub(crate) fn publish_claims(self) -> Option<&'static str> {
         (self == Self::Mercure).then_some(r#"{"mercure":{"publish":["*"]}}"#)
     }
 }
 
-/// The value of a placeholder of a stream; percent-encoded where it goes into a URL.
+/// The value of a placeholder of a stream; percent-encoded in a URL.
 pub(crate) fn stream_value(layout: &Layout, stream: usize, name: &str, encoded: bool) -> String {
     let topic = |topic: usize| {
         let name = layout.name(topic);
@@ -369,7 +369,7 @@ pub(crate) fn stream_value(layout: &Layout, stream: usize, name: &str, encoded: 
     }
 }
 
-/// Whether this header field says who is asking.
+/// Whether this header field authenticates the caller.
 pub(crate) fn is_authorization(header: &str) -> bool {
     let name = header.split(':').next().unwrap_or_default();
     name.trim().eq_ignore_ascii_case("authorization")
@@ -381,7 +381,7 @@ pub(crate) fn json_text(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// A URL without what stands before its host, which may be a password.
+/// A URL without the part before its host, which may be a password.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
@@ -393,7 +393,7 @@ pub(crate) fn without_password(text: &str) -> String {
     }
 }
 
-/// Percent-encodes what goes into a path or a query.
+/// Percent-encodes text for a path or a query.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }

@@ -15,14 +15,14 @@ enum Piece {
 /// A text whose placeholders cannot be filled in.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum TemplateError {
-    /// A name in braces that means nothing here.
+    /// An unknown name in braces.
     #[error("{text:?}: there is no {{{name}}} here; there are {known}")]
     Unknown {
         /// The whole text.
         text: String,
-        /// What stands in the braces.
+        /// The text in the braces.
         name: String,
-        /// The placeholders that there are.
+        /// The known placeholders.
         known: String,
     },
 }
@@ -69,7 +69,7 @@ impl Template {
             .any(|piece| matches!(piece, Piece::Placeholder(other) if other == name))
     }
 
-    /// The text with each placeholder replaced by what `value` gives for its name.
+    /// The text with each placeholder replaced by `value` of its name.
     pub(crate) fn fill(&self, value: impl Fn(&str) -> String) -> String {
         let mut text = String::new();
         for piece in &self.0 {

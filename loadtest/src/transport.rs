@@ -39,7 +39,7 @@ pub(crate) enum TlsError {
     Name(String, InvalidDnsNameError),
 }
 
-/// What TLS connections of one server share.
+/// The state that TLS connections to one server share.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
@@ -92,7 +92,7 @@ impl Transport {
         })
     }
 
-    /// The socket, to register it or to look at its options.
+    /// The socket, to register it or to read its options.
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match self {
             Self::Plain(socket) => socket,

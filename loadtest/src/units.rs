@@ -10,11 +10,10 @@ use thiserror::Error;
 
 use crate::outcome::{Figure, Unit};
 
-/// Shown where there is no value: not measured, or not a number.
+/// Shown in place of a missing value: not measured, or not a number.
 pub const NOTHING: &str = "–";
 
-/// Shares nearer than this to nothing or to everything get more decimals: 99.98 % must not read as
-/// all of it.
+/// Shares nearer than this to 0 or 1 get more decimals: 99.98 % must not read as all of it.
 const SHARE_NEAR: f64 = 0.001;
 
 const SECONDS: [(f64, &str); 4] = [(1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s")];
@@ -25,7 +24,7 @@ const MULTIPLES: [(char, f64); 3] = [('k', 1e3), ('M', 1e6), ('G', 1e9)];
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{text}` is not {}", wanted(*.unit))]
 pub struct UnitError {
-    /// What was written.
+    /// The text as it was written.
     pub text: String,
     /// The unit that it should have.
     pub unit: Unit,
@@ -52,7 +51,7 @@ pub fn show(value: f64, unit: Unit) -> String {
     format!("{sign}{text}")
 }
 
-/// The value of a figure, or what stands in its place.
+/// The value of a figure, or its replacement.
 #[must_use]
 pub fn show_figure(figure: &Figure) -> String {
     match &figure.note {
@@ -61,7 +60,7 @@ pub fn show_figure(figure: &Figure) -> String {
     }
 }
 
-/// As [`show`], without decimals that say nothing: `50 MiB` and not `50.0 MiB`, for the marks of an
+/// As [`show`], without superfluous decimals: `50 MiB` and not `50.0 MiB`, for the marks of an
 /// axis.
 #[must_use]
 pub fn tick(value: f64, unit: Unit) -> String {
@@ -84,7 +83,7 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
-/// A ratio without its sign, for where a heading says that it is one: `0.97`.
+/// A ratio without its sign, under a heading that names it: `0.97`.
 #[must_use]
 pub fn bare_ratio(value: f64) -> String {
     if value.is_finite() {
@@ -112,7 +111,7 @@ pub fn count(value: u64) -> String {
 /// unit.
 ///
 /// # Errors
-/// [`UnitError`], which says how a value of that unit is written.
+/// [`UnitError`], with the form of a value of that unit.
 pub fn parse(text: &str, unit: Unit) -> Result<f64, UnitError> {
     let text = text.trim();
     plain(text)
@@ -121,7 +120,7 @@ pub fn parse(text: &str, unit: Unit) -> Result<f64, UnitError> {
             Unit::Seconds => humantime::parse_duration(text)
                 .ok()
                 .map(|time| time.as_secs_f64()),
-            // Beyond 2^53 bytes the last digits go, which nobody asserts.
+            // Beyond 2^53 bytes the last digits are lost, which no assertion needs.
             Unit::Bytes => text
                 .parse()
                 .ok()
@@ -148,7 +147,7 @@ fn wanted(unit: Unit) -> &'static str {
     }
 }
 
-/// A finite number; `nan` and `inf`, which Rust would take, are no values to compare with.
+/// A finite number; `nan` and `inf`, which Rust would accept, cannot be compared with.
 fn plain(text: &str) -> Option<f64> {
     text.replace('_', "")
         .parse()
@@ -171,7 +170,7 @@ fn scaled(size: f64, steps: &[(f64, &str)], base: &str) -> String {
     if size == 0.0 {
         return format!("0 {base}");
     }
-    // What would be rounded up to 1000 belongs to the next unit already.
+    // A value that would be rounded up to 1000 belongs to the next unit already.
     let (factor, unit) = steps
         .iter()
         .rev()
@@ -206,7 +205,7 @@ fn number(size: f64) -> String {
 
 fn whole(value: f64) -> String {
     let sign = if value < 0.0 { "-" } else { "" };
-    // Beyond what 64 bits hold the cast stops at the most they do.
+    // Beyond 64 bits the cast saturates.
     format!("{sign}{}", count(value.abs().round() as u64))
 }
 

@@ -10,7 +10,7 @@ use fantail_loadtest::outcome::Comparison;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Two floors and a target that nobody has; two rounds.
+/// Two floors and a target that does not exist; two rounds.
 const TARGETS: &str = r#"
 [run]
 scenario = "fanout"
@@ -101,7 +101,7 @@ fn a_server_that_does_not_start_is_said_with_its_own_words() {
     );
 }
 
-/// A port that nobody listens on just now.
+/// A port without a listener at the moment.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()

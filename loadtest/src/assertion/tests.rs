@@ -1,4 +1,4 @@
-//! What is read, what is refused, and what a verdict says.
+//! Valid assertions, refused ones, and the text of a verdict.
 
 use super::*;
 use crate::sample;

@@ -73,7 +73,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// The options that all scenarios have; nothing if the command is none of them.
+    /// The options that all scenarios share; `None` if the command is not a scenario.
     pub(crate) fn common(&self) -> Option<&Common> {
         Some(match self {
             Self::Density(args) => &args.common,

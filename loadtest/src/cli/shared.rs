@@ -189,7 +189,7 @@ impl OutputArgs {
 }
 
 impl TargetArgs {
-    /// How to publish, beyond where.
+    /// The options of publishing, other than its address.
     pub(crate) fn wishes(&self, token: Option<String>) -> Wishes {
         Wishes {
             method: self.publish_method.clone(),

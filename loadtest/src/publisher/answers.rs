@@ -1,4 +1,4 @@
-//! What the server says about the events it was sent, one answer each and in their order.
+//! The server's answers to events, one each and in order.
 
 use crate::wire::body::{Body, ChunkError};
 use crate::wire::head::{Head, HeadError};
@@ -11,12 +11,12 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Answers {
     resp: bool,
     input: Vec<u8>,
-    /// Within the body of an HTTP answer: how far, and what the head said.
+    /// Within the body of an HTTP answer: the position, and the verdict of the head.
     body: Option<(Body, Verdict)>,
     closing: bool,
 }
 
-/// What became of an event.
+/// The server's verdict on an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The server has it.
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
     Refused(String),
 }
 
-/// An answer that is none.
+/// A malformed answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
     /// Not HTTP.
@@ -59,7 +59,7 @@ impl Answers {
         }
     }
 
-    /// Whether the server has said that it ends the connection.
+    /// Whether the server has announced the end of the connection.
     pub(crate) fn closing(&self) -> bool {
         self.closing
     }
@@ -70,7 +70,7 @@ impl Answers {
         Some(verdict)
     }
 
-    /// Takes in what was read, and appends the answers that are whole.
+    /// Adds received bytes, and appends the complete answers.
     pub(crate) fn feed(
         &mut self,
         bytes: &[u8],

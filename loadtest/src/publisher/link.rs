@@ -26,7 +26,7 @@ pub(crate) struct Asked {
     pub(crate) due: u64,
 }
 
-/// A connection, what is still to be sent on it, and what is still to be answered.
+/// A connection, its unsent bytes, and its unanswered events.
 pub(crate) struct Link {
     recipe: Arc<Recipe>,
     /// `None` while it is broken.
@@ -39,14 +39,14 @@ pub(crate) struct Link {
     /// Events that are under way.
     asked: VecDeque<Asked>,
     buffer: Vec<u8>,
-    /// The server has ended the connection while nothing was asked.
+    /// The server has ended the connection while no request was open.
     ended: bool,
-    /// What comes first on a connection was answered, or there is none.
+    /// The first bytes of the connection were answered, or there are none.
     greeted: bool,
 }
 
 impl Link {
-    /// Connects; tries for so long where it is refused.
+    /// Connects; if refused, tries again for as long as `patience`.
     pub(crate) fn connect(recipe: Arc<Recipe>, patience: Duration) -> Result<Self, PublishError> {
         let out = recipe.greeting().to_vec();
         Ok(Self {
@@ -63,12 +63,12 @@ impl Link {
         })
     }
 
-    /// Whether the server ends or has ended the connection, while there is no answer to come.
+    /// Whether the server ends or has ended the connection, with no answer outstanding.
     pub(crate) fn is_spent(&self) -> bool {
         (self.ended || self.answers.closing()) && self.asked.is_empty()
     }
 
-    /// Gives up; the events that were not answered.
+    /// Gives up; returns the unanswered events.
     pub(crate) fn abandon(&mut self) -> Vec<u64> {
         let waiting = self.queue.drain(..).map(|(_, asked)| asked);
         waiting
@@ -77,14 +77,14 @@ impl Link {
             .collect()
     }
 
-    /// Goes on over another connection; tries for so long where it is refused.
+    /// Continues over another connection; if refused, tries again for as long as `patience`.
     pub(crate) fn reconnect(&mut self, patience: Duration) -> Result<(), PublishError> {
         self.transport = Some(transport(&self.recipe, patience)?);
         self.start();
         Ok(())
     }
 
-    /// The same, with one attempt of at most so long.
+    /// The same, with one attempt of bounded length.
     pub(crate) fn reconnect_once(&mut self, patience: Duration) -> Result<(), PublishError> {
         let socket = dial::try_each(&self.recipe.endpoint.addresses, patience);
         self.transport = Some(over(&self.recipe, socket)?);
@@ -101,8 +101,8 @@ impl Link {
         self.sent = 0;
     }
 
-    /// The connection is of no use any more: drops it, and gives the events that were sent and not
-    /// answered. Those that were not sent stay.
+    /// The connection is unusable: drops it, and returns the events that were sent and not
+    /// answered. Unsent ones stay.
     pub(crate) fn break_off(&mut self) -> Vec<u64> {
         self.transport = None;
         self.out.clear();
@@ -120,7 +120,7 @@ impl Link {
         self.recipe.pipeline
     }
 
-    /// Has the connection's readiness told under this number.
+    /// Registers the connection's readiness under this number.
     pub(crate) fn register(&mut self, registry: &Registry, number: usize) -> io::Result<()> {
         let Some(transport) = &mut self.transport else {
             return Ok(());
@@ -141,7 +141,7 @@ impl Link {
         self.queue.push_back((bytes, asked));
     }
 
-    /// Sends what it can.
+    /// Sends as much as possible.
     pub(crate) fn send(&mut self) -> Result<(), PublishError> {
         let Some(transport) = &mut self.transport else {
             return Ok(());
@@ -170,7 +170,8 @@ impl Link {
         }
     }
 
-    /// Reads what there is, and gives each answer with its event and the time since that was due.
+    /// Reads arrived bytes, and passes on each answer with its event and the time since that was
+    /// due.
     pub(crate) fn receive(
         &mut self,
         mut answered: impl FnMut(Verdict, u64, Duration),

@@ -1,4 +1,4 @@
-//! Publishes events: one by one, back to back, at a rate, or as fast as the server takes them.
+//! Publishes events: one by one, back to back, at a rate, or as fast as the server accepts them.
 //!
 //! One thread and one event loop, however many connections. A rate is *open-loop*: an event's
 //! latency counts from when it was due, whether or not the server was ready for it (otherwise a
@@ -27,7 +27,7 @@ use recipe::Recipe;
 
 /// Pause before a connection that broke is made anew.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long such an attempt may take.
+/// Longest time of such an attempt.
 const ATTEMPT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a connection that is refused is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,11 +35,11 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(1);
 /// Events of a burst that are written before they are sent.
 const OFFERED_AT_ONCE: u64 = 64;
-/// Events that may wait because the server takes fewer than are due; beyond, a rate is given up.
+/// Events that may wait because the server accepts fewer than are due; beyond, a rate is abandoned.
 const BACKLOG_MAX: usize = 1_000_000;
 /// Refused events that are put up with: each has to be remembered, since no stream is due it.
 const REFUSED_MAX: usize = 1_000_000;
-/// Different refusals that are told apart.
+/// Different refusals that are counted separately.
 const REASONS_MAX: usize = 20;
 
 /// Why publishing ended.
@@ -48,12 +48,12 @@ pub(crate) enum PublishError {
     /// No connection.
     #[error("--publish: connecting to {address}: {error}")]
     Connect {
-        /// Where to.
+        /// The address.
         address: SocketAddr,
         /// Why.
         error: io::Error,
     },
-    /// The name and password are not taken.
+    /// The name and password are refused.
     #[error("--publish: the server does not take the name and password: {0}")]
     Login(String),
     /// A connection broke.
@@ -62,7 +62,7 @@ pub(crate) enum PublishError {
     /// A connection ended.
     #[error("publishing: the server closed the connection before it answered")]
     Closed,
-    /// The answer is none.
+    /// The answer is malformed.
     #[error("publishing: {0}")]
     Answer(#[from] AnswerError),
     /// More answers than events.
@@ -71,10 +71,10 @@ pub(crate) enum PublishError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Nothing is answered.
+    /// No event is answered.
     #[error("publishing: the server has answered nothing for {0:?}")]
     Silent(Duration),
-    /// Next to nothing is taken.
+    /// Nearly every event is refused.
     #[error("publishing: the server has refused {REFUSED_MAX} events; most often with: {0}")]
     Refused(String),
     /// The numbers of events have run out.
@@ -87,14 +87,14 @@ pub(crate) enum PublishError {
     Behind,
 }
 
-/// What became of the events.
+/// The fate of the events.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     /// Events that the server took.
     pub(crate) taken: u64,
     /// Events that it did not.
     pub(crate) refused: u64,
-    /// Events of which it said nothing before the connection broke.
+    /// Events that were unanswered when the connection broke.
     pub(crate) failed: u64,
     /// Its reasons.
     pub(crate) reasons: BTreeMap<String, u64>,
@@ -131,7 +131,7 @@ impl Published {
     }
 }
 
-/// Publishes the events of a run, numbered as the layout says.
+/// Publishes the events of a run, numbered by the layout.
 pub(crate) struct Publisher {
     layout: Layout,
     run: u32,
@@ -143,9 +143,9 @@ pub(crate) struct Publisher {
     endures: bool,
     /// When that was last tried.
     tried: Instant,
-    /// Events offered until now, taken or not.
+    /// Events offered so far, accepted or not.
     events: u64,
-    /// Since the last [`Publisher::take`].
+    /// Counts since the last [`Publisher::take`].
     published: Published,
     /// Numbers of events that the server refused, since the last [`Publisher::take_refused`].
     refused: Vec<u64>,
@@ -222,12 +222,12 @@ impl Publisher {
         self.events
     }
 
-    /// Goes on where another publisher of the same run ended.
+    /// Continues the numbering of another publisher of the same run.
     pub(crate) fn go_on_from(&mut self, events: u64) {
         self.events = events;
     }
 
-    /// What became of the events since the last time.
+    /// The fate of the events since the last time.
     pub(crate) fn take(&mut self) -> Published {
         std::mem::replace(&mut self.published, Published::new())
     }
@@ -237,21 +237,20 @@ impl Publisher {
         std::mem::take(&mut self.refused)
     }
 
-    /// Gives up: nobody knows what becomes of the events that are not answered, so no stream is due
-    /// them.
+    /// Gives up: the fate of unanswered events is unknown, so no stream is due them.
     pub(crate) fn abandon(&mut self) {
         for link in &mut self.links {
             self.refused.extend(link.abandon());
         }
     }
 
-    /// Publishes so many events back to back; returns when all are answered.
+    /// Publishes `events` events back to back; returns when all are answered.
     pub(crate) fn burst(&mut self, events: u64) -> Result<(), PublishError> {
         let due = stamp::now();
         self.answered = Instant::now();
         for event in 1..=events {
             self.offer(due)?;
-            // What is written is sent while the rest is still being written.
+            // Written events are sent while the rest is still being written.
             if event % OFFERED_AT_ONCE == 0 {
                 self.pump(Duration::ZERO)?;
             }
@@ -291,7 +290,7 @@ impl Publisher {
         self.pump_until_answered()
     }
 
-    /// Publishes as fast as the server takes it, for a time.
+    /// Publishes as fast as the server accepts, for a time.
     pub(crate) fn full_speed(
         &mut self,
         time: Duration,
@@ -312,7 +311,7 @@ impl Publisher {
         self.pump_until_answered()
     }
 
-    /// Events that a link takes without making one wait.
+    /// Events that a link accepts without making one wait.
     fn room(link: &Link) -> usize {
         link.pipeline().saturating_sub(link.under_way())
     }
@@ -346,7 +345,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sends and receives what there is; waits for more at most so long.
+    /// Sends and receives as much as possible; waits for more up to `wait`.
     fn pump(&mut self, mut wait: Duration) -> Result<(), PublishError> {
         self.mend()?;
         for number in 0..self.links.len() {
@@ -384,7 +383,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Takes the answers on a connection, and sends what they make room for.
+    /// Reads the answers on a connection, and sends the events that now fit.
     fn receive(&mut self, number: usize) -> Result<(), PublishError> {
         let link = &mut self.links[number];
         let (published, refused) = (&mut self.published, &mut self.refused);
@@ -405,8 +404,8 @@ impl Publisher {
         link.send()
     }
 
-    /// A connection that broke ends the run, unless connections are made anew: then what it had not
-    /// answered has failed.
+    /// A broken connection ends the run, unless connections are made again: then its unanswered
+    /// events have failed.
     fn bear(
         &mut self,
         number: usize,

@@ -12,12 +12,12 @@ use crate::template::Template;
 /// How to publish.
 #[derive(Clone)]
 pub(crate) struct Recipe {
-    /// Where.
+    /// The address.
     pub(crate) endpoint: Endpoint,
     /// Events that may be under way on one connection before the first is answered.
     pub(crate) pipeline: usize,
     kind: Kind,
-    /// What comes first on each connection: `AUTH`, where the URL has a password.
+    /// The first bytes of each connection: `AUTH`, if the URL has a password.
     greeting: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ enum Escape {
     None,
 }
 
-/// What the user says about publishing.
+/// The user's options of publishing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
     /// `--publish-method`.
@@ -61,7 +61,7 @@ pub(crate) struct Wishes {
     pub(crate) pipeline: Option<usize>,
     /// `--private`.
     pub(crate) private: bool,
-    /// The token that was made as `--publish-token-claims` says.
+    /// The token made from `--publish-token-claims`.
     pub(crate) token: Option<String>,
 }
 
@@ -91,7 +91,7 @@ impl Recipe {
         };
         let pipeline = match kind {
             Kind::Resp(_) => RESP_PIPELINE,
-            // Many HTTP servers take pipelined requests badly.
+            // Many HTTP servers handle pipelined requests badly.
             Kind::Http(_) => 1,
         };
         Ok(Self {
@@ -102,7 +102,7 @@ impl Recipe {
         })
     }
 
-    /// What comes first on each connection, and is answered.
+    /// The first bytes of each connection, which are answered.
     pub(crate) fn greeting(&self) -> &[u8] {
         &self.greeting
     }
@@ -112,7 +112,7 @@ impl Recipe {
         matches!(self.kind, Kind::Resp(_))
     }
 
-    /// Appends what publishes event number `event` of the run.
+    /// Appends the bytes that publish event number `event` of the run.
     pub(crate) fn write(&self, event: u64, topic: &str, data: &str, out: &mut Vec<u8>) {
         let value = |name: &str| match name {
             "topic" => topic.to_owned(),

@@ -25,9 +25,9 @@ const READ_BYTES: usize = 64 * 1024;
 const BYTES_PER_TURN: usize = 1 << 20;
 /// Bytes that a slow stream reads to be open: a response head and a first block.
 const PRIME_BYTES: usize = 4096;
-/// Different reasons that are told apart; beyond, they are counted together.
+/// Different reasons that are counted separately; further ones are counted together.
 const REASONS_MAX: usize = 100;
-/// The streams, and what they share.
+/// The streams, and their shared state.
 pub(crate) struct Fleet {
     pub(super) job: Job,
     registry: Registry,
@@ -49,7 +49,7 @@ pub(crate) struct Fleet {
     pub(super) open: usize,
     /// Times that a stream opened.
     pub(super) opened: u64,
-    /// Streams that do not come back.
+    /// Streams that do not reconnect.
     pub(super) failed: usize,
     /// Streams that the waiting order waits for, and the events it names.
     pub(super) awaited: usize,
@@ -66,7 +66,7 @@ pub(crate) struct Fleet {
     pub(super) opened_at: u64,
     /// When an event last came for the first time.
     pub(super) received: Received,
-    /// Streams that were asked for and never tried, since nothing opened any more.
+    /// Streams that were requested and never tried, because no connection opened any more.
     pub(super) untried: usize,
     /// Streams that had more to read than one turn allows.
     unfinished: Vec<usize>,
@@ -77,7 +77,7 @@ pub(crate) struct Fleet {
 pub(super) struct Received {
     /// On this process's clock; also set when waiting for it begins.
     pub(super) since: Instant,
-    /// On the monotonic clock; zero while nothing has come since waiting began.
+    /// On the monotonic clock; zero until an event arrives after the wait began.
     pub(super) at: u64,
 }
 
@@ -91,10 +91,10 @@ impl Received {
     }
 }
 
-/// What the kernel said of a socket.
+/// The kernel's report on a socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Readiness {
-    /// There is something to read.
+    /// Bytes can be read.
     pub(super) readable: bool,
     /// The end of the connection is among it, which is not announced again.
     pub(super) last: bool,
@@ -154,7 +154,7 @@ impl Fleet {
         })
     }
 
-    /// Makes the tokens of so many streams of this process.
+    /// Makes the tokens for this number of streams of this process.
     pub(super) fn make_tokens(&mut self, streams: usize) -> Result<(), WorkerError> {
         if let Some(order) = &self.job.tokens {
             let streams = (0..streams).map(|number| self.global(number));
@@ -163,8 +163,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Does what the clock asks for: opens streams, brings some back, lets some leave, reads
-    /// slowly.
+    /// Does the work that is due: opens streams, reconnects some, disconnects some, reads slowly.
     pub(super) fn turn(&mut self) {
         while self.streams.len() < self.target
             && self.connecting < self.job.connecting
@@ -183,12 +182,12 @@ impl Fleet {
         }
     }
 
-    /// Whether some stream has more to read, so that there is no time to sleep.
+    /// Whether a stream has more to read, so that there is no time to sleep.
     pub(super) fn unfinished(&self) -> bool {
         !self.unfinished.is_empty()
     }
 
-    /// Nothing opens any more: ends what is being opened, and tries no other.
+    /// No connection opens any more: ends the unfinished ones, and tries no other.
     pub(super) fn give_up_opening(&mut self) {
         self.untried += self.target.saturating_sub(self.streams.len());
         self.target = self.streams.len();
@@ -245,7 +244,7 @@ impl Fleet {
         }
     }
 
-    /// No connection was made: another address of the server may take one.
+    /// No connection was made: another address of the server may accept one.
     fn not_connected(&mut self, number: usize, end: &End) {
         let stream = &mut self.streams[number];
         stream.turned_away += 1;
@@ -278,7 +277,7 @@ impl Fleet {
         self.read(number, Readiness { readable, last }, most);
     }
 
-    /// Sends the request if that is due, and reads at most so many bytes.
+    /// Sends the request if that is due, and reads at most `limit` bytes.
     pub(super) fn read(&mut self, number: usize, readiness: Readiness, most: usize) {
         let was_open = self.streams[number].open(self.job.no_prime);
         let received = self.tally.received;
@@ -339,12 +338,12 @@ impl Fleet {
         self.streams[number].read(global, most, &mut context)
     }
 
-    /// The request head of a stream, with its cursor when it comes back.
+    /// The request head of a stream, with its cursor when it reconnects.
     fn request(&mut self, number: usize) -> Vec<u8> {
         let stream = self.global(number);
         let fill = |template: &Template, escape: bool| {
             template.fill(|name| match name {
-                // Its characters mean nothing in a URL.
+                // Its characters have no meaning in a URL.
                 "token" => self.tokens.get(number).to_owned(),
                 _ => crate::target::stream_value(&self.job.layout, stream, name, escape),
             })

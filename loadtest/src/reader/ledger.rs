@@ -1,7 +1,7 @@
-//! What one stream has received, topic by topic: each event exactly once and in order, or which
-//! not.
+//! The events that one stream has received, topic by topic: each exactly once and in order, and
+//! which not.
 
-/// Counts of what all streams of a process saw.
+/// Counts over all streams of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(crate) struct Tally {
     /// Events received for the first time.
@@ -10,7 +10,7 @@ pub(crate) struct Tally {
     pub(crate) doubled: u64,
     /// Events received for the first time, but after a later one of their topic.
     pub(crate) out_of_order: u64,
-    /// Events with data of somebody else, or of a topic that the stream has not subscribed to.
+    /// Events with foreign data, or of a topic that the stream has not subscribed to.
     pub(crate) foreign: u64,
     /// Gap events.
     pub(crate) gaps: u64,
@@ -32,9 +32,9 @@ enum Lines {
 struct Line {
     /// The newest event.
     last: u32,
-    /// A gap was told since the newest event.
+    /// A gap was reported since the newest event.
     gap: bool,
-    /// Events before `last` that have not come.
+    /// Events before `last` that have not arrived.
     holes: Vec<Hole>,
 }
 
@@ -45,12 +45,12 @@ struct Hole {
     told: bool,
 }
 
-/// What the server has taken in on one topic, and so every stream of it is due.
+/// The events that the server has accepted on one topic, which every stream of the topic is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due<'a> {
     /// Number of the newest event that was offered to the server.
     pub(crate) newest: u32,
-    /// Numbers of events that it did not take, ascending.
+    /// Numbers of events that it refused, ascending.
     pub(crate) refused: &'a [u32],
 }
 
@@ -70,14 +70,14 @@ impl Due<'_> {
 /// Events missing on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// The server said so.
+    /// The server reported it.
     pub(crate) told: u64,
     /// It did not.
     pub(crate) lost: u64,
 }
 
 impl Ledger {
-    /// An empty record of so many topics.
+    /// An empty record of `topics` topics.
     pub(crate) fn new(topics: usize) -> Self {
         Self(if topics == 1 {
             Lines::One(Line::default())
@@ -120,19 +120,20 @@ impl Ledger {
         new
     }
 
-    /// The server told a gap: what is missing before the next event of each topic is explained.
+    /// The server reported a gap: it explains the events missing before the next event of each
+    /// topic.
     pub(crate) fn gap(&mut self) {
         for line in self.lines_mut() {
             line.gap = true;
         }
     }
 
-    /// Whether everything that is `due` on each topic has come, or a gap was told in its place.
+    /// Whether every `due` event of each topic has arrived, or was replaced by a gap.
     pub(crate) fn complete<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> bool {
         self.newest(&due) && self.missing(due).lost == 0
     }
 
-    /// Whether the newest event that is due on each topic has come.
+    /// Whether the newest due event of each topic has arrived.
     pub(crate) fn newest<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> bool {
         let mut lines = self.lines().iter().enumerate();
         lines.all(|(place, line)| {
@@ -141,12 +142,12 @@ impl Ledger {
         })
     }
 
-    /// What is due and has not come.
+    /// Events that are due and have not arrived.
     pub(crate) fn missing<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> Missing {
         let mut missing = Missing::default();
         for (place, line) in self.lines().iter().enumerate() {
             let due = due(place);
-            // After the newest event: a gap that was told since explains all of it.
+            // After the newest event: a later gap explains all of these.
             let end = Hole {
                 from: line.last + 1,
                 to: due.newest,
@@ -282,7 +283,7 @@ mod tests {
     fn what_a_gap_explains_is_told_and_not_lost() {
         assert_eq!(missing(&[1, 0, 4], 4), (2, 0));
         assert_eq!(missing(&[1, 0], 4), (3, 0));
-        // A gap explains what is missing before the next event, and no later one.
+        // A gap explains the events missing before the next event, and no later ones.
         assert_eq!(missing(&[1, 0, 2, 4], 4), (0, 1));
     }
 

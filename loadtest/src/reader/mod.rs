@@ -1,5 +1,5 @@
-//! A client process: holds its share of the streams in one event loop, without a task or a buffer a
-//! stream, and does what the coordinator says.
+//! A client process: holds its share of the streams in one event loop, without a task or a buffer
+//! per stream, and carries out the coordinator's orders.
 //!
 //! Process `p` of `P` owns the streams `p`, `p + P`, `p + 2P`, …; within the process they are
 //! numbered from zero.
@@ -27,7 +27,7 @@ use orders::Desk;
 
 /// Standard input's token; the streams' tokens are their numbers.
 const CONTROL: Token = Token(usize::MAX);
-/// Readiness events taken from the kernel at once.
+/// Readiness events read from the kernel at once.
 const EVENTS_PER_POLL: usize = 1024;
 /// Longest sleep while something is to be done by the clock: pacing, orders that wait, churn,
 /// reports.
@@ -39,7 +39,7 @@ pub(crate) enum WorkerError {
     /// Standard input or output, or the event loop.
     #[error("a client process: {0}")]
     Io(#[from] io::Error),
-    /// The coordinator says something else.
+    /// The coordinator sent an unknown message.
     #[error("a client process was told what it does not understand: {0}")]
     Message(#[from] serde_json::Error),
     /// TLS cannot be set up.
@@ -71,7 +71,7 @@ pub(crate) fn run() -> Result<(), WorkerError> {
     let mut desk = Desk::default();
     let mut events = Events::with_capacity(EVENTS_PER_POLL);
     let mut commands = Vec::new();
-    // What was read together with the job raises no readiness event any more.
+    // Bytes that were read together with the job raise no readiness event any more.
     if !read_available(&mut input, &mut commands)? {
         return Ok(());
     }
@@ -102,7 +102,7 @@ pub(crate) fn run() -> Result<(), WorkerError> {
     }
 }
 
-/// Appends what standard input has; false at its end.
+/// Appends the available bytes of standard input; false at its end.
 fn read_available(control: &mut impl Read, into: &mut Vec<u8>) -> io::Result<bool> {
     let mut bytes = [0; 4096];
     loop {

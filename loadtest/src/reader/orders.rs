@@ -1,4 +1,4 @@
-//! The coordinator's orders: taken, waited for, answered.
+//! The coordinator's orders: received, waited for, answered.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use super::ledger::Due;
 use crate::latency;
 use crate::message::{Answer, Checked, Order, Progress, Sample};
 
-/// Progress is told so often.
+/// Interval of progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-/// Once every stream has seen its newest event, one that was left out before it is waited for so
-/// long.
+/// Once every stream has seen its newest event, the longest wait for an event that was left out
+/// before it.
 const STRAGGLER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The order in hand.
@@ -25,7 +25,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Whether an order waits, or progress is still to be told.
+    /// Whether an order waits, or progress is still to be reported.
     pub(super) fn busy(&self) -> bool {
         self.waiting.is_some()
             || self
@@ -33,7 +33,7 @@ impl Desk {
                 .is_some_and(|(at, _)| at.elapsed() < PROGRESS_INTERVAL * 2)
     }
 
-    /// Takes an order; carries it out if it needs no waiting.
+    /// Receives an order; carries it out if it needs no waiting.
     pub(super) fn take(&mut self, order: Order, fleet: &mut Fleet) -> Result<(), WorkerError> {
         match order {
             Order::MakeTokens { streams } => {
@@ -66,7 +66,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Tells progress, and answers the waiting order if it is fulfilled or nothing has happened for
+    /// Reports progress, and answers the waiting order if it is fulfilled or without progress for
     /// too long.
     pub(super) fn answer(&mut self, fleet: &mut Fleet) -> Result<(), WorkerError> {
         self.tell_progress(fleet)?;
@@ -97,7 +97,7 @@ impl Desk {
         };
         if let Some(answer) = answer {
             self.waiting = None;
-            // The counts that belong to the answer come first.
+            // The counts that belong to the answer are sent first.
             self.told = None;
             self.tell_progress(fleet)?;
             say(&answer)?;
@@ -143,7 +143,7 @@ impl Fleet {
         }
     }
 
-    /// The server has refused these events: nobody is to wait for them.
+    /// The server has refused these events: no order waits for them.
     fn refused(&mut self, events: &[u64]) {
         for event in events {
             let topic = self.job.layout.topic_of(*event);
@@ -161,7 +161,7 @@ impl Fleet {
         self.streams[number].ledger().complete(due)
     }
 
-    /// What is due on the topic at a place of the stream's, after so many events.
+    /// The events due on a topic of the stream, after `events` events.
     fn due<'a>(&'a self, number: usize, events: u64) -> impl Fn(usize) -> Due<'a> {
         let layout = &self.job.layout;
         let first = self.global(number) * layout.each();
@@ -183,7 +183,7 @@ impl Fleet {
         }
     }
 
-    /// Whether all that is waited for are events that were left out, while later ones have come.
+    /// Whether all missing events were left out, while later ones have arrived.
     fn only_holes(&self) -> bool {
         let events = self.awaited_events;
         self.streams.iter().enumerate().all(|(number, stream)| {

@@ -1,4 +1,4 @@
-//! Streams that leave and come back, and streams that read slowly.
+//! Streams that disconnect and reconnect, and streams that read slowly.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use super::fleet::{Fleet, Readiness};
 use crate::message::{Job, Pace};
 
-/// How long a stream stays away after the server has ended it, unless the server said otherwise:
-/// what browsers do is of that order.
+/// Time that a stream stays away after the server has ended it, unless the server sent another:
+/// browsers use a similar time.
 const RETRY_MS_DEFAULT: u32 = 1_000;
 /// Longest `retry:` that is obeyed, in milliseconds, so that a run ends.
 const RETRY_MS_MAX: u32 = 10_000;
-/// Streams looked at to find one that can leave.
+/// Streams tried to find one that can leave.
 const CHOICES: usize = 16;
 /// A crawling stream reads so often.
 const CRAWL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Who comes and goes, and who crawls.
+/// The streams that come and go, and those that crawl.
 #[derive(Debug)]
 pub(crate) struct Restless {
     /// How slow streams read now.
@@ -34,7 +34,7 @@ pub(crate) struct Restless {
 }
 
 impl Restless {
-    /// Nobody moves.
+    /// No stream moves.
     pub(super) fn new(job: &Job) -> Self {
         Self {
             pace: Pace::Brisk,
@@ -53,8 +53,8 @@ impl Restless {
         !self.returns.is_empty() || self.churn_share > 0.0 || matches!(self.pace, Pace::Crawling(_))
     }
 
-    /// Whether this stream is one of those that are slow when told so: spread evenly and the same
-    /// in every run.
+    /// Whether this stream is one of those that are slow on request: spread evenly and the same in
+    /// every run.
     pub(super) fn is_slow(&self, stream: usize) -> bool {
         // Fibonacci hashing: consecutive numbers spread over the whole range.
         let spread = (stream as u32).wrapping_mul(2_654_435_769);
@@ -62,14 +62,14 @@ impl Restless {
     }
 
     /// From now on this share of the streams leaves every second. With none, those that are away
-    /// come back at once.
+    /// reconnect at once.
     pub(super) fn churn(&mut self, share: f64, away_ms: u64) {
         self.churn_share = share;
         self.away_ms = away_ms;
         self.due = 0.0;
         self.churned = Instant::now();
         if share <= 0.0 {
-            // Nobody is to be missed because of its own absence.
+            // A stream's own absence must not count as a loss.
             let now = Instant::now();
             let away: Vec<usize> = self
                 .returns
@@ -84,7 +84,7 @@ impl Restless {
     /// The server has ended the stream.
     pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
         let retry = retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX);
-        // Half of it and more, at random: clients that were cut together must not come back
+        // Half of it and more, at random: clients that were cut together must not reconnect
         // together.
         self.come_back(
             number,
@@ -99,7 +99,7 @@ impl Restless {
 }
 
 impl Fleet {
-    /// Moves those whose time has come.
+    /// Moves the streams whose time has come.
     pub(super) fn move_restless(&mut self) {
         self.leave();
         let now = Instant::now();
@@ -129,7 +129,7 @@ impl Fleet {
             self.restless.churn_share * self.streams.len() as f64 * elapsed.as_secs_f64();
         while self.restless.due >= 1.0 {
             self.restless.due -= 1.0;
-            // Whoever is away cannot leave; another choice is as good.
+            // A stream that is away cannot leave; another choice is as good.
             let choices = std::iter::repeat_with(|| fastrand::usize(..self.streams.len()));
             let open = |number: &usize| self.streams[*number].open(self.job.no_prime);
             if let Some(number) = choices.take(CHOICES).find(open) {
@@ -140,10 +140,9 @@ impl Fleet {
 
     fn leave_one(&mut self, number: usize) {
         if let Some(mut connection) = self.streams[number].end() {
-            // A client that leaves says so with a FIN; only the end of the whole run resets what is
-            // left.
+            // A client that leaves sends a FIN; only the end of the whole run resets the rest.
             let socket = socket2::SockRef::from(&*connection.socket());
-            // Where that fails the connection is reset, which servers must bear, too.
+            // If that fails the connection is reset, which servers must bear, too.
             let _ = socket.set_linger(None);
         }
         self.open -= 1;
@@ -151,8 +150,8 @@ impl Fleet {
         self.restless.come_back(number, away);
     }
 
-    /// Sets how slow streams read. What waits in their sockets raises no readiness event any more,
-    /// so it is read now.
+    /// Sets how slow streams read. Bytes that wait in their sockets raise no readiness event any
+    /// more, so they are read now.
     pub(super) fn set_pace(&mut self, pace: Pace) {
         self.restless.pace = pace;
         self.restless.crawled = Instant::now();

@@ -1,5 +1,5 @@
-//! Where connections come from: an address and port of their own each, since one address has too
-//! few ports for all streams.
+//! Source addresses of connections: an address and port for each, because one address has too few
+//! ports for all streams.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,16 +10,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::message::Job;
 
-/// Streams that share a source address. Their ports are told apart by us, so that the kernel
-/// searches none.
+/// Streams that share a source address. Their ports are chosen here, so that the kernel searches
+/// none.
 const STREAMS_PER_ADDRESS: usize = 1_000;
 /// First source port; below the usual ephemeral range and above the usual servers.
 const PORT_FIRST: u16 = 20_000;
 /// Source addresses tried for one connection before it counts as failed.
 const ATTEMPTS: usize = 16;
-/// Loopback addresses to choose from, counted from 127.1.0.0: 127.0.x.x is where servers are.
+/// Loopback addresses to choose from, counted from 127.1.0.0: servers use 127.0.x.x.
 const LOOPBACK_FIRST: u32 = (127 << 24) | (1 << 16);
-/// How many of them there are; 127.255.x.x is left out for the broadcast address.
+/// Number of these addresses; 127.255.x.x is left out for the broadcast address.
 const LOOPBACK_COUNT: usize = (1 << 24) - (2 << 16);
 
 /// Makes connections to one address.
@@ -30,7 +30,7 @@ pub(crate) struct Source {
     /// Number of the one that is tried first.
     first: usize,
     addresses: Vec<IpAddr>,
-    /// Where the loopback addresses of this process begin.
+    /// First of the loopback addresses of this process.
     offset: usize,
     /// Addresses of this process are so far apart.
     stride: usize,
@@ -57,7 +57,7 @@ impl Source {
         self.targets.len()
     }
 
-    /// Number of the address that the next connection goes to.
+    /// Number of the next connection's address.
     pub(crate) fn first(&self) -> usize {
         self.first
     }
@@ -70,8 +70,8 @@ impl Source {
         }
     }
 
-    /// Begins to connect. `receive_buffer` bounds what the kernel takes in for this connection, in
-    /// bytes.
+    /// Begins to connect. `receive_buffer` bounds the bytes that the kernel accepts for this
+    /// connection.
     pub(crate) fn connect(&mut self, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
         let mut attempt = 1;
         loop {

@@ -22,7 +22,7 @@ pub(crate) struct Stream {
     head: Vec<u8>,
     decoder: Decoder,
     ledger: Ledger,
-    /// The last event id; only kept where streams come back.
+    /// The last event id; only kept if streams reconnect.
     cursor: Option<Box<str>>,
     /// When the connection was begun, on the monotonic clock.
     pub(crate) begun: u64,
@@ -32,13 +32,13 @@ pub(crate) struct Stream {
     pub(crate) was_open: bool,
     /// The last request had a cursor.
     pub(crate) gave_cursor: bool,
-    /// Does not come back.
+    /// It does not reconnect.
     pub(crate) finished: bool,
     /// Counted as waited for by the order in hand.
     pub(crate) awaited: bool,
     /// Number of the server's address that the connection is to.
     pub(crate) via: u8,
-    /// Addresses that have taken no connection since it was last open.
+    /// Addresses that have refused a connection since it was last open.
     pub(crate) turned_away: u8,
 }
 
@@ -48,7 +48,7 @@ enum State {
     Connecting,
     /// The response head is not whole.
     Head,
-    /// The response is a stream, of which nothing was read.
+    /// The response is a stream, whose body is unread.
     Answered(Body),
     /// A first block was read.
     Open(Body),
@@ -78,7 +78,7 @@ pub(crate) enum End {
     /// The last chunk, or the end of the connection.
     #[error("closed by the server")]
     Closed,
-    /// Nothing for the whole timeout.
+    /// No byte for the whole timeout.
     #[error("not open within --timeout")]
     Silent,
     /// The end of the connection before the whole response head.
@@ -100,7 +100,7 @@ fn describe(error: &io::Error) -> String {
     }
 }
 
-/// What a stream needs of its process while it reads.
+/// The state of its process that a stream needs to read.
 pub(crate) struct Context<'a> {
     /// Topics.
     pub(crate) layout: &'a Layout,
@@ -114,7 +114,7 @@ pub(crate) struct Context<'a> {
     pub(crate) tally: &'a mut Tally,
     /// Latencies, in nanoseconds.
     pub(crate) latency: &'a mut Histogram<u64>,
-    /// Where bytes are read into.
+    /// Buffer for received bytes.
     pub(crate) buffer: &'a mut [u8],
     /// The end of the connection was announced, and will not be again.
     pub(crate) to_the_end: bool,
@@ -141,7 +141,7 @@ impl Stream {
         }
     }
 
-    /// Goes on over this connection.
+    /// Continues over this connection.
     pub(crate) fn begin(&mut self, connection: Transport) {
         self.connection = Some(connection);
         self.state = State::Connecting;
@@ -150,7 +150,7 @@ impl Stream {
         self.begun = stamp::now();
     }
 
-    /// Drops the connection; gives it back so that its end can be chosen.
+    /// Drops the connection; returns it so that its end can be chosen.
     pub(crate) fn end(&mut self) -> Option<Transport> {
         self.head = Vec::new();
         self.connection.take()
@@ -181,7 +181,7 @@ impl Stream {
         self.cursor.as_deref().filter(|cursor| !cursor.is_empty())
     }
 
-    /// What it has received.
+    /// Its received events.
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -195,7 +195,7 @@ impl Stream {
             return Err(error.into());
         }
         match connection.write(head) {
-            // A fresh socket's buffer takes any request that this tool makes.
+            // A new socket's buffer accepts any request of this tool.
             Ok(sent) if sent == head.len() => self.state = State::Head,
             Ok(_) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
             Err(error) if would_wait(&error) => {}
@@ -227,8 +227,7 @@ impl Stream {
                     let all = size < room && connection.short_read_is_all() && !context.to_the_end;
                     left -= size;
                     self.take(number, size, context)?;
-                    // Whatever comes later raises a new readiness event, and so does the end of the
-                    // stream.
+                    // Later bytes raise a new readiness event, and so does the end of the stream.
                     if all {
                         return Ok(false);
                     }
@@ -240,7 +239,7 @@ impl Stream {
         Ok(true)
     }
 
-    /// Takes in the first `size` bytes of the buffer.
+    /// Processes the first `size` bytes of the buffer.
     fn take(&mut self, number: usize, size: usize, context: &mut Context<'_>) -> Result<(), End> {
         let buffer = std::mem::take(&mut context.buffer);
         let result = self.decode(number, &buffer[..size], context);
@@ -321,7 +320,7 @@ impl Stream {
     }
 }
 
-/// Takes what the decoder finds in one read.
+/// Receives the decoder's items of one read.
 struct Reading<'a, 'b> {
     number: usize,
     now: u64,

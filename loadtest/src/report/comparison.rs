@@ -6,8 +6,7 @@ use crate::outcome::{Comparison, Unit};
 use crate::units;
 
 /// The comparison as text for a terminal: figures as rows, targets as columns, each cell the median
-/// over the rounds (of what was lost, the worst) with its ratio to the baseline. Ends with a line
-/// end.
+/// over the rounds (for losses, the worst) with its ratio to the baseline. Ends with a line end.
 #[must_use]
 pub fn table(comparison: &Comparison) -> String {
     let matrix = Matrix::new(comparison);
@@ -67,7 +66,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     text
 }
 
-/// What the numbers are, in one sentence.
+/// The meaning of the numbers, in one sentence.
 pub(super) fn title(comparison: &Comparison) -> String {
     let scenario = comparison
         .targets
@@ -84,7 +83,7 @@ pub(super) fn title(comparison: &Comparison) -> String {
     format!("{scenario}, {rounds}, ratios to {}", comparison.baseline)
 }
 
-/// Targets that were not run; their reason says which and why.
+/// Targets that were not run, each with its reason.
 pub(super) fn skipped(comparison: &Comparison) -> Vec<String> {
     let texts = comparison.skipped.iter();
     texts.map(|reason| reason.text.clone()).collect()

@@ -21,7 +21,7 @@ impl Group {
     }
 }
 
-/// The heading in a comparison, where rounds are told by one value.
+/// The heading in a comparison, where one value stands for all rounds.
 pub(super) fn compared(group: Group) -> &'static str {
     match group {
         Group::Truth => "Truth, worst round",

@@ -6,7 +6,7 @@ use super::ReportError;
 
 /// The outcome, or comparison, as indented JSON with a line end.
 ///
-/// JSON has no word for what is not a number: such a value becomes `null`.
+/// JSON has no form for values that are not numbers: they become `null`.
 ///
 /// # Errors
 /// [`ReportError::Json`].

@@ -1,8 +1,8 @@
 //! A comparison as rows and columns: each metric's median over the rounds of each target, and its
 //! ratio to the baseline.
 //!
-//! What was lost is the exception: a median would hide the one round that lost something, so there
-//! the worst round counts.
+//! Losses are the exception: a median would hide the one round with a loss, so the worst round
+//! counts.
 
 use super::heading;
 use crate::outcome::{Compared, Comparison, Group, Latency, Outcome, Unit};
@@ -40,7 +40,7 @@ pub(super) struct Row {
 pub(super) struct Cell {
     /// Median over the rounds that have the metric, or the worst of them.
     pub(super) value: Option<f64>,
-    /// Value by the baseline's; nothing for the baseline itself, and where a division says nothing.
+    /// Value by the baseline's; `None` for the baseline itself, and for meaningless divisions.
     pub(super) ratio: Option<f64>,
 }
 
@@ -130,8 +130,7 @@ fn cells(comparison: &Comparison, metric: &Metric<'_>) -> Vec<Cell> {
         let ratio = value.zip(baseline).map(|(value, base)| value / base);
         Cell {
             value,
-            // Nothing by nothing, something by nothing, and by less than nothing, are no ratios
-            // that anyone can read.
+            // Divisions by zero or by a negative value have no meaningful ratio.
             ratio: ratio.filter(|ratio| {
                 ratio.is_finite() && *ratio >= 0.0 && target.name != comparison.baseline
             }),
@@ -161,7 +160,7 @@ impl Metric<'_> {
     }
 }
 
-/// The middle one of the values that are numbers, or what is halfway between the middle two.
+/// The middle one of the values that are numbers, or the mean of the middle two.
 pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
     values.sort_by(f64::total_cmp);
@@ -197,7 +196,7 @@ mod tests {
         assert_eq!(memory[0].ratio, None);
         assert!((memory[0].value.expect("a number") - 212.0 * 1.1).abs() < 1e-9);
         assert!((memory[1].ratio.expect("a number") - 1.9 / 1.1).abs() < 1e-9);
-        // Nothing lost, on both sides.
+        // No losses, on both sides.
         assert_eq!(row("lost").cells[1].value, Some(0.0));
         assert_eq!(row("lost").cells[1].ratio, None);
         let cpu = &row("CPU a delivery, one event at a time").cells;

@@ -1,8 +1,8 @@
-//! What a run found, as people and programs read it: a table in the terminal, a page of HTML, a
+//! Reports of a run's outcome for people and programs: a table in the terminal, a page of HTML, a
 //! file of JSON.
 //!
-//! Only shows what the outcome holds: nothing is measured, judged or left out here. Texts that come
-//! from a server or a command line are hostile until escaped for the place where they are shown.
+//! Shows the outcome only: nothing is measured, judged or left out here. Texts from a server or a
+//! command line are hostile until escaped for their place.
 
 pub mod comparison;
 mod heading;
@@ -21,7 +21,7 @@ use std::process;
 
 use thiserror::Error;
 
-/// Why there is no report.
+/// Why no report was written.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// The file cannot be written.
@@ -29,7 +29,7 @@ pub enum ReportError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The path cannot be that of a file.
@@ -46,7 +46,7 @@ pub enum ReportError {
     Plot {
         /// Its title.
         plot: String,
-        /// What the drawing library says.
+        /// The drawing library's error.
         source: Box<dyn Error + Send + Sync>,
     },
 }
@@ -77,8 +77,7 @@ pub fn write(path: &Path, text: &str) -> Result<(), ReportError> {
     fs::write(&passing, text)
         .and_then(|()| fs::rename(&passing, path))
         .map_err(|source| {
-            // The first error is the one to tell; what is left over has a name that says what it
-            // is.
+            // The first error is the one to report; the rest has a name that explains it.
             let _ = fs::remove_file(&passing);
             fault(source)
         })

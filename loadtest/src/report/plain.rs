@@ -1,13 +1,13 @@
-//! Plain tables for the terminal: aligned columns, no lines, nothing that a terminal would obey.
+//! Plain tables for the terminal: aligned columns, no lines, no control sequences.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
-/// Indents what stands under a heading.
+/// Indents the rows under a heading.
 pub(super) const INDENT: &str = "  ";
 
-/// The text without control characters. A server chooses its status line, and it must not move the
-/// cursor of whoever reads.
+/// The text without control characters. A server chooses its status line, which must not move the
+/// reader's cursor.
 pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

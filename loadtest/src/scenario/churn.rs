@@ -1,4 +1,4 @@
-//! `churn`: streams leave and come back with their cursor while events flow.
+//! `churn`: streams disconnect and reconnect with their cursor while events flow.
 
 use super::ScenarioError;
 use super::session::{Plan, Session};

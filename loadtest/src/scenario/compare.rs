@@ -24,12 +24,12 @@ pub(crate) enum CompareError {
         /// Why.
         error: std::io::Error,
     },
-    /// It is not what is expected.
+    /// The file has the wrong form.
     #[error("{path}: {error}")]
     Toml {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the reason.
         error: Box<toml::de::Error>,
     },
     /// Its options are refused.
@@ -50,7 +50,7 @@ pub(crate) enum CompareError {
         "target {0:?}: --json, --report and --assert cannot be given to one run of a comparison; give --json and --report to compare itself"
     )]
     Output(String),
-    /// There is nothing to run.
+    /// The file names no target.
     #[error("{0}: no target can be run")]
     Nothing(PathBuf),
     /// The name of no target.
@@ -66,7 +66,7 @@ struct File {
     target: Vec<Target>,
 }
 
-/// What is done with every target.
+/// The run of every target.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
@@ -103,7 +103,7 @@ fn one() -> usize {
     1
 }
 
-/// Runs it; also gives the targets of which no round came to its end.
+/// Runs it; also returns the targets without a complete round.
 pub(crate) fn run(args: &CompareArgs) -> Result<(Comparison, Vec<String>), ScenarioError> {
     let file = read(&args.file)?;
     for only in &args.only {
@@ -141,7 +141,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(Comparison, Vec<String>), Scena
         .collect();
     for round in 0..rounds {
         for turn in 0..targets.len() {
-            // There and back: whatever drifts over time meets every target alike.
+            // In alternating order: a drift over time affects every target alike.
             let number = if round % 2 == 0 {
                 turn
             } else {
@@ -180,7 +180,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(Comparison, Vec<String>), Scena
     Ok((comparison, failed))
 }
 
-/// The target that says so and was run, or else the first that was run.
+/// The target marked as baseline if it was run, or else the first that was run.
 fn baseline(comparison: &Comparison, targets: &[Target]) -> Option<String> {
     let ran = |name: &String| comparison.targets.iter().any(|target| target.name == *name);
     let marked = targets
@@ -212,7 +212,7 @@ fn directory(path: &Path) -> PathBuf {
 /// The first thing that the target needs and that is not there.
 fn missing(target: &Target, directory: &Path) -> Option<String> {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
-    // Where Debian keeps servers, which people who are not root do not have in PATH.
+    // Debian's folders of servers, which are not in an ordinary user's PATH.
     path.push(":/usr/sbin:/usr/local/sbin");
     let there = |what: &String| {
         directory.join(what).exists()

@@ -1,4 +1,4 @@
-//! `density`: what a stream costs.
+//! `density`: the cost of a stream.
 
 use super::session::{Plan, Session};
 use super::{ScenarioError, steps};
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &DensityArgs, arguments: Vec<String>) -> Result<Outcome,
 
 fn stages(session: &mut Session, args: &DensityArgs, steps: &[usize]) -> Result<(), ScenarioError> {
     if args.events > 0 {
-        // What cannot be published is to be known before thousands of streams are opened.
+        // A fault in publishing must show before thousands of streams are opened.
         session.connect_publisher()?;
     }
     session.open(steps)?;

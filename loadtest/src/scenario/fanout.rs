@@ -1,4 +1,4 @@
-//! `fanout`: what a delivery costs, and how long it takes.
+//! `fanout`: the cost of a delivery, and its time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::latency;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
 
-/// Shortest time between two points of the plot of deliveries, in seconds: client processes tell
+/// Shortest time between two points of the plot of deliveries, in seconds: client processes report
 /// ten times a second, so a shorter one would show their rhythm instead of the server's.
 const DELIVERIES_STEP: f64 = 0.5;
 
@@ -46,8 +46,7 @@ fn stages(session: &mut Session, args: &FanoutArgs, steps: &[usize]) -> Result<(
     Ok(())
 }
 
-/// Rounds of so many events, each of which waits until every stream has what the one before
-/// brought.
+/// Rounds of `events` events, each of which waits until every stream has the one before.
 pub(crate) fn one_at_a_time(
     session: &mut Session,
     rounds: u64,
@@ -63,7 +62,7 @@ pub(crate) fn one_at_a_time(
         deliveries += round.deliveries;
         match round.took {
             Some(took) if round.behind == 0 => reach.saturating_record(took.as_nanos() as u64),
-            // Nobody is due the event of a topic without streams.
+            // A topic without streams has no delivery.
             None if round.behind == 0 => {}
             _ => in_vain += 1,
         }
@@ -139,7 +138,7 @@ fn at_rate(session: &mut Session, rate: f64, time: Duration) -> Result<(), Scena
     Ok(())
 }
 
-/// Publishes at a rate, and notes what is delivered meanwhile.
+/// Publishes at a rate, and counts the deliveries meanwhile.
 pub(crate) fn steady(
     session: &mut Session,
     text: &str,

@@ -1,4 +1,4 @@
-//! `ingest`: how fast events are taken in.
+//! `ingest`: how fast a server accepts events.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The scenarios, each a file; `session` is what they are made of.
+//! The scenarios, each in a file; `session` has their common parts.
 
 pub(crate) mod churn;
 pub(crate) mod compare;
@@ -20,10 +20,10 @@ use crate::server::ServerError;
 use crate::target::TargetError;
 use crate::token::TokenError;
 
-/// Why a scenario could not be run. What happens to streams is no error but a result.
+/// Why a scenario could not be run. Faults of streams are not an error but a result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScenarioError {
-    /// The URLs and what belongs to them.
+    /// The URLs and their options.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The topics.
@@ -44,7 +44,7 @@ pub(crate) enum ScenarioError {
     /// Tokens.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// Options that mean nothing here.
+    /// Options without a meaning here.
     #[error("{0}")]
     Options(&'static str),
     /// A file of the result.
@@ -55,7 +55,7 @@ pub(crate) enum ScenarioError {
     Compare(#[from] compare::CompareError),
 }
 
-/// Runs the scenario of a command; nothing if the command is none.
+/// Runs the scenario of a command; `None` if the command is not a scenario.
 pub(crate) fn run(
     command: &Command,
     arguments: Vec<String>,
@@ -72,7 +72,7 @@ pub(crate) fn run(
     })
 }
 
-/// Counts to settle at: what was asked for, ascending and without doubles, or a third and all of
+/// Counts to settle at: those requested, ascending and without duplicates, or a third and all of
 /// the streams.
 pub(crate) fn steps(at: &[usize], streams: usize) -> Vec<usize> {
     let mut steps = if at.is_empty() {

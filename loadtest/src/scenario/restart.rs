@@ -1,4 +1,4 @@
-//! `restart`: the server ends and is started again while events flow; clients come back as
+//! `restart`: the server ends and is started again while events flow; clients reconnect as
 //! `EventSource` does, publishers as a client library.
 
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::server::{Server, ServerError};
 
 /// Shortest time between two points of a plot, in seconds.
 const STEP: f64 = 0.2;
-/// Pause between two looks at the streams that come back.
+/// Pause between two checks of the reconnecting streams.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs it.
@@ -62,7 +62,7 @@ fn stages(session: &mut Session, args: &RestartArgs) -> Result<(), ScenarioError
     note(session, &seen, down)
 }
 
-/// What was seen of the streams since the restart began.
+/// Observations of the streams since the restart began.
 struct Seen {
     /// Streams before it.
     streams: usize,
@@ -71,7 +71,7 @@ struct Seen {
     signalled: Option<Instant>,
     /// Times that a stream had opened by then.
     opened: u64,
-    /// From the signal until all had come back.
+    /// From the signal until all had reconnected.
     back: Option<Duration>,
     open: Vec<(f64, f64)>,
     deliveries: Timeline,
@@ -100,7 +100,7 @@ impl Seen {
             self.opened = progress.opened;
             return;
         };
-        // A short absence is over before it is told.
+        // A short absence is over before it is reported.
         let all = self.opened + self.streams as u64;
         if self.back.is_none() && progress.opened >= all && progress.open >= self.streams {
             self.back = Some(signalled.elapsed());
@@ -140,7 +140,7 @@ fn flow(
         failed.is_none()
     });
     drop(say);
-    // Whatever became of the publisher, the server has to be ended in the end.
+    // Whatever happened to the publisher, the server has to be ended in the end.
     let restarted = told.recv().ok();
     if let Some(server) = server {
         session.use_server(server);
@@ -173,12 +173,12 @@ fn restart(
     std::thread::spawn(move || {
         let start = Instant::now();
         let restarted = server.restart(signal);
-        // Whoever asked waits for this.
+        // The main thread waits for this.
         let _ = say.send((restarted, start.elapsed()));
     });
 }
 
-/// Waits until all streams have come back, or have ended for good, or for as long as `--timeout`.
+/// Waits until all streams have reconnected, or have ended for good, or for as long as `--timeout`.
 fn wait_for_all(session: &mut Session, seen: &mut Seen) -> Result<(), ScenarioError> {
     let stage = Stage::counted("streams coming back", seen.streams as u64);
     let start = Instant::now();

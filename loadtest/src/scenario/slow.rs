@@ -53,7 +53,7 @@ fn stages(session: &mut Session, args: &SlowArgs) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// Publishes for a while, until every stream that is not slow has everything; gives the latencies
+/// Publishes for a while, until every stream that is not slow has everything; returns the latencies
 /// of those.
 fn phase(
     session: &mut Session,
@@ -86,7 +86,7 @@ fn phase(
 fn note_ratio(session: &mut Session, without: &Histogram<u64>, with: &Histogram<u64>) {
     let record = &mut session.recorder;
     if without.is_empty() || with.is_empty() {
-        // Nothing delivered is not fast.
+        // Without deliveries there is no latency.
         record.warn("the streams that read got nothing, so there is no p99 to compare".to_owned());
         return;
     }

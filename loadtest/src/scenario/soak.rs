@@ -72,7 +72,7 @@ fn stages(session: &mut Session, args: &SoakArgs) -> Result<(), ScenarioError> {
     Ok(())
 }
 
-/// What one line says.
+/// The values of one line.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     at: Duration,
@@ -85,8 +85,7 @@ struct Line {
 fn flow(session: &mut Session, args: &SoakArgs) -> Result<Vec<Line>, ScenarioError> {
     let stage = Stage::timed("soaking", args.time.as_secs());
     let start = Instant::now();
-    // In a thread of its own: reading a large process's memory takes long enough to make events
-    // late.
+    // In a thread of its own: reading a large process's memory takes long enough to delay events.
     let sampler = Sampler::start(session.gauge.clone(), args.every);
     let mut lines = vec![look(&sampler, start, session.crew.progress())];
     let (publisher, crew) = session.publishing()?;

@@ -1,4 +1,4 @@
-//! What tokens say: a JSON object in which the stream's number and topic may stand.
+//! The claims of tokens: a JSON object that may contain the stream's number and topic.
 
 use serde_json::{Map, Value};
 

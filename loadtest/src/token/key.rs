@@ -31,7 +31,7 @@ pub(crate) const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("PS384", Algorithm::PS384),
     ("PS512", Algorithm::PS512),
 ];
-/// What a private key signs with unless told otherwise; the first that it can.
+/// Default algorithms of a private key; the first one that fits is used.
 const USUAL: [Algorithm; 4] = [
     Algorithm::ES256,
     Algorithm::ES384,
@@ -40,7 +40,7 @@ const USUAL: [Algorithm; 4] = [
 ];
 /// Longest file of a key, in bytes; the private key of the largest RSA keys has 13 KB.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
-/// What a PEM text starts with, which no secret does.
+/// Start of a PEM text, which no secret has.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
 
 /// A key as it is handed to the client processes.
@@ -67,7 +67,7 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A secret, for HS256 unless told otherwise.
+    /// A secret, for HS256 by default.
     pub(crate) fn secret(
         flag: &'static str,
         secret: &[u8],
@@ -83,8 +83,8 @@ impl Key {
         key.signer().map(|_| key)
     }
 
-    /// What the file has: a private key in PEM, which says what it signs with (an RSA key: RS256)
-    /// unless told otherwise, or a secret.
+    /// The key in a file: a private key in PEM, which decides the algorithm (an RSA key: RS256)
+    /// unless one is given, or a secret.
     pub(crate) fn file(path: &Path, algorithm: Option<Algorithm>) -> Result<Self, TokenError> {
         let material = read(path).map_err(|error| TokenError::File {
             path: path.to_owned(),
@@ -166,7 +166,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 impl Signer {
-    /// Nothing when the key cannot sign.
+    /// `None` if the key cannot sign.
     fn append(&self, claims: &Map<String, Value>, out: &mut String) -> Option<()> {
         let start = out.len();
         out.push_str(&self.head);

@@ -1,7 +1,7 @@
 //! Tokens that the harness makes itself (JSON Web Tokens, RFC 7519): a hundred thousand users need
 //! a hundred thousand of them.
 //!
-//! They are made before anything is measured. Must never show what a key is made of: not in an
+//! They are made before anything is measured. Must never show the content of a key: not in an
 //! error, a report or a command line.
 
 mod claims;
@@ -18,12 +18,12 @@ pub(crate) use claims::{Claims, parse};
 pub(crate) use key::{ALGORITHMS, Key};
 pub(crate) use store::Store;
 
-/// What a client process needs to make the tokens of its streams.
+/// The data from which a client process makes the tokens of its streams.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Order {
-    /// What signs them.
+    /// The signing key.
     pub(crate) key: Key,
-    /// What they say: a template of `--token-claims`.
+    /// Their claims: a template of `--token-claims`.
     pub(crate) claims: String,
     /// `exp`, in seconds since 1970.
     pub(crate) expires: Option<u64>,
@@ -49,20 +49,20 @@ pub(crate) enum TokenError {
     /// The key and the algorithm do not go together.
     #[error("--token-algorithm {0}: the key cannot sign with it")]
     Unfit(String),
-    /// There is no secret.
+    /// The secret is empty.
     #[error("{0}: the secret is empty")]
     Empty(&'static str),
     /// The claims are no JSON object.
     #[error("{flag} {text:?}: {error}")]
     Claims {
-        /// The flag that they were given to.
+        /// Their flag.
         flag: &'static str,
-        /// What was given, with its placeholders replaced.
+        /// The text, with its placeholders replaced.
         text: String,
         /// Why.
         error: serde_json::Error,
     },
-    /// A placeholder that there is not.
+    /// An unknown placeholder.
     #[error("--token-claims {0} (write \\u007b for a brace that is to stand)")]
     Template(#[from] TemplateError),
     /// A key without claims.

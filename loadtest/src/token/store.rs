@@ -8,14 +8,13 @@ use crate::layout::Layout;
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     text: String,
-    /// Where each ends; one for all streams when they say the same.
+    /// The end of each; a single one for all streams if they are equal.
     ends: Vec<usize>,
     same_for_all: bool,
 }
 
 impl Store {
-    /// Makes the tokens of these streams, which are given by their numbers among those of all
-    /// processes.
+    /// Makes the tokens of these streams, given by their numbers among those of all processes.
     pub(crate) fn make(
         order: &Order,
         layout: &Layout,
@@ -42,7 +41,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The token of a stream; empty where there are none.
+    /// The token of a stream; empty if there are none.
     pub(crate) fn get(&self, number: usize) -> &str {
         let number = if self.same_for_all { 0 } else { number };
         let end = self.ends.get(number).copied().unwrap_or_default();

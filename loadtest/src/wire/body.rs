@@ -1,11 +1,11 @@
-//! Where the bytes of an HTTP body are (RFC 9112 §7.1): undoes the chunks, without a buffer.
+//! The data within an HTTP body (RFC 9112 §7.1): removes the chunk framing, without a buffer.
 
 use super::head::Length;
 
 /// How far the reading of a body is; starts from its [`Length`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// So many bytes to come.
+    /// Bytes to come.
     Bytes(u64),
     /// Everything until the end of the connection.
     Close,
@@ -42,8 +42,8 @@ impl From<Length> for Body {
 }
 
 impl Body {
-    /// Takes the next piece of data off the front of `input`, which moves on behind it; `None` when
-    /// `input` is used up or the body is over.
+    /// Takes the next piece of data from the front of `input`; `None` when `input` is used up or
+    /// the body is over.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],

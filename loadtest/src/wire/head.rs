@@ -6,7 +6,7 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most fields of a response head.
 const FIELDS_MAX: usize = 100;
 
-/// What a response head says that matters here.
+/// The relevant parts of a response head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Status code.
@@ -26,13 +26,13 @@ pub(crate) struct Head {
 pub(crate) enum Length {
     /// With the last chunk.
     Chunked,
-    /// After so many bytes.
+    /// After this number of bytes.
     Bytes(u64),
     /// With the connection.
     Close,
 }
 
-/// A head that is none.
+/// A malformed head.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum HeadError {
     /// Not HTTP.
@@ -84,7 +84,7 @@ impl Head {
                 media_type.trim().clone_into(&mut self.media_type);
             }
             "transfer-encoding" if value.ends_with("chunked") => self.length = Length::Chunked,
-            // Chunked wins, whatever stands first.
+            // Chunked wins, whichever is first.
             "content-length" if self.length != Length::Chunked => {
                 self.length = value.parse().map_or(Length::Close, Length::Bytes);
             }
@@ -94,13 +94,13 @@ impl Head {
     }
 
     /// Whether the answer is still to come (RFC 9110 §15.2): `100 Continue`, `103 Early Hints`.
-    /// After 101, nothing comes that is HTTP.
+    /// After 101, the connection is no longer HTTP.
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100 | 102..200)
     }
 
-    /// Whether this is the answer that an `EventSource` takes: 200 and `text/event-stream` (WHATWG
-    /// HTML §9.2.2).
+    /// Whether an `EventSource` accepts this answer: 200 and `text/event-stream` (WHATWG HTML
+    /// §9.2.2).
     pub(crate) fn is_event_stream(&self) -> bool {
         self.status == 200 && self.media_type == "text/event-stream"
     }

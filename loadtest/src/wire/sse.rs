@@ -1,7 +1,7 @@
 //! The text of an event stream (WHATWG HTML §9.2.6), line by line.
 //!
-//! A process holds hundreds of thousands of these, so an idle one owns no buffer: bytes are kept
-//! only between two reads that cut a line in half, and of a block only what its end needs.
+//! A process holds hundreds of thousands of these, so an idle one owns no buffer. Bytes are kept
+//! only between two reads that cut a line in half, and of a block only the part that its end needs.
 
 use crate::stamp::Stamp;
 
@@ -20,7 +20,7 @@ pub(crate) struct Decoder {
     block: Block,
 }
 
-/// What the lines of a block said until now.
+/// The lines of a block so far.
 #[derive(Debug, Default)]
 struct Block {
     stamp: Option<Stamp>,
@@ -32,12 +32,12 @@ struct Block {
     id: Option<Box<str>>,
 }
 
-/// What a block of the stream was.
+/// A complete block of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// An event of a run of this program.
     Event(Stamp),
-    /// The server tells that it left something out.
+    /// The server reports that it left events out.
     Gap,
     /// An event that is not ours.
     Foreign,
@@ -45,7 +45,7 @@ pub(crate) enum Item {
     Quiet,
 }
 
-/// What the decoder reports to.
+/// Receives the decoder's items.
 pub(crate) trait Sink {
     /// A block has ended.
     fn item(&mut self, item: Item);
@@ -54,7 +54,7 @@ pub(crate) trait Sink {
     fn id(&mut self, id: Box<str>);
     /// Whether ids are of interest: to remember one costs an allocation an event.
     fn keeps_ids(&self) -> bool;
-    /// The server asks to wait so many milliseconds before reconnecting.
+    /// The server asks the client to wait this many milliseconds before reconnecting.
     fn retry(&mut self, milliseconds: u64);
 }
 
@@ -64,7 +64,7 @@ pub(crate) trait Sink {
 pub(crate) struct LineError;
 
 impl Decoder {
-    /// Takes in a piece of the text. `gap` is the name of the event by which the server tells a
+    /// Decodes a piece of the text. `gap` is the name of the event with which the server reports a
     /// gap.
     pub(crate) fn feed(
         &mut self,
@@ -98,7 +98,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Forgets the block that a closed connection left unfinished, as the specification says.
+    /// Drops the block that a closed connection left unfinished, as the specification requires.
     pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }

@@ -1,5 +1,5 @@
-//! How the server is reached: every address of its name, passwords, answers that come before the
-//! answer, a server that is not there yet.
+//! Reaching the server: every address of its name, passwords, interim answers, a server that is not
+//! started yet.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -74,8 +74,8 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
     drop(late.join());
 }
 
-/// Speaks as much RESP as a publisher needs: the first line of each command's words decides. Gives
-/// the address, and answers `AUTH` with `to_auth`.
+/// Speaks enough RESP for a publisher: the first line of each command's words decides. Returns the
+/// address; answers `AUTH` with `to_auth`.
 fn redis(to_auth: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! Runs that measure nothing, and results that cannot be shown: what the exit code says, and what
+//! Runs that measure nothing, and results that cannot be shown: the exit code, and the output that
 //! is written all the same.
 
 use std::fs::File;

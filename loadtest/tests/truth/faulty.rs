@@ -11,7 +11,7 @@ use jsonwebtoken::{DecodingKey, Validation};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
-/// What the server does wrong. Numbers are those of events, from one.
+/// The server's fault. Numbers are those of events, from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -23,27 +23,27 @@ pub(crate) enum Fault {
     Swaps(usize),
     /// Sends a gap event instead of this one.
     TellsGap(usize),
-    /// Refuses so many streams.
+    /// Refuses this many streams.
     Answers503(usize),
-    /// Ends each stream after so many events on it.
+    /// Ends each stream after this many events.
     ClosesAfter(usize),
     /// Accepts connections, and that is all.
     NeverAnswers,
-    /// Refuses to take this event in.
+    /// Refuses this event.
     RefusesEvent(usize),
-    /// Takes no event in.
+    /// Refuses every event.
     RefusesAll,
     /// Closes the publisher's connection instead of answering this event.
     HangsUp(usize),
-    /// Ends each stream after so many events on it, and takes none back.
+    /// Ends each stream after this many events, and accepts none again.
     ClosesForGood(usize),
-    /// Sends the events of every topic to everybody.
+    /// Sends the events of every topic to every stream.
     IgnoresTopics,
-    /// Begins every stream with what comes from now on.
+    /// Begins every stream with the next new event.
     ForgetsCursors,
-    /// Takes no event in without a token that allows all topics.
+    /// Refuses an event without a token for all topics.
     WantsPublishers,
-    /// Knows no cursor of before its start, and tells a gap. It is no fault.
+    /// Knows no cursor from before its start, and reports a gap. This is not a fault.
     Reborn,
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
@@ -55,12 +55,12 @@ pub(crate) const SECRET: &str = "a secret of the server that does wrong";
 /// A running server; its threads end with the test's process.
 pub(crate) struct Faulty {
     address: SocketAddr,
-    /// Where connections came from.
+    /// Peers of the connections.
     peers: Arc<Mutex<Vec<IpAddr>>>,
     shared: Arc<Shared>,
 }
 
-/// What has been published, in order.
+/// The published events, in order.
 type Events = Vec<Event>;
 
 struct Event {
@@ -140,7 +140,7 @@ impl Faulty {
                     continue;
                 }
                 let (shared, serve) = (Arc::clone(&shared), serve.clone());
-                // A client that goes away ends its thread with an error, which is nobody's.
+                // A client that disconnects ends its thread with an error, which is expected.
                 thread::spawn(move || serve(&shared, connection));
             }
         });
@@ -151,7 +151,7 @@ impl Faulty {
         }
     }
 
-    /// What was asked of it for streams.
+    /// The requests for streams.
     pub(crate) fn asked(&self) -> Vec<Request> {
         self.shared.asked.lock().expect("no panic").clone()
     }
@@ -321,8 +321,8 @@ impl Shared {
         }
     }
 
-    /// Waits for events from `next` on, and gives the text of the first one (of two that are
-    /// swapped); what they are to be.
+    /// Waits for events from `next` on, and returns the text of the first one (of two that are
+    /// swapped) and its intended treatment.
     fn next_events(&self, next: &mut usize, topics: &[&str], granted: &[String]) -> String {
         let mut events = self.events.lock().expect("no panic");
         loop {

@@ -10,7 +10,7 @@ use crate::faulty::Faulty;
 pub(crate) struct Run {
     /// Exit code.
     pub(crate) code: i32,
-    /// Everything that it said.
+    /// Its whole output.
     pub(crate) said: String,
     /// The result as it was written.
     pub(crate) json: String,
@@ -66,7 +66,7 @@ impl Run {
         }
     }
 
-    /// What it said instead of a result, with its exit code.
+    /// The output in place of a result, with the exit code.
     pub(crate) fn refused(words: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_fantail-loadtest"))
             .args(words)

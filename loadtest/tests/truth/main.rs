@@ -224,7 +224,7 @@ fn a_server_that_takes_no_event_is_found_out_without_waiting_for_each() {
         "{}",
         run.said
     );
-    // No event was waited for: one alone would have taken the whole timeout.
+    // No event was waited for: a single one would have taken the whole timeout.
     assert!(start.elapsed().as_secs() < 60);
 }
 

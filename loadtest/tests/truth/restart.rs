@@ -1,10 +1,10 @@
-//! `restart`, against servers that this program starts: one that tells what it lost, and one that
+//! `restart`, against servers that this program starts: one that reports its losses, and one that
 //! does not.
 
 use crate::faulty::{Fault, Faulty};
 use crate::harness::Run;
 
-/// Where the server of [`serves_until_it_is_ended`] listens.
+/// Address of the server of [`serves_until_it_is_ended`].
 const ADDRESS: &str = "FAULTY_ADDRESS";
 
 /// This test's program as a server of its own; see [`reborn`].
@@ -20,7 +20,7 @@ fn serves_until_it_is_ended() {
     }
 }
 
-/// Options of a run against a server that forgets everything when it ends, and says so.
+/// Options of a run against a server that forgets everything at its end, and reports it.
 fn reborn() -> Vec<String> {
     let program = std::env::current_exe().expect("this program");
     let program = program.to_str().expect("a path in UTF-8");
@@ -92,7 +92,7 @@ fn what_a_restart_loses_in_silence_is_lost() {
     ];
     let run = run(&floor, &["--kind=kill", "--assert=lost == 0"]);
     assert_eq!(run.code, 1, "{}", run.said);
-    // What is published before the streams are back is sent to nobody, and nobody is told.
+    // Events published before the streams are back reach no stream, and are not reported.
     assert!(run.figure("lost") > 0, "{}", run.said);
     assert_eq!((run.figure("gap_events"), run.figure("returned")), (0, 10));
     assert!(

@@ -1,4 +1,5 @@
-//! Streams and publishers with tokens: they are sent, and they decide who hears a private event.
+//! Streams and publishers with tokens: they are sent, and they decide which streams hear a private
+//! event.
 
 use std::collections::HashSet;
 
@@ -44,7 +45,7 @@ fn every_stream_sends_a_token_of_its_own() {
     );
 
     let public = DecodingKey::from_ec_pem(pair.public_key_pem().as_bytes()).expect("a key");
-    // This also sees to it that `exp` is there, and to come.
+    // This also checks that `exp` exists, and is in the future.
     let validation = Validation::new(Algorithm::ES256);
     let mut tokens = HashSet::new();
     for request in server.asked() {

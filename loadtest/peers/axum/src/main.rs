@@ -1,9 +1,9 @@
-//! Server-Sent Events fan-out as one would write it in an hour, with axum and tokio's broadcast
-//! channel: what Fantail has to be better than to be worth its code.
+//! A simple fan-out of Server-Sent Events with axum and tokio's broadcast channel, as it is written
+//! in an hour: the baseline that Fantail has to beat to be worth its code.
 //!
 //! `GET /events/{topic}` is a stream, `POST /publish/{topic}` publishes its body and answers with
-//! the number of streams. There is no history: what a stream was too slow for is told as `event:
-//! gap`.
+//! the number of streams. There is no history: events that a stream was too slow for are reported
+//! as `event: gap`.
 //!
 //! ```text
 //! peer-axum 127.0.0.1:8080
@@ -27,7 +27,7 @@ use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
-/// Events that a stream may be behind before it is told a gap.
+/// Events that a stream may be behind before it gets a gap.
 const TOPIC_EVENTS_MAX: usize = 1024;
 
 /// Connections that may wait to be accepted; tokio's 1024 would make a client that opens many wait
@@ -69,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         result = axum::serve(listener, app) => result?,
-        // Streams have no end to wait for: they are cut, and their clients come back.
+        // Streams have no end to wait for: they are cut, and their clients reconnect.
         _ = terminate.recv() => {}
     }
     Ok(())
@@ -142,7 +142,7 @@ impl Topics {
     }
 }
 
-/// Nothing panics while it holds one of the locks, so what they guard is sound.
+/// No code panics while it holds one of the locks, so the guarded data is sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,22 +19,22 @@ const ROW_UNITS: i32 = 84;
 /// Of that, the text.
 const TEXT_UNITS: i32 = 34;
 const BAR_UNITS: i32 = 24;
-/// Of a name that is a whole URL, this much is shown: enough to tell targets apart, and the value
-/// keeps its room.
+/// Shown part of a name that is a whole URL: enough to distinguish targets, and the value keeps its
+/// room.
 const NAME_CHARS_MAX: usize = 34;
 
-/// Whether the metric can be told as "so many times the baseline": not so of counts, which should
-/// be what was asked for.
+/// Whether the metric can be compared as "so many times the baseline". Counts cannot: they should
+/// be the requested ones.
 pub(super) fn is_fit(row: &Row) -> bool {
     direction(row.unit).is_some() && row.cells.iter().any(|cell| cell.ratio.is_some())
 }
 
-/// Draws the row; a target without the metric has no bar, and says so.
+/// Draws the row; a target without the metric has a note in place of a bar.
 pub(super) fn draw(targets: &[&str], row: &Row) -> Result<Drawn, ReportError> {
     let ratios: Vec<Option<f64>> = row
         .cells
         .iter()
-        // Where anyone has a ratio, only the baseline has a value without one.
+        // If any target has a ratio, only the baseline has a value without one.
         .map(|cell| cell.value.map(|_| cell.ratio.unwrap_or(1.0)))
         .collect();
     let texts: Vec<String> = row

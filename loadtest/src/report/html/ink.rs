@@ -1,8 +1,8 @@
 //! Colours, dashes and markers of plots.
 //!
 //! The drawing library writes each colour as an attribute. `style.css` maps exactly these
-//! attributes to colours of the reader's scheme, and the dash of a line with its colour: a change
-//! here must be made there as well, and a test tells.
+//! attributes to colours of the reader's scheme, and the dash of a line with its colour. A change
+//! here must be made there as well; a test compares them.
 
 use plotters::backend::SVGBackend;
 use plotters::element::{Circle, Cross, DynElement, IntoDynElement, PathElement, TriangleMarker};
@@ -31,7 +31,7 @@ pub(super) const LINES: [RGBColor; 6] = [
 
 /// Size of text, in units of the drawing; the page shows drawings at about half their size.
 const TEXT_UNITS: f64 = 24.0;
-/// What the drawing library takes for the height of a line of text, as a share of the text.
+/// The drawing library's height of a line of text, as a share of the text.
 const LINE_HEIGHT: f64 = 1.24;
 /// A letter's width as a share of its height, on the wide side: labels must not be cut off.
 const LETTER_WIDTH: f64 = 0.58;
@@ -84,8 +84,8 @@ pub(super) fn swatch(number: usize) -> Result<String, DrawError> {
     {
         let root = SVGBackend::with_string(&mut svg, SWATCH_UNITS).into_drawing_area();
         let middle = height / 2;
-        // Three points: what has two is written as another kind of element, which the dashes of the
-        // page do not reach.
+        // Three points: two are written as another kind of element, which the dashes of the page do
+        // not reach.
         let points = [0, width / 2, width].map(|x| (x, middle)).to_vec();
         root.draw(&PathElement::new(points, line(number)))?;
         root.draw(&marker(number, (width / 2, middle)))?;

@@ -1,4 +1,4 @@
-//! Whether a figure is as it should be: told by a sign and a word, and only then by a colour.
+//! Whether a figure is as it should be: shown by a sign and a word, and only then by a colour.
 
 use crate::outcome::{Figure, Group, Outcome, Unit};
 use crate::quantile;
@@ -10,10 +10,10 @@ const MUST_BE_ZERO: [&str; 5] = ["lost", "doubled", "duplicate", "out_of_order",
 /// Figures that are honest when they are not zero, and still no reason for joy.
 const TOLD: &str = "gap";
 
-/// What a figure says about the run.
+/// A figure's verdict on the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// Nothing: it is just a figure.
+    /// No verdict: it is just a figure.
     None,
     Good,
     Note,
@@ -71,7 +71,7 @@ impl Mark {
         }
     }
 
-    /// The sign in a word, for those who hear the page.
+    /// The sign in a word, for readers who hear the page.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::None => "",
@@ -82,8 +82,8 @@ impl Mark {
     }
 }
 
-/// The few figures that a run is judged by: streams, truth, latency, memory a stream, as far as
-/// there are any.
+/// The few figures by which a run is judged: streams, truth, latency, memory per stream, as far as
+/// it has them.
 pub(super) fn key_figures(outcome: &Outcome) -> Vec<KeyFigure> {
     let of = |group| outcome.figures.iter().filter(move |f| f.group == group);
     let preferred = |group, part: &str| {

@@ -24,7 +24,7 @@ use crate::outcome::{Comparison, Latency, Outcome, Reason, Unit};
 use crate::quantile::USUAL;
 use crate::units;
 
-/// Bar charts on a page; beyond, the table says it better.
+/// Most bar charts on a page; for further rows, the table is better.
 const BARS_MAX: usize = 18;
 
 #[derive(Template)]
@@ -52,7 +52,7 @@ struct ComparisonPage<'a> {
     sections: Vec<Section>,
 }
 
-/// Where and when it was measured.
+/// Place and time of the measurement.
 struct Facts {
     started: String,
     duration: String,
@@ -79,8 +79,7 @@ struct TableCell {
 /// The page of one run.
 ///
 /// # Errors
-/// [`ReportError::Plot`] and [`ReportError::Page`], neither of which an outcome can cause that
-/// comes from a run.
+/// [`ReportError::Plot`] and [`ReportError::Page`]. An outcome of a run causes neither.
 pub fn outcome(outcome: &Outcome) -> Result<String, ReportError> {
     let plots = plots::of_outcome(outcome).into_iter();
     let page = OutcomePage {
@@ -123,8 +122,7 @@ pub fn comparison(comparison: &Comparison) -> Result<String, ReportError> {
     Ok(page.render()?)
 }
 
-/// The worst of latency first, being what targets are chosen by; nothing of the generator, which is
-/// none of them.
+/// The highest latencies first, because targets are chosen by them; none of the generator's.
 fn bar_charts(matrix: &Matrix<'_>) -> Result<Vec<Drawn>, ReportError> {
     let (latency, others): (Vec<_>, Vec<_>) = matrix
         .sections
@@ -206,7 +204,7 @@ impl Facts {
     }
 }
 
-/// `20 November 2026, 09:15 UTC`; what is not a time is shown as it is.
+/// `20 November 2026, 09:15 UTC`; a text that is not a time is shown as it is.
 fn date(started: &str) -> String {
     started.parse().map_or_else(
         |_| started.to_owned(),

@@ -13,7 +13,7 @@ use super::scale::{MEDIAN, Scale, nines};
 use crate::outcome::Axis;
 use crate::report::ReportError;
 
-/// What the drawing library says when it cannot draw.
+/// The drawing library's error.
 pub(super) type DrawError = DrawingAreaErrorKind<io::Error>;
 
 /// Width and height, in units of the drawing.
@@ -30,7 +30,7 @@ const POINTS_MAX: usize = 2 * SIZE_UNITS.0 as usize;
 /// Markers on one line; on a line with so few points, each of them has one.
 const MARKERS_MAX: usize = 10;
 
-/// What a plot shows.
+/// A plot.
 pub(super) struct Plot {
     pub(super) title: String,
     pub(super) caption: String,
@@ -56,9 +56,9 @@ pub(super) struct Line {
 pub(super) struct Drawn {
     pub(super) title: String,
     pub(super) caption: String,
-    /// For those who cannot see it.
+    /// A description for readers who cannot see it.
     pub(super) description: String,
-    /// Nothing when there is no point to draw.
+    /// `None` without points.
     pub(super) svg: Option<String>,
     pub(super) legend: Vec<Entry>,
 }
@@ -149,7 +149,7 @@ impl Plot {
         self.lines.iter().enumerate().map(entry).collect()
     }
 
-    /// Where each line ends: what a glance at the plot says first.
+    /// The end of each line: the first thing that a glance at the plot shows.
     fn description(&self) -> String {
         let ends = self.lines.iter().map(|line| match line.points.last() {
             Some((_, y)) => {
@@ -179,7 +179,7 @@ impl Axes {
 
     fn can_show(&self, x: f64, y: f64) -> bool {
         let is_on_axis = match self {
-            // There is no zero on a logarithmic axis.
+            // A logarithmic axis has no zero.
             Self::Percentiles(_) => y > 0.0,
             Self::Linear(..) => true,
         };
@@ -188,7 +188,7 @@ impl Axes {
 }
 
 /// The points of quantiles from the median on. The last one, of all values, would be infinitely far
-/// to the right: it stands where a distribution of `count` values has its largest, but no further
+/// to the right: it is placed at the largest of a distribution of `count` values, but no further
 /// than ten times rarer than the one before.
 pub(super) fn percentile_points(quantiles: &[(f64, f64)], count: u64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::with_capacity(quantiles.len());

@@ -1,4 +1,4 @@
-//! Which plots a page has: what shares its axes shares a plot.
+//! The plots of a page: series with the same axes share a plot.
 
 use super::plot::{Axes, Line, Plot, capital, percentile_points};
 use crate::outcome::{Axis, Compared, Comparison, Latency, Outcome, Series, Unit};
@@ -83,8 +83,8 @@ fn series_plot(series: &[&Series]) -> Plot {
     }
 }
 
-/// `Deliveries over time`, `Memory against streams`; the kind of y is named where the subject does
-/// not say it.
+/// `Deliveries over time`, `Memory against streams`; the kind of y is named if the subject does not
+/// name it.
 fn series_title(series: &Series, subject: &str) -> String {
     let between = match series.x.unit {
         Unit::Seconds => "over",

@@ -1,4 +1,4 @@
-//! Axes: where a value stands on one, and which values are marked.
+//! Axes: the place of a value on one, and the marked values.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use super::ink;
 use crate::outcome::Unit;
 use crate::units;
 
-/// Where the axis of percentiles begins: the faster half of a distribution says little, and would
-/// take half the height.
+/// Start of the axis of percentiles: the faster half of a distribution is of little interest, and
+/// would take half the height.
 pub(super) const MEDIAN: f64 = 0.5;
 
 /// Percentiles that are marked, as the drawing places them: the number of nines, so that each step
@@ -27,7 +27,7 @@ const PERCENTILES: [(f64, &str); 8] = [
 
 /// Up to here a logarithmic axis is marked at 1, 2 and 5 and not only at every power of ten.
 const FINE_DECADES_MAX: f64 = 2.5;
-/// Marks of a linear axis are at most so many steps apart.
+/// Most steps between the marks of a linear axis.
 const STEPS_MAX: f64 = 6.0;
 
 /// An axis.
@@ -40,7 +40,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From zero, where no value is below, to the largest value; `whole_steps` goes on to the next
+    /// From zero, if no value is below, to the largest value; `whole_steps` extends it to the next
     /// mark.
     pub(super) fn linear(values: impl Iterator<Item = f64>, unit: Unit, whole_steps: bool) -> Self {
         let (least, most) = bounds(values);
@@ -127,7 +127,7 @@ impl Scale {
     }
 }
 
-/// Where a quantile below 1 stands on the axis of percentiles: 1 for 90 %, 2 for 99 %, 3 for 99.9
+/// The place of a quantile below 1 on the axis of percentiles: 1 for 90 %, 2 for 99 %, 3 for 99.9
 /// %.
 pub(super) fn nines(quantile: f64) -> f64 {
     -(1.0 - quantile).log10()

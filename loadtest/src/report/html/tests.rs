@@ -1,4 +1,4 @@
-//! What must be on the pages, and what must not.
+//! Required and forbidden content of the pages.
 
 use plotters::style::RGBColor;
 
@@ -24,7 +24,7 @@ fn a_page_is_complete_in_itself() {
         for foreign in ["<script", "<link", "<img", "src=", "@import", "url("] {
             assert!(!page.contains(foreign), "{foreign}");
         }
-        // The name of the SVG format is the one address there is.
+        // The name of the SVG format is the only address.
         let addresses = page.matches("http").count();
         let names = page.matches("xmlns=\"http://www.w3.org/2000/svg\"").count();
         assert_eq!(addresses, names + page.matches("http-equiv").count());
@@ -182,7 +182,7 @@ fn the_style_sheet_knows_every_colour_of_the_plots() {
         assert!(style.contains(&format!("svg [stroke=\"{}\"]", hex(color))));
     }
 
-    // Nothing may be drawn in a colour that the page does not map: it could vanish in the dark.
+    // Every colour must be one that the page maps: another could vanish in the dark scheme.
     let page = page(&sample::outcome());
     for attribute in ["fill=\"#", "stroke=\"#"] {
         for (at, _) in page.match_indices(attribute) {

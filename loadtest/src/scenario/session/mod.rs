@@ -1,4 +1,4 @@
-//! What all scenarios are made of: a server, streams, a publisher, and the figures that they give.
+//! The common parts of all scenarios: a server, streams, a publisher, and their figures.
 
 mod opening;
 mod publishing;
@@ -26,12 +26,12 @@ pub(crate) use result::Timeline;
 use setup::{check_topics, place_token, recipes, stream_address, stream_headers, with_ports};
 use tokens::{Tokens, make_tokens};
 
-/// What a scenario adds to what all have in common.
+/// A scenario's additions to the common part.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plan {
     /// Streams to open at most.
     pub(crate) streams: usize,
-    /// Streams that end come back.
+    /// Streams that end reconnect.
     pub(crate) reconnect: bool,
     /// They do not once they are answered with anything but a stream.
     pub(crate) event_source: bool,
@@ -59,13 +59,12 @@ pub(crate) struct Session {
     /// CPU time of everything that was measured.
     total: Stretch,
     open: usize,
-    /// How long streams took to open; shown last, since deliveries are what `--assert 'p99 < …'` is
-    /// about.
+    /// Opening times of streams; shown last, because `--assert 'p99 < …'` is about deliveries.
     opening: Vec<(u64, u64)>,
     /// Events that the server took, and that it did not.
     taken: u64,
     refused: u64,
-    /// Events of which it said nothing before the connection broke.
+    /// Events that were unanswered when the connection broke.
     failed: u64,
     /// Dropped last: everything else speaks to it.
     server: Option<Server>,
@@ -206,7 +205,7 @@ impl Session {
         Stopwatch::start(&self.gauge, &self.crew.pids())
     }
 
-    /// Ends it; says so if the load generator was the limit in this phase.
+    /// Ends it; reports if the load generator was the limit in this phase.
     pub(crate) fn stop(&mut self, watch: Stopwatch, phase: &str) -> Stretch {
         let stretch = watch.stop(&self.gauge, &self.crew.pids());
         self.total.add(&stretch);

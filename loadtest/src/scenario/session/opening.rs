@@ -1,4 +1,4 @@
-//! Opening streams, and what one costs.
+//! Opening streams, and the cost of one.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::scenario::ScenarioError;
 const CONNECTS_STEP: f64 = 0.05;
 
 impl Session {
-    /// Opens streams step by step, with memory settled at each, and says what they cost.
+    /// Opens streams step by step, with memory settled at each, and reports their cost.
     pub(crate) fn open(&mut self, steps: &[usize]) -> Result<(), ScenarioError> {
         let mut memory = vec![(0, self.empty)];
         let mut connects = Timeline::new(CONNECTS_STEP);
@@ -78,7 +78,7 @@ impl Session {
         Ok(())
     }
 
-    /// Memory a stream: the slope from the first step to the last, or from nothing when there is
+    /// Memory per stream: the slope from the first step to the last, or from nothing if there is
     /// only one.
     fn note_memory(&mut self, memory: &[(usize, Memory)]) {
         let [first, .., last] = memory else { return };

@@ -10,10 +10,10 @@ use crate::publisher::{Published, Publisher};
 use crate::scenario::ScenarioError;
 use crate::target::TargetError;
 
-/// What became of events that were published back to back.
+/// The fate of events that were published back to back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
-    /// From their due time to the last delivery; nothing if there was none.
+    /// From their due time to the last delivery; `None` if there was none.
     pub(crate) took: Option<Duration>,
     /// Streams that wait in vain.
     pub(crate) behind: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Round {
 }
 
 impl Session {
-    /// Ways in, as the user gave them.
+    /// Ways to publish, as the user gave them.
     pub(crate) fn recipes(&self) -> &[Recipe] {
         &self.recipes
     }
@@ -49,7 +49,7 @@ impl Session {
         Ok(())
     }
 
-    /// A publisher over so many connections.
+    /// A publisher over `connections` connections.
     pub(crate) fn publisher(
         &self,
         recipe: &Recipe,
@@ -65,7 +65,7 @@ impl Session {
         )?)
     }
 
-    /// Uses another publisher from now on; its events go on counting where the last one's ended.
+    /// Uses another publisher from now on, which continues the numbering of the last one's events.
     pub(crate) fn use_publisher(&mut self, mut publisher: Publisher) {
         if let Some(before) = &self.publisher {
             publisher.go_on_from(before.events());
@@ -85,7 +85,7 @@ impl Session {
         self.publisher.as_ref().map_or(0, Publisher::events)
     }
 
-    /// What became of the events since the last time.
+    /// The fate of the events since the last time.
     pub(crate) fn published(&mut self) -> Result<Published, ScenarioError> {
         self.tell_refused()?;
         let (publisher, _) = self.publishing()?;
@@ -104,7 +104,7 @@ impl Session {
         Ok(published)
     }
 
-    /// Tells the client processes which events were refused, so that nobody waits for them.
+    /// Reports the refused events to the client processes, so that they do not wait for them.
     fn tell_refused(&mut self) -> Result<(), ScenarioError> {
         let Some(publisher) = &mut self.publisher else {
             return Ok(());

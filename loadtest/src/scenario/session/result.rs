@@ -1,5 +1,4 @@
-//! What a run says at its end: the truth of every stream, and whether the load generator was the
-//! limit.
+//! The end of a run: the check of every stream, and whether the load generator was the limit.
 
 use std::time::Duration;
 
@@ -12,11 +11,11 @@ use crate::progress::Stage;
 use crate::recorder::Recorder;
 use crate::scenario::ScenarioError;
 
-/// A process that is busy for more than this share of the time is taken for the limit.
+/// A process that is busy for more than this share of the time counts as the limit.
 const BUSY_SHARE: f64 = 0.9;
-/// Shorter stretches say nothing about who was the limit.
+/// Shorter stretches do not show what was the limit.
 const STRETCH_MIN: Duration = Duration::from_millis(100);
-/// Most points of a plot; when there are more, every second one goes.
+/// Most points of a plot; beyond, every second one is dropped.
 const TIMELINE_POINTS_MAX: usize = 2_000;
 
 impl Session {
@@ -35,8 +34,8 @@ impl Session {
         }
     }
 
-    /// Ends the run as its stages ended it. A publisher that failed is a result: what came before
-    /// is checked and shown.
+    /// Ends the run with the result of its stages. A publisher that failed is a result: the part
+    /// before is checked and shown.
     pub(crate) fn conclude(
         mut self,
         stages: Result<(), ScenarioError>,
@@ -90,8 +89,8 @@ impl Session {
         Ok(outcome)
     }
 
-    /// A run that opened no stream, or published no event, has measured nothing, whatever it was to
-    /// be.
+    /// A run that opened no stream, or published no event, has measured nothing, whatever its goal
+    /// was.
     fn judge(&mut self, checked: &Checked, events: u64) {
         let most = |reasons: &[(String, u64)]| {
             let most = reasons.iter().max_by_key(|(_, count)| *count);
@@ -149,7 +148,7 @@ impl Session {
         }
     }
 
-    /// Warns where the load generator, or the machine, was the limit of a phase.
+    /// Warns if the load generator, or the machine, was the limit of a phase.
     pub(super) fn doubt_generator(&mut self, stretch: &Stretch, phase: &str) {
         let own = stretch.cores(stretch.generator);
         let server = stretch.cores(stretch.server);
@@ -246,7 +245,7 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
     }
 }
 
-/// Counts over time, for a plot; as many as a plot can show, however long it takes.
+/// Counts over time, for a plot; as many as a plot can show, however long the run takes.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     counts: Vec<(f64, u64)>,
@@ -255,7 +254,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Without any, which will be at least so many seconds apart.
+    /// An empty one, whose points are at least `step` seconds apart.
     pub(crate) fn new(step: f64) -> Self {
         Self {
             counts: Vec::new(),

@@ -8,10 +8,10 @@ use crate::server;
 use crate::target::{self, AUTHORIZATION, Address, STREAM_PLACEHOLDERS, TargetError};
 use crate::template::Template;
 
-/// Where Fantail takes the Redis protocol, by default.
+/// Fantail's default port for the Redis protocol.
 pub(super) const FANTAIL_INGEST_PORT: u16 = 7379;
 
-/// Replaces `{http}` and `{ingest}` by free ports where the server is started by us.
+/// Replaces `{http}` and `{ingest}` by free ports if this program starts the server.
 pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioError> {
     let mut target = target.clone();
     if target.spawn.is_none() {
@@ -62,7 +62,7 @@ pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetE
     Ok(headers)
 }
 
-/// How to publish: what the user says, or what the preset knows; the usual way first.
+/// The ways to publish: from the user's options, or from the preset; the usual way first.
 pub(super) fn recipes(
     target: &TargetArgs,
     streams: &Address,
@@ -84,8 +84,7 @@ pub(super) fn recipes(
     urls.iter().map(recipe).collect()
 }
 
-/// Sees to it that the token of each stream is sent once, and that there is one where it is to be
-/// sent.
+/// Makes sure that the token of each stream is sent once, and that it exists if it is to be sent.
 pub(super) fn place_token(
     path: &str,
     headers: &mut Vec<String>,
@@ -116,7 +115,7 @@ pub(super) fn place_token(
     }
 }
 
-/// Whether every stream can be told its topics.
+/// Checks that every stream's request can name its topics.
 pub(super) fn check_topics(
     path: &str,
     headers: &[String],

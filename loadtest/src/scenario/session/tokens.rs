@@ -1,5 +1,5 @@
-//! From the options of the command line to what signs tokens, and to those that are needed before
-//! anything is measured.
+//! From the options of the command line to the signing keys, and to the tokens that are needed
+//! before anything is measured.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use crate::units;
 /// The tokens of a run.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    /// What the client processes make those of streams from.
+    /// The order from which the client processes make those of streams.
     pub(super) streams: Option<token::Order>,
     /// The one of publishing.
     pub(super) publish: Option<String>,
@@ -64,7 +64,7 @@ impl Tokens {
     }
 }
 
-/// Has all tokens of streams made, so that nobody waits for one while streams are opened.
+/// Has all tokens of streams made before streams are opened.
 pub(super) fn make_tokens(crew: &mut Crew, streams: usize) -> Result<(), ScenarioError> {
     let stage = Stage::open_ended("making tokens");
     let start = Instant::now();
