@@ -30,7 +30,7 @@ const PAGE_TOPICS: usize = 1_000;
 const SLICES_MAX: usize = 16;
 
 /// Comparison steps after which a page ends with its slice: some 100 ms, in portions.
-const STEPS_MAX: usize = if cfg!(test) { 1 << 20 } else { 100_000_000 };
+const STEPS_MAX: usize = 100_000_000;
 
 /// The list's parameters.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,8 @@ struct Sight {
     /// `None`: all.
     selectors: Option<Arc<[Selector]>>,
     reach: Reach,
+    /// Steps after which a page is full.
+    steps_max: usize,
 }
 
 impl Sight {
@@ -82,6 +84,7 @@ impl Sight {
         Self {
             selectors,
             reach: Reach::default(),
+            steps_max: STEPS_MAX,
         }
     }
 
@@ -98,7 +101,7 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
     let mut walk = TopicWalk::from(asked.after);
     let mut slices = 0;
     while walk.next().is_some() {
-        let is_full = topics.len() >= PAGE_TOPICS || sight.reach.steps() >= STEPS_MAX;
+        let is_full = topics.len() >= PAGE_TOPICS || sight.reach.steps() >= sight.steps_max;
         // A topic of very many patterns needs several slices. The next page would begin it anew.
         if (is_full || slices >= SLICES_MAX) && !walk.is_within_topic() {
             break;
@@ -214,7 +217,10 @@ mod tests {
     fn every_comparison_counts_and_a_slice_too_many_ends_the_page() {
         let names: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
         let selectors = names.iter().map(|name| Selector::exact(name)).collect();
-        let mut sight = Sight::of(Some(selectors));
+        let mut sight = Sight {
+            steps_max: 1 << 20,
+            ..Sight::of(Some(selectors))
+        };
 
         let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -240,7 +246,7 @@ mod tests {
                 after,
                 ..Asked::default()
             };
-            let mut sight = Sight::of(sight.selectors.take());
+            sight.reach = Reach::default();
             assert_ne!(page(&hub, &asked, &mut sight).await.next, Some(after));
         });
         hub.stop();

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::core::delivery::{ShardConfig, TurnBudget};
-use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
+use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
@@ -18,6 +18,8 @@ pub struct HubConfig {
     pub shard: ShardConfig,
     /// Bounds on the history.
     pub history: HistoryLimits,
+    /// Bounds on one hold of the lock. No setting: each is a fraction of a millisecond.
+    pub hold: HoldLimits,
     /// Bounds on one event and on one subscription.
     pub event_limits: EventLimits,
     /// What one client is, and how many streams it may have.
@@ -51,6 +53,7 @@ impl Default for HubConfig {
                 budget: TurnBudget::default(),
             },
             history: HistoryLimits::default(),
+            hold: HoldLimits::default(),
             event_limits: EventLimits {
                 has_subscriber_keys: false,
                 ..EventLimits::default()

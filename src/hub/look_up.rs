@@ -4,7 +4,7 @@
 //! `Work` is for; the last one only counts ids. Streams of few selectors, nearly all there are, need none of this.
 
 use crate::core::desk::Pinned;
-use crate::core::history::{Grant, RecordNeeded, Released, Rights, SelectorId, Start, Store, Work};
+use crate::core::history::{Grant, RecordNeeded, Released, Rights, SelectorId, Start, Store};
 use crate::core::selector::Selector;
 
 use super::Hub;
@@ -90,15 +90,20 @@ impl Drop for LookedUp<'_> {
 
 fn pin(hub: &Hub, selectors: &[Selector]) -> Vec<SelectorId> {
     let mut pinned = Vec::with_capacity(selectors.len());
-    while !hub.hold(|store| store.pin_some(selectors, &mut pinned, &mut Work::default())) {}
+    while !hub.hold(|store| {
+        let work = &mut store.work();
+        store.pin_some(selectors, &mut pinned, work)
+    }) {}
     pinned
 }
 
 impl Hub {
     /// Gives everything back to the store, a portion for each hold of the lock.
     pub(super) fn take_back(&self, released: &mut Released) {
-        let portion = |store: &mut Store| store.release(&mut *released, &mut Work::default());
-        let mut portion = portion;
+        let mut portion = |store: &mut Store| {
+            let work = &mut store.work();
+            store.release(&mut *released, work)
+        };
         while !self.hold(&mut portion) {}
     }
 }

@@ -102,6 +102,7 @@ impl Hub {
         config.event_limits.kept = config.history.kept_max();
         let desk = DeskConfig {
             history: config.history,
+            hold: config.hold,
             slow_consumer: config.slow_consumer.clone(),
             mark,
         };

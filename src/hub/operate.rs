@@ -11,7 +11,7 @@ use crate::clock::unix_ms;
 use crate::core::delivery::query::{Found, Task};
 use crate::core::delivery::{StreamInfo, StreamKey};
 use crate::core::event::{EventId, MarkedId};
-use crate::core::history::{HistorySize, PatternCount, Store, Work};
+use crate::core::history::{HistorySize, PatternCount, Store};
 pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;
 use crate::metrics::{NodeMetrics, ShardMetrics};
@@ -76,8 +76,10 @@ impl Hub {
         let mut portions = 0;
         loop {
             let known_only = portions >= MATCH_PORTIONS_MAX;
-            let work = &mut Work::default();
-            let info = self.hold(|store| store.info(name, &mut count, known_only, work));
+            let info = self.hold(|store| {
+                let work = &mut store.work();
+                store.info(name, &mut count, known_only, work)
+            });
             if let Some(info) = info {
                 return info;
             }
@@ -90,7 +92,10 @@ impl Hub {
     /// two portions.
     #[must_use]
     pub fn topics(&self, walk: &mut TopicWalk) -> Vec<TopicInfo> {
-        self.hold(|store| store.infos(walk, CHANNEL_SLOTS, &mut Work::default()))
+        self.hold(|store| {
+            let work = &mut store.work();
+            store.infos(walk, CHANNEL_SLOTS, work)
+        })
     }
 
     /// Holds the lock for one of several portions. Whoever waits for the lock has it next.
@@ -388,6 +393,7 @@ mod tests {
 
     use super::*;
     use crate::core::event::Event;
+    use crate::core::history::HoldLimits;
     use crate::core::limits::EventLimits;
     use crate::core::selector::{Selector, Syntax};
     use crate::core::sse::Draft;
@@ -426,7 +432,11 @@ mod tests {
     #[test]
     fn others_have_their_turn_while_a_topic_of_many_patterns_is_looked_at() {
         const PATTERNS: usize = 20_000;
-        let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
+        let config = HubConfig {
+            hold: HoldLimits::SMALL,
+            ..HubConfig::default()
+        };
+        let hub = Hub::start(config, 1).expect("a hub");
         hub.hold(|store| store.subscribe(&Selector::exact("t"), 0, false));
         for number in 0..PATTERNS {
             let pattern = Selector::parse(&format!("{{v{number}}}"), Syntax::Native, 100);

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::auth::{Policy, Role};
 use crate::core::delivery::{ShardConfig, TurnBudget};
-use crate::core::history::{HistoryLimits, SlowConsumerPolicies};
+use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::hub::{HubConfig, TracesConfig};
@@ -42,6 +42,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             age_ms: ms(settings.history_age),
             budget_bytes: settings.history_budget_bytes,
         },
+        hold: HoldLimits::default(),
         event_limits: EventLimits {
             has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),
             ..settings.event_limits.clone()

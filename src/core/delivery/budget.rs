@@ -2,6 +2,8 @@
 
 use crate::core::history::{ReadBudget, Work};
 
+use super::query::FindLimits;
+
 /// What one turn may do at most. What is left over waits for the next turn, so that no kind of work holds up the others.
 #[derive(Clone, Debug)]
 pub struct TurnBudget {
@@ -25,7 +27,12 @@ pub struct TurnBudget {
     pub sweep_slots: u32,
     /// Slices of the sweep that may be made up for when turns are long.
     pub sweep_slices: u32,
-    /// What is given back to the store of what closed streams had.
+    /// One portion of a query for streams.
+    pub find: FindLimits,
+    /// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with more gives back several
+    /// portions, so that streams that come and go faster than portions do not pile them up.
+    pub released_max: usize,
+    /// What one portion gives back to the store of what closed streams had.
     pub release: Work,
 }
 
@@ -45,6 +52,8 @@ impl Default for TurnBudget {
             ends: 256,
             sweep_slots: 256,
             sweep_slices: 8,
+            find: FindLimits::default(),
+            released_max: 1 << 20,
             release: Work::default(),
         }
     }

@@ -10,10 +10,6 @@ use super::subscriber::{Flags, Key, Subscriber};
 use super::topics::Membership;
 use super::{Core, Guard, Identity, Io};
 
-/// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with more gives back more than one
-/// portion, so that streams that come and go faster than portions do not pile them up.
-const RELEASED_MAX: usize = 1 << 20;
-
 /// The topics of a stream; mostly one.
 type WantedFew = SmallVec<[Wanted; 1]>;
 
@@ -129,7 +125,7 @@ impl<I: Io> Core<I> {
             return;
         }
         self.release();
-        while self.released.len() > RELEASED_MAX {
+        while self.released.len() > self.config.budget.released_max {
             self.release();
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::metrics::CloseReason;
 
-use super::query::{FOUND_PER_TURN, Found, Meant, SLOTS_PER_TURN, StreamQuery, Task};
+use super::query::{Found, Meant, StreamQuery, Task};
 use super::subscriber::Flags;
 use super::{Core, Io};
 
@@ -10,8 +10,9 @@ impl<I: Io> Core<I> {
     /// Looks at the streams from slot `from` on, and does with those that are meant what it is told.
     pub(super) fn find(&mut self, query: &StreamQuery, from: u32, task: Task, io: &mut I) -> Found {
         let mut found = Found::default();
-        let mut meant = Meant::new(query);
-        let end = from.saturating_add(SLOTS_PER_TURN);
+        let limits = self.config.budget.find;
+        let mut meant = Meant::new(query, limits);
+        let end = from.saturating_add(limits.slots);
         for slot in from..end {
             if slot >= self.subscribers.end() {
                 return found;
@@ -22,7 +23,7 @@ impl<I: Io> Core<I> {
             {
                 return found;
             }
-            if done >= FOUND_PER_TURN || meant.is_spent() {
+            if done >= limits.found || meant.is_spent() {
                 found.next = Some(slot);
                 return found;
             }

@@ -10,17 +10,29 @@ use crate::core::selector::Selector;
 
 use super::StreamInfo;
 
-/// Slots looked at in one turn: some 200 µs.
-pub(crate) const SLOTS_PER_TURN: u32 = 1_024;
+/// Bounds on one portion of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FindLimits {
+    /// Slots examined: some 200 µs.
+    pub slots: u32,
+    /// Streams described or ended.
+    pub found: usize,
+    /// Steps of matching: some 200 µs, and as much again for the match that goes over it.
+    pub steps: usize,
+    /// Topics of streams examined.
+    pub topics: usize,
+}
 
-/// Streams described or ended in one turn.
-pub(crate) const FOUND_PER_TURN: usize = 256;
-
-/// Steps of matching in one turn: some 200 µs, and as much again for the match that goes over it.
-const STEPS_PER_TURN: usize = 200_000;
-
-/// Topics of streams looked at in one turn.
-const TOPICS_PER_TURN: usize = 8_192;
+impl Default for FindLimits {
+    fn default() -> Self {
+        Self {
+            slots: 1_024,
+            found: 256,
+            steps: 200_000,
+            topics: 8_192,
+        }
+    }
+}
 
 /// What streams have to have in common; what is not said does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,15 +83,17 @@ pub struct Found {
 pub(crate) struct Meant<'q> {
     asked: Option<&'q Selector>,
     known: HashMap<u32, bool>,
+    limits: FindLimits,
     steps: usize,
     topics: usize,
 }
 
 impl<'q> Meant<'q> {
-    pub(crate) fn new(query: &'q StreamQuery) -> Self {
+    pub(crate) fn new(query: &'q StreamQuery, limits: FindLimits) -> Self {
         Self {
             asked: query.topic.as_ref(),
             known: HashMap::new(),
+            limits,
             steps: 0,
             topics: 0,
         }
@@ -87,7 +101,7 @@ impl<'q> Meant<'q> {
 
     /// Whether enough was done for one turn.
     pub(crate) fn is_spent(&self) -> bool {
-        self.steps >= STEPS_PER_TURN || self.topics >= TOPICS_PER_TURN
+        self.steps >= self.limits.steps || self.topics >= self.limits.topics
     }
 
     /// Whether one of these topics is meant; `selector` tells what a topic of this shard is.
@@ -156,14 +170,25 @@ mod tests {
             topic: Some(Selector::exact("a")),
             ..StreamQuery::default()
         };
-        let mut meant = Meant::new(&query);
-        let mut turns = 0;
-        while !meant.is_spent() {
-            turns += 1;
-            assert!(!meant.is_any(0..1_000, |_| Some(Selector::exact("b"))));
+        let topics = FindLimits {
+            topics: 8_000,
+            ..FindLimits::default()
+        };
+        let steps = FindLimits {
+            steps: 2_000,
+            ..FindLimits::default()
+        };
+        // Two steps a topic, the first time.
+        for (limits, expected) in [(topics, 8), (steps, 1)] {
+            let mut meant = Meant::new(&query, limits);
+            let mut calls = 0;
+            while !meant.is_spent() {
+                calls += 1;
+                assert!(!meant.is_any(0..1_000, |_| Some(Selector::exact("b"))));
+            }
+            assert_eq!(calls, expected, "{limits:?}");
+            // Each was matched once.
+            assert_eq!(meant.known.len(), 1_000);
         }
-        assert_eq!(turns, 9, "8,192 topics");
-        // Each was matched once.
-        assert_eq!(meant.known.len(), 1_000);
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 use std::sync::Arc;
 
 use crate::core::event::{EventId, OrderMark};
-use crate::core::history::{HistoryLimits, SlowConsumerPolicies, Store};
+use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies, Store};
 use crate::core::places::Places;
 use crate::core::presence::Presence;
 
@@ -39,6 +39,8 @@ pub use snapshot::{DeskCursor, DeskRecord};
 pub struct DeskConfig {
     /// Bounds on what is remembered.
     pub history: HistoryLimits,
+    /// Bounds on one hold of the lock.
+    pub hold: HoldLimits,
     /// Policies for streams that are too slow.
     pub slow_consumer: SlowConsumerPolicies,
     /// Tells the node's ids from those of others.
@@ -64,7 +66,9 @@ impl Desk {
         now_unix_ms: u64,
     ) -> Self {
         Self {
-            store: Store::new(config.history, now_unix_ms).with_mark(config.mark),
+            store: Store::new(config.history, now_unix_ms)
+                .with_mark(config.mark)
+                .with_hold(config.hold),
             slow_consumer: config.slow_consumer,
             history: config.history,
             places,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::core::event::EventId;
-use crate::core::history::{Appended, IdFell, SelectorId, SelectorIds, ShardSet, Stamp, Work};
+use crate::core::history::{Appended, IdFell, SelectorId, SelectorIds, ShardSet, Stamp};
 use crate::core::sse::{Draft, Frame};
 
 use super::{Batch, Delivery, Desk, Trace};
@@ -207,7 +207,8 @@ impl Desk {
         }
         let names = drafts.iter().flat_map(|draft| draft.topics());
         let names = names.map(AsRef::as_ref);
-        if self.store.prepare(names, pinned, &mut Work::default()) {
+        let mut work = self.store.work();
+        if self.store.prepare(names, pinned, &mut work) {
             Ok(())
         } else {
             Err(Refusal::Unprepared)

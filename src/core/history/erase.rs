@@ -5,14 +5,14 @@
 
 use crate::core::event::EventId;
 
-use super::{Store, Work};
+use super::Store;
 
 impl Store {
     /// Evicts events of a topic up to `through`, at most `steps` of them; returns how many, and whether none is left. An event that has other
     /// topics is kept there.
     pub fn erase(&mut self, name: &str, through: EventId, steps: usize) -> (usize, bool) {
-        self.upkeep = Work::default();
-        let mut work = Work::default();
+        self.upkeep = self.work();
+        let mut work = self.work();
         for erased in 0..steps {
             let first = self.topics.find(name).and_then(|index| {
                 let log = self.topics.get(index).log.as_ref();

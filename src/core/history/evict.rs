@@ -73,7 +73,7 @@ impl Store {
     /// nothing is left. Publishers call it first. So the excess over the budget is at most the
     /// events of one hold.
     pub fn make_room(&mut self) -> bool {
-        self.upkeep = Work::default();
+        self.upkeep = self.work();
         self.evictions_left = EVICTIONS_MAX;
         self.evict_over_budget()
     }
@@ -84,7 +84,7 @@ impl Store {
         if !self.make_room() {
             return false;
         }
-        let mut work = Work::default();
+        let mut work = self.work();
         for _ in 0..steps {
             let index = match self.oldest_topic() {
                 Oldest::Topic(index) => index,

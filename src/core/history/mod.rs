@@ -77,7 +77,7 @@ pub use shard_set::ShardSet;
 pub use snapshot::SnapshotCursor;
 pub use stamp::{IdFell, Stamp};
 pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
-pub use work::Work;
+pub use work::{HoldLimits, Work};
 
 /// What one topic without history costs beside its name, measured: its slots in the tables of the store and of a shard.
 const BARE_TOPIC_BYTES: usize = 136;
@@ -153,6 +153,7 @@ pub struct Appended {
 #[derive(Debug)]
 pub struct Store {
     limits: HistoryLimits,
+    hold: HoldLimits,
     topics: TopicTable,
     patterns: PatternTable,
     grants: GrantTable,
@@ -185,6 +186,7 @@ impl Store {
         let birth = EventId::ZERO.next(now_unix_ms);
         Self {
             limits,
+            hold: HoldLimits::default(),
             topics: TopicTable::default(),
             patterns: PatternTable::default(),
             grants: GrantTable::default(),
@@ -207,6 +209,20 @@ impl Store {
     pub fn with_mark(mut self, mark: OrderMark) -> Self {
         self.mark = mark;
         self
+    }
+
+    /// Sets the bounds on one hold of the lock.
+    #[must_use]
+    pub fn with_hold(mut self, hold: HoldLimits) -> Self {
+        self.hold = hold;
+        self.upkeep = self.work();
+        self
+    }
+
+    /// The work of one hold of the lock.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        Work::new(self.hold)
     }
 
     /// The mark of the ids that it gives.

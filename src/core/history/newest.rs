@@ -34,7 +34,7 @@ impl Newest {
 impl Store {
     /// The newest event of each of these topics and patterns.
     pub(crate) fn newest(&mut self, ids: &[SelectorId]) -> Box<[Newest]> {
-        let mut work = Work::default();
+        let mut work = self.work();
         let newest = ids.iter().map(|id| self.newest_of(*id, &mut work));
         newest.collect()
     }

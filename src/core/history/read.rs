@@ -116,7 +116,7 @@ impl Store {
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
         // Of its own: reading has to get on, whatever this takes.
-        let mut work = Work::default();
+        let mut work = self.work();
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
         for wish in wanted {
@@ -135,8 +135,8 @@ impl Store {
             grant,
             position,
             room: Room::new(budget),
-            work: Work::default(),
-            ahead: Work::default(),
+            work: self.work(),
+            ahead: self.work(),
             out,
             outcome,
         };

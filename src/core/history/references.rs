@@ -9,10 +9,6 @@ use super::patterns::Birth;
 use super::work::Work;
 use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 
-/// Topics that are looked over to find what was evicted before a pattern was born. Where there are more, all evictions of the node count, so that
-/// a stream may be told a gap that does not concern it, but none is hidden. Few in tests, so that both happen.
-const BIRTH_TOPICS_MAX: usize = if cfg!(test) { 4 } else { 4_096 };
-
 impl Store {
     /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching
     /// [`Store::unsubscribe`].
@@ -202,7 +198,7 @@ impl Store {
         forgotten: Evicted,
         work: &mut Work,
     ) -> Option<Evicted> {
-        if self.topics.len() > BIRTH_TOPICS_MAX {
+        if self.topics.len() > self.hold.birth_topics {
             return None;
         }
         let selector = &self.patterns.get(slot)?.selector;

@@ -74,7 +74,7 @@ impl Store {
     /// Takes references back, as far as the work goes; returns whether none is left. Gets on by at least one reference or
     /// one match each time.
     pub fn release(&mut self, released: &mut Released, work: &mut Work) -> bool {
-        self.upkeep = Work::default();
+        self.upkeep = self.work();
         while let Some((id, granted)) = released.subscriptions.last().copied() {
             if !self.may_take_back(id, work) {
                 return false;

@@ -115,7 +115,7 @@ impl Store {
         rights: Rights<'_>,
         cursor: &str,
     ) -> Result<Start, RecordNeeded> {
-        let mut work = Work::default();
+        let mut work = self.work();
         let granted = rights.granted();
         if cursor == EARLIEST {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
@@ -261,8 +261,9 @@ impl Store {
             return true;
         };
         let seen = cursor.max(start.told_through);
+        let mut work = self.work();
         start.unknown.is_none()
-            && self.evicted_from_all(ids, granted, seen, &mut Work::default()) <= seen
+            && self.evicted_from_all(ids, granted, seen, &mut work) <= seen
             && ids.iter().all(|id| {
                 let last = match id.topic_index() {
                     Some(index) => {

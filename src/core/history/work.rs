@@ -4,14 +4,42 @@
 //! seconds. Code that matches patterns or examines events charges its work here and stops when none is
 //! left. What was found so far is kept, and the next holder of the lock continues.
 
-/// Steps of matching: some 200 µs, and as much again for the match that goes over it.
-const STEPS_MAX: usize = if cfg!(test) { 40 } else { 200_000 };
+/// Bounds on one hold of the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldLimits {
+    /// Steps of matching: some 200 µs, and as much again for the match that goes over it.
+    pub steps: usize,
+    /// Events examined, whether one of them is wanted or not: some 100 µs.
+    pub events: usize,
+    /// References counted or taken back, and slots visited: some 400 µs where none of it is in a cache.
+    pub references: usize,
+    /// Topics that are looked over to find what was evicted before a pattern was born. Where more
+    /// exist, all evictions of the node count: a stream may be told a gap that does not concern it,
+    /// but none is hidden.
+    pub birth_topics: usize,
+}
 
-/// Events examined, whether one of them is wanted or not: some 100 µs. Few in tests, whose histories are small.
-const EVENTS_MAX: usize = if cfg!(test) { 3 } else { 2_048 };
+impl Default for HoldLimits {
+    fn default() -> Self {
+        Self {
+            steps: 200_000,
+            events: 2_048,
+            references: 2_048,
+            birth_topics: 4_096,
+        }
+    }
+}
 
-/// References counted or taken back, and slots visited: some 400 µs where none of it is in a cache.
-const REFERENCES_MAX: usize = 2_048;
+#[cfg(test)]
+impl HoldLimits {
+    /// So small that histories of a few events and patterns reach them.
+    pub(crate) const SMALL: Self = Self {
+        steps: 40,
+        events: 3,
+        references: 2_048,
+        birth_topics: 4,
+    };
+}
 
 /// What is left to be done.
 #[derive(Clone, Copy, Debug)]
@@ -24,15 +52,21 @@ pub struct Work {
 impl Default for Work {
     /// As much as one hold of the lock should take.
     fn default() -> Self {
-        Self {
-            steps: STEPS_MAX,
-            events: EVENTS_MAX,
-            references: REFERENCES_MAX,
-        }
+        Self::new(HoldLimits::default())
     }
 }
 
 impl Work {
+    /// The work of one hold.
+    #[must_use]
+    pub fn new(limits: HoldLimits) -> Self {
+        Self {
+            steps: limits.steps,
+            events: limits.events,
+            references: limits.references,
+        }
+    }
+
     /// Without a bound: for what has to be whole, after others have had their turn.
     #[must_use]
     pub fn unbounded() -> Self {

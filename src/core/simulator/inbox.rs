@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
+use crate::core::delivery::query::FindLimits;
 use crate::core::delivery::{Input, Key, Message, Now, Signal, TurnBudget};
 use crate::core::event::EventId;
-use crate::core::history::{ReadBudget, Work};
+use crate::core::history::{HoldLimits, ReadBudget, Work};
 
 /// Signals and messages that wait.
 #[derive(Default)]
@@ -70,6 +71,33 @@ pub(super) fn small_budget(dice: &mut Rng, streams: usize) -> TurnBudget {
         ends: dice.usize(streams..2 * streams),
         sweep_slots: dice.u32(1..8),
         sweep_slices: dice.u32(1..8),
+        find: FindLimits {
+            slots: small_or(dice, 1_024) as u32,
+            found: small_or(dice, 256),
+            steps: small_or(dice, 200_000),
+            topics: small_or(dice, 8_192),
+        },
+        released_max: small_or(dice, 1 << 20),
         release: Work::default().with_references(dice.usize(1..5)),
+    }
+}
+
+/// Bounds on one hold of the lock: each of them one that most schedules reach, or one that none does.
+pub(super) fn hold_limits(dice: &mut Rng) -> HoldLimits {
+    let large = HoldLimits::default();
+    HoldLimits {
+        steps: small_or(dice, large.steps),
+        events: small_or(dice, large.events),
+        references: small_or(dice, large.references),
+        birth_topics: small_or(dice, large.birth_topics),
+    }
+}
+
+/// A bound of a few, or `large`.
+fn small_or(dice: &mut Rng, large: usize) -> usize {
+    match dice.u8(..3) {
+        0 => dice.usize(1..8),
+        1 => dice.usize(8..64),
+        _ => large,
     }
 }

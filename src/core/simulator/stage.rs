@@ -13,7 +13,8 @@ use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, Tu
 use crate::core::desk::{Arrival, Batch, Desk, DeskConfig, Publication, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
 use crate::core::history::{
-    HistoryLimits, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy, Work,
+    HistoryLimits, HoldLimits, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy,
+    Work,
 };
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
@@ -56,6 +57,7 @@ impl Stage {
         };
         let config = DeskConfig {
             history: limits,
+            hold: HoldLimits::SMALL,
             slow_consumer: SlowConsumerPolicies {
                 default: SlowConsumerPolicy::Skip,
                 rules: Vec::new(),
@@ -260,6 +262,27 @@ fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
         "the prime, the event, a heartbeat: {blocks:?}"
     );
     assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
+}
+
+/// A stream that read on has passed over events that were not for it. When they are evicted after it has fallen behind again, it has missed nothing.
+#[test]
+fn what_a_stream_passed_over_while_it_read_on_is_no_gap_later() {
+    let mut stage = Stage::new(1);
+    let seen = stage.publish("t", false);
+    stage.publish("t", true);
+    stage.open_with(&["t"], &["elsewhere"], Some(seen), None);
+    stage.turn(1);
+    stage.set_room(0);
+    let last = stage.publish("t", false);
+    stage.turn(1);
+    stage.set_room(usize::MAX);
+    stage.turn(1);
+    let blocks = stage.read();
+    assert!(
+        blocks.iter().all(|block| block.event != "gap"),
+        "{blocks:?}"
+    );
+    assert_eq!(blocks.last().map(id_of), Some(last));
 }
 
 /// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
@@ -510,6 +533,29 @@ fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     }
     assert_eq!(turns, 100 / 7 + 1);
     assert_eq!(open(&stage), 1, "topics of no stream do not exist");
+}
+
+/// Streams that came and went faster than one portion a turn would pile their references up.
+#[test]
+fn a_turn_that_ends_with_too_many_references_gives_back_several_portions() {
+    let most = |released_max| TurnBudget {
+        released_max,
+        ..release(2)
+    };
+    for (released_max, left) in [(1 << 20, 18), (19, 18), (17, 16), (4, 4), (0, 0)] {
+        let mut stage = Stage::with_budget(0, most(released_max));
+        for number in 0..20 {
+            stage.open(&format!("own/{number}"), None);
+        }
+        stage.turn(1);
+        for wire in 1..=20 {
+            let key = stage.network.wires[&wire].key.expect("it is open");
+            stage.inbox.signals.push_back((key, HUNG_UP));
+        }
+        let next = stage.turn_at(BIRTH_MS + stage.now_ms);
+        assert_eq!(stage.shared.store().size().topics, left, "{released_max}");
+        assert_eq!(next.has_work, left > 0);
+    }
 }
 
 /// A budget under which a turn gives back so many references.

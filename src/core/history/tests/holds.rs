@@ -21,7 +21,7 @@ fn release(store: &mut Store, released: &mut Released) -> usize {
     loop {
         let before = released.len();
         holds += 1;
-        let done = store.release(released, &mut Work::default());
+        let done = store.release(released, &mut Work::new(HoldLimits::SMALL));
         assert!(before - released.len() <= REFERENCES, "in one hold");
         if done {
             assert!(released.is_empty());
@@ -72,7 +72,7 @@ fn a_grant_of_as_many_selectors_as_a_token_may_have_is_given_back_in_portions() 
     );
     released.add_grant(grant);
     let mut left = selectors.len();
-    while !store.release(&mut released, &mut Work::default()) {
+    while !store.release(&mut released, &mut Work::new(HoldLimits::SMALL)) {
         assert!(left - store.size().topics <= REFERENCES, "in one hold");
         left = store.size().topics;
     }
@@ -89,7 +89,7 @@ fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
         let id = store.subscribe(&exact(number), 0, false);
         released.add_subscription(id, false);
     }
-    let few = Work::default().with_references(4);
+    let few = Work::new(HoldLimits::SMALL).with_references(4);
     assert!(!store.release(&mut released, &mut few.clone()));
     let again = store.subscribe(&exact(0), 0, false);
     publish(&mut store, &["topic/1"], "x", None, NOW);
@@ -117,7 +117,7 @@ fn the_streams_of_a_topic_are_counted_in_portions() {
     let mut count = PatternCount::default();
     let mut holds = 1;
     let info = loop {
-        match store.info("a", &mut count, true, &mut Work::default()) {
+        match store.info("a", &mut count, true, &mut Work::new(HoldLimits::SMALL)) {
             Some(info) => break info,
             None => holds += 1,
         }
@@ -129,7 +129,7 @@ fn the_streams_of_a_topic_are_counted_in_portions() {
     let mut infos = Vec::new();
     let mut holds = 0;
     while walk.next().is_some() {
-        infos.extend(store.infos(&mut walk, 1_024, &mut Work::default()));
+        infos.extend(store.infos(&mut walk, 1_024, &mut Work::new(HoldLimits::SMALL)));
         holds += 1;
     }
     assert_eq!(holds, 2 * PATTERNS / REFERENCES + 1);
@@ -143,7 +143,7 @@ fn pin_all(store: &mut Store, selectors: &[Selector]) -> (Vec<SelectorId>, usize
     let mut pinned = Vec::new();
     for holds in 1.. {
         let before = pinned.len();
-        let done = store.pin_some(selectors, &mut pinned, &mut Work::default());
+        let done = store.pin_some(selectors, &mut pinned, &mut Work::new(HoldLimits::SMALL));
         assert!(pinned.len() - before <= REFERENCES, "in one hold");
         if done {
             return (pinned, holds);
@@ -179,7 +179,7 @@ fn a_grant_of_as_many_selectors_as_a_token_may_have_is_looked_up_in_portions() {
 }
 
 fn release_all(store: &mut Store, released: &mut Released) {
-    while !store.release(released, &mut Work::default()) {}
+    while !store.release(released, &mut Work::new(HoldLimits::SMALL)) {}
 }
 
 /// Where a stream goes on does not depend on whether its selectors and its grant were looked up in portions before.

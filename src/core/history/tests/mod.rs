@@ -14,7 +14,7 @@ use crate::core::sse::Draft;
 const NOW: u64 = 1_000_000;
 
 fn store(limits: HistoryLimits) -> Store {
-    Store::new(limits, NOW)
+    Store::new(limits, NOW).with_hold(HoldLimits::SMALL)
 }
 
 /// An id as a client of these stores sends it back.
@@ -455,7 +455,7 @@ fn topics_that_are_gone_are_not_walked_over() {
     let last = store.subscribe(&Selector::exact("last"), 0, false);
     while !store.expire(store.head().next(NOW), 1_000) {}
     let mut walk = TopicWalk::default();
-    let infos = store.infos(&mut walk, 10, &mut Work::default());
+    let infos = store.infos(&mut walk, 10, &mut Work::new(HoldLimits::SMALL));
     assert_eq!((infos.len(), walk.next()), (1, None), "one portion");
     assert_eq!(store.channels(0, 10).1, None);
     let bytes = store.allocated_bytes();

@@ -30,7 +30,7 @@ fn secret(store: &mut Store, topics: &[&str]) -> (EventId, Appended) {
 fn info(store: &mut Store, name: &str) -> TopicInfo {
     let mut count = PatternCount::default();
     loop {
-        if let Some(info) = store.info(name, &mut count, false, &mut Work::default()) {
+        if let Some(info) = store.info(name, &mut count, false, &mut Work::new(HoldLimits::SMALL)) {
             return info;
         }
     }
@@ -395,8 +395,9 @@ fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
 #[test]
 fn a_cursor_of_another_order_is_unknown() {
     for clock in [NOW - 1_000, NOW + 1_000] {
-        let mut before =
-            Store::new(HistoryLimits::default(), clock).with_mark(OrderMark::new(1 << 24));
+        let mut before = Store::new(HistoryLimits::default(), clock)
+            .with_mark(OrderMark::new(1 << 24))
+            .with_hold(HoldLimits::SMALL);
         let seen = publish(&mut before, &["a"], "1", None, clock);
         let mut after = store(HistoryLimits::default());
         publish(&mut after, &["a"], "2", None, NOW);
@@ -427,7 +428,11 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     let held = store.share(&patterns).expect("a grant");
     let mut ready = SelectorIds::new();
     let mut portions = 1;
-    while !store.prepare(["new"].into_iter(), &mut ready, &mut Work::default()) {
+    while !store.prepare(
+        ["new"].into_iter(),
+        &mut ready,
+        &mut Work::new(HoldLimits::SMALL),
+    ) {
         portions += 1;
         assert_eq!(ready.len(), 1, "held once, so that what was found stays");
     }
@@ -435,7 +440,7 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     assert!(store.prepare(
         ["new"].into_iter(),
         &mut SelectorIds::new(),
-        &mut Work::default()
+        &mut Work::new(HoldLimits::SMALL)
     ));
     store.unpin_all(&mut ready);
     assert_eq!(info(&mut store, "new").events, 0);

@@ -58,7 +58,9 @@ impl Use {
             budget_bytes: dice.usize(1_000..12_000),
         };
         Self {
-            store: Store::new(limits, NOW).with_mark(OrderMark::new(seed)),
+            store: Store::new(limits, NOW)
+                .with_mark(OrderMark::new(seed))
+                .with_hold(HoldLimits::SMALL),
             dice,
             streams: Vec::new(),
             now: NOW,
@@ -101,7 +103,8 @@ impl Use {
             cursor = self.store.snapshot(cursor, count, &mut records);
             assert!(records.len() - before <= count, "more than was asked for");
         }
-        Store::restore(self.store.limits, records).expect("whole")
+        let store = Store::restore(self.store.limits, records).expect("whole");
+        store.with_hold(self.store.hold)
     }
 }
 

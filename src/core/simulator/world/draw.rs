@@ -65,6 +65,7 @@ impl World {
         };
         let desk = DeskConfig {
             history: limits,
+            hold: inbox::hold_limits(&mut dice),
             slow_consumer,
             mark: MARK,
         };
