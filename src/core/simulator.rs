@@ -59,6 +59,10 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
     );
     assert!(totals.waited > 1_000 && totals.gave_up > 100, "{totals:?}");
     assert!(
+        totals.live > 10_000 && totals.portions > 1_000,
+        "{totals:?}"
+    );
+    assert!(
         totals.private > 1_000 && totals.by_pattern > 10_000 && totals.expired > 100,
         "{totals:?}"
     );

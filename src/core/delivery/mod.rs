@@ -135,6 +135,13 @@ impl<I: Io> Core<I> {
         self.subscribers.len()
     }
 
+    /// Whether an open stream is caught up.
+    #[cfg(test)]
+    pub(crate) fn is_live(&self, key: Key) -> bool {
+        let subscriber = self.subscribers.get(key.slot);
+        self.is_open(key) && subscriber.is_some_and(|it| !it.flags.has(Flags::BEHIND))
+    }
+
     /// Runs that were joined so far.
     #[cfg(test)]
     pub(crate) fn runs_made(&self) -> usize {

@@ -120,6 +120,14 @@ impl Network {
         self.connections[self.wires[&wire].connection].broken
     }
 
+    /// Whether a wire accepts all that it is sent, and keeps nothing.
+    pub(super) fn accepts_everything(&self, wire: usize) -> bool {
+        let wire = &self.wires[&wire];
+        let connection = &self.connections[wire.connection];
+        let is_free = !wire.full && wire.kept.is_empty() && !connection.broken;
+        is_free && connection.room > usize::MAX / 2
+    }
+
     /// Gives a wire's connection so much room; returns the signals that follow, by wire.
     pub(super) fn set_room(&mut self, wire: usize, room: usize) -> Vec<(usize, Signal)> {
         let number = self.wires[&wire].connection;

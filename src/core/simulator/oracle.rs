@@ -291,7 +291,7 @@ impl Session {
     }
 
     /// Everything up to `position` was received or told as missing. (Events only, since `position` rises: what was checked stays true.)
-    fn check_through(&self, position: EventId, all: &[Published]) {
+    pub(super) fn check_through(&self, position: EventId, all: &[Published]) {
         let from = self.opening.start.max(self.opening.excused);
         for (number, event) in all.iter().enumerate() {
             let due = event.id > from && event.id <= position && self.wants(event);

@@ -4,6 +4,7 @@ mod checks;
 mod draw;
 mod ending;
 mod publishers;
+mod questions;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use super::network::Network;
 use super::oracle::{Published, Rights, Session};
 
 use publishers::{Publisher, Waiter};
+use questions::Question;
 
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
@@ -49,6 +51,10 @@ pub(super) struct Totals {
     /// Publishers that waited for room, and those of them that went away.
     pub(super) waited: usize,
     pub(super) gave_up: usize,
+    /// Portions of an operator's queries.
+    pub(super) portions: usize,
+    /// Turns after which a stream had all that its shard has taken, because it was live.
+    pub(super) live: usize,
 }
 
 impl Totals {
@@ -67,6 +73,8 @@ impl Totals {
         self.carried += other.carried;
         self.waited += other.waited;
         self.gave_up += other.gave_up;
+        self.portions += other.portions;
+        self.live += other.live;
     }
 }
 
@@ -124,6 +132,8 @@ pub(super) struct World {
     /// Those whose turn may have come.
     woken: Vec<Waiter>,
     publishers: usize,
+    /// Streams that operators end, in portions.
+    questions: Vec<Question>,
 }
 
 const WRITE_TIMEOUT_MS: u64 = 5_000;
@@ -156,7 +166,8 @@ impl World {
                 }
                 88..92 => self.unpark(),
                 92..97 => self.pass_time(),
-                97..99 => self.end_one(),
+                97 => self.end_one(),
+                98 => self.end_some(),
                 _ => self.expire(),
             }
         }
@@ -180,6 +191,7 @@ impl World {
             0
         };
         let now = inbox::clock(self.clock_ms - BIRTH_MS, self.clock_ms, took_ms);
+        let live = self.live_streams(shard);
         let Shard {
             core, inbox, next, ..
         } = &mut self.shards[shard];
@@ -193,6 +205,8 @@ impl World {
         self.signal(reported);
         self.check_ends(shard);
         self.collect();
+        self.check_live(shard, &live);
+        self.ask_on();
     }
 
     /// One turn of each shard.

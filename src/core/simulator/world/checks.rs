@@ -3,6 +3,7 @@
 use super::super::names::name;
 use super::super::oracle;
 use super::{BIRTH_MS, World};
+use crate::core::delivery::Key;
 
 impl World {
     /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
@@ -22,6 +23,39 @@ impl World {
                     next_ms + BIRTH_MS <= end,
                     "the shard sleeps beyond the end of a token"
                 );
+            }
+        }
+    }
+
+    /// Streams of a shard that are live, and whose connection accepts everything.
+    pub(super) fn live_streams(&self, shard: usize) -> Vec<Key> {
+        let connections = self.clients.iter();
+        let connections = connections.filter_map(|client| client.connection.as_ref());
+        let on_shard = connections.filter(|connection| connection.shard == shard);
+        let keys = on_shard.filter_map(|connection| {
+            let key = self.network.wires[&connection.wire].key?;
+            let is_free = self.network.accepts_everything(connection.wire);
+            (is_free && self.shards[shard].core.is_live(key)).then_some(key)
+        });
+        keys.collect()
+    }
+
+    /// Live delivery comes first: streams that were live have all that their shard has taken after
+    /// each turn, whatever others read from history meanwhile. The same holds for streams that have
+    /// become live.
+    pub(super) fn check_live(&mut self, shard: usize, before: &[Key]) {
+        let after = self.live_streams(shard);
+        let taken_through = self.shards[shard].inbox.taken_through;
+        for connection in self
+            .clients
+            .iter()
+            .filter_map(|client| client.connection.as_ref())
+        {
+            let wire = &self.network.wires[&connection.wire];
+            let is_live = |key: Key| before.contains(&key) || after.contains(&key);
+            if connection.shard == shard && !wire.closed && wire.key.is_some_and(is_live) {
+                connection.session.check_through(taken_through, &self.all);
+                self.totals.live += 1;
             }
         }
     }

@@ -123,6 +123,7 @@ impl World {
             waiting: BTreeMap::new(),
             woken: Vec::new(),
             publishers: 0,
+            questions: Vec::new(),
         }
     }
 }

@@ -22,11 +22,15 @@ impl World {
             self.set_room(client, usize::MAX);
         }
         self.turn_until_idle();
+        while !self.questions.is_empty() {
+            self.turn_until_idle();
+        }
         for client in &self.clients {
             if let Some(connection) = &client.connection {
                 connection.session.finish(&self.all);
             }
         }
+        self.check_found();
         if self.drain {
             for shard in &mut self.shards {
                 shard.inbox.messages.push_back(Message::Drain(1_000));
