@@ -1,10 +1,12 @@
 //! The desk's own promises; how streams fare is the simulator's business.
 
+mod restore;
+
 use std::time::Instant;
 
 use super::*;
 use crate::core::event::Event;
-use crate::core::history::{IdFell, SelectorIds, ShardSet, Start};
+use crate::core::history::{IdFell, Released, RestoreError, SelectorIds, ShardSet, Start};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::{Selector, Syntax};
