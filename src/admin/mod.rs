@@ -38,6 +38,9 @@ use crate::server::{self, ServeError, Setup};
 /// nothing can keep it. Scrapers reconnect.
 const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
 
+/// A connection that has been quiet for this long gives way to a new one.
+const QUIET_MIN: Duration = Duration::from_millis(100);
+
 /// Serves the admin listener until `shutdown` turns true (or its sender is dropped) and the open
 /// requests are answered.
 ///
@@ -63,6 +66,7 @@ pub async fn serve(
     let setup = Setup {
         limit: Limit::GiveWay {
             connections_max: config.connections_max,
+            quiet_min: QUIET_MIN,
             life_max: CONNECTION_LIFE_MAX,
         },
         metrics,

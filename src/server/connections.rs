@@ -33,6 +33,9 @@ pub(crate) enum Limit {
     GiveWay {
         /// Most connections.
         connections_max: usize,
+        /// A connection that has been quiet for this long gives way. A shorter time would cut
+        /// connections whose request is on its way.
+        quiet_min: Duration,
         /// Time after which a connection is asked to end. Bounds how long a client can keep a
         /// connection by reading its answer byte by byte.
         life_max: Duration,
@@ -91,8 +94,9 @@ impl Connections {
                 }),
                 Limit::GiveWay {
                     connections_max,
+                    quiet_min,
                     life_max,
-                } => Bound::GiveWay(Seats::new(connections_max, life_max)),
+                } => Bound::GiveWay(Seats::new(connections_max, quiet_min, life_max)),
             },
             emptied: Notify::new(),
         }

@@ -12,16 +12,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A connection that has been quiet for this long gives way. A shorter time would cut connections
-/// whose request is on its way.
-const QUIET_MIN: Duration = Duration::from_millis(100);
-
 /// Time until the connections are checked again while a new one waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The open connections.
 pub(super) struct Seats {
     free: Arc<Semaphore>,
+    quiet_min: Duration,
     life_max: Duration,
     taken: Arc<Mutex<Vec<Arc<Seat>>>>,
 }
@@ -46,10 +43,12 @@ pub(super) struct Sitting {
 }
 
 impl Seats {
-    /// At most `max` seats, each for `life_max` at most.
-    pub(super) fn new(max: usize, life_max: Duration) -> Self {
+    /// At most `max` seats, each for `life_max` at most. A connection that has been quiet for
+    /// `quiet_min` gives way.
+    pub(super) fn new(max: usize, quiet_min: Duration, life_max: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(max)),
+            quiet_min,
             life_max,
             taken: Arc::default(),
         }
@@ -99,7 +98,7 @@ impl Seats {
         }
         let quiet = taken.iter().filter_map(|seat| {
             let last = *seat.last.lock();
-            let quiet = seat.asking.load(Ordering::Relaxed) == 0 && now >= last + QUIET_MIN;
+            let quiet = seat.asking.load(Ordering::Relaxed) == 0 && now >= last + self.quiet_min;
             quiet.then_some((last, seat))
         });
         if let Some((_, seat)) = quiet.min_by_key(|(last, _)| *last) {
@@ -158,11 +157,12 @@ mod tests {
 
     use super::*;
 
+    const QUIET_MIN: Duration = Duration::from_millis(100);
     const LIFE: Duration = Duration::from_secs(300);
 
     #[tokio::test]
     async fn the_one_that_is_quiet_for_longest_gives_way_and_none_that_is_answered_does() {
-        let seats = Seats::new(3, LIFE);
+        let seats = Seats::new(3, QUIET_MIN, LIFE);
         let (first, second, third) = (
             seats.enter().await,
             seats.enter().await,
@@ -194,11 +194,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_seat_is_kept_for_so_long_and_no_longer() {
-        let sitting = Seats::new(1, LIFE).enter().await;
+        let sitting = Seats::new(1, QUIET_MIN, LIFE).enter().await;
         let mut is_over = pin!(sitting.seat.is_over());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(is_over.as_mut().poll(&mut cx).is_pending());
-        let sitting = Seats::new(1, Duration::ZERO).enter().await;
+        let sitting = Seats::new(1, QUIET_MIN, Duration::ZERO).enter().await;
         sitting.seat.is_over().await;
     }
 }

@@ -77,10 +77,11 @@ pub(crate) async fn serve(
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::{Ipv4Addr, TcpStream};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
     use std::time::Duration;
 
     use hyper::Response;
+    use tokio::sync::Notify;
 
     use super::*;
     use crate::core::budget::Budget;
@@ -127,7 +128,7 @@ mod tests {
         }
     }
 
-    fn ask(address: std::net::SocketAddr, path: &str) -> String {
+    fn ask(address: SocketAddr, path: &str) -> String {
         let mut client = TcpStream::connect(address).expect("a connection");
         client.set_read_timeout(Some(DEADLINE)).expect("a socket");
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -144,29 +145,40 @@ mod tests {
                 connections_max: 3,
                 streams: Places::new(1, Share::default()),
             },
-            Limit::GiveWay {
-                connections_max: 1,
-                life_max: DEADLINE,
-            },
+            give_way(1),
         ]
+    }
+
+    /// Connections that are quiet give way at once.
+    fn give_way(connections_max: usize) -> Limit {
+        Limit::GiveWay {
+            connections_max,
+            quiet_min: Duration::ZERO,
+            life_max: DEADLINE * 10,
+        }
+    }
+
+    fn setup(limit: Limit, service: impl Service) -> Setup {
+        let metrics = Arc::new(HttpMetrics::default());
+        let budget = Budget::new(usize::MAX);
+        let answers = Answers::new(1_000, Arc::clone(&budget), Arc::clone(&metrics));
+        Setup {
+            config: config(),
+            limit,
+            metrics,
+            answers: Arc::new(answers),
+            budget,
+            service: Box::new(service),
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn any_service_answers_with_responses_and_with_streams_and_keeps_nothing_of_a_stream() {
         for limit in limits() {
-            let metrics = Arc::new(HttpMetrics::default());
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
             let address = socket.local_addr().expect("bound");
-            let budget = Budget::new(usize::MAX);
-            let answers = Answers::new(1_000, Arc::clone(&budget), Arc::clone(&metrics));
-            let setup = Setup {
-                config: config(),
-                limit,
-                metrics: Arc::clone(&metrics),
-                answers: Arc::new(answers),
-                budget,
-                service: Box::new(Words),
-            };
+            let setup = setup(limit, Words);
+            let metrics = Arc::clone(&setup.metrics);
             let (stop, stopped) = watch::channel(false);
             let served = tokio::spawn(serve(socket, setup, stopped));
             let asked = tokio::task::spawn_blocking(move || {
@@ -184,5 +196,101 @@ mod tests {
             assert_eq!(metrics.accepted.get(), 3);
             assert_eq!(metrics.connections.get(), 0);
         }
+    }
+
+    /// A client that has sent its request and keeps its connection.
+    fn client(address: SocketAddr, path: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address).expect("a connection");
+        client.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.write_all(request.as_bytes()).expect("sending");
+        client
+    }
+
+    /// What a client reads up to the end of the body.
+    fn answer(client: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"a response") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).expect("the answer");
+            answer.extend(byte);
+        }
+        String::from_utf8(answer).expect("text")
+    }
+
+    /// A connection that is not served yet looks like one that is quiet: it was asked to give way to the next one of its
+    /// batch, which waited for it for ever.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn connections_that_come_together_are_served_one_after_the_other() {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        // All wait in the kernel before the first is accepted.
+        let clients: Vec<_> = (0..5).map(|_| client(address, "/")).collect();
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(serve(socket, setup(give_way(1), Words), stopped));
+        let answered = tokio::task::spawn_blocking(move || {
+            for mut client in clients {
+                answer(&mut client);
+            }
+        });
+        answered.await.expect("answers");
+        stop.send_replace(true);
+        let served = tokio::time::timeout(DEADLINE, served).await;
+        let served = served.expect("no connection is left").expect("no panic");
+        served.expect("a listener");
+    }
+
+    /// Answers `/later` when it is told to.
+    struct Waits {
+        begun: Arc<Notify>,
+        release: Arc<Notify>,
+    }
+
+    impl Service for Waits {
+        fn answer(&self, request: Request) -> Outcome {
+            let response = || Response::new(ResponseBody::full("a response"));
+            if request.parts.uri.path() != "/later" {
+                return Outcome::Now(response());
+            }
+            self.begun.notify_one();
+            let release = Arc::clone(&self.release);
+            Outcome::later(async move {
+                release.notified().await;
+                response()
+            })
+        }
+    }
+
+    /// Of two connections, the older is being answered: the quiet one gives way.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_is_being_answered_gave_way() {
+        let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let service = Waits {
+            begun: Arc::clone(&begun),
+            release: Arc::clone(&release),
+        };
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(serve(socket, setup(give_way(2), service), stopped));
+        let mut asking = client(address, "/later");
+        let begins = tokio::time::timeout(DEADLINE, begun.notified()).await;
+        begins.expect("it is being answered");
+        let others = tokio::task::spawn_blocking(move || {
+            let mut quiet = client(address, "/");
+            answer(&mut quiet);
+            let answer = ask(address, "/");
+            assert!(answer.ends_with("\r\n\r\na response"), "{answer}");
+            assert_eq!(quiet.read(&mut [0]).expect("an end"), 0, "it gave way");
+        });
+        others.await.expect("answers");
+        release.notify_one();
+        let answered = tokio::task::spawn_blocking(move || answer(&mut asking));
+        let answered = answered.await.expect("its answer");
+        assert!(!answered.contains("connection: close"), "{answered}");
+        stop.send_replace(true);
+        let served = tokio::time::timeout(DEADLINE, served).await;
+        let served = served.expect("no connection is left").expect("no panic");
+        served.expect("a listener");
     }
 }
