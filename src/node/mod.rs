@@ -34,16 +34,16 @@ use parts::Parts;
 use signals::{Hangups, Signals};
 use upkeep::NodeUpkeep;
 
-/// How often events are looked over for their age. Topics that are published to are looked over by
-/// the publishing itself.
+/// Interval at which events are checked for their age. Publishing itself checks the topics that it
+/// publishes to.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every stream was told to come back, and ended.
+    /// Every stream was told to reconnect, and ended.
     Drained,
-    /// So many streams were still open when the drain had to end. Their connections are cut.
+    /// Number of streams that were still open when the drain had to end. Their connections are cut.
     Cut(usize),
     /// A second signal ended it at once.
     Forced,
@@ -59,7 +59,7 @@ pub enum ServerError {
         setting: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The public listener cannot be opened.
@@ -77,18 +77,18 @@ pub enum ServerError {
     /// A part of the node stopped by itself.
     #[error("a part of the node ended by itself, {name}: {reason}")]
     Ended {
-        /// Which one.
+        /// Its name.
         name: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Runs a node, of which `config` is the configuration file, until it is told to end by SIGTERM or
-/// SIGINT and has drained, or by a second signal at once.
+/// Runs a node, of which `config` is the configuration file, until SIGTERM or SIGINT; it then
+/// drains. A second signal ends it at once.
 ///
 /// # Errors
-/// [`ServerError`] when it cannot start, or cannot go on.
+/// [`ServerError`] if it cannot start, or cannot go on.
 pub async fn run(
     settings: Settings,
     keys: Loaded,
@@ -101,7 +101,7 @@ pub async fn run(
     serve(&mut node, &mut signals, &mut hangups).await
 }
 
-/// Runs a node that has started until a signal ends it, or one of its parts fails. Both drain it.
+/// Runs a started node until a signal ends it, or one of its parts fails. Both drain it.
 async fn serve(
     node: &mut Node,
     signals: &mut Signals,
@@ -129,7 +129,7 @@ async fn serve(
     failure.map_or(Ok(outcome), Err)
 }
 
-/// Where a running node can be reached.
+/// Addresses of a running node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// Subscribing and publishing over HTTP.
@@ -140,14 +140,14 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// A running node. Dropping it ends its listeners, its tasks and its threads, and cuts what is
-/// open: see [`Node::drain`] for a node that ends in peace.
+/// A running node. Dropping it ends its listeners, its tasks and its threads, and cuts open
+/// connections; [`Node::drain`] ends it gracefully.
 pub struct Node {
     hub: Hub,
     keys: Keys,
     addresses: Addresses,
     limit: FileLimit,
-    /// Ends the public listener first, the others when the streams are gone.
+    /// Ends the public listener first, the others once the streams are gone.
     stop_public: watch::Sender<bool>,
     stop_rest: watch::Sender<bool>,
     /// Listeners and background tasks.
@@ -158,7 +158,7 @@ impl Node {
     /// Reads the keys of tokens, opens the listeners and starts the shards.
     ///
     /// # Errors
-    /// [`ServerError`] when an address is taken, a key cannot be read or the system refuses.
+    /// [`ServerError`] if an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let keys = keys::load(&settings)?;
         Self::start_with(settings, keys).await
@@ -177,21 +177,21 @@ impl Node {
             settings.admin_listen,
             &config::socket(&settings),
         )?;
-        let local = |setting, address, found: io::Result<SocketAddr>| {
-            found.map_err(|source| ServerError::Bind {
+        let or_fail = |setting, address, local: io::Result<SocketAddr>| {
+            local.map_err(|source| ServerError::Bind {
                 setting,
                 address,
                 source,
             })
         };
         let addresses = Addresses {
-            http: local("listen", settings.listen, public.local_addr())?,
-            ingest: local(
+            http: or_fail("listen", settings.listen, public.local_addr())?,
+            ingest: or_fail(
                 "ingest_listen",
                 settings.ingest_listen,
                 ingest_listener.local_addr(),
             )?,
-            admin: local(
+            admin: or_fail(
                 "admin_listen",
                 settings.admin_listen,
                 admin_listener.local_addr(),
@@ -226,7 +226,7 @@ impl Node {
         parts.start("the admin listener", admin);
         if settings.mercure_subscriptions {
             // Ends with the hub and not with a listener: streams end later, and their ends are
-            // told.
+            // announced.
             let hub = hub.clone();
             let presence = async move { hub.announce().await };
             parts.start_infallible("the announcements of subscriptions", presence);
@@ -243,7 +243,7 @@ impl Node {
         })
     }
 
-    /// Where it can be reached.
+    /// Its addresses.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
@@ -255,19 +255,19 @@ impl Node {
         &self.hub
     }
 
-    /// What checks tokens.
+    /// The checker of tokens.
     #[must_use]
     pub fn auth(&self) -> &Arc<Auth> {
         self.keys.auth()
     }
 
-    /// Reads the keys of tokens again; no stream notices.
+    /// Reads the keys of tokens again; no stream is affected.
     fn reload(&self) {
         tracing::info!("reading keys again (SIGHUP)");
         self.keys.reload();
     }
 
-    /// Says where it listens, and what is in force.
+    /// Announces its addresses and its settings.
     fn announce(&self, settings: Settings, config: Option<PathBuf>) {
         let announcement = Announcement {
             addresses: self.addresses,
@@ -280,8 +280,8 @@ impl Node {
         announcement.make();
     }
 
-    /// Waits for a part of the node to end by itself. A node without it would look alive, so it
-    /// has to drain and to be started again.
+    /// Waits for a part of the node to end by itself. A node without it would look alive, so it has
+    /// to drain and be started again.
     pub async fn failed(&mut self) -> ServerError {
         let (name, reason) = tokio::select! {
             ended = self.parts.ended_early() => ended,
@@ -309,7 +309,7 @@ async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener,
         })
 }
 
-/// Forgets events that are too old, also where nothing is published.
+/// Removes expired events, also from topics without publishers.
 async fn expire(hub: Hub, mut stopped: watch::Receiver<bool>) {
     let mut next = Instant::now() + EXPIRE_EVERY;
     loop {
