@@ -76,25 +76,9 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
     use super::*;
     use crate::core::selector::Syntax;
-
-    /// The result, and how often others had their turn.
-    fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
-        let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        let mut turns = 0;
-        loop {
-            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return (value, turns);
-            }
-            turns += 1;
-        }
-    }
+    use crate::hub::turns::run;
 
     #[test]
     fn others_have_a_turn_after_each_portion_and_what_is_too_much_is_not_done() {
@@ -106,16 +90,20 @@ mod tests {
             .collect();
         let topic = format!("{}\u{7f}x", ",".repeat(900));
         let mut reach = Reach::default();
-        let (found, turns) = run(reach.any(&hostile, &topic));
-        assert!(!found, "the topic has a character that no value has");
-        let (all, one) = (reach.steps(), reach.steps() / 50);
-        assert!(all > 10 * STEPS_A_TURN, "{all}");
-        assert!(turns >= all / (STEPS_A_TURN + one) - 1, "{turns} turns");
+        let (matches, turns) = run(reach.any(&hostile, &topic));
+        assert!(!matches, "the topic has a character that no value has");
+        let (steps, steps_of_one) = (reach.steps(), reach.steps() / 50);
+        assert!(steps > 10 * STEPS_A_TURN, "{steps}");
+        assert!(
+            turns >= steps / (STEPS_A_TURN + steps_of_one) - 1,
+            "{turns} turns"
+        );
 
         let mut reach = Reach::default();
-        let (found, _) = run(reach.any_within(&hostile, &topic, 5 * one));
-        assert_eq!(found, None);
-        assert!(reach.steps() <= 7 * one, "{} of {all}", reach.steps());
+        let (matches, _) = run(reach.any_within(&hostile, &topic, 5 * steps_of_one));
+        assert_eq!(matches, None);
+        let taken = reach.steps();
+        assert!(taken <= 7 * steps_of_one, "{taken} of {steps}");
 
         // Selectors of other topics cost a step each.
         let other = vec![Selector::exact("other"); 500];

@@ -16,6 +16,8 @@ mod room;
 mod shards;
 mod subscribe;
 mod traces;
+#[cfg(test)]
+pub(crate) mod turns;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -388,9 +388,6 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
-
     use super::*;
     use crate::core::event::Event;
     use crate::core::history::HoldLimits;
@@ -398,6 +395,7 @@ mod tests {
     use crate::core::selector::{Selector, Syntax};
     use crate::core::sse::Draft;
     use crate::hub::HubConfig;
+    use crate::hub::turns::run;
     use crate::metrics::Source;
 
     const ALL: (EventId, EventId) = (EventId::ZERO, EventId::new(u64::MAX));
@@ -413,19 +411,6 @@ mod tests {
 
     fn ids(portion: &[Stored]) -> Vec<EventId> {
         portion.iter().map(|stored| stored.id).collect()
-    }
-
-    /// What a future gives, and how often others had their turn.
-    fn run<T>(future: impl Future<Output = T>) -> (T, usize) {
-        let mut future = pin!(future);
-        let mut context = Context::from_waker(Waker::noop());
-        let mut turns = 0;
-        loop {
-            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return (value, turns);
-            }
-            turns += 1;
-        }
     }
 
     /// The lock was taken again and again in one turn of a thread, up to a thousand times.
