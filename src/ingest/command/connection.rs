@@ -2,7 +2,7 @@
 
 use super::error::{CommandError, quote};
 use super::spec::Commands;
-use super::{Context, LongRun, Turn, integer};
+use super::{Context, LongRun, Turn, integer, is_word};
 use crate::ingest::client::{About, Client, Clients};
 use crate::ingest::resp::{self, Arg};
 use crate::once_a_minute::OnceAMinute;
@@ -204,8 +204,7 @@ pub(super) fn client_setinfo(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<
 
 /// `CLIENT NO-EVICT on|off`, `CLIENT NO-TOUCH on|off`: the node has nothing to evict or touch.
 pub(super) fn client_on_off(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let is = |word: &str| args[2].eq_ignore_ascii_case(word.as_bytes());
-    if !is("on") && !is("off") {
+    if !is_word(&args[2], "on") && !is_word(&args[2], "off") {
         return Err(CommandError::Syntax);
     }
     ctx.reply.ok();
@@ -214,13 +213,12 @@ pub(super) fn client_on_off(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(
 
 /// `CLIENT REPLY ON|OFF|SKIP`
 pub(super) fn client_reply(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let is = |word: &str| args[2].eq_ignore_ascii_case(word.as_bytes());
-    if is("on") {
+    if is_word(&args[2], "on") {
         ctx.reply.unmute();
         ctx.reply.ok();
-    } else if is("off") {
+    } else if is_word(&args[2], "off") {
         ctx.reply.mute();
-    } else if is("skip") {
+    } else if is_word(&args[2], "skip") {
         ctx.reply.mute_next();
     } else {
         return Err(CommandError::Syntax);
@@ -246,18 +244,17 @@ pub(super) fn client_list<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> 
 }
 
 async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
     let mut list = ClientLines::of(ctx);
     match &args[2..] {
         [] => list.add_all().await?,
-        [option, kind] if is(option, "type") => match kind {
-            kind if is(kind, "normal") => list.add_all().await?,
+        [option, kind] if is_word(option, "type") => match kind {
+            kind if is_word(kind, "normal") => list.add_all().await?,
             kind if ["master", "replica", "slave", "pubsub"]
                 .iter()
-                .any(|word| is(kind, word)) => {}
+                .any(|word| is_word(kind, word)) => {}
             kind => return Err(CommandError::ClientType(quote(kind))),
         },
-        [option, ids @ ..] if is(option, "id") && !ids.is_empty() => {
+        [option, ids @ ..] if is_word(option, "id") && !ids.is_empty() => {
             let ids = ids.iter().map(|id| resp::integer(id));
             let ids: Option<Vec<i64>> = ids.collect();
             for id in ids.ok_or(CommandError::ClientId)? {

@@ -4,7 +4,7 @@
 //! to the streams.
 
 use super::error::CommandError;
-use super::{Context, LongRun, Turn, integer};
+use super::{Context, LongRun, Turn, integer, is_word};
 use crate::core::event::{EventId, OrderMark};
 use crate::core::sse;
 use crate::hub::{HistoryRange, Hub, Stored};
@@ -215,7 +215,7 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
         .collect::<Result<_, _>>()?;
     let start = ctx.reply.bytes().len();
     let mut turn = Turn::default();
-    let mut found = 0;
+    let mut topics_found = 0;
     for (topic, after) in topics.iter().zip(after) {
         let first = after.and_then(RedisId::next).and_then(RedisId::first_event);
         let (Some(first), Ok(name)) = (first, std::str::from_utf8(topic)) else {
@@ -233,14 +233,14 @@ async fn read(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandErro
         if entries(ctx, range, start, &mut turn).await? == 0 {
             ctx.reply.truncate(topic_start);
         } else {
-            found += 1;
+            topics_found += 1;
         }
     }
     // The number of topics with entries is known last, but is sent first.
-    match found {
+    match topics_found {
         0 => ctx.reply.null_array(),
-        _ if ctx.reply.resp3() => ctx.reply.map_before(start, found),
-        _ => ctx.reply.array_before(start, found),
+        _ if ctx.reply.resp3() => ctx.reply.map_before(start, topics_found),
+        _ => ctx.reply.array_before(start, topics_found),
     }
     Ok(())
 }
@@ -250,10 +250,9 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
     let mut count = usize::MAX;
     let mut at = 1;
     while let Some(option) = args.get(at) {
-        let is = |word: &str| option.eq_ignore_ascii_case(word.as_bytes());
         let value = args.get(at + 1);
         match value {
-            Some(_) if is("streams") => {
+            Some(_) if is_word(option, "streams") => {
                 let streams = &args[at + 1..];
                 return if streams.len().is_multiple_of(2) {
                     Ok((count, streams))
@@ -261,16 +260,16 @@ fn xread_options<'a, 'b>(args: &'a [Arg<'b>]) -> Result<(usize, &'a [Arg<'b>]), 
                     Err(CommandError::UnbalancedStreams)
                 };
             }
-            Some(number) if is("count") => {
+            Some(number) if is_word(option, "count") => {
                 // Zero and negative numbers mean all, as in Redis.
                 count = usize::try_from(integer(number)?)
                     .ok()
                     .filter(|count| *count > 0)
                     .unwrap_or(usize::MAX);
             }
-            Some(_) if is("block") => return Err(CommandError::Block),
-            Some(_) if is("group") => return Err(CommandError::GroupOption("GROUP")),
-            _ if is("noack") => return Err(CommandError::GroupOption("NOACK")),
+            Some(_) if is_word(option, "block") => return Err(CommandError::Block),
+            Some(_) if is_word(option, "group") => return Err(CommandError::GroupOption("GROUP")),
+            _ if is_word(option, "noack") => return Err(CommandError::GroupOption("NOACK")),
             _ => return Err(CommandError::Syntax),
         }
         at += 2;

@@ -88,7 +88,7 @@ pub(super) fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
             .iter()
             .any(|given| given.eq_ignore_ascii_case(word.as_bytes()))
     };
-    let all = names("all") || names("everything");
+    let everything = names("all") || names("everything");
     let default = named.is_empty() || names("default");
     let user = ctx.session.user.as_ref();
     let mut page = Page {
@@ -97,7 +97,7 @@ pub(super) fn info(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comman
         text: String::new(),
     };
     for section in SECTIONS {
-        if all || (default && section.by_default) || names(section.name) {
+        if everything || (default && section.by_default) || names(section.name) {
             if !page.text.is_empty() {
                 page.text.push_str("\r\n");
             }

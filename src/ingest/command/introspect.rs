@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::spec::{Commands, Spec};
-use super::{Context, LongRun, Turn};
+use super::{Context, LongRun, Turn, is_word};
 use crate::core::glob::Glob;
 use crate::ingest::resp::{Arg, Reply};
 
@@ -52,18 +52,19 @@ async fn describe_named(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), C
 
 /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN glob]`
 pub(super) fn list(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
     let wanted: Box<dyn Fn(&Spec) -> bool> = match &args[2..] {
         [] => Box::new(|_| true),
-        [filter, by, _] if is(filter, "filterby") && is(by, "module") => Box::new(|_| false),
-        [filter, by, category] if is(filter, "filterby") && is(by, "aclcat") => {
+        [filter, by, _] if is_word(filter, "filterby") && is_word(by, "module") => {
+            Box::new(|_| false)
+        }
+        [filter, by, category] if is_word(filter, "filterby") && is_word(by, "aclcat") => {
             let category = format!(
                 "@{}",
                 String::from_utf8_lossy(category).to_ascii_lowercase()
             );
             Box::new(move |spec| spec.categories.contains(&category.as_str()))
         }
-        [filter, by, pattern] if is(filter, "filterby") && is(by, "pattern") => {
+        [filter, by, pattern] if is_word(filter, "filterby") && is_word(by, "pattern") => {
             let glob = Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX)?;
             Box::new(move |spec| glob.matches(spec.name.as_bytes()))
         }
@@ -93,8 +94,8 @@ async fn document_named(ctx: &mut Context<'_>, names: &[Arg<'_>]) -> Result<(), 
     let specs: Vec<&Spec> = if names.is_empty() {
         commands.all().iter().collect()
     } else {
-        let found = names.iter().filter_map(|name| by_full_name(commands, name));
-        found.collect()
+        let specs = names.iter().filter_map(|name| by_full_name(commands, name));
+        specs.collect()
     };
     ctx.reply.map(specs.len());
     for spec in specs {

@@ -293,6 +293,11 @@ async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, 
     }
 }
 
+/// Whether an argument is a word of the command's syntax, in upper or lower case.
+fn is_word(arg: &[u8], word: &str) -> bool {
+    arg.eq_ignore_ascii_case(word.as_bytes())
+}
+
 /// The text of an argument that must be UTF-8; an error names it as `what`.
 fn text<'b>(arg: &Arg<'b>, what: &'static str) -> Result<Cow<'b, str>, CommandError> {
     let not_utf8 = |_| CommandError::NotUtf8(what);

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::error::CommandError;
 use super::publish::{Answer, Publication};
 use super::spec::Run;
-use super::{Context, Prepared, integer};
+use super::{Context, Prepared, integer, is_word};
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
 use crate::ingest::script::{Bounds, Outcome, Script, Stop};
@@ -267,10 +267,9 @@ pub(super) fn exists(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comm
 
 /// `SCRIPT FLUSH [ASYNC|SYNC]`
 pub(super) fn flush(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let is = |arg: &Arg<'_>, word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
     match &args[2..] {
         [] => {}
-        [how] if is(how, "async") || is(how, "sync") => {}
+        [how] if is_word(how, "async") || is_word(how, "sync") => {}
         _ => return Err(CommandError::ScriptFlush),
     }
     ctx.port.scripts.forget_all();

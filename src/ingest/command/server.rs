@@ -21,7 +21,7 @@ pub(super) fn time(ctx: &mut Context<'_>, _args: &[Arg<'_>]) -> Result<(), Comma
 pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
     let port = ctx.port;
     let idle = port.timeouts.idle.unwrap_or_default();
-    let known = [
+    let settings = [
         ("appendonly", "no".to_owned()),
         ("cluster-enabled", "no".to_owned()),
         ("databases", "1".to_owned()),
@@ -39,12 +39,12 @@ pub(super) fn config_get(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), 
     for pattern in &args[2..] {
         let is_name = !pattern.iter().any(|byte| b"*?[".contains(byte));
         let glob = Glob::bounded(&pattern.to_ascii_lowercase(), NAME_PATTERN_BYTES_MAX)?;
-        for (name, value) in &known {
+        for (name, value) in &settings {
             let matches = glob.matches(name.as_bytes());
             if matches
                 && !wanted
                     .iter()
-                    .any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+                    .any(|(shown, _)| shown.eq_ignore_ascii_case(name.as_bytes()))
             {
                 let shown = if is_name {
                     &pattern[..]

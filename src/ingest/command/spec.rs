@@ -1,7 +1,7 @@
 //! The description of a command: its name, its arguments, its users and how it is run.
 
 use super::error::{self, CommandError};
-use super::{LongCall, Prepare, ShortCall};
+use super::{LongCall, Prepare, ShortCall, is_word};
 use crate::ingest::resp::Arg;
 
 /// A command, or a subcommand of one.
@@ -150,7 +150,7 @@ impl Commands {
         let subcommand = spec
             .subcommands
             .iter()
-            .find(|sub| is(name, sub.short_name()));
+            .find(|sub| is_word(name, sub.short_name()));
         subcommand
             .map(|sub| (place, sub))
             .ok_or_else(|| CommandError::UnknownSubcommand {
@@ -163,10 +163,6 @@ impl Commands {
     /// commands of publishers, so a linear search beats hashing.
     pub(super) fn command(self, name: &[u8]) -> Option<(usize, &'static Spec)> {
         let mut commands = self.0.iter().enumerate();
-        commands.find(|(_, spec)| is(name, spec.name))
+        commands.find(|(_, spec)| is_word(name, spec.name))
     }
-}
-
-fn is(given: &[u8], name: &str) -> bool {
-    given.eq_ignore_ascii_case(name.as_bytes())
 }

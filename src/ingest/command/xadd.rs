@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap as _, Serializer as _};
 use super::error::{CommandError, quote};
 use super::history::parse_id;
 use super::publish::{Answer, Publication};
-use super::{Prepared, integer, text};
+use super::{Prepared, integer, is_word, text};
 use crate::core::event::{Event, IdForm, Topics};
 use crate::core::sse::Draft;
 use crate::ingest::Port;
@@ -62,23 +62,22 @@ impl XaddOptions {
         let mut at = 2;
         while let Some(arg) = args.get(at) {
             let more = args.len() - at - 1;
-            let is = |word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
             if **arg == *b"*" {
                 break;
             }
-            at += if is("nomkstream") {
+            at += if is_word(arg, "nomkstream") {
                 only_known = true;
                 1
-            } else if is("maxlen") && more > 0 {
+            } else if is_word(arg, "maxlen") && more > 0 {
                 trim.strategy(&args[at + 1..], |threshold| match integer(threshold)? {
                     ..0 => Err(CommandError::Negative("MAXLEN")),
                     _ => Ok(()),
                 })?
-            } else if is("minid") && more > 0 {
+            } else if is_word(arg, "minid") && more > 0 {
                 trim.strategy(&args[at + 1..], |threshold| {
                     parse_id(threshold, 0).map(|_| ())
                 })?
-            } else if is("limit") && more > 0 {
+            } else if is_word(arg, "limit") && more > 0 {
                 if integer(&args[at + 1])? < 0 {
                     return Err(CommandError::Negative("LIMIT"));
                 }
@@ -216,14 +215,10 @@ fn milliseconds(value: &Arg<'_>) -> Result<u64, CommandError> {
 }
 
 fn truth(value: &Arg<'_>) -> Result<bool, CommandError> {
-    let is = |words: [&str; 2]| {
-        words
-            .iter()
-            .any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if is(["1", "true"]) {
+    let is_any = |words: [&str; 2]| words.iter().any(|word| is_word(value, word));
+    if is_any(["1", "true"]) {
         Ok(true)
-    } else if is(["0", "false"]) {
+    } else if is_any(["0", "false"]) {
         Ok(false)
     } else {
         Err(CommandError::Private)
