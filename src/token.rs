@@ -97,11 +97,11 @@ enum Key {
 
 /// The subcommand, for clap.
 pub(crate) fn command() -> clap::Command {
-    let one = |name: &'static str, value: &'static str, help: &'static str| {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
-    let many = |name, value, help| one(name, value, help).action(ArgAction::Append);
-    let file = |name, help| one(name, "FILE", help).value_parser(PathBufValueParser::new());
+    let many = |name, value, help| flag(name, value, help).action(ArgAction::Append);
+    let file = |name, help| flag(name, "FILE", help).value_parser(PathBufValueParser::new());
     clap::Command::new("token")
         .about("Print a token, signed with the node's secret or with a private key")
         .after_help(
@@ -112,38 +112,38 @@ pub(crate) fn command() -> clap::Command {
             file("config", "TOML file with settings [env: FANTAIL_CONFIG]"),
             many("subscribe", "SELECTOR", "Topics whose private events it may hear; may be repeated"),
             many("publish", "SELECTOR", "Topics that it may publish to; may be repeated"),
-            one("exp", "TIME", "How long it is valid, such as 1h; without it, for ever"),
-            one("payload", "JSON", "What is shown with its bearer's subscriptions (`mercure.payload`)"),
+            flag("exp", "TIME", "How long it is valid, such as 1h; without it, for ever"),
+            flag("payload", "JSON", "What is shown with its bearer's subscriptions (`mercure.payload`)"),
             many("claim", "NAME=VALUE", "Any other claim, as JSON where the value is, or else as a string; may be repeated"),
-            one("secret", "SECRET", "Signs with this secret (better not by flag: other processes see those)"),
+            flag("secret", "SECRET", "Signs with this secret (better not by flag: other processes see those)"),
             file("secret-file", "Signs with the secret in this file"),
             file("key-file", "Signs with this private key (PEM, PKCS #8)"),
-            one("key-id", "NAME", "Name of the key in the token's header (`kid`)"),
-            one("algorithm", "ALGORITHM", "Signature algorithm, such as ES256; or else what the settings say or is usual for the key"),
+            flag("key-id", "NAME", "Name of the key in the token's header (`kid`)"),
+            flag("algorithm", "ALGORITHM", "Signature algorithm, such as ES256; or else what the settings say or is usual for the key"),
         ])
         .group(clap::ArgGroup::new("key").args(["secret", "secret-file", "key-file"]))
 }
 
 /// Reads the matches of [`command`].
 pub(crate) fn read(matches: &ArgMatches) -> Request {
-    let one = |name: &str| matches.get_one::<String>(name).cloned();
+    let value = |name: &str| matches.get_one::<String>(name).cloned();
     let many = |name: &str| {
         let values = matches.get_many::<String>(name);
         values.into_iter().flatten().cloned().collect()
     };
     let file = |name: &str| matches.get_one::<PathBuf>(name).cloned();
-    let key = one("secret").map(Key::Secret);
+    let key = value("secret").map(Key::Secret);
     let key = key.or_else(|| file("secret-file").map(Key::SecretFile));
     Request {
         config: file("config"),
         subscribe: many("subscribe"),
         publish: many("publish"),
-        payload: one("payload"),
+        payload: value("payload"),
         claims: many("claim"),
-        exp: one("exp"),
+        exp: value("exp"),
         key: key.or_else(|| file("key-file").map(Key::PrivateFile)),
-        key_id: one("key-id"),
-        algorithm: one("algorithm"),
+        key_id: value("key-id"),
+        algorithm: value("algorithm"),
     }
 }
 

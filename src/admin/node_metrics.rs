@@ -232,14 +232,14 @@ impl<R: Readings> Node<R> {
                 turns
             }),
         )?;
-        let mut all = HistogramSnapshot::default();
+        let mut times = HistogramSnapshot::default();
         for shard in self.0.shards() {
-            shard.publish_to_write.add_to(&mut all);
+            shard.publish_to_write.add_to(&mut times);
         }
         page.histograms(
             "publish_to_write",
             "Time from the ordering of a batch to the end of a shard's writes of it.",
-            [(Labels::new(), all)],
+            [(Labels::new(), times)],
         )
     }
 

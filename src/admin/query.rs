@@ -93,11 +93,11 @@ impl Asked {
                 }
                 "limit" if counts.contains(&"limit") => put(&mut self.limit, count("limit", &value)?),
                 _ => {
-                    let known = ["topic", "subject", "address"].iter().chain(counts);
-                    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+                    let names = ["topic", "subject", "address"].iter().chain(counts);
+                    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
                     return Err(bad(format!(
                         "unknown parameter {name:?}; there are {}",
-                        known.join(", ")
+                        names.join(", ")
                     )));
                 }
             }

@@ -171,7 +171,7 @@ impl Policy {
     }
 }
 
-fn outlives(one: &Access, other: &Access) -> bool {
+fn outlives(access: &Access, other: &Access) -> bool {
     let end = |access: &Access| access.ends_unix_ms.unwrap_or(u64::MAX);
-    end(one) > end(other)
+    end(access) > end(other)
 }

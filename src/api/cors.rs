@@ -176,7 +176,7 @@ fn headers_for_listed(request: &HeaderMap) -> String {
         .filter_map(|name| header::HeaderName::from_bytes(name.trim_ascii()).ok());
     let mut more = 0;
     for name in asked {
-        let is_there = allowed.split(", ").any(|one| one == name.as_str());
+        let is_there = allowed.split(", ").any(|header| header == name.as_str());
         if is_there || allowed.len() + 2 + name.as_str().len() > bytes_max {
             continue;
         }

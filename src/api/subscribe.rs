@@ -290,7 +290,7 @@ fn chosen<'s>(selectors: &'s [Selector], caller: &'s Caller) -> impl Iterator<It
     };
     selectors
         .iter()
-        .filter(|one| !one.is_exact() && named.binary_search(one).is_err())
+        .filter(|selector| !selector.is_exact() && named.binary_search(selector).is_err())
 }
 
 /// The cursor of a request: its `Last-Event-ID` header, else the first of the query's

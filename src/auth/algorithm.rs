@@ -59,15 +59,15 @@ impl Algorithm {
         if name == ED25519 {
             return Some(Self::EdDsa);
         }
-        let found = ALGORITHMS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, algorithm)| *algorithm)
+        let entry = ALGORITHMS.iter().find(|(known, _)| *known == name);
+        entry.map(|(_, algorithm)| *algorithm)
     }
 
     /// Its name in a token's header.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let found = ALGORITHMS.iter().find(|(_, known)| *known == self);
-        found.map_or("", |(name, _)| name)
+        let entry = ALGORITHMS.iter().find(|(_, known)| *known == self);
+        entry.map_or("", |(name, _)| name)
     }
 
     pub(super) fn family(self) -> Family {

@@ -199,16 +199,16 @@ fn product(texts: &[String], values: &[String]) -> Vec<String> {
             .map(move |value| format!("{text}{value}"))
             .collect()
     };
-    let all = texts.iter().map(with);
-    all.collect::<Vec<Vec<String>>>().concat()
+    let extended = texts.iter().map(with);
+    extended.collect::<Vec<Vec<String>>>().concat()
 }
 
 /// The values of a claim: one, or those of a list, or none if it is absent.
 fn values(claims: &Map<String, Value>, name: &Arc<str>) -> Result<Vec<String>, TokenError> {
-    let Some(found) = find(claims, name) else {
+    let Some(value) = find(claims, name) else {
         return Ok(Vec::new());
     };
-    match found {
+    match value {
         Value::Null => Ok(Vec::new()),
         Value::Array(list) => list.iter().map(|value| literal(value, name)).collect(),
         value => Ok(vec![literal(value, name)?]),

@@ -66,16 +66,16 @@ impl SigningKey {
             Algorithm::Es512,
             Algorithm::Rs256,
         ];
-        let tried = algorithm.map_or_else(|| usual.to_vec(), |one| vec![one]);
+        let tried = algorithm.map_or_else(|| usual.to_vec(), |named| vec![named]);
         for algorithm in &tried {
-            let found = match algorithm.family() {
+            let parsed = match algorithm.family() {
                 Family::Secret => continue,
                 Family::Ed25519 => EncodingKey::from_ed_pem(bytes),
                 Family::Rsa => EncodingKey::from_rsa_pem(bytes),
                 Family::P256 | Family::P384 | Family::P521 => EncodingKey::from_ec_pem(bytes),
             };
-            let Ok(found) = found else { continue };
-            let Ok(key) = Self::of_library(*algorithm, found) else {
+            let Ok(parsed) = parsed else { continue };
+            let Ok(key) = Self::of_library(*algorithm, parsed) else {
                 continue;
             };
             // A key of another curve is detected by its first signature.

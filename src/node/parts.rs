@@ -61,8 +61,8 @@ impl Parts {
     /// Waits until all parts have ended, but no longer than `longest`. The runtime's end cuts the
     /// others.
     pub(super) async fn all_ended(&mut self, longest: Duration) {
-        let all = async { while self.0.join_next().await.is_some() {} };
-        let _ = timeout(longest, all).await;
+        let joined = async { while self.0.join_next().await.is_some() {} };
+        let _ = timeout(longest, joined).await;
     }
 }
 

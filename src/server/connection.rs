@@ -122,7 +122,7 @@ async fn decide(io: &mut LazyStream) -> Option<Protocol> {
                 let received = poll_fn(|cx| io.poll_read_ahead(cx)).await;
                 received.ok().filter(|&received| received > 0)?;
             }
-            known => return Some(known),
+            protocol => return Some(protocol),
         }
     }
 }

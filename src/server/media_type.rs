@@ -82,7 +82,7 @@ impl Charset {
     }
 
     fn of(label: &str) -> Result<Self, OtherCharset> {
-        let is_in = |labels: &[&str]| labels.iter().any(|one| label.eq_ignore_ascii_case(one));
+        let is_in = |labels: &[&str]| labels.iter().any(|name| label.eq_ignore_ascii_case(name));
         if is_in(&UTF_8) {
             Ok(Self::Utf8)
         } else if is_in(&ASCII) {
@@ -102,15 +102,16 @@ impl MediaType {
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             .collect();
         let essences = fields.iter().map(|field| essence(field));
-        let essence = essences.reduce(|one, other| if one == other { one } else { String::new() });
+        let essence =
+            essences.reduce(|first, other| if first == other { first } else { String::new() });
         // A repeated declaration has to be right each time, because the node cannot know which one
         // the sender means.
         let labels = fields.iter().flat_map(|field| charsets(field));
         let charset = labels
             .map(|label| Charset::of(&label))
-            .reduce(|one, other| match (one, other) {
+            .reduce(|first, other| match (first, other) {
                 (Ok(Charset::Utf8), Ok(other)) => Ok(other),
-                (Ok(one), Ok(_)) => Ok(one),
+                (Ok(first), Ok(_)) => Ok(first),
                 (Err(error), _) | (_, Err(error)) => Err(error),
             });
         Self {
@@ -128,7 +129,7 @@ fn essence(field: &str) -> String {
 
 /// The values of a field's parameters `charset`.
 fn charsets(field: &str) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut values = Vec::new();
     let mut rest = field.find(';').map_or("", |at| &field[at + 1..]);
     while !rest.is_empty() {
         let end = rest.find([';', '=']).unwrap_or(rest.len());
@@ -141,12 +142,12 @@ fn charsets(field: &str) -> Vec<String> {
             }
         };
         if let Some(value) = value.filter(|_| name.eq_ignore_ascii_case("charset")) {
-            found.push(value);
+            values.push(value);
         }
         // Bytes between a quoted value and the next parameter are ignored.
         rest = behind.find(';').map_or("", |at| &behind[at + 1..]);
     }
-    found
+    values
 }
 
 /// A value, without its quotes, and what follows it.

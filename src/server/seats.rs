@@ -172,13 +172,17 @@ mod tests {
         let asking = second.seat.ask();
         let now = Instant::now();
         let left = |sitting: &Sitting| sitting.seat.leaving.load(Ordering::Relaxed);
-        let all = || [&first, &second, &third].map(left);
+        let leaving = || [&first, &second, &third].map(left);
         seats.evict(now);
-        assert_eq!(all(), [false; 3], "they have only just come");
+        assert_eq!(leaving(), [false; 3], "they have only just come");
         seats.evict(now + QUIET_MIN * 2);
-        assert_eq!(all(), [false, false, true]);
+        assert_eq!(leaving(), [false, false, true]);
         seats.evict(now + QUIET_MIN * 2);
-        assert_eq!(all(), [false, false, true], "one is enough for one more");
+        assert_eq!(
+            leaving(),
+            [false, false, true],
+            "one is enough for one more"
+        );
         third.seat.is_over().await;
         drop(third);
         let third = seats.enter().await;

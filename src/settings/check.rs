@@ -100,14 +100,14 @@ fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), Confi
 /// Finds a setting given in several forms by one source. A stronger source may replace any form by
 /// any other, but two forms from one source are ambiguous.
 fn two_forms(values: &[RawValue], forms: &[&'static str]) -> Option<Conflict> {
-    let of = |key: &'static str| values.iter().filter(move |value| value.setting.key == key);
+    let of_key = |key: &'static str| values.iter().filter(move |value| value.setting.key == key);
     forms.iter().enumerate().find_map(|(index, second)| {
-        of(second).find_map(|value| {
+        of_key(second).find_map(|value| {
             let same_source =
                 |other: &&RawValue| discriminant(&other.origin) == discriminant(&value.origin);
             let first = forms[..index]
                 .iter()
-                .find(|first| of(first).any(|other| same_source(&other)))?;
+                .find(|first| of_key(first).any(|other| same_source(&other)))?;
             Some(Conflict::TwoForms {
                 origin: value.origin.clone(),
                 first,

@@ -111,8 +111,8 @@ fn decimal(integer: &DeInteger<'_>) -> String {
 
 fn user(value: &DeValue<'_>) -> Result<RawUser, UserFault> {
     let table = value.as_table().ok_or(UserFault::NotATable)?;
-    let known = |key: &str| ["name", "password", "publish"].contains(&key);
-    if let Some(key) = table.keys().find(|key| !known(key.get_ref())) {
+    let is_field = |key: &str| ["name", "password", "publish"].contains(&key);
+    if let Some(key) = table.keys().find(|key| !is_field(key.get_ref())) {
         return Err(UserFault::UnknownField(key.get_ref().clone().into_owned()));
     }
     let text = |field| {

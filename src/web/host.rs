@@ -171,7 +171,8 @@ impl HostRule {
         let Host::Name(name) = host else { return true };
         // A name with its final dot is the same name.
         let name = name.strip_suffix('.').unwrap_or(name);
-        name.eq_ignore_ascii_case("localhost") || self.names.iter().any(|known| known.names(name))
+        name.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|pattern| pattern.names(name))
     }
 }
 

@@ -189,7 +189,7 @@ impl<'a> Members<'a> {
         let text = |member, value| given(value).map(|json| text(member, json)).transpose();
         let topics: Topics<'a> = match (given(topic), given(topics)) {
             (Some(_), Some(_)) => return Err(Fault::TwoTopics),
-            (Some(one), None) => std::iter::once(self::text("topic", one)?).collect(),
+            (Some(topic), None) => std::iter::once(self::text("topic", topic)?).collect(),
             (None, Some(many)) => self::topics(many)?,
             (None, None) => Topics::new(),
         };

@@ -216,12 +216,12 @@ impl Lines {
 
     /// The next whole line, without its line feed.
     fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let found = memchr::memchr(b'\n', &self.buffer[self.scanned..]);
-        let length = found.map_or(self.buffer.len(), |at| self.scanned + at);
+        let line_feed = memchr::memchr(b'\n', &self.buffer[self.scanned..]);
+        let length = line_feed.map_or(self.buffer.len(), |at| self.scanned + at);
         if length > self.max {
             return Err(BodyError::TooLarge { max: self.max });
         }
-        if found.is_none() {
+        if line_feed.is_none() {
             self.scanned = length;
             return Ok(None);
         }

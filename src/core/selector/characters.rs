@@ -47,7 +47,9 @@ pub(super) fn unit(text: &str, at: usize, set: Set) -> usize {
         Some(_) => {
             let character = text.get(at..).and_then(|rest| rest.chars().next());
             let length = |character: char| character.len_utf8();
-            character.filter(|it| is_ucschar(*it)).map_or(0, length)
+            character
+                .filter(|character| is_ucschar(*character))
+                .map_or(0, length)
         }
     }
 }

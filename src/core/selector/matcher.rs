@@ -84,15 +84,20 @@ impl<'a> Matcher<'a> {
     }
 
     /// One defined variable.
-    fn value(&mut self, from: &Positions, of: &Operator, variable: &Variable<'_>) -> Positions {
-        match (of.style, variable.modifier) {
-            (Style::Unnamed, _) => self.unnamed(from, of, variable.modifier),
+    fn value(
+        &mut self,
+        from: &Positions,
+        operator: &Operator,
+        variable: &Variable<'_>,
+    ) -> Positions {
+        match (operator.style, variable.modifier) {
+            (Style::Unnamed, _) => self.unnamed(from, operator, variable.modifier),
             // The keys of an array take the place of the name, and a key may equal the name.
-            (_, Modifier::Explode) => self.pairs(from, of),
+            (_, Modifier::Explode) => self.pairs(from, operator),
             (style, modifier) => {
                 let named = self.literal(from, variable.name);
                 let behind = self.byte(&named, b'=');
-                let mut reached = self.unnamed(&behind, of, modifier);
+                let mut reached = self.unnamed(&behind, operator, modifier);
                 if style == Style::Parameter {
                     reached.unite(&named);
                 }
@@ -102,8 +107,8 @@ impl<'a> Matcher<'a> {
     }
 
     /// A value without a name before it.
-    fn unnamed(&mut self, from: &Positions, of: &Operator, modifier: Modifier) -> Positions {
-        let set = if of.reserved {
+    fn unnamed(&mut self, from: &Positions, operator: &Operator, modifier: Modifier) -> Positions {
+        let set = if operator.reserved {
             Set::UNRESERVED_OR_RESERVED
         } else {
             Set::UNRESERVED
@@ -113,10 +118,10 @@ impl<'a> Matcher<'a> {
             Modifier::None => self.run(from, set.with(b',')),
             Modifier::Prefix(length) => self.run_at_most(from, set, length),
             Modifier::Explode => {
-                let mut reached = self.run(from, set.with(of.separator));
+                let mut reached = self.run(from, set.with(operator.separator));
                 // With reserved characters, the set above contains all pairs.
-                if !of.reserved {
-                    reached.unite(&self.pairs(from, of));
+                if !operator.reserved {
+                    reached.unite(&self.pairs(from, operator));
                 }
                 reached
             }
@@ -142,9 +147,9 @@ impl<'a> Matcher<'a> {
         self.steps += 1;
         for byte in text.bytes() {
             self.steps += 1;
-            let found = *topic.get(at)?;
+            let actual = *topic.get(at)?;
             at += match byte {
-                _ if found == byte => 1,
+                _ if actual == byte => 1,
                 _ if byte.is_ascii() => return None,
                 _ if topic.get(at..at + 3)? == encoded(byte) => 3,
                 _ => return None,
@@ -209,9 +214,9 @@ impl<'a> Matcher<'a> {
 
     /// Keys with values, joined by the operator's separator: an associative array, or a list whose
     /// members all have the variable's name.
-    fn pairs(&mut self, from: &Positions, of: &Operator) -> Positions {
+    fn pairs(&mut self, from: &Positions, operator: &Operator) -> Positions {
         // A key may end a pair only if an empty value leaves its `=` out.
-        let bare = of.style == Style::Parameter;
+        let bare = operator.style == Style::Parameter;
         let mut keys = from.clone();
         let mut values = self.none();
         for at in from.first().unwrap_or_default()..=self.topic.len() {
@@ -220,11 +225,11 @@ impl<'a> Matcher<'a> {
             if !in_key && !in_value {
                 continue;
             }
-            let found = self.topic.as_bytes().get(at);
-            if found == Some(&of.separator) && (in_value || bare) {
+            let byte = self.topic.as_bytes().get(at);
+            if byte == Some(&operator.separator) && (in_value || bare) {
                 keys.add(at + 1);
             }
-            if found == Some(&b'=') && in_key {
+            if byte == Some(&b'=') && in_key {
                 values.add(at + 1);
             }
             let length = unit(self.topic, at, Set::UNRESERVED);

@@ -97,7 +97,7 @@ pub(super) fn size(text: &str) -> Option<Size> {
             Part::Expression(expression) => {
                 size.expressions += 1;
                 for variable in expression.variables() {
-                    variable.filter(|it| is_variable_name(it.name))?;
+                    variable.filter(|variable| is_variable_name(variable.name))?;
                     size.variables += 1;
                 }
             }
@@ -137,7 +137,7 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let found = match rest.strip_prefix('{').and_then(|it| it.split_once('}')) {
+        let part = match rest.strip_prefix('{').and_then(|text| text.split_once('}')) {
             Some((expression, behind)) => {
                 rest = behind;
                 Part::Expression(Expression::new(expression))
@@ -151,7 +151,7 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = Part<'_>> {
                 Part::Literal(literal)
             }
         };
-        Some(found)
+        Some(part)
     })
 }
 

@@ -51,8 +51,8 @@ fn hides(byte: u8) -> bool {
 fn has_name(text: &[u8]) -> bool {
     let name = HUB_SEGMENTS[1];
     memchr::memchr2_iter(b'm', b'M', text).any(|at| {
-        let found = text.get(at..at + name.len());
-        found.is_some_and(|found| found.eq_ignore_ascii_case(name))
+        let candidate = text.get(at..at + name.len());
+        candidate.is_some_and(|candidate| candidate.eq_ignore_ascii_case(name))
     })
 }
 

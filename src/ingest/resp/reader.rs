@@ -299,12 +299,12 @@ impl Reader {
         input: &'b [u8],
         args: &mut Vec<Arg<'b>>,
     ) -> Result<bool, ProtocolError> {
-        let found = memchr(b'\n', &input[self.at..]).map(|offset| self.at + offset);
-        let end = found.unwrap_or(input.len());
+        let line_feed = memchr(b'\n', &input[self.at..]).map(|offset| self.at + offset);
+        let end = line_feed.unwrap_or(input.len());
         if end > INLINE_BYTES_MAX.min(limits.command_bytes_max) {
             return Err(ProtocolError::InlineTooBig);
         }
-        if found.is_none() {
+        if line_feed.is_none() {
             self.at = end;
             return Ok(false);
         }

@@ -351,7 +351,7 @@ impl<'t> Parser<'t> {
                 "nil" => Term::Nil,
                 "true" => Term::Truth(true),
                 "false" => Term::Truth(false),
-                name => match self.names.iter().rposition(|known| *known == name) {
+                name => match self.names.iter().rposition(|other| *other == name) {
                     Some(place) => Term::Name(place),
                     None => return self.refuse("a name that is not known here"),
                 },

@@ -78,13 +78,13 @@ mod tests {
         let running = ours.join(NAME);
         std::fs::write(&running, "").expect("a file");
         std::fs::write(theirs.join(NAME), "").expect("a file");
-        let found = |path: &[&Path]| {
+        let is_found_on = |path: &[&Path]| {
             let path = env::join_paths(path).expect("a path");
             is_found(&running, &path)
         };
-        assert!(found(&[&empty, &ours, &theirs]));
-        assert!(!found(&[&theirs, &ours]));
-        assert!(!found(&[&empty]));
+        assert!(is_found_on(&[&empty, &ours, &theirs]));
+        assert!(!is_found_on(&[&theirs, &ours]));
+        assert!(!is_found_on(&[&empty]));
     }
 
     #[test]

@@ -88,9 +88,9 @@ impl Keeper {
             if fetches {
                 self.fetch().await;
             }
-            for one in waiting {
+            for request in waiting {
                 // The caller may have gone.
-                let _ = one.send(());
+                let _ = request.send(());
             }
         }
     }

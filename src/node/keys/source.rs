@@ -75,11 +75,11 @@ fn sources(settings: &Settings) -> Vec<Source> {
             bytes_max: settings.jwks_bytes_max,
         })
     };
-    let found = match settings.publisher_jwt_keys {
+    let sources = match settings.publisher_jwt_keys {
         None => vec![source(&[Role::Subscriber, Role::Publisher])],
         Some(_) => vec![source(&[Role::Subscriber]), source(&[Role::Publisher])],
     };
-    found.into_iter().flatten().collect()
+    sources.into_iter().flatten().collect()
 }
 
 impl Source {

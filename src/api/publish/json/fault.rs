@@ -258,6 +258,6 @@ const WORDS: [(&str, &str); 17] = [
 
 fn in_words(error: &serde_json::Error) -> &'static str {
     let said = error.to_string();
-    let found = WORDS.iter().find(|(theirs, _)| said.starts_with(theirs));
-    found.map_or("the body is not JSON", |(_, ours)| ours)
+    let row = WORDS.iter().find(|(theirs, _)| said.starts_with(theirs));
+    row.map_or("the body is not JSON", |(_, ours)| ours)
 }
