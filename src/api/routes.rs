@@ -269,51 +269,46 @@ fn allow(methods: &'static str) -> Response<ResponseBody> {
 
 /// `POST /publish`, unless a page of a foreign origin sends it.
 fn publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
-    if let Err(problem) = may_write(node, peer, &parts) {
-        return Outcome::problem(problem);
-    }
-    authorized(
-        node,
-        Role::Publisher,
-        peer,
-        parts,
-        |node, parts, credentials| {
-            let node = Arc::clone(node);
-            let permission = Permission::of(credentials.caller);
-            Outcome::later(async move {
-                let topic = Resource::topic(parts.uri.path());
-                let query = parts.uri.query();
-                publish::publish(&node, &permission, topic, query, &parts.headers, body)
-                    .await
-                    .unwrap_or_else(|error| Problem::from(error).into_response())
-            })
-        },
-    )
+    publisher(node, peer, parts, |node, parts, credentials| {
+        let node = Arc::clone(node);
+        let permission = Permission::of(credentials.caller);
+        Outcome::later(async move {
+            let topic = Resource::topic(parts.uri.path());
+            let query = parts.uri.query();
+            publish::publish(&node, &permission, topic, query, &parts.headers, body)
+                .await
+                .unwrap_or_else(|error| Problem::from(error).into_response())
+        })
+    })
 }
 
 /// `POST /.well-known/mercure`, likewise; it always needs a token.
 fn mercure_publish(node: &Arc<Node>, peer: IpAddr, parts: Parts, body: RequestBody) -> Outcome {
-    if let Err(problem) = may_write(node, peer, &parts) {
-        return Outcome::problem(problem);
+    publisher(node, peer, parts, |node, parts, credentials| {
+        let permission = match credentials.bearer() {
+            Ok(access) => Permission::of(Caller::Bearer(access)),
+            Err(error) => return Outcome::problem(error),
+        };
+        let node = Arc::clone(node);
+        Outcome::later(async move {
+            mercure::publish::publish(&node, &permission, &parts.headers, body)
+                .await
+                .unwrap_or_else(|error| Problem::from(error).into_response())
+        })
+    })
+}
+
+/// Continues with the grants of a publisher, unless a page of a foreign origin sends the request.
+fn publisher(
+    node: &Arc<Node>,
+    peer: IpAddr,
+    parts: Parts,
+    go_on: impl FnOnce(&Arc<Node>, Parts, Credentials) -> Outcome + Send + 'static,
+) -> Outcome {
+    match may_write(node, peer, &parts) {
+        Ok(()) => authorized(node, Role::Publisher, peer, parts, go_on),
+        Err(problem) => Outcome::problem(problem),
     }
-    authorized(
-        node,
-        Role::Publisher,
-        peer,
-        parts,
-        |node, parts, credentials| {
-            let permission = match credentials.bearer() {
-                Ok(access) => Permission::of(Caller::Bearer(access)),
-                Err(error) => return Outcome::problem(error),
-            };
-            let node = Arc::clone(node);
-            Outcome::later(async move {
-                mercure::publish::publish(&node, &permission, &parts.headers, body)
-                    .await
-                    .unwrap_or_else(|error| Problem::from(error).into_response())
-            })
-        },
-    )
 }
 
 fn may_write(node: &Node, peer: IpAddr, parts: &Parts) -> Result<(), Problem> {
