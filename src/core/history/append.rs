@@ -84,7 +84,6 @@ impl Store {
         self.bytes += log.push(id, frame.clone(), more.cloned());
         self.expiry.add(id, index);
         self.order.push(id, index);
-        self.tidy_order();
         let topics = &self.topics;
         if let Some(own_id) = more.and_then(|more| more.own_id.as_deref()) {
             let has_it = |place| topics.has_own_id(place, own_id);

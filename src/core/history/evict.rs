@@ -134,7 +134,7 @@ impl Store {
         })
     }
 
-    /// Throws some stale notes out of the node's order; to be called for each event that comes or goes.
+    /// Throws some stale notes out of the node's order; to be called for each event that goes.
     pub(super) fn tidy_order(&mut self) {
         let topics = &self.topics;
         self.order
@@ -145,36 +145,38 @@ impl Store {
         let all_known = self.keep_up(index);
         let topic = self.topics.get_mut(index);
         let Some(log) = &mut topic.log else { return };
-        let popped = log.pop();
-        if log.len() == 0 {
+        let Some((entry, freed)) = log.pop() else {
+            return;
+        };
+        let is_last = log.len() == 0;
+        let private = entry.is_private();
+        topic.evicted.add(entry.id, private);
+        topic.pins.set_has_evicted();
+        if is_last {
             topic.log = None;
             self.bytes -= topic.overhead_bytes();
             self.topics.note_events(index, false);
         }
-        let topic = self.topics.get_mut(index);
-        if let Some((entry, freed)) = popped {
-            let private = entry.frame.is_private();
-            topic.evicted.add(entry.id, private);
-            topic.pins.set_has_evicted();
-            self.evicted.add(entry.id, private);
-            self.events -= 1;
-            self.bytes -= freed;
-            self.each_pattern_of(index, all_known, |pattern| pattern.evict(entry.id, private));
-            if let Some(own_id) = entry.own_id() {
-                let place = Place {
-                    id: entry.id,
-                    topic: index,
-                };
-                self.own_ids.remove(own_id, place);
-            }
-            self.unpin_topics_of(entry);
+        self.evicted.add(entry.id, private);
+        self.events -= 1;
+        self.bytes -= freed;
+        self.each_pattern_of(index, all_known, |pattern| pattern.evict(entry.id, private));
+        if let Some(own_id) = entry.own_id() {
+            let place = Place {
+                id: entry.id,
+                topic: index,
+            };
+            self.own_ids.remove(own_id, place);
         }
+        self.unpin_topics_of(entry);
         if self.events == 0 {
             self.order.clear();
         } else {
             self.tidy_order();
         }
-        self.forget_if_unused(index);
+        if is_last {
+            self.forget_if_unused(index);
+        }
     }
 
     /// An event was evicted from one of its topics; with the last, its hold on all of them goes.
@@ -206,6 +208,9 @@ impl Store {
     /// yet, patterns that may match are among them.
     fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
         let topic = self.topics.get(index);
+        if all_known && topic.matches().is_empty() {
+            return;
+        }
         let unknown = if all_known {
             Vec::new()
         } else {

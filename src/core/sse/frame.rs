@@ -140,9 +140,17 @@ impl<'a> Draft<'a> {
     /// An error of [`Event::check`], or that the history could not keep the event.
     pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check(limits)?;
-        let draft = Self::encode(event);
-        draft.check_size(limits.kept)?;
-        Ok(draft)
+        let (buffer, text_start) = encode(&event);
+        check_size(&event, buffer.len(), limits.kept)?;
+        // Built in its place: a copy of fields that were just written would stall.
+        Ok(Self {
+            topics: event.topics,
+            own_id: event.id,
+            id_form: event.id_form,
+            private: event.private,
+            buffer,
+            text_start,
+        })
     }
 
     /// Encodes an event of the node itself, which may have topics that are reserved from
@@ -152,89 +160,15 @@ impl<'a> Draft<'a> {
     /// An error of [`Event::check_form`].
     pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check_form(limits)?;
-        Ok(Self::encode(event))
-    }
-
-    /// In its frame, a payload of line breaks is seven times as long.
-    fn check_size(&self, max: KeptMax) -> Result<(), EventError> {
-        let length = self.frame_bytes_max();
-        if length > max.frame_bytes {
-            return Err(EventError::FrameTooLong {
-                length,
-                max: max.frame_bytes,
-            });
-        }
-        let length = self.kept_bytes_max();
-        if length > max.bytes {
-            return Err(EventError::BeyondBudget {
-                length,
-                topics: self.topics.len(),
-                max: max.bytes,
-            });
-        }
-        Ok(())
-    }
-
-    /// Most bytes that it takes in the histories of all its topics.
-    fn kept_bytes_max(&self) -> usize {
-        let topics = self.topics.len();
-        let pinned = if self.private && topics > 1 {
-            topics
-        } else {
-            0
-        };
-        let own_id = self
-            .own_id
-            .as_deref()
-            .map_or(0, |id| own_id_bytes(id.len()));
-        let more = if own_id + pinned > 0 {
-            MORE_OVERHEAD_BYTES + own_id + pinned * HELD_TOPIC_BYTES
-        } else {
-            0
-        };
-        let event = self.frame_bytes_max() + EVENT_OVERHEAD_BYTES + more;
-        let names: usize = self.topics.iter().map(|name| name.len()).sum();
-        topics * (event + TOPIC_OVERHEAD_BYTES) + names
-    }
-
-    fn encode(event: Event<'a>) -> Self {
-        let text_start = CHUNK_HEAD_BYTES_MAX
-            + match event.id {
-                Some(_) => 0,
-                None => id_line_bytes_max(event.id_form),
-            };
-        let mut retry_digits = itoa::Buffer::new();
-        let retry = event.retry.map(|ms| retry_digits.format(ms));
-        let name = event.event.as_deref().filter(|name| !name.is_empty());
-        let data = event.data.as_bytes();
-        let lines = line_count(data);
-        let field = |value: Option<&str>, name: &str| value.map_or(0, |v| name.len() + v.len() + 3);
-        let capacity = text_start
-            + field(event.id.as_deref(), "id")
-            + field(name, "event")
-            + field(retry, "retry")
-            + lines.count * "data: \n".len()
-            + (data.len() - lines.break_bytes)
-            + "\n".len()
-            + CRLF.len();
-
-        let mut buffer = Vec::with_capacity(capacity);
-        buffer.resize(text_start, 0);
-        put(&mut buffer, "id: ", event.id.as_deref());
-        put(&mut buffer, "event: ", name);
-        put(&mut buffer, "retry: ", retry);
-        put_data(&mut buffer, data, &lines);
-        buffer.push(b'\n');
-        buffer.extend_from_slice(CRLF);
-        debug_assert_eq!(buffer.len(), capacity);
-        Self {
+        let (buffer, text_start) = encode(&event);
+        Ok(Self {
             topics: event.topics,
             own_id: event.id,
             id_form: event.id_form,
             private: event.private,
             buffer,
             text_start,
-        }
+        })
     }
 
     /// The same, independent of the buffer that it was read from.
@@ -295,6 +229,78 @@ impl<'a> Draft<'a> {
         }
         Frame::seal(buffer, text_start, self.private)
     }
+}
+
+/// In its frame, a payload of line breaks is seven times as long.
+fn check_size(event: &Event<'_>, frame_bytes: usize, max: KeptMax) -> Result<(), EventError> {
+    if frame_bytes > max.frame_bytes {
+        return Err(EventError::FrameTooLong {
+            length: frame_bytes,
+            max: max.frame_bytes,
+        });
+    }
+    let length = kept_bytes_max(event, frame_bytes);
+    if length > max.bytes {
+        return Err(EventError::BeyondBudget {
+            length,
+            topics: event.topics.len(),
+            max: max.bytes,
+        });
+    }
+    Ok(())
+}
+
+/// Most bytes that an event takes in the histories of all its topics.
+fn kept_bytes_max(event: &Event<'_>, frame_bytes: usize) -> usize {
+    let topics = event.topics.len();
+    let pinned = if event.private && topics > 1 {
+        topics
+    } else {
+        0
+    };
+    let own_id = event.id.as_deref().map_or(0, |id| own_id_bytes(id.len()));
+    let more = if own_id + pinned > 0 {
+        MORE_OVERHEAD_BYTES + own_id + pinned * HELD_TOPIC_BYTES
+    } else {
+        0
+    };
+    let kept = frame_bytes + EVENT_OVERHEAD_BYTES + more;
+    let names: usize = event.topics.iter().map(|name| name.len()).sum();
+    topics * (kept + TOPIC_OVERHEAD_BYTES) + names
+}
+
+/// Writes everything but the id. Returns the buffer, and the start of its text without an id line.
+fn encode(event: &Event<'_>) -> (Vec<u8>, usize) {
+    let text_start = CHUNK_HEAD_BYTES_MAX
+        + match event.id {
+            Some(_) => 0,
+            None => id_line_bytes_max(event.id_form),
+        };
+    let mut retry_digits = itoa::Buffer::new();
+    let retry = event.retry.map(|ms| retry_digits.format(ms));
+    let name = event.event.as_deref().filter(|name| !name.is_empty());
+    let data = event.data.as_bytes();
+    let lines = line_count(data);
+    let field = |value: Option<&str>, name: &str| value.map_or(0, |v| name.len() + v.len() + 3);
+    let capacity = text_start
+        + field(event.id.as_deref(), "id")
+        + field(name, "event")
+        + field(retry, "retry")
+        + lines.count * "data: \n".len()
+        + (data.len() - lines.break_bytes)
+        + "\n".len()
+        + CRLF.len();
+
+    let mut buffer = Vec::with_capacity(capacity);
+    buffer.resize(text_start, 0);
+    put(&mut buffer, "id: ", event.id.as_deref());
+    put(&mut buffer, "event: ", name);
+    put(&mut buffer, "retry: ", retry);
+    put_data(&mut buffer, data, &lines);
+    buffer.push(b'\n');
+    buffer.extend_from_slice(CRLF);
+    debug_assert_eq!(buffer.len(), capacity);
+    (buffer, text_start)
 }
 
 fn put(buffer: &mut Vec<u8>, field: &str, value: Option<&str>) {
