@@ -80,7 +80,7 @@ pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
 pub use work::{HoldLimits, Work};
 
 /// What one topic without history costs beside its name, measured: its slots in the tables of the store and of a shard.
-const BARE_TOPIC_BYTES: usize = 136;
+const BARE_TOPIC_BYTES: usize = 144;
 
 /// Bounds on what is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,7 +87,7 @@ impl Pins {
 #[derive(Debug, Default)]
 pub(super) struct TopicTable {
     slots: Arena<Topic>,
-    by_name: PartTable<u32>,
+    by_name: PartTable<NamedSlot>,
     hasher: DefaultHashBuilder,
     /// Bytes of the topics that have no events, which the history's budget does not count.
     bare_bytes: usize,
@@ -155,12 +155,10 @@ impl TopicTable {
         while self.slots.next_slot() < slot {
             gaps.push(self.slots.insert(Topic::default()));
         }
-        let hash = self.hasher.hash_one(&*topic.name);
+        let name_hash = self.hash_of(&topic.name);
         self.bare_bytes += topic.bare_bytes();
         self.slots.insert(topic);
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_name
-            .insert_unique(hash, slot, |other| hash_of(slots, hasher, *other));
+        self.insert_name(name_hash, slot);
         Ok(())
     }
 
@@ -194,18 +192,30 @@ impl TopicTable {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<u32> {
-        self.find_hashed(name, self.hasher.hash_one(name))
+        self.find_hashed(name, self.hash_of(name))
     }
 
-    fn find_hashed(&self, name: &str, hash: u64) -> Option<u32> {
-        let has_name = |index: &u32| &*self.get(*index).name == name;
-        self.by_name.find(hash, has_name).copied()
+    fn find_hashed(&self, name: &str, name_hash: u32) -> Option<u32> {
+        let has_name =
+            |it: &NamedSlot| it.name_hash == name_hash && &*self.get(it.slot).name == name;
+        let found = self.by_name.find(spread(name_hash), has_name)?;
+        Some(found.slot)
+    }
+
+    fn insert_name(&mut self, name_hash: u32, slot: u32) {
+        let entry = NamedSlot { name_hash, slot };
+        self.by_name
+            .insert_unique(spread(name_hash), entry, NamedSlot::hash);
+    }
+
+    fn hash_of(&self, name: &str) -> u32 {
+        self.hasher.hash_one(name) as u32
     }
 
     /// The topic of this name; a new one takes over what is forgotten of its former lives.
     pub(super) fn intern(&mut self, name: &str, forgotten: Evicted) -> u32 {
-        let hash = self.hasher.hash_one(name);
-        if let Some(index) = self.find_hashed(name, hash) {
+        let name_hash = self.hash_of(name);
+        if let Some(index) = self.find_hashed(name, name_hash) {
             return index;
         }
         let index = self.slots.insert(Topic {
@@ -214,9 +224,7 @@ impl TopicTable {
             ..Topic::default()
         });
         self.bare_bytes += self.get(index).bare_bytes();
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.by_name
-            .insert_unique(hash, index, |other| hash_of(slots, hasher, *other));
+        self.insert_name(name_hash, index);
         index
     }
 
@@ -226,13 +234,9 @@ impl TopicTable {
             "only unused topics are removed"
         );
         self.bare_bytes -= self.get(index).bare_bytes();
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = hash_of(slots, hasher, index);
-        self.by_name.remove(
-            hash,
-            |other| *other == index,
-            |other| hash_of(slots, hasher, *other),
-        );
+        let hash = spread(self.hash_of(&self.get(index).name));
+        self.by_name
+            .remove(hash, |entry| entry.slot == index, NamedSlot::hash);
         self.slots.remove(index);
     }
 
@@ -257,8 +261,21 @@ impl TopicTable {
     }
 }
 
-/// The hash of the name of the topic in a slot.
-fn hash_of(slots: &Arena<Topic>, hasher: &DefaultHashBuilder, index: u32) -> u64 {
-    let topic = slots.get(index);
-    topic.map_or(0, |topic| hasher.hash_one(&*topic.name))
+/// A topic's slot, found by its name. The hash is kept: to compute it again when a part is moved
+/// would read the topic and its name, which are seldom in the cache.
+#[derive(Clone, Copy, Debug)]
+struct NamedSlot {
+    name_hash: u32,
+    slot: u32,
+}
+
+impl NamedSlot {
+    fn hash(&self) -> u64 {
+        spread(self.name_hash)
+    }
+}
+
+/// Spreads half a hash over a whole one: the table uses bits of its upper and of its lower half.
+fn spread(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
