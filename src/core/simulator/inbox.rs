@@ -21,6 +21,13 @@ pub(super) struct Inbox {
     pub(super) room_wanted: bool,
 }
 
+impl Inbox {
+    /// Signals and messages that wait.
+    pub(super) fn waiting(&self) -> [usize; 2] {
+        [self.signals.len(), self.messages.len()]
+    }
+}
+
 impl Input<usize> for Inbox {
     fn signal(&mut self) -> Option<(Key, Signal)> {
         self.signals.pop_front()

@@ -195,7 +195,12 @@ impl World {
         let Shard {
             core, inbox, next, ..
         } = &mut self.shards[shard];
+        let waiting = inbox.waiting();
         *next = core.turn(inbox, now, &mut self.network);
+        for (before, after) in std::iter::zip(waiting, inbox.waiting()) {
+            let is_taken = before == 0 || after < before;
+            assert!(is_taken, "what has come in waits while streams read on");
+        }
         self.clock_ms += took_ms;
         if inbox.messages.is_empty() {
             inbox.taken_through = self.shared.desk.lock().head();

@@ -48,6 +48,26 @@ fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
     assert!(stage.network.wires[&1].closed);
 }
 
+/// A wire that is full and sends what it kept is not stuck.
+#[test]
+fn a_wire_that_sends_what_it_kept_has_its_whole_timeout_again() {
+    let mut stage = Stage::new(10);
+    stage.transport = Transport::Sealed(1_000);
+    stage.open("t", None);
+    stage.turn(1);
+    stage.set_room(0);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    // One byte, and the wire stays full.
+    stage.set_room(1);
+    stage.turn(1);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    assert!(!stage.network.wires[&1].closed);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    assert!(stage.network.wires[&1].closed);
+}
+
 /// A stream that was caught up has passed over events that were not for it. When they are evicted while it is parked, it has missed nothing.
 #[test]
 fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {

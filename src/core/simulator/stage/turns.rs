@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::inbox;
 use super::*;
+use crate::core::delivery::query::{StreamQuery, Task};
 use crate::core::delivery::{Key, StreamKey};
 
 impl Stage {
@@ -121,6 +122,22 @@ fn what_was_published_before_a_stream_is_ended_goes_out_before_its_end() {
     stage.turn(1);
     let blocks = stage.read();
     assert!(ended.load(Ordering::Relaxed));
+    assert!(blocks[0].data.is_some() && blocks[1].id.is_none());
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+}
+
+#[test]
+fn what_was_published_before_a_query_ends_streams_goes_out_before_their_end() {
+    let mut stage = Stage::new(10);
+    stage.open("t", None);
+    stage.turn(1);
+    stage.read();
+    stage.publish("t", false);
+    let query = Arc::new(StreamQuery::default());
+    stage.post(Message::Find(query, 0, Task::End, Box::new(|_| ())));
+    stage.turn(1);
+    let blocks = stage.read();
+    assert!(stage.network.wires[&1].closed);
     assert!(blocks[0].data.is_some() && blocks[1].id.is_none());
     assert_eq!(blocks.len(), 2, "{blocks:?}");
 }
