@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
         for case in CASES {
             let audience = patterns::audience(case, SELECTORS, new_topics);
             let mut node = runtime.block_on(Node::start(audience, DATA_BYTES))?;
-            let events = if case == Case::Matching {
+            let events = if case.is_heard() {
                 EVENTS_MATCHING
             } else {
                 EVENTS

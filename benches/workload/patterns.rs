@@ -2,7 +2,7 @@
 
 use fantail::core::selector::{Selector, Syntax};
 
-use super::publish::Audience;
+use super::publish::{Audience, TOPICS};
 
 /// Streams that share the selectors: each may have a thousand.
 const STREAMS: usize = 10;
@@ -23,18 +23,27 @@ pub(crate) enum Case {
     Near,
     /// Templates that start and end as the topics may, and differ in the middle.
     Within,
-    /// Templates that all match.
+    /// Templates that all match, and differ only in the name of the variable.
     Matching,
+    /// Templates that all match, and are all different patterns.
+    Different,
 }
 
-pub(crate) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 7] = [
     Case::None,
     Case::Names,
     Case::Elsewhere,
     Case::Near,
     Case::Within,
     Case::Matching,
+    Case::Different,
 ];
+
+/// A text of which each pattern leaves other letters out.
+const LETTERS: &str = "abcdefghijklmnop";
+
+/// What the topics start with that all different templates match.
+const LETTERED_TOPICS: &str = "publish/abcdefghijklmnop/";
 
 impl Case {
     fn selector(self, number: usize) -> String {
@@ -45,7 +54,22 @@ impl Case {
             Self::Near => format!("publish/{{id}}/comments/{number}"),
             Self::Within => format!("publish/{{id}}/x{number}y/{{rest}}"),
             Self::Matching => format!("publish/{{id{number}}}"),
+            Self::Different => {
+                let kept = |at: usize| number >> at & 1 == 1;
+                let letters = LETTERS.chars().enumerate();
+                let letters = letters.map(|(at, letter)| match at.checked_sub(1) {
+                    _ if kept(at) => letter.to_string(),
+                    Some(before) if !kept(before) => String::new(),
+                    _ => format!("{{v{at}}}"),
+                });
+                format!("publish/{}/{{id}}", letters.collect::<String>())
+            }
         }
+    }
+
+    /// Whether the publisher's topics match.
+    pub(crate) fn is_heard(self) -> bool {
+        matches!(self, Self::Matching | Self::Different)
     }
 }
 
@@ -68,12 +92,20 @@ pub(crate) fn audience(case: Case, count: usize, new_topics: bool) -> Audience {
             stream.push(selector);
         }
     }
-    let heard = case == Case::Matching;
     Audience {
         selectors,
-        streams: if heard { STREAMS } else { 0 },
-        // Templates that match the same topics are one subscription of a stream.
-        subscriptions: if heard { STREAMS as u64 } else { 0 },
+        streams: if case.is_heard() { STREAMS } else { 0 },
+        subscriptions: match case {
+            // Templates that match the same topics are one subscription of a stream.
+            Case::Matching => STREAMS as u64,
+            Case::Different => count as u64,
+            _ => 0,
+        },
         new_topics,
+        topics: if case == Case::Different {
+            LETTERED_TOPICS
+        } else {
+            TOPICS
+        },
     }
 }

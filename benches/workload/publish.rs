@@ -26,6 +26,9 @@ use super::swallow::Swallow;
 
 const TOPIC: &str = "publish/0";
 
+/// What the topics of a workload start with, unless it says otherwise.
+pub(crate) const TOPICS: &str = "publish/";
+
 /// Events published before all streams have to have them: what history keeps is more, so that a
 /// stream that falls behind loses none.
 const EVENTS_PER_STRETCH: usize = 512;
@@ -58,6 +61,8 @@ pub(crate) struct Audience {
     pub(crate) subscriptions: u64,
     /// Each event has a topic that was never heard of.
     pub(crate) new_topics: bool,
+    /// What the topics start with.
+    pub(crate) topics: &'static str,
 }
 
 impl Audience {
@@ -68,6 +73,7 @@ impl Audience {
             streams,
             subscriptions: streams as u64,
             new_topics: false,
+            topics: TOPICS,
         }
     }
 }
@@ -143,11 +149,9 @@ impl Node {
 
     fn draft(&self, number: u64) -> io::Result<Draft<'_>> {
         let limits = self.hub.event_limits();
-        let event = if self.audience.new_topics {
-            Event::new(format!("publish/{number}"), &*self.data)
-        } else {
-            Event::new(TOPIC, &*self.data)
-        };
+        let number = if self.audience.new_topics { number } else { 0 };
+        let topic = format!("{}{number}", self.audience.topics);
+        let event = Event::new(topic, &*self.data);
         Draft::new(event, limits).map_err(io::Error::other)
     }
 
