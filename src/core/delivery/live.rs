@@ -11,10 +11,11 @@ use smallvec::SmallVec;
 
 use crate::core::desk::{Delivery, Trace};
 use crate::core::event::EventId;
-use crate::core::history::{Grant, Newest, SelectorId, meet};
+use crate::core::history::{Audience, Grant, Newest};
 use crate::core::sse::{Encoding, Frame};
 
 use super::run::Run;
+use super::sets::{LocalSet, LocalSets};
 use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
@@ -31,6 +32,9 @@ pub(crate) struct Live {
     spare: Vec<Vec<u32>>,
     /// Streams with more than one dirty topic: (slot, number of the dirty topic).
     pub(super) several: Vec<(u32, u32)>,
+    sets: LocalSets,
+    /// Many patterns at once are dirty: a stream of one topic may then have several dirty entries.
+    has_sets: bool,
     /// Runs made so far.
     #[cfg(test)]
     pub(super) runs_made: std::cell::Cell<usize>,
@@ -40,8 +44,8 @@ pub(crate) struct Live {
 struct LiveEvent {
     id: EventId,
     frame: Frame,
-    /// Of a private event: whoever was granted none of these must not hear it.
-    audience: Option<Arc<[SelectorId]>>,
+    /// Of a private event: who may hear it.
+    audience: Option<Arc<Audience>>,
     trace: Option<Arc<Trace>>,
     delivered: usize,
     behind: usize,
@@ -49,13 +53,25 @@ struct LiveEvent {
 
 #[derive(Debug)]
 struct Dirty {
-    topic: u32,
+    target: Target,
     /// Numbers of its events, rising.
     events: Vec<u32>,
 }
 
+/// Whose streams the events of a dirty entry are for.
+#[derive(Clone, Debug)]
+enum Target {
+    /// The number of a topic.
+    Topic(u32),
+    /// More patterns than are written to one by one.
+    Set(Arc<LocalSet>),
+}
+
 /// Most choices of private events for which a run is kept while a topic is written; more are made anew for each stream.
 const RUNS_MAX: usize = 16;
+
+/// Dirty entries that are compared with a set of patterns.
+const SETS_TRIED: usize = 4;
 
 /// Most spare lists that are kept between turns.
 const SPARE_MAX: usize = 64;
@@ -66,21 +82,21 @@ impl Live {
         let number = self.events.len() as u32;
         let mut wanted = false;
         for id in &event.selectors {
-            let Some(index) = topics.find(*id) else {
-                continue;
-            };
-            wanted = true;
-            let Some(topic) = topics.get_mut(index) else {
-                continue;
-            };
-            if !topic.is_dirty() {
-                topic.dirty = self.dirty.len() as u32;
-                self.dirty.push(Dirty {
-                    topic: index,
-                    events: self.spare.pop().unwrap_or_default(),
-                });
+            if let Some(index) = topics.find(*id) {
+                wanted = true;
+                self.mark(index, number, topics);
             }
-            self.dirty[topic.dirty as usize].events.push(number);
+        }
+        for set in &event.sets {
+            let local = self.sets.resolve(set, topics);
+            wanted |= !local.topics.is_empty();
+            if local.is_few() {
+                for index in &local.topics {
+                    self.mark(*index, number, topics);
+                }
+            } else {
+                self.mark_set(local, number);
+            }
         }
         if wanted || event.trace.is_some() {
             self.events.push(LiveEvent {
@@ -94,11 +110,66 @@ impl Live {
         }
     }
 
+    fn mark(&mut self, index: u32, number: u32, topics: &mut LocalTopics) {
+        let Some(topic) = topics.get_mut(index) else {
+            return;
+        };
+        if !topic.is_dirty() {
+            topic.dirty = self.dirty.len() as u32;
+            self.add_dirty(Target::Topic(index));
+        }
+        let events = &mut self.dirty[topic.dirty as usize].events;
+        // Two sets of one event may have the same pattern.
+        if events.last() != Some(&number) {
+            events.push(number);
+        }
+    }
+
+    fn mark_set(&mut self, set: Arc<LocalSet>, number: u32) {
+        self.has_sets = true;
+        let is_it = |dirty: &&mut Dirty| match &dirty.target {
+            Target::Set(other) => Arc::ptr_eq(other, &set),
+            Target::Topic(_) => false,
+        };
+        // Mostly there is one. Two entries of the same set do no harm: their events are merged.
+        let mut latest = self.dirty.iter_mut().rev().take(SETS_TRIED);
+        if let Some(dirty) = latest.find(is_it) {
+            // Two sets of one event may have the same streams.
+            if dirty.events.last() != Some(&number) {
+                dirty.events.push(number);
+            }
+            return;
+        }
+        self.add_dirty(Target::Set(set));
+        if let Some(dirty) = self.dirty.last_mut() {
+            dirty.events.push(number);
+        }
+    }
+
+    fn add_dirty(&mut self, target: Target) {
+        self.dirty.push(Dirty {
+            target,
+            events: self.spare.pop().unwrap_or_default(),
+        });
+    }
+
+    /// Whether many patterns at once are dirty. Their streams were looked up: these events have to be written before a stream with a
+    /// pattern is added.
+    pub(super) fn has_sets(&self) -> bool {
+        self.has_sets
+    }
+
+    /// Sets of patterns that were looked up so far.
+    #[cfg(test)]
+    pub(super) fn sets_looked_up(&self) -> usize {
+        self.sets.looked_up
+    }
+
     /// Whether a stream with this grant may hear an event of the turn.
     pub(super) fn may_hear(&self, number: u32, grant: Option<&Grant>) -> bool {
         match &self.events[number as usize].audience {
             None => true,
-            Some(audience) => grant.is_some_and(|grant| meet(grant, audience)),
+            Some(audience) => grant.is_some_and(|grant| audience.admits(grant)),
         }
     }
 
@@ -148,11 +219,14 @@ impl<I: Io> Core<I> {
         } else {
             self.note_taken(&live);
         }
-        for Dirty { topic, mut events } in live.dirty.drain(..) {
-            if let Some(topic) = self.topics.get_mut(topic) {
-                topic.clean();
+        live.has_sets = false;
+        for Dirty { target, mut events } in live.dirty.drain(..) {
+            if let Target::Topic(topic) = target {
+                if let Some(topic) = self.topics.get_mut(topic) {
+                    topic.clean();
+                }
+                self.topics.remove_if_empty(topic);
             }
-            self.topics.remove_if_empty(topic);
             events.clear();
             if live.spare.len() < SPARE_MAX {
                 live.spare.push(events);
@@ -169,16 +243,41 @@ impl<I: Io> Core<I> {
     /// Some streams are behind, and read this turn's events from history later, or are told that they miss them.
     fn note_taken(&mut self, live: &Live) {
         for dirty in &live.dirty {
-            let topic = self.topics.get(dirty.topic);
-            let Some(topic) = topic.filter(|topic| !topic.members.is_empty()) else {
-                continue;
-            };
             let mut newest = Newest::default();
             for number in &dirty.events {
                 let event = &live.events[*number as usize];
                 newest.add(event.id, event.audience.is_some());
             }
-            self.taken.note(topic.id, newest);
+            let topics = match &dirty.target {
+                Target::Topic(topic) => std::slice::from_ref(topic),
+                Target::Set(set) => &set.topics,
+            };
+            for index in topics {
+                let topic = self.topics.get(*index);
+                if let Some(topic) = topic.filter(|topic| !topic.members.is_empty()) {
+                    self.taken.note(topic.id, newest);
+                }
+            }
+        }
+    }
+
+    /// The number of streams that the events of a dirty entry are for.
+    fn members_of(&self, target: &Target) -> usize {
+        match target {
+            Target::Topic(index) => self
+                .topics
+                .get(*index)
+                .map_or(0, |topic| topic.members.len()),
+            Target::Set(set) => set.members.len(),
+        }
+    }
+
+    /// The slot of one of these streams. A stream of a set may be gone.
+    #[inline]
+    fn member(&self, target: &Target, position: usize) -> Option<u32> {
+        match target {
+            Target::Topic(index) => self.topics.get(*index)?.members.get(position).copied(),
+            Target::Set(set) => set.members.get(position).copied(),
         }
     }
 
@@ -186,22 +285,15 @@ impl<I: Io> Core<I> {
         if live.is_private(&live.dirty[number].events) {
             return self.flush_private(live, number, many_dirty, io);
         }
-        let index = live.dirty[number].topic;
+        let target = live.dirty[number].target.clone();
         let has_expired = self.has_expired();
         let mut run = None;
-        let mut position = self
-            .topics
-            .get(index)
-            .map_or(0, |topic| topic.members.len());
+        let mut position = self.members_of(&target);
         let (mut delivered, mut behind) = (0, 0);
         // Backwards: a stream that turns out to be gone leaves the list, and the last member, already served, takes its place.
         while position > 0 {
             position -= 1;
-            let Some(slot) = self
-                .topics
-                .get(index)
-                .and_then(|topic| topic.members.get(position).copied())
-            else {
+            let Some(slot) = self.member(&target, position) else {
                 continue;
             };
             let Some(subscriber) = self.subscribers.get(slot) else {
@@ -213,7 +305,7 @@ impl<I: Io> Core<I> {
             }
             if flags.has(Flags::BEHIND) {
                 behind += 1;
-            } else if many_dirty && flags.has(Flags::MULTI) {
+            } else if many_dirty && (live.has_sets || flags.has(Flags::MULTI)) {
                 live.several.push((slot, number as u32));
             } else {
                 delivered += 1;
@@ -231,15 +323,13 @@ impl<I: Io> Core<I> {
     /// The same where not all members may hear all events: a run for each choice of events that some member may hear.
     #[cold]
     fn flush_private(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {
-        let index = live.dirty[number].topic;
+        let target = live.dirty[number].target.clone();
         let events = std::mem::take(&mut live.dirty[number].events);
         let mut runs: Vec<(FewIndices, Run)> = Vec::new();
-        let members = self.topics.get(index);
-        let mut position = members.map_or(0, |topic| topic.members.len());
+        let mut position = self.members_of(&target);
         while position > 0 {
             position -= 1;
-            let topic = self.topics.get(index);
-            let Some(slot) = topic.and_then(|topic| topic.members.get(position).copied()) else {
+            let Some(slot) = self.member(&target, position) else {
                 continue;
             };
             let Some(subscriber) = self.subscribers.get(slot) else {
@@ -249,7 +339,8 @@ impl<I: Io> Core<I> {
             if self.is_expired(slot, flags) {
                 continue;
             }
-            if many_dirty && flags.has(Flags::MULTI) && !flags.has(Flags::BEHIND) {
+            let may_be_several = live.has_sets || flags.has(Flags::MULTI);
+            if many_dirty && may_be_several && !flags.has(Flags::BEHIND) {
                 live.several.push((slot, number as u32));
                 continue;
             }

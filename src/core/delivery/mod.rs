@@ -24,6 +24,7 @@ mod park;
 pub mod query;
 mod replay;
 mod run;
+mod sets;
 mod several;
 mod signal;
 mod stream;
@@ -146,6 +147,12 @@ impl<I: Io> Core<I> {
     #[cfg(test)]
     pub(crate) fn runs_made(&self) -> usize {
         self.live.runs_made.get()
+    }
+
+    /// Sets of patterns that were looked up so far.
+    #[cfg(test)]
+    pub(crate) fn sets_looked_up(&self) -> usize {
+        self.live.sets_looked_up()
     }
 
     /// Number of topics that the shard knows.

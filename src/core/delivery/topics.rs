@@ -52,9 +52,20 @@ pub(crate) struct LocalTopics {
     slots: Arena<LocalTopic>,
     by_id: PartTable<u32>,
     sets: Arena<Box<[Membership]>>,
+    /// Rises when a stream with a pattern comes or goes.
+    version: u64,
 }
 
 impl LocalTopics {
+    /// Rises when a stream with a pattern comes or goes.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn note_change(&mut self, id: SelectorId) {
+        self.version += u64::from(id.is_pattern());
+    }
+
     pub(crate) fn get(&self, index: u32) -> Option<&LocalTopic> {
         self.slots.get(index)
     }
@@ -73,6 +84,7 @@ impl LocalTopics {
 
     /// Adds `slot` to the members of a topic; returns the topic's number and the place in its list.
     pub(crate) fn join(&mut self, wanted: Wanted, slot: u32) -> Membership {
+        self.note_change(wanted.selector);
         let index = self
             .find(wanted.selector)
             .unwrap_or_else(|| self.add(wanted));
@@ -103,6 +115,7 @@ impl LocalTopics {
 
     /// Takes a member out of a topic's list. The last member moves into its place: returns that member's slot, if there is one.
     pub(crate) fn leave(&mut self, at: Membership) -> Option<u32> {
+        self.note_change(self.get(at.topic)?.id);
         let topic = self.get_mut(at.topic)?;
         topic.members.swap_remove(at.position as usize);
         let moved = topic.members.get(at.position as usize).copied();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::core::event::EventId;
-use crate::core::history::{SelectorId, SelectorIds};
+use crate::core::history::{Audience, MatchSets, SelectorIds};
 use crate::core::sse::Frame;
 
 /// One event on its way to the streams.
@@ -15,10 +15,13 @@ pub struct Delivery {
     pub id: EventId,
     /// Its bytes.
     pub frame: Frame,
-    /// Those of its topics, and of the patterns that match them, that somebody listens to.
+    /// Those of its topics, and of the patterns of a topic that has few, that somebody listens to.
     pub selectors: SelectorIds,
-    /// Of a private event: only streams whose grant has one of these may hear it. Sorted.
-    pub audience: Option<Arc<[SelectorId]>>,
+    /// The patterns of its topics that have many. A shard finds out which of them its streams
+    /// subscribe to.
+    pub sets: MatchSets,
+    /// Of a private event: who may hear it.
+    pub audience: Option<Arc<Audience>>,
     /// Set when one of its topics is traced.
     pub trace: Option<Arc<Trace>>,
 }

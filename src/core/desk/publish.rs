@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::core::event::EventId;
-use crate::core::history::{Appended, IdFell, SelectorId, SelectorIds, ShardSet, Stamp};
+use crate::core::history::{Appended, IdFell, MatchSet, SelectorIds, ShardSet, Stamp};
 use crate::core::sse::{Draft, Frame};
 
 use super::{Batch, Delivery, Desk, Trace};
@@ -159,7 +159,7 @@ impl Desk {
                 id,
                 subscribers: appended.subscribers,
             });
-            let is_heard = !appended.listened.is_empty();
+            let is_heard = appended.is_heard();
             let trace = tracing.start(&Stamped {
                 number,
                 id,
@@ -225,10 +225,11 @@ impl Desk {
     }
 }
 
-/// The bytes of a mailbox that an event takes: its frame, and its addressees.
+/// The bytes of a mailbox that an event takes: its frame, and its addressees. Sets of patterns are the topics' own.
 fn bytes_of(event: &Delivery) -> usize {
-    let audience = event.audience.as_deref().map_or(0, <[_]>::len);
-    event.frame.len() + (event.selectors.len() + audience) * size_of::<SelectorId>()
+    let audience = event.audience.as_ref().map_or(0, |audience| audience.len());
+    let addressees = event.selectors.len() + event.sets.len() + audience;
+    event.frame.len() + addressees * size_of::<Arc<MatchSet>>()
 }
 
 fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Delivery {
@@ -236,6 +237,7 @@ fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Deliv
         id,
         frame: appended.frame,
         selectors: appended.listened,
+        sets: appended.sets,
         audience: appended.audience,
         trace,
     }

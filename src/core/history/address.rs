@@ -1,16 +1,104 @@
 //! Who hears an event: the topics and patterns that it concerns, and the shards that serve their streams.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use crate::core::sse::{Draft, Frame};
 
-use super::{Appended, SelectorId, SelectorIds, ShardSet, Store};
+use super::audience::Audience;
+use super::match_set::MatchSet;
+use super::{Appended, MatchSets, SelectorId, SelectorIds, ShardSet, Store};
+
+/// The topics of an event, and the patterns that match them.
+#[derive(Debug, Default)]
+pub(super) struct Addressees {
+    /// Topics, and patterns where a topic has few; sorted, each once.
+    pub(super) ids: SelectorIds,
+    /// The patterns of topics that have many.
+    sets: SmallVec<[Addressed; 1]>,
+}
+
+/// Many patterns, and who hears the event by them.
+#[derive(Debug)]
+struct Addressed {
+    set: Arc<MatchSet>,
+    /// Subscriptions; those that a set before it has are not counted again.
+    count: u64,
+    shards: ShardSet,
+}
+
+impl Addressees {
+    /// Sorts the ids, and drops doubles, also patterns that are in one of the sets.
+    fn finish(&mut self) {
+        if self.ids.len() > 1 {
+            self.ids.sort_unstable();
+            self.ids.dedup();
+        }
+        if !self.sets.is_empty() {
+            let sets = &self.sets;
+            self.ids
+                .retain(|id| !sets.iter().any(|other| other.set.contains(*id)));
+        }
+    }
+
+    fn sets(&self) -> MatchSets {
+        let sets = self.sets.iter();
+        sets.map(|addressed| Arc::clone(&addressed.set)).collect()
+    }
+}
 
 impl Store {
-    /// A topic, and the patterns that match it. Its matches must be up to date.
-    pub(super) fn addressees(&self, index: u32) -> impl Iterator<Item = SelectorId> {
-        let matches = self.topics.get(index).matches().iter();
-        let current = matches.filter(|known| self.patterns.is_current(**known));
+    /// Those whom an event on these topics concerns. The topics must be prepared.
+    pub(super) fn addressees(
+        &self,
+        topics: impl Iterator<Item = u32>,
+        is_private: bool,
+    ) -> Addressees {
+        let mut addressees = Addressees::default();
+        for index in topics {
+            addressees.ids.extend(self.few_addressees(index));
+            self.address_many(index, is_private, &mut addressees);
+        }
+        addressees.finish();
+        addressees
+    }
+
+    /// A topic, and the patterns that match it if they are few.
+    fn few_addressees(&self, index: u32) -> impl Iterator<Item = SelectorId> {
+        let topic = self.topics.get(index);
+        let few = if topic.many().is_some() {
+            &[]
+        } else {
+            topic.matches()
+        };
+        let current = few.iter().filter(|known| self.patterns.is_current(**known));
         let patterns = current.map(|known| SelectorId::pattern(known.slot));
         std::iter::once(SelectorId::topic(index)).chain(patterns)
+    }
+
+    /// The many patterns that match a topic. The first topic of an event costs nothing for each of them. Another topic with other
+    /// patterns does: no subscription is counted twice.
+    fn address_many(&self, index: u32, is_private: bool, addressees: &mut Addressees) {
+        let Some(many) = self.topics.get(index).many() else {
+            return;
+        };
+        let others = &addressees.sets;
+        if others.iter().any(|other| *other.set == *many.set) {
+            return;
+        }
+        let (mut count, shards) = many.heard.of(is_private);
+        if !others.is_empty() {
+            let new = many.set.ids();
+            let new = new.filter(|id| !others.iter().any(|other| other.set.contains(*id)));
+            let hearers = new.filter_map(|id| self.hearers(id, is_private));
+            count = hearers.map(|(count, _)| u64::from(count)).sum();
+        }
+        addressees.sets.push(Addressed {
+            set: Arc::clone(&many.set),
+            count,
+            shards,
+        });
     }
 
     /// The number of streams that hear an event by this very selector, and their shards; `None` where no stream does.
@@ -25,24 +113,35 @@ impl Store {
     }
 
     /// An event that was appended, with those who listen to one of its topics and patterns.
-    pub(super) fn addressed(&self, frame: Frame, found: &[SelectorId]) -> Appended {
+    pub(super) fn addressed(&self, frame: Frame, found: Addressees) -> Appended {
         let mut appended = Appended {
             listened: SelectorIds::new(),
+            sets: MatchSets::new(),
             audience: None,
             subscribers: 0,
             shards: ShardSet::default(),
             frame,
         };
         let is_private = appended.frame.is_private();
-        for id in found {
+        for id in &found.ids {
             if let Some((count, shards)) = self.hearers(*id, is_private) {
                 appended.listened.push(*id);
                 appended.subscribers += u64::from(count);
                 appended.shards.extend(shards);
             }
         }
-        if is_private && !appended.listened.is_empty() {
-            appended.audience = Some(found.into());
+        for Addressed { set, count, shards } in &found.sets {
+            appended.subscribers += count;
+            if *count > 0 {
+                appended.shards.extend(*shards);
+                appended.sets.push(Arc::clone(set));
+            }
+        }
+        if is_private && appended.is_heard() {
+            appended.audience = Some(Arc::new(Audience {
+                sets: found.sets(),
+                ids: found.ids,
+            }));
         }
         appended
     }
@@ -55,7 +154,10 @@ impl Store {
             let Some(index) = self.topics.find(name) else {
                 continue;
             };
-            for id in self.addressees(index) {
+            if let Some(many) = self.topics.get(index).many() {
+                shards.extend(many.heard.of(draft.is_private()).1);
+            }
+            for id in self.few_addressees(index) {
                 if let Some((_, more)) = self.hearers(id, draft.is_private()) {
                     shards.extend(more);
                 }

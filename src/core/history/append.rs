@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::core::event::EventId;
 use crate::core::sse::{Draft, Frame};
 
 use super::log::{Log, More};
 use super::own_ids::Place;
-use super::{Appended, IdFell, SelectorId, SelectorIds, Stamp, Store, Work};
+use super::{Appended, IdFell, SelectorId, Stamp, Store, Work};
 
 impl Store {
     /// Stamps `draft`, appends it to each of its topics and evicts what no longer fits.
@@ -22,27 +24,24 @@ impl Store {
         let id = stamp.after(self.head)?;
         self.head = id;
         let frame = draft.stamp(id.marked(self.mark));
-        let mut addressees = SelectorIds::new();
+        let mut topics: SmallVec<[u32; 2]> = SmallVec::new();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);
-            self.refresh_matches(index, &mut Work::unbounded());
-            addressees.extend(self.addressees(index));
+            self.prepare_topic(index, &mut Work::unbounded());
+            topics.push(index);
         }
-        if addressees.len() > 1 {
-            addressees.sort_unstable();
-            addressees.dedup();
-        }
-        self.remember_all(&addressees, id, &frame, draft.own_id());
+        let addressees = self.addressees(topics.into_iter(), frame.is_private());
+        self.remember_all(&addressees.ids, id, &frame, draft.own_id());
         let cut_off = match stamp {
             Stamp::Local(now_unix_ms) => self.limits.cut_off(now_unix_ms),
             // Only the caller of `expire` knows the time of an id that was given.
             Stamp::Given(_) => EventId::ZERO,
         };
-        for index in addressees.iter().filter_map(|id| id.topic_index()) {
+        for index in addressees.ids.iter().filter_map(|id| id.topic_index()) {
             self.evict_within(index, cut_off);
         }
         self.evict_over_budget();
-        Ok((id, self.addressed(frame, &addressees)))
+        Ok((id, self.addressed(frame, addressees)))
     }
 
     /// Adds the event to the logs of its topics.

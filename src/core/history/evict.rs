@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use crate::core::event::EventId;
 
+use super::evicted::Evicted;
 use super::expiry::Oldest;
 use super::log::Entry;
+use super::match_set::MatchSet;
 use super::own_ids::Place;
+use super::pattern_ref::PatternRef;
 use super::patterns::Pattern;
 use super::{Store, Work};
 
@@ -19,6 +22,10 @@ const EVICTIONS_MIN: usize = 2;
 
 /// Telling so many patterns of an eviction costs as much as the eviction.
 const PATTERNS_PER_EVICTION: usize = 32;
+
+/// Topics with many patterns that may keep their evictions to themselves. So a topic that evicts an
+/// event for each new one does not tell its patterns each time; readers by pattern ask these topics.
+pub(super) const UNTOLD_MAX: usize = if cfg!(test) { 2 } else { 8 };
 
 impl Store {
     /// Keeps one topic within its own bounds, as far as one hold of the lock allows. A topic that
@@ -109,9 +116,20 @@ impl Store {
         false
     }
 
-    /// Counts the patterns that are told when an event of a topic is evicted; the topic's matches must be up to date.
+    /// Counts the patterns that are told when a topic loses its oldest event, or ends; the topic's matches must be up to date.
     pub(super) fn spend_on_telling(&self, index: u32, work: &mut Work) {
-        let told = self.topics.get(index).matches().len();
+        let topic = self.topics.get(index);
+        let many = topic.many();
+        let may_end = topic.log.as_ref().is_none_or(|log| log.len() <= 1);
+        let told = match many {
+            Some(many) if !may_end => match self.untold.first() {
+                Some(oldest) if self.untold.len() >= UNTOLD_MAX && many.untold.is_none() => {
+                    self.topics.get(*oldest).matches().len()
+                }
+                _ => 1,
+            },
+            _ => topic.matches().len(),
+        };
         if told > 0 {
             work.spend(told);
         }
@@ -160,7 +178,7 @@ impl Store {
         self.evicted.add(entry.id, private);
         self.events -= 1;
         self.bytes -= freed;
-        self.each_pattern_of(index, all_known, |pattern| pattern.evict(entry.id, private));
+        self.note_eviction(index, all_known, (entry.id, private));
         if let Some(own_id) = entry.own_id() {
             let place = Place {
                 id: entry.id,
@@ -200,22 +218,86 @@ impl Store {
                 self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
             }
             self.forgotten = self.forgotten.or(evicted);
+            self.tell_of(index);
             self.topics.remove(index);
         }
+    }
+
+    /// An event was evicted from a topic. Few patterns are told at once; many when it is needed.
+    fn note_eviction(&mut self, index: u32, all_known: bool, (id, private): (EventId, bool)) {
+        let Some(many) = self.topics.get_mut(index).many_mut() else {
+            return self.each_pattern_of(index, all_known, |pattern| pattern.evict(id, private));
+        };
+        let is_first = many.untold.is_none();
+        many.untold.get_or_insert_default().add(id, private);
+        if is_first {
+            self.untold.push(index);
+        }
+        for reference in self.unknown_of(index, all_known) {
+            if let Some(pattern) = self.patterns.find_ref(reference) {
+                pattern.evict(id, private);
+            }
+        }
+        if self.untold.len() > UNTOLD_MAX {
+            self.tell_of(self.untold[0]);
+        }
+    }
+
+    /// Tells the patterns of a topic what was evicted from it.
+    fn tell_of(&mut self, index: u32) {
+        let many = self.topics.get_mut(index).many_mut();
+        let Some(many) = many.filter(|many| many.untold.is_some()) else {
+            return;
+        };
+        let (set, evicted) = (Arc::clone(&many.set), many.untold.take());
+        self.untold.retain(|other| *other != index);
+        self.tell(&set, evicted.unwrap_or_default());
+    }
+
+    /// Tells patterns what was evicted from a topic of theirs.
+    pub(super) fn tell(&mut self, set: &MatchSet, evicted: Evicted) {
+        let cost = set.len() / PATTERNS_PER_EVICTION;
+        self.evictions_left = self.evictions_left.saturating_sub(cost);
+        for reference in set.patterns() {
+            if let Some(pattern) = self.patterns.find_ref(*reference) {
+                pattern.evict_all(evicted);
+            }
+        }
+    }
+
+    /// Tells all patterns what they have not been told yet.
+    pub(super) fn tell_all(&mut self) {
+        while let Some(index) = self.untold.first() {
+            self.tell_of(*index);
+        }
+    }
+
+    /// What was evicted from a pattern's topics, and the pattern has not been told of.
+    pub(super) fn untold_of(&self, pattern: PatternRef) -> Evicted {
+        let many = self.untold.iter();
+        let many = many.filter_map(|index| self.topics.get(*index).many());
+        let concerned = many.filter(|many| many.set.contains_ref(pattern));
+        let evicted = concerned.filter_map(|many| many.untold);
+        evicted.fold(Evicted::default(), Evicted::or)
+    }
+
+    /// Patterns that may match a topic, and that it does not know yet.
+    fn unknown_of(&self, index: u32, all_known: bool) -> Vec<PatternRef> {
+        if all_known {
+            return Vec::new();
+        }
+        let topic = self.topics.get(index);
+        self.patterns.younger(&topic.name, topic.matched_through)
     }
 
     /// Calls `each` with the patterns that match a topic, and charges them. If not all are known
     /// yet, patterns that may match are among them.
     fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
+        let unknown = self.unknown_of(index, all_known);
         let topic = self.topics.get(index);
-        if all_known && topic.matches().is_empty() {
+        if unknown.is_empty() && topic.matches().is_empty() {
             return;
         }
-        let unknown = if all_known {
-            Vec::new()
-        } else {
-            self.patterns.younger(&topic.name, topic.matched_through)
-        };
         let told = topic.matches().len() + unknown.len();
         let cost = told / PATTERNS_PER_EVICTION;
         self.evictions_left = self.evictions_left.saturating_sub(cost);

@@ -11,16 +11,6 @@ use crate::core::table::PartTable;
 /// Topics and patterns whose private events a stream may hear, sorted; valid until it is given back to the store.
 pub type Grant = Arc<[SelectorId]>;
 
-/// Whether two sorted lists have one in common; costs what the shorter one has.
-pub(crate) fn meet(left: &[SelectorId], right: &[SelectorId]) -> bool {
-    let (short, long) = if left.len() < right.len() {
-        (left, right)
-    } else {
-        (right, left)
-    };
-    short.iter().any(|id| long.binary_search(id).is_ok())
-}
-
 /// The grants that streams have, and how many streams share each.
 #[derive(Debug, Default)]
 pub(super) struct GrantTable {

@@ -1,59 +1,145 @@
 //! Which patterns match a topic: worked out once for each pair, when the topic is next looked at.
 
-use smallvec::SmallVec;
+use std::sync::Arc;
 
+use super::evicted::Evicted;
+use super::found::{Found, Many};
+use super::match_set::MatchSet;
 use super::pattern_ref::PatternRef;
 use super::patterns::PatternTable;
 use super::topics::Topic;
 use super::work::Work;
 use super::{SelectorId, Store};
 
+/// An eviction that these patterns have not been told of.
+type Untold = (Arc<MatchSet>, Evicted);
+
 impl Topic {
     /// The patterns that matched when the topic was last looked at, sorted by slot; some may be gone.
     pub(super) fn matches(&self) -> &[PatternRef] {
-        self.matches.as_deref().map_or(&[], |found| found)
+        self.matches.as_deref().map_or(&[], Found::patterns)
+    }
+
+    /// The patterns that match, where they are too many to be listed.
+    pub(super) fn many(&self) -> Option<&Many> {
+        match self.matches.as_deref()? {
+            Found::Many(many) => Some(many),
+            Found::Few(_) => None,
+        }
+    }
+
+    pub(super) fn many_mut(&mut self) -> Option<&mut Many> {
+        match self.matches.as_deref_mut()? {
+            Found::Many(many) => Some(many),
+            Found::Few(_) => None,
+        }
     }
 
     /// Sets the matches of a topic of a snapshot, sorted by slot.
     pub(super) fn set_matches(&mut self, matches: impl Iterator<Item = PatternRef>) {
-        let found: SmallVec<[PatternRef; 2]> = matches.collect();
-        self.matches = (!found.is_empty()).then(|| Box::new(found));
+        self.matches = Found::new(matches.collect(), None);
     }
 
     /// Bytes that its matches hold; counted in the budget while the topic has events.
     pub(super) fn matches_bytes(&self) -> usize {
-        let Some(found) = &self.matches else { return 0 };
-        let spilled = if found.spilled() { found.capacity() } else { 0 };
-        size_of_val(&**found) + spilled * size_of::<PatternRef>()
+        self.matches.as_deref().map_or(0, Found::allocated_bytes)
     }
 
     /// Adds the patterns born since the last look, and drops those that are gone. Returns whether all are known now; what was found before the
-    /// work was enough stays found.
-    fn update_matches(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
+    /// work was enough stays found. Patterns that have yet to be told of evictions are returned, where the list of patterns has changed.
+    fn update_matches(
+        &mut self,
+        patterns: &PatternTable,
+        work: &mut Work,
+    ) -> (bool, Option<Untold>) {
         if work.is_spent() {
-            return false;
+            return (false, None);
         }
-        let mut found = self.matches.take().map(|found| *found).unwrap_or_default();
-        found.retain(|known| patterns.is_current(*known));
+        let mut young = Vec::new();
         let mut seen = patterns.newest();
-        for young in patterns.younger(&self.name, self.matched_through) {
+        for candidate in patterns.younger(&self.name, self.matched_through) {
             if work.is_spent() {
-                seen = young.serial - 1;
+                seen = candidate.serial - 1;
                 break;
             }
-            let Some(pattern) = patterns.get(young.slot) else {
+            let Some(pattern) = patterns.get(candidate.slot) else {
                 continue;
             };
             let (matches, steps) = pattern.selector.matches_in_steps(&self.name);
             work.spend(steps);
             if matches {
-                found.push(young);
+                young.push(candidate);
             }
         }
-        found.sort_unstable();
-        self.matches = (!found.is_empty()).then(|| Box::new(found));
         self.matched_through = seen;
-        seen == patterns.newest()
+        let untold = if self.has_gone(patterns) || !young.is_empty() {
+            self.change_matches(patterns, young)
+        } else {
+            None
+        };
+        (seen == patterns.newest(), untold)
+    }
+
+    /// Whether one of its patterns may be gone. Many patterns are looked through only after a pattern was removed.
+    fn has_gone(&mut self, patterns: &PatternTable) -> bool {
+        let removed = patterns.removed();
+        if self
+            .many()
+            .is_some_and(|many| many.checked_at == Some(removed))
+        {
+            return false;
+        }
+        let mut known = self.matches().iter();
+        let gone = known.any(|known| !patterns.is_current(*known));
+        if let Some(many) = self.many_mut() {
+            many.checked_at = Some(removed);
+        }
+        gone
+    }
+
+    fn change_matches(
+        &mut self,
+        patterns: &PatternTable,
+        young: Vec<PatternRef>,
+    ) -> Option<Untold> {
+        let before = self.matches.take();
+        let known = before.as_deref().map_or(&[][..], Found::patterns);
+        let current = known.iter().copied();
+        let current = current.filter(|known| patterns.is_current(*known));
+        let mut found: Vec<_> = current.chain(young).collect();
+        found.sort_unstable();
+        self.matches = Found::new(found, Some(patterns.removed()));
+        match before.map(|before| *before) {
+            Some(Found::Many(many)) => many.untold.map(|untold| (many.set, untold)),
+            _ => None,
+        }
+    }
+
+    /// Brings the sum of the listeners of many patterns up to date, as far as the work goes; returns whether it is.
+    fn count_listeners(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
+        let Some(many) = self.many_mut() else {
+            return true;
+        };
+        let changes = patterns.changes();
+        let missed = many.counted_through.and_then(|seen| changes.since(seen));
+        if missed.as_ref().is_some_and(|missed| missed.len() == 0) {
+            return true;
+        }
+        if work.is_spent() {
+            return false;
+        }
+        if let Some(missed) = missed {
+            work.spend(missed.len());
+            for change in missed.filter(|change| many.set.contains_ref(change.pattern)) {
+                many.heard.subtract(&change.before);
+                many.heard.add(&change.after);
+            }
+        } else {
+            work.spend(many.set.len());
+            many.heard = patterns.heard(many.set.patterns());
+        }
+        many.counted_through = Some(changes.end());
+        true
     }
 
     /// Serial numbers have been given anew.
@@ -77,11 +163,30 @@ impl Store {
         }
         let topic = self.topics.get_mut(index);
         let before = topic.matches_bytes();
-        let all_known = topic.update_matches(&self.patterns, work);
+        let (all_known, untold) = topic.update_matches(&self.patterns, work);
         if topic.log.is_some() {
             self.bytes = self.bytes + topic.matches_bytes() - before;
         }
+        if let Some((set, evicted)) = untold {
+            self.untold.retain(|other| *other != index);
+            self.tell(&set, evicted);
+        }
         all_known
+    }
+
+    /// Whether a topic's matches are fresh, and their listeners are counted.
+    pub(super) fn is_prepared(&self, index: u32) -> bool {
+        let counted = |many: &Many| many.counted_through == Some(self.patterns.changes().end());
+        self.matches_are_fresh(index) && self.topics.get(index).many().is_none_or(counted)
+    }
+
+    /// Gets a topic ready for an event, as far as the work goes; returns whether it is.
+    pub(super) fn prepare_topic(&mut self, index: u32, work: &mut Work) -> bool {
+        if !self.refresh_matches(index, work) {
+            return false;
+        }
+        let topic = self.topics.get_mut(index);
+        topic.count_listeners(&self.patterns, work)
     }
 
     /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its matches must be up to date.

@@ -14,14 +14,19 @@
 
 mod address;
 mod append;
+mod audience;
+mod changes;
 mod erase;
 mod evict;
 mod evicted;
 mod expiry;
+mod found;
 mod grants;
+mod heard;
 mod introspect;
 mod listeners;
 mod log;
+mod match_set;
 mod matches;
 mod newest;
 mod order;
@@ -51,6 +56,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::core::event::{EventId, OrderMark};
 use crate::core::limits::KeptMax;
 use crate::core::sse::Frame;
@@ -63,8 +70,9 @@ use own_ids::OwnIds;
 use patterns::PatternTable;
 use topics::TopicTable;
 
+pub use audience::{Audience, MatchSets};
 pub use grants::Grant;
-pub(crate) use grants::meet;
+pub use match_set::MatchSet;
 pub use newest::Newest;
 pub use pins::{RecordNeeded, Rights};
 pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
@@ -138,15 +146,24 @@ pub struct HistorySize {
 pub struct Appended {
     /// The event, encoded.
     pub frame: Frame,
-    /// Those of its topics, and of the patterns that match one of them, that somebody listens to; each once.
+    /// Those of its topics, and of the few patterns that match one of them, that somebody listens to; each once.
     pub listened: SelectorIds,
-    /// For a private event that somebody listens to: all its topics, and all patterns that match one of them, sorted. Whoever was granted none
-    /// of them must not hear it.
-    pub audience: Option<Arc<[SelectorId]>>,
+    /// The patterns that match one of its topics, where they are many and somebody listens to one of them.
+    pub sets: MatchSets,
+    /// For a private event that somebody listens to: who may hear it.
+    pub audience: Option<Arc<Audience>>,
     /// Subscriptions to those, added up; of a private event, those of streams that have a grant at all.
     pub subscribers: u64,
     /// Shards that may hold one of those subscribers, as a bit set.
     pub shards: ShardSet,
+}
+
+impl Appended {
+    /// Whether somebody listens.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        !self.listened.is_empty() || !self.sets.is_empty()
+    }
 }
 
 /// All topics of a node, with their latest events.
@@ -169,6 +186,8 @@ pub struct Store {
     evicted: Evicted,
     events: usize,
     bytes: usize,
+    /// Topics of whose evictions their many patterns have not been told, the oldest first.
+    untold: SmallVec<[u32; evict::UNTOLD_MAX + 1]>,
     /// Of the ids that it gives.
     mark: OrderMark,
     /// What may still be matched for what is evicted and forgotten, until the next event is appended or time is taken for what is too old:
@@ -198,6 +217,7 @@ impl Store {
             evicted: Evicted::through(birth),
             events: 0,
             bytes: 0,
+            untold: SmallVec::new(),
             mark: OrderMark::default(),
             upkeep: Work::default(),
             evictions_left: evict::EVICTIONS_MAX,

@@ -58,8 +58,12 @@ impl Store {
             }
             return newest;
         }
-        if let Some(pattern) = id.pattern_slot().and_then(|slot| self.patterns.get(slot)) {
-            newest.0 = pattern.evicted();
+        if let Some(slot) = id.pattern_slot()
+            && let Some(pattern) = self.patterns.get(slot)
+        {
+            newest.0 = pattern
+                .evicted()
+                .or(self.untold_of(pattern.reference(slot)));
         }
         let mut notes: Vec<_> = self.order.newest_first().take(NEWEST_LOOKS + 1).collect();
         let beyond = (notes.len() > NEWEST_LOOKS).then(|| notes.pop()).flatten();

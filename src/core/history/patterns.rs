@@ -12,7 +12,10 @@ use crate::core::event::EventId;
 use crate::core::selector::Selector;
 use crate::core::table::{Arena, PartTable};
 
+use super::changes::{Change, Changes};
 use super::evicted::Evicted;
+use super::found::FEW_MAX;
+use super::heard::Heard;
 use super::listeners::Listeners;
 use super::pattern_index::{BucketId, PatternIndex};
 use super::pattern_ref::PatternRef;
@@ -65,14 +68,27 @@ impl Pattern {
         self.evicted_since.add(id, private);
     }
 
-    /// As a value of a snapshot.
-    pub(super) fn record(&self, slot: u32) -> Record {
+    /// All this was evicted from its topics.
+    pub(super) fn evict_all(&mut self, evicted: Evicted) {
+        self.evicted_since = self.evicted_since.or(evicted);
+    }
+
+    /// How others refer to it.
+    pub(super) fn reference(&self, slot: u32) -> PatternRef {
+        PatternRef {
+            slot,
+            serial: self.serial,
+        }
+    }
+
+    /// As a value of a snapshot; `untold` was evicted from its topics as well.
+    pub(super) fn record(&self, slot: u32, untold: Evicted) -> Record {
         Record::Pattern {
             slot,
             serial: self.serial,
             selector: self.selector.clone(),
             listeners: self.listeners.into(),
-            evicted_since: self.evicted_since.into(),
+            evicted_since: self.evicted_since.or(untold).into(),
             evicted_before: self.evicted_before.into(),
             forgotten_before: self.forgotten_before.map(EvictedRecord::from),
         }
@@ -118,6 +134,9 @@ pub(super) struct PatternTable {
     hasher: DefaultHashBuilder,
     /// Serial number of the youngest pattern; 0 = there never was one.
     newest: u32,
+    /// Number of patterns that were removed so far.
+    removed: u64,
+    changes: Changes,
 }
 
 impl PatternTable {
@@ -259,26 +278,69 @@ impl PatternTable {
         }
     }
 
+    /// Number of patterns that were removed so far.
+    pub(super) fn removed(&self) -> u64 {
+        self.removed
+    }
+
+    /// The latest changes of who subscribes.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The sum of the listeners of those of these patterns that are not gone.
+    pub(super) fn heard(&self, patterns: &[PatternRef]) -> Heard {
+        let mut heard = Heard::default();
+        for known in patterns {
+            let pattern = self.get(known.slot);
+            if let Some(pattern) = pattern.filter(|pattern| pattern.serial == known.serial) {
+                heard.add(&pattern.listeners);
+            }
+        }
+        heard
+    }
+
+    /// Changes who subscribes to a pattern.
+    fn change(&mut self, slot: u32, change: impl FnOnce(&mut Listeners)) {
+        let has_many = self.slots.len() > FEW_MAX;
+        let Some(pattern) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let before = pattern.listeners;
+        change(&mut pattern.listeners);
+        let after = pattern.listeners;
+        let (was_heard, is_heard) = (before.subscribers > 0, after.subscribers > 0);
+        self.subscribed += usize::from(is_heard && !was_heard);
+        self.subscribed -= usize::from(was_heard && !is_heard);
+        if !has_many {
+            self.changes.skip();
+        } else if before != after {
+            let pattern = pattern.reference(slot);
+            self.changes.push(Change {
+                pattern,
+                before,
+                after,
+            });
+        }
+    }
+
     /// Counts one stream more.
     pub(super) fn subscribe(&mut self, slot: u32, shard: usize, granted: bool) {
-        if let Some(pattern) = self.slots.get_mut(slot) {
-            self.subscribed += usize::from(pattern.listeners.subscribers == 0);
-            pattern.listeners.subscribers += 1;
-            pattern.listeners.granted += u32::from(granted);
-            pattern.listeners.shards.insert(shard);
-        }
+        self.change(slot, |listeners| {
+            listeners.subscribers += 1;
+            listeners.granted += u32::from(granted);
+            listeners.shards.insert(shard);
+        });
     }
 
     /// One of its streams has moved to shard `shard`.
     pub(super) fn follow(&mut self, slot: u32, shard: usize) {
-        if let Some(pattern) = self.get_mut(slot) {
-            pattern.listeners.shards.insert(shard);
-        }
+        self.change(slot, |listeners| listeners.shards.insert(shard));
     }
 
     /// Counts one stream less; the last reference takes the pattern along.
     pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
-        if let Some(Pattern { listeners, .. }) = self.slots.get_mut(slot) {
+        self.change(slot, |listeners| {
             debug_assert!(
                 listeners.subscribers > 0,
                 "unsubscribed once for each subscribe"
@@ -287,9 +349,8 @@ impl PatternTable {
             listeners.granted -= u32::from(granted);
             if listeners.subscribers == 0 {
                 *listeners = Listeners::default();
-                self.subscribed -= 1;
             }
-        }
+        });
         self.remove_unheld(slot);
     }
 
@@ -325,6 +386,10 @@ impl PatternTable {
         );
         if let Some(pattern) = self.slots.remove(slot) {
             self.index.remove(pattern.bucket, pattern.serial);
+            self.removed += 1;
+        }
+        if self.slots.len() <= FEW_MAX {
+            self.changes.clear();
         }
     }
 
@@ -344,6 +409,7 @@ impl PatternTable {
         self.slots.allocated_bytes()
             + self.by_selector.allocated_bytes()
             + self.index.allocated_bytes()
+            + self.changes.allocated_bytes()
     }
 
     #[cfg(test)]

@@ -135,6 +135,7 @@ impl Store {
                 return SelectorId::pattern(slot);
             }
             // Once in four billion patterns.
+            self.tell_all();
             self.patterns.renumber();
             self.bytes -= self.topics.forget_matches();
         }
@@ -172,7 +173,8 @@ impl Store {
         let Some(pattern) = self.patterns.get(slot) else {
             return EventId::ZERO;
         };
-        let bound = pattern.evicted().for_reader(granted);
+        let untold = self.untold_of(pattern.reference(slot));
+        let bound = pattern.evicted().or(untold).for_reader(granted);
         let Some(forgotten) = pattern.forgotten_before() else {
             return bound;
         };
@@ -185,7 +187,7 @@ impl Store {
         match self.patterns.get_mut(slot) {
             Some(pattern) => {
                 pattern.set_evicted_before(before);
-                pattern.evicted().for_reader(granted)
+                pattern.evicted().or(untold).for_reader(granted)
             }
             None => before.for_reader(granted),
         }
@@ -220,8 +222,8 @@ impl Store {
         Some(before)
     }
 
-    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match them are known, and appending the event matches
-    /// nothing. Topics that are not ready are held in `held`, so that what was found stays found. Returns whether all are ready.
+    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match them are known, and their listeners are
+    /// counted, so that appending the event matches and counts nothing. Topics that are not ready are held in `held`, so that what was found stays found. Returns whether all are ready.
     pub fn prepare<'n>(
         &mut self,
         names: impl Iterator<Item = &'n str>,
@@ -233,7 +235,7 @@ impl Store {
         }
         for name in names {
             let index = self.topics.intern(name, self.forgotten);
-            if self.matches_are_fresh(index) {
+            if self.is_prepared(index) {
                 continue;
             }
             let id = SelectorId::topic(index);
@@ -243,7 +245,7 @@ impl Store {
                 held.push(id);
                 self.topics.get_mut(index).pins.add();
             }
-            if !self.refresh_matches(index, work) {
+            if !self.prepare_topic(index, work) {
                 return false;
             }
         }

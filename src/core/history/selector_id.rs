@@ -20,6 +20,11 @@ impl SelectorId {
         Self(slot | Self::PATTERN)
     }
 
+    /// Whether it is a pattern's.
+    pub(crate) const fn is_pattern(self) -> bool {
+        self.0 & Self::PATTERN != 0
+    }
+
     /// The slot of a topic; `None` for a pattern.
     pub(super) const fn topic_index(self) -> Option<u32> {
         if self.0 & Self::PATTERN == 0 {

@@ -120,7 +120,8 @@ impl Store {
             SnapshotCursor::Patterns(from) => match self.patterns.next_from(from) {
                 Some((slot, pattern)) => {
                     let next = SnapshotCursor::Patterns(slot + 1);
-                    (Some(pattern.record(slot)), next)
+                    let untold = self.untold_of(pattern.reference(slot));
+                    (Some(pattern.record(slot, untold)), next)
                 }
                 None => (None, SnapshotCursor::Grants(0, 0)),
             },

@@ -11,9 +11,9 @@ use super::BARE_TOPIC_BYTES;
 use super::RestoreError;
 use super::ShardSet;
 use super::evicted::Evicted;
+use super::found::Matches;
 use super::log::Log;
 use super::own_ids::Place;
-use super::pattern_ref::Matches;
 use crate::core::limits::TOPIC_OVERHEAD_BYTES;
 
 /// One topic.

@@ -87,6 +87,12 @@ impl Work {
         }
     }
 
+    /// Steps that were spent since.
+    #[cfg(test)]
+    pub(super) fn steps_since(&self, before: Self) -> usize {
+        before.steps - self.steps
+    }
+
     /// Whether enough has been matched.
     pub(super) fn is_spent(&self) -> bool {
         self.steps == 0

@@ -1,6 +1,7 @@
 //! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is the simulator's.)
 
 mod holds;
+mod many;
 mod patterns;
 mod snapshot;
 

@@ -112,7 +112,7 @@ fn when_serial_numbers_run_out_all_are_given_anew() {
     store.unshare(&held);
     let held = store.share(&[pattern("*")]).expect("a grant");
     let (second, appended) = secret(&mut store, &["a"]);
-    assert!(meet(&held, appended.audience.as_deref().expect("private")));
+    assert!(appended.audience.expect("private").admits(&held));
     assert_eq!(read_as(&mut store, &[a], Some(&held)), [first, second]);
 }
 
@@ -133,7 +133,7 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     let grants: Vec<_> = ["user/1", "user/2", "wall"]
         .map(|topic| store.share(&[exact(topic)]).expect("a grant"))
         .into();
-    assert!(meet(&grants[2], &audience));
+    assert!(audience.admits(&grants[2]));
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[1])), []);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[2])), [id]);
@@ -531,13 +531,15 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
 #[test]
 fn what_many_patterns_are_told_of_is_evicted_in_portions() {
     let patterns: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}"))).collect();
-    let filled = || {
+    let filled = |topics: usize| {
         let mut store = store(HistoryLimits::default());
         for selector in &patterns {
             store.subscribe(selector, 0, false);
         }
-        for _ in 0..30 {
-            publish(&mut store, &["t"], "x", None, NOW);
+        for number in 0..30 {
+            // Topics take turns, so that each eviction tells the patterns of another topic.
+            let topic = format!("t{}", number % topics);
+            publish(&mut store, &[&topic], "x", None, NOW);
         }
         store
     };
@@ -549,11 +551,12 @@ fn what_many_patterns_are_told_of_is_evicted_in_portions() {
         }
         count
     };
-    let mut store = filled();
+    let mut store = filled(1);
     let head = store.head();
-    let erasing = portions(Box::new(move || store.erase("t", head, 1_000).1));
-    let mut store = filled();
+    let erasing = portions(Box::new(move || store.erase("t0", head, 1_000).1));
+    assert!(erasing <= 3, "{erasing}: one topic tells them once");
     let later = NOW + 2 * HistoryLimits::default().age_ms;
+    let mut store = filled(10);
     let expiring = portions(Box::new(move || expire(&mut store, later, 1_000)));
-    assert!(erasing > 5 && expiring > 5, "{erasing} {expiring}");
+    assert!(expiring > 5, "{expiring}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What has arrived at a wire since, as the ids of its events.
-fn events(stage: &mut Stage, wire: usize) -> Vec<EventId> {
+pub(super) fn events(stage: &mut Stage, wire: usize) -> Vec<EventId> {
     let wire = stage.network.wires.get_mut(&wire).expect("a wire");
     let text = String::from_utf8(std::mem::take(&mut wire.arrived)).expect("UTF-8");
     let blocks = text.split("\n\n").filter(|block| block.contains("data: "));

@@ -1,0 +1,79 @@
+//! What a topic keeps of the patterns that match it.
+//!
+//! Up to [`FEW_MAX`] patterns are a plain list, and each event is addressed to each of them. More are a
+//! [`MatchSet`] with the sum of their listeners, so that an event to a topic costs the same however
+//! many patterns match it.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::evicted::Evicted;
+use super::heard::Heard;
+use super::match_set::MatchSet;
+use super::pattern_ref::PatternRef;
+
+/// Most patterns of one topic that an event lists one by one. Few in tests, so that both forms occur.
+pub(super) const FEW_MAX: usize = if cfg!(test) { 1 } else { 8 };
+
+/// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none,
+/// and then nothing is allocated.
+pub(super) type Matches = Option<Box<Found>>;
+
+/// At least one pattern.
+#[derive(Debug)]
+pub(super) enum Found {
+    Few(SmallVec<[PatternRef; 2]>),
+    Many(Box<Many>),
+}
+
+/// More than [`FEW_MAX`] patterns.
+#[derive(Debug)]
+pub(super) struct Many {
+    pub(super) set: Arc<MatchSet>,
+    /// The sum of their listeners after the first `counted_through` changes.
+    pub(super) heard: Heard,
+    /// `None` = the listeners have to be added up.
+    pub(super) counted_through: Option<u64>,
+    /// Number of patterns that had been removed when all of these existed; `None` = not known.
+    pub(super) checked_at: Option<u64>,
+    /// What was evicted from the topic, and its patterns have not been told of.
+    pub(super) untold: Option<Evicted>,
+}
+
+impl Found {
+    /// Of patterns sorted by slot; nothing of none.
+    pub(super) fn new(patterns: Vec<PatternRef>, checked_at: Option<u64>) -> Matches {
+        let found = match patterns.len() {
+            0 => return None,
+            1..=FEW_MAX => Self::Few(SmallVec::from_slice(&patterns)),
+            _ => Self::Many(Box::new(Many {
+                set: Arc::new(MatchSet::new(patterns)),
+                heard: Heard::default(),
+                counted_through: None,
+                checked_at,
+                untold: None,
+            })),
+        };
+        Some(Box::new(found))
+    }
+
+    pub(super) fn patterns(&self) -> &[PatternRef] {
+        match self {
+            Self::Few(patterns) => patterns,
+            Self::Many(many) => many.set.patterns(),
+        }
+    }
+
+    /// Bytes that it has allocated, its box included.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let beside = match self {
+            Self::Few(patterns) if patterns.spilled() => {
+                patterns.capacity() * size_of::<PatternRef>()
+            }
+            Self::Few(_) => 0,
+            Self::Many(many) => size_of::<Many>() + many.set.allocated_bytes(),
+        };
+        size_of::<Self>() + beside
+    }
+}

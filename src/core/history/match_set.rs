@@ -1,0 +1,68 @@
+//! The patterns that match a topic, in a form that a topic and its posted events share.
+
+use super::SelectorId;
+use super::pattern_ref::PatternRef;
+
+/// The patterns that match a topic: sorted by slot, and never changed. An event refers to it, so
+/// that posting an event costs the same for ten patterns and for ten thousand.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MatchSet(Box<[PatternRef]>);
+
+impl MatchSet {
+    /// Of patterns sorted by slot.
+    pub(super) fn new(patterns: Vec<PatternRef>) -> Self {
+        debug_assert!(patterns.is_sorted(), "sorted by slot");
+        Self(patterns.into())
+    }
+
+    pub(super) fn patterns(&self) -> &[PatternRef] {
+        &self.0
+    }
+
+    /// Number of its patterns.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Their ids, in order.
+    pub fn ids(&self) -> impl Iterator<Item = SelectorId> {
+        self.0
+            .iter()
+            .map(|pattern| SelectorId::pattern(pattern.slot))
+    }
+
+    /// Whether a pattern is in it.
+    #[must_use]
+    pub fn contains(&self, id: SelectorId) -> bool {
+        let Some(slot) = id.pattern_slot() else {
+            return false;
+        };
+        self.0
+            .binary_search_by_key(&slot, |known| known.slot)
+            .is_ok()
+    }
+
+    pub(super) fn contains_ref(&self, pattern: PatternRef) -> bool {
+        self.0.binary_search(&pattern).is_ok()
+    }
+
+    /// Whether one of these ids is in it. They are sorted. Costs what the shorter list has.
+    #[must_use]
+    pub fn meets(&self, ids: &[SelectorId]) -> bool {
+        // Patterns sort behind topics.
+        let first = ids.partition_point(|id| id.pattern_slot().is_none());
+        let patterns = &ids[first..];
+        if patterns.len() <= self.len() {
+            patterns.iter().any(|id| self.contains(*id))
+        } else {
+            self.ids().any(|id| patterns.binary_search(&id).is_ok())
+        }
+    }
+
+    /// Bytes that it has allocated, with the counts of its references.
+    pub(super) fn allocated_bytes(&self) -> usize {
+        size_of::<[usize; 2]>() + size_of::<Self>() + size_of_val(&*self.0)
+    }
+}
