@@ -4,35 +4,43 @@ use crate::core::history::{ReadBudget, Work};
 
 use super::query::FindLimits;
 
-/// What one turn may do at most. What is left over waits for the next turn, so that no kind of work holds up the others.
+/// Bounds on one turn. The rest waits for the next turn, so that no kind of work holds up the
+/// others.
 #[derive(Clone, Debug)]
 pub struct TurnBudget {
-    /// Signals taken.
+    /// Most signals handled.
     pub signals: usize,
-    /// Messages taken: some 100 µs of attaches, so that a storm of connects does not hold events up.
+    /// Most messages handled: some 100 µs of attaches, so that a storm of connects does not hold
+    /// events up.
     pub messages: usize,
-    /// Bytes of events taken: what is joined for one write, and what a socket's send buffer takes in one go.
+    /// Most bytes of events: as many as are joined for one write, and as a socket's send buffer
+    /// accepts at once.
     pub event_bytes: usize,
-    /// Streams that read on from history: some 2 ms of writes, so that replay never starves live delivery.
+    /// Streams that read on from history: some 2 ms of writes, so that replay never starves live
+    /// delivery.
     pub replay_streams: usize,
     /// Bytes that one stream may read on before others get theirs.
     pub replay_bytes: usize,
-    /// One read from history: the store's lock is held for some microseconds, and one `writev` takes all of it.
+    /// One read from history: the store's lock is held for some microseconds, and one `writev`
+    /// accepts all of it.
     pub read: ReadBudget,
-    /// What a read that found nothing counts, as bytes: about the time that writing so much would take.
+    /// Bytes charged for a read that returned nothing: about the time that writing this many would
+    /// take.
     pub pass_bytes: usize,
     /// Streams ended on the node's own account, so that events still flow to those that remain.
     pub ends: usize,
-    /// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or so.
+    /// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or
+    /// so.
     pub sweep_slots: u32,
-    /// Slices of the sweep that may be made up for when turns are long.
+    /// Slices of the sweep that may be caught up on when turns are long.
     pub sweep_slices: u32,
     /// One portion of a query for streams.
     pub find: FindLimits,
-    /// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with more gives back several
-    /// portions, so that streams that come and go faster than portions do not pile them up.
+    /// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with
+    /// more releases several portions, so that streams that come and go faster than portions do not
+    /// pile them up.
     pub released_max: usize,
-    /// What one portion gives back to the store of what closed streams had.
+    /// Work of one portion of releasing what closed streams had in the store.
     pub release: Work,
 }
 

@@ -1,4 +1,5 @@
-//! Ending streams on the node's own account: told when to come back, and with the body's proper end.
+//! Ending streams on the node's own account: with a reconnection delay, and with the body's regular
+//! end.
 
 use bytes::Bytes;
 
@@ -8,7 +9,8 @@ use crate::metrics::CloseReason;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// Reconnection delay told at the end where the settings give none: a browser's own default, in milliseconds.
+/// Reconnection delay at the end if the settings have none: a browser's own default, in
+/// milliseconds.
 const RETRY_MS_DEFAULT: u64 = 3_000;
 
 /// Pause between two steps of a drain that keeps up with its period, in milliseconds.
@@ -27,8 +29,9 @@ pub(crate) struct Drain {
 }
 
 impl<I: Io> Core<I> {
-    /// Whether there are streams whose token has expired. They wait for their end, of which a turn has only so many, and get nothing more: neither what
-    /// they may hear no longer, nor anything after it, which would take their clients' cursors past it.
+    /// Whether a stream's token has expired. Such streams wait for their end, of which a turn has a
+    /// bounded number. They get nothing more: neither events that they may no longer hear, nor any
+    /// after those, whose cursor would skip them.
     pub(super) fn has_expired(&self) -> bool {
         let next = self.tickets.next_end_unix_ms();
         next.is_some_and(|end| end <= self.unix_ms)
@@ -67,14 +70,14 @@ impl<I: Io> Core<I> {
         });
     }
 
-    /// When the next step of the drain is due: at once where the last one left streams over, so
-    /// that the period holds for any number of streams.
+    /// Time of the next step of the drain: at once if the last one left streams over, so that the
+    /// period holds for any number of streams.
     pub(super) fn next_drain_ms(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
         if drain.is_late {
             return Some(self.now_ms);
         }
-        // The last step comes with the end of the period, not a pause after it.
+        // The last step is at the end of the period, not a pause after it.
         let end_ms = drain.started_ms.saturating_add(drain.period_ms);
         Some(end_ms.clamp(self.now_ms, self.now_ms + DRAIN_STEP_MS))
     }
@@ -103,7 +106,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The next open stream from a slot on, round the slab once: a stream that was on its way in may sit below.
+    /// The next open stream from a slot on, round the slab once: a stream that was on its way in
+    /// may be below.
     fn next_open(&self, next_slot: &mut u32) -> Option<Key> {
         let used = self.subscribers.end();
         for slot in (*next_slot..used).chain(0..*next_slot) {
@@ -122,8 +126,9 @@ impl<I: Io> Core<I> {
         base / 2 + self.random.u64(0..=base)
     }
 
-    /// Ends a stream if it is open: what it is owed of a frame that was begun, a reconnection delay of its own, the end of the body. A wire that
-    /// does not accept all of it at once is let go as it is: the client sees a cut connection, and comes back with its cursor.
+    /// Ends a stream if it is open. It is sent the rest of a frame that was begun, a reconnection
+    /// delay of its own, and the end of the body. A wire that does not accept all of it at once is
+    /// closed as it is: the client sees a cut connection, and resumes with its cursor.
     pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;

@@ -1,4 +1,4 @@
-//! Streams that an operator asks for, a portion a turn, so that events still flow to everyone.
+//! Queries of operators for streams, a portion per turn, so that events still flow to all streams.
 
 use crate::metrics::CloseReason;
 
@@ -7,7 +7,7 @@ use super::subscriber::Flags;
 use super::{Core, Io};
 
 impl<I: Io> Core<I> {
-    /// Looks at the streams from slot `from` on, and does with those that are meant what it is told.
+    /// Examines the streams from slot `from` on, and carries out the task for those that match.
     pub(super) fn find(&mut self, query: &StreamQuery, from: u32, task: Task, io: &mut I) -> Found {
         let mut found = Found::default();
         let limits = self.config.budget.find;
@@ -43,7 +43,7 @@ impl<I: Io> Core<I> {
         found
     }
 
-    /// Whether there is a stream in this slot, and the query means it. The cheap questions come first.
+    /// Whether this slot has a stream that matches the query. The cheap conditions come first.
     fn is_meant(&self, slot: u32, query: &StreamQuery, meant: &mut Meant<'_>, io: &I) -> bool {
         let Some(subscriber) = self.subscribers.get(slot) else {
             return false;
@@ -67,7 +67,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The client's address: what a trusted proxy said, else the peer's, while it is known.
+    /// The client's address: from a trusted proxy, or else the peer's, while it is known.
     pub(super) fn client(&self, slot: u32, io: &I) -> Option<std::net::IpAddr> {
         let subscriber = self.subscribers.get(slot)?;
         self.identities

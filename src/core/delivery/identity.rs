@@ -1,7 +1,9 @@
-//! Whose stream it is, for operators: the subject of its token, and the client's address where a proxy has the connection.
+//! Identities of streams, for operators: the subject of the token, and the client's address if the
+//! connection is a proxy's.
 //!
-//! Beside the slab and with its slots, in pieces of a thousand that exist only where one of the thousand has something to say: a stream without a subject
-//! costs nothing, one with a subject 16 bytes and its text, one behind a proxy 17 bytes.
+//! Beside the slab and with its slots, in pieces of a thousand, which exist only if one of the
+//! thousand has a value. A stream without a subject costs nothing, one with a subject 16 bytes and
+//! its text, one behind a proxy 17 bytes.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,12 +11,12 @@ use std::sync::Arc;
 /// Slots in one piece.
 const PIECE: usize = 1_024;
 
-/// What is known of a stream's client beside its connection.
+/// Facts about a stream's client beside its connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The claim `sub` of its token.
     pub subject: Option<Arc<str>>,
-    /// Its address, where that is not the address of the connection.
+    /// Its address, if that is not the address of the connection.
     pub forwarded: Option<IpAddr>,
 }
 
@@ -26,7 +28,7 @@ impl Identity {
     }
 }
 
-// What a slot of a piece takes; the pages on sizing say so.
+// Bytes of a slot of a piece; the pages on sizing have the same numbers.
 const _: () = assert!(size_of::<Option<Arc<str>>>() == 16 && size_of::<Option<IpAddr>>() == 17);
 
 /// The identities of a shard's streams.
@@ -135,7 +137,7 @@ mod tests {
         for slot in slots {
             identities.insert(slot, of(slot));
         }
-        // Only pieces that are needed exist.
+        // Only the needed pieces exist.
         assert_eq!(identities.subjects.0.iter().flatten().count(), 4);
         for slot in slots {
             assert_eq!(identities.subject(slot), of(slot).subject.as_ref());

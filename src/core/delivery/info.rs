@@ -11,7 +11,7 @@ use super::{Core, Io, StreamInfo, StreamKey};
 const TOPICS_SHOWN: usize = 20;
 
 impl<I: Io> Core<I> {
-    /// The streams furthest behind, at most `count`; where fewer are behind, others fill up.
+    /// The streams furthest behind, at most `count`; if fewer are behind, others fill up.
     pub(super) fn slowest(&self, count: usize, io: &I) -> Vec<StreamInfo> {
         let mut behind: Vec<(EventId, u32)> = self
             .lagging

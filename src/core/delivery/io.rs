@@ -1,4 +1,4 @@
-//! The outside of the core, as far as bytes go.
+//! The interface of the core to wires.
 
 use std::io;
 use std::net::IpAddr;
@@ -9,58 +9,59 @@ use crate::metrics::CloseReason;
 
 use super::{Key, Signal};
 
-/// How a write to a wire ended.
+/// The result of a write to a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// Everything was accepted.
     All,
-    /// The wire is full after so many bytes, which may be all. A signal tells when it has room.
+    /// The wire is full after this many bytes, which may be all. A signal reports when it has room.
     Part(usize),
     /// The wire is gone.
     Gone(CloseReason),
 }
 
-/// What a wire that reports room has of it.
+/// The state of a wire that may have room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     /// It accepts bytes again.
     Free,
-    /// Something moved, and a stream that was blocked still is: what its wire had accepted before took the room, or another stream of its
-    /// connection. A further signal tells of more room.
+    /// Bytes moved, but the wire is still full: bytes that it had accepted before took the room, or
+    /// another stream of its connection did. A further signal reports more room.
     Full,
     /// It is gone.
     Gone(CloseReason),
 }
 
-/// What an operator tells wires apart by.
+/// The kind of a wire, for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireKind {
     /// A socket of its own.
     Socket,
-    /// A body of a connection that has others.
+    /// A body of a connection that carries others.
     Body,
 }
 
-/// A connection that could not be taken over, and the system's reason.
+/// A connection that could not be adopted, and the system's reason.
 #[derive(Debug)]
 pub(crate) struct NotAdopted<T> {
     /// The connection, unchanged.
     pub(crate) incoming: T,
-    /// What the system says.
+    /// The system's error.
     pub(crate) error: io::Error,
 }
 
 /// How streams reach their clients.
 ///
-/// **Contract.** A wire delivers what it accepted, in order, or is gone. After [`Sent::Part`] the core writes nothing until
-/// [`Io::writable`] has returned [`Room::Free`], and the implementation owes it a signal for that. A wire that is gone may say so in any call.
+/// **Contract.** A wire delivers what it accepted, in order, or is gone. After [`Sent::Part`] the
+/// core writes nothing until [`Io::writable`] has returned [`Room::Free`], and the implementation
+/// owes it a signal for that. A wire that is gone may say so in any call.
 pub(crate) trait Io {
-    /// What arrives with a stream.
+    /// A connection on its way to a shard.
     type Incoming;
-    /// What is kept in a stream's record; 4 bytes in production.
+    /// The wire in a stream's record; 4 bytes in production.
     type Wire;
 
-    /// Takes a wire over and watches it.
+    /// Adopts a connection and watches it.
     ///
     /// # Errors
     /// [`NotAdopted`] if the system refuses to watch it.
@@ -70,21 +71,22 @@ pub(crate) trait Io {
         incoming: Self::Incoming,
     ) -> Result<Self::Wire, NotAdopted<Self::Incoming>>;
     /// Writes a whole answer to a connection that was not adopted, as far as it is accepted at
-    /// once, and lets the connection go.
+    /// once, and closes the connection.
     fn turn_away(&mut self, incoming: Self::Incoming, parts: &[Bytes]);
     /// Writes the parts in order, as much as the wire accepts now.
     fn send(&mut self, key: Key, wire: &Self::Wire, parts: &[Bytes]) -> Sent;
-    /// The client has said something, ended its side or failed: returns why the stream is over, if it is.
+    /// The client has sent bytes, ended its side or failed: returns the reason if the stream is
+    /// over.
     fn heard(&mut self, key: Key, wire: &Self::Wire, signal: Signal) -> Option<CloseReason>;
     /// The wire may have room.
     fn writable(&mut self, key: Key, wire: &Self::Wire) -> Room;
-    /// Lets the wire go; `ended` says that the stream's proper end was accepted.
+    /// Closes the wire; `ended` means that the stream's regular end was accepted.
     fn close(&mut self, key: Key, wire: Self::Wire, ended: bool);
-    /// Lets go of a wire that stays open, in the form in which it arrives at a shard. What it is owed of signals is not carried along: where
-    /// it is adopted again, the core tries to write.
+    /// Releases a wire that stays open, in the form in which it arrives at a shard. Pending signals
+    /// are not carried along: the core tries to write after the next adoption.
     fn park(&mut self, key: Key, wire: Self::Wire) -> Self::Incoming;
     /// The client's address, while it is known.
     fn peer(&self, key: Key, wire: &Self::Wire) -> Option<IpAddr>;
-    /// What the wire is counted as.
+    /// The kind under which the wire is counted.
     fn kind(wire: &Self::Wire) -> WireKind;
 }

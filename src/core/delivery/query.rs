@@ -1,4 +1,4 @@
-//! Which streams an operator asks for.
+//! Operators' queries for streams.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use super::StreamInfo;
 pub struct FindLimits {
     /// Slots examined: some 200 µs.
     pub slots: u32,
-    /// Streams described or ended.
+    /// Most streams described or ended.
     pub found: usize,
-    /// Steps of matching: some 200 µs, and as much again for the match that goes over it.
+    /// Most steps of matching: some 200 µs, and at most as much again for the match that exceeds
+    /// them.
     pub steps: usize,
     /// Topics of streams examined.
     pub topics: usize,
@@ -34,10 +35,11 @@ impl Default for FindLimits {
     }
 }
 
-/// What streams have to have in common; what is not said does not matter.
+/// Conditions on streams; an absent one is always true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamQuery {
-    /// They subscribe to this very selector; to a pattern that matches this topic; or to a topic that this pattern matches.
+    /// They subscribe to exactly this selector; to a pattern that matches this topic; or to a topic
+    /// that this pattern matches.
     pub topic: Option<Selector>,
     /// Their token's claim `sub`.
     pub subject: Option<Arc<str>>,
@@ -46,40 +48,40 @@ pub struct StreamQuery {
 }
 
 impl StreamQuery {
-    /// Whether every stream is meant.
+    /// Whether every stream matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the client's address is right.
+    /// Whether the client's address matches.
     pub(crate) fn is_from(&self, client: impl FnOnce() -> Option<IpAddr>) -> bool {
         self.address
             .is_none_or(|network| client().is_some_and(|client| network.contains(&client)))
     }
 }
 
-/// What to do with the streams that are found.
+/// The task for matching streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Describe at most so many.
+    /// Describe at most this many.
     Show(usize),
     /// End them.
     End,
 }
 
-/// What a turn found.
+/// The result of one turn.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The streams, where they were to be described.
+    /// The streams, if they were to be described.
     pub streams: Vec<StreamInfo>,
     /// How many were ended.
     pub ended: usize,
-    /// The slot from which to go on; `None` at the end.
+    /// The slot at which to continue; `None` at the end.
     pub next: Option<u32>,
 }
 
-/// The topics of one turn: which of them are meant is found out once each, and costs are counted.
+/// Matches of one turn's topics: each topic is matched once, and the cost is counted.
 pub(crate) struct Meant<'q> {
     asked: Option<&'q Selector>,
     known: HashMap<u32, bool>,
@@ -99,12 +101,13 @@ impl<'q> Meant<'q> {
         }
     }
 
-    /// Whether enough was done for one turn.
+    /// Whether the turn's bounds are reached.
     pub(crate) fn is_spent(&self) -> bool {
         self.steps >= self.limits.steps || self.topics >= self.limits.topics
     }
 
-    /// Whether one of these topics is meant; `selector` tells what a topic of this shard is.
+    /// Whether one of these topics matches; `selector` returns the selector of a topic of this
+    /// shard.
     pub(crate) fn is_any(
         &mut self,
         mut topics: impl Iterator<Item = u32>,
@@ -123,7 +126,8 @@ impl<'q> Meant<'q> {
     }
 }
 
-/// Whether a stream that subscribes to `own` is meant by `asked`, and how many steps it took to find out.
+/// Whether a stream that subscribes to `own` matches `asked`, and the number of steps of the
+/// comparison.
 fn meets(asked: &Selector, own: &Selector) -> (bool, usize) {
     if asked.text() == own.text() {
         return (true, asked.text().len());
@@ -178,7 +182,7 @@ mod tests {
             steps: 2_000,
             ..FindLimits::default()
         };
-        // Two steps a topic, the first time.
+        // Two steps per topic, the first time.
         for (limits, expected) in [(topics, 8), (steps, 1)] {
             let mut meant = Meant::new(&query, limits);
             let mut calls = 0;

@@ -8,11 +8,11 @@ use crate::core::sse::{Encoding, Frame};
 /// Events that are written together.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// At least one.
+    /// The events, at least one.
     pub(super) events: Vec<(EventId, Frame)>,
     pub(super) first_id: EventId,
     pub(super) last_id: EventId,
-    /// Their bytes in the encoding that was asked for last. Streams of a topic mostly have the same.
+    /// Their bytes in the last selected encoding. Streams of a topic mostly have the same.
     pub(super) joined: Joined,
     /// Their bytes in the other encodings in use.
     others: Vec<Joined>,
@@ -50,7 +50,7 @@ impl Joined {
         }
     }
 
-    /// Where event `number` starts.
+    /// Start of event `number`.
     pub(super) fn start(&self, number: usize) -> usize {
         number.checked_sub(1).map_or(0, |before| self.ends[before])
     }
@@ -68,7 +68,7 @@ impl Run {
         }
     }
 
-    /// Has `joined` be in an encoding.
+    /// Puts the bytes in `encoding` into `joined`.
     pub(super) fn select(&mut self, encoding: Encoding) {
         if self.joined.encoding == encoding {
             return;

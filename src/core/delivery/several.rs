@@ -1,7 +1,8 @@
-//! Live delivery to streams of which more than one topic is dirty.
+//! Live delivery to streams with several dirty topics.
 //!
-//! The events of their topics are merged by id. What is merged and joined is the same for all streams that want the same events, so
-//! streams are sorted by what they want, and a run is made once for each set of events. One run exists at a time.
+//! The events of their topics are merged by id. Merged and joined events are the same for all
+//! streams that hear the same events, so streams are sorted by these, and a run is made once for
+//! each set of events. One run exists at a time.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
@@ -12,20 +13,21 @@ use super::live::{FewIndices, Live};
 use super::run::Run;
 use super::{Core, Io};
 
-/// A stream, and where its dirty topics stand in the list of all.
+/// A stream, and the place of its dirty topics in the list of all.
 struct Want {
-    /// Hash of the events that it hears. Streams with the same hash are served one after the other; whether they hear the same events is
-    /// then compared.
+    /// Hash of the events that it hears. Streams with the same hash are served one after the other;
+    /// whether they hear the same events is then compared.
     events: u64,
     slot: u32,
-    /// Tells its grant apart, see `Core::grant_id`. Noted here: a stream that is closed meanwhile has
-    /// no grant any more, and must not be taken for one that never had any.
+    /// Identifies its grant, see `Core::grant_id`. Noted here because a stream that is closed
+    /// meanwhile has no grant any more, and must not be mistaken for one that never had any.
     grant: usize,
     topics: Range<usize>,
 }
 
 impl<I: Io> Core<I> {
-    /// Writes their events to the streams that were collected. Costs what the dirty topics touch, not what a stream has.
+    /// Writes their events to the collected streams. The cost depends on the dirty topics, not on
+    /// all topics of a stream.
     pub(super) fn flush_several(&mut self, live: &mut Live, io: &mut I) {
         let mut several = std::mem::take(&mut live.several);
         several.sort_unstable();
@@ -69,7 +71,8 @@ impl<I: Io> Core<I> {
         live.several = several;
     }
 
-    /// The streams of `several`, which is sorted by slot, sorted by what they hear. Each choice of topics is merged once.
+    /// The streams of `several`, which is sorted by slot, sorted by the events that they hear. Each
+    /// choice of topics is merged once.
     fn by_events(&self, live: &Live, several: &[(u32, u32)], has_private: bool) -> Vec<Want> {
         let hasher = DefaultHashBuilder::default();
         let mut known: HashMap<u64, u64> = HashMap::new();
@@ -113,7 +116,7 @@ impl<I: Io> Core<I> {
         heard.retain(|number| live.may_hear(*number, grant));
     }
 
-    /// Tells grants apart: streams with the same grant share its record.
+    /// Identifies a grant: streams with the same grant share its record.
     fn grant_id(&self, slot: u32) -> usize {
         let grant = self.tickets.grant(slot);
         grant.map_or(0, |grant| {

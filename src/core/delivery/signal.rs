@@ -1,11 +1,11 @@
-//! What the system reports of a wire.
+//! The system's reports on a wire.
 
-/// What the system reports of a stream's wire. The core asks [`Io`] for its meaning.
+/// The system's report on a stream's wire. The core asks [`Io`] for its meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signal {
-    /// The client has sent something, or its side changed in another way.
+    /// The client has sent bytes, or its side changed in another way.
     pub(crate) readable: bool,
-    /// Room may have come.
+    /// There may be room.
     pub(crate) writable: bool,
     /// The client has ended its side.
     pub(crate) ended: bool,

@@ -7,7 +7,7 @@ use crate::core::event::EventId;
 use crate::core::places::ClientKey;
 use crate::core::sse::Encoding;
 
-/// Where a stream's record is in its shard, and which of the streams that the slot has held.
+/// The slot of a stream's record in its shard, and the serial number of the stream in that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// Slot of its record.
@@ -45,7 +45,7 @@ impl FromStr for StreamKey {
     }
 }
 
-/// What is true of a stream, as bits.
+/// Properties of a stream, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -54,15 +54,15 @@ impl Flags {
     pub(crate) const MULTI: Self = Self(1);
     /// It is not at the head: it has a lagging entry and reads from history.
     pub(crate) const BEHIND: Self = Self(1 << 1);
-    /// Its wire is full; the wire's owner tells when it is writable again.
+    /// Its wire is full; the wire's owner signals when it is writable again.
     pub(crate) const BLOCKED: Self = Self(1 << 2);
     /// It waits in the run queue of streams that can read on.
     pub(crate) const QUEUED: Self = Self(1 << 3);
-    /// Something was written to it since the last heartbeat sweep came by.
+    /// Bytes were written to it since the last heartbeat sweep.
     pub(crate) const ACTIVE: Self = Self(1 << 4);
     /// It has a ticket.
     pub(crate) const TICKET: Self = Self(1 << 5);
-    /// Something wants to be dropped with it.
+    /// It has a guard, which is dropped with it.
     pub(crate) const GUARDED: Self = Self(1 << 6);
     /// It has an identity.
     pub(crate) const IDENTIFIED: Self = Self(1 << 7);
@@ -80,12 +80,13 @@ impl Flags {
     }
 }
 
-/// A stream: a cursor, not a task. All that a caught-up stream costs the process, beside four bytes in its topic's list.
+/// A stream: a cursor, not a task. This is the whole cost of a caught-up stream, beside four bytes
+/// in its topic's list.
 #[derive(Debug)]
 pub(crate) struct Subscriber<S> {
     /// It has seen all its events up to here.
     pub(crate) cursor: EventId,
-    /// What its bytes are written to.
+    /// The wire of its bytes.
     pub(crate) wire: S,
     pub(crate) client: ClientKey,
     pub(crate) serial: u32,
@@ -101,7 +102,7 @@ pub(crate) struct Subscriber<S> {
     pub(crate) encoding: Encoding,
 }
 
-// The memory goals (docs/ARCHITECTURE.md) rest on this. A wire takes four bytes.
+// The memory goals (docs/ARCHITECTURE.md) depend on this. A wire has four bytes.
 const _: () = assert!(size_of::<Option<Subscriber<u32>>>() == 40);
 
 impl<S> Subscriber<S> {

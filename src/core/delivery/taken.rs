@@ -1,14 +1,16 @@
 //! The newest events that a shard has taken from its mailbox, by topic.
 //!
-//! History may evict events that are still in the mailbox. What a topic has evicted then tells nothing of what a stream misses *so far*: the rest is
-//! to come. So the shard remembers the newest event of each topic up to its `last_id`, as long as it has streams that are behind.
+//! History may evict events that are still in the mailbox. The bound of a topic then does not show
+//! what a stream misses *so far*, because the rest is to come. So the shard remembers the newest
+//! event of each topic up to its `last_id`, as long as it has streams that are behind.
 
 use hashbrown::HashMap;
 
 use crate::core::event::EventId;
 use crate::core::history::{Newest, SelectorId};
 
-/// For each topic and pattern that was published to since a stream fell behind, its newest event that was taken.
+/// For each topic and pattern with events since a stream fell behind, the newest event that was
+/// taken.
 #[derive(Debug, Default)]
 pub(crate) struct Taken(HashMap<SelectorId, Newest>);
 
@@ -19,13 +21,13 @@ impl Taken {
         *known = known.or(newest);
     }
 
-    /// The newest event of a topic that concerns a stream with a grant, or without.
+    /// The newest event of a topic that a stream with a grant, or without, may hear.
     pub(crate) fn newest(&self, id: SelectorId, granted: bool) -> EventId {
         let newest = self.0.get(&id).copied().unwrap_or_default();
         newest.for_reader(granted)
     }
 
-    /// The shard has no stream on the topic any more: its id may come to name another one.
+    /// The shard has no stream on the topic any more: its id may be given to another one.
     pub(crate) fn forget(&mut self, id: SelectorId) {
         if !self.0.is_empty() {
             self.0.remove(&id);

@@ -1,7 +1,8 @@
-//! What only streams with a token have: what they may hear of private events, and when they end.
+//! Data of streams with a token: their right to private events, and their end.
 //!
-//! Beside the slab and with its slots, in pieces of a thousand that exist only where one of the thousand has a ticket: a node without tokens pays
-//! nothing, and one with tokens some thirty bytes a stream. Ends are kept in order, many under one entry: no stream has a timer.
+//! Beside the slab and with its slots, in pieces of a thousand, which exist only if one of the
+//! thousand has a ticket. A node without tokens pays nothing, and one with tokens some thirty bytes
+//! per stream. Ends are sorted, many under one entry: no stream has a timer.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +13,14 @@ use super::subscriber::Key;
 /// Slots in one piece.
 const PIECE: usize = 1_024;
 
-/// Streams whose tokens end within so many milliseconds end together, at the start of them: tokens with fractions of seconds must not
-/// have an entry each.
+/// Streams whose tokens end within this many milliseconds end together, at the start of the
+/// interval: tokens with fractions of seconds must not have an entry each.
 const TOGETHER_MS: u64 = 50;
 
-/// Entries of streams that have gone before their end which are always tolerated.
+/// Number of entries of closed streams that is always tolerated.
 const STALE_MIN: usize = 1_024;
 
-/// A stream's ticket: 24 bytes, which is why its end stands there in parts.
+/// A stream's ticket. It has 24 bytes, because its end is stored in parts.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     grant: Option<Grant>,
@@ -30,13 +31,13 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// A ticket, unless there is nothing to say on it.
+    /// `None` if the stream has neither a grant nor an expiry.
     pub(crate) fn new(grant: Option<Grant>, ends_unix_ms: Option<u64>) -> Option<Self> {
         if grant.is_none() && ends_unix_ms.is_none() {
             return None;
         }
         let end = ends_unix_ms.unwrap_or_default();
-        // What is beyond the calendar never comes.
+        // An end beyond the calendar never comes.
         let end_unix_s = u32::try_from(end / 1_000).ok();
         Some(Self {
             grant,
@@ -46,7 +47,7 @@ impl Ticket {
         })
     }
 
-    /// When the stream ends: at most [`TOGETHER_MS`] before its token does.
+    /// The end of the stream: at most [`TOGETHER_MS`] before its token's.
     fn end_unix_ms(&self) -> Option<u64> {
         let end = u64::from(self.end_unix_s) * 1_000 + u64::from(self.end_step) * TOGETHER_MS;
         self.has_end.then_some(end)
@@ -72,7 +73,7 @@ pub(crate) struct Tickets {
     ends: Ends,
 }
 
-/// Streams by when they end, in milliseconds since the unix epoch; some of them may have gone before.
+/// Streams by their end, in milliseconds since the unix epoch; some of them may have closed before.
 #[derive(Debug, Default)]
 struct Ends {
     by_end: BTreeMap<u64, Vec<Key>>,
@@ -87,7 +88,7 @@ impl Tickets {
         piece.tickets[slot as usize % PIECE].as_ref()
     }
 
-    /// What the stream in `slot` may hear of private events.
+    /// The right of the stream in `slot` to private events.
     pub(crate) fn grant(&self, slot: u32) -> Option<&Grant> {
         self.get(slot)?.grant.as_ref()
     }
@@ -133,13 +134,14 @@ impl Tickets {
         end.is_some_and(|end| end <= now_unix_ms)
     }
 
-    /// When the next stream ends, at the earliest.
+    /// The end of the next stream, at the earliest.
     pub(crate) fn next_end_unix_ms(&self) -> Option<u64> {
         let (end, _) = self.ends.by_end.first_key_value()?;
         Some(*end)
     }
 
-    /// Takes out at most `count` of the streams whose end has come. They may have gone already, and stay until they are removed.
+    /// Removes and returns at most `count` of the streams whose end has come. They may have closed
+    /// already, and stay until they are removed.
     pub(crate) fn take_ended(&mut self, now_unix_ms: u64, count: usize) -> Vec<Key> {
         let mut ended = Vec::new();
         while ended.len() < count
@@ -157,7 +159,8 @@ impl Tickets {
         ended
     }
 
-    /// Forgets the ends of streams that have gone, when they are the most; `is_open` tells which have not.
+    /// Removes the ends of closed streams, if they are the majority; `is_open` reports which are
+    /// open.
     pub(crate) fn forget_gone(&mut self, is_open: impl Fn(Key) -> bool) {
         let ends = &mut self.ends;
         if ends.entries <= 2 * ends.live + STALE_MIN {

@@ -1,4 +1,4 @@
-//! Streams on their way in.
+//! Attaching streams.
 
 use crate::core::event::EventId;
 use crate::core::history::{Grant, SelectorId, SelectorIds, Start, Wanted};
@@ -14,11 +14,11 @@ pub struct Arrival<'a> {
     pub shard: usize,
     /// Its place among the open streams.
     pub permit: StreamPermit,
-    /// What it subscribes to: at least one, without doubles.
+    /// Its subscription: at least one selector, without duplicates.
     pub selectors: &'a [Selector],
-    /// Topics whose private events it may hear, without doubles; empty for an anonymous stream.
+    /// Topics whose private events it may hear, without duplicates; empty for an anonymous stream.
     pub grant: &'a [Selector],
-    /// The ids of both, where they were looked up before; `None` = they are looked up now.
+    /// The ids of both, if they were looked up before; `None` = they are looked up now.
     pub pinned: Option<Pinned<'a>>,
     /// From [`Desk::resolve`].
     pub start: Start,
@@ -26,7 +26,7 @@ pub struct Arrival<'a> {
     pub announce: Option<Pending>,
 }
 
-/// What a stream of many selectors was given in portions, before it is attached.
+/// The ids of a stream of many selectors, which were looked up in portions before it is attached.
 #[derive(Debug)]
 pub struct Pinned<'a> {
     /// The ids of its selectors, in their order. They stay pinned.
@@ -35,26 +35,28 @@ pub struct Pinned<'a> {
     pub grant: Option<Grant>,
 }
 
-/// All that the desk gives a stream. It must come back through [`Desk::release`], and its client's place through the places.
+/// The desk's state of one stream. It must return through [`Desk::release`], and its client's place
+/// through the places.
 #[derive(Debug)]
 pub struct Seat {
     /// Its place among the open streams.
     pub client: ClientKey,
-    /// Its topics and patterns, retained in the store.
+    /// Its topics and patterns, which count the stream.
     pub wanted: Box<[Wanted]>,
-    /// What it may hear of private events; `None` = nothing.
+    /// Its right to private events; `None` = none.
     pub grant: Option<Grant>,
     /// The newest event when it was attached: from here on it is live.
     pub live_from: EventId,
-    /// Where it starts; live if nothing came after its cursor.
+    /// Its start; live if no event follows its cursor.
     pub start: Start,
-    /// Announces its end when it is dropped.
+    /// Announces its end when dropped.
     pub announced: Option<Announced>,
 }
 
 impl Desk {
-    /// Finds where a stream starts that may hear private events of `grant`: live from now without a cursor, else after it. Never fails:
-    /// a cursor that is unknown or gone becomes a gap that the stream is told.
+    /// Resolves a cursor into the start of a stream that may hear private events of `grant`: live
+    /// from now without a cursor, else after it. Never fails: an unknown or evicted cursor becomes
+    /// a gap that the stream is sent.
     #[must_use]
     pub fn resolve(
         &mut self,
@@ -67,7 +69,8 @@ impl Desk {
         })
     }
 
-    /// Counts a stream in its topics and announces it. It has to be posted to its shard before anything else is published.
+    /// Counts a stream in its topics and announces it. It must be posted to its shard before
+    /// anything else is published.
     pub fn attach(&mut self, arrival: Arrival<'_>) -> Seat {
         let granted = !arrival.grant.is_empty();
         let (ids, grant) = match arrival.pinned {

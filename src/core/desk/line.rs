@@ -1,13 +1,15 @@
-//! The line of those who wait for room in mailboxes: first come, first served.
+//! The line of publishers and streams that wait for room in mailboxes: first come, first served.
 //!
-//! A batch needs room in several mailboxes at once. Its ticket stands in the queue of each of them, and it is its turn when it is first
-//! in all. Tickets rise in the order of arrival and are the same in all queues, so the oldest ticket is always first everywhere: there is
-//! always one whose turn comes, and no batch of several shards starves behind those of one.
+//! A batch needs room in several mailboxes at once. Its ticket is in the queue of each of them, and
+//! its turn comes when it is first in all. Tickets rise in the order of arrival and are the same in
+//! all queues, so the oldest ticket is always first everywhere. So one waiter's turn always comes,
+//! and no batch of several shards starves behind those of one.
 //!
-//! One is woken at a time: the first, when its mailbox has room, and the next, when the first has left. Whoever leaves without having
-//! posted wakes the next as well, so that no room is forgotten.
+//! One is woken at a time: the first, when its mailbox has room, and the next, when the first has
+//! left. A waiter that leaves without having posted wakes the next as well, so that no room is
+//! forgotten.
 //!
-//! Sans I/O: `W` is whatever wakes a waiter.
+//! Sans I/O: `W` is the waker of a waiter.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +21,7 @@ use crate::core::history::ShardSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(u64);
 
-/// Waiters whose turn may have come: one is by far the most common number.
+/// Waiters whose turn may have come; mostly one.
 pub type Woken<W> = SmallVec<[W; 2]>;
 
 #[derive(Debug)]
@@ -28,7 +30,7 @@ struct Waiter<W> {
     wake: W,
 }
 
-/// Those who wait for room.
+/// The waiters.
 #[derive(Debug)]
 pub struct Line<W> {
     next: u64,
@@ -48,7 +50,7 @@ impl<W> Default for Line<W> {
 }
 
 impl<W: Clone> Line<W> {
-    /// Waits for room in all of these shards. It may be its turn at once: see [`Line::is_first`].
+    /// Waits for room in all of these shards. Its turn may come at once: see [`Line::is_first`].
     pub fn join(&mut self, needs: ShardSet, wake: W) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
@@ -57,7 +59,8 @@ impl<W: Clone> Line<W> {
         ticket
     }
 
-    /// Waits for room in these shards instead, without losing its place. Returns who may go on in the queues that it has left.
+    /// Waits for room in these shards instead, without losing its place. Returns the waiters that
+    /// may go on in the queues that it has left.
     pub fn change(&mut self, ticket: Ticket, needs: ShardSet) -> Woken<W> {
         let Some(waiter) = self.waiters.get_mut(&ticket) else {
             return Woken::new();
@@ -67,7 +70,7 @@ impl<W: Clone> Line<W> {
         self.leave_queues(ticket, before.without(needs))
     }
 
-    /// Leaves the line, whether it has posted or not. Returns who may go on.
+    /// Leaves the line, whether it has posted or not. Returns the waiters that may go on.
     pub fn leave(&mut self, ticket: Ticket) -> Woken<W> {
         let Some(waiter) = self.waiters.remove(&ticket) else {
             return Woken::new();
@@ -91,7 +94,7 @@ impl<W: Clone> Line<W> {
         next.iter().filter_map(wake).collect()
     }
 
-    /// Who may go on now that a shard has room.
+    /// The waiter that may go on now that a shard has room.
     #[must_use]
     pub fn room_in(&self, shard: usize) -> Option<W> {
         let first = self.first(ShardSet::bit(shard))?;
@@ -99,7 +102,7 @@ impl<W: Clone> Line<W> {
         self.is_first(first).then(|| waiter.wake.clone())
     }
 
-    /// Whether nobody is before this ticket in any of its queues.
+    /// Whether this ticket is first in each of its queues.
     #[must_use]
     pub fn is_first(&self, ticket: Ticket) -> bool {
         let mut bits = self.waiters.get(&ticket).map(|waiter| waiter.needs.bits());
@@ -107,7 +110,8 @@ impl<W: Clone> Line<W> {
             .is_some_and(|bits| bits.all(|bit| self.first(bit) == Some(ticket)))
     }
 
-    /// The shards in whose queue somebody is before this ticket; before a newcomer, everybody is.
+    /// The shards in whose queue another ticket is before this one; before a newcomer, every ticket
+    /// is.
     #[must_use]
     pub fn ahead_of(&self, ticket: Option<Ticket>) -> ShardSet {
         let mut ahead = ShardSet::default();
@@ -121,18 +125,18 @@ impl<W: Clone> Line<W> {
         ahead
     }
 
-    /// All who wait, in no order.
+    /// All waiters, in no order.
     pub fn all(&self) -> impl Iterator<Item = W> + '_ {
         self.waiters.values().map(|waiter| waiter.wake.clone())
     }
 
-    /// Number of those who wait.
+    /// Number of waiters.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether the line is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiters.is_empty()
@@ -180,7 +184,7 @@ mod tests {
         let one = line.join(set([0]), "one");
         let both = line.join(set([0, 1]), "both");
         let other = line.join(set([1]), "other");
-        // Its turn has not come in the other queue, and whoever is behind it waits.
+        // Its turn has not come in the other queue, and those behind it wait.
         assert_eq!(line.room_in(1), None);
         assert!(!line.is_first(other));
         assert_eq!(line.ahead_of(Some(other)), set([0, 1]));
@@ -196,7 +200,7 @@ mod tests {
         line.join(set([0]), "zero");
         let last = line.join(set([0, 1]), "last");
         assert_eq!(line.room_in(0), Some("first"));
-        // It was woken and leaves: in one queue the next may go on, in the other it has to wait for that one.
+        // It was woken and leaves: in one queue the next may go on, in the other that one is first.
         assert_eq!(line.leave(first)[..], ["zero"]);
         assert!(line.leave(last).is_empty(), "it was not first");
     }

@@ -1,11 +1,14 @@
-//! The desk: everything that happens under the node's one lock, and nothing of how it is locked, posted or waited for.
+//! The desk: everything that happens under the node's one lock, without the lock, the posting and
+//! the waiting themselves.
 //!
-//! An event is stamped, appended to its topics and addressed to shards ([`Desk::publish`]). A stream is counted in its topics and given
-//! the cursor from which it is live ([`Desk::attach`]), and given up again ([`Desk::release`]). The hub, the simulator and the benches
-//! hold the desk's lock for each of these and post the result to the shards under the same lock. So all shards and all histories see
-//! one order, and a stream that attaches misses nothing and gets nothing twice.
+//! An event is stamped, appended to its topics and addressed to shards ([`Desk::publish`]). A
+//! stream is counted in its topics and gets the cursor from which it is live ([`Desk::attach`]),
+//! and is uncounted at its end ([`Desk::release`]). The hub, the simulator and the benches hold the
+//! desk's lock for each of these and post the result to the shards under the same lock. So all
+//! shards and all histories see one order, and a stream that attaches misses nothing and gets
+//! nothing twice.
 //!
-//! Sans I/O: time comes in with each call. Nothing here waits.
+//! Sans I/O: each call passes the time in. Nothing here waits.
 
 mod attach;
 mod batch;
@@ -37,13 +40,13 @@ pub use snapshot::{DeskCursor, DeskRecord};
 /// The bounds and rules of a desk.
 #[derive(Clone, Debug, Default)]
 pub struct DeskConfig {
-    /// Bounds on what is remembered.
+    /// Bounds on the history.
     pub history: HistoryLimits,
     /// Bounds on one hold of the lock.
     pub hold: HoldLimits,
     /// Policies for streams that are too slow.
     pub slow_consumer: SlowConsumerPolicies,
-    /// Tells the node's ids from those of others.
+    /// Distinguishes the node's ids from those of others.
     pub mark: OrderMark,
 }
 
@@ -57,7 +60,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The desk of a node that starts at `now_unix_ms` and remembers nothing.
+    /// The desk of a node that starts at `now_unix_ms`, with an empty history.
     #[must_use]
     pub fn new(
         config: DeskConfig,
@@ -88,21 +91,23 @@ impl Desk {
         &self.places
     }
 
-    /// The streams that are announced.
+    /// The announced streams.
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.presence
     }
 
-    /// The newest id given; the node's start when there was no event yet.
+    /// The newest id given; the node's start if there was no event yet.
     #[must_use]
     pub fn head(&self) -> EventId {
         self.store.head()
     }
 
-    /// Evicts events that are too old at `now_unix_ms`, looking at `steps` of them at most. Returns whether it finished.
+    /// Evicts events that are too old at `now_unix_ms`, examining at most `steps` of them. Returns
+    /// whether it finished.
     ///
-    /// This is the one place that turns a time into an id. Where ids are given and are no times, it has to be looked up instead.
+    /// This is the only place that turns a time into an id. If ids are given from outside and are
+    /// not times, it has to be looked up instead.
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
         let cut_off = self.history.cut_off(now_unix_ms);
         self.store.expire(cut_off, steps)

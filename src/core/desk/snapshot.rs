@@ -1,5 +1,5 @@
-//! All that a desk knows, as plain values, and a desk made of them. A process that takes over from another carries them across; how they are
-//! written is its business.
+//! The whole state of a desk as plain values, and a desk made of them. A process that takes over
+//! from another transfers them; their format is its own business.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub enum DeskRecord {
     Presence(PresenceRecord),
 }
 
-/// Where a snapshot goes on.
+/// The position at which a snapshot continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeskCursor {
     /// In topics and history.
@@ -43,8 +43,8 @@ impl DeskCursor {
 }
 
 impl Desk {
-    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on. Nothing may be published, attached or released
-    /// between two portions.
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns the position at which to
+    /// continue. Nothing may be published, attached or released between two portions.
     pub fn snapshot(
         &self,
         cursor: DeskCursor,
@@ -71,10 +71,10 @@ impl Desk {
         }
     }
 
-    /// A desk that answers as the one did that the records are of. The mark of its ids is the snapshot's.
+    /// A desk in the state of the records. The mark of its ids is the snapshot's.
     ///
     /// # Errors
-    /// [`RestoreError`] for records that are none of one whole snapshot.
+    /// [`RestoreError`] for records that are not those of one whole snapshot.
     pub fn restore(
         config: DeskConfig,
         places: Arc<Places>,

@@ -1,4 +1,4 @@
-//! The desk's own promises; how streams fare is the simulator's business.
+//! The desk's own promises; the simulator tests the streams.
 
 mod restore;
 
@@ -46,7 +46,7 @@ fn publish(
     desk.publish(publication, &mut Untraced)
 }
 
-/// Attaches a stream; with a grant of what it subscribes to.
+/// Attaches a stream; with a grant of its own selectors.
 fn attach(desk: &mut Desk, shard: usize, selector: &str, granted: bool) -> Seat {
     let selectors = [Selector::parse(selector, Syntax::Native, 100).expect("a selector")];
     let permit = desk.places().reserve([127, 0, 0, 1].into());
@@ -119,7 +119,7 @@ fn given_ids_that_are_no_times_expire_by_a_cut_off() {
     assert_eq!(desk.store().len_of("a"), 2, "below the cut-off, not at it");
 }
 
-/// A publisher waited while any mailbox of the node was full, also one that its event did not go to.
+/// A publisher waited while any mailbox of the node was full, also one that its event did not need.
 #[test]
 fn an_event_needs_room_only_in_the_shards_that_it_goes_to() {
     let mut desk = desk();
@@ -140,7 +140,7 @@ fn an_event_needs_room_only_in_the_shards_that_it_goes_to() {
     assert_eq!(to("a", false, others), Ok(shard(0)));
     assert_eq!(to("a", false, shard(0)), Err(Refusal::Full(shard(0))));
     assert_eq!(to("nobody", false, shard(0)), Ok(ShardSet::default()));
-    // Only those who may hear a private event count.
+    // Only streams that may hear a private event count.
     assert_eq!(to("a", true, shard(0)), Ok(ShardSet::default()));
     assert_eq!(to("b", true, others), Err(Refusal::Full(shard(1))));
     assert_eq!(to("a/1", false, others), Err(Refusal::Full(shard(2))));

@@ -37,7 +37,7 @@ fn places() -> Arc<Places> {
 /// evicted and forgotten.
 struct Used {
     desk: Desk,
-    /// What each stream was given, and whether it has a grant.
+    /// The seat of each stream, and whether it has a grant.
     seats: Vec<Seat>,
     /// The ids of all events, by topic.
     events: Vec<(&'static str, EventId)>,
@@ -97,7 +97,7 @@ fn used() -> Used {
         events.push((topic, published.expect("room").receipts[0].id));
     }
     desk.store.erase("gone", desk.head(), 10);
-    // One start was told, the others wait.
+    // One start was published, the others wait.
     assert_eq!(desk.presence().take(1).0.len(), 1);
     Used {
         desk,
@@ -106,7 +106,7 @@ fn used() -> Used {
     }
 }
 
-/// Takes a snapshot in portions of so many records.
+/// Takes a snapshot in portions of `portion` records.
 fn records(desk: &Desk, portion: usize) -> Vec<DeskRecord> {
     let (mut records, mut cursor) = (Vec::new(), DeskCursor::default());
     while !cursor.is_end() {
@@ -148,7 +148,7 @@ fn starts(desk: &mut Desk, events: &[(&'static str, EventId)]) -> Vec<Start> {
     starts
 }
 
-/// The streams that a registry lists, and the changes that it has yet to tell.
+/// The streams that a registry lists, and the changes that it has yet to publish.
 fn listed(desk: &Desk) -> (u64, usize, Vec<String>) {
     let page = desk.presence().list(None, None, 100);
     let paths = page.subscriptions.iter().map(|one| one.path());
@@ -180,7 +180,7 @@ fn a_restored_desk_resolves_old_cursors_as_the_original() {
         assert_eq!(restored.store().size(), desk.store().size());
         assert_eq!(starts(&mut restored, &events), starts(&mut desk, &events));
     }
-    // What the comparison is worth: there are starts of every kind.
+    // The comparison covers starts of every kind.
     let mut desk = restore(records(&desk, 7));
     let [first, .., last] = &events[..] else {
         panic!("events")
@@ -191,14 +191,14 @@ fn a_restored_desk_resolves_old_cursors_as_the_original() {
     assert!(a_gap, "events of `a` are gone: {start:?}");
     let start = resolved(&mut desk, &["a"], &[], &text(last.1));
     assert_eq!(start.last_event_id, Some(LastEventId::Asked(text(last.1))));
-    // A topic that exists no longer, and a pattern that was not there.
+    // A topic that was deleted, and a pattern that did not exist.
     for selector in ["gone", "z/{x}"] {
         let mut start = resolved(&mut desk, &[selector], &[], &text(first.1));
         let ids = SelectorIds::from_elem(desk.store.intern(&parse(&[selector])[0]), 1);
         start = desk.store.settle_start(start, &ids, false);
         assert!(!start.is_live(), "{selector} may have lost events");
     }
-    // The ids of another node are none of ours.
+    // The ids of another node have no meaning here.
     let foreign = first.1.marked(OrderMark::default()).to_string();
     assert!(resolved(&mut desk, &["a"], &[], &foreign).unknown.is_some());
 }
@@ -234,7 +234,7 @@ fn a_restored_desk_publishes_to_the_streams_that_were_attached() {
         });
         assert_eq!(again, original, "{what}");
     }
-    // Streams that were attached before are continued on other shards, and new ones have the same ids.
+    // Streams that were attached before continue on other shards, and new ones have the same ids.
     for (number, seat) in seats.iter().enumerate() {
         let reseats = [&mut desk, &mut restored].map(|desk| {
             let reseat = desk.reseat(7 + number, &seat.wanted);
@@ -279,12 +279,12 @@ fn a_restored_desk_lists_and_announces_the_streams_that_were_announced() {
     drop((seats, again));
     let changes = told(&restored);
     assert_eq!(changes, told(&desk));
-    // One start was told before the snapshot.
+    // One start was published before the snapshot.
     assert_eq!(changes.len(), 2 * STREAMS.len() - 1);
     assert_eq!(listed(&restored).2, Vec::<String>::new());
 }
 
-/// What streams of a snapshot have can be given back, and nothing remains.
+/// References of a snapshot's streams can be released, and nothing remains.
 #[test]
 fn a_restored_desk_counts_what_its_streams_have() {
     let Used { desk, seats, .. } = used();
