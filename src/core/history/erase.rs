@@ -1,15 +1,16 @@
-//! An operator has a topic's history forgotten.
+//! Erasing a topic's history for an operator.
 //!
-//! To everyone it is as if the events had been evicted: who comes back for them is told a gap, by the topic's name or by a pattern, and who may hear
-//! no private event is told of public ones only.
+//! To streams it is as if the events had been evicted: a client that resumes gets a gap, by the
+//! topic's name or by a pattern, and a client without a right to private events learns of public
+//! ones only.
 
 use crate::core::event::EventId;
 
 use super::Store;
 
 impl Store {
-    /// Evicts events of a topic up to `through`, at most `steps` of them; returns how many, and whether none is left. An event that has other
-    /// topics is kept there.
+    /// Evicts events of a topic up to `through`, at most `steps` of them; returns how many, and
+    /// whether none is left. An event that has other topics is kept there.
     pub fn erase(&mut self, name: &str, through: EventId, steps: usize) -> (usize, bool) {
         self.upkeep = self.work();
         let mut work = self.work();

@@ -1,4 +1,4 @@
-//! How far a history has been forgotten, as two kinds of readers see it.
+//! How far a history has been evicted, for two kinds of readers.
 
 use crate::core::event::EventId;
 
@@ -7,7 +7,7 @@ use crate::core::event::EventId;
 pub(super) struct Evicted {
     /// Of all events.
     any: EventId,
-    /// Of public ones: all that concerns a reader who may hear no private event.
+    /// Of public ones: all that concerns a reader without a grant.
     public: EventId,
 }
 
@@ -20,7 +20,7 @@ impl Evicted {
         }
     }
 
-    /// One event went.
+    /// Adds an evicted event.
     pub(super) fn add(&mut self, id: EventId, private: bool) {
         self.any = self.any.max(id);
         if !private {
@@ -28,7 +28,7 @@ impl Evicted {
         }
     }
 
-    /// What either of two histories has forgotten.
+    /// The later of two histories' bounds.
     #[must_use]
     pub(super) fn or(self, other: Self) -> Self {
         Self {
@@ -37,12 +37,12 @@ impl Evicted {
         }
     }
 
-    /// The last event that a reader misses, with a grant or without.
+    /// The last event that a reader with a grant, or without, misses.
     pub(super) fn for_reader(self, granted: bool) -> EventId {
         if granted { self.any } else { self.public }
     }
 
-    /// Whether it knows of something that `other` does not.
+    /// Whether its bound is later than `other`'s in any part.
     pub(super) fn exceeds(self, other: Self) -> bool {
         self.any > other.any || self.public > other.public
     }

@@ -1,19 +1,21 @@
-//! Which topic holds the node's oldest event, found without touching a topic that an event does not concern.
+//! Finds the topic with the node's oldest event, without touching topics that an event does not
+//! concern.
 //!
-//! One entry a topic with history, keyed by an id that is never above the topic's oldest event. Eviction within a topic leaves its
-//! entry alone; whoever looks for the oldest mends the entries that it meets. So publishing costs this queue nothing, and each
-//! mended entry has advanced by at least one evicted event.
+//! One entry per topic with history, keyed by an id that is never above the topic's oldest event.
+//! Eviction within a topic leaves its entry alone; a search for the oldest mends the entries that
+//! it meets. So publishing costs this queue nothing, and each mended entry has advanced by at least
+//! one evicted event.
 
 use crate::core::event::EventId;
 use crate::core::table::{Chunked, Heap};
 
-/// The topic that has the node's oldest event.
+/// The topic with the node's oldest event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Oldest {
     Topic(u32),
     /// No topic has an event.
     None,
-    /// More entries have to be mended than the caller allowed; the next call goes on.
+    /// More entries have to be mended than the caller allowed; the next call continues.
     Later,
 }
 
@@ -21,7 +23,7 @@ pub(super) enum Oldest {
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     queue: Heap<(EventId, u32)>,
-    /// Topic slots with an entry, as bits. A slot keeps it when it is given to another topic.
+    /// Topic slots with an entry, as bits. A slot keeps its entry when another topic reuses it.
     has_entry: Chunked<u64>,
 }
 
@@ -40,8 +42,9 @@ impl Expiry {
         }
     }
 
-    /// The topic with the oldest event. `first_of` tells a topic's oldest id now, or `None` when it has no event (its entry goes).
-    /// Mends at most `mends` entries, and counts them down: as many may be out of date as there are topics.
+    /// The topic with the oldest event. `first_of` returns a topic's current oldest id, or `None`
+    /// if it has no event (its entry is removed). Mends at most `mends` entries, and counts them
+    /// down: as many may be out of date as there are topics.
     pub(super) fn oldest(
         &mut self,
         mends: &mut usize,
@@ -92,7 +95,8 @@ fn place(topic: u32) -> (usize, u64) {
 mod tests {
     use super::*;
 
-    /// The first look after a million topics had a newer event mended a million entries under one hold of the lock.
+    /// The first search after a million topics had a newer event mended a million entries under one
+    /// hold of the lock.
     #[test]
     fn entries_that_are_out_of_date_are_mended_in_portions() {
         let mut expiry = Expiry::default();

@@ -1,4 +1,4 @@
-//! What operators and applications may see of topics: who listens, and what is kept.
+//! What operators and applications may see of topics: their subscribers, and the kept events.
 
 use crate::core::event::EventId;
 use crate::core::selector::Selector;
@@ -8,7 +8,7 @@ use super::log::Log;
 use super::{SelectorId, Store};
 
 impl Store {
-    /// The selector that this id stands for.
+    /// The selector of this id.
     #[must_use]
     pub fn selector(&self, id: SelectorId) -> Selector {
         let pattern = id.pattern_slot().and_then(|slot| self.patterns.get(slot));
@@ -18,8 +18,9 @@ impl Store {
         }
     }
 
-    /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
-    /// Private ones are included: this is for operators, not for streams.
+    /// Kept events of `name` with `first <= id <= last`, oldest first, or newest first when
+    /// `newest_first`; at most `count`. Private ones are included: this is for operators, not for
+    /// streams.
     #[must_use]
     pub fn range(
         &self,
@@ -57,8 +58,9 @@ impl Store {
         self.log_of(name).and_then(Log::last_id)
     }
 
-    /// Whether `name` may have had an event after `id`. Of a topic that exists no longer the node only knows what all such topics had at most, so
-    /// the answer may be true where it is not; it is never false where it is.
+    /// Whether `name` may have had an event after `id`. For a deleted topic the node only knows a
+    /// bound over all such topics, so the answer may be true although there was none; it is never
+    /// false if there was one.
     #[must_use]
     pub fn may_have_changed(&self, name: &str, id: EventId) -> bool {
         let Some(index) = self.topics.find(name) else {
@@ -99,8 +101,8 @@ impl Store {
         self.patterns.subscribed()
     }
 
-    /// Topics with subscribers among the table's slots from `from` on, at most `slots` of them: names, counts and where to go on
-    /// (`None` at the end).
+    /// Topics with subscribers among the table's slots from `from` on, at most `slots` of them:
+    /// names, counts and the next slot (`None` at the end).
     #[must_use]
     pub fn channels(&self, from: u32, slots: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
         let mut topics = Vec::new();

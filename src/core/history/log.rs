@@ -20,17 +20,17 @@ use super::same::Same;
 pub(super) struct Entry {
     pub(super) id: EventId,
     pub(super) frame: Frame,
-    /// Boxed: most events have nothing of it.
+    /// Boxed: most events have none.
     more: Option<Box<More>>,
 }
 
-/// What only some events have.
+/// Fields that only some events have.
 #[derive(Clone, Debug, Default)]
 pub(super) struct More {
     /// The publisher's own id.
     pub(super) own_id: Option<Box<str>>,
-    /// All topics of a private event that has several: whoever was granted one of them may hear it on any. They are held as long as one of
-    /// them keeps the event.
+    /// All topics of a private event that has several: a stream that was granted one of them may
+    /// hear it on any. They are pinned as long as one of them keeps the event.
     pub(super) topics: Option<Arc<SelectorIds>>,
 }
 
@@ -54,10 +54,11 @@ impl Entry {
     }
 
     fn cost(&self) -> usize {
-        // The own id is held twice: in the entry and as the key of the index.
+        // The own id is stored twice: in the entry and as the key of the index.
         let more = |more: &More| {
             let own_id = more.own_id.as_ref().map_or(0, |id| own_id_bytes(id.len()));
-            // Topics that only this event holds have names of up to a kibibyte. They are counted where a topic is held by one of its own.
+            // Topics that only this event pins have names of up to a kibibyte. They are counted
+            // where a topic is pinned by one of its own.
             let topics = more.topics.as_ref().map_or(0, |topics| topics.len());
             MORE_OVERHEAD_BYTES + own_id + topics * HELD_TOPIC_BYTES
         };
@@ -98,7 +99,8 @@ impl Log {
 
     /// Position of the first event above `id`.
     pub(super) fn position_after(&self, id: EventId) -> usize {
-        // Nearly every reader is near the tail: a resuming stream missed little, a blocked one less.
+        // Nearly every reader is near the tail: a resuming stream missed little, a blocked one
+        // less.
         if self.last_id().is_none_or(|last| last <= id) {
             return self.entries.len();
         }
@@ -137,7 +139,7 @@ impl Log {
         cost
     }
 
-    /// Takes the oldest event out; returns it and the bytes that it had cost.
+    /// Removes the oldest event; returns it and its cost in bytes.
     pub(super) fn pop(&mut self) -> Option<(Entry, usize)> {
         let entry = self.entries.pop_front()?;
         self.frame_bytes -= entry.frame.len();

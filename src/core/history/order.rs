@@ -1,8 +1,8 @@
-//! Every kept event of the node in one order, for readers whose topics are not known by name.
+//! Every kept event of the node in one order, for readers that subscribe by pattern.
 //!
-//! An entry is a note, not a holder: eviction leaves it behind, and a reader sees by the topic's oldest
-//! event that it is stale. Stale notes are thrown out a chunk at a time, as events go, so that
-//! they are never many more than the notes that count.
+//! An entry is a note, not a holder: eviction leaves it behind, and a reader detects from the
+//! topic's oldest event that it is stale. Stale notes are removed a chunk at a time, with each
+//! evicted event, so that they are never many more than the valid ones.
 //!
 //! **Invariant:** one call examines at most [`EXAMINED_MAX`] notes, however many there are.
 
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::core::event::EventId;
 
-/// Stale notes that are always tolerated.
+/// Number of stale notes that is always tolerated.
 const STALE_MIN: usize = 1_024;
 
 /// Notes of a chunk.
@@ -34,7 +34,7 @@ type Note = (EventId, u32);
 pub(super) struct Order {
     /// None is empty.
     chunks: VecDeque<Vec<Note>>,
-    /// Notes of the first chunk that are gone.
+    /// Removed notes of the first chunk.
     gone: usize,
     len: usize,
     /// The chunk that is swept next.
@@ -71,9 +71,9 @@ impl Order {
         self.len += 1;
     }
 
-    /// Throws some stale notes out, if there are many; to be called for each event that goes.
-    /// `kept` is the number of notes that are not stale, and `is_kept` tells which. Returns the number
-    /// of notes examined.
+    /// Removes some stale notes, if there are many; to be called for each evicted event. `kept` is
+    /// the number of notes that are not stale, and `is_kept` reports which. Returns the number of
+    /// notes examined.
     pub(super) fn tidy(&mut self, kept: usize, is_kept: impl Fn(EventId, u32) -> bool) -> usize {
         let mut examined = self.tidy_front(&is_kept);
         if self.len <= kept + kept / 2 + STALE_MIN {
@@ -107,7 +107,7 @@ impl Order {
         FRONT_STEPS
     }
 
-    /// Throws the stale notes of one chunk out, and joins it with the one before where both are half
+    /// Removes the stale notes of one chunk, and joins it with the one before if both are half
     /// empty.
     fn sweep_chunk(&mut self, is_kept: &impl Fn(EventId, u32) -> bool) -> usize {
         if self.sweep >= self.chunks.len() {
@@ -192,7 +192,7 @@ impl Order {
         })
     }
 
-    /// Forgets everything: no event is kept.
+    /// Empties it: no event is kept.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -219,7 +219,8 @@ mod tests {
         for number in 1..120_000_u64 {
             order.push(EventId::new(number), number as u32);
             kept.insert(number);
-            // The oldest go, or any; later any: a quiet topic keeps its events among those of a busy one.
+            // The oldest go, or any; later any: a quiet topic keeps its events among those of a
+            // busy one.
             let many = number < 80_000 && number % 4 > 0;
             for _ in 0..if many { 0 } else { random.usize(1..4) } {
                 let gone = if number < 80_000 && random.bool() {
@@ -265,7 +266,7 @@ mod tests {
         check(&order, &kept, 0);
     }
 
-    /// All that is kept is found, in order, and not much else.
+    /// All kept events are found, in order, and not much else.
     fn check(order: &Order, kept: &BTreeSet<u64>, from: u64) {
         assert!(
             order.len <= 2 * kept.len() + STALE_MIN + CHUNK,

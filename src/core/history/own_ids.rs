@@ -1,6 +1,7 @@
-//! The publishers' own ids of all kept events, for readers whose topics are not known by name.
+//! The publishers' own ids of all kept events, for readers that subscribe by pattern.
 //!
-//! One entry for each different id, with all events that have it. The text is not held again: it is read from one of the events.
+//! One entry for each different id, with all events that have it. The text is not stored again: it
+//! is read from one of the events.
 
 use std::hash::BuildHasher;
 
@@ -26,7 +27,7 @@ pub(super) struct OwnIds {
 }
 
 impl OwnIds {
-    /// The events with this id; `has_it` tells whether the event at a place has it.
+    /// The events with this id; `has_it` reports whether the event at a place has it.
     pub(super) fn find(
         &self,
         own_id: &str,
@@ -53,7 +54,7 @@ impl OwnIds {
         }
     }
 
-    /// Removes an event, which may have been forgotten already.
+    /// Removes an event, which may have been removed already.
     pub(super) fn remove(&mut self, own_id: &str, place: Place) {
         let hash = self.hasher.hash_one(own_id);
         let has_place = |(other, same): &(u64, Same<Place>)| *other == hash && same.contains(place);

@@ -1,9 +1,10 @@
-//! Finds the patterns that may match a topic, without a look at the others.
+//! Finds the patterns that may match a topic, without examining the others.
 //!
-//! Each pattern stands in one bucket, under a text that all of its topics have: their start, their end,
-//! or four or two bytes somewhere within. Of the texts that a pattern offers, the one with the fewest
-//! patterns is taken. So templates that start alike and end otherwise, or differ only in the middle, do
-//! not share a bucket. Only patterns that offer no text at all (`{a}{b}`) are compared with every topic.
+//! Each pattern is in one bucket, under a text that all of its topics contain: their start, their
+//! end, or four or two bytes somewhere within. Of the texts that a pattern offers, the one with the
+//! fewest patterns is used. So templates that start alike and end otherwise, or differ only in the
+//! middle, do not share a bucket. Only patterns that offer no text at all (`{a}{b}`) are compared
+//! with every topic.
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -18,10 +19,10 @@ use super::pattern_ref::PatternRef;
 /// Lengths of texts within a topic.
 const WINDOWS: [usize; 2] = [4, 2];
 
-/// Up to so many younger patterns are compared with a topic without a search for those that may match.
+/// Up to this many younger patterns are compared with a topic without a search for candidates.
 const FEW: usize = 8;
 
-/// Where in a topic a text has to be.
+/// The place of a text within a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Start,
@@ -29,7 +30,7 @@ enum Place {
     Within,
 }
 
-/// The patterns that were found by one text.
+/// The patterns under one text.
 #[derive(Debug)]
 struct Bucket {
     place: Place,
@@ -46,7 +47,7 @@ pub(super) struct BucketId(u32);
 pub(super) struct PatternIndex {
     buckets: Arena<Bucket>,
     by_text: PartTable<u32>,
-    /// How many buckets have a text of each length, by place.
+    /// Number of buckets for each length of text, by place.
     lengths: [BTreeMap<usize, usize>; 3],
     /// Slots of patterns by bucket and serial number.
     members: BTreeMap<(u32, u32), u32>,
@@ -82,8 +83,8 @@ impl PatternIndex {
         }
     }
 
-    /// The text with the fewest patterns, of those that all topics of a pattern have. The start comes first: it is found with one
-    /// search.
+    /// Of the texts that all topics of a pattern contain, the one with the fewest patterns. The
+    /// start comes first: it is found with one search.
     fn best_text<'s>(&self, selector: &'s Selector) -> (Place, &'s [u8]) {
         let mut best = (Place::Start, selector.prefix().as_bytes());
         let mut fewest = if best.1.is_empty() {
@@ -159,8 +160,9 @@ impl PatternIndex {
         }
     }
 
-    /// The patterns that may match `topic` and are younger than the one with serial number `seen`, the oldest first. Costs what it
-    /// finds, a search for each length of start and end, and some for each byte of the topic.
+    /// The patterns that may match `topic` and are younger than the one with serial number `seen`,
+    /// the oldest first. The cost is the result, a search for each length of start and end, and
+    /// some for each byte of the topic.
     pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
         let after = (std::ops::Bound::Excluded(seen), std::ops::Bound::Unbounded);
         let mut all = self.by_serial.range(after);
@@ -182,7 +184,7 @@ impl PatternIndex {
             }
         }
         found.sort_unstable_by_key(|pattern| pattern.serial);
-        // A text may stand in a topic several times.
+        // A text may occur in a topic several times.
         found.dedup();
         found
     }
@@ -201,7 +203,8 @@ impl PatternIndex {
         }
     }
 
-    /// Bytes that its tables have allocated, without the trees, which own nothing while they are empty.
+    /// Bytes that its tables have allocated, without the trees, which own nothing while they are
+    /// empty.
     #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         assert_eq!(self.members.len(), self.by_serial.len());

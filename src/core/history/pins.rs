@@ -1,13 +1,15 @@
-//! Selectors of a stream on its way in: pinned in portions, so that what follows needs their ids alone.
+//! Selectors of a stream on its way in: pinned in portions, so that later steps need their ids
+//! alone.
 //!
-//! A pin keeps the id of a topic or pattern valid. What a stream's token grants may be a hundred thousand selectors; they
-//! are looked up under several holds of the lock, and counted for the stream under one.
+//! A pin keeps the id of a topic or pattern valid. A stream's token may grant a hundred thousand
+//! selectors; they are looked up under several holds of the lock, and counted for the stream under
+//! one.
 
 use crate::core::selector::Selector;
 
 use super::{Grant, Released, SelectorId, Store, Work};
 
-/// A pattern that is new costs as much as so many topics.
+/// A new pattern costs as much as this many topics.
 const PATTERN_REFERENCES: usize = 4;
 
 /// A stream's right to hear private events, as far as it was looked up.
@@ -21,7 +23,7 @@ pub enum Rights<'g> {
     Record(&'g [SelectorId]),
 }
 
-/// The record of a grant is needed to find out.
+/// The record of a grant is needed to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordNeeded;
 
@@ -40,8 +42,8 @@ impl<'g> Rights<'g> {
 }
 
 impl Store {
-    /// Pins the selectors that are not in `pinned` yet, as far as the work goes, in their order; returns whether all are.
-    /// Pins must be released.
+    /// Pins the selectors that are not in `pinned` yet, as far as the work goes, in their order;
+    /// returns whether all are. Pins must be released.
     pub fn pin_some(
         &mut self,
         selectors: &[Selector],
@@ -62,8 +64,8 @@ impl Store {
         true
     }
 
-    /// The record of a stream that may hear private events of these: sorted, without doubles, pinned. The pins go into
-    /// the record, or into `released` where there is one already. `None` where there are none.
+    /// The record of a grant on these ids, which are sorted, unique and pinned. The pins are moved
+    /// into the record, or into `released` if there is one already. `None` without ids.
     pub fn share_pinned(
         &mut self,
         pinned: &mut Vec<SelectorId>,

@@ -1,14 +1,15 @@
-//! What happens to a stream that is too slow for the history.
+//! Policies for streams that are too slow for the history.
 
-/// What happens to a stream that fell so far behind that an event it has not seen left the history.
+/// What happens to a stream if an event that it has not seen is evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumerPolicy {
-    /// End the stream; the client comes back with its cursor and is told the gap then.
+    /// End the stream; the client resumes with its cursor and gets the gap then.
     #[default]
     Disconnect,
-    /// Jump to the oldest kept event and tell the gap.
+    /// Jump to the oldest kept event and report the gap.
     Skip,
-    /// Conflate: whenever the stream is behind, jump to the newest event of the topic and tell the gap.
+    /// Conflate: whenever the stream is behind, jump to the newest event of the topic and report
+    /// the gap.
     Latest,
 }
 

@@ -16,7 +16,7 @@ use super::{SelectorId, Store};
 pub struct Wanted {
     /// The topic or pattern.
     pub selector: SelectorId,
-    /// What happens when events of it were lost to the reader.
+    /// The policy if events of it were lost to the reader.
     pub policy: SlowConsumerPolicy,
 }
 
@@ -29,15 +29,15 @@ pub struct ReadBudget {
     pub bytes: usize,
 }
 
-/// What a read found beside the events.
+/// The result of a read, beside the events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOutcome {
-    /// The last event above the cursor that the reader will not see; `None` when nothing is missing.
+    /// The last event above the cursor that the reader will not see; `None` if none is missing.
     pub lost_through: Option<EventId>,
     /// An event was evicted from a topic whose policy is to disconnect.
     pub disconnect: bool,
-    /// Set when the read stopped at its scan limit. Everything up to this id was examined; all matches
-    /// are in `out`.
+    /// Set when the read stopped at its scan limit. Everything up to this id was examined; all
+    /// matches are in `out`.
     pub examined_through: Option<EventId>,
 }
 
@@ -47,16 +47,17 @@ impl ReadOutcome {
     }
 }
 
-/// Where a reader stands.
+/// A reader's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// It has seen everything up to here.
     pub cursor: EventId,
     /// It was told of losses up to here.
     pub told_through: EventId,
-    /// It reads up to here; what comes later is delivered live.
+    /// It reads up to here; later events are delivered live.
     pub until: EventId,
-    /// Topics with the policy `latest` are conflated (not for a stream that resumes: it asked for what it missed).
+    /// Topics with the policy `latest` are conflated (not for a stream that resumes: it asked for
+    /// the missed events).
     pub conflate: bool,
 }
 
@@ -65,11 +66,11 @@ pub struct Position {
 pub(super) enum Hears {
     Yes,
     No,
-    /// The lock has been held long enough without finding out; the next one who asks goes on from there.
+    /// Undecided within the bounds on one hold of the lock; the next call continues.
     Later,
 }
 
-/// Where a reader of one topic is.
+/// A reader's place in one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) topic: u32,
@@ -77,20 +78,21 @@ pub(super) struct Reading {
     pub(super) at: usize,
 }
 
-/// Who reads, and how much.
+/// A reader, and its bounds.
 pub(super) struct Reader<'r> {
     pub(super) grant: Option<&'r [SelectorId]>,
     pub(super) position: Position,
     room: Room,
     pub(super) work: Work,
-    /// For looking ahead, which must not keep the reading from getting on.
+    /// For reading ahead, which must not use up the work of the read itself.
     ahead: Work,
     pub(super) out: &'r mut Vec<(EventId, Frame)>,
     pub(super) outcome: ReadOutcome,
 }
 
 impl Reader<'_> {
-    /// Charges one examined event; at the limit, the read ends before it. The first event is always examined, so that a read makes progress.
+    /// Charges one examined event; at the limit, the read ends before it. The first event is always
+    /// examined, so that a read makes progress.
     pub(super) fn is_at_scan_limit(&mut self, id: EventId) -> bool {
         let enough = !self.work.charge_event() && id.before() > self.position.cursor;
         if enough {
@@ -101,10 +103,11 @@ impl Reader<'_> {
 }
 
 impl Store {
-    /// Appends to `out` the kept events with `cursor < id <= until` of what is wanted that a reader with this grant may hear, by id, each once.
+    /// Appends to `out` the kept events of `wanted` with `cursor < id <= until` that a reader with
+    /// this grant may hear, by id, each once.
     ///
-    /// `newest` tells the newest event of a topic up to `until`. It is asked where the topic has evicted events beyond `until`: what the reader
-    /// misses so far ends there.
+    /// `newest` returns the newest event of a topic up to `until`. It is called if the topic has
+    /// evicted events beyond `until`: the reader's losses so far end there.
     pub fn read(
         &mut self,
         wanted: &[Wanted],
@@ -115,14 +118,15 @@ impl Store {
         out: &mut Vec<(EventId, Frame)>,
     ) -> ReadOutcome {
         let mut outcome = ReadOutcome::default();
-        // Of its own: reading has to get on, whatever this takes.
+        // Separate work: the read must make progress, whatever this costs.
         let mut work = self.work();
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
         for wish in wanted {
             let mut lost = self.evicted_from(wish.selector, grant.is_some(), seen, &mut work);
             if lost > position.until {
-                // Nothing is kept of it up to there, and what comes later is on its way to the reader.
+                // None of its events up to there is kept, and later ones are on their way to the
+                // reader.
                 lost = newest(wish.selector).min(position.until);
             }
             if lost > seen {
@@ -190,7 +194,7 @@ impl Store {
         log.get(reading.at)
     }
 
-    /// Takes an event if the reader may hear it; returns whether to read on.
+    /// Adds an event if the reader may hear it; returns whether to read on.
     pub(super) fn take(&mut self, reading: Reading, reader: &mut Reader<'_>) -> bool {
         let Some(entry) = self.entry(reading) else {
             return false;
@@ -244,7 +248,7 @@ impl Store {
         Hears::No
     }
 
-    /// Where a reader of one topic begins; notes what conflation loses on the way.
+    /// The place at which a reader of one topic begins; notes the losses of conflation on the way.
     fn open(&mut self, wanted: Wanted, reader: &mut Reader<'_>) -> Option<Reading> {
         let topic = wanted.selector.topic_index()?;
         let log = self.topics.get(topic).log.as_deref()?;
@@ -266,8 +270,9 @@ impl Store {
         Some(first)
     }
 
-    /// Position and id of the newest event from `first` on and before position `end` that a reader may hear: what it may not hear is neither its
-    /// newest event nor missing. `None` where that is too much to find out, too: nothing is skipped then.
+    /// Position and id of the newest event from `first` on and before position `end` that a reader
+    /// may hear. Events that it may not hear are neither its newest event nor missing. `None` also
+    /// if deciding is too much work: nothing is skipped then.
     pub(super) fn newest_heard(
         &mut self,
         first: Reading,
@@ -292,7 +297,7 @@ impl Store {
     }
 }
 
-/// What is left of a [`ReadBudget`].
+/// The rest of a [`ReadBudget`].
 struct Room {
     events: usize,
     bytes: usize,
@@ -306,7 +311,7 @@ impl Room {
         }
     }
 
-    /// Takes an event unless the budget is spent.
+    /// Adds an event unless the budget is spent.
     fn take(&mut self, id: EventId, frame: &Frame, out: &mut Vec<(EventId, Frame)>) -> bool {
         if self.events == 0 || self.bytes == 0 {
             return false;

@@ -36,11 +36,11 @@ pub enum Record {
         head: EventId,
         /// Of the ids that it gives.
         mark: OrderMark,
-        /// What topics that have since been deleted had evicted at most.
+        /// Latest bound on evictions of topics that have since been deleted.
         forgotten: EvictedRecord,
         /// The newest events that were evicted from any topic.
         evicted: EvictedRecord,
-        /// Serial number of the youngest pattern that ever was.
+        /// Serial number of the youngest pattern so far.
         newest_pattern: u32,
     },
     /// A topic, by rising slots.
@@ -49,13 +49,13 @@ pub enum Record {
         slot: u32,
         /// Its name.
         name: Box<str>,
-        /// What it has evicted.
+        /// Its evictions.
         evicted: EvictedRecord,
         /// Whether it has evicted an event of its own.
         has_evicted: bool,
         /// Its streams.
         listeners: ListenersRecord,
-        /// The patterns that match it, as far as they are known: slots and serial numbers.
+        /// The known patterns that match it: slots and serial numbers.
         matches: Vec<(u32, u32)>,
         /// Serial number of the youngest pattern that `matches` accounts for.
         matched_through: u32,
@@ -81,11 +81,11 @@ pub enum Record {
         selector: Selector,
         /// Its streams.
         listeners: ListenersRecord,
-        /// What was evicted from its topics since its birth.
+        /// Evictions from its topics since its creation.
         evicted_since: EvictedRecord,
-        /// A bound on what was evicted from them before.
+        /// A bound on evictions from them before.
         evicted_before: EvictedRecord,
-        /// What topics that have been deleted had evicted; `None` once the bound is exact.
+        /// Evictions of topics that have been deleted; `None` once the bound is exact.
         forgotten_before: Option<EvictedRecord>,
     },
     /// A grant.
@@ -100,10 +100,10 @@ pub enum Record {
 /// Records that do not fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RestoreError {
-    /// A record came where it does not belong.
+    /// A record in a wrong place.
     #[error("the records of a snapshot are not in their order")]
     Order,
-    /// A record names a topic or pattern that is not there.
+    /// A record names a topic or pattern that does not exist.
     #[error("a record of a snapshot names a topic or pattern that it does not have")]
     Unknown,
 }

@@ -1,11 +1,12 @@
-//! Subscriptions, grants and pins on their way back to the store, in portions.
+//! Returns subscriptions, grants and pins to the store, in portions.
 //!
-//! A thousand streams of a thousand topics that end together leave a million counts to take back. Nothing waits for
-//! it: until its last count is taken back, a topic merely exists for a while longer.
+//! A thousand streams of a thousand topics that end together leave a million counts to take back.
+//! Nothing waits for it: until its last count is taken back, a topic merely exists for a while
+//! longer.
 
 use super::{Grant, SelectorId, Store, Wanted, Work};
 
-/// Entries above which an empty list is given back to the allocator.
+/// Capacity above which an empty list is freed.
 const ENTRIES_KEPT: usize = 4_096;
 
 /// Ids in a grant that cost as much to hash as one reference to take back.
@@ -31,7 +32,7 @@ impl Released {
         self.grants.push(grant);
     }
 
-    /// Adds all that a stream has.
+    /// Adds all references of a stream.
     pub fn add_stream(&mut self, wanted: &[Wanted], grant: Option<Grant>) {
         for wanted in wanted {
             self.add_subscription(wanted.selector, grant.is_some());
@@ -61,7 +62,8 @@ impl Released {
         self.subscriptions.capacity()
     }
 
-    /// Gives memory back after a mass of streams has ended; to be called when nothing is left, outside the lock.
+    /// Frees memory after a mass of streams has ended; to be called when nothing is left, outside
+    /// the lock.
     pub fn shrink(&mut self) {
         let capacity = self.subscriptions.capacity().max(self.pins.capacity());
         if self.is_empty() && capacity > ENTRIES_KEPT {
@@ -71,8 +73,8 @@ impl Released {
 }
 
 impl Store {
-    /// Takes references back, as far as the work goes; returns whether none is left. Gets on by at least one reference or
-    /// one match each time.
+    /// Takes references back, as far as the work goes; returns whether none is left. Makes progress
+    /// by at least one reference or one match each time.
     pub fn release(&mut self, released: &mut Released, work: &mut Work) -> bool {
         self.upkeep = self.work();
         while let Some((id, granted)) = released.subscriptions.last().copied() {
@@ -100,8 +102,8 @@ impl Store {
         true
     }
 
-    /// Charges one reference, and the patterns that hear of it when its topic is deleted; returns whether it may be
-    /// taken back now. They must be known before.
+    /// Charges one reference, and the patterns that are told when its topic is deleted; returns
+    /// whether it may be taken back now. The patterns must be known before.
     fn may_take_back(&mut self, id: SelectorId, work: &mut Work) -> bool {
         if !work.charge_references(1) {
             return false;

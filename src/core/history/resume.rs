@@ -1,4 +1,4 @@
-//! Where a returning client goes on.
+//! Resolving a returning client's cursor.
 
 use smallvec::SmallVec;
 
@@ -17,25 +17,26 @@ use super::{SelectorId, SelectorIds, Store};
 /// Events that a cursor may mean.
 type Places = SmallVec<[Place; 2]>;
 
-/// The lock has been held long enough without finding out.
+/// Undecided within the bounds on one hold of the lock.
 struct TooMuch;
 
-/// The word with which a client asks for everything there is, and with which it is told that nothing came before.
+/// The cursor of a client that asks for all kept events, and the answer to one before whose first
+/// event there is none.
 const EARLIEST: &str = "earliest";
 
-/// The id of the event before the first one that a stream is sent.
+/// The id of the event before the first one of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LastEventId {
     /// The cursor that the client sent: nothing is missing after it.
     Asked(String),
     /// An event of this node.
     Id(EventId),
-    /// There is none: the stream gets all there is.
+    /// There is none: the stream gets every kept event.
     Earliest,
 }
 
 impl LastEventId {
-    /// Its text, where an id is written as `write` does.
+    /// Its text, with an id in the form of `write`.
     #[must_use]
     pub fn text(&self, write: impl FnOnce(EventId) -> String) -> String {
         match self {
@@ -46,24 +47,26 @@ impl LastEventId {
     }
 }
 
-/// Where a stream starts, worked out from the cursor that its client sent.
+/// The start of a stream, resolved from its client's cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Value of the `Last-Event-ID` response header; `None` when the request had no cursor.
+    /// Value of the `Last-Event-ID` response header; `None` if the request had no cursor.
     pub last_event_id: Option<LastEventId>,
     /// Replay from here; `None` = live from now.
     pub(crate) cursor: Option<EventId>,
-    /// Losses up to here are no news to the client (it asked for `earliest`), or are told through `unknown`.
+    /// Losses up to here are expected by the client (it asked for `earliest`), or are reported
+    /// through `unknown`.
     pub(crate) told_through: EventId,
-    /// The cursor as it was sent, when this node does not know it.
+    /// The cursor as it was sent, if this node does not know it.
     pub(crate) unknown: Option<Box<str>>,
-    /// For each of its topics and patterns, the newest event when it subscribed; from [`Store::settle_start`].
+    /// For each of its topics and patterns, the newest event when it subscribed; from
+    /// [`Store::settle_start`].
     pub(crate) newest: Box<[Newest]>,
 }
 
 impl Store {
-    /// Completes where a stream starts, when it subscribes: one that has nothing to read and nothing to be told is live; of what any other wants,
-    /// the newest events are noted, which its shard has not been sent.
+    /// Completes the start of a stream when it subscribes. A stream with nothing to read and no gap
+    /// is live. For any other, the newest events are noted, which its shard has not been sent.
     #[must_use]
     pub fn settle_start(&mut self, start: Start, ids: &[SelectorId], granted: bool) -> Start {
         if self.nothing_after(&start, ids, granted) {
@@ -73,12 +76,12 @@ impl Store {
         Start { newest, ..start }
     }
 
-    /// Finds where a stream on `selectors` starts that may hear private events of `grant`, and whose client sent `cursor`: `earliest`, an id of this
-    /// node, or a publisher's own id.
-    /// Never fails: what is unknown or gone becomes a gap that the stream is told.
+    /// Resolves `cursor` into the start of a stream on `selectors` that may hear private events of
+    /// `grant`. A cursor is `earliest`, an id of this node, or a publisher's own id. Never fails:
+    /// an unknown or evicted one becomes a gap that the stream is sent.
     #[must_use]
     pub fn resolve(&mut self, selectors: &[Selector], grant: &[Selector], cursor: &str) -> Start {
-        // Held for the time being, so that what was never asked for before can be looked up like everything else.
+        // Pinned for the moment, so that new selectors can be looked up like all others.
         let ids: SelectorIds = selectors
             .iter()
             .map(|selector| self.pin(selector))
@@ -90,7 +93,7 @@ impl Store {
         };
         let start = self.resolve_pinned(&ids, rights, cursor);
         let start = start.unwrap_or_else(|RecordNeeded| {
-            // The grant is looked up for nobody but those who need it.
+            // The grant is only looked up if it is needed.
             let record = self.share(grant);
             let rights = record.as_deref().map_or(Rights::Anonymous, Rights::Record);
             let start = self.resolve_pinned(&ids, rights, cursor);
@@ -108,7 +111,7 @@ impl Store {
     /// The same where the selectors are pinned.
     ///
     /// # Errors
-    /// [`RecordNeeded`] where the rights are unknown and matter; with the record, there is no error.
+    /// [`RecordNeeded`] if the rights are unknown and matter; with the record, there is no error.
     pub fn resolve_pinned(
         &mut self,
         ids: &[SelectorId],
@@ -138,8 +141,9 @@ impl Store {
         })
     }
 
-    /// Where a cursor stands. Whoever publishes may give an event any id, also one that looks like the node's, or that another topic has: of all that
-    /// it may mean to this stream, the lowest loses nothing, and what it means to others does not count.
+    /// The place of a cursor. Publishers may give an event any id, also one that looks like the
+    /// node's, or that another topic has. Of all places that it may mean to this stream, the lowest
+    /// loses nothing; its meaning to other streams does not count.
     fn find_cursor(
         &mut self,
         ids: &[SelectorId],
@@ -164,8 +168,9 @@ impl Store {
         Ok(heard.unwrap_or_default())
     }
 
-    /// Finds the events of these topics and patterns whose publisher gave them this id: of each the oldest, up to the first that is public. Returns
-    /// whether all were found; where that is too much work, the id is unknown, and a gap is told.
+    /// Finds the events of these topics and patterns with this own id: for each the oldest, up to
+    /// the first public one. Returns whether all were found. If that is too much work, the id is
+    /// unknown, and a gap is reported.
     fn places_of(
         &mut self,
         ids: &[SelectorId],
@@ -227,9 +232,10 @@ impl Store {
         self.topics.get(place.topic).log.as_deref()?.find(place.id)
     }
 
-    /// The oldest of these events that a stream with this grant may hear. To a stream that may not, an event's id is one that nobody gave: or whoever
-    /// guesses ids would learn which private events there are. Where it is too much to find out whether one may be heard, going on from a younger one
-    /// might lose what is between: the id is unknown, and a gap is told.
+    /// The oldest of these events that a stream with this grant may hear. To a stream that may not,
+    /// an event's id must look unknown, or guessing ids would reveal which private events exist. If
+    /// deciding is too much work, resuming from a younger one might lose events between: the id is
+    /// unknown, and a gap is reported.
     fn earliest_heard(
         &mut self,
         places: &[Place],
@@ -249,7 +255,8 @@ impl Store {
         Ok(earliest)
     }
 
-    /// Whether a stream on `ids` that starts there has nothing to read and nothing to be told, and is live from now on just as well.
+    /// Whether a stream on `ids` that starts there has nothing to read and no gap, and so may as
+    /// well be live from now on.
     #[must_use]
     pub(super) fn nothing_after(
         &mut self,
@@ -311,7 +318,8 @@ impl Store {
         Ok(evicted.filter(|evicted| *evicted < first).max())
     }
 
-    /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is not too far away.
+    /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is
+    /// near enough.
     fn first_by_name(
         &mut self,
         topic: u32,
@@ -338,7 +346,7 @@ impl Store {
 }
 
 impl Start {
-    /// Whether the stream asked for nothing but what is new.
+    /// Whether the stream asked for new events only.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.cursor.is_none()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// At least one of them; one is by far the most common number, and costs no allocation.
+/// At least one of them; mostly exactly one, which costs no allocation.
 #[derive(Debug)]
 pub(super) enum Same<T> {
     One(T),
@@ -38,7 +38,8 @@ impl<T: Copy + Ord> Same<T> {
         }
     }
 
-    /// Takes one out; returns whether none is left. The last one stays, for whoever drops all of it.
+    /// Removes one; returns whether none is left. The last one stays, for the caller that drops all
+    /// of it.
     pub(super) fn remove(&mut self, event: T) -> bool {
         match self {
             Self::One(one) => return *one == event,

@@ -1,4 +1,5 @@
-//! Reading on by patterns: through the node's one order of events, since the topics are not known by name.
+//! Reading by patterns: through the node's one order of events, because the topics' names are not
+//! known.
 
 use hashbrown::HashMap;
 
@@ -10,7 +11,8 @@ use super::work::Work;
 use super::{SelectorId, SelectorIds, Store, Wanted};
 
 impl Store {
-    /// Reads on where at least one pattern is wanted: through the node's one order, since the topics are not known by name.
+    /// Reads on if at least one pattern is wanted: through the node's one order, because the
+    /// topics' names are not known.
     pub(super) fn scan(&mut self, wanted: &[Wanted], reader: &mut Reader<'_>) {
         let ids = sorted(wanted.iter());
         let latest = |wish: &&Wanted| wish.policy == SlowConsumerPolicy::Latest;
@@ -74,7 +76,8 @@ impl Store {
         }
     }
 
-    /// The first event after `cursor` that one of the patterns among `ids` matches and a reader with this grant may hear, if it is not too far away.
+    /// The first event after `cursor` that one of the patterns among `ids` matches and a reader
+    /// with this grant may hear, if it is near enough.
     pub(super) fn first_by_pattern(
         &mut self,
         ids: &[SelectorId],
@@ -109,7 +112,7 @@ impl Store {
     }
 }
 
-/// The patterns among these, sorted; `None` where there are none.
+/// The patterns among these, sorted; `None` if there are none.
 pub(super) fn patterns_of(ids: &[SelectorId]) -> Option<SelectorIds> {
     let patterns = ids.iter().filter(|id| id.pattern_slot().is_some());
     let mut patterns: SelectorIds = patterns.copied().collect();

@@ -1,4 +1,4 @@
-//! Who gives an event its id, and when an id is too old.
+//! The source of an event's id, and the age limit of ids.
 
 use thiserror::Error;
 
@@ -6,12 +6,13 @@ use crate::core::event::EventId;
 
 use super::HistoryLimits;
 
-/// Where the id of an event comes from.
+/// The source of an event's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
-    /// From this node: the id that follows the newest one when the wall clock reads so many milliseconds since the unix epoch.
+    /// This node: the id after the newest one when the wall clock reads this many milliseconds
+    /// since the unix epoch.
     Local(u64),
-    /// From outside, by whatever orders the events of several nodes. Ids may jump, and never fall.
+    /// From outside: an order over the events of several nodes. Ids may jump, and never fall.
     Given(EventId),
 }
 
@@ -40,7 +41,8 @@ impl Stamp {
 }
 
 impl HistoryLimits {
-    /// The first id that is not too old when the wall clock reads so many milliseconds since the unix epoch, where ids are times.
+    /// The first id that is not too old when the wall clock reads this many milliseconds since the
+    /// unix epoch, if ids are times.
     #[must_use]
     pub fn cut_off(&self, now_unix_ms: u64) -> EventId {
         let oldest_ms = now_unix_ms.saturating_sub(self.age_ms);

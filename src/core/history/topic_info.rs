@@ -1,7 +1,7 @@
 //! What applications see of topics: the streams that subscribe, and the events that are kept.
 //!
-//! A topic may match as many patterns as the node holds. They are matched and counted in portions, so an answer may
-//! take several holds of the lock, and its numbers may be of different moments.
+//! A topic may match as many patterns as the node holds. They are matched and counted in portions,
+//! so an answer may take several holds of the lock, and its numbers may be of different moments.
 
 use crate::core::event::EventId;
 
@@ -68,9 +68,9 @@ impl TopicWalk {
 }
 
 impl Store {
-    /// A topic; of one that does not exist, nothing but its name. `None` where the work was not enough: what was done so far
-    /// is kept, in `count` too, and the next call goes on there. With `known_only`, patterns that are not known to match are
-    /// not matched any more.
+    /// A topic; of one that does not exist, nothing but its name. `None` where the work was not
+    /// enough: what was done so far is kept, in `count` too, and the next call goes on there. With
+    /// `known_only`, patterns that are not known to match are not matched any more.
     #[must_use]
     pub fn info(
         &mut self,
@@ -90,8 +90,8 @@ impl Store {
         is_counted.then(|| self.info_of(index, *count))
     }
 
-    /// Topics with an event or a subscriber among the next `slots` ones of the table, as far as the work goes; the walk goes
-    /// on behind them.
+    /// Topics with an event or a subscriber among the next `slots` ones of the table, as far as the
+    /// work goes; the walk goes on behind them.
     #[must_use]
     pub fn infos(&mut self, walk: &mut TopicWalk, slots: u32, work: &mut Work) -> Vec<TopicInfo> {
         let mut infos = Vec::new();
@@ -119,8 +119,8 @@ impl Store {
         infos
     }
 
-    /// Counts the subscriptions by pattern of a topic, as far as the work goes; returns whether all are counted. Its matches
-    /// must be up to date.
+    /// Counts the subscriptions by pattern of a topic, as far as the work goes; returns whether all
+    /// are counted. Its matches must be up to date.
     fn count(&self, index: u32, count: &mut PatternCount, work: &mut Work) -> bool {
         let matches = self.topics.get(index).matches();
         let first = matches.partition_point(|known| known.slot < count.next_slot);

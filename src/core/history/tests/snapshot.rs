@@ -144,7 +144,8 @@ fn answers(store: &mut Store, streams: &[Stream], cursors: &[String]) -> Vec<Str
         let granted: Vec<_> = granted.map(|id| store.selector(*id)).collect();
         for cursor in cursors {
             let mut start = store.resolve(&selectors, &granted, cursor);
-            // How far ahead it was looked depends on notes of events that are gone, which a snapshot leaves out.
+            // How far ahead it was looked depends on notes of events that are gone, which a
+            // snapshot leaves out.
             start.last_event_id = None;
             answers.push(format!("{start:?}"));
         }
