@@ -1,10 +1,14 @@
-//! A seeded simulator: the real desk and the real cores of several shards, under schedules that no machine would produce in time.
+//! A seeded simulator: the real desk and the real cores of several shards, under schedules that no
+//! machine would produce in time.
 //!
-//! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of publishes, attaches, resumes, short writes,
-//! blocked and dying sinks, expiry, heartbeats and ends, patterns, private events, grants and tokens that end. What every client receives is decoded by an independent reader (`client`) and
-//! checked against a naive list of everything that was ever published (`oracle`).
+//! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of
+//! publishes, attaches, resumes, short writes, blocked and dying sinks, expiry, heartbeats and
+//! ends, patterns, private events, grants and tokens that end. What every client receives is
+//! decoded by an independent reader (`client`) and checked against a naive list of everything that
+//! was ever published (`oracle`).
 //!
-//! A failing seed prints itself; `SIMULATOR_SEED=<seed> cargo test simulator` replays it, `SIMULATOR_RUNS=<n>` runs more of them.
+//! A failing seed prints itself; `SIMULATOR_SEED=<seed> cargo test simulator` replays it,
+//! `SIMULATOR_RUNS=<n>` runs more of them.
 
 mod client;
 mod inbox;

@@ -1,4 +1,5 @@
-//! Announces subscriptions: publishes the starts and ends that the registry has queued, in its order, as far as the allowance goes.
+//! Announces subscriptions: publishes the starts and ends that the registry has queued, in its
+//! order, as far as the allowance goes.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,8 @@ enum Step {
 }
 
 impl Hub {
-    /// Announces the starts and ends of subscriptions as they come, until the hub is closed. They are late while more come than the
-    /// history has room for.
+    /// Announces the starts and ends of subscriptions as they come, until the hub is closed. They
+    /// are late while more come than the history has room for.
     pub async fn announce(&self) {
         let mut allowance = Allowance::new(self.history_limits(), Instant::now());
         let late = OnceAMinute::new();
@@ -74,10 +75,11 @@ impl Hub {
         }
     }
 
-    /// Publishes these changes, each subscription in an event of its own. Returns the bytes that this takes of the allowance.
+    /// Publishes these changes, each subscription in an event of its own. Returns the bytes that
+    /// this takes of the allowance.
     async fn publish_changes(&self, changes: &[Change]) -> Result<usize, Closed> {
-        // These events are the node's own: the limits on publishers would only suppress them. Their size is bounded by that of a selector
-        // and of a token.
+        // These events are the node's own: the limits on publishers would only suppress them. Their
+        // size is bounded by that of a selector and of a token.
         let limits = EventLimits {
             topic_bytes_max: usize::MAX,
             data_bytes_max: usize::MAX,

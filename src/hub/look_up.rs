@@ -1,7 +1,8 @@
 //! Streams of many selectors, looked up in portions before they are attached.
 //!
-//! A stream may have a thousand selectors and its token a hundred thousand. Each hold of the lock looks up as many as a
-//! `Work` is for; the last one only counts ids. Streams of few selectors, nearly all there are, need none of this.
+//! A stream may have a thousand selectors and its token a hundred thousand. Each hold of the lock
+//! looks up as many as a `Work` is for; the last one only counts ids. Streams of few selectors,
+//! nearly all there are, need none of this.
 
 use crate::core::desk::Pinned;
 use crate::core::history::{Grant, RecordNeeded, Released, Rights, SelectorId, Start, Store};
@@ -17,7 +18,8 @@ pub(super) fn is_wide(selectors: &[Selector], grant: &[Selector]) -> bool {
     selectors.len() + grant.len() > SELECTORS_AT_ONCE
 }
 
-/// The ids of a stream's selectors and the record of its grant. Given back in portions when it is dropped.
+/// The ids of a stream's selectors and the record of its grant. Given back in portions when it is
+/// dropped.
 pub(super) struct LookedUp<'h> {
     hub: &'h Hub,
     /// Pinned, in the order of the selectors.

@@ -1,4 +1,5 @@
-//! What operators and other protocols may look at and do: history, channels, streams, counters, shutdown.
+//! What operators and other protocols may look at and do: history, channels, streams, counters,
+//! shutdown.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +23,8 @@ use super::{Hub, StreamQuery};
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
 
-/// Portions in which the patterns of one topic are matched; beyond, it has so many that a few streams more or less tell nothing.
+/// Portions in which the patterns of one topic are matched; beyond, it has so many that a few
+/// streams more or less tell nothing.
 const MATCH_PORTIONS_MAX: usize = 1_000;
 
 /// Table slots looked at while the lock is held once.
@@ -69,8 +71,8 @@ impl HistoryRange<'_> {
 }
 
 impl Hub {
-    /// A topic; of one that does not exist, nothing but its name. Others have their turn in between; the numbers are of
-    /// different moments where many patterns match it.
+    /// A topic; of one that does not exist, nothing but its name. Others have their turn in
+    /// between; the numbers are of different moments where many patterns match it.
     pub async fn topic(&self, name: &str) -> TopicInfo {
         let mut count = PatternCount::default();
         let mut portions = 0;
@@ -88,8 +90,8 @@ impl Hub {
         }
     }
 
-    /// The topics that a walk through the table meets next, of some thousand slots at most. Let others have their turn between
-    /// two portions.
+    /// The topics that a walk through the table meets next, of some thousand slots at most. Let
+    /// others have their turn between two portions.
     #[must_use]
     pub fn topics(&self, walk: &mut TopicWalk) -> Vec<TopicInfo> {
         self.hold(|store| {
@@ -136,8 +138,8 @@ impl Hub {
         self.0.shared.store().len_of(topic)
     }
 
-    /// The events kept of a topic with `first <= id <= last`, oldest first, or newest first when `newest_first`; at most `count`.
-    /// What is published from now on is not among them.
+    /// The events kept of a topic with `first <= id <= last`, oldest first, or newest first when
+    /// `newest_first`; at most `count`. What is published from now on is not among them.
     #[must_use]
     pub fn history_range<'t>(
         &self,
@@ -155,10 +157,11 @@ impl Hub {
         }
     }
 
-    /// Reads the next events of a range, in the range's order, and takes them out of it; no event at the end.
-    /// Let others have their turn between two portions.
+    /// Reads the next events of a range, in the range's order, and takes them out of it; no event
+    /// at the end. Let others have their turn between two portions.
     ///
-    /// Every portion reads what is kept at that moment. Events that are evicted before the range comes to them are not read.
+    /// Every portion reads what is kept at that moment. Events that are evicted before the range
+    /// comes to them are not read.
     #[must_use]
     pub fn history_portion(&self, range: &mut HistoryRange<'_>) -> Vec<Stored> {
         let count = range.left.min(RANGE_EVENTS);
@@ -191,7 +194,8 @@ impl Hub {
         self.0.shared.store().size()
     }
 
-    /// Forgets events that are too old; to be called now and then, for topics that nothing is published to.
+    /// Forgets events that are too old; to be called now and then, for topics that nothing is
+    /// published to.
     pub async fn expire(&self) {
         let now_unix_ms = unix_ms();
         loop {
@@ -221,14 +225,15 @@ impl Hub {
         self.0.shared.store().patterns()
     }
 
-    /// Topics that have subscribers, with their number, among the table's slots from `from` on, some thousand slots; and where to go on
-    /// (`None` at the end).
+    /// Topics that have subscribers, with their number, among the table's slots from `from` on,
+    /// some thousand slots; and where to go on (`None` at the end).
     #[must_use]
     pub fn channels(&self, from: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
         self.0.shared.store().channels(from, CHANNEL_SLOTS)
     }
 
-    /// The streams that are furthest behind, at most `count`; others fill up where fewer are behind.
+    /// The streams that are furthest behind, at most `count`; others fill up where fewer are
+    /// behind.
     pub async fn slowest(&self, count: usize) -> Vec<StreamInfo> {
         let mut streams = Vec::new();
         for shard in 0..self.0.mailboxes.len() {
@@ -268,7 +273,8 @@ impl Hub {
         streams
     }
 
-    /// Ends the streams that the query means; returns how many. Those that open meanwhile may or may not be among them.
+    /// Ends the streams that the query means; returns how many. Those that open meanwhile may or
+    /// may not be among them.
     pub async fn end_streams(&self, query: StreamQuery) -> usize {
         let query = Arc::new(query);
         let mut ended = 0;
@@ -300,7 +306,8 @@ impl Hub {
         answered.await.unwrap_or_default()
     }
 
-    /// Forgets what is kept of a topic now; returns how many events that was. Who comes back for them is told a gap.
+    /// Forgets what is kept of a topic now; returns how many events that was. Who comes back for
+    /// them is told a gap.
     pub async fn erase_topic(&self, name: &str) -> usize {
         let through = self.head();
         let mut erased = 0;
@@ -344,7 +351,8 @@ impl Hub {
         }
     }
 
-    /// Ends the shards and waits for their threads; what was posted before is still written. Blocks, so not for a runtime's worker.
+    /// Ends the shards and waits for their threads; what was posted before is still written.
+    /// Blocks, so not for a runtime's worker.
     pub fn stop(&self) {
         self.close();
         self.0.shards.stop();
@@ -442,7 +450,8 @@ mod tests {
         hub.stop();
     }
 
-    /// An array of many events, or of events of many topics, was appended under one hold of the lock.
+    /// An array of many events, or of events of many topics, was appended under one hold of the
+    /// lock.
     #[test]
     fn others_have_their_turn_while_a_batch_of_many_topics_is_published() {
         let hub = Hub::start(HubConfig::default(), 1).expect("a hub");

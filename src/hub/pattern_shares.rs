@@ -1,7 +1,9 @@
-//! Which patterns the streams of one client chose themselves, so that one client cannot have them all.
+//! Which patterns the streams of one client chose themselves, so that one client cannot have them
+//! all.
 //!
-//! Every topic is compared with every pattern that may match it, so each pattern costs all publishers. Patterns that a token names are
-//! not counted here: whoever signs tokens vouches for them.
+//! Every topic is compared with every pattern that may match it, so each pattern costs all
+//! publishers. Patterns that a token names are not counted here: whoever signs tokens vouches for
+//! them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -44,7 +46,8 @@ impl PatternShares {
         }
     }
 
-    /// Counts the patterns that a stream of the client at `address` chose, without doubles; `None` where there is nothing to count.
+    /// Counts the patterns that a stream of the client at `address` chose, without doubles; `None`
+    /// where there is nothing to count.
     pub(super) fn take<'s>(
         &self,
         address: IpAddr,
@@ -66,7 +69,8 @@ impl PatternShares {
             return Err(Shed::AddressPatterns(self.max));
         }
         let held = by_client.entry(client).or_default();
-        // All streams of the client share one text of each pattern: their own would be kept for as long as they are open.
+        // All streams of the client share one text of each pattern: their own would be kept for as
+        // long as they are open.
         let share = |pattern: Selector| match held.entry(pattern) {
             Entry::Occupied(mut shared) => {
                 *shared.get_mut() += 1;

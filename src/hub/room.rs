@@ -17,8 +17,8 @@ type Waker = Arc<Notify>;
 #[derive(Default)]
 pub(super) struct Waiting {
     line: Mutex<Line<Waker>>,
-    /// Number of those who wait. Only those who hold the desk's lock make it larger, so one who holds it and reads zero is behind
-    /// nobody.
+    /// Number of those who wait. Only those who hold the desk's lock make it larger, so one who
+    /// holds it and reads zero is behind nobody.
     count: AtomicUsize,
 }
 
@@ -42,7 +42,8 @@ impl Waiting {
     }
 }
 
-/// Someone who wants to post: in line from the first time that a mailbox was found full until it is dropped.
+/// Someone who wants to post: in line from the first time that a mailbox was found full until it is
+/// dropped.
 pub(super) struct Place<'h> {
     waiting: &'h Waiting,
     held: Option<(Ticket, Waker)>,
@@ -56,8 +57,8 @@ impl<'h> Place<'h> {
         }
     }
 
-    /// The shards that it cannot post to now: those whose mailbox is full, and those for which others were there before. Under the desk's
-    /// lock.
+    /// The shards that it cannot post to now: those whose mailbox is full, and those for which
+    /// others were there before. Under the desk's lock.
     pub(super) fn full_shards(&self, mailboxes: &[Mailbox]) -> ShardSet {
         let mut full = if self.waiting.count.load(Ordering::Acquire) == 0 {
             ShardSet::default()

@@ -1,4 +1,5 @@
-//! Which topics are traced: those of the settings at first, then what operators say while the node runs. Kept in memory only.
+//! Which topics are traced: those of the settings at first, then what operators say while the node
+//! runs. Kept in memory only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

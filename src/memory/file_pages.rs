@@ -1,10 +1,12 @@
 //! Pages of the program's file and of its libraries.
 //!
-//! The start of a process uses code and tables that nothing uses again: they stay resident as long as the system has room. Such a
-//! page can be dropped at any time; where it is used again, the kernel maps it again from its cache or reads the file.
+//! The start of a process uses code and tables that nothing uses again: they stay resident as long
+//! as the system has room. Such a page can be dropped at any time; where it is used again, the
+//! kernel maps it again from its cache or reads the file.
 //!
-//! The kernel maps all pages of the 64 KiB around the one that is used, as far as the mapping goes ("fault-around"). Code that runs
-//! often lies scattered among code that does not, so three quarters of what it maps is never used. Smaller mappings keep it short.
+//! The kernel maps all pages of the 64 KiB around the one that is used, as far as the mapping goes
+//! ("fault-around"). Code that runs often lies scattered among code that does not, so three
+//! quarters of what it maps is never used. Smaller mappings keep it short.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -16,7 +18,8 @@ use rustix::io;
 use rustix::mm::{Advice, madvise};
 use rustix::param::page_size;
 
-/// Size of the mappings that code and constants are divided into: some seven hundred of 200 bytes each in the kernel.
+/// Size of the mappings that code and constants are divided into: some seven hundred of 200 bytes
+/// each in the kernel.
 const MAPPING_BYTES: usize = 16 * 1024;
 
 /// Drops the resident pages of code and constants. What cannot be dropped stays.
@@ -33,8 +36,9 @@ pub fn release_file_pages() {
     });
 }
 
-/// Divides the mapping of a segment. Mappings with different flags are never joined, so every second piece gets one that means nothing
-/// here: "not in core dumps", where pages of files do not stand by default.
+/// Divides the mapping of a segment. Mappings with different flags are never joined, so every
+/// second piece gets one that means nothing here: "not in core dumps", where pages of files do not
+/// stand by default.
 fn divide(segment: Range<usize>) -> io::Result<()> {
     for start in segment.clone().step_by(2 * MAPPING_BYTES) {
         let end = segment.end.min(start + MAPPING_BYTES);
@@ -49,14 +53,15 @@ type Visit<'a> = &'a mut dyn FnMut(Range<usize>);
 /// Visits the whole pages of every segment of a loaded file that the program can never write to.
 fn for_each_segment(mut visit: Visit<'_>) {
     let data = (&raw mut visit).cast::<c_void>();
-    // SAFETY: `visit_file` keeps to what `dl_iterate_phdr` promises of its arguments and does not unwind; `data` lives until it returns.
+    // SAFETY: `visit_file` keeps to what `dl_iterate_phdr` promises of its arguments and does not
+    // unwind; `data` lives until it returns.
     unsafe { dl_iterate_phdr(Some(visit_file), data) };
 }
 
 /// Visits the segments of one file. The loader's lock is held meanwhile: the file stays loaded.
 unsafe extern "C" fn visit_file(info: *mut dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
-    // SAFETY: `dl_iterate_phdr` passes a valid record, whose table of headers is valid as long as the file is loaded, and the data of
-    // `for_each_segment`, which nothing else uses meanwhile.
+    // SAFETY: `dl_iterate_phdr` passes a valid record, whose table of headers is valid as long as
+    // the file is loaded, and the data of `for_each_segment`, which nothing else uses meanwhile.
     let (info, visit) = unsafe { (&*info, &mut *data.cast::<Visit<'_>>()) };
     if info.dlpi_phdr.is_null() {
         return 0;
@@ -85,8 +90,9 @@ fn pages(start: u64, bytes: u64) -> Range<usize> {
 
 fn advise(range: Range<usize>, advice: Advice) -> io::Result<()> {
     let start = ptr::with_exposed_provenance_mut(range.start);
-    // SAFETY: the range lies in one segment of a loaded file that the program can never write to, so its pages hold what the file holds.
-    // Neither dropping them nor leaving them out of core dumps changes what is read.
+    // SAFETY: the range lies in one segment of a loaded file that the program can never write to,
+    // so its pages hold what the file holds. Neither dropping them nor leaving them out of core
+    // dumps changes what is read.
     unsafe { madvise(start, range.len(), advice) }
 }
 

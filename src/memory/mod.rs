@@ -1,8 +1,9 @@
 //! Gives memory back to the system that the process no longer needs.
 //!
-//! An allocator keeps freed memory for its thread, and returns some of it when that thread allocates again. A thread that sleeps
-//! returns nothing. So the node holds *rounds*: [`begin_round`] announces one, every thread is woken, and each calls
-//! [`join_round`] before it sleeps again. Who wakes the threads is no matter of this module.
+//! An allocator keeps freed memory for its thread, and returns some of it when that thread
+//! allocates again. A thread that sleeps returns nothing. So the node holds *rounds*:
+//! [`begin_round`] announces one, every thread is woken, and each calls [`join_round`] before it
+//! sleeps again. Who wakes the threads is no matter of this module.
 
 mod file_pages;
 mod upkeep;
@@ -25,7 +26,8 @@ thread_local! {
     static JOINED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Names the function that returns the freed memory of the calling thread. Without one, rounds do nothing. The first call counts.
+/// Names the function that returns the freed memory of the calling thread. Without one, rounds do
+/// nothing. The first call counts.
 pub fn set_collector(collect: fn()) {
     let _ = COLLECT.set(collect);
 }

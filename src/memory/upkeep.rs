@@ -38,9 +38,9 @@ pub enum Step {
 
 /// Compares readings, taken about once a second.
 ///
-/// A round is due when the process is quiet and has grown since the last one: after a peak. The first is due at once, since the
-/// start is a peak, too. A process that is not quiet returns freed memory once a minute, and keeps its pages: it would read them
-/// again at once.
+/// A round is due when the process is quiet and has grown since the last one: after a peak. The
+/// first is due at once, since the start is a peak, too. A process that is not quiet returns freed
+/// memory once a minute, and keeps its pages: it would read them again at once.
 ///
 /// A round returns nothing of what is in use. That may be freed later, without any growth. So a
 /// process that holds more than it once did repeats the round, less and less often.

@@ -1,21 +1,24 @@
 //! How much of the node's history may be filled with starts and ends of subscriptions.
 //!
-//! The history's budget is the node's, and what is oldest goes first: without a bound, clients that come and go would have everybody's events
-//! forgotten. So what is told is counted in bytes, against an allowance that runs full again over the time for which events are kept.
+//! The history's budget is the node's, and what is oldest goes first: without a bound, clients that
+//! come and go would have everybody's events forgotten. So what is told is counted in bytes,
+//! against an allowance that runs full again over the time for which events are kept.
 
 use std::time::{Duration, Instant};
 
 use crate::core::history::HistoryLimits;
 use crate::core::selector::Selector;
 
-/// Part of the history's budget that may be filled at once. As much again runs in within `history_age`, so that no more than a
-/// quarter of what is kept is of this kind.
+/// Part of the history's budget that may be filled at once. As much again runs in within
+/// `history_age`, so that no more than a quarter of what is kept is of this kind.
 const SHARE: usize = 8;
 
-/// Bytes of an event beside its topic and its data: its id, and what the history needs for it and for a topic that nothing else is published to.
+/// Bytes of an event beside its topic and its data: its id, and what the history needs for it and
+/// for a topic that nothing else is published to.
 const EVENT_BYTES: usize = 600;
 
-/// Bytes of a subscription's document beside its topic and payload: the names of its members, and its subscriber twice.
+/// Bytes of a subscription's document beside its topic and payload: the names of its members, and
+/// its subscriber twice.
 const DOCUMENT_BYTES: usize = 300;
 
 /// Most bytes that may be told at once.
@@ -23,7 +26,8 @@ pub(super) fn full_bytes(history: &HistoryLimits) -> usize {
     history.budget_bytes / SHARE
 }
 
-/// About what it takes to tell once of a stream's subscriptions; its address has the topic three times.
+/// About what it takes to tell once of a stream's subscriptions; its address has the topic three
+/// times.
 pub(super) fn estimate(selectors: &[Selector], payload: Option<&str>) -> usize {
     let each = EVENT_BYTES + DOCUMENT_BYTES + payload.map_or(0, str::len);
     let topics: usize = selectors.iter().map(|one| one.text().len()).sum();

@@ -1,4 +1,5 @@
-//! How a subscription is told of: its address and its document (JSON-LD), as the Mercure protocol has them.
+//! How a subscription is told of: its address and its document (JSON-LD), as the Mercure protocol
+//! has them.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -8,7 +9,8 @@ use crate::core::selector::Selector;
 
 use super::Subscription;
 
-/// Where subscriptions have their addresses; these are also the topics of the events that tell of them.
+/// Where subscriptions have their addresses; these are also the topics of the events that tell of
+/// them.
 pub const SUBSCRIPTIONS_PATH: &str = "/.well-known/mercure/subscriptions";
 
 /// What a document names as its context.
@@ -66,7 +68,8 @@ impl Subscription {
             active,
             ..self.document()
         };
-        // Strings, and JSON that was parsed before: there is nothing in it that could fail to serialize.
+        // Strings, and JSON that was parsed before: there is nothing in it that could fail to
+        // serialize.
         serde_json::to_string(&document).unwrap_or_default()
     }
 

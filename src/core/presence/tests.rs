@@ -147,7 +147,8 @@ fn documents_are_as_the_draft_has_them() {
     assert_eq!(subscription.to_json(false), expected);
 }
 
-/// Opens, lists and closes streams of one client until no more of them are listed; how many there were.
+/// Opens, lists and closes streams of one client until no more of them are listed; how many there
+/// were.
 fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
     for count in 0..1_000_000 {
         let guard = begin_at(presence, client, &["a"]);

@@ -1,5 +1,5 @@
-//! Connections that accept as much as they are told to: sockets, ones that keep a part of what they accepted, and ones that carry
-//! several streams.
+//! Connections that accept as much as they are told to: sockets, ones that keep a part of what they
+//! accepted, and ones that carry several streams.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,7 +30,8 @@ const WRITABLE: Signal = Signal {
 pub(super) enum Transport {
     /// A socket of its own.
     Plain,
-    /// A socket behind a layer that keeps up to so many bytes which the socket has not taken, as TLS does.
+    /// A socket behind a layer that keeps up to so many bytes which the socket has not taken, as
+    /// TLS does.
     Sealed(usize),
     /// One of the streams of a connection, as with HTTP/2.
     Carried(usize),
@@ -69,7 +70,8 @@ pub(super) struct Network {
     connections: Vec<Connection>,
     /// No wire is adopted.
     pub(super) watches_nothing: bool,
-    /// Signals of wires that were adopted, by wire: what a poller reports of a socket that it is new to.
+    /// Signals of wires that were adopted, by wire: what a poller reports of a socket that it is
+    /// new to.
     pub(super) reported: Vec<(usize, Signal)>,
     pub(super) cut_frames: usize,
     /// Bytes that were accepted and kept.
@@ -154,7 +156,8 @@ impl Network {
         (wire, HUNG_UP)
     }
 
-    /// The client resets a wire's connection: all its streams are gone. Returns the signals that follow, by wire.
+    /// The client resets a wire's connection: all its streams are gone. Returns the signals that
+    /// follow, by wire.
     pub(super) fn reset(&mut self, wire: usize) -> Vec<(usize, Signal)> {
         self.break_off(wire);
         let connection = self.wires[&wire].connection;
@@ -248,7 +251,8 @@ impl Io for Network {
         let (wire, connection) = self.wire(key, wire);
         wire.closed = true;
         wire.ended = ended;
-        // After the proper end, what was kept goes out before the connection is closed. Else the client sees a cut connection.
+        // After the proper end, what was kept goes out before the connection is closed. Else the
+        // client sees a cut connection.
         if ended && !connection.broken {
             wire.arrived.append(&mut wire.kept);
         }

@@ -1,6 +1,8 @@
-//! The naive model: a list of everything published, and what each session of a client must therefore see.
+//! The naive model: a list of everything published, and what each session of a client must
+//! therefore see.
 //!
-//! Every word of a gap is questioned: its reason, its range, its id, and whether it tells anything new.
+//! Every word of a gap is questioned: its reason, its range, its id, and whether it tells anything
+//! new.
 
 use crate::core::event::{EventId, OrderMark};
 
@@ -28,7 +30,8 @@ pub(super) struct Rights {
 }
 
 impl Rights {
-    /// The rule, word for word: one of the event's topics matches the subscription, and if it is private, one matches the grant.
+    /// The rule, word for word: one of the event's topics matches the subscription, and if it is
+    /// private, one matches the grant.
     pub(super) fn cover(&self, event: &Published) -> bool {
         let meets = |list: &[Sel]| {
             let mut topics = event.topics.iter();
@@ -55,7 +58,8 @@ pub(super) struct World<'w> {
 pub(super) enum Knowledge {
     Known,
     Unknown,
-    /// It means an event that is kept; where finding it is too much work, the node may say that it does not know it.
+    /// It means an event that is kept; where finding it is too much work, the node may say that it
+    /// does not know it.
     KnownOrNot,
 }
 
@@ -232,8 +236,8 @@ impl Session {
 
     fn check_reason(&mut self, reason: &str, from: EventId, data: &str) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
-        // It got a heartbeat, or its cursor has moved though it got nothing: it may have been live in
-        // between, and have lost events since because it was slow.
+        // It got a heartbeat, or its cursor has moved though it got nothing: it may have been live
+        // in between, and have lost events since because it was slow.
         let may_have_been_live = self.was_live || from > self.seen_through;
         let expected = match (is_first, self.opening.knowledge) {
             (true, Knowledge::Unknown) => "unknown",
@@ -290,7 +294,8 @@ impl Session {
         self.opening.rights.cover(event)
     }
 
-    /// Everything up to `position` was received or told as missing. (Events only, since `position` rises: what was checked stays true.)
+    /// Everything up to `position` was received or told as missing. (Events only, since `position`
+    /// rises: what was checked stays true.)
     pub(super) fn check_through(&self, position: EventId, all: &[Published]) {
         let from = self.opening.start.max(self.opening.excused);
         for (number, event) in all.iter().enumerate() {

@@ -139,7 +139,8 @@ fn poll(publisher: &mut Publisher) -> Option<EventId> {
     }
 }
 
-/// Room in a mailbox woke all who waited, and all but a few went back to wait: a thousand cost half a million attempts.
+/// Room in a mailbox woke all who waited, and all but a few went back to wait: a thousand cost half
+/// a million attempts.
 #[test]
 fn a_thousand_publishers_at_a_full_mailbox_tried_each_time_that_one_got_room() {
     const PUBLISHERS: usize = 1_000;

@@ -6,7 +6,8 @@ use super::{BIRTH_MS, World};
 use crate::core::delivery::Key;
 
 impl World {
-    /// No stream outlives its token by a turn, and the next turn does not come later than the next end.
+    /// No stream outlives its token by a turn, and the next turn does not come later than the next
+    /// end.
     pub(super) fn check_ends(&self, shard: usize) {
         let connections = self.clients.iter();
         let connections = connections.filter_map(|client| client.connection.as_ref());

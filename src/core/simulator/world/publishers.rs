@@ -125,7 +125,8 @@ impl World {
         self.waiting.insert(publisher.number, publisher);
     }
 
-    /// Takes a place in line, or keeps it. Asks for room if it is its turn, and tries again at once if there is some already.
+    /// Takes a place in line, or keeps it. Asks for room if it is its turn, and tries again at once
+    /// if there is some already.
     fn stand_in_line(&mut self, place: Option<Ticket>, needs: ShardSet, waiter: Waiter) -> Ticket {
         let (ticket, woken) = match place {
             Some(ticket) => (ticket, self.line.change(ticket, needs)),

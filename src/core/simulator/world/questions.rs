@@ -55,7 +55,8 @@ impl World {
         }
     }
 
-    /// Nothing moves: an operator is shown exactly the streams of a topic or pattern, in any number of portions.
+    /// Nothing moves: an operator is shown exactly the streams of a topic or pattern, in any number
+    /// of portions.
     pub(super) fn check_found(&mut self) {
         let asked = names::choose(&mut self.dice, 1, 1)[0];
         for shard in 0..self.shards.len() {

@@ -124,7 +124,8 @@ impl World {
         self.totals.resumes += usize::from(resumes);
     }
 
-    /// Draws a transport: a socket, one that keeps a part, or a connection that carries another open stream.
+    /// Draws a transport: a socket, one that keeps a part, or a connection that carries another
+    /// open stream.
     pub(super) fn transport(&mut self) -> Transport {
         match self.dice.u8(..4) {
             0 => Transport::Sealed(self.dice.usize(1..100)),
@@ -165,7 +166,8 @@ impl World {
         }
     }
 
-    /// Looks up a stream's selectors and its grant, as the hub does for a stream of many. The world may move in between.
+    /// Looks up a stream's selectors and its grant, as the hub does for a stream of many. The world
+    /// may move in between.
     pub(super) fn look_up(
         &mut self,
         selectors: &[Selector],
