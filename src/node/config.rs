@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::auth::{Policy, Role};
 use crate::core::delivery::{ShardConfig, TurnBudget};
-use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
+use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::hub::{HubConfig, TracesConfig};
@@ -26,7 +26,7 @@ use crate::web::host::HostRule;
 #[must_use]
 pub fn hub(settings: &Settings) -> HubConfig {
     HubConfig {
-        shards: count_or_cores(settings.shards),
+        shards: shards(settings.shards),
         shard: ShardConfig {
             index: 0,
             heartbeat_ms: ms(settings.heartbeat_interval),
@@ -210,6 +210,12 @@ pub fn tokens(settings: &Settings) -> Policy {
 pub fn count_or_cores(count: usize) -> NonZero<usize> {
     let cores = || thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     NonZero::new(count).unwrap_or_else(cores)
+}
+
+/// Number of shards: one a core, as many as a node may have.
+fn shards(count: usize) -> NonZero<usize> {
+    let max = NonZero::new(ShardSet::SHARDS_MAX).unwrap_or(NonZero::<usize>::MIN);
+    count_or_cores(count).min(max)
 }
 
 /// All times of the settings have an upper bound of days.

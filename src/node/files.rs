@@ -7,6 +7,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::core::history::ShardSet;
 use crate::hub::Room;
 use crate::settings::Settings;
 
@@ -93,7 +94,8 @@ impl Plan {
                 let cores = std::thread::available_parallelism();
                 // Shards on their own must not use the files up.
                 let fit = (limit.soft - base) / INGEST_PART / FILES_PER_SHARD;
-                (cores.map_or(1, std::num::NonZero::get) as u64).min(fit.max(1))
+                let cores = cores.map_or(1, std::num::NonZero::get);
+                (cores.min(ShardSet::SHARDS_MAX) as u64).min(fit.max(1))
             }
             shards => shards as u64,
         };

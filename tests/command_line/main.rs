@@ -78,7 +78,7 @@ fn check_config_tells_everything_that_is_wrong_and_exits_with_2() {
     let (code, out, err) = check_config("shards = 999\nhistory = 1", &[("FANTAIL_RETRY", "x")]);
     assert_eq!((code, &*out), (Some(2), ""));
     for line in [
-        "FILE:1: `shards` = \"999\": too large; allowed: 1 to 256, or 0: one a core\n",
+        "FILE:1: `shards` = \"999\": too large; allowed: 1 to 64, or 0: one a core\n",
         "FILE:2: unknown setting `history`",
         "FANTAIL_RETRY: `retry` = \"x\": not a length of time",
     ] {

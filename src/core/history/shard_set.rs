@@ -1,10 +1,13 @@
 //! The shards that an event goes to.
 
-/// A set of shards; shard `n` is bit `n mod 64`, so beyond 64 shards it may name a few too many, never too few.
+/// A set of shards: shard `n` is bit `n`. A node has at most [`ShardSet::SHARDS_MAX`] shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardSet(u64);
 
 impl ShardSet {
+    /// Most shards of a node. Two shards with one bit would get each other's events.
+    pub const SHARDS_MAX: usize = u64::BITS as usize;
+
     /// Adds shard `n`.
     pub fn insert(&mut self, n: usize) {
         self.0 |= 1 << Self::bit(n);
@@ -18,7 +21,8 @@ impl ShardSet {
     /// The bit of shard `n`.
     #[must_use]
     pub fn bit(n: usize) -> u32 {
-        (n % 64) as u32
+        debug_assert!(n < Self::SHARDS_MAX, "a node has no shard {n}");
+        (n % Self::SHARDS_MAX) as u32
     }
 
     /// The bits of its shards, the lowest first.

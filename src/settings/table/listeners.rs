@@ -3,9 +3,13 @@
 use super::super::bounds::{Bounds, GIB, KIB, from_to, or_zero};
 use super::super::kind::Kind;
 use super::setting::{Group, Setting};
+use crate::core::history::ShardSet;
 
 /// More threads than any machine has cores; further threads cost and do not help.
 const THREADS: Bounds<u64> = or_zero(from_to(1, 256), "one a core");
+
+/// As many shards as a set of shards holds.
+const SHARDS: Bounds<u64> = or_zero(from_to(1, ShardSet::SHARDS_MAX as u64), "one a core");
 
 pub(super) const LISTENERS: Group = Group {
     title: "Listeners",
@@ -59,7 +63,7 @@ pub(super) const THREADING: Group = Group {
         Setting {
             key: "shards",
             help: "Delivery shards, a thread each",
-            kind: Kind::Count(THREADS, |s| &mut s.shards),
+            kind: Kind::Count(SHARDS, |s| &mut s.shards),
         },
         Setting {
             key: "io_threads",

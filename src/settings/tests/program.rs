@@ -58,7 +58,7 @@ fn all_that_is_wrong_is_told_at_once() {
     };
     let message = refusal(&settings);
     let expected = [
-        "settings: `shards` = 1000: too large; allowed: 1 to 256, or 0: one a core",
+        "settings: `shards` = 1000: too large; allowed: 1 to 64, or 0: one a core",
         "settings: `heartbeat_interval` = 0: too small; allowed: 1s to 1h",
     ];
     assert_eq!(message.lines().collect::<Vec<_>>(), expected);

@@ -106,22 +106,26 @@ fn each_kind_says_what_it_wants() {
              allowed: error, warn, info, debug, trace, off, or a list of target=level",
         ),
         (
+            "shards = 65",
+            "`shards` = \"65\": too large; allowed: 1 to 64, or 0: one a core",
+        ),
+        (
             "log_format = \"xml\"",
             "`log_format` = \"xml\": `xml` is not one of the words that it can be; allowed: text, json",
         ),
         (
             "shards = [1]",
-            "`shards` = [\"1\"]: a list, where one value is wanted; allowed: 1 to 256, or 0: one a core",
+            "`shards` = [\"1\"]: a list, where one value is wanted; allowed: 1 to 64, or 0: one a core",
         ),
         (
             "shards = {}",
             "`shards` = (table): a table, where a plain value is wanted; \
-             allowed: 1 to 256, or 0: one a core",
+             allowed: 1 to 64, or 0: one a core",
         ),
         (
             "shards = 2026-01-01",
             "`shards` = (datetime): a date, which no setting takes; \
-             allowed: 1 to 256, or 0: one a core",
+             allowed: 1 to 64, or 0: one a core",
         ),
     ] {
         assert_eq!(
