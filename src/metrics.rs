@@ -97,11 +97,13 @@ pub enum CloseReason {
     Drain,
     /// Its token expired.
     Expired,
+    /// It fell behind with an event for which the node has no memory.
+    OutOfMemory,
 }
 
 impl CloseReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Client,
         Self::Error,
         Self::Lagged,
@@ -109,6 +111,7 @@ impl CloseReason {
         Self::Admin,
         Self::Drain,
         Self::Expired,
+        Self::OutOfMemory,
     ];
 
     /// The label value.
@@ -122,6 +125,7 @@ impl CloseReason {
             Self::Admin => "admin",
             Self::Drain => "drain",
             Self::Expired => "expired",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 }

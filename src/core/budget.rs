@@ -16,25 +16,37 @@ pub enum Part {
     Bodies,
     /// Commands of the ingest port: unfinished, unread, queued in transactions, and their unread replies.
     Commands,
+    /// Scripts that are kept for `EVALSHA`.
+    Scripts,
     /// Answers that wait to be read.
     Answers,
     /// Topics without events that streams subscribe to.
     Topics,
     /// The lists of streams with many topics.
     Subscriptions,
+    /// The registry of announced streams, and their starts and ends that wait to be published.
+    Presence,
     /// Events that wait in the bodies of HTTP/2 streams.
     StreamBodies,
+    /// Events of which a slow stream has taken a part. History may have evicted them.
+    Remainders,
+    /// Events between their publisher's input and the streams: drafts, and batches in mailboxes.
+    Events,
 }
 
 impl Part {
     /// All parts, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::Bodies,
         Self::Commands,
+        Self::Scripts,
         Self::Answers,
         Self::Topics,
         Self::Subscriptions,
+        Self::Presence,
         Self::StreamBodies,
+        Self::Remainders,
+        Self::Events,
     ];
 
     /// The label value of `fantail_memory_bytes`.
@@ -43,19 +55,34 @@ impl Part {
         match self {
             Self::Bodies => "request_bodies",
             Self::Commands => "ingest",
+            Self::Scripts => "scripts",
             Self::Answers => "answers",
             Self::Topics => "topics",
             Self::Subscriptions => "subscriptions",
+            Self::Presence => "presence",
             Self::StreamBodies => "stream_bodies",
+            Self::Remainders => "stream_remainders",
+            Self::Events => "events",
         }
     }
 
     /// Eighths of the account above which the part gets no more.
     const fn eighths(self) -> usize {
         match self {
-            Self::Bodies | Self::Commands => 6,
-            Self::Answers | Self::Topics | Self::Subscriptions => 7,
-            Self::StreamBodies => 8,
+            Self::Bodies | Self::Commands | Self::Scripts => 6,
+            Self::Answers | Self::Topics | Self::Subscriptions | Self::Presence => 7,
+            Self::StreamBodies | Self::Remainders | Self::Events => 8,
+        }
+    }
+}
+
+impl Part {
+    /// Eighths of the account that the part may have itself, whatever is left. Streams are ended for
+    /// their remainders and resume, so these keep nothing from publishers.
+    const fn own_eighths(self) -> usize {
+        match self {
+            Self::Remainders => 2,
+            _ => 8,
         }
     }
 }
@@ -126,8 +153,7 @@ impl Budget {
     /// # Errors
     /// [`Exhausted`] where it may not.
     pub fn check(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
-        let used = self.used.load(Ordering::Relaxed);
-        if used.saturating_add(bytes) <= self.mark(part) {
+        if self.has(part, bytes) {
             return Ok(());
         }
         self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
@@ -141,7 +167,7 @@ impl Budget {
     pub fn take(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
         // Taken before it is compared: two that come at once cannot both have the last of it.
         self.take_anyway(part, bytes);
-        if self.used.load(Ordering::Relaxed) <= self.mark(part) {
+        if self.has(part, 0) {
             return Ok(());
         }
         self.give_back(part, bytes);
@@ -166,6 +192,13 @@ impl Budget {
     pub fn give_back(&self, part: Part, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.parts[part as usize].fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a part may have `bytes` beside what is taken.
+    fn has(&self, part: Part, bytes: usize) -> bool {
+        let own_max = self.max / 8 * part.own_eighths();
+        self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.mark(part)
+            && self.used(part).saturating_add(bytes) <= own_max
     }
 
     /// What all parts together may hold for this one to take more.
@@ -249,7 +282,18 @@ mod tests {
         assert_eq!(budget.take(Part::StreamBodies, 1), Err(Exhausted));
         assert_eq!(used(&budget), 800);
         let refused = Part::ALL.map(|part| budget.refused(part));
-        assert_eq!(refused, [1, 1, 1, 0, 0, 1]);
+        assert_eq!(refused, [1, 1, 0, 1, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn slow_streams_leave_most_of_the_account_to_publishers() {
+        let budget = Budget::new(800);
+        assert_eq!(budget.take(Part::Remainders, 201), Err(Exhausted));
+        assert_eq!(budget.take(Part::Remainders, 200), Ok(()));
+        assert_eq!(budget.check(Part::Remainders, 1), Err(Exhausted));
+        assert_eq!(budget.take(Part::Bodies, 400), Ok(()));
+        assert_eq!(budget.take(Part::Events, 200), Ok(()));
+        assert_eq!(budget.take(Part::Events, 1), Err(Exhausted));
     }
 
     #[test]

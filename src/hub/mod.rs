@@ -109,7 +109,9 @@ impl Hub {
             mark,
         };
         let places = Places::new(room, config.clients.clone());
+        let budget = Budget::new(config.memory_bytes);
         let shared = Shared::new(Desk::new(desk, places, presence.clone(), unix_ms()));
+        let shared = shared.with_budget(&budget);
         let waiting = Arc::new(Waiting::default());
         let shards = (0..config.shards.get())
             .map(|index| {
@@ -126,7 +128,7 @@ impl Hub {
             presence,
             presence_changed,
             pattern_shares: PatternShares::new(config.patterns_per_address_max, clients),
-            budget: Budget::new(config.memory_bytes),
+            budget,
             traces: Traces::new(config.traces.clone()),
             config,
             mailboxes: shards.iter().map(|shard| shard.mailbox.clone()).collect(),

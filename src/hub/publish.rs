@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::clock::unix_ms;
+use crate::core::budget::{Charge, Part};
 use crate::core::desk::{
     Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
 };
@@ -21,6 +22,9 @@ const TRACE_DATA_BYTES: usize = 200;
 
 /// Topics of the events that are published under one hold of the lock: up to a millisecond.
 const TOPICS_AT_ONCE: usize = 1_024;
+
+/// Batches up to this size are not charged to the node's account: `mailbox_batches` bounds them.
+const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
 enum Attempt {
@@ -169,7 +173,8 @@ impl Hub {
             }
             Err(Refusal::Fell(_)) => unreachable!("local ids do not fall"),
         };
-        if let Some(batch) = published.batch {
+        if let Some(mut batch) = published.batch {
+            batch.memory = self.charge_batch(batch.bytes);
             self.post_batch(Arc::new(batch), published.shards);
         }
         drop(desk);
@@ -181,6 +186,17 @@ impl Hub {
             (trace.report.0)(0, 0);
         }
         Some(Attempt::Done(published.receipts))
+    }
+
+    /// Charges a batch that goes to the mailboxes. It cannot be refused any more; small ones are not
+    /// worth two counters that all threads share.
+    fn charge_batch(&self, bytes: usize) -> Option<Charge> {
+        if bytes <= UNCOUNTED_BATCH_BYTES {
+            return None;
+        }
+        let mut charge = Charge::new(&self.0.budget, Part::Events);
+        charge.set_anyway(bytes);
+        Some(charge)
     }
 
     /// Hands a batch to the shards; under the desk's lock, with room known.

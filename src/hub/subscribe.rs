@@ -32,6 +32,12 @@ const LISTED_SELECTOR_BYTES: usize = 24;
 /// Selectors that take so little are not charged: the number of streams bounds them.
 const UNCOUNTED_SELECTORS_BYTES: usize = 1_024;
 
+/// The same where the node's memory is short: a stream with one topic of a short name is let in.
+const SMALL_SELECTORS_BYTES: usize = 256;
+
+/// The account learns of topics once they take so much more or less.
+const TOPICS_STEP_BYTES: usize = 64 * 1024;
+
 /// What a stream wants, and what it may have.
 #[derive(Default)]
 pub struct Interest {
@@ -119,16 +125,30 @@ impl Hub {
     /// # Errors
     /// [`Shed::Memory`] when the account has no room for them.
     pub fn charge(&self, interest: &mut Interest) -> Result<(), Shed> {
-        let all = || interest.selectors.iter().chain(&*interest.grant);
-        let names = all().map(|selector| NEW_SELECTOR_BYTES + selector.text().len());
-        let bytes_max = names.sum();
-        if bytes_max <= UNCOUNTED_SELECTORS_BYTES {
+        let all = interest.selectors.iter().chain(&*interest.grant);
+        let names = all.map(|selector| NEW_SELECTOR_BYTES + selector.text().len());
+        let bytes_max: usize = names.sum();
+        let subject = interest.identity.subject.as_ref();
+        let subject = subject.map_or(0, |subject| subject.len());
+        let budget = &self.0.budget;
+        let uncounted = if budget.is_above_mark(Part::Topics) {
+            SMALL_SELECTORS_BYTES
+        } else {
+            UNCOUNTED_SELECTORS_BYTES
+        };
+        if let Some(pending) = &mut interest.presence
+            && pending.charge(budget).is_err()
+        {
+            self.0.node_metrics.streams_shed.add(1);
+            return Err(Shed::Memory);
+        }
+        if bytes_max + subject <= uncounted {
             return Ok(());
         }
-        let budget = &self.0.budget;
         let mut charge = Charge::new(budget, Part::Subscriptions);
         let room = budget.check(Part::Topics, bytes_max);
-        let lists = LISTED_SELECTOR_BYTES * all().count();
+        let count = interest.selectors.len() + interest.grant.len();
+        let lists = LISTED_SELECTOR_BYTES * count + subject;
         if room.and_then(|()| charge.set(lists)).is_err() {
             self.0.node_metrics.streams_shed.add(1);
             return Err(Shed::Memory);
@@ -141,6 +161,15 @@ impl Hub {
     pub(super) fn note_topics(&self, desk: &Desk) {
         let bytes = desk.store().bare_topic_bytes();
         self.0.budget.set(Part::Topics, bytes);
+    }
+
+    /// The same where it has changed by much.
+    fn note_more_topics(&self, desk: &Desk) {
+        let bytes = desk.store().bare_topic_bytes();
+        let noted = self.0.budget.used(Part::Topics);
+        if bytes.abs_diff(noted) >= TOPICS_STEP_BYTES {
+            self.0.budget.set(Part::Topics, bytes);
+        }
     }
 
     /// Counts the patterns that a stream of the client at `address` chose itself, without doubles, for as long as the share is kept.
@@ -237,9 +266,7 @@ impl Hub {
             interest.pattern_share,
             interest.memory,
         );
-        if guard.2.is_some() {
-            self.note_topics(&desk);
-        }
+        self.note_more_topics(&desk);
         let is_guarded = guard.0.is_some() || guard.1.is_some() || guard.2.is_some();
         let attach = Attach {
             identity: interest.identity,

@@ -34,6 +34,9 @@ const BATCH_COMMANDS_MAX: usize = 512;
 /// Bytes of unsent answers after which they are written before the next command is read.
 const BATCH_REPLY_BYTES: usize = 64 * 1024;
 
+/// Answers up to this size are not charged to the node's account.
+const UNCOUNTED_REPLY_BYTES: usize = 4 * 1024;
+
 /// Capacity of a connection's first read, and the least of later reads.
 const READ_BYTES_MIN: usize = 16 * 1024;
 
@@ -244,7 +247,8 @@ impl Connection {
     /// Charges the bytes that the connection has sent and queued. They are in memory already;
     /// [`Self::refuse_unfinished`] decides whether they stay.
     fn charge_held(&mut self) {
-        let bytes = self.input.capacity() + self.session.queued_bytes();
+        let elements = self.reader.allocated_bytes();
+        let bytes = self.input.capacity() + elements + self.session.queued_bytes();
         if bytes != self.session.memory.bytes() {
             self.session.memory.set_anyway(bytes);
         }
@@ -254,11 +258,13 @@ impl Connection {
     /// has no memory. Small commands pass as long as there is any.
     fn refuse_unfinished(&mut self) {
         let budget = self.port.hub.budget();
-        let is_small = self.input.capacity() <= 2 * READ_BYTES_MIN;
+        let bytes = self.input.capacity() + self.reader.allocated_bytes();
+        let is_small = bytes <= 2 * READ_BYTES_MIN;
         let part = Part::Commands;
         if budget.is_above_mark(part) && (!is_small || budget.is_spent()) {
             budget.note_refusal(part);
             self.input = BytesMut::new();
+            self.reader = Reader::default();
             self.reply.error(&CommandError::OutOfMemory.to_string());
             self.count(IngestEnd::OutOfMemory);
             self.session.closing = true;
@@ -283,7 +289,7 @@ impl Connection {
         session.client.touch();
         while answered < BATCH_COMMANDS_MAX
             && reply.bytes().len() < BATCH_REPLY_BYTES
-            && !batch.is_full()
+            && !batch.is_full(port.hub.budget())
             && !session.closing
         {
             let limits = match &session.user {
@@ -336,7 +342,7 @@ impl Connection {
         }
         self.charge_held();
         let reply_bytes = self.reply.bytes().len();
-        if reply_bytes > BATCH_REPLY_BYTES || self.session.reply_memory.bytes() > 0 {
+        if reply_bytes > UNCOUNTED_REPLY_BYTES || self.session.reply_memory.bytes() > 0 {
             self.session.reply_memory.set_anyway(reply_bytes);
         }
         left

@@ -69,7 +69,7 @@ impl Port {
         Self {
             users: Users::new(config.password, config.users),
             clients: Clients::default(),
-            scripts: command::Scripts::default(),
+            scripts: command::Scripts::new(hub.budget()),
             commands: command::COMMANDS,
             foreign: foreign::Log::default(),
             limits,

@@ -41,6 +41,11 @@ impl Bodies {
         }
     }
 
+    /// The node's account.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// Room for a body of which nothing is held yet. `head` is the size of its request's head;
     /// `connection` is the connection's own room, if it has one.
     pub(crate) fn begin(&self, connection: Option<&Arc<Room>>, head_bytes: usize) -> Held {

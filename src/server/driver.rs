@@ -72,6 +72,7 @@ impl Driver {
         accepted: Instant,
     ) -> Self {
         io.set_guard(listener.http1_guard());
+        io.charge_heads(listener.budget());
         let carrier = Carrier::One(Arc::clone(&exchange));
         let responder = Responder::new(Arc::clone(listener), &place, carrier);
         Self {

@@ -22,7 +22,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::exchange::Exchange;
 use super::guard::{Fault, Guard};
+use super::heads::Head;
 use super::socket::{self, Socket};
+use crate::core::budget::Budget;
 
 /// The socket of one connection, as hyper sees it.
 pub(crate) struct LazyStream {
@@ -31,6 +33,8 @@ pub(crate) struct LazyStream {
     early: BytesMut,
     exchange: Arc<Exchange>,
     guard: Guard,
+    /// What the reader holds of an unfinished request head.
+    head: Option<Head>,
     /// The reader reached a wrong request head: every request before it is answered.
     at_wrong_head: bool,
 }
@@ -50,6 +54,7 @@ impl LazyStream {
             early: BytesMut::new(),
             exchange,
             guard: Guard::None,
+            head: None,
             at_wrong_head: false,
         }
     }
@@ -66,6 +71,11 @@ impl LazyStream {
     /// From here on, only bytes that `guard` passes are read.
     pub(crate) fn set_guard(&mut self, guard: Guard) {
         self.guard = guard;
+    }
+
+    /// From here on, unfinished request heads are charged to `budget`.
+    pub(crate) fn charge_heads(&mut self, budget: &Arc<Budget>) {
+        self.head = Some(Head::new(budget));
     }
 
     /// The fault of the request head that hyper waits for in vain. The connection's driver answers
@@ -144,6 +154,7 @@ impl Read for LazyStream {
             early,
             exchange,
             guard,
+            head,
             at_wrong_head,
         } = &mut *self;
         let mut passed = 0;
@@ -178,6 +189,14 @@ impl Read for LazyStream {
                 io::ErrorKind::InvalidData,
                 refusal.fault,
             )));
+        }
+        if let Some(head) = head {
+            if !guard.is_in_head() {
+                head.end();
+            } else if head.grow(passed).is_err() {
+                // The next read finds the refusal.
+                guard.refuse_head(Fault::NoMemory);
+            }
         }
         if received > 0 {
             exchange.hear();

@@ -23,6 +23,7 @@ use super::request_body::{Pace, RequestBody};
 use super::serve::Setup;
 use super::service::{Request, Service};
 use super::transport::Transport;
+use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
 
 /// hyper's own bounds on a request head are this many times the settings. Between the two, a
@@ -69,6 +70,11 @@ impl Listener {
             answers: setup.answers,
             service: setup.service,
         }
+    }
+
+    /// The node's account.
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        self.bodies.budget()
     }
 
     /// The guard of a new HTTP/1 connection.

@@ -30,6 +30,7 @@ pub(crate) mod fields;
 mod guard;
 mod h2;
 pub(crate) mod head;
+mod heads;
 pub(crate) mod json;
 mod lazy_stream;
 mod linger;

@@ -12,7 +12,8 @@ use hyper::body::{Body, Incoming};
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::bodies::{Held, NoRoom};
+use super::bodies::Held;
+pub(crate) use super::bodies::NoRoom;
 use super::config::ServerConfig;
 use super::exchange::Exchange;
 use super::guard::Fault;

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
+use crate::core::budget::Budget;
 use crate::core::delivery::{self, Key};
 
 use super::flags::Flags;
@@ -18,17 +19,24 @@ use super::wire::Incoming;
 /// A message for a shard.
 pub type Message = delivery::Message<Incoming>;
 
+/// The bytes of a mailbox that a message takes.
 fn bytes_of(message: &Message) -> usize {
     match message {
         Message::Deliver(batch) => batch.bytes,
+        Message::Attach(attach) => attach.head.len() + size_of_val(&*attach.wanted),
         _ => 0,
     }
 }
 
+/// A mailbox has room for so much although the node holds all that it may.
+const ALWAYS_BYTES: usize = 64 * 1024;
+
 /// The state shared by both ends of a shard's queue.
 struct Gauge {
-    /// Bytes of waiting frames.
+    /// Bytes of waiting frames and of waiting streams' lists.
     bytes: AtomicUsize,
+    /// The node's account. While it is spent, publishers wait early.
+    budget: Arc<Budget>,
     flags: Flags,
     batches_max: usize,
     bytes_max: usize,
@@ -54,11 +62,17 @@ pub(super) struct Inbox {
 
 /// A queue for `batches_max` messages and `bytes_max` bytes of frames; `waker` interrupts the
 /// receiving shard's poll.
-pub(super) fn mailbox(batches_max: usize, bytes_max: usize, waker: mio::Waker) -> (Mailbox, Inbox) {
+pub(super) fn mailbox(
+    batches_max: usize,
+    bytes_max: usize,
+    budget: Arc<Budget>,
+    waker: mio::Waker,
+) -> (Mailbox, Inbox) {
     let (sender, receiver) = crossbeam_channel::bounded(batches_max);
     let (bodies, bodies_receiver) = crossbeam_channel::unbounded();
     let gauge = Arc::new(Gauge {
         bytes: AtomicUsize::new(0),
+        budget,
         flags: Flags::new(),
         batches_max,
         bytes_max,
@@ -82,8 +96,10 @@ impl Mailbox {
     /// one lock.
     #[must_use]
     pub fn has_room(&self) -> bool {
+        let bytes = self.gauge.bytes.load(Ordering::Relaxed);
         self.sender.len() < self.gauge.batches_max
-            && self.gauge.bytes.load(Ordering::Relaxed) < self.gauge.bytes_max
+            && bytes < self.gauge.bytes_max
+            && (bytes < ALWAYS_BYTES || !self.gauge.budget.is_spent())
     }
 
     /// Asks the shard to call its room signal after it has removed a message. Returns whether room
@@ -158,5 +174,46 @@ impl Inbox {
     /// Announces that the shard runs.
     pub(super) fn set_awake(&self) {
         self.gauge.flags.set_awake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Poll, Token, Waker};
+
+    use super::*;
+    use crate::core::budget::Part;
+    use crate::core::desk::Batch;
+    use crate::core::event::EventId;
+
+    fn batch(bytes: usize) -> Message {
+        Message::Deliver(Arc::new(Batch {
+            events: Vec::new(),
+            head: EventId::ZERO,
+            stamped_at: std::time::Instant::now(),
+            bytes,
+            memory: None,
+        }))
+    }
+
+    #[test]
+    fn while_the_account_is_spent_a_mailbox_has_room_for_little() {
+        let poll = Poll::new().expect("a poller");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("a waker");
+        let budget = Budget::new(1_000);
+        let (mailbox, inbox) = mailbox(10, 1 << 20, Arc::clone(&budget), waker);
+        assert!(mailbox.post(batch(ALWAYS_BYTES)).is_ok());
+        assert!(mailbox.has_room());
+        budget.take_anyway(Part::Commands, 1_000);
+        assert!(!mailbox.has_room());
+        assert!(!mailbox.want_room());
+        // A shard that goes on makes room, whoever has spent the account.
+        assert!(inbox.take().is_ok());
+        assert!(inbox.is_room_wanted());
+        assert!(mailbox.has_room());
+        assert!(mailbox.post(batch(ALWAYS_BYTES)).is_ok());
+        assert!(!mailbox.has_room());
+        budget.give_back(Part::Commands, 1_000);
+        assert!(mailbox.has_room());
     }
 }

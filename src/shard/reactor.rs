@@ -113,7 +113,12 @@ impl Reactor {
     pub(super) fn new(config: ShardConfig, shared: Shared) -> io::Result<(Self, Mailbox)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let (mailbox, inbox) = mailbox(config.mailbox_batches, config.mailbox_bytes, waker);
+        let (mailbox, inbox) = mailbox(
+            config.mailbox_batches,
+            config.mailbox_bytes,
+            Arc::clone(&shared.budget),
+            waker,
+        );
         let counters = Arc::new(ShardMetrics::default());
         let wires = Wires::new(poll.registry().try_clone()?, mailbox.clone());
         let reactor = Self {

@@ -1,3 +1,5 @@
+mod parts;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -26,7 +28,12 @@ struct Attacked {
 
 impl Attacked {
     fn start() -> Self {
-        let node = Node::start_with(FLAGS);
+        Self::start_with(&[])
+    }
+
+    /// The same with more flags.
+    fn start_with(flags: &[&str]) -> Self {
+        let node = Node::start_with(&[FLAGS, flags].concat());
         let max = metric(&node, "fantail_memory_budget_bytes");
         assert_eq!(max, BUDGET as u64);
         let rest = resident_bytes(&node);

@@ -9,11 +9,19 @@ use super::error::PublishError;
 use super::permission::Permission;
 use crate::api::node::Node;
 use crate::api::reach::Reach;
+use crate::core::budget::{Charge, Part};
 use crate::core::event::{Event, MarkedId, OrderMark};
 use crate::core::selector;
 use crate::core::sse::Draft;
 use crate::hub::{Closed, Hub, Receipt};
 use crate::metrics::Source;
+use crate::server::request_body::{BodyError, NoRoom};
+
+/// Events up to this size are not charged to the node's account.
+const UNCOUNTED_BYTES: usize = 4 * 1024;
+
+/// The account is charged in steps of this.
+const STEP_BYTES: usize = 16 * 1024;
 
 /// Checks and publishes all events as one batch; `place` gives the n-th event's place in the body.
 pub(crate) async fn commit(
@@ -23,16 +31,50 @@ pub(crate) async fn commit(
     place: impl Fn(usize) -> Option<usize>,
 ) -> Result<Vec<Answer>, PublishError> {
     let mut reach = Reach::default();
+    let mut memory = Memory::new(node);
+    memory.hold(events.len() * size_of::<Event<'_>>())?;
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
-        drafts.push(draft(event, permission, place(number), node, &mut reach).await?);
+        let draft = draft(event, permission, place(number), node, &mut reach).await?;
+        memory.hold(draft.memory_bytes())?;
+        drafts.push(draft);
     }
     if Hub::is_one_portion(&drafts) {
         let receipts = submit(node, &mut drafts).await?;
         return Ok(answers(node, &receipts, &drafts));
     }
-    let (receipts, drafts) = submit_all(node, drafts).await?;
+    let (receipts, drafts) = submit_all(node, drafts, memory).await?;
     Ok(answers(node, &receipts, &drafts))
+}
+
+/// The memory of events that are read and not yet published, in the node's account.
+///
+/// An array of small events takes twenty times its own size. Events wait while mailboxes are full.
+pub(super) struct Memory {
+    bytes: usize,
+    charge: Charge,
+}
+
+impl Memory {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            bytes: 0,
+            charge: Charge::new(node.hub.budget(), Part::Events),
+        }
+    }
+
+    /// Holds `bytes` more. Charged in steps; few bytes are not charged.
+    ///
+    /// # Errors
+    /// The node has no memory for them.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.bytes += bytes;
+        if self.bytes > UNCOUNTED_BYTES && self.bytes > self.charge.bytes() {
+            let wanted = self.bytes.next_multiple_of(STEP_BYTES);
+            self.charge.set(wanted).map_err(|_| NoRoom)?;
+        }
+        Ok(())
+    }
 }
 
 fn answers(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Vec<Answer> {
@@ -47,6 +89,7 @@ fn answers(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Vec<Answe
 async fn submit_all(
     node: &Node,
     drafts: Vec<Draft<'_>>,
+    memory: Memory,
 ) -> Result<(Vec<Receipt>, Vec<Draft<'static>>), PublishError> {
     let hub = node.hub.clone();
     // Up to this point a client that goes away publishes nothing.
@@ -54,6 +97,7 @@ async fn submit_all(
     let mut drafts: Vec<_> = drafts.into_iter().map(Draft::into_owned).collect();
     let task = tokio::spawn(async move {
         let _permit = permit;
+        let _memory = memory;
         let receipts = hub.publish(Source::Http, &mut drafts).await;
         receipts.map(|receipts| (receipts, drafts))
     });

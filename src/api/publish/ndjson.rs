@@ -7,7 +7,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 
-use super::commit::{draft, submit, warning};
+use super::commit::{Memory, draft, submit, warning};
 use super::error::PublishError;
 use super::json;
 use super::permission::Permission;
@@ -129,6 +129,7 @@ impl Stream<'_> {
     /// Publishes the lines up to the first bad one, which is the error.
     async fn publish_batch(&mut self, batch: &[(u64, Bytes)]) -> Result<(), PublishError> {
         let mut reach = Reach::default();
+        let mut memory = Memory::new(self.node);
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {
@@ -138,6 +139,10 @@ impl Stream<'_> {
             };
             match checked {
                 Ok(draft) => {
+                    if let Err(error) = memory.hold(draft.memory_bytes()) {
+                        failed = Some((*line, error.into()));
+                        break;
+                    }
                     if self.done.warning.is_none() {
                         self.done.warning = warning(draft.topics());
                     }

@@ -156,7 +156,7 @@ impl<I: Io> Core<I> {
             Sent::Part(accepted) => {
                 self.count_write(key.slot, accepted);
                 let hello = join(&mut greeting.to_vec()).slice(accepted..);
-                self.block(key.slot, hello);
+                self.block(key.slot, hello, total);
             }
             Sent::Gone(reason) => self.close(key, reason, io),
         }

@@ -39,7 +39,8 @@ impl<I: Io> Core<I> {
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
         self.released.add_stream(&wanted, beside.grant);
-        if self.lagging.remove(&key.slot).is_some() {
+        if let Some(lagging) = self.lagging.remove(&key.slot) {
+            self.held.remove_all_of(&lagging);
             self.shrink_lagging();
         }
         self.open_streams(I::kind(&subscriber.wire)).sub(1);
@@ -110,6 +111,13 @@ impl<I: Io> Core<I> {
             }
         }
         beside
+    }
+
+    /// Ends streams that fell behind with an event for which the node has no memory.
+    pub(super) fn end_unaffordable(&mut self, io: &mut I) {
+        for key in std::mem::take(&mut self.unaffordable) {
+            self.close(key, CloseReason::OutOfMemory, io);
+        }
     }
 
     /// Counts, and gives back a portion of what closed streams had of the store.

@@ -447,9 +447,11 @@ impl<I: Io> Core<I> {
         let whole = joined.ends.partition_point(|end| *end <= cut);
         let (start, mut seen) = (joined.start(whole), whole);
         let mut remainder = Bytes::new();
+        let mut frame_bytes = 0;
         if cut > start {
             // A piece of the event's own frame, which history shares, rather than of the joined run, which would be kept for it alone.
             let whole_frame = run.events[whole].1.rendition(joined.encoding);
+            frame_bytes = whole_frame.len();
             remainder = whole_frame.slice(cut - start..);
             seen += 1;
         }
@@ -457,7 +459,7 @@ impl<I: Io> Core<I> {
         if seen > first {
             self.advance(slot, run.events[seen - 1].0);
         }
-        self.block(slot, remainder);
+        self.block(slot, remainder, frame_bytes);
     }
 
     pub(super) fn advance(&mut self, slot: u32, id: EventId) {

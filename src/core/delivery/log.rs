@@ -25,6 +25,8 @@ const TEXT_BYTES_LOGGED: usize = 100;
 static LAGGED: OnceAMinute = OnceAMinute::new();
 /// Streams that the system does not watch.
 static TURNED_AWAY: OnceAMinute = OnceAMinute::new();
+/// Streams that held more than the node had memory for.
+static UNAFFORDABLE: OnceAMinute = OnceAMinute::new();
 /// Streams whose client took nothing.
 static STALLED: OnceAMinute = OnceAMinute::new();
 
@@ -73,6 +75,15 @@ impl<I: Io> Core<I> {
                         target: TARGET,
                         left_out,
                         "a stream was ended because its client took nothing for `write_timeout`"
+                    );
+                }
+            }
+            CloseReason::OutOfMemory => {
+                if let Some(left_out) = UNAFFORDABLE.due() {
+                    warn!(
+                        target: TARGET,
+                        left_out,
+                        "a slow stream was ended because the node has no memory for what it holds (`memory_budget`)"
                     );
                 }
             }

@@ -15,6 +15,7 @@ mod budget;
 mod close;
 mod farewell;
 mod find;
+mod held;
 mod identity;
 mod info;
 mod io;
@@ -56,6 +57,7 @@ pub use turn::Message;
 pub(crate) use turn::{Input, Next, Now};
 
 use farewell::Drain;
+use held::Held;
 use identity::Identities;
 use live::Live;
 use replay::{Lagging, Outgoing};
@@ -78,6 +80,10 @@ pub(crate) struct Core<I: Io> {
     guards: HashMap<u32, Guard>,
     /// Streams that are behind.
     lagging: HashMap<u32, Lagging>,
+    /// What they hold, in the node's account.
+    held: Held,
+    /// Those of them that fell behind with more than the account has room for.
+    unaffordable: Vec<Key>,
     /// What they may have missed of each topic.
     taken: Taken,
     /// Streams that are behind and whose wire has room: the run queue.
@@ -106,6 +112,8 @@ impl<I: Io> Core<I> {
         };
         Self {
             sweep: Sweep::new(config.heartbeat_ms),
+            held: Held::new(&shared.budget),
+            unaffordable: Vec::new(),
             config,
             shared,
             counters,

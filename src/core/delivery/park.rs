@@ -73,6 +73,9 @@ impl<I: Io> Core<I> {
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
         let lagging = self.lagging.remove(&key.slot);
+        if let Some(lagging) = &lagging {
+            self.held.remove_all_of(lagging);
+        }
         self.shrink_lagging();
         self.open_streams(I::kind(&subscriber.wire)).sub(1);
         let cursor = match lagging {

@@ -15,6 +15,8 @@ use super::{Core, Io, Sent};
 pub(crate) struct Lagging {
     /// Bytes that must go out before anything else: the rest of a frame that was cut, or the greeting.
     pub(crate) remainder: Bytes,
+    /// Length of the frame that the remainder is a piece of, and holds.
+    frame_bytes: usize,
     /// Losses that it has been told of.
     pub(crate) told_through: EventId,
     /// A cursor that this node does not know, still to be told.
@@ -31,6 +33,7 @@ impl Lagging {
     /// A stream that comes back with a cursor.
     pub(crate) fn resuming(greeting: Bytes, start: Start, now_ms: u64) -> Self {
         Self {
+            frame_bytes: greeting.len(),
             remainder: greeting,
             told_through: start.told_through,
             unknown: start.unknown,
@@ -40,15 +43,21 @@ impl Lagging {
         }
     }
 
-    fn blocked(remainder: Bytes, now_ms: u64) -> Self {
+    fn blocked(remainder: Bytes, frame_bytes: usize, now_ms: u64) -> Self {
         Self {
             remainder,
+            frame_bytes,
             told_through: EventId::ZERO,
             unknown: None,
             progress_ms: now_ms,
             resuming: false,
             conflate: true,
         }
+    }
+
+    /// Length of the text that it holds beside the remainder.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.unknown.as_ref().map_or(0, |text| text.len())
     }
 }
 
@@ -84,9 +93,10 @@ enum Plan {
 }
 
 impl<I: Io> Core<I> {
-    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`.
-    pub(super) fn block(&mut self, slot: u32, remainder: Bytes) {
-        self.fall_behind(slot, Lagging::blocked(remainder, self.now_ms));
+    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`, a piece of a frame of `frame_bytes`.
+    pub(super) fn block(&mut self, slot: u32, remainder: Bytes, frame_bytes: usize) {
+        let lagging = Lagging::blocked(remainder, frame_bytes, self.now_ms);
+        self.fall_behind(slot, lagging);
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             subscriber.flags.set(Flags::BLOCKED);
         }
@@ -95,12 +105,22 @@ impl<I: Io> Core<I> {
     pub(super) fn fall_behind(&mut self, slot: u32, lagging: Lagging) {
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             subscriber.flags.set(Flags::BEHIND);
+            let fits = self.held.add(&lagging.remainder, lagging.frame_bytes);
+            let fits = self.held.add_text(lagging.text_bytes()) && fits;
+            if !fits {
+                self.unaffordable.push(Key {
+                    slot,
+                    serial: subscriber.serial,
+                });
+            }
             self.lagging.insert(slot, lagging);
         }
     }
 
     /// Gives memory back after a storm of slow streams.
     pub(super) fn shrink_lagging(&mut self) {
+        #[cfg(test)]
+        assert!(!self.lagging.is_empty() || self.held.is_empty());
         if self.lagging.capacity() > 1_024 && self.lagging.len() * 8 < self.lagging.capacity() {
             self.lagging.shrink_to(self.lagging.len() * 2);
         }
@@ -323,11 +343,13 @@ impl<I: Io> Core<I> {
         let mut begun = 0;
         let mut left = accepted;
         let mut remainder = Bytes::new();
+        let mut frame_bytes = 0;
         while begun < out.parts.len() && left > 0 {
             let part = &out.parts[begun];
             begun += 1;
             if left < part.len() {
                 remainder = part.slice(left..);
+                frame_bytes = part.len();
                 left = 0;
             } else {
                 left -= part.len();
@@ -337,13 +359,22 @@ impl<I: Io> Core<I> {
         let Some(lagging) = self.lagging.get_mut(&slot) else {
             return;
         };
+        let mut fits = true;
         if accepted > 0 {
+            // The first part may be a remainder itself, and hold more than its own length.
+            if !lagging.remainder.is_empty() && begun == 1 {
+                frame_bytes = frame_bytes.max(lagging.frame_bytes);
+            }
+            fits = self.held.add(&remainder, frame_bytes);
+            self.held.remove(&lagging.remainder);
             lagging.remainder = remainder;
+            lagging.frame_bytes = frame_bytes;
             lagging.progress_ms = now_ms;
         }
         let first_event = out.parts.len() - out.events.len();
         if let Some(told) = told.filter(|told| begun > told.part) {
             lagging.told_through = told.lost_through.max(lagging.told_through);
+            self.held.remove_text(lagging.text_bytes());
             lagging.unknown = None;
             lagging.resuming = false;
             self.counters.gaps[told.reason as usize].add(1);
@@ -353,6 +384,9 @@ impl<I: Io> Core<I> {
         }
         if accepted < out.parts.iter().map(Bytes::len).sum() {
             lagging.conflate = true;
+        }
+        if !fits {
+            self.unaffordable.extend(self.key_of(slot));
         }
         let events = begun.saturating_sub(first_event) as u64;
         self.counters.deliveries.add(events);
@@ -365,7 +399,9 @@ impl<I: Io> Core<I> {
 
     /// Nothing is left up to the shard's last id: from here on the stream is live.
     fn catch_up_done(&mut self, slot: u32) {
-        self.lagging.remove(&slot);
+        if let Some(lagging) = self.lagging.remove(&slot) {
+            self.held.remove_all_of(&lagging);
+        }
         self.shrink_lagging();
         let last_id = self.last_id;
         if let Some(subscriber) = self.subscribers.get_mut(slot) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
+use crate::core::budget::Budget;
 use crate::core::desk::{Desk, Seat};
 use crate::core::event::{EventId, MarkedId};
 use crate::core::history::{Grant, Released, Start, Store, Wanted};
@@ -42,16 +43,26 @@ pub struct Shared {
     pub desk: Arc<Mutex<Desk>>,
     /// The count of open streams; the desk's own, reached without its lock.
     pub places: Arc<Places>,
+    /// The account of what clients make the node hold.
+    pub budget: Arc<Budget>,
 }
 
 impl Shared {
-    /// A desk, ready to be shared.
+    /// A desk, ready to be shared, and an account without a bound.
     #[must_use]
     pub fn new(desk: Desk) -> Self {
         Self {
             places: Arc::clone(desk.places()),
             desk: Arc::new(Mutex::new(desk)),
+            budget: Budget::new(usize::MAX),
         }
+    }
+
+    /// The same with an account that others charge, too.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &Arc<Budget>) -> Self {
+        self.budget = Arc::clone(budget);
+        self
     }
 
     /// Locks the desk for its topics and history alone.

@@ -175,7 +175,7 @@ impl<I: Io> Core<I> {
                 } else {
                     bytes.slice(accepted..)
                 };
-                self.block(slot, remainder);
+                self.block(slot, remainder, bytes.len());
             }
             Sent::Gone(reason) => self.close(key, reason, io),
         }

@@ -83,7 +83,9 @@ impl<I: Io> Core<I> {
     ///    from the mailbox and no further.
     /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats come last: a stream that
     ///    was written to needs none.
-    /// 6. **Release.** A portion of what closed streams had of the store is given back; all of it in the turn that takes
+    /// 6. **Memory.** Streams that fell behind with more than the node's account has room for are
+    ///    ended.
+    /// 7. **Release.** A portion of what closed streams had of the store is given back; all of it in the turn that takes
     ///    [`Message::Stop`].
     ///
     /// `now` is asked at the start and after live delivery: writing to many streams takes longer than a token may be overstayed.
@@ -102,6 +104,7 @@ impl<I: Io> Core<I> {
         self.set_now(now());
         self.catch_up(io);
         self.tick(|| input.is_empty(), io);
+        self.end_unaffordable(io);
         self.end_turn();
         if stop {
             self.release_all();

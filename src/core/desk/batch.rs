@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::core::budget::Charge;
 use crate::core::event::EventId;
 use crate::core::history::{Audience, MatchSets, SelectorIds};
 use crate::core::sse::Frame;
@@ -37,6 +38,8 @@ pub struct Batch {
     pub stamped_at: Instant,
     /// Bytes of their frames.
     pub bytes: usize,
+    /// Its bytes in the node's account, until the last shard has taken it.
+    pub memory: Option<Charge>,
 }
 
 /// Collects how a traced event fared on all shards; the last one writes the log line.

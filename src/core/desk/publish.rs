@@ -178,6 +178,7 @@ impl Desk {
             events,
             head: self.store.head(),
             stamped_at: publication.stamped_at,
+            memory: None,
         };
         Ok(Published {
             receipts,

@@ -294,9 +294,9 @@ impl Store {
         }
     }
 
-    /// Bytes of the topics that exist without events: streams subscribe to them.
+    /// Bytes of patterns, and of the topics that exist without events: streams subscribe to them.
     #[must_use]
     pub fn bare_topic_bytes(&self) -> usize {
-        self.topics.bare_bytes()
+        self.topics.bare_bytes() + self.patterns.bytes()
     }
 }

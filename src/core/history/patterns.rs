@@ -42,7 +42,14 @@ pub(super) struct Pattern {
     forgotten_before: Option<Evicted>,
 }
 
+/// What a pattern takes in the index and in the table by selector.
+const INDEXED_BYTES: usize = 64;
+
 impl Pattern {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.selector.text().len() + INDEXED_BYTES
+    }
+
     /// No more than this was evicted from its topics.
     pub(super) fn evicted(&self) -> Evicted {
         self.evicted_since.or(self.evicted_before)
@@ -131,6 +138,8 @@ pub(super) struct PatternTable {
     index: PatternIndex,
     /// Patterns with at least one stream.
     subscribed: usize,
+    /// What all patterns take.
+    bytes: usize,
     hasher: DefaultHashBuilder,
     /// Serial number of the youngest pattern; 0 = there never was one.
     newest: u32,
@@ -140,6 +149,11 @@ pub(super) struct PatternTable {
 }
 
 impl PatternTable {
+    /// What all patterns take, for the node's account.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -176,6 +190,7 @@ impl PatternTable {
             gaps.push(self.slots.insert(gap));
         }
         self.subscribed += usize::from(pattern.listeners.subscribers > 0);
+        self.bytes += pattern.bytes();
         self.slots.insert(pattern);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector
@@ -242,7 +257,7 @@ impl PatternTable {
         self.newest = serial;
         let slot = self.slots.next_slot();
         let bucket = self.index.add(selector, serial, slot);
-        self.slots.insert(Pattern {
+        let pattern = Pattern {
             selector: selector.clone(),
             serial,
             bucket,
@@ -251,7 +266,9 @@ impl PatternTable {
             evicted_since: Evicted::default(),
             evicted_before: birth.evicted.or(birth.forgotten),
             forgotten_before: Some(birth.forgotten),
-        });
+        };
+        self.bytes += pattern.bytes();
+        self.slots.insert(pattern);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector
             .insert_unique(hash_of(slots, hasher, slot), slot, |slot| {
@@ -385,6 +402,7 @@ impl PatternTable {
             |other| hash_of(slots, hasher, *other),
         );
         if let Some(pattern) = self.slots.remove(slot) {
+            self.bytes -= pattern.bytes();
             self.index.remove(pattern.bucket, pattern.serial);
             self.removed += 1;
         }

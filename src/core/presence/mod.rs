@@ -13,7 +13,7 @@ mod document;
 mod queue;
 mod snapshot;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::core::budget::{Budget, Charge, Exhausted, Part};
 use crate::core::history::HistoryLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
@@ -38,6 +39,10 @@ use queue::{Bounds, Queue};
 
 /// Most subscriptions of a stream that is announced: each is an event when it starts and one when it ends.
 pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
+
+/// What the registry takes for a stream beside its names and its payload: the record, an entry in
+/// each table, and a change that waits.
+const SUBSCRIBER_BYTES: usize = 384;
 
 /// Subscriptions looked at while the registry is locked once, and one stream's more or less: some 50 µs. Whoever opens a stream waits for it under the
 /// store's lock.
@@ -65,7 +70,8 @@ struct Shared {
 struct State {
     /// In the order in which they came.
     streams: BTreeMap<u64, Arc<Subscriber>>,
-    numbers: HashMap<Uuid, u64>,
+    /// Ordered maps: a hash table would double under the lock.
+    numbers: BTreeMap<Uuid, u64>,
     next_number: u64,
     /// A start has its stream's number.
     queue: Queue,
@@ -89,6 +95,8 @@ struct Subscriber {
     cost: usize,
     /// Somebody was told or shown it, and has to be told of its end.
     known: AtomicBool,
+    /// What it takes, in the node's account. An end that waits keeps it.
+    memory: Option<Charge>,
 }
 
 /// A stream whose start and end are to be announced.
@@ -142,7 +150,7 @@ impl Presence {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 streams: BTreeMap::new(),
-                numbers: HashMap::new(),
+                numbers: BTreeMap::new(),
                 next_number: 0,
                 queue: Queue::new(Bounds::new(history)),
                 closed: false,
@@ -173,6 +181,7 @@ impl Presence {
                 cost: allowance::estimate(selectors, payload.as_deref()),
                 payload,
                 known: AtomicBool::new(false),
+                memory: None,
             },
         }
     }
@@ -321,6 +330,23 @@ impl Shared {
 }
 
 impl Pending {
+    /// Charges an account with what the registry holds of the stream, until its end was told.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where the account has no room for it.
+    pub(crate) fn charge(&mut self, budget: &Arc<Budget>) -> Result<(), Exhausted> {
+        let subscriber = &self.subscriber;
+        let selectors = subscriber.selectors.iter();
+        let names: usize = selectors
+            .map(|selector| size_of_val(selector) + selector.text().len())
+            .sum();
+        let payload = subscriber.payload.as_ref().map_or(0, |text| text.len());
+        let mut charge = Charge::new(budget, Part::Presence);
+        charge.set(SUBSCRIBER_BYTES + names + payload)?;
+        self.subscriber.memory = Some(charge);
+        Ok(())
+    }
+
     /// The stream has begun; called under the store's lock, just before its shard learns of it.
     pub(crate) fn begin(self) -> Announced {
         let subscriber = Arc::new(self.subscriber);

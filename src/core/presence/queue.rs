@@ -6,7 +6,7 @@
 //! What is held is bounded by the open streams and by [`Bounds`]: a start that waits is dropped with its stream, unless somebody
 //! was shown the stream, and a client with too many ends waiting has no further streams shown.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Bound;
 
@@ -61,7 +61,7 @@ impl Client {
 /// Changes of all clients.
 pub(super) struct Queue {
     bounds: Bounds,
-    clients: HashMap<IpAddr, Client>,
+    clients: BTreeMap<IpAddr, Client>,
     /// Clients with changes, by their turn.
     turns: BTreeSet<(u64, IpAddr)>,
     /// Turn of the client that was told of last.
@@ -74,7 +74,7 @@ impl Queue {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            clients: HashMap::new(),
+            clients: BTreeMap::new(),
             turns: BTreeSet::new(),
             now: 0,
             len: 0,

@@ -89,6 +89,7 @@ impl Subscriber {
             payload: record.payload,
             client: record.client,
             known: AtomicBool::new(record.is_known),
+            memory: None,
         }
     }
 }

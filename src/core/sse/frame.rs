@@ -203,6 +203,14 @@ impl<'a> Draft<'a> {
         self.private
     }
 
+    /// The memory that it takes, names of topics included.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let names = self.topics.iter();
+        let names: usize = names.map(|name| size_of_val(name) + name.len()).sum();
+        size_of::<Self>() + self.buffer.capacity() + names
+    }
+
     /// Largest size of its frame in bytes.
     #[must_use]
     pub fn frame_bytes_max(&self) -> usize {

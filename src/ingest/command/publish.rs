@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::{Prepared, text};
+use crate::core::budget::{Budget, Charge, Part};
 use crate::core::event::{Event, EventId};
 use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt};
@@ -17,6 +18,9 @@ const BATCH_EVENTS_MAX: usize = 512;
 /// Most bytes of one batch. Its frames are copies of the input, and a script can make many events
 /// of one argument.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Events up to this size are not charged to the node's account.
+pub(super) const UNCOUNTED_BYTES: usize = 64 * 1024;
 
 /// The answer to a publisher.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +136,12 @@ impl<'b> Batch<'b> {
         if self.drafts.is_empty() {
             return;
         }
+        // They wait for room in the mailboxes, and are no longer the input that they were made of.
+        let mut memory = None;
+        if self.bytes > UNCOUNTED_BYTES {
+            let charge = memory.insert(Charge::new(hub.budget(), Part::Events));
+            charge.set_anyway(self.bytes);
+        }
         let drafts = &mut self.drafts;
         let published = if self.is_one_step {
             hub.publish_together(Source::Ingest, drafts).await
@@ -158,9 +168,12 @@ impl<'b> Batch<'b> {
     }
 
     /// Whether the batch should be published before more is added. One command adds at most the
-    /// events of a script, so the batch may exceed the bound by that number.
-    pub(in crate::ingest) fn is_full(&self) -> bool {
-        self.drafts.len() >= BATCH_EVENTS_MAX || self.bytes >= BATCH_BYTES_MAX
+    /// events of a script, so the batch may exceed the bound by that number. While the node's memory
+    /// is short, the bound is small.
+    pub(in crate::ingest) fn is_full(&self, budget: &Budget) -> bool {
+        self.drafts.len() >= BATCH_EVENTS_MAX
+            || self.bytes >= BATCH_BYTES_MAX
+            || (self.bytes > UNCOUNTED_BYTES && budget.is_above_mark(Part::Commands))
     }
 }
 

@@ -12,9 +12,10 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use super::error::CommandError;
-use super::publish::{Answer, Publication};
+use super::publish::{Answer, Publication, UNCOUNTED_BYTES};
 use super::spec::Run;
 use super::{Context, Prepared, integer, is_word};
+use crate::core::budget::{Budget, Charge, Exhausted, Part};
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
 use crate::ingest::script::{Bounds, Outcome, Script, Stop};
@@ -22,6 +23,13 @@ use crate::ingest::users::User;
 
 /// Scripts that the node keeps for `EVALSHA`.
 const SCRIPTS_MAX: usize = 128;
+
+/// Memory of those. A script that publishes takes some kibibytes; one of the longest that is made
+/// to be large takes a mebibyte.
+const SCRIPTS_BYTES_MAX: usize = 4 << 20;
+
+/// What a script takes in the tables beside itself.
+const KEPT_OVERHEAD_BYTES: usize = 128;
 
 /// Values that a script may read for each event that it may publish. A usual script reads some
 /// five, with the fields of an `XADD` some twenty.
@@ -36,41 +44,82 @@ const HASH_BYTES: usize = 20;
 type Hash = [u8; HASH_BYTES];
 
 /// The scripts that were sent. The oldest is forgotten first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::ingest) struct Scripts(Mutex<Kept>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     by_hash: HashMap<Hash, Arc<Script>>,
     oldest_first: VecDeque<Hash>,
+    bytes: usize,
+    /// The same in the node's account.
+    memory: Charge,
+}
+
+impl Kept {
+    /// Keeps a script, and forgets the oldest for it.
+    ///
+    /// # Errors
+    /// [`Exhausted`] where the node has no memory for it; then nothing has changed.
+    fn keep(&mut self, hash: Hash, script: &Arc<Script>) -> Result<(), Exhausted> {
+        if self.by_hash.contains_key(&hash) {
+            return Ok(());
+        }
+        let bytes = self.bytes + cost(script);
+        self.memory.set(bytes)?;
+        self.bytes = bytes;
+        self.by_hash.insert(hash, Arc::clone(script));
+        self.oldest_first.push_back(hash);
+        while self.by_hash.len() > SCRIPTS_MAX || self.bytes > SCRIPTS_BYTES_MAX {
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                break;
+            };
+            if let Some(script) = self.by_hash.remove(&oldest) {
+                self.bytes -= cost(&script);
+            }
+        }
+        self.memory.set_anyway(self.bytes);
+        Ok(())
+    }
+}
+
+fn cost(script: &Script) -> usize {
+    script.bytes() + KEPT_OVERHEAD_BYTES
 }
 
 impl Scripts {
+    /// None yet; what is kept is charged to `budget`.
+    pub(in crate::ingest) fn new(budget: &Arc<Budget>) -> Self {
+        Self(Mutex::new(Kept {
+            by_hash: HashMap::new(),
+            oldest_first: VecDeque::new(),
+            bytes: 0,
+            memory: Charge::new(budget, Part::Scripts),
+        }))
+    }
+
     fn find(&self, hash: &Hash) -> Option<Arc<Script>> {
         self.0.lock().by_hash.get(hash).cloned()
     }
 
-    /// The script with this text and its hash. The text is parsed if the script is not kept yet.
-    fn read(&self, text: &[u8]) -> Result<(Arc<Script>, Hash), CommandError> {
+    /// The script with this text, its hash, and whether it is kept. The text is parsed if the
+    /// script is not kept yet.
+    fn read(&self, text: &[u8]) -> Result<(Arc<Script>, Hash, bool), CommandError> {
         let hash = hash(text);
         if let Some(script) = self.find(&hash) {
-            return Ok((script, hash));
+            return Ok((script, hash, true));
         }
         let script = Arc::new(Script::parse(text, publishes)?);
-        let kept = &mut *self.0.lock();
-        if kept.by_hash.insert(hash, Arc::clone(&script)).is_none() {
-            kept.oldest_first.push_back(hash);
-        }
-        if kept.oldest_first.len() > SCRIPTS_MAX
-            && let Some(oldest) = kept.oldest_first.pop_front()
-        {
-            kept.by_hash.remove(&oldest);
-        }
-        Ok((script, hash))
+        let is_kept = self.0.lock().keep(hash, &script).is_ok();
+        Ok((script, hash, is_kept))
     }
 
     fn forget_all(&self) {
-        *self.0.lock() = Kept::default();
+        let mut kept = self.0.lock();
+        kept.by_hash = HashMap::new();
+        kept.oldest_first = VecDeque::new();
+        kept.bytes = 0;
+        kept.memory.set_anyway(0);
     }
 }
 
@@ -112,7 +161,8 @@ pub(super) fn eval<'b>(
     args: &[Arg<'b>],
 ) -> Result<Prepared<'b>, CommandError> {
     let keys = key_count(args)?;
-    let (script, hash) = port.scripts.read(&args[1])?;
+    // One that is not kept is run all the same.
+    let (script, hash, _) = port.scripts.read(&args[1])?;
     run(port, user, &script, &hash, args[3..].split_at(keys))
 }
 
@@ -187,7 +237,11 @@ fn run<'b>(
             to_hex(hash)
         ))
     };
-    match script.run(keys, args, bounds, &mut call) {
+    let outcome = script.run(keys, args, bounds, &mut call);
+    let bytes = bounds.bytes_max - bytes_left;
+    match outcome {
+        // A script makes many events of one argument.
+        Ok(_) if !has_room_for(port, bytes) => Err(CommandError::OutOfMemory),
         Ok(outcome) => Ok(answered(publications, outcome)),
         Err(Failure::Call { line, error }) => Err(in_script(line, &error)),
         Err(Failure::Stop(stop)) => Err(match stop {
@@ -198,6 +252,12 @@ fn run<'b>(
             Stop::TooLarge => CommandError::too_many_bytes(bounds.bytes_max),
         }),
     }
+}
+
+/// Whether the node has memory for the events of a script. Few and short ones are let through.
+fn has_room_for(port: &Port, bytes: usize) -> bool {
+    let budget = port.hub.budget();
+    bytes <= UNCOUNTED_BYTES || budget.check(Part::Commands, bytes).is_ok()
 }
 
 /// Makes an event of a call in a script.
@@ -250,7 +310,10 @@ fn answered(mut publications: Vec<Publication<'_>>, outcome: Outcome) -> Prepare
 
 /// `SCRIPT LOAD script`
 pub(super) fn load(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
-    let (_, hash) = ctx.port.scripts.read(&args[2])?;
+    let (_, hash, is_kept) = ctx.port.scripts.read(&args[2])?;
+    if !is_kept {
+        return Err(CommandError::OutOfMemory);
+    }
     ctx.reply.bulk(to_hex(&hash));
     Ok(())
 }
@@ -283,7 +346,8 @@ mod tests {
 
     #[test]
     fn the_number_of_kept_scripts_is_bounded() {
-        let scripts = Scripts::default();
+        let budget = Budget::new(64 << 20);
+        let scripts = Scripts::new(&budget);
         let text = |n: usize| format!("redis.call('publish', 't', {n})").into_bytes();
         for n in 0..SCRIPTS_MAX + 10 {
             scripts.read(&text(n)).expect("understood");
@@ -293,8 +357,38 @@ mod tests {
         assert!(!kept(9) && kept(10) && kept(SCRIPTS_MAX + 9));
         assert_eq!(scripts.0.lock().by_hash.len(), SCRIPTS_MAX);
         assert_eq!(scripts.0.lock().oldest_first.len(), SCRIPTS_MAX);
+        assert!(budget.used(Part::Scripts) > 0);
         scripts.forget_all();
         assert!(!kept(10));
+        assert_eq!(budget.used(Part::Scripts), 0);
+    }
+
+    /// Of 128 scripts of 16 KiB each, the node held 60 MB.
+    #[test]
+    fn the_memory_of_kept_scripts_is_bounded_and_charged() {
+        let budget = Budget::new(64 << 20);
+        let scripts = Scripts::new(&budget);
+        for n in 0..SCRIPTS_MAX {
+            let terms = "+1".repeat(8_000);
+            let text = format!("local n = {n}{terms}");
+            assert!(scripts.read(text.as_bytes()).expect("understood").2);
+            let kept = scripts.0.lock();
+            assert!(kept.bytes <= SCRIPTS_BYTES_MAX);
+            let held: usize = kept.by_hash.values().map(|script| cost(script)).sum();
+            assert_eq!((kept.bytes, budget.used(Part::Scripts)), (held, held));
+        }
+        assert!(scripts.0.lock().by_hash.len() > 1);
+    }
+
+    #[test]
+    fn a_script_for_which_there_is_no_memory_is_not_kept() {
+        let budget = Budget::new(8_000);
+        budget.take_anyway(Part::Bodies, 6_000);
+        let scripts = Scripts::new(&budget);
+        assert!(!scripts.read(b"return 1").expect("understood").2);
+        assert!(scripts.find(&hash(b"return 1")).is_none());
+        budget.give_back(Part::Bodies, 6_000);
+        assert!(scripts.read(b"return 1").expect("understood").2);
     }
 
     #[test]

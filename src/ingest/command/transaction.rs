@@ -11,7 +11,6 @@ use hashbrown::{HashMap, HashSet};
 use super::error::CommandError;
 use super::publish::{self, Answer, Publication};
 use super::{Call, Context, Prepared, Session, run};
-use crate::core::budget::Part;
 use crate::core::event::EventId;
 use crate::core::sse::Draft;
 use crate::hub::{Hub, Receipt, Watched};
@@ -22,6 +21,9 @@ use crate::metrics::Source;
 
 /// Commands of a transaction after which other connections have their turn.
 const RUN_AT_ONCE_MAX: usize = 64;
+
+/// What a topic of `WATCH` takes in the table beside its name.
+const WATCHED_BYTES: usize = size_of::<(Box<str>, EventId)>() + 1;
 
 /// The queued commands and the watched topics of a connection.
 #[derive(Default)]
@@ -73,7 +75,7 @@ impl Transaction {
     /// Bytes that are queued and watched.
     pub(super) fn bytes(&self) -> usize {
         let queued = self.open.as_ref().map_or(0, |open| open.bytes);
-        let watched = self.watched.len() * size_of::<(Box<str>, EventId)>();
+        let watched = self.watched.capacity() * WATCHED_BYTES;
         queued + watched + self.watched_bytes
     }
 
@@ -191,6 +193,10 @@ pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
     if !topics.iter().all(may_watch) {
         return Err(CommandError::NoPermissionKey);
     }
+    let names: usize = topics.iter().map(|topic| topic.len()).sum();
+    let bytes = ctx.session.memory.bytes() + names + topics.len() * WATCHED_BYTES;
+    let room = ctx.session.memory.set(bytes);
+    room.map_err(|_| CommandError::OutOfMemory)?;
     for topic in topics {
         let limits = ctx.port.transaction;
         ctx.session.transaction.watch(topic, seen, limits)?;
@@ -249,8 +255,9 @@ pub(super) fn queue<'b>(
             unreachable!("run at once, also within a transaction")
         }
     };
-    let room = port.hub.budget().check(Part::Commands, queued.bytes());
-    let outcome = match room {
+    // Charged at once: one read may bring many commands.
+    let bytes = session.memory.bytes() + queued.bytes();
+    let outcome = match session.memory.set(bytes) {
         Ok(()) => session.transaction.queue(queued, port.transaction),
         Err(_) => {
             session.transaction.abort();

@@ -149,6 +149,16 @@ impl Default for Reader {
 }
 
 impl Reader {
+    /// Memory that it holds for the places of the elements of an unfinished command.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        if self.elements.spilled() {
+            self.elements.capacity() * size_of::<Range<usize>>()
+        } else {
+            0
+        }
+    }
+
     /// Reads one command from `input`, which must start with its first byte, fills `args` with it
     /// and returns its length in bytes. An empty array or a blank line leaves `args` empty; Redis
     /// clients may send these, and they get no answer.

@@ -9,6 +9,7 @@
 mod lexer;
 mod parser;
 mod run;
+mod size;
 
 use thiserror::Error;
 
@@ -42,6 +43,11 @@ impl Script {
         let tokens = lexer::tokens(text)?;
         let statements = parser::parse(&tokens, is_known)?;
         Ok(Self { statements })
+    }
+
+    /// The memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + size::bytes_of(&self.statements)
     }
 }
 

@@ -88,6 +88,11 @@ pub enum Fault {
     /// Slower than a setting allows.
     #[error("what was begun did not end in time")]
     Slow,
+    /// The head is right, as far as it has come.
+    #[error(
+        "the node has no memory for so long a request head now (`memory_budget`); send a shorter one, or try again"
+    )]
+    NoMemory,
 }
 
 impl Fault {
@@ -112,6 +117,7 @@ impl Fault {
     pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }

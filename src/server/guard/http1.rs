@@ -111,6 +111,19 @@ impl Http1 {
         self.refusal.map(|refusal| refusal.fault)
     }
 
+    /// Whether a request head has begun and not ended.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(self.part, Part::Line(_) | Part::Fields { .. }) && !self.is_between_requests()
+    }
+
+    /// Refuses the head that has begun.
+    pub(super) fn refuse_head(&mut self, fault: Fault) {
+        self.refusal.get_or_insert(Refusal {
+            fault,
+            in_head: true,
+        });
+    }
+
     pub(super) fn refusal(&self) -> Option<Refusal> {
         self.refusal
     }

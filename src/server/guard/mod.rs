@@ -48,6 +48,18 @@ impl Guard {
         }
     }
 
+    /// Whether an HTTP/1 request head has begun and not ended. hyper holds what has come of it.
+    pub(crate) fn is_in_head(&self) -> bool {
+        matches!(self, Self::Http1(guard) if guard.is_in_head())
+    }
+
+    /// Refuses the request head that has begun.
+    pub(crate) fn refuse_head(&mut self, fault: Fault) {
+        if let Self::Http1(guard) = self {
+            guard.refuse_head(fault);
+        }
+    }
+
     /// Follows the sent `bytes`.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         if let Self::Http2(guard) = self {

@@ -226,7 +226,7 @@ mod tests {
     fn a_socket_that_the_poller_refuses_was_closed_without_an_answer() {
         let poll = Poll::new().expect("a poller");
         let waker = Waker::new(poll.registry(), Token(usize::MAX)).expect("a waker");
-        let (mailbox, _inbox) = mailbox(1, 1, waker);
+        let (mailbox, _inbox) = mailbox(1, 1, crate::core::budget::Budget::new(1), waker);
         let registry = poll.registry().try_clone().expect("a registry");
         let mut wires = Wires::new(registry, mailbox);
         let (socket, mut client) = UnixStream::pair().expect("a pair");
