@@ -1,45 +1,45 @@
 //! How much of the node's history may be filled with starts and ends of subscriptions.
 //!
-//! The history's budget is the node's, and what is oldest goes first: without a bound, clients that
-//! come and go would have everybody's events forgotten. So what is told is counted in bytes,
-//! against an allowance that runs full again over the time for which events are kept.
+//! The history's budget is the node's, and its oldest events are evicted first: without a bound,
+//! clients that come and go would evict the events of others. So announcements are counted in
+//! bytes, against an allowance that refills over the time for which events are kept.
 
 use std::time::{Duration, Instant};
 
 use crate::core::history::HistoryLimits;
 use crate::core::selector::Selector;
 
-/// Part of the history's budget that may be filled at once. As much again runs in within
-/// `history_age`, so that no more than a quarter of what is kept is of this kind.
+/// Part of the history's budget that announcements may fill at once. As much again refills within
+/// `history_age`, so that at most a quarter of the kept bytes are of this kind.
 const SHARE: usize = 8;
 
-/// Bytes of an event beside its topic and its data: its id, and what the history needs for it and
-/// for a topic that nothing else is published to.
+/// Bytes of an event beside its topic and its data: its id, and the history's overhead for it and
+/// for a topic without other events.
 const EVENT_BYTES: usize = 600;
 
 /// Bytes of a subscription's document beside its topic and payload: the names of its members, and
 /// its subscriber twice.
 const DOCUMENT_BYTES: usize = 300;
 
-/// Most bytes that may be told at once.
+/// Most bytes that may be announced at once.
 pub(super) fn full_bytes(history: &HistoryLimits) -> usize {
     history.budget_bytes / SHARE
 }
 
-/// About what it takes to tell once of a stream's subscriptions; its address has the topic three
-/// times.
+/// Estimated bytes to announce a stream's subscriptions once; the topic is three times in each
+/// address and document.
 pub(super) fn estimate(selectors: &[Selector], payload: Option<&str>) -> usize {
     let each = EVENT_BYTES + DOCUMENT_BYTES + payload.map_or(0, str::len);
     let topics: usize = selectors.iter().map(|one| one.text().len()).sum();
     selectors.len() * each + 3 * topics
 }
 
-/// What one event takes of the allowance.
+/// Bytes of one event in the allowance.
 pub(crate) fn cost(topic: &str, data: &str) -> usize {
     topic.len() + data.len() + EVENT_BYTES
 }
 
-/// Bytes that may be told now. One batch may go below zero, which the next ones wait for.
+/// Bytes that may be announced now. One batch may take it below zero, which the next ones wait for.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     left: f64,
@@ -49,7 +49,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// Full.
+    /// A full allowance.
     pub(crate) fn new(history: &HistoryLimits, now: Instant) -> Self {
         let full = full_bytes(history) as f64;
         Self {
@@ -60,9 +60,9 @@ impl Allowance {
         }
     }
 
-    /// How long to wait before anything more is told; `None` when it may be now.
+    /// How long to wait before the next announcement; `None` if it may be made now.
     pub(crate) fn wait(&mut self, now: Instant) -> Option<Duration> {
-        // Where nothing is kept, there is nothing to push out.
+        // If nothing is kept, nothing can be evicted.
         if self.full == 0.0 {
             return None;
         }
@@ -86,7 +86,7 @@ impl Allowance {
         self.left as usize
     }
 
-    /// So much was told.
+    /// Counts announced bytes.
     pub(crate) fn spend(&mut self, bytes: usize) {
         self.left -= bytes as f64;
     }

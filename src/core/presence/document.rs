@@ -1,5 +1,4 @@
-//! How a subscription is told of: its address and its document (JSON-LD), as the Mercure protocol
-//! has them.
+//! The announcement of a subscription: its address and its document (JSON-LD), in Mercure's form.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -9,24 +8,24 @@ use crate::core::selector::Selector;
 
 use super::Subscription;
 
-/// Where subscriptions have their addresses; these are also the topics of the events that tell of
+/// Path of all subscriptions' addresses, which are also the topics of the events that announce
 /// them.
 pub const SUBSCRIPTIONS_PATH: &str = "/.well-known/mercure/subscriptions";
 
-/// What a document names as its context.
+/// The context that a document names.
 pub const CONTEXT: &str = "https://mercure.rocks/";
 
-/// What comes before a subscriber's UUID.
+/// Prefix of a subscriber's UUID.
 pub(super) const URN_PREFIX: &str = "urn:uuid:";
 
-/// What a template's `{topic}` leaves as it is (RFC 6570 §3.2.2): the unreserved characters.
+/// Characters that a template's `{topic}` leaves unescaped (RFC 6570 §3.2.2): the unreserved ones.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The address of what is known of a topic's subscriptions.
+/// The address of a topic's subscriptions.
 #[must_use]
 pub fn topic_path(topic: &str) -> String {
     format!(
@@ -54,13 +53,13 @@ impl Subscription {
         format!("{URN_PREFIX}{}", self.subscriber.id)
     }
 
-    /// Its address, which is also the topic of the events that tell of it.
+    /// Its address, which is also the topic of the events that announce it.
     #[must_use]
     pub fn path(&self) -> String {
         subscription_path(self.topic(), &self.urn())
     }
 
-    /// The document about it alone.
+    /// Its document as a whole.
     pub(crate) fn to_json(&self, active: bool) -> String {
         let document = Document {
             context: Some(CONTEXT),
@@ -68,12 +67,11 @@ impl Subscription {
             active,
             ..self.document()
         };
-        // Strings, and JSON that was parsed before: there is nothing in it that could fail to
-        // serialize.
+        // Strings, and JSON that was parsed before: neither can fail to serialize.
         serde_json::to_string(&document).unwrap_or_default()
     }
 
-    /// The document about it, as one among others.
+    /// Its document, as one among others.
     #[must_use]
     pub fn document(&self) -> Document<'_> {
         let payload = self.subscriber.payload.as_deref();
@@ -90,10 +88,10 @@ impl Subscription {
     }
 }
 
-/// What is told of a subscription.
+/// The document of a subscription.
 #[derive(Serialize)]
 pub struct Document<'a> {
-    /// Left out where a document around it has it.
+    /// Left out if a surrounding document has it.
     #[serde(rename = "@context", skip_serializing_if = "Option::is_none")]
     pub context: Option<&'static str>,
     id: String,
@@ -104,7 +102,7 @@ pub struct Document<'a> {
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
-    /// The newest event, where the document stands alone.
+    /// The newest event, if the document stands alone.
     #[serde(rename = "lastEventID", skip_serializing_if = "Option::is_none")]
     pub last_event_id: Option<String>,
 }

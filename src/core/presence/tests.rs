@@ -1,4 +1,4 @@
-//! What is entered, told and listed.
+//! Entries, announcements and lists.
 
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -147,8 +147,8 @@ fn documents_are_as_the_draft_has_them() {
     assert_eq!(subscription.to_json(false), expected);
 }
 
-/// Opens, lists and closes streams of one client until no more of them are listed; how many there
-/// were.
+/// Opens, lists and closes streams of one client until no more of them are listed; returns how many
+/// there were.
 fn come_and_go(presence: &Presence, client: IpAddr) -> usize {
     for count in 0..1_000_000 {
         let guard = begin_at(presence, client, &["a"]);
@@ -179,7 +179,7 @@ fn a_client_that_comes_and_goes_while_it_lists_is_bounded_and_the_others_are_lis
         assert!(presence.figures().waiting <= 2 * count + 2);
         assert_eq!(presence.figures().untold, 1);
         assert!(presence.figures().unlisted >= 1);
-        // Nothing is kept of what follows.
+        // Nothing is kept of the next ones.
         let waiting = presence.figures().waiting;
         assert_eq!(come_and_go(&presence, HERE), 0);
         assert_eq!(presence.figures().waiting, waiting);
@@ -197,7 +197,7 @@ fn what_many_clients_leave_waiting_is_bounded_together() {
     let one = come_and_go(&presence, client(0));
     let all: usize = (1..1_000).map(|n| come_and_go(&presence, client(n))).sum();
     assert!(all < 10 * one, "{all} after {one}");
-    // Who was told of is listed all the same.
+    // A stream that was announced is listed all the same.
     let _guard = begin_at(&presence, THERE, &["new"]);
     while !self::told(&presence).is_empty() {}
     assert_eq!(topics(&presence.list(None, None, 9)), ["new"]);
@@ -268,7 +268,7 @@ fn nothing_of_a_subscription_is_in_a_debug() {
     );
 }
 
-/// All changes, in the order in which they are told, and then the lists.
+/// All changes, in the order of their announcement, and then the lists.
 fn all_of(presence: &Presence) -> (Vec<(u128, bool)>, Vec<String>) {
     let mut changes = told(presence);
     loop {

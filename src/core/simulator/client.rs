@@ -20,7 +20,7 @@ pub(super) struct Reader {
     pub(super) ended: bool,
 }
 
-/// The head that the simulator gives each stream.
+/// The head of each simulated stream.
 pub(super) const HEAD: &[u8] = b"HEAD\r\n\r\n";
 
 impl Reader {
@@ -39,7 +39,7 @@ impl Reader {
         self.encoding == Encoding::BARE
     }
 
-    /// Takes bytes in; returns the blocks that they complete.
+    /// Adds bytes; returns the blocks that they complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Block> {
         assert!(
             !self.ended || bytes.is_empty(),

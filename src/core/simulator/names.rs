@@ -1,4 +1,4 @@
-//! The topics and patterns of the simulator, and the naive truth of which matches which.
+//! The topics and patterns of the simulator, and the naive truth of their matches.
 
 use crate::core::selector::{Selector, Syntax};
 

@@ -1,5 +1,5 @@
-//! Connections that accept as much as they are told to: sockets, ones that keep a part of what they
-//! accepted, and ones that carry several streams.
+//! Connections that accept as much as the schedule allows: sockets, connections that keep a part of
+//! what they accepted, and connections that carry several streams.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,13 +25,12 @@ const WRITABLE: Signal = Signal {
     failed: false,
 };
 
-/// What one client's connection is to the node.
+/// One client's connection to the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
     /// A socket of its own.
     Plain,
-    /// A socket behind a layer that keeps up to so many bytes which the socket has not taken, as
-    /// TLS does.
+    /// A socket behind a layer that keeps up to this many unsent bytes, as TLS does.
     Sealed(usize),
     /// One of the streams of a connection, as with HTTP/2.
     Carried(usize),
@@ -55,7 +54,7 @@ pub(super) struct Wire {
     pub(super) ended: bool,
 }
 
-/// What the wires of one connection share.
+/// The state shared by the wires of one connection.
 struct Connection {
     /// Bytes that it accepts before it is full.
     room: usize,
@@ -68,10 +67,9 @@ struct Connection {
 pub(super) struct Network {
     pub(super) wires: BTreeMap<usize, Wire>,
     connections: Vec<Connection>,
-    /// No wire is adopted.
+    /// Every adoption is refused.
     pub(super) watches_nothing: bool,
-    /// Signals of wires that were adopted, by wire: what a poller reports of a socket that it is
-    /// new to.
+    /// Signals of adopted wires, by wire: what a poller reports of a new socket.
     pub(super) reported: Vec<(usize, Signal)>,
     pub(super) cut_frames: usize,
     /// Bytes that were accepted and kept.
@@ -111,7 +109,7 @@ impl Network {
         assert!(wire.is_none(), "a wire's number is its own");
     }
 
-    /// Has the next write to a wire's connection find it reset.
+    /// Makes the next write to a wire's connection fail with a reset.
     pub(super) fn break_off(&mut self, wire: usize) {
         let connection = self.wires[&wire].connection;
         self.connections[connection].broken = true;
@@ -122,7 +120,7 @@ impl Network {
         self.connections[self.wires[&wire].connection].broken
     }
 
-    /// Whether a wire accepts all that it is sent, and keeps nothing.
+    /// Whether a wire accepts all bytes, and keeps none.
     pub(super) fn accepts_everything(&self, wire: usize) -> bool {
         let wire = &self.wires[&wire];
         let connection = &self.connections[wire.connection];
@@ -130,7 +128,7 @@ impl Network {
         is_free && connection.room > usize::MAX / 2
     }
 
-    /// Gives a wire's connection so much room; returns the signals that follow, by wire.
+    /// Sets the room of a wire's connection; returns the signals that follow, by wire.
     pub(super) fn set_room(&mut self, wire: usize, room: usize) -> Vec<(usize, Signal)> {
         let number = self.wires[&wire].connection;
         let connection = &mut self.connections[number];
@@ -251,7 +249,7 @@ impl Io for Network {
         let (wire, connection) = self.wire(key, wire);
         wire.closed = true;
         wire.ended = ended;
-        // After the proper end, what was kept goes out before the connection is closed. Else the
+        // After the regular end, kept bytes are sent before the connection is closed. Otherwise the
         // client sees a cut connection.
         if ended && !connection.broken {
             wire.arrived.append(&mut wire.kept);

@@ -1,7 +1,7 @@
-//! The naive model: a list of everything published, and what each session of a client must
+//! The naive model: a list of every published event, and what each session of a client must
 //! therefore see.
 //!
-//! Every word of a gap is questioned: its reason, its range, its id, and whether it tells anything
+//! Every word of a gap is checked: its reason, its range, its id, and whether it reports anything
 //! new.
 
 use crate::core::event::{EventId, OrderMark};
@@ -22,7 +22,7 @@ pub(super) struct Published {
     pub(super) wire_id: String,
 }
 
-/// What a stream asked for and may hear.
+/// A stream's selectors and rights.
 #[derive(Clone, Debug)]
 pub(super) struct Rights {
     pub(super) selectors: Vec<Sel>,
@@ -41,39 +41,38 @@ impl Rights {
     }
 }
 
-/// What the world knows at the moment at which a client reads.
+/// The state of the world at the moment at which a client reads.
 pub(super) struct World<'w> {
-    /// Everything that was published.
+    /// Every published event.
     pub(super) all: &'w [Published],
     /// Newest id that the client's shard has taken from its mailbox.
     pub(super) taken_through: EventId,
-    /// Losses up to here may be told in a wider range: they are of topics that exist no longer.
+    /// Losses up to here may be reported in a wider range: their topics have been deleted.
     pub(super) forgotten: EventId,
     /// Whether the history of a topic keeps an event.
     pub(super) keeps: &'w dyn Fn(EventId, usize) -> bool,
 }
 
-/// Whether the node knows the cursor with which a client came.
+/// Whether the node knows a client's cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Knowledge {
     Known,
     Unknown,
-    /// It means an event that is kept; where finding it is too much work, the node may say that it
-    /// does not know it.
+    /// It means a kept event; if finding it is too much work, the node may report it as unknown.
     KnownOrNot,
 }
 
-/// What a session asked for, and how it must begin.
+/// A session's request, and how it must begin.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
     pub(super) rights: Rights,
-    /// Those of its topics and patterns of which a slow stream gets the newest event only.
+    /// Those of its topics and patterns whose newest event only is sent to a slow stream.
     pub(super) latest: Vec<Sel>,
-    /// It must see what comes after this.
+    /// It must see the events after this.
     pub(super) start: EventId,
-    /// What was lost up to here is no news to it: it asked for the earliest there is.
+    /// Losses up to here are expected: it asked for the earliest event.
     pub(super) excused: EventId,
-    /// The cursor with which the client came.
+    /// The client's cursor.
     pub(super) asked: Option<String>,
     pub(super) knowledge: Knowledge,
     /// It reads from history first.
@@ -82,7 +81,7 @@ pub(super) struct Opening {
     pub(super) exact: bool,
 }
 
-/// A gap as a client was told it.
+/// A gap as its client received it.
 #[derive(Clone, Debug)]
 struct ToldGap {
     from: EventId,
@@ -93,7 +92,7 @@ struct ToldGap {
 #[derive(Debug)]
 pub(super) struct Session {
     opening: Opening,
-    /// Where the id of the last block stands in the node's order.
+    /// Place of the last block's id in the node's order.
     seen_through: EventId,
     /// Last event id as the client would send it.
     pub(super) cursor: Option<String>,
@@ -105,7 +104,7 @@ pub(super) struct Session {
     /// It got a heartbeat, which only a stream that is caught up gets.
     was_live: bool,
     unknown: bool,
-    /// It was parked: what it missed meanwhile is told as to a stream that resumes.
+    /// It was parked: its losses meanwhile are reported as to a stream that resumes.
     pub(super) moved: bool,
 }
 
@@ -145,7 +144,7 @@ impl Session {
         self.received.len()
     }
 
-    /// Takes a block in and checks that the client's cursor is safe after it.
+    /// Adds a block and checks that the client's cursor is safe after it.
     pub(super) fn take(&mut self, block: &Block, world: &World<'_>) {
         let Some(id) = block.id.as_deref() else {
             assert!(
@@ -236,8 +235,8 @@ impl Session {
 
     fn check_reason(&mut self, reason: &str, from: EventId, data: &str) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
-        // It got a heartbeat, or its cursor has moved though it got nothing: it may have been live
-        // in between, and have lost events since because it was slow.
+        // It got a heartbeat, or its cursor has moved without an event: it may have been live in
+        // between, and have lost events since because it was slow.
         let may_have_been_live = self.was_live || from > self.seen_through;
         let expected = match (is_first, self.opening.knowledge) {
             (true, Knowledge::Unknown) => "unknown",
@@ -251,7 +250,7 @@ impl Session {
         self.unknown |= reason == "unknown";
     }
 
-    /// The gap ends in an event that is missing, and of which no gap before has told.
+    /// The gap ends in a missing event that no earlier gap has reported.
     fn check_missing(&self, from: EventId, to: EventId, all: &[Published]) {
         if !self.opening.exact {
             return;
@@ -271,7 +270,7 @@ impl Session {
         );
     }
 
-    /// A gap's id does not pass over an event that is still kept.
+    /// A gap's id does not skip an event that is still kept.
     fn check_passed_over(&self, position: EventId, world: &World<'_>) {
         let from = self.seen_through.max(self.opening.start);
         let passed = |event: &&Published| event.id > from && event.id <= position;
@@ -294,8 +293,8 @@ impl Session {
         self.opening.rights.cover(event)
     }
 
-    /// Everything up to `position` was received or told as missing. (Events only, since `position`
-    /// rises: what was checked stays true.)
+    /// Everything up to `position` was received or reported as missing. (Events only, because
+    /// `position` rises: earlier checks stay true.)
     pub(super) fn check_through(&self, position: EventId, all: &[Published]) {
         let from = self.opening.start.max(self.opening.excused);
         for (number, event) in all.iter().enumerate() {
@@ -314,7 +313,7 @@ impl Session {
         }
     }
 
-    /// At the end, with nothing in the way: everything has arrived.
+    /// At the end, without obstacles: everything has arrived.
     pub(super) fn finish(&self, all: &[Published]) {
         assert!(self.primed, "never greeted");
         assert!(

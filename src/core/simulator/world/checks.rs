@@ -1,4 +1,4 @@
-//! What clients read, and what must be true after each turn.
+//! Clients' reads, and the checks after each turn.
 
 use super::super::names::name;
 use super::super::oracle;

@@ -1,4 +1,4 @@
-//! The end of a schedule: everything arrives, and nothing remains of anybody.
+//! The end of a schedule: everything arrives, and no state remains.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::super::names::{TOPICS, name};
 use super::{CLIENTS, Shard, World};
 
 impl World {
-    /// Takes every obstacle away and runs until nothing happens: now all must have arrived.
+    /// Removes every obstacle and runs until nothing happens: now everything must have arrived.
     pub(super) fn settle(&mut self) {
         self.publish_all();
         self.unpark_all();
@@ -39,7 +39,7 @@ impl World {
         self.end_all();
     }
 
-    /// Ends what is left, and checks that nothing remains of anybody.
+    /// Ends the rest, and checks that no state remains.
     pub(super) fn end_all(&mut self) {
         let draining = self.drain;
         for _ in 0..3 * CLIENTS {

@@ -1,4 +1,4 @@
-//! Publishers, and all who wait for room in mailboxes: in line, as at the hub.
+//! Publishers, and all that wait for room in mailboxes: in line, as at the hub.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Publisher {
     place: Option<(Ticket, ShardSet)>,
 }
 
-/// Someone who waits for room.
+/// A waiter for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiter {
     /// The publisher with this number.
@@ -125,8 +125,8 @@ impl World {
         self.waiting.insert(publisher.number, publisher);
     }
 
-    /// Takes a place in line, or keeps it. Asks for room if it is its turn, and tries again at once
-    /// if there is some already.
+    /// Takes a place in line, or keeps it. Asks for room if its turn has come, and tries again at
+    /// once if there is some already.
     fn stand_in_line(&mut self, place: Option<Ticket>, needs: ShardSet, waiter: Waiter) -> Ticket {
         let (ticket, woken) = match place {
             Some(ticket) => (ticket, self.line.change(ticket, needs)),
@@ -181,14 +181,14 @@ impl World {
         self.leave(ticket);
     }
 
-    /// A shard has made a turn: whoever asked for room is told.
+    /// A shard has made a turn: waiters that asked for room are woken.
     pub(super) fn tell_of_room(&mut self, shard: usize) {
         if std::mem::take(&mut self.shards[shard].inbox.room_wanted) {
             self.woken.extend(self.line.room_in(shard));
         }
     }
 
-    /// One of those who were woken tries again.
+    /// One of the woken waiters tries again.
     pub(super) fn serve_one(&mut self) {
         if self.woken.is_empty() {
             return;
@@ -219,7 +219,7 @@ impl World {
         self.leave(publisher.place.map(|(ticket, _)| ticket));
     }
 
-    /// Shards make turns until nobody waits.
+    /// Shards make turns until the line is empty.
     pub(super) fn publish_all(&mut self) {
         while !self.waiting.is_empty() {
             self.turn_until_idle();
@@ -229,7 +229,7 @@ impl World {
         assert!(self.line.is_empty(), "a ticket is left");
     }
 
-    /// An event. Its data is its number, which it is given when it is published.
+    /// An event. Its data is its number, which is set when it is published.
     fn event(&mut self) -> Event<'static> {
         let count = if self.several && self.dice.bool() {
             self.dice.usize(1..4)
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// An id that another node gave, of about now.
+    /// An id of another node, of about now.
     pub(super) fn foreign_id(&mut self) -> String {
         let clock_ms = self.clock_ms + self.dice.u64(..20) - 10;
         let id = EventId::ZERO.next(clock_ms);

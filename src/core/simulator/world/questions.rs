@@ -1,4 +1,4 @@
-//! Operators who ask for streams, and end them, in portions.
+//! Operators' queries for streams, also to end them, in portions.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::core::selector::Selector;
 use super::super::names::{self, Sel};
 use super::{CLIENTS, World};
 
-/// A question that is under way.
+/// An unfinished query.
 pub(super) struct Question {
     shard: usize,
     query: Arc<StreamQuery>,
@@ -19,7 +19,7 @@ pub(super) struct Question {
 }
 
 impl World {
-    /// Asks a shard to end all streams of a topic or pattern, from the first slot on.
+    /// Makes a shard end all streams of a topic or pattern, from the first slot on.
     pub(super) fn end_some(&mut self) {
         let shard = self.dice.usize(..self.shards.len());
         let asked = names::choose(&mut self.dice, 1, 1)[0];
@@ -27,7 +27,7 @@ impl World {
         self.questions.push(question);
     }
 
-    /// Asks for the next portions of the questions that were answered.
+    /// Asks for the next portions of the answered queries.
     pub(super) fn ask_on(&mut self) {
         for question in std::mem::take(&mut self.questions) {
             let Some(found) = question.answer.lock().take() else {
@@ -55,8 +55,8 @@ impl World {
         }
     }
 
-    /// Nothing moves: an operator is shown exactly the streams of a topic or pattern, in any number
-    /// of portions.
+    /// Without changes, a query returns exactly the streams of a topic or pattern, in any number of
+    /// portions.
     pub(super) fn check_found(&mut self) {
         let asked = names::choose(&mut self.dice, 1, 1)[0];
         for shard in 0..self.shards.len() {
@@ -95,7 +95,7 @@ fn query(selector: Selector) -> StreamQuery {
     }
 }
 
-/// Whether a stream with `own` is one of those that are asked for.
+/// Whether a stream with `own` matches `asked`.
 fn meets(asked: Sel, own: Sel) -> bool {
     match (asked, own) {
         (Sel::Topic(topic), own) | (own, Sel::Topic(topic)) => own.matches(topic),

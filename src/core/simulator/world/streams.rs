@@ -1,4 +1,4 @@
-//! Streams that come, go, are blocked, parked and continued.
+//! Streams that attach, close, block, are parked and continued.
 
 use std::sync::Arc;
 
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// Whether a stream with these rights is known a cursor, by the list of what was published.
+    /// Whether a cursor is known to a stream with these rights, by the list of published events.
     pub(super) fn knowledge(&self, store: &Store, rights: &Rights, cursor: &str) -> Knowledge {
         if cursor == "earliest" || MARK.place_of(cursor).is_some() {
             return Knowledge::Known;
@@ -195,7 +195,7 @@ impl World {
         (ids, grant)
     }
 
-    /// A client goes away; the shard hears of it as from a socket.
+    /// A client leaves; its shard gets the signal of a socket.
     pub(super) fn hang_up(&mut self, client: usize) {
         let Some(connection) = &self.clients[client].connection else {
             return;
@@ -253,7 +253,7 @@ impl World {
         self.shards[wire.shard].inbox.messages.push_back(message);
     }
 
-    /// A stream that is parked goes on, at any shard.
+    /// A parked stream continues, on any shard.
     pub(super) fn unpark(&mut self) {
         let Some(parked) = self.parked.lock().pop() else {
             return;
@@ -276,7 +276,7 @@ impl World {
         self.shards[shard].inbox.messages.push_back(message);
     }
 
-    /// All that is parked goes on.
+    /// All parked streams continue.
     pub(super) fn unpark_all(&mut self) {
         self.turn_until_idle();
         while !self.parked.lock().is_empty() {
