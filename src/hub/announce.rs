@@ -1,5 +1,5 @@
-//! Announces subscriptions: publishes the starts and ends that the registry has queued, in its
-//! order, as far as the allowance goes.
+//! Announces subscriptions: publishes the starts and ends in the registry's queue, in order, as far
+//! as the allowance goes.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,21 @@ use super::{Closed, Hub};
 /// Longest pause while the allowance is used up, so that the task ends soon after the hub.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The outcome of one attempt to announce something.
+/// Result of one attempt to announce something.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Told,
-    /// There is nothing to tell.
+    /// The queue is empty.
     Idle,
-    /// There may be, and it has to wait.
+    /// The queue may not be empty, and has to wait.
     Wait(Duration),
-    /// There will be nothing more.
+    /// Nothing will be queued any more.
     Ended,
 }
 
 impl Hub {
-    /// Announces the starts and ends of subscriptions as they come, until the hub is closed. They
-    /// are late while more come than the history has room for.
+    /// Announces the starts and ends of subscriptions as they are queued, until the hub is closed.
+    /// They are late while there are more than the history has room for.
     pub async fn announce(&self) {
         let mut allowance = Allowance::new(self.history_limits(), Instant::now());
         let late = OnceAMinute::new();
@@ -75,8 +75,8 @@ impl Hub {
         }
     }
 
-    /// Publishes these changes, each subscription in an event of its own. Returns the bytes that
-    /// this takes of the allowance.
+    /// Publishes these changes, each subscription in an event of its own. Returns their bytes in
+    /// the allowance.
     async fn publish_changes(&self, changes: &[Change]) -> Result<usize, Closed> {
         // These events are the node's own: the limits on publishers would only suppress them. Their
         // size is bounded by that of a selector and of a token.

@@ -22,11 +22,11 @@ pub struct HubConfig {
     pub hold: HoldLimits,
     /// Bounds on one event and on one subscription.
     pub event_limits: EventLimits,
-    /// What one client is, and how many streams it may have.
+    /// The definition of a client, and the bound on its streams.
     pub clients: Share,
     /// Policies for slow streams.
     pub slow_consumer: SlowConsumerPolicies,
-    /// Most bytes that are held for clients beside the history.
+    /// Most bytes held for clients beside the history.
     pub memory_bytes: usize,
     /// Time over which a drain ends the open streams.
     pub drain_period: Duration,

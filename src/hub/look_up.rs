@@ -1,8 +1,8 @@
 //! Streams of many selectors, looked up in portions before they are attached.
 //!
 //! A stream may have a thousand selectors and its token a hundred thousand. Each hold of the lock
-//! looks up as many as a `Work` is for; the last one only counts ids. Streams of few selectors,
-//! nearly all there are, need none of this.
+//! looks up as many as one `Work` allows; the last one only counts ids. Streams of few selectors,
+//! which are nearly all, need none of this.
 
 use crate::core::desk::Pinned;
 use crate::core::history::{Grant, RecordNeeded, Released, Rights, SelectorId, Start, Store};
@@ -18,7 +18,7 @@ pub(super) fn is_wide(selectors: &[Selector], grant: &[Selector]) -> bool {
     selectors.len() + grant.len() > SELECTORS_AT_ONCE
 }
 
-/// The ids of a stream's selectors and the record of its grant. Given back in portions when it is
+/// The ids of a stream's selectors and the record of its grant. Released in portions when it is
 /// dropped.
 pub(super) struct LookedUp<'h> {
     hub: &'h Hub,
@@ -49,7 +49,7 @@ impl<'h> LookedUp<'h> {
         self
     }
 
-    /// Gives the stream its part. The grant is the stream's from now on.
+    /// Moves the ids to the stream. The grant belongs to the stream from now on.
     pub(super) fn take(&mut self) -> Pinned<'_> {
         Pinned {
             ids: &self.ids,
@@ -100,7 +100,7 @@ fn pin(hub: &Hub, selectors: &[Selector]) -> Vec<SelectorId> {
 }
 
 impl Hub {
-    /// Gives everything back to the store, a portion for each hold of the lock.
+    /// Releases everything to the store, a portion for each hold of the lock.
     pub(super) fn take_back(&self, released: &mut Released) {
         let mut portion = |store: &mut Store| {
             let work = &mut store.work();
@@ -124,7 +124,7 @@ mod tests {
     use crate::metrics::Source;
     use crate::shard::wire::{BodyQueue, Incoming};
 
-    /// So many topics and as many patterns.
+    /// `count` topics and as many patterns.
     fn selectors(name: &str, count: usize) -> Vec<Selector> {
         let parse = |text: String| Selector::parse(&text, Syntax::Native, 100).expect("a selector");
         (0..count)
@@ -132,7 +132,7 @@ mod tests {
             .collect()
     }
 
-    /// All that a stream of many selectors is given comes back, and nothing was counted twice.
+    /// Everything that a stream of many selectors gets is released, and nothing was counted twice.
     #[tokio::test]
     async fn a_stream_of_many_selectors_leaves_nothing_behind() {
         let hub = Hub::start(HubConfig::default(), 1).expect("a hub");

@@ -1,4 +1,4 @@
-//! What operators and other protocols may look at and do: history, channels, streams, counters,
+//! The hub's operations for operators and other protocols: history, channels, streams, counters,
 //! shutdown.
 
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use super::{Hub, StreamQuery};
 /// Events expired while the lock is held once: some 100 µs.
 const EXPIRE_STEPS: usize = 1_024;
 
-/// Portions in which the patterns of one topic are matched; beyond, it has so many that a few
-/// streams more or less tell nothing.
+/// Most portions in which the patterns of one topic are matched. A topic with more has so many
+/// streams that a few more or less do not matter.
 const MATCH_PORTIONS_MAX: usize = 1_000;
 
-/// Table slots looked at while the lock is held once.
+/// Table slots examined while the lock is held once.
 const CHANNEL_SLOTS: u32 = 1_024;
 
 /// Events of one topic read while the lock is held once: some 50 µs.
@@ -54,7 +54,8 @@ pub struct HistoryRange<'t> {
 }
 
 impl HistoryRange<'_> {
-    /// Takes what was just read out of the range; `asked` is how many events were asked for.
+    /// Removes events that were just read from the range; `asked` is the number of events asked
+    /// for.
     fn pass(&mut self, read: &[(EventId, Frame)], asked: usize) {
         self.left -= read.len();
         let end = read.last().filter(|_| read.len() == asked);
@@ -71,8 +72,8 @@ impl HistoryRange<'_> {
 }
 
 impl Hub {
-    /// A topic; of one that does not exist, nothing but its name. Others have their turn in
-    /// between; the numbers are of different moments where many patterns match it.
+    /// A topic; of one that does not exist, only its name. Others have their turn in between; if
+    /// many patterns match it, the numbers are of different moments.
     pub async fn topic(&self, name: &str) -> TopicInfo {
         let mut count = PatternCount::default();
         let mut portions = 0;
@@ -90,8 +91,8 @@ impl Hub {
         }
     }
 
-    /// The topics that a walk through the table meets next, of some thousand slots at most. Let
-    /// others have their turn between two portions.
+    /// The next topics of a walk through the table, of some thousand slots at most. Let others have
+    /// their turn between two portions.
     #[must_use]
     pub fn topics(&self, walk: &mut TopicWalk) -> Vec<TopicInfo> {
         self.hold(|store| {
@@ -100,7 +101,7 @@ impl Hub {
         })
     }
 
-    /// Holds the lock for one of several portions. Whoever waits for the lock has it next.
+    /// Holds the lock for one of several portions. A waiter for the lock gets it next.
     pub(super) fn hold<T>(&self, portion: impl FnOnce(&mut Store) -> T) -> T {
         let mut desk = self.0.shared.desk.lock();
         let result = portion(&mut desk.store);
@@ -108,13 +109,13 @@ impl Hub {
         result
     }
 
-    /// Id of the newest event, or the node's birth.
+    /// Id of the newest event, or of the node's start.
     #[must_use]
     pub fn head(&self) -> EventId {
         self.0.shared.store().head()
     }
 
-    /// An id as clients are sent it.
+    /// An id in the form for clients.
     #[must_use]
     pub fn marked(&self, id: EventId) -> MarkedId {
         id.marked(self.mark())
@@ -139,7 +140,7 @@ impl Hub {
     }
 
     /// The events kept of a topic with `first <= id <= last`, oldest first, or newest first when
-    /// `newest_first`; at most `count`. What is published from now on is not among them.
+    /// `newest_first`; at most `count`. Later events are not included.
     #[must_use]
     pub fn history_range<'t>(
         &self,
@@ -157,11 +158,11 @@ impl Hub {
         }
     }
 
-    /// Reads the next events of a range, in the range's order, and takes them out of it; no event
+    /// Reads the next events of a range, in the range's order, and removes them from it; no event
     /// at the end. Let others have their turn between two portions.
     ///
-    /// Every portion reads what is kept at that moment. Events that are evicted before the range
-    /// comes to them are not read.
+    /// Every portion reads the events kept at that moment. Events that are evicted before the range
+    /// reaches them are not read.
     #[must_use]
     pub fn history_portion(&self, range: &mut HistoryRange<'_>) -> Vec<Stored> {
         let count = range.left.min(RANGE_EVENTS);
@@ -182,20 +183,19 @@ impl Hub {
             .collect()
     }
 
-    /// The newest id kept of a topic; `None` when nothing is kept.
+    /// The newest id kept of a topic; `None` if nothing is kept.
     #[must_use]
     pub fn history_last(&self, topic: &str) -> Option<EventId> {
         self.0.shared.store().last_of(topic)
     }
 
-    /// How much is remembered.
+    /// Size of the history.
     #[must_use]
     pub fn history_size(&self) -> HistorySize {
         self.0.shared.store().size()
     }
 
-    /// Forgets events that are too old; to be called now and then, for topics that nothing is
-    /// published to.
+    /// Removes expired events. To be called now and then, for topics without publishers.
     pub async fn expire(&self) {
         let now_unix_ms = unix_ms();
         loop {
@@ -225,15 +225,14 @@ impl Hub {
         self.0.shared.store().patterns()
     }
 
-    /// Topics that have subscribers, with their number, among the table's slots from `from` on,
-    /// some thousand slots; and where to go on (`None` at the end).
+    /// Topics with subscribers, and their number, among some thousand slots of the table from
+    /// `from` on; and the next slot (`None` at the end).
     #[must_use]
     pub fn channels(&self, from: u32) -> (Vec<(Box<str>, u64)>, Option<u32>) {
         self.0.shared.store().channels(from, CHANNEL_SLOTS)
     }
 
-    /// The streams that are furthest behind, at most `count`; others fill up where fewer are
-    /// behind.
+    /// The streams that are furthest behind, at most `count`; if fewer are behind, others fill up.
     pub async fn slowest(&self, count: usize) -> Vec<StreamInfo> {
         let mut streams = Vec::new();
         for shard in 0..self.0.mailboxes.len() {
@@ -255,7 +254,7 @@ impl Hub {
         streams
     }
 
-    /// Open streams that the query means, at most `count`, in no order.
+    /// Open streams that match the query, at most `count`, in no order.
     pub async fn find(&self, query: StreamQuery, count: usize) -> Vec<StreamInfo> {
         let query = Arc::new(query);
         let mut streams = Vec::new();
@@ -273,8 +272,8 @@ impl Hub {
         streams
     }
 
-    /// Ends the streams that the query means; returns how many. Those that open meanwhile may or
-    /// may not be among them.
+    /// Ends the streams that match the query; returns how many. Streams that open meanwhile may or
+    /// may not be included.
     pub async fn end_streams(&self, query: StreamQuery) -> usize {
         let query = Arc::new(query);
         let mut ended = 0;
@@ -289,7 +288,7 @@ impl Hub {
         ended
     }
 
-    /// What one turn of a shard finds; nothing, if the shard has ended.
+    /// The result of one turn of a shard; empty if the shard has ended.
     async fn find_portion(
         &self,
         shard: usize,
@@ -306,8 +305,7 @@ impl Hub {
         answered.await.unwrap_or_default()
     }
 
-    /// Forgets what is kept of a topic now; returns how many events that was. Who comes back for
-    /// them is told a gap.
+    /// Erases a topic's history; returns the number of events. A client that resumes gets a gap.
     pub async fn erase_topic(&self, name: &str) -> usize {
         let through = self.head();
         let mut erased = 0;
@@ -322,7 +320,7 @@ impl Hub {
         }
     }
 
-    /// Ends the stream with this id, as [`StreamInfo::id`] gives it; false when there is none.
+    /// Ends the stream with this id, as in [`StreamInfo::id`]; false if there is none.
     pub async fn close_stream(&self, id: &str) -> bool {
         let Ok(stream) = id.parse::<StreamKey>() else {
             return false;
@@ -351,20 +349,20 @@ impl Hub {
         }
     }
 
-    /// Ends the shards and waits for their threads; what was posted before is still written.
+    /// Ends the shards and waits for their threads; messages posted before are still written.
     /// Blocks, so not for a runtime's worker.
     pub fn stop(&self) {
         self.close();
         self.0.shards.stop();
     }
 
-    /// The same without waiting. Streams that are open are cut.
+    /// The same without waiting. Open streams are cut.
     pub fn end(&self) {
         self.close();
         self.0.shards.end();
     }
 
-    /// Takes nothing more.
+    /// Accepts nothing more.
     fn close(&self) {
         self.0.stopped.store(true, Ordering::SeqCst);
         self.0.waiting.close();
@@ -441,7 +439,7 @@ mod tests {
                 assert!(turns > 10, "{turns} turns");
             }
         }
-        // So many that not all are matched; those that are known count.
+        // So many that not all are matched; the known ones count.
         let (info, turns) = run(hub.topic("t"));
         let by_pattern = info.streams_by_pattern as usize;
         assert!(by_pattern > 1_000 && by_pattern < PATTERNS, "{by_pattern}");
@@ -497,7 +495,7 @@ mod tests {
             assert_eq!(ids(&hub.history_portion(&mut up)), old[..RANGE_EVENTS]);
             let newest: Vec<EventId> = old.iter().rev().copied().take(RANGE_EVENTS).collect();
             assert_eq!(ids(&hub.history_portion(&mut down)), newest);
-            // As many go as come: the oldest 600.
+            // As many events are evicted as published: the oldest 600.
             publish(&hub, 600).await;
             let rest = |range: &mut HistoryRange<'_>| {
                 let mut rest = Vec::new();

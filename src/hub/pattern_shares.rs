@@ -1,9 +1,8 @@
-//! Which patterns the streams of one client chose themselves, so that one client cannot have them
-//! all.
+//! Patterns that the streams of one client chose themselves, with a bound per client.
 //!
 //! Every topic is compared with every pattern that may match it, so each pattern costs all
-//! publishers. Patterns that a token names are not counted here: whoever signs tokens vouches for
-//! them.
+//! publishers. Patterns that a token names are not counted here: the issuer of the token vouches
+//! for them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,20 +15,20 @@ use parking_lot::Mutex;
 use crate::core::places::{Share, Shed};
 use crate::core::selector::Selector;
 
-/// How many streams of one client hold each pattern.
+/// Number of streams of one client with each pattern.
 type Held = HashMap<Selector, u32>;
 
 /// The patterns of all clients. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct PatternShares {
-    /// 0 = nothing is counted.
+    /// 0 = patterns are not counted.
     max: usize,
-    /// What one client is.
+    /// The definition of a client.
     clients: Share,
     by_client: Arc<Mutex<HashMap<IpAddr, Held>>>,
 }
 
-/// The patterns that one stream chose; given back on drop.
+/// The patterns that one stream chose; released on drop.
 pub struct PatternShare {
     shares: PatternShares,
     client: IpAddr,
@@ -37,7 +36,7 @@ pub struct PatternShare {
 }
 
 impl PatternShares {
-    /// So many patterns for each client, or any number (0).
+    /// At most `max` patterns per client, or any number (0).
     pub(super) fn new(max: usize, clients: Share) -> Self {
         Self {
             max,
@@ -46,8 +45,8 @@ impl PatternShares {
         }
     }
 
-    /// Counts the patterns that a stream of the client at `address` chose, without doubles; `None`
-    /// where there is nothing to count.
+    /// Counts the patterns that a stream of the client at `address` chose, without duplicates;
+    /// `None` if nothing is counted.
     pub(super) fn take<'s>(
         &self,
         address: IpAddr,
@@ -69,8 +68,8 @@ impl PatternShares {
             return Err(Shed::AddressPatterns(self.max));
         }
         let held = by_client.entry(client).or_default();
-        // All streams of the client share one text of each pattern: their own would be kept for as
-        // long as they are open.
+        // All streams of the client share one text of each pattern; copies would stay as long as
+        // they are open.
         let share = |pattern: Selector| match held.entry(pattern) {
             Entry::Occupied(mut shared) => {
                 *shared.get_mut() += 1;

@@ -1,4 +1,4 @@
-//! Waiting for room in the mailboxes: the [line](Line) of those who wait, and their tasks.
+//! Waiting for room in the mailboxes: the [line](Line) of waiters, and their tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,17 +13,17 @@ use crate::shard::mailbox::Mailbox;
 /// Wakes one waiter.
 type Waker = Arc<Notify>;
 
-/// Those who wait for room. Its lock may be taken under the desk's, never the other way round.
+/// The waiters. Its lock may be taken under the desk's, never the other way round.
 #[derive(Default)]
 pub(super) struct Waiting {
     line: Mutex<Line<Waker>>,
-    /// Number of those who wait. Only those who hold the desk's lock make it larger, so one who
-    /// holds it and reads zero is behind nobody.
+    /// Number of waiters. It grows only under the desk's lock, so a caller that holds that lock and
+    /// reads zero is first.
     count: AtomicUsize,
 }
 
 impl Waiting {
-    /// A shard has taken something out of its mailbox.
+    /// A shard has removed a message from its mailbox.
     pub(super) fn room_in(&self, shard: usize) {
         let first = self.line.lock().room_in(shard);
         wake(first);
@@ -42,8 +42,8 @@ impl Waiting {
     }
 }
 
-/// Someone who wants to post: in line from the first time that a mailbox was found full until it is
-/// dropped.
+/// A publisher or stream that wants to post: in line from the first time that a mailbox was found
+/// full until it is dropped.
 pub(super) struct Place<'h> {
     waiting: &'h Waiting,
     held: Option<(Ticket, Waker)>,
@@ -58,7 +58,7 @@ impl<'h> Place<'h> {
     }
 
     /// The shards that it cannot post to now: those whose mailbox is full, and those for which
-    /// others were there before. Under the desk's lock.
+    /// others were first. Under the desk's lock.
     pub(super) fn full_shards(&self, mailboxes: &[Mailbox]) -> ShardSet {
         let mut full = if self.waiting.count.load(Ordering::Acquire) == 0 {
             ShardSet::default()
@@ -91,12 +91,12 @@ impl<'h> Place<'h> {
         });
         wake(woken);
         if !is_first {
-            // Woken by whoever leaves.
+            // A waiter that leaves wakes it.
             return;
         }
         let needed = mailboxes.iter().enumerate();
         let mut needed = needed.filter(|(index, _)| needs.contains(*index));
-        // Room that came before it was asked for is announced to nobody.
+        // Room that came before the request is not signalled.
         if needed.all(|(_, mailbox)| mailbox.want_room())
             && let Some((_, waker)) = &self.held
         {

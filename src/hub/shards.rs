@@ -22,7 +22,8 @@ impl Shards {
         }
     }
 
-    /// Ends the shards and waits for their threads. Each writes first what was posted to it before.
+    /// Ends the shards and waits for their threads. Each first writes the messages posted to it
+    /// before.
     pub(super) fn stop(&self) {
         let shards = std::mem::take(&mut *self.running.lock());
         for shard in shards {
@@ -47,7 +48,7 @@ impl Shards {
             .name("ending".to_owned())
             .spawn(tell_all);
         if waiting.is_err() {
-            // No thread can be had, so this one waits.
+            // If no thread can be started, this one waits.
             full.iter().for_each(|mailbox| tell(mailbox, &self.shared));
         }
     }
@@ -59,7 +60,7 @@ impl Drop for Shards {
     }
 }
 
-/// Tells a shard to end, as soon as its mailbox has room. A shard makes room whenever it runs.
+/// Tells a shard to end, as soon as its mailbox has room. A running shard makes room.
 fn tell(mailbox: &Mailbox, shared: &Shared) {
     while !try_tell(mailbox, shared) {
         thread::yield_now();
@@ -89,7 +90,8 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// A hub with so many shards that no other test of this process has a thread of that name.
+    /// A hub with a number of shards that no other test of this process uses, so that its last
+    /// thread has a unique name.
     fn hub(shards: usize) -> Hub {
         let config = HubConfig {
             shards: NonZero::new(shards).expect("some"),

@@ -1,4 +1,4 @@
-//! Which topics are traced: those of the settings at first, then what operators say while the node
+//! Traced topics: first those of the settings, then those that operators choose while the node
 //! runs. Kept in memory only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub struct TooManyTraces(usize);
 /// The topics and patterns whose events are logged.
 #[derive(Debug)]
 pub struct Traces {
-    /// Whether there is any: publishers ask for every event.
+    /// Whether the list is not empty: publishers check this for every event.
     any: AtomicBool,
     selectors: RwLock<Vec<Selector>>,
     max: usize,
@@ -38,13 +38,13 @@ impl Traces {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// What is traced now, in the order in which it was asked for.
+    /// The traced topics and patterns, in the order in which they were added.
     #[must_use]
     pub fn list(&self) -> Vec<Selector> {
         self.selectors.read().clone()
     }
 
-    /// Traces these, too.
+    /// Adds these.
     ///
     /// # Errors
     /// [`TooManyTraces`]; then nothing has changed.
@@ -64,7 +64,7 @@ impl Traces {
         Ok(())
     }
 
-    /// Traces these no longer; all of them where none is named.
+    /// Removes these; all of them if none is named.
     pub fn remove(&self, selectors: &[Selector]) {
         let mut all = self.selectors.write();
         all.retain(|selector| !selectors.is_empty() && !selectors.contains(selector));

@@ -1,4 +1,4 @@
-//! Publishers at a shard that is held up.
+//! Publishers at a blocked shard.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,10 +22,10 @@ use crate::shard::wire::{BodyQueue, Incoming};
 
 const MAILBOX: usize = 2;
 
-/// Longest wait for anything, on a machine with other work.
+/// Longest wait in a test, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A hub whose shards are held up until the gates are dropped.
+/// A hub whose shards are blocked until the gates are dropped.
 struct Stuck {
     hub: Hub,
     gates: Vec<mpsc::Sender<()>>,
@@ -59,7 +59,7 @@ impl Stuck {
         stuck
     }
 
-    /// Streams are dealt to the shards in turn.
+    /// Streams are assigned to the shards in turn.
     fn open(&mut self, topic: usize) {
         let body = BodyQueue::new();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -79,7 +79,7 @@ impl Stuck {
         self.bodies.push(body);
     }
 
-    /// Has a shard wait in the middle of a turn.
+    /// Blocks a shard in the middle of a turn.
     fn hold_up(&mut self, shard: usize) {
         let (gate, held) = mpsc::channel::<()>();
         let (reached, is_reached) = mpsc::channel();
@@ -139,8 +139,8 @@ fn poll(publisher: &mut Publisher) -> Option<EventId> {
     }
 }
 
-/// Room in a mailbox woke all who waited, and all but a few went back to wait: a thousand cost half
-/// a million attempts.
+/// Room in a mailbox woke all waiters, and all but a few went back to wait: a thousand cost half a
+/// million attempts.
 #[test]
 fn a_thousand_publishers_at_a_full_mailbox_tried_each_time_that_one_got_room() {
     const PUBLISHERS: usize = 1_000;
@@ -186,7 +186,7 @@ fn a_batch_for_two_shards_is_not_overtaken_by_events_for_one() {
     stuck.fill(0);
     let mut both = stuck.publisher(&[0, 1]);
     assert_eq!(poll(&mut both), None);
-    // There is room in the other shard, but it is kept for the batch.
+    // The other shard has room, but it is kept for the batch.
     let mut one = stuck.publisher(&[1]);
     assert_eq!(poll(&mut one), None);
     stuck.gates.clear();
