@@ -1,12 +1,12 @@
 //! Pages of the program's file and of its libraries.
 //!
 //! The start of a process uses code and tables that nothing uses again: they stay resident as long
-//! as the system has room. Such a page can be dropped at any time; where it is used again, the
-//! kernel maps it again from its cache or reads the file.
+//! as the system has room. Such a page can be dropped at any time; when it is used again, the
+//! kernel maps it from its cache or reads the file.
 //!
-//! The kernel maps all pages of the 64 KiB around the one that is used, as far as the mapping goes
-//! ("fault-around"). Code that runs often lies scattered among code that does not, so three
-//! quarters of what it maps is never used. Smaller mappings keep it short.
+//! The kernel maps all pages of the 64 KiB around a used one, as far as the mapping goes
+//! ("fault-around"). Used code often lies scattered among unused code, so three quarters of the
+//! mapped pages are never used. Smaller mappings keep this range short.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -18,14 +18,14 @@ use rustix::io;
 use rustix::mm::{Advice, madvise};
 use rustix::param::page_size;
 
-/// Size of the mappings that code and constants are divided into: some seven hundred of 200 bytes
+/// Size of the mappings that code and constants are divided into: some seven hundred, of 200 bytes
 /// each in the kernel.
 const MAPPING_BYTES: usize = 16 * 1024;
 
-/// Drops the resident pages of code and constants. What cannot be dropped stays.
+/// Drops the resident pages of code and constants. Pages that cannot be dropped stay.
 pub fn release_file_pages() {
     static DIVIDED: Once = Once::new();
-    // A failure leaves large mappings, which only takes memory.
+    // A failure leaves large mappings, which only cost memory.
     DIVIDED.call_once(|| {
         for_each_segment(&mut |segment| {
             let _ = divide(segment);
@@ -37,8 +37,8 @@ pub fn release_file_pages() {
 }
 
 /// Divides the mapping of a segment. Mappings with different flags are never joined, so every
-/// second piece gets one that means nothing here: "not in core dumps", where pages of files do not
-/// stand by default.
+/// second piece gets a flag without an effect here: "not in core dumps", which exclude pages of
+/// files by default anyway.
 fn divide(segment: Range<usize>) -> io::Result<()> {
     for start in segment.clone().step_by(2 * MAPPING_BYTES) {
         let end = segment.end.min(start + MAPPING_BYTES);
@@ -47,14 +47,14 @@ fn divide(segment: Range<usize>) -> io::Result<()> {
     Ok(())
 }
 
-/// What is done with a segment.
+/// The action on a segment.
 type Visit<'a> = &'a mut dyn FnMut(Range<usize>);
 
 /// Visits the whole pages of every segment of a loaded file that the program can never write to.
 fn for_each_segment(mut visit: Visit<'_>) {
     let data = (&raw mut visit).cast::<c_void>();
-    // SAFETY: `visit_file` keeps to what `dl_iterate_phdr` promises of its arguments and does not
-    // unwind; `data` lives until it returns.
+    // SAFETY: `visit_file` relies only on what `dl_iterate_phdr` promises about its arguments, and
+    // does not unwind; `data` lives until it returns.
     unsafe { dl_iterate_phdr(Some(visit_file), data) };
 }
 

@@ -1,9 +1,9 @@
-//! Gives memory back to the system that the process no longer needs.
+//! Returns memory to the system that the process no longer needs.
 //!
 //! An allocator keeps freed memory for its thread, and returns some of it when that thread
-//! allocates again. A thread that sleeps returns nothing. So the node holds *rounds*:
-//! [`begin_round`] announces one, every thread is woken, and each calls [`join_round`] before it
-//! sleeps again. Who wakes the threads is no matter of this module.
+//! allocates again. A sleeping thread returns nothing. So the node holds *rounds*: [`begin_round`]
+//! announces one, every thread is woken, and each calls [`join_round`] before it sleeps again.
+//! Waking the threads is not the job of this module.
 
 mod file_pages;
 mod upkeep;
@@ -26,7 +26,7 @@ thread_local! {
     static JOINED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Names the function that returns the freed memory of the calling thread. Without one, rounds do
+/// Sets the function that returns the freed memory of the calling thread. Without one, rounds do
 /// nothing. The first call counts.
 pub fn set_collector(collect: fn()) {
     let _ = COLLECT.set(collect);
@@ -37,10 +37,10 @@ pub fn begin_round() {
     ROUND.fetch_add(1, Ordering::Release);
 }
 
-/// Returns the freed memory of this thread, once a round. Costs one load where no round has begun.
+/// Returns the freed memory of this thread, once per round. Costs one load if no round has begun.
 pub fn join_round() {
     let round = ROUND.load(Ordering::Acquire);
-    // A thread that ends has no cell any more, and its memory goes back anyway.
+    // A thread that ends has no cell any more, and its memory is returned anyway.
     let late = JOINED.try_with(|joined| joined.replace(round) != round);
     if late == Ok(true)
         && let Some(collect) = COLLECT.get()

@@ -1,4 +1,4 @@
-//! Decides when memory goes back to the system.
+//! Decides when memory is returned to the system.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ const BUSY_EVERY: Duration = Duration::from_secs(60);
 const REPEAT_FIRST: Duration = Duration::from_secs(5);
 const REPEAT_MAX: Duration = Duration::from_secs(80);
 
-/// What the process uses at a moment.
+/// The process's usage at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     /// Time since some fixed moment.
     pub at: Duration,
     /// CPU time used so far.
     pub cpu: Duration,
-    /// Resident memory that is not of files.
+    /// Resident memory other than of files.
     pub anonymous: u64,
 }
 
-/// What to give back.
+/// The memory to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Freed memory of every thread.
@@ -48,7 +48,7 @@ pub enum Step {
 pub struct Upkeep {
     last: Option<Reading>,
     heaps_at: Option<Duration>,
-    /// Anonymous memory that the last round left. None until it has been read.
+    /// Anonymous memory left by the last round. `None` until it has been read.
     left: Option<u64>,
     /// The least anonymous memory of all readings.
     least: u64,
@@ -135,7 +135,7 @@ mod tests {
             clock
         }
 
-        /// A second in which so many milliseconds of CPU time were used.
+        /// A second that used this many milliseconds of CPU time.
         fn second(&mut self, cpu_ms: u64, anonymous: u64) -> Option<Step> {
             self.at += Duration::from_secs(1);
             self.cpu += Duration::from_millis(cpu_ms);
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(clock.second(900, 50 * MIB), None);
         assert_eq!(clock.second(5, 50 * MIB), Some(Step::Heaps));
         assert_eq!(clock.second(5, 30 * MIB), Some(Step::FilePages));
-        // What is in use stays, and is asked for less and less often.
+        // Memory in use stays, and rounds for it become less and less frequent.
         let mut rounds = Vec::new();
         for second in 3..=400 {
             match clock.second(5, 30 * MIB) {
