@@ -1,20 +1,22 @@
 //! One account of the memory that clients can make the node hold.
 //!
-//! Each part of the node charges what it holds for clients, and asks before it takes more. Parts that are refused early leave room
-//! for those that cannot be refused. The history has a share of its own (`history_budget_bytes`) that no other part can take.
+//! Each part of the node charges the bytes that it holds for clients, and asks before it takes
+//! more. Parts that are refused early leave room for those that cannot be refused. The history has
+//! a share of its own (`history_budget_bytes`) that no other part can take.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thiserror::Error;
 
-/// What memory is held for, in the order in which it is refused as the account fills.
+/// The parts of the account, in the order in which they are refused as it fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Part {
-    /// Request bodies that have not come to their end.
+    /// Unfinished request bodies.
     Bodies,
-    /// Commands of the ingest port: unfinished, unread, queued in transactions, and their unread replies.
+    /// Commands of the ingest port: unfinished, unread, queued in transactions, and their unread
+    /// replies.
     Commands,
     /// Scripts that are kept for `EVALSHA`.
     Scripts,
@@ -66,7 +68,7 @@ impl Part {
         }
     }
 
-    /// Eighths of the account above which the part gets no more.
+    /// Eighths of the account above which the part is refused more.
     const fn eighths(self) -> usize {
         match self {
             Self::Bodies | Self::Commands | Self::Scripts => 6,
@@ -77,8 +79,8 @@ impl Part {
 }
 
 impl Part {
-    /// Eighths of the account that the part may have itself, whatever is left. Streams are ended for
-    /// their remainders and resume, so these keep nothing from publishers.
+    /// Eighths of the account that the part may have itself, whatever is left. Streams are ended
+    /// for their remainders and resume, so these keep nothing from publishers.
     const fn own_eighths(self) -> usize {
         match self {
             Self::Remainders => 2,
@@ -131,13 +133,13 @@ impl Budget {
         self.refused[part as usize].load(Ordering::Relaxed)
     }
 
-    /// Whether so much is held that the part gets no more.
+    /// Whether the account is so full that the part is refused more.
     #[must_use]
     pub fn is_above_mark(&self, part: Part) -> bool {
         self.used.load(Ordering::Relaxed) > self.mark(part)
     }
 
-    /// Whether all is held that may be.
+    /// Whether the account is full.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.used.load(Ordering::Relaxed) >= self.max
@@ -151,7 +153,7 @@ impl Budget {
     /// Whether a part may take `bytes` more; a refusal is counted.
     ///
     /// # Errors
-    /// [`Exhausted`] where it may not.
+    /// [`Exhausted`] if it may not.
     pub fn check(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
         if self.has(part, bytes) {
             return Ok(());
@@ -163,9 +165,9 @@ impl Budget {
     /// Takes `bytes` for a part.
     ///
     /// # Errors
-    /// [`Exhausted`] where it may take no more.
+    /// [`Exhausted`] if it may take no more.
     pub fn take(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
-        // Taken before it is compared: two that come at once cannot both have the last of it.
+        // Taken before it is compared: two at once cannot both have the last bytes.
         self.take_anyway(part, bytes);
         if self.has(part, 0) {
             return Ok(());
@@ -188,7 +190,7 @@ impl Budget {
         self.used.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// Gives `bytes` back.
+    /// Releases `bytes`.
     pub fn give_back(&self, part: Part, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.parts[part as usize].fetch_sub(bytes, Ordering::Relaxed);
@@ -207,7 +209,7 @@ impl Budget {
     }
 }
 
-/// What one holder has taken for its part; given back on drop.
+/// The bytes that one holder has taken for its part; released on drop.
 #[derive(Debug)]
 pub struct Charge {
     budget: Arc<Budget>,
@@ -235,7 +237,7 @@ impl Charge {
     /// Holds `bytes` from now on.
     ///
     /// # Errors
-    /// [`Exhausted`] where it may not have as many; then it holds what it held before.
+    /// [`Exhausted`] if it may not have as many; then it holds as many as before.
     pub fn set(&mut self, bytes: usize) -> Result<(), Exhausted> {
         if let Some(more) = bytes.checked_sub(self.bytes) {
             if more > 0 {

@@ -1,10 +1,13 @@
-//! The lock around the [desk](crate::core::desk), the mailboxes of the shards, and the waiting for room in them.
+//! The lock around the [desk](crate::core::desk), the mailboxes of the shards, and the waiting for
+//! room in them.
 //!
-//! Everything that must agree on an order happens under one short lock, the desk's: an event is stamped, appended to its topics and
-//! posted to the shards; a stream is counted and posted. Each shard's mailbox is first in, first out, so all shards and all histories
-//! see one order, and a stream that attaches misses nothing and gets nothing twice.
+//! Everything that must agree on an order happens under one short lock, the desk's: an event is
+//! stamped, appended to its topics and posted to the shards; a stream is counted and posted. Each
+//! shard's mailbox is first in, first out, so all shards and all histories see one order, and a
+//! stream that attaches misses nothing and gets nothing twice.
 //!
-//! **Invariant:** nothing waits while it holds the lock. A publisher that finds a mailbox full lets go, waits for room, and tries again.
+//! **Invariant:** nothing waits while it holds the lock. A publisher that finds a mailbox full lets
+//! go, waits for room, and tries again.
 
 mod announce;
 mod config;
@@ -57,12 +60,13 @@ pub use pattern_shares::PatternShare;
 pub use subscribe::{Interest, Subscribe};
 pub use traces::{TooManyTraces, Traces};
 
-/// The node has ended its shards and takes nothing more.
+/// The node has ended its shards and accepts nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the node is shutting down")]
 pub struct Closed;
 
-/// The node's core, as the protocols on its borders see it. Cheap to clone. Dropping the last handle ends the threads of its shards.
+/// The node's core, as the protocols on its borders see it. Cheap to clone. Dropping the last
+/// handle ends the threads of its shards.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -75,10 +79,10 @@ struct Inner {
     shards: Shards,
     node_metrics: NodeMetrics,
     waiting: Arc<Waiting>,
-    /// Streams are dealt to the shards in turn.
+    /// Streams are assigned to the shards in turn.
     next_shard: AtomicUsize,
     presence: Presence,
-    /// Told when there is a start or an end to announce, or nothing ever will be.
+    /// Notified when there is a start or an end to announce, or no more will follow.
     presence_changed: Arc<Notify>,
     pattern_shares: PatternShares,
     traces: Traces,
@@ -147,7 +151,7 @@ impl Hub {
         })))
     }
 
-    /// What one client is, and which networks are of proxies.
+    /// The definition of a client, and the networks of proxies.
     #[must_use]
     pub fn clients(&self) -> &Share {
         &self.0.config.clients
@@ -165,13 +169,13 @@ impl Hub {
         &self.0.config.history
     }
 
-    /// The account of what is held for clients beside the history.
+    /// The account of the memory held for clients beside the history.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
     }
 
-    /// What an event of a publisher may be.
+    /// Limits on a publisher's event.
     #[must_use]
     pub fn event_limits(&self) -> &EventLimits {
         &self.0.config.event_limits
@@ -183,25 +187,27 @@ impl Hub {
         self.0.config.event_limits.mark
     }
 
-    /// Who is there, of those who are to be announced.
+    /// The announced streams.
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.0.presence
     }
 
-    /// Which topics are traced.
+    /// The traced topics.
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.0.traces
     }
 
-    /// A place in the line for room. It is taken when a mailbox is found full, and given up when it is dropped.
+    /// A place in the line for room. It is taken when a mailbox is found full, and given up when it
+    /// is dropped.
     fn place(&self) -> Place<'_> {
         Place::new(&self.0.waiting)
     }
 
-    /// Repeats `attempt` until it finds room, waiting in between. It locks the desk itself, and under the lock it asks its place for the
-    /// shards that are full, and takes its place in line if it needs one of them.
+    /// Repeats `attempt` until it finds room, waiting in between. It locks the desk itself, and
+    /// under the lock it asks its place for the shards that are full, and takes its place in line
+    /// if it needs one of them.
     async fn when_room<'h, T>(
         &'h self,
         place: &mut Place<'h>,
@@ -244,7 +250,8 @@ impl Hub {
             if !self.has_room(place, shard) {
                 return None;
             }
-            // A refusal means that the shard has ended; whoever waits for an answer sees its channel close.
+            // A refusal means that the shard has ended; whoever waits for an answer sees its
+            // channel close.
             message.take().map(|message| drop(mailbox.post(message)))
         });
         posted.await?;
@@ -252,7 +259,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether one message may be posted to a shard; if not, the place in line is taken. Under the desk's lock.
+    /// Whether one message may be posted to a shard; if not, the place in line is taken. Under the
+    /// desk's lock.
     fn has_room(&self, place: &mut Place<'_>, shard: usize) -> bool {
         let full = place.full_shards(&self.0.mailboxes);
         let is_full = full.contains(shard);

@@ -1,4 +1,4 @@
-//! Events on their way in.
+//! Publishing events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,11 +31,13 @@ enum Attempt {
     Done(Vec<Receipt>),
     /// A watched topic has had an event since.
     Changed,
-    /// Some patterns have been matched with the topics, or some events evicted to make room, and more are left.
+    /// Some patterns have been matched with the topics, or some events evicted to make room, and
+    /// more are left.
     Unprepared,
 }
 
-/// Topics that are pinned while an event is on its way to them. Dropping it unpins them, also when the publisher goes away in the middle.
+/// Topics that are pinned while an event is on its way to them. Dropping it unpins them, also when
+/// the publisher goes away in the middle.
 struct Pinned<'h> {
     hub: &'h Hub,
     topics: SelectorIds,
@@ -52,11 +54,13 @@ impl Drop for Pinned<'_> {
 }
 
 impl Hub {
-    /// Publishes all drafts in their order: one lock, one message and one wake-up a shard for each 1,024 of their
-    /// topics. Waits while a shard that has to be told is full; nothing is stamped before there is room.
+    /// Publishes all drafts in their order: one lock, one message and one wake-up a shard for each
+    /// 1,024 of their topics. Waits while a shard that has to be told is full; nothing is stamped
+    /// before there is room.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; of a batch of many topics, a part may have been published.
+    /// [`Closed`] when the node has shut down; of a batch of many topics, a part may have been
+    /// published.
     pub async fn publish(
         &self,
         source: Source,
@@ -88,7 +92,8 @@ impl Hub {
         events_at_once(drafts) == drafts.len()
     }
 
-    /// The same under one hold of the lock, however many topics the drafts have: nothing of others comes between them.
+    /// The same under one hold of the lock, however many topics the drafts have: nothing of others
+    /// comes between them.
     ///
     /// # Errors
     /// [`Closed`] when the node has shut down; then none was published.
@@ -102,8 +107,8 @@ impl Hub {
         Ok(receipts.unwrap_or_default())
     }
 
-    /// Publishes as [`Hub::publish_together`] does if no topic of `watched` has had an event since it was seen; `None` if one may have, and
-    /// then nothing is published.
+    /// Publishes as [`Hub::publish_together`] does if no topic of `watched` has had an event since
+    /// it was seen; `None` if one may have, and then nothing is published.
     ///
     /// # Errors
     /// [`Closed`] when the node has shut down; then none was published.
@@ -136,8 +141,8 @@ impl Hub {
         Ok(Some(receipts))
     }
 
-    /// Publishes unless a shard that has to be told is full, or more patterns have to be matched with the topics than the lock may be
-    /// held for.
+    /// Publishes unless a shard that has to be told is full, or more patterns have to be matched
+    /// with the topics than the lock may be held for.
     fn try_publish(
         &self,
         drafts: &mut [Draft<'_>],
@@ -188,8 +193,8 @@ impl Hub {
         Some(Attempt::Done(published.receipts))
     }
 
-    /// Charges a batch that goes to the mailboxes. It cannot be refused any more; small ones are not
-    /// worth two counters that all threads share.
+    /// Charges a batch that goes to the mailboxes. It cannot be refused any more; small ones are
+    /// not worth two counters that all threads share.
     fn charge_batch(&self, bytes: usize) -> Option<Charge> {
         if bytes <= UNCOUNTED_BATCH_BYTES {
             return None;
@@ -218,7 +223,7 @@ impl Hub {
         mailboxes.filter_map(move |(index, mailbox)| shards.contains(index).then_some(mailbox))
     }
 
-    /// Which of the drafts are traced; empty when no topic is.
+    /// Which of the drafts are traced; empty if no topic is.
     fn traced(&self, drafts: &[Draft<'_>]) -> Vec<bool> {
         let traces = self.traces();
         if !traces.any() {
@@ -229,7 +234,8 @@ impl Hub {
     }
 }
 
-/// How many of these events are published under one hold of the lock; at least one, if there is one.
+/// How many of these events are published under one hold of the lock; at least one, if there is
+/// one.
 fn events_at_once(drafts: &[Draft<'_>]) -> usize {
     let mut topics = 0;
     let fits = |draft: &&Draft<'_>| {

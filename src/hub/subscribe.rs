@@ -1,4 +1,4 @@
-//! Streams on their way in.
+//! Opening streams.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -23,7 +23,8 @@ use super::{Closed, Hub, PatternShare, Pending, Place};
 /// Patterns looked up while the lock is held once: some 200 µs.
 const PATTERNS_AT_ONCE: usize = 1_024;
 
-/// What one topic or pattern takes beside its name where no other stream has it, measured: its places in the tables of the desk and of the shard.
+/// What one topic or pattern takes beside its name where no other stream has it, measured: its
+/// places in the tables of the desk and of the shard.
 const NEW_SELECTOR_BYTES: usize = 160;
 
 /// What one topic or pattern of a stream takes in the lists of the stream and of the topic.
@@ -38,16 +39,17 @@ const SMALL_SELECTORS_BYTES: usize = 256;
 /// The account learns of topics once they take so much more or less.
 const TOPICS_STEP_BYTES: usize = 64 * 1024;
 
-/// What a stream wants, and what it may have.
+/// A stream's subscription and rights.
 #[derive(Default)]
 pub struct Interest {
     /// What it subscribes to: at least one, without doubles.
     pub selectors: Vec<Selector>,
-    /// Topics whose private events it may hear, sorted and without doubles; empty for an anonymous stream.
+    /// Topics whose private events it may hear, sorted and without doubles; empty for an anonymous
+    /// stream.
     pub grant: Arc<[Selector]>,
     /// When it ends, in milliseconds since the unix epoch.
     pub ends_unix_ms: Option<u64>,
-    /// Whose it is, for operators.
+    /// Its owner, for operators.
     pub identity: Identity,
     /// Announces its start and end.
     pub presence: Option<Pending>,
@@ -58,7 +60,7 @@ pub struct Interest {
 }
 
 impl fmt::Debug for Interest {
-    /// What a token grants stands in no `Debug`, only how much of it.
+    /// `Debug` shows only the number of a token's grants.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Interest")
             .field("selectors", &self.selectors.len())
@@ -70,13 +72,13 @@ impl fmt::Debug for Interest {
 
 /// A stream to open.
 pub struct Subscribe {
-    /// Where its bytes go.
+    /// The wire of its bytes.
     pub wire: Incoming,
     /// How its frames are wrapped.
     pub encoding: Encoding,
     /// The HTTP response head, written first; empty for bodies, whose head hyper writes.
     pub head: Bytes,
-    /// What it wants, and what it may have.
+    /// Its subscription and rights.
     pub interest: Interest,
     /// From [`Hub::resolve`].
     pub start: Start,
@@ -95,11 +97,13 @@ impl Hub {
             .inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
     }
 
-    /// Whether the node may hold the patterns that a stream asks for, its grant's included. Streams that ask at the same time are not counted
-    /// against each other, so that there may be a few patterns more than the setting says, once.
+    /// Whether the node may hold the patterns that a stream asks for, its grant's included. Streams
+    /// that ask at the same time are not counted against each other, so that there may be a few
+    /// patterns more than the setting says, once.
     ///
     /// # Errors
-    /// [`Shed::Patterns`] when it holds as many as `max_patterns` and some of these are not among them.
+    /// [`Shed::Patterns`] when it holds as many as `max_patterns` and some of these are not among
+    /// them.
     pub fn has_room_for(&self, interest: &Interest) -> Result<(), Shed> {
         let all = interest.selectors.iter().chain(&*interest.grant);
         let mut patterns: Vec<&Selector> = all.filter(|one| !one.is_exact()).collect();
@@ -119,8 +123,9 @@ impl Hub {
         Ok(())
     }
 
-    /// Charges the node's account with the lists of a stream with many topics and patterns, for as long as it is open, and sees that there is room
-    /// for the topics themselves, which are counted where they are kept. Few and short ones are let in.
+    /// Charges the node's account with the lists of a stream with many topics and patterns, for as
+    /// long as it is open, and sees that there is room for the topics themselves, which are counted
+    /// where they are kept. Few and short ones are let in.
     ///
     /// # Errors
     /// [`Shed::Memory`] when the account has no room for them.
@@ -157,7 +162,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Notes in the node's account what the topics of streams take.
+    /// Notes the bytes of streams' topics in the node's account.
     pub(super) fn note_topics(&self, desk: &Desk) {
         let bytes = desk.store().bare_topic_bytes();
         self.0.budget.set(Part::Topics, bytes);
@@ -172,7 +177,8 @@ impl Hub {
         }
     }
 
-    /// Counts the patterns that a stream of the client at `address` chose itself, without doubles, for as long as the share is kept.
+    /// Counts the patterns that a stream of the client at `address` chose itself, without doubles,
+    /// for as long as the share is kept.
     ///
     /// # Errors
     /// [`Shed::AddressPatterns`] when the client has its share and some of these are not among it.
@@ -191,8 +197,9 @@ impl Hub {
         &self.0.shared.places
     }
 
-    /// Finds where a stream starts that may hear private events of `grant`: live from now without a cursor, else after it. Never fails: what is unknown or gone becomes a gap
-    /// that the stream is told.
+    /// Finds where a stream starts that may hear private events of `grant`: live from now without a
+    /// cursor, else after it. Never fails: what is unknown or gone becomes a gap that the stream is
+    /// told.
     #[must_use]
     pub fn resolve(
         &self,
@@ -210,7 +217,8 @@ impl Hub {
         desk.resolve(selectors, grant, cursor)
     }
 
-    /// Opens a stream: from here on its wire belongs to a shard. Waits while that shard's mailbox is full.
+    /// Opens a stream: from here on its wire belongs to a shard. Waits while that shard's mailbox
+    /// is full.
     ///
     /// # Errors
     /// [`Closed`] when the node has shut down; the wire is dropped.

@@ -218,8 +218,8 @@ mod tests {
         String::from_utf8(answer).expect("text")
     }
 
-    /// A connection that is not served yet looks like one that is quiet: it was asked to give way to the next one of its
-    /// batch, which waited for it for ever.
+    /// A connection that is not served yet looks like one that is quiet: it was asked to give way
+    /// to the next one of its batch, which waited for it for ever.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn connections_that_come_together_are_served_one_after_the_other() {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

@@ -1,4 +1,4 @@
-//! How a stream begins: taken over, entered under its topics, greeted.
+//! How a stream begins: adopted, entered under its topics, greeted.
 
 use bytes::Bytes;
 
@@ -12,11 +12,12 @@ use super::tickets::Ticket;
 use super::{Attach, Core, Guard, Identity, Io, NotAdopted, Sent};
 
 impl<I: Io> Core<I> {
-    /// Takes a stream over, greets it, and either makes it live or lets it read on from its cursor.
+    /// Adopts a stream, greets it, and either makes it live or lets it read on from its cursor.
     pub(super) fn attach(&mut self, attach: Attach<I::Incoming>, io: &mut I) {
         let opened_s = (self.now_ms / 1_000) as u32;
         self.serial = self.serial.wrapping_add(1);
-        // Everything posted before this attach has been taken already, and what was stamped but not posted concerned nobody here.
+        // Everything posted before this attach has been taken already, and what was stamped but not
+        // posted concerned nobody here.
         self.last_id = self.last_id.max(attach.live_from);
         let key = match self.adopt(attach.wire, attach.client, attach.encoding, opened_s, io) {
             Ok(key) => key,
@@ -44,7 +45,7 @@ impl<I: Io> Core<I> {
         let prime = sse::prime(self.config.retry_ms, subscriber.cursor.marked(self.mark));
         let mut greeting = [attach.head, prime.rendition(attach.encoding)];
         if start.is_live() {
-            // A body's response head is hyper's to write.
+            // hyper writes the response head of a body.
             let parts = if greeting[0].is_empty() {
                 &greeting[1..]
             } else {
@@ -71,7 +72,8 @@ impl<I: Io> Core<I> {
         opened_s: u32,
         io: &mut I,
     ) -> Result<Key, NotAdopted<I::Incoming>> {
-        // The slot must be known to watch the wire, and the wire to fill the slot: reserve by asking the slab which comes next.
+        // The slot must be known to watch the wire, and the wire to fill the slot: reserve by
+        // asking the slab which comes next.
         let key = Key {
             slot: self.subscribers.next_slot(),
             serial: self.serial,
@@ -98,7 +100,7 @@ impl<I: Io> Core<I> {
     ) {
         let end = Bytes::from(sse::end_of_stream(self.some_retry_ms(), encoding));
         let parts = [head, end];
-        // A body's response head is hyper's to write.
+        // hyper writes the response head of a body.
         let first = usize::from(parts[0].is_empty());
         io.turn_away(incoming, &parts[first..]);
         self.counters.turned_away.add(1);

@@ -1,4 +1,4 @@
-//! How a stream leaves its shard, and what it gives back.
+//! How a stream leaves its shard, and the references that it returns.
 
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
@@ -13,7 +13,7 @@ use super::{Core, Guard, Identity, Io};
 /// The topics of a stream; mostly one.
 type WantedFew = SmallVec<[Wanted; 1]>;
 
-/// What a stream has beside its record, if anything.
+/// Data of a stream beside its record, if any.
 #[derive(Default)]
 pub(super) struct Beside {
     pub(super) grant: Option<Grant>,
@@ -23,7 +23,7 @@ pub(super) struct Beside {
 }
 
 impl<I: Io> Core<I> {
-    /// Ends a stream without a word, if it is still open.
+    /// Ends a stream without a farewell, if it is still open.
     pub(super) fn close(&mut self, key: Key, reason: CloseReason, io: &mut I) {
         self.remove(key, reason, false, io);
     }
@@ -60,7 +60,8 @@ impl<I: Io> Core<I> {
             self.leave_topic(at, &mut wanted);
             return wanted;
         }
-        // Positions are looked up one by one: leaving a topic may move a member in it, though never this stream's own others.
+        // Positions are looked up one by one: leaving a topic may move a member in it, though never
+        // this stream's own others.
         for membership in self.topics.remove_set(subscriber.topic) {
             self.leave_topic(membership, &mut wanted);
         }
@@ -93,7 +94,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Takes out what a stream has beside its record.
+    /// Removes the data of a stream beside its record.
     pub(super) fn take_beside(&mut self, slot: u32, flags: Flags) -> Beside {
         let mut beside = Beside::default();
         if flags.has(Flags::TICKET)
@@ -120,7 +121,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Counts, and gives back a portion of what closed streams had of the store.
+    /// Counts, and releases a portion of what closed streams had in the store.
     pub(super) fn end_turn(&mut self) {
         self.counters.behind.set(self.lagging.len() as u64);
         let (subscribers, tickets) = (&self.subscribers, &mut self.tickets);
@@ -138,17 +139,17 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Gives back one portion of what closed streams had of the store.
+    /// Releases one portion of what closed streams had in the store.
     fn release(&mut self) {
         let mut work = self.config.budget.release;
         let mut desk = self.shared.desk.lock();
         desk.release(&mut self.released, &mut work);
-        // Publishers that wait for the lock have it next.
+        // A publisher that waits for the lock gets it next.
         MutexGuard::unlock_fair(desk);
         self.released.shrink();
     }
 
-    /// Gives back all that closed streams had of the store: no turn will follow.
+    /// Releases all that closed streams had in the store: no turn will follow.
     pub(super) fn release_all(&mut self) {
         while !self.released.is_empty() {
             self.release();

@@ -1,7 +1,8 @@
 //! The bytes that streams that are behind hold beside the history, in the node's account.
 //!
-//! A remainder is a piece of a frame, and holds the whole of it. History may have evicted the event,
-//! so the frame is charged here. Streams that were cut in the same frame share it: it is charged once.
+//! A remainder is a piece of a frame, and holds the whole of it. History may have evicted the
+//! event, so the frame is charged here. Streams that were cut in the same frame share it: it is
+//! charged once.
 
 use std::sync::Arc;
 
@@ -12,16 +13,17 @@ use crate::core::budget::{Budget, Charge, Part};
 
 use super::replay::Lagging;
 
-/// The account is charged in steps of this: a stream that falls behind mostly costs no shared counter.
+/// The account is charged in steps of this: a stream that falls behind mostly costs no shared
+/// counter.
 const STEP_BYTES: usize = 64 * 1024;
 
 /// A frame up to this size ends no stream, however full the account is.
 const ALWAYS_BYTES: usize = 1_024;
 
-/// What the lagging entries of a shard hold.
+/// The bytes held by a shard's lagging entries.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// By where they end in memory. Pieces of one frame end at the same address.
+    /// By their end in memory. Pieces of one frame end at the same address.
     frames: HashMap<usize, HeldFrame>,
     bytes: usize,
     charge: Charge,
@@ -87,7 +89,7 @@ impl Held {
         }
     }
 
-    /// All that a stream held when it was behind is given back.
+    /// Releases all that a stream held when it was behind.
     pub(crate) fn remove_all_of(&mut self, lagging: &Lagging) {
         self.remove(&lagging.remainder);
         self.remove_text(lagging.text_bytes());

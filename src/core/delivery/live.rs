@@ -1,8 +1,9 @@
 //! Writing new events to the streams that are caught up.
 //!
-//! A turn's events are noted by topic first. Then each dirty topic's *run* (its events of this turn, in order) goes to its members: one
-//! event as it is, several joined into one buffer, so that a delivery is one `send` either way. Streams with several topics of which
-//! more than one is dirty are collected and served last, with their runs merged by id.
+//! A turn's events are noted by topic first. Then each dirty topic's *run* (its events of this
+//! turn, in order) goes to its members: one event as it is, several joined into one buffer, so that
+//! a delivery is one `send` either way. Streams with several topics of which more than one is dirty
+//! are collected and served last, with their runs merged by id.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::{Core, Io, Sent};
 /// Numbers of the events of a turn that one stream hears.
 pub(super) type FewIndices = SmallVec<[u32; 8]>;
 
-/// The events of the turn, and which topics they concern.
+/// The events of the turn, and their topics.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     events: Vec<LiveEvent>,
@@ -44,7 +45,7 @@ pub(crate) struct Live {
 struct LiveEvent {
     id: EventId,
     frame: Frame,
-    /// Of a private event: who may hear it.
+    /// The audience of a private event.
     audience: Option<Arc<Audience>>,
     trace: Option<Arc<Trace>>,
     delivered: usize,
@@ -58,7 +59,7 @@ struct Dirty {
     events: Vec<u32>,
 }
 
-/// Whose streams the events of a dirty entry are for.
+/// The streams that the events of a dirty entry are for.
 #[derive(Clone, Debug)]
 enum Target {
     /// The number of a topic.
@@ -67,7 +68,8 @@ enum Target {
     Set(Arc<LocalSet>),
 }
 
-/// Most choices of private events for which a run is kept while a topic is written; more are made anew for each stream.
+/// Most choices of private events for which a run is kept while a topic is written; more are made
+/// anew for each stream.
 const RUNS_MAX: usize = 16;
 
 /// Dirty entries that are compared with a set of patterns.
@@ -153,8 +155,8 @@ impl Live {
         });
     }
 
-    /// Whether many patterns at once are dirty. Their streams were looked up: these events have to be written before a stream with a
-    /// pattern is added.
+    /// Whether many patterns at once are dirty. Their streams were looked up: these events have to
+    /// be written before a stream with a pattern is added.
     pub(super) fn has_sets(&self) -> bool {
         self.has_sets
     }
@@ -187,7 +189,7 @@ impl Live {
         &self.dirty[dirty as usize].events
     }
 
-    /// So many streams were written these events.
+    /// Counts these events as written to `streams` streams.
     pub(super) fn count_delivered(&mut self, numbers: &[u32], streams: usize) {
         for number in numbers {
             self.events[*number as usize].delivered += streams;
@@ -240,7 +242,8 @@ impl<I: Io> Core<I> {
         self.live = live;
     }
 
-    /// Some streams are behind, and read this turn's events from history later, or are told that they miss them.
+    /// If some streams are behind, notes this turn's events: the streams read them from history
+    /// later, or get a gap.
     fn note_taken(&mut self, live: &Live) {
         for dirty in &live.dirty {
             let mut newest = Newest::default();
@@ -290,7 +293,8 @@ impl<I: Io> Core<I> {
         let mut run = None;
         let mut position = self.members_of(&target);
         let (mut delivered, mut behind) = (0, 0);
-        // Backwards: a stream that turns out to be gone leaves the list, and the last member, already served, takes its place.
+        // Backwards: a stream that turns out to be gone leaves the list, and the last member,
+        // already served, takes its place.
         while position > 0 {
             position -= 1;
             let Some(slot) = self.member(&target, position) else {
@@ -320,7 +324,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The same where not all members may hear all events: a run for each choice of events that some member may hear.
+    /// The same where not all members may hear all events: a run for each choice of events that
+    /// some member may hear.
     #[cold]
     fn flush_private(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {
         let target = live.dirty[number].target.clone();
@@ -369,8 +374,9 @@ impl<I: Io> Core<I> {
 
     /// Writes those events of a run to a caught-up stream that it has not seen.
     ///
-    /// This and [`Io::send`] are inlined into the loop over a topic's members, so that nothing returns between one system call and the next
-    /// while wires accept everything: the kernel leaves the processor's stack of return addresses overwritten, and a return right after a
+    /// This and [`Io::send`] are inlined into the loop over a topic's members, so that nothing
+    /// returns between one system call and the next while wires accept everything: the kernel
+    /// leaves the processor's stack of return addresses overwritten, and a return right after a
     /// system call was measured to cost 7 % of a delivery (`benches/fanout.rs`).
     #[inline(always)]
     pub(super) fn write_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
@@ -398,8 +404,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The same for the rare streams: with another encoding than the last one, or attached amid this turn's events and live from its
-    /// attach on.
+    /// The same for the rare streams: with another encoding than the last one, or attached amid
+    /// this turn's events and live from its attach on.
     #[cold]
     fn write_rest_of_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get(slot) else {
@@ -421,7 +427,7 @@ impl<I: Io> Core<I> {
         self.settle_run(key, run, first, sent, io);
     }
 
-    /// Takes down what became of a write of the run's events from number `first` on.
+    /// Records the result of a write of the run's events from number `first` on.
     #[cold]
     fn settle_run(&mut self, key: Key, run: &Run, first: usize, sent: Sent, io: &mut I) {
         let start = run.joined.start(first);
@@ -441,7 +447,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// A stream took only the bytes of the run up to `cut`: the event that was cut stays with it, the rest is read from history later.
+    /// A stream took only the bytes of the run up to `cut`: the event that was cut stays with it,
+    /// the rest is read from history later.
     fn split_run(&mut self, slot: u32, run: &Run, cut: usize, first: usize) {
         let joined = &run.joined;
         let whole = joined.ends.partition_point(|end| *end <= cut);
@@ -449,7 +456,8 @@ impl<I: Io> Core<I> {
         let mut remainder = Bytes::new();
         let mut frame_bytes = 0;
         if cut > start {
-            // A piece of the event's own frame, which history shares, rather than of the joined run, which would be kept for it alone.
+            // A piece of the event's own frame, which history shares, rather than of the joined
+            // run, which would be kept for it alone.
             let whole_frame = run.events[whole].1.rendition(joined.encoding);
             frame_bytes = whole_frame.len();
             remainder = whole_frame.slice(cut - start..);

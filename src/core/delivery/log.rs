@@ -1,7 +1,9 @@
-//! What the log says of streams: at `debug` one line for each start and end, and once a minute what an operator must know.
+//! Log lines about streams: at `debug` one for each start and end, and once a minute those that an
+//! operator needs.
 //!
-//! Nothing is kept for it: a line holds what the record, the store and the kernel know anyway. The kernel forgets the address of a client that has reset
-//! its connection; the line of its start has it, under the same id.
+//! Nothing is kept for it: a line holds what the record, the store and the kernel know anyway. The
+//! kernel forgets the address of a client that has reset its connection; the line of its start has
+//! it, under the same id.
 
 use tracing::{Level, debug, enabled, warn};
 
@@ -21,13 +23,13 @@ const TOPICS_LOGGED: usize = 5;
 /// Bytes of a topic or subject that a line shows.
 const TEXT_BYTES_LOGGED: usize = 100;
 
-/// Streams that were ended for being too slow; whose they are is in the debug log.
+/// Streams that were ended for being too slow; the debug log has their owners.
 static LAGGED: OnceAMinute = OnceAMinute::new();
 /// Streams that the system does not watch.
 static TURNED_AWAY: OnceAMinute = OnceAMinute::new();
 /// Streams that held more than the node had memory for.
 static UNAFFORDABLE: OnceAMinute = OnceAMinute::new();
-/// Streams whose client took nothing.
+/// Streams whose client read nothing.
 static STALLED: OnceAMinute = OnceAMinute::new();
 
 impl<I: Io> Core<I> {

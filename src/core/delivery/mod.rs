@@ -1,14 +1,17 @@
-//! What a shard decides: who gets which bytes, in which order, and who is let go.
+//! The decisions of a shard: which streams get which bytes, in which order, and which streams end.
 //!
-//! Sans I/O: everything comes in through `Core::turn`, bytes go out through `Io`, and the same code runs under sockets and under the
-//! simulator. The protocol between the core and its caller is documented at `Core::turn`.
+//! Sans I/O: everything comes in through `Core::turn`, bytes go out through `Io`, and the same code
+//! runs under sockets and under the simulator. The protocol between the core and its caller is
+//! documented at `Core::turn`.
 //!
-//! A stream is in one of two states. *Caught up*: it has seen every event of its topics up to the shard's `last_id`, and new events are
-//! written to it as they come. *Behind*: it has an entry in `lagging` and reads on from history, when its wire lets it, until nothing is
-//! left up to `last_id`. Live delivery passes over a stream that is behind, so no event is written twice or out of order.
+//! A stream is in one of two states. *Caught up*: it has seen every event of its topics up to the
+//! shard's `last_id`, and new events are written to it as they come. *Behind*: it has an entry in
+//! `lagging` and reads on from history, when its wire lets it, until nothing is left up to
+//! `last_id`. Live delivery passes over a stream that is behind, so no event is written twice or
+//! out of order.
 //!
-//! **Invariant:** a stream's cursor only rises, and every byte of an event at or below it was either accepted by its wire or is in
-//! its remainder.
+//! **Invariant:** a stream's cursor only rises, and every byte of an event at or below it was
+//! either accepted by its wire or is in its remainder.
 
 mod attach;
 mod budget;
@@ -76,7 +79,7 @@ pub(crate) struct Core<I: Io> {
     topics: LocalTopics,
     tickets: Tickets,
     identities: Identities,
-    /// What wants to be dropped with its stream.
+    /// Guards, which are dropped with their streams.
     guards: HashMap<u32, Guard>,
     /// Streams that are behind.
     lagging: HashMap<u32, Lagging>,
@@ -84,7 +87,7 @@ pub(crate) struct Core<I: Io> {
     held: Held,
     /// Those of them that fell behind with more than the account has room for.
     unaffordable: Vec<Key>,
-    /// What they may have missed of each topic.
+    /// The newest events of each topic that they may have missed.
     taken: Taken,
     /// Streams that are behind and whose wire has room: the run queue.
     ready: VecDeque<u32>,
@@ -96,7 +99,7 @@ pub(crate) struct Core<I: Io> {
     outgoing: Outgoing,
     sweep: Sweep,
     drain: Option<Drain>,
-    /// What closed streams have yet to give back to the store.
+    /// References of closed streams that are still to be released.
     released: Released,
     serial: u32,
     now_ms: u64,

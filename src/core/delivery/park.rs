@@ -1,4 +1,5 @@
-//! A stream between two shards, or between two lives of one: taken out whole, and continued where it was.
+//! A stream between two shards, or between two lives of one: removed as a whole, and continued at
+//! the same place.
 
 use std::fmt;
 
@@ -16,8 +17,9 @@ use super::{Core, Guard, Identity, Io, NotAdopted};
 
 /// A stream that no shard serves at the moment.
 ///
-/// It keeps its place, its subscriptions and its share of a grant: nothing of them is given back while it is parked, and nothing is taken
-/// again when it is attached. [`Desk::reseat`](crate::core::desk::Desk::reseat) leads to the shard that continues it.
+/// It keeps its place, its subscriptions and its share of a grant: none of them is released while
+/// it is parked, and none is taken again when it is attached.
+/// [`Desk::reseat`](crate::core::desk::Desk::reseat) leads to the shard that continues it.
 pub struct Parked<T> {
     pub(crate) wire: T,
     pub(crate) client: ClientKey,
@@ -27,13 +29,14 @@ pub struct Parked<T> {
     pub(crate) wanted: Box<[Wanted]>,
     pub(crate) grant: Option<Grant>,
     pub(crate) ends_unix_ms: Option<u64>,
-    /// It has seen all its events up to here; the bytes of the last ones may be in the remainder of `lagging`.
+    /// It has seen all its events up to here; the bytes of the last ones may be in the remainder of
+    /// `lagging`.
     pub(crate) cursor: EventId,
     /// Bytes that its wire accepted.
     pub(crate) bytes: u64,
     /// Seconds since it was opened.
     pub(crate) age_s: u64,
-    /// What it has of a stream that is behind. `None` = it was caught up.
+    /// Its lagging entry. `None` = it was caught up.
     pub(crate) lagging: Option<Lagging>,
     /// Milliseconds since its wire last accepted something, if it is behind.
     pub(crate) stuck_ms: u64,
@@ -64,7 +67,8 @@ impl<T> Parked<T> {
 }
 
 impl<I: Io> Core<I> {
-    /// Takes a stream out, if it is open. What was published before belongs to the stream still: flush first.
+    /// Removes a stream, if it is open. Events published before still belong to the stream: flush
+    /// first.
     pub(super) fn park(&mut self, key: Key, io: &mut I) -> Option<Parked<I::Incoming>> {
         if !self.is_open(key) {
             return None;
@@ -102,8 +106,8 @@ impl<I: Io> Core<I> {
         })
     }
 
-    /// Continues a stream: it reads on from its cursor, after its remainder, and is caught up when nothing is left. Its wire tells anew
-    /// whether it is full.
+    /// Continues a stream: it reads on from its cursor, after its remainder, and is caught up when
+    /// nothing is left. Its wire reports again whether it is full.
     pub(super) fn unpark(&mut self, parked: Parked<I::Incoming>, reseat: &Reseat, io: &mut I) {
         self.serial = self.serial.wrapping_add(1);
         // As with a new stream: everything posted before has been taken already.
@@ -133,7 +137,8 @@ impl<I: Io> Core<I> {
         for (wanted, newest) in std::iter::zip(&parked.wanted, &reseat.newest) {
             self.taken.note(wanted.selector, *newest);
         }
-        // One that was caught up was not too slow: what it misses is told as it is to a stream that resumes.
+        // One that was caught up was not too slow: what it misses is told as it is to a stream that
+        // resumes.
         let caught_up = || Lagging::resuming(Default::default(), Start::default(), self.now_ms);
         let mut lagging = parked.lagging.unwrap_or_else(caught_up);
         lagging.progress_ms = self.now_ms.saturating_sub(parked.stuck_ms);

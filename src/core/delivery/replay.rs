@@ -1,4 +1,5 @@
-//! Streams that are behind: resuming, or slower than the events. They read on from history until they are caught up.
+//! Streams that are behind: resuming, or slower than the events. They read on from history until
+//! they are caught up.
 
 use bytes::Bytes;
 
@@ -10,20 +11,22 @@ use crate::metrics::{CloseReason, GapReason};
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// What a stream has only while it is behind.
+/// State of a stream only while it is behind.
 #[derive(Debug)]
 pub(crate) struct Lagging {
-    /// Bytes that must go out before anything else: the rest of a frame that was cut, or the greeting.
+    /// Bytes that must go out before anything else: the rest of a frame that was cut, or the
+    /// greeting.
     pub(crate) remainder: Bytes,
     /// Length of the frame that the remainder is a piece of, and holds.
     frame_bytes: usize,
-    /// Losses that it has been told of.
+    /// Losses that it was told of.
     pub(crate) told_through: EventId,
     /// A cursor that this node does not know, still to be told.
     pub(crate) unknown: Option<Box<str>>,
     /// When its wire last accepted something, in the shard's milliseconds.
     pub(crate) progress_ms: u64,
-    /// It has not read yet since it resumed: what is missing is told as it is, whatever the policy.
+    /// It has not read yet since it resumed: its losses are reported as they are, whatever the
+    /// policy.
     pub(crate) resuming: bool,
     /// Its wire has been full: topics with the policy `latest` are conflated.
     pub(crate) conflate: bool,
@@ -80,7 +83,7 @@ struct Told {
     reason: GapReason,
 }
 
-/// What a read means for the stream.
+/// The result of a read for the stream.
 enum Plan {
     /// There are parts to write, perhaps with a gap among them.
     Write(Option<Told>),
@@ -93,7 +96,8 @@ enum Plan {
 }
 
 impl<I: Io> Core<I> {
-    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`, a piece of a frame of `frame_bytes`.
+    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`, a
+    /// piece of a frame of `frame_bytes`.
     pub(super) fn block(&mut self, slot: u32, remainder: Bytes, frame_bytes: usize) {
         let lagging = Lagging::blocked(remainder, frame_bytes, self.now_ms);
         self.fall_behind(slot, lagging);
@@ -117,7 +121,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Gives memory back after a storm of slow streams.
+    /// Frees memory after a storm of slow streams.
     pub(super) fn shrink_lagging(&mut self) {
         #[cfg(test)]
         assert!(!self.lagging.is_empty() || self.held.is_empty());
@@ -161,7 +165,8 @@ impl<I: Io> Core<I> {
             let Some(slot) = self.ready.pop_front() else {
                 return;
             };
-            // A slot in the queue may have been given to a new stream since; flags tell whether it waits.
+            // A slot in the queue may have been given to a new stream since; flags tell whether it
+            // waits.
             let Some(key) = self.key_of(slot) else {
                 continue;
             };

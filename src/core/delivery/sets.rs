@@ -1,7 +1,7 @@
-//! Which streams of a shard listen to one of many patterns.
+//! Sets of many patterns: which streams of a shard listen to one of them.
 //!
-//! An event may refer to ten thousand patterns that match it. The shard looks up once which of them its
-//! streams subscribe to, and keeps the answer until a stream with a pattern comes or goes.
+//! An event may refer to ten thousand patterns that match it. The shard looks up once which of them
+//! its streams subscribe to, and keeps the answer until a stream with a pattern comes or goes.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::metrics::ShardMetrics;
 
 use super::{Identity, TurnBudget};
 
-/// What a shard needs to know of the node's settings.
+/// The settings of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// Number of this shard.
@@ -32,18 +32,19 @@ pub struct ShardConfig {
     pub mailbox_batches: usize,
     /// Most bytes of frames in the mailbox.
     pub mailbox_bytes: usize,
-    /// What one turn may do.
+    /// Bounds on one turn.
     pub budget: TurnBudget,
 }
 
-/// What a shard shares with the rest of the node.
+/// The state that a shard shares with the rest of the node.
 #[derive(Clone)]
 pub struct Shared {
-    /// Topics, history and who may hear what; locked briefly to read on from a cursor, and once a turn to release topics.
+    /// Topics, history and rights; locked briefly to read on from a cursor, and once a turn to
+    /// release topics.
     pub desk: Arc<Mutex<Desk>>,
     /// The count of open streams; the desk's own, reached without its lock.
     pub places: Arc<Places>,
-    /// The account of what clients make the node hold.
+    /// The account of the memory that clients make the node hold.
     pub budget: Arc<Budget>,
 }
 
@@ -71,35 +72,36 @@ impl Shared {
     }
 }
 
-/// A stream to take over.
+/// A stream to adopt.
 #[derive(Debug)]
 pub struct Attach<T> {
-    /// Where its bytes go.
+    /// The wire of its bytes.
     pub wire: T,
     /// Its place among the open streams.
     pub client: ClientKey,
     /// How its frames are wrapped.
     pub encoding: Encoding,
-    /// What is written before everything else: the HTTP response head, or nothing.
+    /// Written before everything else: the HTTP response head, or nothing.
     pub head: Bytes,
-    /// Whose it is, for operators.
+    /// Its owner, for operators.
     pub identity: Identity,
     /// Dropped when the stream has ended.
     pub guard: Option<Guard>,
     /// Its topics and patterns, retained in the store; without doubles, at least one.
     pub wanted: Box<[Wanted]>,
-    /// What it may hear of private events; `None` = nothing.
+    /// Its right to private events; `None` = none.
     pub grant: Option<Grant>,
-    /// When it ends, in milliseconds since the unix epoch.
+    /// Its end, in milliseconds since the unix epoch.
     pub ends_unix_ms: Option<u64>,
     /// The node's newest event when it was attached: from here on it is live.
     pub live_from: EventId,
-    /// Where it starts.
+    /// Its start.
     pub start: Start,
 }
 
 impl<T> Attach<T> {
-    /// A stream that the desk has given a seat, without a response head, an identity, an end or a guard.
+    /// A stream that the desk has given a seat, without a response head, an identity, an end or a
+    /// guard.
     pub fn new(seat: Seat, wire: T, encoding: Encoding) -> Self {
         Self {
             wire,
@@ -116,14 +118,14 @@ impl<T> Attach<T> {
         }
     }
 
-    /// Gives up a stream that no shard took over.
+    /// Gives up a stream that no shard adopted.
     pub(crate) fn give_up(self, released: &mut Released, places: &Places) {
         released.add_stream(&self.wanted, self.grant);
         places.release(self.client);
     }
 }
 
-/// Whatever wants to be dropped with a stream.
+/// A value that is dropped with its stream.
 pub type Guard = Box<dyn std::any::Any + Send>;
 
 /// One stream as an operator sees it.
@@ -131,7 +133,7 @@ pub type Guard = Box<dyn std::any::Any + Send>;
 pub struct StreamInfo {
     /// Its key, unique while it is open, in the form that [`super::StreamKey`] parses.
     pub id: String,
-    /// Client address, while the system knows it; where a trusted proxy has told it, that.
+    /// Client address, while the system knows it; if a trusted proxy reported one, that.
     pub client: Option<IpAddr>,
     /// The subject of its token.
     pub subject: Option<Arc<str>>,
@@ -141,7 +143,7 @@ pub struct StreamInfo {
     pub topic_count: usize,
     /// Time since it was opened, in whole seconds.
     pub age: Duration,
-    /// What it has seen.
+    /// Its position.
     pub cursor: MarkedId,
     /// Event time between its cursor and the newest event; zero for a stream that is caught up.
     pub lag: Duration,

@@ -1,8 +1,10 @@
-//! What happens by the clock: heartbeats to streams that were quiet, and the end of streams whose wire accepts nothing.
+//! Work by the clock: heartbeats to quiet streams, and the end of streams whose wire accepts
+//! nothing.
 //!
-//! No stream has a timer. Twice in a heartbeat interval the whole slab is swept, a slice at a time: a stream that was written to since the
-//! last sweep is passed over, any other gets the shared heartbeat frame. So silence lasts at most one interval, and an idle stream
-//! costs one write an interval.
+//! No stream has a timer. Twice in a heartbeat interval the whole slab is swept, a slice at a time:
+//! a stream that was written to since the last sweep is passed over, any other gets the shared
+//! heartbeat frame. So silence lasts at most one interval, and an idle stream costs one write an
+//! interval.
 
 use bytes::Bytes;
 
@@ -19,7 +21,7 @@ const SLICES_PER_SWEEP: u32 = 64;
 /// How often blocked streams are looked over for their timeout, in milliseconds.
 const TIMEOUT_CHECK_MS: u64 = 250;
 
-/// Where the sweep is.
+/// The position of the sweep.
 #[derive(Debug)]
 pub(crate) struct Sweep {
     /// Length of one sweep: half a heartbeat interval.
@@ -46,8 +48,9 @@ impl Sweep {
         (used / SLICES_PER_SWEEP).clamp(1, slots_max)
     }
 
-    /// When the slice that starts at `next_slot` is due. Where the slab has shrunk below it, the sweep is over when its period is: without
-    /// that bound, few streams that stay would wait for as many periods as there have been streams.
+    /// When the slice that starts at `next_slot` is due. Where the slab has shrunk below it, the
+    /// sweep is over when its period is: without that bound, few streams that stay would wait for
+    /// as many periods as there have been streams.
     fn due_ms(&self, used: u32) -> u64 {
         let used = u64::from(used.max(1));
         self.started_ms + self.period_ms * u64::from(self.next_slot).min(used) / used
@@ -61,7 +64,8 @@ struct Heartbeat {
 }
 
 impl<I: Io> Core<I> {
-    /// Does what the clock asks for, within a turn's budget. `mailbox_empty` tells, asked under the store's lock, that nothing waits.
+    /// Does what the clock asks for, within a turn's budget. `mailbox_empty` tells, asked under the
+    /// store's lock, that nothing waits.
     pub(super) fn tick(&mut self, mailbox_empty: impl FnOnce() -> bool, io: &mut I) {
         if self.lagging.is_empty() {
             self.counters.lag_ms_max.set(0);
@@ -88,8 +92,9 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Events are posted under the store's lock. If nothing waits now, all up to the head that concerns this shard has been delivered,
-    /// and streams of quiet topics can be told a cursor near the head.
+    /// Events are posted under the store's lock. If nothing waits now, all up to the head that
+    /// concerns this shard has been delivered, and streams of quiet topics can be told a cursor
+    /// near the head.
     fn catch_up_cursor(&mut self, mailbox_empty: impl FnOnce() -> bool) {
         let store = self.shared.store();
         if mailbox_empty() {
@@ -97,7 +102,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not before something comes in.
+    /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not
+    /// before something comes in.
     pub(super) fn next_tick_ms(&self) -> Option<u64> {
         if self.subscribers.len() == 0 {
             return None;
@@ -126,8 +132,9 @@ impl<I: Io> Core<I> {
         self.sweep.next_slot = end;
         if end >= used {
             self.sweep.next_slot = 0;
-            // From the end that was due, so that sweeps do not drift. Where that is over, a period after this one began: two sweeps at once would take
-            // a stream that was just written to for one that was quiet.
+            // From the end that was due, so that sweeps do not drift. Where that is over, a period
+            // after this one began: two sweeps at once would take a stream that was just written to
+            // for one that was quiet.
             let due_ms = self.sweep.started_ms + self.sweep.period_ms;
             self.sweep.started_ms = if due_ms > self.now_ms {
                 due_ms
@@ -159,8 +166,8 @@ impl<I: Io> Core<I> {
             cursor <= heartbeat.cursor,
             "no cursor passes what was taken"
         );
-        // The stream is caught up, and its client is told so: a private event that was none of its business may be evicted later, and no gap
-        // may take the cursor back to it.
+        // The stream is caught up, and its client is told so: a private event that was none of its
+        // business may be evicted later, and no gap may take the cursor back to it.
         subscriber.cursor = heartbeat.cursor;
         let bytes = heartbeat.frame.rendition(subscriber.encoding);
         self.counters.heartbeats.add(1);
@@ -168,7 +175,8 @@ impl<I: Io> Core<I> {
             Sent::All => self.count_write(slot, bytes.len()),
             Sent::Part(accepted) => {
                 self.count_write(slot, accepted);
-                // Not one byte of it out means that it need not go out at all, and that the client knows nothing of it.
+                // Not one byte of it out means that it need not go out at all, and that the client
+                // knows nothing of it.
                 let remainder = if accepted == 0 {
                     self.set_cursor(slot, cursor);
                     Bytes::new()

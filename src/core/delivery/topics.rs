@@ -1,4 +1,4 @@
-//! A shard's own topic table: who of its streams listens to what. A pattern is a topic here like any other.
+//! A shard's own topic table: the streams of each topic. A pattern is a topic here like any other.
 
 use smallvec::SmallVec;
 
@@ -113,7 +113,8 @@ impl LocalTopics {
         index
     }
 
-    /// Takes a member out of a topic's list. The last member moves into its place: returns that member's slot, if there is one.
+    /// Removes a member from a topic's list. The last member moves into its place: returns that
+    /// member's slot, if there is one.
     pub(crate) fn leave(&mut self, at: Membership) -> Option<u32> {
         self.note_change(self.get(at.topic)?.id);
         let topic = self.get_mut(at.topic)?;
@@ -122,7 +123,8 @@ impl LocalTopics {
         if topic.members.is_empty() && !topic.is_dirty() {
             self.remove(at.topic);
         } else if topic.members.spilled() && topic.members.len() * 4 < topic.members.capacity() {
-            // Half is kept, so that a topic whose streams come and go does not reallocate each time.
+            // Half is kept, so that a topic whose streams come and go does not reallocate each
+            // time.
             let mut smaller = SmallVec::with_capacity(topic.members.len() * 2);
             smaller.extend_from_slice(&topic.members);
             topic.members = smaller;
@@ -184,7 +186,8 @@ fn hash_of(slots: &Arena<LocalTopic>, index: u32) -> u64 {
     slots.get(index).map_or(0, |topic| hash(topic.id))
 }
 
-/// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to collide.
+/// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to
+/// collide.
 fn hash(SelectorId(id): SelectorId) -> u64 {
     u64::from(id)
         .wrapping_add(1)

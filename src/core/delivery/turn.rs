@@ -1,4 +1,4 @@
-//! One turn of a shard: what comes in, in which order it is handled, and what the shard wants next.
+//! One turn of a shard: its input, the order in which it is handled, and the shard's next deadline.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ pub(crate) struct Now {
     pub(crate) unix_ms: u64,
 }
 
-/// A message to a shard. All that is posted under the store's lock reaches every shard in the same order.
+/// A message to a shard. All that is posted under the store's lock reaches every shard in the same
+/// order.
 pub enum Message<T> {
     /// Events.
     Deliver(Arc<Batch>),
@@ -40,7 +41,7 @@ pub enum Message<T> {
     Stop,
 }
 
-/// What has come in since the last turn. The core pulls as much of it as the turn's budget allows.
+/// The input since the last turn. The core pulls as much of it as the turn's budget allows.
 pub(crate) trait Input<T> {
     /// The next wire that the system reports.
     fn signal(&mut self) -> Option<(Key, Signal)>;
@@ -50,16 +51,18 @@ pub(crate) trait Input<T> {
     fn taken(&mut self) {}
     /// Called once a turn: the events taken so far are written to all streams that were caught up.
     fn written(&mut self) {}
-    /// Whether no message and no signal waits. Messages are posted under the store's lock, and the core asks under it.
+    /// Whether no message and no signal waits. Messages are posted under the store's lock, and the
+    /// core asks under it.
     fn is_empty(&self) -> bool;
 }
 
-/// What the shard wants after a turn.
+/// The shard's request after a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
     /// Work is left that waits for nothing: make the next turn at once.
     pub(crate) has_work: bool,
-    /// Make the next turn at this time at the latest, in the shard's milliseconds. `None` = not before something comes in.
+    /// Make the next turn at this time at the latest, in the shard's milliseconds. `None` = not
+    /// before something comes in.
     pub(crate) wake_ms: Option<u64>,
     /// [`Message::Stop`] was taken: make no further turn.
     pub(crate) stop: bool,
@@ -68,27 +71,30 @@ pub(crate) struct Next {
 impl<I: Io> Core<I> {
     /// Makes one turn. This is the only way in; everything else that a caller can do is to ask.
     ///
-    /// The caller makes a turn when something has come in, when [`Next::wake_ms`] has come, and at once after a turn whose
-    /// [`Next::has_work`] is true. A turn that finds nothing to do does no harm.
+    /// The caller makes a turn when something has come in, when [`Next::wake_ms`] has come, and at
+    /// once after a turn whose [`Next::has_work`] is true. A turn that finds nothing to do does no
+    /// harm.
     ///
     /// A turn handles, in this order, each part within its [`TurnBudget`]:
     ///
-    /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is written to it. A stream whose wire
-    ///    has room again joins the run queue.
-    /// 2. **Messages**, in the order in which they were posted. Events are noted. A stream is taken over and greeted: from here on
-    ///    it is caught up or reads on. Before a message that may end streams, the events noted so far are written: what was
-    ///    published before belongs to the stream still.
+    /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is
+    ///    written to it. A stream whose wire has room again joins the run queue.
+    /// 2. **Messages**, in the order in which they were posted. Events are noted. A stream is taken
+    ///    over and greeted: from here on it is caught up or reads on. Before a message that may end
+    ///    streams, the events noted so far are written: what was published before belongs to the
+    ///    stream still.
     /// 3. **Live delivery.** The noted events are written to all streams that are caught up.
-    /// 4. **Replay.** Streams of the run queue read on from history. They come after live delivery, up to the last event that was taken
-    ///    from the mailbox and no further.
-    /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats come last: a stream that
-    ///    was written to needs none.
+    /// 4. **Replay.** Streams of the run queue read on from history. They come after live delivery,
+    ///    up to the last event that was taken from the mailbox and no further.
+    /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats
+    ///    come last: a stream that was written to needs none.
     /// 6. **Memory.** Streams that fell behind with more than the node's account has room for are
     ///    ended.
-    /// 7. **Release.** A portion of what closed streams had of the store is given back; all of it in the turn that takes
-    ///    [`Message::Stop`].
+    /// 7. **Release.** A portion of what closed streams had of the store is given back; all of it
+    ///    in the turn that takes [`Message::Stop`].
     ///
-    /// `now` is asked at the start and after live delivery: writing to many streams takes longer than a token may be overstayed.
+    /// `now` is asked at the start and after live delivery: writing to many streams takes longer
+    /// than a token may be overstayed.
     pub(crate) fn turn(
         &mut self,
         input: &mut impl Input<I::Incoming>,
@@ -189,7 +195,8 @@ impl<I: Io> Core<I> {
         false
     }
 
-    /// Writes events whose streams were looked up by many patterns, before a stream with a pattern is added.
+    /// Writes events whose streams were looked up by many patterns, before a stream with a pattern
+    /// is added.
     fn flush_before_join(&mut self, wanted: &[Wanted], io: &mut I) {
         let has_pattern = || wanted.iter().any(|wanted| wanted.selector.is_pattern());
         if self.live.has_sets() && has_pattern() {
@@ -208,7 +215,8 @@ impl<I: Io> Core<I> {
 
     fn set_now(&mut self, now: Now) {
         self.now_ms = self.now_ms.max(now.shard_ms);
-        // A clock that is set back brings no stream to life that was passed over already: it would miss events without a gap.
+        // A clock that is set back brings no stream to life that was passed over already: it would
+        // miss events without a gap.
         self.unix_ms = if self.has_expired() {
             self.unix_ms.max(now.unix_ms)
         } else {

@@ -18,10 +18,10 @@ pub struct Delivery {
     pub frame: Frame,
     /// Those of its topics, and of the patterns of a topic that has few, that somebody listens to.
     pub selectors: SelectorIds,
-    /// The patterns of its topics that have many. A shard finds out which of them its streams
+    /// The patterns of its topics that have many. A shard looks up which of them its streams
     /// subscribe to.
     pub sets: MatchSets,
-    /// Of a private event: who may hear it.
+    /// The audience of a private event.
     pub audience: Option<Arc<Audience>>,
     /// Set when one of its topics is traced.
     pub trace: Option<Arc<Trace>>,
@@ -32,7 +32,8 @@ pub struct Delivery {
 pub struct Batch {
     /// In order of their ids.
     pub events: Vec<Delivery>,
-    /// Newest id of the node when they were stamped: all that a shard has not been sent up to here concerns none of its streams.
+    /// Newest id of the node when they were stamped: all that a shard has not been sent up to here
+    /// concerns none of its streams.
     pub head: EventId,
     /// When they were stamped.
     pub stamped_at: Instant,
@@ -42,10 +43,11 @@ pub struct Batch {
     pub memory: Option<Charge>,
 }
 
-/// Collects how a traced event fared on all shards; the last one writes the log line.
+/// Collects the deliveries of a traced event on all shards; the last one writes the log line.
 #[derive(Debug)]
 pub struct Trace {
-    /// Called once with the number of streams written to, and of streams that were behind and will read it later.
+    /// Called once with the number of streams written to, and of streams that were behind and will
+    /// read it later.
     pub report: TraceReport,
     /// Shards that have not delivered yet.
     pub shards_left: AtomicUsize,

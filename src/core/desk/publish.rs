@@ -9,13 +9,14 @@ use crate::core::sse::{Draft, Frame};
 
 use super::{Batch, Delivery, Desk, Trace};
 
-/// What a publisher learns of one event.
+/// A publisher's result of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The node's id of the event.
     pub id: EventId,
-    /// Subscriptions that it was handed to: a stream counts once for each of its selectors that match one of the event's topics, though it gets
-    /// the event once. Of a private event, those of streams that were granted anything: who may hear it is decided where it is delivered.
+    /// Subscriptions that it was handed to: a stream counts once for each of its selectors that
+    /// match one of the event's topics, though it gets the event once. Of a private event, those of
+    /// streams that were granted anything: who may hear it is decided where it is delivered.
     pub subscribers: u64,
 }
 
@@ -28,7 +29,7 @@ pub struct Watched {
     pub seen: EventId,
 }
 
-/// Where the ids of a batch come from.
+/// The source of a batch's ids.
 #[derive(Clone, Copy, Debug)]
 pub enum Stamps<'s> {
     /// From this node, whose wall clock reads so many milliseconds since the unix epoch.
@@ -45,7 +46,8 @@ pub struct Publication<'p, 'd> {
     pub stamps: Stamps<'p>,
     /// The batch is refused if one of these topics has had an event since it was seen.
     pub watched: &'p [Watched],
-    /// Topics that an earlier attempt has prepared; emptied when the batch is published. See [`Desk::unpin`].
+    /// Topics that an earlier attempt has prepared; emptied when the batch is published. See
+    /// [`Desk::unpin`].
     pub pinned: &'p mut SelectorIds,
     /// Shards that can be posted nothing now.
     pub full: ShardSet,
@@ -69,8 +71,8 @@ pub struct Published {
 pub enum Refusal {
     /// A watched topic has had an event since.
     Changed,
-    /// Some patterns have been matched with the topics, or some events evicted to make room, and more are left: try again after
-    /// others had their turn.
+    /// Some patterns have been matched with the topics, or some events evicted to make room, and
+    /// more are left: try again after others had their turn.
     Unprepared,
     /// These shards would have to be posted to, and some of them are full.
     Full(ShardSet),
@@ -84,11 +86,11 @@ pub struct Stamped<'e, 'd> {
     pub number: usize,
     /// Its id.
     pub id: EventId,
-    /// What it was made of.
+    /// The draft that it was made of.
     pub draft: &'e Draft<'d>,
     /// Its bytes.
     pub frame: &'e Frame,
-    /// Whether anybody listens.
+    /// Whether any stream listens.
     pub is_heard: bool,
 }
 
@@ -129,8 +131,9 @@ impl Stamps<'_> {
 }
 
 impl Desk {
-    /// Stamps all events of a batch, appends them to their topics, and finds who listens; all of them or none. The caller posts the
-    /// batch to its shards before anything else is published or attached.
+    /// Stamps all events of a batch, appends them to their topics, and finds their listeners; all
+    /// of them or none. The caller posts the batch to its shards before anything else is published
+    /// or attached.
     ///
     /// # Errors
     /// [`Refusal`]; nothing has been stamped then.
@@ -187,12 +190,13 @@ impl Desk {
         })
     }
 
-    /// Lets go of topics that were prepared for a batch.
+    /// Unpins topics that were prepared for a batch.
     pub fn unpin(&mut self, pinned: &mut SelectorIds) {
         self.store.unpin_all(pinned);
     }
 
-    /// Sees that there is room, that no watched topic has changed, and that the patterns of all topics are known.
+    /// Checks that there is room, that no watched topic has changed, and that the patterns of all
+    /// topics are known.
     fn admit(
         &mut self,
         watched: &[Watched],
@@ -226,7 +230,8 @@ impl Desk {
     }
 }
 
-/// The bytes of a mailbox that an event takes: its frame, and its addressees. Sets of patterns are the topics' own.
+/// The bytes of a mailbox that an event takes: its frame, and its addressees. Sets of patterns are
+/// the topics' own.
 fn bytes_of(event: &Delivery) -> usize {
     let audience = event.audience.as_ref().map_or(0, |audience| audience.len());
     let addressees = event.selectors.len() + event.sets.len() + audience;

@@ -1,4 +1,4 @@
-//! Who hears an event: the topics and patterns that it concerns, and the shards that serve their streams.
+//! The addressees of an event: its topics and patterns, and the shards that serve their streams.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Addressees {
     sets: SmallVec<[Addressed; 1]>,
 }
 
-/// Many patterns, and who hears the event by them.
+/// Many patterns, and the listeners of the event by them.
 #[derive(Debug)]
 struct Addressed {
     set: Arc<MatchSet>,
@@ -49,7 +49,7 @@ impl Addressees {
 }
 
 impl Store {
-    /// Those whom an event on these topics concerns. The topics must be prepared.
+    /// The addressees of an event on these topics. The topics must be prepared.
     pub(super) fn addressees(
         &self,
         topics: impl Iterator<Item = u32>,
@@ -77,8 +77,8 @@ impl Store {
         std::iter::once(SelectorId::topic(index)).chain(patterns)
     }
 
-    /// The many patterns that match a topic. The first topic of an event costs nothing for each of them. Another topic with other
-    /// patterns does: no subscription is counted twice.
+    /// The many patterns that match a topic. The first topic of an event costs nothing for each of
+    /// them. Another topic with other patterns does: no subscription is counted twice.
     fn address_many(&self, index: u32, is_private: bool, addressees: &mut Addressees) {
         let Some(many) = self.topics.get(index).many() else {
             return;
@@ -101,7 +101,8 @@ impl Store {
         });
     }
 
-    /// The number of streams that hear an event by this very selector, and their shards; `None` where no stream does.
+    /// The number of streams that hear an event by this very selector, and their shards; `None`
+    /// where no stream does.
     fn hearers(&self, id: SelectorId, is_private: bool) -> Option<(u32, ShardSet)> {
         let listeners = self.listeners(id);
         let count = if is_private {
@@ -146,7 +147,8 @@ impl Store {
         appended
     }
 
-    /// The shards that an event would be posted to now. Its topics must be prepared; see [`Store::prepare`].
+    /// The shards that an event would be posted to now. Its topics must be prepared; see
+    /// [`Store::prepare`].
     #[must_use]
     pub fn shards_of(&self, draft: &Draft<'_>) -> ShardSet {
         let mut shards = ShardSet::default();

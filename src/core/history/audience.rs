@@ -1,4 +1,4 @@
-//! Who may hear a private event.
+//! The audience of a private event.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! The latest changes of who subscribes to patterns.
+//! The latest changes of subscriptions to patterns.
 //!
-//! A topic with many patterns keeps the sum of their listeners. When it is next used, it applies the
-//! changes since its last use, and so need not add up all patterns again.
+//! A topic with many patterns keeps the sum of their listeners. When it is next used, it applies
+//! the changes since its last use, and so need not add up all patterns again.
 
 use std::collections::VecDeque;
 

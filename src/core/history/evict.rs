@@ -1,4 +1,4 @@
-//! Forgetting events, and topics that nothing refers to any more.
+//! Evicting events, and topics without references.
 
 use std::sync::Arc;
 
@@ -16,15 +16,17 @@ use super::{Store, Work};
 /// Events evicted to make room while the lock is held once: some 200 µs.
 pub(super) const EVICTIONS_MAX: usize = 1_024;
 
-/// Events that one event may always evict from each of its topics. A batch may use up its evictions on
-/// its first topics every time; without these, the last ones would never get back within their bytes.
+/// Events that one event may always evict from each of its topics. A batch may use up its evictions
+/// on its first topics every time; without these, the last ones would never get back within their
+/// bytes.
 const EVICTIONS_MIN: usize = 2;
 
 /// Telling so many patterns of an eviction costs as much as the eviction.
 const PATTERNS_PER_EVICTION: usize = 32;
 
 /// Topics with many patterns that may keep their evictions to themselves. So a topic that evicts an
-/// event for each new one does not tell its patterns each time; readers by pattern ask these topics.
+/// event for each new one does not tell its patterns each time; readers by pattern ask these
+/// topics.
 pub(super) const UNTOLD_MAX: usize = if cfg!(test) { 2 } else { 8 };
 
 impl Store {
@@ -116,7 +118,8 @@ impl Store {
         false
     }
 
-    /// Counts the patterns that are told when a topic loses its oldest event, or ends; the topic's matches must be up to date.
+    /// Counts the patterns that are told when a topic loses its oldest event, or ends; the topic's
+    /// matches must be up to date.
     pub(super) fn spend_on_telling(&self, index: u32, work: &mut Work) {
         let topic = self.topics.get(index);
         let many = topic.many();
@@ -152,7 +155,7 @@ impl Store {
         })
     }
 
-    /// Throws some stale notes out of the node's order; to be called for each event that goes.
+    /// Removes some stale notes from the node's order; to be called for each evicted event.
     pub(super) fn tidy_order(&mut self) {
         let topics = &self.topics;
         self.order

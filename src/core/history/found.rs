@@ -1,8 +1,8 @@
-//! What a topic keeps of the patterns that match it.
+//! The patterns that match a topic, as the topic keeps them.
 //!
-//! Up to [`FEW_MAX`] patterns are a plain list, and each event is addressed to each of them. More are a
-//! [`MatchSet`] with the sum of their listeners, so that an event to a topic costs the same however
-//! many patterns match it.
+//! Up to [`FEW_MAX`] patterns are a plain list, and each event is addressed to each of them. More
+//! are a [`MatchSet`] with the sum of their listeners, so that an event to a topic costs the same
+//! however many patterns match it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use super::heard::Heard;
 use super::match_set::MatchSet;
 use super::pattern_ref::PatternRef;
 
-/// Most patterns of one topic that an event lists one by one. Few in tests, so that both forms occur.
+/// Most patterns of one topic that an event lists one by one. Few in tests, so that both forms
+/// occur.
 pub(super) const FEW_MAX: usize = if cfg!(test) { 1 } else { 8 };
 
 /// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none,

@@ -1,4 +1,4 @@
-//! What streams may hear of private events: one record for all streams that may hear the same.
+//! Rights to private events: one record for all streams with the same right.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use hashbrown::DefaultHashBuilder;
 use super::SelectorId;
 use crate::core::table::PartTable;
 
-/// Topics and patterns whose private events a stream may hear, sorted; valid until it is given back to the store.
+/// Topics and patterns whose private events a stream may hear, sorted; valid until it is given back
+/// to the store.
 pub type Grant = Arc<[SelectorId]>;
 
-/// The grants that streams have, and how many streams share each.
+/// The grants of streams, and the number of streams that share each.
 #[derive(Debug, Default)]
 pub(super) struct GrantTable {
     grants: PartTable<(Grant, u32)>,
@@ -39,8 +40,8 @@ impl GrantTable {
         found.map(|(grant, _)| Arc::clone(grant))
     }
 
-    /// The record at a place in a part of the table, and the streams that share it. `None` when there is no such part; `Some(None)` when the
-    /// part has no more records.
+    /// The record at a place in a part of the table, and the streams that share it. `None` when
+    /// there is no such part; `Some(None)` when the part has no more records.
     pub(super) fn in_part(&self, part: usize, at: usize) -> Option<Option<(&Grant, u32)>> {
         let entry = self.grants.in_part(part, at)?;
         Some(entry.map(|(grant, count)| (grant, *count)))
@@ -66,7 +67,7 @@ impl GrantTable {
         grant
     }
 
-    /// Takes a stream's share back; returns whether it was the last, so that the record is gone.
+    /// Takes a stream's share back; returns whether it was the last, so that the record is removed.
     pub(super) fn unshare(&mut self, grant: &Grant) -> bool {
         let hash = self.hasher.hash_one(&**grant);
         let is_it = |(other, _): &(Grant, u32)| Arc::ptr_eq(other, grant);

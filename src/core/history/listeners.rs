@@ -1,4 +1,4 @@
-//! Who subscribes by one selector.
+//! The subscribers of one selector.
 
 use super::ShardSet;
 

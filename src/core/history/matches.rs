@@ -1,4 +1,4 @@
-//! Which patterns match a topic: worked out once for each pair, when the topic is next looked at.
+//! Patterns that match a topic: compared once for each pair, when the topic is next used.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use super::{SelectorId, Store};
 type Untold = (Arc<MatchSet>, Evicted);
 
 impl Topic {
-    /// The patterns that matched when the topic was last looked at, sorted by slot; some may be gone.
+    /// The patterns that matched when the topic was last looked at, sorted by slot; some may be
+    /// gone.
     pub(super) fn matches(&self) -> &[PatternRef] {
         self.matches.as_deref().map_or(&[], Found::patterns)
     }
@@ -45,8 +46,9 @@ impl Topic {
         self.matches.as_deref().map_or(0, Found::allocated_bytes)
     }
 
-    /// Adds the patterns born since the last look, and drops those that are gone. Returns whether all are known now; what was found before the
-    /// work was enough stays found. Patterns that have yet to be told of evictions are returned, where the list of patterns has changed.
+    /// Adds the patterns born since the last look, and drops those that are gone. Returns whether
+    /// all are known now; what was found before the work was enough stays found. Patterns that have
+    /// yet to be told of evictions are returned, where the list of patterns has changed.
     fn update_matches(
         &mut self,
         patterns: &PatternTable,
@@ -80,7 +82,8 @@ impl Topic {
         (seen == patterns.newest(), untold)
     }
 
-    /// Whether one of its patterns may be gone. Many patterns are looked through only after a pattern was removed.
+    /// Whether one of its patterns may be gone. Many patterns are looked through only after a
+    /// pattern was removed.
     fn has_gone(&mut self, patterns: &PatternTable) -> bool {
         let removed = patterns.removed();
         if self
@@ -115,7 +118,8 @@ impl Topic {
         }
     }
 
-    /// Brings the sum of the listeners of many patterns up to date, as far as the work goes; returns whether it is.
+    /// Brings the sum of the listeners of many patterns up to date, as far as the work goes;
+    /// returns whether it is.
     fn count_listeners(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
         let Some(many) = self.many_mut() else {
             return true;
@@ -155,8 +159,8 @@ impl Store {
         self.topics.get(index).matched_through == self.patterns.newest()
     }
 
-    /// Brings a topic's matches up to date, as far as the work goes; returns whether they are. Costs a comparison when no pattern was born
-    /// since the last look.
+    /// Brings a topic's matches up to date, as far as the work goes; returns whether they are.
+    /// Costs a comparison when no pattern was born since the last look.
     pub(super) fn refresh_matches(&mut self, index: u32, work: &mut Work) -> bool {
         if self.matches_are_fresh(index) {
             return true;
@@ -189,7 +193,8 @@ impl Store {
         topic.count_listeners(&self.patterns, work)
     }
 
-    /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its matches must be up to date.
+    /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its
+    /// matches must be up to date.
     pub(super) fn is_among(&self, index: u32, ids: &[SelectorId]) -> bool {
         if ids.binary_search(&SelectorId::topic(index)).is_ok() {
             return true;

@@ -1,16 +1,21 @@
-//! What the node remembers: the topics that exist, the latest events of each, and where a returning stream goes on.
+//! The history of a node: its topics, the latest events of each, and the places of returning
+//! streams.
 //!
-//! One [`Store`] holds every topic of the node; the hub writes to it under its lock and shards read from it under the same one. It knows
-//! neither threads nor sockets nor the clock: time comes in with each call.
+//! One [`Store`] holds every topic of the node; the hub writes to it under its lock and shards read
+//! from it under the same one. It knows neither threads nor sockets nor the clock: time comes in
+//! with each call.
 //!
-//! **Invariant:** of every topic, all events with an id above `evicted_through` are kept, and none at or below it.
-//! So a reader with cursor `c` has missed something exactly when `evicted_through > c`.
+//! **Invariant:** of every topic, all events with an id above `evicted_through` are kept, and none
+//! at or below it. So a reader with cursor `c` has missed something exactly when `evicted_through >
+//! c`.
 //!
-//! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist. What it had evicted is folded into
-//! one number for the whole node (`forgotten`). So a million short-lived topics leave two ids behind and nothing else: their slots,
-//! names and notes are given back (see `core/table`).
+//! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist.
+//! What it had evicted is folded into one number for the whole node (`forgotten`). So a million
+//! short-lived topics leave two ids behind and nothing else: their slots, names and notes are given
+//! back (see `core/table`).
 //!
-//! **Invariant:** no call moves more than some thousand table entries, whatever the number of topics, patterns and events.
+//! **Invariant:** no call moves more than some thousand table entries, whatever the number of
+//! topics, patterns and events.
 
 mod address;
 mod append;
@@ -87,10 +92,11 @@ pub use stamp::{IdFell, Stamp};
 pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
 pub use work::{HoldLimits, Work};
 
-/// What one topic without history costs beside its name, measured: its slots in the tables of the store and of a shard.
+/// What one topic without history costs beside its name, measured: its slots in the tables of the
+/// store and of a shard.
 const BARE_TOPIC_BYTES: usize = 144;
 
-/// Bounds on what is remembered.
+/// Bounds on the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryLimits {
     /// Most events of one topic.
@@ -128,7 +134,7 @@ impl Default for HistoryLimits {
     }
 }
 
-/// How much is remembered now.
+/// Current size of the history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistorySize {
     /// Topics that exist: with an event, a subscriber or both.
@@ -141,25 +147,28 @@ pub struct HistorySize {
     pub bytes: usize,
 }
 
-/// What became of one event that was appended.
+/// The result of appending one event.
 #[derive(Clone, Debug)]
 pub struct Appended {
     /// The event, encoded.
     pub frame: Frame,
-    /// Those of its topics, and of the few patterns that match one of them, that somebody listens to; each once.
+    /// Those of its topics, and of the few patterns that match one of them, that somebody listens
+    /// to; each once.
     pub listened: SelectorIds,
-    /// The patterns that match one of its topics, where they are many and somebody listens to one of them.
+    /// The patterns that match one of its topics, where they are many and somebody listens to one
+    /// of them.
     pub sets: MatchSets,
     /// For a private event that somebody listens to: who may hear it.
     pub audience: Option<Arc<Audience>>,
-    /// Subscriptions to those, added up; of a private event, those of streams that have a grant at all.
+    /// Subscriptions to those, added up; of a private event, those of streams that have a grant at
+    /// all.
     pub subscribers: u64,
     /// Shards that may hold one of those subscribers, as a bit set.
     pub shards: ShardSet,
 }
 
 impl Appended {
-    /// Whether somebody listens.
+    /// Whether any stream listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
         !self.listened.is_empty() || !self.sets.is_empty()
@@ -177,7 +186,7 @@ pub struct Store {
     order: Order,
     own_ids: OwnIds,
     expiry: Expiry,
-    /// Newest id given, or the node's birth.
+    /// Newest id given, or the node's start.
     head: EventId,
     /// Highest id ever evicted from a topic that has since been deleted. Starts at the node's start
     /// time, because nothing earlier is known.
@@ -190,11 +199,12 @@ pub struct Store {
     untold: SmallVec<[u32; evict::UNTOLD_MAX + 1]>,
     /// Of the ids that it gives.
     mark: OrderMark,
-    /// What may still be matched for what is evicted and forgotten, until the next event is appended or time is taken for what is too old:
-    /// streams may end, and events be evicted, by the thousand under one hold of the lock.
+    /// What may still be matched for what is evicted and forgotten, until the next event is
+    /// appended or time is taken for what is too old: streams may end, and events be evicted, by
+    /// the thousand under one hold of the lock.
     upkeep: Work,
-    /// Events that may still be evicted to make room for others, and entries of `expiry` that may be mended, under this
-    /// hold of the lock.
+    /// Events that may still be evicted to make room for others, and entries of `expiry` that may
+    /// be mended, under this hold of the lock.
     evictions_left: usize,
 }
 
@@ -251,13 +261,13 @@ impl Store {
         self.mark
     }
 
-    /// The newest id given; the node's birth when there was no event yet.
+    /// The newest id given; the node's start if there was no event yet.
     #[must_use]
     pub fn head(&self) -> EventId {
         self.head
     }
 
-    /// What topics that exist no longer had evicted at most.
+    /// Highest id ever evicted from a topic that has since been deleted.
     #[cfg(test)]
     pub(crate) fn forgotten_through(&self) -> EventId {
         self.forgotten.for_reader(true)
@@ -283,7 +293,7 @@ impl Store {
             + self.expiry.allocated_bytes()
     }
 
-    /// How much is remembered now.
+    /// Current size of the history.
     #[must_use]
     pub fn size(&self) -> HistorySize {
         HistorySize {

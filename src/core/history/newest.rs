@@ -39,7 +39,8 @@ impl Store {
         newest.collect()
     }
 
-    /// The newest event of a topic or pattern, kept or evicted. Where there is much to try, a newer id that is no event's.
+    /// The newest event of a topic or pattern, kept or evicted. Where there is much to try, a newer
+    /// id that is no event's.
     fn newest_of(&mut self, id: SelectorId, work: &mut Work) -> Newest {
         let mut newest = Newest::default();
         if let Some(index) = id.topic_index() {

@@ -1,8 +1,8 @@
-//! The patterns that streams and grants hold.
+//! The patterns of streams and grants.
 //!
-//! A topic and a pattern meet once. [`PatternTable::younger`] finds the patterns that may match a topic and are younger than the
-//! last refresh of its matches (see `pattern_index.rs`). Which patterns a topic knows is the topic's own business (see
-//! `matches.rs`).
+//! A topic and a pattern meet once. [`PatternTable::younger`] finds the patterns that may match a
+//! topic and are younger than the last refresh of its matches (see `pattern_index.rs`). Which
+//! patterns a topic knows is the topic's own business (see `matches.rs`).
 
 use std::hash::BuildHasher;
 
@@ -37,8 +37,8 @@ pub(super) struct Pattern {
     evicted_since: Evicted,
     /// Nothing more was evicted from its topics before its birth.
     evicted_before: Evicted,
-    /// What topics that exist no longer had evicted at most: all that were gone at its birth, and those of its own since; `None` once
-    /// `evicted_before` has been made exact.
+    /// What topics that exist no longer had evicted at most: all that were gone at its birth, and
+    /// those of its own since; `None` once `evicted_before` has been made exact.
     forgotten_before: Option<Evicted>,
 }
 
@@ -66,7 +66,8 @@ impl Pattern {
         self.forgotten_before = None;
     }
 
-    /// A topic that may be one of its own is about to exist no longer, and had evicted this, perhaps before the pattern's birth.
+    /// A topic that may be one of its own is about to exist no longer, and had evicted this,
+    /// perhaps before the pattern's birth.
     pub(super) fn forget(&mut self, evicted: Evicted) {
         self.forgotten_before = self.forgotten_before.map(|before| before.or(evicted));
     }
@@ -158,7 +159,8 @@ impl PatternTable {
         self.slots.len()
     }
 
-    /// Serial number of the youngest pattern: a topic that was looked at then knows all its patterns.
+    /// Serial number of the youngest pattern: a topic that was looked at then knows all its
+    /// patterns.
     pub(super) fn newest(&self) -> u32 {
         self.newest
     }
@@ -173,7 +175,8 @@ impl PatternTable {
         self.slots.next_from(from)
     }
 
-    /// Puts a pattern of a snapshot into its slot. Slots before it that are free are taken, and added to `gaps`, until all patterns are there.
+    /// Puts a pattern of a snapshot into its slot. Slots before it that are free are taken, and
+    /// added to `gaps`, until all patterns are there.
     pub(super) fn insert_at(
         &mut self,
         slot: u32,
@@ -248,7 +251,8 @@ impl PatternTable {
             .is_some_and(|pattern| pattern.selector == *selector)
     }
 
-    /// The slot of a pattern; a new one is born. `None` when the serial numbers have run out: see [`PatternTable::renumber`].
+    /// The slot of a pattern; a new one is born. `None` when the serial numbers have run out: see
+    /// [`PatternTable::renumber`].
     pub(super) fn intern(&mut self, selector: &Selector, birth: Birth) -> Option<u32> {
         if let Some(slot) = self.find(selector) {
             return Some(slot);
@@ -300,7 +304,7 @@ impl PatternTable {
         self.removed
     }
 
-    /// The latest changes of who subscribes.
+    /// The latest changes of subscriptions.
     pub(super) fn changes(&self) -> &Changes {
         &self.changes
     }
@@ -317,7 +321,7 @@ impl PatternTable {
         heard
     }
 
-    /// Changes who subscribes to a pattern.
+    /// Changes the listeners of a pattern.
     fn change(&mut self, slot: u32, change: impl FnOnce(&mut Listeners)) {
         let has_many = self.slots.len() > FEW_MAX;
         let Some(pattern) = self.slots.get_mut(slot) else {
@@ -378,7 +382,7 @@ impl PatternTable {
         }
     }
 
-    /// Takes a pin back.
+    /// Releases a pin.
     pub(super) fn unpin(&mut self, slot: u32) {
         if let Some(pattern) = self.get_mut(slot) {
             debug_assert!(pattern.pins > 0, "unpinned once for each pin");
@@ -411,7 +415,8 @@ impl PatternTable {
         }
     }
 
-    /// The patterns that may match `topic` and are younger than the one with serial number `seen`, the oldest first.
+    /// The patterns that may match `topic` and are younger than the one with serial number `seen`,
+    /// the oldest first.
     pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
         self.index.younger(topic, seen)
     }

@@ -10,8 +10,8 @@ use super::work::Work;
 use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 
 impl Store {
-    /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or without; the id is valid until the matching
-    /// [`Store::unsubscribe`].
+    /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or
+    /// without; the id is valid until the matching [`Store::unsubscribe`].
     pub fn subscribe(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
         let id = self.intern(selector);
         self.subscribe_id(id, shard, granted);
@@ -31,7 +31,8 @@ impl Store {
         }
     }
 
-    /// A subscriber has moved to shard `shard`. The shard that it left may stay among the topic's until the last subscriber is gone.
+    /// A subscriber has moved to shard `shard`. The shard that it left may stay among the topic's
+    /// until the last subscriber is gone.
     pub fn follow(&mut self, id: SelectorId, shard: usize) {
         match id.pattern_slot() {
             Some(slot) => self.patterns.follow(slot, shard),
@@ -58,7 +59,8 @@ impl Store {
         }
     }
 
-    /// The record of a stream that may hear private events of these (without doubles); `None` for one that may hear none. It must be given back.
+    /// The record of a stream that may hear private events of these (without doubles); `None` for
+    /// one that may hear none. It must be given back.
     pub fn share(&mut self, selectors: &[Selector]) -> Option<Grant> {
         if selectors.is_empty() {
             return None;
@@ -79,7 +81,7 @@ impl Store {
         Some(shared)
     }
 
-    /// Takes a stream's grant back.
+    /// Releases a stream's grant.
     pub fn unshare(&mut self, grant: &Grant) {
         if self.grants.unshare(grant) {
             for id in grant.iter() {
@@ -120,7 +122,8 @@ impl Store {
         self.forget_if_unused(id.0);
     }
 
-    /// The id of what `selector` names; valid for no longer than this hold of the lock unless it is counted.
+    /// The id of what `selector` names; valid for no longer than this hold of the lock unless it is
+    /// counted.
     pub(crate) fn intern(&mut self, selector: &Selector) -> SelectorId {
         if selector.is_exact() {
             let text = selector.text();
@@ -158,8 +161,9 @@ impl Store {
         pattern.map_or_else(Listeners::default, |pattern| pattern.listeners)
     }
 
-    /// The last event that a reader with a grant, or without, misses of what an id names. `seen` is what it needs no news of: only where more is at
-    /// stake, and as far as the work goes, topics are looked over for what was evicted before a pattern was born.
+    /// The last event that a reader with a grant, or without, misses of what an id names. `seen` is
+    /// what it needs no news of: only where more is at stake, and as far as the work goes, topics
+    /// are looked over for what was evicted before a pattern was born.
     pub(super) fn evicted_from(
         &mut self,
         id: SelectorId,
@@ -193,7 +197,8 @@ impl Store {
         }
     }
 
-    /// What was evicted from a pattern's topics and from topics that exist no longer; `None` when that is too much to find out.
+    /// What was evicted from a pattern's topics and from topics that exist no longer; `None` when
+    /// that is too much to find out.
     fn evicted_before_birth(
         &self,
         slot: u32,
@@ -222,8 +227,10 @@ impl Store {
         Some(before)
     }
 
-    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match them are known, and their listeners are
-    /// counted, so that appending the event matches and counts nothing. Topics that are not ready are held in `held`, so that what was found stays found. Returns whether all are ready.
+    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match
+    /// them are known, and their listeners are counted, so that appending the event matches and
+    /// counts nothing. Topics that are not ready are held in `held`, so that what was found stays
+    /// found. Returns whether all are ready.
     pub fn prepare<'n>(
         &mut self,
         names: impl Iterator<Item = &'n str>,
@@ -252,7 +259,7 @@ impl Store {
         true
     }
 
-    /// Lets go of what was held for an event.
+    /// Unpins the topics of an event.
     pub fn unpin_all(&mut self, held: &mut SelectorIds) {
         for id in held.drain(..) {
             self.unpin(id);

@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-/// The place of a topic or a pattern in the store's tables, valid while a stream or a grant holds it (a topic: also while it has an event).
+/// The place of a topic or a pattern in the store's tables, valid while a stream or a grant holds
+/// it (a topic: also while it has an event).
 ///
 /// Topics sort before patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

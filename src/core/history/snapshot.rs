@@ -1,8 +1,9 @@
-//! All that a store knows, as plain values, and a store made of them.
+//! The whole state of a store as plain values, and a store made of them.
 //!
-//! A snapshot is taken in portions, so that the lock is held briefly for each. Nothing may change between two portions: whoever takes a
-//! snapshot lets nobody publish, attach or release meanwhile. Slots keep their numbers, so that a stream's ids stay valid. Left out is
-//! all that follows from the rest: indexes, references of grants and of private events, and notes in the node's order.
+//! A snapshot is taken in portions, so that the lock is held briefly for each. Nothing may change
+//! between two portions: whoever takes a snapshot lets nobody publish, attach or release meanwhile.
+//! Slots keep their numbers, so that a stream's ids stay valid. Left out is all that follows from
+//! the rest: indexes, references of grants and of private events, and notes in the node's order.
 
 use std::sync::Arc;
 
@@ -163,7 +164,8 @@ impl Store {
         restoring.finish()
     }
 
-    /// The record of a grant that streams hold; for a stream of a snapshot, whose share is counted already.
+    /// The record of a grant that streams hold; for a stream of a snapshot, whose share is counted
+    /// already.
     #[must_use]
     pub fn grant_of(&self, ids: &[SelectorId]) -> Option<Grant> {
         self.grants.find(ids)

@@ -52,8 +52,8 @@ impl Topic {
     }
 }
 
-/// Reference count (grants and in-flight publishes). The top bit is `HAS_EVICTED`, packed here to keep
-/// [`Topic`] at 72 bytes.
+/// Reference count (grants and in-flight publishes). The top bit is `HAS_EVICTED`, packed here to
+/// keep [`Topic`] at 72 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pins(u32);
 
@@ -73,7 +73,8 @@ impl Pins {
         self.0 & !Self::HAS_EVICTED != 0
     }
 
-    /// The topic has evicted an event of its own; until then, it only knows what topics before it had.
+    /// The topic has evicted an event of its own; until then, it only knows what topics before it
+    /// had.
     pub(super) fn set_has_evicted(&mut self) {
         self.0 |= Self::HAS_EVICTED;
     }
@@ -103,7 +104,8 @@ impl TopicTable {
         self.bare_bytes
     }
 
-    /// Notes that a topic got its first event, and is charged to the history from now on; or that it lost its last.
+    /// Notes that a topic got its first event, and is charged to the history from now on; or that
+    /// it lost its last.
     pub(super) fn note_events(&mut self, index: u32, has_events: bool) {
         let bytes = self.get(index).bare_bytes();
         if has_events {
@@ -142,7 +144,8 @@ impl TopicTable {
         self.slots.get_mut(index)
     }
 
-    /// Puts a topic of a snapshot into its slot. Slots before it that are free are taken, and added to `gaps`, until all topics are there.
+    /// Puts a topic of a snapshot into its slot. Slots before it that are free are taken, and added
+    /// to `gaps`, until all topics are there.
     pub(super) fn insert_at(
         &mut self,
         slot: u32,
@@ -174,8 +177,8 @@ impl TopicTable {
         self.slots.get(index)
     }
 
-    /// Whether a topic slot keeps this event. Ids rise, and a topic's oldest events go first, so that a slot that was given to another topic
-    /// since has only events above.
+    /// Whether a topic slot keeps this event. Ids rise, and a topic's oldest events go first, so
+    /// that a slot that was given to another topic since has only events above.
     pub(super) fn keeps(&self, index: u32, id: EventId) -> bool {
         let log = self.in_slot(index).and_then(|topic| topic.log.as_ref());
         log.and_then(|log| log.first_id())
@@ -240,7 +243,8 @@ impl TopicTable {
         self.slots.remove(index);
     }
 
-    /// Serial numbers of patterns have been given anew: every topic has to be looked at again. Returns the bytes that topics with events held.
+    /// Serial numbers of patterns have been given anew: every topic has to be looked at again.
+    /// Returns the bytes that topics with events held.
     pub(super) fn forget_matches(&mut self) -> usize {
         let (mut freed, mut from) = (0, 0);
         while let Some((index, _)) = self.slots.next_from(from) {

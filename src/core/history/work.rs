@@ -1,8 +1,8 @@
 //! How much may be done while the store's lock is held once.
 //!
-//! Every bound on a selector, a topic and a stream is finite. Their product is finite too, but may take
-//! seconds. Code that matches patterns or examines events charges its work here and stops when none is
-//! left. What was found so far is kept, and the next holder of the lock continues.
+//! Every bound on a selector, a topic and a stream is finite. Their product is finite too, but may
+//! take seconds. Code that matches patterns or examines events charges its work here and stops when
+//! none is left. What was found so far is kept, and the next holder of the lock continues.
 
 /// Bounds on one hold of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct HoldLimits {
     pub steps: usize,
     /// Events examined, whether one of them is wanted or not: some 100 µs.
     pub events: usize,
-    /// References counted or taken back, and slots visited: some 400 µs where none of it is in a cache.
+    /// References counted or taken back, and slots visited: some 400 µs where none of it is in a
+    /// cache.
     pub references: usize,
     /// Topics that are looked over to find what was evicted before a pattern was born. Where more
     /// exist, all evictions of the node count: a stream may be told a gap that does not concern it,

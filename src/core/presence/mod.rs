@@ -1,12 +1,16 @@
-//! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of their start and end.
+//! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of
+//! their start and end.
 //!
-//! A stream is entered and its start queued under the desk's lock, just before its shard learns of it. Its end is queued when its
-//! [`Announced`] is dropped, on any thread. The hub publishes the queue, clients in turn and each client's changes in their order. So a
-//! start comes before its end, and each comes once. A stream that ends before its start was told, and that no list has shown, is never
-//! told of. Nothing here may wait, publish or take the desk's lock while the registry's own lock is held.
+//! A stream is entered and its start queued under the desk's lock, just before its shard learns of
+//! it. Its end is queued when its [`Announced`] is dropped, on any thread. The hub publishes the
+//! queue, clients in turn and each client's changes in their order. So a start comes before its
+//! end, and each comes once. A stream that ends before its start was told, and that no list has
+//! shown, is never told of. Nothing here may wait, publish or take the desk's lock while the
+//! registry's own lock is held.
 //!
-//! No stream is refused for what waits to be told. How much is told is bounded by `allowance`, and how much waits by `queue`: the
-//! streams of a client that has too many ends waiting are in no list before their start was told.
+//! No stream is refused for what waits to be told. How much is told is bounded by `allowance`, and
+//! how much waits by `queue`: the streams of a client that has too many ends waiting are in no list
+//! before their start was told.
 
 mod allowance;
 mod document;
@@ -37,15 +41,16 @@ pub use snapshot::{PresenceCursor, PresenceRecord, SubscriberRecord};
 use document::URN_PREFIX;
 use queue::{Bounds, Queue};
 
-/// Most subscriptions of a stream that is announced: each is an event when it starts and one when it ends.
+/// Most subscriptions of a stream that is announced: each is an event when it starts and one when
+/// it ends.
 pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
 
 /// What the registry takes for a stream beside its names and its payload: the record, an entry in
 /// each table, and a change that waits.
 const SUBSCRIBER_BYTES: usize = 384;
 
-/// Subscriptions looked at while the registry is locked once, and one stream's more or less: some 50 µs. Whoever opens a stream waits for it under the
-/// store's lock.
+/// Subscriptions looked at while the registry is locked once, and one stream's more or less: some
+/// 50 µs. Whoever opens a stream waits for it under the store's lock.
 const LIST_SUBSCRIPTIONS: usize = 2_048;
 
 /// Subscriptions told in one batch (one stream's more or less).
@@ -139,8 +144,8 @@ pub struct Page {
 }
 
 impl Presence {
-    /// An empty registry of a node whose history is bounded so. `on_change` is called, with no lock of the registry held, when there is
-    /// something to announce.
+    /// An empty registry of a node whose history is bounded so. `on_change` is called, with no lock
+    /// of the registry held, when there is something to announce.
     #[must_use]
     pub fn new(
         history: &HistoryLimits,
@@ -186,8 +191,8 @@ impl Presence {
         }
     }
 
-    /// Changes with every list that could be made: at each start and each end, and when a list had to leave a stream out. Read before a list is
-    /// made, it is never newer than the list.
+    /// Changes with every list that could be made: at each start and each end, and when a list had
+    /// to leave a stream out. Read before a list is made, it is never newer than the list.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
@@ -218,8 +223,9 @@ impl Presence {
             .then(|| Subscription::of(subscriber, selector))
     }
 
-    /// Subscriptions of streams that came after number `after`: all, or those with one selector; at least `count` of them unless there are
-    /// fewer, and no more than one stream's beyond. Looks at a bounded number of subscriptions, so a page may have fewer although there is a next one.
+    /// Subscriptions of streams that came after number `after`: all, or those with one selector; at
+    /// least `count` of them unless there are fewer, and no more than one stream's beyond. Looks at
+    /// a bounded number of subscriptions, so a page may have fewer although there is a next one.
     #[must_use]
     pub fn list(&self, topic: Option<&str>, after: Option<u64>, count: usize) -> Page {
         let mut page = Page::default();
@@ -251,8 +257,8 @@ impl Presence {
         page
     }
 
-    /// The next changes to tell, and whether there will be no more. Takes one change beyond `bytes` at most, so that a debt is
-    /// never larger than that, and whoever is next waits no longer.
+    /// The next changes to tell, and whether there will be no more. Takes one change beyond `bytes`
+    /// at most, so that a debt is never larger than that, and whoever is next waits no longer.
     pub(crate) fn take(&self, bytes: usize) -> (Vec<Change>, bool) {
         let mut state = self.0.state.lock();
         let (mut subscriptions, mut taken) = (0, 0);
@@ -392,7 +398,8 @@ impl fmt::Debug for Presence {
     }
 }
 
-// What it subscribes to and its payload may be a token's, and are shown to whom they are granted only.
+// What it subscribes to and its payload may be a token's, and are shown to whom they are granted
+// only.
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")

@@ -1,10 +1,12 @@
 //! Starts and ends that wait to be told: a queue for each client, and whose turn it is.
 //!
-//! Turns are counted in bytes. A client's next turn comes after as many bytes of others as it had itself, so a client with a
-//! million changes delays one with a single change by no more than one of its own.
+//! Turns are counted in bytes. A client's next turn comes after as many bytes of others as it had
+//! itself, so a client with a million changes delays one with a single change by no more than one
+//! of its own.
 //!
-//! What is held is bounded by the open streams and by [`Bounds`]: a start that waits is dropped with its stream, unless somebody
-//! was shown the stream, and a client with too many ends waiting has no further streams shown.
+//! What is held is bounded by the open streams and by [`Bounds`]: a start that waits is dropped
+//! with its stream, unless somebody was shown the stream, and a client with too many ends waiting
+//! has no further streams shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -87,8 +89,8 @@ impl Queue {
         self.len
     }
 
-    /// Whether this client's streams may be shown before their start was told: the end of what was shown has to be kept until it is
-    /// told.
+    /// Whether this client's streams may be shown before their start was told: the end of what was
+    /// shown has to be kept until it is told.
     pub(super) fn may_show(&self, client: IpAddr) -> bool {
         let ended = self.clients.get(&client).map_or(0, |one| one.ended_bytes);
         ended < self.bounds.client && self.ended_bytes < self.bounds.all

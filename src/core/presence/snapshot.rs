@@ -1,6 +1,7 @@
 //! All that the registry knows, as plain values, and a registry made of them.
 //!
-//! Turns of clients are left out: in a registry made of a snapshot all clients have told the same, namely nothing.
+//! Turns of clients are left out: in a registry made of a snapshot all clients have told the same,
+//! namely nothing.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -95,7 +96,8 @@ impl Subscriber {
 }
 
 impl Presence {
-    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on. Nothing may change between two portions.
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on. Nothing
+    /// may change between two portions.
     pub fn snapshot(
         &self,
         cursor: PresenceCursor,
@@ -147,8 +149,8 @@ impl Presence {
         }
     }
 
-    /// A registry that lists and tells what the one did that the records are of. Streams that are open get their [`Announced`] from
-    /// [`Presence::announced`].
+    /// A registry that lists and tells what the one did that the records are of. Streams that are
+    /// open get their [`Announced`] from [`Presence::announced`].
     #[must_use]
     pub fn restore(
         history: &HistoryLimits,
@@ -191,7 +193,8 @@ impl Presence {
         presence
     }
 
-    /// The value that announces the end of an open stream of a snapshot when it is dropped. To be asked once for each.
+    /// The value that announces the end of an open stream of a snapshot when it is dropped. To be
+    /// asked once for each.
     #[must_use]
     pub fn announced(&self, number: u64) -> Option<Announced> {
         let is_open = self.0.state.lock().streams.contains_key(&number);

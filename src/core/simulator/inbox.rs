@@ -89,7 +89,8 @@ pub(super) fn small_budget(dice: &mut Rng, streams: usize) -> TurnBudget {
     }
 }
 
-/// Bounds on one hold of the lock: each of them one that most schedules reach, or one that none does.
+/// Bounds on one hold of the lock: each of them one that most schedules reach, or one that none
+/// does.
 pub(super) fn hold_limits(dice: &mut Rng) -> HoldLimits {
     let large = HoldLimits::default();
     HoldLimits {

@@ -106,7 +106,8 @@ impl Stage {
         self.inbox.messages.push_back(message);
     }
 
-    /// Publishes an event that the shard is not sent yet; `None` if its streams do not listen to it.
+    /// Publishes an event that the shard is not sent yet; `None` if its streams do not listen to
+    /// it.
     fn stamp(&mut self, topics: &[&str], private: bool) -> Option<Batch> {
         let event = Event {
             topics: topics.iter().map(|topic| (*topic).into()).collect(),
@@ -130,7 +131,8 @@ impl Stage {
         self.open_until(selector, cursor, None);
     }
 
-    /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and grants what it subscribes to.
+    /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and
+    /// grants what it subscribes to.
     fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
         self.open_all(&[selector], cursor, end_ms);
     }
@@ -211,8 +213,9 @@ fn id_of(block: &Block) -> EventId {
     MARK.place_of(id).expect("one of the node's")
 }
 
-/// A stream was sent a heartbeat beyond a private event that was not for it. When the event was evicted while the stream was blocked, it was told a
-/// gap that ended before the heartbeat: its cursor went back, and nothing that it may see was missing.
+/// A stream was sent a heartbeat beyond a private event that was not for it. When the event was
+/// evicted while the stream was blocked, it was told a gap that ended before the heartbeat: its
+/// cursor went back, and nothing that it may see was missing.
 #[test]
 fn a_private_event_under_a_heartbeat_is_no_gap() {
     for room in [0, 3] {
@@ -265,7 +268,8 @@ fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
     assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
 }
 
-/// A stream that read on has passed over events that were not for it. When they are evicted after it has fallen behind again, it has missed nothing.
+/// A stream that read on has passed over events that were not for it. When they are evicted after
+/// it has fallen behind again, it has missed nothing.
 #[test]
 fn what_a_stream_passed_over_while_it_read_on_is_no_gap_later() {
     let mut stage = Stage::new(1);
@@ -286,8 +290,9 @@ fn what_a_stream_passed_over_while_it_read_on_is_no_gap_later() {
     assert_eq!(blocks.last().map(id_of), Some(last));
 }
 
-/// A stream on a pattern looked at so many events of others that a read ended before it found its own, and was told of an evicted event beyond:
-/// the cursor it was told lay past events that were still kept.
+/// A stream on a pattern looked at so many events of others that a read ended before it found its
+/// own, and was told of an evicted event beyond: the cursor it was told lay past events that were
+/// still kept.
 #[test]
 fn a_gap_does_not_reach_past_what_was_not_looked_at() {
     let mut stage = Stage::new(4);
@@ -309,7 +314,8 @@ fn a_gap_does_not_reach_past_what_was_not_looked_at() {
     assert!(id_of(gap.expect("one was evicted")) < kept);
 }
 
-/// History had evicted events that were still in the mailbox. The gap ended there, and its id passed over events of other topics that were kept.
+/// History had evicted events that were still in the mailbox. The gap ended there, and its id
+/// passed over events of other topics that were kept.
 #[test]
 fn a_gap_does_not_reach_into_the_mailbox() {
     let mut stage = Stage::new(1);
@@ -342,7 +348,8 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     assert_eq!(events, ids);
 }
 
-/// A shard that had slept without streams owed a sweep, made two at once, and sent its first stream a heartbeat right behind the prime.
+/// A shard that had slept without streams owed a sweep, made two at once, and sent its first stream
+/// a heartbeat right behind the prime.
 #[test]
 fn the_first_stream_after_a_long_silence_is_primed_once() {
     for silence in [10, HEARTBEAT_MS / 2, HEARTBEAT_MS, 60_000] {
@@ -374,7 +381,8 @@ fn a_stream_that_was_just_written_to_gets_no_heartbeat_after_a_stall() {
     assert_eq!(blocks.len(), 1, "the event alone: {blocks:?}");
 }
 
-/// What came in the turn in which a token expired went out before the stream was ended; where many expired at once, for seconds.
+/// What came in the turn in which a token expired went out before the stream was ended; where many
+/// expired at once, for seconds.
 #[test]
 fn a_stream_gets_nothing_after_its_token_has_expired() {
     for private in [true, false] {
@@ -426,7 +434,8 @@ fn streams_that_wait_for_their_end_get_no_heartbeat() {
     assert!(stage.network.wires.values().all(|wire| wire.closed));
 }
 
-/// Streams that wait for their end have missed events: they must not go on, whatever becomes of the clock.
+/// Streams that wait for their end have missed events: they must not go on, whatever becomes of the
+/// clock.
 #[test]
 fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
     let one_end = TurnBudget {
@@ -503,7 +512,8 @@ fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
     assert!(stage.now_ms <= 50, "{} ms", stage.now_ms);
 }
 
-/// Streams that were reset together gave their topics back under one hold of the store's lock, and nothing went on meanwhile.
+/// Streams that were reset together gave their topics back under one hold of the store's lock, and
+/// nothing went on meanwhile.
 #[test]
 fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     let mut stage = Stage::with_budget(10, release(7));

@@ -1,4 +1,5 @@
-//! The world of one seed: a desk, shards with bounded mailboxes, publishers who wait for room, clients with bad networks, and the dice.
+//! The world of one seed: a desk, shards with bounded mailboxes, publishers who wait for room,
+//! clients with bad networks, and the dice.
 
 mod checks;
 mod draw;
@@ -86,7 +87,8 @@ struct Connection {
     session: Session,
     forgotten: EventId,
     ends_unix_ms: Option<u64>,
-    /// Newest id that the shards which it left had taken: bytes of theirs may still be on their way.
+    /// Newest id that the shards which it left had taken: bytes of theirs may still be on their
+    /// way.
     left_through: EventId,
 }
 
@@ -114,7 +116,8 @@ pub(super) struct World {
     all: Vec<Published>,
     clock_ms: u64,
     wires: usize,
-    /// Events have several topics: what one topic has evicted, another may keep, so that gaps are wider than what is missing (never narrower).
+    /// Events have several topics: what one topic has evicted, another may keep, so that gaps are
+    /// wider than what is missing (never narrower).
     several: bool,
     /// Events are private: a stream with a grant is told of some that are not for it.
     private: bool,

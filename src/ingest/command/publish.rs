@@ -168,8 +168,8 @@ impl<'b> Batch<'b> {
     }
 
     /// Whether the batch should be published before more is added. One command adds at most the
-    /// events of a script, so the batch may exceed the bound by that number. While the node's memory
-    /// is short, the bound is small.
+    /// events of a script, so the batch may exceed the bound by that number. While the node's
+    /// memory is short, the bound is small.
     pub(in crate::ingest) fn is_full(&self, budget: &Budget) -> bool {
         self.drafts.len() >= BATCH_EVENTS_MAX
             || self.bytes >= BATCH_BYTES_MAX

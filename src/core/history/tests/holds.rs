@@ -1,4 +1,5 @@
-//! Each hold of the lock is a bounded number of steps, whatever clients, publishers and settings make of it.
+//! Each hold of the lock is a bounded number of steps, whatever clients, publishers and settings
+//! make of it.
 
 use super::*;
 use crate::core::selector::Syntax;
@@ -80,7 +81,8 @@ fn a_grant_of_as_many_selectors_as_a_token_may_have_is_given_back_in_portions() 
     assert!(store.is_bare() && store.size().topics == 0);
 }
 
-/// Between two portions the world goes on: topics that were to be deleted get events and subscribers.
+/// Between two portions the world goes on: topics that were to be deleted get events and
+/// subscribers.
 #[test]
 fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
     let mut store = store(HistoryLimits::default());
@@ -101,7 +103,8 @@ fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
     assert_eq!(store.size().topics, 1);
 }
 
-/// Two requests for one topic that all of ten thousand templates match held up every request for two seconds.
+/// Two requests for one topic that all of ten thousand templates match held up every request for
+/// two seconds.
 #[test]
 fn the_streams_of_a_topic_are_counted_in_portions() {
     const PATTERNS: usize = 10_000;
@@ -182,7 +185,8 @@ fn release_all(store: &mut Store, released: &mut Released) {
     while !store.release(released, &mut Work::new(HoldLimits::SMALL)) {}
 }
 
-/// Where a stream goes on does not depend on whether its selectors and its grant were looked up in portions before.
+/// Where a stream goes on does not depend on whether its selectors and its grant were looked up in
+/// portions before.
 #[test]
 fn a_stream_whose_selectors_were_pinned_before_starts_at_the_same_place() {
     for private in [false, true] {
@@ -237,7 +241,8 @@ fn append_alone(store: &mut Store, topic: &str, data: &str, now: u64) {
 /// Evictions of one hold.
 const EVICTIONS: usize = 1_024;
 
-/// The first event of a topic that had been quiet for long evicted everything that was too old, up to a million events.
+/// The first event of a topic that had been quiet for long evicted everything that was too old, up
+/// to a million events.
 #[test]
 fn a_publisher_evicts_what_is_too_old_in_portions() {
     let mut store = store(HistoryLimits {

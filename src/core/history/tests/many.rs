@@ -192,7 +192,8 @@ fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
     assert!(store.untold.is_empty());
 }
 
-/// Sums and evictions that patterns have not been told of survive a snapshot, and new serial numbers.
+/// Sums and evictions that patterns have not been told of survive a snapshot, and new serial
+/// numbers.
 #[test]
 fn what_many_patterns_have_not_been_told_of_survives() {
     let limits = HistoryLimits {

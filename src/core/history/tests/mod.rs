@@ -1,4 +1,5 @@
-//! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is the simulator's.)
+//! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is
+//! the simulator's.)
 
 mod holds;
 mod many;
@@ -423,7 +424,8 @@ fn what_is_published_while_a_history_is_erased_is_kept() {
     assert_eq!(kept(&store, "a"), [new]);
 }
 
-/// A million topics that had each had a second event were put in order again under one hold of the lock.
+/// A million topics that had each had a second event were put in order again under one hold of the
+/// lock.
 #[test]
 fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
     const TOPICS: usize = 3 * evict::EVICTIONS_MAX;
@@ -446,7 +448,8 @@ fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
     assert_eq!(store.allocated_bytes(), 0);
 }
 
-/// Two hundred thousand topics that had expired left two hundred portions to walk over, at 77 bytes a topic.
+/// Two hundred thousand topics that had expired left two hundred portions to walk over, at 77 bytes
+/// a topic.
 #[test]
 fn topics_that_are_gone_are_not_walked_over() {
     let mut store = store(HistoryLimits::default());
@@ -469,7 +472,8 @@ fn topics_that_are_gone_are_not_walked_over() {
     );
 }
 
-/// The first topics of each batch used up its evictions, and the last ones grew beyond `history_bytes`.
+/// The first topics of each batch used up its evictions, and the last ones grew beyond
+/// `history_bytes`.
 #[test]
 fn a_topic_at_the_end_of_every_batch_keeps_within_its_bytes() {
     let mut store = store(HistoryLimits {

@@ -138,7 +138,8 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[1])), []);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[2])), [id]);
     assert_eq!(read_as(&mut store, &[wall], None), []);
-    // The topic that the grant names forgets the event; the one that is subscribed to keeps it, and its audience.
+    // The topic that the grant names forgets the event; the one that is subscribed to keeps it, and
+    // its audience.
     publish(&mut store, &["user/1"], "newer", None, NOW);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
     let by_pattern = store.share(&[pattern("*")]).expect("a grant");
@@ -188,7 +189,8 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     assert!(store.nothing_after(&start, &[all], false));
 }
 
-/// A pattern was born when a topic had evicted an event, and asked what was evicted before its birth when the topic was gone.
+/// A pattern was born when a topic had evicted an event, and asked what was evicted before its
+/// birth when the topic was gone.
 #[test]
 fn a_topic_that_goes_after_a_patterns_birth_takes_no_loss_along() {
     let mut store = store(HistoryLimits {
@@ -265,7 +267,8 @@ fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
     }
 }
 
-/// Whether a private meaning may be heard was too much to find out, and the stream went on from a younger one: what was between was lost in silence.
+/// Whether a private meaning may be heard was too much to find out, and the stream went on from a
+/// younger one: what was between was lost in silence.
 #[test]
 fn a_meaning_that_could_not_be_decided_loses_nothing() {
     let mut store = store(HistoryLimits::default());
@@ -287,7 +290,8 @@ fn a_meaning_that_could_not_be_decided_loses_nothing() {
     assert_eq!(start.cursor, Some(EventId::ZERO));
 }
 
-/// `Last-Event-ID` of the answer told of private events: it named what came before one of them, which the stream is never sent.
+/// `Last-Event-ID` of the answer told of private events: it named what came before one of them,
+/// which the stream is never sent.
 #[test]
 fn the_first_event_that_a_stream_gets_is_one_that_it_may_hear() {
     let mut store = store(HistoryLimits {
@@ -323,7 +327,8 @@ fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
     assert_eq!(start.unknown.as_deref(), Some("1"));
 }
 
-/// A publisher to one topic gave its event an id that looked like everybody's cursor: streams of other topics went on from there.
+/// A publisher to one topic gave its event an id that looked like everybody's cursor: streams of
+/// other topics went on from there.
 #[test]
 fn a_publishers_id_moves_no_cursor_of_other_topics() {
     let mut store = store(HistoryLimits::default());
@@ -363,7 +368,8 @@ fn a_publishers_id_moves_no_cursor_of_other_topics() {
     );
 }
 
-/// Events copied from a Redis stream with their ids were sent again, where its clock was behind, or lost in silence, where it was ahead.
+/// Events copied from a Redis stream with their ids were sent again, where its clock was behind, or
+/// lost in silence, where it was ahead.
 #[test]
 fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
     for clock in [NOW - 1_000, NOW, NOW + 1_000] {
@@ -391,7 +397,8 @@ fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
     }
 }
 
-/// A cursor of another node, or of this one before a restart, was taken for a place in this node's history: what it had before that was hidden.
+/// A cursor of another node, or of this one before a restart, was taken for a place in this node's
+/// history: what it had before that was hidden.
 #[test]
 fn a_cursor_of_another_order_is_unknown() {
     for clock in [NOW - 1_000, NOW + 1_000] {
@@ -444,7 +451,8 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     ));
     store.unpin_all(&mut ready);
     assert_eq!(info(&mut store, "new").events, 0);
-    // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs on the side of telling.
+    // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs
+    // on the side of telling.
     let start = store.resolve(&patterns, &[], &cursor(EventId::ZERO.next(NOW)));
     assert!(start.last_event_id.is_some());
     // So does forgetting what is too old.
@@ -527,7 +535,8 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
     assert_eq!((store.size().events, store.size().bytes), (0, 0));
 }
 
-/// A thousand events of a topic that two thousand patterns match were two million steps under one hold of the lock.
+/// A thousand events of a topic that two thousand patterns match were two million steps under one
+/// hold of the lock.
 #[test]
 fn what_many_patterns_are_told_of_is_evicted_in_portions() {
     let patterns: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}"))).collect();

@@ -68,7 +68,8 @@ fn a_wire_that_sends_what_it_kept_has_its_whole_timeout_again() {
     assert!(stage.network.wires[&1].closed);
 }
 
-/// A stream that was caught up has passed over events that were not for it. When they are evicted while it is parked, it has missed nothing.
+/// A stream that was caught up has passed over events that were not for it. When they are evicted
+/// while it is parked, it has missed nothing.
 #[test]
 fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {
     let mut stage = Stage::new(1);

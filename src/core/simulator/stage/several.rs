@@ -93,8 +93,8 @@ fn streams_with_the_same_rights_share_a_run_of_private_events() {
     }
 }
 
-/// The client of a stream with a grant was gone when its events were written. The next stream, which
-/// had no grant, was taken for one with the same rights, and was sent the private event.
+/// The client of a stream with a grant was gone when its events were written. The next stream,
+/// which had no grant, was taken for one with the same rights, and was sent the private event.
 #[test]
 fn a_stream_next_to_one_that_is_gone_hears_no_private_event() {
     // The order of the two is drawn anew each time.

@@ -1,4 +1,5 @@
-//! The protocol of a turn: what is handled in which order, what a budget leaves over, and what the core asks for next.
+//! The protocol of a turn: what is handled in which order, what a budget leaves over, and what the
+//! core asks for next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,7 +143,8 @@ fn what_was_published_before_a_query_ends_streams_goes_out_before_their_end() {
     assert_eq!(blocks.len(), 2, "{blocks:?}");
 }
 
-/// Writing to many streams takes time: a token that expires meanwhile ends its stream in the same turn.
+/// Writing to many streams takes time: a token that expires meanwhile ends its stream in the same
+/// turn.
 #[test]
 fn the_clock_is_read_again_after_live_delivery() {
     let mut stage = Stage::new(10);
