@@ -170,6 +170,10 @@ pub struct ShardMetrics {
     pub opened: Cell,
     /// Streams closed since the start, by [`CloseReason`].
     pub closed: [Cell; CloseReason::ALL.len()],
+    /// Streams that a drain ended without all of their farewell.
+    pub cut: Cell,
+    /// HTTP/2 streams that have ended and whose last bytes wait to be sent. Any thread may bump it.
+    pub unsent: Counter,
     /// Streams that were turned away because the system does not watch their connection.
     pub turned_away: Cell,
     /// Events handed to a stream: live and replayed, each stream counted.

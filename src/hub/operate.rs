@@ -127,6 +127,23 @@ impl Hub {
         self.0.shared.places.open()
     }
 
+    /// Streams that a drain ended without all of their farewell.
+    #[must_use]
+    pub fn streams_cut(&self) -> usize {
+        self.0
+            .counters
+            .iter()
+            .map(|shard| shard.cut.get() as usize)
+            .sum()
+    }
+
+    /// HTTP/2 streams that have ended and whose last bytes wait to be sent.
+    #[must_use]
+    pub fn streams_unsent(&self) -> usize {
+        let shards = self.0.counters.iter();
+        shards.map(|shard| shard.unsent.get() as usize).sum()
+    }
+
     /// Most streams that may be open.
     #[must_use]
     pub fn streams_max(&self) -> usize {

@@ -18,7 +18,8 @@ const CHECK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Drained {
-    /// Streams that were still open at the deadline. Their clients were sent no `retry:`.
+    /// Streams whose clients were not sent all of their farewell: a `retry:`, and the end of the
+    /// body.
     pub streams_cut: usize,
 }
 
@@ -44,22 +45,24 @@ impl Node {
         self.hub.drain().await;
         let mut check = interval(CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while self.hub.streams() > 0 && Instant::now() < deadline {
+        while self.hub.streams() + self.hub.streams_unsent() > 0 && Instant::now() < deadline {
             check.tick().await;
         }
-        let drained = Drained {
-            streams_cut: self.hub.streams(),
-        };
         self.stop_rest.send_replace(true);
         self.parts.all_ended(GRACE).await;
         let hub = self.hub.clone();
         // Joining threads blocks. A panic there has been reported by the shard.
         let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        // The shards have ended: each stream is in one of these counts at most.
+        let open = self.hub.streams();
+        let drained = Drained {
+            streams_cut: open + self.hub.streams_unsent() + self.hub.streams_cut(),
+        };
         match drained.streams_cut {
             0 => tracing::info!("drained"),
             cut => tracing::warn!(
                 streams_cut = cut,
-                "the drain was cut short: these streams were not told when to come back; a longer `drain_period` gives them time"
+                "the drain was cut short: these streams did not accept all of their end, a `retry:` and the last chunk; a longer `drain_period` gives them time"
             ),
         }
         drained

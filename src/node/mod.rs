@@ -43,7 +43,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 pub enum Outcome {
     /// Every stream was told to reconnect, and ended.
     Drained,
-    /// Number of streams that were still open when the drain had to end. Their connections are cut.
+    /// Number of streams that did not accept all of their end in time. Their connections are cut.
     Cut(usize),
     /// A second signal ended it at once.
     Forced,

@@ -120,7 +120,11 @@ impl Reactor {
             waker,
         );
         let counters = Arc::new(ShardMetrics::default());
-        let wires = Wires::new(poll.registry().try_clone()?, mailbox.clone());
+        let wires = Wires::new(
+            poll.registry().try_clone()?,
+            mailbox.clone(),
+            Arc::clone(&counters),
+        );
         let reactor = Self {
             core: Core::new(config, shared, Arc::clone(&counters), fastrand::u64(..)),
             poll,

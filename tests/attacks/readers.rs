@@ -73,6 +73,29 @@ fn an_http2_stream_that_takes_nothing_is_reset_and_its_neighbour_is_not() {
     });
 }
 
+/// The end waited in the node's own queue, and the node said "drained".
+#[test]
+fn a_drain_counts_http2_streams_that_did_not_take_their_end() {
+    let mut node = Node::start_with(&["--drain-period", "500ms", "--write-timeout", "1h"]);
+    let mut peer = deaf(&node);
+    let streams = [1, 3, 5].map(|stream| get(stream, "/events/a"));
+    peer.send(&streams.concat());
+    peer.send(&window_update(3, 1 << 20));
+    node.wait_for_streams(3);
+    assert_eq!(node.publish("a", "x"), 3);
+    let reader = thread::spawn(move || {
+        peer.until("the end of the stream that reads", |frame| {
+            frame.kind == DATA && frame.stream == 3 && frame.flags & END_STREAM != 0
+        });
+        // A client that leaves is owed nothing.
+        peer
+    });
+    assert_eq!(node.stop().code(), Some(1), "{}", node.logged());
+    let logged = node.logged();
+    assert!(logged.contains("streams_cut=2"), "{logged}");
+    drop(reader.join().expect("its end"));
+}
+
 #[test]
 fn an_http2_answer_that_takes_nothing_is_reset() {
     let node = Node::start_with(SHORT);

@@ -141,34 +141,66 @@ fn without_streams_nothing_is_waited_for() {
     assert_eq!(node.wait().code(), Some(0), "{}", node.logged());
 }
 
-#[test]
-fn a_stalled_stream_does_not_hold_the_end_up() {
+/// A node with streams that do not read, whose sockets are full, and one that has read everything.
+fn stalled(drain_period: &str, count: usize) -> (Node, Vec<Raw>, SseStream) {
     let flags = [
         "--drain-period",
-        "0s",
+        drain_period,
         "--write-timeout",
         NEVER,
         "--slow-consumer",
         "skip",
     ];
-    let mut node = Node::start_with(&flags);
-    let mut stalled = Raw::open_narrow(node.http, "/events/t");
+    let node = Node::start_with(&flags);
+    let stalled: Vec<_> = (0..count)
+        .map(|_| Raw::open_narrow(node.http, "/events/t"))
+        .collect();
     let mut healthy = SseStream::open(node.http, "/events/t");
-    node.wait_for_streams(2);
+    node.wait_for_streams(count + 1);
     let large = "x".repeat(200_000);
     let mut publisher = Publisher::open(node.ingest);
     for _ in 0..3 {
         publisher.publish("t", &large);
         healthy.take(1);
     }
-    assert_eq!(node.stop().code(), Some(0), "{}", node.logged());
-    assert_eq!(healthy.next(), None, "the healthy one was told");
-    assert!(healthy.retry.is_some());
+    (node, stalled, healthy)
+}
+
+/// The node said "drained" and exited with 0.
+#[test]
+fn a_drain_that_never_told_its_stalled_streams_said_drained() {
+    for period in ["0s", "500ms"] {
+        let (mut node, stalled, mut healthy) = stalled(period, 3);
+        assert_eq!(node.stop().code(), Some(1), "{}", node.logged());
+        let logged = node.logged();
+        assert!(logged.contains("streams_cut=3"), "{logged}");
+        assert_eq!(healthy.next(), None, "the healthy one was told");
+        assert!(healthy.retry.is_some());
+        for mut stalled in stalled {
+            stalled.read_to_end();
+            assert!(
+                !stalled.wire.has_ended(),
+                "a stream that is cut does not claim to be whole"
+            );
+        }
+    }
+}
+
+/// A stream that was stalled when its turn came was cut, however much of the period was left.
+#[test]
+fn a_stalled_stream_that_reads_again_before_the_end_of_a_drain_is_told() {
+    let (mut node, mut stalled, healthy) = stalled(NEVER, 1);
+    drop(healthy);
+    node.wait_for_streams(1);
+    // The first step of a drain happens at once, and the turn of a single stream comes with it.
+    node.signal(Signal::TERM);
+    wait_until("the node is not ready", || ready(&node) == 503);
+    let stalled = &mut stalled[0];
     stalled.read_to_end();
-    assert!(
-        !stalled.wire.has_ended(),
-        "a stream that is cut does not claim to be whole"
-    );
+    assert!(stalled.wire.has_ended(), "it has its proper end");
+    let text = String::from_utf8_lossy(&stalled.bytes);
+    assert_eq!(text.matches("retry: ").count(), 1);
+    assert_eq!(node.wait().code(), Some(0), "{}", node.logged());
 }
 
 #[test]

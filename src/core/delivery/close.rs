@@ -25,6 +25,9 @@ pub(super) struct Beside {
 impl<I: Io> Core<I> {
     /// Ends a stream without a farewell, if it is still open.
     pub(super) fn close(&mut self, key: Key, reason: CloseReason, io: &mut I) {
+        if self.is_open(key) {
+            self.count_cut(reason);
+        }
         self.remove(key, reason, false, io);
     }
 
@@ -39,10 +42,7 @@ impl<I: Io> Core<I> {
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
         self.released.add_stream(&wanted, beside.grant);
-        if let Some(lagging) = self.lagging.remove(&key.slot) {
-            self.held.remove_all_of(&lagging);
-            self.shrink_lagging();
-        }
+        self.take_lagging(key.slot);
         self.open_streams(I::kind(&subscriber.wire)).sub(1);
         self.counters.closed[reason as usize].add(1);
         self.shared.places.release(subscriber.client);

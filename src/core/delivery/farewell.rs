@@ -1,11 +1,16 @@
 //! Ending streams on the node's own account: with a reconnection delay, and with the body's regular
 //! end.
+//!
+//! Both together are a stream's *farewell*. A drain gives a full wire until the end of its period
+//! to accept it, and counts the streams that did not get all of it. Every other end cuts a stream
+//! whose wire is full.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::core::sse;
 use crate::metrics::CloseReason;
 
+use super::replay::Lagging;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
@@ -82,23 +87,28 @@ impl<I: Io> Core<I> {
         Some(end_ms.clamp(self.now_ms, self.now_ms + DRAIN_STEP_MS))
     }
 
-    /// Ends the streams that are due by now.
+    /// Ends the streams that are due by now; at the end of the period, all of them.
     pub(super) fn drain_on(&mut self, io: &mut I) {
         let Some(drain) = &self.drain else { return };
         let elapsed = self.now_ms - drain.started_ms;
-        let may_stay = if elapsed >= drain.period_ms {
+        let is_over = elapsed >= drain.period_ms;
+        let may_stay = if is_over {
             0
         } else {
             let left = u128::from(drain.period_ms - elapsed) * drain.total as u128;
-            (left / u128::from(drain.period_ms)) as usize
+            (left / u128::from(drain.period_ms)) as usize + self.leaving
         };
         let mut next_slot = drain.next_slot;
         let due = self.subscribers.len().saturating_sub(may_stay);
         for _ in 0..due.min(self.config.budget.ends) {
-            let Some(key) = self.next_open(&mut next_slot) else {
+            let Some(key) = self.next_open(&mut next_slot, is_over) else {
                 break;
             };
-            self.end_stream(key, CloseReason::Drain, io);
+            if is_over {
+                self.end_stream(key, CloseReason::Drain, io);
+            } else {
+                self.dismiss(key, io);
+            }
         }
         if let Some(drain) = &mut self.drain {
             drain.next_slot = next_slot;
@@ -107,11 +117,13 @@ impl<I: Io> Core<I> {
     }
 
     /// The next open stream from a slot on, round the slab once: a stream that was on its way in
-    /// may be below.
-    fn next_open(&self, next_slot: &mut u32) -> Option<Key> {
+    /// may be below. Streams that wait with their farewell are passed over, unless `with_leaving`.
+    fn next_open(&self, next_slot: &mut u32, with_leaving: bool) -> Option<Key> {
         let used = self.subscribers.end();
         for slot in (*next_slot..used).chain(0..*next_slot) {
-            if let Some(key) = self.key_of(slot) {
+            if let Some(key) = self.key_of(slot)
+                && (with_leaving || !self.is_leaving(slot))
+            {
                 *next_slot = slot + 1;
                 return Some(key);
             }
@@ -126,35 +138,117 @@ impl<I: Io> Core<I> {
         base / 2 + self.random.u64(0..=base)
     }
 
-    /// Ends a stream if it is open. It is sent the rest of a frame that was begun, a reconnection
-    /// delay of its own, and the end of the body. A wire that does not accept all of it at once is
-    /// closed as it is: the client sees a cut connection, and resumes with its cursor.
+    /// Whether a stream waits for its wire to accept its farewell.
+    pub(super) fn is_leaving(&self, slot: u32) -> bool {
+        let lagging = self.lagging.get(&slot);
+        lagging.is_some_and(|lagging| lagging.farewell.is_some())
+    }
+
+    /// Starts the end of a stream in a drain. A stream whose wire is full stays until the wire
+    /// accepts the farewell, or the drain is over. Events are written to it no more.
+    fn dismiss(&mut self, key: Key, io: &mut I) {
+        let Some(farewell) = self.new_farewell(key.slot) else {
+            return;
+        };
+        if !self.lagging.contains_key(&key.slot) {
+            self.fall_behind(key.slot, Lagging::blocked(Bytes::new(), 0, self.now_ms));
+        }
+        if let Some(lagging) = self.lagging.get_mut(&key.slot) {
+            lagging.farewell = Some(farewell);
+            self.leaving += 1;
+        }
+        self.send_farewell(key, io);
+    }
+
+    /// Sends a leaving stream the rest of its farewell, and lets it go once its wire has accepted
+    /// all of it.
+    pub(super) fn send_farewell(&mut self, key: Key, io: &mut I) {
+        let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
+            return;
+        };
+        if subscriber.flags.has(Flags::BLOCKED) {
+            return;
+        }
+        let Some(lagging) = self.lagging.get_mut(&key.slot) else {
+            return;
+        };
+        let parts = lagging.last_parts();
+        let total: usize = parts.iter().map(Bytes::len).sum();
+        match io.send(key, &subscriber.wire, &parts) {
+            Sent::Part(accepted) if accepted < total => {
+                subscriber.flags.set(Flags::BLOCKED);
+                if accepted > 0 {
+                    lagging.progress_ms = self.now_ms;
+                }
+                let of_remainder = accepted.min(lagging.remainder.len());
+                if of_remainder > 0 && of_remainder == lagging.remainder.len() {
+                    self.held.remove(&std::mem::take(&mut lagging.remainder));
+                }
+                lagging
+                    .remainder
+                    .advance(accepted.min(lagging.remainder.len()));
+                if let Some(farewell) = &mut lagging.farewell {
+                    farewell.advance(accepted - of_remainder);
+                }
+            }
+            Sent::All | Sent::Part(_) => self.remove(key, CloseReason::Drain, true, io),
+            Sent::Gone(reason) => self.close(key, reason, io),
+        }
+    }
+
+    /// Ends a stream if it is open: the rest of a frame that was begun, and its farewell. A wire
+    /// that does not accept all of it at once is let go as it is: the client sees a cut connection,
+    /// and comes back with its cursor.
     pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;
         }
-        let retry_ms = self.some_retry_ms();
+        let parts = if self.is_leaving(key.slot) {
+            self.lagging.get(&key.slot).map(Lagging::last_parts)
+        } else {
+            let remainder = self.lagging.get(&key.slot);
+            let remainder = remainder.map(|lagging| lagging.remainder.clone());
+            let farewell = self.new_farewell(key.slot);
+            Some(remainder.into_iter().chain(farewell).collect())
+        };
+        let mut parts: Vec<Bytes> = parts.unwrap_or_default();
+        parts.retain(|part| !part.is_empty());
         let Some(subscriber) = self.subscribers.get(key.slot) else {
             return false;
         };
-        let mut parts = Vec::with_capacity(2);
-        if let Some(lagging) = self.lagging.get(&key.slot) {
-            parts.push(lagging.remainder.clone());
-        }
-        parts.push(Bytes::from(sse::end_of_stream(
-            retry_ms,
-            subscriber.encoding,
-        )));
-        parts.retain(|part| !part.is_empty());
-        let blocked = subscriber.flags.has(Flags::BLOCKED);
         let total: usize = parts.iter().map(Bytes::len).sum();
-        let ended = !blocked
-            && match io.send(key, &subscriber.wire, &parts) {
-                Sent::All => true,
-                Sent::Part(accepted) => accepted == total,
-                Sent::Gone(_) => false,
-            };
+        let sent = if subscriber.flags.has(Flags::BLOCKED) {
+            Sent::Part(0)
+        } else {
+            io.send(key, &subscriber.wire, &parts)
+        };
+        let ended = match sent {
+            Sent::All => true,
+            Sent::Part(accepted) => accepted == total,
+            Sent::Gone(_) => false,
+        };
+        match sent {
+            Sent::Gone(gone) => self.count_cut(gone),
+            _ if !ended => self.count_cut(reason),
+            _ => {}
+        }
         self.remove(key, reason, ended, io);
         true
+    }
+
+    /// In a drain, counts a stream that ends for this reason without its whole farewell. A client
+    /// that left is owed none.
+    pub(super) fn count_cut(&self, reason: CloseReason) {
+        let client_left = matches!(reason, CloseReason::Client | CloseReason::Error);
+        if self.drain.is_some() && !client_left {
+            self.counters.cut.add(1);
+        }
+    }
+
+    /// A reconnection delay of the stream's own, and the end of its body.
+    fn new_farewell(&mut self, slot: u32) -> Option<Bytes> {
+        let retry_ms = self.some_retry_ms();
+        let encoding = self.subscribers.get(slot)?.encoding;
+        Some(Bytes::from(sse::end_of_stream(retry_ms, encoding)))
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Core<I: Io> {
     held: Held,
     /// Those of them that fell behind with more than the account has room for.
     unaffordable: Vec<Key>,
+    /// Number of those of them that wait with their farewell.
+    leaving: usize,
     /// The newest events of each topic that they may have missed.
     taken: Taken,
     /// Streams that are behind and whose wire has room: the run queue.
@@ -126,6 +128,7 @@ impl<I: Io> Core<I> {
             identities: Identities::default(),
             guards: HashMap::new(),
             lagging: HashMap::new(),
+            leaving: 0,
             taken: Taken::default(),
             ready: VecDeque::new(),
             last_id,

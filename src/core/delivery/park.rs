@@ -76,11 +76,7 @@ impl<I: Io> Core<I> {
         let subscriber = self.subscribers.remove(key.slot)?;
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
-        let lagging = self.lagging.remove(&key.slot);
-        if let Some(lagging) = &lagging {
-            self.held.remove_all_of(lagging);
-        }
-        self.shrink_lagging();
+        let lagging = self.take_lagging(key.slot);
         self.open_streams(I::kind(&subscriber.wire)).sub(1);
         let cursor = match lagging {
             Some(_) => subscriber.cursor,
@@ -142,6 +138,7 @@ impl<I: Io> Core<I> {
         let caught_up = || Lagging::resuming(Default::default(), Start::default(), self.now_ms);
         let mut lagging = parked.lagging.unwrap_or_else(caught_up);
         lagging.progress_ms = self.now_ms.saturating_sub(parked.stuck_ms);
+        self.leaving += usize::from(lagging.farewell.is_some());
         self.fall_behind(key.slot, lagging);
         self.make_ready(key.slot);
     }

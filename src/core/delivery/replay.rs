@@ -19,6 +19,8 @@ pub(crate) struct Lagging {
     pub(crate) remainder: Bytes,
     /// Length of the frame that the remainder is a piece of, and holds.
     frame_bytes: usize,
+    /// The unsent end of a stream that leaves. `None` = it stays.
+    pub(crate) farewell: Option<Bytes>,
     /// Losses that it was told of.
     pub(crate) told_through: EventId,
     /// A cursor that this node does not know, still to be told.
@@ -38,6 +40,7 @@ impl Lagging {
         Self {
             frame_bytes: greeting.len(),
             remainder: greeting,
+            farewell: None,
             told_through: start.told_through,
             unknown: start.unknown,
             progress_ms: now_ms,
@@ -46,10 +49,11 @@ impl Lagging {
         }
     }
 
-    fn blocked(remainder: Bytes, frame_bytes: usize, now_ms: u64) -> Self {
+    pub(super) fn blocked(remainder: Bytes, frame_bytes: usize, now_ms: u64) -> Self {
         Self {
             remainder,
             frame_bytes,
+            farewell: None,
             told_through: EventId::ZERO,
             unknown: None,
             progress_ms: now_ms,
@@ -61,6 +65,13 @@ impl Lagging {
     /// Length of the text that it holds beside the remainder.
     pub(super) fn text_bytes(&self) -> usize {
         self.unknown.as_ref().map_or(0, |text| text.len())
+    }
+
+    /// The bytes that a stream which leaves is still to be sent.
+    pub(super) fn last_parts(&self) -> Vec<Bytes> {
+        let parts = [Some(&self.remainder), self.farewell.as_ref()];
+        let parts = parts.into_iter().flatten();
+        parts.filter(|part| !part.is_empty()).cloned().collect()
     }
 }
 
@@ -121,8 +132,17 @@ impl<I: Io> Core<I> {
         }
     }
 
+    /// Takes out what a stream has only while it is behind.
+    pub(super) fn take_lagging(&mut self, slot: u32) -> Option<Lagging> {
+        let lagging = self.lagging.remove(&slot)?;
+        self.held.remove_all_of(&lagging);
+        self.leaving -= usize::from(lagging.farewell.is_some());
+        self.shrink_lagging();
+        Some(lagging)
+    }
+
     /// Frees memory after a storm of slow streams.
-    pub(super) fn shrink_lagging(&mut self) {
+    fn shrink_lagging(&mut self) {
         #[cfg(test)]
         assert!(!self.lagging.is_empty() || self.held.is_empty());
         if self.lagging.capacity() > 1_024 && self.lagging.len() * 8 < self.lagging.capacity() {
@@ -183,6 +203,10 @@ impl<I: Io> Core<I> {
         let flags = self.subscribers.get(key.slot).map(|stream| stream.flags);
         if flags.is_some_and(|flags| self.is_expired(key.slot, flags)) {
             self.end_stream(key, CloseReason::Expired, io);
+            return;
+        }
+        if self.is_leaving(key.slot) {
+            self.send_farewell(key, io);
             return;
         }
         let mut outgoing = std::mem::take(&mut self.outgoing);
@@ -404,10 +428,7 @@ impl<I: Io> Core<I> {
 
     /// Nothing is left up to the shard's last id: from here on the stream is live.
     fn catch_up_done(&mut self, slot: u32) {
-        if let Some(lagging) = self.lagging.remove(&slot) {
-            self.held.remove_all_of(&lagging);
-        }
-        self.shrink_lagging();
+        self.take_lagging(slot);
         let last_id = self.last_id;
         if let Some(subscriber) = self.subscribers.get_mut(slot) {
             subscriber.flags.clear(Flags::BEHIND);

@@ -1,5 +1,6 @@
 //! Schedules written by hand: what once went wrong, in as few steps as it takes.
 
+mod farewells;
 mod many_patterns;
 mod parking;
 mod several;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::core::budget::{Budget, Charge, Part};
+use crate::metrics::ShardMetrics;
 
 /// Bytes that a body queue holds before it reports "would block": enough for a batch, and little
 /// enough for many stalled streams.
@@ -46,6 +47,24 @@ struct State {
     signal: Option<BodySignal>,
     /// The queued bytes, in the node's budget.
     memory: Option<Charge>,
+    /// The stream has ended and is counted as unsent.
+    unsent: Option<Unsent>,
+}
+
+/// Counts a stream as unsent as long as it exists.
+struct Unsent(Arc<ShardMetrics>);
+
+impl Unsent {
+    fn new(counters: &Arc<ShardMetrics>) -> Self {
+        counters.unsent.add(1);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.0.unsent.sub(1);
+    }
 }
 
 impl State {
@@ -191,6 +210,12 @@ impl BodyQueue {
         } else {
             Written::All
         }
+    }
+
+    /// Shard side: from here on the stream is counted as unsent. The count ends with the queue, which
+    /// lives until the last piece of the body is sent or dropped.
+    pub(crate) fn count_unsent(&self, counters: &Arc<ShardMetrics>) {
+        self.state.lock().unsent = Some(Unsent::new(counters));
     }
 
     /// Shard side: no more will come. A stream without its regular end (`whole` is false) fails at

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::core::delivery::{Io, Key, NotAdopted, Room, Sent, Signal, WireKind};
+use crate::core::delivery::{Counters, Io, Key, NotAdopted, Room, Sent, Signal, WireKind};
 use crate::core::table::Arena;
 use crate::metrics::CloseReason;
 
@@ -23,6 +23,7 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 pub(in crate::shard) struct Wires {
     registry: Registry,
     mailbox: Mailbox,
+    counters: Counters,
     bodies: Arena<Body>,
     scratch: Box<[u8]>,
 }
@@ -34,10 +35,11 @@ struct Body {
 }
 
 impl Wires {
-    pub(in crate::shard) fn new(registry: Registry, mailbox: Mailbox) -> Self {
+    pub(in crate::shard) fn new(registry: Registry, mailbox: Mailbox, counters: Counters) -> Self {
         Self {
             registry,
             mailbox,
+            counters,
             bodies: Arena::default(),
             scratch: vec![0; SCRATCH_BYTES].into(),
         }
@@ -139,6 +141,9 @@ impl Io for Wires {
             Parts::Plain(_) => {}
             Parts::Body(slot) => {
                 if let Some(body) = self.bodies.remove(slot) {
+                    if ended {
+                        body.queue.count_unsent(&self.counters);
+                    }
                     body.queue.finish(ended);
                 }
             }
@@ -228,7 +233,7 @@ mod tests {
         let waker = Waker::new(poll.registry(), Token(usize::MAX)).expect("a waker");
         let (mailbox, _inbox) = mailbox(1, 1, crate::core::budget::Budget::new(1), waker);
         let registry = poll.registry().try_clone().expect("a registry");
-        let mut wires = Wires::new(registry, mailbox);
+        let mut wires = Wires::new(registry, mailbox, Counters::default());
         let (socket, mut client) = UnixStream::pair().expect("a pair");
         // A source that is registered already is refused.
         let mut source = SourceFd(&socket.as_raw_fd());
