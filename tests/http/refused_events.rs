@@ -179,6 +179,12 @@ fn an_id_of_the_nodes_own_order_is_refused() {
     let ahead = EventId::new(head.get() + (60_000 << 20));
     let own = [head, ahead].map(|id| node.hub.marked(id));
     let ids = own.map(|id| [id.to_string(), id.urn()]).concat();
+    // Misspelt, they are no places, and look like ids of the node all the same.
+    let mark = node.hub.mark();
+    let numbers = ["99999999999999-5", "18446744073709551616-0", "01-0", "0-0"];
+    let misspelt = numbers.map(|numbers| format!("{numbers}.{mark}"));
+    let upper = ids.iter().map(|id| id.to_uppercase());
+    let ids: Vec<_> = ids.iter().cloned().chain(upper).chain(misspelt).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     refused_everywhere(&node, 400, "id", &texts(&ids));
     // Ids of other orders arrive with copied events.

@@ -233,7 +233,10 @@ fn an_id_of_the_nodes_own_order_is_refused() {
     let mark = node.hub.mark();
     let own = format!("{place}.{mark}");
     let urn = node.hub.marked(node.hub.head()).urn();
-    for own in [&own, &urn] {
+    let misspelt = ["99999999999999-5", "18446744073709551616-0", "01-0"]
+        .map(|numbers| format!("{numbers}.{mark}"));
+    let upper = [own.to_uppercase(), urn.to_uppercase()];
+    for own in [own, urn].iter().chain(&misspelt).chain(&upper) {
         let refusal = client.call(&["XADD", "a", "*", "id", own, "data", "x"]);
         assert!(refusal.starts_with("-ERR `id` must not be"), "{refusal}");
     }

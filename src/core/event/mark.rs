@@ -21,6 +21,9 @@ const TEXT_BITS: u32 = 30;
 /// Bits of a URN that identify the order.
 const URN_BITS: u32 = 54;
 
+/// Digits in each group of a UUID's text.
+const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+
 /// Separator between an id and its mark.
 const SEPARATOR: u8 = b'.';
 
@@ -70,6 +73,41 @@ impl OrderMark {
         }
         let id = text.strip_suffix(str::from_utf8(&self.text).ok()?)?;
         id.strip_suffix(char::from(SEPARATOR))?.parse().ok()
+    }
+
+    /// Whether a text has the form of this order's ids, as text or as a URN. Unlike a
+    /// [place](Self::place_of), it may have numbers out of range, leading zeros, or letters in
+    /// upper case.
+    #[must_use]
+    pub fn claims(self, text: &str) -> bool {
+        if let Some(prefix) = text.get(..URN_PREFIX.len())
+            && prefix.eq_ignore_ascii_case(URN_PREFIX)
+        {
+            return self.claims_uuid(&text[URN_PREFIX.len()..]);
+        }
+        let Some((id, mark)) = text.rsplit_once(char::from(SEPARATOR)) else {
+            return false;
+        };
+        let is_number =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers = id.split_once('-');
+        mark.as_bytes().eq_ignore_ascii_case(&self.text)
+            && numbers.is_some_and(|(ms, counter)| is_number(ms) && is_number(counter))
+    }
+
+    /// Whether a UUID has the version, the variant and the lower bits of this order's.
+    fn claims_uuid(self, uuid: &str) -> bool {
+        let groups = uuid.split('-').map(str::len);
+        if !groups.eq(UUID_GROUPS) || !uuid.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) {
+            return false;
+        }
+        let hex: String = uuid.split('-').collect();
+        let Ok(bits) = u128::from_str_radix(&hex, 16) else {
+            return false;
+        };
+        let (version, variant) = (bits >> 76 & 0xf, bits >> 62 & 0b11);
+        let mark = bits & ((1 << URN_BITS) - 1);
+        (version, variant, mark) == (7, 0b10, u128::from(self.bits))
     }
 }
 
@@ -181,7 +219,62 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_id_of_this_order_is_claimed_whatever_its_numbers_and_its_case() {
+        let mark = OrderMark::new(u64::MAX);
+        for id in [
+            "0-0.zzzzzz",
+            "01-0.zzzzzz",
+            "1-00.zzzzzz",
+            "0-1048576.zzzzzz",
+            "99999999999999-5.zzzzzz",
+            "18446744073709551616-0.zzzzzz",
+            "0-18446744073709551616.zzzzzz",
+            "1-0.ZZZZZZ",
+            "1-0.zZzzzz",
+            "urn:uuid:00000000-0000-7000-bfff-ffffffffffff",
+            "urn:uuid:ffffffff-ffff-7fff-bfff-ffffffffffff",
+            "URN:UUID:FFFFFFFF-FFFF-7FFF-BFFF-FFFFFFFFFFFF",
+        ] {
+            assert!(mark.claims(id), "{id:?}");
+        }
+        for id in [
+            "",
+            "0-0",
+            "0-0.zzzzz0",
+            "0-0.zzzzzzz",
+            "-0.zzzzzz",
+            "0-.zzzzzz",
+            "+1-0.zzzzzz",
+            "1--0.zzzzzz",
+            "1-0-0.zzzzzz",
+            "1-0x.zzzzzz",
+            "1-0..zzzzzz",
+            "\u{661}-0.zzzzzz",
+            "urn:uuid:00000000-0000-4000-bfff-ffffffffffff",
+            "urn:uuid:00000000-0000-7000-ffff-ffffffffffff",
+            "urn:uuid:00000000-0000-7000-bfff-fffffffffffe",
+            "urn:uuid:000000000000-7000-bfff-ffff-ffffffff",
+            "urn:uuid:+0000000-0000-7000-bfff-ffffffffffff",
+            "urn:uuid:00000000-0000-7000-bfff-ffffffffffff-",
+            "urn:uuid",
+            "urn:uuid\u{e9}",
+        ] {
+            assert!(!mark.claims(id), "{id:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_place_of_an_order_is_claimed_by_it(word: u64, bits: u64) {
+            let mark = OrderMark::new(bits);
+            let id = EventId::new(word).marked(mark);
+            for text in [id.to_string(), id.urn()] {
+                prop_assert!(mark.claims(&text));
+                prop_assert!(mark.claims(&text.to_uppercase()));
+            }
+        }
+
         #[test]
         fn an_id_is_read_back_in_its_own_order_only(word: u64, bits: u64, other: u64) {
             let (id, mark, other) = (EventId::new(word), OrderMark::new(bits), OrderMark::new(other));
