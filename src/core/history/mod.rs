@@ -186,6 +186,8 @@ pub struct Store {
     order: Order,
     own_ids: OwnIds,
     expiry: Expiry,
+    /// The node's birth. No id that it gives is below, except [`EventId::ZERO`].
+    birth: EventId,
     /// Newest id given, or the node's start.
     head: EventId,
     /// Highest id ever evicted from a topic that has since been deleted. Starts at the node's start
@@ -222,6 +224,7 @@ impl Store {
             order: Order::default(),
             own_ids: OwnIds::default(),
             expiry: Expiry::default(),
+            birth,
             head: birth,
             forgotten: Evicted::through(birth),
             evicted: Evicted::through(birth),

@@ -32,6 +32,8 @@ pub struct ListenersRecord {
 pub enum Record {
     /// The store itself. Comes first, once.
     Head {
+        /// The id of the node's start.
+        birth: EventId,
         /// The newest id given, or that of the node's start.
         head: EventId,
         /// Of the ids that it gives.

@@ -153,7 +153,7 @@ impl Store {
     ) -> Result<Option<EventId>, RecordNeeded> {
         // Publishers cannot give such an id.
         if let Some(place) = self.mark.place_of(cursor) {
-            return Ok(Some(place).filter(|id| *id <= self.head));
+            return Ok(Some(place).filter(|id| self.has_given(*id)));
         }
         let mut places = Places::new();
         if !self.places_of(ids, cursor, work, &mut places) {
@@ -166,6 +166,12 @@ impl Store {
         };
         let heard = self.earliest_heard(&places, record, work);
         Ok(heard.unwrap_or_default())
+    }
+
+    /// Whether a client may have this id from this node. [`EventId::ZERO`] is the cursor of a stream
+    /// that starts from the beginning and has been sent no event yet.
+    fn has_given(&self, id: EventId) -> bool {
+        id == EventId::ZERO || (self.birth..=self.head).contains(&id)
     }
 
     /// Finds the events of these topics and patterns with this own id: for each the oldest, up to

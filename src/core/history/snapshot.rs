@@ -141,6 +141,7 @@ impl Store {
 
     fn head_record(&self) -> Record {
         Record::Head {
+            birth: self.birth,
             head: self.head,
             mark: self.mark,
             forgotten: self.forgotten.into(),
@@ -246,6 +247,7 @@ impl Restoring {
     fn take(&mut self, record: Record) -> Result<(), RestoreError> {
         match record {
             Record::Head {
+                birth,
                 head,
                 mark,
                 forgotten,
@@ -253,6 +255,7 @@ impl Restoring {
                 newest_pattern,
             } => {
                 self.reach(1)?;
+                self.store.birth = birth;
                 self.store.head = head;
                 self.store.mark = mark;
                 self.store.forgotten = forgotten.into();

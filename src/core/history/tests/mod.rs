@@ -327,6 +327,28 @@ fn a_cursor_ahead_of_the_head_is_unknown() {
     assert_eq!(start.unknown, Some(ahead.into()));
 }
 
+/// It was told `evicted`, as if events after it had been kept once.
+#[test]
+fn a_cursor_from_before_the_nodes_birth_was_taken_for_one_that_the_node_gave() {
+    let mut store = store(HistoryLimits::default());
+    let birth = store.head();
+    publish(&mut store, &["a"], "1", None, NOW);
+    let long_before = EventId::from_parts(5, 0).expect("fits");
+    for before in [birth.before(), long_before] {
+        let marked = before.marked(store.mark());
+        for before in [marked.to_string(), marked.urn()] {
+            let start = store.resolve(&[Selector::exact("a")], &[], &before);
+            assert_eq!(start.unknown.as_deref(), Some(&*before));
+            assert_eq!(start.last_event_id, Some(LastEventId::Earliest));
+        }
+    }
+    // Primes and heartbeats carry these.
+    for given in [EventId::ZERO, birth] {
+        let start = store.resolve(&[Selector::exact("a")], &[], &cursor(given));
+        assert_eq!((start.cursor, start.unknown), (Some(given), None));
+    }
+}
+
 #[test]
 fn the_header_names_the_event_before_the_first_one_sent() {
     let mut store = store(HistoryLimits {
