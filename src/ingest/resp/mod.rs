@@ -6,11 +6,15 @@
 //! arguments, and checks every length before anything is allocated for it. This module does no I/O
 //! and knows no commands; topics, users and events are terms of its callers.
 
+mod error;
 mod inline;
+mod limits;
 mod reader;
 mod reply;
 
-pub use reader::{INLINE_BYTES_MAX, Limits, ProtocolError, Reader, UNAUTHENTICATED_ARRAY_MAX};
+pub use error::ProtocolError;
+pub use limits::{INLINE_BYTES_MAX, Limits, UNAUTHENTICATED_ARRAY_MAX};
+pub use reader::Reader;
 pub use reply::Reply;
 
 use std::borrow::Cow;
