@@ -11,6 +11,7 @@
 
 mod announce;
 mod config;
+mod history;
 mod look_up;
 mod operate;
 mod pattern_shares;
@@ -55,7 +56,7 @@ pub use crate::core::presence;
 pub use crate::core::presence::Pending;
 pub use crate::core::sse::Encoding;
 pub use config::{HubConfig, TracesConfig};
-pub use operate::{HistoryRange, Stored, TopicInfo, TopicWalk};
+pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use pattern_shares::PatternShare;
 pub use subscribe::{Interest, Subscribe};
 pub use traces::{TooManyTraces, Traces};
