@@ -121,6 +121,11 @@ fn make_token(request: &token::Request, environment: Vec<(OsString, OsString)>) 
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
+    for selector in token::misleading(request) {
+        complain(format_args!(
+            "warning: `{selector}` grants the one topic of exactly this name: in a token only `*` alone and URI templates, such as `a/{{id}}`, are patterns"
+        ));
+    }
     // A clock before the epoch makes tokens that have expired.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     match token::make(request, &settings, now.map_or(0, |now| now.as_secs())) {

@@ -161,6 +161,21 @@ pub fn make(request: &Request, settings: &Settings, now_unix_s: u64) -> Result<S
     Ok(key.sign(&claims)?)
 }
 
+/// Selectors of the request that select one topic only, although they look like patterns. In a
+/// token only `*` alone and URI templates are patterns.
+#[must_use]
+pub fn misleading(request: &Request) -> Vec<&str> {
+    let selectors = request.subscribe.iter().chain(&request.publish);
+    let looks_like_pattern = |text: &&str| {
+        let selector = Selector::parse(text, Syntax::Mercure, text.len());
+        text.contains(['*', '{', '}']) && selector.is_ok_and(|selector| selector.is_exact())
+    };
+    selectors
+        .map(String::as_str)
+        .filter(looks_like_pattern)
+        .collect()
+}
+
 fn signing_key(request: &Request, settings: &Settings) -> Result<SigningKey, MakeError> {
     let role = match (request.publish.is_empty(), request.subscribe.is_empty()) {
         (false, true) => Role::Publisher,

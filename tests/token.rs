@@ -209,3 +209,26 @@ fn what_cannot_be_made_is_told_without_the_key() {
         assert!(!err.contains("hush") && !err.contains(SECRET), "{err}");
     }
 }
+
+/// `a/*` was signed without a word, and granted nothing that its maker meant.
+#[test]
+fn a_wildcard_that_grants_one_topic_only_is_warned_of() {
+    let environment = [("FANTAIL_JWT_SECRET", SECRET)];
+    for (flag, selector) in [
+        ("subscribe", "a/*"),
+        ("subscribe", "a/**"),
+        ("subscribe", "**"),
+        ("subscribe", "*/b"),
+        ("subscribe", "a/*/c"),
+        ("publish", "te*"),
+        ("publish", "a/{x"),
+    ] {
+        let (code, out, err) = run(&[&format!("--{flag}={selector}")], &environment);
+        assert_eq!((code, out.lines().count()), (Some(0), 1), "{selector}");
+        let quoted = format!("warning: `{selector}` ");
+        assert!(err.starts_with(&quoted), "{selector}: {err}");
+        assert_eq!(err.lines().count(), 1, "{selector}: {err}");
+    }
+    let patterns = ["--subscribe=*", "--publish=a/{x}", "--subscribe=plain"];
+    assert!(!token(&patterns, &environment).is_empty());
+}
