@@ -217,7 +217,26 @@ impl Shared {
 
     async fn close_all(&self, query: StreamQuery) -> Answer {
         let ended = self.hub.end_streams(query.clone()).await;
-        info!(ended, ?query, "streams closed by an operator");
+        let StreamQuery {
+            topic,
+            subject,
+            address,
+        } = &query;
+        let topic = topic.as_ref().map(Selector::text);
+        let address = address.map(|network| network.to_string());
+        let (subject, address) = (subject.as_deref(), address.as_deref());
+        // A program may call this whenever one of its users logs out.
+        static CLOSED: OnceAMinute = OnceAMinute::new();
+        match CLOSED.due() {
+            Some(left_out) => info!(
+                ended,
+                topic, subject, address, left_out, "streams closed by an operator"
+            ),
+            None => debug!(
+                ended,
+                topic, subject, address, "streams closed by an operator"
+            ),
+        }
         Ok(json(&Ended { ended }))
     }
 
