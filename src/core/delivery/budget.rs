@@ -2,8 +2,6 @@
 
 use crate::core::history::{ReadBudget, Work};
 
-use super::query::FindLimits;
-
 /// Bounds on one turn. The rest waits for the next turn, so that no kind of work holds up the
 /// others.
 #[derive(Clone, Debug)]
@@ -63,6 +61,31 @@ impl Default for TurnBudget {
             find: FindLimits::default(),
             released_max: 1 << 20,
             release: Work::default(),
+        }
+    }
+}
+
+/// Bounds on one portion of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FindLimits {
+    /// Slots examined: some 200 µs.
+    pub slots: u32,
+    /// Most streams described or ended.
+    pub found: usize,
+    /// Most steps of matching: some 200 µs, and at most as much again for the match that exceeds
+    /// them.
+    pub steps: usize,
+    /// Topics of streams examined.
+    pub topics: usize,
+}
+
+impl Default for FindLimits {
+    fn default() -> Self {
+        Self {
+            slots: 1_024,
+            found: 256,
+            steps: 200_000,
+            topics: 8_192,
         }
     }
 }

@@ -48,7 +48,7 @@ use crate::core::history::Released;
 use crate::core::table::Arena;
 use crate::metrics::Cell;
 
-pub use budget::TurnBudget;
+pub use budget::{FindLimits, TurnBudget};
 pub use identity::Identity;
 pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
 pub use park::Parked;

@@ -9,31 +9,7 @@ use ipnet::IpNet;
 use crate::core::selector::Selector;
 
 use super::StreamInfo;
-
-/// Bounds on one portion of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FindLimits {
-    /// Slots examined: some 200 µs.
-    pub slots: u32,
-    /// Most streams described or ended.
-    pub found: usize,
-    /// Most steps of matching: some 200 µs, and at most as much again for the match that exceeds
-    /// them.
-    pub steps: usize,
-    /// Topics of streams examined.
-    pub topics: usize,
-}
-
-impl Default for FindLimits {
-    fn default() -> Self {
-        Self {
-            slots: 1_024,
-            found: 256,
-            steps: 200_000,
-            topics: 8_192,
-        }
-    }
-}
+use super::budget::FindLimits;
 
 /// Conditions on streams; an absent one is always true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

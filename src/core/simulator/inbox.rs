@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use crate::core::delivery::query::FindLimits;
-use crate::core::delivery::{Input, Key, Message, Now, Signal, TurnBudget};
+use crate::core::delivery::{FindLimits, Input, Key, Message, Now, Signal, TurnBudget};
 use crate::core::event::EventId;
 use crate::core::history::{HoldLimits, ReadBudget, Work};
 
