@@ -174,6 +174,8 @@ pub struct ShardMetrics {
     pub cut: Cell,
     /// HTTP/2 streams that have ended and whose last bytes wait to be sent. Any thread may bump it.
     pub unsent: Counter,
+    /// Such streams that were reset because their clients read nothing. Any thread may bump it.
+    pub unsent_given_up: Counter,
     /// Streams that were turned away because the system does not watch their connection.
     pub turned_away: Cell,
     /// Events handed to a stream: live and replayed, each stream counted.

@@ -29,6 +29,15 @@ impl Hub {
             .sum()
     }
 
+    /// HTTP/2 streams that were reset after their end because their clients read nothing.
+    #[must_use]
+    pub fn streams_given_up(&self) -> usize {
+        let shards = self.0.counters.iter();
+        shards
+            .map(|shard| shard.unsent_given_up.get() as usize)
+            .sum()
+    }
+
     /// HTTP/2 streams that have ended and whose last bytes wait to be sent.
     #[must_use]
     pub fn streams_unsent(&self) -> usize {

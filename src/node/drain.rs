@@ -42,6 +42,7 @@ impl Node {
         tracing::info!(streams, ?period, "draining");
         self.stop_public.send_replace(true);
         let deadline = Instant::now() + period + GRACE;
+        let given_up_before = self.hub.streams_given_up();
         self.hub.drain().await;
         let mut check = interval(CHECK_EVERY);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,8 +56,10 @@ impl Node {
         let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
         // The shards have ended: each stream is in one of these counts at most.
         let open = self.hub.streams();
+        let given_up = self.hub.streams_given_up() - given_up_before;
+        let unsent = self.hub.streams_unsent() + given_up;
         let drained = Drained {
-            streams_cut: open + self.hub.streams_unsent() + self.hub.streams_cut(),
+            streams_cut: open + unsent + self.hub.streams_cut(),
         };
         match drained.streams_cut {
             0 => tracing::info!("drained"),

@@ -97,6 +97,18 @@ fn a_drain_counts_http2_streams_that_did_not_take_their_end() {
 }
 
 #[test]
+fn a_drain_counts_http2_streams_that_are_reset_before_they_took_their_end() {
+    let flags = ["--drain-period", "1h", "--shards", "1"];
+    let mut node = Node::start_with(&[&flags[..], SHORT].concat());
+    let mut peer = deaf(&node);
+    peer.send(&get(1, "/events/a"));
+    node.wait_for_streams(1);
+    assert_eq!(node.stop().code(), Some(1), "{}", node.logged());
+    let logged = node.logged();
+    assert!(logged.contains("streams_cut=1"), "{logged}");
+}
+
+#[test]
 fn an_http2_answer_that_takes_nothing_is_reset() {
     let node = Node::start_with(SHORT);
     let mut peer = deaf(&node);

@@ -181,12 +181,7 @@ impl<I: Io> Core<I> {
                     lagging.progress_ms = self.now_ms;
                 }
                 let of_remainder = accepted.min(lagging.remainder.len());
-                if of_remainder > 0 && of_remainder == lagging.remainder.len() {
-                    self.held.remove(&std::mem::take(&mut lagging.remainder));
-                }
-                lagging
-                    .remainder
-                    .advance(accepted.min(lagging.remainder.len()));
+                lagging.remainder.advance(of_remainder);
                 if let Some(farewell) = &mut lagging.farewell {
                     farewell.advance(accepted - of_remainder);
                 }

@@ -249,7 +249,11 @@ impl BodyQueue {
 
     /// Body side: the client reads nothing; the body is about to be dropped.
     pub fn give_up(&self) {
-        self.state.lock().given_up = true;
+        let mut state = self.state.lock();
+        state.given_up = true;
+        if let Some(unsent) = state.unsent.take() {
+            unsent.0.unsent_given_up.add(1);
+        }
     }
 
     /// Whether the client read nothing for too long.

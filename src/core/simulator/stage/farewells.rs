@@ -119,7 +119,7 @@ fn leaving_streams_do_not_keep_the_others_from_their_steps() {
     for tenth in 1..STREAMS {
         stage.turn_for(PERIOD_MS / 10);
         let open = stage.core.len();
-        assert!(open <= STREAMS - tenth + 1, "{open} after {tenth} tenths");
+        assert_eq!(open, STREAMS - tenth + 1, "after {tenth} tenths");
     }
     stage.turn_for(PERIOD_MS / 10);
     assert_eq!((stage.core.len(), stage.counters.cut.get()), (0, 1));
@@ -159,6 +159,19 @@ fn a_leaving_stream_that_an_operator_closes_has_one_end() {
     let stream = StreamKey { shard: 0, key };
     stage.post(Message::Close(stream, Box::new(|ended| assert!(ended))));
     stage.turn(0);
+    assert_eq!(stage.outcome(), (true, true, 0));
+    let text = String::from_utf8(stage.network.wires[&1].arrived.clone()).expect("text");
+    assert_eq!(text.matches("retry: ").count(), 1, "{text}");
+}
+
+#[test]
+fn a_leaving_stream_that_is_parked_has_its_end_in_the_next_shard() {
+    let mut stage = Stage::stalled(Transport::Plain);
+    stage.drain();
+    stage.turn_for(PERIOD_MS / 2);
+    let parked = stage.park();
+    stage.network.set_room(1, usize::MAX);
+    stage.unpark(parked);
     assert_eq!(stage.outcome(), (true, true, 0));
     let text = String::from_utf8(stage.network.wires[&1].arrived.clone()).expect("text");
     assert_eq!(text.matches("retry: ").count(), 1, "{text}");

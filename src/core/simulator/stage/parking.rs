@@ -10,7 +10,7 @@ const MOST_OF_THE_TIMEOUT_MS: u64 = 600_000;
 
 impl Stage {
     /// Takes the first stream out of the shard.
-    fn park(&mut self) -> Parked<usize> {
+    pub(super) fn park(&mut self) -> Parked<usize> {
         let parked = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&parked);
         let stream = StreamKey {
@@ -24,7 +24,7 @@ impl Stage {
         stream.expect("it was open")
     }
 
-    fn unpark(&mut self, parked: Parked<usize>) {
+    pub(super) fn unpark(&mut self, parked: Parked<usize>) {
         let reseat = self.shared.desk.lock().reseat(0, parked.wanted());
         self.post(Message::Unpark(Box::new(parked), reseat));
         self.turn(0);
