@@ -176,3 +176,21 @@ fn a_leaving_stream_that_is_parked_has_its_end_in_the_next_shard() {
     let text = String::from_utf8(stage.network.wires[&1].arrived.clone()).expect("text");
     assert_eq!(text.matches("retry: ").count(), 1, "{text}");
 }
+
+/// A stream that was on its way in when the drain began has a slot beside the leaving ones.
+#[test]
+fn a_late_stream_does_not_wait_for_the_leaving_ones() {
+    let mut stage = Stage::stalled(Transport::Plain);
+    stage.open("other", None);
+    stage.turn(0);
+    stage.drain();
+    stage.turn_for(PERIOD_MS * 3 / 4);
+    stage.open("other", None);
+    stage.turn(0);
+    stage.turn_for(PERIOD_MS / 8);
+    let late = &stage.network.wires[&3];
+    assert!(late.closed && late.ended);
+    assert_eq!(stage.outcome(), (false, false, 0));
+    stage.turn_for(PERIOD_MS);
+    assert_eq!(stage.outcome(), (true, false, 1));
+}
