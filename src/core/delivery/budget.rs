@@ -2,6 +2,8 @@
 
 use crate::core::history::{ReadBudget, Work};
 
+use super::sets::SetLimits;
+
 /// Bounds on one turn. The rest waits for the next turn, so that no kind of work holds up the
 /// others.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct TurnBudget {
     pub released_max: usize,
     /// Work of one portion of releasing what closed streams had in the store.
     pub release: Work,
+    /// Looking up sets of many patterns.
+    pub sets: SetLimits,
 }
 
 impl Default for TurnBudget {
@@ -61,6 +65,7 @@ impl Default for TurnBudget {
             find: FindLimits::default(),
             released_max: 1 << 20,
             release: Work::default(),
+            sets: SetLimits::default(),
         }
     }
 }

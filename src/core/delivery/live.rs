@@ -16,7 +16,7 @@ use crate::core::history::{Audience, Grant, Newest};
 use crate::core::sse::{Encoding, Frame};
 
 use super::run::Run;
-use super::sets::{LocalSet, LocalSets};
+use super::sets::{LocalSet, LocalSets, SetLimits};
 use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
@@ -80,7 +80,7 @@ const SPARE_MAX: usize = 64;
 
 impl Live {
     /// Notes an event under those of its topics that the shard has streams for.
-    pub(crate) fn note(&mut self, event: &Delivery, topics: &mut LocalTopics) {
+    pub(crate) fn note(&mut self, event: &Delivery, topics: &mut LocalTopics, limits: SetLimits) {
         let number = self.events.len() as u32;
         let mut wanted = false;
         for id in &event.selectors {
@@ -90,7 +90,7 @@ impl Live {
             }
         }
         for set in &event.sets {
-            let local = self.sets.resolve(set, topics);
+            let local = self.sets.resolve(set, topics, limits);
             wanted |= !local.topics.is_empty();
             if local.is_few() {
                 for index in &local.topics {

@@ -52,6 +52,7 @@ pub use budget::{FindLimits, TurnBudget};
 pub use identity::Identity;
 pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
 pub use park::Parked;
+pub use sets::SetLimits;
 pub(crate) use signal::Signal;
 pub use stream::{Attach, Counters, Guard, ShardConfig, Shared, StreamInfo};
 pub(crate) use subscriber::Key;

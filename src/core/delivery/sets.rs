@@ -11,12 +11,29 @@ use crate::core::history::MatchSet;
 
 use super::topics::LocalTopics;
 
-/// Most local patterns of a set that are written to one by one, like topics. Few in tests, so that
-/// both ways are taken.
-const FEW_MAX: usize = if cfg!(test) { 1 } else { 8 };
+/// Bounds on sets of many patterns.
+#[derive(Clone, Copy, Debug)]
+pub struct SetLimits {
+    /// Most local patterns of a set that are written to one by one, like topics.
+    pub few: usize,
+    /// Patterns and streams of the sets that are kept, added up. Above it, all are looked up anew.
+    pub kept: usize,
+}
 
-/// Patterns and streams of the sets that are kept, added up. Above it, all are looked up anew.
-const KEPT_MAX: usize = if cfg!(test) { 64 } else { 1 << 18 };
+impl Default for SetLimits {
+    fn default() -> Self {
+        Self {
+            few: 8,
+            kept: 1 << 18,
+        }
+    }
+}
+
+#[cfg(test)]
+impl SetLimits {
+    /// So small that a few patterns reach them.
+    pub(crate) const SMALL: Self = Self { few: 1, kept: 64 };
+}
 
 /// The local patterns of a set, and their streams.
 #[derive(Debug)]
@@ -25,13 +42,15 @@ pub(super) struct LocalSet {
     pub(super) topics: Box<[u32]>,
     /// Slots of their streams, each once; none where the topics are few.
     pub(super) members: Box<[u32]>,
+    is_few: bool,
 }
 
 impl LocalSet {
-    fn new(set: &MatchSet, topics: &LocalTopics) -> Self {
+    fn new(set: &MatchSet, topics: &LocalTopics, few: usize) -> Self {
         let found: Box<[u32]> = set.ids().filter_map(|id| topics.find(id)).collect();
         let mut members = Vec::new();
-        if found.len() > FEW_MAX {
+        let is_few = found.len() <= few;
+        if !is_few {
             let topics = found.iter().filter_map(|index| topics.get(*index));
             members.extend(topics.flat_map(|topic| topic.members.iter().copied()));
             members.sort_unstable();
@@ -40,12 +59,13 @@ impl LocalSet {
         Self {
             topics: found,
             members: members.into(),
+            is_few,
         }
     }
 
     /// Whether its topics are few, so that each of them is written to.
     pub(super) fn is_few(&self) -> bool {
-        self.topics.len() <= FEW_MAX
+        self.is_few
     }
 }
 
@@ -72,8 +92,13 @@ pub(super) struct LocalSets {
 
 impl LocalSets {
     /// The local patterns of a set, and their streams.
-    pub(super) fn resolve(&mut self, set: &Arc<MatchSet>, topics: &LocalTopics) -> Arc<LocalSet> {
-        if self.version != topics.version() || self.size > KEPT_MAX {
+    pub(super) fn resolve(
+        &mut self,
+        set: &Arc<MatchSet>,
+        topics: &LocalTopics,
+        limits: SetLimits,
+    ) -> Arc<LocalSet> {
+        if self.version != topics.version() || self.size > limits.kept {
             self.known = HashMap::new();
             self.size = 0;
             self.version = topics.version();
@@ -87,7 +112,7 @@ impl LocalSets {
         {
             self.looked_up += 1;
         }
-        let local = Arc::new(LocalSet::new(set, topics));
+        let local = Arc::new(LocalSet::new(set, topics, limits.few));
         self.size += set.len() + local.topics.len() + local.members.len();
         let known = Known {
             set: Arc::clone(set),

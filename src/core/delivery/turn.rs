@@ -208,7 +208,8 @@ impl<I: Io> Core<I> {
     fn deliver(&mut self, batch: &Batch) {
         self.counters.batches.add(1);
         for event in &batch.events {
-            self.live.note(event, &mut self.topics);
+            self.live
+                .note(event, &mut self.topics, self.config.budget.sets);
         }
         self.last_id = self.last_id.max(batch.head);
     }

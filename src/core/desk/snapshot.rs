@@ -90,7 +90,7 @@ impl Desk {
         }
         let clients = places.share().clone();
         Ok(Self {
-            store: Store::restore(config.history, store)?.with_hold(config.hold),
+            store: Store::restore(config.history, config.hold, store)?,
             presence: Presence::restore(&config.history, clients, on_change, presence),
             slow_consumer: config.slow_consumer,
             history: config.history,

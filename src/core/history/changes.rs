@@ -8,10 +8,6 @@ use std::collections::VecDeque;
 use super::listeners::Listeners;
 use super::pattern_ref::PatternRef;
 
-/// Changes that are kept: 64 KiB. A topic that missed more adds its patterns up anew. Few in tests,
-/// so that both happen.
-const CHANGES_MAX: usize = if cfg!(test) { 4 } else { 1_024 };
-
 /// The listeners of a pattern before a change and after it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
@@ -21,14 +17,31 @@ pub(super) struct Change {
 }
 
 /// The latest changes, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Changes {
     latest: VecDeque<Change>,
+    /// Most that are kept.
+    max: usize,
     /// Number of changes so far.
     end: u64,
 }
 
 impl Changes {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            latest: VecDeque::new(),
+            max,
+            end: 0,
+        }
+    }
+
+    /// Sets how many are kept at most.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max;
+        let excess = self.latest.len().saturating_sub(max);
+        self.latest.drain(..excess);
+    }
+
     /// Number of changes so far, those included that are not kept.
     pub(super) fn end(&self) -> u64 {
         self.end
@@ -36,7 +49,7 @@ impl Changes {
 
     pub(super) fn push(&mut self, change: Change) {
         self.end += 1;
-        if self.latest.len() >= CHANGES_MAX {
+        if self.latest.len() >= self.max {
             self.latest.pop_front();
         }
         self.latest.push_back(change);

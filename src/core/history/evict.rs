@@ -24,11 +24,6 @@ const EVICTIONS_MIN: usize = 2;
 /// Telling so many patterns of an eviction costs as much as the eviction.
 const PATTERNS_PER_EVICTION: usize = 32;
 
-/// Topics with many patterns that may keep their evictions to themselves. So a topic that evicts an
-/// event for each new one does not tell its patterns each time; readers by pattern ask these
-/// topics.
-pub(super) const UNTOLD_MAX: usize = if cfg!(test) { 2 } else { 8 };
-
 impl Store {
     /// Keeps one topic within its own bounds, as far as one hold of the lock allows. A topic that
     /// was quiet for long may have a million events that are too old, and one event may take the
@@ -126,7 +121,9 @@ impl Store {
         let may_end = topic.log.as_ref().is_none_or(|log| log.len() <= 1);
         let told = match many {
             Some(many) if !may_end => match self.untold.first() {
-                Some(oldest) if self.untold.len() >= UNTOLD_MAX && many.untold.is_none() => {
+                Some(oldest)
+                    if self.untold.len() >= self.hold.untold_topics && many.untold.is_none() =>
+                {
                     self.topics.get(*oldest).matches().len()
                 }
                 _ => 1,
@@ -241,7 +238,7 @@ impl Store {
                 pattern.evict(id, private);
             }
         }
-        if self.untold.len() > UNTOLD_MAX {
+        if self.untold.len() > self.hold.untold_topics {
             self.tell_of(self.untold[0]);
         }
     }

@@ -1,8 +1,8 @@
 //! The patterns that match a topic, as the topic keeps them.
 //!
-//! Up to [`FEW_MAX`] patterns are a plain list, and each event is addressed to each of them. More
-//! are a [`MatchSet`] with the sum of their listeners, so that an event to a topic costs the same
-//! however many patterns match it.
+//! Up to `HoldLimits::listed_patterns` are a plain list, and each event is addressed to each of
+//! them. More are a [`MatchSet`] with the sum of their listeners. So an event to a topic costs the
+//! same however many patterns match it.
 
 use std::sync::Arc;
 
@@ -12,10 +12,6 @@ use super::evicted::Evicted;
 use super::heard::Heard;
 use super::match_set::MatchSet;
 use super::pattern_ref::PatternRef;
-
-/// Most patterns of one topic that an event lists one by one. Few in tests, so that both forms
-/// occur.
-pub(super) const FEW_MAX: usize = if cfg!(test) { 1 } else { 8 };
 
 /// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none,
 /// and then nothing is allocated.
@@ -28,7 +24,7 @@ pub(super) enum Found {
     Many(Box<Many>),
 }
 
-/// More than [`FEW_MAX`] patterns.
+/// More patterns than are listed.
 #[derive(Debug)]
 pub(super) struct Many {
     pub(super) set: Arc<MatchSet>,
@@ -43,18 +39,21 @@ pub(super) struct Many {
 }
 
 impl Found {
-    /// Of patterns sorted by slot; nothing of none.
-    pub(super) fn new(patterns: Vec<PatternRef>, checked_at: Option<u64>) -> Matches {
-        let found = match patterns.len() {
-            0 => return None,
-            1..=FEW_MAX => Self::Few(SmallVec::from_slice(&patterns)),
-            _ => Self::Many(Box::new(Many {
+    /// Of patterns sorted by slot; nothing of none. At most `few` are a plain list.
+    pub(super) fn new(patterns: Vec<PatternRef>, few: usize, checked_at: Option<u64>) -> Matches {
+        if patterns.is_empty() {
+            return None;
+        }
+        let found = if patterns.len() <= few {
+            Self::Few(SmallVec::from_slice(&patterns))
+        } else {
+            Self::Many(Box::new(Many {
                 set: Arc::new(MatchSet::new(patterns)),
                 heard: Heard::default(),
                 counted_through: None,
                 checked_at,
                 untold: None,
-            })),
+            }))
         };
         Some(Box::new(found))
     }

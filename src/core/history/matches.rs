@@ -37,8 +37,8 @@ impl Topic {
     }
 
     /// Sets the matches of a topic of a snapshot, sorted by slot.
-    pub(super) fn set_matches(&mut self, matches: impl Iterator<Item = PatternRef>) {
-        self.matches = Found::new(matches.collect(), None);
+    pub(super) fn set_matches(&mut self, matches: impl Iterator<Item = PatternRef>, few: usize) {
+        self.matches = Found::new(matches.collect(), few, None);
     }
 
     /// Bytes that its matches hold; counted in the budget while the topic has events.
@@ -111,7 +111,7 @@ impl Topic {
         let current = current.filter(|known| patterns.is_current(*known));
         let mut found: Vec<_> = current.chain(young).collect();
         found.sort_unstable();
-        self.matches = Found::new(found, Some(patterns.removed()));
+        self.matches = Found::new(found, patterns.few(), Some(patterns.removed()));
         match before.map(|before| *before) {
             Some(Found::Many(many)) => many.untold.map(|untold| (many.set, untold)),
             _ => None,

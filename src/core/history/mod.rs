@@ -198,7 +198,7 @@ pub struct Store {
     events: usize,
     bytes: usize,
     /// Topics of whose evictions their many patterns have not been told, the oldest first.
-    untold: SmallVec<[u32; evict::UNTOLD_MAX + 1]>,
+    untold: SmallVec<[u32; HoldLimits::DEFAULT.untold_topics + 1]>,
     /// Of the ids that it gives.
     mark: OrderMark,
     /// What may still be matched for what is evicted and forgotten, until the next event is
@@ -219,7 +219,7 @@ impl Store {
             limits,
             hold: HoldLimits::default(),
             topics: TopicTable::default(),
-            patterns: PatternTable::default(),
+            patterns: PatternTable::new(HoldLimits::default()),
             grants: GrantTable::default(),
             order: Order::default(),
             own_ids: OwnIds::default(),
@@ -248,6 +248,7 @@ impl Store {
     #[must_use]
     pub fn with_hold(mut self, hold: HoldLimits) -> Self {
         self.hold = hold;
+        self.patterns.set_limits(hold);
         self.upkeep = self.work();
         self
     }

@@ -14,12 +14,12 @@ use crate::core::table::{Arena, PartTable};
 
 use super::changes::{Change, Changes};
 use super::evicted::Evicted;
-use super::found::FEW_MAX;
 use super::heard::Heard;
 use super::listeners::Listeners;
 use super::pattern_index::{BucketId, PatternIndex};
 use super::pattern_ref::PatternRef;
 use super::record::{EvictedRecord, Record, RestoreError};
+use super::work::HoldLimits;
 
 /// One pattern.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ pub(super) struct Birth {
 }
 
 /// Patterns by selector and by slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PatternTable {
     slots: Arena<Pattern>,
     by_selector: PartTable<u32>,
@@ -147,9 +147,36 @@ pub(super) struct PatternTable {
     /// Number of patterns that were removed so far.
     removed: u64,
     changes: Changes,
+    /// Patterns of a topic that are a plain list.
+    few: usize,
 }
 
 impl PatternTable {
+    pub(super) fn new(limits: HoldLimits) -> Self {
+        Self {
+            slots: Arena::default(),
+            by_selector: PartTable::default(),
+            index: PatternIndex::default(),
+            subscribed: 0,
+            bytes: 0,
+            hasher: DefaultHashBuilder::default(),
+            newest: 0,
+            removed: 0,
+            changes: Changes::new(limits.kept_changes),
+            few: limits.listed_patterns,
+        }
+    }
+
+    pub(super) fn set_limits(&mut self, limits: HoldLimits) {
+        self.changes.set_max(limits.kept_changes);
+        self.few = limits.listed_patterns;
+    }
+
+    /// Most patterns of a topic that are a plain list.
+    pub(super) fn few(&self) -> usize {
+        self.few
+    }
+
     /// What all patterns take, for the node's account.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -323,7 +350,7 @@ impl PatternTable {
 
     /// Changes the listeners of a pattern.
     fn change(&mut self, slot: u32, change: impl FnOnce(&mut Listeners)) {
-        let has_many = self.slots.len() > FEW_MAX;
+        let has_many = self.slots.len() > self.few;
         let Some(pattern) = self.slots.get_mut(slot) else {
             return;
         };
@@ -410,7 +437,7 @@ impl PatternTable {
             self.index.remove(pattern.bucket, pattern.serial);
             self.removed += 1;
         }
-        if self.slots.len() <= FEW_MAX {
+        if self.slots.len() <= self.few {
             self.changes.clear();
         }
     }

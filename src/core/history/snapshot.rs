@@ -19,7 +19,7 @@ use super::pattern_ref::PatternRef;
 use super::patterns::Pattern;
 use super::record::{EvictedRecord, ListenersRecord, Record, RestoreError};
 use super::topics::{Pins, Topic};
-use super::{Grant, HistoryLimits, SelectorId, SelectorIds, Store};
+use super::{Grant, HistoryLimits, HoldLimits, SelectorId, SelectorIds, Store};
 
 /// Where a snapshot goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,9 +156,10 @@ impl Store {
     /// [`RestoreError`] for records that are none of one whole snapshot.
     pub fn restore(
         limits: HistoryLimits,
+        hold: HoldLimits,
         records: impl IntoIterator<Item = Record>,
     ) -> Result<Self, RestoreError> {
-        let mut restoring = Restoring::new(limits);
+        let mut restoring = Restoring::new(limits, hold);
         for record in records {
             restoring.take(record)?;
         }
@@ -222,9 +223,9 @@ struct Restoring {
 }
 
 impl Restoring {
-    fn new(limits: HistoryLimits) -> Self {
+    fn new(limits: HistoryLimits, hold: HoldLimits) -> Self {
         Self {
-            store: Store::new(limits, 0),
+            store: Store::new(limits, 0).with_hold(hold),
             step: 0,
             topic: None,
             events: Vec::new(),
@@ -285,11 +286,9 @@ impl Restoring {
                 if has_evicted {
                     topic.pins.set_has_evicted();
                 }
-                topic.set_matches(
-                    matches
-                        .into_iter()
-                        .map(|(slot, serial)| PatternRef { slot, serial }),
-                );
+                let matches = matches.into_iter();
+                let matches = matches.map(|(slot, serial)| PatternRef { slot, serial });
+                topic.set_matches(matches, self.store.hold.listed_patterns);
                 let topics = &mut self.store.topics;
                 topics.insert_at(slot, topic, &mut self.topic_gaps)?;
                 self.topic = Some(slot);

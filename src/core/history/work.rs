@@ -18,16 +18,33 @@ pub struct HoldLimits {
     /// exist, all evictions of the node count: a stream may be told a gap that does not concern it,
     /// but none is hidden.
     pub birth_topics: usize,
+    /// Patterns of one topic that each event lists one by one; more are a match set.
+    pub listed_patterns: usize,
+    /// Changes of subscriptions to patterns that are kept: 64 KiB. A topic that missed more adds
+    /// its patterns up anew.
+    pub kept_changes: usize,
+    /// Topics with many patterns that may keep their evictions to themselves. So a topic that
+    /// evicts an event for each new one does not tell its patterns each time; readers by pattern
+    /// ask these topics.
+    pub untold_topics: usize,
+}
+
+impl HoldLimits {
+    /// Of a node.
+    pub(super) const DEFAULT: Self = Self {
+        steps: 200_000,
+        events: 2_048,
+        references: 2_048,
+        birth_topics: 4_096,
+        listed_patterns: 8,
+        kept_changes: 1_024,
+        untold_topics: 8,
+    };
 }
 
 impl Default for HoldLimits {
     fn default() -> Self {
-        Self {
-            steps: 200_000,
-            events: 2_048,
-            references: 2_048,
-            birth_topics: 4_096,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -39,6 +56,9 @@ impl HoldLimits {
         events: 3,
         references: 2_048,
         birth_topics: 4,
+        listed_patterns: 1,
+        kept_changes: 4,
+        untold_topics: 2,
     };
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use crate::core::delivery::{FindLimits, Input, Key, Message, Now, Signal, TurnBudget};
+use crate::core::delivery::{FindLimits, Input, Key, Message, Now, SetLimits, Signal, TurnBudget};
 use crate::core::event::EventId;
 use crate::core::history::{HoldLimits, ReadBudget, Work};
 
@@ -85,6 +85,10 @@ pub(super) fn small_budget(dice: &mut Rng, streams: usize) -> TurnBudget {
         },
         released_max: small_or(dice, 1 << 20),
         release: Work::default().with_references(dice.usize(1..5)),
+        sets: SetLimits {
+            few: few_or(dice, 8),
+            kept: small_or(dice, 1 << 18),
+        },
     }
 }
 
@@ -97,6 +101,9 @@ pub(super) fn hold_limits(dice: &mut Rng) -> HoldLimits {
         events: small_or(dice, large.events),
         references: small_or(dice, large.references),
         birth_topics: small_or(dice, large.birth_topics),
+        listed_patterns: few_or(dice, large.listed_patterns),
+        kept_changes: small_or(dice, large.kept_changes),
+        untold_topics: few_or(dice, large.untold_topics),
     }
 }
 
@@ -105,6 +112,15 @@ fn small_or(dice: &mut Rng, large: usize) -> usize {
     match dice.u8(..3) {
         0 => dice.usize(1..8),
         1 => dice.usize(8..64),
+        _ => large,
+    }
+}
+
+/// A bound of one or two in most schedules, or `large`, which is small itself.
+fn few_or(dice: &mut Rng, large: usize) -> usize {
+    match dice.u8(..3) {
+        0 => 1,
+        1 => dice.usize(1..4),
         _ => large,
     }
 }

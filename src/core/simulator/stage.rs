@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::core::delivery::{Attach, Core, Message, Next, ShardConfig, Shared, TurnBudget};
+use crate::core::delivery::{
+    Attach, Core, Message, Next, SetLimits, ShardConfig, Shared, TurnBudget,
+};
 use crate::core::desk::{Arrival, Batch, Desk, DeskConfig, Publication, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
 use crate::core::history::{
@@ -76,7 +78,10 @@ impl Stage {
             retry_ms: None,
             mailbox_batches: 0,
             mailbox_bytes: 0,
-            budget,
+            budget: TurnBudget {
+                sets: SetLimits::SMALL,
+                ..budget
+            },
         };
         let counters = Arc::new(ShardMetrics::default());
         Self {

@@ -183,7 +183,7 @@ fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
             lost = store.head();
             publish(&mut store, &[topic], "x", None, NOW);
         }
-        assert!(store.untold.len() <= super::super::evict::UNTOLD_MAX);
+        assert!(store.untold.len() <= HoldLimits::SMALL.untold_topics);
         assert_eq!(store.evicted_from(ids[40], true, more, &mut work), lost);
     }
     // With the last event of a topic, all has been told.
@@ -210,7 +210,7 @@ fn what_many_patterns_have_not_been_told_of_survives() {
     while cursor != SnapshotCursor::End {
         cursor = store.snapshot(cursor, 7, &mut records);
     }
-    let mut restored = Store::restore(limits, records).expect("a snapshot");
+    let mut restored = Store::restore(limits, HoldLimits::SMALL, records).expect("a snapshot");
     store.patterns.run_out_of_serials();
     let last = Selector::parse("{+n}", Syntax::Native, 100).expect("a pattern");
     store.subscribe(&last, 0, false);

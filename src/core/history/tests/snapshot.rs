@@ -103,7 +103,7 @@ impl Use {
             cursor = self.store.snapshot(cursor, count, &mut records);
             assert!(records.len() - before <= count, "more than was asked for");
         }
-        let store = Store::restore(self.store.limits, records).expect("whole");
+        let store = Store::restore(self.store.limits, HoldLimits::SMALL, records).expect("whole");
         store.with_hold(self.store.hold)
     }
 }
@@ -250,17 +250,22 @@ fn records_that_are_no_snapshot_are_refused() {
         .snapshot(SnapshotCursor::Head, usize::MAX, &mut records);
     assert_eq!(end, SnapshotCursor::End);
     let limits = store.store.limits;
-    assert!(Store::restore(limits, records.clone()).is_ok());
-    let none = Store::restore(limits, []).map(drop);
+    assert!(Store::restore(limits, HoldLimits::SMALL, records.clone()).is_ok());
+    let none = Store::restore(limits, HoldLimits::SMALL, []).map(drop);
     assert_eq!(none, Err(RestoreError::Order));
-    let headless = Store::restore(limits, records[1..].to_vec()).map(drop);
+    let headless = Store::restore(limits, HoldLimits::SMALL, records[1..].to_vec()).map(drop);
     assert_eq!(headless, Err(RestoreError::Order));
-    let twice = Store::restore(limits, [records.clone(), records.clone()].concat()).map(drop);
+    let twice = Store::restore(
+        limits,
+        HoldLimits::SMALL,
+        [records.clone(), records.clone()].concat(),
+    )
+    .map(drop);
     assert_eq!(twice, Err(RestoreError::Order));
     let lonely = Record::Grant {
         ids: SelectorIds::from_elem(SelectorId(7), 1),
         streams: 1,
     };
-    let unknown = Store::restore(limits, [records[0].clone(), lonely]).map(drop);
+    let unknown = Store::restore(limits, HoldLimits::SMALL, [records[0].clone(), lonely]).map(drop);
     assert_eq!(unknown, Err(RestoreError::Unknown));
 }
