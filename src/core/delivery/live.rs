@@ -64,7 +64,10 @@ struct Dirty {
 enum Target {
     /// The number of a topic.
     Topic(u32),
-    /// More patterns than are written to one by one.
+    /// More patterns than are written to one by one. Their streams were looked up when the event
+    /// was noted. A stream that is added later in the turn is not among them: it has the event in
+    /// its backlog, or starts after it. No slot of theirs is used again before the flush: streams
+    /// are closed or parked only after it.
     Set(Arc<LocalSet>),
 }
 
@@ -153,12 +156,6 @@ impl Live {
             target,
             events: self.spare.pop().unwrap_or_default(),
         });
-    }
-
-    /// Whether many patterns at once are dirty. Their streams were looked up: these events have to
-    /// be written before a stream with a pattern is added.
-    pub(super) fn has_sets(&self) -> bool {
-        self.has_sets
     }
 
     /// Sets of patterns that were looked up so far.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::core::desk::{Batch, Reseat};
-use crate::core::history::Wanted;
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
@@ -164,10 +163,7 @@ impl<I: Io> Core<I> {
                     bytes += batch.bytes;
                     self.deliver(&batch);
                 }
-                Message::Attach(attach) => {
-                    self.flush_before_join(&attach.wanted, io);
-                    self.attach(*attach, io);
-                }
+                Message::Attach(attach) => self.attach(*attach, io),
                 Message::Slowest(count, answer) => answer(self.slowest(count, io)),
                 Message::Find(query, from, task, answer) => {
                     self.flush(io);
@@ -181,10 +177,7 @@ impl<I: Io> Core<I> {
                     self.flush(io);
                     answer(self.park(stream.key, io));
                 }
-                Message::Unpark(parked, reseat) => {
-                    self.flush_before_join(&parked.wanted, io);
-                    self.unpark(*parked, &reseat, io);
-                }
+                Message::Unpark(parked, reseat) => self.unpark(*parked, &reseat, io),
                 Message::Drain(period_ms) => self.drain(period_ms),
                 Message::Stop => return true,
             }
@@ -193,15 +186,6 @@ impl<I: Io> Core<I> {
             }
         }
         false
-    }
-
-    /// Writes events whose streams were looked up by many patterns, before a stream with a pattern
-    /// is added.
-    fn flush_before_join(&mut self, wanted: &[Wanted], io: &mut I) {
-        let has_pattern = || wanted.iter().any(|wanted| wanted.selector.is_pattern());
-        if self.live.has_sets() && has_pattern() {
-            self.flush(io);
-        }
     }
 
     /// Notes a batch of events, to be written by the next [`Core::flush`].
