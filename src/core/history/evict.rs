@@ -83,12 +83,18 @@ impl Store {
     }
 
     /// Evicts events below `cut_off`. Examines at most `steps` of them, and matches and tells no
-    /// more patterns than one hold of the lock allows. Returns whether it finished.
+    /// more patterns than one hold of the lock allows. Returns whether it finished; then a portion
+    /// of the topics has given back patterns that are gone.
     pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
-        if !self.make_room() {
-            return false;
-        }
         let mut work = self.work();
+        let done = self.make_room() && self.expire_some(cut_off, steps, &mut work);
+        if done {
+            self.sweep_gone(&mut work);
+        }
+        done
+    }
+
+    fn expire_some(&mut self, cut_off: EventId, steps: usize, work: &mut Work) -> bool {
         for _ in 0..steps {
             let index = match self.oldest_topic() {
                 Oldest::Topic(index) => index,
@@ -107,7 +113,7 @@ impl Store {
             if work.is_spent() || !self.keep_up(index) {
                 return false;
             }
-            self.spend_on_telling(index, &mut work);
+            self.spend_on_telling(index, work);
             self.evict_oldest(index);
         }
         false

@@ -41,7 +41,8 @@ impl Topic {
         self.matches = Found::new(matches.collect(), few, None);
     }
 
-    /// Bytes that its matches hold; counted in the budget while the topic has events.
+    /// Bytes that its matches hold; counted in the budget while the topic has events, and with bare
+    /// topics otherwise.
     pub(super) fn matches_bytes(&self) -> usize {
         self.matches.as_deref().map_or(0, Found::allocated_bytes)
     }
@@ -168,14 +169,33 @@ impl Store {
         let topic = self.topics.get_mut(index);
         let before = topic.matches_bytes();
         let (all_known, untold) = topic.update_matches(&self.patterns, work);
+        self.note_change(index, before, untold);
+        all_known
+    }
+
+    /// Drops the patterns of a topic that are gone.
+    pub(super) fn drop_gone(&mut self, index: u32) {
+        let topic = self.topics.get_mut(index);
+        if topic.has_gone(&self.patterns) {
+            let before = topic.matches_bytes();
+            let untold = topic.change_matches(&self.patterns, Vec::new());
+            self.note_change(index, before, untold);
+        }
+    }
+
+    /// A topic's matches may have changed, and held `before` bytes.
+    fn note_change(&mut self, index: u32, before: usize, untold: Option<Untold>) {
+        let topic = self.topics.get(index);
+        let bytes = topic.matches_bytes();
         if topic.log.is_some() {
-            self.bytes = self.bytes + topic.matches_bytes() - before;
+            self.bytes = self.bytes + bytes - before;
+        } else {
+            self.topics.note_bare_matches(before, bytes);
         }
         if let Some((set, evicted)) = untold {
             self.untold.retain(|other| *other != index);
             self.tell(&set, evicted);
         }
-        all_known
     }
 
     /// Whether a topic's matches are fresh, and their listeners are counted.

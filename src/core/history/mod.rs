@@ -52,6 +52,7 @@ mod selector_id;
 mod shard_set;
 mod snapshot;
 mod stamp;
+mod sweep;
 mod topic_info;
 mod topics;
 mod work;
@@ -73,6 +74,7 @@ use grants::GrantTable;
 use order::Order;
 use own_ids::OwnIds;
 use patterns::PatternTable;
+use sweep::Sweep;
 use topics::TopicTable;
 
 pub use audience::{Audience, MatchSets};
@@ -199,6 +201,7 @@ pub struct Store {
     bytes: usize,
     /// Topics of whose evictions their many patterns have not been told, the oldest first.
     untold: SmallVec<[u32; HoldLimits::DEFAULT.untold_topics + 1]>,
+    sweep: Sweep,
     /// Of the ids that it gives.
     mark: OrderMark,
     /// What may still be matched for what is evicted and forgotten, until the next event is
@@ -231,6 +234,7 @@ impl Store {
             events: 0,
             bytes: 0,
             untold: SmallVec::new(),
+            sweep: Sweep::default(),
             mark: OrderMark::default(),
             upkeep: Work::default(),
             evictions_left: evict::EVICTIONS_MAX,

@@ -43,7 +43,7 @@ const _: () = assert!(size_of::<Topic>() <= 72);
 impl Topic {
     /// What it costs without any events.
     fn bare_bytes(&self) -> usize {
-        BARE_TOPIC_BYTES + self.name.len()
+        BARE_TOPIC_BYTES + self.name.len() + self.matches_bytes()
     }
 
     /// What it costs beside its events, as long as it has any.
@@ -113,6 +113,11 @@ impl TopicTable {
         } else {
             self.bare_bytes += bytes;
         }
+    }
+
+    /// The matches of a topic without events took `before` bytes, and take `after` now.
+    pub(super) fn note_bare_matches(&mut self, before: usize, after: usize) {
+        self.bare_bytes = self.bare_bytes + after - before;
     }
 
     /// No slot from here on has a topic.
@@ -250,10 +255,13 @@ impl TopicTable {
         while let Some((index, _)) = self.slots.next_from(from) {
             from = index + 1;
             let topic = self.get_mut(index);
-            if topic.log.is_some() {
-                freed += topic.matches_bytes();
-            }
+            let bytes = topic.matches_bytes();
             topic.forget_matches();
+            if topic.log.is_some() {
+                freed += bytes;
+            } else {
+                self.bare_bytes -= bytes;
+            }
         }
         freed
     }

@@ -225,3 +225,91 @@ fn what_many_patterns_have_not_been_told_of_survives() {
         assert_eq!(append_to(store, &["t"], false).subscribers, count);
     }
 }
+
+/// A pattern that was gone stayed in a topic's list until a later pattern was born and the topic
+/// was used. Of topics without events, nothing counted the list.
+#[test]
+fn patterns_that_left_are_given_back_by_topics_that_stay() {
+    let node = HoldLimits::default();
+    // Each of them allows a hundred topics of twenty patterns.
+    let few_topics = HoldLimits {
+        references: 100,
+        ..node
+    };
+    let few_steps = HoldLimits {
+        steps: 2_000,
+        ..node
+    };
+    patterns_leave(few_topics);
+    patterns_leave(few_steps);
+}
+
+fn patterns_leave(hold: HoldLimits) {
+    let mut store = Store::new(HistoryLimits::default(), NOW).with_hold(hold);
+    let publish_all = |store: &mut Store| {
+        for n in 0..500 {
+            publish(store, &[&format!("kept{n}")], "x", None, NOW);
+        }
+    };
+    // Topics without events: streams hold them.
+    let bare: Vec<_> = (0..500).map(|n| format!("bare{n}")).collect();
+    for name in &bare {
+        store.subscribe(&Selector::exact(name), 0, false);
+    }
+    publish_all(&mut store);
+    while !expire(&mut store, NOW, usize::MAX) {}
+    let without = (store.size(), store.bare_topic_bytes());
+
+    let ids = subscribe_all(&mut store, 20);
+    let patterns_only = store.bare_topic_bytes();
+    for name in &bare {
+        let mut held = SelectorIds::new();
+        assert!(store.prepare([&**name].into_iter(), &mut held, &mut Work::unbounded()));
+        store.unpin_all(&mut held);
+    }
+    let references = 500 * 20 * size_of::<super::super::pattern_ref::PatternRef>();
+    assert!(store.bare_topic_bytes() >= patterns_only + references);
+    let topics = 0..store.topics.end();
+    for index in topics.clone() {
+        store.refresh_matches(index, &mut Work::unbounded());
+    }
+    assert!(store.size().bytes >= without.0.bytes + references);
+
+    for (n, id) in ids.into_iter().enumerate() {
+        store.unsubscribe(id, n % 2 == 0);
+    }
+    let stale = |store: &Store| {
+        let topics = topics.clone();
+        topics
+            .filter(|index| !store.topics.get(*index).matches().is_empty())
+            .count()
+    };
+    for left in (0..1_000).step_by(100).rev() {
+        expire(&mut store, NOW, usize::MAX);
+        assert_eq!(stale(&store), left, "a portion for each expiry");
+    }
+    assert_eq!((store.size(), store.bare_topic_bytes()), without);
+    for _ in 0..10 {
+        expire(&mut store, NOW, usize::MAX);
+    }
+    for _ in 0..2 {
+        assert!(store.sweep.is_idle(), "no pass while no pattern is removed");
+        expire(&mut store, NOW, usize::MAX);
+    }
+}
+
+#[test]
+fn what_topics_without_events_keep_is_counted_when_serial_numbers_run_out() {
+    let mut store = store(HistoryLimits::default());
+    store.subscribe(&Selector::exact("t"), 0, false);
+    subscribe_all(&mut store, 20);
+    let before = store.bare_topic_bytes();
+    let index = store.topics.find("t").expect("it is held");
+    assert!(store.refresh_matches(index, &mut Work::unbounded()));
+    assert!(store.bare_topic_bytes() > before);
+    store.patterns.run_out_of_serials();
+    let last = Selector::parse("{+n}", Syntax::Native, 100).expect("a pattern");
+    let last = store.subscribe(&last, 0, false);
+    store.unsubscribe(last, false);
+    assert_eq!(store.bare_topic_bytes(), before);
+}
