@@ -10,5 +10,5 @@ fn main() -> ExitCode {
     // little costs more than all of them, and many systems use huge pages unasked. If this fails,
     // the process only uses more memory than needed.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    fantail::run_program(allocator::collect)
+    fantail::run_program(allocator::collect, allocator::set_eager)
 }

@@ -12,18 +12,20 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use crate::cli::{self, Command};
+use crate::logging;
+use crate::memory::{self, Allocator};
 use crate::node::keys::{self, Loaded};
 use crate::node::{self, Outcome};
 use crate::settings::{self, RawSettings, Settings};
 use crate::token;
-use crate::{logging, memory};
 
 /// The command line or the configuration is wrong: trying again changes nothing.
 const EXIT_USAGE: u8 = 2;
 
-/// Runs the program. `collect` returns memory of the binary's allocator to the system.
-pub fn run_program(collect: fn()) -> ExitCode {
-    memory::set_collector(collect);
+/// Runs the program. `collect` returns the calling thread's freed memory to the system; `set_eager`
+/// makes freed memory go back at once, or later.
+pub fn run_program(collect: fn(), set_eager: fn(bool)) -> ExitCode {
+    memory::set_allocator(Allocator { collect, set_eager });
     let environment: Vec<_> = env::vars_os().collect();
     match parse_arguments(collect) {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),

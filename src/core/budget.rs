@@ -4,8 +4,8 @@
 //! more. Parts that are refused early leave room for those that cannot be refused. The history has
 //! a share of its own (`history_budget_bytes`) that no other part can take.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -68,6 +68,11 @@ impl Part {
         }
     }
 
+    /// Whether its memory is held for one request, and freed soon.
+    const fn is_brief(self) -> bool {
+        matches!(self, Self::Bodies | Self::Commands | Self::Answers)
+    }
+
     /// Eighths of the account above which the part is refused more.
     const fn eighths(self) -> usize {
         match self {
@@ -101,6 +106,7 @@ pub struct Budget {
     used: AtomicUsize,
     parts: [AtomicUsize; Part::ALL.len()],
     refused: [AtomicUsize; Part::ALL.len()],
+    watch: OnceLock<fn()>,
 }
 
 impl Budget {
@@ -112,6 +118,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             parts: Default::default(),
             refused: Default::default(),
+            watch: OnceLock::new(),
         })
     }
 
@@ -119,6 +126,12 @@ impl Budget {
     #[must_use]
     pub fn max(&self) -> usize {
         self.max
+    }
+
+    /// Bytes that all parts hold.
+    #[must_use]
+    pub fn used_by_all(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Bytes that a part holds.
@@ -180,7 +193,29 @@ impl Budget {
     /// Takes `bytes` that are held already and cannot be refused.
     pub fn take_anyway(&self, part: Part, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
-        self.parts[part as usize].fetch_add(bytes, Ordering::Relaxed);
+        let before = self.parts[part as usize].fetch_add(bytes, Ordering::Relaxed);
+        let mark = self.busy_mark();
+        if part.is_brief() && before < mark && before + bytes >= mark {
+            self.watch.get().inspect(|watch| watch());
+        }
+    }
+
+    /// Sets what is called as soon as requests of one kind hold much memory: each time that the
+    /// part crosses its mark. The first call counts.
+    pub fn watch(&self, watch: fn()) {
+        let _ = self.watch.set(watch);
+    }
+
+    /// Whether requests of any kind hold much memory.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let mut brief = Part::ALL.iter().filter(|part| part.is_brief());
+        brief.any(|part| self.used(*part) >= self.busy_mark())
+    }
+
+    /// What a brief part holds where it holds much.
+    fn busy_mark(&self) -> usize {
+        self.max / 16
     }
 
     /// Sets what a part holds, as one place that knows all of it has found.
@@ -296,6 +331,26 @@ mod tests {
         assert_eq!(budget.take(Part::Bodies, 400), Ok(()));
         assert_eq!(budget.take(Part::Events, 200), Ok(()));
         assert_eq!(budget.take(Part::Events, 1), Err(Exhausted));
+    }
+
+    #[test]
+    fn the_watch_is_called_each_time_that_requests_hold_much() {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let budget = Budget::new(1_600);
+        budget.watch(|| {
+            CALLS.fetch_add(1, Ordering::SeqCst);
+        });
+        let calls = || CALLS.load(Ordering::SeqCst);
+        assert_eq!(budget.take(Part::Subscriptions, 500), Ok(()));
+        assert_eq!(budget.take(Part::Bodies, 99), Ok(()));
+        assert!(calls() == 0 && !budget.is_busy());
+        assert_eq!(budget.take(Part::Bodies, 1), Ok(()));
+        assert_eq!(budget.take(Part::Bodies, 100), Ok(()));
+        assert!(calls() == 1 && budget.is_busy());
+        budget.give_back(Part::Bodies, 101);
+        assert!(!budget.is_busy());
+        budget.take_anyway(Part::Bodies, 1);
+        assert_eq!(calls(), 2);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The program's allocator and its settings.
 
+use std::ffi::c_long;
 use std::ptr;
 
 use mimalloc::MiMalloc;
@@ -31,6 +32,20 @@ extern "C" fn reserve_first_arena() {
             ptr::null_mut(),
         );
     }
+}
+
+/// mimalloc's number of the option `purge_delay`; its crate names only some.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
+/// mimalloc's default of that option.
+const PURGE_DELAY_MS: c_long = 1_000;
+
+/// Makes freed memory go back to the system at once, or after a second, during which it is likely
+/// to be used again.
+pub(crate) fn set_eager(is_eager: bool) {
+    let delay_ms = if is_eager { 0 } else { PURGE_DELAY_MS };
+    // SAFETY: the options are plain numbers that may be set at any time.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, delay_ms) }
 }
 
 /// Returns this thread's freed memory to the system.

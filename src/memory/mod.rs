@@ -6,17 +6,30 @@
 //! Waking the threads is not the job of this module.
 
 mod file_pages;
+mod pressure;
 mod upkeep;
 
 use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 pub use file_pages::release_file_pages;
+pub use pressure::{Filling, Pressure, Relief};
 pub use upkeep::{Reading, Step, Upkeep};
 
-/// Returns the freed memory of the calling thread; depends on the program's allocator.
-static COLLECT: OnceLock<fn()> = OnceLock::new();
+/// The allocator of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Allocator {
+    /// Returns the freed memory of the calling thread.
+    pub collect: fn(),
+    /// Makes freed memory go back to the system at once, or later.
+    pub set_eager: fn(bool),
+}
+
+static ALLOCATOR: OnceLock<Allocator> = OnceLock::new();
+
+/// Whether the allocator returns freed memory at once.
+static IS_EAGER: AtomicBool = AtomicBool::new(false);
 
 /// Number of the latest round.
 static ROUND: AtomicU32 = AtomicU32::new(0);
@@ -26,10 +39,18 @@ thread_local! {
     static JOINED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Sets the function that returns the freed memory of the calling thread. Without one, rounds do
-/// nothing. The first call counts.
-pub fn set_collector(collect: fn()) {
-    let _ = COLLECT.set(collect);
+/// Sets the allocator. Without one, rounds do nothing. The first call counts.
+pub fn set_allocator(allocator: Allocator) {
+    let _ = ALLOCATOR.set(allocator);
+}
+
+/// Makes the allocator return freed memory at once, or later.
+pub fn set_eager(is_eager: bool) {
+    if IS_EAGER.swap(is_eager, Ordering::Relaxed) != is_eager
+        && let Some(allocator) = ALLOCATOR.get()
+    {
+        (allocator.set_eager)(is_eager);
+    }
 }
 
 /// Announces a round.
@@ -43,9 +64,9 @@ pub fn join_round() {
     // A thread that ends has no cell any more, and its memory is returned anyway.
     let late = JOINED.try_with(|joined| joined.replace(round) != round);
     if late == Ok(true)
-        && let Some(collect) = COLLECT.get()
+        && let Some(allocator) = ALLOCATOR.get()
     {
-        collect();
+        (allocator.collect)();
     }
 }
 
@@ -60,8 +81,11 @@ mod tests {
 
     #[test]
     fn each_thread_collects_once_a_round() {
-        set_collector(|| {
-            COLLECTIONS.fetch_add(1, Ordering::SeqCst);
+        set_allocator(Allocator {
+            collect: || {
+                COLLECTIONS.fetch_add(1, Ordering::SeqCst);
+            },
+            set_eager: |_| {},
         });
         let joined_thrice = || {
             let thread = thread::spawn(|| (0..3).for_each(|_| join_round()));

@@ -107,7 +107,7 @@ async fn serve(
     signals: &mut Signals,
     hangups: &mut Hangups,
 ) -> Result<Outcome, ServerError> {
-    let mut upkeep = NodeUpkeep::new();
+    let mut upkeep = NodeUpkeep::new(&node.hub);
     let failure = loop {
         tokio::select! {
             () = signals.next() => break None,
