@@ -26,6 +26,7 @@ use super::connections::Place;
 use super::detach::{Attaching, Detach};
 use super::exchange::{Exchange, Phase};
 use super::head;
+use super::heads::Head;
 use super::lazy_stream::LazyStream;
 use super::linger::Linger;
 use super::listener::Listener;
@@ -72,7 +73,7 @@ impl Driver {
         accepted: Instant,
     ) -> Self {
         io.set_guard(listener.http1_guard());
-        io.charge_heads(listener.budget());
+        io.charge_heads(Head::of_http1(listener.budget()));
         let carrier = Carrier::One(Arc::clone(&exchange));
         let responder = Responder::new(Arc::clone(listener), &place, carrier);
         Self {

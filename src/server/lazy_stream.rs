@@ -24,7 +24,6 @@ use super::exchange::Exchange;
 use super::guard::{Fault, Guard};
 use super::heads::Head;
 use super::socket::{self, Socket};
-use crate::core::budget::Budget;
 
 /// The socket of one connection, as hyper sees it.
 pub(crate) struct LazyStream {
@@ -73,9 +72,9 @@ impl LazyStream {
         self.guard = guard;
     }
 
-    /// From here on, unfinished request heads are charged to `budget`.
-    pub(crate) fn charge_heads(&mut self, budget: &Arc<Budget>) {
-        self.head = Some(Head::new(budget));
+    /// From here on, unfinished request heads are charged.
+    pub(crate) fn charge_heads(&mut self, head: Head) {
+        self.head = Some(head);
     }
 
     /// The fault of the request head that hyper waits for in vain. The connection's driver answers
@@ -191,9 +190,10 @@ impl Read for LazyStream {
             )));
         }
         if let Some(head) = head {
-            if !guard.is_in_head() {
+            let bytes = guard.head_bytes();
+            if bytes == 0 {
                 head.end();
-            } else if head.grow(passed).is_err() {
+            } else if head.set(bytes).is_err() {
                 // The next read finds the refusal.
                 guard.refuse_head(Fault::NoMemory);
             }

@@ -103,7 +103,7 @@ impl Fault {
         const ENHANCE_YOUR_CALM: u32 = 11;
         match self {
             Self::Slow => NO_ERROR,
-            Self::Frames | Self::Resets => ENHANCE_YOUR_CALM,
+            Self::Frames | Self::Resets | Self::NoMemory => ENHANCE_YOUR_CALM,
             _ => PROTOCOL_ERROR,
         }
     }

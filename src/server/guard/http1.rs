@@ -23,6 +23,8 @@ pub struct Http1 {
     limits: Limits,
     /// A body may have a transfer coding.
     codings: bool,
+    /// Bytes of the request head that has begun and not ended.
+    head_bytes: u32,
     refusal: Option<Refusal>,
 }
 
@@ -79,6 +81,7 @@ impl Http1 {
             part: NEXT_REQUEST,
             limits,
             codings: true,
+            head_bytes: 0,
             refusal: None,
         }
     }
@@ -92,15 +95,26 @@ impl Http1 {
     /// Follows `bytes`; returns how many of them are right. The first wrong byte ends everything:
     /// none passes after it.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
-        let mut at = 0;
+        let (mut at, mut head_at) = (0, 0);
         while at < bytes.len() && self.refusal.is_none() {
             match self.advance(&bytes[at..]) {
-                Ok(taken) => at += taken,
+                Ok(taken) => {
+                    at += taken;
+                    if self.is_between_requests() {
+                        self.head_bytes = 0;
+                        head_at = at;
+                    }
+                }
                 Err(fault) => {
                     let in_head = matches!(self.part, Part::Line(_) | Part::Fields { .. });
                     self.refusal = Some(Refusal { fault, in_head });
                 }
             }
+        }
+        if self.is_in_head() {
+            self.head_bytes = self.head_bytes.saturating_add((at - head_at) as u32);
+        } else {
+            self.head_bytes = 0;
         }
         at
     }
@@ -111,8 +125,12 @@ impl Http1 {
         self.refusal.map(|refusal| refusal.fault)
     }
 
-    /// Whether a request head has begun and not ended.
-    pub(super) fn is_in_head(&self) -> bool {
+    /// Bytes of the request head that has begun and not ended; 0 outside of a head.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.head_bytes as usize
+    }
+
+    fn is_in_head(&self) -> bool {
         matches!(self.part, Part::Line(_) | Part::Fields { .. }) && !self.is_between_requests()
     }
 
@@ -226,6 +244,31 @@ impl Line {
             (Self::Cr { is_http_11 }, b'\r') => Ok(Self::Lf { is_http_11 }),
             (Self::Cr { .. }, b'\n') | (Self::Lf { .. }, _) => Err(Fault::LineEnd),
             (Self::Cr { .. }, _) => Err(Fault::Version),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Heads of several requests were added up where each read ended within one.
+    #[test]
+    fn only_the_head_that_has_begun_counts() {
+        let mut guard = Http1::new(Limits {
+            trailer_bytes_max: 0,
+            trailer_count_max: 0,
+        });
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut receive = |bytes: &[u8]| {
+            assert_eq!(guard.receive(bytes), bytes.len());
+            guard.head_bytes()
+        };
+        for _ in 0..100 {
+            assert_eq!(receive(&request[..10]), 10);
+            assert_eq!(receive(&request[10..12]), 12);
+            assert_eq!(receive(&[&request[12..], &request[..5]].concat()), 5);
+            assert_eq!(receive(&request[5..]), 0);
         }
     }
 }

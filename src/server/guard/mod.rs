@@ -48,15 +48,22 @@ impl Guard {
         }
     }
 
-    /// Whether an HTTP/1 request head has begun and not ended. hyper holds what has come of it.
-    pub(crate) fn is_in_head(&self) -> bool {
-        matches!(self, Self::Http1(guard) if guard.is_in_head())
+    /// Bytes of the request head, or HTTP/2 header block, that has begun and not ended. hyper holds
+    /// them. 0 outside of one.
+    pub(crate) fn head_bytes(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Http1(guard) => guard.head_bytes(),
+            Self::Http2(guard) => guard.lock().block_bytes(),
+        }
     }
 
     /// Refuses the request head that has begun.
     pub(crate) fn refuse_head(&mut self, fault: Fault) {
-        if let Self::Http1(guard) = self {
-            guard.refuse_head(fault);
+        match self {
+            Self::None => {}
+            Self::Http1(guard) => guard.refuse_head(fault),
+            Self::Http2(guard) => guard.lock().refuse(fault),
         }
     }
 

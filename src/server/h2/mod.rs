@@ -27,6 +27,7 @@ use super::connections::Place;
 use super::exchange::Exchange;
 use super::guard::http2::Http2;
 use super::guard::{Fault, Guard};
+use super::heads::Head;
 use super::lazy_stream::LazyStream;
 use super::linger::Linger;
 use super::listener::Listener;
@@ -81,6 +82,7 @@ pub(crate) async fn serve(
 ) {
     let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
     io.set_guard(Guard::Http2(Arc::clone(&guard)));
+    io.charge_heads(Head::of_http2(listener.budget()));
     let config = &listener.config;
     let activity = Activity::new(
         accepted,

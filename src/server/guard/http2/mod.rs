@@ -75,6 +75,8 @@ pub(crate) struct Http2 {
     frame_since: Instant,
     /// Time at which the unfinished header block began.
     block_since: Option<Instant>,
+    /// Bytes of the frames of the header block that has begun and not ended.
+    block_bytes: usize,
     settled: bool,
     last_stream: u32,
     control: Budget,
@@ -92,6 +94,7 @@ impl Http2 {
             sent: Frames::default(),
             frame_since: now,
             block_since: None,
+            block_bytes: 0,
             settled: false,
             last_stream: 0,
             control: Budget::new(CONTROL, now),
@@ -133,6 +136,9 @@ impl Http2 {
             }
             self.settled = true;
         }
+        if matches!(head.kind, Kind::Headers | Kind::Continuation) {
+            self.block_bytes += head.length as usize;
+        }
         let cost = match head.kind {
             Kind::Headers => {
                 if head.stream > self.last_stream {
@@ -155,7 +161,10 @@ impl Http2 {
 
     fn received_frame(&mut self, head: Head, now: Instant) {
         match head.kind {
-            Kind::Headers | Kind::Continuation if head.ends_headers() => self.block_since = None,
+            Kind::Headers | Kind::Continuation if head.ends_headers() => {
+                self.block_since = None;
+                self.block_bytes = 0;
+            }
             Kind::Headers => self.block_since = Some(now),
             _ => {}
         }
@@ -196,6 +205,11 @@ impl Http2 {
             }
             _ => {}
         }
+    }
+
+    /// Bytes of the frames of the header block that has begun and not ended; 0 outside of one.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block_bytes
     }
 
     /// Lets no further byte pass, if that is not so already.
