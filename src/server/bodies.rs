@@ -53,6 +53,7 @@ impl Bodies {
             metrics: Arc::clone(&self.metrics),
             rooms: [Some(Arc::clone(&self.all)), connection.cloned()],
             memory: Charge::new(&self.budget, Part::Bodies),
+            budget: Arc::clone(&self.budget),
             head_bytes,
             bytes: 0,
         }
@@ -65,6 +66,7 @@ pub(crate) struct Held {
     rooms: [Option<Arc<Room>>; 2],
     /// The same bytes in the node's budget.
     memory: Charge,
+    budget: Arc<Budget>,
     head_bytes: usize,
     /// Bytes charged.
     bytes: usize,
@@ -85,7 +87,11 @@ impl Held {
         let rooms = || self.rooms.iter().flatten();
         let grown = rooms().take_while(|room| room.grow(self.bytes, more));
         let grown = grown.count();
-        if grown < rooms().count() || self.memory.set(bytes).is_err() {
+        let has_room = grown == rooms().count();
+        if !has_room {
+            self.budget.note_refusal(Part::Bodies);
+        }
+        if !has_room || self.memory.set(bytes).is_err() {
             for room in rooms().take(grown) {
                 room.give_back(more);
             }

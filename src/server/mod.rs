@@ -47,6 +47,7 @@ pub(crate) mod response_body;
 pub(crate) mod retry;
 mod room;
 mod seats;
+pub(crate) mod segments;
 mod serve;
 pub(crate) mod service;
 mod settle;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use thiserror::Error;
@@ -17,6 +17,8 @@ pub(crate) use super::bodies::NoRoom;
 use super::config::ServerConfig;
 use super::exchange::Exchange;
 use super::guard::Fault;
+use super::segments::Segments;
+use super::socket::RECEIVE_BYTES;
 use super::unread::Unread;
 
 /// Why a request body could not be read.
@@ -56,6 +58,9 @@ fn reason(error: &hyper::Error) -> String {
     }
     error.to_string()
 }
+
+/// Buffer of a connection that receives a body in pieces: hyper doubles it once.
+const RECEIVE_BUFFER_BYTES: usize = 2 * RECEIVE_BYTES;
 
 /// Bounds on how slowly a body may arrive.
 #[derive(Clone, Copy, Debug)]
@@ -167,8 +172,13 @@ impl RequestBody {
     /// # Errors
     /// There is no room for so many bytes.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), BodyError> {
+        // The buffer of an HTTP/1 connection holds bytes of this body alone.
+        let buffer = match &self.exchange {
+            Some(_) if bytes > RECEIVE_BYTES => RECEIVE_BUFFER_BYTES,
+            _ => 0,
+        };
         match &mut self.held {
-            Some(held) => Ok(held.set(bytes)?),
+            Some(held) => Ok(held.set(bytes + buffer)?),
             None => Ok(()),
         }
     }
@@ -194,16 +204,18 @@ impl RequestBody {
         }
         // While waiting for more, the bytes are copied: a piece of one byte would keep the whole
         // receive buffer alive.
-        let mut joined = BytesMut::from(&first[..]);
-        drop(first);
-        while joined.len() <= max {
-            self.hold(joined.len())?;
-            let Some(chunk) = self.chunk().await? else {
-                return Ok(joined.freeze());
-            };
-            joined.extend_from_slice(&chunk);
+        let mut segments = Segments::default();
+        let mut next = Some(first);
+        while let Some(chunk) = next.take() {
+            if segments.len() + chunk.len() > max {
+                return Err(BodyError::TooLarge { max });
+            }
+            self.hold(segments.bytes_with(chunk.len()))?;
+            segments.push(&chunk);
+            drop(chunk);
+            next = self.chunk().await?;
         }
-        Err(BodyError::TooLarge { max })
+        Ok(segments.join())
     }
 }
 

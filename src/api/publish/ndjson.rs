@@ -17,9 +17,7 @@ use crate::bom;
 use crate::core::event::Event;
 use crate::server::media_type::Charset;
 use crate::server::request_body::{BodyError, RequestBody};
-
-/// Memory kept between two lines.
-const KEPT_BYTES: usize = 64 * 1024;
+use crate::server::segments::Segments;
 
 /// The answer to a whole stream.
 #[derive(Debug, Serialize)]
@@ -61,8 +59,7 @@ pub(super) async fn publish(
         let (line, was_between) = (stream.line, stream.lines.is_between());
         stream.lines.push(&chunk);
         stream.publish_lines(Lines::next).await?;
-        stream.lines.let_go();
-        if let Err(error) = body.hold(stream.lines.buffer.len()) {
+        if let Err(error) = body.hold(stream.lines.held_bytes()) {
             return Err(stream.failed_at(stream.line + 1, error.into()));
         }
         if stream.lines.is_between() {
@@ -183,66 +180,62 @@ impl Stream<'_> {
 
 /// Cuts pieces of a body into lines, each of at most `max` bytes.
 struct Lines {
+    /// The line that has begun, without what is in `buffer`.
+    begun: Segments,
+    /// Bytes that were not searched yet.
     buffer: BytesMut,
-    /// Bytes at the start of `buffer` that hold no line feed.
-    scanned: usize,
-    /// Most bytes that `buffer` has held since it was made.
-    held: usize,
     max: usize,
 }
 
 impl Lines {
     fn new(max: usize) -> Self {
         Self {
+            begun: Segments::default(),
             buffer: BytesMut::new(),
-            scanned: 0,
-            held: 0,
             max,
         }
     }
 
     /// Whether no line has begun.
     fn is_between(&self) -> bool {
-        self.buffer.is_empty()
+        self.begun.is_empty() && self.buffer.is_empty()
     }
 
     fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
-        self.held = self.held.max(self.buffer.len());
     }
 
-    /// Frees the memory of lines that were taken: a stream may be silent for long after a long one.
-    fn let_go(&mut self) {
-        if self.held > KEPT_BYTES && self.buffer.len() < self.held / 2 {
-            self.buffer = BytesMut::from(&self.buffer[..]);
-            self.held = self.buffer.len();
-        }
+    /// Memory of the line that has begun.
+    fn held_bytes(&self) -> usize {
+        self.begun.bytes_with(self.buffer.len())
     }
 
     /// The next whole line, without its line feed.
     fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let line_feed = memchr::memchr(b'\n', &self.buffer[self.scanned..]);
-        let length = line_feed.map_or(self.buffer.len(), |at| self.scanned + at);
-        if length > self.max {
+        let line_feed = memchr::memchr(b'\n', &self.buffer);
+        let length = line_feed.unwrap_or(self.buffer.len());
+        if self.begun.len() + length > self.max {
             return Err(BodyError::TooLarge { max: self.max });
         }
         if line_feed.is_none() {
-            self.scanned = length;
+            self.begun.push(&self.buffer);
+            // A stream may be silent for long.
+            self.buffer = BytesMut::new();
             return Ok(None);
         }
-        self.scanned = 0;
-        let line = self.buffer.split_to(length).freeze();
+        let end = self.buffer.split_to(length);
         self.buffer.advance(1);
-        Ok(Some(line))
+        if self.begun.is_empty() {
+            return Ok(Some(end.freeze()));
+        }
+        self.begun.push(&end);
+        Ok(Some(std::mem::take(&mut self.begun).join()))
     }
 
     /// The next line after the body has ended: the last one needs no line feed.
     fn last(&mut self) -> Result<Option<Bytes>, BodyError> {
         match self.next()? {
-            None if !self.buffer.is_empty() => {
-                self.scanned = 0;
-                Ok(Some(self.buffer.split().freeze()))
-            }
+            None if !self.begun.is_empty() => Ok(Some(std::mem::take(&mut self.begun).join())),
             line => Ok(line),
         }
     }
