@@ -63,6 +63,7 @@ pub async fn serve(
         Arc::clone(&budget),
         Arc::clone(&metrics),
     );
+    let answers = Arc::new(answers);
     let setup = Setup {
         limit: Limit::GiveWay {
             connections_max: config.connections_max,
@@ -70,9 +71,9 @@ pub async fn serve(
             life_max: CONNECTION_LIFE_MAX,
         },
         metrics,
-        answers: Arc::new(answers),
+        service: Box::new(Admin::new(&config, hub, Arc::clone(&answers))),
+        answers,
         budget,
-        service: Box::new(Admin::new(&config, hub)),
         config: config.server,
     };
     server::serve(listener, setup, shutdown).await

@@ -19,11 +19,13 @@ use super::writer;
 use crate::core::selector::Selector;
 use crate::hub::{Hub, StreamInfo, StreamQuery};
 use crate::once_a_minute::OnceAMinute;
+use crate::server::answers::{Answers, List};
 use crate::server::json;
 use crate::server::outcome::Outcome;
 use crate::server::problem::Problem;
 use crate::server::response_body::ResponseBody;
 use crate::server::service::{Request, Service};
+use crate::server::transport::Transport;
 use crate::web::host::HostRule;
 use crate::web::request_target::{self, WrongHost};
 
@@ -78,17 +80,19 @@ struct Shared {
     hub: Hub,
     hosts: HostRule,
     exposition: Exposition,
+    answers: Arc<Answers>,
 }
 
 type Answer = Result<Response<ResponseBody>, Problem>;
 
 impl Admin {
     /// The service of this node.
-    pub(super) fn new(config: &AdminConfig, hub: Hub) -> Self {
+    pub(super) fn new(config: &AdminConfig, hub: Hub, answers: Arc<Answers>) -> Self {
         Self(Arc::new(Shared {
             hosts: config.hosts.clone(),
             exposition: Exposition::new(hub.clone()),
             hub,
+            answers,
         }))
     }
 }
@@ -97,7 +101,7 @@ impl Service for Admin {
     fn answer(&self, request: Request) -> Outcome {
         let Self(shared) = self;
         shared
-            .route(&request.parts)
+            .route(&request.parts, &request.transport)
             .unwrap_or_else(Outcome::problem)
     }
 }
@@ -108,7 +112,7 @@ fn later(answer: impl Future<Output = Answer> + Send + 'static) -> Outcome {
 }
 
 impl Shared {
-    fn route(self: &Arc<Self>, request: &Parts) -> Result<Outcome, Problem> {
+    fn route(self: &Arc<Self>, request: &Parts, transport: &Transport) -> Result<Outcome, Problem> {
         let path = request.uri.path();
         let resource = Resource::of(path);
         if request.method == Method::CONNECT {
@@ -131,10 +135,18 @@ impl Shared {
                 text("ok\n", "text/plain; charset=utf-8")
             }
             (Resource::Ready, &Method::GET | &Method::HEAD) => self.ready()?,
-            (Resource::Metrics, &Method::GET | &Method::HEAD) => self.metrics(request)?,
+            (Resource::Metrics, &Method::GET | &Method::HEAD) => {
+                let room = self.answers.begin_list(List::Metrics, transport)?;
+                room.settle(transport, self.metrics(request)?)
+            }
             (Resource::Streams, &Method::GET | &Method::HEAD) => {
                 let shown = query::shown(query, self.topic_bytes_max())?;
-                return Ok(later(async move { shared.show(shown).await }));
+                let room = self.answers.begin_list(List::Streams, transport)?;
+                let transport = transport.clone();
+                return Ok(later(async move {
+                    let response = shared.show(shown).await?;
+                    Ok(room.settle(&transport, response))
+                }));
             }
             (Resource::Streams, &Method::DELETE) => {
                 let meant = query::meant(query, self.topic_bytes_max())?;

@@ -8,6 +8,7 @@ mod host;
 mod resource;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -26,6 +27,7 @@ use super::subscribe::{self, Dialect};
 use super::topics;
 use crate::auth::Role;
 use crate::hub::Shed;
+use crate::server::answers::{List, ListRoom};
 use crate::server::fields::Fields;
 use crate::server::outcome::{Ending, Outcome};
 use crate::server::problem::Problem;
@@ -78,9 +80,6 @@ fn dispatch(node: &Arc<Node>, request: Request) -> Outcome {
     };
     let method = parts.method.clone();
     let refusal = match (resource, &method) {
-        (Resource::Topics(_) | Resource::Subscriptions, &Method::GET | &Method::HEAD) => {
-            node.answers.refuse_list(&transport)
-        }
         (Resource::Publish(_) | Resource::Mercure, &Method::POST) => node.answers.refuse_call(),
         _ => None,
     };
@@ -199,8 +198,10 @@ fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Pa
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
-            list(node, transport, async move {
-                mercure::subscriptions::answer(&hub, &parts, credentials).await
+            list(node, transport, List::Subscriptions, move |room| {
+                Box::pin(async move {
+                    mercure::subscriptions::answer(&hub, &parts, credentials, room).await
+                })
             })
         },
     )
@@ -215,29 +216,41 @@ fn topics(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) ->
         parts,
         move |node, parts, credentials| {
             let hub = node.hub.clone();
-            list(node, transport, async move {
-                let topic = Resource::topic(parts.uri.path());
-                topics::answer(&hub, topic, parts.uri.query(), credentials).await
+            let kind = match Resource::topic(parts.uri.path()) {
+                Some(_) => List::Topic,
+                None => List::Topics,
+            };
+            list(node, transport, kind, move |room| {
+                Box::pin(async move {
+                    let topic = Resource::topic(parts.uri.path());
+                    topics::answer(&hub, topic, parts.uri.query(), credentials, room).await
+                })
             })
         },
     )
 }
 
 /// An answer that may be long: built in its turn, and only if there is room for it then.
-fn list(
-    node: &Arc<Node>,
-    transport: Transport,
-    answer: impl Future<Output = Result<Response<ResponseBody>, Problem>> + Send + 'static,
-) -> Outcome {
+fn list<A>(node: &Arc<Node>, transport: Transport, list: List, answer: A) -> Outcome
+where
+    A: for<'r> FnOnce(&'r mut ListRoom) -> ListFuture<'r> + Send + 'static,
+{
     let node = Arc::clone(node);
     Outcome::later(async move {
         let _turn = transport.list_turn().await;
-        match node.answers.refuse_list(&transport) {
-            Some(problem) => problem.into_response(),
-            None => answer.await.unwrap_or_else(Problem::into_response),
-        }
+        let mut room = match node.answers.begin_list(list, &transport) {
+            Ok(room) => room,
+            Err(problem) => return problem.into_response(),
+        };
+        let response = answer(&mut room).await;
+        let response = response.unwrap_or_else(Problem::into_response);
+        room.settle(&transport, response)
     })
 }
+
+/// A list that is being built.
+type ListFuture<'r> =
+    Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Problem>> + Send + 'r>>;
 
 fn text(text: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(text));

@@ -18,6 +18,7 @@ use crate::core::event::OrderMark;
 use crate::core::selector::Selector;
 use crate::core::topic;
 use crate::hub::{Hub, TopicInfo, TopicWalk};
+use crate::server::answers::ListRoom;
 use crate::server::json;
 use crate::server::problem::Problem;
 use crate::server::query;
@@ -25,6 +26,9 @@ use crate::server::response_body::ResponseBody;
 
 /// A page with this many topics is full; the last slice of the table may exceed it.
 const PAGE_TOPICS: usize = 1_000;
+
+/// Bytes of a topic in a page besides its name.
+const TOPIC_BYTES: usize = 160;
 
 /// Most slices of the table that are read for one page.
 const SLICES_MAX: usize = 16;
@@ -42,12 +46,13 @@ struct Asked {
 /// Answers for one topic, or with a page of all.
 ///
 /// # Errors
-/// 400, 401, 403.
+/// 400, 401, 403, 503.
 pub(crate) async fn answer(
     hub: &Hub,
     topic_in_path: Option<&str>,
     query: Option<&str>,
     credentials: Credentials,
+    room: &mut ListRoom,
 ) -> Result<Response<ResponseBody>, Problem> {
     let selectors = match credentials.caller {
         Caller::Open => None,
@@ -58,7 +63,8 @@ pub(crate) async fn answer(
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
     let Some(raw) = topic_in_path else {
         let asked = asked(query)?;
-        return Ok(answered(&page(hub, &asked, &mut sight).await));
+        let hold = |bytes| room.hold(bytes);
+        return Ok(answered(&page(hub, &asked, &mut sight, hold).await?));
     };
     none(query)?;
     let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
@@ -96,8 +102,15 @@ impl Sight {
     }
 }
 
-async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
+/// Builds a page; `hold` asks for room for the bytes that it has so far.
+async fn page(
+    hub: &Hub,
+    asked: &Asked,
+    sight: &mut Sight,
+    mut hold: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Page, Problem> {
     let mut topics = Vec::new();
+    let mut bytes = 0;
     let mut walk = TopicWalk::from(asked.after);
     let mut slices = 0;
     while walk.next().is_some() {
@@ -112,14 +125,16 @@ async fn page(hub: &Hub, asked: &Asked, sight: &mut Sight) -> Page {
         slices += 1;
         for info in hub.topics(&mut walk) {
             if info.name.starts_with(&asked.prefix) && sight.has(&info.name).await {
+                bytes += TOPIC_BYTES + info.name.len();
                 topics.push(Topic::new(info, hub.mark()));
             }
         }
+        hold(bytes)?;
     }
-    Page {
+    Ok(Page {
         topics,
         next: walk.next(),
-    }
+    })
 }
 
 fn asked(query: Option<&str>) -> Result<Asked, Problem> {
@@ -239,7 +254,9 @@ mod tests {
                 hub.publish(Source::Http, &mut drafts).await.expect("open");
             }
             // Without the bound, all slices would be one page.
-            let first = page(&hub, &Asked::default(), &mut sight).await;
+            let room = |_| Ok(());
+            let first = page(&hub, &Asked::default(), &mut sight, room).await;
+            let first = first.ok().expect("room");
             assert!(first.topics.is_empty());
             let after = first.next.expect("another page");
             let asked = Asked {
@@ -247,7 +264,18 @@ mod tests {
                 ..Asked::default()
             };
             sight.reach = Reach::default();
-            assert_ne!(page(&hub, &asked, &mut sight).await.next, Some(after));
+            let second = page(&hub, &asked, &mut sight, room).await;
+            assert_ne!(second.ok().expect("room").next, Some(after));
+
+            // Without room, the walk ends with its slice.
+            let mut slices = 0;
+            let none = |_| {
+                slices += 1;
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no room"))
+            };
+            let mut all = Sight::of(None);
+            let refused = page(&hub, &Asked::default(), &mut all, none).await;
+            assert!(refused.is_err() && slices == 1);
         });
         hub.stop();
     }

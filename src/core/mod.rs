@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod delivery;
 pub mod desk;
+pub mod estimate;
 pub mod event;
 pub mod glob;
 pub mod history;

@@ -102,6 +102,11 @@ impl Whole {
         self.exchange = exchange.cloned();
     }
 
+    /// Whether it has a charge.
+    pub(crate) fn is_charged(&self) -> bool {
+        self.charge.is_some()
+    }
+
     /// The body is sent over HTTP/2.
     pub(crate) fn go_by(&mut self, flow: Arc<Flow>) {
         self.end_waits = self.bytes.len() > AT_ONCE_BYTES;

@@ -30,11 +30,11 @@ impl Room {
         self.is_full() || self.has_refused.load(Ordering::Relaxed)
     }
 
-    /// Takes room for `bytes`; false if they do not fit. A single answer fits whatever its size, or
-    /// it could never be sent.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
+    /// Takes room for `bytes` more of an answer of `own` bytes; false if they do not fit. A single
+    /// answer fits whatever its size, or it could never be sent.
+    pub(crate) fn take(&self, own: usize, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before > 0 && before + bytes > self.max {
+        if before > own && before + bytes > self.max {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             self.has_refused.store(true, Ordering::Relaxed);
             return false;
@@ -72,16 +72,16 @@ mod tests {
     #[test]
     fn one_answer_always_has_room_and_others_up_to_the_bound() {
         let room = Room::new(100);
-        assert!(room.take(1_000));
+        assert!(room.take(0, 1_000));
         assert!(room.is_full());
-        assert!(!room.take(1));
+        assert!(!room.take(0, 1));
         room.give_back(1_000);
-        assert!(room.take(60));
-        assert!(room.take(40));
-        assert!(!room.take(1));
+        assert!(room.take(0, 60));
+        assert!(room.take(0, 40));
+        assert!(!room.take(0, 1));
         room.give_back(40);
-        assert!(!room.take(41));
-        assert!(room.take(40));
+        assert!(!room.take(0, 41));
+        assert!(room.take(0, 40));
         room.take_anyway(50);
         room.give_back(50);
         assert!(room.is_full());
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn after_an_answer_that_did_not_fit_no_other_is_made_until_one_is_read() {
         let room = Room::new(100);
-        assert!(room.take(60) && !room.has_refused());
-        assert!(!room.take(50));
+        assert!(room.take(0, 60) && !room.has_refused());
+        assert!(!room.take(0, 50));
         assert!(room.has_refused() && !room.is_full());
         room.give_back(60);
         assert!(!room.has_refused());

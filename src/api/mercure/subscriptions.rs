@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::hub::presence::{
     CONTEXT, Page, SUBSCRIPTIONS_PATH, Subscription, subscription_path, topic_path,
 };
+use crate::server::answers::ListRoom;
 use crate::server::json;
 use crate::server::problem::Problem;
 use crate::server::query;
@@ -33,6 +34,9 @@ const LOOKS_MAX: usize = 256;
 /// Documents written before other tasks have a turn on this thread: some 100 µs.
 const DOCUMENTS_A_TURN: usize = 64;
 
+/// Bytes of a collected subscription. Its names are shared with the registry.
+const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>();
+
 /// Parameter with the position at which a list continues.
 const AFTER: &str = "after";
 
@@ -47,11 +51,12 @@ enum Asked {
 /// `GET` and `HEAD` at and below [`SUBSCRIPTIONS_PATH`].
 ///
 /// # Errors
-/// 401, 403, 404, 400.
+/// 401, 403, 404, 400, 503.
 pub(crate) async fn answer(
     hub: &Hub,
     parts: &Parts,
     credentials: Credentials,
+    room: &mut ListRoom,
 ) -> Result<Response<ResponseBody>, Problem> {
     let path = parts.uri.path();
     let access = credentials.bearer()?;
@@ -82,7 +87,7 @@ pub(crate) async fn answer(
         // Nothing has changed, so nothing is collected.
         Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
         Asked::All | Asked::Topic(_) => {
-            let page = collect(hub, &asked, after).await;
+            let page = collect(hub, &asked, after, room).await?;
             let collection = Collection {
                 context: CONTEXT,
                 id: path,
@@ -90,10 +95,13 @@ pub(crate) async fn answer(
                 last_event_id: &last_event_id,
                 subscriptions: [],
             };
-            (list(&collection, &page.subscriptions).await, page.next)
+            (
+                list(&collection, &page.subscriptions, room).await?,
+                page.next,
+            )
         }
     };
-    let mut response = Response::new(ResponseBody::full(body));
+    let mut response = Response::new(ResponseBody::full(json::exact(body)));
     let headers = response.headers_mut();
     headers.insert(
         header::CACHE_CONTROL,
@@ -172,7 +180,13 @@ fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
     })
 }
 
-async fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
+/// Collects a page. Its subscriptions and their text are in memory together.
+async fn collect(
+    hub: &Hub,
+    asked: &Asked,
+    after: Option<u64>,
+    room: &mut ListRoom,
+) -> Result<Page, Problem> {
     let topic = match asked {
         Asked::Topic(topic) => Some(topic.as_str()),
         Asked::All | Asked::One { .. } => None,
@@ -189,11 +203,12 @@ async fn collect(hub: &Hub, asked: &Asked, after: Option<u64>) -> Page {
         let page = hub.presence().list(topic, whole.next, wanted);
         whole.subscriptions.extend(page.subscriptions);
         whole.next = page.next;
+        room.hold(whole.subscriptions.len() * SUBSCRIPTION_BYTES)?;
         if whole.next.is_none() || whole.subscriptions.len() >= PAGE_SUBSCRIPTIONS {
             break;
         }
     }
-    whole
+    Ok(whole)
 }
 
 /// The newest event of any source; `earliest` if there was none. Counters follow their events. A
@@ -233,7 +248,12 @@ struct Collection<'a> {
 }
 
 /// The collection with these subscriptions in it.
-async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8> {
+async fn list(
+    empty: &Collection<'_>,
+    subscriptions: &[Subscription],
+    room: &mut ListRoom,
+) -> Result<Vec<u8>, Problem> {
+    let collected = subscriptions.len() * SUBSCRIPTION_BYTES;
     let end = b"]}";
     let mut text = json::text(empty);
     text.truncate(text.len().saturating_sub(end.len()));
@@ -241,6 +261,7 @@ async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8>
         if number > 0 {
             text.push(b',');
             if number % DOCUMENTS_A_TURN == 0 {
+                room.hold(collected + text.len())?;
                 tokio::task::yield_now().await;
             }
         }
@@ -248,7 +269,7 @@ async fn list(empty: &Collection<'_>, subscriptions: &[Subscription]) -> Vec<u8>
     }
     text.extend(end);
     text.push(b'\n');
-    text
+    Ok(text)
 }
 
 #[cfg(test)]
