@@ -137,6 +137,14 @@ impl Hub {
         }
     }
 
+    /// About the bytes of all events of a range. Reads none of them.
+    #[must_use]
+    pub fn history_range_bytes(&self, range: &HistoryRange<'_>) -> usize {
+        let ids = (range.first, range.last);
+        let store = self.0.shared.store();
+        store.range_bytes(range.topic, ids, range.left)
+    }
+
     /// Reads the next events of a range, in the range's order, and removes them from it; no event
     /// at the end. Let others have their turn between two portions.
     ///

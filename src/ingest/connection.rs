@@ -282,13 +282,20 @@ impl Connection {
         } = self;
         let input = &self.input[..];
         let mut at = 0;
+        // Short answers are never refused. While memory is short, few of them wait.
+        let is_short = port.hub.budget().is_above_mark(Part::Commands);
+        let reply_max = if is_short {
+            UNCOUNTED_REPLY_BYTES
+        } else {
+            BATCH_REPLY_BYTES
+        };
         let mut args: Vec<Arg<'_>> = Vec::new();
         let mut batch = Batch::expecting(self.batch_expected);
         let mut answered = 0;
         let mut left = Left::More;
         session.client.touch();
         while answered < BATCH_COMMANDS_MAX
-            && reply.bytes().len() < BATCH_REPLY_BYTES
+            && reply.bytes().len() < reply_max
             && !batch.is_full(port.hub.budget())
             && !session.closing
         {
@@ -341,7 +348,7 @@ impl Connection {
             self.input = BytesMut::new();
         }
         self.charge_held();
-        let reply_bytes = self.reply.bytes().len();
+        let reply_bytes = self.reply.allocated_bytes();
         if reply_bytes > UNCOUNTED_REPLY_BYTES || self.session.reply_memory.bytes() > 0 {
             self.session.reply_memory.set_anyway(reply_bytes);
         }

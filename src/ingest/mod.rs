@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::core::estimate::Estimate;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
 use client::Clients;
@@ -42,6 +43,8 @@ struct Port {
     users: Users,
     clients: Clients,
     scripts: command::Scripts,
+    /// Expected size of the list of topics.
+    channels: Estimate,
     commands: command::Commands,
     foreign: foreign::Log,
     /// Bounds on a command of a client that has authenticated, and of one that has not.
@@ -70,6 +73,7 @@ impl Port {
             users: Users::new(config.password, config.users),
             clients: Clients::default(),
             scripts: command::Scripts::new(hub.budget()),
+            channels: Estimate::new(0),
             commands: command::COMMANDS,
             foreign: foreign::Log::default(),
             limits,

@@ -46,6 +46,27 @@ impl Store {
         }
     }
 
+    /// About the bytes of the events that [`Self::range`] returns for the same range. Reads none of
+    /// them.
+    #[must_use]
+    pub fn range_bytes(
+        &self,
+        name: &str,
+        (first, last): (EventId, EventId),
+        count: usize,
+    ) -> usize {
+        let Some(log) = self.log_of(name).filter(|log| log.len() > 0) else {
+            return 0;
+        };
+        let start = if first == EventId::ZERO {
+            0
+        } else {
+            log.position_after(first.before())
+        };
+        let events = log.position_after(last).saturating_sub(start).min(count);
+        events * log.frame_bytes().div_ceil(log.len())
+    }
+
     /// Number of events kept of `name`.
     #[must_use]
     pub fn len_of(&self, name: &str) -> usize {

@@ -244,6 +244,12 @@ pub(super) fn client_list<'a>(ctx: &'a mut Context<'_>, args: &'a [Arg<'_>]) -> 
 }
 
 async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), CommandError> {
+    // The lines are written twice: as text, and as an answer.
+    let shown = match &args[2..] {
+        [option, ids @ ..] if is_word(option, "id") => ids.len(),
+        _ => ctx.port.clients.count(),
+    };
+    ctx.begin_long(2 * LINE_BYTES * shown)?;
     let mut list = ClientLines::of(ctx);
     match &args[2..] {
         [] => list.add_all().await?,
@@ -272,6 +278,9 @@ async fn list_clients(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Com
     ctx.reply.verbatim(&lines);
     Ok(())
 }
+
+/// Usual length of a line of `CLIENT LIST`.
+const LINE_BYTES: usize = 256;
 
 /// The lines of `CLIENT LIST`: written in portions, and within the bound on an answer.
 struct ClientLines<'a> {

@@ -288,6 +288,7 @@ async fn entries(
     start: usize,
     turn: &mut Turn,
 ) -> Result<usize, CommandError> {
+    ctx.begin_long(ctx.port.hub.history_range_bytes(&range))?;
     let entries_start = ctx.reply.bytes().len();
     let mut count = 0;
     loop {

@@ -110,8 +110,8 @@ enum Call {
     Long(LongCall),
 }
 
-/// A reply is charged to the node's budget each time that it has grown by this.
-const REPLY_STEP_BYTES: usize = 64 * 1024;
+/// A long reply is charged to the node's budget in steps of this. Shorter ones are not charged.
+const REPLY_STEP_BYTES: usize = 4 * 1024;
 
 /// The cost of the work since others last had their turn.
 #[derive(Default)]
@@ -135,12 +135,30 @@ impl Context<'_> {
         if self.reply.bytes().len() - start > max + FRAMING_BYTES {
             return Err(CommandError::TooLong(max));
         }
-        let bytes = self.reply.bytes().len();
-        if bytes > self.session.reply_memory.bytes() + REPLY_STEP_BYTES {
-            let grown = self.session.reply_memory.set(bytes);
-            grown.map_err(|_| CommandError::OutOfMemory)?;
+        self.charge_reply(self.reply.allocated_bytes())
+    }
+
+    /// Takes room for an answer that will have some `bytes`, before any of it is made.
+    fn begin_long(&mut self, bytes: usize) -> Result<(), CommandError> {
+        if self.reply.is_muted() {
+            return Ok(());
+        }
+        let bytes = bytes.min(self.port.reply_bytes_max + FRAMING_BYTES);
+        self.charge_reply(self.reply.bytes().len() + bytes)?;
+        if bytes > REPLY_STEP_BYTES {
+            self.reply.reserve(bytes);
         }
         Ok(())
+    }
+
+    fn charge_reply(&mut self, bytes: usize) -> Result<(), CommandError> {
+        let charge = &mut self.session.reply_memory;
+        if bytes <= REPLY_STEP_BYTES || bytes <= charge.bytes() {
+            return Ok(());
+        }
+        charge
+            .set(bytes.next_multiple_of(REPLY_STEP_BYTES))
+            .map_err(|_| CommandError::OutOfMemory)
     }
 }
 
@@ -287,8 +305,19 @@ async fn run(port: &Port, session: &mut Session, reply: &mut Reply, call: Call, 
         Call::Short(call) => call(&mut ctx, args),
         Call::Long(call) => call(&mut ctx, args).await,
     };
+    // A long answer that was not charged while it was written is charged here.
+    let is_long = ctx.reply.bytes().len() > written + REPLY_STEP_BYTES;
+    let outcome = match outcome {
+        Ok(()) if is_long => ctx.charge_reply(ctx.reply.allocated_bytes()),
+        outcome => outcome,
+    };
     if let Err(error) = outcome {
-        reply.truncate(written);
+        reply.undo(written);
+        let charged = session.reply_memory.bytes();
+        // A smaller charge is never refused.
+        let _ = session
+            .reply_memory
+            .set(charged.min(reply.allocated_bytes()));
         reply.error(&error.to_string());
     }
 }

@@ -29,6 +29,7 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
             });
         }
     };
+    ctx.begin_long(ctx.port.channels.bytes())?;
     let start = ctx.reply.bytes().len();
     let mut turn = Turn::default();
     let (mut count, mut next) = (0, Some(0));
@@ -47,7 +48,11 @@ async fn list_channels(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Co
             }
             turn.spend(cost).await;
         }
-        ctx.check_length(start)?;
+        let length = ctx.check_length(start);
+        if length.is_err() || after.is_none() {
+            ctx.port.channels.learn(ctx.reply.bytes().len() - start);
+        }
+        length?;
         turn.spend(SLICE_COST).await;
         next = after;
     }

@@ -80,6 +80,23 @@ impl Reply {
         &self.bytes
     }
 
+    /// Memory of the buffer.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Makes room for `bytes` more. A buffer that grows by itself takes up to twice as much.
+    pub fn reserve(&mut self, bytes: usize) {
+        let wanted = self.bytes.len() + bytes;
+        if wanted > 2 * self.bytes.capacity() {
+            self.bytes.reserve_exact(bytes);
+        } else {
+            // Many small growths must not copy the whole each time.
+            self.bytes.reserve(bytes);
+        }
+    }
+
     /// Empties the buffer, and frees the memory of an unusually large reply.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -95,6 +112,12 @@ impl Reply {
     /// Removes everything after the first `length` bytes: a reply that failed half-way.
     pub fn truncate(&mut self, length: usize) {
         self.bytes.truncate(length);
+    }
+
+    /// The same, and frees the memory of a reply that had grown large.
+    pub fn undo(&mut self, length: usize) {
+        self.bytes.truncate(length);
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
     }
 
     /// `+text`
