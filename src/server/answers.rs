@@ -214,12 +214,12 @@ mod tests {
     fn room_for_a_list_is_asked_for_before_it_is_built() {
         let (answers, budget, transport) = answers();
         let begin = || answers.begin_list(List::Topics, &transport);
-        let first = begin().ok().expect("room");
+        let first = begin().expect("room");
         assert_eq!(budget.used(Part::Answers), FIRST_LIST_BYTES);
         let first = first.settle(&transport, of(100 * 1024));
         assert_eq!(budget.used(Part::Answers), 100 * 1024);
         // The next is expected to have as many bytes, and the third does not fit.
-        let second = begin().ok().expect("room");
+        let second = begin().expect("room");
         assert_eq!(budget.used(Part::Answers), 200 * 1024);
         assert!(begin().is_err());
         assert_eq!(budget.refused(Part::Answers), 1);
@@ -235,7 +235,7 @@ mod tests {
     fn a_list_that_outgrows_its_room_is_refused_and_so_are_the_next() {
         let (answers, budget, transport) = answers();
         let begin = || answers.begin_list(List::Topics, &transport);
-        let mut lists = [begin(), begin()].map(|list| list.ok().expect("room"));
+        let mut lists = [begin(), begin()].map(|list| list.expect("room"));
         assert!(lists[0].hold(150 * 1024).is_ok());
         assert!(lists[1].hold(150 * 1024).is_err());
         assert_eq!(budget.refused(Part::Answers), 1);
