@@ -30,7 +30,7 @@ struct Addressed {
 
 impl Addressees {
     /// Sorts the ids, and drops doubles, also patterns that are in one of the sets.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if self.ids.len() > 1 {
             self.ids.sort_unstable();
             self.ids.dedup();
@@ -49,19 +49,14 @@ impl Addressees {
 }
 
 impl Store {
-    /// The addressees of an event on these topics. The topics must be prepared.
-    pub(super) fn addressees(
-        &self,
-        topics: impl Iterator<Item = u32>,
-        is_private: bool,
-    ) -> Addressees {
-        let mut addressees = Addressees::default();
-        for index in topics {
-            addressees.ids.extend(self.few_addressees(index));
-            self.address_many(index, is_private, &mut addressees);
+    /// Adds a topic of an event and the patterns that match it. The topic must be prepared.
+    pub(super) fn address(&self, index: u32, is_private: bool, addressees: &mut Addressees) {
+        if self.topics.get(index).matches().is_empty() {
+            addressees.ids.push(SelectorId::topic(index));
+            return;
         }
-        addressees.finish();
-        addressees
+        addressees.ids.extend(self.few_addressees(index));
+        self.address_many(index, is_private, addressees);
     }
 
     /// A topic, and the patterns that match it if they are few.

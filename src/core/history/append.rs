@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::core::event::EventId;
 use crate::core::sse::{Draft, Frame};
 
+use super::address::Addressees;
 use super::log::{Log, More};
 use super::own_ids::Place;
 use super::{Appended, IdFell, SelectorId, Stamp, Store, Work};
@@ -24,13 +23,13 @@ impl Store {
         let id = stamp.after(self.head)?;
         self.head = id;
         let frame = draft.stamp(id.marked(self.mark));
-        let mut topics: SmallVec<[u32; 2]> = SmallVec::new();
+        let mut addressees = Addressees::default();
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);
             self.prepare_topic(index, &mut Work::unbounded());
-            topics.push(index);
+            self.address(index, frame.is_private(), &mut addressees);
         }
-        let addressees = self.addressees(topics.into_iter(), frame.is_private());
+        addressees.finish();
         self.remember_all(&addressees.ids, id, &frame, draft.own_id());
         let cut_off = match stamp {
             Stamp::Local(now_unix_ms) => self.limits.cut_off(now_unix_ms),

@@ -90,6 +90,8 @@ pub(super) struct TopicTable {
     slots: Arena<Topic>,
     by_name: PartTable<NamedSlot>,
     hasher: DefaultHashBuilder,
+    /// The slot of the topic that was found last: a publisher has many events for one.
+    recent: u32,
     /// Bytes of the topics that have no events, which the history's budget does not count.
     bare_bytes: usize,
 }
@@ -200,7 +202,15 @@ impl TopicTable {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<u32> {
+        if self.is_recent(name) {
+            return Some(self.recent);
+        }
         self.find_hashed(name, self.hash_of(name))
+    }
+
+    fn is_recent(&self, name: &str) -> bool {
+        let recent = self.in_slot(self.recent);
+        recent.is_some_and(|topic| &*topic.name == name)
     }
 
     fn find_hashed(&self, name: &str, name_hash: u32) -> Option<u32> {
@@ -222,8 +232,12 @@ impl TopicTable {
 
     /// The topic of this name; a new one takes over what is forgotten of its former lives.
     pub(super) fn intern(&mut self, name: &str, forgotten: Evicted) -> u32 {
+        if self.is_recent(name) {
+            return self.recent;
+        }
         let name_hash = self.hash_of(name);
         if let Some(index) = self.find_hashed(name, name_hash) {
+            self.recent = index;
             return index;
         }
         let index = self.slots.insert(Topic {

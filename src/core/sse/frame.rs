@@ -138,6 +138,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// An error of [`Event::check`], or that the history could not keep the event.
+    #[inline]
     pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check(limits)?;
         let (buffer, text_start) = encode(&event);
