@@ -1,4 +1,4 @@
-//! The addressees of an event: its topics and patterns, and the shards that serve their streams.
+//! The addressees of an event: its topics and patterns, and the shards of their streams.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use super::{Appended, MatchSets, SelectorId, SelectorIds, ShardSet, Store};
 /// The topics of an event, and the patterns that match them.
 #[derive(Debug, Default)]
 pub(super) struct Addressees {
-    /// Topics, and patterns where a topic has few; sorted, each once.
+    /// Its topics, and the patterns of topics that have few; sorted, without duplicates.
     pub(super) ids: SelectorIds,
-    /// The patterns of topics that have many.
+    /// The pattern sets of topics that have many patterns.
     sets: SmallVec<[Addressed; 1]>,
 }
 
-/// Many patterns, and the listeners of the event by them.
+/// A set of many patterns, with the listeners that the event has by it.
 #[derive(Debug)]
 struct Addressed {
     set: Arc<MatchSet>,
-    /// Subscriptions; those that a set before it has are not counted again.
+    /// Number of subscriptions, without those already counted in an earlier set.
     count: u64,
     shards: ShardSet,
 }
 
 impl Addressees {
-    /// Sorts the ids, and drops doubles, also patterns that are in one of the sets.
+    /// Sorts the ids, and removes duplicates and patterns that are in one of the sets.
     pub(super) fn finish(&mut self) {
         if self.ids.len() > 1 {
             self.ids.sort_unstable();
@@ -72,8 +72,9 @@ impl Store {
         std::iter::once(SelectorId::topic(index)).chain(patterns)
     }
 
-    /// The many patterns that match a topic. The first topic of an event costs nothing for each of
-    /// them. Another topic with other patterns does: no subscription is counted twice.
+    /// Adds the pattern set of a topic that has many patterns. For an event's first topic, the cost
+    /// does not depend on the number of patterns. A further topic with a different set costs a step
+    /// for each of its patterns, because no subscription may be counted twice.
     fn address_many(&self, index: u32, is_private: bool, addressees: &mut Addressees) {
         let Some(many) = self.topics.get(index).many() else {
             return;
@@ -96,8 +97,8 @@ impl Store {
         });
     }
 
-    /// The number of streams that hear an event by this very selector, and their shards; `None`
-    /// where no stream does.
+    /// The number of streams that hear an event by this one selector, and their shards; `None` if
+    /// no stream hears it.
     fn hearers(&self, id: SelectorId, is_private: bool) -> Option<(u32, ShardSet)> {
         let listeners = self.listeners(id);
         let count = if is_private {
@@ -108,7 +109,7 @@ impl Store {
         (count > 0).then_some((count, listeners.shards))
     }
 
-    /// An event that was appended, with those who listen to one of its topics and patterns.
+    /// The result of an append: the event with the selectors and sets that have listeners.
     pub(super) fn addressed(&self, frame: Frame, found: Addressees) -> Appended {
         let mut appended = Appended {
             listened: SelectorIds::new(),
@@ -142,7 +143,7 @@ impl Store {
         appended
     }
 
-    /// The shards that an event would be posted to now. Its topics must be prepared; see
+    /// The shards that the event would be posted to now. Its topics must be prepared; see
     /// [`Store::prepare`].
     #[must_use]
     pub fn shards_of(&self, draft: &Draft<'_>) -> ShardSet {

@@ -1,7 +1,7 @@
 //! The latest changes of subscriptions to patterns.
 //!
-//! A topic with many patterns keeps the sum of their listeners. When it is next used, it applies
-//! the changes since its last use, and so need not add up all patterns again.
+//! A topic with many patterns stores the sum of their listeners. When it is next used, it applies
+//! the changes since its last use instead of adding up all patterns again.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub(super) struct Change {
 #[derive(Debug)]
 pub(super) struct Changes {
     latest: VecDeque<Change>,
-    /// Most that are kept.
+    /// Most changes that are kept.
     max: usize,
     /// Number of changes so far.
     end: u64,
@@ -35,14 +35,14 @@ impl Changes {
         }
     }
 
-    /// Sets how many are kept at most.
+    /// Sets how many changes are kept at most.
     pub(super) fn set_max(&mut self, max: usize) {
         self.max = max;
         let excess = self.latest.len().saturating_sub(max);
         self.latest.drain(..excess);
     }
 
-    /// Number of changes so far, those included that are not kept.
+    /// Number of changes so far, including those that are not kept.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
@@ -55,13 +55,13 @@ impl Changes {
         self.latest.push_back(change);
     }
 
-    /// Counts a change that no topic will ask for, and drops all that are kept.
+    /// Counts a change that no topic will ask for, and drops all kept changes.
     pub(super) fn skip(&mut self) {
         self.end += 1;
         self.clear();
     }
 
-    /// Drops all that are kept.
+    /// Drops all kept changes.
     pub(super) fn clear(&mut self) {
         if self.latest.capacity() > 0 {
             self.latest = VecDeque::new();
@@ -75,7 +75,7 @@ impl Changes {
         Some(self.latest.range(first..))
     }
 
-    /// Bytes that it has allocated.
+    /// Bytes allocated.
     #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         self.latest.capacity() * size_of::<Change>()

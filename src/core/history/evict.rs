@@ -13,22 +13,22 @@ use super::pattern_ref::PatternRef;
 use super::patterns::Pattern;
 use super::{Store, Work};
 
-/// Events evicted to make room while the lock is held once: some 200 µs.
+/// Events evicted to make room in one hold of the lock: about 200 µs.
 pub(super) const EVICTIONS_MAX: usize = 1_024;
 
-/// Events that one event may always evict from each of its topics. A batch may use up its evictions
-/// on its first topics every time; without these, the last ones would never get back within their
-/// bytes.
+/// Events that an append may always evict from each of its topics. A batch may use up its evictions
+/// on its first topics every time; without this minimum, its last topics would never get back
+/// within their limit of bytes.
 const EVICTIONS_MIN: usize = 2;
 
-/// Telling so many patterns of an eviction costs as much as the eviction.
+/// Reporting an eviction to this many patterns costs as much as the eviction.
 const PATTERNS_PER_EVICTION: usize = 32;
 
 impl Store {
-    /// Keeps one topic within its own bounds, as far as one hold of the lock allows. A topic that
-    /// was quiet for long may have a million events that are too old, and one event may take the
-    /// place of thousands. The rest goes with the topic's next event, or by [`Store::expire`]. The
-    /// number of events is always kept.
+    /// Keeps one topic within its own limits, as far as one hold of the lock allows. A topic that
+    /// was quiet for long may have a million expired events, and one large event may replace
+    /// thousands of small ones. The rest is evicted with the topic's next event, or by
+    /// [`Store::expire`]. The limit on the number of events is always kept.
     pub(super) fn evict_within(&mut self, index: u32, cut_off: EventId) {
         let limits = self.limits;
         let mut evicted = 0;
@@ -49,8 +49,8 @@ impl Store {
         }
     }
 
-    /// Evicts the oldest events of the node until it is within its budget, as far as one hold of
-    /// the lock allows. Returns whether it is.
+    /// Evicts the node's oldest events until it is within its budget, as far as one hold of the
+    /// lock allows. Returns whether it is within its budget.
     pub(super) fn evict_over_budget(&mut self) -> bool {
         while self.bytes > self.limits.budget_bytes {
             if self.evictions_left == 0 {
@@ -68,23 +68,23 @@ impl Store {
         true
     }
 
-    /// Counts one eviction. The patterns that are told of it are counted where they are told.
+    /// Counts one eviction. Its reports to patterns are charged where they are made.
     fn charge_eviction(&mut self) {
         self.evictions_left = self.evictions_left.saturating_sub(1);
     }
 
-    /// Evicts a portion of what earlier holds of the lock left over the budget. Returns whether
-    /// nothing is left. Publishers call it first. So the excess over the budget is at most the
-    /// events of one hold.
+    /// Evicts a portion of the excess over the budget that earlier holds of the lock left. Returns
+    /// whether no excess is left. Publishers call it first, so the excess is at most the events of
+    /// one hold.
     pub fn make_room(&mut self) -> bool {
         self.upkeep = self.work();
         self.evictions_left = EVICTIONS_MAX;
         self.evict_over_budget()
     }
 
-    /// Evicts events below `cut_off`. Examines at most `steps` of them, and matches and tells no
-    /// more patterns than one hold of the lock allows. Returns whether it finished; then a portion
-    /// of the topics has given back patterns that are gone.
+    /// Evicts events below `cut_off`. Examines at most `steps` events, and matches and notifies no
+    /// more patterns than one hold of the lock allows. Returns whether it finished. In that case,
+    /// it has also dropped removed patterns from a portion of the topics.
     pub fn expire(&mut self, cut_off: EventId, steps: usize) -> bool {
         let mut work = self.work();
         let done = self.make_room() && self.expire_some(cut_off, steps, &mut work);
@@ -119,8 +119,8 @@ impl Store {
         false
     }
 
-    /// Counts the patterns that are told when a topic loses its oldest event, or ends; the topic's
-    /// matches must be up to date.
+    /// Charges the patterns that are notified when a topic loses its oldest event or is deleted.
+    /// The topic's matches must be up to date.
     pub(super) fn spend_on_telling(&self, index: u32, work: &mut Work) {
         let topic = self.topics.get(index);
         let many = topic.many();
@@ -141,7 +141,8 @@ impl Store {
         }
     }
 
-    /// Brings a topic's matches up to date for what it is about to lose; returns whether they are.
+    /// Brings a topic's matches up to date before it loses events. Returns whether they are up to
+    /// date.
     pub(super) fn keep_up(&mut self, index: u32) -> bool {
         let mut work = self.upkeep;
         let all_known = self.refresh_matches(index, &mut work);
@@ -149,7 +150,7 @@ impl Store {
         all_known
     }
 
-    /// The topic that holds the node's oldest event.
+    /// The topic with the node's oldest event.
     fn oldest_topic(&mut self) -> Oldest {
         let topics = &self.topics;
         self.expiry.oldest(&mut self.evictions_left, |index| {
@@ -158,7 +159,7 @@ impl Store {
         })
     }
 
-    /// Removes some stale notes from the node's order; to be called for each evicted event.
+    /// Removes some stale notes from the node's order. Must be called for each evicted event.
     pub(super) fn tidy_order(&mut self) {
         let topics = &self.topics;
         self.order
@@ -203,7 +204,8 @@ impl Store {
         }
     }
 
-    /// An event was evicted from one of its topics; with the last, its hold on all of them goes.
+    /// Unpins the topics of a private event that has several, when its entry in the last of them is
+    /// evicted.
     fn unpin_topics_of(&mut self, entry: Entry) {
         if let Some(topics) = entry.into_private_topics().and_then(Arc::into_inner) {
             for id in topics {
@@ -218,7 +220,8 @@ impl Store {
         };
         if topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
             let evicted = topic.evicted;
-            // Of what topics before it had, patterns have been told when those went.
+            // If the topic has evicted nothing itself, its bound is the `forgotten` of its
+            // creation. Patterns were notified of that when the earlier topics were deleted.
             if topic.pins.has_evicted() {
                 let all_known = self.keep_up(index);
                 self.each_pattern_of(index, all_known, |pattern| pattern.forget(evicted));
@@ -229,7 +232,8 @@ impl Store {
         }
     }
 
-    /// An event was evicted from a topic. Few patterns are told at once; many when it is needed.
+    /// Records an eviction from a topic. If the topic has few patterns, they are notified at once;
+    /// many patterns are notified only when it is necessary.
     fn note_eviction(&mut self, index: u32, all_known: bool, (id, private): (EventId, bool)) {
         let Some(many) = self.topics.get_mut(index).many_mut() else {
             return self.each_pattern_of(index, all_known, |pattern| pattern.evict(id, private));
@@ -249,7 +253,7 @@ impl Store {
         }
     }
 
-    /// Tells the patterns of a topic what was evicted from it.
+    /// Reports a topic's unreported evictions to its patterns.
     fn tell_of(&mut self, index: u32) {
         let many = self.topics.get_mut(index).many_mut();
         let Some(many) = many.filter(|many| many.untold.is_some()) else {
@@ -260,7 +264,7 @@ impl Store {
         self.tell(&set, evicted.unwrap_or_default());
     }
 
-    /// Tells patterns what was evicted from a topic of theirs.
+    /// Reports evictions from a topic to the patterns that match it.
     pub(super) fn tell(&mut self, set: &MatchSet, evicted: Evicted) {
         let cost = set.len() / PATTERNS_PER_EVICTION;
         self.evictions_left = self.evictions_left.saturating_sub(cost);
@@ -271,14 +275,14 @@ impl Store {
         }
     }
 
-    /// Tells all patterns what they have not been told yet.
+    /// Reports all unreported evictions.
     pub(super) fn tell_all(&mut self) {
         while let Some(index) = self.untold.first() {
             self.tell_of(*index);
         }
     }
 
-    /// What was evicted from a pattern's topics, and the pattern has not been told of.
+    /// The evictions from a pattern's topics that have not been reported to it.
     pub(super) fn untold_of(&self, pattern: PatternRef) -> Evicted {
         let many = self.untold.iter();
         let many = many.filter_map(|index| self.topics.get(*index).many());
@@ -287,7 +291,7 @@ impl Store {
         evicted.fold(Evicted::default(), Evicted::or)
     }
 
-    /// Patterns that may match a topic, and that it does not know yet.
+    /// Patterns that may match a topic but have not been compared with it yet.
     fn unknown_of(&self, index: u32, all_known: bool) -> Vec<PatternRef> {
         if all_known {
             return Vec::new();
@@ -296,8 +300,8 @@ impl Store {
         self.patterns.younger(&topic.name, topic.matched_through)
     }
 
-    /// Calls `each` with the patterns that match a topic, and charges them. If not all are known
-    /// yet, patterns that may match are among them.
+    /// Calls `each` with the patterns that match a topic, and charges them. If `all_known` is
+    /// false, they include patterns that may match but have not been compared yet.
     fn each_pattern_of(&mut self, index: u32, all_known: bool, each: impl Fn(&mut Pattern)) {
         let unknown = self.unknown_of(index, all_known);
         let topic = self.topics.get(index);

@@ -1,8 +1,8 @@
-//! The patterns that match a topic, as the topic keeps them.
+//! The patterns that match a topic, as the topic stores them.
 //!
-//! Up to `HoldLimits::listed_patterns` are a plain list, and each event is addressed to each of
-//! them. More are a [`MatchSet`] with the sum of their listeners. So an event to a topic costs the
-//! same however many patterns match it.
+//! Up to `HoldLimits::listed_patterns` patterns are a plain list, and each event is addressed to
+//! each of them. More patterns are a [`MatchSet`] with the sum of their listeners. So the cost of
+//! an event does not depend on the number of patterns that match its topic.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::heard::Heard;
 use super::match_set::MatchSet;
 use super::pattern_ref::PatternRef;
 
-/// The patterns that match a topic, sorted by slot; some may be gone. Boxed: most topics have none,
-/// and then nothing is allocated.
+/// The patterns that match a topic, sorted by slot; some may have been removed. Boxed because most
+/// topics match no pattern and then allocate nothing.
 pub(super) type Matches = Option<Box<Found>>;
 
 /// At least one pattern.
@@ -24,22 +24,24 @@ pub(super) enum Found {
     Many(Box<Many>),
 }
 
-/// More patterns than are listed.
+/// More patterns than a plain list may have.
 #[derive(Debug)]
 pub(super) struct Many {
     pub(super) set: Arc<MatchSet>,
     /// The sum of their listeners after the first `counted_through` changes.
     pub(super) heard: Heard,
-    /// `None` = the listeners have to be added up.
+    /// `None` if the listeners have to be added up again.
     pub(super) counted_through: Option<u64>,
-    /// Number of patterns that had been removed when all of these existed; `None` = not known.
+    /// Number of patterns that had been removed from the node when all of these existed; `None` if
+    /// not known.
     pub(super) checked_at: Option<u64>,
-    /// What was evicted from the topic, and its patterns have not been told of.
+    /// Evictions from the topic that have not been reported to its patterns.
     pub(super) untold: Option<Evicted>,
 }
 
 impl Found {
-    /// Of patterns sorted by slot; nothing of none. At most `few` are a plain list.
+    /// Makes matches of patterns sorted by slot; `None` if there are no patterns. At most `few`
+    /// patterns become a plain list.
     pub(super) fn new(patterns: Vec<PatternRef>, few: usize, checked_at: Option<u64>) -> Matches {
         if patterns.is_empty() {
             return None;
@@ -65,7 +67,7 @@ impl Found {
         }
     }
 
-    /// Bytes that it has allocated, its box included.
+    /// Bytes allocated, including its box.
     pub(super) fn allocated_bytes(&self) -> usize {
         let beside = match self {
             Self::Few(patterns) if patterns.spilled() => {

@@ -1,15 +1,16 @@
-//! How many streams subscribe to a set of patterns, added up.
+//! The number of streams that subscribe to a set of patterns, and their shards.
 
 use smallvec::SmallVec;
 
 use super::ShardSet;
 use super::listeners::Listeners;
 
-/// Shards that are counted without an allocation. A node with more has one of 512 bytes at most,
-/// which no budget counts.
+/// Number of shards that are counted without an allocation. On a node with more shards, a sum
+/// allocates at most 512 bytes, which no budget counts.
 const SHARDS_INLINE: usize = 16;
 
-/// Patterns of a set with streams on one shard, and those of them with streams that have a grant.
+/// The number of patterns of a set that have streams on one shard, and of those with a granted
+/// stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ShardCounts {
     heard: u32,
@@ -21,7 +22,7 @@ struct ShardCounts {
 pub(super) struct Heard {
     subscribers: u64,
     granted: u64,
-    /// By bit of a [`ShardSet`], up to the last one in use.
+    /// Indexed by bit of a [`ShardSet`], up to the last bit in use.
     shards: SmallVec<[ShardCounts; SHARDS_INLINE]>,
 }
 
@@ -33,7 +34,7 @@ impl Heard {
         self.each_shard(listeners, |count| *count += 1);
     }
 
-    /// Subtracts what was added.
+    /// Subtracts the listeners that were added for one pattern.
     pub(super) fn subtract(&mut self, listeners: &Listeners) {
         self.subscribers -= u64::from(listeners.subscribers);
         self.granted -= u64::from(listeners.granted);
@@ -57,7 +58,7 @@ impl Heard {
         }
     }
 
-    /// Subscriptions that hear an event, and the shards that may have them.
+    /// The number of subscriptions that hear an event, and the shards that may have them.
     pub(super) fn of(&self, is_private: bool) -> (u64, ShardSet) {
         let mut shards = ShardSet::default();
         for (bit, counts) in self.shards.iter().enumerate() {

@@ -1,15 +1,15 @@
-//! The patterns that match a topic, in a form that a topic and its posted events share.
+//! The patterns that match a topic, in a form shared by the topic and its posted events.
 
 use super::SelectorId;
 use super::pattern_ref::PatternRef;
 
-/// The patterns that match a topic: sorted by slot, and never changed. An event refers to it, so
-/// that posting an event costs the same for ten patterns and for ten thousand.
+/// The patterns that match a topic, sorted by slot and immutable. An event refers to the set, so
+/// the cost of posting an event does not depend on the number of patterns.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MatchSet(Box<[PatternRef]>);
 
 impl MatchSet {
-    /// Of patterns sorted by slot.
+    /// Makes a set of patterns that are sorted by slot.
     pub(super) fn new(patterns: Vec<PatternRef>) -> Self {
         debug_assert!(patterns.is_sorted(), "sorted by slot");
         Self(patterns.into())
@@ -26,14 +26,14 @@ impl MatchSet {
         self.0.len()
     }
 
-    /// Their ids, in order.
+    /// The ids of its patterns, in order.
     pub fn ids(&self) -> impl Iterator<Item = SelectorId> {
         self.0
             .iter()
             .map(|pattern| SelectorId::pattern(pattern.slot))
     }
 
-    /// Whether a pattern is in it.
+    /// Whether the set contains a pattern.
     #[must_use]
     pub fn contains(&self, id: SelectorId) -> bool {
         let Some(slot) = id.pattern_slot() else {
@@ -48,7 +48,7 @@ impl MatchSet {
         self.0.binary_search(&pattern).is_ok()
     }
 
-    /// Whether one of these ids is in it. They are sorted. Costs what the shorter list has.
+    /// Whether the set contains one of these sorted ids. The cost depends on the shorter list.
     #[must_use]
     pub fn meets(&self, ids: &[SelectorId]) -> bool {
         // Patterns sort behind topics.
@@ -61,7 +61,7 @@ impl MatchSet {
         }
     }
 
-    /// Bytes that it has allocated, with the counts of its references.
+    /// Bytes allocated, including the reference counts of its `Arc`.
     pub(super) fn allocated_bytes(&self) -> usize {
         size_of::<[usize; 2]>() + size_of::<Self>() + size_of_val(&*self.0)
     }

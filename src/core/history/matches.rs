@@ -1,4 +1,4 @@
-//! Patterns that match a topic: compared once for each pair, when the topic is next used.
+//! The matching of topics with patterns. Each pair is compared once, when the topic is next used.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use super::topics::Topic;
 use super::work::Work;
 use super::{SelectorId, Store};
 
-/// An eviction that these patterns have not been told of.
+/// Evictions that have not been reported to these patterns.
 type Untold = (Arc<MatchSet>, Evicted);
 
 impl Topic {
-    /// The patterns that matched when the topic was last looked at, sorted by slot; some may be
-    /// gone.
+    /// The patterns that matched at the topic's last refresh, sorted by slot; some may have been
+    /// removed.
     pub(super) fn matches(&self) -> &[PatternRef] {
         self.matches.as_deref().map_or(&[], Found::patterns)
     }
 
-    /// The patterns that match, where they are too many to be listed.
+    /// The topic's pattern set, if it has more patterns than a plain list may have.
     pub(super) fn many(&self) -> Option<&Many> {
         match self.matches.as_deref()? {
             Found::Many(many) => Some(many),
@@ -41,15 +41,16 @@ impl Topic {
         self.matches = Found::new(matches.collect(), few, None);
     }
 
-    /// Bytes that its matches hold; counted in the budget while the topic has events, and with bare
+    /// Bytes of its matches. They count in the budget while the topic has events, and with bare
     /// topics otherwise.
     pub(super) fn matches_bytes(&self) -> usize {
         self.matches.as_deref().map_or(0, Found::allocated_bytes)
     }
 
-    /// Adds the patterns born since the last look, and drops those that are gone. Returns whether
-    /// all are known now; what was found before the work was enough stays found. Patterns that have
-    /// yet to be told of evictions are returned, where the list of patterns has changed.
+    /// Adds the patterns created since the last refresh, and drops removed ones. Returns whether
+    /// all patterns are known now; matches that were found before the work ran out are kept. If the
+    /// list of patterns changed, also returns the patterns and the evictions that have not been
+    /// reported to them.
     fn update_matches(
         &mut self,
         patterns: &PatternTable,
@@ -83,8 +84,8 @@ impl Topic {
         (seen == patterns.newest(), untold)
     }
 
-    /// Whether one of its patterns may be gone. Many patterns are looked through only after a
-    /// pattern was removed.
+    /// Whether one of its patterns has been removed. A set of many patterns is scanned only after a
+    /// pattern of the node was removed.
     fn has_gone(&mut self, patterns: &PatternTable) -> bool {
         let removed = patterns.removed();
         if self
@@ -119,8 +120,8 @@ impl Topic {
         }
     }
 
-    /// Brings the sum of the listeners of many patterns up to date, as far as the work goes;
-    /// returns whether it is.
+    /// Brings the sum of the listeners of many patterns up to date, as far as the work allows.
+    /// Returns whether it is up to date.
     fn count_listeners(&mut self, patterns: &PatternTable, work: &mut Work) -> bool {
         let Some(many) = self.many_mut() else {
             return true;
@@ -147,7 +148,7 @@ impl Topic {
         true
     }
 
-    /// Serial numbers have been given anew.
+    /// Forgets all matches, because the serial numbers of patterns have changed.
     pub(super) fn forget_matches(&mut self) {
         self.matches = None;
         self.matched_through = 0;
@@ -160,8 +161,8 @@ impl Store {
         self.topics.get(index).matched_through == self.patterns.newest()
     }
 
-    /// Brings a topic's matches up to date, as far as the work goes; returns whether they are.
-    /// Costs a comparison when no pattern was born since the last look.
+    /// Brings a topic's matches up to date, as far as the work allows. Returns whether they are up
+    /// to date. Costs one comparison if no pattern was created since the last refresh.
     pub(super) fn refresh_matches(&mut self, index: u32, work: &mut Work) -> bool {
         if self.matches_are_fresh(index) {
             return true;
@@ -173,7 +174,7 @@ impl Store {
         all_known
     }
 
-    /// Drops the patterns of a topic that are gone.
+    /// Drops removed patterns from a topic.
     pub(super) fn drop_gone(&mut self, index: u32) {
         let topic = self.topics.get_mut(index);
         if topic.has_gone(&self.patterns) {
@@ -183,7 +184,8 @@ impl Store {
         }
     }
 
-    /// A topic's matches may have changed, and held `before` bytes.
+    /// Accounts for a topic's matches, which had `before` bytes and may have changed, and reports
+    /// the evictions in `untold`.
     fn note_change(&mut self, index: u32, before: usize, untold: Option<Untold>) {
         let topic = self.topics.get(index);
         let bytes = topic.matches_bytes();
@@ -198,13 +200,13 @@ impl Store {
         }
     }
 
-    /// Whether a topic's matches are fresh, and their listeners are counted.
+    /// Whether a topic's matches are up to date and their listeners are counted.
     pub(super) fn is_prepared(&self, index: u32) -> bool {
         let counted = |many: &Many| many.counted_through == Some(self.patterns.changes().end());
         self.matches_are_fresh(index) && self.topics.get(index).many().is_none_or(counted)
     }
 
-    /// Gets a topic ready for an event, as far as the work goes; returns whether it is.
+    /// Prepares a topic for an event, as far as the work allows. Returns whether it is prepared.
     pub(super) fn prepare_topic(&mut self, index: u32, work: &mut Work) -> bool {
         if !self.refresh_matches(index, work) {
             return false;
@@ -213,7 +215,7 @@ impl Store {
         topic.count_listeners(&self.patterns, work)
     }
 
-    /// Whether a topic, or one of the patterns that match it, is among these ids (sorted). Its
+    /// Whether these sorted ids contain a topic or one of the patterns that match it. The topic's
     /// matches must be up to date.
     pub(super) fn is_among(&self, index: u32, ids: &[SelectorId]) -> bool {
         if ids.binary_search(&SelectorId::topic(index)).is_ok() {

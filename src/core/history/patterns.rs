@@ -1,8 +1,8 @@
 //! The patterns of streams and grants.
 //!
-//! A topic and a pattern meet once. [`PatternTable::younger`] finds the patterns that may match a
-//! topic and are younger than the last refresh of its matches (see `pattern_index.rs`). Which
-//! patterns a topic knows is the topic's own business (see `matches.rs`).
+//! A topic and a pattern are compared once. [`PatternTable::younger`] finds the patterns that may
+//! match a topic and were created after the last refresh of its matches (see `pattern_index.rs`).
+//! Each topic stores the patterns that match it (see `matches.rs`).
 
 use std::hash::BuildHasher;
 
@@ -25,7 +25,7 @@ use super::work::HoldLimits;
 #[derive(Debug)]
 pub(super) struct Pattern {
     pub(super) selector: Selector,
-    /// Number of its birth among all patterns.
+    /// Serial number: its rank among all patterns by creation.
     serial: u32,
     /// Its place in the index.
     bucket: BucketId,
@@ -33,16 +33,17 @@ pub(super) struct Pattern {
     pub(super) listeners: Listeners,
     /// Grants that name it.
     pins: u32,
-    /// What was evicted from its topics since its birth.
+    /// Evictions from its topics since its creation.
     evicted_since: Evicted,
-    /// Nothing more was evicted from its topics before its birth.
+    /// Upper bound of the evictions from its topics before its creation.
     evicted_before: Evicted,
-    /// What topics that exist no longer had evicted at most: all that were gone at its birth, and
-    /// those of its own since; `None` once `evicted_before` has been made exact.
+    /// Upper bound of the evictions of deleted topics: of all that were deleted before its
+    /// creation, and of those since that may match it. `None` once `evicted_before` has been made
+    /// exact.
     forgotten_before: Option<Evicted>,
 }
 
-/// What a pattern takes in the index and in the table by selector.
+/// Bytes of a pattern in the index and in the table by selector.
 const INDEXED_BYTES: usize = 64;
 
 impl Pattern {
@@ -50,12 +51,13 @@ impl Pattern {
         size_of::<Self>() + self.selector.text().len() + INDEXED_BYTES
     }
 
-    /// No more than this was evicted from its topics.
+    /// Upper bound of the evictions from its topics.
     pub(super) fn evicted(&self) -> Evicted {
         self.evicted_since.or(self.evicted_before)
     }
 
-    /// `evicted_before` is only a bound yet: what topics gone by its birth had evicted at most.
+    /// `Some` while `evicted_before` is only a bound: the evictions that deleted topics had at
+    /// most.
     pub(super) fn forgotten_before(&self) -> Option<Evicted> {
         self.forgotten_before
     }
@@ -66,8 +68,8 @@ impl Pattern {
         self.forgotten_before = None;
     }
 
-    /// A topic that may be one of its own is about to exist no longer, and had evicted this,
-    /// perhaps before the pattern's birth.
+    /// Notes that a topic that may match it is about to be deleted. The topic had evicted this,
+    /// perhaps before the pattern's creation.
     pub(super) fn forget(&mut self, evicted: Evicted) {
         self.forgotten_before = self.forgotten_before.map(|before| before.or(evicted));
     }
@@ -76,12 +78,12 @@ impl Pattern {
         self.evicted_since.add(id, private);
     }
 
-    /// All this was evicted from its topics.
+    /// Adds evictions from its topics.
     pub(super) fn evict_all(&mut self, evicted: Evicted) {
         self.evicted_since = self.evicted_since.or(evicted);
     }
 
-    /// How others refer to it.
+    /// The reference that topics store.
     pub(super) fn reference(&self, slot: u32) -> PatternRef {
         PatternRef {
             slot,
@@ -89,7 +91,8 @@ impl Pattern {
         }
     }
 
-    /// As a value of a snapshot; `untold` was evicted from its topics as well.
+    /// Its record in a snapshot. `untold` is what was evicted from its topics but not reported to
+    /// it yet.
     pub(super) fn record(&self, slot: u32, untold: Evicted) -> Record {
         Record::Pattern {
             slot,
@@ -102,7 +105,7 @@ impl Pattern {
         }
     }
 
-    /// A pattern of a snapshot; grants pin it again.
+    /// A pattern of a snapshot. Restored grants pin it again.
     pub(super) fn restored(
         (selector, serial): (Selector, u32),
         listeners: Listeners,
@@ -122,12 +125,12 @@ impl Pattern {
     }
 }
 
-/// What was evicted before a pattern was born.
+/// The evictions before the creation of a pattern.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Birth {
     /// From any topic.
     pub(super) evicted: Evicted,
-    /// From topics that exist no longer.
+    /// From deleted topics.
     pub(super) forgotten: Evicted,
 }
 
@@ -139,15 +142,15 @@ pub(super) struct PatternTable {
     index: PatternIndex,
     /// Patterns with at least one stream.
     subscribed: usize,
-    /// What all patterns take.
+    /// Bytes of all patterns.
     bytes: usize,
     hasher: DefaultHashBuilder,
-    /// Serial number of the youngest pattern; 0 = there never was one.
+    /// Serial number of the newest pattern; 0 if no pattern was ever created.
     newest: u32,
-    /// Number of patterns that were removed so far.
+    /// Number of patterns removed so far.
     removed: u64,
     changes: Changes,
-    /// Patterns of a topic that are a plain list.
+    /// Most patterns of a topic that are a plain list.
     few: usize,
 }
 
@@ -177,7 +180,7 @@ impl PatternTable {
         self.few
     }
 
-    /// What all patterns take, for the node's account.
+    /// Bytes of all patterns, for the node's account.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -186,13 +189,13 @@ impl PatternTable {
         self.slots.len()
     }
 
-    /// Serial number of the youngest pattern: a topic that was looked at then knows all its
+    /// Serial number of the newest pattern. A topic that was refreshed up to this one knows all its
     /// patterns.
     pub(super) fn newest(&self) -> u32 {
         self.newest
     }
 
-    /// Sets the serial number of the youngest pattern of a snapshot.
+    /// Sets the serial number of the newest pattern of a snapshot.
     pub(super) fn set_newest(&mut self, newest: u32) {
         self.newest = newest;
     }
@@ -202,8 +205,8 @@ impl PatternTable {
         self.slots.next_from(from)
     }
 
-    /// Puts a pattern of a snapshot into its slot. Slots before it that are free are taken, and
-    /// added to `gaps`, until all patterns are there.
+    /// Puts a pattern of a snapshot into its slot. Free slots before it are filled with
+    /// placeholders and added to `gaps`, until all patterns are restored.
     pub(super) fn insert_at(
         &mut self,
         slot: u32,
@@ -230,7 +233,7 @@ impl PatternTable {
         Ok(())
     }
 
-    /// Frees slots that have no pattern of their own, and enters the others into the index.
+    /// Frees the placeholder slots, and adds the other patterns to the index.
     pub(super) fn finish_restore(&mut self, gaps: &[u32]) {
         for slot in gaps {
             self.slots.remove(*slot);
@@ -255,7 +258,7 @@ impl PatternTable {
         self.slots.get_mut(slot)
     }
 
-    /// The pattern that a topic remembers, if it is still held.
+    /// The pattern that a topic refers to, if it still exists.
     pub(super) fn find_ref(&mut self, found: PatternRef) -> Option<&mut Pattern> {
         self.get_mut(found.slot)
             .filter(|pattern| pattern.serial == found.serial)
@@ -278,8 +281,8 @@ impl PatternTable {
             .is_some_and(|pattern| pattern.selector == *selector)
     }
 
-    /// The slot of a pattern; a new one is born. `None` when the serial numbers have run out: see
-    /// [`PatternTable::renumber`].
+    /// The slot of a pattern, which is created if necessary. `None` if the serial numbers have run
+    /// out: see [`PatternTable::renumber`].
     pub(super) fn intern(&mut self, selector: &Selector, birth: Birth) -> Option<u32> {
         if let Some(slot) = self.find(selector) {
             return Some(slot);
@@ -308,7 +311,7 @@ impl PatternTable {
         Some(slot)
     }
 
-    /// Numbers all patterns anew, from 1 on; every topic has to be looked at again.
+    /// Renumbers all patterns from 1 on. Every topic has to be matched again.
     pub(super) fn renumber(&mut self) {
         let patterns = self.slots.iter();
         let mut order: Vec<_> = patterns
@@ -326,7 +329,7 @@ impl PatternTable {
         }
     }
 
-    /// Number of patterns that were removed so far.
+    /// Number of patterns removed so far.
     pub(super) fn removed(&self) -> u64 {
         self.removed
     }
@@ -336,7 +339,7 @@ impl PatternTable {
         &self.changes
     }
 
-    /// The sum of the listeners of those of these patterns that are not gone.
+    /// The sum of the listeners of these patterns, without those that have been removed.
     pub(super) fn heard(&self, patterns: &[PatternRef]) -> Heard {
         let mut heard = Heard::default();
         for known in patterns {
@@ -372,7 +375,7 @@ impl PatternTable {
         }
     }
 
-    /// Counts one stream more.
+    /// Counts one more stream.
     pub(super) fn subscribe(&mut self, slot: u32, shard: usize, granted: bool) {
         self.change(slot, |listeners| {
             listeners.subscribers += 1;
@@ -381,12 +384,12 @@ impl PatternTable {
         });
     }
 
-    /// One of its streams has moved to shard `shard`.
+    /// Notes that one of its streams has moved to shard `shard`.
     pub(super) fn follow(&mut self, slot: u32, shard: usize) {
         self.change(slot, |listeners| listeners.shards.insert(shard));
     }
 
-    /// Counts one stream less; the last reference takes the pattern along.
+    /// Counts one stream less. Removes the pattern if this was its last reference.
     pub(super) fn unsubscribe(&mut self, slot: u32, granted: bool) {
         self.change(slot, |listeners| {
             debug_assert!(
@@ -409,7 +412,7 @@ impl PatternTable {
         }
     }
 
-    /// Releases a pin.
+    /// Releases a pin. Removes the pattern if this was its last reference.
     pub(super) fn unpin(&mut self, slot: u32) {
         if let Some(pattern) = self.get_mut(slot) {
             debug_assert!(pattern.pins > 0, "unpinned once for each pin");
@@ -442,8 +445,7 @@ impl PatternTable {
         }
     }
 
-    /// The patterns that may match `topic` and are younger than the one with serial number `seen`,
-    /// the oldest first.
+    /// The patterns that may match `topic` and have a serial number above `seen`, the oldest first.
     pub(super) fn younger(&self, topic: &str, seen: u32) -> Vec<PatternRef> {
         self.index.younger(topic, seen)
     }
@@ -453,7 +455,7 @@ impl PatternTable {
         self.subscribed
     }
 
-    /// Bytes that its tables have allocated.
+    /// Bytes allocated by its tables.
     #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         self.slots.allocated_bytes()

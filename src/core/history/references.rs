@@ -10,15 +10,16 @@ use super::work::Work;
 use super::{Grant, SelectorId, SelectorIds, ShardSet, Store};
 
 impl Store {
-    /// Counts one more subscriber of what `selector` names, on shard `shard`, with a grant or
-    /// without; the id is valid until the matching [`Store::unsubscribe`].
+    /// Counts one more subscriber of the topic or pattern that `selector` names. The subscriber is
+    /// on shard `shard`, and has a grant or not. The id is valid until the matching
+    /// [`Store::unsubscribe`].
     pub fn subscribe(&mut self, selector: &Selector, shard: usize, granted: bool) -> SelectorId {
         let id = self.intern(selector);
         self.subscribe_id(id, shard, granted);
         id
     }
 
-    /// Counts one more subscriber of an id that is valid, as [`Store::subscribe`] does.
+    /// Counts one more subscriber of a valid id, as [`Store::subscribe`] does.
     pub fn subscribe_id(&mut self, id: SelectorId, shard: usize, granted: bool) {
         match id.pattern_slot() {
             Some(slot) => self.patterns.subscribe(slot, shard, granted),
@@ -31,8 +32,8 @@ impl Store {
         }
     }
 
-    /// A subscriber has moved to shard `shard`. The shard that it left may stay among the topic's
-    /// until the last subscriber is gone.
+    /// Notes that a subscriber has moved to shard `shard`. The topic may keep the old shard until
+    /// its last subscriber is gone.
     pub fn follow(&mut self, id: SelectorId, shard: usize) {
         match id.pattern_slot() {
             Some(slot) => self.patterns.follow(slot, shard),
@@ -40,7 +41,7 @@ impl Store {
         }
     }
 
-    /// Counts one subscriber less, with a grant or without.
+    /// Counts one subscriber less. `granted` must be as it was when the subscriber was counted.
     pub fn unsubscribe(&mut self, id: SelectorId, granted: bool) {
         if let Some(slot) = id.pattern_slot() {
             self.patterns.unsubscribe(slot, granted);
@@ -59,8 +60,9 @@ impl Store {
         }
     }
 
-    /// The record of a stream that may hear private events of these (without doubles); `None` for
-    /// one that may hear none. It must be given back.
+    /// The grant of a stream that may hear private events of these selectors, which have no
+    /// duplicates; `None` if there are no selectors. It must be released: see [`Store::unshare`]
+    /// and [`Store::release`].
     pub fn share(&mut self, selectors: &[Selector]) -> Option<Grant> {
         if selectors.is_empty() {
             return None;
@@ -74,7 +76,7 @@ impl Store {
         let Some(shared) = self.grants.share(&ids) else {
             return Some(self.grants.add(&ids));
         };
-        // The record has held them already.
+        // The shared record has pinned them already.
         for id in ids {
             self.unpin(id);
         }
@@ -90,20 +92,20 @@ impl Store {
         }
     }
 
-    /// Patterns among these that nobody holds yet.
+    /// The number of these patterns that do not exist yet.
     #[must_use]
     pub fn new_patterns(&self, patterns: &[&Selector]) -> usize {
         let new = |pattern: &&&Selector| self.patterns.find(pattern).is_none();
         patterns.iter().filter(new).count()
     }
 
-    /// Patterns that streams or grants hold.
+    /// The number of patterns that streams or grants refer to.
     #[must_use]
     pub fn held_patterns(&self) -> usize {
         self.patterns.len()
     }
 
-    /// Keeps the id of what `selector` names valid until [`Store::unpin`].
+    /// Keeps the id of the topic or pattern that `selector` names valid until [`Store::unpin`].
     pub(super) fn pin(&mut self, selector: &Selector) -> SelectorId {
         let id = self.intern(selector);
         match id.pattern_slot() {
@@ -122,8 +124,8 @@ impl Store {
         self.forget_if_unused(id.0);
     }
 
-    /// The id of what `selector` names; valid for no longer than this hold of the lock unless it is
-    /// counted.
+    /// The id of the topic or pattern that `selector` names. It is valid in this hold of the lock
+    /// only, unless it is counted or pinned.
     pub(crate) fn intern(&mut self, selector: &Selector) -> SelectorId {
         if selector.is_exact() {
             let text = selector.text();
@@ -137,17 +139,17 @@ impl Store {
             if let Some(slot) = self.patterns.intern(selector, birth) {
                 return SelectorId::pattern(slot);
             }
-            // Once in four billion patterns.
+            // Happens once in four billion patterns.
             self.tell_all();
             self.patterns.renumber();
             self.bytes -= self.topics.forget_matches();
         }
     }
 
-    /// Who subscribes by this very selector.
+    /// The listeners by this one selector.
     pub(super) fn listeners(&self, id: SelectorId) -> Listeners {
         let Some(slot) = id.pattern_slot() else {
-            // An event that nothing keeps may have taken its topic along.
+            // If the event itself was not kept, its topic may have been deleted at once.
             let Some(topic) = self.topics.in_slot(id.0) else {
                 return Listeners::default();
             };
@@ -161,9 +163,10 @@ impl Store {
         pattern.map_or_else(Listeners::default, |pattern| pattern.listeners)
     }
 
-    /// The last event that a reader with a grant, or without, misses of what an id names. `seen` is
-    /// what it needs no news of: only where more is at stake, and as far as the work goes, topics
-    /// are looked over for what was evicted before a pattern was born.
+    /// The last evicted event that concerns an id, for a reader with or without a grant; it may be
+    /// a bound that is too high. The reader has already seen everything up to `seen`, so topics are
+    /// scanned for evictions before a pattern's creation only if the bound is above it, and as far
+    /// as the work allows.
     pub(super) fn evicted_from(
         &mut self,
         id: SelectorId,
@@ -197,8 +200,8 @@ impl Store {
         }
     }
 
-    /// What was evicted from a pattern's topics and from topics that exist no longer; `None` when
-    /// that is too much to find out.
+    /// The evictions from a pattern's topics and from deleted topics; `None` if the scan takes too
+    /// much work.
     fn evicted_before_birth(
         &self,
         slot: u32,
@@ -227,10 +230,10 @@ impl Store {
         Some(before)
     }
 
-    /// Gets topics ready for an event, as far as the work goes: afterwards all patterns that match
-    /// them are known, and their listeners are counted, so that appending the event matches and
-    /// counts nothing. Topics that are not ready are held in `held`, so that what was found stays
-    /// found. Returns whether all are ready.
+    /// Prepares topics for an event, as far as the work allows: finds all patterns that match them
+    /// and counts their listeners, so that appending the event need not. Topics that were not ready
+    /// are pinned in `held`, so that the matches found so far are kept. Returns whether all topics
+    /// are ready.
     pub fn prepare<'n>(
         &mut self,
         names: impl Iterator<Item = &'n str>,
@@ -246,8 +249,8 @@ impl Store {
                 continue;
             }
             let id = SelectorId::topic(index);
-            // An earlier attempt may have stopped at this topic. If it pinned another one that has
-            // become stale since, a second pin does no harm: each is taken back.
+            // An earlier attempt may have stopped at this topic. If it pinned another topic that
+            // has become stale since, a second pin does no harm: each pin is released.
             if held.last() != Some(&id) {
                 held.push(id);
                 self.topics.get_mut(index).pins.add();

@@ -1,9 +1,10 @@
-//! The whole state of a store as plain values, and a store made of them.
+//! The whole state of a store as plain values, and the restoring of a store from them.
 //!
-//! A snapshot is taken in portions, so that the lock is held briefly for each. Nothing may change
-//! between two portions: whoever takes a snapshot lets nobody publish, attach or release meanwhile.
-//! Slots keep their numbers, so that a stream's ids stay valid. Left out is all that follows from
-//! the rest: indexes, references of grants and of private events, and notes in the node's order.
+//! A snapshot is taken in portions, so that each hold of the lock is short. Nothing may change
+//! between two portions: the caller must ensure that no event is published and no stream attached
+//! or released. Slots keep their numbers, so that the ids of streams stay valid. The snapshot
+//! leaves out everything that is derived from the rest: indexes, the pins of grants and of private
+//! events, and notes in the node's order.
 
 use std::sync::Arc;
 
@@ -21,21 +22,21 @@ use super::record::{EvictedRecord, ListenersRecord, Record, RestoreError};
 use super::topics::{Pins, Topic};
 use super::{Grant, HistoryLimits, HoldLimits, SelectorId, SelectorIds, Store};
 
-/// Where a snapshot goes on.
+/// The position at which a snapshot continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SnapshotCursor {
-    /// With the head.
+    /// At the head.
     #[default]
     Head,
-    /// With the topics from this slot on.
+    /// At the topics, from this slot on.
     Topics(u32),
-    /// With the events of this topic from this position on.
+    /// At the events of this topic, from this position on.
     Events(u32, usize),
-    /// With the patterns from this slot on.
+    /// At the patterns, from this slot on.
     Patterns(u32),
-    /// With the grants in this part of their table, from this place on.
+    /// At the grants in this part of their table, from this place on.
     Grants(usize, usize),
-    /// It is complete.
+    /// The snapshot is complete.
     End,
 }
 
@@ -78,7 +79,8 @@ impl From<ListenersRecord> for Listeners {
 }
 
 impl Store {
-    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on.
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns the position of the next
+    /// one.
     pub fn snapshot(
         &self,
         cursor: SnapshotCursor,
@@ -97,7 +99,7 @@ impl Store {
         cursor
     }
 
-    /// The record at a cursor, if there is one, and where the next one is.
+    /// The record at a cursor, if there is one, and the position of the next record.
     fn record(&self, cursor: SnapshotCursor) -> (Option<Record>, SnapshotCursor) {
         match cursor {
             SnapshotCursor::Head => (Some(self.head_record()), SnapshotCursor::Topics(0)),
@@ -150,10 +152,10 @@ impl Store {
         }
     }
 
-    /// A store that answers as the one did that the records are of.
+    /// Restores a store that answers as the original of the snapshot did.
     ///
     /// # Errors
-    /// [`RestoreError`] for records that are none of one whole snapshot.
+    /// [`RestoreError`] if the records are not those of one whole snapshot.
     pub fn restore(
         limits: HistoryLimits,
         hold: HoldLimits,
@@ -166,8 +168,8 @@ impl Store {
         restoring.finish()
     }
 
-    /// The record of a grant that streams hold; for a stream of a snapshot, whose share is counted
-    /// already.
+    /// An existing grant with these ids. For a stream of a snapshot, whose share is already
+    /// counted.
     #[must_use]
     pub fn grant_of(&self, ids: &[SelectorId]) -> Option<Grant> {
         self.grants.find(ids)
@@ -200,7 +202,7 @@ fn event_record(entry: &Entry) -> Record {
     }
 }
 
-/// An event on its way back.
+/// An event to restore.
 struct Restored {
     id: EventId,
     topic: u32,
@@ -208,16 +210,16 @@ struct Restored {
     more: Option<More>,
 }
 
-/// A store in the making.
+/// A store that is being restored.
 struct Restoring {
     store: Store,
-    /// Head, topics, patterns, grants: the step that was reached.
+    /// The step that was reached: 1 = head, 2 = topics, 3 = patterns, 4 = grants.
     step: u8,
     topic: Option<u32>,
     events: Vec<Restored>,
-    /// The topics of private events that have several; one list for all places of an event.
+    /// The topics of private events that have several, one list for all entries of an event.
     shared: HashMap<EventId, Arc<SelectorIds>>,
-    /// Slots that are only taken until all are in place.
+    /// Slots that have placeholders until all topics and patterns are restored.
     topic_gaps: Vec<u32>,
     pattern_gaps: Vec<u32>,
 }
@@ -235,7 +237,7 @@ impl Restoring {
         }
     }
 
-    /// Sees that records come in their order.
+    /// Checks that records come in order.
     fn reach(&mut self, step: u8) -> Result<(), RestoreError> {
         let is_head = step == 1;
         if step < self.step || is_head != (self.step == 0) {
@@ -363,11 +365,12 @@ impl Restoring {
         for topic in shared.values().flat_map(|topics| topics.iter()) {
             self.pin(*topic)?;
         }
-        // Only the events hold it from here on: the last one to go lets go of the topics.
+        // From here on, only the events refer to a list. The eviction of an event's last entry
+        // unpins the topics.
         drop(shared);
         self.store.topics.free(&self.topic_gaps);
         self.store.patterns.finish_restore(&self.pattern_gaps);
-        // In the node's one order.
+        // In the order in which the node appended them.
         self.events.sort_by_key(|event| (event.id, event.topic));
         for event in std::mem::take(&mut self.events) {
             let store = &mut self.store;

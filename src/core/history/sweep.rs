@@ -1,7 +1,8 @@
-//! Giving back what topics keep of patterns that are gone.
+//! Passes over all topics that drop removed patterns.
 //!
-//! A topic that is used drops them itself when a pattern is born. Other topics are passed over, a
-//! portion with each expiry, after patterns were removed.
+//! A topic drops removed patterns when it is used after the creation of a pattern. The passes cover
+//! the other topics: each expiry sweeps a portion of them, if patterns were removed since the last
+//! pass.
 
 use super::{Store, Work};
 
@@ -10,10 +11,11 @@ use super::{Store, Work};
 pub(super) struct Sweep {
     /// Slot at which the next portion begins.
     from: u32,
-    /// Number of patterns that had been removed when the pass began; `None` = none is under way.
+    /// Number of patterns that had been removed when the pass began; `None` if no pass is in
+    /// progress.
     began_at: Option<u64>,
-    /// The same of the last whole pass. `None` = there was none: topics of a snapshot may have
-    /// patterns that are gone.
+    /// The same number for the last complete pass. `None` if no pass was completed: topics of a
+    /// snapshot may have removed patterns.
     swept_at: Option<u64>,
 }
 
@@ -25,7 +27,7 @@ impl Sweep {
 }
 
 impl Store {
-    /// Drops patterns that are gone from the next topics, as far as the work goes.
+    /// Drops removed patterns from the next topics, as far as the work allows.
     pub(super) fn sweep_gone(&mut self, work: &mut Work) {
         let removed = self.patterns.removed();
         if self.sweep.began_at.is_none() {

@@ -1,4 +1,4 @@
-//! The table of topics that exist: by name, and by a small number that stays put.
+//! The table of existing topics, by name and by slot. A topic's slot number does not change.
 
 use std::hash::BuildHasher;
 
@@ -20,20 +20,20 @@ use crate::core::limits::TOPIC_OVERHEAD_BYTES;
 #[derive(Debug, Default)]
 pub(super) struct Topic {
     pub(super) name: Box<str>,
-    /// Its latest events; `None` when it has none.
+    /// Its latest events; `None` if it has none.
     pub(super) log: Option<Box<Log>>,
-    /// The last events that were evicted; see the invariant in the parent module.
+    /// The ids of the last evicted events; see the invariant in the parent module.
     pub(super) evicted: Evicted,
-    /// Streams subscribed to it by name.
+    /// Number of streams subscribed to it by name.
     pub(super) subscribers: u32,
-    /// Those of them that have a grant, and so may hear private events.
+    /// Number of those that have a grant, and so may hear private events.
     pub(super) granted: u32,
     pub(super) pins: Pins,
     /// The patterns that match it, as far as they are known.
     pub(super) matches: Matches,
-    /// Serial number of the youngest pattern that `matches` accounts for.
+    /// Serial number of the newest pattern that `matches` accounts for.
     pub(super) matched_through: u32,
-    /// Shards that may hold one of the subscribers.
+    /// Shards that may have one of the subscribers.
     pub(super) shards: ShardSet,
 }
 
@@ -41,12 +41,12 @@ pub(super) struct Topic {
 const _: () = assert!(size_of::<Topic>() <= 72);
 
 impl Topic {
-    /// What it costs without any events.
+    /// Its bytes while it has no events.
     fn bare_bytes(&self) -> usize {
         BARE_TOPIC_BYTES + self.name.len() + self.matches_bytes()
     }
 
-    /// What it costs beside its events, as long as it has any.
+    /// Its bytes while it has events, without those of the events.
     pub(super) fn overhead_bytes(&self) -> usize {
         TOPIC_OVERHEAD_BYTES + self.name.len() + self.matches_bytes()
     }
@@ -73,8 +73,8 @@ impl Pins {
         self.0 & !Self::HAS_EVICTED != 0
     }
 
-    /// The topic has evicted an event of its own; until then, it only knows what topics before it
-    /// had.
+    /// Notes that the topic has evicted an event of its own. Until then, its `evicted` is only the
+    /// bound that it got at its creation.
     pub(super) fn set_has_evicted(&mut self) {
         self.0 |= Self::HAS_EVICTED;
     }
@@ -92,7 +92,7 @@ pub(super) struct TopicTable {
     hasher: DefaultHashBuilder,
     /// The slot of the topic that was found last: a publisher has many events for one.
     recent: u32,
-    /// Bytes of the topics that have no events, which the history's budget does not count.
+    /// Bytes of topics without events, which the history's budget does not count.
     bare_bytes: usize,
 }
 
@@ -101,13 +101,13 @@ impl TopicTable {
         self.slots.len()
     }
 
-    /// Bytes of the topics that have no events, with their places in tables.
+    /// Bytes of topics without events, including their places in tables.
     pub(super) fn bare_bytes(&self) -> usize {
         self.bare_bytes
     }
 
-    /// Notes that a topic got its first event, and is charged to the history from now on; or that
-    /// it lost its last.
+    /// Notes that a topic got its first event, so that its bytes are charged to the history from
+    /// now on; or that it lost its last event.
     pub(super) fn note_events(&mut self, index: u32, has_events: bool) {
         let bytes = self.get(index).bare_bytes();
         if has_events {
@@ -117,12 +117,12 @@ impl TopicTable {
         }
     }
 
-    /// The matches of a topic without events took `before` bytes, and take `after` now.
+    /// Notes that the matches of a topic without events took `before` bytes and now take `after`.
     pub(super) fn note_bare_matches(&mut self, before: usize, after: usize) {
         self.bare_bytes = self.bare_bytes + after - before;
     }
 
-    /// No slot from here on has a topic.
+    /// The first slot after all topics.
     pub(super) fn end(&self) -> u32 {
         self.slots.end()
     }
@@ -136,7 +136,7 @@ impl TopicTable {
         self.slots.iter()
     }
 
-    /// The topic in a slot that is known to have one.
+    /// The topic in a slot that is in use.
     pub(super) fn get(&self, index: u32) -> &Topic {
         self.in_slot(index)
             .expect("a topic that is referenced exists")
@@ -151,8 +151,8 @@ impl TopicTable {
         self.slots.get_mut(index)
     }
 
-    /// Puts a topic of a snapshot into its slot. Slots before it that are free are taken, and added
-    /// to `gaps`, until all topics are there.
+    /// Puts a topic of a snapshot into its slot. Free slots before it are filled with placeholders
+    /// and added to `gaps`, until all topics are restored.
     pub(super) fn insert_at(
         &mut self,
         slot: u32,
@@ -172,27 +172,27 @@ impl TopicTable {
         Ok(())
     }
 
-    /// Frees slots that have no topic of their own.
+    /// Frees the placeholder slots.
     pub(super) fn free(&mut self, gaps: &[u32]) {
         for slot in gaps {
             self.slots.remove(*slot);
         }
     }
 
-    /// The topic in a slot, if it is not free.
+    /// The topic in a slot; `None` if the slot is free.
     pub(super) fn in_slot(&self, index: u32) -> Option<&Topic> {
         self.slots.get(index)
     }
 
-    /// Whether a topic slot keeps this event. Ids rise, and a topic's oldest events go first, so
-    /// that a slot that was given to another topic since has only events above.
+    /// Whether the topic in a slot keeps this event. Ids rise and a topic evicts its oldest events
+    /// first. So if the slot has been reused by another topic, all its events are above this id.
     pub(super) fn keeps(&self, index: u32, id: EventId) -> bool {
         let log = self.in_slot(index).and_then(|topic| topic.log.as_ref());
         log.and_then(|log| log.first_id())
             .is_some_and(|first| first <= id)
     }
 
-    /// Whether the event at this place was given this id by its publisher.
+    /// Whether the publisher gave this id to the event at this place.
     pub(super) fn has_own_id(&self, place: Place, own_id: &str) -> bool {
         let log = self
             .in_slot(place.topic)
@@ -230,7 +230,8 @@ impl TopicTable {
         self.hasher.hash_one(name) as u32
     }
 
-    /// The topic of this name; a new one takes over what is forgotten of its former lives.
+    /// The slot of the topic of this name, which is created if necessary. A new topic starts with
+    /// `forgotten` as its evictions, because a deleted topic may have had its name.
     pub(super) fn intern(&mut self, name: &str, forgotten: Evicted) -> u32 {
         if self.is_recent(name) {
             return self.recent;
@@ -262,8 +263,9 @@ impl TopicTable {
         self.slots.remove(index);
     }
 
-    /// Serial numbers of patterns have been given anew: every topic has to be looked at again.
-    /// Returns the bytes that topics with events held.
+    /// Forgets the matches of all topics, because the serial numbers of patterns have changed.
+    /// Every topic has to be matched again. Returns the bytes that the matches of topics with
+    /// events had.
     pub(super) fn forget_matches(&mut self) -> usize {
         let (mut freed, mut from) = (0, 0);
         while let Some((index, _)) = self.slots.next_from(from) {
@@ -280,14 +282,14 @@ impl TopicTable {
         freed
     }
 
-    /// Bytes that its tables have allocated.
+    /// Bytes allocated by its tables.
     #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
         self.slots.allocated_bytes() + self.by_name.allocated_bytes()
     }
 }
 
-/// A topic's slot, found by its name. The hash is kept: to compute it again when a part is moved
+/// A topic's slot, found by its name. The hash is stored: computing it again when a part is moved
 /// would read the topic and its name, which are seldom in the cache.
 #[derive(Clone, Copy, Debug)]
 struct NamedSlot {
@@ -301,7 +303,7 @@ impl NamedSlot {
     }
 }
 
-/// Spreads half a hash over a whole one: the table uses bits of its upper and of its lower half.
+/// Spreads a 32-bit hash over 64 bits, because the table uses upper and lower bits.
 fn spread(half: u32) -> u64 {
     u64::from(half).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
