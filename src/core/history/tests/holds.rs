@@ -1,10 +1,10 @@
-//! Each hold of the lock is a bounded number of steps, whatever clients, publishers and settings
-//! make of it.
+//! Each hold of the lock takes a bounded number of steps, whatever clients and publishers do and
+//! whatever the settings are.
 
 use super::*;
 use crate::core::selector::Syntax;
 
-/// References of one hold.
+/// Most references in one hold.
 const REFERENCES: usize = 2_048;
 
 fn exact(number: usize) -> Selector {
@@ -15,7 +15,7 @@ fn pattern(number: usize) -> Selector {
     Selector::parse(&format!("pattern/{number}/*"), Syntax::Native, 100).expect("a pattern")
 }
 
-/// Takes everything back; returns the holds that it took.
+/// Releases everything; returns the number of holds it took.
 #[track_caller]
 fn release(store: &mut Store, released: &mut Released) -> usize {
     let mut holds = 0;
@@ -32,7 +32,8 @@ fn release(store: &mut Store, released: &mut Released) -> usize {
     }
 }
 
-/// Streams of many topics each that were reset at once gave all of them back under one hold.
+/// Regression: when streams of many topics were reset together, all their topics were released in
+/// one hold.
 #[test]
 fn streams_that_end_together_give_their_topics_back_in_portions() {
     let mut store = store(HistoryLimits::default());
@@ -56,7 +57,7 @@ fn streams_that_end_together_give_their_topics_back_in_portions() {
     assert_eq!(released.subscriptions_capacity(), 0, "memory goes back");
 }
 
-/// The last stream with a grant let go of everything that the grant names under one hold.
+/// Regression: the last stream with a grant released everything that the grant names in one hold.
 #[test]
 fn a_grant_of_as_many_selectors_as_a_token_may_have_is_given_back_in_portions() {
     let mut store = store(HistoryLimits::default());
@@ -81,8 +82,7 @@ fn a_grant_of_as_many_selectors_as_a_token_may_have_is_given_back_in_portions() 
     assert!(store.is_bare() && store.size().topics == 0);
 }
 
-/// Between two portions the world goes on: topics that were to be deleted get events and
-/// subscribers.
+/// Between two portions, topics that were due to be deleted get events and subscribers.
 #[test]
 fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
     let mut store = store(HistoryLimits::default());
@@ -103,8 +103,8 @@ fn a_topic_that_is_subscribed_to_again_meanwhile_stays() {
     assert_eq!(store.size().topics, 1);
 }
 
-/// Two requests for one topic that all of ten thousand templates match held up every request for
-/// two seconds.
+/// Regression: two requests for one topic that ten thousand templates match delayed every other
+/// request by two seconds.
 #[test]
 fn the_streams_of_a_topic_are_counted_in_portions() {
     const PATTERNS: usize = 10_000;
@@ -140,7 +140,7 @@ fn the_streams_of_a_topic_are_counted_in_portions() {
     assert_eq!(streams, [10_000, 10_000]);
 }
 
-/// Pins all of these; returns their ids and the holds that it took.
+/// Pins all of these; returns their ids and the number of holds it took.
 #[track_caller]
 fn pin_all(store: &mut Store, selectors: &[Selector]) -> (Vec<SelectorId>, usize) {
     let mut pinned = Vec::new();
@@ -156,7 +156,7 @@ fn pin_all(store: &mut Store, selectors: &[Selector]) -> (Vec<SelectorId>, usize
     unreachable!()
 }
 
-/// What a token grants was looked up under one hold, up to a hundred thousand selectors.
+/// Regression: the selectors of a token, up to a hundred thousand, were looked up in one hold.
 #[test]
 fn a_grant_of_as_many_selectors_as_a_token_may_have_is_looked_up_in_portions() {
     let mut store = store(HistoryLimits::default());
@@ -185,8 +185,8 @@ fn release_all(store: &mut Store, released: &mut Released) {
     while !store.release(released, &mut Work::new(HoldLimits::SMALL)) {}
 }
 
-/// Where a stream goes on does not depend on whether its selectors and its grant were looked up in
-/// portions before.
+/// The position of a stream does not depend on whether its selectors and its grant were looked up
+/// in portions before.
 #[test]
 fn a_stream_whose_selectors_were_pinned_before_starts_at_the_same_place() {
     for private in [false, true] {
@@ -231,18 +231,18 @@ fn a_stream_whose_selectors_were_pinned_before_starts_at_the_same_place() {
     }
 }
 
-/// Appends an event and makes no room before.
+/// Appends an event without making room first.
 fn append_alone(store: &mut Store, topic: &str, data: &str, now: u64) {
     let event = Event::new(topic, data);
     let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
     store.append(&mut draft, Stamp::Local(now)).expect("rises");
 }
 
-/// Evictions of one hold.
+/// Most evictions in one hold.
 const EVICTIONS: usize = 1_024;
 
-/// The first event of a topic that had been quiet for long evicted everything that was too old, up
-/// to a million events.
+/// Regression: the first event of a topic that had been quiet for long evicted all expired events,
+/// up to a million, in one hold.
 #[test]
 fn a_publisher_evicts_what_is_too_old_in_portions() {
     let mut store = store(HistoryLimits {
@@ -261,12 +261,12 @@ fn a_publisher_evicts_what_is_too_old_in_portions() {
         assert_eq!(store.size().events, left + 1 - EVICTIONS, "in one hold");
         left = store.size().events;
     }
-    // Nothing is left to the next publisher alone.
+    // The rest is not left to the next publisher alone.
     while !store.expire(EventId::ZERO.next(late), 1_000) {}
     assert_eq!(store.size().events, 4);
 }
 
-/// One event took the place of as many others as fit into its bytes.
+/// Regression: one large event evicted all the events that fit into its bytes in one hold.
 #[test]
 fn a_publisher_makes_room_for_a_large_event_in_portions() {
     let limits = HistoryLimits {
@@ -279,7 +279,7 @@ fn a_publisher_makes_room_for_a_large_event_in_portions() {
         let topic = format!("topic/{}", number % 10);
         publish(&mut store, &[&topic], "x", None, NOW);
     }
-    // Entries of the expiry queue that are out of date are part of it.
+    // The work includes entries of the expiry queue that are out of date.
     let data = "x".repeat(250_000);
     for number in 0..9 {
         append_alone(&mut store, &format!("large/{number}"), &data, NOW);
@@ -303,8 +303,9 @@ fn a_publisher_makes_room_for_a_large_event_in_portions() {
     assert!(store.make_room());
 }
 
-/// Patterns that were not matched with a topic yet may match it, so they are told of its evictions.
-/// They were not counted: one hold evicted 1,024 events and told thousands of patterns of each.
+/// A pattern that has not been compared with a topic yet may match it, so it is notified of the
+/// topic's evictions. Regression: these notifications were not counted, so one hold evicted 1,024
+/// events and notified thousands of patterns of each.
 #[test]
 fn evictions_that_many_unmatched_patterns_are_told_of_take_more_holds() {
     const EVENTS: usize = 300;

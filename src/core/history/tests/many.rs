@@ -1,4 +1,4 @@
-//! Topics that many patterns match: what an event costs, and that nothing is counted wrongly.
+//! Topics that many patterns match: the cost of an event, and the correctness of the counts.
 
 use super::*;
 use crate::core::selector::Syntax;
@@ -28,7 +28,7 @@ fn append_to(store: &mut Store, topics: &[&str], private: bool) -> Appended {
     append(store, &mut draft, NOW).1
 }
 
-/// Each event listed every pattern that matched it.
+/// Regression: each event listed every pattern that matched it.
 #[test]
 fn an_event_is_posted_in_a_form_that_does_not_grow_with_the_patterns_that_match() {
     let posted = |count: usize| {
@@ -47,7 +47,7 @@ fn an_event_is_posted_in_a_form_that_does_not_grow_with_the_patterns_that_match(
     assert_eq!(posted(3_000), posted(10));
 }
 
-/// Each event asked every pattern that matched it for its streams.
+/// Regression: each event visited every pattern that matched it to count the streams.
 #[test]
 fn the_streams_of_many_patterns_are_added_up_once_and_not_for_each_event() {
     let mut store = store(HistoryLimits::default());
@@ -71,7 +71,7 @@ fn the_streams_of_many_patterns_are_added_up_once_and_not_for_each_event() {
     }
     let anew = steps(&mut store);
     assert!((2_999..=3_000).contains(&anew), "{anew} by counted steps");
-    // A portion that has no work left leaves the count to the next one.
+    // If a portion has no work left, the next one counts.
     for id in &ids[100..120] {
         store.unsubscribe(*id, false);
     }
@@ -83,7 +83,7 @@ fn the_streams_of_many_patterns_are_added_up_once_and_not_for_each_event() {
     store.unpin_all(&mut held);
 }
 
-/// Streams come, move and go at random; the sums are those of the streams that are there.
+/// Streams come and go at random. The sums must equal those of the open streams.
 #[test]
 fn the_sums_of_many_patterns_are_those_of_their_streams() {
     let mut dice = fastrand::Rng::with_seed(11);
@@ -94,7 +94,7 @@ fn the_sums_of_many_patterns_are_those_of_their_streams() {
         Selector::parse(&text, Syntax::Native, 100).expect("a pattern")
     });
     let selectors: Vec<_> = selectors.into_iter().chain(more).collect();
-    // Streams: number of the selector, shard, grant.
+    // Open streams: number of the selector, shard, grant, id.
     let mut streams: Vec<(usize, usize, bool, SelectorId)> = Vec::new();
     for _ in 0..3_000 {
         if dice.usize(..60) >= streams.len() {
@@ -140,7 +140,8 @@ fn the_sums_of_many_patterns_are_those_of_their_streams() {
     assert_eq!(store.allocated_bytes(), 0);
 }
 
-/// Each event of a full topic told all patterns that matched of the one that it evicted.
+/// Regression: each event of a full topic notified all matching patterns of the event that it
+/// evicted.
 #[test]
 fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
     let mut store = store(HistoryLimits {
@@ -164,7 +165,7 @@ fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
     let evicted = store.evicted_from(ids[40], true, EventId::ZERO, &mut work);
     assert_eq!(evicted, lost);
     assert_eq!(store.newest(&ids[40..41])[0].for_reader(true), store.head());
-    // A pattern that is born later is not among those, and knows what was before.
+    // A pattern that is created later is not in that set, but accounts for earlier evictions.
     let newcomer = Selector::parse("{+n}", Syntax::Native, 100).expect("a pattern");
     let newcomer = store.subscribe(&newcomer, 0, false);
     publish(&mut store, &["u"], "x", None, NOW);
@@ -177,7 +178,7 @@ fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
         told(&store) >= lost,
         "told, as the list of patterns changed"
     );
-    // Topics take turns: no more than a few keep their evictions to themselves.
+    // Topics take turns: only a few at a time have unreported evictions.
     for topic in ["a", "b", "c", "d", "e"] {
         for _ in 0..3 {
             lost = store.head();
@@ -186,14 +187,13 @@ fn many_patterns_are_not_told_of_each_eviction_and_miss_none() {
         assert!(store.untold.len() <= HoldLimits::SMALL.untold_topics);
         assert_eq!(store.evicted_from(ids[40], true, more, &mut work), lost);
     }
-    // With the last event of a topic, all has been told.
+    // When a topic loses its last event, everything has been reported.
     while !expire(&mut store, NOW + 100_000_000, usize::MAX) {}
     assert!(told(&store) > lost);
     assert!(store.untold.is_empty());
 }
 
-/// Sums and evictions that patterns have not been told of survive a snapshot, and new serial
-/// numbers.
+/// Sums and unreported evictions survive a snapshot and a renumbering of the patterns.
 #[test]
 fn what_many_patterns_have_not_been_told_of_survives() {
     let limits = HistoryLimits {
@@ -226,12 +226,12 @@ fn what_many_patterns_have_not_been_told_of_survives() {
     }
 }
 
-/// A pattern that was gone stayed in a topic's list until a later pattern was born and the topic
-/// was used. Of topics without events, nothing counted the list.
+/// Regression: a removed pattern stayed in a topic's list until a later pattern was created and the
+/// topic was used. The lists of topics without events were not counted at all.
 #[test]
 fn patterns_that_left_are_given_back_by_topics_that_stay() {
     let node = HoldLimits::default();
-    // Each of them allows a hundred topics of twenty patterns.
+    // Each of these limits allows a hundred topics of twenty patterns in one hold.
     let few_topics = HoldLimits {
         references: 100,
         ..node
@@ -251,7 +251,7 @@ fn patterns_leave(hold: HoldLimits) {
             publish(store, &[&format!("kept{n}")], "x", None, NOW);
         }
     };
-    // Topics without events: streams hold them.
+    // Topics without events, which streams subscribe to.
     let bare: Vec<_> = (0..500).map(|n| format!("bare{n}")).collect();
     for name in &bare {
         store.subscribe(&Selector::exact(name), 0, false);

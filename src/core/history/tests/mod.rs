@@ -1,5 +1,5 @@
-//! Bounds, order and forgetting of the store, seen from its interface. (What streams make of it is
-//! the simulator's.)
+//! Tests of the store's limits, order and evictions through its interface. (The simulator tests the
+//! delivery to streams.)
 
 mod holds;
 mod many;
@@ -19,7 +19,7 @@ fn store(limits: HistoryLimits) -> Store {
     Store::new(limits, NOW).with_hold(HoldLimits::SMALL)
 }
 
-/// An id as a client of these stores sends it back.
+/// An id in the form in which a client of these stores sends it back.
 fn cursor(id: EventId) -> String {
     id.marked(OrderMark::default()).to_string()
 }
@@ -44,7 +44,7 @@ fn publish(
 }
 
 fn append(store: &mut Store, draft: &mut Draft<'_>, now: u64) -> (EventId, Appended) {
-    // As every publisher does.
+    // Every publisher does this first.
     while !store.make_room() {}
     let appended = store.append(draft, Stamp::Local(now));
     appended.expect("a local id rises")
@@ -327,7 +327,7 @@ fn a_cursor_ahead_of_the_head_is_unknown() {
     assert_eq!(start.unknown, Some(ahead.into()));
 }
 
-/// It was told `evicted`, as if events after it had been kept once.
+/// Regression: the client was told `evicted`, as if events after the cursor had once been kept.
 #[test]
 fn a_cursor_from_before_the_nodes_birth_was_taken_for_one_that_the_node_gave() {
     let mut store = store(HistoryLimits::default());
@@ -342,7 +342,7 @@ fn a_cursor_from_before_the_nodes_birth_was_taken_for_one_that_the_node_gave() {
             assert_eq!(start.last_event_id, Some(LastEventId::Earliest));
         }
     }
-    // Primes and heartbeats carry these.
+    // The start of a stream and heartbeats carry these ids.
     for given in [EventId::ZERO, birth] {
         let start = store.resolve(&[Selector::exact("a")], &[], &cursor(given));
         assert_eq!((start.cursor, start.unknown), (Some(given), None));
@@ -446,8 +446,8 @@ fn what_is_published_while_a_history_is_erased_is_kept() {
     assert_eq!(kept(&store, "a"), [new]);
 }
 
-/// A million topics that had each had a second event were put in order again under one hold of the
-/// lock.
+/// Regression: a million topics that had each received a second event were reordered in one hold of
+/// the lock.
 #[test]
 fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
     const TOPICS: usize = 3 * evict::EVICTIONS_MAX;
@@ -464,14 +464,14 @@ fn topics_whose_oldest_event_changed_are_put_in_order_in_portions() {
     while !store.expire(store.head().next(NOW), TOPICS) {
         portions += 1;
     }
-    // All may be evicted at once, but only so many entries be mended.
+    // One call may evict all events, but the number of entries it may mend is limited.
     assert!(portions >= 2, "{portions}");
     assert_eq!(store.size(), HistorySize::default());
     assert_eq!(store.allocated_bytes(), 0);
 }
 
-/// Two hundred thousand topics that had expired left two hundred portions to walk over, at 77 bytes
-/// a topic.
+/// Regression: two hundred thousand expired topics left two hundred portions to walk over, and 77
+/// bytes for each topic.
 #[test]
 fn topics_that_are_gone_are_not_walked_over() {
     let mut store = store(HistoryLimits::default());
@@ -494,7 +494,7 @@ fn topics_that_are_gone_are_not_walked_over() {
     );
 }
 
-/// The first topics of each batch used up its evictions, and the last ones grew beyond
+/// Regression: the first topics of each batch used up its evictions, and its last ones grew beyond
 /// `history_bytes`.
 #[test]
 fn a_topic_at_the_end_of_every_batch_keeps_within_its_bytes() {

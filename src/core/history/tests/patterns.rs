@@ -1,4 +1,4 @@
-//! Patterns, private events and grants, seen from the store's interface.
+//! Tests of patterns, private events and grants through the store's interface.
 
 use super::*;
 use crate::core::event::EventError;
@@ -138,8 +138,8 @@ fn a_private_event_is_for_those_who_were_granted_one_of_its_topics() {
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[1])), []);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[2])), [id]);
     assert_eq!(read_as(&mut store, &[wall], None), []);
-    // The topic that the grant names forgets the event; the one that is subscribed to keeps it, and
-    // its audience.
+    // The topic that the grant names evicts the event. The subscribed topic keeps it, with its
+    // audience.
     publish(&mut store, &["user/1"], "newer", None, NOW);
     assert_eq!(read_as(&mut store, &[wall], Some(&grants[0])), [id]);
     let by_pattern = store.share(&[pattern("*")]).expect("a grant");
@@ -189,8 +189,8 @@ fn what_was_evicted_from_a_patterns_topics_is_a_gap() {
     assert!(store.nothing_after(&start, &[all], false));
 }
 
-/// A pattern was born when a topic had evicted an event, and asked what was evicted before its
-/// birth when the topic was gone.
+/// Regression: a pattern was created after a topic had evicted an event, and its earlier evictions
+/// were computed only after the topic had been deleted.
 #[test]
 fn a_topic_that_goes_after_a_patterns_birth_takes_no_loss_along() {
     let mut store = store(HistoryLimits {
@@ -234,7 +234,8 @@ fn a_publishers_id_is_found_by_name_and_by_pattern() {
         assert_eq!(start.unknown.as_deref(), Some("urn:x:1"));
     }
     let newer = publish(&mut store, &["c/d"], "3", Some("urn:x:1"), NOW);
-    // Of several meanings the earliest, and what it means to others does not count.
+    // The earliest of several events with this id counts; events that the selectors do not match do
+    // not.
     for (selector, id) in [
         (pattern("*"), first),
         (exact("b"), first),
@@ -267,8 +268,9 @@ fn a_private_meaning_of_an_id_is_passed_over_by_those_who_may_not_hear_it() {
     }
 }
 
-/// Whether a private meaning may be heard was too much to find out, and the stream went on from a
-/// younger one: what was between was lost in silence.
+/// Regression: if it took too much work to decide whether the stream may hear a private event with
+/// the id, the stream continued from a later event with it, and lost the events between without a
+/// gap.
 #[test]
 fn a_meaning_that_could_not_be_decided_loses_nothing() {
     let mut store = store(HistoryLimits::default());
@@ -290,8 +292,8 @@ fn a_meaning_that_could_not_be_decided_loses_nothing() {
     assert_eq!(start.cursor, Some(EventId::ZERO));
 }
 
-/// `Last-Event-ID` of the answer told of private events: it named what came before one of them,
-/// which the stream is never sent.
+/// Regression: the `Last-Event-ID` of the response revealed private events. It named the event
+/// before a private one that the stream is never sent.
 #[test]
 fn the_first_event_that_a_stream_gets_is_one_that_it_may_hear() {
     let mut store = store(HistoryLimits {
@@ -320,15 +322,15 @@ fn an_id_with_more_meanings_than_may_be_looked_at_is_unknown() {
     for n in 0..20 {
         publish(&mut store, &[&format!("user/{n}")], "x", Some("1"), NOW);
     }
-    // Whoever names its topic is not concerned.
+    // A stream that names the topic exactly is not affected.
     let named = store.resolve(&[exact("user/19")], &[], "1");
     assert_eq!(named.unknown, None);
     let start = store.resolve(&[pattern("user/19{n}")], &[], "1");
     assert_eq!(start.unknown.as_deref(), Some("1"));
 }
 
-/// A publisher to one topic gave its event an id that looked like everybody's cursor: streams of
-/// other topics went on from there.
+/// Regression: a publisher gave its event an id that looked like a cursor, and streams of other
+/// topics continued from that event.
 #[test]
 fn a_publishers_id_moves_no_cursor_of_other_topics() {
     let mut store = store(HistoryLimits::default());
@@ -368,8 +370,8 @@ fn a_publishers_id_moves_no_cursor_of_other_topics() {
     );
 }
 
-/// Events copied from a Redis stream with their ids were sent again, where its clock was behind, or
-/// lost in silence, where it was ahead.
+/// Regression: events copied from a Redis stream with their ids were sent again if its clock was
+/// behind, or lost without a gap if it was ahead.
 #[test]
 fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
     for clock in [NOW - 1_000, NOW, NOW + 1_000] {
@@ -397,8 +399,8 @@ fn an_own_id_that_looks_like_the_nodes_means_its_event_and_no_place() {
     }
 }
 
-/// A cursor of another node, or of this one before a restart, was taken for a place in this node's
-/// history: what it had before that was hidden.
+/// Regression: a cursor of another node, or of this node before a restart, was read as a position
+/// in this node's history, and the events before it were hidden.
 #[test]
 fn a_cursor_of_another_order_is_unknown() {
     for clock in [NOW - 1_000, NOW + 1_000] {
@@ -451,11 +453,11 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     ));
     store.unpin_all(&mut ready);
     assert_eq!(info(&mut store, "new").events, 0);
-    // Looking topics over for what was evicted before the patterns' birth ends, too, and then errs
-    // on the side of telling.
+    // The scan of topics for evictions before the patterns' creation is limited, too. If it stops
+    // early, a gap is reported that may not concern the stream.
     let start = store.resolve(&patterns, &[], &cursor(EventId::ZERO.next(NOW)));
     assert!(start.last_event_id.is_some());
-    // So does forgetting what is too old.
+    // The expiry of old events is done in portions, too.
     let mut portions = 1;
     while !expire(&mut store, NOW + 100_000_000, usize::MAX) {
         portions += 1;
@@ -466,7 +468,8 @@ fn many_patterns_and_many_topics_are_matched_in_portions() {
     assert!(store.is_bare());
 }
 
-/// A private event that was evicted was told as a loss to streams that could never have heard it.
+/// Regression: an evicted private event was reported as a loss to streams that could never have
+/// heard it.
 #[test]
 fn what_nobody_may_hear_is_no_loss_to_him() {
     let mut store = store(HistoryLimits {
@@ -519,7 +522,7 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
         publish(&mut store, &[&format!("t{n}")], "x", None, NOW);
         let size = store.size();
         assert!(size.bytes <= budget_bytes, "{size:?}");
-        // Each topic remembers 500 patterns, at eight bytes or more.
+        // Each topic stores 500 patterns, at eight bytes or more.
         assert!(size.bytes >= size.events * 500 * 8, "{size:?}");
     }
     assert!(store.size().events >= 5, "{:?}", store.size());
@@ -535,8 +538,8 @@ fn what_topics_remember_of_their_patterns_counts_in_the_budget_and_is_given_back
     assert_eq!((store.size().events, store.size().bytes), (0, 0));
 }
 
-/// A thousand events of a topic that two thousand patterns match were two million steps under one
-/// hold of the lock.
+/// Regression: evicting a thousand events of a topic that two thousand patterns match took two
+/// million steps in one hold of the lock.
 #[test]
 fn what_many_patterns_are_told_of_is_evicted_in_portions() {
     let patterns: Vec<_> = (0..20).map(|n| pattern(&format!("{{v{n}}}"))).collect();
@@ -546,7 +549,7 @@ fn what_many_patterns_are_told_of_is_evicted_in_portions() {
             store.subscribe(selector, 0, false);
         }
         for number in 0..30 {
-            // Topics take turns, so that each eviction tells the patterns of another topic.
+            // Topics take turns, so that each eviction notifies the patterns of another topic.
             let topic = format!("t{}", number % topics);
             publish(&mut store, &[&topic], "x", None, NOW);
         }

@@ -1,4 +1,4 @@
-//! A store made of a snapshot answers as the one it was taken of.
+//! A store restored from a snapshot answers as the original does.
 
 use proptest::prelude::*;
 
@@ -94,7 +94,7 @@ impl Use {
         }
     }
 
-    /// A store made of a snapshot that was taken in portions of any size.
+    /// A store restored from a snapshot that was taken in portions of random size.
     fn restored(&mut self) -> Store {
         let mut records = Vec::new();
         let mut cursor = SnapshotCursor::default();
@@ -117,7 +117,7 @@ fn end(store: &mut Store, stream: &Stream) {
     }
 }
 
-/// All that can be asked of a store, as text.
+/// The answers of a store to all its queries, as text.
 fn answers(store: &mut Store, streams: &[Stream], cursors: &[String]) -> Vec<String> {
     let mut answers = vec![
         format!("{:?} {:?}", store.head(), store.size()),
@@ -144,7 +144,7 @@ fn answers(store: &mut Store, streams: &[Stream], cursors: &[String]) -> Vec<Str
         let granted: Vec<_> = granted.map(|id| store.selector(*id)).collect();
         for cursor in cursors {
             let mut start = store.resolve(&selectors, &granted, cursor);
-            // How far ahead it was looked depends on notes of events that are gone, which a
+            // How far the search for this id goes depends on notes of evicted events, which a
             // snapshot leaves out.
             start.last_event_id = None;
             answers.push(format!("{start:?}"));
@@ -168,7 +168,7 @@ fn answers(store: &mut Store, streams: &[Stream], cursors: &[String]) -> Vec<Str
             conflate: false,
         };
         let (mut out, mut outcomes) = (Vec::new(), Vec::new());
-        // In as many portions as it takes.
+        // Reads in as many portions as it takes.
         loop {
             let newest = |_| EventId::ZERO;
             let outcome = store.read(&wanted, grant, position, budget, newest, &mut out);
@@ -206,7 +206,7 @@ proptest! {
         for (number, (left, right)) in expected.iter().zip(&answered).enumerate() {
             prop_assert_eq!(left, right, "answer {}", number);
         }
-        // And what happens next happens to both alike.
+        // Further events have the same effect on both.
         for _ in 0..10 {
             let mut dice = original.dice.fork();
             let stamp = Stamp::Local(original.now);
@@ -222,7 +222,8 @@ proptest! {
         for (left, right) in expected.iter().zip(&answered) {
             prop_assert_eq!(left, right, "after what happened next");
         }
-        // Nothing is held for ever: the streams' grants are found again by their ids.
+        // Nothing stays referenced for ever: the grants of the streams are found again by their
+        // ids.
         for stream in &original.streams {
             end(&mut original.store, stream);
             let grant = stream.grant.as_ref();
