@@ -1,4 +1,4 @@
-//! Events on their way to the streams of a shard.
+//! Batches of events for the streams of a shard.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,17 +9,17 @@ use crate::core::event::EventId;
 use crate::core::history::{Audience, MatchSets, SelectorIds};
 use crate::core::sse::Frame;
 
-/// One event on its way to the streams.
+/// One event for the streams of a shard.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Its id.
     pub id: EventId,
     /// Its bytes.
     pub frame: Frame,
-    /// Those of its topics, and of the patterns of a topic that has few, that somebody listens to.
+    /// Those of its topics, and of the patterns of topics that have few, that have listeners.
     pub selectors: SelectorIds,
-    /// The patterns of its topics that have many. A shard looks up which of them its streams
-    /// subscribe to.
+    /// The pattern sets of its topics that have many patterns. A shard determines which of the
+    /// patterns its streams subscribe to.
     pub sets: MatchSets,
     /// The audience of a private event.
     pub audience: Option<Arc<Audience>>,
@@ -27,33 +27,34 @@ pub struct Delivery {
     pub trace: Option<Arc<Trace>>,
 }
 
-/// Events that were stamped under one lock.
+/// Events that were stamped in one hold of the lock.
 #[derive(Debug)]
 pub struct Batch {
     /// In order of their ids.
     pub events: Vec<Delivery>,
-    /// Newest id of the node when they were stamped: all that a shard has not been sent up to here
-    /// concerns none of its streams.
+    /// Newest id of the node when they were stamped. An event up to this id that a shard is not
+    /// sent concerns none of its streams.
     pub head: EventId,
     /// When they were stamped.
     pub stamped_at: Instant,
     /// Bytes of their frames.
     pub bytes: usize,
-    /// Its bytes in the node's account, until the last shard has taken it.
+    /// Its bytes in the node's account, until the last shard has dropped the batch; `None` if it is
+    /// small.
     pub memory: Option<Charge>,
 }
 
-/// Collects the deliveries of a traced event on all shards; the last one writes the log line.
+/// Counts the deliveries of a traced event on all shards. The last shard writes the log line.
 #[derive(Debug)]
 pub struct Trace {
-    /// Called once with the number of streams written to, and of streams that were behind and will
-    /// read it later.
+    /// Called once, with the number of streams written to and the number of streams that were
+    /// behind and will read the event later.
     pub report: TraceReport,
-    /// Shards that have not delivered yet.
+    /// Number of shards that have not delivered yet.
     pub shards_left: AtomicUsize,
-    /// Streams written to.
+    /// Number of streams written to.
     pub delivered: AtomicUsize,
-    /// Streams that were behind.
+    /// Number of streams that were behind.
     pub behind: AtomicUsize,
 }
 
@@ -67,7 +68,7 @@ impl std::fmt::Debug for TraceReport {
 }
 
 impl Trace {
-    /// Counts one shard's part in, and reports if it was the last.
+    /// Adds one shard's counts, and reports if it was the last shard.
     pub(crate) fn shard_done(&self, delivered: usize, behind: usize) {
         self.delivered.fetch_add(delivered, Ordering::Relaxed);
         self.behind.fetch_add(behind, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Events on their way in: stamped, appended, addressed.
+//! Publishing: events are stamped, appended and addressed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,49 +9,50 @@ use crate::core::sse::{Draft, Frame};
 
 use super::{Batch, Delivery, Desk, Trace};
 
-/// A publisher's result of one event.
+/// The result of publishing one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The node's id of the event.
     pub id: EventId,
-    /// Subscriptions that it was handed to: a stream counts once for each of its selectors that
-    /// match one of the event's topics, though it gets the event once. Of a private event, those of
-    /// streams that were granted anything: who may hear it is decided where it is delivered.
+    /// Number of subscriptions that it was delivered to. A stream counts once for each of its
+    /// selectors that match one of the event's topics, though it gets the event once. A private
+    /// event counts those of all streams with a grant: whether a stream may hear it is decided at
+    /// delivery.
     pub subscribers: u64,
 }
 
-/// A topic, and how far the order had come when its state was last known.
+/// A watched topic, with the position of the order when its state was last known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
     /// The topic's name.
     pub topic: Box<str>,
-    /// The newest event of the node at that moment.
+    /// The id of the node's newest event at that moment.
     pub seen: EventId,
 }
 
 /// The source of a batch's ids.
 #[derive(Clone, Copy, Debug)]
 pub enum Stamps<'s> {
-    /// From this node, whose wall clock reads so many milliseconds since the unix epoch.
+    /// From this node, whose wall clock reads this many milliseconds since the Unix epoch.
     Local(u64),
-    /// From outside, one for each event.
+    /// From outside: one id for each event.
     Given(&'s [EventId]),
 }
 
 /// Events that are published together.
 pub struct Publication<'p, 'd> {
-    /// In their order.
+    /// The events, in order.
     pub drafts: &'p mut [Draft<'d>],
     /// Their ids.
     pub stamps: Stamps<'p>,
-    /// The batch is refused if one of these topics has had an event since it was seen.
+    /// The batch is refused if one of these topics may have had an event since it was seen.
     pub watched: &'p [Watched],
-    /// Topics that an earlier attempt has prepared; emptied when the batch is published. See
+    /// Topics that an earlier attempt has pinned; emptied when the batch is published. See
     /// [`Desk::unpin`].
     pub pinned: &'p mut SelectorIds,
-    /// Shards that can be posted nothing now.
+    /// Shards that nothing can be posted to now.
     pub full: ShardSet,
-    /// The time of the batch, for the shards' own measurements.
+    /// The time of the batch, for measurements by the shards.
     pub stamped_at: Instant,
 }
 
@@ -60,33 +61,33 @@ pub struct Publication<'p, 'd> {
 pub struct Published {
     /// One for each event.
     pub receipts: Vec<Receipt>,
-    /// The events that have listeners; `None` when none has.
+    /// The events that have listeners; `None` if no event has any.
     pub batch: Option<Batch>,
     /// The shards to post the batch to.
     pub shards: ShardSet,
 }
 
-/// Why a batch was not published. Nothing has been stamped.
+/// Why a batch was not published. No event has been stamped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A watched topic has had an event since.
+    /// A watched topic may have had an event since it was seen.
     Changed,
-    /// Some patterns have been matched with the topics, or some events evicted to make room, and
+    /// Some patterns have been matched with the topics, or some events evicted to make room, but
     /// more are left: try again after others had their turn.
     Unprepared,
-    /// These shards would have to be posted to, and some of them are full.
+    /// The batch needs these shards, and some of them are full.
     Full(ShardSet),
-    /// The ids that were given do not rise.
+    /// The given ids do not rise.
     Fell(IdFell),
 }
 
-/// An event that has its id, on its way to the shards.
+/// An event that has been stamped.
 pub struct Stamped<'e, 'd> {
     /// Its number in the batch.
     pub number: usize,
     /// Its id.
     pub id: EventId,
-    /// The draft that it was made of.
+    /// The draft that it was made from.
     pub draft: &'e Draft<'d>,
     /// Its bytes.
     pub frame: &'e Frame,
@@ -96,7 +97,7 @@ pub struct Stamped<'e, 'd> {
 
 /// Decides which events are traced.
 pub trait Tracing {
-    /// Starts the trace of an event that concerns it.
+    /// Starts the trace of an event, if it is traced.
     fn start(&mut self, event: &Stamped<'_, '_>) -> Option<Arc<Trace>>;
 }
 
@@ -114,12 +115,12 @@ impl Stamps<'_> {
     fn of(&self, number: usize) -> Stamp {
         match self {
             Self::Local(now_unix_ms) => Stamp::Local(*now_unix_ms),
-            // A missing id is refused like one that falls.
+            // A missing id is refused, as one that does not rise.
             Self::Given(ids) => Stamp::Given(ids.get(number).copied().unwrap_or_default()),
         }
     }
 
-    /// Whether given ids rise from `head` on.
+    /// Checks that given ids rise from `head` on.
     fn check(&self, count: usize, head: EventId) -> Result<(), IdFell> {
         if matches!(self, Self::Local(_)) {
             return Ok(());
@@ -131,12 +132,12 @@ impl Stamps<'_> {
 }
 
 impl Desk {
-    /// Stamps all events of a batch, appends them to their topics, and finds their listeners; all
-    /// of them or none. The caller posts the batch to its shards before anything else is published
-    /// or attached.
+    /// Stamps all events of a batch, appends them to their topics, and finds their listeners:
+    /// either all events or none. The caller must post the batch to its shards before anything else
+    /// is published or any stream attached.
     ///
     /// # Errors
-    /// [`Refusal`]; nothing has been stamped then.
+    /// [`Refusal`]; then no event has been stamped.
     pub fn publish(
         &mut self,
         publication: Publication<'_, '_>,
@@ -195,8 +196,7 @@ impl Desk {
         self.store.unpin_all(pinned);
     }
 
-    /// Checks that there is room, that no watched topic has changed, and that the patterns of all
-    /// topics are known.
+    /// Checks that there is room and that no watched topic has changed, and prepares all topics.
     fn admit(
         &mut self,
         watched: &[Watched],
@@ -220,7 +220,7 @@ impl Desk {
         }
     }
 
-    /// The shards that a batch would have to be posted to. Its topics must be prepared.
+    /// The shards that the batch would be posted to. Its topics must be prepared.
     fn shards_of(&self, drafts: &[Draft<'_>]) -> ShardSet {
         let mut needed = ShardSet::default();
         for draft in drafts {
@@ -230,8 +230,8 @@ impl Desk {
     }
 }
 
-/// The bytes of a mailbox that an event takes: its frame, and its addressees. Sets of patterns are
-/// the topics' own.
+/// The bytes of an event in a mailbox: its frame and its addressees. Pattern sets belong to the
+/// topics and are not counted.
 fn bytes_of(event: &Delivery) -> usize {
     let audience = event.audience.as_ref().map_or(0, |audience| audience.len());
     let addressees = event.selectors.len() + event.sets.len() + audience;
