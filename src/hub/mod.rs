@@ -1,13 +1,13 @@
 //! The lock around the [desk](crate::core::desk), the mailboxes of the shards, and the waiting for
 //! room in them.
 //!
-//! Everything that must agree on an order happens under one short lock, the desk's: an event is
+//! Everything that needs one common order happens under one short lock, the desk's: an event is
 //! stamped, appended to its topics and posted to the shards; a stream is counted and posted. Each
-//! shard's mailbox is first in, first out, so all shards and all histories see one order, and a
+//! shard's mailbox is first in, first out. So all shards and all histories see one order, and a
 //! stream that attaches misses nothing and gets nothing twice.
 //!
-//! **Invariant:** nothing waits while it holds the lock. A publisher that finds a mailbox full lets
-//! go, waits for room, and tries again.
+//! **Invariant:** no caller waits while it holds the lock. A publisher that finds a mailbox full
+//! unlocks it, waits for room, and tries again.
 
 mod announce;
 mod config;
@@ -66,8 +66,8 @@ pub use traces::{TooManyTraces, Traces};
 #[error("the node is shutting down")]
 pub struct Closed;
 
-/// The node's core, as the protocols on its borders see it. Cheap to clone. Dropping the last
-/// handle ends the threads of its shards.
+/// The node's core, as the protocol layers use it. Cheap to clone. Dropping the last handle ends
+/// the threads of its shards.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
@@ -80,30 +80,31 @@ struct Inner {
     shards: Shards,
     node_metrics: NodeMetrics,
     waiting: Arc<Waiting>,
-    /// Streams are assigned to the shards in turn.
+    /// The next stream's shard, modulo their number: streams are assigned to the shards in turn.
     next_shard: AtomicUsize,
     presence: Presence,
-    /// Notified when there is a start or an end to announce, or no more will follow.
+    /// Notified when a stream's start or end is to be announced, or when no more will follow.
     presence_changed: Arc<Notify>,
     pattern_shares: PatternShares,
     traces: Traces,
     stopped: AtomicBool,
-    /// Attempts to publish.
+    /// Number of attempts to publish.
     #[cfg(test)]
     attempts: AtomicUsize,
 }
 
 impl Hub {
-    /// Starts the shards, with room for so many streams and sockets.
+    /// Starts the shards, with room for the given number of streams and sockets.
     ///
     /// # Errors
-    /// When a shard gets no poller or no thread from the system.
+    /// If the system refuses a shard its poller or its thread.
     pub fn start(mut config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
         let presence_changed = Arc::new(Notify::new());
         let changed = Arc::clone(&presence_changed);
         let clients = config.clients.clone();
         let presence = Presence::new(&config.history, clients, move || changed.notify_one());
-        // Drawn by the system: two nodes that start in the same instant must not draw the same.
+        // From the system's randomness: two nodes that start at the same instant must not have the
+        // same mark.
         let mark = OrderMark::new(RandomState::new().hash_one(unix_ms()));
         config.event_limits.mark = mark;
         config.event_limits.kept = config.history.kept_max();
@@ -164,13 +165,13 @@ impl Hub {
         self.0.config.drain_period
     }
 
-    /// Bounds on the history.
+    /// Limits of the history.
     #[must_use]
     pub fn history_limits(&self) -> &HistoryLimits {
         &self.0.config.history
     }
 
-    /// The account of the memory held for clients beside the history.
+    /// The account of the memory used for clients, without the history.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
@@ -182,7 +183,7 @@ impl Hub {
         &self.0.config.event_limits
     }
 
-    /// The mark of the ids that the node gives.
+    /// The mark of the node's ids.
     #[must_use]
     pub fn mark(&self) -> OrderMark {
         self.0.config.event_limits.mark
@@ -200,15 +201,15 @@ impl Hub {
         &self.0.traces
     }
 
-    /// A place in the line for room. It is taken when a mailbox is found full, and given up when it
-    /// is dropped.
+    /// A place in the line of waiters. It is entered when a mailbox is found full, and left when
+    /// the place is dropped.
     fn place(&self) -> Place<'_> {
         Place::new(&self.0.waiting)
     }
 
-    /// Repeats `attempt` until it finds room, waiting in between. It locks the desk itself, and
-    /// under the lock it asks its place for the shards that are full, and takes its place in line
-    /// if it needs one of them.
+    /// Repeats `attempt` until it finds room, and waits between attempts. `attempt` locks the desk
+    /// itself. Under the lock, it asks its place for the full shards, and enters the line if it
+    /// needs one of them.
     async fn when_room<'h, T>(
         &'h self,
         place: &mut Place<'h>,
@@ -221,7 +222,8 @@ impl Hub {
             if let Some(done) = attempt(place) {
                 return Ok(done);
             }
-            // Once more, now that it is in line: all who are in line are woken when the hub stops.
+            // Checked again, because it is in line now: when the hub stops, it wakes all waiters in
+            // line.
             if self.is_stopped() {
                 return Err(Closed);
             }
@@ -234,7 +236,7 @@ impl Hub {
         self.0.stopped.load(Ordering::SeqCst)
     }
 
-    /// Wakes every shard, for what a shard does in each turn.
+    /// Wakes every shard, so that it does the work of one turn.
     pub fn wake_shards(&self) {
         for mailbox in &self.0.mailboxes {
             mailbox.wake();
@@ -251,7 +253,7 @@ impl Hub {
             if !self.has_room(place, shard) {
                 return None;
             }
-            // A refusal means that the shard has ended; whoever waits for an answer sees its
+            // A refusal means that the shard has ended. A caller that waits for a reply sees its
             // channel close.
             message.take().map(|message| drop(mailbox.post(message)))
         });
@@ -260,8 +262,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether one message may be posted to a shard; if not, the place in line is taken. Under the
-    /// desk's lock.
+    /// Whether one message may be posted to a shard. If not, the place enters the line. Must be
+    /// called under the desk's lock.
     fn has_room(&self, place: &mut Place<'_>, shard: usize) -> bool {
         let full = place.full_shards(&self.0.mailboxes);
         let is_full = full.contains(shard);

@@ -20,24 +20,25 @@ use super::{Closed, Hub, Place};
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
 
-/// Topics of the events that are published under one hold of the lock: up to a millisecond.
+/// Most topics of the events published in one hold of the lock: up to a millisecond.
 const TOPICS_AT_ONCE: usize = 1_024;
 
-/// Batches up to this size are not charged to the node's account: `mailbox_batches` bounds them.
+/// Batches up to this size are not charged to the node's account, because `mailbox_batches` limits
+/// their number.
 const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
 enum Attempt {
     Done(Vec<Receipt>),
-    /// A watched topic has had an event since.
+    /// A watched topic may have had an event since it was seen.
     Changed,
-    /// Some patterns have been matched with the topics, or some events evicted to make room, and
+    /// Some patterns have been matched with the topics, or some events evicted to make room, but
     /// more are left.
     Unprepared,
 }
 
-/// Topics that are pinned while an event is on its way to them. Dropping it unpins them, also when
-/// the publisher goes away in the middle.
+/// Topics that are pinned while an event is published to them. Dropping it unpins them, also when
+/// the publisher is dropped before it has finished.
 struct Pinned<'h> {
     hub: &'h Hub,
     topics: SelectorIds,
@@ -54,12 +55,12 @@ impl Drop for Pinned<'_> {
 }
 
 impl Hub {
-    /// Publishes all drafts in their order: one lock, one message and one wake-up a shard for each
-    /// 1,024 of their topics. Waits while a shard that has to be told is full; nothing is stamped
-    /// before there is room.
+    /// Publishes all drafts in order. Each portion of up to 1,024 topics takes one hold of the
+    /// lock, and one message and one wake-up for each shard. Waits while a shard that is needed is
+    /// full; no event is stamped before there is room.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; of a batch of many topics, a part may have been
+    /// [`Closed`] if the node has shut down. A part of a batch of many topics may have been
     /// published.
     pub async fn publish(
         &self,
@@ -80,38 +81,38 @@ impl Hub {
             if rest.is_empty() {
                 return Ok(receipts);
             }
-            // Others have their turn at the lock, and this thread's at its other work.
+            // Lets others use the lock, and this thread do its other work.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Whether [`Hub::publish`] publishes these under one hold of the lock. If not, its caller must
-    /// not go away in between: a part would be published.
+    /// Whether [`Hub::publish`] publishes these in one hold of the lock. If not, its future must
+    /// not be dropped before it is ready: only a part would be published.
     #[must_use]
     pub fn is_one_portion(drafts: &[Draft<'_>]) -> bool {
         events_at_once(drafts) == drafts.len()
     }
 
-    /// The same under one hold of the lock, however many topics the drafts have: nothing of others
-    /// comes between them.
+    /// Publishes all drafts in one hold of the lock, however many topics they have: no event of
+    /// another publisher comes between them.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; then none was published.
+    /// [`Closed`] if the node has shut down. Then no event was published.
     pub async fn publish_together(
         &self,
         source: Source,
         drafts: &mut [Draft<'_>],
     ) -> Result<Vec<Receipt>, Closed> {
         let receipts = self.publish_unless_changed(source, drafts, &[]).await?;
-        // Without a watched topic nothing can have changed.
+        // Without a watched topic, the result is never `None`.
         Ok(receipts.unwrap_or_default())
     }
 
-    /// Publishes as [`Hub::publish_together`] does if no topic of `watched` has had an event since
-    /// it was seen; `None` if one may have, and then nothing is published.
+    /// Publishes as [`Hub::publish_together`] does, unless a topic of `watched` may have had an
+    /// event since it was seen. Then it publishes nothing and returns `None`.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; then none was published.
+    /// [`Closed`] if the node has shut down. Then no event was published.
     pub async fn publish_unless_changed(
         &self,
         source: Source,
@@ -133,7 +134,7 @@ impl Hub {
             match self.when_room(&mut place, attempt).await? {
                 Attempt::Done(receipts) => break receipts,
                 Attempt::Changed => return Ok(None),
-                // Others have their turn at the lock, and this thread's at its other work.
+                // Lets others use the lock, and this thread do its other work.
                 Attempt::Unprepared => tokio::task::yield_now().await,
             }
         };
@@ -141,8 +142,8 @@ impl Hub {
         Ok(Some(receipts))
     }
 
-    /// Publishes unless a shard that has to be told is full, or more patterns have to be matched
-    /// with the topics than the lock may be held for.
+    /// Publishes unless a shard that is needed is full, or the topics need more matching than one
+    /// hold of the lock allows.
     fn try_publish(
         &self,
         drafts: &mut [Draft<'_>],
@@ -186,15 +187,15 @@ impl Hub {
         for mailbox in self.chosen(published.shards) {
             mailbox.wake();
         }
-        // Here, since writing to a log may wait, and nothing may wait for it under the lock.
+        // Reported here because writing to a log may block, and nothing may block under the lock.
         for trace in tracing.unheard {
             (trace.report.0)(0, 0);
         }
         Some(Attempt::Done(published.receipts))
     }
 
-    /// Charges a batch that goes to the mailboxes. It cannot be refused any more; small ones are
-    /// not worth two counters that all threads share.
+    /// Charges a batch that is about to be posted; it can no longer be refused. Small batches are
+    /// not worth updating two counters that all threads share.
     fn charge_batch(&self, bytes: usize) -> Option<Charge> {
         if bytes <= UNCOUNTED_BATCH_BYTES {
             return None;
@@ -204,7 +205,8 @@ impl Hub {
         Some(charge)
     }
 
-    /// Hands a batch to the shards; under the desk's lock, with room known.
+    /// Posts a batch to the shards. The caller holds the desk's lock and has checked that there is
+    /// room.
     fn post_batch(&self, batch: Arc<Batch>, shards: ShardSet) {
         let count = self.chosen(shards).count();
         for event in &batch.events {
@@ -213,7 +215,7 @@ impl Hub {
             }
         }
         for mailbox in self.chosen(shards) {
-            // Only a shard that has ended refuses, and it has no streams.
+            // Only a shard that has ended refuses a message, and it has no streams.
             drop(mailbox.post(Message::Deliver(Arc::clone(&batch))));
         }
     }
@@ -223,7 +225,7 @@ impl Hub {
         mailboxes.filter_map(move |(index, mailbox)| shards.contains(index).then_some(mailbox))
     }
 
-    /// Which of the drafts are traced; empty if no topic is.
+    /// For each draft, whether it is traced; empty if no topic is traced.
     fn traced(&self, drafts: &[Draft<'_>]) -> Vec<bool> {
         let traces = self.traces();
         if !traces.any() {
@@ -234,8 +236,8 @@ impl Hub {
     }
 }
 
-/// How many of these events are published under one hold of the lock; at least one, if there is
-/// one.
+/// The number of these events that are published in one hold of the lock: at least one, unless
+/// there are none.
 fn events_at_once(drafts: &[Draft<'_>]) -> usize {
     let mut topics = 0;
     let fits = |draft: &&Draft<'_>| {
@@ -248,11 +250,11 @@ fn events_at_once(drafts: &[Draft<'_>]) -> usize {
 
 /// Starts the traces of a batch.
 struct HubTracing {
-    /// Which of its events are traced; empty when none is.
+    /// For each event, whether it is traced; empty if no topic is traced.
     traced: Vec<bool>,
     mark: OrderMark,
     stamped_at: Instant,
-    /// Traces of events that have no listener.
+    /// Traces of events without a listener.
     unheard: Vec<Arc<Trace>>,
 }
 
@@ -269,7 +271,7 @@ impl Tracing for HubTracing {
     }
 }
 
-/// Prepares the log line of a traced event; the shards fill in how it fared.
+/// Prepares the log line of a traced event. The shards add the counts.
 fn start_trace(event: &Stamped<'_, '_>, id: MarkedId, stamped_at: Instant) -> Arc<Trace> {
     let frame = event.frame.clone();
     let topic = event

@@ -20,34 +20,35 @@ use crate::shard::wire::Incoming;
 use super::look_up::{self, LookedUp};
 use super::{Closed, Hub, PatternShare, Pending, Place};
 
-/// Patterns looked up while the lock is held once: some 200 µs.
+/// Patterns looked up in one hold of the lock: about 200 µs.
 const PATTERNS_AT_ONCE: usize = 1_024;
 
-/// What one topic or pattern takes beside its name where no other stream has it, measured: its
-/// places in the tables of the desk and of the shard.
+/// Bytes of a topic or pattern that no other stream has, without its name: its entries in the
+/// tables of the desk and of the shard. Measured.
 const NEW_SELECTOR_BYTES: usize = 160;
 
-/// What one topic or pattern of a stream takes in the lists of the stream and of the topic.
+/// Bytes of a topic or pattern of a stream in the lists of the stream and of the topic.
 const LISTED_SELECTOR_BYTES: usize = 24;
 
-/// Selectors that take so little are not charged: the number of streams bounds them.
+/// Selectors up to this size are not charged, because the number of streams limits them.
 const UNCOUNTED_SELECTORS_BYTES: usize = 1_024;
 
-/// The same where the node's memory is short: a stream with one topic of a short name is let in.
+/// The same if the node's memory is short: a stream with one topic of a short name is still
+/// admitted.
 const SMALL_SELECTORS_BYTES: usize = 256;
 
-/// The account learns of topics once they take so much more or less.
+/// The account is updated when the topics' bytes have changed by this much.
 const TOPICS_STEP_BYTES: usize = 64 * 1024;
 
 /// A stream's subscription and rights.
 #[derive(Default)]
 pub struct Interest {
-    /// What it subscribes to: at least one, without doubles.
+    /// Its selectors: at least one, without duplicates.
     pub selectors: Vec<Selector>,
-    /// Topics whose private events it may hear, sorted and without doubles; empty for an anonymous
-    /// stream.
+    /// Topics whose private events it may hear, sorted and without duplicates; empty for an
+    /// anonymous stream.
     pub grant: Arc<[Selector]>,
-    /// When it ends, in milliseconds since the unix epoch.
+    /// When it ends, in milliseconds since the Unix epoch.
     pub ends_unix_ms: Option<u64>,
     /// Its owner, for operators.
     pub identity: Identity,
@@ -74,9 +75,9 @@ impl fmt::Debug for Interest {
 pub struct Subscribe {
     /// The wire of its bytes.
     pub wire: Incoming,
-    /// How its frames are wrapped.
+    /// The encoding of its frames.
     pub encoding: Encoding,
-    /// The HTTP response head, written first; empty for bodies, whose head hyper writes.
+    /// The HTTP response head, which is written first; empty for bodies whose head hyper writes.
     pub head: Bytes,
     /// Its subscription and rights.
     pub interest: Interest,
@@ -85,10 +86,10 @@ pub struct Subscribe {
 }
 
 impl Hub {
-    /// Takes a place for one stream of the client at `address`.
+    /// Reserves a place for one stream of the client at `address`.
     ///
     /// # Errors
-    /// [`Shed`] when the node is full or draining, or the address has its share.
+    /// [`Shed`] if the node is full or draining, or the client has as many streams as it may have.
     pub fn reserve(&self, address: IpAddr) -> Result<StreamPermit, Shed> {
         self.0
             .shared
@@ -97,13 +98,12 @@ impl Hub {
             .inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
     }
 
-    /// Whether the node may hold the patterns that a stream asks for, its grant's included. Streams
-    /// that ask at the same time are not counted against each other, so that there may be a few
-    /// patterns more than the setting says, once.
+    /// Checks that the node may have the patterns of a stream, including those of its grant.
+    /// Concurrent requests are not counted against each other, so the limit may once be exceeded by
+    /// a few patterns.
     ///
     /// # Errors
-    /// [`Shed::Patterns`] when it holds as many as `max_patterns` and some of these are not among
-    /// them.
+    /// [`Shed::Patterns`] if the stream has new patterns and they would exceed `max_patterns`.
     pub fn has_room_for(&self, interest: &Interest) -> Result<(), Shed> {
         let all = interest.selectors.iter().chain(&*interest.grant);
         let mut patterns: Vec<&Selector> = all.filter(|one| !one.is_exact()).collect();
@@ -123,12 +123,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Charges the node's account with the lists of a stream with many topics and patterns, for as
-    /// long as it is open, and sees that there is room for the topics themselves, which are counted
-    /// where they are kept. Few and short ones are let in.
+    /// Charges the node's account for the lists of a stream with many topics and patterns, for as
+    /// long as it is open, and for its announcements. Also checks that there is room for the topics
+    /// themselves, which are counted where they are stored. Few and short selectors are not
+    /// charged.
     ///
     /// # Errors
-    /// [`Shed::Memory`] when the account has no room for them.
+    /// [`Shed::Memory`] if the account has no room for them.
     pub fn charge(&self, interest: &mut Interest) -> Result<(), Shed> {
         let all = interest.selectors.iter().chain(&*interest.grant);
         let names = all.map(|selector| NEW_SELECTOR_BYTES + selector.text().len());
@@ -162,13 +163,13 @@ impl Hub {
         Ok(())
     }
 
-    /// Notes the bytes of streams' topics in the node's account.
+    /// Updates the bytes of the streams' topics in the node's account.
     pub(super) fn note_topics(&self, desk: &Desk) {
         let bytes = desk.store().bare_topic_bytes();
         self.0.budget.set(Part::Topics, bytes);
     }
 
-    /// The same where it has changed by much.
+    /// Updates the bytes of the streams' topics if they have changed by much.
     fn note_more_topics(&self, desk: &Desk) {
         let bytes = desk.store().bare_topic_bytes();
         let noted = self.0.budget.used(Part::Topics);
@@ -177,11 +178,12 @@ impl Hub {
         }
     }
 
-    /// Counts the patterns that a stream of the client at `address` chose itself, without doubles,
-    /// for as long as the share is kept.
+    /// Counts the patterns that a stream of the client at `address` chose itself, without
+    /// duplicates, until the share is dropped.
     ///
     /// # Errors
-    /// [`Shed::AddressPatterns`] when the client has its share and some of these are not among it.
+    /// [`Shed::AddressPatterns`] if some of the patterns are new and would exceed the client's
+    /// share.
     pub fn share_patterns<'s>(
         &self,
         address: IpAddr,
@@ -197,9 +199,9 @@ impl Hub {
         &self.0.shared.places
     }
 
-    /// Finds where a stream starts that may hear private events of `grant`: live from now without a
-    /// cursor, else after it. Never fails: what is unknown or gone becomes a gap that the stream is
-    /// told.
+    /// Finds the position at which a stream starts: after the cursor, or live from now if there is
+    /// none. The stream may hear private events of `grant`. Never fails: an unknown or evicted
+    /// position becomes a gap, which is reported to the stream.
     #[must_use]
     pub fn resolve(
         &self,
@@ -217,11 +219,11 @@ impl Hub {
         desk.resolve(selectors, grant, cursor)
     }
 
-    /// Opens a stream: from here on its wire belongs to a shard. Waits while that shard's mailbox
+    /// Opens a stream. From now on, its wire belongs to a shard. Waits while that shard's mailbox
     /// is full.
     ///
     /// # Errors
-    /// [`Closed`] when the node has shut down; the wire is dropped.
+    /// [`Closed`] if the node has shut down. The wire is dropped.
     pub async fn subscribe(
         &self,
         permit: StreamPermit,
@@ -286,7 +288,7 @@ impl Hub {
         let posted = mailbox.post(Message::Attach(Box::new(attach)));
         drop(desk);
         if let Err(Message::Attach(refused)) = posted {
-            // The shard has ended: the stream is gone before it was one.
+            // The shard has ended before the stream was opened.
             let mut released = Released::default();
             refused.give_up(&mut released, &self.0.shared.places);
             self.take_back(&mut released);
