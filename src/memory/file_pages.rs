@@ -1,12 +1,12 @@
-//! Pages of the program's file and of its libraries.
+//! Drops pages of the program's file and of its libraries.
 //!
-//! The start of a process uses code and tables that nothing uses again: they stay resident as long
-//! as the system has room. Such a page can be dropped at any time; when it is used again, the
-//! kernel maps it from its cache or reads the file.
+//! The start of a process uses code and tables that are not used again. They stay resident as long
+//! as the system has free memory. Such a page can be dropped at any time: when it is used again,
+//! the kernel maps it from its cache or reads the file.
 //!
-//! The kernel maps all pages of the 64 KiB around a used one, as far as the mapping goes
-//! ("fault-around"). Used code often lies scattered among unused code, so three quarters of the
-//! mapped pages are never used. Smaller mappings keep this range short.
+//! When a page is used, the kernel maps all pages of the surrounding 64 KiB, up to the ends of the
+//! mapping ("fault-around"). Used code is often scattered among unused code, so three quarters of
+//! the mapped pages are never used. Smaller mappings shorten this range.
 
 use std::ffi::c_void;
 use std::ops::Range;
@@ -18,8 +18,8 @@ use rustix::io;
 use rustix::mm::{Advice, madvise};
 use rustix::param::page_size;
 
-/// Size of the mappings that code and constants are divided into: some seven hundred, of 200 bytes
-/// each in the kernel.
+/// Size of the mappings that code and constants are divided into. There are about seven hundred,
+/// and each takes 200 bytes in the kernel.
 const MAPPING_BYTES: usize = 16 * 1024;
 
 /// Drops the resident pages of code and constants. Pages that cannot be dropped stay.
@@ -36,9 +36,9 @@ pub fn release_file_pages() {
     });
 }
 
-/// Divides the mapping of a segment. Mappings with different flags are never joined, so every
-/// second piece gets a flag without an effect here: "not in core dumps", which exclude pages of
-/// files by default anyway.
+/// Divides the mapping of a segment. The kernel never joins mappings with different flags, so every
+/// second piece gets a flag that has no effect here: "not in core dumps", which omit pages of files
+/// by default anyway.
 fn divide(segment: Range<usize>) -> io::Result<()> {
     for start in segment.clone().step_by(2 * MAPPING_BYTES) {
         let end = segment.end.min(start + MAPPING_BYTES);
@@ -50,7 +50,8 @@ fn divide(segment: Range<usize>) -> io::Result<()> {
 /// The action on a segment.
 type Visit<'a> = &'a mut dyn FnMut(Range<usize>);
 
-/// Visits the whole pages of every segment of a loaded file that the program can never write to.
+/// Visits, rounded to whole pages, every segment of a loaded file that the program can never write
+/// to.
 fn for_each_segment(mut visit: Visit<'_>) {
     let data = (&raw mut visit).cast::<c_void>();
     // SAFETY: `visit_file` relies only on what `dl_iterate_phdr` promises about its arguments, and
@@ -58,7 +59,7 @@ fn for_each_segment(mut visit: Visit<'_>) {
     unsafe { dl_iterate_phdr(Some(visit_file), data) };
 }
 
-/// Visits the segments of one file. The loader's lock is held meanwhile: the file stays loaded.
+/// Visits the segments of one file. The loader's lock is held, so the file stays loaded.
 unsafe extern "C" fn visit_file(info: *mut dl_phdr_info, _: usize, data: *mut c_void) -> c_int {
     // SAFETY: `dl_iterate_phdr` passes a valid record, whose table of headers is valid as long as
     // the file is loaded, and the data of `for_each_segment`, which nothing else uses meanwhile.

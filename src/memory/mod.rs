@@ -1,9 +1,9 @@
-//! Returns memory to the system that the process no longer needs.
+//! Returns memory that the process no longer needs to the system.
 //!
 //! An allocator keeps freed memory for its thread, and returns some of it when that thread
-//! allocates again. A sleeping thread returns nothing. So the node holds *rounds*: [`begin_round`]
-//! announces one, every thread is woken, and each calls [`join_round`] before it sleeps again.
-//! Waking the threads is not the job of this module.
+//! allocates again. A sleeping thread returns nothing. Therefore the node runs *rounds*:
+//! [`begin_round`] announces a round, every thread is woken, and each thread calls [`join_round`]
+//! before it sleeps again. This module does not wake the threads.
 
 mod file_pages;
 mod pressure;
@@ -22,7 +22,7 @@ pub use upkeep::{Reading, Step, Upkeep};
 pub struct Allocator {
     /// Returns the freed memory of the calling thread.
     pub collect: fn(),
-    /// Makes freed memory go back to the system at once, or later.
+    /// Makes freed memory return to the system at once (`true`) or later (`false`).
     pub set_eager: fn(bool),
 }
 
@@ -39,12 +39,12 @@ thread_local! {
     static JOINED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Sets the allocator. Without one, rounds do nothing. The first call counts.
+/// Sets the allocator. Rounds do nothing without one. Only the first call has an effect.
 pub fn set_allocator(allocator: Allocator) {
     let _ = ALLOCATOR.set(allocator);
 }
 
-/// Makes the allocator return freed memory at once, or later.
+/// Makes the allocator return freed memory at once (`true`) or later (`false`).
 pub fn set_eager(is_eager: bool) {
     if IS_EAGER.swap(is_eager, Ordering::Relaxed) != is_eager
         && let Some(allocator) = ALLOCATOR.get()
@@ -61,7 +61,7 @@ pub fn begin_round() {
 /// Returns the freed memory of this thread, once per round. Costs one load if no round has begun.
 pub fn join_round() {
     let round = ROUND.load(Ordering::Acquire);
-    // A thread that ends has no cell any more, and its memory is returned anyway.
+    // A thread that is ending no longer has the cell, and its memory is returned anyway.
     let late = JOINED.try_with(|joined| joined.replace(round) != round);
     if late == Ok(true)
         && let Some(allocator) = ALLOCATOR.get()

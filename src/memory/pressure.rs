@@ -1,68 +1,69 @@
-//! Decides when freed memory must go back at once.
+//! Decides when freed memory must be returned to the system at once.
 //!
-//! An allocator keeps freed memory for a second, and a thread keeps some for itself. Buffers that
-//! grow leave a freed block of every size, so an attack may hold little and make the process large.
-//! While the process is large for what it counts, freed memory is returned at once, and threads
-//! return theirs in rounds. A process far below its budget never pays for this.
+//! An allocator keeps freed memory for a second, and each thread keeps some for itself. Buffers
+//! that grow leave a freed block of every size, so an attack may use little memory and still make
+//! the process large. While the process is much larger than the bytes it counts, freed memory is
+//! returned at once, and threads return theirs in rounds. A process far below its budget never pays
+//! for this.
 
 use std::time::Duration;
 
-/// Parts of the budget: below half of it, no memory is missed.
+/// A process is large above `budget / LARGE`. Below that, memory is not short.
 const LARGE: u64 = 2;
-/// More than this part of the budget beside what is counted is too much…
+/// Pressure on a large process begins when its uncounted memory exceeds `budget / EXCESS`…
 const EXCESS: u64 = 8;
-/// …until less than this is left.
+/// …and ends when that is at most `budget / EXCESS_LEFT`, or when the process is no longer large.
 const EXCESS_LEFT: u64 = 16;
-/// Growth since the last round that makes another worth its cost.
+/// Growth since the last round above `budget / GROWTH` is worth another round.
 const GROWTH: u64 = 32;
 
 /// Shortest time between two rounds.
 const ROUND_MIN: Duration = Duration::from_millis(200);
-/// Pause before the first round that repeats one without growth, and the longest. Each pause is
-/// twice the one before.
+/// Pauses before rounds that repeat one without growth: the first and the longest. Each pause is
+/// twice as long as the one before.
 const REPEAT_FIRST: Duration = Duration::from_millis(400);
 const REPEAT_MAX: Duration = Duration::from_secs(60);
 
-/// The process's memory and its account at a moment.
+/// The process's memory and its account at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Filling {
     /// Time since some fixed moment.
     pub at: Duration,
-    /// Resident memory that is not of files.
+    /// Resident memory without pages of files.
     pub anonymous: u64,
-    /// Bytes that are counted as held for clients.
+    /// Bytes counted for clients.
     pub counted: u64,
-    /// Most bytes that may be.
+    /// Most bytes that may be counted.
     pub budget: u64,
 }
 
-/// What to do.
+/// The measures that are due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relief {
-    /// Freed memory must go back at once.
+    /// Freed memory must be returned at once.
     pub is_eager: bool,
     /// A round is due.
     pub round: bool,
 }
 
-/// Compares readings, taken several times a second while the process is busy.
+/// Compares readings, which are taken several times a second while the process is busy.
 #[derive(Debug, Default)]
 pub struct Pressure {
     is_high: bool,
-    /// Time of the last round, and what it left. `None` until that was read.
+    /// Time of the last round, and the memory it left; `None` until that was read.
     round_at: Duration,
     left: Option<u64>,
     repeat_after: Duration,
 }
 
 impl Pressure {
-    /// Whether a process of this size may be too large, so that its account matters.
+    /// Whether a process of this size may be too large, so that its account must be compared.
     #[must_use]
     pub fn is_large(anonymous: u64, budget: u64) -> bool {
         anonymous > budget / LARGE
     }
 
-    /// Takes a reading.
+    /// Evaluates a reading.
     pub fn read(&mut self, reading: Filling) -> Relief {
         let Filling {
             anonymous,
@@ -121,7 +122,7 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    /// A reading every 100 ms of a process with a budget of 40 MiB.
+    /// Takes a reading every 100 ms, of a process with a budget of 40 MiB.
     #[derive(Default)]
     struct Clock {
         pressure: Pressure,

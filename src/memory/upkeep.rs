@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-/// A process that used less of one core than this since the last reading is quiet.
+/// A process is quiet if it used less than this part of one core since the last reading.
 const QUIET: f64 = 0.02;
 
-/// Growth since the last round below which another is not worth its page faults.
+/// Growth since the last round that is worth the page faults of another one.
 const GROWTH_BYTES: u64 = 512 * 1024;
 
-/// A process that is never quiet holds a round this often.
+/// Time between the rounds of a process that is never quiet.
 const BUSY_EVERY: Duration = Duration::from_secs(60);
 
-/// Pause before the first round that repeats one, and the longest. Each pause is twice the one
-/// before.
+/// Pauses before rounds that repeat one: the first and the longest. Each pause is twice as long as
+/// the one before.
 const REPEAT_FIRST: Duration = Duration::from_secs(5);
 const REPEAT_MAX: Duration = Duration::from_secs(80);
 
@@ -23,7 +23,7 @@ pub struct Reading {
     pub at: Duration,
     /// CPU time used so far.
     pub cpu: Duration,
-    /// Resident memory other than of files.
+    /// Resident memory without pages of files.
     pub anonymous: u64,
 }
 
@@ -32,18 +32,19 @@ pub struct Reading {
 pub enum Step {
     /// Freed memory of every thread.
     Heaps,
-    /// Pages of the program's files. Comes after [`Step::Heaps`], which runs code on every thread.
+    /// Pages of the program's files. Follows [`Step::Heaps`], which runs code on every thread.
     FilePages,
 }
 
-/// Compares readings, taken about once a second.
+/// Compares readings, which are taken about once a second.
 ///
-/// A round is due when the process is quiet and has grown since the last one: after a peak. The
-/// first is due at once, since the start is a peak, too. A process that is not quiet returns freed
-/// memory once a minute, and keeps its pages: it would read them again at once.
+/// A round is due if the process is quiet and has grown since the last round, which means that a
+/// peak is over. The first round is due at once, because the start is a peak, too. A process that
+/// is not quiet returns freed memory once a minute if it has grown. It keeps its file pages,
+/// because it would read them again at once.
 ///
-/// A round returns nothing of what is in use. That may be freed later, without any growth. So a
-/// process that holds more than it once did repeats the round, less and less often.
+/// A round does not return memory in use. That memory may be freed later, without any growth. So a
+/// process that uses more memory than it once did repeats the round, less and less often.
 #[derive(Debug)]
 pub struct Upkeep {
     last: Option<Reading>,
@@ -71,7 +72,7 @@ impl Default for Upkeep {
 }
 
 impl Upkeep {
-    /// Takes a reading; returns the step that is due.
+    /// Evaluates a reading; returns the step that is due.
     pub fn read(&mut self, reading: Reading) -> Option<Step> {
         let last = self.last.replace(reading);
         self.least = self.least.min(reading.anonymous);
@@ -82,7 +83,7 @@ impl Upkeep {
         let cpu = reading.cpu.saturating_sub(last.cpu);
         let elapsed = reading.at.saturating_sub(last.at);
         let is_quiet = cpu <= elapsed.mul_f64(QUIET);
-        // Memory that was returned without a round lowers the mark, too.
+        // Memory that is returned without a round lowers the mark, too.
         let left = self.left.unwrap_or(u64::MAX).min(reading.anonymous);
         self.left = Some(left);
         let has_grown = reading.anonymous >= left + GROWTH_BYTES;
@@ -114,7 +115,7 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    /// One reading a second.
+    /// Takes one reading a second.
     struct Clock {
         upkeep: Upkeep,
         at: Duration,
@@ -122,7 +123,7 @@ mod tests {
     }
 
     impl Clock {
-        /// After the round of the start, which left 2 MiB.
+        /// A clock after the round of the start, which left 2 MiB.
         fn started() -> Self {
             let (at, cpu) = (Duration::ZERO, Duration::ZERO);
             let mut clock = Self {
@@ -135,7 +136,7 @@ mod tests {
             clock
         }
 
-        /// A second that used this many milliseconds of CPU time.
+        /// Takes the reading after a second that used this many milliseconds of CPU time.
         fn second(&mut self, cpu_ms: u64, anonymous: u64) -> Option<Step> {
             self.at += Duration::from_secs(1);
             self.cpu += Duration::from_millis(cpu_ms);
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(clock.second(900, 50 * MIB), None);
         assert_eq!(clock.second(5, 50 * MIB), Some(Step::Heaps));
         assert_eq!(clock.second(5, 30 * MIB), Some(Step::FilePages));
-        // Memory in use stays, and rounds for it become less and less frequent.
+        // Memory in use is not returned, and rounds for it become less and less frequent.
         let mut rounds = Vec::new();
         for second in 3..=400 {
             match clock.second(5, 30 * MIB) {
@@ -168,7 +169,7 @@ mod tests {
     fn memory_that_was_in_use_at_the_last_round_was_never_given_back() {
         let mut clock = Clock::started();
         assert_eq!(clock.second(900, 50 * MIB), None);
-        // Nothing was freed when the peak was over.
+        // Nothing has been freed yet when the peak is over.
         assert_eq!(clock.second(5, 50 * MIB), Some(Step::Heaps));
         assert_eq!(clock.second(5, 50 * MIB), Some(Step::FilePages));
         let mut seconds = (0..10).map(|_| clock.second(5, 50 * MIB));
