@@ -1,9 +1,9 @@
 //! The memory of answers that wait for their clients to read them.
 //!
-//! A list can be a megabyte, and a client may ask for a thousand of them and read none. Every long
-//! answer is charged to its connection (HTTP/2) and to the node until its last byte was sent. Room
-//! for a list is asked for before it is built ([`Answers::begin_list`]), so a refused request costs
-//! nothing. A publish call that has begun always gets its receipt.
+//! A list can be a megabyte long, and a client may request a thousand lists and read none. Every
+//! long answer is charged to its connection (HTTP/2) and to the node until its last byte was sent.
+//! Room for a list is reserved before it is built ([`Answers::begin_list`]), so a refused request
+//! costs nothing. A publish call that has begun always gets its receipt.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::core::budget::{Budget, Part};
 use crate::core::estimate::Estimate;
 use crate::metrics::HttpMetrics;
 
-/// Answers up to this size are not counted: they cost less than the request that asked for them.
+/// Answers up to this size are not counted, because they cost less than the requests for them.
 const UNCOUNTED_BYTES: usize = 4 * 1024;
 
-/// Expected size of a list before the first was built.
+/// Expected size of a list before the first one was built.
 const FIRST_LIST_BYTES: usize = 64 * 1024;
 
-/// Answers whose size is not known before they are built.
+/// Answers whose size is known only once they are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum List {
@@ -46,12 +46,12 @@ pub(crate) struct Answers {
     metrics: Arc<HttpMetrics>,
     all: Arc<Room>,
     budget: Arc<Budget>,
-    /// By [`List`].
+    /// Indexed by [`List`].
     estimates: [Estimate; 5],
 }
 
 impl Answers {
-    /// Room for `bytes_max` in all, charged to `budget`.
+    /// Room for `bytes_max` bytes in all, charged to `budget`.
     pub(crate) fn new(bytes_max: usize, budget: Arc<Budget>, metrics: Arc<HttpMetrics>) -> Self {
         let list = || Estimate::new(FIRST_LIST_BYTES);
         Self {
@@ -62,10 +62,10 @@ impl Answers {
         }
     }
 
-    /// Takes room for a list of the expected size, before any of it is built.
+    /// Reserves room for a list of the expected size, before any of it is built.
     ///
     /// # Errors
-    /// The answer to a client for whose list there is no room.
+    /// The answer to the client if there is no room for its list.
     pub(crate) fn begin_list(
         self: &Arc<Self>,
         list: List,
@@ -91,9 +91,9 @@ impl Answers {
         Ok(room)
     }
 
-    /// The refusal of a call that changes something, or `None` if it may go on. Only the room of
-    /// the whole listener counts: a client behind a proxy that reads no lists must not keep the
-    /// proxy's other clients from publishing.
+    /// The refusal of a call that changes something, or `None` if the call may proceed. Only the
+    /// room of the whole listener counts: a client behind a proxy that does not read its lists must
+    /// not keep the proxy's other clients from publishing.
     pub(crate) fn refuse_call(&self) -> Option<Problem> {
         self.all.is_full().then(|| {
             self.budget.note_refusal(Part::Answers);
@@ -101,7 +101,7 @@ impl Answers {
         })
     }
 
-    /// Charges a response that is about to be sent, unless it is a list with room of its own. A
+    /// Charges a response that is about to be sent, unless it is a list with its own room. A
     /// response that does not fit is refused if that does no harm (`is_safe`: the request changed
     /// nothing).
     pub(crate) fn charge(
@@ -148,10 +148,10 @@ pub(crate) struct ListRoom {
 }
 
 impl ListRoom {
-    /// The list has grown to `bytes`. What fits into the expected size was charged before.
+    /// Charges a list that has grown to `bytes`. The expected size was charged before.
     ///
     /// # Errors
-    /// The answer to the client: the list has no room to grow.
+    /// The answer to the client if the list has no room to grow.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
         if bytes <= UNCOUNTED_BYTES || bytes <= self.charge.bytes() {
             return Ok(());
@@ -162,7 +162,7 @@ impl ListRoom {
         })
     }
 
-    /// The list is built: it takes the size of its response, until that was sent.
+    /// Charges the size of the finished list's response, until the response was sent.
     pub(crate) fn settle(
         mut self,
         transport: &Transport,
@@ -218,12 +218,12 @@ mod tests {
         assert_eq!(budget.used(Part::Answers), FIRST_LIST_BYTES);
         let first = first.settle(&transport, of(100 * 1024));
         assert_eq!(budget.used(Part::Answers), 100 * 1024);
-        // The next is expected to have as many bytes, and the third does not fit.
+        // The second list is expected to be as large as the first, and a third does not fit.
         let second = begin().expect("room");
         assert_eq!(budget.used(Part::Answers), 200 * 1024);
         assert!(begin().is_err());
         assert_eq!(budget.refused(Part::Answers), 1);
-        // A small answer gives its room back.
+        // A small answer releases its room.
         let second = second.settle(&transport, of(100));
         assert_eq!(budget.used(Part::Answers), 100 * 1024);
         assert!(begin().is_ok());

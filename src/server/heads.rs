@@ -1,29 +1,29 @@
-//! The memory of unfinished request heads, and of header blocks of HTTP/2.
+//! The memory of unfinished request heads and of HTTP/2 header blocks.
 //!
-//! hyper holds a head until its end has come. Most heads come in one piece, and none of them is
-//! counted. The buffer of any other is charged to the node's account. A short one is refused only
-//! when the whole account is spent. The buffer of a long one stays with its connection, and so does
-//! its charge.
+//! hyper buffers a head until it is complete. Most heads arrive in one piece and are not counted.
+//! For any other head, the buffer is charged to the node's account. A short head is refused only if
+//! the whole account is spent. The buffer of a long head stays with its connection, and so does its
+//! charge.
 
 use std::sync::Arc;
 
 use super::socket::RECEIVE_BYTES;
 use crate::core::budget::{Budget, Charge, Exhausted, Part};
 
-/// hyper's buffer for a head that comes in pieces, as long as it is short.
+/// hyper's buffer for a short head that arrives in pieces.
 const FIRST_BUFFER_BYTES: usize = 2 * RECEIVE_BYTES;
 
-/// What one connection holds of a head.
+/// The charge for the unfinished head of one connection.
 pub(crate) struct Head {
     budget: Arc<Budget>,
     is_begun: bool,
     keeps_buffer: bool,
-    /// While the head is unfinished, and as long as a large buffer stays.
+    /// `Some` while the head is unfinished, and as long as a large buffer stays.
     charge: Option<Charge>,
 }
 
 impl Head {
-    /// On HTTP/1, where the buffer of a long head stays with its connection.
+    /// For HTTP/1, where the buffer of a long head stays with its connection.
     pub(crate) fn of_http1(budget: &Arc<Budget>) -> Self {
         Self {
             keeps_buffer: true,
@@ -31,7 +31,7 @@ impl Head {
         }
     }
 
-    /// On HTTP/2, where a header block is gathered by itself.
+    /// For HTTP/2, where each header block has its own buffer.
     pub(crate) fn of_http2(budget: &Arc<Budget>) -> Self {
         Self {
             keeps_buffer: false,
@@ -41,15 +41,15 @@ impl Head {
         }
     }
 
-    /// The head has `bytes` so far, and has not ended.
+    /// Notes that the head has `bytes` so far and is not complete.
     ///
     /// # Errors
-    /// [`Exhausted`] where the account has no room for it. Then nothing of it is charged.
+    /// [`Exhausted`] if the account has no room for it. Then nothing of the head is charged.
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Exhausted> {
         self.is_begun = true;
         let (budget, part) = (&self.budget, Part::Bodies);
         let charge = self.charge.get_or_insert_with(|| Charge::new(budget, part));
-        // hyper's buffer doubles, and has room for one more read, or for two once one was full.
+        // hyper's buffer doubles. It has room for one more read, or for two once one read was full.
         let ahead = if bytes < RECEIVE_BYTES { 1 } else { 2 } * RECEIVE_BYTES;
         let allocated = (bytes + ahead).next_power_of_two();
         let allocated = allocated.max(charge.bytes());
@@ -65,7 +65,8 @@ impl Head {
         grown.inspect_err(|_| self.charge = None)
     }
 
-    /// The head has ended, or none has begun. A buffer that has grown stays as large.
+    /// Notes that the head is complete, or that none has begun. A buffer that has grown keeps its
+    /// size.
     pub(crate) fn end(&mut self) {
         if std::mem::take(&mut self.is_begun) {
             let is_kept = self.keeps_buffer;
