@@ -4,45 +4,44 @@ use crate::core::history::{ReadBudget, Work};
 
 use super::sets::SetLimits;
 
-/// Bounds on one turn. The rest waits for the next turn, so that no kind of work holds up the
-/// others.
+/// Bounds on one turn. The rest waits for the next turn, so that no kind of work delays the others.
 #[derive(Clone, Debug)]
 pub struct TurnBudget {
     /// Most signals handled.
     pub signals: usize,
-    /// Most messages handled: some 100 µs of attaches, so that a storm of connects does not hold
-    /// events up.
+    /// Most messages handled: some 100 µs of attaches, so that a storm of connects does not delay
+    /// events.
     pub messages: usize,
-    /// Most bytes of events: as many as are joined for one write, and as a socket's send buffer
-    /// accepts at once.
+    /// Bytes of events after which no further message is taken: as many as are joined for one
+    /// write, and as a socket's send buffer accepts at once.
     pub event_bytes: usize,
-    /// Streams that read on from history: some 2 ms of writes, so that replay never starves live
-    /// delivery.
+    /// Most streams that read on from history: some 2 ms of writes, so that replay never starves
+    /// live delivery.
     pub replay_streams: usize,
-    /// Bytes that one stream may read on before others get theirs.
+    /// Bytes that one stream may read on before the next stream is served.
     pub replay_bytes: usize,
-    /// One read from history: the store's lock is held for some microseconds, and one `writev`
-    /// accepts all of it.
+    /// Bounds on one read from history: it needs the store's lock for some microseconds, and one
+    /// `writev` accepts all of its events.
     pub read: ReadBudget,
-    /// Bytes charged for a read that returned nothing: about the time that writing this many would
-    /// take.
+    /// Bytes charged for a read that returned nothing: writing this many would take about as long.
     pub pass_bytes: usize,
-    /// Streams ended on the node's own account, so that events still flow to those that remain.
+    /// Most expired streams ended, and most streams ended by a drain, so that events still flow to
+    /// the streams that remain.
     pub ends: usize,
-    /// Slots swept in one slice: at some 5 µs a write, a slice holds events up by a millisecond or
-    /// so.
+    /// Most slots swept in one slice: at some 5 µs a write, a slice delays events by about a
+    /// millisecond.
     pub sweep_slots: u32,
-    /// Slices of the sweep that may be caught up on when turns are long.
+    /// Most slices of the sweep that are made up for when turns are long.
     pub sweep_slices: u32,
-    /// One portion of a query for streams.
+    /// Bounds on one portion of a query for streams.
     pub find: FindLimits,
-    /// References of closed streams that may wait for later turns: 8 MiB. A turn that ends with
-    /// more releases several portions, so that streams that come and go faster than portions do not
-    /// pile them up.
+    /// Most references of closed streams that wait for later turns: 8 MiB. A turn that ends with
+    /// more releases several portions, so that references do not pile up when streams come and go
+    /// faster than single portions are released.
     pub released_max: usize,
-    /// Work of one portion of releasing what closed streams had in the store.
+    /// Work of releasing one portion of the references that closed streams had in the store.
     pub release: Work,
-    /// Looking up sets of many patterns.
+    /// Bounds on sets of many patterns.
     pub sets: SetLimits,
 }
 
@@ -73,14 +72,14 @@ impl Default for TurnBudget {
 /// Bounds on one portion of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FindLimits {
-    /// Slots examined: some 200 µs.
+    /// Most slots examined: some 200 µs.
     pub slots: u32,
     /// Most streams described or ended.
     pub found: usize,
     /// Most steps of matching: some 200 µs, and at most as much again for the match that exceeds
     /// them.
     pub steps: usize,
-    /// Topics of streams examined.
+    /// Topics after which no further stream is examined.
     pub topics: usize,
 }
 

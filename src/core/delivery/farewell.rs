@@ -1,9 +1,9 @@
-//! Ending streams on the node's own account: with a reconnection delay, and with the body's regular
+//! Ends of streams that the node decides on: with a reconnection delay, and with the body's regular
 //! end.
 //!
-//! Both together are a stream's *farewell*. A drain gives a full wire until the end of its period
-//! to accept it, and counts the streams that did not get all of it. Every other end cuts a stream
-//! whose wire is full.
+//! Both together are a stream's *farewell*. In a drain, a full wire has until the end of the period
+//! to accept it, and the streams that were not sent all of it are counted. Every other end cuts a
+//! stream whose wire is full.
 
 use bytes::{Buf, Bytes};
 
@@ -14,14 +14,14 @@ use super::replay::Lagging;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// Reconnection delay at the end if the settings have none: a browser's own default, in
-/// milliseconds.
+/// Reconnection delay in a farewell if the settings have none, in milliseconds. It is a browser's
+/// own default.
 const RETRY_MS_DEFAULT: u64 = 3_000;
 
 /// Pause between two steps of a drain that keeps up with its period, in milliseconds.
 const DRAIN_STEP_MS: u64 = 10;
 
-/// The shutdown of a shard's streams.
+/// The drain of a shard: all its streams are ended.
 #[derive(Debug)]
 pub(crate) struct Drain {
     started_ms: u64,
@@ -34,20 +34,20 @@ pub(crate) struct Drain {
 }
 
 impl<I: Io> Core<I> {
-    /// Whether a stream's token has expired. Such streams wait for their end, of which a turn has a
-    /// bounded number. They get nothing more: neither events that they may no longer hear, nor any
-    /// after those, whose cursor would skip them.
+    /// Whether the token of at least one stream has expired. A turn ends a bounded number of such
+    /// streams; the others wait. A waiting stream is sent nothing more: neither an event that it
+    /// may no longer hear, nor a later one, whose cursor would skip the former.
     pub(super) fn has_expired(&self) -> bool {
         let next = self.tickets.next_end_unix_ms();
         next.is_some_and(|end| end <= self.unix_ms)
     }
 
-    /// Whether the stream in a slot, with these flags, is one of them.
+    /// Whether the token of the stream in a slot, with these flags, has expired.
     pub(super) fn is_expired(&self, slot: u32, flags: Flags) -> bool {
         flags.has(Flags::TICKET) && self.tickets.is_over(slot, self.unix_ms)
     }
 
-    /// Ends streams whose token has expired, as many as a turn may.
+    /// Ends streams whose token has expired, within the turn's budget.
     pub(super) fn end_expired(&mut self, io: &mut I) {
         let ends = self.config.budget.ends;
         for key in self.tickets.take_ended(self.unix_ms, ends) {
@@ -75,8 +75,8 @@ impl<I: Io> Core<I> {
         });
     }
 
-    /// Time of the next step of the drain: at once if the last one left streams over, so that the
-    /// period holds for any number of streams.
+    /// Time of the next step of the drain: at once if the last step left due streams open, so that
+    /// the period holds for any number of streams.
     pub(super) fn next_drain_ms(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
         if drain.is_late {
@@ -116,8 +116,9 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The next open stream from a slot on, round the slab once: a stream that was on its way in
-    /// may be below. Streams that wait with their farewell are passed over, unless `with_leaving`.
+    /// The next open stream from a slot on, once around the slab: a stream that was attached during
+    /// the drain may be below. Streams that wait with their farewell are passed over, unless
+    /// `with_leaving`.
     fn next_open(&self, next_slot: &mut u32, with_leaving: bool) -> Option<Key> {
         let used = self.subscribers.end();
         for slot in (*next_slot..used).chain(0..*next_slot) {
@@ -145,7 +146,7 @@ impl<I: Io> Core<I> {
     }
 
     /// Starts the end of a stream in a drain. A stream whose wire is full stays until the wire
-    /// accepts the farewell, or the drain is over. Events are written to it no more.
+    /// accepts the farewell, or the drain is over. No more events are written to it.
     fn dismiss(&mut self, key: Key, io: &mut I) {
         let Some(farewell) = self.new_farewell(key.slot) else {
             return;
@@ -160,8 +161,8 @@ impl<I: Io> Core<I> {
         self.send_farewell(key, io);
     }
 
-    /// Sends a leaving stream the rest of its farewell, and lets it go once its wire has accepted
-    /// all of it.
+    /// Writes the rest of a leaving stream's farewell, and removes the stream once its wire has
+    /// accepted all of it.
     pub(super) fn send_farewell(&mut self, key: Key, io: &mut I) {
         let Some(subscriber) = self.subscribers.get_mut(key.slot) else {
             return;
@@ -191,9 +192,9 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Ends a stream if it is open: the rest of a frame that was begun, and its farewell. A wire
-    /// that does not accept all of it at once is let go as it is: the client sees a cut connection,
-    /// and comes back with its cursor.
+    /// Ends a stream if it is open; returns whether it was. The rest of a frame that was begun is
+    /// written, and the farewell. A stream whose wire does not accept all of it at once is cut: the
+    /// client sees a broken connection, and comes back with its cursor.
     pub(super) fn end_stream(&mut self, key: Key, reason: CloseReason, io: &mut I) -> bool {
         if !self.is_open(key) {
             return false;
@@ -232,7 +233,7 @@ impl<I: Io> Core<I> {
     }
 
     /// In a drain, counts a stream that ends for this reason without its whole farewell. A client
-    /// that left is owed none.
+    /// that left needs none.
     pub(super) fn count_cut(&self, reason: CloseReason) {
         let client_left = matches!(reason, CloseReason::Client | CloseReason::Error);
         if self.drain.is_some() && !client_left {
@@ -240,7 +241,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// A reconnection delay of the stream's own, and the end of its body.
+    /// A farewell: a reconnection delay of the stream's own, and the end of its body.
     fn new_farewell(&mut self, slot: u32) -> Option<Bytes> {
         let retry_ms = self.some_retry_ms();
         let encoding = self.subscribers.get(slot)?.encoding;

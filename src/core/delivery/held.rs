@@ -1,7 +1,7 @@
-//! The bytes that streams that are behind hold beside the history, in the node's account.
+//! The memory that streams which are behind use beside the history, charged to the node's account.
 //!
-//! A remainder is a piece of a frame, and holds the whole of it. History may have evicted the
-//! event, so the frame is charged here. Streams that were cut in the same frame share it: it is
+//! A remainder is a piece of a frame, and keeps the whole frame in memory. History may have evicted
+//! the event, so the frame is charged here. Streams that were cut in the same frame share it: it is
 //! charged once.
 
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::core::budget::{Budget, Charge, Part};
 
 use super::replay::Lagging;
 
-/// The account is charged in steps of this: a stream that falls behind mostly costs no shared
-/// counter.
+/// The account is charged in steps of this size, so that a stream that falls behind mostly changes
+/// no shared counter.
 const STEP_BYTES: usize = 64 * 1024;
 
 /// A frame up to this size ends no stream, however full the account is.
 const ALWAYS_BYTES: usize = 1_024;
 
-/// The bytes held by a shard's lagging entries.
+/// The bytes that a shard's lagging entries keep in memory.
 #[derive(Debug)]
 pub(crate) struct Held {
-    /// By their end in memory. Pieces of one frame end at the same address.
+    /// By the address of their end, at which all pieces of a frame end.
     frames: HashMap<usize, HeldFrame>,
     bytes: usize,
     charge: Charge,
@@ -48,8 +48,8 @@ impl Held {
         }
     }
 
-    /// A stream holds a remainder of a frame of `frame_bytes`. Returns false if the account has no
-    /// room for it: then the stream must be ended.
+    /// Adds a stream's remainder, a piece of a frame of `frame_bytes` bytes. Returns false if the
+    /// account has no room for it: then the stream must be ended.
     pub(crate) fn add(&mut self, remainder: &Bytes, frame_bytes: usize) -> bool {
         if remainder.is_empty() {
             return true;
@@ -62,7 +62,7 @@ impl Held {
         self.charge_more(more)
     }
 
-    /// A stream no longer holds a remainder.
+    /// Removes a stream's remainder.
     pub(crate) fn remove(&mut self, remainder: &Bytes) {
         let end = end_of(remainder);
         let Some(frame) = self.frames.get_mut(&end) else {
@@ -76,7 +76,7 @@ impl Held {
         }
     }
 
-    /// A stream holds a text of its own.
+    /// Adds a text of a stream's own. Returns the same as [`Held::add`].
     pub(crate) fn add_text(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         self.charge_more(bytes)
@@ -89,7 +89,7 @@ impl Held {
         }
     }
 
-    /// Releases all that a stream held when it was behind.
+    /// Removes everything that a lagging entry keeps in memory.
     pub(crate) fn remove_all_of(&mut self, lagging: &Lagging) {
         self.remove(&lagging.remainder);
         self.remove_text(lagging.text_bytes());
@@ -117,7 +117,7 @@ impl Held {
         }
     }
 
-    /// Whether nothing is held.
+    /// Whether no byte is kept or charged.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.bytes == 0 && self.charge.bytes() == 0
@@ -167,7 +167,7 @@ mod tests {
         assert!(!held.add(&large, large.len()));
         assert_eq!(budget.refused(Part::Remainders), 2);
         assert_eq!(budget.used(Part::Remainders), small.len() + large.len());
-        // One more piece of a frame that is held takes nothing.
+        // One more piece of a frame that is already kept adds nothing.
         assert!(held.add(&large.slice(1..), large.len()));
         for piece in [&small, &large, &large] {
             held.remove(piece);

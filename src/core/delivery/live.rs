@@ -2,8 +2,8 @@
 //!
 //! A turn's events are noted by topic first. Then each dirty topic's *run* (its events of this
 //! turn, in order) goes to its members: one event as it is, several joined into one buffer, so that
-//! a delivery is one `send` either way. Streams with several topics of which more than one is dirty
-//! are collected and served last, with their runs merged by id.
+//! a delivery is one `send` either way. If more than one entry is dirty, streams that may be in
+//! several are collected and served last, with their runs merged by id.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
 use super::{Core, Io, Sent};
 
-/// Numbers of the events of a turn that one stream hears.
+/// Numbers of those events of a turn that one stream may hear.
 pub(super) type FewIndices = SmallVec<[u32; 8]>;
 
 /// The events of the turn, and their topics.
@@ -29,14 +29,15 @@ pub(super) type FewIndices = SmallVec<[u32; 8]>;
 pub(crate) struct Live {
     events: Vec<LiveEvent>,
     dirty: Vec<Dirty>,
-    /// Lists of used-up dirty entries, kept for the next turn.
+    /// Emptied event lists of finished dirty entries, kept for the next turn.
     spare: Vec<Vec<u32>>,
-    /// Streams with more than one dirty topic: (slot, number of the dirty topic).
+    /// Streams that may be in more than one dirty entry: (slot, number of the dirty entry).
     pub(super) several: Vec<(u32, u32)>,
     sets: LocalSets,
-    /// Many patterns at once are dirty: a stream of one topic may then have several dirty entries.
+    /// Set if a dirty entry is a set of patterns. A stream with a single topic may then be in
+    /// several dirty entries.
     has_sets: bool,
-    /// Runs made so far.
+    /// Number of runs made so far.
     #[cfg(test)]
     pub(super) runs_made: std::cell::Cell<usize>,
 }
@@ -55,34 +56,34 @@ struct LiveEvent {
 #[derive(Debug)]
 struct Dirty {
     target: Target,
-    /// Numbers of its events, rising.
+    /// Numbers of its events, in ascending order.
     events: Vec<u32>,
 }
 
-/// The streams that the events of a dirty entry are for.
+/// The streams that a dirty entry's events are written to.
 #[derive(Clone, Debug)]
 enum Target {
-    /// The number of a topic.
+    /// The streams of the topic with this number.
     Topic(u32),
-    /// More patterns than are written to one by one. Their streams were looked up when the event
-    /// was noted. A stream that is added later in the turn is not among them: it has the event in
-    /// its backlog, or starts after it. No slot of theirs is used again before the flush: streams
-    /// are closed or parked only after it.
+    /// The streams of a set with more patterns than are written to one by one. They were looked up
+    /// when the event was noted. A stream that is attached later in the turn is not among them: it
+    /// reads the event from history, or starts after it. None of their slots is reused before the
+    /// flush, because streams are closed or parked only after it.
     Set(Arc<LocalSet>),
 }
 
-/// Most choices of private events for which a run is kept while a topic is written; more are made
-/// anew for each stream.
+/// Most runs kept while an entry with private events is written, one for each selection of events.
+/// A run above this limit replaces the last one.
 const RUNS_MAX: usize = 16;
 
-/// Dirty entries that are compared with a set of patterns.
+/// Number of the latest dirty entries that are searched for a set of patterns.
 const SETS_TRIED: usize = 4;
 
-/// Most spare lists that are kept between turns.
+/// Most spare lists kept between turns.
 const SPARE_MAX: usize = 64;
 
 impl Live {
-    /// Notes an event under those of its topics that the shard has streams for.
+    /// Notes an event under each of its topics and patterns that has streams on this shard.
     pub(crate) fn note(&mut self, event: &Delivery, topics: &mut LocalTopics, limits: SetLimits) {
         let number = self.events.len() as u32;
         let mut wanted = false;
@@ -136,10 +137,10 @@ impl Live {
             Target::Set(other) => Arc::ptr_eq(other, &set),
             Target::Topic(_) => false,
         };
-        // Mostly there is one. Two entries of the same set do no harm: their events are merged.
+        // Mostly one set is dirty. Two entries of the same set do no harm: their events are merged.
         let mut latest = self.dirty.iter_mut().rev().take(SETS_TRIED);
         if let Some(dirty) = latest.find(is_it) {
-            // Two sets of one event may have the same streams.
+            // An event is noted once for each set.
             if dirty.events.last() != Some(&number) {
                 dirty.events.push(number);
             }
@@ -158,7 +159,7 @@ impl Live {
         });
     }
 
-    /// Sets of patterns that were looked up so far.
+    /// Number of sets of patterns looked up so far.
     #[cfg(test)]
     pub(super) fn sets_looked_up(&self) -> usize {
         self.sets.looked_up
@@ -181,7 +182,7 @@ impl Live {
         self.events.iter().any(|event| event.audience.is_some())
     }
 
-    /// Numbers of the events of a dirty topic.
+    /// Numbers of the events of a dirty entry.
     pub(super) fn events_of(&self, dirty: u32) -> &[u32] {
         &self.dirty[dirty as usize].events
     }
@@ -203,7 +204,7 @@ impl Live {
 }
 
 impl<I: Io> Core<I> {
-    /// Writes the events noted since the last flush to all caught-up streams that want them.
+    /// Writes the events noted since the last flush to all caught-up streams of their topics.
     pub(super) fn flush(&mut self, io: &mut I) {
         let mut live = std::mem::take(&mut self.live);
         let many_dirty = live.dirty.len() > 1;
@@ -239,8 +240,8 @@ impl<I: Io> Core<I> {
         self.live = live;
     }
 
-    /// If some streams are behind, notes this turn's events: the streams read them from history
-    /// later, or get a gap.
+    /// Notes this turn's events for the streams that are behind: these read the events from history
+    /// later, or are sent a gap.
     fn note_taken(&mut self, live: &Live) {
         for dirty in &live.dirty {
             let mut newest = Newest::default();
@@ -261,7 +262,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The number of streams that the events of a dirty entry are for.
+    /// Number of streams of a dirty entry.
     fn members_of(&self, target: &Target) -> usize {
         match target {
             Target::Topic(index) => self
@@ -272,7 +273,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The slot of one of these streams. A stream of a set may be gone.
+    /// The slot of the stream at a position in a dirty entry's list. A stream of a set may be
+    /// closed by now.
     #[inline]
     fn member(&self, target: &Target, position: usize) -> Option<u32> {
         match target {
@@ -290,8 +292,8 @@ impl<I: Io> Core<I> {
         let mut run = None;
         let mut position = self.members_of(&target);
         let (mut delivered, mut behind) = (0, 0);
-        // Backwards: a stream that turns out to be gone leaves the list, and the last member,
-        // already served, takes its place.
+        // Backwards: a stream whose wire turns out to be gone leaves the list. The last member,
+        // which is already served, moves into its position.
         while position > 0 {
             position -= 1;
             let Some(slot) = self.member(&target, position) else {
@@ -321,8 +323,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The same where not all members may hear all events: a run for each choice of events that
-    /// some member may hear.
+    /// `flush_topic` for an entry with private events: not all members may hear all of them. One
+    /// run is made for each selection of events that some member may hear.
     #[cold]
     fn flush_private(&mut self, live: &mut Live, number: usize, many_dirty: bool, io: &mut I) {
         let target = live.dirty[number].target.clone();
@@ -369,12 +371,12 @@ impl<I: Io> Core<I> {
         live.dirty[number].events = events;
     }
 
-    /// Writes those events of a run to a caught-up stream that it has not seen.
+    /// Writes to a caught-up stream those events of a run that it has not seen.
     ///
-    /// This and [`Io::send`] are inlined into the loop over a topic's members, so that nothing
-    /// returns between one system call and the next while wires accept everything: the kernel
-    /// leaves the processor's stack of return addresses overwritten, and a return right after a
-    /// system call was measured to cost 7 % of a delivery (`benches/fanout.rs`).
+    /// This function and [`Io::send`] are inlined into the loop over a topic's members, so that no
+    /// function returns between one system call and the next while wires accept everything. The
+    /// kernel leaves the processor's stack of return addresses overwritten, and a return right
+    /// after a system call was measured to cost 7 % of a delivery (`benches/fanout.rs`).
     #[inline(always)]
     pub(super) fn write_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get_mut(slot) else {
@@ -401,8 +403,8 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The same for the rare streams: with another encoding than the last one, or attached amid
-    /// this turn's events and live from its attach on.
+    /// `write_run` for the rare streams: those with another encoding than the stream before, and
+    /// those attached amid this turn's events and caught up since their attach.
     #[cold]
     fn write_rest_of_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get(slot) else {
@@ -444,8 +446,9 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// A stream took only the bytes of the run up to `cut`: the event that was cut stays with it,
-    /// the rest is read from history later.
+    /// Records that a wire accepted the bytes of the run up to `cut` only. The rest of the event
+    /// that was cut becomes the stream's remainder. The events after it are read from history
+    /// later.
     fn split_run(&mut self, slot: u32, run: &Run, cut: usize, first: usize) {
         let joined = &run.joined;
         let whole = joined.ends.partition_point(|end| *end <= cut);
@@ -453,8 +456,8 @@ impl<I: Io> Core<I> {
         let mut remainder = Bytes::new();
         let mut frame_bytes = 0;
         if cut > start {
-            // A piece of the event's own frame, which history shares, rather than of the joined
-            // run, which would be kept for it alone.
+            // A piece of the event's own frame, which is shared with history. A piece of the joined
+            // run would keep the whole run in memory for this stream alone.
             let whole_frame = run.events[whole].1.rendition(joined.encoding);
             frame_bytes = whole_frame.len();
             remainder = whole_frame.slice(cut - start..);

@@ -1,5 +1,5 @@
-//! A stream between two shards, or between two lives of one: removed as a whole, and continued at
-//! the same place.
+//! Parking: a stream is removed from a shard as a whole, and continued at the same position by
+//! another shard, or by a new instance of the same one.
 
 use std::fmt;
 
@@ -18,8 +18,9 @@ use super::{Core, Guard, Identity, Io, NotAdopted};
 /// A stream that no shard serves at the moment.
 ///
 /// It keeps its place, its subscriptions and its share of a grant: none of them is released while
-/// it is parked, and none is taken again when it is attached.
-/// [`Desk::reseat`](crate::core::desk::Desk::reseat) leads to the shard that continues it.
+/// it is parked, and none is acquired again when it continues.
+/// [`Desk::reseat`](crate::core::desk::Desk::reseat) directs its events to the shard that continues
+/// it.
 pub struct Parked<T> {
     pub(crate) wire: T,
     pub(crate) client: ClientKey,
@@ -29,7 +30,7 @@ pub struct Parked<T> {
     pub(crate) wanted: Box<[Wanted]>,
     pub(crate) grant: Option<Grant>,
     pub(crate) ends_unix_ms: Option<u64>,
-    /// It has seen all its events up to here; the bytes of the last ones may be in the remainder of
+    /// It has seen all its events up to here; bytes of the last one may be in the remainder of
     /// `lagging`.
     pub(crate) cursor: EventId,
     /// Bytes that its wire accepted.
@@ -38,7 +39,7 @@ pub struct Parked<T> {
     pub(crate) age_s: u64,
     /// Its lagging entry. `None` = it was caught up.
     pub(crate) lagging: Option<Lagging>,
-    /// Milliseconds since its wire last accepted something, if it is behind.
+    /// Milliseconds since its wire last accepted something; 0 if it is caught up.
     pub(crate) stuck_ms: u64,
 }
 
@@ -59,7 +60,8 @@ impl<T> Parked<T> {
         &self.wanted
     }
 
-    /// Gives up a stream that no shard continues; dropping its wire closes it.
+    /// Frees the place of a stream that no shard continues, and adds its references to `released`.
+    /// Dropping its wire closes it.
     pub fn give_up(self, released: &mut Released, places: &Places) {
         released.add_stream(&self.wanted, self.grant);
         places.release(self.client);
@@ -67,8 +69,8 @@ impl<T> Parked<T> {
 }
 
 impl<I: Io> Core<I> {
-    /// Removes a stream, if it is open. Events published before still belong to the stream: flush
-    /// first.
+    /// Removes a stream, if it is open. The caller flushes first, because events published before
+    /// are still for the stream.
     pub(super) fn park(&mut self, key: Key, io: &mut I) -> Option<Parked<I::Incoming>> {
         if !self.is_open(key) {
             return None;
@@ -103,12 +105,13 @@ impl<I: Io> Core<I> {
     }
 
     /// Continues a stream: it reads on from its cursor, after its remainder, and is caught up when
-    /// nothing is left. Its wire reports again whether it is full.
+    /// nothing is left. The first write shows again whether its wire is full.
     pub(super) fn unpark(&mut self, parked: Parked<I::Incoming>, reseat: &Reseat, io: &mut I) {
         self.serial = self.serial.wrapping_add(1);
         // As with a new stream: everything posted before has been taken already.
         self.last_id = self.last_id.max(reseat.live_from);
-        // A shard that has just started is younger than the stream; its age is shown only.
+        // A shard that has just started is younger than the stream, whose age is then too low. The
+        // age is only displayed.
         let opened_s = (self.now_ms / 1_000).saturating_sub(parked.age_s) as u32;
         let key = match self.adopt(parked.wire, parked.client, parked.encoding, opened_s, io) {
             Ok(key) => key,
@@ -133,7 +136,7 @@ impl<I: Io> Core<I> {
         for (wanted, newest) in std::iter::zip(&parked.wanted, &reseat.newest) {
             self.taken.note(wanted.selector, *newest);
         }
-        // One that was caught up was not too slow: what it misses is told as it is to a stream that
+        // A stream that was caught up was not too slow: its losses are reported as to a stream that
         // resumes.
         let caught_up = || Lagging::resuming(Default::default(), Start::default(), self.now_ms);
         let mut lagging = parked.lagging.unwrap_or_else(caught_up);

@@ -1,5 +1,5 @@
-//! Streams that are behind: resuming, or slower than the events. They read on from history until
-//! they are caught up.
+//! Streams that are behind, because they resume or are slower than the events. They read on from
+//! history until they are caught up.
 
 use bytes::Bytes;
 
@@ -11,31 +11,31 @@ use crate::metrics::{CloseReason, GapReason};
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// State of a stream only while it is behind.
+/// State that a stream has only while it is behind.
 #[derive(Debug)]
 pub(crate) struct Lagging {
     /// Bytes that must go out before anything else: the rest of a frame that was cut, or the
     /// greeting.
     pub(crate) remainder: Bytes,
-    /// Length of the frame that the remainder is a piece of, and holds.
+    /// Length of the frame that the remainder is a piece of, and keeps in memory.
     frame_bytes: usize,
-    /// The unsent end of a stream that leaves. `None` = it stays.
+    /// The unsent part of its farewell. `None` = it is not leaving.
     pub(crate) farewell: Option<Bytes>,
-    /// Losses that it was told of.
+    /// Losses up to this id were reported to it.
     pub(crate) told_through: EventId,
-    /// A cursor that this node does not know, still to be told.
+    /// A cursor that this node does not know, and that is still to be reported to its client.
     pub(crate) unknown: Option<Box<str>>,
     /// When its wire last accepted something, in the shard's milliseconds.
     pub(crate) progress_ms: u64,
-    /// It has not read yet since it resumed: its losses are reported as they are, whatever the
-    /// policy.
+    /// Set until it is sent its first event or gap after a resume. Until then its losses are
+    /// reported as a gap, whatever the policy.
     pub(crate) resuming: bool,
     /// Its wire has been full: topics with the policy `latest` are conflated.
     pub(crate) conflate: bool,
 }
 
 impl Lagging {
-    /// A stream that comes back with a cursor.
+    /// The state of a stream that resumes from a cursor.
     pub(crate) fn resuming(greeting: Bytes, start: Start, now_ms: u64) -> Self {
         Self {
             frame_bytes: greeting.len(),
@@ -62,12 +62,12 @@ impl Lagging {
         }
     }
 
-    /// Length of the text that it holds beside the remainder.
+    /// Length of its unknown cursor, which it keeps beside the remainder.
     pub(super) fn text_bytes(&self) -> usize {
         self.unknown.as_ref().map_or(0, |text| text.len())
     }
 
-    /// The bytes that a stream which leaves is still to be sent.
+    /// The bytes that are still to be sent to a leaving stream: its remainder, then its farewell.
     pub(super) fn last_parts(&self) -> Vec<Bytes> {
         let parts = [Some(&self.remainder), self.farewell.as_ref()];
         let parts = parts.into_iter().flatten();
@@ -75,7 +75,7 @@ impl Lagging {
     }
 }
 
-/// One write of a stream that is behind; kept between writes for its allocations.
+/// One write to a stream that is behind. Kept between writes for its allocations.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     events: Vec<(EventId, Frame)>,
@@ -88,7 +88,7 @@ pub(crate) struct Outgoing {
 /// A gap among the parts of a write.
 #[derive(Clone, Copy)]
 struct Told {
-    /// Number of the part that tells it.
+    /// Number of the part that reports it.
     part: usize,
     lost_through: EventId,
     reason: GapReason,
@@ -96,19 +96,19 @@ struct Told {
 
 /// The result of a read for the stream.
 enum Plan {
-    /// There are parts to write, perhaps with a gap among them.
+    /// Parts to write, perhaps with a gap among them.
     Write(Option<Told>),
-    /// Nothing for it up to here, but there is more to look at.
+    /// Everything up to this id was examined and is not for the stream. More is left to examine.
     Pass(EventId),
     /// Nothing is left to read.
     CaughtUp,
-    /// It fell out of the history under the policy `disconnect`.
+    /// Events that it missed were evicted, under the policy `disconnect`.
     Disconnect,
 }
 
 impl<I: Io> Core<I> {
-    /// A caught-up stream's wire is full: from here on it reads from history, after `remainder`, a
-    /// piece of a frame of `frame_bytes`.
+    /// Records that a caught-up stream's wire is full. From here on the stream reads from history,
+    /// after `remainder`, a piece of a frame of `frame_bytes` bytes.
     pub(super) fn block(&mut self, slot: u32, remainder: Bytes, frame_bytes: usize) {
         let lagging = Lagging::blocked(remainder, frame_bytes, self.now_ms);
         self.fall_behind(slot, lagging);
@@ -132,7 +132,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Takes out what a stream has only while it is behind.
+    /// Removes a stream's lagging entry, with its charge and its counts.
     pub(super) fn take_lagging(&mut self, slot: u32) -> Option<Lagging> {
         let lagging = self.lagging.remove(&slot)?;
         self.held.remove_all_of(&lagging);
@@ -141,7 +141,7 @@ impl<I: Io> Core<I> {
         Some(lagging)
     }
 
-    /// Frees memory after a storm of slow streams.
+    /// Shrinks the tables after a storm of slow streams.
     fn shrink_lagging(&mut self) {
         #[cfg(test)]
         assert!(!self.lagging.is_empty() || self.held.is_empty());
@@ -153,7 +153,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The wire of an open stream has room again.
+    /// Records that the wire of an open stream has room again.
     pub(super) fn unblock(&mut self, key: Key) {
         if let Some(subscriber) = self.subscribers.get_mut(key.slot)
             && subscriber.flags.has(Flags::BLOCKED)
@@ -163,7 +163,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// The wire of an open stream is full, and not stuck: its time to accept something starts anew.
+    /// Restarts the write timeout of an open stream whose wire is full but not stuck.
     pub(super) fn note_progress(&mut self, key: Key) {
         if let Some(lagging) = self.lagging.get_mut(&key.slot) {
             lagging.progress_ms = self.now_ms;
@@ -179,14 +179,14 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Lets streams that are behind read on, as far as a turn's budget goes.
+    /// Serves the run queue within a turn's budget: its streams read on from history.
     pub(super) fn catch_up(&mut self, io: &mut I) {
         for _ in 0..self.ready.len().min(self.config.budget.replay_streams) {
             let Some(slot) = self.ready.pop_front() else {
                 return;
             };
-            // A slot in the queue may have been given to a new stream since; flags tell whether it
-            // waits.
+            // A slot in the queue may belong to a newer stream by now. The flags show whether that
+            // stream is queued.
             let Some(key) = self.key_of(slot) else {
                 continue;
             };
@@ -241,7 +241,7 @@ impl<I: Io> Core<I> {
         self.outgoing = outgoing;
     }
 
-    /// Works out the next write of a stream that is behind.
+    /// Plans the next write to a stream that is behind.
     fn plan(&mut self, slot: u32, out: &mut Outgoing) -> Plan {
         out.events.clear();
         out.wanted.clear();
@@ -295,7 +295,7 @@ impl<I: Io> Core<I> {
             (lost, _) => lost,
         };
         let told = lost_through.map(|lost| {
-            // Of what has not been looked at yet, anything may be kept.
+            // Any event that was not examined yet may still be in the history.
             let examined_through = outcome.examined_through.unwrap_or(lost);
             let first_kept = out
                 .events
@@ -339,7 +339,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Writes what was planned; returns the bytes if the wire has room for more.
+    /// Writes the planned parts. Returns their bytes if the wire has room for more.
     fn write_outgoing(
         &mut self,
         key: Key,
@@ -367,7 +367,7 @@ impl<I: Io> Core<I> {
         Some(total)
     }
 
-    /// Moves the stream on by the parts that were accepted, whole or cut.
+    /// Advances the stream by the parts that its wire accepted, whole or cut.
     fn settle_outgoing(&mut self, slot: u32, out: &Outgoing, told: Option<Told>, accepted: usize) {
         let mut begun = 0;
         let mut left = accepted;
@@ -390,7 +390,8 @@ impl<I: Io> Core<I> {
         };
         let mut fits = true;
         if accepted > 0 {
-            // The first part may be a remainder itself, and hold more than its own length.
+            // The first part may be a remainder itself, and keep more than its own length in
+            // memory.
             if !lagging.remainder.is_empty() && begun == 1 {
                 frame_bytes = frame_bytes.max(lagging.frame_bytes);
             }
@@ -426,7 +427,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Nothing is left up to the shard's last id: from here on the stream is live.
+    /// Makes a stream caught up: nothing is left for it up to the shard's last id.
     fn catch_up_done(&mut self, slot: u32) {
         self.take_lagging(slot);
         let last_id = self.last_id;

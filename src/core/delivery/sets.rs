@@ -1,7 +1,8 @@
-//! Sets of many patterns: which streams of a shard listen to one of them.
+//! Sets of many patterns, and the streams of a shard that subscribe to one of them.
 //!
 //! An event may refer to ten thousand patterns that match it. The shard looks up once which of them
-//! its streams subscribe to, and keeps the answer until a stream with a pattern comes or goes.
+//! its streams subscribe to, and keeps the result until a stream with a pattern is added or
+//! removed.
 
 use std::sync::Arc;
 
@@ -14,9 +15,10 @@ use super::topics::LocalTopics;
 /// Bounds on sets of many patterns.
 #[derive(Clone, Copy, Debug)]
 pub struct SetLimits {
-    /// Most local patterns of a set that are written to one by one, like topics.
+    /// A set with at most this many local patterns is written pattern by pattern, like topics.
     pub few: usize,
-    /// Patterns and streams of the sets that are kept, added up. Above it, all are looked up anew.
+    /// Most patterns and streams of the kept sets, added up. Above this, all sets are looked up
+    /// anew.
     pub kept: usize,
 }
 
@@ -31,7 +33,7 @@ impl Default for SetLimits {
 
 #[cfg(test)]
 impl SetLimits {
-    /// So small that a few patterns reach them.
+    /// Limits so small that a few patterns reach them.
     pub(crate) const SMALL: Self = Self { few: 1, kept: 64 };
 }
 
@@ -40,7 +42,7 @@ impl SetLimits {
 pub(super) struct LocalSet {
     /// Numbers of its topics in the shard's table.
     pub(super) topics: Box<[u32]>,
-    /// Slots of their streams, each once; none where the topics are few.
+    /// Slots of their streams, each once; empty if the topics are few.
     pub(super) members: Box<[u32]>,
     is_few: bool,
 }
@@ -63,29 +65,29 @@ impl LocalSet {
         }
     }
 
-    /// Whether its topics are few, so that each of them is written to.
+    /// Whether its topics are few, so that they are written to one by one.
     pub(super) fn is_few(&self) -> bool {
         self.is_few
     }
 }
 
-/// A set that was looked up.
+/// A set that was looked up, and the result.
 #[derive(Debug)]
 struct Known {
-    /// Keeps its address from being used again.
+    /// Kept alive, so that its address is not reused.
     set: Arc<MatchSet>,
     local: Arc<LocalSet>,
 }
 
-/// The sets that were looked up since a stream with a pattern last came or went.
+/// The sets looked up since a stream with a pattern was last added or removed.
 #[derive(Debug, Default)]
 pub(super) struct LocalSets {
-    /// By address.
+    /// By the address of the set.
     known: HashMap<usize, Known>,
-    /// Of the shard's patterns, when these were looked up.
+    /// Version of the shard's topic table when these sets were looked up.
     version: u64,
     size: usize,
-    /// Sets that were looked up so far.
+    /// Number of sets looked up so far.
     #[cfg(test)]
     pub(super) looked_up: usize,
 }

@@ -1,4 +1,4 @@
-//! Work by the clock: heartbeats to quiet streams, and the end of streams whose wire accepts
+//! Work by the clock: heartbeats for quiet streams, and the end of streams whose wire accepts
 //! nothing.
 //!
 //! No stream has a timer. Twice in a heartbeat interval the whole slab is swept, a slice at a time:
@@ -15,10 +15,11 @@ use crate::metrics::CloseReason;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
-/// Slices of one sweep at least, so that few streams are spread over time too.
+/// Least number of slices of one sweep (one for each slot, if fewer are used), so that few streams
+/// are spread over time as well.
 const SLICES_PER_SWEEP: u32 = 64;
 
-/// How often blocked streams are looked over for their timeout, in milliseconds.
+/// Milliseconds between two checks of blocked streams for their write timeout.
 const TIMEOUT_CHECK_MS: u64 = 250;
 
 /// The position of the sweep.
@@ -27,7 +28,8 @@ pub(crate) struct Sweep {
     /// Length of one sweep: half a heartbeat interval.
     period_ms: u64,
     started_ms: u64,
-    /// When its first slice was swept: later than it was due, where the shard slept or was held up.
+    /// When its first slice was swept. This is later than it was due if the shard slept or was
+    /// delayed.
     began_ms: u64,
     next_slot: u32,
     timeouts_checked_ms: u64,
@@ -48,9 +50,9 @@ impl Sweep {
         (used / SLICES_PER_SWEEP).clamp(1, slots_max)
     }
 
-    /// When the slice that starts at `next_slot` is due. Where the slab has shrunk below it, the
-    /// sweep is over when its period is: without that bound, few streams that stay would wait for
-    /// as many periods as there have been streams.
+    /// When the slice that starts at `next_slot` is due. If the slab has shrunk below that slot, it
+    /// is due at the end of the period. Without that bound, the few streams that stay would wait
+    /// for as many periods as there have been streams.
     fn due_ms(&self, used: u32) -> u64 {
         let used = u64::from(used.max(1));
         self.started_ms + self.period_ms * u64::from(self.next_slot).min(used) / used
@@ -64,8 +66,8 @@ struct Heartbeat {
 }
 
 impl<I: Io> Core<I> {
-    /// Does what the clock asks for, within a turn's budget. `mailbox_empty` tells, asked under the
-    /// store's lock, that nothing waits.
+    /// Does the work that is due by the clock, within a turn's budget. `mailbox_empty` is called
+    /// under the store's lock and returns whether no input waits.
     pub(super) fn tick(&mut self, mailbox_empty: impl FnOnce() -> bool, io: &mut I) {
         if self.lagging.is_empty() {
             self.counters.lag_ms_max.set(0);
@@ -92,9 +94,9 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Events are posted under the store's lock. If nothing waits now, all up to the head that
-    /// concerns this shard has been delivered, and streams of quiet topics can be told a cursor
-    /// near the head.
+    /// Raises the shard's last id to the head if no input waits. Events are posted under the
+    /// store's lock, so every event up to the head that concerns this shard was delivered then.
+    /// Heartbeats thus send a cursor near the head to streams of quiet topics.
     fn catch_up_cursor(&mut self, mailbox_empty: impl FnOnce() -> bool) {
         let store = self.shared.store();
         if mailbox_empty() {
@@ -103,7 +105,7 @@ impl<I: Io> Core<I> {
     }
 
     /// When [`Core::tick`] has something to do next, in the shard's milliseconds; `None` = not
-    /// before something comes in.
+    /// before input arrives.
     pub(super) fn next_tick_ms(&self) -> Option<u64> {
         if self.subscribers.len() == 0 {
             return None;
@@ -132,9 +134,9 @@ impl<I: Io> Core<I> {
         self.sweep.next_slot = end;
         if end >= used {
             self.sweep.next_slot = 0;
-            // From the end that was due, so that sweeps do not drift. Where that is over, a period
-            // after this one began: two sweeps at once would take a stream that was just written to
-            // for one that was quiet.
+            // The next sweep starts at the end of this one's period, so that sweeps do not drift.
+            // If that time has passed, it starts one period after this sweep began: two sweeps at
+            // once would take a stream that was just written to for a quiet one.
             let due_ms = self.sweep.started_ms + self.sweep.period_ms;
             self.sweep.started_ms = if due_ms > self.now_ms {
                 due_ms
@@ -166,8 +168,9 @@ impl<I: Io> Core<I> {
             cursor <= heartbeat.cursor,
             "no cursor passes what was taken"
         );
-        // The stream is caught up, and its client is told so: a private event that was none of its
-        // business may be evicted later, and no gap may take the cursor back to it.
+        // The stream is caught up, and the heartbeat's id reports that to its client. A private
+        // event that was not for it may be evicted later, and no gap may move the cursor back to
+        // that event.
         subscriber.cursor = heartbeat.cursor;
         let bytes = heartbeat.frame.rendition(subscriber.encoding);
         self.counters.heartbeats.add(1);
@@ -175,8 +178,8 @@ impl<I: Io> Core<I> {
             Sent::All => self.count_write(slot, bytes.len()),
             Sent::Part(accepted) => {
                 self.count_write(slot, accepted);
-                // Not one byte of it out means that it need not go out at all, and that the client
-                // knows nothing of it.
+                // If no byte of it was accepted, the heartbeat need not be sent at all, and the
+                // client does not know its cursor.
                 let remainder = if accepted == 0 {
                     self.set_cursor(slot, cursor);
                     Bytes::new()

@@ -6,7 +6,7 @@ use crate::core::history::SlowConsumerPolicy;
 use crate::core::history::{SelectorId, Wanted};
 use crate::core::table::{Arena, PartTable};
 
-/// Marks a topic that nothing was published to in this turn.
+/// Marks a topic without an event in this turn.
 const CLEAN: u32 = u32::MAX;
 
 /// A topic or pattern with at least one stream on this shard.
@@ -39,25 +39,26 @@ impl LocalTopic {
     }
 }
 
-/// A topic of a stream that has several, and the stream's place in the topic's list.
+/// A topic of a stream, and the stream's position in the topic's member list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Membership {
     pub(crate) topic: u32,
     pub(crate) position: u32,
 }
 
-/// The topics by number and by the store's id, and the topic sets of the streams that have several.
+/// The topics by number and by the store's id, and the topic sets of the streams with several
+/// topics.
 #[derive(Debug, Default)]
 pub(crate) struct LocalTopics {
     slots: Arena<LocalTopic>,
     by_id: PartTable<u32>,
     sets: Arena<Box<[Membership]>>,
-    /// Rises when a stream with a pattern comes or goes.
+    /// Rises when a stream with a pattern is added or removed.
     version: u64,
 }
 
 impl LocalTopics {
-    /// Rises when a stream with a pattern comes or goes.
+    /// Rises when a stream with a pattern is added or removed.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -82,7 +83,8 @@ impl LocalTopics {
             .copied()
     }
 
-    /// Adds `slot` to the members of a topic; returns the topic's number and the place in its list.
+    /// Adds `slot` to the members of a topic; returns the topic's number and the position in its
+    /// list.
     pub(crate) fn join(&mut self, wanted: Wanted, slot: u32) -> Membership {
         self.note_change(wanted.selector);
         let index = self
@@ -113,8 +115,8 @@ impl LocalTopics {
         index
     }
 
-    /// Removes a member from a topic's list. The last member moves into its place: returns that
-    /// member's slot, if there is one.
+    /// Removes a member from a topic's list. The last member moves into its position: returns the
+    /// slot of the member that moved, if any.
     pub(crate) fn leave(&mut self, at: Membership) -> Option<u32> {
         self.note_change(self.get(at.topic)?.id);
         let topic = self.get_mut(at.topic)?;
@@ -123,8 +125,8 @@ impl LocalTopics {
         if topic.members.is_empty() && !topic.is_dirty() {
             self.remove(at.topic);
         } else if topic.members.spilled() && topic.members.len() * 4 < topic.members.capacity() {
-            // Half is kept, so that a topic whose streams come and go does not reallocate each
-            // time.
+            // Room for as many again is kept, so that a topic whose streams come and go is not
+            // reallocated each time.
             let mut smaller = SmallVec::with_capacity(topic.members.len() * 2);
             smaller.extend_from_slice(&topic.members);
             topic.members = smaller;
@@ -132,7 +134,8 @@ impl LocalTopics {
         moved
     }
 
-    /// Drops a topic that has no member. Not while it is dirty: the turn's list names it by number.
+    /// Removes a topic without members, unless it is dirty: the turn's list of dirty entries refers
+    /// to it by number.
     pub(crate) fn remove_if_empty(&mut self, index: u32) {
         if self
             .get(index)
@@ -186,7 +189,7 @@ fn hash_of(slots: &Arena<LocalTopic>, index: u32) -> u64 {
     slots.get(index).map_or(0, |topic| hash(topic.id))
 }
 
-/// Fibonacci hashing: the ids are the node's own small numbers, so nobody can choose them to
+/// Fibonacci hashing: the ids are the node's own small numbers, so clients cannot choose ids that
 /// collide.
 fn hash(SelectorId(id): SelectorId) -> u64 {
     u64::from(id)

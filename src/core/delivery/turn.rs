@@ -13,28 +13,28 @@ use super::{Attach, Core, Io, Key, Parked, Room, Signal, StreamInfo, StreamKey};
 pub(crate) struct Now {
     /// Milliseconds since the shard's start. Never falls.
     pub(crate) shard_ms: u64,
-    /// Milliseconds since the unix epoch. May be set back.
+    /// Milliseconds since the Unix epoch. May be set back.
     pub(crate) unix_ms: u64,
 }
 
-/// A message to a shard. All that is posted under the store's lock reaches every shard in the same
+/// A message to a shard. Messages posted under the store's lock reach every shard in the same
 /// order.
 pub enum Message<T> {
-    /// Events.
+    /// Delivers a batch of events.
     Deliver(Arc<Batch>),
-    /// A stream to take over.
+    /// Adopts a new stream.
     Attach(Box<Attach<T>>),
-    /// A question about the streams furthest behind, at most so many.
+    /// Reports the streams that are furthest behind, at most this many.
     Slowest(usize, Box<dyn FnOnce(Vec<StreamInfo>) + Send>),
-    /// A portion of the streams that are asked for, from a slot on.
+    /// Handles one portion of a query for streams, from this slot on.
     Find(Arc<StreamQuery>, u32, Task, Box<dyn FnOnce(Found) + Send>),
-    /// A stream to end; answers whether there was one.
+    /// Ends a stream; reports whether it was open.
     Close(StreamKey, Box<dyn FnOnce(bool) + Send>),
-    /// A stream to take out and hand over; nothing where there is none.
+    /// Removes a stream and returns it; `None` if it is not open.
     Park(StreamKey, Box<dyn FnOnce(Option<Parked<T>>) + Send>),
-    /// A stream to continue that was parked.
+    /// Continues a parked stream.
     Unpark(Box<Parked<T>>, Reseat),
-    /// Ends all streams over so many milliseconds.
+    /// Ends all streams over this many milliseconds.
     Drain(u64),
     /// Ends the shard; streams still open are dropped.
     Stop,
@@ -42,35 +42,37 @@ pub enum Message<T> {
 
 /// The input since the last turn. The core pulls as much of it as the turn's budget allows.
 pub(crate) trait Input<T> {
-    /// The next wire that the system reports.
+    /// The next signal of a wire.
     fn signal(&mut self) -> Option<(Key, Signal)>;
     /// The next message.
     fn message(&mut self) -> Option<Message<T>>;
     /// Called once a turn, after its last message: the mailbox has room again.
     fn taken(&mut self) {}
-    /// Called once a turn: the events taken so far are written to all streams that were caught up.
+    /// Called once a turn, after live delivery: the events taken so far are written to all streams
+    /// that were caught up.
     fn written(&mut self) {}
-    /// Whether no message and no signal waits. Messages are posted under the store's lock, and the
-    /// core asks under it.
+    /// Whether no message and no signal waits. Messages are posted under the store's lock. To learn
+    /// whether everything up to the head was taken, the core calls this under the same lock.
     fn is_empty(&self) -> bool;
 }
 
 /// The shard's request after a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
-    /// Work is left that waits for nothing: make the next turn at once.
+    /// Work is left that needs no input: make the next turn at once.
     pub(crate) has_work: bool,
     /// Make the next turn at this time at the latest, in the shard's milliseconds. `None` = not
-    /// before something comes in.
+    /// before input arrives.
     pub(crate) wake_ms: Option<u64>,
     /// [`Message::Stop`] was taken: make no further turn.
     pub(crate) stop: bool,
 }
 
 impl<I: Io> Core<I> {
-    /// Makes one turn. This is the only way in; everything else that a caller can do is to ask.
+    /// Makes one turn. This is the core's only entry point; its other public functions only read
+    /// it.
     ///
-    /// The caller makes a turn when something has come in, when [`Next::wake_ms`] has come, and at
+    /// The caller makes a turn when input has arrived, when [`Next::wake_ms`] is reached, and at
     /// once after a turn whose [`Next::has_work`] is true. A turn that finds nothing to do does no
     /// harm.
     ///
@@ -78,22 +80,23 @@ impl<I: Io> Core<I> {
     ///
     /// 1. **Signals.** A stream whose client is gone is closed first, so that nothing more is
     ///    written to it. A stream whose wire has room again joins the run queue.
-    /// 2. **Messages**, in the order in which they were posted. Events are noted. A stream is taken
-    ///    over and greeted: from here on it is caught up or reads on. Before a message that may end
-    ///    streams, the events noted so far are written: what was published before belongs to the
-    ///    stream still.
+    /// 2. **Messages**, in the order in which they were posted. Events are noted. A new stream is
+    ///    adopted and greeted: from then on it is caught up or reads on. Before a message that may
+    ///    end or park streams, the events noted so far are written, because they were published
+    ///    before the end.
     /// 3. **Live delivery.** The noted events are written to all streams that are caught up.
-    /// 4. **Replay.** Streams of the run queue read on from history. They come after live delivery,
-    ///    up to the last event that was taken from the mailbox and no further.
+    /// 4. **Replay.** Streams of the run queue read on from history. They are served after live
+    ///    delivery, and read no further than the last event taken from the mailbox.
     /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats
     ///    come last: a stream that was written to needs none.
     /// 6. **Memory.** Streams that fell behind with more than the node's account has room for are
     ///    ended.
-    /// 7. **Release.** A portion of what closed streams had of the store is given back; all of it
-    ///    in the turn that takes [`Message::Stop`].
+    /// 7. **Release.** One portion of the references that closed streams had in the store is
+    ///    released; several portions while more than `TurnBudget::released_max` wait, and all of
+    ///    them in the turn that takes [`Message::Stop`].
     ///
-    /// `now` is asked at the start and after live delivery: writing to many streams takes longer
-    /// than a token may be overstayed.
+    /// `now` is called at the start and after live delivery, because writing to many streams takes
+    /// longer than a stream may outlive its token.
     pub(crate) fn turn(
         &mut self,
         input: &mut impl Input<I::Incoming>,
@@ -121,7 +124,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Whether a turn would find something to do though nothing has come in.
+    /// Whether work is left that needs no input.
     fn has_work(&self) -> bool {
         !self.ready.is_empty() || !self.released.is_empty()
     }
@@ -135,7 +138,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// Acts on what a stream's wire reports, if the stream is still open.
+    /// Acts on a signal of a stream's wire, if the stream is still open.
     fn heed(&mut self, key: Key, signal: Signal, io: &mut I) {
         let Some(wire) = self.wire(key) else { return };
         let speaks = signal.readable || signal.ended || signal.failed;
@@ -200,8 +203,8 @@ impl<I: Io> Core<I> {
 
     fn set_now(&mut self, now: Now) {
         self.now_ms = self.now_ms.max(now.shard_ms);
-        // A clock that is set back brings no stream to life that was passed over already: it would
-        // miss events without a gap.
+        // If the clock is set back, a stream that was already passed over as expired must not
+        // continue: it would miss events without a gap.
         self.unix_ms = if self.has_expired() {
             self.unix_ms.max(now.unix_ms)
         } else {
