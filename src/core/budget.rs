@@ -1,8 +1,8 @@
-//! One account of the memory that clients can make the node hold.
+//! One account of the memory that clients can make the node allocate.
 //!
-//! Each part of the node charges the bytes that it holds for clients, and asks before it takes
+//! Each part of the node charges the bytes that it keeps for clients, and asks before it allocates
 //! more. Parts that are refused early leave room for those that cannot be refused. The history has
-//! a share of its own (`history_budget_bytes`) that no other part can take.
+//! a share of its own (`history_budget_bytes`) that no other part can use.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ pub enum Part {
     /// Commands of the ingest port: unfinished, unread, queued in transactions, and their unread
     /// replies.
     Commands,
-    /// Scripts that are kept for `EVALSHA`.
+    /// Scripts kept for `EVALSHA`.
     Scripts,
     /// Answers that wait to be read.
     Answers,
@@ -30,7 +30,7 @@ pub enum Part {
     Presence,
     /// Events that wait in the bodies of HTTP/2 streams.
     StreamBodies,
-    /// Events of which a slow stream has taken a part. History may have evicted them.
+    /// Events of which a slow stream's wire has accepted a part. History may have evicted them.
     Remainders,
     /// Events between their publisher's input and the streams: drafts, and batches in mailboxes.
     Events,
@@ -68,12 +68,12 @@ impl Part {
         }
     }
 
-    /// Whether its memory is held for one request, and freed soon.
+    /// Whether its memory belongs to one request, and is freed soon.
     const fn is_brief(self) -> bool {
         matches!(self, Self::Bodies | Self::Commands | Self::Answers)
     }
 
-    /// Eighths of the account above which the part is refused more.
+    /// Eighths of the account, used by all parts together, above which this part is refused.
     const fn eighths(self) -> usize {
         match self {
             Self::Bodies | Self::Commands | Self::Scripts => 6,
@@ -84,8 +84,8 @@ impl Part {
 }
 
 impl Part {
-    /// Eighths of the account that the part may have itself, whatever is left. Streams are ended
-    /// for their remainders and resume, so these keep nothing from publishers.
+    /// Most eighths of the account that the part itself may use. A stream without room for its
+    /// remainder is ended and can resume, so remainders must leave room for publishers.
     const fn own_eighths(self) -> usize {
         match self {
             Self::Remainders => 2,
@@ -94,7 +94,7 @@ impl Part {
     }
 }
 
-/// The account has no more for this part.
+/// The account has no room for this part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the node holds as much memory for its clients as it may (`memory_budget`)")]
 pub struct Exhausted;
@@ -122,31 +122,31 @@ impl Budget {
         })
     }
 
-    /// Bytes that all parts may hold together.
+    /// Bytes that all parts together may use.
     #[must_use]
     pub fn max(&self) -> usize {
         self.max
     }
 
-    /// Bytes that all parts hold.
+    /// Bytes that all parts use.
     #[must_use]
     pub fn used_by_all(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that a part holds.
+    /// Bytes that a part uses.
     #[must_use]
     pub fn used(&self, part: Part) -> usize {
         self.parts[part as usize].load(Ordering::Relaxed)
     }
 
-    /// Times that a part was refused more.
+    /// How often a part was refused.
     #[must_use]
     pub fn refused(&self, part: Part) -> usize {
         self.refused[part as usize].load(Ordering::Relaxed)
     }
 
-    /// Whether the account is so full that the part is refused more.
+    /// Whether the account is so full that the part is refused.
     #[must_use]
     pub fn is_above_mark(&self, part: Part) -> bool {
         self.used.load(Ordering::Relaxed) > self.mark(part)
@@ -163,10 +163,10 @@ impl Budget {
         self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a part may take `bytes` more; a refusal is counted.
+    /// Checks whether a part may use `bytes` more; counts a refusal.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may not.
+    /// [`Exhausted`] if it may not use them.
     pub fn check(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
         if self.has(part, bytes) {
             return Ok(());
@@ -175,12 +175,12 @@ impl Budget {
         Err(Exhausted)
     }
 
-    /// Takes `bytes` for a part.
+    /// Charges `bytes` to a part.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may take no more.
+    /// [`Exhausted`] if it may not use them.
     pub fn take(&self, part: Part, bytes: usize) -> Result<(), Exhausted> {
-        // Taken before it is compared: two at once cannot both have the last bytes.
+        // Charged before the comparison, so that two threads cannot both get the last bytes.
         self.take_anyway(part, bytes);
         if self.has(part, 0) {
             return Ok(());
@@ -190,7 +190,7 @@ impl Budget {
         Err(Exhausted)
     }
 
-    /// Takes `bytes` that are held already and cannot be refused.
+    /// Charges `bytes` that are allocated already and cannot be refused.
     pub fn take_anyway(&self, part: Part, bytes: usize) {
         self.used.fetch_add(bytes, Ordering::Relaxed);
         let before = self.parts[part as usize].fetch_add(bytes, Ordering::Relaxed);
@@ -200,51 +200,51 @@ impl Budget {
         }
     }
 
-    /// Sets what is called as soon as requests of one kind hold much memory: each time that the
-    /// part crosses its mark. The first call counts.
+    /// Sets the function that is called when requests of one kind begin to use much memory: each
+    /// time that such a part crosses its busy mark. Only the first call of `watch` has an effect.
     pub fn watch(&self, watch: fn()) {
         let _ = self.watch.set(watch);
     }
 
-    /// Whether requests of any kind hold much memory.
+    /// Whether requests of any kind use much memory.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         let mut brief = Part::ALL.iter().filter(|part| part.is_brief());
         brief.any(|part| self.used(*part) >= self.busy_mark())
     }
 
-    /// What a brief part holds where it holds much.
+    /// Bytes from which on a brief part uses much memory.
     fn busy_mark(&self) -> usize {
         self.max / 16
     }
 
-    /// Sets what a part holds, as one place that knows all of it has found.
+    /// Sets the bytes of a part whose total is computed in one place.
     pub fn set(&self, part: Part, bytes: usize) {
         let before = self.parts[part as usize].swap(bytes, Ordering::Relaxed);
         self.used.fetch_add(bytes, Ordering::Relaxed);
         self.used.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// Releases `bytes`.
+    /// Releases `bytes` of a part.
     pub fn give_back(&self, part: Part, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.parts[part as usize].fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether a part may have `bytes` beside what is taken.
+    /// Whether a part may use `bytes` more.
     fn has(&self, part: Part, bytes: usize) -> bool {
         let own_max = self.max / 8 * part.own_eighths();
         self.used.load(Ordering::Relaxed).saturating_add(bytes) <= self.mark(part)
             && self.used(part).saturating_add(bytes) <= own_max
     }
 
-    /// What all parts together may hold for this one to take more.
+    /// Most bytes of all parts together at which this part may use more.
     fn mark(&self, part: Part) -> usize {
         self.max / 8 * part.eighths()
     }
 }
 
-/// The bytes that one holder has taken for its part; released on drop.
+/// The bytes that one owner has charged to its part; released on drop.
 #[derive(Debug)]
 pub struct Charge {
     budget: Arc<Budget>,
@@ -253,7 +253,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Nothing yet.
+    /// A charge of no bytes.
     #[must_use]
     pub fn new(budget: &Arc<Budget>, part: Part) -> Self {
         Self {
@@ -269,10 +269,10 @@ impl Charge {
         self.bytes
     }
 
-    /// Holds `bytes` from now on.
+    /// Changes the charge to `bytes`.
     ///
     /// # Errors
-    /// [`Exhausted`] if it may not have as many; then it holds as many as before.
+    /// [`Exhausted`] if the account has no room for them; the charge then stays as it was.
     pub fn set(&mut self, bytes: usize) -> Result<(), Exhausted> {
         if let Some(more) = bytes.checked_sub(self.bytes) {
             if more > 0 {
@@ -285,7 +285,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Holds `bytes` from now on, which cannot be refused.
+    /// Changes the charge to `bytes`, which cannot be refused.
     pub fn set_anyway(&mut self, bytes: usize) {
         self.budget.take_anyway(self.part, bytes);
         self.budget.give_back(self.part, self.bytes);

@@ -1,19 +1,19 @@
-//! The size that the next answer of a kind is expected to have.
+//! The expected size of the next answer of a kind.
 //!
 //! Room for an answer is asked for before the answer is made, so a refusal costs nothing. The
-//! estimate is the size of the largest recent answer; it falls slowly where answers are small.
+//! estimate is the size of the largest recent answer; it falls slowly while answers are smaller.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Each answer lowers the estimate by this part of it at most.
+/// An answer lowers the estimate by at most one part in this many.
 const FALL: usize = 8;
 
-/// Bytes that an answer of one kind is expected to have.
+/// The expected bytes of an answer of one kind.
 #[derive(Debug)]
 pub struct Estimate(AtomicUsize);
 
 impl Estimate {
-    /// Before the first answer.
+    /// The estimate before the first answer.
     #[must_use]
     pub const fn new(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
@@ -25,7 +25,7 @@ impl Estimate {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// An answer had so many bytes, or was refused when it had.
+    /// Records the size of an answer, or of one that was refused when its size was known.
     pub fn learn(&self, bytes: usize) {
         let before = self.bytes();
         let bytes = bytes.max(before - before / FALL);
