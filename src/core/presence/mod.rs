@@ -1,16 +1,16 @@
-//! Who is there: the subscriptions of streams that ask to be announced, and the events that tell of
-//! their start and end.
+//! The registry of streams that ask to be announced: their subscriptions, and the events that
+//! announce their start and end.
 //!
-//! A stream is entered and its start queued under the desk's lock, just before its shard learns of
-//! it. Its end is queued when its [`Announced`] is dropped, on any thread. The hub publishes the
-//! queue, clients in turn and each client's changes in their order. So a start comes before its
-//! end, and each comes once. A stream that ends before its start was told, and that no list has
-//! shown, is never told of. Nothing here may wait, publish or take the desk's lock while the
-//! registry's own lock is held.
+//! A stream is entered and its start queued under the desk's lock, just before the stream is posted
+//! to its shard. Its end is queued when its [`Announced`] is dropped, on any thread. The hub
+//! publishes the queue, clients in turn and each client's changes in their order. So a start comes
+//! before its end, and each comes once. A stream that ends before its start is announced, and that
+//! was in no list, is never announced. While the registry's own lock is held, no code may wait,
+//! publish or take the desk's lock.
 //!
-//! No stream is refused for what waits to be told. How much is told is bounded by `allowance`, and
-//! how much waits by `queue`: the streams of a client that has too many ends waiting are in no list
-//! before their start was told.
+//! The queue refuses no stream; only the node's account does (`Pending::charge`). `allowance`
+//! bounds how much is announced, and `queue` how much waits: when too many ends of a client, or of
+//! all clients, wait, further streams are in no list before their start is announced.
 
 mod allowance;
 mod document;
@@ -41,19 +41,18 @@ pub use snapshot::{PresenceCursor, PresenceRecord, SubscriberRecord};
 use document::URN_PREFIX;
 use queue::{Bounds, Queue};
 
-/// Most subscriptions of a stream that is announced: each is an event when it starts and one when
-/// it ends.
+/// Most subscriptions of an announced stream: each is one event at the start and one at the end.
 pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 100;
 
-/// What the registry takes for a stream beside its names and its payload: the record, an entry in
-/// each table, and a change that waits.
+/// Bytes of a stream in the registry beside its selectors and its payload: the record, an entry in
+/// each table, and a waiting change.
 const SUBSCRIBER_BYTES: usize = 384;
 
-/// Subscriptions looked at while the registry is locked once, and one stream's more or less: some
-/// 50 µs. Whoever opens a stream waits for it under the store's lock.
+/// Subscriptions examined while the registry is locked once (one stream's more or less): some 50
+/// µs. A thread that opens a stream waits for this under the store's lock.
 const LIST_SUBSCRIPTIONS: usize = 2_048;
 
-/// Subscriptions told in one batch (one stream's more or less).
+/// Subscriptions announced in one batch (one stream's more or less).
 const BATCH_SUBSCRIPTIONS: usize = 64;
 
 /// The registry. Cheap to clone.
@@ -64,9 +63,9 @@ struct Shared {
     /// See [`Presence::version`].
     version: AtomicU64,
     state: Mutex<State>,
-    /// What one client is.
+    /// The definition of a client.
     clients: Share,
-    /// Called when there is something to announce, or nothing ever will be.
+    /// Called after each change of the registry, and after it is closed.
     on_change: Box<dyn Fn() + Send + Sync>,
     untold: Counter,
     unlisted: Counter,
@@ -75,32 +74,32 @@ struct Shared {
 struct State {
     /// In the order in which they came.
     streams: BTreeMap<u64, Arc<Subscriber>>,
-    /// Ordered maps: a hash table would double under the lock.
+    /// Ordered maps, because a hash table would double its capacity under the lock.
     numbers: BTreeMap<Uuid, u64>,
     next_number: u64,
-    /// A start has its stream's number.
+    /// A start is queued under its stream's number.
     queue: Queue,
     closed: bool,
 }
 
-/// A start or an end that is to be told.
+/// A start or an end that is to be announced.
 pub(crate) struct Change {
     subscriber: Arc<Subscriber>,
     active: bool,
 }
 
-/// A stream as others see it.
+/// A stream as other clients see it.
 struct Subscriber {
     id: Uuid,
     selectors: Box<[Selector]>,
     payload: Option<Arc<str>>,
-    /// Whose it is.
+    /// Its client.
     client: IpAddr,
-    /// About what it takes of the allowance to tell of it once.
+    /// Estimated bytes of the allowance to announce it once.
     cost: usize,
-    /// Somebody was told or shown it, and has to be told of its end.
+    /// It was announced or listed, so its end must be announced.
     known: AtomicBool,
-    /// What it takes, in the node's account. An end that waits keeps it.
+    /// Its charge to the node's account. A waiting end keeps it.
     memory: Option<Charge>,
 }
 
@@ -110,7 +109,7 @@ pub struct Pending {
     subscriber: Subscriber,
 }
 
-/// A stream that was announced. Dropping it, with the stream, announces the end.
+/// An open stream of the registry. Dropping this value, with the stream, queues the end.
 pub struct Announced {
     shared: Arc<Shared>,
     number: u64,
@@ -123,29 +122,29 @@ pub struct Subscription {
     selector: usize,
 }
 
-/// What waits to be told, and what never was.
+/// Counts of waiting changes, and of streams that were left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Starts and ends that wait to be told.
+    /// Starts and ends that wait to be announced.
     pub waiting: usize,
-    /// Streams that ended before their start was told, so that nobody was told of them.
+    /// Streams that ended before their start was announced, and so were never announced.
     pub untold: u64,
-    /// How often a list left a stream out because too many ends of its client wait to be told.
+    /// How often a list left a stream out because too many ends wait to be announced.
     pub unlisted: u64,
 }
 
-/// Some of the subscriptions.
+/// One page of a list of subscriptions.
 #[derive(Debug, Default)]
 pub struct Page {
     /// In the order in which their streams came.
     pub subscriptions: Vec<Subscription>,
-    /// Where to go on; `None` at the end.
+    /// Where the next page starts; `None` at the end.
     pub next: Option<u64>,
 }
 
 impl Presence {
-    /// An empty registry of a node whose history is bounded so. `on_change` is called, with no lock
-    /// of the registry held, when there is something to announce.
+    /// An empty registry of a node with these bounds on its history. `on_change` is called after
+    /// each change, and after the registry is closed, without the registry's lock.
     #[must_use]
     pub fn new(
         history: &HistoryLimits,
@@ -162,7 +161,8 @@ impl Presence {
             }),
             clients,
             on_change: Box::new(on_change),
-            // Not from zero: a list of another node, or of before a restart, is another list.
+            // A random start, because a list of another node, or from before a restart, is another
+            // list.
             version: AtomicU64::new(fastrand::u64(..)),
             untold: Counter::default(),
             unlisted: Counter::default(),
@@ -191,14 +191,15 @@ impl Presence {
         }
     }
 
-    /// Changes with every list that could be made: at each start and each end, and when a list had
-    /// to leave a stream out. Read before a list is made, it is never newer than the list.
+    /// A number that changes whenever a list may change: at each start and each end, and when a
+    /// list leaves a stream out. If it is read before a list is made, it is never newer than the
+    /// list.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
 
-    /// What waits, and what was left out.
+    /// The current counts.
     #[must_use]
     pub fn figures(&self) -> Figures {
         Figures {
@@ -208,7 +209,7 @@ impl Presence {
         }
     }
 
-    /// The subscription with this selector of this subscriber (`urn:uuid:…`).
+    /// The subscription of a subscriber (`urn:uuid:…`) to the selector with this text.
     #[must_use]
     pub fn get(&self, topic: &str, subscriber: &str) -> Option<Subscription> {
         let id: Uuid = subscriber.strip_prefix(URN_PREFIX)?.parse().ok()?;
@@ -223,9 +224,9 @@ impl Presence {
             .then(|| Subscription::of(subscriber, selector))
     }
 
-    /// Subscriptions of streams that came after number `after`: all, or those with one selector; at
-    /// least `count` of them unless there are fewer, and no more than one stream's beyond. Looks at
-    /// a bounded number of subscriptions, so a page may have fewer although there is a next one.
+    /// Subscriptions of streams that came after number `after`: all, or those to one selector; at
+    /// least `count` of them unless fewer exist, and at most one stream's more. A bounded number of
+    /// subscriptions is examined, so a page may have fewer although a next one exists.
     #[must_use]
     pub fn list(&self, topic: Option<&str>, after: Option<u64>, count: usize) -> Page {
         let mut page = Page::default();
@@ -257,8 +258,9 @@ impl Presence {
         page
     }
 
-    /// The next changes to tell, and whether there will be no more. Takes one change beyond `bytes`
-    /// at most, so that a debt is never larger than that, and whoever is next waits no longer.
+    /// Removes the next changes to announce; also returns whether the registry is closed. Exceeds
+    /// `bytes` by at most one change, so that the debt, for which the next batch waits, is never
+    /// larger than that.
     pub(crate) fn take(&self, bytes: usize) -> (Vec<Change>, bool) {
         let mut state = self.0.state.lock();
         let (mut subscriptions, mut taken) = (0, 0);
@@ -269,14 +271,14 @@ impl Presence {
         {
             subscriptions += change.subscriber.selectors.len();
             taken += change.subscriber.cost;
-            // Under the registry's lock: from here on its end is told, too.
+            // Under the registry's lock: from here on its end is announced as well.
             change.subscriber.known.store(true, Ordering::Relaxed);
             changes.push(change);
         }
         (changes, state.closed)
     }
 
-    /// The hub takes no more events: nothing more will be announced.
+    /// Closes the registry: the hub accepts no more events, and nothing more will be announced.
     pub(crate) fn close(&self) {
         self.0.change(|state| state.closed = true);
     }
@@ -310,7 +312,7 @@ impl Change {
 }
 
 impl State {
-    /// Whether a stream that somebody asked for may be shown; if so, its end will be told.
+    /// Whether a requested stream may be listed; if so, its end will be announced.
     fn shows(&self, subscriber: &Subscriber) -> bool {
         if subscriber.known.load(Ordering::Relaxed) {
             return true;
@@ -336,10 +338,10 @@ impl Shared {
 }
 
 impl Pending {
-    /// Charges an account with what the registry holds of the stream, until its end was told.
+    /// Charges the stream's bytes in the registry to an account, until its end is announced.
     ///
     /// # Errors
-    /// [`Exhausted`] where the account has no room for it.
+    /// [`Exhausted`] if the account has no room for them.
     pub(crate) fn charge(&mut self, budget: &Arc<Budget>) -> Result<(), Exhausted> {
         let subscriber = &self.subscriber;
         let selectors = subscriber.selectors.iter();
@@ -353,7 +355,8 @@ impl Pending {
         Ok(())
     }
 
-    /// The stream has begun; called under the store's lock, just before its shard learns of it.
+    /// Enters the stream and queues its start. Called under the store's lock, just before the
+    /// stream is posted to its shard.
     pub(crate) fn begin(self) -> Announced {
         let subscriber = Arc::new(self.subscriber);
         let mut number = 0;
@@ -380,7 +383,7 @@ impl Drop for Announced {
             };
             state.numbers.remove(&subscriber.id);
             self.shared.version.fetch_add(1, Ordering::Release);
-            // Nobody who knows nothing of it can miss its end.
+            // It was neither announced nor listed, so its end is not announced either.
             if !subscriber.known.load(Ordering::Relaxed) {
                 state.queue.withdraw(self.number, subscriber.client);
                 self.shared.untold.add(1);
@@ -398,8 +401,8 @@ impl fmt::Debug for Presence {
     }
 }
 
-// What it subscribes to and its payload may be a token's, and are shown to whom they are granted
-// only.
+// Its selectors and its payload may come from a token, and are shown only to clients that are
+// granted them.
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")

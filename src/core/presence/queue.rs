@@ -1,12 +1,13 @@
-//! Starts and ends that wait to be told: a queue for each client, and whose turn it is.
+//! Starts and ends that wait to be announced: a queue for each client, and the turns of the
+//! clients.
 //!
-//! Turns are counted in bytes. A client's next turn comes after as many bytes of others as it had
-//! itself, so a client with a million changes delays one with a single change by no more than one
-//! of its own.
+//! Turns are counted in bytes. A client's next turn comes after other clients had as many bytes as
+//! its last change. So a client with a million changes delays a client with a single one by at most
+//! one change.
 //!
-//! What is held is bounded by the open streams and by [`Bounds`]: a start that waits is dropped
-//! with its stream, unless somebody was shown the stream, and a client with too many ends waiting
-//! has no further streams shown.
+//! The queue is bounded by the open streams and by [`Bounds`]. A waiting start is dropped when its
+//! stream ends, unless the stream was listed. When too many ends of a client, or of all clients,
+//! wait, further streams are not listed before their start is announced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,13 +17,13 @@ use crate::core::history::HistoryLimits;
 
 use super::{Change, allowance};
 
-/// Part of all waiting ends that one client may cause.
+/// One client may cause one part in this many of all waiting ends.
 const CLIENT_SHARE: usize = 8;
 
-/// Least bytes of ends that one client may have waiting, for nodes with little history or none.
+/// Least bound on the bytes of one client's waiting ends, for nodes with little history or none.
 const CLIENT_BYTES_MIN: usize = 64 << 10;
 
-/// Bytes of ends that may wait before streams are no longer shown until their start was told.
+/// Bytes of waiting ends from which on streams are not listed before their start is announced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     client: usize,
@@ -30,7 +31,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// As much as is told within `history_age`: more could not be told in time.
+    /// As much as is announced within `history_age`: more could not be announced in time.
     pub(super) fn new(history: &HistoryLimits) -> Self {
         let all = allowance::full_bytes(history);
         let client = (all / CLIENT_SHARE).max(CLIENT_BYTES_MIN);
@@ -46,11 +47,12 @@ impl Bounds {
 struct Client {
     /// In the order in which they came.
     changes: BTreeMap<u64, Change>,
-    /// When its next change is told, in bytes told.
+    /// When its next change is announced, on a clock of announced bytes.
     turn: u64,
     /// Bytes of the ends among the changes.
     ended_bytes: usize,
-    /// Streams that are open. The client's turn is forgotten only when it has none.
+    /// Number of its open streams. The client, and its turn, is forgotten only when it has neither
+    /// an open stream nor a change.
     streams: usize,
 }
 
@@ -66,7 +68,7 @@ pub(super) struct Queue {
     clients: BTreeMap<IpAddr, Client>,
     /// Clients with changes, by their turn.
     turns: BTreeSet<(u64, IpAddr)>,
-    /// Turn of the client that was told of last.
+    /// Turn of the client whose change was announced last.
     now: u64,
     len: usize,
     ended_bytes: usize,
@@ -84,13 +86,13 @@ impl Queue {
         }
     }
 
-    /// Changes that wait.
+    /// Number of waiting changes.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether this client's streams may be shown before their start was told: the end of what was
-    /// shown has to be kept until it is told.
+    /// Whether this client's streams may be listed before their start is announced. The end of a
+    /// listed stream must be kept until it is announced.
     pub(super) fn may_show(&self, client: IpAddr) -> bool {
         let ended = self.clients.get(&client).map_or(0, |one| one.ended_bytes);
         ended < self.bounds.client && self.ended_bytes < self.bounds.all
@@ -116,7 +118,7 @@ impl Queue {
         self.len += 1;
     }
 
-    /// Drops a start that nobody knows of; its stream has ended.
+    /// Drops the start of a stream that has ended and was neither announced nor listed.
     pub(super) fn withdraw(&mut self, number: u64, address: IpAddr) {
         let Some(client) = self.clients.get_mut(&address) else {
             return;
@@ -172,7 +174,7 @@ impl Queue {
         self.len += 1;
     }
 
-    /// The next change to tell.
+    /// Removes the next change to announce.
     pub(super) fn pop(&mut self) -> Option<Change> {
         let (turn, address) = self.turns.pop_first()?;
         self.now = turn;
@@ -193,7 +195,7 @@ impl Queue {
         Some(change)
     }
 
-    /// Whether nothing is left of anyone.
+    /// Whether no client and no change is left.
     #[cfg(test)]
     pub(super) fn is_bare(&self) -> bool {
         self.clients.is_empty() && self.turns.is_empty() && self.len == 0 && self.ended_bytes == 0

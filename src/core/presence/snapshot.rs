@@ -1,7 +1,6 @@
-//! All that the registry knows, as plain values, and a registry made of them.
+//! The state of the registry as plain values, and a registry restored from them.
 //!
-//! Turns of clients are left out: in a registry made of a snapshot all clients have told the same,
-//! namely nothing.
+//! Turns of clients are left out: in a restored registry, all clients start at the same turn.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,49 +21,49 @@ use super::{Announced, Change, Presence, Subscriber, allowance};
 pub struct SubscriberRecord {
     /// Its UUID.
     pub id: u128,
-    /// What it subscribes to.
+    /// Its topics and patterns.
     pub selectors: Box<[Selector]>,
     /// The payload of its token.
     pub payload: Option<Arc<str>>,
-    /// The client that it belongs to.
+    /// Its client.
     pub client: IpAddr,
-    /// Whether somebody was told or shown it.
+    /// Whether it was announced or listed.
     pub is_known: bool,
 }
 
-/// One value of a snapshot. They come in the order of the variants.
+/// One value of a snapshot. Values come in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresenceRecord {
     /// The registry itself. Comes first, once.
     Head {
-        /// Changes with every list that could be made.
+        /// See [`Presence::version`].
         version: u64,
         /// The number of the next stream or change.
         next_number: u64,
     },
-    /// A stream that is open, with its number.
+    /// An open stream, with its number.
     Stream(u64, SubscriberRecord),
-    /// A start (`true`) or an end that waits to be told, with its number.
+    /// A start (`true`) or an end that waits to be announced, with its number.
     Change(u64, bool, SubscriberRecord),
 }
 
-/// Where a snapshot goes on.
+/// Where a snapshot continues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PresenceCursor {
-    /// With the head.
+    /// At the head.
     #[default]
     Head,
-    /// With the streams after this number, or with the first.
+    /// At the stream after this number, or at the first.
     Streams(Option<u64>),
-    /// With the changes after this one of this client's, whose turn is this, or with the first.
+    /// At the change after this place (a turn, a client, a number), or at the first.
     Changes(Option<(u64, IpAddr, u64)>),
-    /// It is complete.
+    /// The snapshot is complete.
     End,
 }
 
 impl std::fmt::Debug for SubscriberRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // As of a subscriber: what it subscribes to and its payload may be a token's.
+        // As for a subscriber: its selectors and its payload may come from a token.
         f.debug_struct("SubscriberRecord")
             .field("selectors", &self.selectors.len())
             .finish_non_exhaustive()
@@ -96,8 +95,8 @@ impl Subscriber {
 }
 
 impl Presence {
-    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to go on. Nothing
-    /// may change between two portions.
+    /// Appends at most `count` records to `out`, from `cursor` on. Returns where to continue. The
+    /// registry must not change between two portions.
     pub fn snapshot(
         &self,
         cursor: PresenceCursor,
@@ -116,7 +115,7 @@ impl Presence {
         cursor
     }
 
-    /// The record at a cursor, if there is one, and where the next one is.
+    /// The record at a cursor, if any, and the cursor of the next one.
     fn record(&self, cursor: PresenceCursor) -> (Option<PresenceRecord>, PresenceCursor) {
         let state = self.0.state.lock();
         match cursor {
@@ -149,8 +148,8 @@ impl Presence {
         }
     }
 
-    /// A registry that lists and tells what the one did that the records are of. Streams that are
-    /// open get their [`Announced`] from [`Presence::announced`].
+    /// A registry made of these records. It lists and announces the same as the registry of the
+    /// snapshot. Open streams get their [`Announced`] from [`Presence::announced`].
     #[must_use]
     pub fn restore(
         history: &HistoryLimits,
@@ -193,8 +192,8 @@ impl Presence {
         presence
     }
 
-    /// The value that announces the end of an open stream of a snapshot when it is dropped. To be
-    /// asked once for each.
+    /// The value that queues the end of an open stream of a snapshot when it is dropped; `None` if
+    /// no stream with this number is open. To be called once for each stream.
     #[must_use]
     pub fn announced(&self, number: u64) -> Option<Announced> {
         let is_open = self.0.state.lock().streams.contains_key(&number);
