@@ -1,4 +1,4 @@
-//! Schedules written by hand: what once went wrong, in as few steps as it takes.
+//! Schedules written by hand, mostly regressions, in as few steps as possible.
 
 mod farewells;
 mod many_patterns;
@@ -35,7 +35,7 @@ use super::oracle::MARK;
 const BIRTH_MS: u64 = 1_000_000;
 const HEARTBEAT_MS: u64 = 1_000;
 
-/// A core with one stream; where there are more, the first is read.
+/// A core and its streams. `Stage::read` reads the first of them.
 struct Stage {
     shared: Shared,
     core: Core<Network>,
@@ -44,7 +44,7 @@ struct Stage {
     reader: Reader,
     inbox: Inbox,
     next: Next,
-    /// Of the streams to come.
+    /// Transport of the streams that are opened next.
     transport: Transport,
     now_ms: u64,
 }
@@ -112,8 +112,8 @@ impl Stage {
         self.inbox.messages.push_back(message);
     }
 
-    /// Publishes an event that the shard is not sent yet; `None` if its streams do not listen to
-    /// it.
+    /// Publishes an event without posting it to the shard; `None` if no stream of the shard
+    /// subscribes to it.
     fn stamp(&mut self, topics: &[&str], private: bool) -> Option<Batch> {
         let event = Event {
             topics: topics.iter().map(|topic| (*topic).into()).collect(),
@@ -137,13 +137,13 @@ impl Stage {
         self.open_until(selector, cursor, None);
     }
 
-    /// Opens the stream with a token that ends then, in milliseconds since the stage's start, and
-    /// grants what it subscribes to.
+    /// Opens a stream. With `end_ms`, it has a token that expires then, in milliseconds since the
+    /// stage's start, and that grants the stream's selector.
     fn open_until(&mut self, selector: &str, cursor: Option<EventId>, end_ms: Option<u64>) {
         self.open_all(&[selector], cursor, end_ms);
     }
 
-    /// Opens a stream that may hear private events of other topics than its own.
+    /// Opens a stream that is granted other selectors than its own.
     fn open_granted(&mut self, selectors: &[&str], grant: &[&str]) {
         self.open_with(selectors, grant, None, None);
     }
@@ -207,7 +207,7 @@ impl Stage {
         }
     }
 
-    /// What has arrived since.
+    /// The blocks that have arrived at the first stream since the last read.
     fn read(&mut self) -> Vec<Block> {
         let wire = self.network.wires.get_mut(&1).expect("a wire");
         self.reader.read(&std::mem::take(&mut wire.arrived))
@@ -220,8 +220,8 @@ fn id_of(block: &Block) -> EventId {
 }
 
 /// A stream was sent a heartbeat beyond a private event that was not for it. When the event was
-/// evicted while the stream was blocked, it was told a gap that ended before the heartbeat: its
-/// cursor went back, and nothing that it may see was missing.
+/// evicted while the stream was blocked, the stream was sent a gap that ended before the heartbeat:
+/// its cursor went back, although no event that it may hear was missing.
 #[test]
 fn a_private_event_under_a_heartbeat_is_no_gap() {
     for room in [0, 3] {
@@ -248,7 +248,7 @@ fn a_private_event_under_a_heartbeat_is_no_gap() {
     }
 }
 
-/// The same with a heartbeat that was itself cut.
+/// The same schedule with a heartbeat that was itself cut.
 #[test]
 fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
     let mut stage = Stage::new(1);
@@ -274,8 +274,8 @@ fn a_private_event_under_a_cut_heartbeat_is_no_gap() {
     assert!(blocks.is_sorted_by_key(id_of), "{blocks:?}");
 }
 
-/// A stream that read on has passed over events that were not for it. When they are evicted after
-/// it has fallen behind again, it has missed nothing.
+/// A stream that read on from history has passed over events that were not for it. If they are
+/// evicted after it has fallen behind again, it has missed no event.
 #[test]
 fn what_a_stream_passed_over_while_it_read_on_is_no_gap_later() {
     let mut stage = Stage::new(1);
@@ -296,9 +296,9 @@ fn what_a_stream_passed_over_while_it_read_on_is_no_gap_later() {
     assert_eq!(blocks.last().map(id_of), Some(last));
 }
 
-/// A stream on a pattern looked at so many events of others that a read ended before it found its
-/// own, and was told of an evicted event beyond: the cursor it was told lay past events that were
-/// still kept.
+/// A read for a stream on a pattern examined so many events of other topics that it ended before
+/// the stream's own events. The gap for an evicted event beyond them moved the cursor past events
+/// that were still in the history.
 #[test]
 fn a_gap_does_not_reach_past_what_was_not_looked_at() {
     let mut stage = Stage::new(4);
@@ -320,8 +320,8 @@ fn a_gap_does_not_reach_past_what_was_not_looked_at() {
     assert!(id_of(gap.expect("one was evicted")) < kept);
 }
 
-/// History had evicted events that were still in the mailbox. The gap ended there, and its id
-/// passed over events of other topics that were kept.
+/// History had evicted events that were still in the mailbox. The gap ended at such an event, and
+/// its id passed over events of other topics that were still in the history.
 #[test]
 fn a_gap_does_not_reach_into_the_mailbox() {
     let mut stage = Stage::new(1);
@@ -354,8 +354,8 @@ fn a_gap_does_not_reach_into_the_mailbox() {
     assert_eq!(events, ids);
 }
 
-/// A shard that had slept without streams owed a sweep, made two at once, and sent its first stream
-/// a heartbeat right behind the prime.
+/// A shard that had slept without streams had a sweep due. It made two sweeps at once, and sent its
+/// first stream a heartbeat right after the prime.
 #[test]
 fn the_first_stream_after_a_long_silence_is_primed_once() {
     for silence in [10, HEARTBEAT_MS / 2, HEARTBEAT_MS, 60_000] {
@@ -366,7 +366,7 @@ fn the_first_stream_after_a_long_silence_is_primed_once() {
         stage.turn(0);
         stage.turn(1);
         assert_eq!(stage.read().len(), 1, "after {silence} ms");
-        // And silence lasts no longer than one interval.
+        // Silence lasts no longer than one interval.
         for _ in 0..100 {
             stage.turn(HEARTBEAT_MS / 100);
         }
@@ -374,7 +374,7 @@ fn the_first_stream_after_a_long_silence_is_primed_once() {
     }
 }
 
-/// The same for streams of a shard that was held up for longer than a sweep.
+/// The same for streams of a shard that was delayed for longer than a sweep.
 #[test]
 fn a_stream_that_was_just_written_to_gets_no_heartbeat_after_a_stall() {
     let mut stage = Stage::new(1);
@@ -387,8 +387,8 @@ fn a_stream_that_was_just_written_to_gets_no_heartbeat_after_a_stall() {
     assert_eq!(blocks.len(), 1, "the event alone: {blocks:?}");
 }
 
-/// What came in the turn in which a token expired went out before the stream was ended; where many
-/// expired at once, for seconds.
+/// Events of the turn in which a token expired were written before the stream was ended. If many
+/// tokens expired at once, this went on for seconds.
 #[test]
 fn a_stream_gets_nothing_after_its_token_has_expired() {
     for private in [true, false] {
@@ -416,11 +416,12 @@ fn a_stream_gets_nothing_after_its_token_has_expired() {
     }
 }
 
-/// A heartbeat takes a client's cursor to the head, past what its stream is not sent any more.
+/// A heartbeat moves a client's cursor to the head, past the events that its stream is no longer
+/// sent.
 #[test]
 fn streams_that_wait_for_their_end_get_no_heartbeat() {
     let mut stage = Stage::new(10);
-    // More than end in a turn.
+    // More streams than end in one turn.
     for _ in 0..600 {
         stage.open_until("t", None, Some(1_000));
     }
@@ -440,8 +441,8 @@ fn streams_that_wait_for_their_end_get_no_heartbeat() {
     assert!(stage.network.wires.values().all(|wire| wire.closed));
 }
 
-/// Streams that wait for their end have missed events: they must not go on, whatever becomes of the
-/// clock.
+/// Streams that wait for their end have missed events, so they must not continue, even if the clock
+/// is set back.
 #[test]
 fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
     let one_end = TurnBudget {
@@ -449,7 +450,7 @@ fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
         ..TurnBudget::default()
     };
     let mut stage = Stage::with_budget(10, one_end);
-    // The second is ended first, and the first waits.
+    // The second stream is ended first, and the first one waits.
     for _ in 0..2 {
         stage.open_until("t", None, Some(1_000));
     }
@@ -462,7 +463,7 @@ fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
     stage.turn_at(BIRTH_MS + 500);
     assert!(stage.read().iter().all(|block| block.id.is_none()));
     assert!(stage.network.wires[&1].closed);
-    // Afterwards it goes as it is told.
+    // Without a waiting stream, the clock is followed again.
     stage.network.wires.clear();
     stage.reader = Reader::new(Encoding::BARE);
     stage.open_until("t", None, Some(1_000));
@@ -475,8 +476,9 @@ fn a_clock_that_is_set_back_brings_no_stream_back_to_life() {
     );
 }
 
-/// A turn ends only so many streams, and the next one came 10 ms later whatever was left: a drain
-/// of very many streams took longer than its period, and the rest were cut.
+/// A turn ends a bounded number of streams, and the next turn came 10 ms later even if due streams
+/// were left. A drain of very many streams took longer than its period, and the rest of them were
+/// cut.
 #[test]
 fn a_drain_of_more_streams_than_its_steps_end_took_longer_than_its_period() {
     const STREAMS: usize = 900;
@@ -518,8 +520,8 @@ fn more_expired_streams_than_one_turn_ends_are_not_waited_for() {
     assert!(stage.now_ms <= 50, "{} ms", stage.now_ms);
 }
 
-/// Streams that were reset together gave their topics back under one hold of the store's lock, and
-/// nothing went on meanwhile.
+/// Streams that were reset together released their topics under one hold of the store's lock, and
+/// no event was delivered meanwhile.
 #[test]
 fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     let mut stage = Stage::with_budget(10, release(7));
@@ -552,7 +554,7 @@ fn events_go_on_while_many_streams_that_ended_give_their_topics_back() {
     assert_eq!(open(&stage), 1, "topics of no stream do not exist");
 }
 
-/// Streams that came and went faster than one portion a turn would pile their references up.
+/// The references of streams that come and go faster than one portion a turn would pile up.
 #[test]
 fn a_turn_that_ends_with_too_many_references_gives_back_several_portions() {
     let most = |released_max| TurnBudget {
@@ -575,7 +577,7 @@ fn a_turn_that_ends_with_too_many_references_gives_back_several_portions() {
     }
 }
 
-/// A budget under which a turn gives back so many references.
+/// A budget under which a portion releases this many references.
 fn release(references: usize) -> TurnBudget {
     TurnBudget {
         release: Work::default().with_references(references),
@@ -583,7 +585,7 @@ fn release(references: usize) -> TurnBudget {
     }
 }
 
-/// A shard that stopped in the middle of it would have left topics that nobody asks for.
+/// A shard that stopped with unreleased references would have left topics without streams.
 #[test]
 fn a_shard_that_stops_gives_back_all_that_is_left() {
     let mut stage = Stage::with_budget(0, release(1));
@@ -600,7 +602,7 @@ fn a_shard_that_stops_gives_back_all_that_is_left() {
     assert!(store.is_bare() && store.size().topics == 0);
 }
 
-/// The client had its socket closed without a byte, and no number said so.
+/// The client's socket was closed without a byte, and no counter showed it.
 #[test]
 fn a_stream_that_the_system_does_not_watch_had_no_answer() {
     let mut stage = Stage::new(1);
@@ -614,11 +616,11 @@ fn a_stream_that_the_system_does_not_watch_had_no_answer() {
     assert!(rest.starts_with("retry: "), "{rest}");
     assert!(wire.ended && wire.closed);
     assert_eq!(stage.counters.turned_away.get(), 1);
-    // It takes no place, and leaves no topic behind.
+    // It uses no place, and leaves no topic behind.
     assert_eq!((stage.core.len(), stage.shared.places.open()), (0, 0));
     stage.turn(1);
     assert_eq!(stage.shared.store().size().topics, 0);
-    // The next one is watched.
+    // The next stream is watched.
     stage.network.watches_nothing = false;
     stage.open("t", None);
     stage.turn(1);

@@ -1,4 +1,4 @@
-//! The world of one seed: a desk, shards with bounded mailboxes, publishers who wait for room,
+//! The world of one seed: a desk, shards with bounded mailboxes, publishers that wait for room,
 //! clients with bad networks, and the dice.
 
 mod checks;
@@ -31,7 +31,7 @@ const STEPS: usize = 160;
 const CLIENTS: usize = 8;
 const SHARDS_MAX: usize = 4;
 
-/// What the schedules of a run met.
+/// Counts of the cases that the schedules of a run met.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) events: usize,
@@ -42,19 +42,22 @@ pub(super) struct Totals {
     pub(super) private: usize,
     pub(super) by_pattern: usize,
     pub(super) expired: usize,
-    /// Streams that were parked and continued, and those of them that were behind.
+    /// Streams that were parked and continued.
     pub(super) moved: usize,
+    /// Those of them that were behind.
     pub(super) moved_behind: usize,
     /// Bytes that a wire accepted and kept.
     pub(super) kept: usize,
     /// Streams that share a connection.
     pub(super) carried: usize,
-    /// Publishers that waited for room, and those of them that went away.
+    /// Waits of publishers for room.
     pub(super) waited: usize,
+    /// Publishers that went away while they waited.
     pub(super) gave_up: usize,
     /// Portions of an operator's queries.
     pub(super) portions: usize,
-    /// Turns after which a stream had all that its shard has taken, because it was live.
+    /// Checks that a caught-up stream had every event that its shard has taken, one for each stream
+    /// and turn.
     pub(super) live: usize,
 }
 
@@ -79,7 +82,7 @@ impl Totals {
     }
 }
 
-/// One connection: its shard and wire, what it decodes, what it must see.
+/// One connection: its shard and wire, its decoder, and the session that it is checked against.
 struct Connection {
     shard: usize,
     wire: usize,
@@ -87,8 +90,7 @@ struct Connection {
     session: Session,
     forgotten: EventId,
     ends_unix_ms: Option<u64>,
-    /// Newest id that the shards which it left had taken: bytes of theirs may still be on their
-    /// way.
+    /// Newest id taken by the shards that it left: bytes of theirs may still be under way.
     left_through: EventId,
 }
 
@@ -99,7 +101,7 @@ struct Client {
     cursor: Option<String>,
 }
 
-/// One shard: its core, its mailbox, and what it wants after its last turn.
+/// One shard: its core, its mailbox, and its request after the last turn.
 struct Shard {
     core: Core<Network>,
     inbox: Inbox,
@@ -116,26 +118,26 @@ pub(super) struct World {
     all: Vec<Published>,
     clock_ms: u64,
     wires: usize,
-    /// Events have several topics: what one topic has evicted, another may keep, so that gaps are
-    /// wider than what is missing (never narrower).
+    /// Events have several topics. One topic may keep an event that another has evicted, so that
+    /// gaps may be wider than the loss, but never narrower.
     several: bool,
-    /// Events are private: a stream with a grant is told of some that are not for it.
+    /// Some events are private. A gap of a stream with a grant may cover some that are not for it.
     private: bool,
     drain: bool,
     totals: Totals,
-    /// Held once by each stream that is not done.
+    /// One clone for each stream that is not done.
     guards: Arc<()>,
-    /// Streams that no shard has.
+    /// Streams that no shard serves.
     parked: Arc<Mutex<Vec<Parked<usize>>>>,
-    /// Messages that a mailbox has room for.
+    /// Most messages of a mailbox.
     mailbox_max: usize,
     line: Line<Waiter>,
     /// Publishers in line, by number.
     waiting: BTreeMap<usize, Publisher>,
-    /// Those whose turn may have come.
+    /// Waiters whose turn may have come.
     woken: Vec<Waiter>,
     publishers: usize,
-    /// Streams that operators end, in portions.
+    /// Unfinished queries of operators that end streams.
     questions: Vec<Question>,
 }
 

@@ -1,15 +1,15 @@
-//! The ends of streams in a drain whose wires are full, in as few steps as it takes.
+//! The ends of streams in a drain, also of those whose wires are full.
 
 use super::*;
 use crate::core::delivery::StreamKey;
 
 const PERIOD_MS: u64 = 1_000;
 
-/// Less than a stream's end: a chunk with its `retry:`, and the last chunk.
+/// Fewer bytes than a farewell, which is a chunk with `retry:`, and the last chunk.
 const PART: usize = 5;
 
 impl Stage {
-    /// A shard with one stream, which has an event to be sent and no room for it.
+    /// A shard with one stream, whose wire has no room for its next event.
     fn stalled(transport: Transport) -> Self {
         let mut stage = Self::new(10);
         stage.transport = transport;
@@ -27,7 +27,7 @@ impl Stage {
         self.turn(1);
     }
 
-    /// Lets so much time pass, and makes the turns that the shard asks for.
+    /// Lets `ms` pass, and makes the turns that the shard asks for.
     fn turn_for(&mut self, ms: u64) {
         let end_ms = self.now_ms + ms;
         while let Some(next_ms) = self.next.wake_ms.filter(|next| *next <= end_ms) {
@@ -36,7 +36,8 @@ impl Stage {
         self.now_ms = end_ms;
     }
 
-    /// Whether the stream is closed, has its proper end, and how many were counted as cut.
+    /// Whether the first stream is closed, whether it has its proper end, and the number of streams
+    /// counted as cut.
     fn outcome(&self) -> (bool, bool, u64) {
         let wire = &self.network.wires[&1];
         (wire.closed, wire.ended, self.counters.cut.get())
@@ -63,7 +64,7 @@ fn a_stream_whose_wire_was_full_for_a_moment_was_cut_at_once() {
         stage.drain();
         stage.turn_for(PERIOD_MS / 2);
         stage.publish("t", false);
-        // Less than a frame or a farewell at a time.
+        // Room for less than a frame or a farewell at a time.
         for _ in 0..1_000 {
             stage.set_room(PART);
             stage.turn(0);
@@ -75,7 +76,7 @@ fn a_stream_whose_wire_was_full_for_a_moment_was_cut_at_once() {
     }
 }
 
-/// The part of the farewell that a wire had accepted was no farewell, and not counted.
+/// A stream whose wire had accepted a part of the farewell was cut, but not counted.
 #[test]
 fn a_stream_that_accepted_a_part_of_its_end_is_cut_and_counted() {
     let mut stage = Stage::new(10);
@@ -144,7 +145,7 @@ fn a_stream_that_times_out_in_a_drain_is_counted() {
     assert_eq!(stage.outcome(), (true, false, 1));
 }
 
-/// The end of a stream is sent once, whoever else asks for it meanwhile.
+/// The end of a stream is sent once, even if an operator closes the stream meanwhile.
 #[test]
 fn a_leaving_stream_that_an_operator_closes_has_one_end() {
     let mut stage = Stage::new(10);
@@ -177,7 +178,7 @@ fn a_leaving_stream_that_is_parked_has_its_end_in_the_next_shard() {
     assert_eq!(text.matches("retry: ").count(), 1, "{text}");
 }
 
-/// A stream that was on its way in when the drain began has a slot beside the leaving ones.
+/// A stream that is attached during a drain has a slot beside the leaving streams.
 #[test]
 fn a_late_stream_does_not_wait_for_the_leaving_ones() {
     let mut stage = Stage::stalled(Transport::Plain);

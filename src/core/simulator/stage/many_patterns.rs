@@ -5,7 +5,7 @@ use super::*;
 
 const PATTERNS: [&str; 5] = ["*", "**", "{x}", "{+x}", "{x}{y}"];
 
-/// Each event visited every pattern that matched it, and every stream of each.
+/// Each event visited every pattern that matched it, and every stream of each pattern.
 #[test]
 fn streams_of_many_patterns_are_looked_up_once_for_all_events() {
     let mut stage = Stage::new(1_000);
@@ -39,7 +39,7 @@ fn a_stream_that_attaches_amid_the_events_of_many_patterns_gets_those_after_it()
     assert_eq!(stage.core.sets_looked_up(), 2);
 }
 
-/// An event of two topics refers to two sets, and its streams are in both.
+/// An event of two topics refers to two sets, and some streams are in both.
 #[test]
 fn an_event_of_two_topics_with_many_patterns_comes_once() {
     let mut stage = Stage::new(1_000);

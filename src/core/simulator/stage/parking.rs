@@ -1,15 +1,15 @@
-//! Streams that are parked, and wires that keep what they accepted, in as few steps as it takes.
+//! Streams that are parked, and wires that keep bytes which they accepted.
 
 use parking_lot::Mutex;
 
 use super::*;
 use crate::core::delivery::{Parked, StreamKey};
 
-/// Longer than the write timeout of the stage, together with itself.
+/// More than half of the stage's write timeout: two of them exceed it.
 const MOST_OF_THE_TIMEOUT_MS: u64 = 600_000;
 
 impl Stage {
-    /// Takes the first stream out of the shard.
+    /// Parks the first stream.
     pub(super) fn park(&mut self) -> Parked<usize> {
         let parked = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&parked);
@@ -31,7 +31,7 @@ impl Stage {
     }
 }
 
-/// A stream whose client takes nothing would never be ended if it moved often enough.
+/// A stream whose client accepts no byte would never be ended if it was parked often enough.
 #[test]
 fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
     let mut stage = Stage::new(10);
@@ -48,7 +48,7 @@ fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
     assert!(stage.network.wires[&1].closed);
 }
 
-/// A wire that is full and sends what it kept is not stuck.
+/// A wire that is full and sends kept bytes is not stuck.
 #[test]
 fn a_wire_that_sends_what_it_kept_has_its_whole_timeout_again() {
     let mut stage = Stage::new(10);
@@ -68,8 +68,8 @@ fn a_wire_that_sends_what_it_kept_has_its_whole_timeout_again() {
     assert!(stage.network.wires[&1].closed);
 }
 
-/// A stream that was caught up has passed over events that were not for it. When they are evicted
-/// while it is parked, it has missed nothing.
+/// A stream that was caught up has passed over events that were not for it. If they are evicted
+/// while it is parked, it has missed no event.
 #[test]
 fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {
     let mut stage = Stage::new(1);
@@ -89,7 +89,7 @@ fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {
     assert_eq!(blocks.last().map(id_of), Some(last));
 }
 
-/// The wire had accepted the end of the stream, and was closed as if it had not.
+/// A wire that had accepted the end of the stream was closed as if it had not.
 #[test]
 fn an_end_that_a_wire_accepted_and_kept_is_a_proper_end() {
     let mut stage = Stage::new(10);
@@ -97,7 +97,7 @@ fn an_end_that_a_wire_accepted_and_kept_is_a_proper_end() {
     stage.open_until("t", None, Some(1_000));
     stage.turn(1);
     let before = stage.read().len();
-    // No room: all of the end is kept.
+    // The connection has no room, so the wire keeps all of the end.
     stage.set_room(0);
     stage.turn(1_000);
     let wire = &stage.network.wires[&1];

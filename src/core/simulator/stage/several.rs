@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What has arrived at a wire since, as the ids of its events.
+/// The ids of the events that have arrived at a wire since the last call.
 pub(super) fn events(stage: &mut Stage, wire: usize) -> Vec<EventId> {
     let wire = stage.network.wires.get_mut(&wire).expect("a wire");
     let text = String::from_utf8(std::mem::take(&mut wire.arrived)).expect("UTF-8");
@@ -15,7 +15,7 @@ pub(super) fn events(stage: &mut Stage, wire: usize) -> Vec<EventId> {
     blocks.map(id).collect()
 }
 
-/// The merged run was made again for every stream.
+/// The merged run was made anew for every stream.
 #[test]
 fn streams_that_want_the_same_events_share_one_run() {
     const CHOICES: [&[&str]; 4] = [&["a", "b"], &["b", "c"], &["a", "c"], &["a", "b", "c"]];
@@ -46,7 +46,7 @@ fn streams_that_want_the_same_events_share_one_run() {
     }
 }
 
-/// Topics that differ from stream to stream, all with the same events.
+/// The streams have different topics, but the same events.
 #[test]
 fn one_event_of_many_topics_is_one_run() {
     let mut stage = Stage::new(1_000);
@@ -66,7 +66,7 @@ fn one_event_of_many_topics_is_one_run() {
     }
 }
 
-/// Streams with a grant and without, on the same topics.
+/// Streams with and without a grant, on the same topics.
 #[test]
 fn streams_with_the_same_rights_share_a_run_of_private_events() {
     let mut stage = Stage::new(1_000);
@@ -93,11 +93,11 @@ fn streams_with_the_same_rights_share_a_run_of_private_events() {
     }
 }
 
-/// The client of a stream with a grant was gone when its events were written. The next stream,
-/// which had no grant, was taken for one with the same rights, and was sent the private event.
+/// The client of a stream with a grant was gone when the events were written. The next stream had
+/// no grant, but was mistaken for one with the same rights, and was sent the private event.
 #[test]
 fn a_stream_next_to_one_that_is_gone_hears_no_private_event() {
-    // The order of the two is drawn anew each time.
+    // The order of the two streams is drawn anew each time.
     for _ in 0..32 {
         let mut stage = Stage::new(1_000);
         stage.open_all(&["a", "b"], None, Some(1_000_000));

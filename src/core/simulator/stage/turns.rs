@@ -1,5 +1,5 @@
-//! The protocol of a turn: what is handled in which order, what a budget leaves over, and what the
-//! core asks for next.
+//! The protocol of a turn: the order of its parts, the work that a budget leaves over, and the
+//! core's request for the next turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ impl Stage {
         self.network.wires[&wire].key.expect("it is attached")
     }
 
-    /// One turn at the same time.
+    /// Makes one turn without letting time pass.
     fn one_turn(&mut self) -> Next {
         self.turn_at(BIRTH_MS + self.now_ms)
     }
@@ -143,7 +143,7 @@ fn what_was_published_before_a_query_ends_streams_goes_out_before_their_end() {
     assert_eq!(blocks.len(), 2, "{blocks:?}");
 }
 
-/// Writing to many streams takes time: a token that expires meanwhile ends its stream in the same
+/// Writing to many streams takes time. A token that expires meanwhile ends its stream in the same
 /// turn.
 #[test]
 fn the_clock_is_read_again_after_live_delivery() {

@@ -6,8 +6,8 @@ use super::{BIRTH_MS, World};
 use crate::core::delivery::Key;
 
 impl World {
-    /// No stream outlives its token by a turn, and the next turn does not come later than the next
-    /// end.
+    /// Checks that no stream outlives its token by a turn, and that the next turn does not come
+    /// later than the next end of a token.
     pub(super) fn check_ends(&self, shard: usize) {
         let connections = self.clients.iter();
         let connections = connections.filter_map(|client| client.connection.as_ref());
@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// Streams of a shard that are live, and whose connection accepts everything.
+    /// Streams of a shard that are caught up, and whose connection accepts everything.
     pub(super) fn live_streams(&self, shard: usize) -> Vec<Key> {
         let connections = self.clients.iter();
         let connections = connections.filter_map(|client| client.connection.as_ref());
@@ -41,9 +41,9 @@ impl World {
         keys.collect()
     }
 
-    /// Live delivery comes first: streams that were live have all that their shard has taken after
-    /// each turn, whatever others read from history meanwhile. The same holds for streams that have
-    /// become live.
+    /// Checks that live delivery comes first. After each turn, streams that were caught up before
+    /// it have every event that their shard has taken, whatever other streams read from history
+    /// meanwhile. The same holds for streams that have caught up in the turn.
     pub(super) fn check_live(&mut self, shard: usize, before: &[Key]) {
         let after = self.live_streams(shard);
         let taken_through = self.shards[shard].inbox.taken_through;
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    /// Clients read what arrived, in pieces of any size.
+    /// Clients read the bytes that arrived, in pieces of any size.
     pub(super) fn collect(&mut self) {
         let parked = self.parked.lock();
         let shared = self.shared.clone();

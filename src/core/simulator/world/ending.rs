@@ -1,4 +1,4 @@
-//! The end of a schedule: everything arrives, and no state remains.
+//! The end of a schedule: every event arrives, and no state remains.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use super::super::names::{TOPICS, name};
 use super::{CLIENTS, Shard, World};
 
 impl World {
-    /// Removes every obstacle and runs until nothing happens: now everything must have arrived.
+    /// Removes every obstacle, runs until no work is left, and checks that every event has arrived.
+    /// Then ends all streams.
     pub(super) fn settle(&mut self) {
         self.publish_all();
         self.unpark_all();
@@ -39,7 +40,7 @@ impl World {
         self.end_all();
     }
 
-    /// Ends the rest, and checks that no state remains.
+    /// Ends the remaining streams, and checks that no state remains.
     pub(super) fn end_all(&mut self) {
         let draining = self.drain;
         for _ in 0..3 * CLIENTS {

@@ -1,4 +1,4 @@
-//! Publishers, and all that wait for room in mailboxes: in line, as at the hub.
+//! Publishers and streams that wait for room in mailboxes: in line, as at the hub.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Publisher {
     number: usize,
     events: Vec<Event<'static>>,
     pinned: SelectorIds,
-    /// Its place in line, and the shards for which it waits.
+    /// Its place in line, and the shards whose room it waits for.
     place: Option<(Ticket, ShardSet)>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Publisher {
 pub(super) enum Waiter {
     /// The publisher with this number.
     Publisher(usize),
-    /// A stream that is to be attached. It asks again after each turn.
+    /// A stream that is to be attached. It tries again after each round of turns.
     Stream,
 }
 
@@ -63,7 +63,7 @@ impl World {
         let mut drafts: Vec<Draft<'static>> = drafts.collect();
         let ticket = publisher.place.map(|(ticket, _)| ticket);
         let full = self.full_shards(ticket);
-        // Limits are small in tests, so that topics are often prepared in portions.
+        // Limits are small here, so that topics are often prepared in portions.
         let published = loop {
             let publication = Publication {
                 drafts: &mut drafts,
@@ -125,8 +125,8 @@ impl World {
         self.waiting.insert(publisher.number, publisher);
     }
 
-    /// Takes a place in line, or keeps it. Asks for room if its turn has come, and tries again at
-    /// once if there is some already.
+    /// Takes a place in line, or keeps it. If its turn has come, it asks the shards for room, and
+    /// is woken at once if they have room already.
     fn stand_in_line(&mut self, place: Option<Ticket>, needs: ShardSet, waiter: Waiter) -> Ticket {
         let (ticket, woken) = match place {
             Some(ticket) => (ticket, self.line.change(ticket, needs)),
@@ -165,7 +165,7 @@ impl World {
         full
     }
 
-    /// A stream waits until its shard has room, and the world moves on meanwhile.
+    /// Waits, for a stream, until its shard has room. The world goes on meanwhile.
     pub(super) fn wait_for_room(&mut self, shard: usize) {
         let mut needs = ShardSet::default();
         needs.insert(shard);
@@ -181,14 +181,14 @@ impl World {
         self.leave(ticket);
     }
 
-    /// A shard has made a turn: waiters that asked for room are woken.
+    /// Wakes the waiters that asked for room, after a turn of the shard.
     pub(super) fn tell_of_room(&mut self, shard: usize) {
         if std::mem::take(&mut self.shards[shard].inbox.room_wanted) {
             self.woken.extend(self.line.room_in(shard));
         }
     }
 
-    /// One of the woken waiters tries again.
+    /// Lets one of the woken waiters try again.
     pub(super) fn serve_one(&mut self) {
         if self.woken.is_empty() {
             return;
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// A publisher goes away while it waits.
+    /// Lets a waiting publisher go away.
     pub(super) fn give_up(&mut self) {
         let numbers: Vec<usize> = self.waiting.keys().copied().collect();
         let number = self.dice.choice(numbers);
@@ -219,7 +219,7 @@ impl World {
         self.leave(publisher.place.map(|(ticket, _)| ticket));
     }
 
-    /// Shards make turns until the line is empty.
+    /// Makes turns until the line is empty.
     pub(super) fn publish_all(&mut self) {
         while !self.waiting.is_empty() {
             self.turn_until_idle();
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// An id of another node, of about now.
+    /// An id of another node, with about the current time.
     pub(super) fn foreign_id(&mut self) -> String {
         let clock_ms = self.clock_ms + self.dice.u64(..20) - 10;
         let id = EventId::ZERO.next(clock_ms);

@@ -1,4 +1,4 @@
-//! Operators' queries for streams, also to end them, in portions.
+//! Operators' queries that show or end streams, in portions.
 
 use std::sync::Arc;
 
@@ -55,8 +55,9 @@ impl World {
         }
     }
 
-    /// A query returns the streams of a topic or pattern, in any number of portions. Streams that
-    /// end between two portions (turns take time, and tokens expire) may be among them or not.
+    /// Checks that a query returns the streams of a topic or pattern, in any number of portions.
+    /// Streams that end between two portions (turns take time, and tokens expire) may be in the
+    /// result or not.
     pub(super) fn check_found(&mut self) {
         let asked = names::choose(&mut self.dice, 1, 1)[0];
         for shard in 0..self.shards.len() {

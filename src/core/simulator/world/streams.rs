@@ -1,4 +1,4 @@
-//! Streams that attach, close, block, are parked and continued.
+//! Streams that are attached, closed, blocked, parked and continued.
 
 use std::sync::Arc;
 
@@ -39,7 +39,8 @@ impl World {
             self.knowledge(desk.store(), &rights, cursor)
         });
         drop(desk);
-        // The hub resolves and attaches under two locks: the world may move in between.
+        // The hub resolves and attaches under two holds of the lock: the world may change in
+        // between.
         if self.dice.bool() {
             self.publish();
         }
@@ -124,8 +125,8 @@ impl World {
         self.totals.resumes += usize::from(resumes);
     }
 
-    /// Draws a transport: a socket, one that keeps a part, or a connection that carries another
-    /// open stream.
+    /// Draws a transport: a socket, a socket that keeps accepted bytes, or a connection that
+    /// carries another open stream.
     pub(super) fn transport(&mut self) -> Transport {
         match self.dice.u8(..4) {
             0 => Transport::Sealed(self.dice.usize(1..100)),
@@ -146,7 +147,8 @@ impl World {
         }
     }
 
-    /// Whether a cursor is known to a stream with these rights, by the list of published events.
+    /// Whether the node knows a cursor of a stream with these rights, by the list of published
+    /// events.
     pub(super) fn knowledge(&self, store: &Store, rights: &Rights, cursor: &str) -> Knowledge {
         if cursor == "earliest" || MARK.place_of(cursor).is_some() {
             return Knowledge::Known;
@@ -166,8 +168,8 @@ impl World {
         }
     }
 
-    /// Looks up a stream's selectors and its grant, as the hub does for a stream of many. The world
-    /// may move in between.
+    /// Looks up a stream's selectors and its grant, as the hub does for a stream with many
+    /// selectors. The world may change in between.
     pub(super) fn look_up(
         &mut self,
         selectors: &[Selector],
@@ -195,7 +197,7 @@ impl World {
         (ids, grant)
     }
 
-    /// A client leaves; its shard gets the signal of a socket.
+    /// A client leaves; its shard gets the signals of a socket.
     pub(super) fn hang_up(&mut self, client: usize) {
         let Some(connection) = &self.clients[client].connection else {
             return;
@@ -227,7 +229,7 @@ impl World {
         self.signal(signals);
     }
 
-    /// Signals of wires that a shard has adopted.
+    /// Queues the signals of wires that a shard has adopted.
     pub(super) fn signal(&mut self, signals: impl IntoIterator<Item = (usize, Signal)>) {
         for (wire, signal) in signals {
             let wire = &self.network.wires[&wire];
@@ -236,7 +238,7 @@ impl World {
         }
     }
 
-    /// A stream is taken out of its shard.
+    /// Asks a stream's shard to park it.
     pub(super) fn park(&mut self, client: usize) {
         let Some(connection) = &self.clients[client].connection else {
             return;
@@ -253,7 +255,7 @@ impl World {
         self.shards[wire.shard].inbox.messages.push_back(message);
     }
 
-    /// A parked stream continues, on any shard.
+    /// Continues a parked stream, on any shard.
     pub(super) fn unpark(&mut self) {
         let Some(parked) = self.parked.lock().pop() else {
             return;
@@ -276,7 +278,7 @@ impl World {
         self.shards[shard].inbox.messages.push_back(message);
     }
 
-    /// All parked streams continue.
+    /// Continues all parked streams.
     pub(super) fn unpark_all(&mut self) {
         self.turn_until_idle();
         while !self.parked.lock().is_empty() {
