@@ -195,3 +195,28 @@ fn a_late_stream_does_not_wait_for_the_leaving_ones() {
     stage.turn_for(PERIOD_MS);
     assert_eq!(stage.outcome(), (true, false, 1));
 }
+
+/// A turn ends a bounded number of streams, and the next turn came 10 ms later even if due streams
+/// were left. A drain of very many streams took longer than its period, and the rest of them were
+/// cut.
+#[test]
+fn a_drain_of_more_streams_than_its_steps_end_took_longer_than_its_period() {
+    const STREAMS: usize = 900;
+    const PERIOD_MS: u64 = 20;
+    let mut stage = Stage::new(1);
+    for _ in 0..STREAMS {
+        stage.open("t", None);
+    }
+    stage.post(Message::Drain(PERIOD_MS));
+    stage.turn(0);
+    let mut turns = 0;
+    while let Some(next_ms) = stage.next.wake_ms {
+        stage.turn(next_ms.saturating_sub(stage.now_ms));
+        turns += 1;
+        assert!(turns < STREAMS, "a turn ends nothing");
+    }
+    assert!(stage.now_ms <= PERIOD_MS, "{} ms", stage.now_ms);
+    assert_eq!(stage.core.len(), 0);
+    let mut wires = stage.network.wires.values();
+    assert!(wires.all(|wire| wire.ended), "a stream was cut");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::inbox;
+use super::super::network::HUNG_UP;
 use super::*;
 use crate::core::delivery::query::{StreamQuery, Task};
 use crate::core::delivery::{Key, StreamKey};
