@@ -200,7 +200,10 @@ proptest! {
         let all = (EventId::ZERO, EventId::new(u64::MAX));
         let ids = TOPICS.map(|topic| original.store.range(topic, all, 1, false));
         let ids = ids.iter().flatten().map(|(id, _)| id.marked(original.store.mark()).to_string());
-        let cursors: Vec<_> = own.chain(ids).chain(["earliest".to_owned(), "none".to_owned()]).collect();
+        let birth = original.store.birth;
+        let births = [birth.before(), birth].map(|id| id.marked(original.store.mark()).to_string());
+        let words = ["earliest", "none"].map(str::to_owned);
+        let cursors: Vec<_> = own.chain(ids).chain(births).chain(words).collect();
         let mut expected = answers(&mut original.store, &original.streams, &cursors);
         let answered = answers(&mut restored, &original.streams, &cursors);
         for (number, (left, right)) in expected.iter().zip(&answered).enumerate() {
