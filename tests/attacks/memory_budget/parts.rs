@@ -1,7 +1,9 @@
 //! Attacks on the parts of the budget that were not counted at first.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 use super::{ATTACKERS, Attacked, connect};
 use crate::frames::{Peer, get};
@@ -108,6 +110,16 @@ fn a_large_array_of_small_events_is_refused_before_it_takes_too_much() {
     attacked.gives_back("events");
 }
 
+/// A socket with hardly any room for unread bytes. The system enlarges the default buffer as it
+/// likes, up to several events of a test.
+fn narrow(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+    // Only before it is connected does this bound the window from the first byte on.
+    socket.set_recv_buffer_size(4_096).expect("a socket");
+    socket.connect(&to.into()).expect("the node accepts");
+    socket.into()
+}
+
 /// A stream that takes a part of an event holds the whole of it, also when the history has evicted
 /// it.
 #[test]
@@ -117,11 +129,11 @@ fn slow_streams_with_an_event_each_hold_no_more_than_the_budget() {
     let data = "x".repeat(250 << 10);
     let mut streams = Vec::new();
     let refused = (0..ATTACKERS).any(|number| {
-        let mut stream = Connection::open(node.http);
+        let mut stream = Connection::over(narrow(node.http));
         let head = format!("GET /events/a{number} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.send(head.as_bytes());
         assert_eq!(stream.head().status, 200);
-        // The client reads nothing; its socket's buffers take a part.
+        // The client reads nothing; its socket's buffers hold a small part.
         for _ in 0..4 {
             node.publish(&format!("a{number}"), &data);
         }
