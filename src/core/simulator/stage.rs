@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::core::delivery::{
     Attach, Core, Message, Next, SetLimits, ShardConfig, Shared, TurnBudget,
 };
-use crate::core::desk::{Arrival, Batch, Desk, DeskConfig, Publication, Stamps, Untraced};
+use crate::core::desk::{Arrival, Batch, Desk, DeskConfig, Publication, Refusal, Stamps, Untraced};
 use crate::core::event::{Event, EventId};
 use crate::core::history::{
     HistoryLimits, HoldLimits, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy,
@@ -124,16 +124,22 @@ impl Stage {
             ..Event::new("", "data")
         };
         let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
-        let publication = Publication {
-            drafts: std::slice::from_mut(&mut draft),
-            stamps: Stamps::Local(BIRTH_MS + self.now_ms),
-            watched: &[],
-            pinned: &mut SelectorIds::new(),
-            full: ShardSet::default(),
-            stamped_at: Instant::now(),
-        };
-        let published = self.shared.desk.lock().publish(publication, &mut Untraced);
-        published.expect("one topic, few patterns").batch
+        let mut pinned = SelectorIds::new();
+        loop {
+            let publication = Publication {
+                drafts: std::slice::from_mut(&mut draft),
+                stamps: Stamps::Local(BIRTH_MS + self.now_ms),
+                watched: &[],
+                pinned: &mut pinned,
+                full: ShardSet::default(),
+                stamped_at: Instant::now(),
+            };
+            let published = self.shared.desk.lock().publish(publication, &mut Untraced);
+            match published {
+                Err(Refusal::Unprepared) => {}
+                published => return published.expect("nothing is full").batch,
+            }
+        }
     }
 
     fn open(&mut self, selector: &str, cursor: Option<EventId>) {
