@@ -287,7 +287,7 @@ impl Default for Settings {
             max_patterns: 2_000,
             patterns_per_stream_max: 20,
             patterns_per_address_max: 100,
-            publish_check_steps_max: 10_000_000,
+            publish_check_steps_max: 100_000_000,
 
             ingest_password: None,
             ingest_users: Vec::new(),
