@@ -141,17 +141,9 @@ impl<'a> Draft<'a> {
     #[inline]
     pub fn new(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check(limits)?;
-        let (buffer, text_start) = encode(&event);
-        check_size(&event, buffer.len(), limits.kept)?;
-        // Built in its place: a copy of fields that were just written would stall.
-        Ok(Self {
-            topics: event.topics,
-            own_id: event.id,
-            id_form: event.id_form,
-            private: event.private,
-            buffer,
-            text_start,
-        })
+        let encoded = encode(&event);
+        check_size(&event, encoded.0.len(), limits.kept)?;
+        Ok(Self::of(event, encoded))
     }
 
     /// Encodes an event of the node itself, which may have topics that are reserved from
@@ -161,15 +153,22 @@ impl<'a> Draft<'a> {
     /// An error of [`Event::check_form`].
     pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check_form(limits)?;
-        let (buffer, text_start) = encode(&event);
-        Ok(Self {
+        let encoded = encode(&event);
+        Ok(Self::of(event, encoded))
+    }
+
+    /// Inlined, so that it is built in its place: a copy of fields that were just written would
+    /// stall.
+    #[inline]
+    fn of(event: Event<'a>, (buffer, text_start): (Vec<u8>, usize)) -> Self {
+        Self {
             topics: event.topics,
             own_id: event.id,
             id_form: event.id_form,
             private: event.private,
             buffer,
             text_start,
-        })
+        }
     }
 
     /// The same, independent of the buffer that it was read from.
