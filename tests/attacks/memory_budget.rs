@@ -89,6 +89,18 @@ impl Attacked {
     }
 }
 
+/// A node with a mebibyte beside its history.
+fn with_a_mebibyte() -> Node {
+    Node::start_with(&[
+        "--memory-budget=32MiB",
+        "--history-budget-bytes=31MiB",
+        "--data-bytes-max=16KiB",
+        "--publish-body-bytes-max=64KiB",
+        "--ingest-bulk-bytes-max=64KiB",
+        "--ingest-transaction-bytes-max=64KiB",
+    ])
+}
+
 fn connect(node: &Node) -> TcpStream {
     let socket = TcpStream::connect(node.ingest).expect("the node accepts");
     socket.set_write_timeout(Some(DEADLINE)).expect("a socket");

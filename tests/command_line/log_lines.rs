@@ -73,6 +73,18 @@ fn unbounded(text: &str) -> Vec<usize> {
         .collect()
 }
 
+/// A node, and its log.
+fn logging_node() -> (Node, Text) {
+    let mut child = serve(&[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let log = Text::collect(child.stderr.take().expect("a pipe"));
+    let node = Node::logging(child, &log);
+    (node, log)
+}
+
 #[test]
 fn every_line_that_a_client_can_cause_is_bounded() {
     let mut found = Vec::new();
@@ -96,13 +108,7 @@ fn every_line_that_a_client_can_cause_is_bounded() {
 /// of a user who logs out.
 #[test]
 fn a_hundred_calls_that_close_streams_are_one_line_that_operators_can_read() {
-    let mut child = serve(&[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let log = Text::collect(child.stderr.take().expect("a pipe"));
-    let mut node = Node::logging(child, &log);
+    let (mut node, log) = logging_node();
     for _ in 0..100 {
         let target = "/streams?topic=a/*&subject=u%201&address=192.0.2.0/24";
         let answer = http::request(node.admin, "DELETE", target, &[], b"");
@@ -122,13 +128,7 @@ fn a_hundred_calls_that_close_streams_are_one_line_that_operators_can_read() {
 
 #[test]
 fn a_hundred_closed_streams_are_one_line() {
-    let mut child = serve(&[])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let log = Text::collect(child.stderr.take().expect("a pipe"));
-    let mut node = Node::logging(child, &log);
+    let (mut node, log) = logging_node();
     for _ in 0..100 {
         let mut stream = SseStream::open(node.http, "/events/a");
         let streams = http::request(node.admin, "GET", "/streams", &[], b"").json();

@@ -1,10 +1,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use socket2::{Domain, Socket, Type};
-
 use crate::source::Wire;
 use crate::support::DEADLINE;
+use crate::support::http::narrow_socket;
 use crate::support::sse::SseEvent;
 
 /// How a stream is asked for.
@@ -24,9 +23,6 @@ pub(crate) struct Raw {
     pub(crate) cursor: String,
 }
 
-/// Smallest receive buffer that a test can ask for; the kernel makes some 2 KiB of it.
-const RECEIVE_BYTES_MIN: usize = 1;
-
 impl Raw {
     pub(crate) fn open(to: SocketAddr, version: Version, target: &str, cursor: &str) -> Self {
         let socket = TcpStream::connect(to).expect("the node accepts");
@@ -35,13 +31,7 @@ impl Raw {
 
     /// A stream whose client has hardly any room for unread bytes.
     pub(crate) fn open_narrow(to: SocketAddr, target: &str) -> Self {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
-        // Only before it is connected does this bound the window from the first byte on.
-        socket
-            .set_recv_buffer_size(RECEIVE_BYTES_MIN)
-            .expect("a socket");
-        socket.connect(&to.into()).expect("the node accepts");
-        Self::request(socket.into(), Version::Http11, target, "")
+        Self::request(narrow_socket(to), Version::Http11, target, "")
     }
 
     fn request(mut socket: TcpStream, version: Version, target: &str, cursor: &str) -> Self {

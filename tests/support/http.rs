@@ -7,6 +7,9 @@ use socket2::{Domain, Socket, Type};
 
 use super::DEADLINE;
 
+/// Smallest receive buffer that a test can ask for; the kernel makes some 2 KiB of it.
+const RECEIVE_BYTES_MIN: usize = 1;
+
 /// A connection and the bytes that were read but not used yet.
 pub(crate) struct Connection {
     socket: TcpStream,
@@ -73,6 +76,18 @@ pub(crate) fn request(
     connection.send(text.as_bytes());
     connection.send(body);
     connection.response(method)
+}
+
+/// A socket with hardly any room for unread bytes. The system enlarges the default buffer as it
+/// likes, up to several events of a test.
+pub(crate) fn narrow_socket(to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+    // Only before it is connected does this bound the window from the first byte on.
+    socket
+        .set_recv_buffer_size(RECEIVE_BYTES_MIN)
+        .expect("a socket");
+    socket.connect(&to.into()).expect("the node accepts");
+    socket.into()
 }
 
 impl Connection {

@@ -227,3 +227,11 @@ fn id_of(block: &Block) -> EventId {
     let id = block.id.as_deref().expect("an id");
     MARK.place_of(id).expect("one of the node's")
 }
+
+#[track_caller]
+fn assert_no_gap(blocks: &[Block]) {
+    assert!(
+        blocks.iter().all(|block| block.event != "gap"),
+        "{blocks:?}"
+    );
+}

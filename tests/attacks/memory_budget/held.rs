@@ -4,13 +4,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::Attacked;
+use super::{Attacked, with_a_mebibyte};
 use crate::frames::{
     CONTINUATION, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, Peer, block, frame, literal,
 };
 use crate::readings::metric;
 use crate::support::http::request;
-use crate::support::node::Node;
 use crate::support::{DEADLINE, resp, wait_until};
 
 /// Connections of an attack.
@@ -71,15 +70,8 @@ fn request_heads_that_do_not_end_are_refused_before_the_node_holds_too_much() {
 /// A head that fits into a connection's first buffer was not counted, and neither was the buffer.
 #[test]
 fn short_heads_that_do_not_end_are_counted_and_refused_last() {
-    // A mebibyte beside the history: 64 buffers fill it.
-    let node = Node::start_with(&[
-        "--memory-budget=32MiB",
-        "--history-budget-bytes=31MiB",
-        "--data-bytes-max=16KiB",
-        "--publish-body-bytes-max=64KiB",
-        "--ingest-bulk-bytes-max=64KiB",
-        "--ingest-transaction-bytes-max=64KiB",
-    ]);
+    // 64 buffers fill it.
+    let node = with_a_mebibyte();
     let start = b"GET /events/a HTTP/1.1\r\nHost: localhost\r\n";
     let mut sockets = send(node.http, MANY, start, b"x-a: b\r\n", 1);
     let part = |name: &str| metric(&node, &format!("{name}{{part=\"request_bodies\"}} "));

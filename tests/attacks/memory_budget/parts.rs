@@ -1,15 +1,12 @@
 //! Attacks on the parts of the budget that were not counted at first.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
-use socket2::{Domain, Socket, Type};
-
-use super::{ATTACKERS, Attacked, connect};
+use super::{ATTACKERS, Attacked, connect, with_a_mebibyte};
 use crate::frames::{Peer, get};
 use crate::readings::metric;
-use crate::support::http::{Connection, request};
-use crate::support::node::Node;
+use crate::support::http::{Connection, narrow_socket, request};
 use crate::support::{DEADLINE, resp, wait_until};
 
 /// A command of a hundred thousand empty elements takes 600 KB of input, and three times as much
@@ -110,16 +107,6 @@ fn a_large_array_of_small_events_is_refused_before_it_takes_too_much() {
     attacked.gives_back("events");
 }
 
-/// A socket with hardly any room for unread bytes. The system enlarges the default buffer as it
-/// likes, up to several events of a test.
-fn narrow(to: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
-    // Only before it is connected does this bound the window from the first byte on.
-    socket.set_recv_buffer_size(4_096).expect("a socket");
-    socket.connect(&to.into()).expect("the node accepts");
-    socket.into()
-}
-
 /// A stream that takes a part of an event holds the whole of it, also when the history has evicted
 /// it.
 #[test]
@@ -129,7 +116,7 @@ fn slow_streams_with_an_event_each_hold_no_more_than_the_budget() {
     let data = "x".repeat(250 << 10);
     let mut streams = Vec::new();
     let refused = (0..ATTACKERS).any(|number| {
-        let mut stream = Connection::over(narrow(node.http));
+        let mut stream = Connection::over(narrow_socket(node.http));
         let head = format!("GET /events/a{number} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.send(head.as_bytes());
         assert_eq!(stream.head().status, 200);
@@ -155,15 +142,8 @@ fn slow_streams_with_an_event_each_hold_no_more_than_the_budget() {
 /// Streams with one topic each were always let in, however long its name.
 #[test]
 fn streams_of_one_long_name_are_refused_before_the_node_holds_too_much() {
-    // A mebibyte beside the history: a thousand names fill it.
-    let node = Node::start_with(&[
-        "--memory-budget=32MiB",
-        "--history-budget-bytes=31MiB",
-        "--data-bytes-max=16KiB",
-        "--publish-body-bytes-max=64KiB",
-        "--ingest-bulk-bytes-max=64KiB",
-        "--ingest-transaction-bytes-max=64KiB",
-    ]);
+    // A thousand names fill it.
+    let node = with_a_mebibyte();
     let topics = "fantail_memory_bytes{part=\"topics\"} ";
     let refused = "fantail_memory_refused_total{part=\"topics\"} ";
     let mut peers: Vec<Peer> = Vec::new();

@@ -82,10 +82,7 @@ fn what_a_caught_up_stream_passed_over_is_no_gap_after_it_was_parked() {
     let last = stage.publish("t", false);
     stage.unpark(parked);
     let blocks = stage.read();
-    assert!(
-        blocks.iter().all(|block| block.event != "gap"),
-        "{blocks:?}"
-    );
+    assert_no_gap(&blocks);
     assert_eq!(blocks.last().map(id_of), Some(last));
 }
 
