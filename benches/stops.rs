@@ -3,7 +3,12 @@
 //! `cargo xtask stops`, or `cargo bench --bench stops [PART OF A NAME]`.
 
 use std::io;
+use std::thread;
 use std::time::Duration;
+
+/// The program's own.
+#[path = "../src/main/allocator.rs"]
+mod allocator;
 
 mod workload {
     pub(crate) mod sockets;
@@ -12,18 +17,24 @@ mod workload {
 
 use workload::stops::{self, CASES, Scale, Stop};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Noise only adds to a wait: the shortest of the longest waits of these rounds is nearest to the
 /// node's own part.
 const ROUNDS: usize = 3;
+
+/// Freed memory goes back to the system this often, as in the program.
+const UPKEEP_PAUSE: Duration = Duration::from_secs(1);
 
 fn main() -> io::Result<()> {
     let part = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'))
         .unwrap_or_default();
+    thread::spawn(|| {
+        loop {
+            thread::sleep(UPKEEP_PAUSE);
+            allocator::collect();
+        }
+    });
     println!("longest wait of {ROUNDS} rounds each: the shortest of them, and the longest\n");
     println!(
         "{:<56} {:>17} {:>17}",

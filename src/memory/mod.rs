@@ -1,9 +1,10 @@
 //! Returns memory that the process no longer needs to the system.
 //!
-//! An allocator keeps freed memory for its thread, and returns some of it when that thread
-//! allocates again. A sleeping thread returns nothing. Therefore the node runs *rounds*:
-//! [`begin_round`] announces a round, every thread is woken, and each thread calls [`join_round`]
-//! before it sleeps again. This module does not wake the threads.
+//! An allocator keeps freed memory for its threads. [`release_unused`] returns what no thread keeps
+//! to itself; one thread of the node calls it again and again, so that no other has to. A sleeping
+//! thread returns nothing. Therefore the node runs *rounds*: [`begin_round`] announces a round,
+//! every thread is woken, and each thread calls [`join_round`] before it sleeps again. This module
+//! does not wake the threads.
 
 mod file_pages;
 mod pressure;
@@ -20,7 +21,7 @@ pub use upkeep::{Reading, Step, Upkeep};
 /// The allocator of the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocator {
-    /// Returns the freed memory of the calling thread.
+    /// Returns the freed memory of the calling thread, and what no thread keeps to itself.
     pub collect: fn(),
     /// Makes freed memory return to the system at once (`true`) or later (`false`).
     pub set_eager: fn(bool),
@@ -50,6 +51,13 @@ pub fn set_eager(is_eager: bool) {
         && let Some(allocator) = ALLOCATOR.get()
     {
         (allocator.set_eager)(is_eager);
+    }
+}
+
+/// Returns what no thread keeps to itself. Takes 10 ms for 100 MiB.
+pub fn release_unused() {
+    if let Some(allocator) = ALLOCATOR.get() {
+        (allocator.collect)();
     }
 }
 

@@ -85,6 +85,7 @@ impl NodeUpkeep {
             return;
         }
         self.upkeep_due = reading.at + UPKEEP_PAUSE;
+        memory::release_unused();
         match self.upkeep.read(reading) {
             Some(Step::Heaps) => {
                 round(hub);
