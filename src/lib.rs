@@ -42,7 +42,7 @@
 //! | `logging` | the log |
 //! | `auth` | tokens |
 //! | `core` | what is decided: events, history, delivery; no I/O at all, and no clock |
-//! | `web`, `metrics`, `clock`, `once_a_minute`, `bom`, `memory`, `secret` | nothing of this crate |
+//! | `web`, `metrics`, `clock`, `closing`, `once_a_minute`, `bom`, `memory`, `secret` | nothing of this crate |
 
 #![cfg_attr(
     not(feature = "internals"),
@@ -75,6 +75,7 @@ mod cli;
 pub mod clock;
 #[cfg(not(feature = "internals"))]
 mod clock;
+mod closing;
 #[cfg(feature = "internals")]
 pub mod core;
 #[cfg(not(feature = "internals"))]

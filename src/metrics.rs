@@ -360,6 +360,8 @@ pub struct NodeMetrics {
     pub ingest_accept_errors: Counter,
     /// Subscriptions shed since the start (full or draining).
     pub streams_shed: Counter,
+    /// Subscriptions answered since the start with a `retry:` and an end because the node drains.
+    pub drain_answers: Counter,
     /// Requests refused since the start for their token, or for lack of one.
     pub tokens_refused: Counter,
     /// Ingest connections open.

@@ -302,7 +302,7 @@ impl<R: Readings> Node<R> {
             Some(&Unit::Bytes),
             [(Labels::new(), http.body_bytes.get() as f64)],
         )?;
-        let counters: [(&str, &str, u64); 9] = [
+        let counters: [(&str, &str, u64); 10] = [
             (
                 "http_connections_accepted",
                 "HTTP connections accepted.",
@@ -337,6 +337,11 @@ impl<R: Readings> Node<R> {
                 "streams_shed",
                 "Subscriptions turned away: full, or draining.",
                 node.streams_shed.get(),
+            ),
+            (
+                "drain_answers",
+                "Subscriptions answered with a `retry:` and an end while the node drains.",
+                node.drain_answers.get(),
             ),
             (
                 "tokens_refused",

@@ -188,7 +188,7 @@ impl Shared {
     }
 
     fn ready(&self) -> Answer {
-        if self.hub.draining() {
+        if !self.hub.is_ready() {
             return Err(Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the node is shutting down",

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Version};
 
 use self::resource::Resource;
 use super::access::{AccessError, Caller, Checked, Credentials};
@@ -48,6 +48,12 @@ impl Service for Api {
         let grant = node.cors.grant(&head.headers);
         node.cors
             .each_header(&grant, |name, value| fields.push((name, value)));
+        // The next request of this client goes to another node, or comes on a connection that was
+        // accepted for it: none is sent at the moment in which this connection is closed. HTTP/2
+        // says it with a frame, at the end.
+        if node.hub.draining() && head.version < Version::HTTP_2 {
+            fields.push((header::CONNECTION, HeaderValue::from_static("close")));
+        }
         fields.into_iter().collect()
     }
 
@@ -101,7 +107,7 @@ fn dispatch(node: &Arc<Node>, request: Request) -> Outcome {
         }
         (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, peer, transport, parts),
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
-        (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.draining() => {
+        (Resource::Ready, &Method::GET | &Method::HEAD) if !node.hub.is_ready() => {
             let detail = Shed::Draining.to_string();
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
             Outcome::problem(problem.retry_after(retry_after_s()))

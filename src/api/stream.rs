@@ -60,7 +60,7 @@ pub(crate) fn open(
                 let expected = *why == Shed::Draining;
                 refusals::stream(client.address, parts, why, expected);
             }
-            Outcome::Now(error.into_response(&parts.headers))
+            Outcome::Now(error.into_response(&node.hub, &parts.headers))
         }
     }
 }
@@ -143,6 +143,7 @@ fn attach(
     let mut response = Response::new(ResponseBody::Stream(body));
     *response.headers_mut() = head::headers(last_event_id, private);
     let hub = node.hub.clone();
+    let closed = hub.clone();
     let address = client.address;
     let accept = accept_only(&parts.headers);
     Outcome::Later(Box::pin(async move {
@@ -155,7 +156,7 @@ fn attach(
         };
         Ending::Response(match hub.subscribe(permit, subscribe).await {
             Ok(()) => response,
-            Err(_closed) => subscribe::shed(Shed::Draining, &accept),
+            Err(_closed) => subscribe::shed(Shed::Draining, &closed, &accept),
         })
     }))
 }

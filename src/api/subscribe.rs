@@ -4,7 +4,6 @@
 //! module must not write to the stream: the shard writes everything after the head.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::net::IpAddr;
 
 use hyper::header::HeaderMap;
@@ -148,10 +147,10 @@ pub(crate) enum NotOpened {
 
 impl NotOpened {
     /// The answer to a request with these headers.
-    pub(crate) fn into_response(self, headers: &HeaderMap) -> Response<ResponseBody> {
+    pub(crate) fn into_response(self, hub: &Hub, headers: &HeaderMap) -> Response<ResponseBody> {
         match self {
             Self::Malformed(error) => Problem::from(error).into_response(),
-            Self::Shed(why) => shed(why, headers),
+            Self::Shed(why) => shed(why, hub, headers),
         }
     }
 }
@@ -325,24 +324,34 @@ fn wants_event_stream(headers: &HeaderMap) -> bool {
     accepts(headers, EVENT_STREAM)
 }
 
-/// The answer to a subscription that finds no room now.
-pub(crate) fn shed(why: Shed, headers: &HeaderMap) -> Response<ResponseBody> {
+/// The answer to a subscription that finds no room now, or that comes while the node drains.
+pub(crate) fn shed(why: Shed, hub: &Hub, headers: &HeaderMap) -> Response<ResponseBody> {
+    if !wants_event_stream(headers) {
+        return refusal(why);
+    }
+    if why != Shed::Draining {
+        return come_back(retry_ms());
+    }
+    hub.node_metrics().drain_answers.add(1);
+    come_back(hub.drain_retry_ms())
+}
+
+/// An event stream that ends at once and names a reconnection delay.
+fn come_back(retry_ms: u64) -> Response<ResponseBody> {
+    let body = ResponseBody::full(format!("retry: {retry_ms}\n\n"));
+    let mut response = Response::new(body);
+    *response.headers_mut() = head::headers(None, false);
+    response
+}
+
+/// The true status, for a client that does not ask for an event stream by name.
+fn refusal(why: Shed) -> Response<ResponseBody> {
     let status = match why {
         Shed::Full(_) | Shed::Patterns(_) | Shed::Memory | Shed::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Shed::Address(_) | Shed::AddressPatterns(_) => StatusCode::TOO_MANY_REQUESTS,
     };
-    shed_with(status, &why, headers)
-}
-
-fn shed_with(status: StatusCode, why: &dyn Display, headers: &HeaderMap) -> Response<ResponseBody> {
-    if wants_event_stream(headers) {
-        let body = ResponseBody::full(format!("retry: {}\n\n", retry_ms()));
-        let mut response = Response::new(body);
-        *response.headers_mut() = head::headers(None, false);
-        return response;
-    }
     Problem::new(status, why.to_string())
         .retry_after(retry_after_s())
         .into_response()
@@ -353,6 +362,7 @@ mod tests {
     use hyper::header::{self, HeaderValue};
 
     use super::*;
+    use crate::hub::HubConfig;
 
     fn names(in_path: Option<&str>, query: &str) -> Result<Vec<String>, SubscribeError> {
         let bounds = Bounds {
@@ -447,10 +457,11 @@ mod tests {
 
     #[test]
     fn only_an_event_source_is_shed_with_200() {
+        let hub = Hub::start(HubConfig::default(), 1).expect("threads");
         let accept = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(value));
-            shed(Shed::Full(1), &headers)
+            shed(Shed::Full(1), &hub, &headers)
         };
         let shed_stream = accept("text/html, Text/Event-Stream;q=0.9");
         assert_eq!(shed_stream.status(), 200);
@@ -458,6 +469,6 @@ mod tests {
         let other = accept("*/*");
         assert_eq!(other.status(), 503);
         assert!(other.headers().contains_key(header::RETRY_AFTER));
-        assert_eq!(shed(Shed::Address(2), &HeaderMap::new()).status(), 429);
+        assert_eq!(refusal(Shed::Address(2)).status(), 429);
     }
 }

@@ -76,11 +76,12 @@ impl Node {
         Cause::from(self.0.failed().await).into()
     }
 
-    /// Ends the node gracefully: new streams are refused; open ones are told when to reconnect and
-    /// are closed in even steps over `drain_period`; then the listeners and the shards end. Returns
-    /// the number of streams that had to be cut.
+    /// Ends the node gracefully. `/readyz` answers 503, and `drain_delay` passes. Then open streams
+    /// are told when to reconnect and are closed in even steps over `drain_period`; clients that ask
+    /// for a stream are told the same. Then the listeners and the shards end. Returns the number of
+    /// streams that had to be cut.
     pub async fn drain(mut self) -> usize {
-        self.0.drain().await.streams_cut
+        self.0.leave_and_drain().await.streams_cut
     }
 
     /// Ends the node at once, and waits for its threads. Streams are cut; their clients reconnect

@@ -87,6 +87,8 @@ struct Inner {
     presence_changed: Arc<Notify>,
     pattern_shares: PatternShares,
     traces: Traces,
+    /// Whether balancers may send clients here.
+    ready: AtomicBool,
     stopped: AtomicBool,
     /// Number of attempts to publish.
     #[cfg(test)]
@@ -147,6 +149,7 @@ impl Hub {
             node_metrics: NodeMetrics::default(),
             waiting,
             next_shard: AtomicUsize::new(0),
+            ready: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             #[cfg(test)]
             attempts: AtomicUsize::new(0),

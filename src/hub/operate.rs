@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use crate::core::delivery::query::{Found, Task};
-use crate::core::delivery::{StreamInfo, StreamKey};
+use crate::core::delivery::{StreamInfo, StreamKey, farewell_retry_ms};
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::Message;
 
@@ -135,6 +135,24 @@ impl Hub {
             .post(stream.shard as usize, Message::Close(stream, answer))
             .await;
         posted.is_ok() && answered.await.unwrap_or(false)
+    }
+
+    /// Whether balancers may send clients here: `/readyz`. It changes nothing else.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Relaxed) && !self.draining()
+    }
+
+    /// Sets what [`Hub::is_ready`] tells before the drain.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// A reconnection delay for a client that asks for a stream while the node drains. It is chosen
+    /// as those of the streams that the drain ends.
+    #[must_use]
+    pub fn drain_retry_ms(&self) -> u64 {
+        farewell_retry_ms(self.0.config.shard.retry_ms, &mut fastrand::Rng::new())
     }
 
     /// Whether the node is shutting down.

@@ -9,6 +9,9 @@ use crate::secret::Secret;
 /// none.
 #[derive(Clone, Debug)]
 pub struct IngestConfig {
+    /// The listening socket is another process's, too, such as systemd's. Connections that wait in
+    /// its queue when the port stops are left for the next process.
+    pub shared_socket: bool,
     /// Password of the default user; `None` accepts every client, unless there are named users.
     pub password: Option<Secret>,
     /// Named users.

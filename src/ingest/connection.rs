@@ -25,6 +25,7 @@ use super::command::{self, Batch, CommandError, Session};
 use super::deadline::{Deadline, Waits};
 use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
 use super::{Port, foreign, stopped};
+use crate::closing;
 use crate::core::budget::Part;
 use crate::metrics::{Foreign, IngestEnd};
 
@@ -104,6 +105,7 @@ pub(super) struct Connection {
     read_bytes: usize,
     /// Commands of the last batch: the next one is likely to be as large.
     batch_expected: usize,
+    accepted: Instant,
 }
 
 impl Connection {
@@ -137,6 +139,7 @@ impl Connection {
             reply: Reply::default(),
             read_bytes: READ_BYTES_MIN,
             batch_expected: 0,
+            accepted: Instant::now(),
         })
     }
 
@@ -181,6 +184,7 @@ impl Connection {
     }
 
     async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<Infallible, End> {
+        let mut latest = None;
         loop {
             self.fill(shutdown).await?;
             loop {
@@ -191,9 +195,13 @@ impl Connection {
                 if self.session.closing {
                     return Err(End::Answered);
                 }
-                // Checked here too: a client that always sends more never waits in `fill`.
+                // Checked here too: a client that always sends more never waits in `fill`. The
+                // commands that had come before the shutdown are answered.
                 if *shutdown.borrow() {
-                    return Err(End::Shutdown);
+                    let now = Instant::now();
+                    if now >= *latest.get_or_insert(now + closing::FIRST_REQUEST) {
+                        return Err(End::Shutdown);
+                    }
                 }
                 if left == Left::NoCommand {
                     break;
@@ -219,6 +227,8 @@ impl Connection {
         if self.read_bytes > READ_BYTES_MIN && budget.is_above_mark(Part::Commands) {
             self.read_bytes = READ_BYTES_MIN;
         }
+        // A client that has only just come is about to send its first commands.
+        let earliest = self.accepted + closing::FIRST_REQUEST;
         let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
         let read = async {
             // The buffer is only made when there are bytes for it.
@@ -229,7 +239,7 @@ impl Connection {
         let count = tokio::select! {
             biased;
             count = read => count?,
-            () = stopped(shutdown) => return Err(End::Shutdown),
+            () = stopped_after(shutdown, earliest) => return Err(End::Shutdown),
             limit = reached(deadline) => return Err(End::Limit(limit)),
         };
         if count == 0 {
@@ -439,6 +449,12 @@ fn next<'b>(
             None => Next::Malformed(error),
         },
     }
+}
+
+/// Waits until the node shuts down, and until `earliest`.
+async fn stopped_after(shutdown: &mut watch::Receiver<bool>, earliest: Instant) {
+    stopped(shutdown).await;
+    sleep_until(earliest).await;
 }
 
 /// Waits for a deadline, if there is one.

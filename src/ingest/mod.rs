@@ -107,15 +107,16 @@ impl Port {
 
 /// Serves the ingest port until `shutdown` turns true or its sender is dropped.
 ///
-/// Then it accepts no more connections; every connection finishes its current batch, answers it and
-/// closes. The future ends when all have closed, or after five seconds. Dropping the future closes
-/// everything at once.
+/// Then it accepts the connections that have come before, and no more; every connection answers the
+/// commands that have come, and closes. The future ends when all have closed, or after five seconds.
+/// Dropping the future closes everything at once.
 pub async fn serve(
     listener: TcpListener,
     config: IngestConfig,
     hub: Hub,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let shared_socket = config.shared_socket;
     let port = Arc::new(Port::new(config, hub));
     let mut connections = JoinSet::new();
     let mut backoff = accept::Backoff::default();
@@ -127,6 +128,13 @@ pub async fn serve(
                 if let Some(connection) = accept::admit(accepted, &port) {
                     connections.spawn(connection.run(shutdown.clone()));
                 }
+            }
+        }
+    }
+    if !shared_socket {
+        for accepted in accept::empty_queue(&listener).await {
+            if let Some(connection) = accept::admit(accepted, &port) {
+                connections.spawn(connection.run(shutdown.clone()));
             }
         }
     }

@@ -77,6 +77,7 @@ pub fn ingest(settings: &Settings) -> IngestConfig {
     });
     let idle = settings.ingest_idle_timeout;
     IngestConfig {
+        shared_socket: false,
         password: settings.ingest_password.clone(),
         users: users.collect(),
         connections_max: settings.ingest_connections_max,
@@ -164,6 +165,7 @@ pub fn socket(settings: &Settings) -> SocketConfig {
 /// Config of a listener for HTTP.
 fn server(settings: &Settings) -> ServerConfig {
     ServerConfig {
+        shared_socket: false,
         http2: true,
         chunked_bodies: true,
         header_timeout: settings.header_timeout,

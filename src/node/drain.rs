@@ -1,8 +1,9 @@
-//! The end of a node: new streams are refused, the open ones end in even steps, then the rest.
+//! The end of a node: it says that it is not ready, then ends the open streams in even steps, then
+//! the rest. Until the last stream has ended, clients connect and publishers are served.
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{Node, Outcome};
 
@@ -10,6 +11,9 @@ use super::{Node, Outcome};
 /// is cut. With the default `drain_period` a node ends well before the 10 s after which Docker and
 /// others kill it.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Time for the last requests of the admin listener, at least.
+const ADMIN_GRACE: Duration = Duration::from_millis(100);
 
 /// Interval at which a drain checks whether the last stream has ended.
 const CHECK_EVERY: Duration = Duration::from_millis(10);
@@ -33,14 +37,31 @@ impl From<Drained> for Outcome {
 }
 
 impl Node {
-    /// Ends the node: new streams are refused; the open ones are told when to reconnect and are
-    /// closed in even steps over `drain_period`; publishers are served until the last stream has
-    /// ended; then the rest ends.
+    /// Says that the node is about to end, with `/readyz`, and serves on as before. Returns the
+    /// time at which it is to drain: `drain_delay` from now.
+    pub(super) fn leave(&self) -> Instant {
+        let delay = self.drain_delay;
+        // Without a delay, the drain itself says so: a node that is not ready opens no stream then.
+        if !delay.is_zero() {
+            tracing::info!(?delay, "not ready any more; the drain follows");
+            self.hub.set_ready(false);
+        }
+        Instant::now() + delay
+    }
+
+    /// The whole end: [`Node::leave`], `drain_delay`, [`Node::drain`].
+    pub(crate) async fn leave_and_drain(&mut self) -> Drained {
+        sleep_until(self.leave()).await;
+        self.drain().await
+    }
+
+    /// Ends the node: clients that ask for a stream are told when to come back; the open streams
+    /// are told the same and are closed in even steps over `drain_period`; publishers are served
+    /// until the last stream has ended; then the rest ends.
     pub async fn drain(&mut self) -> Drained {
         let streams = self.hub.streams();
         let period = self.hub.drain_period();
         tracing::info!(streams, ?period, "draining");
-        self.stop_public.send_replace(true);
         let deadline = Instant::now() + period + GRACE;
         let given_up_before = self.hub.streams_given_up();
         self.hub.drain().await;
@@ -49,8 +70,13 @@ impl Node {
         while self.hub.streams() + self.hub.streams_unsent() > 0 && Instant::now() < deadline {
             check.tick().await;
         }
+        let last = Instant::now() + GRACE;
+        self.stop_doors.send_replace(true);
+        self.doors.all_ended(GRACE).await;
+        // The last publisher has its answer: the history is complete.
         self.stop_rest.send_replace(true);
-        self.parts.all_ended(GRACE).await;
+        let left = last.saturating_duration_since(Instant::now());
+        self.parts.all_ended(left.max(ADMIN_GRACE)).await;
         let hub = self.hub.clone();
         // Joining threads blocks. A panic there has been reported by the shard.
         let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
@@ -82,7 +108,9 @@ mod tests {
     fn a_drain_ends_well_before_a_supervisor_loses_its_patience() {
         // Docker's limit; Kubernetes and systemd have longer ones.
         let patience = Duration::from_secs(10);
-        let longest = Settings::default().drain_period + 2 * GRACE + logging::FLUSH_MAX;
+        let settings = Settings::default();
+        let drain = settings.drain_delay + settings.drain_period + 2 * GRACE + ADMIN_GRACE;
+        let longest = drain + logging::FLUSH_MAX;
         assert!(longest + Duration::from_secs(2) <= patience, "{longest:?}");
     }
 

@@ -11,9 +11,11 @@ mod parts;
 mod signals;
 mod upkeep;
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,9 +110,14 @@ async fn serve(
     hangups: &mut Hangups,
 ) -> Result<Outcome, ServerError> {
     let mut upkeep = NodeUpkeep::new(&node.hub);
+    let mut drain_at = None;
     let failure = loop {
         tokio::select! {
-            () = signals.next() => break None,
+            () = signals.next() => match drain_at {
+                None => drain_at = Some(node.leave()),
+                Some(_) => return Ok(forced()),
+            },
+            () = due(drain_at) => break None,
             () = hangups.next() => node.reload(),
             () = upkeep.next() => upkeep.turn(&node.hub),
             error = node.failed() => break Some(error),
@@ -119,14 +126,29 @@ async fn serve(
     if let Some(error) = &failure {
         tracing::error!("{error}; the node drains and ends");
     }
-    let outcome = tokio::select! {
-        drained = node.drain() => Outcome::from(drained),
-        () = signals.next() => {
-            tracing::warn!("ended by a second signal, without draining");
-            Outcome::Forced
+    let hub = node.hub.clone();
+    let mut drain = pin!(node.drain());
+    let outcome = loop {
+        tokio::select! {
+            drained = &mut drain => break Outcome::from(drained),
+            () = signals.next() => break forced(),
+            () = upkeep.next() => upkeep.turn(&hub),
         }
     };
     failure.map_or(Ok(outcome), Err)
+}
+
+fn forced() -> Outcome {
+    tracing::warn!("ended by a second signal, without draining");
+    Outcome::Forced
+}
+
+/// Waits for a time, if there is one.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
 }
 
 /// Addresses of a running node.
@@ -147,10 +169,15 @@ pub struct Node {
     keys: Keys,
     addresses: Addresses,
     limit: FileLimit,
-    /// Ends the public listener first, the others once the streams are gone.
-    stop_public: watch::Sender<bool>,
+    /// Time from [`Node::leave`] to the drain.
+    drain_delay: Duration,
+    /// Ends the listeners for clients once the streams are gone…
+    stop_doors: watch::Sender<bool>,
+    /// …and then the rest.
     stop_rest: watch::Sender<bool>,
-    /// Listeners and background tasks.
+    /// The public listener and the ingest listener.
+    doors: Parts,
+    /// The admin listener and background tasks.
     parts: Parts,
 }
 
@@ -197,26 +224,27 @@ impl Node {
                 admin_listener.local_addr(),
             )?,
         };
-        let (stop_public, public_stopped) = watch::channel(false);
+        let (stop_doors, doors_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(config::hub(&settings), plan.room)?;
+        let mut doors = Parts::default();
         let mut parts = Parts::default();
         let public = api::serve(
             public,
             config::api(&settings),
             hub.clone(),
             Arc::clone(keys.auth()),
-            public_stopped,
+            doors_stopped.clone(),
         );
-        parts.start("the public listener", public);
+        doors.start("the public listener", public);
         let ingest = ingest::serve(
             ingest_listener,
             config::ingest(&settings),
             hub.clone(),
-            rest_stopped.clone(),
+            doors_stopped,
         );
-        parts.start_infallible("the ingest listener", ingest);
+        doors.start_infallible("the ingest listener", ingest);
         let admin = admin::serve(
             admin_listener,
             config::admin(&settings),
@@ -237,8 +265,10 @@ impl Node {
             keys,
             addresses,
             limit,
-            stop_public,
+            drain_delay: settings.drain_delay,
+            stop_doors,
             stop_rest,
+            doors,
             parts,
         })
     }
@@ -284,6 +314,7 @@ impl Node {
     /// to drain and be started again.
     pub async fn failed(&mut self) -> ServerError {
         let (name, reason) = tokio::select! {
+            ended = self.doors.ended_early() => ended,
             ended = self.parts.ended_early() => ended,
             panic = self.keys.failed() => ("the keeper of keys", panic.to_string()),
         };

@@ -1,5 +1,7 @@
 //! The accept loop.
 //!
+//! On a stop, it ends when the kernel's queue is empty ([`closing`]).
+//!
 //! Connections are accepted in batches. Each is served inline as far as its first bytes allow; most
 //! are streams by then. The loop must survive every error that `accept` can return, and must never
 //! spin: out of file descriptors, it waits and tries again.
@@ -13,12 +15,14 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::connections::{Place, Refused};
 use super::listener::Listener;
 use super::retry::retry_after_s;
 use super::stop::stopped;
 use super::{connection, head};
+use crate::closing;
 use crate::once_a_minute::OnceAMinute;
 
 /// Most connections accepted before the first of them is served. A batch empties the kernel's queue
@@ -41,7 +45,7 @@ struct Accepted {
     place: Place,
 }
 
-/// Accepts connections until `shutdown`.
+/// Accepts connections until `shutdown`, and then those that have come before it.
 pub(crate) async fn run(
     listener: &Arc<Listener>,
     socket: &AsyncFd<TcpListener>,
@@ -51,19 +55,31 @@ pub(crate) async fn run(
     // serves at most one batch, or batches would pile up.
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
     let helpers = Arc::new(Semaphore::new(workers.saturating_sub(1)));
+    accept_until(listener, socket, &mut shutdown, &helpers).await;
+    if !listener.config.shared_socket {
+        empty_queue(listener, socket, &helpers).await;
+    }
+}
+
+async fn accept_until(
+    listener: &Arc<Listener>,
+    socket: &AsyncFd<TcpListener>,
+    shutdown: &mut watch::Receiver<bool>,
+    helpers: &Arc<Semaphore>,
+) {
     let mut backoff = Backoff::default();
     loop {
         let ready = tokio::select! {
             biased;
-            () = stopped(&mut shutdown) => return,
+            () = stopped(shutdown) => return,
             ready = socket.readable() => ready,
         };
         let accepted = match ready {
             Ok(guard) => tokio::select! {
                 biased;
-                accepted = accept_batch(listener, guard) => accepted,
+                accepted = accept_ready(listener, guard) => accepted,
                 // Only a connection that waits for a place is dropped here.
-                () = stopped(&mut shutdown) => return,
+                () = stopped(shutdown) => return,
             },
             Err(error) => Err((Vec::new(), error)),
         };
@@ -78,10 +94,10 @@ pub(crate) async fn run(
             }
         };
         let full = batch.len() == ACCEPTS_PER_TURN;
-        serve_batch(listener, batch, &helpers);
+        serve_batch(listener, batch, helpers);
         if let Some(pause) = pause {
             tokio::select! {
-                () = stopped(&mut shutdown) => return,
+                () = stopped(shutdown) => return,
                 () = tokio::time::sleep(pause) => {}
             }
         } else if full {
@@ -90,28 +106,73 @@ pub(crate) async fn run(
     }
 }
 
-/// Accepts waiting connections: at most [`ACCEPTS_PER_TURN`], and at most as many as are admitted
-/// at once. An error also carries the connections accepted before it.
-async fn accept_batch(
+/// Accepts what the kernel's queue holds, which a close would reset, until it stays empty. An error
+/// of `accept`, and a queue that does not become empty, end it as well.
+async fn empty_queue(
+    listener: &Arc<Listener>,
+    socket: &AsyncFd<TcpListener>,
+    helpers: &Arc<Semaphore>,
+) {
+    closing::stop_handshakes(socket.get_ref());
+    let longest = Instant::now() + closing::LONGEST;
+    let mut quiet = Instant::now() + closing::QUIET;
+    let mut next = Ok(());
+    while next.is_ok() && Instant::now() < longest {
+        let taken = timeout_at(longest, accept_batch(listener, socket.get_ref())).await;
+        let Ok(Ok((batch, emptied))) = taken else {
+            break;
+        };
+        if !batch.is_empty() {
+            quiet = Instant::now() + closing::QUIET;
+        }
+        serve_batch(listener, batch, helpers);
+        if emptied {
+            next = timeout_at(quiet, socket.readable()).await.map(|ready| {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+            });
+        }
+    }
+    // The last look, immediately before the close.
+    if let Ok(Ok((batch, _))) = timeout_at(longest, accept_batch(listener, socket.get_ref())).await
+    {
+        serve_batch(listener, batch, helpers);
+    }
+}
+
+/// Accepts what waits at a socket that is ready.
+async fn accept_ready(
     listener: &Listener,
     mut socket: AsyncFdReadyGuard<'_, TcpListener>,
 ) -> Result<Vec<Accepted>, (Vec<Accepted>, io::Error)> {
+    let (batch, emptied) = accept_batch(listener, socket.get_inner()).await?;
+    if emptied {
+        socket.clear_ready();
+    }
+    Ok(batch)
+}
+
+/// Accepts waiting connections: at most [`ACCEPTS_PER_TURN`], and at most as many as are admitted
+/// at once. Returns also whether none is left. An error also carries the connections accepted
+/// before it.
+async fn accept_batch(
+    listener: &Listener,
+    socket: &TcpListener,
+) -> Result<(Vec<Accepted>, bool), (Vec<Accepted>, io::Error)> {
     let mut batch = Vec::new();
     for _ in 0..ACCEPTS_PER_TURN.min(listener.connections.admitted_at_once()) {
-        match accept_one(socket.get_inner()) {
+        match accept_one(socket) {
             Ok((socket, address)) => match listener.connections.admit(address).await {
                 Ok(place) => batch.push(Accepted { socket, place }),
                 Err(why) => refuse(listener, &socket, address, why),
             },
-            Err(Errno::AGAIN) => {
-                socket.clear_ready();
-                break;
-            }
+            Err(Errno::AGAIN) => return Ok((batch, true)),
             Err(error) if is_of_one_connection(error) => {}
             Err(error) => return Err((batch, error.into())),
         }
     }
-    Ok(batch)
+    Ok((batch, false))
 }
 
 /// One `accept4`. The socket is non-blocking and close-on-exec, and inherits the listener's

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How one listener treats its connections and requests.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
+    /// The listening socket is another process's, too, such as systemd's. Connections that wait in
+    /// its queue when the listener stops are left for the next process.
+    pub shared_socket: bool,
     /// HTTP/2 with prior knowledge is spoken beside HTTP/1.
     pub http2: bool,
     /// Requests may have chunked bodies. If no call has a body, a request with a

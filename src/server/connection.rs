@@ -5,7 +5,8 @@ use std::net::TcpStream as StdStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::connections::Place;
 use super::driver::Driver;
@@ -14,6 +15,7 @@ use super::h2;
 use super::lazy_stream::LazyStream;
 use super::listener::Listener;
 use super::stop::stopped;
+use crate::closing;
 
 /// The protocol, as far as a client's first bytes decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +101,9 @@ async fn wait_and_serve(
     let protocol = tokio::select! {
         biased;
         decided = tokio::time::timeout_at(accepted + header_timeout, decide(&mut io)) => decided,
-        // The client has asked for nothing yet, so it is owed no answer.
-        () = stopped(&mut shutdown) => return,
+        // The client has asked for nothing yet, so it is owed no answer. One that has only just
+        // come is about to ask.
+        () = stopped_after(&mut shutdown, accepted + closing::FIRST_REQUEST) => return,
     };
     match protocol {
         Ok(Some(Protocol::Http2)) => h2::serve(listener, io, exchange, place, accepted).await,
@@ -112,6 +115,12 @@ async fn wait_and_serve(
         // The client is gone, or too slow.
         Ok(None) | Err(_) => {}
     }
+}
+
+/// Waits for the signal to stop, and until `earliest`.
+async fn stopped_after(shutdown: &mut watch::Receiver<bool>, earliest: Instant) {
+    stopped(shutdown).await;
+    sleep_until(earliest).await;
 }
 
 /// Reads ahead until the protocol is known; `None` when the client is gone.

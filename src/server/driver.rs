@@ -20,7 +20,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use tokio::sync::watch;
 use tokio::task::coop;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::connections::Place;
 use super::detach::{Attaching, Detach};
@@ -34,6 +34,7 @@ use super::phase_timer::PhaseTimer;
 use super::responder::{Carrier, Responder};
 use super::seats::Seat;
 use super::stop::stopped;
+use crate::closing;
 
 /// The answer to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
@@ -50,6 +51,7 @@ pub(crate) struct Driver {
     listener: Arc<Listener>,
     timer: PhaseTimer,
     place: Place,
+    accepted: Instant,
 }
 
 #[expect(
@@ -82,6 +84,7 @@ impl Driver {
             timer: PhaseTimer::new(accepted, &listener.config),
             listener: Arc::clone(listener),
             place,
+            accepted,
         }
     }
 
@@ -99,11 +102,14 @@ impl Driver {
         self.exchange.turns().enter_task();
         let mut shutdown = self.listener.shutdown.clone();
         let seat = self.place.seat().cloned();
+        let exchange = Arc::clone(&self.exchange);
+        let accepted = self.accepted;
+        let over = is_over(&mut shutdown, seat.as_deref(), &exchange, accepted);
         tokio::select! {
             biased;
             () = &mut self => return,
             // A client that uses up every turn of the task must not hide the node's shutdown.
-            () = coop::unconstrained(is_over(&mut shutdown, seat.as_deref())) => {}
+            () = coop::unconstrained(over) => {}
         }
         if let Stage::Serving(connection) = &mut self.stage {
             Pin::new(connection).graceful_shutdown();
@@ -187,12 +193,24 @@ impl Driver {
 }
 
 /// Waits until the connection must end: with the listener, or because its seat is needed.
-async fn is_over(shutdown: &mut watch::Receiver<bool>, seat: Option<&Seat>) {
+async fn is_over(
+    shutdown: &mut watch::Receiver<bool>,
+    seat: Option<&Seat>,
+    exchange: &Exchange,
+    accepted: Instant,
+) {
+    let shut_down = async {
+        stopped(shutdown).await;
+        // A client that has only just come is about to ask.
+        if !exchange.heard() {
+            sleep_until(accepted + closing::FIRST_REQUEST).await;
+        }
+    };
     let Some(seat) = seat else {
-        return stopped(shutdown).await;
+        return shut_down.await;
     };
     tokio::select! {
-        () = stopped(shutdown) => {}
+        () = shut_down => {}
         () = seat.is_over() => {}
     }
 }

@@ -111,6 +111,7 @@ mod tests {
     fn config() -> ServerConfig {
         let time = DEADLINE;
         ServerConfig {
+            shared_socket: false,
             http2: false,
             chunked_bodies: false,
             header_timeout: time,
@@ -238,6 +239,38 @@ mod tests {
         let served = tokio::time::timeout(DEADLINE, served).await;
         let served = served.expect("no connection is left").expect("no panic");
         served.expect("a listener");
+    }
+
+    /// The kernel resets what waits in the queue of a listener that is closed.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn connections_that_came_before_the_close_were_reset() {
+        for limit in limits() {
+            let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+            let address = socket.local_addr().expect("bound");
+            let clients = [client(address, "/"), client(address, "/")];
+            // One has connected and is about to ask.
+            let mut silent = TcpStream::connect(address).expect("a connection");
+            let (_stop, stopped) = watch::channel(true);
+            let setup = setup(limit, Words);
+            let metrics = Arc::clone(&setup.metrics);
+            let served = tokio::spawn(serve(socket, setup, stopped));
+            let answered = tokio::task::spawn_blocking(move || {
+                for mut client in clients {
+                    answer(&mut client);
+                }
+                while metrics.accepted.get() < 3 {
+                    std::thread::yield_now();
+                }
+                let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+                silent.write_all(request).expect("sending");
+                answer(&mut silent);
+            });
+            answered.await.expect("answers");
+            let served = tokio::time::timeout(DEADLINE, served).await;
+            let served = served.expect("no connection is left").expect("no panic");
+            served.expect("a listener");
+            assert!(TcpStream::connect(address).is_err(), "it is closed");
+        }
     }
 
     /// Answers `/later` when it is told to.

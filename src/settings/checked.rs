@@ -64,6 +64,8 @@ pub struct Settings {
     pub write_timeout: Duration,
     /// Time over which streams are closed on shutdown.
     pub drain_period: Duration,
+    /// Time from the 503 of `/readyz` to the drain.
+    pub drain_delay: Duration,
     /// Reconnection delay sent to clients at the start of a stream; `None` sends none.
     pub retry: Option<Duration>,
     /// Kernel send buffer of a connection, in bytes; 0 leaves it to the kernel.
@@ -235,6 +237,7 @@ impl Default for Settings {
             heartbeat_interval: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
             drain_period: Duration::from_secs(5),
+            drain_delay: Duration::ZERO,
             retry: None,
             send_buffer_bytes: 16 << 10,
             slow_consumer: SlowConsumerPolicy::Disconnect,

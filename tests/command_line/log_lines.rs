@@ -16,7 +16,7 @@ const BY_THE_OPERATOR: [(&str, usize); 11] = [
     // Starts, signals, drains.
     ("node/announce.rs", 1),
     ("node/files.rs", 3),
-    ("node/drain.rs", 3),
+    ("node/drain.rs", 4),
     ("node/mod.rs", 3),
     // SIGHUP.
     ("node/keys.rs", 2),

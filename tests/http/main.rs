@@ -14,6 +14,8 @@ mod bad_input;
 mod browsers;
 /// The byte order mark before some UTF-8 texts.
 mod byte_order_mark;
+/// Requests that come while the node drains.
+mod draining;
 /// RFC 9112, request by request.
 mod grammar;
 /// The host of a request: parsed strictly, and answered only if it cannot be a stranger's.

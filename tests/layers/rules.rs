@@ -25,6 +25,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
         "web",
         "metrics",
         "clock",
+        "closing",
         "once_a_minute",
         "bom",
         "memory",

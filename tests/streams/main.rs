@@ -28,6 +28,8 @@ mod churn;
 mod cut_cable;
 /// The end of a node.
 mod drain;
+/// Clients that connect while a node drains.
+mod drain_open;
 /// Clients that end their side.
 mod half_closed;
 /// Silence, and the heartbeats of a quiet stream.

@@ -21,6 +21,13 @@ const RETRY_MS_DEFAULT: u64 = 3_000;
 /// Pause between two steps of a drain that keeps up with its period, in milliseconds.
 const DRAIN_STEP_MS: u64 = 10;
 
+/// A reconnection delay for one client, in milliseconds: from half to one and a half times
+/// `retry_ms`, so that clients that leave together do not return together.
+pub(crate) fn farewell_retry_ms(retry_ms: Option<u64>, random: &mut fastrand::Rng) -> u64 {
+    let base = retry_ms.unwrap_or(RETRY_MS_DEFAULT);
+    base / 2 + random.u64(0..=base)
+}
+
 /// The drain of a shard: all its streams are ended.
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -132,11 +139,9 @@ impl<I: Io> Core<I> {
         None
     }
 
-    /// A reconnection delay for one client, in milliseconds: from half to one and a half times the
-    /// setting, so that clients that leave together do not return together.
+    /// A reconnection delay for one client of this shard.
     pub(super) fn some_retry_ms(&mut self) -> u64 {
-        let base = self.config.retry_ms.unwrap_or(RETRY_MS_DEFAULT);
-        base / 2 + self.random.u64(0..=base)
+        farewell_retry_ms(self.config.retry_ms, &mut self.random)
     }
 
     /// Whether a stream waits for its wire to accept its farewell.

@@ -49,6 +49,7 @@ use crate::core::table::Arena;
 use crate::metrics::Cell;
 
 pub use budget::{FindLimits, TurnBudget};
+pub(crate) use farewell::farewell_retry_ms;
 pub use identity::Identity;
 pub(crate) use io::{Io, NotAdopted, Room, Sent, WireKind};
 pub use park::Parked;

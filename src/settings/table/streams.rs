@@ -62,6 +62,14 @@ pub(super) const STREAMS: Group = Group {
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.write_timeout),
         },
         Setting {
+            key: "drain_delay",
+            help: "Time from the 503 of `/readyz` to the drain, on shutdown: a load balancer notices, and all is served as before",
+            kind: Kind::Time(
+                or_zero(from_to(Duration::from_millis(1), HOUR), "none"),
+                |s| &mut s.drain_delay,
+            ),
+        },
+        Setting {
             key: "drain_period",
             help: "Time over which streams are closed, in even steps, on shutdown",
             kind: Kind::Time(
