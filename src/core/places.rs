@@ -203,6 +203,22 @@ impl Places {
         }
     }
 
+    /// Takes a place for a stream of another process, also above the bounds: they may have been
+    /// lowered, and an open stream is not lost for that. `address` is from
+    /// [`Places::address_of`].
+    pub(crate) fn restore(&self, address: Option<IpAddr>) -> ClientKey {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let address = address.and_then(|address| self.share.counted(address));
+        let client = address.and_then(|address| self.count_up_to(address, usize::MAX));
+        client.unwrap_or(ClientKey::UNCOUNTED)
+    }
+
+    /// The client of a stream, as the first address of its network; `None` if it is not counted.
+    pub(crate) fn address_of(&self, client: ClientKey) -> Option<IpAddr> {
+        let addresses = self.addresses.lock();
+        Some(addresses.counts[client.index()?].0)
+    }
+
     /// Streams open now, reserved ones included.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -266,10 +282,15 @@ impl Places {
         let Some(address) = self.share.counted(address) else {
             return Some(ClientKey::UNCOUNTED);
         };
+        self.count_up_to(address, self.share.streams)
+    }
+
+    /// Counts a stream of a client that has fewer than `max`.
+    fn count_up_to(&self, address: IpAddr, max: usize) -> Option<ClientKey> {
         let mut addresses = self.addresses.lock();
         if let Some(client) = addresses.by_address.get(&address).copied() {
             let count = &mut addresses.counts[client as usize].1;
-            if *count >= self.share.streams {
+            if *count >= max {
                 return None;
             }
             *count += 1;

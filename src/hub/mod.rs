@@ -11,6 +11,7 @@
 
 mod announce;
 mod config;
+mod guard;
 mod history;
 mod look_up;
 mod operate;

@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 
+use crate::core::delivery::PatternsRecord;
 use crate::core::places::{Share, Shed};
 use crate::core::selector::Selector;
 
@@ -67,6 +68,22 @@ impl PatternShares {
         if new > 0 && held.map_or(0, Held::len) + new > self.max {
             return Err(Shed::AddressPatterns(self.max));
         }
+        Ok(Some(self.count(&mut by_client, client, patterns)))
+    }
+
+    /// Counts the patterns of a restored stream, also above the bound; `None` if nothing is counted.
+    pub(super) fn restore(&self, record: PatternsRecord) -> Option<PatternShare> {
+        let client = self.clients.client(record.client);
+        let mut by_client = self.by_client.lock();
+        (self.max > 0).then(|| self.count(&mut by_client, client, record.patterns))
+    }
+
+    fn count(
+        &self,
+        by_client: &mut HashMap<IpAddr, Held>,
+        client: IpAddr,
+        patterns: Box<[Selector]>,
+    ) -> PatternShare {
         let held = by_client.entry(client).or_default();
         // All streams of the client share one text of each pattern; copies would stay as long as
         // they are open.
@@ -82,11 +99,21 @@ impl PatternShares {
             }
         };
         let patterns = patterns.into_iter().map(share).collect();
-        Ok(Some(PatternShare {
+        PatternShare {
             shares: self.clone(),
             client,
             patterns,
-        }))
+        }
+    }
+}
+
+impl PatternShare {
+    /// The share as a plain value.
+    pub(super) fn record(&self) -> PatternsRecord {
+        PatternsRecord {
+            client: self.client,
+            patterns: self.patterns.clone(),
+        }
     }
 }
 

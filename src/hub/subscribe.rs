@@ -17,6 +17,7 @@ use crate::core::sse::Encoding;
 use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
 
+use super::guard::HubGuard;
 use super::look_up::{self, LookedUp};
 use super::{Closed, Hub, PatternShare, Pending, Place};
 
@@ -271,16 +272,15 @@ impl Hub {
             start: subscribe.start,
             announce: interest.presence,
         });
-        let guard = (
-            seat.announced.take(),
-            interest.pattern_share,
-            interest.memory,
-        );
+        let guard = HubGuard {
+            announced: seat.announced.take(),
+            patterns: interest.pattern_share,
+            memory: interest.memory,
+        };
         self.note_more_topics(&desk);
-        let is_guarded = guard.0.is_some() || guard.1.is_some() || guard.2.is_some();
         let attach = Attach {
             identity: interest.identity,
-            guard: is_guarded.then(|| Box::new(guard) as _),
+            guard: guard.boxed(),
             head: subscribe.head,
             ends_unix_ms: interest.ends_unix_ms,
             ..Attach::new(seat, subscribe.wire, subscribe.encoding)

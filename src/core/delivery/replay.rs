@@ -34,6 +34,25 @@ pub(crate) struct Lagging {
     pub(crate) conflate: bool,
 }
 
+/// A lagging entry as a plain value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaggingRecord {
+    /// Bytes that must go out before anything else.
+    pub remainder: Bytes,
+    /// Length of the frame that the remainder is a piece of.
+    pub frame_bytes: usize,
+    /// The unsent part of its farewell. `None` = it is not leaving.
+    pub farewell: Option<Bytes>,
+    /// Losses up to this id were reported to it.
+    pub told_through: EventId,
+    /// An unknown cursor that is still to be reported to its client.
+    pub unknown: Option<Box<str>>,
+    /// Whether its losses are reported as those of a stream that resumes.
+    pub resuming: bool,
+    /// Whether topics with the policy `latest` are conflated.
+    pub conflate: bool,
+}
+
 impl Lagging {
     /// The state of a stream that resumes from a cursor.
     pub(crate) fn resuming(greeting: Bytes, start: Start, now_ms: u64) -> Self {
@@ -59,6 +78,33 @@ impl Lagging {
             progress_ms: now_ms,
             resuming: false,
             conflate: true,
+        }
+    }
+
+    /// The entry as a plain value, without the time of the last progress.
+    pub(super) fn record(&self) -> LaggingRecord {
+        LaggingRecord {
+            remainder: self.remainder.clone(),
+            frame_bytes: self.frame_bytes,
+            farewell: self.farewell.clone(),
+            told_through: self.told_through,
+            unknown: self.unknown.clone(),
+            resuming: self.resuming,
+            conflate: self.conflate,
+        }
+    }
+
+    pub(super) fn restored(record: LaggingRecord) -> Self {
+        Self {
+            // A frame is at least as long as a piece of it.
+            frame_bytes: record.frame_bytes.max(record.remainder.len()),
+            remainder: record.remainder,
+            farewell: record.farewell,
+            told_through: record.told_through,
+            unknown: record.unknown,
+            progress_ms: 0,
+            resuming: record.resuming,
+            conflate: record.conflate,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Encoding;
 use crate::metrics::ShardMetrics;
 
-use super::{Identity, TurnBudget};
+use super::{Guard, Identity, TurnBudget};
 
 /// The settings of a shard.
 #[derive(Clone, Debug)]
@@ -124,9 +124,6 @@ impl<T> Attach<T> {
         places.release(self.client);
     }
 }
-
-/// A value that is dropped with its stream.
-pub type Guard = Box<dyn std::any::Any + Send>;
 
 /// One stream as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

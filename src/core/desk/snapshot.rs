@@ -10,12 +10,23 @@ use crate::core::presence::{Presence, PresenceCursor, PresenceRecord};
 use super::{Desk, DeskConfig};
 
 /// One value of a snapshot.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeskRecord {
     /// Of topics and history.
     Store(Record),
     /// Of the streams that are announced.
     Presence(PresenceRecord),
+}
+
+impl DeskRecord {
+    /// See [`Record::without_shards`].
+    #[must_use]
+    pub fn without_shards(self) -> Self {
+        match self {
+            Self::Store(record) => Self::Store(record.without_shards()),
+            Self::Presence(record) => Self::Presence(record),
+        }
+    }
 }
 
 /// The position at which a snapshot continues.

@@ -12,6 +12,7 @@ use crate::core::event::EventId;
 use crate::core::selector::Selector;
 use crate::core::table::{Arena, PartTable};
 
+use super::SelectorId;
 use super::changes::{Change, Changes};
 use super::evicted::Evicted;
 use super::heard::Heard;
@@ -205,26 +206,15 @@ impl PatternTable {
         self.slots.next_from(from)
     }
 
-    /// Puts a pattern of a snapshot into its slot. Free slots before it are filled with
-    /// placeholders and added to `gaps`, until all patterns are restored.
-    pub(super) fn insert_at(
-        &mut self,
-        slot: u32,
-        pattern: Pattern,
-        gaps: &mut Vec<u32>,
-    ) -> Result<(), RestoreError> {
-        if self.slots.next_slot() > slot || self.find(&pattern.selector).is_some() {
+    /// Puts a pattern of a snapshot into its slot, by rising slots.
+    pub(super) fn insert_at(&mut self, slot: u32, pattern: Pattern) -> Result<(), RestoreError> {
+        let is_in_order = slot >= self.slots.end() && !SelectorId(slot).is_pattern();
+        if !is_in_order || self.find(&pattern.selector).is_some() {
             return Err(RestoreError::Order);
-        }
-        while self.slots.next_slot() < slot {
-            let none = (Selector::exact(""), 0);
-            let nothing = (Evicted::default(), Evicted::default());
-            let gap = Pattern::restored(none, Listeners::default(), nothing, None);
-            gaps.push(self.slots.insert(gap));
         }
         self.subscribed += usize::from(pattern.listeners.subscribers > 0);
         self.bytes += pattern.bytes();
-        self.slots.insert(pattern);
+        self.slots.insert_at(slot, pattern);
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.by_selector
             .insert_unique(hash_of(slots, hasher, slot), slot, |slot| {
@@ -233,11 +223,8 @@ impl PatternTable {
         Ok(())
     }
 
-    /// Frees the placeholder slots, and adds the other patterns to the index.
-    pub(super) fn finish_restore(&mut self, gaps: &[u32]) {
-        for slot in gaps {
-            self.slots.remove(*slot);
-        }
+    /// Adds the patterns of a snapshot to the index.
+    pub(super) fn finish_restore(&mut self) {
         let patterns = self.slots.iter();
         let mut by_age: Vec<_> = patterns
             .map(|(slot, pattern)| (pattern.serial, slot))

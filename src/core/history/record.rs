@@ -28,7 +28,7 @@ pub struct ListenersRecord {
 }
 
 /// One value of a snapshot. They come in the order of the variants.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// The store itself. Comes first, once.
     Head {
@@ -97,6 +97,18 @@ pub enum Record {
         /// Streams that share it.
         streams: u32,
     },
+}
+
+impl Record {
+    /// The same record without shards: those of another process may have other numbers. Each stream
+    /// adds its shard again when it is reseated.
+    #[must_use]
+    pub fn without_shards(mut self) -> Self {
+        if let Self::Topic { listeners, .. } | Self::Pattern { listeners, .. } = &mut self {
+            listeners.shards = ShardSet::default();
+        }
+        self
+    }
 }
 
 /// Records that do not fit together.

@@ -8,6 +8,18 @@ impl ShardSet {
     /// Most shards of a node. Two shards with one bit would get each other's events.
     pub const SHARDS_MAX: usize = u64::BITS as usize;
 
+    /// The set as one word.
+    #[must_use]
+    pub fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The set of a word.
+    #[must_use]
+    pub fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
     /// Adds shard `n`.
     pub fn insert(&mut self, n: usize) {
         self.0 |= 1 << Self::bit(n);

@@ -168,6 +168,15 @@ impl Store {
         restoring.finish()
     }
 
+    /// Whether there is a topic or a pattern with this id.
+    #[must_use]
+    pub fn exists(&self, id: SelectorId) -> bool {
+        match id.pattern_slot() {
+            Some(slot) => self.patterns.get(slot).is_some(),
+            None => self.topics.in_slot(id.0).is_some(),
+        }
+    }
+
     /// An existing grant with these ids. For a stream of a snapshot, whose share is already
     /// counted.
     #[must_use]
@@ -219,9 +228,6 @@ struct Restoring {
     events: Vec<Restored>,
     /// The topics of private events that have several, one list for all entries of an event.
     shared: HashMap<EventId, Arc<SelectorIds>>,
-    /// Slots that have placeholders until all topics and patterns are restored.
-    topic_gaps: Vec<u32>,
-    pattern_gaps: Vec<u32>,
 }
 
 impl Restoring {
@@ -232,8 +238,6 @@ impl Restoring {
             topic: None,
             events: Vec::new(),
             shared: HashMap::new(),
-            topic_gaps: Vec::new(),
-            pattern_gaps: Vec::new(),
         }
     }
 
@@ -292,7 +296,7 @@ impl Restoring {
                 let matches = matches.map(|(slot, serial)| PatternRef { slot, serial });
                 topic.set_matches(matches, self.store.hold.listed_patterns);
                 let topics = &mut self.store.topics;
-                topics.insert_at(slot, topic, &mut self.topic_gaps)?;
+                topics.insert_at(slot, topic)?;
                 self.topic = Some(slot);
             }
             Record::Event {
@@ -333,7 +337,7 @@ impl Restoring {
                     forgotten_before.map(Evicted::from),
                 );
                 let patterns = &mut self.store.patterns;
-                patterns.insert_at(slot, pattern, &mut self.pattern_gaps)?;
+                patterns.insert_at(slot, pattern)?;
             }
             Record::Grant { ids, streams } => {
                 self.reach(4)?;
@@ -368,8 +372,7 @@ impl Restoring {
         // From here on, only the events refer to a list. The eviction of an event's last entry
         // unpins the topics.
         drop(shared);
-        self.store.topics.free(&self.topic_gaps);
-        self.store.patterns.finish_restore(&self.pattern_gaps);
+        self.store.patterns.finish_restore();
         // In the order in which the node appended them.
         self.events.sort_by_key(|event| (event.id, event.topic));
         for event in std::mem::take(&mut self.events) {

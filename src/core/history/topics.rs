@@ -9,6 +9,7 @@ use crate::core::table::{Arena, PartTable};
 
 use super::BARE_TOPIC_BYTES;
 use super::RestoreError;
+use super::SelectorId;
 use super::ShardSet;
 use super::evicted::Evicted;
 use super::found::Matches;
@@ -151,32 +152,17 @@ impl TopicTable {
         self.slots.get_mut(index)
     }
 
-    /// Puts a topic of a snapshot into its slot. Free slots before it are filled with placeholders
-    /// and added to `gaps`, until all topics are restored.
-    pub(super) fn insert_at(
-        &mut self,
-        slot: u32,
-        topic: Topic,
-        gaps: &mut Vec<u32>,
-    ) -> Result<(), RestoreError> {
-        if self.slots.next_slot() > slot || self.find(&topic.name).is_some() {
+    /// Puts a topic of a snapshot into its slot, by rising slots.
+    pub(super) fn insert_at(&mut self, slot: u32, topic: Topic) -> Result<(), RestoreError> {
+        let is_in_order = slot >= self.slots.end() && !SelectorId(slot).is_pattern();
+        if !is_in_order || self.find(&topic.name).is_some() {
             return Err(RestoreError::Order);
-        }
-        while self.slots.next_slot() < slot {
-            gaps.push(self.slots.insert(Topic::default()));
         }
         let name_hash = self.hash_of(&topic.name);
         self.bare_bytes += topic.bare_bytes();
-        self.slots.insert(topic);
+        self.slots.insert_at(slot, topic);
         self.insert_name(name_hash, slot);
         Ok(())
-    }
-
-    /// Frees the placeholder slots.
-    pub(super) fn free(&mut self, gaps: &[u32]) {
-        for slot in gaps {
-            self.slots.remove(*slot);
-        }
     }
 
     /// The topic in a slot; `None` if the slot is free.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
+use crate::core::delivery::{GuardRecord, StreamGuard};
 use crate::core::history::HistoryLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
@@ -209,5 +210,14 @@ impl Announced {
     #[must_use]
     pub fn number(&self) -> u64 {
         self.number
+    }
+}
+
+impl StreamGuard for Announced {
+    fn record(&self) -> GuardRecord {
+        GuardRecord {
+            announced: Some(self.number),
+            ..GuardRecord::default()
+        }
     }
 }

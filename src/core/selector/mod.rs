@@ -152,6 +152,35 @@ impl Selector {
         &self.text
     }
 
+    /// The kind as a letter, and the text: all that the selector consists of.
+    #[must_use]
+    pub fn parts(&self) -> (char, &str) {
+        let kind = match self.kind {
+            Kind::Exact => 'e',
+            Kind::All => 'a',
+            Kind::Template => 't',
+            Kind::Wildcard => 'w',
+        };
+        (kind, &self.text)
+    }
+
+    /// The selector of [`Selector::parts`]; `None` if a text cannot have this kind.
+    #[must_use]
+    pub fn from_parts(kind: char, text: &str) -> Option<Self> {
+        let kind = match kind {
+            'e' if !text.is_empty() => Kind::Exact,
+            'a' if text == "*" => Kind::All,
+            't' if template::size(text)?.check().is_ok() => Kind::Template,
+            'w' if wildcard::is_wildcard(text) => Kind::Wildcard,
+            _ => return None,
+        };
+        let is_short = kind == Kind::Exact || text.len() <= TOPIC_BYTES_CEILING;
+        is_short.then(|| Self {
+            kind,
+            text: text.into(),
+        })
+    }
+
     /// Whether it matches one topic only: its own text.
     #[must_use]
     pub fn is_exact(&self) -> bool {

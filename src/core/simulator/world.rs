@@ -14,7 +14,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
-use crate::core::delivery::{Core, Next, Parked, Shared};
+use crate::core::delivery::{Core, GuardRecord, Next, Parked, Shared, StreamGuard};
 use crate::core::desk::Line;
 use crate::core::event::EventId;
 use crate::metrics::{CloseReason, ShardMetrics};
@@ -79,6 +79,16 @@ impl Totals {
         self.gave_up += other.gave_up;
         self.portions += other.portions;
         self.live += other.live;
+    }
+}
+
+/// The guard of a stream. Guards that still exist are counted.
+#[derive(Debug)]
+struct CountedGuard(#[expect(dead_code)] Arc<()>);
+
+impl StreamGuard for CountedGuard {
+    fn record(&self) -> GuardRecord {
+        GuardRecord::default()
     }
 }
 

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 
 use bytes::{Buf, Bytes};
+use thiserror::Error;
 
 use crate::core::event::{Event, EventError, IdForm, MarkedId, Topics};
 use crate::core::limits::{
@@ -39,14 +40,53 @@ const fn id_line_bytes_max(form: IdForm) -> usize {
 const CRLF: &[u8; 2] = b"\r\n";
 
 /// One encoded event, wrapped in its HTTP/1.1 chunk. Cloning shares the bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     wrapped: Bytes,
     chunk_head_bytes: u8,
     private: bool,
 }
 
+/// Bytes that are no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// They do not begin with the header of a chunk.
+    #[error("a frame does not begin with the header of a chunk")]
+    ChunkHead,
+    /// The chunk has another length than its header says.
+    #[error("a frame is not as long as the header of its chunk says")]
+    Length,
+    /// The text of the chunk is not one event in UTF-8.
+    #[error("the text of a frame is not one event")]
+    Text,
+}
+
 impl Frame {
+    /// The frame of bytes from [`Frame::chunked`].
+    ///
+    /// # Errors
+    /// [`FrameError`] if they are not one event in one chunk, as this module writes it.
+    pub fn from_chunked(wrapped: Bytes, private: bool) -> Result<Self, FrameError> {
+        let (text_start, text_bytes) = chunk_head(&wrapped).ok_or(FrameError::ChunkHead)?;
+        let rest = wrapped.get(text_start..).unwrap_or_default();
+        let text = rest.strip_suffix(CRLF).ok_or(FrameError::Length)?;
+        if text.len() != text_bytes {
+            return Err(FrameError::Length);
+        }
+        let is_event = memchr::memmem::find(text, b"\n\n") == text.len().checked_sub(2)
+            && text.first() != Some(&b'\n')
+            && memchr::memchr(b'\r', text).is_none()
+            && str::from_utf8(text).is_ok();
+        if !is_event {
+            return Err(FrameError::Text);
+        }
+        Ok(Self {
+            wrapped,
+            chunk_head_bytes: text_start as u8,
+            private,
+        })
+    }
+
     /// Wraps complete SSE text (control frames).
     pub(super) fn wrap(text: &[u8]) -> Self {
         let mut buffer = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + text.len() + CRLF.len());
@@ -118,6 +158,18 @@ impl Frame {
     pub fn is_private(&self) -> bool {
         self.private
     }
+}
+
+/// Length of the header that [`Frame::seal`] wrote, and the length that it says.
+fn chunk_head(bytes: &[u8]) -> Option<(usize, usize)> {
+    let digits = memchr::memchr(b'\r', bytes.get(..CHUNK_HEAD_BYTES_MAX.min(bytes.len()))?)?;
+    let head = bytes.get(..digits + CRLF.len())?.strip_suffix(CRLF)?;
+    let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    if !head.iter().all(is_digit) || head.first() == Some(&b'0') {
+        return None;
+    }
+    let text_bytes = usize::from_str_radix(str::from_utf8(head).ok()?, 16).ok()?;
+    Some((digits + CRLF.len(), text_bytes))
 }
 
 /// An event that is checked and encoded, without its id.

@@ -10,5 +10,5 @@ mod parse;
 
 pub use control::{Gap, end_of_stream, gap, heartbeat, prime};
 pub use encoding::{Encoding, Text, Wrap};
-pub use frame::{Draft, Frame};
+pub use frame::{Draft, Frame, FrameError};
 pub use parse::{Parsed, parse};

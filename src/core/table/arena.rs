@@ -120,8 +120,14 @@ impl<T> Arena<T> {
 
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         let slot = self.next_slot();
+        self.insert_at(slot, value);
+        slot
+    }
+
+    /// Inserts a value into a free slot. Costs a page's header for each page of free slots before.
+    pub(crate) fn insert_at(&mut self, slot: u32, value: T) {
         let at = At::of(slot);
-        if at.page == self.pages.len() {
+        while at.page >= self.pages.len() {
             self.pages.push(Page::EMPTY);
         }
         let page = &mut self.pages[at.page];
@@ -140,7 +146,6 @@ impl<T> Arena<T> {
             page.full |= 1 << at.chunk;
         }
         self.len += 1;
-        slot
     }
 
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {

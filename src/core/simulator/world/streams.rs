@@ -15,7 +15,7 @@ use super::super::client::{HEAD, Reader};
 use super::super::names::{Sel, name};
 use super::super::network::Transport;
 use super::super::oracle::{Knowledge, MARK, Opening, Published, Rights, Session};
-use super::{CLIENTS, Connection, World};
+use super::{CLIENTS, Connection, CountedGuard, World};
 
 impl World {
     pub(super) fn connect(&mut self) {
@@ -84,7 +84,7 @@ impl World {
         let attach = Attach {
             head: Bytes::from_static(HEAD),
             ends_unix_ms,
-            guard: Some(Box::new(Arc::clone(&self.guards))),
+            guard: Some(Box::new(CountedGuard(Arc::clone(&self.guards)))),
             ..Attach::new(seat, self.wires, encoding)
         };
         let broken = self.dice.u8(..30) == 0;
