@@ -41,6 +41,7 @@
 //! | `shard` | sockets as file descriptors; no hyper, no tokio |
 //! | `logging` | the log |
 //! | `auth` | tokens |
+//! | `state` | the format of a node's state: what a new process or a file is given |
 //! | `core` | what is decided: events, history, delivery; no I/O at all, and no clock |
 //! | `web`, `metrics`, `clock`, `closing`, `once_a_minute`, `bom`, `memory`, `secret` | nothing of this crate |
 
@@ -124,6 +125,10 @@ mod settings;
 pub mod shard;
 #[cfg(not(feature = "internals"))]
 mod shard;
+#[cfg(feature = "internals")]
+pub mod state;
+#[cfg(not(feature = "internals"))]
+mod state;
 #[cfg(feature = "internals")]
 pub mod token;
 #[cfg(not(feature = "internals"))]

@@ -8,7 +8,7 @@ use crate::source::{Module, Tree, Use};
 ///
 /// The program, then one node's life, then the outside world's terms, then order and HTTP, then
 /// delivery; below them the layers without I/O.
-pub(crate) const LAYERS: [&[&str]; 13] = [
+pub(crate) const LAYERS: [&[&str]; 14] = [
     &["main"],
     &["program", "embed", "value"],
     &["node"],
@@ -20,6 +20,7 @@ pub(crate) const LAYERS: [&[&str]; 13] = [
     &["shard"],
     &["logging"],
     &["auth"],
+    &["state"],
     &["core"],
     &[
         "web",

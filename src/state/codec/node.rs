@@ -1,0 +1,78 @@
+//! Rows of the node and of counters.
+
+use minicbor::{Decode, Encode};
+
+use super::super::{CounterRecord, NodeRecord};
+
+/// The node as a whole.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct NodeRow<'a> {
+    #[b(0)]
+    #[cbor(default)]
+    program: &'a str,
+    #[n(1)]
+    #[cbor(default)]
+    written_unix_ms: u64,
+    #[n(2)]
+    #[cbor(default)]
+    started_unix_ms: u64,
+    #[n(3)]
+    #[cbor(default)]
+    next_resp_id: u64,
+    #[n(4)]
+    #[cbor(default)]
+    generation: u64,
+}
+
+/// A counter.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct CounterRow<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[n(1)]
+    value: u64,
+}
+
+impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
+    fn from(record: &'a NodeRecord) -> Self {
+        Self {
+            program: &record.program,
+            written_unix_ms: record.written_unix_ms,
+            started_unix_ms: record.started_unix_ms,
+            next_resp_id: record.next_resp_id,
+            generation: record.generation,
+        }
+    }
+}
+
+impl From<NodeRow<'_>> for NodeRecord {
+    fn from(row: NodeRow<'_>) -> Self {
+        Self {
+            program: row.program.into(),
+            written_unix_ms: row.written_unix_ms,
+            started_unix_ms: row.started_unix_ms,
+            next_resp_id: row.next_resp_id,
+            generation: row.generation,
+        }
+    }
+}
+
+impl<'a> From<&'a CounterRecord> for CounterRow<'a> {
+    fn from(record: &'a CounterRecord) -> Self {
+        Self {
+            name: &record.name,
+            value: record.value,
+        }
+    }
+}
+
+impl From<CounterRow<'_>> for CounterRecord {
+    fn from(row: CounterRow<'_>) -> Self {
+        Self {
+            name: row.name.into(),
+            value: row.value,
+        }
+    }
+}
