@@ -36,7 +36,8 @@ pub use container::{FORMAT_VERSION, PIECE_BYTES, READER_VERSION_MIN};
 pub use error::StateError;
 pub use reader::Reader;
 pub use record::{
-    CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Port, RespRecord, StateRecord,
+    CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,
+    RespUserRecord, StateRecord,
 };
 pub use section::Section;
 pub use writer::Writer;

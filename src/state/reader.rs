@@ -108,7 +108,7 @@ fn item(
         Section::Counters => StateRecord::Counter(row::<CounterRow<'_>>(items)?.into()),
         Section::Listeners => StateRecord::Listener(row::<ListenerRow>(items)?.try_into()?),
         Section::Http => StateRecord::Http(row::<HttpRow<'_>>(items)?.try_into()?),
-        Section::Resp => StateRecord::Resp(row::<RespRow<'_>>(items)?.into()),
+        Section::Resp => StateRecord::Resp(row::<RespRow<'_>>(items)?.try_into()?),
         Section::End => return Err(Wrong::new("the end has no records")),
     }))
 }

@@ -33,8 +33,10 @@ pub struct NodeRecord {
     pub written_unix_ms: u64,
     /// When the first process of the node started, in milliseconds since the unix epoch.
     pub started_unix_ms: u64,
-    /// Number of the next connection of the ingest port.
-    pub next_resp_id: u64,
+    /// Connections that the ingest port has accepted: the highest number of one (`CLIENT ID`).
+    pub resp_accepted: u64,
+    /// Key of the proofs of its users' passwords, drawn for one hand-over.
+    pub resp_proof_key: Box<[u8]>,
     /// Hand-overs so far.
     pub generation: u64,
 }
@@ -79,6 +81,8 @@ pub struct HttpRecord {
     pub descriptor: u32,
     /// Bytes that were read and not used.
     pub read_ahead: Box<[u8]>,
+    /// Whether it had a request before.
+    pub asked: bool,
     /// How long it has waited for a request, in milliseconds.
     pub waited_ms: u64,
 }
@@ -90,22 +94,47 @@ pub struct RespRecord {
     pub descriptor: u32,
     /// Its number (`CLIENT ID`).
     pub id: u64,
-    /// The user that it has authenticated as.
-    pub user: Option<Box<str>>,
-    /// Shows without a secret whether the user's password is still the same.
-    pub user_digest: Option<Box<[u8]>>,
+    /// Its user. `None` = it has not authenticated.
+    pub user: Option<RespUserRecord>,
     /// Whether it speaks RESP3.
     pub resp3: bool,
-    /// Its name (`CLIENT SETNAME`).
-    pub name: Option<Box<str>>,
+    /// The replies that it does not want.
+    pub muted: MutedReplies,
+    /// Its name (`CLIENT SETNAME`), empty if it has none.
+    pub name: Box<str>,
     /// Name of its library (`CLIENT SETINFO`).
-    pub library: Option<Box<str>>,
+    pub library: Box<str>,
     /// Version of its library.
-    pub library_version: Option<Box<str>>,
+    pub library_version: Box<str>,
     /// Bytes that were read and not used.
     pub read_ahead: Box<[u8]>,
-    /// Seconds since it was accepted.
-    pub age_s: u64,
-    /// Seconds since its last command.
-    pub idle_s: u64,
+    /// Milliseconds since it was accepted.
+    pub age_ms: u64,
+    /// Milliseconds since it last sent something.
+    pub idle_ms: u64,
+    /// Milliseconds in which it could have authenticated; `None` once it has.
+    pub stranger_ms: Option<u64>,
+    /// Milliseconds for which the rest of a command is missing; `None` between two commands.
+    pub unfinished_ms: Option<u64>,
+}
+
+/// The user of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RespUserRecord {
+    /// Its name.
+    pub name: Box<str>,
+    /// Proof that its password is still the same; worthless without the key.
+    pub proof: Box<[u8]>,
+}
+
+/// Replies that a client of the ingest port does not want.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MutedReplies {
+    /// None: it wants them all.
+    #[default]
+    None,
+    /// All (`CLIENT REPLY OFF`).
+    All,
+    /// That of the next command (`CLIENT REPLY SKIP`).
+    Next,
 }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::super::{HttpRecord, ListenerRecord, Port, RespRecord};
+use super::super::{HttpRecord, ListenerRecord, MutedReplies, Port, RespRecord, RespUserRecord};
 use super::{Wrong, is_false, is_zero};
 
 /// A listening socket. Its address is text, which also has the interface of an IPv6 address.
@@ -29,6 +29,9 @@ pub(crate) struct HttpRow<'a> {
     #[cbor(with = "minicbor::bytes", skip_if = "<[u8]>::is_empty")]
     read_ahead: &'a [u8],
     #[n(3)]
+    #[cbor(skip_if = "is_false")]
+    asked: bool,
+    #[n(4)]
     #[cbor(skip_if = "is_zero")]
     waited_ms: u64,
 }
@@ -42,28 +45,62 @@ pub(crate) struct RespRow<'a> {
     #[n(1)]
     id: u64,
     #[b(2)]
-    user: Option<&'a str>,
-    #[b(3)]
-    #[cbor(with = "minicbor::bytes")]
-    user_digest: Option<&'a [u8]>,
-    #[n(4)]
+    user: Option<RespUserRow<'a>>,
+    #[n(3)]
     #[cbor(skip_if = "is_false")]
     resp3: bool,
+    #[n(4)]
+    #[cbor(default)]
+    muted: u32,
     #[b(5)]
-    name: Option<&'a str>,
+    #[cbor(skip_if = "str::is_empty")]
+    name: &'a str,
     #[b(6)]
-    library: Option<&'a str>,
+    #[cbor(skip_if = "str::is_empty")]
+    library: &'a str,
     #[b(7)]
-    library_version: Option<&'a str>,
+    #[cbor(skip_if = "str::is_empty")]
+    library_version: &'a str,
     #[b(8)]
     #[cbor(with = "minicbor::bytes", skip_if = "<[u8]>::is_empty")]
     read_ahead: &'a [u8],
     #[n(9)]
     #[cbor(skip_if = "is_zero")]
-    age_s: u64,
+    age_ms: u64,
     #[n(10)]
     #[cbor(skip_if = "is_zero")]
-    idle_s: u64,
+    idle_ms: u64,
+    #[n(11)]
+    stranger_ms: Option<u64>,
+    #[n(12)]
+    unfinished_ms: Option<u64>,
+}
+
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct RespUserRow<'a> {
+    #[b(0)]
+    name: &'a str,
+    #[b(1)]
+    #[cbor(with = "minicbor::bytes")]
+    proof: &'a [u8],
+}
+
+fn muted_number(muted: MutedReplies) -> u32 {
+    match muted {
+        MutedReplies::None => 0,
+        MutedReplies::All => 1,
+        MutedReplies::Next => 2,
+    }
+}
+
+fn muted(number: u32) -> Result<MutedReplies, Wrong> {
+    match number {
+        0 => Ok(MutedReplies::None),
+        1 => Ok(MutedReplies::All),
+        2 => Ok(MutedReplies::Next),
+        _ => Err(Wrong(format!("unknown muting of replies {number}"))),
+    }
 }
 
 fn port_number(port: Port) -> u32 {
@@ -112,6 +149,7 @@ impl<'a> From<&'a HttpRecord> for HttpRow<'a> {
             port: port_number(record.port),
             descriptor: record.descriptor,
             read_ahead: &record.read_ahead,
+            asked: record.asked,
             waited_ms: record.waited_ms,
         }
     }
@@ -125,6 +163,7 @@ impl TryFrom<HttpRow<'_>> for HttpRecord {
             port: port(row.port)?,
             descriptor: row.descriptor,
             read_ahead: row.read_ahead.into(),
+            asked: row.asked,
             waited_ms: row.waited_ms,
         })
     }
@@ -135,33 +174,45 @@ impl<'a> From<&'a RespRecord> for RespRow<'a> {
         Self {
             descriptor: record.descriptor,
             id: record.id,
-            user: record.user.as_deref(),
-            user_digest: record.user_digest.as_deref(),
+            user: record.user.as_ref().map(|user| RespUserRow {
+                name: &user.name,
+                proof: &user.proof,
+            }),
             resp3: record.resp3,
-            name: record.name.as_deref(),
-            library: record.library.as_deref(),
-            library_version: record.library_version.as_deref(),
+            muted: muted_number(record.muted),
+            name: &record.name,
+            library: &record.library,
+            library_version: &record.library_version,
             read_ahead: &record.read_ahead,
-            age_s: record.age_s,
-            idle_s: record.idle_s,
+            age_ms: record.age_ms,
+            idle_ms: record.idle_ms,
+            stranger_ms: record.stranger_ms,
+            unfinished_ms: record.unfinished_ms,
         }
     }
 }
 
-impl From<RespRow<'_>> for RespRecord {
-    fn from(row: RespRow<'_>) -> Self {
-        Self {
+impl TryFrom<RespRow<'_>> for RespRecord {
+    type Error = Wrong;
+
+    fn try_from(row: RespRow<'_>) -> Result<Self, Wrong> {
+        Ok(Self {
             descriptor: row.descriptor,
             id: row.id,
-            user: row.user.map(Into::into),
-            user_digest: row.user_digest.map(Into::into),
+            user: row.user.map(|user| RespUserRecord {
+                name: user.name.into(),
+                proof: user.proof.into(),
+            }),
             resp3: row.resp3,
-            name: row.name.map(Into::into),
-            library: row.library.map(Into::into),
-            library_version: row.library_version.map(Into::into),
+            muted: muted(row.muted)?,
+            name: row.name.into(),
+            library: row.library.into(),
+            library_version: row.library_version.into(),
             read_ahead: row.read_ahead.into(),
-            age_s: row.age_s,
-            idle_s: row.idle_s,
-        }
+            age_ms: row.age_ms,
+            idle_ms: row.idle_ms,
+            stranger_ms: row.stranger_ms,
+            unfinished_ms: row.unfinished_ms,
+        })
     }
 }

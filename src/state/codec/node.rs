@@ -19,8 +19,11 @@ pub(crate) struct NodeRow<'a> {
     started_unix_ms: u64,
     #[n(3)]
     #[cbor(default)]
-    next_resp_id: u64,
-    #[n(4)]
+    resp_accepted: u64,
+    #[b(4)]
+    #[cbor(with = "minicbor::bytes", skip_if = "<[u8]>::is_empty")]
+    resp_proof_key: &'a [u8],
+    #[n(5)]
     #[cbor(default)]
     generation: u64,
 }
@@ -41,7 +44,8 @@ impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
             program: &record.program,
             written_unix_ms: record.written_unix_ms,
             started_unix_ms: record.started_unix_ms,
-            next_resp_id: record.next_resp_id,
+            resp_accepted: record.resp_accepted,
+            resp_proof_key: &record.resp_proof_key,
             generation: record.generation,
         }
     }
@@ -53,7 +57,8 @@ impl From<NodeRow<'_>> for NodeRecord {
             program: row.program.into(),
             written_unix_ms: row.written_unix_ms,
             started_unix_ms: row.started_unix_ms,
-            next_resp_id: row.next_resp_id,
+            resp_accepted: row.resp_accepted,
+            resp_proof_key: row.resp_proof_key.into(),
             generation: row.generation,
         }
     }

@@ -17,7 +17,8 @@ use crate::core::presence::{Presence, PresenceRecord};
 use crate::core::selector::{Selector, Syntax};
 use crate::core::sse::{Draft, Encoding};
 use crate::state::{
-    CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Port, RespRecord, StateRecord, Writer,
+    CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,
+    RespUserRecord, StateRecord, Writer,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -229,7 +230,8 @@ pub(super) fn records() -> Vec<StateRecord> {
         program: "fantail 0.1.0".into(),
         written_unix_ms: NOW + 1_000,
         started_unix_ms: NOW,
-        next_resp_id: 7,
+        resp_accepted: 7,
+        resp_proof_key: [9; 32].into(),
         generation: 2,
     })];
     records.extend(desk_records(&desk).into_iter().map(StateRecord::Desk));
@@ -255,20 +257,26 @@ pub(super) fn records() -> Vec<StateRecord> {
         port: Port::Public,
         descriptor: 30,
         read_ahead: (*b"GET /events HTTP/1.1\r\nHos").into(),
+        asked: true,
         waited_ms: 1_500,
     }));
     records.push(StateRecord::Resp(RespRecord {
         descriptor: 31,
         id: 6,
-        user: Some("default".into()),
-        user_digest: Some([7; 8].into()),
+        user: Some(RespUserRecord {
+            name: "default".into(),
+            proof: [7; 32].into(),
+        }),
         resp3: true,
-        name: Some("worker".into()),
-        library: Some("redis-py".into()),
-        library_version: Some("5.0".into()),
+        muted: MutedReplies::Next,
+        name: "worker".into(),
+        library: "redis-py".into(),
+        library_version: "5.0".into(),
         read_ahead: (*b"*1\r\n$4\r\nPI").into(),
-        age_s: 100,
-        idle_s: 3,
+        age_ms: 100_000,
+        idle_ms: 3_000,
+        stranger_ms: Some(4),
+        unfinished_ms: Some(5),
     }));
     let bare = RespRecord {
         descriptor: 32,
