@@ -90,6 +90,8 @@ impl Crew {
             sum.at = sum.at.max(each.at);
             sum.open += each.open;
             sum.opened += each.opened;
+            sum.opened_at = sum.opened_at.max(each.opened_at);
+            sum.cut += each.cut;
             sum.failed += each.failed;
             sum.received += each.received;
             sum.reached += each.reached;
@@ -169,6 +171,19 @@ impl Crew {
         })
     }
 
+    /// Has the positions of this many streams noted.
+    pub(crate) fn remember(&mut self, streams: usize) -> Result<(), CrewError> {
+        let processes = self.members.len();
+        self.tell(|p| Order::Remember {
+            streams: share(streams, p, processes),
+        })
+    }
+
+    /// Has a stream opened at each of the noted positions.
+    pub(crate) fn open_late(&mut self) -> Result<(), CrewError> {
+        self.tell(|_| Order::OpenLate)
+    }
+
     /// The latencies since the last time, of all processes.
     pub(crate) fn sample(&mut self) -> Result<Sample, CrewError> {
         self.tell(|_| Order::Sample)?;
@@ -178,6 +193,7 @@ impl Crew {
                 sum.delivery.extend(sample.delivery);
                 sum.slow.extend(sample.slow);
                 sum.open.extend(sample.open);
+                sum.away.extend(sample.away);
             }
         }
         Ok(sum)
@@ -303,6 +319,14 @@ impl Checked {
         self.closed += other.closed;
         self.returned += other.returned;
         self.returned_without_cursor += other.returned_without_cursor;
+        self.cut += other.cut;
+        self.pause = self.pause.max(other.pause);
+        self.silence.extend(other.silence);
+        self.claims.extend(other.claims);
+        self.gaps_beyond += other.gaps_beyond;
+        self.late += other.late;
+        self.late_lost += other.late_lost;
+        self.late_told += other.late_told;
         for (text, count) in other.reasons {
             match self.reasons.iter_mut().find(|(known, _)| *known == text) {
                 Some((_, sum)) => *sum += count,

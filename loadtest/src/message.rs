@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
+use crate::reader::gaps::Claim;
 use crate::reader::ledger::Tally;
 use crate::token;
 
@@ -42,6 +43,8 @@ pub(crate) struct Job {
     /// A stream whose answer is not an event stream does not reconnect, as an `EventSource` does
     /// not.
     pub(crate) event_source: bool,
+    /// A stream that ends stays away for exactly as long as `retry:` says.
+    pub(crate) obeys_retry: bool,
     /// Name of the event with which the server reports a gap.
     pub(crate) gap_event: String,
     /// Share of the streams that are slow on request, of one.
@@ -99,6 +102,18 @@ pub(crate) enum Order {
         /// Their numbers.
         events: Vec<u64>,
     },
+    /// Measure the times between events from now on; answered by [`Answer::Done`].
+    Watch,
+    /// Note the positions of some streams (all of this process together), instead of those that are
+    /// noted. Not answered.
+    Remember {
+        /// Streams.
+        streams: usize,
+    },
+    /// Open a stream at each of the noted positions. Not answered.
+    OpenLate,
+    /// End the streams that were opened so; answered by [`Answer::Done`].
+    EndLate,
     /// Report and clear the latencies since the last time; answered by [`Answer::Sampled`].
     Sample,
     /// From now on, a share of the streams leaves every second and reconnects; none with 0.
@@ -164,6 +179,10 @@ pub(crate) struct Progress {
     pub(crate) open: usize,
     /// Streams that opened, each time that they did.
     pub(crate) opened: u64,
+    /// When the last one did, on the monotonic clock.
+    pub(crate) opened_at: u64,
+    /// Times that the server ended an open stream.
+    pub(crate) cut: u64,
     /// Streams that were refused or closed, and do not reconnect.
     pub(crate) failed: usize,
     /// Events received.
@@ -181,6 +200,8 @@ pub(crate) struct Sample {
     pub(crate) slow: Vec<(u64, u64)>,
     /// From the start of a connection to an open stream.
     pub(crate) open: Vec<(u64, u64)>,
+    /// From the end of a stream by the server until it is open again.
+    pub(crate) away: Vec<(u64, u64)>,
 }
 
 /// The result of the check of all streams of a process.
@@ -207,6 +228,24 @@ pub(crate) struct Checked {
     pub(crate) returned: u64,
     /// Those of them without a cursor, since the server had sent no id.
     pub(crate) returned_without_cursor: u64,
+    /// Times that the server ended an open stream.
+    pub(crate) cut: u64,
+    /// Longest time without an event on any stream, in nanoseconds.
+    pub(crate) pause: u64,
+    /// The longest time without an event of each open stream, as pairs of nanoseconds and how
+    /// often.
+    pub(crate) silence: Vec<(u64, u64)>,
+    /// What gaps told, and how often.
+    pub(crate) claims: Vec<(Claim, u64)>,
+    /// Gaps that were not kept to be checked.
+    pub(crate) gaps_beyond: u64,
+    /// Streams that were opened late, at the position of another. They count nowhere else, except
+    /// in the tally and the claims.
+    pub(crate) late: usize,
+    /// Events that those miss without a gap for them.
+    pub(crate) late_lost: u64,
+    /// Events that those miss and the server reported as a gap.
+    pub(crate) late_told: u64,
     /// Why streams did not open, or ended.
     pub(crate) reasons: Vec<(String, u64)>,
 }

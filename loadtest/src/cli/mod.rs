@@ -4,6 +4,7 @@
 pub(crate) mod shared;
 pub(crate) mod values;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,12 +55,13 @@ pub(crate) enum Command {
     Slow(SlowArgs),
     /// All of it for hours, with a line a minute.
     Soak(SoakArgs),
-    /// The server is ended and started again while events flow: what is lost, doubled or told as a
+    /// The server is restarted or upgraded while events flow: what is lost, doubled or told as a
     /// gap, and how long everyone waits.
     ///
-    /// Streams come back with their cursor, as an EventSource does. Publishers are on every way in
-    /// that the server has; one whose connection breaks connects again, and counts what was not
-    /// answered as failed.
+    /// Streams come back with their cursor, as an EventSource does: after what `retry:` says, and
+    /// never again after an answer that is no stream. Publishers are on every way in that the server
+    /// has, each with topics of its own. Streams that are opened after each restart, with cursors
+    /// from a second before it, check the history.
     Restart(RestartArgs),
     /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their
     /// ratios.
@@ -239,26 +241,64 @@ pub(crate) struct RestartArgs {
     /// Streams to open.
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) streams: usize,
-    /// How the server ends.
-    #[arg(long, default_value = "stop", value_enum)]
+    /// How the server is restarted.
+    #[arg(long, default_value_t = RestartKind::StopStart, value_enum)]
     pub(crate) kind: RestartKind,
     /// Events a second, on all ways in together.
     #[arg(long, default_value = "100", value_parser = positive_rate, value_name = "N")]
     pub(crate) rate: f64,
-    /// How long to publish; the restart begins in the middle.
+    /// How long to publish; the restart begins in the middle. With --times, as long as they take.
     #[arg(long = "for", value_parser = pause, default_value = "20s", value_name = "TIME")]
     pub(crate) time: Duration,
+    /// Restarts, one after the other.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) times: u32,
+    /// Time between the starts of two restarts; the next waits until a second after the end of the
+    /// one before.
+    #[arg(long, value_parser = pause, default_value = "5s", value_name = "TIME")]
+    pub(crate) every: Duration,
+    /// The command of an upgrade, such as 'target/release/fantail upgrade --config fantail.toml',
+    /// instead of SIGUSR2; an exit code other than 0 is a failure. {http}, {ingest} and {admin} as
+    /// in --spawn.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) upgrade_command: Option<String>,
+    /// Time without an answer after which an event has failed.
+    #[arg(long, value_parser = pause, default_value = "10s", value_name = "TIME")]
+    pub(crate) publish_timeout: Duration,
+    /// Events that fail are sent again until the server takes them; then some may come twice.
+    #[arg(long)]
+    pub(crate) publish_retries: bool,
+    /// Streams that are opened after each restart, with cursors from a second before it.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) history_streams: usize,
     #[command(flatten)]
     pub(crate) common: Common,
 }
 
-/// How a server is ended before it is started again.
+/// How a server is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum RestartKind {
-    /// SIGTERM: it may say good-bye.
-    Stop,
-    /// SIGKILL: it may not.
+    /// SIGTERM, and started again with the same command when it has ended.
+    #[value(alias = "stop")]
+    StopStart,
+    /// SIGKILL, and started again.
     Kill,
+    /// SIGUSR2 or --upgrade-command: it replaces its program while it runs.
+    Upgrade,
+    /// Started a second time on the same addresses, and the first ended by SIGTERM when the second
+    /// listens.
+    DrainBeside,
+}
+
+impl fmt::Display for RestartKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StopStart => "stop-start",
+            Self::Kill => "kill",
+            Self::Upgrade => "upgrade",
+            Self::DrainBeside => "drain-beside",
+        })
+    }
 }
 
 /// Options of `compare`.

@@ -95,7 +95,7 @@ pub(crate) struct TargetArgs {
     #[arg(long, default_value = "gap", value_name = "NAME")]
     pub(crate) gap_event: String,
     /// Starts the server with this command (words as in a shell, but no shell), measures it and all
-    /// that it starts, and ends it.
+    /// that it starts, and ends it. {http}, {ingest} and {admin} are free ports.
     #[arg(long, value_name = "COMMAND", conflicts_with = "pid")]
     pub(crate) spawn: Option<String>,
     /// Process ids of a running server, to measure it and all that it started.
@@ -104,6 +104,9 @@ pub(crate) struct TargetArgs {
     /// The port that stands for {ingest}.
     #[arg(skip)]
     pub(crate) ingest_port: Option<u16>,
+    /// The ports that stand for {http}, {ingest} and {admin}.
+    #[arg(skip)]
+    pub(crate) ports: Option<[u16; 3]>,
     /// A name for the target in tables, instead of its URL.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -160,7 +163,8 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_parser = pause, default_value = "30s", value_name = "TIME")]
     pub(crate) timeout: Duration,
     /// Streams that the server ends come back with their cursor, as an EventSource does; ingest,
-    /// churn, slow and soak always do so.
+    /// churn, slow, soak and restart always do so. Those of restart come back with this also after
+    /// an answer that is no stream, which ends an EventSource for good.
     #[arg(long)]
     pub(crate) reconnect: bool,
 }
@@ -189,6 +193,19 @@ impl OutputArgs {
 }
 
 impl TargetArgs {
+    /// The text with ports in place of `{http}`, `{ingest}` and `{admin}`, if this program chose
+    /// them.
+    pub(crate) fn with_ports(&self, text: &str) -> String {
+        let names = ["{http}", "{ingest}", "{admin}"];
+        let ports = self.ports.into_iter().flatten();
+        names
+            .into_iter()
+            .zip(ports)
+            .fold(text.to_owned(), |text, (name, port)| {
+                text.replace(name, &port.to_string())
+            })
+    }
+
     /// The options of publishing, other than its address.
     pub(crate) fn wishes(&self, token: Option<String>) -> Wishes {
         Wishes {

@@ -1,6 +1,7 @@
 //! The server's answers to events, one each and in order.
 
 use crate::wire::body::{Body, ChunkError};
+use crate::wire::event_id::{ANSWER_BYTES_MAX, EventId};
 use crate::wire::head::{Head, HeadError};
 
 /// Longest line of an answer of the Redis protocol, in bytes.
@@ -13,14 +14,18 @@ pub(crate) struct Answers {
     input: Vec<u8>,
     /// Within the body of an HTTP answer: the position, and the verdict of the head.
     body: Option<(Body, Verdict)>,
+    /// Ids of events are of interest.
+    wants_ids: bool,
+    /// The body so far, if they are.
+    said: Vec<u8>,
     closing: bool,
 }
 
 /// The server's verdict on an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The server has it.
-    Taken,
+    /// The server has it; its id, if that was asked for and told.
+    Taken(Option<EventId>),
     /// The server does not want it; its words.
     Refused(String),
 }
@@ -49,9 +54,12 @@ impl From<ChunkError> for AnswerError {
 }
 
 impl Answers {
-    /// Reads answers of the Redis protocol, or else of HTTP.
-    pub(crate) fn new(resp: bool) -> Self {
+    /// Reads answers of the Redis protocol, or else of HTTP; with the ids of events, if these are
+    /// wanted.
+    pub(crate) fn new(resp: bool, wants_ids: bool) -> Self {
         Self {
+            wants_ids,
+            said: Vec::new(),
             resp,
             input: Vec::new(),
             body: None,
@@ -67,7 +75,16 @@ impl Answers {
     /// The connection has ended: the answer that only ends with it.
     pub(crate) fn end(&mut self) -> Option<Verdict> {
         let (_, verdict) = self.body.take_if(|(body, _)| *body == Body::Close)?;
-        Some(verdict)
+        Some(self.with_id(verdict))
+    }
+
+    /// The verdict with the id that its body told.
+    fn with_id(&mut self, verdict: Verdict) -> Verdict {
+        let said = std::mem::take(&mut self.said);
+        match verdict {
+            Verdict::Taken(None) if self.wants_ids => Verdict::Taken(EventId::in_answer(&said)),
+            verdict => verdict,
+        }
     }
 
     /// Adds received bytes, and appends the complete answers.
@@ -80,7 +97,7 @@ impl Answers {
         let mut used = 0;
         loop {
             let next = if self.resp {
-                resp(&self.input[used..])?
+                resp(&self.input[used..], self.wants_ids)?
             } else {
                 self.http(used)?
             };
@@ -101,12 +118,17 @@ impl Answers {
         let input = &self.input[used..];
         if let Some((body, verdict)) = &mut self.body {
             let mut rest = input;
-            while body.next(&mut rest)?.is_some() {}
+            while let Some(piece) = body.next(&mut rest)? {
+                if self.wants_ids {
+                    let room = ANSWER_BYTES_MAX.saturating_sub(self.said.len());
+                    self.said.extend_from_slice(&piece[..piece.len().min(room)]);
+                }
+            }
             let size = input.len() - rest.len();
             if body.ended() {
                 let verdict = verdict.clone();
                 self.body = None;
-                return Ok(Some((size, Some(verdict))));
+                return Ok(Some((size, Some(self.with_id(verdict)))));
             }
             return Ok((size > 0).then_some((size, None)));
         }
@@ -117,7 +139,7 @@ impl Answers {
             return Ok(Some((size, None)));
         }
         let verdict = match head.status {
-            200..300 => Verdict::Taken,
+            200..300 => Verdict::Taken(None),
             _ => Verdict::Refused(head.text.clone()),
         };
         self.closing |= !head.keep_alive;
@@ -131,7 +153,7 @@ impl Answers {
 }
 
 /// The answer at the start of the input, when it is whole.
-fn resp(input: &[u8]) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
+fn resp(input: &[u8], wants_ids: bool) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
     let Some(end) = memchr::memchr(b'\n', input) else {
         return match input.len() {
             0..=LINE_BYTES_MAX => Ok(None),
@@ -143,13 +165,17 @@ fn resp(input: &[u8]) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
     let size = end + 1;
     let bulk = |rest: &str| rest.parse::<i64>().ok();
     match line.split_at_checked(1) {
-        Some((":" | "+", _)) => Ok(Some((size, Some(Verdict::Taken)))),
+        Some((":" | "+", _)) => Ok(Some((size, Some(Verdict::Taken(None))))),
         Some(("-", text)) => Ok(Some((size, Some(Verdict::Refused(text.to_owned()))))),
         Some(("$", rest)) => match bulk(rest) {
             Some(-1) => Ok(Some((size, Some(Verdict::Refused("null".to_owned()))))),
             Some(length @ 0..) => {
                 let whole = size + length as usize + 2;
-                Ok((input.len() >= whole).then_some((whole, Some(Verdict::Taken))))
+                let id = |text: &[u8]| EventId::in_answer(text).filter(|_| wants_ids);
+                Ok(input.get(..whole).map(|all| {
+                    let id = id(&all[size..whole - 2]);
+                    (whole, Some(Verdict::Taken(id)))
+                }))
             }
             _ => Err(AnswerError::Resp(line.to_owned())),
         },
@@ -161,10 +187,31 @@ fn resp(input: &[u8]) -> Result<Option<(usize, Option<Verdict>)>, AnswerError> {
 mod tests {
     use super::*;
 
+    const TAKEN: Verdict = Verdict::Taken(None);
+
+    #[test]
+    fn the_ids_of_events_are_read_when_they_are_wanted() {
+        let id = EventId::parse("5-1").map(|id| Verdict::Taken(Some(id)));
+        let http = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n{\"id\":\"\r\n8\r\n5-1.ab\"}\r\n0\r\n\r\n";
+        for (resp, text) in [(true, "$3\r\n5-1\r\n"), (false, http)] {
+            let (mut answers, mut verdicts) = (Answers::new(resp, true), Vec::new());
+            for byte in text.as_bytes() {
+                answers.feed(&[*byte], &mut verdicts).expect("an answer");
+            }
+            assert_eq!(verdicts.pop(), id);
+            // The next answer without an id has none.
+            let bare = ["HTTP/1.1 204 No Content\r\n\r\n", "+OK\r\n"][usize::from(resp)];
+            answers
+                .feed(bare.as_bytes(), &mut verdicts)
+                .expect("one more");
+            assert_eq!(verdicts, [TAKEN]);
+        }
+    }
+
     /// The verdicts, with the input in one piece and cut everywhere.
     fn read(resp: bool, text: &str) -> Vec<Verdict> {
         let verdicts = |pieces: &[&str]| {
-            let (mut answers, mut verdicts) = (Answers::new(resp), Vec::new());
+            let (mut answers, mut verdicts) = (Answers::new(resp, false), Vec::new());
             for piece in pieces {
                 answers
                     .feed(piece.as_bytes(), &mut verdicts)
@@ -187,10 +234,7 @@ mod tests {
     fn redis_answers_are_told_apart() {
         let verdicts = read(true, ":3\r\n$5\r\n1-0\r\n\r\n+OK\r\n-ERR no\r\n");
         let refused = Verdict::Refused("ERR no".to_owned());
-        assert_eq!(
-            verdicts,
-            [Verdict::Taken, Verdict::Taken, Verdict::Taken, refused]
-        );
+        assert_eq!(verdicts, [TAKEN, TAKEN, TAKEN, refused]);
     }
 
     #[test]
@@ -198,16 +242,16 @@ mod tests {
         let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 202 Accepted\r\n\
             Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
         let refused = Verdict::Refused("429 Too Many Requests".to_owned());
-        assert_eq!(read(false, text), [Verdict::Taken, Verdict::Taken, refused]);
+        assert_eq!(read(false, text), [TAKEN, TAKEN, refused]);
     }
 
     #[test]
     fn an_answer_may_end_with_its_connection() {
-        let (mut answers, mut verdicts) = (Answers::new(false), Vec::new());
+        let (mut answers, mut verdicts) = (Answers::new(false, false), Vec::new());
         let text = b"HTTP/1.0 200 OK\r\n\r\nall right";
         answers.feed(text, &mut verdicts).expect("an answer");
         assert!(verdicts.is_empty() && answers.closing());
-        assert_eq!(answers.end(), Some(Verdict::Taken));
+        assert_eq!(answers.end(), Some(TAKEN));
         assert_eq!(answers.end(), None);
     }
 }

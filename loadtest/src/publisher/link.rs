@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Interest, Registry, Token};
 
 use super::PublishError;
 use super::answers::{Answers, Verdict};
+use super::fate::Way;
 use super::recipe::Recipe;
 use crate::dial;
 use crate::stamp;
@@ -17,6 +18,7 @@ use crate::transport::{TlsClient, Transport, would_wait};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+
 /// An event that is not answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
@@ -24,20 +26,40 @@ pub(crate) struct Asked {
     pub(crate) event: u64,
     /// When it was due, on the monotonic clock.
     pub(crate) due: u64,
+    /// When it was sent, on the same clock; zero before.
+    sent: u64,
 }
+
+impl Asked {
+    /// An event that is not sent.
+    pub(crate) fn new(event: u64, due: u64) -> Self {
+        Self {
+            event,
+            due,
+            sent: 0,
+        }
+    }
+}
+
+/// An event with its bytes.
+pub(crate) type Written = (Vec<u8>, Asked);
 
 /// A connection, its unsent bytes, and its unanswered events.
 pub(crate) struct Link {
     recipe: Arc<Recipe>,
+    /// Ids of events are of interest.
+    wants_ids: bool,
+    /// Nothing is sent, and no connection made, before this.
+    rests_until: Option<Instant>,
     /// `None` while it is broken.
     transport: Option<Transport>,
     answers: Answers,
     /// Events that wait for their turn.
-    queue: VecDeque<(Vec<u8>, Asked)>,
+    queue: VecDeque<Written>,
     out: Vec<u8>,
     sent: usize,
     /// Events that are under way.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<Written>,
     buffer: Vec<u8>,
     /// The server has ended the connection while no request was open.
     ended: bool,
@@ -47,12 +69,18 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects; if refused, tries again for as long as `patience`.
-    pub(crate) fn connect(recipe: Arc<Recipe>, patience: Duration) -> Result<Self, PublishError> {
+    pub(crate) fn connect(
+        recipe: Arc<Recipe>,
+        patience: Duration,
+        wants_ids: bool,
+    ) -> Result<Self, PublishError> {
         let out = recipe.greeting().to_vec();
         Ok(Self {
+            wants_ids,
+            rests_until: None,
             greeted: out.is_empty(),
             transport: Some(transport(&recipe, patience)?),
-            answers: Answers::new(recipe.is_resp()),
+            answers: Answers::new(recipe.is_resp(), wants_ids),
             queue: VecDeque::new(),
             out,
             sent: 0,
@@ -70,10 +98,10 @@ impl Link {
 
     /// Gives up; returns the unanswered events.
     pub(crate) fn abandon(&mut self) -> Vec<u64> {
-        let waiting = self.queue.drain(..).map(|(_, asked)| asked);
-        waiting
+        self.queue
+            .drain(..)
             .chain(self.asked.drain(..))
-            .map(|asked| asked.event)
+            .map(|(_, asked)| asked.event)
             .collect()
     }
 
@@ -93,7 +121,7 @@ impl Link {
     }
 
     fn start(&mut self) {
-        self.answers = Answers::new(self.recipe.is_resp());
+        self.answers = Answers::new(self.recipe.is_resp(), self.wants_ids);
         self.ended = false;
         self.out.clear();
         self.out.extend_from_slice(self.recipe.greeting());
@@ -103,11 +131,58 @@ impl Link {
 
     /// The connection is unusable: drops it, and returns the events that were sent and not
     /// answered. Unsent ones stay.
-    pub(crate) fn break_off(&mut self) -> Vec<u64> {
+    pub(crate) fn break_off(&mut self) -> Vec<Written> {
         self.transport = None;
         self.out.clear();
         self.sent = 0;
-        self.asked.drain(..).map(|asked| asked.event).collect()
+        self.asked.drain(..).collect()
+    }
+
+    /// The events that wait for a connection that cannot be made.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Written> {
+        self.queue.drain(..).collect()
+    }
+
+    /// Has these events sent again, before all others and after a pause.
+    pub(crate) fn again(&mut self, events: Vec<Written>, pause: Duration) {
+        for event in events.into_iter().rev() {
+            self.queue.push_front(event);
+        }
+        self.rest(pause);
+    }
+
+    /// Makes a pause.
+    pub(crate) fn rest(&mut self, pause: Duration) {
+        self.rests_until = Some(Instant::now() + pause);
+    }
+
+    /// Whether it makes a pause.
+    pub(crate) fn rests(&mut self) -> bool {
+        let now = Instant::now();
+        self.rests_until = self.rests_until.filter(|until| *until > now);
+        self.rests_until.is_some()
+    }
+
+    /// Whether an event was sent before `since`, and is not answered.
+    pub(crate) fn is_overdue(&self, since: u64) -> bool {
+        self.asked
+            .front()
+            .is_some_and(|(_, asked)| asked.sent < since)
+    }
+
+    /// The events that were due before `since`, and are not sent.
+    pub(crate) fn take_overdue(&mut self, since: u64) -> Vec<Written> {
+        let waiting = self.queue.iter();
+        let overdue = waiting.take_while(|(_, asked)| asked.due < since).count();
+        self.queue.drain(..overdue).collect()
+    }
+
+    /// The way in that it is.
+    pub(crate) fn way(&self) -> Way {
+        match self.recipe.is_resp() {
+            true => Way::Resp,
+            false => Way::Http,
+        }
     }
 
     /// Whether it has no connection.
@@ -146,15 +221,16 @@ impl Link {
         let Some(transport) = &mut self.transport else {
             return Ok(());
         };
-        if self.ended || self.answers.closing() {
+        if self.ended || self.answers.closing() || self.rests_until.is_some() {
             return Ok(());
         }
         loop {
             while self.asked.len() < self.recipe.pipeline
-                && let Some((bytes, asked)) = self.queue.pop_front()
+                && let Some((bytes, mut asked)) = self.queue.pop_front()
             {
                 self.out.extend_from_slice(&bytes);
-                self.asked.push_back(asked);
+                asked.sent = stamp::now();
+                self.asked.push_back((bytes, asked));
             }
             if self.sent == self.out.len() {
                 self.out.clear();
@@ -174,44 +250,45 @@ impl Link {
     /// due.
     pub(crate) fn receive(
         &mut self,
-        mut answered: impl FnMut(Verdict, u64, Duration),
+        mut answered: impl FnMut(Verdict, Written, Duration),
     ) -> Result<(), PublishError> {
         let mut verdicts = Vec::new();
         let Some(transport) = &mut self.transport else {
             return Ok(());
         };
-        loop {
+        let end = loop {
             match transport.read(&mut self.buffer) {
                 Ok(0) => {
                     verdicts.extend(self.answers.end());
-                    if self.asked.len() > verdicts.len() {
-                        return Err(PublishError::Closed);
-                    }
-                    self.ended = true;
-                    break;
+                    break Some(PublishError::Closed);
                 }
                 Ok(size) => self.answers.feed(&self.buffer[..size], &mut verdicts)?,
-                Err(error) if would_wait(&error) => break,
-                // An idle connection that is reset is as good as one that is closed.
-                Err(_) if self.asked.is_empty() => {
-                    self.ended = true;
-                    break;
-                }
-                Err(error) => return Err(PublishError::Io(error)),
+                Err(error) if would_wait(&error) => break None,
+                Err(error) => break Some(PublishError::Io(error)),
             }
-        }
+        };
         if !self.greeted && !verdicts.is_empty() {
             self.greeted = true;
             if let Verdict::Refused(text) = verdicts.remove(0) {
                 return Err(PublishError::Login(text));
             }
         }
+        // Answers that came before the end count.
         let now = stamp::now();
         for verdict in verdicts {
-            let asked = self.asked.pop_front().ok_or(PublishError::Unasked)?;
-            answered(verdict, asked.event, stamp::since(asked.due, now));
+            let event = self.asked.pop_front().ok_or(PublishError::Unasked)?;
+            let waited = stamp::since(event.1.due, now);
+            answered(verdict, event, waited);
         }
-        Ok(())
+        match end {
+            Some(error) if !self.asked.is_empty() => Err(error),
+            // An idle connection that is reset is as good as one that is closed.
+            Some(_) => {
+                self.ended = true;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,24 +5,24 @@
 //! server that stalls would hide its own stall: "coordinated omission").
 
 mod answers;
+pub(crate) mod fate;
 mod link;
 pub(crate) mod recipe;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mio::{Events, Poll};
 
-use crate::latency;
 use crate::layout::Layout;
 use crate::stamp::{self, Stamp};
 use crate::transport::TlsError;
+use crate::wire::event_id::EventId;
 use answers::{AnswerError, Verdict};
-use link::{Asked, Link};
+use fate::{Failure, Published};
+use link::{Asked, Link, Written};
 use recipe::Recipe;
 
 /// Pause before a connection that broke is made anew.
@@ -39,8 +39,6 @@ const OFFERED_AT_ONCE: u64 = 64;
 const BACKLOG_MAX: usize = 1_000_000;
 /// Refused events that are put up with: each has to be remembered, since no stream is due it.
 const REFUSED_MAX: usize = 1_000_000;
-/// Different refusals that are counted separately.
-const REASONS_MAX: usize = 20;
 
 /// Why publishing ended.
 #[derive(Debug, thiserror::Error)]
@@ -87,48 +85,13 @@ pub(crate) enum PublishError {
     Behind,
 }
 
-/// The fate of the events.
-#[derive(Clone, Debug)]
-pub(crate) struct Published {
-    /// Events that the server took.
-    pub(crate) taken: u64,
-    /// Events that it did not.
-    pub(crate) refused: u64,
-    /// Events that were unanswered when the connection broke.
-    pub(crate) failed: u64,
-    /// Its reasons.
-    pub(crate) reasons: BTreeMap<String, u64>,
-    /// From when an event was due to its answer, in nanoseconds.
-    pub(crate) latency: Histogram<u64>,
-}
-
-impl Published {
-    fn new() -> Self {
-        Self {
-            taken: 0,
-            refused: 0,
-            failed: 0,
-            reasons: BTreeMap::new(),
-            latency: latency::histogram(),
-        }
-    }
-
-    fn add(&mut self, verdict: Verdict, latency: Duration) {
-        self.latency.saturating_record(latency.as_nanos() as u64);
-        match verdict {
-            Verdict::Taken => self.taken += 1,
-            Verdict::Refused(text) => {
-                self.refused += 1;
-                let known = self.reasons.len() < REASONS_MAX || self.reasons.contains_key(&text);
-                let text = if known {
-                    text
-                } else {
-                    "something else".to_owned()
-                };
-                *self.reasons.entry(text).or_default() += 1;
-            }
-        }
-    }
+/// How a publisher treats connections that break.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endurance {
+    /// Longest time from when an event is due to its answer.
+    pub(crate) timeout: Duration,
+    /// Events that fail are sent again, until they are taken.
+    pub(crate) retries: bool,
 }
 
 /// Publishes the events of a run, numbered by the layout.
@@ -140,9 +103,10 @@ pub(crate) struct Publisher {
     poll: Poll,
     links: Vec<Link>,
     /// Connections that break are made anew.
-    endures: bool,
-    /// When that was last tried.
-    tried: Instant,
+    endures: Option<Endurance>,
+    /// Ids of the events that the server took, topic by topic, by their numbers from one; only kept
+    /// by a publisher that endures.
+    ids: Vec<Vec<EventId>>,
     /// Events offered so far, accepted or not.
     events: u64,
     /// Counts since the last [`Publisher::take`].
@@ -168,22 +132,21 @@ impl Publisher {
     ) -> Result<Self, PublishError> {
         let recipe = Arc::new(recipe.clone());
         let recipes = std::iter::repeat_n(recipe, connections);
-        Self::over(recipes, layout, run, data_bytes, timeout)
+        Self::over(recipes, layout, run, data_bytes, timeout, None)
     }
 
-    /// Opens a connection by each of the recipes; those that break are made anew, for as long as
-    /// something is answered within the timeout.
+    /// Opens a connection by each of the recipes; those that break are made anew.
     pub(crate) fn connect_each(
         recipes: &[Recipe],
         layout: &Layout,
         run: u32,
         data_bytes: usize,
         timeout: Duration,
+        endurance: Endurance,
     ) -> Result<Self, PublishError> {
         let recipes = recipes.iter().cloned().map(Arc::new);
-        let mut publisher = Self::over(recipes, layout, run, data_bytes, timeout)?;
-        publisher.endures = true;
-        Ok(publisher)
+        let endures = Some(endurance);
+        Self::over(recipes, layout, run, data_bytes, timeout, endures)
     }
 
     fn over(
@@ -192,17 +155,19 @@ impl Publisher {
         run: u32,
         data_bytes: usize,
         timeout: Duration,
+        endures: Option<Endurance>,
     ) -> Result<Self, PublishError> {
         let poll = Poll::new()?;
         let mut links = Vec::new();
         for (number, recipe) in recipes.enumerate() {
-            let mut link = Link::connect(recipe, timeout.min(CONNECT_PATIENCE))?;
+            let patience = timeout.min(CONNECT_PATIENCE);
+            let mut link = Link::connect(recipe, patience, endures.is_some())?;
             link.register(poll.registry(), number)?;
             links.push(link);
         }
         Ok(Self {
-            endures: false,
-            tried: Instant::now(),
+            endures,
+            ids: Vec::new(),
             layout: layout.clone(),
             run,
             data_bytes,
@@ -235,6 +200,17 @@ impl Publisher {
     /// The events since the last time that no stream is due, since the server refused them.
     pub(crate) fn take_refused(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.refused)
+    }
+
+    /// Ids of the events that the server took, topic by topic, by their numbers from one; zero where
+    /// it told none.
+    pub(crate) fn ids(&self) -> &[Vec<EventId>] {
+        &self.ids
+    }
+
+    /// Whether it makes broken connections anew.
+    pub(crate) fn endures(&self) -> bool {
+        self.endures.is_some()
     }
 
     /// Gives up: the fate of unanswered events is unknown, so no stream is due them.
@@ -330,7 +306,7 @@ impl Publisher {
         let link = (event % self.links.len() as u64) as usize;
         self.events += 1;
         let name = self.layout.name(topic);
-        self.links[link].offer(&name, &stamp.data(self.data_bytes), Asked { event, due });
+        self.links[link].offer(&name, &stamp.data(self.data_bytes), Asked::new(event, due));
         Ok(())
     }
 
@@ -347,21 +323,24 @@ impl Publisher {
 
     /// Sends and receives as much as possible; waits for more up to `wait`.
     fn pump(&mut self, mut wait: Duration) -> Result<(), PublishError> {
-        self.mend()?;
-        for number in 0..self.links.len() {
-            let sent = self.links[number].send();
-            self.bear(number, sent)?;
-        }
-        if self.links.iter().any(Link::is_broken) {
+        let before = self.published.settled();
+        let refused_before = self.refused.len();
+        if let Some(endurance) = self.endures {
+            self.mend(endurance)?;
             wait = wait.min(AGAIN);
+        }
+        for number in 0..self.links.len() {
+            if let Err(error) = self.links[number].send() {
+                // Answers that came before the end count.
+                let received = self.receive(number);
+                self.bear(number, received.and(Err(error)))?;
+            }
         }
         let mut events = Events::with_capacity(self.links.len().max(16));
         match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => result?,
         }
-        let before = self.published.taken + self.published.refused;
-        let refused_before = self.refused.len();
         for event in &events {
             let number = event.token().0;
             let received = self.receive(number);
@@ -375,7 +354,7 @@ impl Publisher {
                 most.map(|(text, _)| text.clone()).unwrap_or_default(),
             ));
         }
-        if self.published.taken + self.published.refused > before || self.under_way() == 0 {
+        if self.published.settled() > before || self.under_way() == 0 {
             self.answered = Instant::now();
         } else if self.answered.elapsed() > self.timeout {
             return Err(PublishError::Silent(self.timeout));
@@ -386,15 +365,32 @@ impl Publisher {
     /// Reads the answers on a connection, and sends the events that now fit.
     fn receive(&mut self, number: usize) -> Result<(), PublishError> {
         let link = &mut self.links[number];
-        let (published, refused) = (&mut self.published, &mut self.refused);
-        link.receive(|verdict, event, latency| {
-            if matches!(verdict, Verdict::Refused(_)) {
-                refused.push(event);
+        let way = link.way();
+        let retries = self.endures.is_some_and(|endurance| endurance.retries);
+        let (published, refused, mut again) = (&mut self.published, &mut self.refused, Vec::new());
+        let mut taken = Vec::new();
+        let result = link.receive(|verdict, (bytes, asked), waited| {
+            match &verdict {
+                Verdict::Refused(text) if retries => {
+                    published.retry(Failure::answered(way, text));
+                    again.push((bytes, asked));
+                    return;
+                }
+                Verdict::Refused(_) => refused.push(asked.event),
+                Verdict::Taken(id) => taken.extend(id.map(|id| (asked.event, id))),
             }
-            published.add(verdict, latency);
-        })?;
+            published.add(way, verdict, waited);
+        });
+        if !again.is_empty() {
+            link.again(again, AGAIN);
+        }
+        for (event, id) in taken {
+            self.note_id(event, id);
+        }
+        result?;
+        let link = &mut self.links[number];
         if link.is_spent() {
-            if self.endures {
+            if self.endures.is_some() {
                 link.break_off();
                 return Ok(());
             }
@@ -404,6 +400,19 @@ impl Publisher {
         link.send()
     }
 
+    fn note_id(&mut self, event: u64, id: EventId) {
+        let topic = self.layout.topic_of(event);
+        let place = self.layout.published(topic, event) as usize;
+        if self.ids.len() <= topic {
+            self.ids.resize_with(topic + 1, Vec::new);
+        }
+        let ids = &mut self.ids[topic];
+        if ids.len() <= place {
+            ids.resize(place + 1, EventId::default());
+        }
+        ids[place] = id;
+    }
+
     /// A broken connection ends the run, unless connections are made again: then its unanswered
     /// events have failed.
     fn bear(
@@ -411,31 +420,61 @@ impl Publisher {
         number: usize,
         result: Result<(), PublishError>,
     ) -> Result<(), PublishError> {
-        match result {
-            Err(PublishError::Io(_) | PublishError::Closed) if self.endures => {
+        match (result, self.endures) {
+            (Err(PublishError::Io(_) | PublishError::Closed), Some(endurance)) => {
                 let unanswered = self.links[number].break_off();
-                self.published.failed += unanswered.len() as u64;
-                self.refused.extend(unanswered);
+                self.fail(number, unanswered, Failure::Reset, endurance);
                 Ok(())
             }
-            other => other,
+            (other, _) => other,
         }
     }
 
-    /// Makes connections anew that broke.
-    fn mend(&mut self) -> Result<(), PublishError> {
-        if self.tried.elapsed() < AGAIN {
-            return Ok(());
+    /// These events have failed: they are sent again, or due to nobody.
+    fn fail(&mut self, number: usize, events: Vec<Written>, kind: Failure, endurance: Endurance) {
+        let link = &mut self.links[number];
+        if endurance.retries {
+            events.iter().for_each(|_| self.published.retry(kind));
+            link.again(events, AGAIN);
+            return;
         }
-        self.tried = Instant::now();
-        for (number, link) in self.links.iter_mut().enumerate() {
-            if !link.is_broken() {
+        let now = stamp::now();
+        for (_, asked) in events {
+            let waited = stamp::since(asked.due, now);
+            self.published.fail(link.way(), kind, waited);
+            self.refused.push(asked.event);
+        }
+    }
+
+    /// Gives up connections without an answer in time, and makes connections anew on which
+    /// something is to be sent.
+    fn mend(&mut self, endurance: Endurance) -> Result<(), PublishError> {
+        let since = stamp::now().saturating_sub(endurance.timeout.as_nanos() as u64);
+        for number in 0..self.links.len() {
+            let link = &mut self.links[number];
+            if link.is_overdue(since) {
+                let unanswered = link.break_off();
+                self.fail(number, unanswered, Failure::Timeout, endurance);
+            }
+            if !endurance.retries {
+                let waiting = self.links[number].take_overdue(since);
+                self.fail(number, waiting, Failure::Timeout, endurance);
+            }
+            let link = &mut self.links[number];
+            if link.rests() || !link.is_broken() || link.under_way() == 0 {
                 continue;
             }
             match link.reconnect_once(ATTEMPT_PATIENCE) {
                 Ok(()) => link.register(self.poll.registry(), number)?,
-                // It is not there yet.
-                Err(PublishError::Connect { .. }) => {}
+                Err(PublishError::Connect { error, .. }) => {
+                    let waiting = link.take_waiting();
+                    let kind = match error.kind() {
+                        io::ErrorKind::TimedOut => Failure::Timeout,
+                        _ => Failure::Refused,
+                    };
+                    link.rest(AGAIN);
+                    self.fail(number, waiting, kind, endurance);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -10,7 +10,7 @@ use super::WorkerError;
 use super::ledger::Tally;
 use super::restless::Restless;
 use super::source::Source;
-use super::stream::{Context, End, Stream};
+use super::stream::{Context, End, Position, Silence, Stream};
 use crate::latency;
 use crate::message::{Checked, Job, Pace};
 use crate::stamp;
@@ -49,6 +49,8 @@ pub(crate) struct Fleet {
     pub(super) open: usize,
     /// Times that a stream opened.
     pub(super) opened: u64,
+    /// Times that the server ended an open stream.
+    pub(super) cut: u64,
     /// Streams that do not reconnect.
     pub(super) failed: usize,
     /// Streams that the waiting order waits for, and the events it names.
@@ -66,6 +68,10 @@ pub(crate) struct Fleet {
     pub(super) opened_at: u64,
     /// When an event last came for the first time.
     pub(super) received: Received,
+    /// Times without an event on any stream.
+    pub(super) silence: Silence,
+    /// Positions at which streams are to be opened later.
+    positions: Vec<Position>,
     /// Streams that were requested and never tried, because no connection opened any more.
     pub(super) untried: usize,
     /// Streams that had more to read than one turn allows.
@@ -105,6 +111,8 @@ pub(super) struct Latencies {
     pub(super) delivery: Histogram<u64>,
     pub(super) slow: Histogram<u64>,
     pub(super) open: Histogram<u64>,
+    /// From the end of a stream by the server until it is open again.
+    pub(super) away: Histogram<u64>,
 }
 
 impl Latencies {
@@ -113,6 +121,7 @@ impl Latencies {
             delivery: latency::histogram(),
             slow: latency::histogram(),
             open: latency::histogram(),
+            away: latency::histogram(),
         }
     }
 }
@@ -137,6 +146,9 @@ impl Fleet {
             rate: None,
             open: 0,
             opened: 0,
+            cut: 0,
+            silence: Silence::default(),
+            positions: Vec::new(),
             failed: 0,
             awaited: 0,
             awaited_events: 0,
@@ -169,8 +181,10 @@ impl Fleet {
             && self.connecting < self.job.connecting
             && self.may_connect()
         {
-            self.streams.push(Stream::new(self.job.layout.each()));
-            self.connect(self.streams.len() - 1);
+            let number = self.streams.len();
+            let stream = Stream::new(self.job.layout.each(), self.global(number));
+            self.streams.push(stream);
+            self.connect(number);
         }
         self.move_restless();
         for number in std::mem::take(&mut self.unfinished) {
@@ -179,6 +193,42 @@ impl Fleet {
                 last: true,
             };
             self.read(number, readiness, BYTES_PER_TURN);
+        }
+    }
+
+    /// Notes the positions of some open streams, spread evenly.
+    pub(super) fn remember(&mut self, streams: usize) {
+        let open = self.streams.iter().filter(|stream| {
+            // One that was opened late is no client.
+            !stream.late && stream.open(self.job.no_prime)
+        });
+        let open: Vec<&Stream> = open.collect();
+        let step = (open.len() / streams.max(1)).max(1);
+        let some = open.iter().step_by(step).take(streams);
+        self.positions = some.filter_map(|stream| stream.position()).collect();
+    }
+
+    /// Opens a stream at each of the noted positions.
+    pub(super) fn open_late(&mut self) {
+        for position in std::mem::take(&mut self.positions) {
+            self.target += 1;
+            self.streams.push(Stream::at(position));
+            self.connect(self.streams.len() - 1);
+        }
+    }
+
+    /// Ends the streams that were opened late; what they received stays known.
+    pub(super) fn end_late(&mut self) {
+        for number in 0..self.streams.len() {
+            let stream = &mut self.streams[number];
+            if !stream.late {
+                continue;
+            }
+            if stream.connected() && !stream.open(self.job.no_prime) {
+                self.connecting -= 1;
+            }
+            stream.end();
+            stream.finished = true;
         }
     }
 
@@ -202,7 +252,7 @@ impl Fleet {
 
     /// Whether the stream is one of the slow ones while they are slow.
     pub(super) fn is_slow_now(&self, number: usize) -> bool {
-        self.restless.pace != Pace::Brisk && self.restless.is_slow(self.global(number))
+        self.restless.pace != Pace::Brisk && self.restless.is_slow(self.streams[number].number)
     }
 
     /// Whether something is to be done by the clock.
@@ -224,7 +274,7 @@ impl Fleet {
 
     /// Begins a connection for the stream.
     pub(super) fn connect(&mut self, number: usize) {
-        let slow = self.restless.is_slow(self.global(number));
+        let slow = self.restless.is_slow(self.streams[number].number);
         let buffer = slow.then_some(self.job.slow_buffer_bytes);
         self.connecting += 1;
         self.streams[number].via = self.source.first() as u8;
@@ -295,10 +345,12 @@ impl Fleet {
             self.has_opened(number);
         }
         if self.tally.received != received {
+            let at = stamp::now();
             self.received = Received {
                 since: Instant::now(),
-                at: stamp::now(),
+                at,
             };
+            self.silence.ends(at);
             self.no_longer_awaited(number);
         }
         match result {
@@ -306,7 +358,7 @@ impl Fleet {
             Ok(_) => {}
             Err(end) => {
                 if now_open {
-                    self.open -= 1;
+                    self.has_been_cut(number);
                 } else {
                     self.connecting -= 1;
                 }
@@ -319,8 +371,7 @@ impl Fleet {
     }
 
     fn receive(&mut self, number: usize, most: usize, last: bool) -> Result<bool, End> {
-        let global = self.global(number);
-        let latency = if self.restless.is_slow(global) {
+        let latency = if self.restless.is_slow(self.streams[number].number) {
             &mut self.latencies.slow
         } else {
             &mut self.latencies.delivery
@@ -335,16 +386,18 @@ impl Fleet {
             buffer: &mut self.buffer,
             to_the_end: last,
         };
-        self.streams[number].read(global, most, &mut context)
+        self.streams[number].read(most, &mut context)
     }
 
     /// The request head of a stream, with its cursor when it reconnects.
     fn request(&mut self, number: usize) -> Vec<u8> {
-        let stream = self.global(number);
+        let stream = self.streams[number].number;
+        // Its place among those of this process.
+        let place = stream / self.job.processes;
         let fill = |template: &Template, escape: bool| {
             template.fill(|name| match name {
                 // Its characters have no meaning in a URL.
-                "token" => self.tokens.get(number).to_owned(),
+                "token" => self.tokens.get(place).to_owned(),
                 _ => crate::target::stream_value(&self.job.layout, stream, name, escape),
             })
         };
@@ -370,19 +423,40 @@ impl Fleet {
 
     fn has_opened(&mut self, number: usize) {
         self.connecting -= 1;
+        self.moved();
+        let now = stamp::now();
+        let stream = &mut self.streams[number];
+        let took = now.saturating_sub(stream.begun);
+        stream.turned_away = 0;
+        if stream.late {
+            stream.was_open = true;
+            return;
+        }
         self.open += 1;
         self.opened += 1;
-        let stream = &mut self.streams[number];
-        let took = stamp::now().saturating_sub(stream.begun);
+        self.opened_at = now;
+        if let cut_at @ 1.. = std::mem::take(&mut stream.cut_at) {
+            self.latencies
+                .away
+                .saturating_record(now.saturating_sub(cut_at));
+        }
         if stream.was_open {
             self.counts.returned += 1;
             self.counts.returned_without_cursor += u64::from(!stream.gave_cursor);
         }
         stream.was_open = true;
-        stream.turned_away = 0;
         self.latencies.open.saturating_record(took);
-        self.opened_at = stamp::now();
-        self.moved();
+    }
+
+    /// The server has ended the open stream.
+    fn has_been_cut(&mut self, number: usize) {
+        let stream = &mut self.streams[number];
+        if stream.late {
+            return;
+        }
+        stream.cut_at = stamp::now();
+        self.open -= 1;
+        self.cut += 1;
     }
 
     /// The stream's connection ended, not by its own will.
@@ -398,13 +472,13 @@ impl Fleet {
         let stream = &mut self.streams[number];
         stream.end();
         let for_good = self.job.event_source && matches!(end, End::Refused(_) | End::NoStream(_));
-        if self.job.reconnect && stream.was_open && !for_good {
+        if self.job.reconnect && (stream.was_open || stream.late) && !for_good {
             let retry = stream.retry_ms;
             self.restless.come_back_after_end(number, retry);
             return;
         }
         stream.finished = true;
-        self.failed += 1;
+        self.failed += usize::from(!stream.late);
         if std::mem::take(&mut stream.awaited) {
             self.awaited -= 1;
         }

@@ -1,6 +1,9 @@
 //! The events that one stream has received, topic by topic: each exactly once and in order, and
 //! which not.
 
+use super::gaps::{Claim, Gaps, Run, Tellers, charge};
+use crate::wire::event_id::{EventId, Span};
+
 /// Counts over all streams of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(crate) struct Tally {
@@ -18,7 +21,10 @@ pub(crate) struct Tally {
 
 /// One stream's record of its topics.
 #[derive(Debug)]
-pub(crate) struct Ledger(Lines);
+pub(crate) struct Ledger {
+    lines: Lines,
+    gaps: Gaps,
+}
 
 /// Nearly every stream has one topic, which needs no allocation.
 #[derive(Debug)]
@@ -32,8 +38,8 @@ enum Lines {
 struct Line {
     /// The newest event.
     last: u32,
-    /// A gap was reported since the newest event.
-    gap: bool,
+    /// Gaps that were reported since the newest event.
+    gap: Option<Tellers>,
     /// Events before `last` that have not arrived.
     holes: Vec<Hole>,
 }
@@ -42,7 +48,8 @@ struct Line {
 struct Hole {
     from: u32,
     to: u32,
-    told: bool,
+    /// The gaps that report it.
+    told: Option<Tellers>,
 }
 
 /// The events that the server has accepted on one topic, which every stream of the topic is due.
@@ -65,6 +72,14 @@ impl Due<'_> {
         let refused = below(to + 1) - below(from);
         u64::from(to - from) + 1 - refused as u64
     }
+
+    /// The first and the last due event of `from` to `to`.
+    fn ends(&self, from: u32, to: u32) -> Option<(u32, u32)> {
+        let is_refused = |number: &u32| self.refused.binary_search(number).is_ok();
+        let mut due = (from..=to.min(self.newest)).filter(|number| !is_refused(number));
+        let first = due.next()?;
+        Some((first, due.next_back().unwrap_or(first)))
+    }
 }
 
 /// Events missing on a stream.
@@ -79,22 +94,36 @@ pub(crate) struct Missing {
 impl Ledger {
     /// An empty record of `topics` topics.
     pub(crate) fn new(topics: usize) -> Self {
-        Self(if topics == 1 {
+        let lines = if topics == 1 {
             Lines::One(Line::default())
         } else {
             Lines::Many(vec![Line::default(); topics].into())
-        })
+        };
+        Self {
+            lines,
+            gaps: Gaps::default(),
+        }
+    }
+
+    /// The record of a stream that begins where this one is now.
+    pub(crate) fn begun_here(&self) -> Self {
+        let mut ledger = Self::new(self.lines().len());
+        ledger.gaps = self.gaps.begun_here();
+        for (line, here) in ledger.lines_mut().iter_mut().zip(self.lines()) {
+            line.last = here.last;
+        }
+        ledger
     }
 
     fn lines(&self) -> &[Line] {
-        match &self.0 {
+        match &self.lines {
             Lines::One(line) => std::slice::from_ref(line),
             Lines::Many(lines) => lines,
         }
     }
 
     fn lines_mut(&mut self) -> &mut [Line] {
-        match &mut self.0 {
+        match &mut self.lines {
             Lines::One(line) => std::slice::from_mut(line),
             Lines::Many(lines) => lines,
         }
@@ -122,10 +151,49 @@ impl Ledger {
 
     /// The server reported a gap: it explains the events missing before the next event of each
     /// topic.
-    pub(crate) fn gap(&mut self) {
+    pub(crate) fn gap(&mut self, span: Option<Span>) {
+        let number = self.gaps.told(span);
         for line in self.lines_mut() {
-            line.gap = true;
+            line.gap = Some(Tellers::and(line.gap, number));
         }
+    }
+
+    /// An event of this id came.
+    pub(crate) fn id(&mut self, id: EventId) {
+        self.gaps.received(id);
+    }
+
+    /// Gaps whose range was not kept.
+    pub(crate) fn gaps_beyond(&self) -> u64 {
+        self.gaps.beyond()
+    }
+
+    /// What the stream was told by gaps, and the missing events for which they stand. `topic` is
+    /// the topic's number by its place.
+    pub(crate) fn claims<'a>(
+        &self,
+        topic: impl Fn(usize) -> usize,
+        due: impl Fn(usize) -> Due<'a>,
+    ) -> Vec<Claim> {
+        let mut claims = self.gaps.claims();
+        if claims.is_empty() {
+            return claims;
+        }
+        for (place, line) in self.lines().iter().enumerate() {
+            let due = due(place);
+            for hole in line.holes.iter().chain([&line.end(&due)]) {
+                let Some(told) = hole.told.filter(|_| hole.from <= hole.to) else {
+                    continue;
+                };
+                let run = due.ends(hole.from, hole.to).map(|(first, last)| Run {
+                    topic: topic(place) as u32,
+                    first,
+                    last,
+                });
+                charge(&mut claims, told, run);
+            }
+        }
+        claims
     }
 
     /// Whether every `due` event of each topic has arrived, or was replaced by a gap.
@@ -147,15 +215,9 @@ impl Ledger {
         let mut missing = Missing::default();
         for (place, line) in self.lines().iter().enumerate() {
             let due = due(place);
-            // After the newest event: a later gap explains all of these.
-            let end = Hole {
-                from: line.last + 1,
-                to: due.newest,
-                told: line.gap,
-            };
-            for hole in line.holes.iter().chain([&end]) {
+            for hole in line.holes.iter().chain([&line.end(&due)]) {
                 let events = due.within(hole.from, hole.to);
-                if hole.told {
+                if hole.told.is_some() {
                     missing.told += events;
                 } else {
                     missing.lost += events;
@@ -167,6 +229,15 @@ impl Ledger {
 }
 
 impl Line {
+    /// What is missing after the newest event: a later gap explains all of it.
+    fn end(&self, due: &Due<'_>) -> Hole {
+        Hole {
+            from: self.last + 1,
+            to: due.newest,
+            told: self.gap,
+        }
+    }
+
     fn advance(&mut self, number: u32) {
         let (from, to) = (self.last + 1, number - 1);
         let told = std::mem::take(&mut self.gap);
@@ -201,7 +272,7 @@ mod tests {
         let (mut ledger, mut tally) = (Ledger::new(1), Tally::default());
         for event in events {
             match event {
-                0 => ledger.gap(),
+                0 => ledger.gap(None),
                 number => _ = ledger.event(0, *number, &mut tally),
             }
         }
@@ -305,6 +376,37 @@ mod tests {
     #[test]
     fn what_comes_late_after_a_gap_is_no_longer_missing() {
         assert_eq!(missing(&[1, 0, 5, 3], 5), (2, 0));
+    }
+
+    #[test]
+    fn a_gap_has_to_name_what_is_due_and_missing() {
+        let claims = |events: &[u32], refused: &[u32]| {
+            let (ledger, _) = read(events);
+            ledger.claims(|place| place + 7, |_| Due { newest: 9, refused })
+        };
+        let run = |first, last| Run {
+            topic: 7,
+            first,
+            last,
+        };
+        let first = |events: &[u32], refused: &[u32]| claims(events, refused)[0].clone();
+        assert_eq!(first(&[1, 0, 5, 6, 7, 8, 9], &[]).missing, [run(2, 4)]);
+        assert_eq!(first(&[1, 0, 5, 6, 7, 8, 9], &[2, 3]).missing, [run(4, 4)]);
+        assert_eq!(first(&[1, 2, 0], &[]).missing, [run(3, 9)]);
+        // Nothing is missing, or only events that are due to nobody.
+        let nothing = first(&[1, 0, 2, 3, 4, 5, 6, 7, 8, 9], &[]);
+        assert!(!nothing.needed && nothing.missing.is_empty());
+        let unanswered = first(&[1, 0, 3, 4, 5, 6, 7, 8, 9], &[2]);
+        assert!(unanswered.needed && unanswered.missing.is_empty());
+    }
+
+    #[test]
+    fn a_stream_that_begins_where_another_is_is_due_what_follows() {
+        let (ledger, mut tally) = read(&[1, 3]);
+        let mut later = ledger.begun_here();
+        assert!(later.event(0, 4, &mut tally));
+        assert_eq!(later.missing(|_| all(5)), Missing { told: 0, lost: 1 });
+        assert!(!later.event(0, 2, &mut tally));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! numbered from zero.
 
 mod fleet;
+pub(crate) mod gaps;
 pub(crate) mod ledger;
 mod orders;
 mod restless;

@@ -1,5 +1,6 @@
 //! The coordinator's orders: received, waited for, answered.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,9 @@ use hdrhistogram::Histogram;
 
 use super::WorkerError;
 use super::fleet::{Fleet, Received};
+use super::gaps::Claim;
 use super::ledger::Due;
+use super::stream::Silence;
 use crate::latency;
 use crate::message::{Answer, Checked, Order, Progress, Sample};
 
@@ -52,6 +55,16 @@ impl Desk {
                 self.waiting = Some(order);
             }
             Order::Refused { ref events } => fleet.refused(events),
+            Order::Watch => {
+                fleet.watch_silence();
+                say(&Answer::Done)?;
+            }
+            Order::Remember { streams } => fleet.remember(streams),
+            Order::OpenLate => fleet.open_late(),
+            Order::EndLate => {
+                fleet.end_late();
+                say(&Answer::Done)?;
+            }
             Order::Sample => say(&Answer::Sampled(fleet.sample()))?,
             Order::Churn { share, away_ms } => {
                 fleet.restless.churn(share, away_ms);
@@ -116,9 +129,14 @@ impl Desk {
             at: 0,
             open: fleet.open,
             opened: fleet.opened,
+            opened_at: fleet.opened_at,
+            cut: fleet.cut,
             failed: fleet.failed,
             received: fleet.tally.received,
-            reached: fleet.streams.len() - fleet.awaited - fleet.failed,
+            reached: fleet
+                .streams
+                .len()
+                .saturating_sub(fleet.awaited + fleet.failed),
         };
         if self.told.is_none_or(|(_, before)| before != progress) {
             self.told = Some((Instant::now(), progress));
@@ -164,7 +182,7 @@ impl Fleet {
     /// The events due on a topic of the stream, after `events` events.
     fn due<'a>(&'a self, number: usize, events: u64) -> impl Fn(usize) -> Due<'a> {
         let layout = &self.job.layout;
-        let first = self.global(number) * layout.each();
+        let first = self.streams[number].number * layout.each();
         move |place| {
             let topic = (first + place) % layout.pool();
             Due {
@@ -201,33 +219,75 @@ impl Fleet {
             delivery: take(&mut self.latencies.delivery),
             slow: take(&mut self.latencies.slow),
             open: take(&mut self.latencies.open),
+            away: take(&mut self.latencies.away),
         }
     }
 
-    fn check(&self, events: u64) -> Checked {
+    /// From now on, times between events are those of interest.
+    fn watch_silence(&mut self) {
+        self.silence = Silence::default();
+        for stream in &mut self.streams {
+            *stream.silence() = Silence::default();
+        }
+    }
+
+    fn check(&mut self, events: u64) -> Checked {
         let mut checked = Checked {
             refused: self.untried,
             tally: self.tally,
+            cut: self.cut,
+            pause: self.silence.longest(),
             reasons: self.reasons(),
             ..self.counts.clone()
         };
-        for (number, stream) in self.streams.iter().enumerate() {
-            if !stream.was_open {
-                checked.refused += 1;
-                continue;
+        let mut claims = BTreeMap::new();
+        let mut silence = latency::histogram();
+        for number in 0..self.streams.len() {
+            self.check_one(number, events, &mut checked, &mut claims);
+            let stream = &mut self.streams[number];
+            if !stream.late && stream.open(self.job.no_prime) {
+                silence.saturating_record(stream.silence().longest());
             }
-            let missing = stream.ledger().missing(self.due(number, events));
-            if stream.open(self.job.no_prime) {
-                checked.open += 1;
-                checked.lost += missing.lost;
-                checked.gap_told += missing.told;
-                continue;
-            }
-            checked.closed += usize::from(stream.finished);
-            checked.away += usize::from(!stream.finished);
-            checked.missed_closed += missing.lost + missing.told;
         }
+        checked.silence = latency::pairs(&silence);
+        checked.claims = claims.into_iter().collect();
         checked
+    }
+
+    fn check_one(
+        &self,
+        number: usize,
+        events: u64,
+        checked: &mut Checked,
+        claims: &mut BTreeMap<Claim, u64>,
+    ) {
+        let stream = &self.streams[number];
+        if !stream.was_open && !stream.late {
+            checked.refused += 1;
+            return;
+        }
+        let first = stream.number * self.job.layout.each();
+        let topic = |place: usize| (first + place) % self.job.layout.pool();
+        for claim in stream.ledger().claims(topic, self.due(number, events)) {
+            *claims.entry(claim).or_default() += 1;
+        }
+        checked.gaps_beyond += stream.ledger().gaps_beyond();
+        let missing = stream.ledger().missing(self.due(number, events));
+        if stream.late {
+            checked.late += 1;
+            checked.late_lost += missing.lost;
+            checked.late_told += missing.told;
+            return;
+        }
+        if stream.open(self.job.no_prime) {
+            checked.open += 1;
+            checked.lost += missing.lost;
+            checked.gap_told += missing.told;
+            return;
+        }
+        checked.closed += usize::from(stream.finished);
+        checked.away += usize::from(!stream.finished);
+        checked.missed_closed += missing.lost + missing.told;
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct Restless {
     /// How slow streams read now.
     pub(super) pace: Pace,
     slow_share: f64,
+    /// Longest `retry:` that is obeyed to the millisecond, as an `EventSource` does; `None`: a part
+    /// of it.
+    obeys_ms: Option<u32>,
     returns: BinaryHeap<Reverse<(Instant, usize)>>,
     /// Share of the streams that leaves a second.
     churn_share: f64,
@@ -39,6 +42,9 @@ impl Restless {
         Self {
             pace: Pace::Brisk,
             slow_share: job.slow_share,
+            obeys_ms: job
+                .obeys_retry
+                .then(|| u32::try_from(job.timeout_ms).unwrap_or(u32::MAX)),
             returns: BinaryHeap::new(),
             churn_share: 0.0,
             away_ms: 0,
@@ -83,6 +89,10 @@ impl Restless {
 
     /// The server has ended the stream.
     pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
+        if let (Some(most), Some(retry)) = (self.obeys_ms, retry_ms) {
+            self.come_back(number, u64::from(retry.min(most)));
+            return;
+        }
         let retry = retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX);
         // Half of it and more, at random: clients that were cut together must not reconnect
         // together.
@@ -108,7 +118,9 @@ impl Fleet {
             && at <= now
         {
             self.restless.returns.pop();
-            self.connect(number);
+            if !self.streams[number].finished {
+                self.connect(number);
+            }
         }
         if let Pace::Crawling(bytes_per_s) = self.restless.pace
             && self.restless.crawled.elapsed() >= CRAWL_INTERVAL
@@ -162,7 +174,7 @@ impl Fleet {
 
     fn read_slow(&mut self, most: usize) {
         for number in 0..self.streams.len() {
-            let slow = self.restless.is_slow(self.global(number));
+            let slow = self.restless.is_slow(self.streams[number].number);
             if slow && self.streams[number].open(self.job.no_prime) {
                 // Its end may have been announced while it was not listened to.
                 let readiness = Readiness {

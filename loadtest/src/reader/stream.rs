@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::stamp::{self, Stamp};
 use crate::transport::{Transport, would_wait};
 use crate::wire::body::{Body, ChunkError};
+use crate::wire::event_id::EventId;
 use crate::wire::head::{Head, HeadError};
 use crate::wire::sse::{Decoder, Item, LineError, Sink};
 
@@ -22,8 +23,15 @@ pub(crate) struct Stream {
     head: Vec<u8>,
     decoder: Decoder,
     ledger: Ledger,
+    silence: Silence,
     /// The last event id; only kept if streams reconnect.
     cursor: Option<Box<str>>,
+    /// Number among the streams of all processes whose topics and token it has.
+    pub(crate) number: usize,
+    /// It was opened at the position of another stream, to check the history.
+    pub(crate) late: bool,
+    /// When it was ended by the server, on the monotonic clock; zero if it was not, or is back.
+    pub(crate) cut_at: u64,
     /// When the connection was begun, on the monotonic clock.
     pub(crate) begun: u64,
     /// Milliseconds that the server asks to wait before coming back.
@@ -40,6 +48,36 @@ pub(crate) struct Stream {
     pub(crate) via: u8,
     /// Addresses that have refused a connection since it was last open.
     pub(crate) turned_away: u8,
+}
+
+/// Times between two events of a stream, or of all of them, on the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Silence {
+    last: u64,
+    longest: u64,
+}
+
+impl Silence {
+    /// Something came.
+    pub(crate) fn ends(&mut self, now: u64) {
+        if self.last > 0 {
+            self.longest = self.longest.max(now.saturating_sub(self.last));
+        }
+        self.last = now;
+    }
+
+    /// The longest one, in nanoseconds; zero before the second event.
+    pub(crate) fn longest(self) -> u64 {
+        self.longest
+    }
+}
+
+/// Where a stream is in what it is due: the position at which another one can begin.
+#[derive(Debug)]
+pub(crate) struct Position {
+    number: usize,
+    cursor: Box<str>,
+    ledger: Ledger,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +160,12 @@ pub(crate) struct Context<'a> {
 
 impl Stream {
     /// A stream without a connection.
-    pub(crate) fn new(topics: usize) -> Self {
+    pub(crate) fn new(topics: usize, number: usize) -> Self {
         Self {
+            silence: Silence::default(),
+            number,
+            late: false,
+            cut_at: 0,
             connection: None,
             state: State::Connecting,
             head: Vec::new(),
@@ -139,6 +181,29 @@ impl Stream {
             via: 0,
             turned_away: 0,
         }
+    }
+
+    /// A stream without a connection that begins at this position.
+    pub(crate) fn at(position: Position) -> Self {
+        let mut stream = Self::new(0, position.number);
+        stream.ledger = position.ledger;
+        stream.cursor = Some(position.cursor);
+        stream.late = true;
+        stream
+    }
+
+    /// Its position, once it has a cursor.
+    pub(crate) fn position(&self) -> Option<Position> {
+        Some(Position {
+            number: self.number,
+            cursor: self.cursor()?.into(),
+            ledger: self.ledger.begun_here(),
+        })
+    }
+
+    /// The times between its events.
+    pub(crate) fn silence(&mut self) -> &mut Silence {
+        &mut self.silence
     }
 
     /// Continues over this connection.
@@ -205,12 +270,7 @@ impl Stream {
     }
 
     /// Reads until the socket has no more, or `most` bytes; whether there may be more.
-    pub(crate) fn read(
-        &mut self,
-        number: usize,
-        most: usize,
-        context: &mut Context<'_>,
-    ) -> Result<bool, End> {
+    pub(crate) fn read(&mut self, most: usize, context: &mut Context<'_>) -> Result<bool, End> {
         let mut left = most;
         while left > 0 {
             let Some(connection) = &mut self.connection else {
@@ -226,7 +286,7 @@ impl Stream {
                 Ok(size) => {
                     let all = size < room && connection.short_read_is_all() && !context.to_the_end;
                     left -= size;
-                    self.take(number, size, context)?;
+                    self.take(size, context)?;
                     // Later bytes raise a new readiness event, and so does the end of the stream.
                     if all {
                         return Ok(false);
@@ -240,19 +300,14 @@ impl Stream {
     }
 
     /// Processes the first `size` bytes of the buffer.
-    fn take(&mut self, number: usize, size: usize, context: &mut Context<'_>) -> Result<(), End> {
+    fn take(&mut self, size: usize, context: &mut Context<'_>) -> Result<(), End> {
         let buffer = std::mem::take(&mut context.buffer);
-        let result = self.decode(number, &buffer[..size], context);
+        let result = self.decode(&buffer[..size], context);
         context.buffer = buffer;
         result
     }
 
-    fn decode(
-        &mut self,
-        number: usize,
-        input: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<(), End> {
+    fn decode(&mut self, input: &[u8], context: &mut Context<'_>) -> Result<(), End> {
         match self.state {
             State::Connecting | State::Head => {
                 let carried = std::mem::take(&mut self.head);
@@ -278,28 +333,25 @@ impl Stream {
                     return Err(End::NoStream(head.media_type));
                 }
                 self.state = State::Answered(head.length.into());
-                self.body(number, &whole[size..], context)
+                self.body(&whole[size..], context)
             }
-            State::Answered(_) | State::Open(_) => self.body(number, input, context),
+            State::Answered(_) | State::Open(_) => self.body(input, context),
         }
     }
 
-    fn body(
-        &mut self,
-        number: usize,
-        mut input: &[u8],
-        context: &mut Context<'_>,
-    ) -> Result<(), End> {
+    fn body(&mut self, mut input: &[u8], context: &mut Context<'_>) -> Result<(), End> {
         let (mut body, was_open) = match self.state {
             State::Answered(body) => (body, false),
             State::Open(body) => (body, true),
             State::Connecting | State::Head => return Ok(()),
         };
         let mut reading = Reading {
-            number,
+            number: self.number,
             now: stamp::now(),
             context,
             ledger: &mut self.ledger,
+            silence: &mut self.silence,
+            id: None,
             cursor: &mut self.cursor,
             retry_ms: &mut self.retry_ms,
             blocks: was_open,
@@ -326,6 +378,9 @@ struct Reading<'a, 'b> {
     now: u64,
     context: &'a mut Context<'b>,
     ledger: &'a mut Ledger,
+    silence: &'a mut Silence,
+    /// Id of the block that has just ended.
+    id: Option<EventId>,
     cursor: &'a mut Option<Box<str>>,
     retry_ms: &'a mut Option<u32>,
     blocks: bool,
@@ -340,6 +395,10 @@ impl Reading<'_, '_> {
             self.context.tally.foreign += 1;
             return;
         };
+        self.silence.ends(self.now);
+        if let Some(id) = self.id {
+            self.ledger.id(id);
+        }
         if self.ledger.event(place, stamp.number, self.context.tally) {
             self.context
                 .latency
@@ -353,16 +412,18 @@ impl Sink for Reading<'_, '_> {
         self.blocks = true;
         match item {
             Item::Event(stamp) => self.event(stamp),
-            Item::Gap => {
+            Item::Gap(span) => {
                 self.context.tally.gaps += 1;
-                self.ledger.gap();
+                self.ledger.gap(span);
             }
             Item::Foreign => self.context.tally.foreign += 1,
             Item::Quiet => {}
         }
+        self.id = None;
     }
 
     fn id(&mut self, id: Box<str>) {
+        self.id = EventId::parse(&id);
         *self.cursor = Some(id);
     }
 

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &SlowArgs, arguments: Vec<String>) -> Result<Outcome, Sc
         streams: args.streams,
         reconnect: true,
         event_source: false,
+        obeys_retry: false,
         slow_share: args.share,
         slow_buffer: args.slow_buffer as usize,
     };

@@ -23,6 +23,7 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
         streams: args.streams,
         reconnect: true,
         event_source: false,
+        obeys_retry: false,
         slow_share: args.slow,
         slow_buffer: SLOW_BUFFER,
     };

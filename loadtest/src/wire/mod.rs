@@ -2,5 +2,6 @@
 //! sight.
 
 pub(crate) mod body;
+pub(crate) mod event_id;
 pub(crate) mod head;
 pub(crate) mod sse;

@@ -3,10 +3,14 @@
 //! A process holds hundreds of thousands of these, so an idle one owns no buffer. Bytes are kept
 //! only between two reads that cut a line in half, and of a block only the part that its end needs.
 
+use super::event_id::Span;
 use crate::stamp::Stamp;
 
 /// Longest line that is believed, in bytes; more is a broken server.
 pub(crate) const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Longest data of a gap event whose range is read, in bytes.
+const GAP_BYTES_MAX: usize = 1024;
 
 /// The decoder of one stream.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ struct Block {
     data: bool,
     gap: bool,
     any: bool,
+    /// Data that may be a gap's: one line, an object. Nearly all events have a stamp instead.
+    object: Option<Box<[u8]>>,
     /// The id, which counts only once the block has ended: a stream that is cut before resumes in
     /// front of it.
     id: Option<Box<str>>,
@@ -37,8 +43,8 @@ struct Block {
 pub(crate) enum Item {
     /// An event of a run of this program.
     Event(Stamp),
-    /// The server reports that it left events out.
-    Gap,
+    /// The server reports that it left events out, and where if that can be read.
+    Gap(Option<Span>),
     /// An event that is not ours.
     Foreign,
     /// A comment or a block without data, such as a heartbeat.
@@ -140,8 +146,10 @@ impl Block {
         };
         match field {
             b"data" => {
-                self.data = true;
+                let first = !std::mem::replace(&mut self.data, true);
                 self.stamp = self.stamp.or_else(|| Stamp::find(value));
+                let is_object = first && self.stamp.is_none() && value.starts_with(b"{");
+                self.object = (is_object && value.len() <= GAP_BYTES_MAX).then(|| value.into());
             }
             b"event" => self.gap = value == gap.as_bytes(),
             b"id" if sink.keeps_ids() && !value.contains(&0) => {
@@ -161,7 +169,7 @@ impl Block {
 
     fn item(self) -> Item {
         match (self.data, self.gap, self.stamp) {
-            (true, true, _) => Item::Gap,
+            (true, true, _) => Item::Gap(self.object.as_deref().and_then(Span::parse)),
             (true, false, Some(stamp)) => Item::Event(stamp),
             (true, false, None) => Item::Foreign,
             (false, ..) => Item::Quiet,
@@ -204,7 +212,7 @@ mod tests {
             "Quiet",
             "id 6-0",
             "event 1",
-            "Gap",
+            "Gap(None)",
             "Foreign",
             "id 7-0",
             "event 2",
@@ -223,6 +231,22 @@ mod tests {
                 }
                 assert_eq!(seen, expected(), "{end:?} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn the_range_of_a_gap_is_read_wherever_its_name_stands() {
+        let data = r#"data: {"from":"5-0.a","to":"7-1.b","reason":"unknown"}"#;
+        let span = Span::parse(&data.as_bytes()[6..]).expect("a range");
+        for text in [
+            format!("event: gap\n{data}\n\n"),
+            format!("{data}\nevent: gap\n\n"),
+        ] {
+            let (mut decoder, mut seen) = (Decoder::default(), Seen::default());
+            decoder
+                .feed(text.as_bytes(), "gap", &mut seen)
+                .expect("short lines");
+            assert_eq!(seen.0, [format!("Gap(Some({span:?}))")]);
         }
     }
 

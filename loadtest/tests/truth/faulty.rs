@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use std::time::SystemTime;
 use jsonwebtoken::{DecodingKey, Validation};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// The server's fault. Numbers are those of events, from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +47,25 @@ pub(crate) enum Fault {
     WantsPublishers,
     /// Knows no cursor from before its start, and reports a gap. This is not a fault.
     Reborn,
+    /// The same, but it keeps the events from this one on to itself until it is started again.
+    Withholds(usize, Tells),
+    /// Like [`Fault::Reborn`], but never answers this event.
+    Stalls(usize),
+    /// Like [`Fault::Reborn`], but answers this event with 503.
+    Unavailable(usize),
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
+}
+
+/// The range of a gap that a server reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Everything after the cursor.
+    Exactly,
+    /// Less: the first event after the cursor is left out.
+    TooLittle,
+    /// More: some before the cursor, too.
+    TooMuch,
 }
 
 /// Signs the tokens that this server believes (HS256).
@@ -79,6 +98,28 @@ struct Shared {
     counts: Mutex<(usize, usize)>,
     /// Requests for streams.
     asked: Mutex<Vec<Request>>,
+    /// A client had a cursor from before the start.
+    is_second: AtomicBool,
+}
+
+impl Fault {
+    /// Whether the server begins anew at each start.
+    fn is_reborn(self) -> bool {
+        matches!(
+            self,
+            Self::Reborn | Self::Withholds(..) | Self::Stalls(_) | Self::Unavailable(_)
+        )
+    }
+
+    /// The data of the gap after a cursor from before the start.
+    fn gap(self, cursor: usize, base: usize) -> String {
+        let from = match self {
+            Self::Withholds(_, Tells::TooLittle) => cursor + 1,
+            Self::Withholds(_, Tells::TooMuch) => cursor - 1,
+            _ => cursor,
+        };
+        format!(r#"{{"from":"{from}-0.old","reason":"unknown","to":"{base}-0.new"}}"#)
+    }
 }
 
 impl Faulty {
@@ -90,9 +131,9 @@ impl Faulty {
         })
     }
 
-    /// Starts it there.
+    /// Starts it there, also beside another one.
     pub(crate) fn start_at(address: SocketAddr, fault: Fault) -> Self {
-        let listener = TcpListener::bind(address).expect("the port is still free");
+        let listener = shared_listener(address).expect("the port is still free");
         Self::listen(listener, fault, |shared, connection| {
             shared.serve(connection)
         })
@@ -118,10 +159,11 @@ impl Faulty {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let shared = Arc::new(Shared {
             fault,
-            base: match fault {
-                Fault::Reborn => since.expect("a clock").as_micros() as usize,
-                _ => 0,
+            base: match fault.is_reborn() {
+                true => since.expect("a clock").as_micros() as usize,
+                false => 0,
             },
+            is_second: AtomicBool::new(false),
             events: Mutex::default(),
             published: Condvar::new(),
             counts: Mutex::default(),
@@ -166,6 +208,16 @@ impl Faulty {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// A listener on a port that others may listen on.
+fn shared_listener(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(128)?;
+    Ok(socket.into())
 }
 
 /// A request, as far as this server cares.
@@ -249,7 +301,11 @@ impl Shared {
         Ok(())
     }
 
-    fn publish(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {
+    fn publish(
+        &self,
+        connection: &mut (impl Read + Write),
+        request: &Request,
+    ) -> std::io::Result<()> {
         let number = {
             let mut counts = self.counts.lock().expect("no panic");
             counts.1 += 1;
@@ -265,12 +321,22 @@ impl Shared {
         if self.fault == Fault::WantsPublishers && request.granted("publish") != ["*"] {
             return connection.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
         }
+        if self.fault == Fault::Unavailable(number) {
+            return connection
+                .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        }
+        if self.fault == Fault::Stalls(number) {
+            // Until the client has enough of it.
+            connection.read_to_end(&mut Vec::new())?;
+            return Ok(());
+        }
         let mut events = self.events.lock().expect("no panic");
         events.push(request.event());
         self.published.notify_all();
+        let id = format!("{}-0", self.base + events.len());
         drop(events);
-        connection
-            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())
     }
 
     fn stream(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {
@@ -299,10 +365,14 @@ impl Shared {
             Some(cursor) if self.fault != Fault::ForgetsCursors => cursor,
             _ => self.events.lock().expect("no panic").len(),
         };
-        let mut gap = "";
-        if self.fault == Fault::Reborn && request.cursor.is_some() {
+        let mut gap = String::new();
+        if self.fault.is_reborn()
+            && let Some(cursor) = request.cursor
+        {
             next = next.checked_sub(self.base).unwrap_or_else(|| {
-                gap = "event: gap\ndata: {}\n\n";
+                self.is_second.store(true, Ordering::Relaxed);
+                let data = self.fault.gap(cursor, self.base);
+                gap = format!("event: gap\ndata: {data}\n\n");
                 0
             });
         }
@@ -326,7 +396,9 @@ impl Shared {
     fn next_events(&self, next: &mut usize, topics: &[&str], granted: &[String]) -> String {
         let mut events = self.events.lock().expect("no panic");
         loop {
+            let is_first = !self.is_second.load(Ordering::Relaxed);
             let enough = match self.fault {
+                Fault::Withholds(from, _) if is_first => *next + 1 < from && *next < events.len(),
                 Fault::Swaps(number) if *next + 1 == number => *next + 1 < events.len(),
                 _ => *next < events.len(),
             };

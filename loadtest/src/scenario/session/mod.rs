@@ -1,5 +1,6 @@
 //! The common parts of all scenarios: a server, streams, a publisher, and their figures.
 
+mod gaps;
 mod opening;
 mod publishing;
 mod result;
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) reconnect: bool,
     /// They do not once they are answered with anything but a stream.
     pub(crate) event_source: bool,
+    /// They stay away for exactly as long as they are told.
+    pub(crate) obeys_retry: bool,
     /// Share of slow streams.
     pub(crate) slow_share: f64,
     /// Their receive buffer, in bytes.
@@ -130,6 +133,7 @@ impl Session {
             no_prime: target.no_prime,
             reconnect: load.reconnect || plan.reconnect,
             event_source: plan.event_source,
+            obeys_retry: plan.obeys_retry,
             gap_event: target.gap_event.clone(),
             slow_share: plan.slow_share,
             slow_buffer_bytes: plan.slow_buffer,
@@ -172,6 +176,17 @@ impl Session {
             Some(_) => 1,
             None => target.preset.publish_urls("", "", 0).len().max(1),
         }
+    }
+
+    /// Process id of the server.
+    pub(crate) fn server_pid(&self) -> Option<u32> {
+        let started = self.server.as_ref().map(Server::pid);
+        started.or(self.target.pid.first().copied())
+    }
+
+    /// The text with the ports of the server in place of `{http}`, `{ingest}` and `{admin}`.
+    pub(crate) fn with_ports(&self, text: &str) -> String {
+        self.target.with_ports(text)
     }
 
     /// The server that was started, to start it again.

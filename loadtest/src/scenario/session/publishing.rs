@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::Session;
 use crate::crew::Crew;
 use crate::progress::Stage;
+use crate::publisher::fate::Published;
 use crate::publisher::recipe::Recipe;
-use crate::publisher::{Published, Publisher};
+use crate::publisher::{Endurance, Publisher};
 use crate::scenario::ScenarioError;
 use crate::target::TargetError;
 
@@ -38,13 +39,14 @@ impl Session {
 
     /// Connects to every way in, each with topics of its own, by connections that are made anew
     /// when they break.
-    pub(crate) fn connect_each_way(&mut self) -> Result<(), ScenarioError> {
+    pub(crate) fn connect_each_way(&mut self, endurance: Endurance) -> Result<(), ScenarioError> {
         self.publisher = Some(Publisher::connect_each(
             &self.recipes,
             &self.layout,
             self.run,
             self.target.data_bytes,
             self.timeout,
+            endurance,
         )?);
         Ok(())
     }
@@ -94,7 +96,7 @@ impl Session {
         self.refused += published.refused;
         self.failed += published.failed;
         if published.failed > 0 {
-            let text = "publishing: the connection broke before the answer";
+            let text = "publishing without an answer";
             self.recorder.reason(text.to_owned(), published.failed);
         }
         for (text, count) in &published.reasons {

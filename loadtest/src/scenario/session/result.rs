@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use super::gaps;
 use crate::gauge::Stretch;
 use crate::latency;
 use crate::message::Checked;
@@ -62,6 +63,10 @@ impl Session {
         }
         let checked = self.crew.check(events)?;
         note_truth(&mut self.recorder, &checked);
+        if let Some(publisher) = self.publisher.as_ref().filter(|it| it.endures()) {
+            gaps::note(&mut self.recorder, &checked, publisher.ids());
+            note_restarts(&mut self.recorder, &checked);
+        }
         let (taken, refused) = (self.taken, self.refused);
         let record = &mut self.recorder;
         record.count(
@@ -243,6 +248,46 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
     for (text, count) in &checked.reasons {
         record.reason(text.clone(), *count);
     }
+}
+
+/// What streams met over restarts.
+fn note_restarts(record: &mut Recorder, checked: &Checked) {
+    let streams = [
+        ("cut", "times that the server ended a stream", checked.cut),
+        (
+            "dead",
+            "streams that an answer which is no stream has ended for good",
+            checked.closed as u64,
+        ),
+    ];
+    for (name, label, value) in streams {
+        record.count(Group::Streams, name, label, value);
+    }
+    let history = [
+        (
+            "history_streams",
+            "streams opened after a restart with a cursor from before it",
+            checked.late as u64,
+        ),
+        ("history_lost", "… events that they miss", checked.late_lost),
+        (
+            "history_gap_told",
+            "… events that they miss and a gap told of",
+            checked.late_told,
+        ),
+    ];
+    for (name, label, value) in history {
+        record.count(Group::Truth, name, label, value);
+    }
+    let silence = latency::of_pairs(&checked.silence);
+    let label = "longest time without an event, of each open stream";
+    record.latency("silence", label, &silence);
+    let longest = Duration::from_nanos(silence.max());
+    let label = "longest time without an event on a stream";
+    record.time(Group::Delivery, "longest_silence", label, longest);
+    let label = "longest time without an event on any stream";
+    let pause = Duration::from_nanos(checked.pause);
+    record.time(Group::Delivery, "pause", label, pause);
 }
 
 /// Counts over time, for a plot; as many as a plot can show, however long the run takes.

@@ -11,25 +11,19 @@ use crate::template::Template;
 /// Fantail's default port for the Redis protocol.
 pub(super) const FANTAIL_INGEST_PORT: u16 = 7379;
 
-/// Replaces `{http}` and `{ingest}` by free ports if this program starts the server.
+/// Replaces `{http}`, `{ingest}` and `{admin}` by free ports if this program starts the server.
 pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioError> {
     let mut target = target.clone();
-    if target.spawn.is_none() {
+    let Some(spawn) = &target.spawn else {
         return Ok(target);
-    }
-    let ports = server::free_ports()?;
-    let names_ingest = target
-        .spawn
-        .as_ref()
-        .is_some_and(|text| text.contains("{ingest}"));
-    target.ingest_port = names_ingest.then_some(ports[1]);
-    for (name, port) in ["{http}", "{ingest}"].into_iter().zip(ports) {
-        let port = port.to_string();
-        let replace = |text: &mut String| *text = text.replace(name, &port);
-        replace(&mut target.url);
-        target.publish.iter_mut().for_each(replace);
-        target.spawn.iter_mut().for_each(replace);
-    }
+    };
+    let names_ingest = spawn.contains("{ingest}");
+    target.ports = Some(server::free_ports()?);
+    let [_, ingest, _] = target.ports.unwrap_or_default();
+    target.ingest_port = names_ingest.then_some(ingest);
+    target.url = target.with_ports(&target.url);
+    target.publish = target.publish.as_ref().map(|text| target.with_ports(text));
+    target.spawn = target.spawn.as_ref().map(|text| target.with_ports(text));
     Ok(target)
 }
 

@@ -1,8 +1,12 @@
-//! Servers that this program starts itself, and ends again.
+//! Servers that this program starts itself, and ends or replaces.
+
+mod error;
+mod sockets;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,10 +16,16 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
 
-/// Longest time for a server to begin to listen.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+use error::START_PATIENCE;
+pub(crate) use error::ServerError;
+pub(crate) use sockets::free_ports;
+use sockets::listens;
+pub(crate) use upgrade::upgrade;
+
 /// Longest time for it to end.
 const END_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause between two looks at the sockets of all processes, which take long where there are many.
+const LOOK_AT_SOCKETS: Duration = Duration::from_millis(100);
 /// Pause between two checks.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bytes of a server's output that are kept, the last ones.
@@ -23,60 +33,6 @@ const OUTPUT_BYTES_MAX: usize = 4096;
 
 /// Process ids of running servers, so that Ctrl-C leaves none behind.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
-
-/// Why a server does not run.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ServerError {
-    /// The command is malformed.
-    #[error("--spawn {text:?}: {error}")]
-    Words {
-        /// The command.
-        text: String,
-        /// Why.
-        error: shell_words::ParseError,
-    },
-    /// The command is empty.
-    #[error("--spawn: the command is empty")]
-    Empty,
-    /// It could not be started.
-    #[error("--spawn: starting {program:?}: {error}")]
-    Start {
-        /// The first word.
-        program: String,
-        /// Why.
-        error: io::Error,
-    },
-    /// It ended.
-    #[error(
-        "the server that --spawn started has ended ({status}) before it listened on {address}; it said:\n{output}"
-    )]
-    Ended {
-        /// How.
-        status: String,
-        /// Its expected address.
-        address: SocketAddr,
-        /// Its last words.
-        output: String,
-    },
-    /// It does not listen.
-    #[error(
-        "the server that --spawn started does not listen on {address} after {START_PATIENCE:?}; it said:\n{output}"
-    )]
-    Silent {
-        /// Its expected address.
-        address: SocketAddr,
-        /// Its output.
-        output: String,
-    },
-    /// Another process listens there.
-    #[error(
-        "--spawn: something listens on {0} already; end it, or write {{http}} and {{ingest}} for free ports"
-    )]
-    Taken(SocketAddr),
-    /// No free port.
-    #[error("finding a free port: {0}")]
-    Port(io::Error),
-}
 
 /// A running server; ended when dropped.
 #[derive(Debug)]
@@ -96,17 +52,6 @@ impl Server {
     /// Starts the command and waits until it listens: on one at least of each of these lists of
     /// addresses.
     pub(crate) fn spawn(text: &str, listening: Vec<Vec<SocketAddr>>) -> Result<Self, ServerError> {
-        let words = shell_words::split(text).map_err(|error| ServerError::Words {
-            text: text.to_owned(),
-            error,
-        })?;
-        let [program, arguments @ ..] = words.as_slice() else {
-            return Err(ServerError::Empty);
-        };
-        let failed = |error| ServerError::Start {
-            program: program.clone(),
-            error,
-        };
         // Another listener there would be measured as if it were the server.
         if let Some(taken) = listening
             .iter()
@@ -115,6 +60,21 @@ impl Server {
         {
             return Err(ServerError::Taken(*taken));
         }
+        let mut server = Self::launch(text, listening)?;
+        server.wait_listening()?;
+        Ok(server)
+    }
+
+    /// Starts the command.
+    fn launch(text: &str, listening: Vec<Vec<SocketAddr>>) -> Result<Self, ServerError> {
+        let words = words("--spawn", text)?;
+        let [program, arguments @ ..] = words.as_slice() else {
+            return Err(ServerError::Empty("--spawn"));
+        };
+        let failed = |error| ServerError::Start {
+            program: program.clone(),
+            error,
+        };
         let (from_server, to_us) = io::pipe().map_err(failed)?;
         let process = Command::new(program)
             .args(arguments)
@@ -128,14 +88,12 @@ impl Server {
         RUNNING.lock().push(process.id());
         let output = Output::default();
         output.clone().keep(from_server);
-        let mut server = Self {
+        Ok(Self {
             process,
             output,
             command: text.to_owned(),
             listening,
-        };
-        server.wait_listening()?;
-        Ok(server)
+        })
     }
 
     /// Its process id.
@@ -144,20 +102,50 @@ impl Server {
     }
 
     /// Ends it by this signal, and starts it again on the same addresses.
-    pub(crate) fn restart(mut self, signal: Signal) -> Result<Self, ServerError> {
-        signal_group(self.pid(), signal);
-        self.wait_ended();
-        let command = std::mem::take(&mut self.command);
-        let listening = std::mem::take(&mut self.listening);
-        drop(self);
+    pub(crate) fn restart(self, signal: Signal, patience: Duration) -> Result<Self, ServerError> {
+        let (command, listening) = (self.command.clone(), self.listening.clone());
+        self.end(signal, patience)?;
         Self::spawn(&command, listening)
     }
 
-    fn wait_ended(&mut self) {
+    /// Starts another one on the same addresses, and ends this one by SIGTERM when the other
+    /// listens; if that one does not, this one stays.
+    pub(crate) fn replace(&mut self, patience: Duration) -> Result<(), ServerError> {
+        let mut next = Self::launch(&self.command, self.listening.clone())?;
+        next.wait_owning()?;
+        std::mem::replace(self, next).end(Signal::SIGTERM, patience)
+    }
+
+    fn end(mut self, signal: Signal, patience: Duration) -> Result<(), ServerError> {
+        signal_group(self.pid(), signal);
+        if !self.wait_ended(patience) {
+            return Err(ServerError::Stays(patience, self.output.text()));
+        }
+        Ok(())
+    }
+
+    fn wait_ended(&mut self, patience: Duration) -> bool {
         let start = Instant::now();
-        while start.elapsed() < END_PATIENCE && matches!(self.process.try_wait(), Ok(None)) {
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if start.elapsed() >= patience {
+                return false;
+            }
             std::thread::sleep(LOOK);
         }
+        true
+    }
+
+    /// Waits until it has listening sockets of its own at each of its lists of addresses, whoever
+    /// else listens there.
+    fn wait_owning(&mut self) -> Result<(), ServerError> {
+        let start = Instant::now();
+        for addresses in self.listening.clone() {
+            while !listens(self.pid(), &addresses) {
+                self.check_starting(&addresses, start)?;
+                std::thread::sleep(LOOK_AT_SOCKETS);
+            }
+        }
+        Ok(())
     }
 
     fn wait_listening(&mut self) -> Result<(), ServerError> {
@@ -173,24 +161,34 @@ impl Server {
         addresses: &[SocketAddr],
         start: Instant,
     ) -> Result<(), ServerError> {
+        while !addresses.is_empty() && TcpStream::connect(addresses).is_err() {
+            self.check_starting(addresses, start)?;
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Fails if it has ended, or takes too long.
+    fn check_starting(
+        &mut self,
+        addresses: &[SocketAddr],
+        start: Instant,
+    ) -> Result<(), ServerError> {
         let Some(address) = addresses.first().copied() else {
             return Ok(());
         };
-        while TcpStream::connect(addresses).is_err() {
-            if let Ok(Some(status)) = self.process.try_wait() {
-                return Err(ServerError::Ended {
-                    status: status.to_string(),
-                    address,
-                    output: self.output.text(),
-                });
-            }
-            if start.elapsed() > START_PATIENCE {
-                return Err(ServerError::Silent {
-                    address,
-                    output: self.output.text(),
-                });
-            }
-            std::thread::sleep(LOOK);
+        if let Ok(Some(status)) = self.process.try_wait() {
+            return Err(ServerError::Ended {
+                status: status.to_string(),
+                address,
+                output: self.output.text(),
+            });
+        }
+        if start.elapsed() > START_PATIENCE {
+            return Err(ServerError::Silent {
+                address,
+                output: self.output.text(),
+            });
         }
         Ok(())
     }
@@ -221,7 +219,7 @@ impl Drop for Server {
         let pid = self.process.id();
         RUNNING.lock().retain(|running| *running != pid);
         signal_group(pid, Signal::SIGTERM);
-        self.wait_ended();
+        self.wait_ended(END_PATIENCE);
         // Processes that it left running are ended, too.
         signal_group(pid, Signal::SIGKILL);
         let _ = self.process.wait();
@@ -253,14 +251,11 @@ pub(crate) fn end_servers_on_interrupt() -> Result<(), ctrlc::Error> {
     })
 }
 
-/// Two ports without a listener at the moment.
-pub(crate) fn free_ports() -> Result<[u16; 2], ServerError> {
-    let listen = || TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port);
-    // Both are held until both are known, or they could be the same.
-    let held = [listen()?, listen()?];
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    Ok([
-        port(&held[0]).map_err(ServerError::Port)?,
-        port(&held[1]).map_err(ServerError::Port)?,
-    ])
+/// The words of a command.
+fn words(flag: &'static str, text: &str) -> Result<Vec<String>, ServerError> {
+    shell_words::split(text).map_err(|error| ServerError::Words {
+        flag,
+        text: text.to_owned(),
+        error,
+    })
 }

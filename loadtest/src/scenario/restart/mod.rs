@@ -1,0 +1,215 @@
+//! `restart`: the server is restarted or replaced while events flow; clients reconnect as
+//! `EventSource` does, publishers as a plain client or as one that tries again.
+
+mod act;
+mod course;
+mod note;
+mod summary;
+
+use std::time::{Duration, Instant};
+
+use super::ScenarioError;
+use super::session::{Plan, Session, Timeline};
+use crate::cli::shared::{Common, TargetArgs};
+use crate::cli::{RestartArgs, RestartKind};
+use crate::console;
+use crate::message::{Order, Progress};
+use crate::outcome::Outcome;
+use crate::progress::Stage;
+use crate::publisher::Endurance;
+use crate::target::Preset;
+use act::Restarter;
+use course::Course;
+
+/// Shortest time between two points of a plot, in seconds.
+const STEP: f64 = 0.2;
+/// Pause between two checks of the reconnecting streams.
+const LOOK: Duration = Duration::from_millis(20);
+/// Events flow for so much longer while a restart is under way or due.
+const LONGER: Duration = Duration::from_secs(1);
+/// Fantail's answer to this tells an event's id, by which the ranges of gaps are checked.
+const COMMAND_WITH_ID: &str = "XADD {topic} * data {data}";
+
+/// Runs it.
+pub(crate) fn run(args: &RestartArgs, arguments: Vec<String>) -> Result<Outcome, ScenarioError> {
+    let common = prepared(args)?;
+    let plan = Plan {
+        streams: args.streams,
+        reconnect: true,
+        event_source: !common.load.reconnect,
+        obeys_retry: true,
+        ..Plan::default()
+    };
+    let mut session = Session::start("restart", &common, plan, arguments)?;
+    let stages = stages(&mut session, args);
+    let outcome = session.conclude(stages)?;
+    console::out(summary::line(&outcome, args));
+    Ok(outcome)
+}
+
+/// The common options, with topics so that the events of each are published over one connection:
+/// only so are they in order.
+fn prepared(args: &RestartArgs) -> Result<Common, ScenarioError> {
+    let mut common = args.common.clone();
+    let target = &mut common.target;
+    check_server(args.kind, target, args.upgrade_command.is_some())?;
+    let ways = Session::ways(target);
+    match target.pool {
+        None if target.topics > 1 => {
+            return Err(ScenarioError::Options(
+                "restart has a topic for each way in; leave --topics and --pool out, or give --pool, too",
+            ));
+        }
+        None => {
+            target.topics = ways;
+            target.pool = Some(ways);
+        }
+        Some(pool) if !pool.is_multiple_of(ways) => {
+            return Err(ScenarioError::Options(
+                "--pool: restart publishes every second topic over each of two ways in; give an even number",
+            ));
+        }
+        Some(_) => {}
+    }
+    if target.preset == Preset::Fantail && !target.private {
+        target
+            .publish_command
+            .get_or_insert_with(|| COMMAND_WITH_ID.to_owned());
+    }
+    Ok(common)
+}
+
+fn check_server(
+    kind: RestartKind,
+    target: &TargetArgs,
+    has_command: bool,
+) -> Result<(), ScenarioError> {
+    let is_upgrade = kind == RestartKind::Upgrade;
+    if has_command && !is_upgrade {
+        return Err(ScenarioError::Options(
+            "--upgrade-command is for --kind upgrade",
+        ));
+    }
+    let may_signal = has_command || target.pid.len() == 1;
+    match (&target.spawn, is_upgrade) {
+        (None, false) => Err(ScenarioError::Options(
+            "restart has to start the server itself: give --spawn",
+        )),
+        (None, true) if !may_signal => Err(ScenarioError::Options(
+            "restart does not know which server to upgrade: give --spawn, one --pid, or --upgrade-command",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn stages(session: &mut Session, args: &RestartArgs) -> Result<(), ScenarioError> {
+    session.connect_each_way(Endurance {
+        timeout: args.publish_timeout,
+        retries: args.publish_retries,
+    })?;
+    session.open(&[args.streams])?;
+    if session.streams() == 0 {
+        return Ok(());
+    }
+    session.sample()?;
+    let usage = note::Usage::of(session);
+    let restarter = Restarter::new(session, args);
+    let mut seen = Seen::new(session.streams());
+    let mut course = Course::new(args, restarter);
+    flow(session, args, &mut course, &mut seen)?;
+    wait_for_all(session, &mut seen)?;
+    session.settle()?;
+    course.ends(session.crew.look()?);
+    note::all(session, &seen, &course, &usage)?;
+    course.failure().map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Observations over time.
+struct Seen {
+    /// Streams before.
+    streams: usize,
+    start: Instant,
+    open: Vec<(f64, f64)>,
+    deliveries: Timeline,
+}
+
+impl Seen {
+    fn new(streams: usize) -> Self {
+        Self {
+            streams,
+            start: Instant::now(),
+            open: Vec::new(),
+            deliveries: Timeline::new(STEP),
+        }
+    }
+
+    fn look(&mut self, progress: Progress) {
+        let at = self.start.elapsed().as_secs_f64();
+        self.deliveries.note(at, progress.received);
+        if self.open.last().is_none_or(|(last, _)| at >= last + STEP) {
+            self.open.push((at, progress.open as f64));
+        }
+    }
+}
+
+/// Publishes at the rate, with the restarts amid.
+fn flow(
+    session: &mut Session,
+    args: &RestartArgs,
+    course: &mut Course,
+    seen: &mut Seen,
+) -> Result<(), ScenarioError> {
+    let mut time = course.time();
+    let stage = Stage::timed("events, and restarts", time.as_secs());
+    session.crew.do_now(&Order::Watch)?;
+    seen.start = Instant::now();
+    let (publisher, crew) = session.publishing()?;
+    let mut failed = None;
+    let published = loop {
+        let published = publisher.at_rate(args.rate, time, |_| {
+            let elapsed = seen.start.elapsed();
+            stage.at(elapsed.as_secs());
+            let looked = course.turn(elapsed, crew).and_then(|()| crew.look());
+            match looked {
+                Ok(progress) => seen.look(progress),
+                Err(error) => failed = Some(error),
+            }
+            failed.is_none()
+        });
+        if published.is_err() || failed.is_some() || course.is_over() {
+            break published;
+        }
+        time = LONGER;
+    };
+    // Whatever happened to the publisher, the server has to be ended in the end.
+    if let Some(server) = course.server(crew) {
+        session.use_server(server);
+    }
+    published?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    stage.done(&format!(
+        "{} in {:.2} s at most, at {} events/s",
+        course.title(),
+        course.took().as_secs_f64(),
+        args.rate
+    ));
+    Ok(())
+}
+
+/// Waits until all streams have reconnected, or have ended for good, or for as long as `--timeout`.
+fn wait_for_all(session: &mut Session, seen: &mut Seen) -> Result<(), ScenarioError> {
+    let stage = Stage::counted("streams coming back", seen.streams as u64);
+    let start = Instant::now();
+    loop {
+        let progress = session.crew.look()?;
+        seen.look(progress);
+        stage.at(progress.open as u64);
+        let is_over = progress.open + progress.failed >= seen.streams;
+        if is_over || start.elapsed() > session.timeout() {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+}

@@ -1,0 +1,161 @@
+//! The figures of the scenario.
+
+use std::time::{Duration, Instant};
+
+use super::Seen;
+use super::course::Course;
+use crate::latency;
+use crate::message::Order;
+use crate::outcome::{Group, Unit};
+use crate::publisher::fate::{Failure, Published, Way};
+use crate::recorder::Recorder;
+use crate::scenario::ScenarioError;
+use crate::scenario::session::Session;
+
+/// What the server uses at one moment, with all its processes.
+pub(super) struct Usage {
+    files: u64,
+    processes: usize,
+    bytes: u64,
+}
+
+impl Usage {
+    /// Now.
+    pub(super) fn of(session: &Session) -> Option<Self> {
+        let gauge = &session.gauge;
+        gauge.watching().then(|| Self {
+            files: gauge.files(),
+            processes: gauge.pids().len(),
+            bytes: gauge.memory().process,
+        })
+    }
+}
+
+/// Longest time for the server to notice that connections were ended.
+const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two looks at its open files.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Adds all figures. `before` is from before the first restart.
+pub(super) fn all(
+    session: &mut Session,
+    seen: &Seen,
+    course: &Course,
+    before: &Option<Usage>,
+) -> Result<(), ScenarioError> {
+    let sample = session.sample()?;
+    let published = session.published()?;
+    let open = session.crew.progress().open;
+    if let Some(before) = before {
+        session.crew.do_now(&Order::EndLate)?;
+        note_usage(session, before);
+    }
+    let record = &mut session.recorder;
+    record.latency(
+        "delivery",
+        "delivery, replay after the restart included",
+        &latency::of_pairs(&sample.delivery),
+    );
+    record.latency(
+        "away",
+        "from the end of a stream by the server until it was open again",
+        &latency::of_pairs(&sample.away),
+    );
+    record.latency(
+        "reopen",
+        "from connect to an open stream, after the restart",
+        &latency::of_pairs(&sample.open),
+    );
+    record.latency(
+        "publish",
+        "from due to answered by the server, the restart included",
+        &published.latency,
+    );
+    note_course(record, course);
+    if open < seen.streams {
+        record.warn("not all streams came back".to_owned());
+    }
+    note_published(record, &published);
+    let x = ("time", Unit::Seconds);
+    let y = ("deliveries", Unit::PerSecond);
+    record.series("deliveries", "deliveries", x, y, seen.deliveries.rates());
+    let y = ("streams", Unit::Count);
+    record.series("open_streams", "open streams", x, y, seen.open.clone());
+    Ok(())
+}
+
+fn note_course(record: &mut Recorder, course: &Course) {
+    let done = u64::from(course.done());
+    record.count(Group::Server, "restarts", "restarts done", done);
+    let label = "longest restart, from the signal to its end";
+    record.time(Group::Server, "restart_took", label, course.took());
+    if course.is_away() {
+        let label = "from the signal until the server listened again";
+        record.time(Group::Server, "down", label, course.took());
+    }
+    if let Some(back) = course.back() {
+        let label = "from the signal until all streams had come back";
+        record.time(Group::Streams, "back", label, back);
+    }
+}
+
+fn note_published(record: &mut Recorder, published: &Published) {
+    let group = Group::Publishing;
+    let failed = published.failed + published.refused;
+    record.count(group, "publishes_failed", "events that failed", failed);
+    for (kind, name, label) in Failure::ALL {
+        let (name, label) = (format!("publishes_{name}"), format!("… {label}"));
+        record.count(group, &name, &label, published.failures(kind));
+    }
+    let label = "attempts to publish that were made again";
+    record.count(group, "publishes_retried", label, published.retried);
+    let ways = Way::ALL.map(|(way, name, label)| (published.way(way), name, label));
+    let longest = ways.iter().map(|(way, ..)| way.longest).max();
+    let label = "longest wait of a publisher, from due to answered or failed";
+    let longest = longest.unwrap_or_default();
+    record.time(group, "longest_publish_wait", label, longest);
+    for (way, name, label) in ways.iter().filter(|(way, ..)| way.events > 0) {
+        let figure = format!("{name}_publishes_failed");
+        record.count(group, &figure, &format!("… failed {label}"), way.failed);
+        let figure = format!("{name}_longest_publish_wait");
+        record.time(
+            group,
+            &figure,
+            &format!("… longest wait {label}"),
+            way.longest,
+        );
+    }
+}
+
+fn note_usage(session: &mut Session, before: &Usage) {
+    let start = Instant::now();
+    while session.gauge.files() > before.files && start.elapsed() < NOTICE_PATIENCE {
+        std::thread::sleep(LOOK);
+    }
+    let Some(after) = Usage::of(session) else {
+        return;
+    };
+    let grown = |before: u64, after: u64| after as f64 - before as f64;
+    let record = &mut session.recorder;
+    let files = grown(before.files, after.files);
+    let label = "growth of the server's open files";
+    record.figure(Group::Server, "files_grown", label, files, Unit::Count);
+    let processes = grown(before.processes as u64, after.processes as u64);
+    let label = "growth of the server's processes";
+    record.figure(
+        Group::Server,
+        "processes_grown",
+        label,
+        processes,
+        Unit::Count,
+    );
+    let label = "growth of the server's memory";
+    let bytes = grown(before.bytes, after.bytes);
+    record.figure(
+        Group::Memory,
+        "process_bytes_grown",
+        label,
+        bytes,
+        Unit::Bytes,
+    );
+}
