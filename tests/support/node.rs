@@ -146,9 +146,14 @@ impl Node {
         kill_process(Pid::from_child(&self.child), signal).expect("the child is ours");
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end by itself, and until all of its output was read.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait_for("the node ends", || self.child.try_wait().expect("a child"))
+        let status = wait_for("the node ends", || self.child.try_wait().expect("a child"));
+        let outputs = [&self.said, &self.logged];
+        // The thread that reads a pipe holds its text until the pipe ends.
+        let is_read = || outputs.iter().all(|text| Arc::strong_count(text) == 1);
+        wait_until("its output was read", is_read);
+        status
     }
 
     /// Asks the node to end (SIGTERM) and waits until it did.
