@@ -15,7 +15,7 @@ use crate::cli::{self, Command};
 use crate::logging;
 use crate::memory::{self, Allocator};
 use crate::node::keys::{self, Loaded};
-use crate::node::{self, Outcome};
+use crate::node::{self, Inherited, Outcome};
 use crate::settings::{self, RawSettings, Settings};
 use crate::token;
 
@@ -59,11 +59,22 @@ fn serve(
     environment: Vec<(OsString, OsString)>,
     flags: RawSettings,
 ) -> ExitCode {
+    let inherited = match Inherited::take() {
+        Ok(inherited) => inherited,
+        Err(error) => return refuse(error),
+    };
     let file = config.or_else(|| settings::config_file(&environment));
-    let settings = match settings::load(file.as_deref(), environment, flags) {
+    let mut settings = match settings::load(file.as_deref(), environment, flags) {
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
+    if !inherited.is_empty() {
+        inherited.apply(&mut settings);
+        // The rules on what may be open to whom hold for the sockets' own addresses.
+        if let Err(error) = settings.check() {
+            return refuse(error);
+        }
+    }
     // Every fault that a retry would not mend is found before anything is opened.
     let keys = match keys::load(&settings) {
         Ok(keys) => keys,
@@ -72,7 +83,7 @@ fn serve(
     if let Err(error) = logging::start(&node::config::log(&settings)) {
         return refuse(error);
     }
-    let code = match run(settings, keys, file) {
+    let code = match run(settings, keys, inherited, file) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Forced | Outcome::Cut(_)) => ExitCode::FAILURE,
         Err(error) => {
@@ -84,7 +95,12 @@ fn serve(
     code
 }
 
-fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Result<Outcome> {
+fn run(
+    settings: Settings,
+    keys: Loaded,
+    inherited: Inherited,
+    config: Option<PathBuf>,
+) -> anyhow::Result<Outcome> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -94,7 +110,7 @@ fn run(settings: Settings, keys: Loaded, config: Option<PathBuf>) -> anyhow::Res
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
-    let outcome = runtime.block_on(node::run(settings, keys, config));
+    let outcome = runtime.block_on(node::run(settings, keys, inherited, config));
     // Tasks that still run outlived the drain, or were told to end at once: they must not delay the
     // exit.
     runtime.shutdown_background();

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::Port;
 use super::connection::Connection;
-use crate::closing;
+use crate::closing::Closing;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
 
@@ -82,20 +82,25 @@ pub(super) async fn next(
     }
 }
 
-/// The connections that wait in the kernel's queue, which a close would reset ([`closing`]).
-pub(super) async fn empty_queue(listener: &TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-    closing::stop_handshakes(listener);
-    let longest = Instant::now() + closing::LONGEST;
-    let mut accepted = Vec::new();
-    while Instant::now() < longest {
-        let quiet = Instant::now() + closing::QUIET;
-        match timeout_at(quiet.min(longest), listener.accept()).await {
-            Ok(Ok(connection)) => accepted.push(connection),
+/// The next connection that waits in the kernel's queue, which a close would reset; `None` once the
+/// socket is to be closed.
+pub(super) async fn next_before_close(
+    listener: &TcpListener,
+    closing: &mut Closing,
+) -> Option<(TcpStream, SocketAddr)> {
+    while !closing.is_over(listener) {
+        match timeout_at(closing.next(), listener.accept()).await {
+            Ok(Ok(accepted)) => {
+                closing.accepted();
+                return Some(accepted);
+            }
             Ok(Err(error)) if is_of_the_peer(&error) => {}
-            Ok(Err(_)) | Err(_) => break,
+            // Out of descriptors or memory: the connection is lost, as is the listener.
+            Ok(Err(_)) => return None,
+            Err(_elapsed) => {}
         }
     }
-    accepted
+    None
 }
 
 /// Whether an error of `accept` concerns one connection, not this process (accept(2), "Error

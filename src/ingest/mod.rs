@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::closing::Closing;
 use crate::core::estimate::Estimate;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
@@ -132,7 +133,8 @@ pub async fn serve(
         }
     }
     if !shared_socket {
-        for accepted in accept::empty_queue(&listener).await {
+        let mut closing = Closing::begin(&listener);
+        while let Some(accepted) = accept::next_before_close(&listener, &mut closing).await {
             if let Some(connection) = accept::admit(accepted, &port) {
                 connections.spawn(connection.run(shutdown.clone()));
             }

@@ -152,10 +152,33 @@ pub fn admin(settings: &Settings) -> AdminConfig {
     }
 }
 
+/// The same as [`api`], for a socket that may be another process's, too.
+pub(super) fn shared_api(settings: &Settings, is_shared: bool) -> ApiConfig {
+    let mut config = api(settings);
+    config.server.shared_socket = is_shared;
+    config
+}
+
+/// The same as [`admin`], for a socket that may be another process's, too.
+pub(super) fn shared_admin(settings: &Settings, is_shared: bool) -> AdminConfig {
+    let mut config = admin(settings);
+    config.server.shared_socket = is_shared;
+    config
+}
+
+/// The same as [`ingest`], for a socket that may be another process's, too.
+pub(super) fn shared_ingest(settings: &Settings, is_shared: bool) -> IngestConfig {
+    IngestConfig {
+        shared_socket: is_shared,
+        ..ingest(settings)
+    }
+}
+
 /// Options of the public listener's socket, and of the admin listener's.
 #[must_use]
 pub fn socket(settings: &Settings) -> SocketConfig {
     SocketConfig {
+        reuse_port: settings.reuse_port,
         send_buffer_bytes: settings.send_buffer_bytes,
         dead_after: settings.write_timeout,
         probe_after: settings.heartbeat_interval,

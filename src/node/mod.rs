@@ -6,9 +6,11 @@ mod drain;
 #[cfg(test)]
 mod dropped;
 pub mod files;
+mod inherited;
 pub mod keys;
 mod parts;
 mod signals;
+mod sockets;
 mod upkeep;
 
 use std::future::pending;
@@ -31,9 +33,11 @@ use crate::{admin, api, ingest, server};
 
 use announce::Announcement;
 use files::FileLimit;
+pub use inherited::{Inherited, InheritedError};
 use keys::{Keys, Loaded};
 use parts::Parts;
 use signals::{Hangups, Signals};
+use sockets::Sockets;
 use upkeep::NodeUpkeep;
 
 /// Interval at which events are checked for their age. Publishing itself checks the topics that it
@@ -94,11 +98,12 @@ pub enum ServerError {
 pub async fn run(
     settings: Settings,
     keys: Loaded,
+    inherited: Inherited,
     config: Option<PathBuf>,
 ) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
-    let mut node = Node::start_with(settings.clone(), keys).await?;
+    let mut node = Node::start_with(settings.clone(), keys, inherited).await?;
     node.announce(settings, config);
     serve(&mut node, &mut signals, &mut hangups).await
 }
@@ -188,42 +193,26 @@ impl Node {
     /// [`ServerError`] if an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let keys = keys::load(&settings)?;
-        Self::start_with(settings, keys).await
+        Self::start_with(settings, keys, Inherited::default()).await
     }
 
-    /// The same with keys that were read before.
-    async fn start_with(settings: Settings, loaded: Loaded) -> Result<Self, ServerError> {
+    /// The same with keys that were read before, and with inherited sockets.
+    async fn start_with(
+        settings: Settings,
+        loaded: Loaded,
+        inherited: Inherited,
+    ) -> Result<Self, ServerError> {
         let limit = files::raise();
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
-        let public = server::bind("listen", settings.listen, &config::socket(&settings))?;
-        let ingest_listener = bind("ingest_listen", settings.ingest_listen).await?;
-        let admin_listener = server::bind(
-            "admin_listen",
-            settings.admin_listen,
-            &config::socket(&settings),
-        )?;
-        let or_fail = |setting, address, local: io::Result<SocketAddr>| {
-            local.map_err(|source| ServerError::Bind {
-                setting,
-                address,
-                source,
-            })
-        };
-        let addresses = Addresses {
-            http: or_fail("listen", settings.listen, public.local_addr())?,
-            ingest: or_fail(
-                "ingest_listen",
-                settings.ingest_listen,
-                ingest_listener.local_addr(),
-            )?,
-            admin: or_fail(
-                "admin_listen",
-                settings.admin_listen,
-                admin_listener.local_addr(),
-            )?,
-        };
+        let sockets = Sockets::open(&settings, inherited)?;
+        let ingest_socket = TcpListener::from_std(sockets.ingest.socket);
+        let ingest_socket = ingest_socket.map_err(|source| ServerError::Bind {
+            setting: "ingest_listen",
+            address: settings.ingest_listen,
+            source,
+        })?;
         let (stop_doors, doors_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
@@ -231,23 +220,23 @@ impl Node {
         let mut doors = Parts::default();
         let mut parts = Parts::default();
         let public = api::serve(
-            public,
-            config::api(&settings),
+            sockets.public.socket,
+            config::shared_api(&settings, sockets.public.is_shared),
             hub.clone(),
             Arc::clone(keys.auth()),
             doors_stopped.clone(),
         );
         doors.start("the public listener", public);
         let ingest = ingest::serve(
-            ingest_listener,
-            config::ingest(&settings),
+            ingest_socket,
+            config::shared_ingest(&settings, sockets.ingest.is_shared),
             hub.clone(),
             doors_stopped,
         );
         doors.start_infallible("the ingest listener", ingest);
         let admin = admin::serve(
-            admin_listener,
-            config::admin(&settings),
+            sockets.admin.socket,
+            config::shared_admin(&settings, sockets.admin.is_shared),
             hub.clone(),
             rest_stopped.clone(),
         );
@@ -263,7 +252,7 @@ impl Node {
         Ok(Self {
             hub,
             keys,
-            addresses,
+            addresses: sockets.addresses,
             limit,
             drain_delay: settings.drain_delay,
             stop_doors,
@@ -328,16 +317,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.hub.end();
     }
-}
-
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServerError::Bind {
-            setting,
-            address,
-            source,
-        })
 }
 
 /// Removes expired events, also from topics without publishers.

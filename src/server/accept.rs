@@ -1,6 +1,6 @@
 //! The accept loop.
 //!
-//! On a stop, it ends when the kernel's queue is empty ([`closing`]).
+//! On a stop, it ends when the kernel's queue is empty ([`Closing`]).
 //!
 //! Connections are accepted in batches. Each is served inline as far as its first bytes allow; most
 //! are streams by then. The loop must survive every error that `accept` can return, and must never
@@ -15,14 +15,14 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use super::connections::{Place, Refused};
 use super::listener::Listener;
 use super::retry::retry_after_s;
 use super::stop::stopped;
 use super::{connection, head};
-use crate::closing;
+use crate::closing::Closing;
 use crate::once_a_minute::OnceAMinute;
 
 /// Most connections accepted before the first of them is served. A batch empties the kernel's queue
@@ -106,37 +106,36 @@ async fn accept_until(
     }
 }
 
-/// Accepts what the kernel's queue holds, which a close would reset, until it stays empty. An error
-/// of `accept`, and a queue that does not become empty, end it as well.
+/// Accepts what the kernel's queue holds, which a close would reset, until it stays empty.
 async fn empty_queue(
     listener: &Arc<Listener>,
     socket: &AsyncFd<TcpListener>,
     helpers: &Arc<Semaphore>,
 ) {
-    closing::stop_handshakes(socket.get_ref());
-    let longest = Instant::now() + closing::LONGEST;
-    let mut quiet = Instant::now() + closing::QUIET;
-    let mut next = Ok(());
-    while next.is_ok() && Instant::now() < longest {
-        let taken = timeout_at(longest, accept_batch(listener, socket.get_ref())).await;
-        let Ok(Ok((batch, emptied))) = taken else {
-            break;
+    let mut closing = Closing::begin(socket.get_ref());
+    while !closing.is_over(socket.get_ref()) {
+        // A connection may wait for its place.
+        let accepted = timeout_at(closing.next(), accept_batch(listener, socket.get_ref())).await;
+        let (batch, emptied) = match accepted {
+            Ok(Ok(accepted)) => accepted,
+            // Out of descriptors or memory: what waits is lost, as is the listener.
+            Ok(Err((batch, _))) => {
+                serve_batch(listener, batch, helpers);
+                break;
+            }
+            Err(_elapsed) => continue,
         };
         if !batch.is_empty() {
-            quiet = Instant::now() + closing::QUIET;
+            closing.accepted();
         }
         serve_batch(listener, batch, helpers);
-        if emptied {
-            next = timeout_at(quiet, socket.readable()).await.map(|ready| {
-                if let Ok(mut ready) = ready {
-                    ready.clear_ready();
-                }
-            });
+        if emptied && let Ok(Ok(mut ready)) = timeout_at(closing.next(), socket.readable()).await {
+            ready.clear_ready();
         }
     }
     // The last look, immediately before the close.
-    if let Ok(Ok((batch, _))) = timeout_at(longest, accept_batch(listener, socket.get_ref())).await
-    {
+    let accepted = timeout(Duration::ZERO, accept_batch(listener, socket.get_ref())).await;
+    if let Ok(Ok((batch, _))) = accepted {
         serve_batch(listener, batch, helpers);
     }
 }

@@ -56,16 +56,8 @@ pub fn bind(
             Some(Protocol::TCP),
         )?;
         socket.set_reuse_address(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if config.send_buffer_bytes > 0 {
-            socket.set_send_buffer_size(config.send_buffer_bytes)?;
-        }
-        if let Err(error) = defer_accept(socket.as_fd()) {
-            // Some kernels do not support it (containers with a kernel of their own). The only loss
-            // is speed.
-            tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
-        }
-        notice_the_dead(&socket, config)?;
+        socket.set_reuse_port(config.reuse_port)?;
+        set_options(&socket, config)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
@@ -75,6 +67,46 @@ pub fn bind(
         address,
         source,
     })
+}
+
+/// Takes over a socket that listens at `address` already; `setting` is the one that would name the
+/// address. Its address and the options that must be set before `bind(2)` stay as they are.
+///
+/// # Errors
+/// [`BindError`] with the address and the system's reason.
+pub fn adopt(
+    setting: &'static str,
+    address: SocketAddr,
+    socket: TcpListener,
+    config: &SocketConfig,
+) -> Result<TcpListener, BindError> {
+    let adopt = || {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        set_options(&socket, config)?;
+        // Only the backlog changes.
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    adopt().map_err(|source| BindError {
+        setting,
+        address,
+        source,
+    })
+}
+
+/// Sets the options that accepted sockets inherit.
+fn set_options(socket: &Socket, config: &SocketConfig) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    if config.send_buffer_bytes > 0 {
+        socket.set_send_buffer_size(config.send_buffer_bytes)?;
+    }
+    if let Err(error) = defer_accept(socket.as_fd()) {
+        // Some kernels do not support it (containers with a kernel of their own). The only loss is
+        // speed.
+        tracing::debug!(target: "fantail::http", %error, "connections are accepted before their requests have come");
+    }
+    notice_the_dead(socket, config)
 }
 
 /// Makes the kernel end connections whose peer acknowledges nothing for `dead_after`. Behind a cut
@@ -123,6 +155,7 @@ mod tests {
     const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
     const CONFIG: SocketConfig = SocketConfig {
+        reuse_port: false,
         send_buffer_bytes: 0,
         dead_after: Duration::from_secs(30),
         probe_after: Duration::from_secs(15),
@@ -130,12 +163,22 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_the_listeners_options() {
+        check_options(|config| bind("listen", ANY, config).expect("a free port"));
+        check_options(|config| {
+            let socket = TcpListener::bind(ANY).expect("a free port");
+            let address = socket.local_addr().expect("bound");
+            adopt("listen", address, socket, config).expect("a socket")
+        });
+    }
+
+    fn check_options(listener: impl FnOnce(&SocketConfig) -> TcpListener) {
         let config = SocketConfig {
+            reuse_port: false,
             send_buffer_bytes: 20_000,
             dead_after: Duration::from_millis(7_500),
             probe_after: Duration::from_secs(9),
         };
-        let listener = bind("listen", ANY, &config).expect("a free port");
+        let listener = listener(&config);
         let _client = TcpStream::connect(listener.local_addr().expect("bound")).expect("listening");
         listener.set_nonblocking(false).expect("a socket");
         let (accepted, _) = listener.accept().expect("a connection");
@@ -170,6 +213,18 @@ mod tests {
         let (mut accepted, _) = listener.accept().expect("a connection");
         accepted.set_nonblocking(true).expect("a socket");
         assert_eq!(accepted.read(&mut [0; 2]).expect("it is there"), 1);
+    }
+
+    #[test]
+    fn two_listeners_share_a_port_only_if_both_are_to() {
+        let sharing = SocketConfig {
+            reuse_port: true,
+            ..CONFIG
+        };
+        let first = bind("listen", ANY, &sharing).expect("a free port");
+        let address = first.local_addr().expect("bound");
+        bind("listen", address, &sharing).expect("beside the first");
+        bind("listen", address, &CONFIG).expect_err("it does not share");
     }
 
     #[test]

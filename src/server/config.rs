@@ -42,6 +42,8 @@ pub struct ServerConfig {
 /// Options of the listening socket, which accepted sockets inherit.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketConfig {
+    /// Another process may listen on the same port (`SO_REUSEPORT`).
+    pub reuse_port: bool,
     /// Size of the kernel's send buffer; 0 = the system's own.
     pub send_buffer_bytes: usize,
     /// A peer that acknowledges nothing for this long is dead.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub ingest_listen: SocketAddr,
     /// Admin listener: health, metrics, streams.
     pub admin_listen: SocketAddr,
+    /// Other processes may listen on the same ports.
+    pub reuse_port: bool,
     /// Allows the public listener beyond loopback even if anyone there may publish or subscribe.
     pub allow_open_http: bool,
     /// Names of the public listener, beside addresses and `localhost`. If none is listed and it
@@ -219,6 +221,7 @@ impl Default for Settings {
             listen: loopback(8080),
             ingest_listen: loopback(7379),
             admin_listen: loopback(8081),
+            reuse_port: false,
             allow_open_http: false,
             allow_open_admin: false,
             hosts: Vec::new(),

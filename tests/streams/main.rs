@@ -20,6 +20,8 @@ mod raw;
 /// The kernel's figures of sockets and processes.
 mod kernel;
 
+/// Listening sockets that a node is started with.
+mod activation;
 /// A mailbox that is always full: publishers wait, and no accepted event is lost.
 mod backpressure;
 /// Two thousand streams that open and end in every way, while events flow.
@@ -49,6 +51,8 @@ mod operators;
 mod own_ids;
 /// Streams cut at every byte.
 mod resume;
+/// The next process beside one that drains.
+mod reuse_port;
 /// Readers that stop.
 mod slow;
 /// The log line of a traced event.

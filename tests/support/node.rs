@@ -12,7 +12,7 @@ use super::http::{self, Response};
 use super::{resp, wait_for, wait_until};
 
 /// The program under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fantail");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fantail");
 
 /// A running `fantail`.
 pub(crate) struct Node {
@@ -46,11 +46,30 @@ impl Node {
         Self::start_as(shell, flags)
     }
 
-    fn start_as(mut command: Command, flags: &[&str]) -> Self {
+    /// A node that listens beside another one, which was started with `--reuse-port` as well.
+    pub(crate) fn start_beside(other: &Self, flags: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["serve", "--reuse-port"]);
+        for (flag, address) in [
+            ("--listen", other.http),
+            ("--ingest-listen", other.ingest),
+            ("--admin-listen", other.admin),
+        ] {
+            command.args([flag, &address.to_string()]);
+        }
+        Self::spawn(command, flags)
+    }
+
+    /// A node that `command` starts; it needs the name of the program only.
+    pub(crate) fn start_as(mut command: Command, flags: &[&str]) -> Self {
         command.arg("serve");
         for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        Self::spawn(command, flags)
+    }
+
+    fn spawn(mut command: Command, flags: &[&str]) -> Self {
         // Variables of the developer's shell must not affect the tests.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();

@@ -30,6 +30,11 @@ pub(super) const LISTENERS: Group = Group {
             kind: Kind::Address(|s| &mut s.admin_listen),
         },
         Setting {
+            key: "reuse_port",
+            help: "Lets another process of the same user listen on the same ports (`SO_REUSEPORT`), so that the next node starts beside one that drains",
+            kind: Kind::Switch(|s| &mut s.reuse_port),
+        },
+        Setting {
             key: "allow_open_http",
             help: "Allows `listen` beyond loopback although anyone there may subscribe or publish",
             kind: Kind::Switch(|s| &mut s.allow_open_http),

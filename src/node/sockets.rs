@@ -1,0 +1,111 @@
+//! The listening sockets of a node: inherited ones, and those that it opens.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::inherited::{Inherited, Listening};
+use super::{Addresses, ServerError, config};
+use crate::server;
+use crate::settings::Settings;
+
+/// Most ingest connections that the kernel may hold until they are accepted.
+const INGEST_BACKLOG: i32 = 1_024;
+
+/// A listening socket.
+pub(super) struct ListenSocket {
+    pub(super) socket: TcpListener,
+    /// It is another process's, too.
+    pub(super) is_shared: bool,
+}
+
+/// The sockets of the three listeners.
+pub(super) struct Sockets {
+    pub(super) public: ListenSocket,
+    pub(super) ingest: ListenSocket,
+    pub(super) admin: ListenSocket,
+    pub(super) addresses: Addresses,
+}
+
+impl Sockets {
+    /// Takes over the inherited sockets, and opens the others at the addresses in the settings.
+    pub(super) fn open(settings: &Settings, inherited: Inherited) -> Result<Self, ServerError> {
+        let public = http("listen", settings.listen, inherited.http, settings)?;
+        let ingest = ingest(settings, inherited.ingest)?;
+        let admin = http(
+            "admin_listen",
+            settings.admin_listen,
+            inherited.admin,
+            settings,
+        )?;
+        let addresses = Addresses {
+            http: local("listen", settings.listen, &public)?,
+            ingest: local("ingest_listen", settings.ingest_listen, &ingest)?,
+            admin: local("admin_listen", settings.admin_listen, &admin)?,
+        };
+        Ok(Self {
+            public,
+            ingest,
+            admin,
+            addresses,
+        })
+    }
+}
+
+/// The socket of a listener for HTTP.
+fn http(
+    setting: &'static str,
+    address: SocketAddr,
+    inherited: Option<Listening>,
+    settings: &Settings,
+) -> Result<ListenSocket, ServerError> {
+    let options = config::socket(settings);
+    let is_shared = inherited.is_some();
+    let socket = match inherited {
+        Some(Listening { socket, address }) => server::adopt(setting, address, socket, &options)?,
+        None => server::bind(setting, address, &options)?,
+    };
+    Ok(ListenSocket { socket, is_shared })
+}
+
+/// The socket of the ingest listener. Its connections set their options themselves.
+fn ingest(settings: &Settings, inherited: Option<Listening>) -> Result<ListenSocket, ServerError> {
+    let address = settings.ingest_listen;
+    let open = || {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(settings.reuse_port)?;
+        socket.bind(&address.into())?;
+        socket.listen(INGEST_BACKLOG)?;
+        Ok(TcpListener::from(socket))
+    };
+    let is_shared = inherited.is_some();
+    let socket = match inherited {
+        Some(Listening { socket, .. }) => socket.set_nonblocking(true).map(|()| socket),
+        None => open(),
+    };
+    let socket = socket.map_err(|source| failed("ingest_listen", address, source))?;
+    Ok(ListenSocket { socket, is_shared })
+}
+
+fn local(
+    setting: &'static str,
+    address: SocketAddr,
+    listening: &ListenSocket,
+) -> Result<SocketAddr, ServerError> {
+    let local = listening.socket.local_addr();
+    local.map_err(|source| failed(setting, address, source))
+}
+
+fn failed(setting: &'static str, address: SocketAddr, source: io::Error) -> ServerError {
+    ServerError::Bind {
+        setting,
+        address,
+        source,
+    }
+}

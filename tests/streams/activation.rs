@@ -1,0 +1,162 @@
+//! Listening sockets that a node is started with, as systemd does it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+
+use crate::support::http::{Connection, request};
+use crate::support::node::{Node, PROGRAM};
+use crate::support::resp;
+use crate::support::sse::SseStream;
+
+/// The first descriptor that is passed (`SD_LISTEN_FDS_START`).
+const FIRST: RawFd = 3;
+
+/// A number beyond those that are passed.
+const ABOVE: RawFd = 100;
+
+/// A command that starts a program with these descriptors, from 3 on, and says so in its
+/// environment. It needs the name of the program.
+fn launcher(sockets: &[&dyn AsRawFd], names: Option<&str>) -> Command {
+    let mut launcher = Command::new("sh");
+    launcher
+        .args(["-c", "LISTEN_PID=$$ exec \"$0\" \"$@\"", PROGRAM])
+        .env("LISTEN_FDS", sockets.len().to_string());
+    if let Some(names) = names {
+        launcher.env("LISTEN_FDNAMES", names);
+    }
+    let sockets: Vec<RawFd> = sockets.iter().map(|socket| socket.as_raw_fd()).collect();
+    // SAFETY: between fork and exec, only system calls are made, on descriptors that are open.
+    unsafe {
+        launcher.pre_exec(move || {
+            let mut copies = [0; 8];
+            for (copy, socket) in copies.iter_mut().zip(&sockets) {
+                *copy = checked(libc::fcntl(*socket, libc::F_DUPFD_CLOEXEC, ABOVE))?;
+            }
+            for (target, copy) in (FIRST..).zip(&copies[..sockets.len()]) {
+                checked(libc::dup2(*copy, target))?;
+            }
+            Ok(())
+        });
+    }
+    launcher
+}
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        result => Ok(result),
+    }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = socket.local_addr().expect("bound");
+    (socket, address)
+}
+
+/// The end of a node that does not start.
+fn refused(sockets: &[&dyn AsRawFd], names: Option<&str>) -> String {
+    let Output { status, stderr, .. } = launcher(sockets, names)
+        .args([
+            "serve",
+            "--ingest-listen=127.0.0.1:0",
+            "--admin-listen=127.0.0.1:0",
+        ])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!(status.code(), Some(2), "{said}");
+    said
+}
+
+#[test]
+fn each_inherited_socket_is_of_the_listener_that_its_name_says() {
+    let ((http, to_http), (ingest, to_ingest), (admin, to_admin)) =
+        (listener(), listener(), listener());
+    let sockets: [&dyn AsRawFd; 3] = [&admin, &http, &ingest];
+    let launcher = launcher(&sockets, Some("admin:http:ingest"));
+    let node = Node::start_as(launcher, &[]);
+    assert_eq!(
+        [node.http, node.ingest, node.admin],
+        [to_http, to_ingest, to_admin]
+    );
+    let mut stream = SseStream::open(to_http, "/events/t");
+    resp::publish(to_ingest, "t", "news");
+    assert_eq!(stream.next().expect("an event").data, "news");
+    assert_eq!(node.admin_get("/readyz").status, 200);
+}
+
+/// As with `systemctl restart`: the supervisor keeps the socket.
+#[test]
+fn a_connection_that_comes_while_no_node_runs_waits_for_the_next() {
+    let (socket, address) = listener();
+    // The name that systemd gives by default is that of the unit.
+    let start = || Node::start_as(launcher(&[&socket], Some("fantail.socket")), &[]);
+    let mut first = start();
+    assert_eq!(first.http, address);
+    let stream = SseStream::open(address, "/events/t");
+    assert!(first.stop().success(), "{}", first.logged());
+    drop(stream);
+    let mut waiting = Connection::open(address);
+    waiting.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let next = start();
+    assert_eq!(waiting.response("GET").status, 200);
+    assert_eq!(request(next.http, "GET", "/healthz", &[], b"").status, 200);
+}
+
+#[test]
+fn a_socket_without_a_name_is_the_public_listeners() {
+    let (socket, address) = listener();
+    let node = Node::start_as(launcher(&[&socket], None), &[]);
+    assert_eq!(node.http, address);
+}
+
+#[test]
+fn sockets_that_cannot_be_used_are_named() {
+    let ((one, address), (other, _)) = (listener(), listener());
+    let said = refused(&[&one, &other], Some("http:web"));
+    assert!(
+        said.contains("\"web\"") && said.contains("`ingest`"),
+        "{said}"
+    );
+    let said = refused(&[&one, &other], Some("http:http"));
+    assert!(
+        said.contains("two inherited sockets are called `http`"),
+        "{said}"
+    );
+    let said = refused(&[&one, &other], Some("http"));
+    assert!(said.contains("LISTEN_FDNAMES"), "{said}");
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let said = refused(&[&udp], Some("http"));
+    assert!(
+        said.contains("descriptor 3 (http) is a datagram socket"),
+        "{said}"
+    );
+    let client = OwnedFd::from(TcpStream::connect(address).expect("it listens"));
+    let said = refused(&[&client], Some("http"));
+    assert!(
+        said.contains("connected") && said.contains("Accept=yes"),
+        "{said}"
+    );
+}
+
+/// The rules hold for the address of the socket, whatever the settings say.
+#[test]
+fn an_inherited_socket_beyond_loopback_was_open_to_anyone() {
+    let socket = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a free port");
+    let said = refused(&[&socket], None);
+    assert!(said.contains("allow_open_http"), "{said}");
+}
+
+#[test]
+fn sockets_for_another_process_are_left_alone() {
+    let (_socket, address) = listener();
+    // A child of the activated process: the number is its parent's.
+    let mut child = Command::new(PROGRAM);
+    child.env("LISTEN_PID", "1").env("LISTEN_FDS", "1");
+    let node = Node::start_as(child, &[]);
+    assert_ne!(node.http, address);
+}
