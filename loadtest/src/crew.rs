@@ -320,6 +320,7 @@ impl Checked {
         self.returned += other.returned;
         self.returned_without_cursor += other.returned_without_cursor;
         self.cut += other.cut;
+        self.sent_away += other.sent_away;
         self.pause = self.pause.max(other.pause);
         self.silence.extend(other.silence);
         self.claims.extend(other.claims);

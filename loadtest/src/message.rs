@@ -230,6 +230,8 @@ pub(crate) struct Checked {
     pub(crate) returned_without_cursor: u64,
     /// Times that the server ended an open stream.
     pub(crate) cut: u64,
+    /// Times that it answered with a stream that ended after a `retry:`, or sooner.
+    pub(crate) sent_away: u64,
     /// Longest time without an event on any stream, in nanoseconds.
     pub(crate) pause: u64,
     /// The longest time without an event of each open stream, as pairs of nanoseconds and how

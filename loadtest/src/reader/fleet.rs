@@ -25,8 +25,6 @@ const READ_BYTES: usize = 64 * 1024;
 const BYTES_PER_TURN: usize = 1 << 20;
 /// Bytes that a slow stream reads to be open: a response head and a first block.
 const PRIME_BYTES: usize = 4096;
-/// Different reasons that are counted separately; further ones are counted together.
-const REASONS_MAX: usize = 100;
 /// The streams, and their shared state.
 pub(crate) struct Fleet {
     pub(super) job: Job,
@@ -61,7 +59,7 @@ pub(crate) struct Fleet {
     pub(super) tally: Tally,
     pub(super) latencies: Latencies,
     pub(super) counts: Checked,
-    reasons: BTreeMap<String, u64>,
+    pub(super) reasons: BTreeMap<String, u64>,
     /// When a connection last opened or ended.
     pub(super) moved: Instant,
     /// When a stream last opened, on the monotonic clock.
@@ -71,7 +69,7 @@ pub(crate) struct Fleet {
     /// Times without an event on any stream.
     pub(super) silence: Silence,
     /// Positions at which streams are to be opened later.
-    positions: Vec<Position>,
+    pub(super) positions: Vec<Position>,
     /// Streams that were requested and never tried, because no connection opened any more.
     pub(super) untried: usize,
     /// Streams that had more to read than one turn allows.
@@ -196,42 +194,6 @@ impl Fleet {
         }
     }
 
-    /// Notes the positions of some open streams, spread evenly.
-    pub(super) fn remember(&mut self, streams: usize) {
-        let open = self.streams.iter().filter(|stream| {
-            // One that was opened late is no client.
-            !stream.late && stream.open(self.job.no_prime)
-        });
-        let open: Vec<&Stream> = open.collect();
-        let step = (open.len() / streams.max(1)).max(1);
-        let some = open.iter().step_by(step).take(streams);
-        self.positions = some.filter_map(|stream| stream.position()).collect();
-    }
-
-    /// Opens a stream at each of the noted positions.
-    pub(super) fn open_late(&mut self) {
-        for position in std::mem::take(&mut self.positions) {
-            self.target += 1;
-            self.streams.push(Stream::at(position));
-            self.connect(self.streams.len() - 1);
-        }
-    }
-
-    /// Ends the streams that were opened late; what they received stays known.
-    pub(super) fn end_late(&mut self) {
-        for number in 0..self.streams.len() {
-            let stream = &mut self.streams[number];
-            if !stream.late {
-                continue;
-            }
-            if stream.connected() && !stream.open(self.job.no_prime) {
-                self.connecting -= 1;
-            }
-            stream.end();
-            stream.finished = true;
-        }
-    }
-
     /// Whether a stream has more to read, so that there is no time to sleep.
     pub(super) fn unfinished(&self) -> bool {
         !self.unfinished.is_empty()
@@ -344,6 +306,9 @@ impl Fleet {
         if now_open && !was_open {
             self.has_opened(number);
         }
+        if now_open {
+            self.has_received(number);
+        }
         if self.tally.received != received {
             let at = stamp::now();
             self.received = Received {
@@ -419,69 +384,6 @@ impl Fleet {
         self.streams[number].gave_cursor = cursor.is_some();
         head.push_str("\r\n");
         head.into_bytes()
-    }
-
-    fn has_opened(&mut self, number: usize) {
-        self.connecting -= 1;
-        self.moved();
-        let now = stamp::now();
-        let stream = &mut self.streams[number];
-        let took = now.saturating_sub(stream.begun);
-        stream.turned_away = 0;
-        if stream.late {
-            stream.was_open = true;
-            return;
-        }
-        self.open += 1;
-        self.opened += 1;
-        self.opened_at = now;
-        if let cut_at @ 1.. = std::mem::take(&mut stream.cut_at) {
-            self.latencies
-                .away
-                .saturating_record(now.saturating_sub(cut_at));
-        }
-        if stream.was_open {
-            self.counts.returned += 1;
-            self.counts.returned_without_cursor += u64::from(!stream.gave_cursor);
-        }
-        stream.was_open = true;
-        self.latencies.open.saturating_record(took);
-    }
-
-    /// The server has ended the open stream.
-    fn has_been_cut(&mut self, number: usize) {
-        let stream = &mut self.streams[number];
-        if stream.late {
-            return;
-        }
-        stream.cut_at = stamp::now();
-        self.open -= 1;
-        self.cut += 1;
-    }
-
-    /// The stream's connection ended, not by its own will.
-    fn ended(&mut self, number: usize, end: &End) {
-        let text = end.to_string();
-        let text = if self.reasons.len() < REASONS_MAX || self.reasons.contains_key(&text) {
-            text
-        } else {
-            "something else".to_owned()
-        };
-        *self.reasons.entry(text).or_default() += 1;
-        self.moved();
-        let stream = &mut self.streams[number];
-        stream.end();
-        let for_good = self.job.event_source && matches!(end, End::Refused(_) | End::NoStream(_));
-        if self.job.reconnect && (stream.was_open || stream.late) && !for_good {
-            let retry = stream.retry_ms;
-            self.restless.come_back_after_end(number, retry);
-            return;
-        }
-        stream.finished = true;
-        self.failed += usize::from(!stream.late);
-        if std::mem::take(&mut stream.awaited) {
-            self.awaited -= 1;
-        }
     }
 
     /// A connection has opened or ended.

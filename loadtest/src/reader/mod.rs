@@ -4,6 +4,7 @@
 //! Process `p` of `P` owns the streams `p`, `p + P`, `p + 2P`, …; within the process they are
 //! numbered from zero.
 
+mod comings;
 mod fleet;
 pub(crate) mod gaps;
 pub(crate) mod ledger;

@@ -36,6 +36,9 @@ pub(crate) struct Stream {
     pub(crate) begun: u64,
     /// Milliseconds that the server asks to wait before coming back.
     pub(crate) retry_ms: Option<u32>,
+    heard: Heard,
+    /// Has been open once before this connection.
+    pub(crate) returned: bool,
     /// Has been open once.
     pub(crate) was_open: bool,
     /// The last request had a cursor.
@@ -70,6 +73,16 @@ impl Silence {
     pub(crate) fn longest(self) -> u64 {
         self.longest
     }
+}
+
+/// What came over a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    /// More than a block with nothing but a `retry:`, with which a server that ends sends clients
+    /// away.
+    anything: bool,
+    /// The block that is being read has one.
+    retry: bool,
 }
 
 /// Where a stream is in what it is due: the position at which another one can begin.
@@ -166,6 +179,8 @@ impl Stream {
             number,
             late: false,
             cut_at: 0,
+            heard: Heard::default(),
+            returned: false,
             connection: None,
             state: State::Connecting,
             head: Vec::new(),
@@ -192,6 +207,11 @@ impl Stream {
         stream
     }
 
+    /// Whether more than a `retry:` came over this connection.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard.anything
+    }
+
     /// Its position, once it has a cursor.
     pub(crate) fn position(&self) -> Option<Position> {
         Some(Position {
@@ -212,6 +232,8 @@ impl Stream {
         self.state = State::Connecting;
         self.head = Vec::new();
         self.decoder.reset();
+        self.heard = Heard::default();
+        self.returned = false;
         self.begun = stamp::now();
     }
 
@@ -351,6 +373,7 @@ impl Stream {
             context,
             ledger: &mut self.ledger,
             silence: &mut self.silence,
+            heard: &mut self.heard,
             id: None,
             cursor: &mut self.cursor,
             retry_ms: &mut self.retry_ms,
@@ -379,6 +402,7 @@ struct Reading<'a, 'b> {
     context: &'a mut Context<'b>,
     ledger: &'a mut Ledger,
     silence: &'a mut Silence,
+    heard: &'a mut Heard,
     /// Id of the block that has just ended.
     id: Option<EventId>,
     cursor: &'a mut Option<Box<str>>,
@@ -410,6 +434,8 @@ impl Reading<'_, '_> {
 impl Sink for Reading<'_, '_> {
     fn item(&mut self, item: Item) {
         self.blocks = true;
+        let only_retry = std::mem::take(&mut self.heard.retry) && item == Item::Quiet;
+        self.heard.anything |= !only_retry;
         match item {
             Item::Event(stamp) => self.event(stamp),
             Item::Gap(span) => {
@@ -424,6 +450,7 @@ impl Sink for Reading<'_, '_> {
 
     fn id(&mut self, id: Box<str>) {
         self.id = EventId::parse(&id);
+        self.heard.anything = true;
         *self.cursor = Some(id);
     }
 
@@ -432,6 +459,7 @@ impl Sink for Reading<'_, '_> {
     }
 
     fn retry(&mut self, milliseconds: u64) {
+        self.heard.retry = true;
         *self.retry_ms = Some(u32::try_from(milliseconds).unwrap_or(u32::MAX));
     }
 }

@@ -53,6 +53,9 @@ pub(crate) enum Fault {
     Stalls(usize),
     /// Like [`Fault::Reborn`], but answers this event with 503.
     Unavailable(usize),
+    /// Like [`Fault::Reborn`], but answers these many first streams that come back with a `retry:`
+    /// and an end.
+    SendsAway(usize),
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
 }
@@ -107,7 +110,11 @@ impl Fault {
     fn is_reborn(self) -> bool {
         matches!(
             self,
-            Self::Reborn | Self::Withholds(..) | Self::Stalls(_) | Self::Unavailable(_)
+            Self::Reborn
+                | Self::Withholds(..)
+                | Self::Stalls(_)
+                | Self::Unavailable(_)
+                | Self::SendsAway(_)
         )
     }
 
@@ -355,6 +362,11 @@ impl Shared {
         if refused {
             return connection
                 .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        }
+        if matches!(self.fault, Fault::SendsAway(streams) if request.cursor.is_some() && number <= streams)
+        {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+            return connection.write_all(format!("{head}retry: 30\n\n").as_bytes());
         }
         let topics: Vec<&str> = request
             .path

@@ -39,6 +39,7 @@ fn serves_until_it_is_ended() {
         "wide" => Fault::Withholds(SENT, Tells::TooMuch),
         "stalls" => Fault::Stalls(20),
         "unavailable" => Fault::Unavailable(20),
+        "away" => Fault::SendsAway(4),
         _ => Fault::Reborn,
     };
     if std::env::var(FAULT).as_deref() == Ok("replaces") {
@@ -136,6 +137,20 @@ fn streams_and_publishers_come_back_however_the_server_ends() {
         }
         assert_eq!(run.latency("away"), 10, "{}", run.said);
     }
+}
+
+#[test]
+fn a_stream_that_is_sent_away_is_not_back() {
+    let run = run(&spawning("away"), &["--kind=kill", "--history-streams=0"]);
+    let figures = [
+        ("sent_away", 4),
+        ("cut", 10),
+        ("returned", 10),
+        ("streams", 10),
+        ("lost", 0),
+    ];
+    assert_figures(&run, &figures);
+    assert_eq!(run.latency("away"), 10, "{}", run.said);
 }
 
 #[test]

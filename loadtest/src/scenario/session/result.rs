@@ -255,6 +255,11 @@ fn note_restarts(record: &mut Recorder, checked: &Checked) {
     let streams = [
         ("cut", "times that the server ended a stream", checked.cut),
         (
+            "sent_away",
+            "times that a stream was answered with a retry and an end",
+            checked.sent_away,
+        ),
+        (
             "dead",
             "streams that an answer which is no stream has ended for good",
             checked.closed as u64,
