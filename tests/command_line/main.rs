@@ -4,7 +4,6 @@
 use std::env;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use fantail::settings;
@@ -17,23 +16,24 @@ mod support;
 mod banner;
 /// Faults that `check-config` finds, and `serve` before it opens anything.
 mod checks;
+/// The parts of the documentation that are copied into it.
+mod document;
 /// The example of a program with a node inside.
 mod embed;
 /// Lines that clients cause.
 mod log_lines;
 /// A running node with the test's own standard streams.
 mod node;
+/// The configurations of proxies in the documentation.
+mod recipes;
 /// Standard error that accepts nothing.
 mod standard_error;
 /// Standard output that accepts nothing.
 mod standard_output;
 
-/// Path of the table of settings, and the lines around it.
-const OPERATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md");
+/// The lines around the table of settings.
 const BEGIN: &str = "<!-- settings: begin (made by `fantail settings`; do not edit) -->\n";
 const END: &str = "<!-- settings: end -->\n";
-/// Set to anything, this rewrites the table instead of comparing it.
-const UPDATE_DOCS: &str = "UPDATE_DOCS";
 
 /// Runs the program with an environment of its own.
 fn fantail(args: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -182,19 +182,5 @@ fn the_documentation_lists_every_setting_as_it_is() {
     let (code, table, _) = run(&["settings"], &[]);
     assert_eq!((code, &*table), (Some(0), &*settings::markdown()));
 
-    let document = fs::read_to_string(OPERATIONS).expect("docs/OPERATIONS.md");
-    let (before, rest) = document
-        .split_once(BEGIN)
-        .expect("the line before the table");
-    let (_, after) = rest.split_once(END).expect("the line behind the table");
-    let expected = format!("{before}{BEGIN}\n{table}\n{END}{after}");
-    if document == expected {
-        return;
-    }
-    assert!(
-        env::var_os(UPDATE_DOCS).is_some(),
-        "the table of settings in {} has drifted; `{UPDATE_DOCS}=1 cargo test --test command_line` rewrites it",
-        Path::new(OPERATIONS).display()
-    );
-    fs::write(OPERATIONS, expected).expect("docs/OPERATIONS.md, rewritten");
+    document::has(BEGIN, &table, END);
 }

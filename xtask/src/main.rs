@@ -21,9 +21,10 @@ Usage: cargo xtask <CHORE>
 
 Chores:
   test            every check, in the order in which they fail fastest: tools, formatting, clippy, the tests that need
-                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Python, PHP, Chromium), documentation
+                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Python, PHP, browsers) and behind
+                  proxies, documentation
   tools           only looks for what the tests need beyond Rust, and installs it with apt-get, npm and pip when it may
-  docs            writes the table of settings in docs/OPERATIONS.md anew
+  docs            writes the table of settings and the configurations of proxies in docs/OPERATIONS.md anew
   fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
   stops [NAME]    prints the longest stop of a node in each row of the table in docs/BENCHMARKS.md (or in those whose name
                   has NAME in it), and of a bare lock
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
         }
         ["test"] => steps::test(),
         ["tools"] => tools::ensure(),
-        ["docs"] => docs::settings_table(),
+        ["docs"] => docs::operations(),
         ["stops"] => steps::stops(""),
         ["stops", name] => steps::stops(name),
         ["loom"] => steps::loom(),
