@@ -42,32 +42,39 @@ pub(crate) fn publish(node: &Node, form: &[(&str, &str)]) -> String {
         ("Authorization", authorization.as_str()),
         ("Content-Type", "application/x-www-form-urlencoded"),
     ];
-    let body = encode(form);
+    let body = encode_form(form);
     let answer = http::request(node.http, "POST", PATH, &fields, body.as_bytes());
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
 }
 
-/// A form on the wire: everything but letters and digits is encoded.
-fn encode(form: &[(&str, &str)]) -> String {
-    let encode = |text: &str| {
-        text.bytes().fold(String::new(), |mut out, byte| {
-            if byte.is_ascii_alphanumeric() {
-                out.push(char::from(byte));
-            } else {
-                write!(out, "%{byte:02X}").expect("memory");
-            }
-            out
-        })
-    };
+/// A form on the wire.
+fn encode_form(form: &[(&str, &str)]) -> String {
     let pairs = form
         .iter()
         .map(|(name, value)| format!("{}={}", encode(name), encode(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
+/// A text in an address or a form: everything but letters and digits is encoded.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("memory");
+        }
+        out
+    })
+}
+
 /// The address of a stream of the hub.
 pub(crate) fn stream(node: &Node, topics: &[&str]) -> String {
+    node.url(&target(PATH, topics))
+}
+
+/// The target of a request for a stream of these topics.
+pub(crate) fn target(path: &str, topics: &[&str]) -> String {
     let topics: Vec<_> = topics.iter().map(|topic| ("topic", *topic)).collect();
-    node.url(&format!("{PATH}?{}", encode(&topics)))
+    format!("{path}?{}", encode_form(&topics))
 }

@@ -1,5 +1,5 @@
 //! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm,
-//! Python and PHP, and Chromium.
+//! Python and PHP, Chromium and Firefox, and behind proxies.
 //!
 //! Built with the feature `external-tests`. `cargo xtask test` installs the programs that they
 //! need; without one, its test fails and names it.
@@ -31,6 +31,8 @@ mod metrics;
 mod pipelines;
 /// Private events, resume and refusal, by every client that sends tokens.
 mod private;
+/// Pages behind proxies, while the node is away.
+mod proxies;
 /// Publishers of the Mercure protocol: Symfony's component and plain httpx.
 mod publishers;
 /// redis-cli and redis-benchmark, unmodified.

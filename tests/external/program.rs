@@ -18,8 +18,22 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Variables that make programs send requests through a proxy.
 const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
+/// Where Debian has programs that are for administrators; not in every user's `PATH`.
+/// `xtask/src/tools.rs` looks there, too.
+const ADMINISTRATORS: &str = "/usr/sbin";
+
+/// The path of such a program, or else its name.
+pub(crate) fn administrators(name: &str) -> String {
+    let path = format!("{ADMINISTRATORS}/{name}");
+    if std::path::Path::new(&path).is_file() {
+        path
+    } else {
+        name.to_owned()
+    }
+}
+
 /// A program that connects only to the addresses of the test.
-fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for name in PROXIES {
         command.env_remove(name);

@@ -12,6 +12,9 @@ use crate::support::node::Node;
 /// Names under which Chromium is installed; `xtask/src/tools.rs` uses the same.
 const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
+/// The same for Firefox.
+const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
+
 /// The Python of the packages in `tests/python/`, in the place that `cargo xtask tools` uses.
 pub(crate) const PYTHON: &str = "tests/python/.venv/bin/python";
 
@@ -200,12 +203,19 @@ fn page(watcher: &str) -> Program {
 }
 
 /// The installed Chromium.
-fn chromium() -> PathBuf {
+pub(crate) fn chromium() -> PathBuf {
+    in_path(&CHROMIUM)
+}
+
+/// The installed Firefox.
+pub(crate) fn firefox() -> PathBuf {
+    in_path(&FIREFOX)
+}
+
+fn in_path(names: &[&str]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .flat_map(|directory| CHROMIUM.map(|name| directory.join(name)))
+        .flat_map(|directory| names.iter().map(move |name| directory.join(name)))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| {
-            panic!("none of {CHROMIUM:?} is in PATH; `cargo xtask tools` installs it")
-        })
+        .unwrap_or_else(|| panic!("none of {names:?} is in PATH; `cargo xtask tools` installs it"))
 }

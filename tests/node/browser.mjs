@@ -6,11 +6,9 @@
 // Order {cookie}: keeps it as if the page's server had sent it in the field Set-Cookie, and says {type: 'kept'}.
 // Order {post, form, mode}: sends the form as the page would, cookies included; says {type: 'posted', status, seen}.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from './launch.mjs';
 import { orders, say } from './talk.mjs';
 
 const watcher = process.argv[3] ?? 'eventsource';
@@ -36,22 +34,7 @@ const server = createServer(async (request, response) => {
 await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
 const origin = `http://127.0.0.1:${server.address().port}`;
 
-const profile = await mkdtemp(join(tmpdir(), 'fantail-chromium-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.argv[2],
-  headless: true,
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    // Nothing in this test may look beyond this machine.
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-  ],
-});
+const browser = await launch('chromium', process.argv[2]);
 
 // Each runs in the page.
 const watch = {
@@ -77,7 +60,7 @@ async function post(page, { post: url, form, mode }) {
 }
 
 try {
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   await page.exposeFunction('say', say);
   await page.goto(origin);
   say({ type: 'ready', origin });
@@ -95,5 +78,4 @@ try {
 } finally {
   await browser.close();
   server.close();
-  await rm(profile, { recursive: true, force: true });
 }

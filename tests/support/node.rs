@@ -60,6 +60,16 @@ impl Node {
         Self::spawn(command, flags)
     }
 
+    /// A node whose public listener has this address, for tests that start it again there.
+    pub(crate) fn start_at(http: SocketAddr, flags: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["serve", "--listen", &http.to_string()]);
+        for listener in ["--ingest-listen", "--admin-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        Self::spawn(command, flags)
+    }
+
     /// A node that `command` starts; it needs the name of the program only.
     pub(crate) fn start_as(mut command: Command, flags: &[&str]) -> Self {
         command.arg("serve");

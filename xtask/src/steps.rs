@@ -15,7 +15,7 @@ const STEPS: [Step; 6] = [
     ("clippy, warnings are errors", clippy),
     ("tests that need nothing but Rust", tests),
     (
-        "tests with real clients: redis-cli, curl, Node, Python, PHP, Chromium",
+        "tests with real clients: redis-cli, curl, Node, Python, PHP, browsers; behind proxies",
         external_tests,
     ),
     ("documentation, warnings are errors", documentation),

@@ -32,8 +32,8 @@ enum Seen {
     Command(&'static [&'static str]),
 }
 
-/// Chromium's names are those in `tests/external/watcher.rs`.
-const TOOLS: [Tool; 11] = [
+/// The names of browsers are those in `tests/external/watcher.rs`.
+const TOOLS: [Tool; 15] = [
     Tool {
         seen: Seen::Program(&["redis-cli"]),
         package: "redis-tools",
@@ -55,6 +55,23 @@ const TOOLS: [Tool; 11] = [
     Tool {
         seen: Seen::Program(&["chromium", "chromium-browser", "google-chrome"]),
         package: "chromium",
+    },
+    Tool {
+        seen: Seen::Program(&["firefox-esr", "firefox"]),
+        package: "firefox-esr",
+    },
+    // As with redis-server, the tests start their own, whether the packages' services run or not.
+    Tool {
+        seen: Seen::Program(&["nginx"]),
+        package: "nginx",
+    },
+    Tool {
+        seen: Seen::Program(&["haproxy"]),
+        package: "haproxy",
+    },
+    Tool {
+        seen: Seen::Program(&["caddy"]),
+        package: "caddy",
     },
     Tool {
         seen: Seen::Program(&["node"]),
@@ -153,7 +170,7 @@ fn find(tool: &Tool) -> Option<String> {
     match tool.seen {
         Seen::Program(names) => names
             .iter()
-            .find_map(|name| in_path(name))
+            .find_map(|name| in_path(name).or_else(|| for_administrators(name)))
             .map(|path| path.display().to_string()),
         Seen::Command(words) => {
             let (program, arguments) = words.split_first()?;
@@ -281,6 +298,12 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
+}
+
+/// A program that Debian keeps out of the `PATH` of most users; `tests/external/program.rs` looks
+/// there, too.
+fn for_administrators(name: &str) -> Option<PathBuf> {
+    Some(Path::new("/usr/sbin").join(name)).filter(|path| path.is_file())
 }
 
 #[cfg(test)]
