@@ -99,11 +99,13 @@ pub enum CloseReason {
     Expired,
     /// It fell behind with an event for which the node has no memory.
     OutOfMemory,
+    /// It could not move to the next version of the program.
+    Upgrade,
 }
 
 impl CloseReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Client,
         Self::Error,
         Self::Lagged,
@@ -112,6 +114,7 @@ impl CloseReason {
         Self::Drain,
         Self::Expired,
         Self::OutOfMemory,
+        Self::Upgrade,
     ];
 
     /// The label value.
@@ -126,6 +129,7 @@ impl CloseReason {
             Self::Drain => "drain",
             Self::Expired => "expired",
             Self::OutOfMemory => "out_of_memory",
+            Self::Upgrade => "upgrade",
         }
     }
 }

@@ -62,6 +62,7 @@ impl Hub {
             }
             return Step::Wait(time);
         }
+        let _in_hand = self.0.announcing.lock().await;
         let (changes, closed) = self.presence().take(allowance.left());
         if changes.is_empty() {
             return if closed { Step::Ended } else { Step::Idle };

@@ -4,6 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::core::delivery::{ShardConfig, TurnBudget};
+use crate::core::desk::DeskConfig;
+use crate::core::event::OrderMark;
 use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
@@ -36,6 +38,18 @@ pub struct HubConfig {
     pub patterns_per_address_max: usize,
     /// Topics and patterns whose events are logged.
     pub traces: TracesConfig,
+}
+
+impl HubConfig {
+    /// The config of the desk.
+    pub(super) fn desk(&self, mark: OrderMark) -> DeskConfig {
+        DeskConfig {
+            history: self.history,
+            hold: self.hold,
+            slow_consumer: self.slow_consumer.clone(),
+            mark,
+        }
+    }
 }
 
 impl Default for HubConfig {

@@ -224,7 +224,14 @@ impl Hub {
         let through = self.head();
         let mut erased = 0;
         loop {
-            let (some, done) = self.0.shared.store().erase(name, through, EXPIRE_STEPS);
+            self.0.gate.passable().await;
+            let portion = self.hold(|store| {
+                let is_passable = !self.is_frozen();
+                is_passable.then(|| store.erase(name, through, EXPIRE_STEPS))
+            });
+            let Some((some, done)) = portion else {
+                continue;
+            };
             erased += some;
             if done {
                 return erased;

@@ -11,12 +11,15 @@
 
 mod announce;
 mod config;
+mod freeze;
+mod gate;
 mod guard;
 mod history;
 mod look_up;
 mod operate;
 mod pattern_shares;
 mod publish;
+mod restore;
 mod room;
 mod shards;
 mod subscribe;
@@ -26,19 +29,20 @@ pub(crate) mod turns;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use self::gate::Gate;
 use self::pattern_shares::PatternShares;
 use self::room::{Place, Waiting};
 use self::shards::Shards;
 use crate::clock::unix_ms;
 use crate::core::budget::Budget;
 use crate::core::delivery::{ShardConfig, Shared};
-use crate::core::desk::{Desk, DeskConfig};
+use crate::core::desk::Desk;
 use crate::core::event::OrderMark;
 use crate::core::history::{HistoryLimits, ShardSet};
 use crate::core::limits::EventLimits;
@@ -57,8 +61,10 @@ pub use crate::core::presence;
 pub use crate::core::presence::Pending;
 pub use crate::core::sse::Encoding;
 pub use config::{HubConfig, TracesConfig};
+pub use freeze::{Frozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use pattern_shares::PatternShare;
+pub use restore::{RestoreError, Seating};
 pub use subscribe::{Interest, Subscribe};
 pub use traces::{TooManyTraces, Traces};
 
@@ -90,10 +96,18 @@ struct Inner {
     traces: Traces,
     /// Whether balancers may send clients here.
     ready: AtomicBool,
-    stopped: AtomicBool,
+    gate: Gate,
+    /// Held while changes of the registry are taken and published.
+    announcing: Arc<tokio::sync::Mutex<()>>,
     /// Number of attempts to publish.
     #[cfg(test)]
     attempts: AtomicUsize,
+}
+
+/// Notifies of a change of the registry.
+fn notifier(changed: &Arc<Notify>) -> impl Fn() + Send + Sync + 'static {
+    let changed = Arc::clone(changed);
+    move || changed.notify_one()
 }
 
 impl Hub {
@@ -101,26 +115,29 @@ impl Hub {
     ///
     /// # Errors
     /// If the system refuses a shard its poller or its thread.
-    pub fn start(mut config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
-        let presence_changed = Arc::new(Notify::new());
-        let changed = Arc::clone(&presence_changed);
-        let clients = config.clients.clone();
-        let presence = Presence::new(&config.history, clients, move || changed.notify_one());
+    pub fn start(config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
+        let changed = Arc::new(Notify::new());
+        let on_change = notifier(&changed);
+        let presence = Presence::new(&config.history, config.clients.clone(), on_change);
         // From the system's randomness: two nodes that start at the same instant must not have the
         // same mark.
         let mark = OrderMark::new(RandomState::new().hash_one(unix_ms()));
-        config.event_limits.mark = mark;
-        config.event_limits.kept = config.history.kept_max();
-        let desk = DeskConfig {
-            history: config.history,
-            hold: config.hold,
-            slow_consumer: config.slow_consumer.clone(),
-            mark,
-        };
         let places = Places::new(room, config.clients.clone());
+        let desk = Desk::new(config.desk(mark), places, presence, unix_ms());
+        Self::launch(config, desk, changed)
+    }
+
+    /// Starts the shards of a desk.
+    fn launch(
+        mut config: HubConfig,
+        desk: Desk,
+        presence_changed: Arc<Notify>,
+    ) -> Result<Self, StartError> {
+        config.event_limits.mark = desk.store().mark();
+        config.event_limits.kept = config.history.kept_max();
+        let presence = desk.presence().clone();
         let budget = Budget::new(config.memory_bytes);
-        let shared = Shared::new(Desk::new(desk, places, presence.clone(), unix_ms()));
-        let shared = shared.with_budget(&budget);
+        let shared = Shared::new(desk).with_budget(&budget);
         let waiting = Arc::new(Waiting::default());
         let shards = (0..config.shards.get())
             .map(|index| {
@@ -151,7 +168,8 @@ impl Hub {
             waiting,
             next_shard: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
-            stopped: AtomicBool::new(false),
+            gate: Gate::default(),
+            announcing: Arc::default(),
             #[cfg(test)]
             attempts: AtomicUsize::new(0),
         })))
@@ -212,8 +230,8 @@ impl Hub {
     }
 
     /// Repeats `attempt` until it finds room, and waits between attempts. `attempt` locks the desk
-    /// itself. Under the lock, it asks its place for the full shards, and enters the line if it
-    /// needs one of them.
+    /// itself. Under the lock, it finds no room if the hub is frozen, asks its place for the full
+    /// shards, and enters the line if it needs one of them.
     async fn when_room<'h, T>(
         &'h self,
         place: &mut Place<'h>,
@@ -231,13 +249,22 @@ impl Hub {
             if self.is_stopped() {
                 return Err(Closed);
             }
+            if self.is_frozen() {
+                self.0.gate.passable().await;
+                continue;
+            }
             self.0.node_metrics.publish_waits.add(1);
             place.woken().await;
         }
     }
 
     fn is_stopped(&self) -> bool {
-        self.0.stopped.load(Ordering::SeqCst)
+        self.0.gate.is_stopped()
+    }
+
+    /// Whether nothing is accepted for now. Read under the desk's lock, it stays so for the hold.
+    fn is_frozen(&self) -> bool {
+        self.0.gate.is_frozen()
     }
 
     /// Wakes every shard, so that it does the work of one turn.
@@ -254,7 +281,7 @@ impl Hub {
         let mut place = self.place();
         let posted = self.when_room(&mut place, |place| {
             let _order = self.0.shared.desk.lock();
-            if !self.has_room(place, shard) {
+            if self.is_frozen() || !self.has_room(place, shard) {
                 return None;
             }
             // A refusal means that the shard has ended. A caller that waits for a reply sees its

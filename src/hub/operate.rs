@@ -186,7 +186,7 @@ impl Hub {
 
     /// Accepts nothing more.
     fn close(&self) {
-        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.gate.stop();
         self.0.waiting.close();
         self.0.presence.close();
     }

@@ -161,6 +161,9 @@ impl Hub {
             unheard: Vec::new(),
         };
         let mut desk = self.0.shared.desk.lock();
+        if self.is_frozen() {
+            return None;
+        }
         let publication = Publication {
             drafts,
             stamps: Stamps::Local(unix_ms()),

@@ -258,7 +258,7 @@ impl Hub {
     ) -> Option<()> {
         let mailbox = &self.0.mailboxes[shard];
         let mut desk = self.0.shared.desk.lock();
-        if !self.has_room(place, shard) {
+        if self.is_frozen() || !self.has_room(place, shard) {
             return None;
         }
         let (permit, subscribe) = waiting.take()?;

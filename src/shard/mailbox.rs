@@ -102,6 +102,12 @@ impl Mailbox {
             && (bytes < ALWAYS_BYTES || !self.gauge.budget.is_spent())
     }
 
+    /// Whether the queue has a place for one more message, however many bytes wait.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.sender.len() < self.gauge.batches_max
+    }
+
     /// Asks the shard to call its room signal after it has removed a message. Returns whether room
     /// exists already; then there may be no signal.
     #[must_use]

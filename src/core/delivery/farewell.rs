@@ -150,9 +150,9 @@ impl<I: Io> Core<I> {
         lagging.is_some_and(|lagging| lagging.farewell.is_some())
     }
 
-    /// Starts the end of a stream in a drain. A stream whose wire is full stays until the wire
+    /// Starts the end of a stream in a drain or before an upgrade. A stream whose wire is full stays until the wire
     /// accepts the farewell, or the drain is over. No more events are written to it.
-    fn dismiss(&mut self, key: Key, io: &mut I) {
+    pub(super) fn dismiss(&mut self, key: Key, io: &mut I) {
         let Some(farewell) = self.new_farewell(key.slot) else {
             return;
         };
@@ -192,7 +192,14 @@ impl<I: Io> Core<I> {
                     farewell.advance(accepted - of_remainder);
                 }
             }
-            Sent::All | Sent::Part(_) => self.remove(key, CloseReason::Drain, true, io),
+            Sent::All | Sent::Part(_) => {
+                // Only a drain and an upgrade let a stream wait with its farewell.
+                let reason = match self.drain {
+                    Some(_) => CloseReason::Drain,
+                    None => CloseReason::Upgrade,
+                };
+                self.remove(key, reason, true, io);
+            }
             Sent::Gone(reason) => self.close(key, reason, io),
         }
     }

@@ -18,6 +18,7 @@ mod budget;
 mod close;
 mod farewell;
 mod find;
+mod freeze;
 mod guard;
 mod held;
 mod identity;

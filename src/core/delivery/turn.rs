@@ -34,6 +34,13 @@ pub enum Message<T> {
     Park(StreamKey, Box<dyn FnOnce(Option<Parked<T>>) + Send>),
     /// Continues a parked stream.
     Unpark(Box<Parked<T>>, Reseat),
+    /// Starts the end of all streams whose wires cannot move to another process.
+    DismissBodies,
+    /// Removes all streams and returns them. Those whose wires cannot move are ended. Nothing but
+    /// [`Message::UnparkAll`] and [`Message::Stop`] may follow.
+    ParkAll(Box<dyn FnOnce(Vec<Parked<T>>) + Send>),
+    /// Continues streams that were parked.
+    UnparkAll(Vec<(Parked<T>, Reseat)>),
     /// Ends all streams over this many milliseconds.
     Drain(u64),
     /// Ends the shard; streams still open are dropped.
@@ -181,6 +188,15 @@ impl<I: Io> Core<I> {
                     answer(self.park(stream.key, io));
                 }
                 Message::Unpark(parked, reseat) => self.unpark(*parked, &reseat, io),
+                Message::DismissBodies => {
+                    self.flush(io);
+                    self.dismiss_bodies(io);
+                }
+                Message::ParkAll(answer) => {
+                    self.flush(io);
+                    answer(self.park_all(io));
+                }
+                Message::UnparkAll(parked) => self.unpark_all(parked, io),
                 Message::Drain(period_ms) => self.drain(period_ms),
                 Message::Stop => return true,
             }
