@@ -43,7 +43,7 @@
 //! | `auth` | tokens |
 //! | `state` | the format of a node's state: what a new process or a file is given |
 //! | `core` | what is decided: events, history, delivery; no I/O at all, and no clock |
-//! | `web`, `metrics`, `clock`, `closing`, `once_a_minute`, `bom`, `memory`, `secret` | nothing of this crate |
+//! | `web`, `metrics`, `clock`, `closing`, `once_a_minute`, `orders`, `bom`, `memory`, `secret` | nothing of this crate |
 
 #![cfg_attr(
     not(feature = "internals"),
@@ -109,6 +109,10 @@ mod node;
 pub mod once_a_minute;
 #[cfg(not(feature = "internals"))]
 mod once_a_minute;
+#[cfg(feature = "internals")]
+pub mod orders;
+#[cfg(not(feature = "internals"))]
+mod orders;
 #[cfg(feature = "internals")]
 pub mod secret;
 #[cfg(not(feature = "internals"))]

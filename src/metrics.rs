@@ -276,11 +276,13 @@ pub enum IngestEnd {
     ProtocolError,
     /// The node had no memory for what it sent.
     OutOfMemory,
+    /// It was carried over from the port before, and its user is gone or has another password.
+    UserChanged,
 }
 
 impl IngestEnd {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unauthenticated,
         Self::Displaced,
         Self::CommandTimeout,
@@ -288,6 +290,7 @@ impl IngestEnd {
         Self::Idle,
         Self::ProtocolError,
         Self::OutOfMemory,
+        Self::UserChanged,
     ];
 
     /// The label value.
@@ -301,6 +304,7 @@ impl IngestEnd {
             Self::Idle => "idle",
             Self::ProtocolError => "protocol_error",
             Self::OutOfMemory => "out_of_memory",
+            Self::UserChanged => "user_changed",
         }
     }
 }
@@ -347,6 +351,10 @@ pub struct HttpMetrics {
     pub bodies_shed: Counter,
     /// HTTP/2 connections ended since the start for a flood of frames.
     pub http2_floods: Counter,
+    /// Connections carried over from the listener before.
+    pub carried: Counter,
+    /// Connections of that listener that could not be carried in time.
+    pub left: Counter,
 }
 
 /// What the node counts outside the shards.
@@ -375,6 +383,10 @@ pub struct NodeMetrics {
     pub ingest_foreign: [Counter; Foreign::ALL.len()],
     /// Ingest connections ended by the node since the start, by [`IngestEnd`].
     pub ingest_ended: [Counter; IngestEnd::ALL.len()],
+    /// Ingest connections carried over from the listener before.
+    pub ingest_carried: Counter,
+    /// Ingest connections of that listener that could not be carried in time.
+    pub ingest_left: Counter,
     /// Ingest commands answered since the start.
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.

@@ -45,8 +45,8 @@ fn the_listener_waits_and_recovers() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let (_stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), stopped);
+    let (_stop, follower) = fantail::orders::control();
+    let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), follower);
     runtime.spawn(async { serving.await.expect("a listener") });
     drop(Connection::open(address));
     wait_until("one connection was served", || {

@@ -20,19 +20,17 @@ mod routes;
 mod tests;
 mod writer;
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 pub use self::config::AdminConfig;
 use self::routes::Admin;
 use crate::core::budget::Budget;
 use crate::hub::Hub;
+use crate::orders::Follower;
 use crate::server::answers::Answers;
 use crate::server::connections::Limit;
-use crate::server::{self, ServeError, Setup};
+use crate::server::{self, Listening, ServeError, Setup};
 
 /// Time after which a connection is asked to end: it bounds how long a client that reads next to
 /// nothing can keep it. Scrapers reconnect.
@@ -41,8 +39,8 @@ const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(300);
 /// A connection that has been quiet for this long gives way to a new one.
 const QUIET_MIN: Duration = Duration::from_millis(100);
 
-/// Serves the admin listener until `shutdown` turns true (or its sender is dropped) and the open
-/// requests are answered.
+/// Serves the admin listener as the orders say: a fresh one, or one that was released. After a stop
+/// it returns when the open requests are answered.
 ///
 /// At most `connections_max` connections are served at the same time. A further one takes the place
 /// of one without an open request, or waits.
@@ -50,10 +48,10 @@ const QUIET_MIN: Duration = Duration::from_millis(100);
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.
 pub async fn serve(
-    listener: TcpListener,
+    listening: impl Into<Listening>,
     config: AdminConfig,
     hub: Hub,
-    shutdown: watch::Receiver<bool>,
+    follower: Follower<Listening>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().admin);
     // Operators are answered even if clients have used up the node's memory budget.
@@ -76,5 +74,5 @@ pub async fn serve(
         budget,
         config: config.server,
     };
-    server::serve(listener, setup, shutdown).await
+    server::serve(listening.into(), setup, follower).await
 }

@@ -16,8 +16,8 @@ use crate::hub::Hub;
 use crate::hub::presence::Figures;
 use crate::logging;
 use crate::metrics::{
-    Cell, CloseReason, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics, ShardMetrics,
-    Source,
+    Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics,
+    ShardMetrics, Source,
 };
 
 /// The node's values that a scrape reads.
@@ -357,6 +357,22 @@ impl<R: Readings> Node<R> {
         for (name, help, counter) in counters {
             page.counters(name, help, None, [(Labels::new(), counter)])?;
         }
+        let by_listener = |counters: [&Counter; 3]| {
+            let listeners = ["public", "admin", "ingest"].map(|name| vec![label("listener", name)]);
+            listeners.into_iter().zip(counters.map(Counter::get))
+        };
+        page.counters(
+            "connections_carried",
+            "Connections that went on where another process had been frozen.",
+            None,
+            by_listener([&http.carried, &node.admin.carried, &node.ingest_carried]),
+        )?;
+        page.counters(
+            "connections_left",
+            "Connections that could not be carried: a request or transaction was in hand.",
+            None,
+            by_listener([&http.left, &node.admin.left, &node.ingest_left]),
+        )?;
         page.counters(
             "ingest_ended",
             "Ingest connections ended by the node.",

@@ -26,10 +26,7 @@ mod stream;
 mod subscribe;
 mod topics;
 
-use std::net::TcpListener;
 use std::sync::Arc;
-
-use tokio::sync::watch;
 
 pub use self::config::{
     AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
@@ -42,12 +39,13 @@ use self::node::Node;
 use self::routes::Api;
 use crate::auth::Auth;
 use crate::hub::Hub;
+use crate::orders::Follower;
 use crate::server::answers::Answers;
 use crate::server::connections::Limit;
-use crate::server::{self, Setup};
+use crate::server::{self, Listening, Setup};
 
-/// Serves the public listener until `shutdown` turns true (or its sender is dropped), then closes
-/// it and lets open requests finish.
+/// Serves the public listener as the orders say: a fresh one, or one that was released. At a stop it
+/// closes the socket and lets open requests finish.
 ///
 /// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
 /// which end when the hub drains. A publisher that streams without end would be waited for, so the
@@ -56,11 +54,11 @@ use crate::server::{self, Setup};
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.
 pub async fn serve(
-    listener: TcpListener,
+    listening: impl Into<Listening>,
     config: ApiConfig,
     hub: Hub,
     auth: Arc<Auth>,
-    shutdown: watch::Receiver<bool>,
+    follower: Follower<Listening>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().http);
     let answers = Answers::new(
@@ -81,5 +79,5 @@ pub async fn serve(
         budget: Arc::clone(node.hub.budget()),
         service: Box::new(Api(node)),
     };
-    server::serve(listener, setup, shutdown).await
+    server::serve(listening.into(), setup, follower).await
 }

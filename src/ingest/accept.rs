@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::Port;
 use super::connection::Connection;
+use super::{Port, socket};
 use crate::closing::Closing;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
@@ -21,8 +21,6 @@ use crate::once_a_minute::OnceAMinute;
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// Longest pause: once descriptors are free again, publishers wait no longer than this.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// Unanswered keep-alive probes after which a peer counts as gone.
-const KEEPALIVE_PROBES: u32 = 3;
 
 /// Guard of the log line about failures of `accept`, which can alternate quickly with successes.
 static FAILING: OnceAMinute = OnceAMinute::new();
@@ -126,10 +124,7 @@ pub(super) fn admit(
     (stream, address): (TcpStream, SocketAddr),
     port: &Arc<Port>,
 ) -> Option<Connection> {
-    // A socket that cannot be configured is about to fail anyway; the connection will notice.
-    if let Err(error) = configure(&stream, port.timeouts.write) {
-        debug!("ingest socket options: {error}");
-    }
+    socket::configure(&stream, port.timeouts.write);
     match Connection::enter(stream, address, port) {
         Ok(connection) => Some(connection),
         Err(stream) => {
@@ -150,22 +145,6 @@ fn refuse(stream: &TcpStream) {
     // Unread bytes of the client would make the kernel reset the connection, and the reset could
     // overtake the line.
     let _ = recv(stream, &mut [0; 16 * 1024], RecvFlags::DONTWAIT);
-}
-
-/// Makes answers leave at once (they are gathered here already), and makes the kernel detect
-/// vanished peers: after `timeout` if an acknowledgement is missing, and after twice that if
-/// nothing was in flight. A publisher behind a cut cable must not occupy one of
-/// `ingest_connections_max` places for ever.
-fn configure(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let probe = (timeout / KEEPALIVE_PROBES).max(Duration::from_secs(1));
-    sockopt::set_tcp_keepidle(stream, timeout.max(Duration::from_secs(1)))?;
-    sockopt::set_tcp_keepintvl(stream, probe)?;
-    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
-    sockopt::set_socket_keepalive(stream, true)?;
-    let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-    sockopt::set_tcp_user_timeout(stream, timeout_ms)?;
-    Ok(())
 }
 
 #[cfg(test)]

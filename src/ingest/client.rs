@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -72,6 +72,13 @@ impl Client {
         self.queued.store(commands, Ordering::Relaxed);
     }
 
+    /// Time since it was accepted, and since it last sent something.
+    pub(super) fn ages(&self) -> (Duration, Duration) {
+        let age = self.connected.elapsed();
+        let active = Duration::from_millis(self.active_ms.load(Ordering::Relaxed));
+        (age, age.saturating_sub(active))
+    }
+
     /// Appends its line of `CLIENT LIST`, with the fields of Redis that have a meaning here. The
     /// number of its descriptor shows how many files, and so streams, the node has open, so only
     /// inspectors see it.
@@ -120,6 +127,17 @@ pub(super) struct Ends {
     pub(super) fd: i32,
 }
 
+/// The record of a carried connection, as it was before.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) id: u64,
+    /// Time since it was accepted.
+    pub(super) age: Duration,
+    /// Time since it last sent something.
+    pub(super) idle: Duration,
+    pub(super) about: About,
+}
+
 /// A connection that was added to the list.
 pub(super) struct Entered {
     pub(super) client: Arc<Client>,
@@ -145,6 +163,30 @@ struct Open {
     strangers: BTreeSet<u64>,
 }
 
+impl Open {
+    fn add(&mut self, ends: Ends, before: Before, is_stranger: bool) -> Arc<Client> {
+        let now = Instant::now();
+        let active = before.age.saturating_sub(before.idle);
+        let client = Arc::new(Client {
+            id: before.id,
+            address: ends.address,
+            local_address: ends.local_address,
+            fd: ends.fd,
+            connected: now.checked_sub(before.age).unwrap_or(now),
+            active_ms: AtomicU64::new(active.as_millis() as u64),
+            command: AtomicUsize::new(usize::MAX),
+            queued: AtomicI64::new(-1),
+            displaced: Notify::new(),
+            about: Mutex::new(before.about),
+        });
+        self.all.insert(client.id, Arc::clone(&client));
+        if is_stranger {
+            self.strangers.insert(client.id);
+        }
+        client
+    }
+}
+
 impl Clients {
     /// Adds a connection; `None` if there is no room, and no stranger that it could displace.
     pub(super) fn enter(&self, room: Room, ends: Ends, is_stranger: bool) -> Option<Entered> {
@@ -158,26 +200,27 @@ impl Clients {
                 client.displaced.notify_one();
             }
         }
-        let client = Arc::new(Client {
+        let before = Before {
             id,
-            address: ends.address,
-            local_address: ends.local_address,
-            fd: ends.fd,
-            connected: Instant::now(),
-            active_ms: AtomicU64::new(0),
-            command: AtomicUsize::new(usize::MAX),
-            queued: AtomicI64::new(-1),
-            displaced: Notify::new(),
-            about: Mutex::default(),
-        });
-        open.all.insert(id, Arc::clone(&client));
-        if is_stranger {
-            open.strangers.insert(id);
-        }
+            age: Duration::ZERO,
+            idle: Duration::ZERO,
+            about: About::default(),
+        };
         Some(Entered {
-            client,
+            client: open.add(ends, before, is_stranger),
             displaced: full,
         })
+    }
+
+    /// Adds a connection that was carried. It is never refused.
+    pub(super) fn adopt(&self, ends: Ends, before: Before, is_stranger: bool) -> Arc<Client> {
+        self.accepted.fetch_max(before.id, Ordering::Relaxed);
+        self.open.lock().add(ends, before, is_stranger)
+    }
+
+    /// Numbers of connections go on behind `accepted`.
+    pub(super) fn go_on(&self, accepted: u64) {
+        self.accepted.fetch_max(accepted, Ordering::Relaxed);
     }
 
     /// Notes that a connection has authenticated, or has undone that; false if it was displaced
@@ -273,6 +316,31 @@ mod tests {
         }
         assert_eq!(clients.count(), 0);
         assert!(clients.open.lock().strangers.is_empty());
+    }
+
+    #[test]
+    fn a_carried_client_keeps_its_number_and_no_number_comes_again() {
+        let clients = Clients::default();
+        let before = |id| Before {
+            id,
+            age: Duration::from_secs(9),
+            idle: Duration::from_secs(4),
+            about: About::default(),
+        };
+        clients.go_on(40);
+        let carried = clients.adopt(ends(3), before(17), false);
+        assert_eq!(carried.id, 17);
+        let (age, idle) = carried.ages();
+        assert!(age >= Duration::from_secs(9) && idle >= Duration::from_secs(4));
+        assert!(age - idle <= Duration::from_secs(5));
+        // Above the bound, too.
+        clients.adopt(ends(4), before(18), true);
+        clients.adopt(ends(5), before(19), false);
+        assert_eq!(clients.count(), 3);
+        for id in 17..=19 {
+            clients.leave(id);
+        }
+        assert_eq!(enter(&clients, false), Some((41, false)));
     }
 
     /// The whole list was read under one lock, so that no client could connect meanwhile.

@@ -3,7 +3,8 @@
 //! A turn reads every complete command of the read buffer (within bounds), passes consecutive
 //! publications to the hub in one call, and writes all answers at once. It must never read on while
 //! answers are unsent or while the hub is full: that is the backpressure. A connection that waits
-//! between commands has no buffer at all.
+//! between commands has no buffer at all. When the port freezes, a connection between two commands
+//! is put aside with the bytes that it has not run.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,18 +17,20 @@ use bytes::{Buf, BytesMut};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::debug;
 
-use super::client::Ends;
+use super::carried::Carried;
+use super::client::{About, Before, Ends};
 use super::command::{self, Batch, CommandError, Session};
 use super::deadline::{Deadline, Waits};
 use super::resp::{Arg, Limits, ProtocolError, Reader, Reply};
-use super::{Port, foreign, stopped};
+use super::users::Proof;
+use super::{Port, foreign, socket};
 use crate::closing;
 use crate::core::budget::Part;
 use crate::metrics::{Foreign, IngestEnd};
+use crate::orders::{Order, Orders};
 
 /// Most commands that are run before their answers are written.
 const BATCH_COMMANDS_MAX: usize = 512;
@@ -65,6 +68,8 @@ enum End {
     Limit(IngestEnd),
     #[error("the node is shutting down")]
     Shutdown,
+    #[error("it was put aside")]
+    Carried,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -95,6 +100,7 @@ enum Next {
 pub(super) struct Connection {
     stream: TcpStream,
     port: Arc<Port>,
+    listed: Listed,
     session: Session,
     waits: Waits,
     reader: Reader,
@@ -128,10 +134,10 @@ impl Connection {
         if entered.displaced {
             port.tell_of_displaced(address);
         }
-        port.hub.node_metrics().ingest_connections.add(1);
         Ok(Self {
             stream,
             port: Arc::clone(port),
+            listed: Listed::new(port, entered.client.id),
             session: Session::new(entered.client, user, port.hub.budget()),
             waits: Waits::new(port.timeouts, is_stranger),
             reader: Reader::default(),
@@ -143,26 +149,130 @@ impl Connection {
         })
     }
 
-    /// Serves the connection to its end.
-    pub(super) async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
-        let client = Arc::clone(&self.session.client);
-        tokio::select! {
-            biased;
-            // Another connection has its place already, so it ends at once, whatever it is doing.
-            () = client.displaced.notified() => self.count(IngestEnd::Displaced),
-            () = self.serve_and_close(&mut shutdown) => {}
+    /// Goes on with a connection that was put aside, here or elsewhere; `None` if its client is
+    /// gone, or may no longer be who it was.
+    pub(super) fn resume(carried: Carried, port: &Arc<Port>, proof_key: &Proof) -> Option<Self> {
+        let user = match &carried.user {
+            None => port.users.anonymous(),
+            Some(user) => {
+                let Some(known) = port.users.recognize(user, proof_key) else {
+                    port.hub.node_metrics().ingest_ended[IngestEnd::UserChanged as usize].add(1);
+                    return None;
+                };
+                Some(known)
+            }
+        };
+        let stream = std::net::TcpStream::from(carried.socket);
+        stream.set_nonblocking(true).ok()?;
+        let stream = TcpStream::from_std(stream).ok()?;
+        let address = stream.peer_addr().ok()?;
+        socket::configure(&stream, port.timeouts.write);
+        let ends = Ends {
+            address,
+            local_address: stream.local_addr().unwrap_or(address),
+            fd: stream.as_raw_fd(),
+        };
+        let is_stranger = user.is_none();
+        let before = Before {
+            id: carried.id,
+            age: carried.age,
+            idle: carried.idle,
+            about: About {
+                name: carried.name,
+                library: carried.library,
+                library_version: carried.library_version,
+                user: String::new(),
+                resp3: carried.resp3,
+            },
+        };
+        let client = port.clients.adopt(ends, before, is_stranger);
+        let mut reply = Reply::default();
+        reply.set_resp3(carried.resp3);
+        reply.set_muted(carried.muted);
+        let (stranger, unfinished) = (carried.stranger, carried.unfinished);
+        let now = Instant::now();
+        let mut connection = Self {
+            stream,
+            port: Arc::clone(port),
+            listed: Listed::new(port, client.id),
+            session: Session::new(client, user, port.hub.budget()),
+            waits: Waits::carried(port.timeouts, is_stranger, stranger, unfinished),
+            reader: Reader::default(),
+            input: BytesMut::from(&carried.unread[..]),
+            reply,
+            read_bytes: READ_BYTES_MIN,
+            batch_expected: 0,
+            accepted: now.checked_sub(carried.age).unwrap_or(now),
+        };
+        connection.charge_held();
+        Some(connection)
+    }
+
+    /// Takes it apart, between two commands; `None` if the system refuses.
+    fn into_carried(self) -> Option<Carried> {
+        let client = &self.session.client;
+        let user = self.session.user.as_ref();
+        let (age, idle) = client.ages();
+        let (stranger, unfinished) = self.waits.waited();
+        let about = std::mem::take(&mut *client.about.lock());
+        let carried = Carried {
+            user: user.and_then(|user| self.port.users.carry(user, &self.port.proof_key)),
+            unread: self.input.to_vec(),
+            id: client.id,
+            resp3: self.reply.resp3(),
+            muted: self.reply.muted(),
+            name: about.name,
+            library: about.library,
+            library_version: about.library_version,
+            age,
+            idle,
+            stranger,
+            unfinished,
+            socket: self.stream.into_std().ok()?.into(),
+        };
+        drop(self.listed);
+        Some(carried)
+    }
+
+    /// Serves the connection to its end, or until it is put aside in a freeze.
+    pub(super) async fn run(self, mut orders: Orders) {
+        let mut next = Some(self);
+        while let Some(mut connection) = next.take() {
+            let client = Arc::clone(&connection.session.client);
+            let end = tokio::select! {
+                biased;
+                // Another connection has its place already, so it ends at once, whatever it is
+                // doing.
+                () = client.displaced.notified() => {
+                    connection.count(IngestEnd::Displaced);
+                    return;
+                }
+                end = connection.serve_and_close(&mut orders) => end,
+            };
+            if let End::Carried = end {
+                let port = Arc::clone(&connection.port);
+                // The freeze may be over.
+                let back = connection
+                    .into_carried()
+                    .and_then(|carried| port.keep(carried, &orders));
+                next = back.and_then(|carried| Self::resume(carried, &port, &port.proof_key));
+            }
         }
     }
 
-    async fn serve_and_close(&mut self, shutdown: &mut watch::Receiver<bool>) {
-        let Err(end) = self.serve(shutdown).await;
+    async fn serve_and_close(&mut self, orders: &mut Orders) -> End {
+        let Err(end) = self.serve(orders).await;
         debug!(
             client = self.session.client.id,
             "ingest connection ended: {end}"
         );
+        if let End::Carried = end {
+            return end;
+        }
         if let End::Limit(limit) = end {
             self.count(limit);
         }
+        self.listed.begin_to_end();
         match end {
             End::Answered => self.linger(LINGER_MAX).await,
             End::Limit(IngestEnd::CommandTimeout) => {
@@ -175,43 +285,52 @@ impl Connection {
             End::Shutdown | End::Limit(IngestEnd::Idle) => {
                 self.linger(LINGER_ON_SHUTDOWN_MAX).await;
             }
-            End::Eof | End::Limit(_) | End::Io(_) => {}
+            End::Eof | End::Limit(_) | End::Io(_) | End::Carried => {}
         }
+        end
     }
 
     fn count(&self, end: IngestEnd) {
         self.port.hub.node_metrics().ingest_ended[end as usize].add(1);
     }
 
-    async fn serve(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<Infallible, End> {
+    async fn serve(&mut self, orders: &mut Orders) -> Result<Infallible, End> {
+        // Only a carried connection begins with bytes.
+        let mut left = if self.input.is_empty() {
+            Left::NoCommand
+        } else {
+            Left::More
+        };
         let mut latest = None;
         loop {
-            self.fill(shutdown).await?;
-            loop {
-                let left = self.answer().await;
-                // Noted before the answer: a client that is sent `OK` can no longer be displaced.
-                self.note_stranger()?;
-                self.write().await?;
-                if self.session.closing {
-                    return Err(End::Answered);
-                }
-                // Checked here too: a client that always sends more never waits in `fill`. The
-                // commands that had come before the shutdown are answered.
-                if *shutdown.borrow() {
+            if left == Left::NoCommand {
+                self.fill(orders).await?;
+            }
+            left = self.answer().await;
+            // Noted before the answer: a client that is sent `OK` can no longer be displaced.
+            self.note_stranger()?;
+            self.write().await?;
+            if self.session.closing {
+                return Err(End::Answered);
+            }
+            // Checked here too: a client that always sends more never waits in `fill`.
+            match orders.current() {
+                Order::Serve => {}
+                Order::Freeze if !self.session.can_be_carried() => {}
+                Order::Freeze => return Err(End::Carried),
+                // The commands that had come before are answered.
+                Order::Stop => {
                     let now = Instant::now();
                     if now >= *latest.get_or_insert(now + closing::FIRST_REQUEST) {
                         return Err(End::Shutdown);
                     }
-                }
-                if left == Left::NoCommand {
-                    break;
                 }
             }
         }
     }
 
     /// Reads the bytes that have arrived, or waits for some.
-    async fn fill(&mut self, shutdown: &mut watch::Receiver<bool>) -> Result<(), End> {
+    async fn fill(&mut self, orders: &mut Orders) -> Result<(), End> {
         if self.input.is_empty() {
             self.input = BytesMut::new();
             self.reply.release();
@@ -227,8 +346,17 @@ impl Connection {
         if self.read_bytes > READ_BYTES_MIN && budget.is_above_mark(Part::Commands) {
             self.read_bytes = READ_BYTES_MIN;
         }
+        let can_be_carried = self.session.can_be_carried();
         // A client that has only just come is about to send its first commands.
         let earliest = self.accepted + closing::FIRST_REQUEST;
+        let ordered = async {
+            if can_be_carried && orders.interrupted().await == Order::Freeze {
+                return End::Carried;
+            }
+            orders.stopped().await;
+            sleep_until(earliest).await;
+            End::Shutdown
+        };
         let (stream, input, room) = (&mut self.stream, &mut self.input, self.read_bytes);
         let read = async {
             // The buffer is only made when there are bytes for it.
@@ -239,7 +367,7 @@ impl Connection {
         let count = tokio::select! {
             biased;
             count = read => count?,
-            () = stopped_after(shutdown, earliest) => return Err(End::Shutdown),
+            end = ordered => return Err(end),
             limit = reached(deadline) => return Err(End::Limit(limit)),
         };
         if count == 0 {
@@ -421,10 +549,37 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+/// A connection's entry in the list of clients, and in the counts. Dropping it removes both.
+struct Listed {
+    port: Arc<Port>,
+    id: u64,
+    is_ending: bool,
+}
+
+impl Listed {
+    fn new(port: &Arc<Port>, id: u64) -> Self {
+        port.hub.node_metrics().ingest_connections.add(1);
+        Self {
+            port: Arc::clone(port),
+            id,
+            is_ending: false,
+        }
+    }
+
+    /// Its client has all of its answers. A freeze does not wait for it.
+    fn begin_to_end(&mut self) {
+        self.is_ending = true;
+        self.port.ending.add(1);
+    }
+}
+
+impl Drop for Listed {
     fn drop(&mut self) {
-        self.port.clients.leave(self.session.client.id);
+        self.port.clients.leave(self.id);
         self.port.hub.node_metrics().ingest_connections.sub(1);
+        if self.is_ending {
+            self.port.ending.sub(1);
+        }
     }
 }
 
@@ -449,12 +604,6 @@ fn next<'b>(
             None => Next::Malformed(error),
         },
     }
-}
-
-/// Waits until the node shuts down, and until `earliest`.
-async fn stopped_after(shutdown: &mut watch::Receiver<bool>, earliest: Instant) {
-    stopped(shutdown).await;
-    sleep_until(earliest).await;
 }
 
 /// Waits for a deadline, if there is one.

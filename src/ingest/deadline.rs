@@ -3,6 +3,8 @@
 //!
 //! Time counts only while the node waits for the client, never while the client waits for the node.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::config::Timeouts;
@@ -28,6 +30,30 @@ impl Waits {
             stranger_since: is_stranger.then(Instant::now),
             command_since: None,
         }
+    }
+
+    /// The same for a connection that was carried, with the times that it has waited:
+    /// [`Waits::waited`].
+    pub(super) fn carried(
+        timeouts: Timeouts,
+        is_stranger: bool,
+        stranger: Option<Duration>,
+        unfinished: Option<Duration>,
+    ) -> Self {
+        let now = Instant::now();
+        let since = |waited: Duration| now.checked_sub(waited).unwrap_or(now);
+        Self {
+            timeouts,
+            stranger_since: is_stranger.then(|| stranger.map_or(now, since)),
+            command_since: unfinished.map(since),
+        }
+    }
+
+    /// Time in which it could have authenticated, and time for which the rest of a command is
+    /// missing.
+    pub(super) fn waited(&self) -> (Option<Duration>, Option<Duration>) {
+        let waited = |since: Option<Instant>| since.map(|since| since.elapsed());
+        (waited(self.stranger_since), waited(self.command_since))
     }
 
     /// Whether it has yet to authenticate.
@@ -96,8 +122,6 @@ impl Waits {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const COMMAND: Duration = Duration::from_secs(60);
@@ -125,6 +149,24 @@ mod tests {
         let (at, end) = waits.read_deadline().expect("a deadline");
         assert!(at >= written + COMMAND);
         assert_eq!(end, IngestEnd::CommandTimeout);
+    }
+
+    #[test]
+    fn a_carried_connection_has_used_its_time() {
+        let used = Duration::from_secs(7);
+        let timeouts = waits(true).timeouts;
+        let waits = Waits::carried(timeouts, true, Some(used), Some(used));
+        let (at, end) = waits.read_deadline().expect("a deadline");
+        assert_eq!(end, IngestEnd::Unauthenticated);
+        assert!(at <= Instant::now() + timeouts.authentication - used);
+        let (stranger, unfinished) = waits.waited();
+        assert!(stranger >= Some(used) && unfinished >= Some(used));
+        let waits = Waits::carried(timeouts, false, Some(used), None);
+        assert_eq!(
+            waits.read_deadline(),
+            None,
+            "it need not authenticate any more"
+        );
     }
 
     #[test]

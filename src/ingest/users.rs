@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use subtle::{Choice, ConstantTimeEq};
 
 use super::config::NamedUser;
@@ -14,6 +15,20 @@ use crate::secret::Secret;
 
 /// The user of a connection that names none, and of `AUTH <password>`.
 pub(super) const DEFAULT_USER: &str = "default";
+
+/// Proof that a user has a certain password, or none: a keyed hash of its name and password. It is
+/// worth nothing without the key, which is drawn when the port starts, and with it no more than the
+/// password's own strength. Neither is ever written to a disk.
+pub type Proof = [u8; 32];
+
+/// A user of a carried connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriedUser {
+    /// Its name.
+    pub name: String,
+    /// Proof that its password is still the same.
+    pub proof: Proof,
+}
 
 /// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +82,19 @@ struct Account {
     password: Option<Secret>,
 }
 
+impl Account {
+    fn prove(&self, key: &Proof) -> Option<Proof> {
+        let name = self.user.name.as_bytes();
+        let password = self.password.as_ref().map(|secret| secret.expose());
+        let mut hash = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+        hash.update(&(name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(&[password.is_some().into()]);
+        hash.update(password.unwrap_or_default().as_bytes());
+        hash.sign().as_ref().try_into().ok()
+    }
+}
+
 /// All users of the port.
 #[derive(Debug)]
 pub(super) struct Users {
@@ -105,6 +133,24 @@ impl Users {
             .iter()
             .find(|account| account.password.is_none())
             .map(|account| Arc::clone(&account.user))
+    }
+
+    /// The user and the proof of its password, to be carried to another port.
+    pub(super) fn carry(&self, user: &User, key: &Proof) -> Option<CarriedUser> {
+        let mut accounts = self.accounts.iter();
+        let account = accounts.find(|account| account.user.name == user.name)?;
+        Some(CarriedUser {
+            name: user.name.clone(),
+            proof: account.prove(key)?,
+        })
+    }
+
+    /// The user of a carried connection; `None` if it is gone, or has another password now.
+    pub(super) fn recognize(&self, carried: &CarriedUser, key: &Proof) -> Option<Arc<User>> {
+        let mut accounts = self.accounts.iter();
+        let account = accounts.find(|account| account.user.name == carried.name)?;
+        let is_same = account.prove(key)?.ct_eq(&carried.proof);
+        bool::from(is_same).then(|| Arc::clone(&account.user))
     }
 
     /// `AUTH <password>`: the default user.
@@ -218,6 +264,59 @@ mod tests {
                 .may_publish("a")
         );
         assert!(users.authenticate(b"bob", b"x").is_err());
+    }
+
+    #[test]
+    fn a_carried_user_is_recognized_while_it_has_the_same_password() {
+        let key = [7; 32];
+        let before = users(Some("secret"), &[("bob", "pw", &["news.*"])]);
+        let carry = |users: &Users, name: &str, password: &str| {
+            let user = users.authenticate(name.as_bytes(), password.as_bytes());
+            users
+                .carry(&user.expect("right"), &key)
+                .expect("an account")
+        };
+        let bob = carry(&before, "bob", "pw");
+        let default = carry(&before, "default", "secret");
+        let after = users(Some("other"), &[("bob", "pw", &["a"]), ("eve", "pw", &[])]);
+        let known = after.recognize(&bob, &key).expect("the same password");
+        assert!(
+            known.may_publish("a") && !known.may_publish("news.a"),
+            "its rights of now"
+        );
+        assert!(
+            after.recognize(&default, &key).is_none(),
+            "another password"
+        );
+        assert!(after.recognize(&bob, &[8; 32]).is_none(), "another key");
+        let eve = CarriedUser {
+            name: "eve".to_owned(),
+            ..bob.clone()
+        };
+        assert!(
+            after.recognize(&eve, &key).is_none(),
+            "another user's proof"
+        );
+        assert!(
+            users(None, &[]).recognize(&bob, &key).is_none(),
+            "it is gone"
+        );
+        let open = users(None, &[]);
+        let anyone = carry(&open, "default", "");
+        assert!(open.recognize(&anyone, &key).is_some());
+        assert!(
+            before.recognize(&anyone, &key).is_none(),
+            "the port was shut"
+        );
+        assert!(
+            open.recognize(&default, &key).is_none(),
+            "the port was opened"
+        );
+        let empty = users(Some(""), &[]);
+        assert!(
+            empty.recognize(&anyone, &key).is_none(),
+            "an empty password is one"
+        );
     }
 
     proptest! {

@@ -71,9 +71,11 @@ impl Node {
             check.tick().await;
         }
         let last = Instant::now() + GRACE;
-        self.stop_doors.send_replace(true);
+        self.listeners.public.stop();
+        self.listeners.ingest.stop();
         self.doors.all_ended(GRACE).await;
         // The last publisher has its answer: the history is complete.
+        self.listeners.admin.stop();
         self.stop_rest.send_replace(true);
         let left = last.saturating_duration_since(Instant::now());
         self.parts.all_ended(left.max(ADMIN_GRACE)).await;

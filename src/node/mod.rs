@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::auth::Auth;
 use crate::hub::Hub;
+use crate::orders::{Control, control};
 use crate::settings::Settings;
 use crate::{admin, api, ingest, server};
 
@@ -176,14 +176,20 @@ pub struct Node {
     limit: FileLimit,
     /// Time from [`Node::leave`] to the drain.
     drain_delay: Duration,
-    /// Ends the listeners for clients once the streams are gone…
-    stop_doors: watch::Sender<bool>,
-    /// …and then the rest.
+    listeners: Listeners,
+    /// Ends the background tasks.
     stop_rest: watch::Sender<bool>,
     /// The public listener and the ingest listener.
     doors: Parts,
     /// The admin listener and background tasks.
     parts: Parts,
+}
+
+/// The node's control of its listeners.
+struct Listeners {
+    public: Control<server::Listening>,
+    ingest: Control<ingest::Listening>,
+    admin: Control<server::Listening>,
 }
 
 impl Node {
@@ -207,13 +213,9 @@ impl Node {
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
         let sockets = Sockets::open(&settings, inherited)?;
-        let ingest_socket = TcpListener::from_std(sockets.ingest.socket);
-        let ingest_socket = ingest_socket.map_err(|source| ServerError::Bind {
-            setting: "ingest_listen",
-            address: settings.ingest_listen,
-            source,
-        })?;
-        let (stop_doors, doors_stopped) = watch::channel(false);
+        let (public_control, public_follower) = control();
+        let (ingest_control, ingest_follower) = control();
+        let (admin_control, admin_follower) = control();
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
         let hub = Hub::start(config::hub(&settings), plan.room)?;
@@ -224,21 +226,21 @@ impl Node {
             config::shared_api(&settings, sockets.public.is_shared),
             hub.clone(),
             Arc::clone(keys.auth()),
-            doors_stopped.clone(),
+            public_follower,
         );
         doors.start("the public listener", public);
         let ingest = ingest::serve(
-            ingest_socket,
+            sockets.ingest.socket,
             config::shared_ingest(&settings, sockets.ingest.is_shared),
             hub.clone(),
-            doors_stopped,
+            ingest_follower,
         );
-        doors.start_infallible("the ingest listener", ingest);
+        doors.start("the ingest listener", ingest);
         let admin = admin::serve(
             sockets.admin.socket,
             config::shared_admin(&settings, sockets.admin.is_shared),
             hub.clone(),
-            rest_stopped.clone(),
+            admin_follower,
         );
         parts.start("the admin listener", admin);
         if settings.mercure_subscriptions {
@@ -255,7 +257,11 @@ impl Node {
             addresses: sockets.addresses,
             limit,
             drain_delay: settings.drain_delay,
-            stop_doors,
+            listeners: Listeners {
+                public: public_control,
+                ingest: ingest_control,
+                admin: admin_control,
+            },
             stop_rest,
             doors,
             parts,

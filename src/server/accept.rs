@@ -11,19 +11,21 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{timeout, timeout_at};
 
+use super::carried::Carried;
 use super::connections::{Place, Refused};
 use super::listener::Listener;
 use super::retry::retry_after_s;
-use super::stop::stopped;
 use super::{connection, head};
 use crate::closing::Closing;
 use crate::once_a_minute::OnceAMinute;
+use crate::orders::{Order, Orders};
 
 /// Most connections accepted before the first of them is served. A batch empties the kernel's queue
 /// in one turn, and a full batch can move to another thread. The bound keeps the wait of the last
@@ -45,41 +47,50 @@ struct Accepted {
     place: Place,
 }
 
-/// Accepts connections until `shutdown`, and then those that have come before it.
+/// Accepts connections until the order is another than to serve; returns that. At a stop, the
+/// connections that have come before it are accepted, too.
 pub(crate) async fn run(
     listener: &Arc<Listener>,
     socket: &AsyncFd<TcpListener>,
-    mut shutdown: watch::Receiver<bool>,
-) {
+    orders: &mut Orders,
+) -> Order {
     // A full batch may be served by another thread, so that handshakes use every core. Each thread
     // serves at most one batch, or batches would pile up.
     let workers = tokio::runtime::Handle::current().metrics().num_workers();
     let helpers = Arc::new(Semaphore::new(workers.saturating_sub(1)));
-    accept_until(listener, socket, &mut shutdown, &helpers).await;
-    if !listener.config.shared_socket {
+    let order = accept_until_ordered(listener, socket, orders, &helpers).await;
+    if order == Order::Stop && !listener.config.shared_socket {
         empty_queue(listener, socket, &helpers).await;
     }
+    order
 }
 
-async fn accept_until(
+async fn accept_until_ordered(
     listener: &Arc<Listener>,
     socket: &AsyncFd<TcpListener>,
-    shutdown: &mut watch::Receiver<bool>,
+    orders: &mut Orders,
     helpers: &Arc<Semaphore>,
-) {
+) -> Order {
     let mut backoff = Backoff::default();
     loop {
         let ready = tokio::select! {
             biased;
-            () = stopped(shutdown) => return,
+            order = orders.interrupted() => return order,
             ready = socket.readable() => ready,
         };
+        let mut unplaced = None;
         let accepted = match ready {
             Ok(guard) => tokio::select! {
                 biased;
-                accepted = accept_ready(listener, guard) => accepted,
-                // Only a connection that waits for a place is dropped here.
-                () = stopped(shutdown) => return,
+                accepted = accept_ready(listener, guard, &mut unplaced) => accepted,
+                // Only a connection that waits for a place is interrupted here.
+                order = orders.interrupted() => {
+                    if let Some(socket) = unplaced {
+                        let carried = Carried::new(socket.into(), Bytes::new(), false, Duration::ZERO);
+                        connection::keep(listener, carried);
+                    }
+                    return order;
+                }
             },
             Err(error) => Err((Vec::new(), error)),
         };
@@ -97,7 +108,7 @@ async fn accept_until(
         serve_batch(listener, batch, helpers);
         if let Some(pause) = pause {
             tokio::select! {
-                () = stopped(shutdown) => return,
+                order = orders.interrupted() => return order,
                 () = tokio::time::sleep(pause) => {}
             }
         } else if full {
@@ -114,9 +125,10 @@ async fn empty_queue(
 ) {
     let mut closing = Closing::begin(socket.get_ref());
     while !closing.is_over(socket.get_ref()) {
+        let mut unplaced = None;
+        let accepted = accept_batch(listener, socket.get_ref(), &mut unplaced);
         // A connection may wait for its place.
-        let accepted = timeout_at(closing.next(), accept_batch(listener, socket.get_ref())).await;
-        let (batch, emptied) = match accepted {
+        let (batch, emptied) = match timeout_at(closing.next(), accepted).await {
             Ok(Ok(accepted)) => accepted,
             // Out of descriptors or memory: what waits is lost, as is the listener.
             Ok(Err((batch, _))) => {
@@ -134,8 +146,9 @@ async fn empty_queue(
         }
     }
     // The last look, immediately before the close.
-    let accepted = timeout(Duration::ZERO, accept_batch(listener, socket.get_ref())).await;
-    if let Ok(Ok((batch, _))) = accepted {
+    let mut unplaced = None;
+    let accepted = accept_batch(listener, socket.get_ref(), &mut unplaced);
+    if let Ok(Ok((batch, _))) = timeout(Duration::ZERO, accepted).await {
         serve_batch(listener, batch, helpers);
     }
 }
@@ -144,8 +157,9 @@ async fn empty_queue(
 async fn accept_ready(
     listener: &Listener,
     mut socket: AsyncFdReadyGuard<'_, TcpListener>,
+    unplaced: &mut Option<TcpStream>,
 ) -> Result<Vec<Accepted>, (Vec<Accepted>, io::Error)> {
-    let (batch, emptied) = accept_batch(listener, socket.get_inner()).await?;
+    let (batch, emptied) = accept_batch(listener, socket.get_inner(), unplaced).await?;
     if emptied {
         socket.clear_ready();
     }
@@ -154,18 +168,24 @@ async fn accept_ready(
 
 /// Accepts waiting connections: at most [`ACCEPTS_PER_TURN`], and at most as many as are admitted
 /// at once. Returns also whether none is left. An error also carries the connections accepted
-/// before it.
+/// before it. The one that waits for its place is in `unplaced`.
 async fn accept_batch(
     listener: &Listener,
     socket: &TcpListener,
+    unplaced: &mut Option<TcpStream>,
 ) -> Result<(Vec<Accepted>, bool), (Vec<Accepted>, io::Error)> {
     let mut batch = Vec::new();
     for _ in 0..ACCEPTS_PER_TURN.min(listener.connections.admitted_at_once()) {
         match accept_one(socket) {
-            Ok((socket, address)) => match listener.connections.admit(address).await {
-                Ok(place) => batch.push(Accepted { socket, place }),
-                Err(why) => refuse(listener, &socket, address, why),
-            },
+            Ok((accepted, address)) => {
+                *unplaced = Some(accepted);
+                let admitted = listener.connections.admit(address).await;
+                match (admitted, unplaced.take()) {
+                    (Ok(place), Some(socket)) => batch.push(Accepted { socket, place }),
+                    (Err(why), Some(socket)) => refuse(listener, &socket, address, why),
+                    (_, None) => {}
+                }
+            }
             Err(Errno::AGAIN) => return Ok((batch, true)),
             Err(error) if is_of_one_connection(error) => {}
             Err(error) => return Err((batch, error.into())),

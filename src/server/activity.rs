@@ -94,6 +94,14 @@ impl Activity {
         requests.open.is_empty().then_some(requests.idle_since)
     }
 
+    /// Whether a request is being answered, streams of events left out.
+    pub(super) fn is_answering(&self) -> bool {
+        // Dropping a flow takes the lock.
+        let open: Vec<_> = self.requests.lock().open.values().cloned().collect();
+        let mut flows = open.iter().filter_map(Weak::upgrade);
+        flows.any(|flow| flow.state.lock().queue.is_none())
+    }
+
     /// Gives up every stream with unsent bytes whose client has read nothing for `time`.
     pub(super) fn give_up_stalled(&self, time: Duration, now: Instant) -> Stalled {
         let open: Vec<_> = self.requests.lock().open.values().cloned().collect();
@@ -296,6 +304,17 @@ mod tests {
         flow.end_task();
         activity.give_up_stalled(TIME, now);
         assert_eq!(activity.give_up_stalled(TIME, now + TIME), Stalled::Stuck);
+    }
+
+    #[test]
+    fn streams_of_events_are_no_requests_that_a_freeze_waits_for() {
+        let (activity, stream, _) = begin();
+        stream.feed(&BodyQueue::new());
+        assert!(!activity.is_answering());
+        let request = activity.begin();
+        assert!(activity.is_answering());
+        drop((activity.take_newest(), request));
+        assert!(!activity.is_answering());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! counted by [`Places`]. On the public listener, connections and streams share a fixed number of
 //! files, so that the other listeners always have theirs. The table of clients exists only if
 //! clients are bounded, so that the usual connect costs a few atomics and no lock.
+//!
+//! A place is *settled* when a freeze need not wait for its connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,8 +62,11 @@ pub(crate) enum Refused {
 pub(crate) struct Connections {
     metrics: Arc<HttpMetrics>,
     open: AtomicUsize,
+    /// Places among them that are settled.
+    settled: AtomicUsize,
     bound: Bound,
-    emptied: Notify,
+    /// Wakes the listener that waits until all open places are settled.
+    all_settled: Notify,
 }
 
 enum Bound {
@@ -83,6 +88,7 @@ impl Connections {
         Self {
             metrics,
             open: AtomicUsize::new(0),
+            settled: AtomicUsize::new(0),
             bound: match limit {
                 Limit::Refuse {
                     connections_max,
@@ -98,7 +104,7 @@ impl Connections {
                     life_max,
                 } => Bound::GiveWay(Seats::new(connections_max, quiet_min, life_max)),
             },
-            emptied: Notify::new(),
+            all_settled: Notify::new(),
         }
     }
 
@@ -115,14 +121,32 @@ impl Connections {
             }
             Bound::GiveWay(seats) => Some(seats.enter().await),
         };
-        self.open.fetch_add(1, Ordering::Relaxed);
         self.metrics.accepted.add(1);
+        Ok(self.place(address, sitting))
+    }
+
+    /// Takes a place for a connection from `address` that was accepted elsewhere. It is never
+    /// refused: its client knows nothing of a new listener with lower bounds.
+    pub(super) fn adopt(self: &Arc<Self>, address: IpAddr) -> Place {
+        let sitting = match &self.bound {
+            Bound::Refuse(bounds) => {
+                bounds.adopt(address);
+                None
+            }
+            Bound::GiveWay(seats) => Some(seats.adopt()),
+        };
+        self.place(address, sitting)
+    }
+
+    fn place(self: &Arc<Self>, address: IpAddr, sitting: Option<Sitting>) -> Place {
+        self.open.fetch_add(1, Ordering::Relaxed);
         self.metrics.connections.add(1);
-        Ok(Place {
+        Place {
             connections: Arc::clone(self),
             address,
             sitting,
-        })
+            settled: false,
+        }
     }
 
     /// Connections that may be admitted before any of them is served. An unserved connection looks
@@ -136,12 +160,37 @@ impl Connections {
 
     /// Waits until no connection is open. The caller must admit no new one meanwhile.
     pub(crate) async fn emptied(&self) {
+        self.until(|| self.open.load(Ordering::SeqCst) == 0).await;
+    }
+
+    /// Waits until every open connection is settled. The caller must admit no new one meanwhile.
+    pub(super) async fn all_settled(&self) {
+        self.until(|| self.unsettled() == 0).await;
+    }
+
+    /// Waits for what can only become true when all open connections are settled.
+    async fn until(&self, is_so: impl Fn() -> bool) {
         loop {
-            let emptied = self.emptied.notified();
-            if self.open.load(Ordering::Acquire) == 0 {
+            let all_settled = self.all_settled.notified();
+            if is_so() {
                 return;
             }
-            emptied.await;
+            all_settled.await;
+        }
+    }
+
+    /// Open connections that are not settled.
+    pub(super) fn unsettled(&self) -> usize {
+        // In this order, a settled place that is dropped meanwhile is counted too much, never too
+        // little; its end is told.
+        let open = self.open.load(Ordering::SeqCst);
+        open.saturating_sub(self.settled.load(Ordering::SeqCst))
+    }
+
+    /// Wakes the listener if it waits for nothing more.
+    fn tell_if_all_settled(&self) {
+        if self.unsettled() == 0 {
+            self.all_settled.notify_waiters();
         }
     }
 }
@@ -172,6 +221,15 @@ impl Bounds {
         Ok(())
     }
 
+    /// Counts one more connection from `address`, also above its share.
+    fn adopt(&self, address: IpAddr) {
+        if let Some(table) = &self.by_address
+            && let Some(client) = self.streams.share().counted(address)
+        {
+            *table.lock().entry(client).or_default() += 1;
+        }
+    }
+
     /// Uncounts one connection from `address`.
     fn release(&self, address: IpAddr) {
         if let Some(table) = &self.by_address
@@ -193,6 +251,7 @@ pub(crate) struct Place {
     connections: Arc<Connections>,
     address: IpAddr,
     sitting: Option<Sitting>,
+    settled: bool,
 }
 
 impl Place {
@@ -205,6 +264,21 @@ impl Place {
     pub(super) fn seat(&self) -> Option<&Arc<Seat>> {
         self.sitting.as_ref().map(Sitting::seat)
     }
+
+    /// From here on a freeze does not wait for the connection.
+    pub(super) fn settle(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.connections.settled.fetch_add(1, Ordering::SeqCst);
+            self.connections.tell_if_all_settled();
+        }
+    }
+
+    /// The next freeze waits for the connection again.
+    pub(super) fn unsettle(&mut self) {
+        if std::mem::replace(&mut self.settled, false) {
+            self.connections.settled.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Drop for Place {
@@ -214,9 +288,9 @@ impl Drop for Place {
             bounds.release(self.address);
         }
         connections.metrics.connections.sub(1);
-        if connections.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            connections.emptied.notify_waiters();
-        }
+        self.unsettle();
+        self.connections.open.fetch_sub(1, Ordering::SeqCst);
+        self.connections.tell_if_all_settled();
     }
 }
 
@@ -282,6 +356,46 @@ mod tests {
         };
         let table = bounds.by_address.as_ref().expect("bounded");
         assert!(table.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_freeze_waits_for_the_connections_that_are_not_settled() {
+        let (_, connections) = connections(Room::from(10), Share::default());
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let mut kept = connections.adopt(address);
+        let busy = connections.adopt(address);
+        let mut settled = pin!(connections.all_settled());
+        let mut context = Context::from_waker(Waker::noop());
+        kept.settle();
+        kept.settle();
+        assert!(settled.as_mut().poll(&mut context).is_pending());
+        assert_eq!(connections.unsettled(), 1);
+        drop(busy);
+        assert!(settled.as_mut().poll(&mut context).is_ready());
+        kept.unsettle();
+        kept.unsettle();
+        assert_eq!(connections.unsettled(), 1);
+        kept.settle();
+        drop(kept);
+        assert_eq!(connections.settled.load(Ordering::SeqCst), 0);
+        assert_eq!(connections.unsettled(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_carried_connection_is_counted_and_never_refused() {
+        let share = Share {
+            streams: 1,
+            ..Share::default()
+        };
+        let (_, connections) = connections(Room::from(1), share);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let carried = [connections.adopt(address), connections.adopt(address)];
+        assert_eq!(connections.metrics.connections.get(), 2);
+        assert_eq!(connections.metrics.accepted.get(), 0);
+        let refused = connections.admit(address).await.err();
+        assert_eq!(refused, Some(Refused::Address(1)));
+        drop(carried);
+        assert!(connections.admit(address).await.is_ok());
     }
 
     /// A listener that stops waits for its last connection, and must be woken at its end.

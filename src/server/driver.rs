@@ -10,18 +10,22 @@
 //! The first poll runs inline in the accept loop, without a task: usually it reads the request,
 //! hands the socket over and is done. The socket must never leave while a byte of an earlier
 //! response waits in hyper's buffer; [`Exchange::take_detach`] guards that.
+//!
+//! When the listener freezes, the request in hand is finished, and then the connection is taken out
+//! of hyper and kept ([`Exchange::can_be_carried`]).
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
-use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::{Instant, sleep_until};
 
+use super::carried::Carried;
 use super::connections::Place;
 use super::detach::{Attaching, Detach};
 use super::exchange::{Exchange, Phase};
@@ -33,8 +37,8 @@ use super::listener::Listener;
 use super::phase_timer::PhaseTimer;
 use super::responder::{Carrier, Responder};
 use super::seats::Seat;
-use super::stop::stopped;
 use crate::closing;
+use crate::orders::{Order, Orders};
 
 /// The answer to a client whose request head did not arrive in time (RFC 9110 §15.5.9).
 const REQUEST_TIMEOUT: &[u8] =
@@ -51,7 +55,8 @@ pub(crate) struct Driver {
     listener: Arc<Listener>,
     timer: PhaseTimer,
     place: Place,
-    accepted: Instant,
+    /// Time at which it was accepted, here or before it was carried.
+    since: Instant,
 }
 
 #[expect(
@@ -62,17 +67,28 @@ enum Stage {
     Serving(http1::Connection<LazyStream, Responder>),
     Attaching(Attaching),
     Lingering(Linger),
+    /// Taken out of hyper, to be kept until the end of a freeze.
+    Carried(Carried),
     Done,
 }
 
+/// Why a connection is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interruption {
+    /// The listener freezes.
+    Freeze,
+    /// The listener stops, the seat is needed for another connection, or its time is over.
+    End,
+}
+
 impl Driver {
-    /// Starts HTTP/1 on a connection that was accepted at `accepted`.
+    /// Starts HTTP/1 on a connection that has waited for its client since `since`.
     pub(crate) fn new(
         listener: &Arc<Listener>,
         mut io: LazyStream,
         exchange: Arc<Exchange>,
         place: Place,
-        accepted: Instant,
+        since: Instant,
     ) -> Self {
         io.set_guard(listener.http1_guard());
         io.charge_heads(Head::of_http1(listener.budget()));
@@ -80,11 +96,11 @@ impl Driver {
         let responder = Responder::new(Arc::clone(listener), &place, carrier);
         Self {
             stage: Stage::Serving(listener.http1.serve_connection(io, responder)),
+            timer: PhaseTimer::new(&exchange, since, &listener.config),
             exchange,
-            timer: PhaseTimer::new(accepted, &listener.config),
             listener: Arc::clone(listener),
             place,
-            accepted,
+            since,
         }
     }
 
@@ -97,19 +113,27 @@ impl Driver {
         self.poll_stages(&mut cx).is_ready()
     }
 
-    /// Serves the connection to its end.
-    pub(crate) async fn run(mut self) {
+    /// Serves the connection to its end; or until it has come to rest in a freeze, and returns it.
+    pub(crate) async fn run(mut self) -> Option<Carried> {
         self.exchange.turns().enter_task();
-        let mut shutdown = self.listener.shutdown.clone();
+        let mut orders = self.listener.orders.clone();
         let seat = self.place.seat().cloned();
         let exchange = Arc::clone(&self.exchange);
-        let accepted = self.accepted;
-        let over = is_over(&mut shutdown, seat.as_deref(), &exchange, accepted);
-        tokio::select! {
-            biased;
-            () = &mut self => return,
-            // A client that uses up every turn of the task must not hide the node's shutdown.
-            () = coop::unconstrained(over) => {}
+        let since = self.since;
+        loop {
+            let interrupted = interrupted(&mut orders, seat.as_deref(), &exchange, since);
+            let interruption = tokio::select! {
+                biased;
+                () = &mut self => return self.into_carried(),
+                // A client that uses up every turn of the task must not hide the node's shutdown.
+                interruption = coop::unconstrained(interrupted) => interruption,
+            };
+            if interruption == Interruption::End {
+                break;
+            }
+            if self.freeze(&mut orders).await {
+                return self.into_carried();
+            }
         }
         if let Stage::Serving(connection) = &mut self.stage {
             Pin::new(connection).graceful_shutdown();
@@ -120,6 +144,40 @@ impl Driver {
             // Another connection may wait for the seat.
             let _cut = tokio::time::timeout(LAST_REQUEST_MAX, self).await;
         }
+        None
+    }
+
+    /// Finishes the request in hand while the listener freezes. True if the connection has ended or
+    /// is to be kept; false at a thaw or stop before that, where it goes on.
+    async fn freeze(&mut self, orders: &mut Orders) -> bool {
+        self.exchange.set_freezing(true);
+        let done = tokio::select! {
+            biased;
+            () = poll_fn(|cx| self.poll_in_freeze(cx)) => true,
+            _thaw_or_stop = coop::unconstrained(orders.thawed()) => false,
+        };
+        if !done {
+            self.exchange.set_freezing(false);
+            self.place.unsettle();
+        }
+        done
+    }
+
+    /// The connection, if it was taken out of hyper to be kept.
+    fn into_carried(self) -> Option<Carried> {
+        match self.stage {
+            Stage::Carried(carried) => Some(carried.with_place(self.place)),
+            _ => None,
+        }
+    }
+
+    fn poll_in_freeze(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let polled = Pin::new(&mut *self).poll(cx);
+        if let Stage::Lingering(_) = self.stage {
+            // Its answer is on the way. The freeze does not wait for its client.
+            self.place.settle();
+        }
+        polled
     }
 
     fn poll_stages(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -129,6 +187,8 @@ impl Driver {
                     let served = Pin::new(connection).poll(cx);
                     if let Some(detach) = self.exchange.take_detach() {
                         self.detach(detach);
+                    } else if served.is_pending() && self.exchange.can_be_carried() {
+                        self.carry();
                     } else {
                         let served = ready!(served);
                         self.finish(served.is_err_and(|error| error.is_parse()));
@@ -142,18 +202,38 @@ impl Driver {
                     ready!(linger.poll(cx));
                     self.stage = Stage::Done;
                 }
-                Stage::Done => return Poll::Ready(()),
+                Stage::Carried(_) | Stage::Done => return Poll::Ready(()),
             }
+        }
+    }
+
+    /// Takes the socket from hyper, with the bytes that hyper has read beyond its last request.
+    fn take_from_hyper(&mut self) -> Option<(LazyStream, Bytes)> {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Serving(connection) => {
+                let parts = connection.into_parts();
+                Some((parts.io, parts.read_buf))
+            }
+            _ => None,
         }
     }
 
     /// Takes the socket from hyper.
     fn take_socket(&mut self) -> Option<LazyStream> {
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            // Bytes that hyper read beyond the request are dropped with its buffer: the response
-            // says `Connection: close`.
-            Stage::Serving(connection) => Some(connection.into_parts().io),
-            _ => None,
+        // Bytes beyond the request are dropped: the response says `Connection: close`.
+        self.take_from_hyper().map(|(io, _)| io)
+    }
+
+    /// Takes the connection out of hyper, to be kept.
+    fn carry(&mut self) {
+        let asked = self.exchange.requests() > 0;
+        let waited = self.timer.waited(&self.exchange, &self.listener.config);
+        let Some((io, read)) = self.take_from_hyper() else {
+            return;
+        };
+        // If it cannot be taken out of epoll, the system is out of memory.
+        if let Ok((socket, unread)) = io.into_carried(read) {
+            self.stage = Stage::Carried(Carried::new(socket, unread, asked, waited));
         }
     }
 
@@ -192,26 +272,29 @@ impl Driver {
     }
 }
 
-/// Waits until the connection must end: with the listener, or because its seat is needed.
-async fn is_over(
-    shutdown: &mut watch::Receiver<bool>,
+/// Waits until the listener gives an order other than to serve, or the seat is needed.
+async fn interrupted(
+    orders: &mut Orders,
     seat: Option<&Seat>,
     exchange: &Exchange,
-    accepted: Instant,
-) {
-    let shut_down = async {
-        stopped(shutdown).await;
+    since: Instant,
+) -> Interruption {
+    let ordered = async {
+        if orders.interrupted().await == Order::Freeze {
+            return Interruption::Freeze;
+        }
         // A client that has only just come is about to ask.
         if !exchange.heard() {
-            sleep_until(accepted + closing::FIRST_REQUEST).await;
+            sleep_until(since + closing::FIRST_REQUEST).await;
         }
+        Interruption::End
     };
     let Some(seat) = seat else {
-        return shut_down.await;
+        return ordered.await;
     };
     tokio::select! {
-        () = shut_down => {}
-        () = seat.is_over() => {}
+        interruption = ordered => interruption,
+        () = seat.is_over() => Interruption::End,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Exchange {
     /// Bytes arrived that belong to no request yet.
     heard: AtomicBool,
     serving: AtomicBool,
+    /// The listener freezes: no new request is read.
+    freezing: AtomicBool,
     /// A request was answered before its body was read to the end.
     left_body: AtomicBool,
     /// The unread rest of the body, until the request is answered.
@@ -65,6 +67,7 @@ impl Exchange {
             flushed: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             serving: AtomicBool::new(false),
+            freezing: AtomicBool::new(false),
             left_body: AtomicBool::new(false),
             unread: Mutex::new(None),
             has_unread: AtomicBool::new(false),
@@ -75,6 +78,15 @@ impl Exchange {
             owed: Mutex::new(Vec::new()),
             owes: AtomicBool::new(false),
         }
+    }
+
+    /// For a connection that was carried: `asked` if a request was answered on it, `heard` if the
+    /// start of another has arrived.
+    pub(crate) fn carried(asked: bool, heard: bool) -> Self {
+        let exchange = Self::new();
+        exchange.requests.store(asked.into(), Ordering::Relaxed);
+        exchange.heard.store(heard, Ordering::Relaxed);
+        exchange
     }
 
     /// The turns of its socket.
@@ -175,6 +187,26 @@ impl Exchange {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Driver: a freeze has begun, or ended.
+    pub(crate) fn set_freezing(&self, freezing: bool) {
+        self.freezing.store(freezing, Ordering::Relaxed);
+    }
+
+    /// Socket: whether bytes of a next request are to stay in the kernel. The rest of a body is
+    /// read as always.
+    pub(crate) fn reads_nothing(&self) -> bool {
+        self.freezing.load(Ordering::Relaxed) && !self.serving.load(Ordering::Relaxed)
+    }
+
+    /// Whether a freeze is on and the connection waits for a request or for the rest of its head.
+    /// Then it can be taken out of hyper. One whose last request body was left unread cannot: hyper
+    /// is about to end it.
+    pub(crate) fn can_be_carried(&self) -> bool {
+        self.freezing.load(Ordering::Relaxed)
+            && matches!(self.phase(), Phase::Head | Phase::Idle)
+            && !self.left_body()
+    }
+
     /// Service: asks the driver to take the socket from hyper and pass it to `detach`.
     pub(crate) fn request_detach(&self, detach: Detach) {
         *self.detach.lock() = Some(detach);
@@ -223,6 +255,27 @@ mod tests {
         exchange.set_flushed(true);
         assert_eq!(exchange.phase(), Phase::Idle);
         exchange.hear();
+        assert_eq!(exchange.phase(), Phase::Head);
+    }
+
+    #[test]
+    fn a_connection_is_carried_in_a_freeze_and_between_requests_only() {
+        let exchange = Exchange::carried(true, false);
+        assert_eq!(exchange.phase(), Phase::Idle);
+        assert!(!exchange.can_be_carried() && !exchange.reads_nothing());
+        exchange.set_freezing(true);
+        assert!(exchange.can_be_carried() && exchange.reads_nothing());
+        exchange.begin_request();
+        assert!(!exchange.can_be_carried());
+        assert!(!exchange.reads_nothing(), "its body is read");
+        exchange.set_flushed(false);
+        exchange.end_request();
+        assert!(!exchange.can_be_carried(), "its answer is unsent");
+        exchange.set_flushed(true);
+        assert!(exchange.can_be_carried());
+        exchange.set_left_body();
+        assert!(!exchange.can_be_carried(), "hyper ends it");
+        let exchange = Exchange::carried(false, true);
         assert_eq!(exchange.phase(), Phase::Head);
     }
 }

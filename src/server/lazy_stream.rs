@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::exchange::Exchange;
@@ -105,9 +105,28 @@ impl LazyStream {
         Poll::Ready(Ok(received))
     }
 
+    /// Sets bytes that were read before, by another listener.
+    pub(crate) fn set_early(&mut self, bytes: &[u8]) {
+        self.early = BytesMut::from(bytes);
+    }
+
     /// Bytes that were read ahead and not yet read again.
     pub(crate) fn early(&self) -> &[u8] {
         &self.early
+    }
+
+    /// Takes the socket, and the bytes that were read ahead, behind those in `read` that hyper has
+    /// read of them.
+    ///
+    /// # Errors
+    /// As [`Self::into_fd`].
+    pub(crate) fn into_carried(self, read: Bytes) -> io::Result<(OwnedFd, Bytes)> {
+        let unread = if self.early.is_empty() {
+            read
+        } else {
+            [&read[..], &self.early[..]].concat().into()
+        };
+        Ok((self.socket.into_fd()?, unread))
     }
 
     /// Receives bytes and drops them. Resolves to their number, 0 at the end of the stream.
@@ -156,6 +175,10 @@ impl Read for LazyStream {
             head,
             at_wrong_head,
         } = &mut *self;
+        if exchange.reads_nothing() {
+            // The driver polls again after a thaw.
+            return Poll::Pending;
+        }
         let mut passed = 0;
         let received = if guard.refusal().is_some() {
             0

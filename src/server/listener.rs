@@ -8,10 +8,11 @@ use hyper::body::{Body, Incoming};
 use hyper::header;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
 use super::answers::Answers;
 use super::bodies::Bodies;
+use super::carried::Carried;
 use super::check::check;
 use super::config::ServerConfig;
 use super::connections::Connections;
@@ -25,6 +26,7 @@ use super::service::{Request, Service};
 use super::transport::Transport;
 use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
+use crate::orders::{Order, Orders};
 
 /// hyper's own bounds on a request head are this many times the settings. Between the two, a
 /// request is read and answered with a problem document that names the setting; beyond, hyper
@@ -46,19 +48,17 @@ pub(crate) struct Listener {
     pub(super) metrics: Arc<HttpMetrics>,
     /// hyper's HTTP/1 configuration.
     pub(super) http1: http1::Builder,
-    pub(super) shutdown: watch::Receiver<bool>,
+    pub(super) orders: Orders,
+    /// Connections that wait for the end of a freeze.
+    kept: Mutex<Vec<Carried>>,
     answers: Arc<Answers>,
     bodies: Bodies,
     service: Box<dyn Service>,
 }
 
 impl Listener {
-    /// Serves `setup.service` until `shutdown`.
-    pub(super) fn new(
-        setup: Setup,
-        connections: Arc<Connections>,
-        shutdown: watch::Receiver<bool>,
-    ) -> Self {
+    /// Serves `setup.service` as the orders say.
+    pub(super) fn new(setup: Setup, connections: Arc<Connections>, orders: Orders) -> Self {
         let bodies_max = setup.config.body_bytes_max;
         Self {
             http1: http1_builder(&setup.config),
@@ -66,10 +66,28 @@ impl Listener {
             config: setup.config,
             connections,
             metrics: setup.metrics,
-            shutdown,
+            orders,
+            kept: Mutex::default(),
             answers: setup.answers,
             service: setup.service,
         }
+    }
+
+    /// Keeps a connection until the end of the freeze. Returns it if that has come.
+    pub(super) fn keep(&self, mut carried: Carried) -> Option<Carried> {
+        // The listener takes the kept ones after the order has changed, so none is forgotten.
+        let mut kept = self.kept.lock();
+        if self.orders.current() != Order::Freeze {
+            return Some(carried);
+        }
+        carried.settle();
+        kept.push(carried);
+        None
+    }
+
+    /// The connections that are kept.
+    pub(super) fn take_kept(&self) -> Vec<Carried> {
+        std::mem::take(&mut *self.kept.lock())
     }
 
     /// The node's account.

@@ -27,13 +27,25 @@ pub(crate) struct PhaseTimer {
 }
 
 impl PhaseTimer {
-    /// For a connection that was accepted at `accepted`, from where the time of its first request
-    /// head counts.
-    pub(crate) fn new(accepted: Instant, config: &ServerConfig) -> Self {
+    /// For a connection whose current wait began at `since`: a new one was accepted then.
+    pub(crate) fn new(exchange: &Exchange, since: Instant, config: &ServerConfig) -> Self {
+        let wait = current(exchange);
         Self {
-            wait: (Phase::Head, 0),
-            deadline: Some(accepted + config.header_timeout),
+            wait,
+            deadline: time_for(wait.0, config).map(|time| since + time),
             sleep: None,
+        }
+    }
+
+    /// Time since the current wait began, as far as it counts.
+    pub(crate) fn waited(&self, exchange: &Exchange, config: &ServerConfig) -> Duration {
+        let wait = current(exchange);
+        match (time_for(wait.0, config), self.deadline) {
+            (Some(time), Some(deadline)) if wait == self.wait => {
+                time.saturating_sub(deadline.saturating_duration_since(Instant::now()))
+            }
+            // The wait began with the last poll.
+            _ => Duration::ZERO,
         }
     }
 
@@ -44,12 +56,7 @@ impl PhaseTimer {
         exchange: &Exchange,
         config: &ServerConfig,
     ) -> Poll<Phase> {
-        let phase = exchange.phase();
-        let progress = match phase {
-            Phase::Writing => exchange.writes(),
-            Phase::Head | Phase::Service | Phase::Idle => exchange.requests(),
-        };
-        let wait = (phase, progress);
+        let wait = current(exchange);
         if self.wait != wait {
             self.wait = wait;
             self.deadline = time_for(wait.0, config).map(|time| Instant::now() + time);
@@ -71,6 +78,16 @@ impl PhaseTimer {
         }
         Poll::Pending
     }
+}
+
+/// The current wait.
+fn current(exchange: &Exchange) -> Wait {
+    let phase = exchange.phase();
+    let progress = match phase {
+        Phase::Writing => exchange.writes(),
+        Phase::Head | Phase::Service | Phase::Idle => exchange.requests(),
+    };
+    (phase, progress)
 }
 
 /// Polls a timer even when the task has used up its turn: a client that sends without end must not

@@ -37,7 +37,8 @@ pub(super) struct Seat {
 
 /// One connection's seat. Dropping it frees the seat.
 pub(super) struct Sitting {
-    _permit: OwnedSemaphorePermit,
+    /// `None` for a connection that was carried to a listener with fewer seats.
+    _permit: Option<OwnedSemaphorePermit>,
     taken: Arc<Mutex<Vec<Arc<Seat>>>>,
     seat: Arc<Seat>,
 }
@@ -65,6 +66,15 @@ impl Seats {
                 () = self.make_room() => {}
             }
         };
+        self.sit(Some(permit))
+    }
+
+    /// A seat for a connection that was accepted elsewhere, also if none is free.
+    pub(super) fn adopt(&self) -> Sitting {
+        self.sit(Arc::clone(&self.free).try_acquire_owned().ok())
+    }
+
+    fn sit(&self, permit: Option<OwnedSemaphorePermit>) -> Sitting {
         let now = Instant::now();
         let seat = Arc::new(Seat {
             asking: AtomicUsize::new(0),

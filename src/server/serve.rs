@@ -3,20 +3,26 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
 
-use super::accept;
 use super::answers::Answers;
+use super::carried::Listening;
 use super::config::ServerConfig;
 use super::connections::{Connections, Limit};
 use super::listener::Listener;
 use super::service::Service;
+use super::{accept, connection};
 use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
+use crate::orders::{Follower, Order};
+
+/// Time that a freeze leaves the requests in hand. Publishers wait meanwhile, so it is short; a
+/// request that needs longer ends with the listener, or goes on when it thaws.
+const FREEZE_MAX: Duration = Duration::from_secs(2);
 
 /// Why serving could not begin.
 #[derive(Debug, Error)]
@@ -37,41 +43,79 @@ pub(crate) struct Setup {
     pub(crate) service: Box<dyn Service>,
 }
 
-/// Serves `socket` until `shutdown` turns true (or its sender is dropped), then closes it and lets
-/// open requests finish.
+/// Serves a listener as the orders say: a fresh one, or one that was released.
 ///
-/// Returns when the last connection has ended. Streams do not count, except those over HTTP/2,
-/// which need their connection. A client that sends a body without end would be waited for, so the
-/// caller bounds the wait. Must run on a tokio runtime with I/O and time enabled.
+/// In a freeze the listener accepts nothing, and new connections wait in the kernel. Requests in
+/// hand are finished. At a stop the socket is closed, and open requests finish.
+///
+/// Returns after a stop or release, when the last connection has ended. Streams do not count,
+/// except those over HTTP/2, which need their connection. A client that sends a body without end
+/// would be waited for, so the caller bounds the wait. Must run on a tokio runtime with I/O and time
+/// enabled.
 ///
 /// # Errors
 /// [`ServeError`] when the socket cannot be watched; nothing was served then.
 pub(crate) async fn serve(
-    socket: TcpListener,
+    mut listening: Listening,
     setup: Setup,
-    shutdown: watch::Receiver<bool>,
+    mut follower: Follower<Listening>,
 ) -> Result<(), ServeError> {
-    socket.set_nonblocking(true)?;
-    // tokio's own listener would register every accepted socket at once, which is what this module
-    // avoids.
-    //
-    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing
-    // replaces or closes it while the `AsyncFd` owns it.
-    let socket = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }
-        .map_err(io::Error::from)?;
     let connections = Arc::new(Connections::new(
         setup.limit.clone(),
         Arc::clone(&setup.metrics),
     ));
+    let mut orders = follower.orders();
     let listener = Arc::new(Listener::new(
         setup,
         Arc::clone(&connections),
-        shutdown.clone(),
+        orders.clone(),
     ));
-    accept::run(&listener, &socket, shutdown).await;
-    drop(socket);
+    let metrics = &listener.metrics;
+    metrics.carried.add(listening.connections.len() as u64);
+    metrics.left.add(listening.left as u64);
+    loop {
+        let socket = watch(listening.socket)?;
+        for carried in listening.connections {
+            connection::resume(&listener, carried);
+        }
+        let order = accept::run(&listener, &socket, &mut orders).await;
+        let socket = socket.into_inner();
+        if order != Order::Freeze {
+            break;
+        }
+        // A freeze that is given up meanwhile ends at once in `rest`.
+        tokio::select! {
+            () = connections.all_settled() => {}
+            () = tokio::time::sleep(FREEZE_MAX) => {}
+            _thaw_or_stop = orders.thawed() => {}
+        }
+        let frozen = Listening {
+            socket,
+            connections: listener.take_kept(),
+            left: connections.unsettled(),
+        };
+        match follower.rest(frozen).await {
+            Some(thawed) => listening = thawed,
+            None => break,
+        }
+        // Connections that were put aside too late for the release.
+        listening.connections.extend(listener.take_kept());
+    }
+    for late in listener.take_kept() {
+        connection::resume(&listener, late);
+    }
     connections.emptied().await;
     Ok(())
+}
+
+/// Lets tokio watch a listening socket. tokio's own listener would register every accepted socket
+/// at once, which is what this module avoids.
+fn watch(socket: TcpListener) -> Result<AsyncFd<TcpListener>, ServeError> {
+    socket.set_nonblocking(true)?;
+    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing
+    // replaces or closes it while the `AsyncFd` owns it.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    Ok(watched.map_err(io::Error::from)?)
 }
 
 #[cfg(test)]
@@ -86,6 +130,7 @@ mod tests {
     use super::*;
     use crate::core::budget::Budget;
     use crate::core::places::{Places, Share};
+    use crate::orders::control;
     use crate::server::detach::Detach;
     use crate::server::outcome::Outcome;
     use crate::server::response_body::ResponseBody;
@@ -180,8 +225,8 @@ mod tests {
             let address = socket.local_addr().expect("bound");
             let setup = setup(limit, Words);
             let metrics = Arc::clone(&setup.metrics);
-            let (stop, stopped) = watch::channel(false);
-            let served = tokio::spawn(serve(socket, setup, stopped));
+            let (stop, follower) = control();
+            let served = tokio::spawn(serve(socket.into(), setup, follower));
             let asked = tokio::task::spawn_blocking(move || {
                 let response = ask(address, "/");
                 assert!(response.ends_with("\r\n\r\na response"), "{response}");
@@ -190,7 +235,7 @@ mod tests {
                 assert_eq!(ask(address, "/stream"), "a stream");
             });
             asked.await.expect("answers");
-            stop.send_replace(true);
+            stop.stop();
             let served = tokio::time::timeout(DEADLINE, served).await;
             let served = served.expect("no connection is left").expect("no panic");
             served.expect("a listener");
@@ -227,15 +272,15 @@ mod tests {
         let address = socket.local_addr().expect("bound");
         // All wait in the kernel before the first is accepted.
         let clients: Vec<_> = (0..5).map(|_| client(address, "/")).collect();
-        let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(serve(socket, setup(give_way(1), Words), stopped));
+        let (stop, follower) = control();
+        let served = tokio::spawn(serve(socket.into(), setup(give_way(1), Words), follower));
         let answered = tokio::task::spawn_blocking(move || {
             for mut client in clients {
                 answer(&mut client);
             }
         });
         answered.await.expect("answers");
-        stop.send_replace(true);
+        stop.stop();
         let served = tokio::time::timeout(DEADLINE, served).await;
         let served = served.expect("no connection is left").expect("no panic");
         served.expect("a listener");
@@ -250,10 +295,11 @@ mod tests {
             let clients = [client(address, "/"), client(address, "/")];
             // One has connected and is about to ask.
             let mut silent = TcpStream::connect(address).expect("a connection");
-            let (_stop, stopped) = watch::channel(true);
+            let (stop, follower) = control();
+            stop.stop();
             let setup = setup(limit, Words);
             let metrics = Arc::clone(&setup.metrics);
-            let served = tokio::spawn(serve(socket, setup, stopped));
+            let served = tokio::spawn(serve(socket.into(), setup, follower));
             let answered = tokio::task::spawn_blocking(move || {
                 for mut client in clients {
                     answer(&mut client);
@@ -304,8 +350,8 @@ mod tests {
         };
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("bound");
-        let (stop, stopped) = watch::channel(false);
-        let served = tokio::spawn(serve(socket, setup(give_way(2), service), stopped));
+        let (stop, follower) = control();
+        let served = tokio::spawn(serve(socket.into(), setup(give_way(2), service), follower));
         let mut asking = client(address, "/later");
         let begins = tokio::time::timeout(DEADLINE, begun.notified()).await;
         begins.expect("it is being answered");
@@ -321,7 +367,7 @@ mod tests {
         let answered = tokio::task::spawn_blocking(move || answer(&mut asking));
         let answered = answered.await.expect("its answer");
         assert!(!answered.contains("connection: close"), "{answered}");
-        stop.send_replace(true);
+        stop.stop();
         let served = tokio::time::timeout(DEADLINE, served).await;
         let served = served.expect("no connection is left").expect("no panic");
         served.expect("a listener");

@@ -18,13 +18,13 @@ use fantail::core::sse::Draft;
 use fantail::hub::{Encoding, Hub, Interest, Subscribe};
 use fantail::metrics::Source;
 use fantail::node;
-use fantail::server::{self, ServeError};
+use fantail::orders::{Control, control};
+use fantail::server::{self, Listening, ServeError};
 use fantail::settings::Settings;
 use fantail::shard::wire::Incoming;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -35,7 +35,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Node {
     hub: Hub,
     address: std::net::SocketAddr,
-    shutdown: watch::Sender<bool>,
+    shutdown: Control<Listening>,
     served: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -51,7 +51,7 @@ impl Node {
         let listener = server::bind("admin_listen", settings.admin_listen, &socket);
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let (shutdown, told) = watch::channel(false);
+        let (shutdown, told) = control();
         let served = tokio::spawn(admin::serve(listener, config, hub.clone(), told));
         Self {
             hub,
@@ -107,7 +107,7 @@ impl Node {
 
     /// Stops listener and hub; fails if a connection or shard keeps running.
     async fn stop(self) {
-        self.shutdown.send_replace(true);
+        self.shutdown.stop();
         let ended = timeout(DEADLINE, self.served).await;
         let served = ended.expect("an end in time").expect("no panic");
         served.expect("a listener");

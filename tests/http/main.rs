@@ -16,6 +16,8 @@ mod browsers;
 mod byte_order_mark;
 /// Requests that come while the node drains.
 mod draining;
+/// A listener that freezes, and what it was frozen with.
+mod frozen;
 /// RFC 9112, request by request.
 mod grammar;
 /// The host of a request: parsed strictly, and answered only if it cannot be a stranger's.

@@ -2,13 +2,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fantail::api;
+use fantail::api::{self, ApiConfig};
 use fantail::hub::Hub;
 use fantail::node;
-use fantail::server;
+use fantail::orders::{Control, control};
+use fantail::server::{self, Carried, Listening};
 use fantail::settings::Settings;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::support::http::{Connection, Response, request};
@@ -26,8 +26,9 @@ pub(crate) struct Node {
     pub(crate) hub: Hub,
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Runtime,
-    stop: watch::Sender<bool>,
+    stop: Control<Listening>,
     served: Option<JoinHandle<()>>,
+    config: ApiConfig,
 }
 
 impl Node {
@@ -55,8 +56,9 @@ impl Node {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (stop, stopped) = watch::channel(false);
-        let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), stopped);
+        let (stop, follower) = control();
+        let config = api_config.clone();
+        let serving = api::serve(listener, api_config, hub.clone(), Arc::default(), follower);
         let served = runtime.spawn(async { serving.await.expect("a listener") });
         Self {
             hub,
@@ -64,6 +66,7 @@ impl Node {
             runtime,
             stop,
             served: Some(served),
+            config,
         }
     }
 
@@ -113,7 +116,41 @@ impl Node {
 
     /// Makes the listener stop.
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.stop.stop();
+    }
+
+    /// Freezes the listener.
+    pub(crate) fn freeze(&mut self) {
+        let frozen = async { tokio::time::timeout(DEADLINE, self.stop.freeze()).await };
+        let frozen = self.runtime.block_on(frozen);
+        frozen.expect("in time").expect("it serves");
+    }
+
+    /// Makes the frozen listener go on.
+    pub(crate) fn thaw(&self) {
+        self.stop.thaw();
+    }
+
+    /// Reads the frozen listener.
+    pub(crate) fn frozen<T>(&self, read: impl FnOnce(&Listening) -> T) -> T {
+        self.stop.frozen(read).expect("it is frozen")
+    }
+
+    /// A new listener goes on with the descriptors and the bytes of the frozen one.
+    pub(crate) fn hand_over(&mut self) {
+        let mut released = self.stop.release().expect("it is frozen");
+        let connections = released.connections.drain(..);
+        released.connections = connections
+            .map(|old| Carried::new(old.socket, old.unread, old.asked, old.waited))
+            .collect();
+        let (stop, follower) = control();
+        let hub = self.hub.clone();
+        let serving = api::serve(released, self.config.clone(), hub, Arc::default(), follower);
+        let served = self
+            .runtime
+            .spawn(async { serving.await.expect("a listener") });
+        self.stop = stop;
+        self.served = Some(served);
     }
 
     /// Waits until serving has ended; panics if it does not.

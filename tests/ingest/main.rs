@@ -12,6 +12,8 @@ mod bytes;
 mod connection;
 /// HTTP and TLS spoken to the port.
 mod foreign;
+/// A port that freezes, and what it was frozen with.
+mod frozen;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
 /// INFO and CLUSTER: the fields that tools and clients read.

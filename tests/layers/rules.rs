@@ -28,6 +28,7 @@ pub(crate) const LAYERS: [&[&str]; 14] = [
         "clock",
         "closing",
         "once_a_minute",
+        "orders",
         "bom",
         "memory",
         "secret",

@@ -6,12 +6,12 @@ use fantail::api;
 use fantail::auth::{Auth, KeySet, Policy, Role};
 use fantail::hub::Hub;
 use fantail::node;
-use fantail::server;
+use fantail::orders::{Control, control};
+use fantail::server::{self, Listening};
 use fantail::settings::{KeySource, Settings};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 
 use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) auth: Arc<Auth>,
     pub(crate) runtime: Runtime,
-    stop: watch::Sender<bool>,
+    stop: Control<Listening>,
 }
 
 impl Node {
@@ -79,13 +79,13 @@ impl Node {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (stop, stopped) = watch::channel(false);
+        let (stop, follower) = control();
         let serving = api::serve(
             listener,
             api_config,
             hub.clone(),
             Arc::clone(&auth),
-            stopped,
+            follower,
         );
         runtime.spawn(async { serving.await.expect("a listener") });
         let presence = hub.clone();
@@ -159,7 +159,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.stop();
         self.hub.stop();
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // Each test binary uses its own part of this.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fantail::core::selector::Selector;
 use fantail::hub::{Encoding, Hub, Interest, Subscribe};
-use fantail::ingest;
+use fantail::ingest::{self, IngestConfig, Listening, ServeError};
 use fantail::node;
+use fantail::orders::{Control, control};
 use fantail::settings::Settings;
 use fantail::shard::wire::{BodyQueue, Incoming, Next};
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Longest time for any step before a test fails; far beyond its time on a busy machine.
@@ -27,8 +26,9 @@ pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     pub(crate) hub: Hub,
     runtime: Option<Runtime>,
-    shutdown: watch::Sender<bool>,
-    served: Option<JoinHandle<()>>,
+    shutdown: Control<Listening>,
+    served: Option<JoinHandle<Result<(), ServeError>>>,
+    config: IngestConfig,
 }
 
 impl Node {
@@ -55,16 +55,22 @@ impl Node {
         let listen = settings.ingest_listen;
         let config = node::config::ingest(&settings);
         let hub = Hub::start(node::config::hub(&settings), 1_000).expect("hub");
-        let listener = runtime.block_on(TcpListener::bind(listen)).expect("port");
+        let listener = TcpListener::bind(listen).expect("port");
         let address = listener.local_addr().expect("address");
-        let (shutdown, stop) = watch::channel(false);
-        let served = runtime.spawn(ingest::serve(listener, config, hub.clone(), stop));
+        let (shutdown, follower) = control();
+        let served = runtime.spawn(ingest::serve(
+            listener,
+            config.clone(),
+            hub.clone(),
+            follower,
+        ));
         Self {
             address,
             hub,
             runtime: Some(runtime),
             shutdown,
             served: Some(served),
+            config,
         }
     }
 
@@ -74,7 +80,41 @@ impl Node {
 
     /// Makes the port shut down.
     pub(crate) fn begin_shutdown(&self) {
-        self.shutdown.send_replace(true);
+        self.shutdown.stop();
+    }
+
+    /// Freezes the port.
+    pub(crate) fn freeze(&mut self) {
+        let runtime = self.runtime.as_ref().expect("running");
+        let frozen = async { tokio::time::timeout(DEADLINE, self.shutdown.freeze()).await };
+        let frozen = runtime.block_on(frozen);
+        frozen.expect("in time").expect("it serves");
+    }
+
+    /// Makes the frozen port go on.
+    pub(crate) fn thaw(&self) {
+        self.shutdown.thaw();
+    }
+
+    /// Reads the frozen port.
+    pub(crate) fn frozen<T>(&self, read: impl FnOnce(&Listening) -> T) -> T {
+        self.shutdown.frozen(read).expect("it is frozen")
+    }
+
+    /// A new port, with a config that differs by `change`, goes on with what the frozen one
+    /// released.
+    pub(crate) fn hand_over_with(&mut self, change: impl FnOnce(&mut IngestConfig)) {
+        let released = self.shutdown.release().expect("it is frozen");
+        change(&mut self.config);
+        let (shutdown, follower) = control();
+        let serving = ingest::serve(released, self.config.clone(), self.hub.clone(), follower);
+        let runtime = self.runtime.as_ref().expect("running");
+        self.served = Some(runtime.spawn(serving));
+        self.shutdown = shutdown;
+    }
+
+    pub(crate) fn hand_over(&mut self) {
+        self.hand_over_with(|_| {});
     }
 
     /// Waits until the port has shut down.
@@ -82,7 +122,8 @@ impl Node {
         let served = self.served.take().expect("ends once");
         let runtime = self.runtime.as_ref().expect("running");
         let outcome = runtime.block_on(async { tokio::time::timeout(DEADLINE, served).await });
-        outcome.expect("in time").expect("no panic");
+        let served = outcome.expect("in time").expect("no panic");
+        served.expect("a listener");
     }
 
     /// Opens a stream on `topics`.

@@ -80,6 +80,12 @@ impl Session {
         self.transaction.bytes()
     }
 
+    /// Whether it has nothing that only its own process could know: queued commands, watched
+    /// topics, an end that is near.
+    pub(super) fn can_be_carried(&self) -> bool {
+        !self.closing && self.transaction.is_over()
+    }
+
     /// Makes `user` the connection's user.
     fn set_user(&mut self, user: Option<Arc<User>>) {
         self.client.about.lock().user = user

@@ -62,6 +62,11 @@ impl Transaction {
         self.open.is_some()
     }
 
+    /// Whether nothing is queued or watched.
+    pub(super) fn is_over(&self) -> bool {
+        self.open.is_none() && self.watched.is_empty()
+    }
+
     /// Makes `EXEC` run nothing, and frees the memory of the queue.
     fn abort(&mut self) {
         if let Some(open) = &mut self.open {

@@ -15,7 +15,7 @@ mod reply;
 pub use error::ProtocolError;
 pub use limits::{INLINE_BYTES_MAX, Limits, UNAUTHENTICATED_ARRAY_MAX};
 pub use reader::Reader;
-pub use reply::Reply;
+pub use reply::{Muted, Reply};
 
 use std::borrow::Cow;
 

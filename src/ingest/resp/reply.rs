@@ -15,6 +15,15 @@ pub struct Reply {
     muting: Muting,
 }
 
+/// The replies that a client does not want, between two commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Muted {
+    /// All, until it wants them again (`CLIENT REPLY OFF`).
+    All,
+    /// That of the next command (`CLIENT REPLY SKIP`).
+    Next,
+}
+
 /// The replies that are dropped.
 #[derive(Clone, Copy, Debug, Default)]
 struct Muting {
@@ -54,6 +63,25 @@ impl Reply {
     /// one.
     pub fn end_command(&mut self) {
         self.muting.this = std::mem::take(&mut self.muting.next);
+    }
+
+    /// The replies that are dropped, between two commands.
+    #[must_use]
+    pub fn muted(&self) -> Option<Muted> {
+        match self.muting {
+            Muting { all: true, .. } => Some(Muted::All),
+            Muting { this: true, .. } => Some(Muted::Next),
+            _ => None,
+        }
+    }
+
+    /// Drops replies as [`Reply::muted`] said, before the first command.
+    pub fn set_muted(&mut self, muted: Option<Muted>) {
+        self.muting = Muting {
+            all: muted == Some(Muted::All),
+            this: muted == Some(Muted::Next),
+            next: false,
+        };
     }
 
     /// Whether replies are dropped at the moment.

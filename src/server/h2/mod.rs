@@ -9,15 +9,16 @@ mod clock;
 mod tasks;
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use parking_lot::Mutex;
 use tokio::task::coop;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use self::clock::{Clock, Due, Look};
 use self::tasks::Tasks;
@@ -31,8 +32,8 @@ use super::heads::Head;
 use super::lazy_stream::LazyStream;
 use super::linger::Linger;
 use super::listener::Listener;
+use super::phase_timer::poll_timer;
 use super::responder::{Carrier, Responder};
-use super::stop::stopped;
 use crate::once_a_minute::OnceAMinute;
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
@@ -54,6 +55,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
 /// This window stops a publisher long before that, even if it sends lines in single frames faster
 /// than they are published.
 const STREAM_WINDOW_BYTES: u32 = 1 << 16;
+
+/// Interval at which a connection that ends checks whether its requests are answered.
+const SETTLED_CHECK_EVERY: Duration = Duration::from_millis(10);
 
 /// The configuration of hyper's side.
 fn builder(config: &ServerConfig, tasks: Tasks) -> http2::Builder<Tasks> {
@@ -77,7 +81,7 @@ pub(crate) async fn serve(
     listener: Arc<Listener>,
     mut io: LazyStream,
     exchange: Arc<Exchange>,
-    place: Place,
+    mut place: Place,
     accepted: Instant,
 ) {
     let guard = Arc::new(Mutex::new(Http2::new(accepted.into_std())));
@@ -90,7 +94,7 @@ pub(crate) async fn serve(
         config.body_bytes_per_connection_max,
     );
     drive(
-        &listener, io, &exchange, &guard, &activity, &place, accepted,
+        &listener, io, &exchange, &guard, &activity, &mut place, accepted,
     )
     .await;
     if let Some(refusal) = guard.lock().refusal() {
@@ -110,7 +114,7 @@ async fn drive(
     exchange: &Exchange,
     guard: &Mutex<Http2>,
     activity: &Arc<Activity>,
-    place: &Place,
+    place: &mut Place,
     accepted: Instant,
 ) {
     let config = &listener.config;
@@ -119,17 +123,21 @@ async fn drive(
     let builder = builder(config, Tasks(Arc::clone(activity)));
     let mut connection = pin!(builder.serve_connection(io, responder));
     let mut clock = Clock::new(accepted, config);
-    let mut shutdown = listener.shutdown.clone();
-    // A client that uses up every turn of the task must not hide the node's shutdown.
-    let mut shutdown = pin!(coop::unconstrained(stopped(&mut shutdown)));
+    let mut orders = listener.orders.clone();
+    // A client that uses up every turn of the task must not hide the node's shutdown. A freeze ends
+    // the connection too: it cannot be carried.
+    let mut interrupted = pin!(coop::unconstrained(orders.interrupted()));
     let mut ending = false;
+    let mut settling = Settling::default();
     poll_fn(|cx: &mut Context<'_>| {
         loop {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             let now = Instant::now();
-            if !ending && shutdown.as_mut().poll(cx).is_ready() {
+            if ending {
+                settling.poll(cx, activity, place);
+            } else if interrupted.as_mut().poll(cx).is_ready() {
                 ending = true;
                 clock.end(now);
                 connection.as_mut().graceful_shutdown();
@@ -160,6 +168,33 @@ async fn drive(
         }
     })
     .await;
+}
+
+/// Checks for a connection that ends whether its requests are answered. Then a freeze need not wait
+/// for it: its streams of events end with the hub's.
+#[derive(Default)]
+struct Settling {
+    settled: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Settling {
+    fn poll(&mut self, cx: &mut Context<'_>, activity: &Activity, place: &mut Place) {
+        while !self.settled {
+            if !activity.is_answering() {
+                place.settle();
+                self.settled = true;
+                return;
+            }
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(SETTLED_CHECK_EVERY)));
+            if poll_timer(sleep.as_mut(), cx).is_pending() {
+                return;
+            }
+            self.sleep = None;
+        }
+    }
 }
 
 /// Counts a connection that was ended for its client's fault, and logs that now and then.
