@@ -16,10 +16,10 @@ pub const PIECE_BYTES: usize = 1 << 20;
 const MAGIC: &[u8; 8] = b"FANTAIL\0";
 
 /// Magic, version, oldest reader and checksum.
-const HEADER_BYTES: usize = 8 + 4 + 4 + 4;
+pub(super) const HEADER_BYTES: usize = 8 + 4 + 4 + 4;
 
 /// Section, length and checksum.
-const PIECE_HEAD_BYTES: usize = 4 + 8 + 4;
+pub(super) const PIECE_HEAD_BYTES: usize = 4 + 8 + 4;
 
 /// A piece without its head.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub(super) fn write_piece(out: &mut impl Write, tag: [u8; 4], payload: &[u8]) ->
     out.write_all(payload)
 }
 
-fn checksum(tag: [u8; 4], length: [u8; 8], payload: &[u8]) -> u32 {
+pub(super) fn checksum(tag: [u8; 4], length: [u8; 8], payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&tag);
     hasher.update(&length);

@@ -23,6 +23,7 @@
 mod codec;
 mod container;
 mod error;
+mod history_file;
 mod reader;
 mod record;
 mod section;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use container::{FORMAT_VERSION, PIECE_BYTES, READER_VERSION_MIN};
 pub use error::StateError;
+pub use history_file::{HistoryFileError, HistoryReader};
 pub use reader::Reader;
 pub use record::{
     CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,

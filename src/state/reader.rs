@@ -6,8 +6,8 @@ use minicbor::{Decode, Decoder};
 use crate::core::desk::DeskRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow, StoreRow, StreamRow,
-    Wrong,
+    BytesRow, CounterRow, HistoryRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow,
+    StoreRow, StreamRow, Wrong,
 };
 use super::container::{Piece, Pieces};
 use super::{Section, StateError, StateRecord};
@@ -84,7 +84,7 @@ impl Iterator for Reader<'_> {
 }
 
 /// Reads one item. Bytes that streams share are no record of their own.
-fn item(
+pub(super) fn item(
     section: Section,
     items: &mut Decoder<'_>,
     shared: &mut Vec<Bytes>,
@@ -109,6 +109,7 @@ fn item(
         Section::Listeners => StateRecord::Listener(row::<ListenerRow>(items)?.try_into()?),
         Section::Http => StateRecord::Http(row::<HttpRow<'_>>(items)?.try_into()?),
         Section::Resp => StateRecord::Resp(row::<RespRow<'_>>(items)?.try_into()?),
+        Section::History => StateRecord::History(row::<HistoryRow<'_>>(items)?.try_into()?),
         Section::End => return Err(Wrong::new("the end has no records")),
     }))
 }

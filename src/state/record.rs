@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::core::delivery::StreamRecord;
 use crate::core::desk::DeskRecord;
+use crate::core::history::HistoryRecord;
 
 /// One record of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum StateRecord {
     Http(HttpRecord),
     /// A connection of the ingest port.
     Resp(RespRecord),
+    /// Of the history of a file.
+    History(HistoryRecord),
 }
 
 /// The node as a whole.

@@ -24,13 +24,15 @@ pub enum Section {
     Http,
     /// Connections of the ingest port.
     Resp,
+    /// The history of a file: topics and events by name.
+    History,
     /// The end.
     End,
 }
 
 impl Section {
     /// All sections, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Node,
         Self::Store,
         Self::Presence,
@@ -40,6 +42,7 @@ impl Section {
         Self::Listeners,
         Self::Http,
         Self::Resp,
+        Self::History,
         Self::End,
     ];
 
@@ -56,6 +59,7 @@ impl Section {
             Self::Listeners => "LSTN",
             Self::Http => "HTTP",
             Self::Resp => "RESP",
+            Self::History => "HIST",
             Self::End => "END ",
         }
     }

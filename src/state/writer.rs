@@ -6,9 +6,11 @@ use minicbor::Encode;
 
 use crate::core::delivery::StreamRecord;
 use crate::core::desk::DeskRecord;
+use crate::core::history::HistoryRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow, StoreRow, StreamRow,
+    BytesRow, CounterRow, HistoryRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow,
+    StoreRow, StreamRow,
 };
 use super::container::{self, PIECE_BYTES};
 use super::shared_bytes::SharedBytes;
@@ -105,6 +107,14 @@ impl<W: Write> Writer<W> {
     /// Those of the output.
     pub fn resp(&mut self, record: &RespRecord) -> io::Result<()> {
         self.item(Section::Resp, &RespRow::from(record))
+    }
+
+    /// Writes a record of a history. They keep their order.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn history(&mut self, record: &HistoryRecord) -> io::Result<()> {
+        self.item(Section::History, &HistoryRow::from(record))
     }
 
     /// Writes the end, and returns the output.

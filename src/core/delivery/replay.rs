@@ -352,6 +352,7 @@ impl<I: Io> Core<I> {
             let reason = match (unknown, resuming) {
                 (Some(_), _) => GapReason::Unknown,
                 (None, true) => GapReason::Evicted,
+                (None, false) if outcome.in_hole => GapReason::Evicted,
                 (None, false) => GapReason::Lagged,
             };
             let from = unknown.map_or_else(

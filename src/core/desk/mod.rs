@@ -79,6 +79,12 @@ impl Desk {
         }
     }
 
+    /// The same with the history of an earlier process. The order of its ids continues.
+    #[must_use]
+    pub fn with_store(self, store: Store) -> Self {
+        Self { store, ..self }
+    }
+
     /// Topics and history.
     #[must_use]
     pub fn store(&self) -> &Store {

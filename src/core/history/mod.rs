@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** of every topic, all events with an id above `evicted_through` are kept, and none
 //! at or below it. So a reader with cursor `c` has missed something exactly when `evicted_through >
-//! c`.
+//! c`, or when a hole is above `c`: a range of ids whose events were lost in a crash (`hole`).
 //!
 //! **Invariant:** a topic with no event, no subscriber and no grant that names it does not exist.
 //! What it had evicted is folded into one number for the whole node (`forgotten`). So a million
@@ -28,6 +28,7 @@ mod expiry;
 mod found;
 mod grants;
 mod heard;
+mod hole;
 mod introspect;
 mod listeners;
 mod log;
@@ -46,6 +47,7 @@ mod record;
 mod references;
 mod release;
 mod resume;
+mod revive;
 mod same;
 mod scan;
 mod selector_id;
@@ -55,6 +57,7 @@ mod stamp;
 mod sweep;
 mod topic_info;
 mod topics;
+mod walk;
 mod work;
 
 #[cfg(test)]
@@ -71,6 +74,7 @@ use crate::core::sse::Frame;
 use evicted::Evicted;
 use expiry::Expiry;
 use grants::GrantTable;
+use hole::Holes;
 use order::Order;
 use own_ids::OwnIds;
 use patterns::PatternTable;
@@ -79,6 +83,7 @@ use topics::TopicTable;
 
 pub use audience::{Audience, MatchSets};
 pub use grants::Grant;
+pub use hole::Hole;
 pub use match_set::MatchSet;
 pub use newest::Newest;
 pub use pins::{RecordNeeded, Rights};
@@ -87,11 +92,13 @@ pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
 pub use record::{EvictedRecord, ListenersRecord, Record, RestoreError};
 pub use release::Released;
 pub use resume::{LastEventId, Start};
+pub use revive::{Ending, Revival, Revived};
 pub use selector_id::{SelectorId, SelectorIds};
 pub use shard_set::ShardSet;
 pub use snapshot::SnapshotCursor;
 pub use stamp::{IdFell, Stamp};
 pub use topic_info::{PatternCount, TopicInfo, TopicWalk};
+pub use walk::{HistoryEvent, HistoryHead, HistoryRecord, HistoryWalk};
 pub use work::{HoldLimits, Work};
 
 /// What one topic without history costs beside its name, measured: its slots in the tables of the
@@ -197,6 +204,8 @@ pub struct Store {
     forgotten: Evicted,
     /// The newest events that were evicted from any topic.
     evicted: Evicted,
+    /// What was lost with processes that ended without a snapshot.
+    holes: Holes,
     events: usize,
     bytes: usize,
     /// Topics of whose evictions their many patterns have not been told, the oldest first.
@@ -231,6 +240,7 @@ impl Store {
             head: birth,
             forgotten: Evicted::through(birth),
             evicted: Evicted::through(birth),
+            holes: Holes::default(),
             events: 0,
             bytes: 0,
             untold: SmallVec::new(),

@@ -9,7 +9,7 @@ use crate::core::sse::Frame;
 
 use super::log::Entry;
 use super::work::Work;
-use super::{SelectorId, Store};
+use super::{Hole, SelectorId, Store};
 
 /// A topic or pattern that a reader wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct ReadOutcome {
     pub lost_through: Option<EventId>,
     /// An event was evicted from a topic whose policy is to disconnect.
     pub disconnect: bool,
+    /// The reader lost the events of a hole, whatever its speed.
+    pub in_hole: bool,
     /// Set when the read stopped at its scan limit. Everything up to this id was examined; all
     /// matches are in `out`.
     pub examined_through: Option<EventId>,
@@ -100,6 +102,21 @@ impl Reader<'_> {
         }
         enough
     }
+
+    /// Ends a read that was to end before a hole. If nothing is left before it, a gap of evicted
+    /// events covers the hole, too.
+    fn end_before(&mut self, hole: Hole) {
+        if !self.out.is_empty() || self.outcome.examined_through.is_some() {
+            return;
+        }
+        if self.outcome.lost_through.is_some() && !self.outcome.in_hole {
+            self.outcome.lose(hole.through);
+            self.outcome.in_hole = true;
+            self.outcome.examined_through = Some(hole.through);
+        } else {
+            self.outcome.examined_through = Some(hole.after);
+        }
+    }
 }
 
 impl Store {
@@ -135,9 +152,15 @@ impl Store {
             }
             by_pattern |= wish.selector.pattern_slot().is_some();
         }
+        let holes = self.holes_before(&position);
+        if let Some(hole) = holes.around {
+            outcome.lose(hole.through.min(position.until));
+            outcome.in_hole = true;
+        }
+        let until = holes.beyond.map_or(position.until, |hole| hole.after);
         let mut reader = Reader {
             grant,
-            position,
+            position: Position { until, ..position },
             room: Room::new(budget),
             work: self.work(),
             ahead: self.work(),
@@ -148,6 +171,9 @@ impl Store {
             _ if by_pattern => self.scan(wanted, &mut reader),
             [wish] => self.read_one(*wish, &mut reader),
             _ => self.merge(wanted, &mut reader),
+        }
+        if let Some(hole) = holes.beyond {
+            reader.end_before(hole);
         }
         reader.outcome
     }

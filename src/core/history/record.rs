@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{SelectorIds, ShardSet};
+use super::{Hole, SelectorIds, ShardSet};
 use crate::core::event::{EventId, OrderMark};
 use crate::core::selector::Selector;
 use crate::core::sse::Frame;
@@ -44,6 +44,8 @@ pub enum Record {
         evicted: EvictedRecord,
         /// Serial number of the youngest pattern so far.
         newest_pattern: u32,
+        /// Its holes, by rising ids.
+        holes: Vec<Hole>,
     },
     /// A topic, by rising slots.
     Topic {
@@ -120,4 +122,10 @@ pub enum RestoreError {
     /// A record names a topic or pattern that does not exist.
     #[error("a record of a snapshot names a topic or pattern that it does not have")]
     Unknown,
+    /// A topic has a name that no topic may have.
+    #[error("a record of a snapshot has a name that no topic may have")]
+    Name,
+    /// Ids that do not rise, or that are above the snapshot's newest.
+    #[error("the ids of a snapshot do not fit together")]
+    Ids,
 }

@@ -122,15 +122,23 @@ impl Store {
         let granted = rights.granted();
         if cursor == EARLIEST {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
+            let lost_through = self.lost_before_all(ids, lost_through);
             return Ok(Start::from_the_beginning(lost_through, None));
         }
         let Some(id) = self.find_cursor(ids, rights, cursor, &mut work)? else {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
+            // One gap for everything that may be missing.
+            let lost_through = lost_through.max(self.holes.end());
             return Ok(Start::from_the_beginning(lost_through, Some(cursor.into())));
         };
-        let last_event_id = if self.evicted_from_all(ids, granted, id, &mut work) > id {
-            self.before_first(ids, rights, id, &mut work)?
-                .map_or(LastEventId::Earliest, LastEventId::Id)
+        let is_evicted = self.evicted_from_all(ids, granted, id, &mut work) > id;
+        let last_event_id = if is_evicted || self.holes.end() > id {
+            match self.before_first(ids, rights, id, &mut work)? {
+                // The hole is behind the first event.
+                Some(before) if !is_evicted && before <= id => LastEventId::Asked(cursor.into()),
+                Some(before) => LastEventId::Id(before),
+                None => LastEventId::Earliest,
+            }
         } else {
             LastEventId::Asked(cursor.to_owned())
         };
@@ -276,6 +284,7 @@ impl Store {
         let seen = cursor.max(start.told_through);
         let mut work = self.work();
         start.unknown.is_none()
+            && self.holes.end() <= seen
             && self.evicted_from_all(ids, granted, seen, &mut work) <= seen
             && ids.iter().all(|id| {
                 let last = match id.topic_index() {
@@ -301,7 +310,7 @@ impl Store {
         evicted.max().unwrap_or_default()
     }
 
-    /// The last evicted event before the first one that a reader at `cursor` will get.
+    /// The last event that is lost before the first one that a reader at `cursor` will get.
     fn before_first(
         &mut self,
         ids: &[SelectorId],
@@ -321,7 +330,9 @@ impl Store {
         let evicted = ids
             .iter()
             .map(|id| self.evicted_from(*id, rights.granted(), EventId::ZERO, work));
-        Ok(evicted.filter(|evicted| *evicted < first).max())
+        let evicted = evicted.filter(|evicted| *evicted < first).max();
+        let holes = self.holes.as_slice().iter().map(|hole| hole.through);
+        Ok(evicted.max(holes.filter(|lost| *lost < first).max()))
     }
 
     /// The first event of a topic after `cursor` that a reader with this grant may hear, if it is

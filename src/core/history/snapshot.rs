@@ -14,6 +14,7 @@ use crate::core::event::EventId;
 use crate::core::sse::Frame;
 
 use super::evicted::Evicted;
+use super::hole::Holes;
 use super::listeners::Listeners;
 use super::log::{Entry, More};
 use super::pattern_ref::PatternRef;
@@ -149,6 +150,7 @@ impl Store {
             forgotten: self.forgotten.into(),
             evicted: self.evicted.into(),
             newest_pattern: self.patterns.newest(),
+            holes: self.holes.as_slice().to_vec(),
         }
     }
 
@@ -260,8 +262,11 @@ impl Restoring {
                 forgotten,
                 evicted,
                 newest_pattern,
+                holes,
             } => {
                 self.reach(1)?;
+                let holes = Holes::checked(&holes, head).ok_or(RestoreError::Ids)?;
+                self.store.holes = holes;
                 self.store.birth = birth;
                 self.store.head = head;
                 self.store.mark = mark;

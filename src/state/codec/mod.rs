@@ -6,12 +6,14 @@
 //! value could break in the core is checked when a row becomes a record.
 
 mod connection;
+mod history;
 mod node;
 mod presence;
 mod store;
 mod stream;
 
 pub(super) use connection::{HttpRow, ListenerRow, RespRow};
+pub(super) use history::HistoryRow;
 pub(super) use node::{CounterRow, NodeRow};
 pub(super) use presence::PresenceRow;
 pub(super) use store::StoreRow;

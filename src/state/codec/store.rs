@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::core::event::{EventId, OrderMark};
-use crate::core::history::{EvictedRecord, ListenersRecord, Record, SelectorId, ShardSet};
+use crate::core::history::{EvictedRecord, Hole, ListenersRecord, Record, SelectorId, ShardSet};
 use crate::core::selector::Selector;
 use crate::core::sse::Frame;
 
@@ -28,6 +28,9 @@ pub(crate) enum StoreRow<'a> {
         evicted: EvictedRow,
         #[n(5)]
         newest_pattern: u32,
+        #[n(6)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        holes: Vec<(u64, u64)>,
     },
     #[n(1)]
     Topic {
@@ -163,6 +166,7 @@ impl<'a> From<&'a Record> for StoreRow<'a> {
                 forgotten,
                 evicted,
                 newest_pattern,
+                holes,
             } => Self::Head {
                 birth: birth.get(),
                 head: head.get(),
@@ -170,6 +174,7 @@ impl<'a> From<&'a Record> for StoreRow<'a> {
                 forgotten: (*forgotten).into(),
                 evicted: (*evicted).into(),
                 newest_pattern: *newest_pattern,
+                holes: hole_rows(holes),
             },
             Record::Topic {
                 slot,
@@ -237,6 +242,7 @@ impl TryFrom<StoreRow<'_>> for Record {
                 forgotten,
                 evicted,
                 newest_pattern,
+                holes: rows,
             } => Self::Head {
                 birth: EventId::new(birth),
                 head: checked_head(head)?,
@@ -244,6 +250,7 @@ impl TryFrom<StoreRow<'_>> for Record {
                 forgotten: forgotten.into(),
                 evicted: evicted.into(),
                 newest_pattern,
+                holes: holes(rows),
             },
             StoreRow::Topic {
                 slot,
@@ -299,10 +306,25 @@ impl TryFrom<StoreRow<'_>> for Record {
     }
 }
 
+/// The ends of holes.
+pub(super) fn hole_rows(holes: &[Hole]) -> Vec<(u64, u64)> {
+    let rows = holes.iter();
+    rows.map(|hole| (hole.after.get(), hole.through.get()))
+        .collect()
+}
+
+pub(super) fn holes(rows: Vec<(u64, u64)>) -> Vec<Hole> {
+    let hole = |(after, through)| Hole {
+        after: EventId::new(after),
+        through: EventId::new(through),
+    };
+    rows.into_iter().map(hole).collect()
+}
+
 /// Ids that have to be left above the newest one.
 const IDS_LEFT_MIN: u64 = 1 << 32;
 
-fn checked_head(word: u64) -> Result<EventId, Wrong> {
+pub(super) fn checked_head(word: u64) -> Result<EventId, Wrong> {
     if word <= u64::MAX - IDS_LEFT_MIN {
         Ok(EventId::new(word))
     } else {
@@ -318,17 +340,17 @@ fn checked_slot(slot: u32) -> Result<u32, Wrong> {
 }
 
 /// Topics of the node itself are longer than those of publishers may be.
-fn checked_name(name: &str) -> Result<&str, Wrong> {
+pub(super) fn checked_name(name: &str) -> Result<&str, Wrong> {
     crate::core::topic::check(name, usize::MAX).map_err(|error| Wrong(error.to_string()))?;
     Ok(name)
 }
 
-fn checked_frame(bytes: &[u8], private: bool) -> Result<Frame, Wrong> {
+pub(super) fn checked_frame(bytes: &[u8], private: bool) -> Result<Frame, Wrong> {
     let frame = Frame::from_chunked(Bytes::copy_from_slice(bytes), private);
     frame.map_err(|error| Wrong(error.to_string()))
 }
 
-fn checked_own_id(id: &str) -> Result<&str, Wrong> {
+pub(super) fn checked_own_id(id: &str) -> Result<&str, Wrong> {
     if id.is_empty() || id.chars().any(char::is_control) {
         return Err(Wrong::new("an event has an id that no publisher may give"));
     }

@@ -306,6 +306,7 @@ pub(super) fn written(records: &[StateRecord]) -> Vec<u8> {
             StateRecord::Listener(record) => writer.listener(record),
             StateRecord::Http(record) => writer.http(record),
             StateRecord::Resp(record) => writer.resp(record),
+            StateRecord::History(record) => writer.history(record),
         }
         .expect("memory");
     }

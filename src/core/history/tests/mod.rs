@@ -4,6 +4,7 @@
 mod holds;
 mod many;
 mod patterns;
+mod revive;
 mod snapshot;
 
 use super::*;

@@ -1,0 +1,109 @@
+//! Ranges of the node's order whose events were lost with a process that ended without a snapshot.
+//!
+//! A topic's bound of evictions cannot tell of such a loss: older events are kept before it, newer
+//! ones after it. So the store has its holes beside the bounds of the topics, for all topics
+//! together. A reader is sent what is kept before a hole, then a gap, then what is kept after it.
+
+use smallvec::SmallVec;
+
+use crate::core::event::EventId;
+
+use super::read::Position;
+use super::{SelectorId, Store};
+
+/// Most holes of a store. When there is one more, everything before the oldest is evicted.
+pub(super) const HOLES_MAX: usize = 16;
+
+/// Ids of which no event is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The newest id that is known before it.
+    pub after: EventId,
+    /// No lost event is above this id, and no event has it.
+    pub through: EventId,
+}
+
+/// The holes of a store, by rising ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holes(SmallVec<[Hole; 1]>);
+
+impl Holes {
+    /// Checks that these holes rise, and that none ends above `head`.
+    pub(super) fn checked(holes: &[Hole], head: EventId) -> Option<Self> {
+        let rise = holes.is_sorted_by(|hole, next| hole.through <= next.after);
+        let fits = |hole: &Hole| hole.after < hole.through && hole.through <= head;
+        (rise && holes.iter().all(fits)).then(|| Self(holes.into()))
+    }
+
+    pub(super) fn as_slice(&self) -> &[Hole] {
+        &self.0
+    }
+
+    /// Adds a hole above all others. Returns the bound of what has to be evicted, if there are too
+    /// many.
+    pub(super) fn add(&mut self, hole: Hole) -> Option<EventId> {
+        match self.0.last_mut() {
+            // Nothing was published in between.
+            Some(last) if last.through == hole.after => last.through = hole.through,
+            _ => self.0.push(hole),
+        }
+        (self.0.len() > HOLES_MAX).then(|| self.0.remove(0).through)
+    }
+
+    /// The hole that a cursor is in: what follows the cursor is lost.
+    fn around(&self, cursor: EventId) -> Option<Hole> {
+        let mut holes = self.0.iter().copied();
+        holes.find(|hole| hole.after <= cursor && cursor < hole.through)
+    }
+
+    /// The first hole that begins above a cursor.
+    fn beyond(&self, cursor: EventId) -> Option<Hole> {
+        self.0.iter().copied().find(|hole| hole.after > cursor)
+    }
+
+    /// The end of the last hole.
+    pub(super) fn end(&self) -> EventId {
+        self.0.last().map_or(EventId::ZERO, |hole| hole.through)
+    }
+}
+
+/// The holes that matter to a read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadHoles {
+    /// The reader stands in this one, and was not told of it.
+    pub(super) around: Option<Hole>,
+    /// The read ends before this one.
+    pub(super) beyond: Option<Hole>,
+}
+
+impl Store {
+    /// The holes in the way of a reader.
+    pub(super) fn holes_before(&self, position: &Position) -> ReadHoles {
+        let seen = position.cursor.max(position.told_through);
+        let around = self.holes.around(position.cursor);
+        let beyond = self.holes.beyond(position.cursor);
+        ReadHoles {
+            around: around.filter(|hole| hole.through > seen),
+            beyond: beyond.filter(|hole| hole.after < position.until),
+        }
+    }
+
+    /// The end of the last hole before the first event that is kept of these topics and patterns:
+    /// a reader that asks for everything expects nothing before that event. `lost_through` is what
+    /// was evicted of them.
+    pub(super) fn lost_before_all(&self, ids: &[SelectorId], lost_through: EventId) -> EventId {
+        let holes = self.holes.as_slice().iter();
+        let empty = holes.take_while(|hole| ids.iter().all(|id| self.keeps_none(*id, hole.after)));
+        empty.fold(lost_through, |lost, hole| lost.max(hole.through))
+    }
+
+    /// Whether no event up to `through` is kept; of a pattern only if none is kept at all.
+    fn keeps_none(&self, id: SelectorId, through: EventId) -> bool {
+        let Some(index) = id.topic_index() else {
+            return self.events == 0;
+        };
+        let log = self.topics.get(index).log.as_ref();
+        log.and_then(|log| log.first_id())
+            .is_none_or(|first| first > through)
+    }
+}

@@ -1,0 +1,165 @@
+//! Reads a history as a stream: it may be larger than what the node should hold twice.
+
+use std::io::{self, Read};
+
+use minicbor::Decoder;
+use thiserror::Error;
+
+use crate::core::history::HistoryRecord;
+
+use super::codec::Wrong;
+use super::container::{HEADER_BYTES, PIECE_HEAD_BYTES, Pieces, checksum};
+use super::reader::item;
+use super::{Section, StateError, StateRecord};
+
+/// Why a history cannot be read.
+#[derive(Debug, Error)]
+pub enum HistoryFileError {
+    /// The system does not read it.
+    #[error("it cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is no history that this program reads.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// The records of a history, in their order. Records of other kinds are passed over. Ends with the
+/// first error.
+#[derive(Debug)]
+pub struct HistoryReader<R> {
+    input: R,
+    /// Bytes that the input has beside those that were read.
+    left: u64,
+    at: u64,
+    /// The piece that is being read, and how much of it was.
+    section: Option<Section>,
+    payload: Vec<u8>,
+    used: usize,
+    pieces: u64,
+    records: u64,
+    is_over: bool,
+}
+
+impl<R: Read> HistoryReader<R> {
+    /// Reads the header of an input of so many bytes.
+    ///
+    /// # Errors
+    /// [`HistoryFileError`] if it is no state, or one that this program does not read.
+    pub fn new(mut input: R, bytes: u64) -> Result<Self, HistoryFileError> {
+        let mut header = Vec::new();
+        input
+            .by_ref()
+            .take(HEADER_BYTES as u64)
+            .read_to_end(&mut header)?;
+        Pieces::new(&header)?;
+        Ok(Self {
+            input,
+            left: bytes.saturating_sub(header.len() as u64),
+            at: header.len() as u64,
+            section: None,
+            payload: Vec::new(),
+            used: 0,
+            pieces: 0,
+            records: 0,
+            is_over: false,
+        })
+    }
+
+    fn record(&mut self) -> Result<Option<HistoryRecord>, HistoryFileError> {
+        loop {
+            while self.used == self.payload.len() || self.section.is_none() {
+                if !self.next_piece()? {
+                    return Ok(None);
+                }
+            }
+            let section = self.section.unwrap_or(Section::End);
+            let mut items = Decoder::new(&self.payload[self.used..]);
+            let record = item(section, &mut items, &mut Vec::new());
+            self.used += items.position();
+            let number = self.records;
+            self.records += 1;
+            let record = record.map_err(|Wrong(reason)| StateError::Record {
+                section,
+                number,
+                reason,
+            })?;
+            if let Some(StateRecord::History(record)) = record {
+                return Ok(Some(record));
+            }
+        }
+    }
+
+    /// Reads the next piece; `false` at the end, if that is where it should be.
+    fn next_piece(&mut self) -> Result<bool, HistoryFileError> {
+        let start = self.at;
+        self.read(PIECE_HEAD_BYTES as u64)?;
+        let mut head = [0; PIECE_HEAD_BYTES];
+        head.copy_from_slice(&self.payload);
+        let [tag, low, high, expected] =
+            [0, 4, 8, 12].map(|at| [head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let length = [low, high].concat().try_into().unwrap_or_default();
+        self.read(u64::from_le_bytes(length))?;
+        if checksum(tag, length, &self.payload) != u32::from_le_bytes(expected) {
+            return Err(StateError::Checksum {
+                at: usize::try_from(start).unwrap_or(usize::MAX),
+                section: tag.escape_ascii().to_string(),
+            }
+            .into());
+        }
+        self.section = Section::of_tag(tag);
+        self.used = 0;
+        if self.section == Some(Section::End) {
+            self.end()?;
+            return Ok(false);
+        }
+        self.pieces += 1;
+        Ok(true)
+    }
+
+    fn end(&self) -> Result<(), StateError> {
+        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let expected = self.payload.first_chunk();
+        let expected = expected.ok_or(StateError::Truncated { at })?;
+        let expected = u64::from_le_bytes(*expected);
+        if expected != self.pieces {
+            return Err(StateError::Pieces {
+                found: self.pieces,
+                expected,
+            });
+        }
+        if self.left > 0 {
+            return Err(StateError::Trailing { at });
+        }
+        Ok(())
+    }
+
+    /// Reads so many bytes into the payload.
+    fn read(&mut self, count: u64) -> Result<(), HistoryFileError> {
+        self.payload.clear();
+        if count <= self.left {
+            let mut input = self.input.by_ref().take(count);
+            let read = input.read_to_end(&mut self.payload)? as u64;
+            self.left -= count;
+            self.at += count;
+            if read == count {
+                return Ok(());
+            }
+        }
+        let at = self.at.saturating_add(self.left);
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        Err(StateError::Truncated { at }.into())
+    }
+}
+
+impl<R: Read> Iterator for HistoryReader<R> {
+    type Item = Result<HistoryRecord, HistoryFileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let record = self.record().transpose();
+        self.is_over = !matches!(record, Some(Ok(_)));
+        record
+    }
+}
