@@ -6,7 +6,7 @@
 //! delivery, is counted in [`NodeMetrics`] with ordinary atomics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A number that one thread writes and any thread reads.
 #[derive(Debug, Default)]
@@ -391,6 +391,25 @@ pub struct NodeMetrics {
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.
     pub publish_waits: Counter,
+    /// What is known of the history file.
+    pub history_file: HistoryFileMetrics,
+}
+
+/// What the node counts of its history file.
+#[derive(Debug, Default)]
+pub struct HistoryFileMetrics {
+    /// Whether the node has a directory for it.
+    pub is_on: AtomicBool,
+    /// When the last one was written, in milliseconds since the unix epoch; 0 = none was.
+    pub written_unix_ms: AtomicU64,
+    /// Time that it took, in microseconds.
+    pub took_us: AtomicU64,
+    /// Its size.
+    pub bytes: AtomicU64,
+    /// Files that could not be written since the start.
+    pub failures: Counter,
+    /// Events that were loaded at the start.
+    pub loaded: AtomicU64,
 }
 
 impl NodeMetrics {

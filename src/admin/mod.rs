@@ -16,6 +16,7 @@ mod page;
 mod process;
 mod query;
 mod routes;
+mod starting;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -25,11 +26,14 @@ use std::time::Duration;
 
 pub use self::config::AdminConfig;
 use self::routes::Admin;
+use self::starting::Starting;
 use crate::core::budget::Budget;
 use crate::hub::Hub;
+use crate::metrics::HttpMetrics;
 use crate::orders::Follower;
 use crate::server::answers::Answers;
 use crate::server::connections::Limit;
+use crate::server::service::Service;
 use crate::server::{self, Listening, ServeError, Setup};
 
 /// Time after which a connection is asked to end: it bounds how long a client that reads next to
@@ -62,17 +66,45 @@ pub async fn serve(
         Arc::clone(&metrics),
     );
     let answers = Arc::new(answers);
-    let setup = Setup {
+    let admin = Admin::new(&config, hub, Arc::clone(&answers));
+    let setup = setup(config, Box::new(admin), metrics, answers, budget);
+    server::serve(listening.into(), setup, follower).await
+}
+
+/// Serves the same listener until the node has started: it is alive, and not ready.
+///
+/// # Errors
+/// [`ServeError`] when the listener cannot be watched; nothing was served then.
+pub async fn serve_starting(
+    listening: impl Into<Listening>,
+    config: AdminConfig,
+    follower: Follower<Listening>,
+) -> Result<(), ServeError> {
+    let metrics = Arc::<HttpMetrics>::default();
+    let budget = Budget::new(usize::MAX);
+    let answers = Answers::new(usize::MAX, Arc::clone(&budget), Arc::clone(&metrics));
+    let service = Box::new(Starting);
+    let setup = setup(config, service, metrics, Arc::new(answers), budget);
+    server::serve(listening.into(), setup, follower).await
+}
+
+fn setup(
+    config: AdminConfig,
+    service: Box<dyn Service>,
+    metrics: Arc<HttpMetrics>,
+    answers: Arc<Answers>,
+    budget: Arc<Budget>,
+) -> Setup {
+    Setup {
         limit: Limit::GiveWay {
             connections_max: config.connections_max,
             quiet_min: QUIET_MIN,
             life_max: CONNECTION_LIFE_MAX,
         },
         metrics,
-        service: Box::new(Admin::new(&config, hub, Arc::clone(&answers))),
+        service,
         answers,
         budget,
         config: config.server,
-    };
-    server::serve(listening.into(), setup, follower).await
+    }
 }

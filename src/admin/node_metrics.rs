@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::page::{Labels, Page, label};
+use crate::clock::unix_ms;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
 use crate::hub::Hub;
@@ -436,6 +438,7 @@ impl<R: Readings> Node<R> {
         for (name, help, unit, value) in gauges {
             page.gauges(name, help, unit, [(Labels::new(), value)])?;
         }
+        self.history_file(page)?;
         self.memory(page)?;
         self.presence(page)?;
         let version = [("version", env!("CARGO_PKG_VERSION"))];
@@ -475,6 +478,55 @@ impl<R: Readings> Node<R> {
                 let refused = budget.refused(*part) as u64;
                 (vec![label("part", part.as_str())], refused)
             }),
+        )
+    }
+
+    /// The history file, if the node has a directory for it.
+    fn history_file(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let file = &self.0.node().history_file;
+        if !file.is_on.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let written_ms = file.written_unix_ms.load(Ordering::Relaxed);
+        if written_ms > 0 {
+            let age_ms = unix_ms().saturating_sub(written_ms);
+            let took_us = file.took_us.load(Ordering::Relaxed);
+            let bytes = file.bytes.load(Ordering::Relaxed);
+            let gauges: [(&str, &str, &Unit, f64); 3] = [
+                (
+                    "history_file_age",
+                    "Time since the last history file of this process was written.",
+                    &Unit::Seconds,
+                    age_ms as f64 / 1e3,
+                ),
+                (
+                    "history_file_duration",
+                    "Time that the last history file took.",
+                    &Unit::Seconds,
+                    took_us as f64 / 1e6,
+                ),
+                (
+                    "history_file",
+                    "Size of the last history file.",
+                    &Unit::Bytes,
+                    bytes as f64,
+                ),
+            ];
+            for (name, help, unit, value) in gauges {
+                page.gauges(name, help, Some(unit), [(Labels::new(), value)])?;
+            }
+        }
+        page.gauges(
+            "history_file_events_loaded",
+            "Events that were loaded from the history file at the start.",
+            None,
+            [(Labels::new(), file.loaded.load(Ordering::Relaxed) as f64)],
+        )?;
+        page.counters(
+            "history_file_failures",
+            "Writes to the state directory that failed.",
+            None,
+            [(Labels::new(), file.failures.get())],
         )
     }
 

@@ -363,7 +363,7 @@ impl<'a> StreamView<'a> {
 }
 
 /// `405`, with the methods that are allowed (RFC 9110 §15.5.6).
-fn not_allowed(methods: &'static str) -> Problem {
+pub(super) fn not_allowed(methods: &'static str) -> Problem {
     let detail = format!("allowed here: {methods}");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).header(header::ALLOW, methods)
 }
@@ -382,7 +382,7 @@ fn no_content() -> Response<ResponseBody> {
     response
 }
 
-fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<ResponseBody> {
+pub(super) fn text(body: impl Into<Bytes>, media_type: &'static str) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

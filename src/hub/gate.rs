@@ -62,6 +62,11 @@ impl Gate {
         self.state.load(Ordering::SeqCst) == STOPPED
     }
 
+    /// Neither frozen nor stopped.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == OPEN
+    }
+
     pub(super) fn is_frozen(&self) -> bool {
         self.state.load(Ordering::Relaxed) == FROZEN
     }

@@ -5,7 +5,7 @@ use parking_lot::MutexGuard;
 
 use crate::clock::unix_ms;
 use crate::core::event::{EventId, MarkedId};
-use crate::core::history::{HistorySize, PatternCount, Store};
+use crate::core::history::{HistoryRecord, HistorySize, HistoryWalk, PatternCount, Store};
 pub use crate::core::history::{TopicInfo, TopicWalk};
 use crate::core::sse::Frame;
 
@@ -168,6 +168,23 @@ impl Hub {
                 text: frame.text(),
             })
             .collect()
+    }
+
+    /// Begins a walk through everything that is kept, up to the newest event.
+    #[must_use]
+    pub fn begin_walk(&self) -> HistoryWalk {
+        self.0.shared.store().begin_walk()
+    }
+
+    /// Appends the next records of a walk to `out`: those of one short hold of the lock.
+    pub fn walk(&self, walk: &mut HistoryWalk, out: &mut Vec<HistoryRecord>) {
+        self.hold(|store| store.walk(walk, RANGE_EVENTS, out));
+    }
+
+    /// Whether nothing was published since a walk began.
+    #[must_use]
+    pub fn is_whole(&self, walk: &HistoryWalk) -> bool {
+        self.0.shared.store().is_whole(walk)
     }
 
     /// The newest id kept of a topic; `None` if nothing is kept.

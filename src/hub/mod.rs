@@ -44,7 +44,7 @@ use crate::core::budget::Budget;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::Desk;
 use crate::core::event::OrderMark;
-use crate::core::history::{HistoryLimits, ShardSet};
+use crate::core::history::{HistoryLimits, ShardSet, Store};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
@@ -116,14 +116,31 @@ impl Hub {
     /// # Errors
     /// If the system refuses a shard its poller or its thread.
     pub fn start(config: HubConfig, room: impl Into<Room>) -> Result<Self, StartError> {
+        Self::start_with(config, room, None)
+    }
+
+    /// The same with the history of an earlier process, whose order of ids continues.
+    ///
+    /// # Errors
+    /// If the system refuses a shard its poller or its thread.
+    pub fn start_with(
+        config: HubConfig,
+        room: impl Into<Room>,
+        past: Option<Store>,
+    ) -> Result<Self, StartError> {
         let changed = Arc::new(Notify::new());
         let on_change = notifier(&changed);
         let presence = Presence::new(&config.history, config.clients.clone(), on_change);
         // From the system's randomness: two nodes that start at the same instant must not have the
         // same mark.
-        let mark = OrderMark::new(RandomState::new().hash_one(unix_ms()));
+        let fresh = || OrderMark::new(RandomState::new().hash_one(unix_ms()));
+        let mark = past.as_ref().map_or_else(fresh, Store::mark);
         let places = Places::new(room, config.clients.clone());
         let desk = Desk::new(config.desk(mark), places, presence, unix_ms());
+        let desk = match past {
+            Some(store) => desk.with_store(store),
+            None => desk,
+        };
         Self::launch(config, desk, changed)
     }
 

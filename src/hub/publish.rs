@@ -161,7 +161,8 @@ impl Hub {
             unheard: Vec::new(),
         };
         let mut desk = self.0.shared.desk.lock();
-        if self.is_frozen() {
+        // What is published after a stop would be missing in the history file.
+        if !self.0.gate.is_open() {
             return None;
         }
         let publication = Publication {

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use super::state_dir::StateDirConfig;
 use crate::admin::AdminConfig;
 use crate::api::{
     AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
@@ -172,6 +173,18 @@ pub(super) fn shared_ingest(settings: &Settings, is_shared: bool) -> IngestConfi
         shared_socket: is_shared,
         ..ingest(settings)
     }
+}
+
+/// Config of the state directory, if there is one.
+#[must_use]
+pub(super) fn state_dir(settings: &Settings) -> Option<StateDirConfig> {
+    let every = settings.history_snapshot_interval;
+    Some(StateDirConfig {
+        path: settings.state_dir.clone()?,
+        wait: settings.state_dir_wait,
+        every: (!every.is_zero()).then_some(every),
+        limits: hub(settings).history,
+    })
 }
 
 /// Options of the public listener's socket, and of the admin listener's.

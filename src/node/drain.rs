@@ -55,6 +55,14 @@ impl Node {
         self.drain().await
     }
 
+    /// Writes the history of a node that accepts nothing more, if there is a directory for it.
+    pub(crate) async fn write_history(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            // Writing blocks. A panic there has been reported.
+            let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
+        }
+    }
+
     /// Ends the node: clients that ask for a stream are told when to come back; the open streams
     /// are told the same and are closed in even steps over `drain_period`; publishers are served
     /// until the last stream has ended; then the rest ends.
@@ -82,6 +90,7 @@ impl Node {
         let hub = self.hub.clone();
         // Joining threads blocks. A panic there has been reported by the shard.
         let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        self.write_history().await;
         // The shards have ended: each stream is in one of these counts at most.
         let open = self.hub.streams();
         let given_up = self.hub.streams_given_up() - given_up_before;

@@ -9,8 +9,10 @@ pub mod files;
 mod inherited;
 pub mod keys;
 mod parts;
+mod past;
 mod signals;
 mod sockets;
+mod state_dir;
 mod upkeep;
 
 use std::future::pending;
@@ -31,6 +33,8 @@ use crate::orders::{Control, control};
 use crate::settings::Settings;
 use crate::{admin, api, ingest, server};
 
+pub use state_dir::StateDirError;
+
 use announce::Announcement;
 use files::FileLimit;
 pub use inherited::{Inherited, InheritedError};
@@ -38,6 +42,7 @@ use keys::{Keys, Loaded};
 use parts::Parts;
 use signals::{Hangups, Signals};
 use sockets::Sockets;
+use state_dir::{Keeper, StateDir};
 use upkeep::NodeUpkeep;
 
 /// Interval at which events are checked for their age. Publishing itself checks the topics that it
@@ -77,6 +82,9 @@ pub enum ServerError {
     /// The keys of tokens cannot be read.
     #[error(transparent)]
     Keys(#[from] keys::LoadError),
+    /// The history cannot be kept on disk.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -183,6 +191,8 @@ pub struct Node {
     doors: Parts,
     /// The admin listener and background tasks.
     parts: Parts,
+    /// Keeps the history on disk, if there is a directory for it.
+    keeper: Option<Keeper>,
 }
 
 /// The node's control of its listeners.
@@ -208,6 +218,8 @@ impl Node {
         loaded: Loaded,
         inherited: Inherited,
     ) -> Result<Self, ServerError> {
+        let state_dir = config::state_dir(&settings).map(StateDir::prepare);
+        let state_dir = state_dir.transpose()?;
         let limit = files::raise();
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
@@ -218,7 +230,15 @@ impl Node {
         let (admin_control, admin_follower) = control();
         let (stop_rest, rest_stopped) = watch::channel(false);
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
-        let hub = Hub::start(config::hub(&settings), plan.room)?;
+        let past = match state_dir {
+            Some(directory) => Some(past::load(directory, &sockets.admin.socket, &settings).await?),
+            None => None,
+        };
+        let (store, directory) =
+            past.map_or((None, None), |past| (past.store, Some(past.directory)));
+        let hub = Hub::start_with(config::hub(&settings), plan.room, store)?;
+        let keeper = directory.map(|directory| directory.keep(hub.clone()));
+        let keeper = keeper.transpose()?;
         let mut doors = Parts::default();
         let mut parts = Parts::default();
         let public = api::serve(
@@ -265,6 +285,7 @@ impl Node {
             stop_rest,
             doors,
             parts,
+            keeper,
         })
     }
 

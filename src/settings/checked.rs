@@ -4,6 +4,7 @@
 //! rules between them. Must never print a secret: `Debug` is written by hand for that reason.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -88,6 +89,12 @@ pub struct Settings {
     /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the
     /// history may have, or eight times the largest body, command or transaction.
     pub memory_budget: usize,
+    /// Directory of the history file; `None` = the history is in memory only.
+    pub state_dir: Option<PathBuf>,
+    /// Time between two history files of a running node; zero = on a stop only.
+    pub history_snapshot_interval: Duration,
+    /// Time for which a start waits for another node that has the directory.
+    pub state_dir_wait: Duration,
 
     /// Bounds on one event and one subscription.
     pub event_limits: EventLimits,
@@ -251,6 +258,9 @@ impl Default for Settings {
             history_age: Duration::from_secs(60 * 60),
             history_budget_bytes: 256 << 20,
             memory_budget: 0,
+            state_dir: None,
+            history_snapshot_interval: Duration::ZERO,
+            state_dir_wait: Duration::from_secs(30),
 
             event_limits: EventLimits::default(),
 

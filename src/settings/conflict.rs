@@ -98,6 +98,9 @@ pub enum Conflict {
         /// A missing setting.
         missing: &'static str,
     },
+    /// An interval of files without a directory for them.
+    #[error("`history_snapshot_interval` is given without a directory for the files (`state_dir`)")]
+    SnapshotsWithoutDirectory,
     /// An invalid rule.
     #[error("`topics_from` holds `{rule}`: {error}")]
     TopicRule {

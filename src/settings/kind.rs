@@ -4,6 +4,7 @@
 //! setting completely.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -60,6 +61,8 @@ pub(super) enum Kind {
     Claim(Field<Option<String>>),
     TopicRules(Field<Vec<TopicRule>>),
     CookieName(Field<String>),
+    /// A directory.
+    Directory(Field<Option<PathBuf>>),
     Filter(Field<LogFilter>),
     Format(Field<LogFormat>),
 }
@@ -100,6 +103,7 @@ impl Kind {
             Self::Claim(field) => *field(settings) = Some(key_source::claim(one(given)?)?),
             Self::TopicRules(field) => *field(settings) = parse::topic_rules(many(given)?)?,
             Self::CookieName(field) => *field(settings) = key_source::cookie_name(one(given)?)?,
+            Self::Directory(field) => *field(settings) = Some(parse::directory(one(given)?)?),
             Self::Filter(field) => *field(settings) = parse::filter(one(given)?)?,
             Self::Format(field) => *field(settings) = parse::format(one(given)?)?,
         }
@@ -137,6 +141,10 @@ impl Kind {
                 None => Ok(()),
             },
             Self::CookieName(field) => key_source::cookie_name(field(settings)).map(drop),
+            Self::Directory(field) => match field(settings) {
+                Some(path) => parse::check_directory(path),
+                None => Ok(()),
+            },
             Self::Address(_)
             | Self::Switch(_)
             | Self::Policy(_)
@@ -188,6 +196,10 @@ impl Kind {
                 .unwrap_or_else(|| NOT_SET.to_owned()),
             Self::Filter(field) => field(settings).to_string(),
             Self::CookieName(field) => field(settings).clone(),
+            Self::Directory(field) => {
+                let path = field(settings).as_deref().map(Path::display);
+                path.map_or_else(|| NOT_SET.to_owned(), |path| path.to_string())
+            }
             Self::Format(field) => parse::show_format(*field(settings)).to_owned(),
         }
     }
@@ -237,6 +249,7 @@ impl Kind {
                     .to_owned()
             }
             Self::CookieName(_) => "a name that a cookie can have".to_owned(),
+            Self::Directory(_) => "a path to a directory".to_owned(),
             Self::Filter(_) => {
                 format!(
                     "{}, or a list of target=level",
@@ -298,6 +311,7 @@ impl Kind {
             Self::Claim(_) => "TEXT",
             Self::TopicRules(_) => "RULE",
             Self::CookieName(_) => "NAME",
+            Self::Directory(_) => "DIRECTORY",
             Self::Filter(_) => "FILTER",
             Self::Format(_) => "FORMAT",
         }

@@ -4,6 +4,7 @@
 //! [`Reason`] repeats the text that it refuses.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -147,6 +148,19 @@ pub(super) fn rules(texts: &[String]) -> Result<Vec<SlowConsumerRule>, Reason> {
     let rules: Vec<_> = rules.collect::<Result<_, _>>()?;
     check_rules(&rules)?;
     Ok(rules)
+}
+
+pub(super) fn directory(text: &str) -> Result<PathBuf, Reason> {
+    let path = PathBuf::from(text);
+    check_directory(&path)?;
+    Ok(path)
+}
+
+/// Checks that the system could have such a path.
+pub(super) fn check_directory(path: &Path) -> Result<(), Reason> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let is_path = !bytes.is_empty() && !bytes.contains(&0);
+    is_path.then_some(()).ok_or(Reason::Path)
 }
 
 /// Checks that rules do not contradict each other.

@@ -75,6 +75,9 @@ pub enum Reason {
     /// Not a URL that keys can be fetched from.
     #[error("not a URL that keys may come from (without a password in it)")]
     KeySetUrl,
+    /// Not a path.
+    #[error("not a path")]
+    Path,
     /// Not a valid name of a cookie.
     #[error("not a name that a cookie can have (letters, digits and !#$%&'*+-.^_`|~)")]
     CookieName,

@@ -31,6 +31,9 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     if count > max {
         conflicts.push(Conflict::TracedTopics(count, max));
     }
+    if settings.state_dir.is_none() && !settings.history_snapshot_interval.is_zero() {
+        conflicts.push(Conflict::SnapshotsWithoutDirectory);
+    }
     conflicts.extend(tokens(settings));
     conflicts
 }

@@ -10,7 +10,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Places that log at `info` or above without a bound, with how many each has: no client reaches
 /// them.
-const BY_THE_OPERATOR: [(&str, usize); 11] = [
+const BY_THE_OPERATOR: [(&str, usize); 15] = [
     // The program ends with it.
     ("program.rs", 1),
     // Starts, signals, drains.
@@ -18,6 +18,11 @@ const BY_THE_OPERATOR: [(&str, usize); 11] = [
     ("node/files.rs", 3),
     ("node/drain.rs", 4),
     ("node/mod.rs", 3),
+    // The history file, at a start and at a stop.
+    ("node/past.rs", 1),
+    ("node/state_dir/mod.rs", 1),
+    ("node/state_dir/load.rs", 5),
+    ("node/state_dir/keeper.rs", 1),
     // SIGHUP.
     ("node/keys.rs", 2),
     // The process ends with it.

@@ -48,6 +48,8 @@ mod many_topics;
 mod memory;
 /// The operators' calls: list streams, end some, and erase a history.
 mod operators;
+/// A history that outlives its process.
+mod outlives;
 mod own_ids;
 /// Streams cut at every byte.
 mod resume;

@@ -46,6 +46,14 @@ impl Node {
         Self::start_as(shell, flags)
     }
 
+    /// A node whose files may have at most so many blocks each.
+    pub(crate) fn start_with_file_blocks(blocks: u32, flags: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -f {blocks} && exec \"$0\" \"$@\"")]);
+        shell.arg(PROGRAM);
+        Self::start_as(shell, flags)
+    }
+
     /// A node that listens beside another one, which was started with `--reuse-port` as well.
     pub(crate) fn start_beside(other: &Self, flags: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
@@ -57,7 +65,7 @@ impl Node {
         ] {
             command.args([flag, &address.to_string()]);
         }
-        Self::spawn(command, flags)
+        Starting::spawn(command, flags).started()
     }
 
     /// A node whose public listener has this address, for tests that start it again there.
@@ -67,50 +75,17 @@ impl Node {
         for listener in ["--ingest-listen", "--admin-listen"] {
             command.args([listener, "127.0.0.1:0"]);
         }
-        Self::spawn(command, flags)
+        Starting::spawn(command, flags).started()
     }
 
     /// A node that `command` starts; it needs the name of the program only.
-    pub(crate) fn start_as(mut command: Command, flags: &[&str]) -> Self {
-        command.arg("serve");
-        for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
-        Self::spawn(command, flags)
+    pub(crate) fn start_as(command: Command, flags: &[&str]) -> Self {
+        Starting::on_free_ports(command, flags).started()
     }
 
-    fn spawn(mut command: Command, flags: &[&str]) -> Self {
-        // Variables of the developer's shell must not affect the tests.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("FANTAIL_") || text == "RUST_LOG" {
-                command.env_remove(&name);
-            }
-        }
-        let mut child = command
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let said = collect(child.stdout.take().expect("a pipe"));
-        let logged = collect(child.stderr.take().expect("a pipe"));
-        let addresses = wait_for("the node says where it listens", || {
-            let logged = logged.lock().expect("no panic");
-            let ended = child.try_wait().expect("a child");
-            assert!(ended.is_none(), "the node ended with {ended:?}: {logged}");
-            listeners(&logged)
-        });
-        let [http, ingest, admin] = addresses;
-        Self {
-            child,
-            said,
-            logged,
-            http,
-            ingest,
-            admin,
-        }
+    /// A node that has begun to start.
+    pub(crate) fn begin(flags: &[&str]) -> Starting {
+        Starting::on_free_ports(Command::new(PROGRAM), flags)
     }
 
     /// An address of the public listener.
@@ -196,6 +171,80 @@ impl Node {
         wait_until(&format!("the log holds {text:?}"), || {
             self.logged.lock().expect("no panic").contains(text)
         });
+    }
+}
+
+/// A `fantail` that has begun to start.
+pub(crate) struct Starting {
+    child: Option<Child>,
+    said: Arc<Mutex<String>>,
+    logged: Arc<Mutex<String>>,
+}
+
+impl Starting {
+    fn on_free_ports(mut command: Command, flags: &[&str]) -> Self {
+        command.arg("serve");
+        for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        Self::spawn(command, flags)
+    }
+
+    fn spawn(mut command: Command, flags: &[&str]) -> Self {
+        // Variables of the developer's shell must not affect the tests.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("FANTAIL_") || text == "RUST_LOG" {
+                command.env_remove(&name);
+            }
+        }
+        let mut child = command
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let said = collect(child.stdout.take().expect("a pipe"));
+        let logged = collect(child.stderr.take().expect("a pipe"));
+        Self {
+            child: Some(child),
+            said,
+            logged,
+        }
+    }
+
+    /// Its log so far.
+    pub(crate) fn logged(&self) -> String {
+        self.logged.lock().expect("no panic").clone()
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn started(mut self) -> Node {
+        let [http, ingest, admin] = wait_for("the node says where it listens", || {
+            let logged = self.logged();
+            let child = self.child.as_mut().expect("it was spawned");
+            let ended = child.try_wait().expect("a child");
+            assert!(ended.is_none(), "the node ended with {ended:?}: {logged}");
+            listeners(&logged)
+        });
+        Node {
+            child: self.child.take().expect("it was spawned"),
+            said: Arc::clone(&self.said),
+            logged: Arc::clone(&self.logged),
+            http,
+            ingest,
+            admin,
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

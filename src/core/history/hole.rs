@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 
 use crate::core::event::EventId;
 
-use super::read::Position;
 use super::{SelectorId, Store};
 
 /// Most holes of a store. When there is one more, everything before the oldest is evicted.
@@ -77,14 +76,19 @@ pub(super) struct ReadHoles {
 }
 
 impl Store {
-    /// The holes in the way of a reader.
-    pub(super) fn holes_before(&self, position: &Position) -> ReadHoles {
-        let seen = position.cursor.max(position.told_through);
-        let around = self.holes.around(position.cursor);
-        let beyond = self.holes.beyond(position.cursor);
+    /// The holes in the way of a reader at `cursor`, which was told of losses up to `told_through`
+    /// and reads up to `until`.
+    pub(super) fn holes_before(
+        &self,
+        cursor: EventId,
+        told_through: EventId,
+        until: EventId,
+    ) -> ReadHoles {
+        let around = self.holes.around(cursor);
+        let beyond = self.holes.beyond(cursor);
         ReadHoles {
-            around: around.filter(|hole| hole.through > seen),
-            beyond: beyond.filter(|hole| hole.after < position.until),
+            around: around.filter(|hole| hole.through > told_through),
+            beyond: beyond.filter(|hole| hole.after < until),
         }
     }
 

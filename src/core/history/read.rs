@@ -152,7 +152,7 @@ impl Store {
             }
             by_pattern |= wish.selector.pattern_slot().is_some();
         }
-        let holes = self.holes_before(&position);
+        let holes = self.holes_before(position.cursor, position.told_through, position.until);
         if let Some(hole) = holes.around {
             outcome.lose(hole.through.min(position.until));
             outcome.in_hole = true;

@@ -1,5 +1,7 @@
 //! Portions of ranges and counts, and what others do in between.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::core::event::Event;
 use crate::core::history::HoldLimits;
@@ -118,5 +120,28 @@ fn a_range_is_read_in_portions_while_events_come_and_go() {
         assert_eq!(older, old[600..1_000 - RANGE_EVENTS]);
         assert!(rest(&mut hub.history_range("none", ALL, 5, false)).is_empty());
     });
+    hub.stop();
+}
+
+/// A publisher that had begun before a stop published after it: its event was acknowledged, and
+/// missing in the history file.
+#[test]
+fn a_publisher_that_waits_for_the_lock_publishes_nothing_after_a_stop() {
+    let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
+    let head = hub.head();
+    let desk = hub.0.shared.desk.lock();
+    let other = hub.clone();
+    let publisher = std::thread::spawn(move || {
+        let event = Event::new("t", "late");
+        let draft = Draft::new(event, &EventLimits::default()).expect("an event");
+        run(other.publish(Source::Http, &mut [draft])).0
+    });
+    while hub.0.attempts.load(Ordering::Relaxed) == 0 {
+        std::thread::yield_now();
+    }
+    hub.0.gate.stop();
+    drop(desk);
+    assert!(publisher.join().expect("no panic").is_err());
+    assert_eq!(hub.head(), head);
     hub.stop();
 }

@@ -47,6 +47,26 @@ pub(super) const HISTORY: Group = Group {
                 |s| &mut s.memory_budget,
             ),
         },
+        Setting {
+            key: "state_dir",
+            help: "Directory of the history file, which outlives the process; not set: the history is in memory only",
+            kind: Kind::Directory(|s| &mut s.state_dir),
+        },
+        Setting {
+            key: "history_snapshot_interval",
+            help: "Time between two history files of a running node: after a crash, at most the events of this time are lost. Needs `state_dir`",
+            kind: Kind::Time(
+                or_zero(from_to(secs(1), DAY), "the file is written on a stop only"),
+                |s| &mut s.history_snapshot_interval,
+            ),
+        },
+        Setting {
+            key: "state_dir_wait",
+            help: "Time for which a start waits for another node that has the `state_dir`, such as one that drains",
+            kind: Kind::Time(or_zero(from_to(secs(1), secs(600)), "not at all"), |s| {
+                &mut s.state_dir_wait
+            }),
+        },
     ],
 };
 

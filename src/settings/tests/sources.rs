@@ -36,7 +36,7 @@ fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
         Kind::Users(_) => texts("a:b:*", "c:d:*"),
         Kind::Keys(Form::Secret, _) | Kind::Claim(_) | Kind::CookieName(_) => texts("one", "two"),
         Kind::Keys(Form::JwksUrl, _) => texts("https://a.example/1", "http://[::1]:1/2"),
-        Kind::Keys(..) => texts("/a", "/b"),
+        Kind::Keys(..) | Kind::Directory(_) => texts("/a", "/b"),
         Kind::Algorithm(_) => texts("PS256", "EdDSA"),
         Kind::TopicRules(_) => texts("user/{sub},all", "role/{roles}"),
         Kind::Filter(_) => texts("debug", "trace"),

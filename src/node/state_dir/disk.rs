@@ -1,0 +1,63 @@
+//! The system calls on the files of a state directory. Tests let each of them fail.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+/// Files that only the node's user may read.
+pub(super) const FILE_MODE: u32 = 0o600;
+
+/// A directory, as the writer of a history file sees it.
+pub(super) trait Disk {
+    /// A file that is being written.
+    type File: Write;
+
+    /// Creates a file that does not exist.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Makes what was written survive a loss of power.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+
+    /// Gives a file another name. A file of that name is replaced.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file, if it exists.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes new names survive a loss of power.
+    fn sync_names(&self) -> io::Result<()>;
+}
+
+/// A directory of the system.
+#[derive(Clone, Debug)]
+pub(super) struct Directory(pub(super) PathBuf);
+
+impl Disk for Directory {
+    type File = File;
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(FILE_MODE);
+        options.open(self.0.join(name))
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+}
