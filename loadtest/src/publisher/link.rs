@@ -53,6 +53,10 @@ pub(crate) struct Link {
     rests_until: Option<Instant>,
     /// `None` while it is broken.
     transport: Option<Transport>,
+    /// The connection was begun, and is not there yet.
+    connecting: bool,
+    /// Number of the address to connect to.
+    address: usize,
     answers: Answers,
     /// Events that wait for their turn.
     queue: VecDeque<Written>,
@@ -78,6 +82,8 @@ impl Link {
         Ok(Self {
             wants_ids,
             rests_until: None,
+            connecting: false,
+            address: 0,
             greeted: out.is_empty(),
             transport: Some(transport(&recipe, patience)?),
             answers: Answers::new(recipe.is_resp(), wants_ids),
@@ -112,17 +118,50 @@ impl Link {
         Ok(())
     }
 
-    /// The same, with one attempt of bounded length.
-    pub(crate) fn reconnect_once(&mut self, patience: Duration) -> Result<(), PublishError> {
-        let socket = dial::try_each(&self.recipe.endpoint.addresses, patience);
-        self.transport = Some(over(&self.recipe, socket)?);
+    /// Begins to connect anew; its readiness is registered under this number.
+    pub(crate) fn dial(&mut self, registry: &Registry, number: usize) -> Result<(), PublishError> {
+        let addresses = &self.recipe.endpoint.addresses;
+        let address = addresses.get(self.address).or(addresses.first()).copied();
+        let address = address.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
+        let socket = mio::net::TcpStream::connect(address)?;
+        self.transport = Some(wrapped(&self.recipe, socket)?);
         self.start();
-        Ok(())
+        self.connecting = true;
+        Ok(self.register(registry, number)?)
+    }
+
+    /// Whether the connection that was begun is there; an error if it cannot be made.
+    pub(crate) fn connected(&mut self) -> io::Result<bool> {
+        let Some(transport) = self.transport.as_mut().filter(|_| self.connecting) else {
+            return Ok(true);
+        };
+        let socket = transport.socket();
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        match socket.peer_addr() {
+            Ok(_) => {
+                self.connecting = false;
+                socket.set_nodelay(true)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The connection that was begun cannot be made; whether there is another address to try.
+    pub(crate) fn not_connected(&mut self) -> bool {
+        self.transport = None;
+        self.connecting = false;
+        self.address = (self.address + 1) % self.recipe.endpoint.addresses.len().max(1);
+        self.address != 0
     }
 
     fn start(&mut self) {
         self.answers = Answers::new(self.recipe.is_resp(), self.wants_ids);
         self.ended = false;
+        self.connecting = false;
         self.out.clear();
         self.out.extend_from_slice(self.recipe.greeting());
         self.greeted = self.out.is_empty();
@@ -133,6 +172,7 @@ impl Link {
     /// answered. Unsent ones stay.
     pub(crate) fn break_off(&mut self) -> Vec<Written> {
         self.transport = None;
+        self.connecting = false;
         self.out.clear();
         self.sent = 0;
         self.asked.drain(..).collect()
@@ -218,7 +258,7 @@ impl Link {
 
     /// Sends as much as possible.
     pub(crate) fn send(&mut self) -> Result<(), PublishError> {
-        let Some(transport) = &mut self.transport else {
+        let Some(transport) = self.transport.as_mut().filter(|_| !self.connecting) else {
             return Ok(());
         };
         if self.ended || self.answers.closing() || self.rests_until.is_some() {
@@ -253,7 +293,7 @@ impl Link {
         mut answered: impl FnMut(Verdict, Written, Duration),
     ) -> Result<(), PublishError> {
         let mut verdicts = Vec::new();
-        let Some(transport) = &mut self.transport else {
+        let Some(transport) = self.transport.as_mut().filter(|_| !self.connecting) else {
             return Ok(());
         };
         let end = loop {
@@ -301,10 +341,13 @@ fn over(
     socket: Result<TcpStream, (SocketAddr, io::Error)>,
 ) -> Result<Transport, PublishError> {
     let socket = socket.map_err(|(address, error)| PublishError::Connect { address, error })?;
-    let tls = recipe.endpoint.tls.as_ref();
-    let tls = tls.map(TlsClient::new).transpose()?;
     socket.set_nodelay(true)?;
     socket.set_nonblocking(true)?;
-    let socket = mio::net::TcpStream::from_std(socket);
+    wrapped(recipe, mio::net::TcpStream::from_std(socket))
+}
+
+fn wrapped(recipe: &Recipe, socket: mio::net::TcpStream) -> Result<Transport, PublishError> {
+    let tls = recipe.endpoint.tls.as_ref();
+    let tls = tls.map(TlsClient::new).transpose()?;
     Ok(Transport::new(socket, tls.as_ref()).map_err(io::Error::other)?)
 }

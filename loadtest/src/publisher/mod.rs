@@ -5,6 +5,7 @@
 //! server that stalls would hide its own stall: "coordinated omission").
 
 mod answers;
+mod endurance;
 pub(crate) mod fate;
 mod link;
 pub(crate) mod recipe;
@@ -21,14 +22,12 @@ use crate::stamp::{self, Stamp};
 use crate::transport::TlsError;
 use crate::wire::event_id::EventId;
 use answers::{AnswerError, Verdict};
+use endurance::AGAIN;
+pub(crate) use endurance::Endurance;
 use fate::{Failure, Published};
-use link::{Asked, Link, Written};
+use link::{Asked, Link};
 use recipe::Recipe;
 
-/// Pause before a connection that broke is made anew.
-const AGAIN: Duration = Duration::from_millis(50);
-/// Longest time of such an attempt.
-const ATTEMPT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a connection that is refused is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest sleep while events are due by the clock.
@@ -83,15 +82,6 @@ pub(crate) enum PublishError {
         "publishing: the server is {BACKLOG_MAX} events behind the rate; ask for a lower one (--rate)"
     )]
     Behind,
-}
-
-/// How a publisher treats connections that break.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Endurance {
-    /// Longest time from when an event is due to its answer.
-    pub(crate) timeout: Duration,
-    /// Events that fail are sent again, until they are taken.
-    pub(crate) retries: bool,
 }
 
 /// Publishes the events of a run, numbered by the layout.
@@ -343,8 +333,10 @@ impl Publisher {
         }
         for event in &events {
             let number = event.token().0;
-            let received = self.receive(number);
-            self.bear(number, received)?;
+            if self.is_connected(number)? {
+                let received = self.receive(number);
+                self.bear(number, received)?;
+            }
         }
         self.refused_count += self.refused.len() - refused_before;
         if self.refused_count > REFUSED_MAX {
@@ -411,73 +403,5 @@ impl Publisher {
             ids.resize(place + 1, EventId::default());
         }
         ids[place] = id;
-    }
-
-    /// A broken connection ends the run, unless connections are made again: then its unanswered
-    /// events have failed.
-    fn bear(
-        &mut self,
-        number: usize,
-        result: Result<(), PublishError>,
-    ) -> Result<(), PublishError> {
-        match (result, self.endures) {
-            (Err(PublishError::Io(_) | PublishError::Closed), Some(endurance)) => {
-                let unanswered = self.links[number].break_off();
-                self.fail(number, unanswered, Failure::Reset, endurance);
-                Ok(())
-            }
-            (other, _) => other,
-        }
-    }
-
-    /// These events have failed: they are sent again, or due to nobody.
-    fn fail(&mut self, number: usize, events: Vec<Written>, kind: Failure, endurance: Endurance) {
-        let link = &mut self.links[number];
-        if endurance.retries {
-            events.iter().for_each(|_| self.published.retry(kind));
-            link.again(events, AGAIN);
-            return;
-        }
-        let now = stamp::now();
-        for (_, asked) in events {
-            let waited = stamp::since(asked.due, now);
-            self.published.fail(link.way(), kind, waited);
-            self.refused.push(asked.event);
-        }
-    }
-
-    /// Gives up connections without an answer in time, and makes connections anew on which
-    /// something is to be sent.
-    fn mend(&mut self, endurance: Endurance) -> Result<(), PublishError> {
-        let since = stamp::now().saturating_sub(endurance.timeout.as_nanos() as u64);
-        for number in 0..self.links.len() {
-            let link = &mut self.links[number];
-            if link.is_overdue(since) {
-                let unanswered = link.break_off();
-                self.fail(number, unanswered, Failure::Timeout, endurance);
-            }
-            if !endurance.retries {
-                let waiting = self.links[number].take_overdue(since);
-                self.fail(number, waiting, Failure::Timeout, endurance);
-            }
-            let link = &mut self.links[number];
-            if link.rests() || !link.is_broken() || link.under_way() == 0 {
-                continue;
-            }
-            match link.reconnect_once(ATTEMPT_PATIENCE) {
-                Ok(()) => link.register(self.poll.registry(), number)?,
-                Err(PublishError::Connect { error, .. }) => {
-                    let waiting = link.take_waiting();
-                    let kind = match error.kind() {
-                        io::ErrorKind::TimedOut => Failure::Timeout,
-                        _ => Failure::Refused,
-                    };
-                    link.rest(AGAIN);
-                    self.fail(number, waiting, kind, endurance);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
