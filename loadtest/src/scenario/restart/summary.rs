@@ -14,8 +14,8 @@ pub(super) fn line(outcome: &Outcome, args: &RestartArgs) -> String {
     let time = |name: &str| units::show(value(name), Unit::Seconds);
     let events = units::show(value("events") + value("publishes_failed"), Unit::Count);
     format!(
-        "{} × {}, {} streams, {} events/s: lost {}, doubled {}, out of order {}, told by {} gaps {} (short {}, wide {}, \
-         needless {}); streams cut {}, dead {}; of {events} publishes failed {}, longest wait {}; longest silence {}, \
+        "{} × {}, {} streams, {} events/s: lost {}, doubled {}, out of order {}, told by {} gaps {} (untold {}; short {}, \
+         wide {}, needless {}); streams cut {}, dead {}; of {events} publishes failed {}, longest wait {}; longest silence {}, \
          pause {}; history lost {}, told {}; took {}",
         args.kind,
         count("restarts"),
@@ -26,6 +26,7 @@ pub(super) fn line(outcome: &Outcome, args: &RestartArgs) -> String {
         count("out_of_order"),
         count("gap_events"),
         count("gap_told"),
+        count("untold"),
         count("gaps_short"),
         count("gaps_wide"),
         count("gaps_needless"),

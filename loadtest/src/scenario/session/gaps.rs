@@ -2,7 +2,7 @@
 
 use crate::message::Checked;
 use crate::outcome::Group;
-use crate::reader::gaps::Claim;
+use crate::reader::gaps::{Claim, Run};
 use crate::recorder::Recorder;
 use crate::wire::event_id::EventId;
 
@@ -63,6 +63,24 @@ pub(super) fn note(record: &mut Recorder, checked: &Checked, ids: &[Vec<EventId>
         }
         record.count(Group::Truth, name, label, gaps);
     }
+    let untold = checked.claims.iter();
+    let untold = untold.map(|(claim, count)| untold_by(claim, ids) * count);
+    let label = "events missing outside of the range of their gap";
+    record.count(Group::Truth, "untold", label, untold.sum());
+}
+
+/// Missing events that the gap stands for, and that are not within its range.
+fn untold_by(claim: &Claim, ids: &[Vec<EventId>]) -> u64 {
+    let Some(span) = claim.span else {
+        return 0;
+    };
+    let of_run = |run: &Run| {
+        let (first, last) = (run.first as usize, run.last as usize);
+        let ids = ids.get(run.topic as usize)?.get(first - 1..last)?;
+        let outside = |id: &&EventId| **id != EventId::default() && !span.contains(**id);
+        Some(ids.iter().filter(outside).count() as u64)
+    };
+    claim.missing.iter().filter_map(of_run).sum()
 }
 
 fn worth_of(claim: &Claim, ids: &[Vec<EventId>]) -> Worth {
@@ -94,7 +112,6 @@ fn worth_of(claim: &Claim, ids: &[Vec<EventId>]) -> Worth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reader::gaps::Run;
     use crate::wire::event_id::Span;
 
     fn id(number: u64) -> EventId {
@@ -140,6 +157,15 @@ mod tests {
             ..claim()
         };
         assert_eq!(worth(&needless, [11, 15, 20]), Worth::Needless);
+    }
+
+    #[test]
+    fn events_outside_of_a_range_are_untold() {
+        let untold = |numbers: [u64; 3]| untold_by(&claim(), &[numbers.map(id).to_vec()]);
+        assert_eq!(untold([11, 15, 20]), 0);
+        assert_eq!(untold([9, 10, 20]), 2);
+        // One that was refused has no id, and is due to nobody.
+        assert_eq!(untold([11, 0, 21]), 1);
     }
 
     #[test]
