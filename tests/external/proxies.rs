@@ -25,6 +25,10 @@ use recipe::Recipe;
 use rustix::process::Signal;
 use site::Site;
 
+use crate::hub;
+use crate::support::node::Node;
+use crate::watcher::{Client, Report, Watcher};
+
 /// The node is back as soon as a supervisor starts it again.
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -79,6 +83,33 @@ fn every_page_hears_the_next_event(kind: Kind) {
     site.pages_of_a_hanging_node_are_told_to_come_back();
     site.continue_the_node();
     site.every_page_hears("after it hung");
+}
+
+/// Its requests have preflights, which fail while the node is away.
+#[test]
+fn a_page_that_sends_its_token_in_a_header_hears_the_next_event() {
+    let mut page = Watcher::start(Client::FetchEventSource);
+    let origin = page.origin.clone().expect("a page");
+    let flags = [&hub::FLAGS[..], &["--cors-origins", &origin]].concat();
+    let address = proxy::free_address();
+    let mut node = Node::start_at(address, &flags);
+    let proxy = Proxy::start(Recipe::of(Kind::Nginx), address);
+    let token = hub::token(&["--subscribe", "user/ada", "--exp", "1h"]);
+    let url = proxy.url(&hub::target(hub::PATH, &["user/ada"]));
+    page.order_with_tokens(&url, &[], &[&token]);
+    assert_eq!(page.report(), Report::Open);
+
+    node.signal(Signal::KILL);
+    node.wait();
+    // The cut stream, and at least one attempt without the node.
+    for _ in 0..2 {
+        while page.report() != Report::ENDED {}
+    }
+    node = Node::start_at(address, &flags);
+    node.wait_for_streams(1);
+    let form = [("topic", "user/ada"), ("private", "on"), ("data", "next")];
+    hub::publish(&node, &form);
+    while page.event().data != "next" {}
 }
 
 #[test]

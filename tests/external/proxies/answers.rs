@@ -1,6 +1,7 @@
 //! What a proxy answers while the node is away, as curl reports it.
 
 use std::thread;
+use std::time::Duration;
 
 use super::proxy::Proxy;
 use crate::hub;
@@ -27,6 +28,9 @@ pub(super) const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-str
 
 /// Where a client claims to be.
 pub(super) const CLAIMED: &str = "192.0.2.1";
+
+/// The exit code of a curl that has reached its `--max-time`.
+const CURL_OUT_OF_TIME: i32 = 28;
 
 /// What the clients of streams accept.
 const ACCEPT: &str = "Accept: text/event-stream";
@@ -152,6 +156,15 @@ impl Answer {
         let credentials = self.field("access-control-allow-credentials");
         assert_eq!(credentials, Some("true"), "{asked}");
     }
+}
+
+/// Whether a stream over HTTP/1.1 is still open after this time.
+pub(super) fn stays_open(proxy: &Proxy, target: &str, time: Duration) -> bool {
+    let mut curl = program::command("curl");
+    curl.args(["--silent", "--insecure", "--http1.1", "--header", ACCEPT]);
+    curl.args(["--max-time", &time.as_secs().to_string()]);
+    let ended = curl.arg(proxy.url(target)).output().expect("curl is there");
+    ended.status.code() == Some(CURL_OUT_OF_TIME)
 }
 
 /// The status alone; 0 without an answer.
