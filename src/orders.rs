@@ -4,12 +4,27 @@
 //! listener's connections have [`Orders`]. A frozen listener puts its socket and its connections
 //! into a slot. From there they go back to it (thaw), or to another listener (release). They must
 //! never be in two places, and dropping the control must stop the listener.
+//!
+//! Publishers wait while a listener is frozen. So before the freeze the node waits for the requests
+//! in hand while everything is served ([`Control::settle`]), and the freeze itself is short.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// Longest time for requests in hand to be answered before a freeze, while others are served.
+pub const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// Longest time for a listener to come to rest once it is told to freeze. Publishers wait meanwhile.
+pub const FREEZE_MAX: Duration = Duration::from_millis(300);
+
+/// Interval at which the requests in hand are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(2);
 
 /// An order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,15 +42,58 @@ pub enum Order {
 #[error("the listener has ended")]
 pub struct Ended;
 
+/// Requests in hand, in two counts: those that have begun before a moment can be waited for while
+/// new ones enter the other count.
+#[derive(Debug, Default)]
+struct Hands {
+    counts: [AtomicUsize; 2],
+    /// Number of moments so far. Its last bit is the count that new requests enter.
+    moment: AtomicUsize,
+}
+
+impl Hands {
+    /// A new moment; returns the count of the requests that have begun before.
+    fn mark(&self) -> &AtomicUsize {
+        &self.counts[self.moment.fetch_add(1, Ordering::Relaxed) & 1]
+    }
+}
+
+/// A request in hand. Dropping it ends it.
+#[derive(Debug)]
+pub struct Hand {
+    hands: Arc<Hands>,
+    count: usize,
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.hands.counts[self.count].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The current order, as a connection sees it.
 #[derive(Clone, Debug)]
-pub struct Orders(watch::Receiver<Order>);
+pub struct Orders {
+    orders: watch::Receiver<Order>,
+    hands: Arc<Hands>,
+}
 
 impl Orders {
     /// The current order.
     #[must_use]
     pub fn current(&self) -> Order {
-        *self.0.borrow()
+        *self.orders.borrow()
+    }
+
+    /// Begins a request.
+    #[must_use]
+    pub fn begin(&self) -> Hand {
+        let count = self.hands.moment.load(Ordering::Relaxed) & 1;
+        self.hands.counts[count].fetch_add(1, Ordering::Relaxed);
+        Hand {
+            hands: Arc::clone(&self.hands),
+            count,
+        }
     }
 
     /// Waits for an order other than [`Order::Serve`].
@@ -50,11 +108,11 @@ impl Orders {
 
     /// Waits for [`Order::Stop`].
     pub async fn stopped(&mut self) {
-        let _stop_or_gone = self.0.wait_for(|order| *order == Order::Stop).await;
+        let _stop_or_gone = self.orders.wait_for(|order| *order == Order::Stop).await;
     }
 
     async fn unlike(&mut self, unlike: Order) -> Order {
-        let order = self.0.wait_for(|order| *order != unlike).await;
+        let order = self.orders.wait_for(|order| *order != unlike).await;
         order.map_or(Order::Stop, |order| *order)
     }
 }
@@ -65,13 +123,18 @@ pub fn control<L>() -> (Control<L>, Follower<L>) {
     let (orders, followed) = watch::channel(Order::Serve);
     let (report, frozen) = watch::channel(false);
     let slot = Arc::new(Mutex::new(None));
+    let hands = Arc::new(Hands::default());
     let control = Control {
         orders,
         frozen,
         slot: Arc::clone(&slot),
+        hands: Arc::clone(&hands),
     };
     let follower = Follower {
-        orders: Orders(followed),
+        orders: Orders {
+            orders: followed,
+            hands,
+        },
         frozen: report,
         slot,
     };
@@ -84,10 +147,22 @@ pub struct Control<L> {
     orders: watch::Sender<Order>,
     frozen: watch::Receiver<bool>,
     slot: Arc<Mutex<Option<L>>>,
+    hands: Arc<Hands>,
 }
 
 impl<L> Control<L> {
-    /// Freezes the listener, and waits until it is frozen. If the future is dropped before, the
+    /// Waits until every request that has begun before now has been answered, [`SETTLE_MAX`] at
+    /// most. The listener serves as always. Call it for all listeners before the first is frozen:
+    /// a slow request must not make the publishers of another listener wait.
+    pub async fn settle(&self) {
+        let begun_before = self.hands.mark();
+        let deadline = Instant::now() + SETTLE_MAX;
+        while begun_before.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
+            sleep(COUNT_EVERY).await;
+        }
+    }
+
+    /// Freezes the listener, and waits until it is frozen, some [`FREEZE_MAX`] at most. If the future is dropped before, the
     /// listener may be frozen or not: [`Control::thaw`] is right for both.
     ///
     /// # Errors
@@ -232,6 +307,35 @@ mod tests {
         assert_eq!(control.release(), Some(1));
         assert_eq!(control.release(), None);
         assert_eq!(listener.await.expect("no panic"), None);
+    }
+
+    #[tokio::test]
+    async fn requests_that_begin_later_are_not_waited_for_and_slow_ones_not_for_long() {
+        let (control, follower) = control::<u32>();
+        let orders = follower.orders();
+        let started = Instant::now();
+        control.settle().await;
+        assert!(started.elapsed() < SETTLE_MAX, "nothing is in hand");
+        let before = orders.begin();
+        let mut settle = std::pin::pin!(control.settle());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(settle.as_mut().poll(&mut cx).is_pending());
+        let later = orders.begin();
+        drop(before);
+        settle.await;
+        assert!(started.elapsed() < SETTLE_MAX);
+        control.settle().await;
+        assert!(
+            started.elapsed() >= SETTLE_MAX,
+            "{later:?} is never answered"
+        );
+        drop(later);
+        let counts = &control.hands.counts;
+        assert!(
+            counts
+                .iter()
+                .all(|count| count.load(Ordering::Relaxed) == 0)
+        );
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ use super::{Port, foreign, socket};
 use crate::closing;
 use crate::core::budget::Part;
 use crate::metrics::{Foreign, IngestEnd};
-use crate::orders::{Order, Orders};
+use crate::orders::{Hand, Order, Orders};
 
 /// Most commands that are run before their answers are written.
 const BATCH_COMMANDS_MAX: usize = 512;
@@ -102,6 +102,8 @@ pub(super) struct Connection {
     port: Arc<Port>,
     listed: Listed,
     session: Session,
+    /// The transaction that is open.
+    transaction: Option<Hand>,
     waits: Waits,
     reader: Reader,
     /// Bytes read and not yet decoded; starts with the first byte of a command.
@@ -139,6 +141,7 @@ impl Connection {
             port: Arc::clone(port),
             listed: Listed::new(port, entered.client.id),
             session: Session::new(entered.client, user, port.hub.budget()),
+            transaction: None,
             waits: Waits::new(port.timeouts, is_stranger),
             reader: Reader::default(),
             input: BytesMut::new(),
@@ -196,6 +199,7 @@ impl Connection {
             port: Arc::clone(port),
             listed: Listed::new(port, client.id),
             session: Session::new(client, user, port.hub.budget()),
+            transaction: None,
             waits: Waits::carried(port.timeouts, is_stranger, stranger, unfinished),
             reader: Reader::default(),
             input: BytesMut::from(&carried.unread[..]),
@@ -313,6 +317,7 @@ impl Connection {
             if self.session.closing {
                 return Err(End::Answered);
             }
+            self.note_transaction(orders);
             // Checked here too: a client that always sends more never waits in `fill`.
             match orders.current() {
                 Order::Serve => {}
@@ -326,6 +331,15 @@ impl Connection {
                     }
                 }
             }
+        }
+    }
+
+    /// An open transaction is a request in hand: a freeze waits for it beforehand.
+    fn note_transaction(&mut self, orders: &Orders) {
+        if self.session.can_be_carried() {
+            self.transaction = None;
+        } else if self.transaction.is_none() {
+            self.transaction = Some(orders.begin());
         }
     }
 

@@ -35,11 +35,12 @@ use crate::closing::Closing;
 use crate::core::estimate::Estimate;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
-use crate::orders::{Follower, Order, Orders};
+use crate::orders::{FREEZE_MAX, Follower, Order, Orders};
 pub use carried::{Carried, Listening};
 use client::Clients;
 pub use config::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use connection::Connection;
+pub use resp::Muted;
 use users::Users;
 pub use users::{CarriedUser, Proof};
 
@@ -47,10 +48,6 @@ pub use users::{CarriedUser, Proof};
 /// milliseconds; only a client that does not read its answers needs longer, and the node does not
 /// wait for it.
 const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(5);
-
-/// Time that a freeze leaves the connections to come to the end of a command, or of a transaction.
-/// A connection that needs longer ends with the port, or goes on when it thaws.
-const FREEZE_MAX: Duration = Duration::from_secs(2);
 
 /// Why serving could not begin, or go on after a freeze.
 #[derive(Debug, Error)]

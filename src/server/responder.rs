@@ -19,6 +19,7 @@ use super::response_body::ResponseBody;
 use super::seats::{Asking, Seat};
 use super::settle::settle;
 use super::transport::Transport;
+use crate::orders::Hand;
 
 /// The state that a connection shares with its driver.
 pub(crate) enum Carrier {
@@ -63,6 +64,7 @@ impl hyper::service::Service<Request<Incoming>> for Responder {
             Carrier::Many(activity) => Transport::Body(activity.begin()),
         };
         let asking = self.seat.as_ref().map(Seat::ask);
+        let hand = self.listener.orders.begin();
         let state = match self.listener.answer(self.peer, &transport, request) {
             Outcome::Now(response) => State::Now(Some(response)),
             Outcome::Later(ending) => State::Later(ending),
@@ -78,6 +80,7 @@ impl hyper::service::Service<Request<Incoming>> for Responder {
             is_head,
             state,
             _asking: asking,
+            _hand: hand,
         }
     }
 }
@@ -89,6 +92,7 @@ pub(crate) struct Reply {
     is_head: bool,
     state: State,
     _asking: Option<Asking>,
+    _hand: Hand,
 }
 
 enum State {

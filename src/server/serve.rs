@@ -3,7 +3,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::Interest;
@@ -18,11 +17,7 @@ use super::service::Service;
 use super::{accept, connection};
 use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
-use crate::orders::{Follower, Order};
-
-/// Time that a freeze leaves the requests in hand. Publishers wait meanwhile, so it is short; a
-/// request that needs longer ends with the listener, or goes on when it thaws.
-const FREEZE_MAX: Duration = Duration::from_secs(2);
+use crate::orders::{FREEZE_MAX, Follower, Order};
 
 /// Why serving could not begin.
 #[derive(Debug, Error)]
@@ -46,7 +41,7 @@ pub(crate) struct Setup {
 /// Serves a listener as the orders say: a fresh one, or one that was released.
 ///
 /// In a freeze the listener accepts nothing, and new connections wait in the kernel. Requests in
-/// hand are finished. At a stop the socket is closed, and open requests finish.
+/// hand are finished if they can be soon; others end with the listener, or go on when it thaws. At a stop the socket is closed, and open requests finish.
 ///
 /// Returns after a stop or release, when the last connection has ended. Streams do not count,
 /// except those over HTTP/2, which need their connection. A client that sends a body without end
@@ -371,5 +366,52 @@ mod tests {
         let served = tokio::time::timeout(DEADLINE, served).await;
         let served = served.expect("no connection is left").expect("no panic");
         served.expect("a listener");
+    }
+
+    /// A connection that waits for a place at the moment of a freeze was dropped.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_waits_for_a_place_is_kept_over_a_freeze() {
+        let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let service = Waits {
+            begun: Arc::clone(&begun),
+            release: Arc::clone(&release),
+        };
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("bound");
+        let (mut control, follower) = control();
+        let setup = setup(give_way(1), service);
+        let metrics = Arc::clone(&setup.metrics);
+        let served = tokio::spawn(serve(socket.into(), setup, follower));
+        let mut asking = client(address, "/later");
+        let begins = tokio::time::timeout(DEADLINE, begun.notified()).await;
+        begins.expect("it is being answered");
+        let mut waiting = client(address, "/");
+        // The kernel's queue is empty once it is accepted.
+        let queued = || {
+            let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+            let own = format!("0100007F:{:04X} 00000000:0000 0A", address.port());
+            let line = table.lines().find(|line| line.contains(&own));
+            !line.is_some_and(|line| line.contains(":00000000 00:"))
+        };
+        let started = tokio::time::Instant::now();
+        while queued() {
+            assert!(started.elapsed() < DEADLINE, "it is not accepted");
+            tokio::task::yield_now().await;
+        }
+        control.freeze().await.expect("it serves");
+        let kept = control.frozen(|frozen| (frozen.connections.len(), frozen.left));
+        assert_eq!(kept, Some((1, 1)));
+        control.thaw();
+        release.notify_one();
+        let answered = tokio::task::spawn_blocking(move || {
+            answer(&mut asking);
+            answer(&mut waiting);
+        });
+        answered.await.expect("both are answered");
+        control.stop();
+        let served = tokio::time::timeout(DEADLINE, served).await;
+        let served = served.expect("no connection is left").expect("no panic");
+        served.expect("a listener");
+        assert_eq!(metrics.connections.get(), 0);
     }
 }

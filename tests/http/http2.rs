@@ -98,6 +98,35 @@ fn streams_and_publishing_share_a_connection() {
 }
 
 #[test]
+fn a_freeze_does_not_wait_for_streams_and_answers_requests_in_hand() {
+    let mut node = Node::start();
+    let runtime = node.runtime.handle().clone();
+    let (client, mut stream) = runtime.block_on(async {
+        let mut client = connect(&node).await;
+        let stream = call(&mut client, "GET", "/events/a", "").await;
+        (client, stream.into_body())
+    });
+    node.freeze();
+    let kept = node.frozen(|frozen| (frozen.connections.len(), frozen.left));
+    assert_eq!(kept, (0, 0), "it cannot be carried, and is not waited for");
+    // The hub is not frozen here: its streams go on until it ends them.
+    node.thaw();
+    node.publish("a", "x");
+    runtime.block_on(async {
+        read_until(&mut stream, "data: x\n").await;
+        drop(stream);
+    });
+    // It was told to go, so it ends with its last stream.
+    node.wait_for_connections(0);
+    runtime.block_on(async {
+        wait_until("the client knows", || client.is_closed());
+        let mut client = connect(&node).await;
+        let answer = call(&mut client, "GET", "/healthz", "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    });
+}
+
+#[test]
 fn resume_and_refusals_are_the_same() {
     let node = Node::with(|settings| settings.max_streams = 1);
     let id = node.publish("a", "1")["id"]

@@ -121,7 +121,11 @@ impl Node {
 
     /// Freezes the listener.
     pub(crate) fn freeze(&mut self) {
-        let frozen = async { tokio::time::timeout(DEADLINE, self.stop.freeze()).await };
+        let settled_and_frozen = async {
+            self.stop.settle().await;
+            self.stop.freeze().await
+        };
+        let frozen = async { tokio::time::timeout(DEADLINE, settled_and_frozen).await };
         let frozen = self.runtime.block_on(frozen);
         frozen.expect("in time").expect("it serves");
     }

@@ -86,7 +86,11 @@ impl Node {
     /// Freezes the port.
     pub(crate) fn freeze(&mut self) {
         let runtime = self.runtime.as_ref().expect("running");
-        let frozen = async { tokio::time::timeout(DEADLINE, self.shutdown.freeze()).await };
+        let settled_and_frozen = async {
+            self.shutdown.settle().await;
+            self.shutdown.freeze().await
+        };
+        let frozen = async { tokio::time::timeout(DEADLINE, settled_and_frozen).await };
         let frozen = runtime.block_on(frozen);
         frozen.expect("in time").expect("it serves");
     }
