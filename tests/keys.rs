@@ -4,6 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,7 +20,8 @@ use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
 use support::http::Connection;
-use support::node::Node as Program;
+use support::node::{Node as Program, PROGRAM};
+use support::supervisor::Supervisor;
 use support::wait_until;
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
@@ -345,6 +347,34 @@ fn a_file_without_keys_is_told_by_its_setting_at_start() {
             "{error}"
         );
     }
+}
+
+/// `systemctl reload` returns when the new keys are in force, and not before.
+#[test]
+fn a_reload_is_reported_as_done_once_the_keys_are_there() {
+    let provider = Provider::start(Answer::Keys(b"a"));
+    let supervisor = Supervisor::new();
+    let mut command = Command::new(PROGRAM);
+    command.env("NOTIFY_SOCKET", supervisor.name());
+    let url = format!("http://{}/keys", provider.address);
+    let node = Program::start_as(command, &["--publisher-jwks-url", &url]);
+    supervisor.wait_for("READY=1");
+    let asked = provider.asked.load(Ordering::SeqCst);
+    provider.answers(Answer::Late(b"b"));
+    node.signal(Signal::HUP);
+    let reloading = supervisor.wait_for("RELOADING=1");
+    let ready = supervisor.wait_for("READY=1");
+    assert_eq!(provider.asked.load(Ordering::SeqCst), asked + 1);
+    assert!(
+        ready.at - reloading.at >= LATE,
+        "{:?}",
+        ready.at - reloading.at
+    );
+    // A source that fails ends the reload as well: the old keys stay.
+    provider.answers(Answer::Raw("HTTP/1.1 500 No\r\n\r\n".to_owned()));
+    node.signal(Signal::HUP);
+    supervisor.wait_for("RELOADING=1");
+    supervisor.wait_for("READY=1");
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl Node {
         Instant::now() + delay
     }
 
+    /// When a drain that begins at `begins` has ended at the latest.
+    pub(super) fn drained_by(&self, begins: Instant) -> Instant {
+        begins + self.hub.drain_period() + 2 * GRACE + ADMIN_GRACE
+    }
+
     /// The whole end: [`Node::leave`], `drain_delay`, [`Node::drain`].
     pub(crate) async fn leave_and_drain(&mut self) -> Drained {
         sleep_until(self.leave()).await;

@@ -25,8 +25,10 @@ use super::config;
 /// The keys of a node, and the tasks that refresh them.
 pub struct Keys {
     auth: Arc<Auth>,
-    /// Makes the tasks read their sources again.
-    reload: watch::Sender<()>,
+    /// Makes the tasks read their sources again: the number of the request.
+    reload: watch::Sender<u64>,
+    /// The last request that each task has finished.
+    reloaded: Vec<watch::Receiver<u64>>,
     /// The tasks that keep the keys fresh.
     tasks: JoinSet<()>,
 }
@@ -43,25 +45,33 @@ impl Keys {
         stopped: &watch::Receiver<bool>,
     ) -> Self {
         let auth = Arc::new(Auth::new(config::tokens(settings)));
-        let (reload, reloaded) = watch::channel(());
+        let (reload, requests) = watch::channel(0);
+        let mut reloaded = Vec::new();
         let mut tasks = JoinSet::new();
         for (source, keys) in loaded.0 {
+            let (done, finished) = watch::channel(0);
+            reloaded.push(finished);
+            let requests = Requests {
+                numbers: requests.clone(),
+                done,
+            };
             replace(&auth, &source.roles, keys);
             if let KeySource::JwksUrl(url) = &source.from {
                 let fetcher = Fetcher::new(url, settings.jwks_timeout, settings.jwks_bytes_max);
                 let asked = auth.kept_by(&source.roles);
                 let mut keeper = Keeper::new(Arc::clone(&auth), source, fetcher, settings);
                 keeper.fetch().await;
-                tasks.spawn(keeper.run(asked, reloaded.clone(), stopped.clone()));
+                tasks.spawn(keeper.run(asked, requests, stopped.clone()));
             } else {
                 let source = Arc::new(source);
-                let files = reread(Arc::clone(&auth), source, reloaded.clone(), stopped.clone());
+                let files = reread(Arc::clone(&auth), source, requests, stopped.clone());
                 tasks.spawn(files);
             }
         }
         Self {
             auth,
             reload,
+            reloaded,
             tasks,
         }
     }
@@ -86,7 +96,38 @@ impl Keys {
 
     /// Makes every source be read again, soon.
     pub fn reload(&self) {
-        self.reload.send_replace(());
+        self.reload.send_modify(|number| *number += 1);
+    }
+
+    /// Waits until every source was read since the last [`Keys::reload`], with or without success.
+    pub(super) fn reloaded(&self) -> impl Future<Output = ()> + use<> {
+        let number = *self.reload.borrow();
+        let tasks = self.reloaded.clone();
+        async move {
+            for mut task in tasks {
+                // A task that has ended reads nothing any more.
+                let _ended = task.wait_for(|done| *done >= number).await;
+            }
+        }
+    }
+}
+
+/// The requests to read a source again.
+struct Requests {
+    numbers: watch::Receiver<u64>,
+    done: watch::Sender<u64>,
+}
+
+impl Requests {
+    /// Waits for the next request; returns its number, or `None` if none can follow.
+    async fn next(&mut self) -> Option<u64> {
+        self.numbers.changed().await.ok()?;
+        Some(*self.numbers.borrow_and_update())
+    }
+
+    /// Reports that the source was read since this request.
+    fn finish(&self, number: u64) {
+        self.done.send_replace(number);
     }
 }
 
@@ -94,15 +135,16 @@ impl Keys {
 async fn reread(
     auth: Arc<Auth>,
     source: Arc<Source>,
-    mut reloaded: watch::Receiver<()>,
+    mut requests: Requests,
     mut stopped: watch::Receiver<bool>,
 ) {
     let setting = source.setting();
     loop {
-        tokio::select! {
-            reload = reloaded.changed() => if reload.is_err() { return },
-            () = ended(&mut stopped) => return,
-        }
+        let number = tokio::select! {
+            request = requests.next() => request,
+            () = ended(&mut stopped) => None,
+        };
+        let Some(number) = number else { return };
         match source.read().await {
             Ok(keys) => {
                 let (count, skipped) = (keys.len(), keys.skipped());
@@ -113,6 +155,7 @@ async fn reread(
                 tracing::error!("keys not read again, the old ones stay: {error}");
             }
         }
+        requests.finish(number);
     }
 }
 

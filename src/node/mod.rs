@@ -10,16 +10,18 @@ mod inherited;
 pub mod keys;
 mod parts;
 mod past;
+mod report;
 mod signals;
 mod sockets;
 mod state_dir;
+pub(crate) mod supervisor;
 mod upkeep;
 
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +42,11 @@ use files::FileLimit;
 pub use inherited::{Inherited, InheritedError};
 use keys::{Keys, Loaded};
 use parts::Parts;
+use report::Report;
 use signals::{Hangups, Signals};
 use sockets::Sockets;
 use state_dir::{Keeper, StateDir};
+use supervisor::{Supervisor, keep_alive};
 use upkeep::NodeUpkeep;
 
 /// Interval at which events are checked for their age. Publishing itself checks the topics that it
@@ -113,7 +117,11 @@ pub async fn run(
     let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
     let mut node = Node::start_with(settings.clone(), keys, inherited).await?;
     node.announce(settings, config);
-    serve(&mut node, &mut signals, &mut hangups).await
+    let supervisor = Supervisor::from_environment();
+    let watchdog = keep_alive(supervisor.clone(), node.hub.clone());
+    // Ends with the runtime.
+    tokio::spawn(watchdog);
+    serve(&mut node, &mut signals, &mut hangups, &supervisor).await
 }
 
 /// Runs a started node until a signal ends it, or one of its parts fails. Both drain it.
@@ -121,23 +129,40 @@ async fn serve(
     node: &mut Node,
     signals: &mut Signals,
     hangups: &mut Hangups,
+    supervisor: &Supervisor,
 ) -> Result<Outcome, ServerError> {
     let mut upkeep = NodeUpkeep::new(&node.hub);
+    let mut report = Report::begin(supervisor);
+    let mut reloaded: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut drain_at = None;
     let failure = loop {
         tokio::select! {
             () = signals.next() => match drain_at {
-                None => drain_at = Some(node.leave()),
+                None => {
+                    let begins = node.leave();
+                    report.stopping(node.drained_by(begins));
+                    drain_at = Some(begins);
+                }
                 Some(_) => return Ok(forced()),
             },
             () = due(drain_at) => break None,
-            () = hangups.next() => node.reload(),
+            () = hangups.next() => {
+                supervisor.reloading();
+                node.reload();
+                reloaded = Some(Box::pin(node.keys.reloaded()));
+            }
+            () = ended(&mut reloaded) => {
+                reloaded = None;
+                supervisor.ready();
+            }
+            () = report.next() => report.make(&node.hub),
             () = upkeep.next() => upkeep.turn(&node.hub),
             error = node.failed() => break Some(error),
         }
     };
     if let Some(error) = &failure {
         tracing::error!("{error}; the node drains and ends");
+        report.stopping(node.drained_by(Instant::now()));
     }
     let hub = node.hub.clone();
     let mut drain = pin!(node.drain());
@@ -145,6 +170,7 @@ async fn serve(
         tokio::select! {
             drained = &mut drain => break Outcome::from(drained),
             () = signals.next() => break forced(),
+            () = report.next() => report.make(&hub),
             () = upkeep.next() => upkeep.turn(&hub),
         }
     };
@@ -154,6 +180,14 @@ async fn serve(
 fn forced() -> Outcome {
     tracing::warn!("ended by a second signal, without draining");
     Outcome::Forced
+}
+
+/// Waits for the end of a future, if there is one.
+async fn ended(future: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
 }
 
 /// Waits for a time, if there is one.
@@ -387,7 +421,13 @@ mod tests {
         let mut hangups = Hangups::listen().expect("signals");
         node.parts
             .start("a listener", async { Err::<(), _>("no such device") });
-        let outcome = serve(&mut node, &mut signals, &mut hangups).await;
+        let outcome = serve(
+            &mut node,
+            &mut signals,
+            &mut hangups,
+            &Supervisor::default(),
+        )
+        .await;
         let error = outcome.expect_err("it cannot go on").to_string();
         assert!(error.contains("a listener: no such device"), "{error}");
         let rest = reader.join().expect("no panic").expect("no reset");

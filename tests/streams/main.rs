@@ -57,5 +57,7 @@ mod resume;
 mod reuse_port;
 /// Readers that stop.
 mod slow;
+/// Messages to systemd.
+mod supervisor;
 /// The log line of a traced event.
 mod trace;

@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod node;
 pub(crate) mod resp;
 pub(crate) mod sse;
+pub(crate) mod supervisor;
 
 use std::time::{Duration, Instant};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::Requests;
 use super::fetch::Fetcher;
 use super::source::Source;
 use crate::auth::{Auth, KeySet, Refresh};
@@ -64,17 +65,21 @@ impl Keeper {
     pub(super) async fn run(
         mut self,
         mut asked: mpsc::Receiver<Refresh>,
-        mut reloaded: watch::Receiver<()>,
+        mut requests: Requests,
         mut stopped: watch::Receiver<bool>,
     ) {
         loop {
             // One fetch serves all requests that arrived before it began.
             let mut waiting = Vec::new();
+            let mut request = None;
             let fetches = tokio::select! {
                 () = sleep_until(self.due) => true,
-                reload = reloaded.changed() => match reload {
-                    Ok(()) => true,
-                    Err(_) => return,
+                next = requests.next() => match next {
+                    Some(number) => {
+                        request = Some(number);
+                        true
+                    }
+                    None => return,
                 },
                 Some(first) = asked.recv() => {
                     waiting.push(first);
@@ -87,6 +92,9 @@ impl Keeper {
             }
             if fetches {
                 self.fetch().await;
+            }
+            if let Some(number) = request {
+                requests.finish(number);
             }
             for request in waiting {
                 // The caller may have gone.
