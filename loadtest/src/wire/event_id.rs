@@ -1,6 +1,8 @@
 //! Event ids of the form `<milliseconds>-<number>`, with or without `.<mark>`: compared to check
 //! that a gap names what is missing.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Longest answer to a published event that an id is searched in, in bytes.
@@ -56,6 +58,12 @@ impl EventId {
             return Self::parse(receipt.id);
         }
         Self::parse(std::str::from_utf8(answer).ok()?.trim())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.milliseconds, self.number)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::message::Checked;
 use crate::outcome::Group;
 use crate::reader::gaps::{Claim, Run};
 use crate::recorder::Recorder;
-use crate::wire::event_id::EventId;
+use crate::wire::event_id::{EventId, Span};
 
 /// What a gap is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,24 +63,51 @@ pub(super) fn note(record: &mut Recorder, checked: &Checked, ids: &[Vec<EventId>
         }
         record.count(Group::Truth, name, label, gaps);
     }
+    let mut claims = checked.claims.iter().map(|(claim, _)| claim);
+    if let Some(text) = claims.find_map(|claim| example(claim, ids)) {
+        record.warn(text);
+    }
     let untold = checked.claims.iter();
     let untold = untold.map(|(claim, count)| untold_by(claim, ids) * count);
     let label = "events missing outside of the range of their gap";
     record.count(Group::Truth, "untold", label, untold.sum());
 }
 
-/// Missing events that the gap stands for, and that are not within its range.
+/// How many missing events the gap stands for that are not within its range.
 fn untold_by(claim: &Claim, ids: &[Vec<EventId>]) -> u64 {
-    let Some(span) = claim.span else {
-        return 0;
-    };
-    let of_run = |run: &Run| {
-        let (first, last) = (run.first as usize, run.last as usize);
-        let ids = ids.get(run.topic as usize)?.get(first - 1..last)?;
-        let outside = |id: &&EventId| **id != EventId::default() && !span.contains(**id);
-        Some(ids.iter().filter(outside).count() as u64)
-    };
-    claim.missing.iter().filter_map(of_run).sum()
+    let runs = claim.missing.iter();
+    runs.map(|run| outside(claim, run, ids).count() as u64)
+        .sum()
+}
+
+/// The events of a run that are not within the range of the gap: their numbers and ids. One that
+/// was refused has no id.
+fn outside<'a>(
+    claim: &Claim,
+    run: &Run,
+    ids: &'a [Vec<EventId>],
+) -> impl Iterator<Item = (usize, EventId)> + use<'a> {
+    let (first, last, span) = (run.first as usize, run.last as usize, claim.span);
+    let ids = ids.get(run.topic as usize);
+    let ids = ids.and_then(|ids| ids.get(first - 1..last));
+    let numbered = ids.unwrap_or_default().iter().copied().enumerate();
+    numbered
+        .filter(move |(_, id)| {
+            *id != EventId::default() && span.is_some_and(|span| !span.contains(*id))
+        })
+        .map(move |(place, id)| (first + place, id))
+}
+
+/// A gap that leaves out a missing event, for people.
+fn example(claim: &Claim, ids: &[Vec<EventId>]) -> Option<String> {
+    let Span { from, to } = claim.span?;
+    claim.missing.iter().find_map(|run| {
+        let (number, id) = outside(claim, run, ids).next()?;
+        let Run { topic, first, last } = run;
+        Some(format!(
+            "the gap after {from} up to {to} leaves out event {number} of topic {topic}, {id}; events {first} to {last} of it are missing"
+        ))
+    })
 }
 
 fn worth_of(claim: &Claim, ids: &[Vec<EventId>]) -> Worth {
@@ -112,7 +139,6 @@ fn worth_of(claim: &Claim, ids: &[Vec<EventId>]) -> Worth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::event_id::Span;
 
     fn id(number: u64) -> EventId {
         EventId::parse(&format!("{number}-0")).expect("an id")
