@@ -30,6 +30,8 @@ mod recipes;
 mod standard_error;
 /// Standard output that accepts nothing.
 mod standard_output;
+/// The units of systemd in the documentation.
+mod units;
 
 /// The lines around the table of settings.
 const BEGIN: &str = "<!-- settings: begin (made by `fantail settings`; do not edit) -->\n";
