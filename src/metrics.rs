@@ -5,8 +5,12 @@
 //! (the admin listener) add the shards up. What happens once a request or a connection, not once a
 //! delivery, is counted in [`NodeMetrics`] with ordinary atomics.
 
+mod totals;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+pub use totals::{Total, Totals, Visit};
 
 /// A number that one thread writes and any thread reads.
 #[derive(Debug, Default)]

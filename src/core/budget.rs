@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
+use crate::metrics::{Counter, Visit};
+
 /// The parts of the account, in the order in which they are refused as it fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -105,7 +107,7 @@ pub struct Budget {
     max: usize,
     used: AtomicUsize,
     parts: [AtomicUsize; Part::ALL.len()],
-    refused: [AtomicUsize; Part::ALL.len()],
+    refused: [Counter; Part::ALL.len()],
     watch: OnceLock<fn()>,
 }
 
@@ -143,7 +145,14 @@ impl Budget {
     /// How often a part was refused.
     #[must_use]
     pub fn refused(&self, part: Part) -> usize {
-        self.refused[part as usize].load(Ordering::Relaxed)
+        self.refused[part as usize].get() as usize
+    }
+
+    /// Calls `visit` with how often each part was refused.
+    pub fn totals(&self, visit: Visit<'_>) {
+        for (part, refused) in std::iter::zip(Part::ALL, &self.refused) {
+            visit(&format!("memory_refused.{}", part.as_str()), refused);
+        }
     }
 
     /// Whether the account is so full that the part is refused.
@@ -160,7 +169,7 @@ impl Budget {
 
     /// Counts a refusal that the part decided on itself.
     pub fn note_refusal(&self, part: Part) {
-        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+        self.refused[part as usize].add(1);
     }
 
     /// Checks whether a part may use `bytes` more; counts a refusal.
@@ -171,7 +180,7 @@ impl Budget {
         if self.has(part, bytes) {
             return Ok(());
         }
-        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+        self.refused[part as usize].add(1);
         Err(Exhausted)
     }
 
@@ -186,7 +195,7 @@ impl Budget {
             return Ok(());
         }
         self.give_back(part, bytes);
-        self.refused[part as usize].fetch_add(1, Ordering::Relaxed);
+        self.refused[part as usize].add(1);
         Err(Exhausted)
     }
 

@@ -23,6 +23,7 @@ mod restore;
 mod room;
 mod shards;
 mod subscribe;
+mod totals;
 mod traces;
 #[cfg(test)]
 pub(crate) mod turns;

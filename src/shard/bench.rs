@@ -77,7 +77,7 @@ impl BenchShard {
         let places = Places::new(usize::MAX, Share::default());
         let presence = Presence::new(&history, Share::default(), || {});
         let shared = Shared::new(Desk::new(desk, places, presence, NOW_UNIX_MS));
-        let (reactor, mailbox) = Reactor::new(config, shared.clone())?;
+        let (reactor, mailbox) = Reactor::new(config, shared.clone(), Counters::default())?;
         Ok(Self {
             counters: reactor.counters(),
             reactor,

@@ -19,7 +19,6 @@ use crate::clock::unix_ms;
 use crate::core::delivery::{Core, Counters, Next, Now, ShardConfig, Shared};
 use crate::logging;
 use crate::memory;
-use crate::metrics::ShardMetrics;
 
 use super::mailbox::{Inbox, Mailbox, mailbox};
 use super::wire::Wires;
@@ -62,10 +61,23 @@ impl Shard {
         shared: Shared,
         on_room: impl Fn() + Send + 'static,
     ) -> Result<Self, StartError> {
+        Self::start_with(config, shared, Counters::default(), on_room)
+    }
+
+    /// The same with counters that go on from their values.
+    ///
+    /// # Errors
+    /// As [`Shard::start`].
+    pub fn start_with(
+        config: ShardConfig,
+        shared: Shared,
+        counters: Counters,
+        on_room: impl Fn() + Send + 'static,
+    ) -> Result<Self, StartError> {
         let index = config.index;
         let failed = |source| StartError { index, source };
-        let (reactor, mailbox) = Reactor::new(config, shared).map_err(failed)?;
-        let counters = reactor.counters();
+        let started = Reactor::new(config, shared, Arc::clone(&counters));
+        let (reactor, mailbox) = started.map_err(failed)?;
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || reactor.run(on_room))
@@ -110,7 +122,11 @@ impl Drop for AbortOnPanic {
 }
 
 impl Reactor {
-    pub(super) fn new(config: ShardConfig, shared: Shared) -> io::Result<(Self, Mailbox)> {
+    pub(super) fn new(
+        config: ShardConfig,
+        shared: Shared,
+        counters: Counters,
+    ) -> io::Result<(Self, Mailbox)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (mailbox, inbox) = mailbox(
@@ -119,7 +135,6 @@ impl Reactor {
             Arc::clone(&shared.budget),
             waker,
         );
-        let counters = Arc::new(ShardMetrics::default());
         let wires = Wires::new(
             poll.registry().try_clone()?,
             mailbox.clone(),

@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -100,7 +100,7 @@ struct Subscriber {
     /// It was announced or listed, so its end must be announced.
     known: AtomicBool,
     /// Its charge to the node's account. A waiting end keeps it.
-    memory: Option<Charge>,
+    memory: OnceLock<Charge>,
 }
 
 /// A stream whose start and end are to be announced.
@@ -186,7 +186,7 @@ impl Presence {
                 cost: allowance::estimate(selectors, payload.as_deref()),
                 payload,
                 known: AtomicBool::new(false),
-                memory: None,
+                memory: OnceLock::new(),
             },
         }
     }
@@ -337,21 +337,27 @@ impl Shared {
     }
 }
 
+impl Subscriber {
+    /// Bytes in the registry.
+    fn memory_bytes(&self) -> usize {
+        let selectors = self.selectors.iter();
+        let names: usize = selectors
+            .map(|selector| size_of_val(selector) + selector.text().len())
+            .sum();
+        let payload = self.payload.as_ref().map_or(0, |text| text.len());
+        SUBSCRIBER_BYTES + names + payload
+    }
+}
+
 impl Pending {
     /// Charges the stream's bytes in the registry to an account, until its end is announced.
     ///
     /// # Errors
     /// [`Exhausted`] if the account has no room for them.
     pub(crate) fn charge(&mut self, budget: &Arc<Budget>) -> Result<(), Exhausted> {
-        let subscriber = &self.subscriber;
-        let selectors = subscriber.selectors.iter();
-        let names: usize = selectors
-            .map(|selector| size_of_val(selector) + selector.text().len())
-            .sum();
-        let payload = subscriber.payload.as_ref().map_or(0, |text| text.len());
         let mut charge = Charge::new(budget, Part::Presence);
-        charge.set(SUBSCRIBER_BYTES + names + payload)?;
-        self.subscriber.memory = Some(charge);
+        charge.set(self.subscriber.memory_bytes())?;
+        self.subscriber.memory = OnceLock::from(charge);
         Ok(())
     }
 

@@ -154,6 +154,12 @@ impl Queue {
         None
     }
 
+    /// All waiting changes.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
+        let clients = self.clients.values();
+        clients.flat_map(|client| client.changes.values())
+    }
+
     /// Counts an open stream of a snapshot.
     pub(super) fn restore_stream(&mut self, client: IpAddr) {
         self.clients.entry(client).or_default().streams += 1;

@@ -5,15 +5,17 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+use crate::core::budget::{Budget, Charge, Part};
 use crate::core::delivery::{GuardRecord, StreamGuard};
 use crate::core::history::HistoryLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
+use crate::metrics::Visit;
 
 use super::{Announced, Change, Presence, Subscriber, allowance};
 
@@ -90,7 +92,7 @@ impl Subscriber {
             payload: record.payload,
             client: record.client,
             known: AtomicBool::new(record.is_known),
-            memory: None,
+            memory: OnceLock::new(),
         }
     }
 }
@@ -193,6 +195,19 @@ impl Presence {
         presence
     }
 
+    /// Charges the streams of a restored registry to an account, also above its bounds.
+    pub fn charge_all(&self, budget: &Arc<Budget>) {
+        let state = self.0.state.lock();
+        let changes = state.queue.changes().map(|change| &change.subscriber);
+        for subscriber in state.streams.values().chain(changes) {
+            subscriber.memory.get_or_init(|| {
+                let mut charge = Charge::new(budget, Part::Presence);
+                charge.set_anyway(subscriber.memory_bytes());
+                charge
+            });
+        }
+    }
+
     /// The value that queues the end of an open stream of a snapshot when it is dropped; `None` if
     /// no stream with this number is open. To be called once for each stream.
     #[must_use]
@@ -202,6 +217,14 @@ impl Presence {
             shared: Arc::clone(&self.0),
             number,
         })
+    }
+}
+
+impl Presence {
+    /// Calls `visit` with each total.
+    pub fn totals(&self, visit: Visit<'_>) {
+        visit("subscriptions_untold", &self.0.untold);
+        visit("subscriptions_unlisted", &self.0.unlisted);
     }
 }
 

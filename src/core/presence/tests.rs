@@ -313,3 +313,29 @@ fn a_restored_registry_lists_and_tells_what_the_original_would() {
     assert!(restored.0.state.lock().queue.is_bare());
     assert!(restored.announced(numbers[0]).is_none());
 }
+
+#[test]
+fn restored_streams_are_charged_as_those_that_they_were() {
+    let limits = HistoryLimits::default();
+    let (budget, next) = (Budget::new(1 << 20), Budget::new(1));
+    let presence = Presence::new(&limits, Share::default(), || {});
+    let selectors = [Selector::exact("topic"), Selector::exact("other")];
+    let address = [127, 0, 0, 1].into();
+    let streams = [Some("{}"), None].map(|payload| {
+        let mut pending = presence.pending(address, &selectors, payload.map(Into::into));
+        pending.charge(&budget).expect("room");
+        pending.begin()
+    });
+    let mut records = Vec::new();
+    presence.snapshot(PresenceCursor::default(), 100, &mut records);
+    let restored = Presence::restore(&limits, Share::default(), || {}, records);
+    restored.charge_all(&next);
+    restored.charge_all(&next);
+    let used = |budget: &Budget| budget.used(Part::Presence);
+    assert_eq!(used(&next), used(&budget));
+    assert!(used(&next) > 0);
+    for stream in &streams {
+        drop(restored.announced(stream.number()));
+    }
+    assert_eq!(used(&next), 0);
+}

@@ -58,7 +58,7 @@ impl Two {
                 mailbox_bytes: 1 << 30,
                 budget: TurnBudget::default(),
             };
-            Reactor::new(config, shared.clone()).expect("a poller")
+            Reactor::new(config, shared.clone(), Counters::default()).expect("a poller")
         });
         let mut two = Self {
             shared,
