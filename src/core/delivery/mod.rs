@@ -78,6 +78,10 @@ use taken::Taken;
 use tickets::Tickets;
 use topics::LocalTopics;
 
+/// The time on a shard's clock at its start: 34 years. So a stream that is older than its shard
+/// keeps its age, and the time for which its wire accepted nothing.
+const CLOCK_START_MS: u64 = 1 << 40;
+
 /// The state of one shard.
 pub(crate) struct Core<I: Io> {
     config: ShardConfig,
@@ -124,7 +128,7 @@ impl<I: Io> Core<I> {
             (desk.head(), desk.store().mark())
         };
         Self {
-            sweep: Sweep::new(config.heartbeat_ms),
+            sweep: Sweep::new(config.heartbeat_ms, CLOCK_START_MS),
             held: Held::new(&shared.budget),
             unaffordable: Vec::new(),
             config,
@@ -146,7 +150,7 @@ impl<I: Io> Core<I> {
             drain: None,
             released: Released::default(),
             serial: 0,
-            now_ms: 0,
+            now_ms: CLOCK_START_MS,
             unix_ms: 0,
             random: fastrand::Rng::with_seed(seed),
         }

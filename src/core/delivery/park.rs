@@ -110,8 +110,6 @@ impl<I: Io> Core<I> {
         self.serial = self.serial.wrapping_add(1);
         // As with a new stream: everything posted before has been taken already.
         self.last_id = self.last_id.max(reseat.live_from);
-        // A shard that has just started is younger than the stream, whose age is then too low. The
-        // age is only displayed.
         let opened_s = (self.now_ms / 1_000).saturating_sub(parked.age_s) as u32;
         let key = match self.adopt(parked.wire, parked.client, parked.encoding, opened_s, io) {
             Ok(key) => key,

@@ -36,13 +36,13 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    pub(crate) fn new(heartbeat_ms: u64) -> Self {
+    pub(crate) fn new(heartbeat_ms: u64, now_ms: u64) -> Self {
         Self {
             period_ms: (heartbeat_ms / 2).max(1),
-            started_ms: 0,
-            began_ms: 0,
+            started_ms: now_ms,
+            began_ms: now_ms,
             next_slot: 0,
-            timeouts_checked_ms: 0,
+            timeouts_checked_ms: now_ms,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::core::desk::{Batch, Reseat};
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
-use super::{Attach, Core, Io, Key, Parked, Room, Signal, StreamInfo, StreamKey};
+use super::{Attach, CLOCK_START_MS, Core, Io, Key, Parked, Room, Signal, StreamInfo, StreamKey};
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +126,9 @@ impl<I: Io> Core<I> {
         }
         Next {
             has_work: self.has_work() || !input.is_empty(),
-            wake_ms: self.next_tick_ms(),
+            wake_ms: self
+                .next_tick_ms()
+                .map(|ms| ms.saturating_sub(CLOCK_START_MS)),
             stop,
         }
     }
@@ -218,7 +220,7 @@ impl<I: Io> Core<I> {
     }
 
     fn set_now(&mut self, now: Now) {
-        self.now_ms = self.now_ms.max(now.shard_ms);
+        self.now_ms = self.now_ms.max(CLOCK_START_MS + now.shard_ms);
         // If the clock is set back, a stream that was already passed over as expired must not
         // continue: it would miss events without a gap.
         self.unix_ms = if self.has_expired() {

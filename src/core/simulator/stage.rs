@@ -42,6 +42,7 @@ const HEARTBEAT_MS: u64 = 1_000;
 struct Stage {
     shared: Shared,
     core: Core<Network>,
+    config: ShardConfig,
     network: Network,
     counters: Arc<ShardMetrics>,
     reader: Reader,
@@ -88,7 +89,8 @@ impl Stage {
         };
         let counters = Arc::new(ShardMetrics::default());
         Self {
-            core: Core::new(config, shared.clone(), Arc::clone(&counters), 1),
+            core: Core::new(config.clone(), shared.clone(), Arc::clone(&counters), 1),
+            config,
             counters,
             shared,
             network: Network::default(),

@@ -101,3 +101,27 @@ fn an_end_that_a_wire_accepted_and_kept_is_a_proper_end() {
     assert!(wire.closed && wire.ended);
     assert!(before == 1 && !stage.read().is_empty(), "it arrives");
 }
+
+/// After an upgrade, a client that accepts nothing would have its whole timeout again, and every
+/// stream would be shown as new.
+#[test]
+fn a_stream_that_is_older_than_its_shard_keeps_its_age_and_its_timeout() {
+    let mut stage = Stage::new(10);
+    stage.open("t", None);
+    stage.turn(1);
+    stage.set_room(0);
+    stage.publish("t", false);
+    stage.turn(1);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    let parked = stage.park();
+    let (config, shared) = (stage.config.clone(), stage.shared.clone());
+    stage.core = Core::new(config, shared, Arc::clone(&stage.counters), 2);
+    stage.now_ms = 0;
+    stage.unpark(parked);
+    let parked = stage.park();
+    assert_eq!(parked.age_s, MOST_OF_THE_TIMEOUT_MS / 1_000);
+    assert_eq!(parked.stuck_ms, MOST_OF_THE_TIMEOUT_MS);
+    stage.unpark(parked);
+    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    assert!(stage.network.wires[&1].closed);
+}
