@@ -454,4 +454,32 @@ mod tests {
             assert_eq!(places.open_of(HERE), 0);
         }
     }
+    /// An upgrade with a lower bound would have ended streams.
+    #[test]
+    fn a_restored_stream_has_its_place_also_above_a_bound_that_was_lowered() {
+        let share = |streams| Share {
+            streams,
+            ..Share::default()
+        };
+        let before = Places::new(10, share(3));
+        let streams: Vec<_> = (0..3)
+            .map(|_| before.reserve(HERE).expect("room").into_client())
+            .collect();
+        let after = Places::new(1, share(1));
+        let restored: Vec<_> = streams
+            .iter()
+            .map(|client| after.restore(before.address_of(*client)))
+            .collect();
+        assert_eq!((after.open(), after.open_of(HERE)), (3, 3));
+        assert_eq!(after.reserve(HERE).err(), Some(Shed::Full(1)));
+        for client in restored {
+            after.release(client);
+        }
+        assert_eq!((after.open(), after.open_of(HERE)), (0, 0));
+        let uncounted = Places::new(1, share(0));
+        let client = uncounted.restore(before.address_of(streams[0]));
+        assert_eq!(uncounted.address_of(client), None);
+        uncounted.release(client);
+        assert_eq!(uncounted.open(), 0);
+    }
 }

@@ -196,4 +196,22 @@ mod tests {
         let shares = PatternShares::new(1, Share::default());
         assert!(shares.take(HERE, [].iter()).expect("none").is_none());
     }
+    #[test]
+    fn restored_patterns_are_counted_also_above_the_bound() {
+        let before = PatternShares::new(3, Share::default());
+        let share = before.take(HERE, patterns(&["a/*", "b/*"]).iter());
+        let record = share.expect("room").expect("a share").record();
+        let after = PatternShares::new(1, Share::default());
+        let restored = after.restore(record.clone()).expect("a share");
+        assert_eq!(restored.record(), record);
+        let new = patterns(&["c/*"]);
+        assert_eq!(
+            after.take(HERE, new.iter()).err(),
+            Some(Shed::AddressPatterns(1))
+        );
+        drop(restored);
+        assert!(after.take(HERE, new.iter()).is_ok());
+        let unbound = PatternShares::new(0, Share::default());
+        assert!(unbound.restore(record).is_none());
+    }
 }

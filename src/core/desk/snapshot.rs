@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::core::delivery::StreamRecord;
 use crate::core::history::{Record, RestoreError, SnapshotCursor, Store};
 use crate::core::places::Places;
 use crate::core::presence::{Presence, PresenceCursor, PresenceRecord};
@@ -80,6 +81,19 @@ impl Desk {
                 DeskCursor::Presence(next)
             }
         }
+    }
+
+    /// Checks that these are the streams of a restored desk: exactly they are counted in its topics,
+    /// patterns and grants.
+    ///
+    /// # Errors
+    /// [`RestoreError::Counts`] if they are not.
+    pub fn check_streams(&self, streams: &[StreamRecord]) -> Result<(), RestoreError> {
+        self.store.check_streams(streams.iter().map(|stream| {
+            let wanted = stream.wanted.iter();
+            let ids = wanted.map(|wanted| wanted.selector).collect();
+            (ids, stream.grant.as_ref())
+        }))
     }
 
     /// A desk in the state of the records. The mark of its ids is the snapshot's.

@@ -47,6 +47,11 @@ impl GrantTable {
         Some(entry.map(|(grant, count)| (grant, *count)))
     }
 
+    /// All records, with the streams that share each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Grant, u32)> {
+        self.grants.iter().map(|(grant, streams)| (grant, *streams))
+    }
+
     /// A record of a snapshot.
     pub(super) fn restore(&mut self, ids: &[SelectorId], streams: u32) {
         self.add(ids);

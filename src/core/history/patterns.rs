@@ -206,6 +206,11 @@ impl PatternTable {
         self.slots.next_from(from)
     }
 
+    /// All patterns with their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Pattern)> {
+        self.slots.iter()
+    }
+
     /// Puts a pattern of a snapshot into its slot, by rising slots.
     pub(super) fn insert_at(&mut self, slot: u32, pattern: Pattern) -> Result<(), RestoreError> {
         let is_in_order = slot >= self.slots.end() && !SelectorId(slot).is_pattern();

@@ -128,4 +128,7 @@ pub enum RestoreError {
     /// Ids that do not rise, or that are above the snapshot's newest.
     #[error("the ids of a snapshot do not fit together")]
     Ids,
+    /// The streams are not those that are counted.
+    #[error("the streams of a snapshot are not those that its topics and grants count")]
+    Counts,
 }

@@ -179,6 +179,49 @@ impl Store {
         }
     }
 
+    /// Checks that exactly these streams are counted in topics, patterns and grants. Each stream is
+    /// given as its ids and the ids of its grant.
+    ///
+    /// # Errors
+    /// [`RestoreError::Counts`] if there are other counts.
+    pub fn check_streams<'s>(
+        &self,
+        streams: impl Iterator<Item = (SelectorIds, Option<&'s SelectorIds>)>,
+    ) -> Result<(), RestoreError> {
+        let mut counts: HashMap<SelectorId, (u32, u32)> = HashMap::new();
+        let mut shares: HashMap<&SelectorIds, u32> = HashMap::new();
+        for (ids, grant) in streams {
+            for id in ids {
+                let (subscribers, granted) = counts.entry(id).or_default();
+                *subscribers += 1;
+                *granted += u32::from(grant.is_some());
+            }
+            if let Some(ids) = grant {
+                *shares.entry(ids).or_default() += 1;
+            }
+        }
+        let topics = self.topics.iter().map(|(slot, topic)| {
+            let count = (topic.subscribers, topic.granted);
+            (SelectorId::topic(slot), count)
+        });
+        let patterns = self.patterns.iter().map(|(slot, pattern)| {
+            let listeners = pattern.listeners;
+            let count = (listeners.subscribers, listeners.granted);
+            (SelectorId::pattern(slot), count)
+        });
+        let mut counted = topics.chain(patterns);
+        let all = counted.all(|(id, count)| counts.remove(&id).unwrap_or_default() == count);
+        let grants = self.grants.iter().all(|(ids, streams)| {
+            let ids: SelectorIds = ids.iter().copied().collect();
+            shares.remove(&ids) == Some(streams)
+        });
+        if all && grants && counts.is_empty() && shares.is_empty() {
+            Ok(())
+        } else {
+            Err(RestoreError::Counts)
+        }
+    }
+
     /// An existing grant with these ids. For a stream of a snapshot, whose share is already
     /// counted.
     #[must_use]
@@ -227,6 +270,8 @@ struct Restoring {
     /// The step that was reached: 1 = head, 2 = topics, 3 = patterns, 4 = grants.
     step: u8,
     topic: Option<u32>,
+    /// The last event of this topic.
+    last: Option<EventId>,
     events: Vec<Restored>,
     /// The topics of private events that have several, one list for all entries of an event.
     shared: HashMap<EventId, Arc<SelectorIds>>,
@@ -238,6 +283,7 @@ impl Restoring {
             store: Store::new(limits, 0).with_hold(hold),
             step: 0,
             topic: None,
+            last: None,
             events: Vec::new(),
             shared: HashMap::new(),
         }
@@ -303,6 +349,7 @@ impl Restoring {
                 let topics = &mut self.store.topics;
                 topics.insert_at(slot, topic)?;
                 self.topic = Some(slot);
+                self.last = None;
             }
             Record::Event {
                 id,
@@ -312,6 +359,11 @@ impl Restoring {
             } => {
                 self.reach(2)?;
                 let topic = self.topic.ok_or(RestoreError::Order)?;
+                let is_next = self.last.is_none_or(|last| last < id) && id <= self.store.head;
+                if !is_next {
+                    return Err(RestoreError::Order);
+                }
+                self.last = Some(id);
                 let topics = topics.map(|topics| {
                     let shared = self.shared.entry(id);
                     Arc::clone(shared.or_insert_with(|| Arc::new(topics)))

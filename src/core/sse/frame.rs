@@ -162,7 +162,10 @@ impl Frame {
 
 /// Length of the header that [`Frame::seal`] wrote, and the length that it says.
 fn chunk_head(bytes: &[u8]) -> Option<(usize, usize)> {
-    let digits = memchr::memchr(b'\r', bytes.get(..CHUNK_HEAD_BYTES_MAX.min(bytes.len()))?)?;
+    let digits = memchr::memchr(
+        b'\r',
+        bytes.get(..bytes.len().min(CHUNK_HEAD_BYTES_MAX - 1))?,
+    )?;
     let head = bytes.get(..digits + CRLF.len())?.strip_suffix(CRLF)?;
     let is_digit = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
     if !head.iter().all(is_digit) || head.first() == Some(&b'0') {
@@ -548,5 +551,33 @@ mod tests {
             prop_assert_eq!(usize::from_str_radix(digits, 16), Ok(frame.text().len()));
             prop_assert_eq!(chunk.len(), head + frame.text().len() + 2);
         }
+    }
+    #[test]
+    fn bytes_that_are_no_event_in_a_chunk_are_no_frame() {
+        let read =
+            |bytes: &'static [u8]| Frame::from_chunked(Bytes::from_static(bytes), false).err();
+        for (bytes, error) in [
+            (&b""[..], FrameError::ChunkHead),
+            (b"9", FrameError::ChunkHead),
+            (b"9\r", FrameError::ChunkHead),
+            (b"\r\ndata: x\n\n\r\n", FrameError::ChunkHead),
+            (b"09\r\ndata: x\n\n\r\n", FrameError::ChunkHead),
+            (b"+9\r\ndata: x\n\n\r\n", FrameError::ChunkHead),
+            (b"9\rXdata: x\n\n\r\n", FrameError::ChunkHead),
+            (b"123456789\r\ndata: x\n\n\r\n", FrameError::ChunkHead),
+            (b"8\r\ndata: x\n\n\r\n", FrameError::Length),
+            (b"a\r\ndata: x\n\n\r\n", FrameError::Length),
+            (b"9\r\ndata: x\n\n\r\n\r\n", FrameError::Length),
+            (b"9\r\ndata: x\n\n", FrameError::Length),
+            (b"9\r\ndata: xy\n\r\n", FrameError::Text),
+            (b"9\r\nda:\n\nxxx\n\r\n", FrameError::Text),
+            (b"9\r\n\ndata:x\n\n\r\n", FrameError::Text),
+            (b"9\r\ndata: \r\n\n\r\n", FrameError::Text),
+            (b"9\r\ndata: \xff\n\n\r\n", FrameError::Text),
+            (b"1\r\n\n\r\n", FrameError::Text),
+        ] {
+            assert_eq!(read(bytes), Some(error), "{}", bytes.escape_ascii());
+        }
+        assert_eq!(read(b"9\r\ndata: x\n\n\r\n"), None);
     }
 }

@@ -51,6 +51,12 @@ impl<T> PartTable<T> {
         Some(self.parts.get(part)?.iter().nth(at))
     }
 
+    /// All entries, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let parts = (0..).map_while(|part| self.parts.get(part));
+        parts.flat_map(|part| part.iter())
+    }
+
     /// Inserts a new entry; `hasher` computes the hash of any entry.
     pub(crate) fn insert_unique(&mut self, hash: u64, value: T, hasher: impl Fn(&T) -> u64) {
         if self.len == self.parts.len() * PART {

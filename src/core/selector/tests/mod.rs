@@ -242,3 +242,32 @@ fn the_prefix_ends_where_topics_may_differ() {
         assert_eq!(parse(text, Syntax::Native).prefix(), prefix, "{text:?}");
     }
 }
+
+#[test]
+fn a_selector_is_made_again_from_its_parts_and_from_no_others() {
+    for text in ["*", "a", "a/*", "**", "a/{b}", "a/{b", "{+b}c"] {
+        for syntax in [Syntax::Native, Syntax::Mercure] {
+            let selector = Selector::parse(text, syntax, 100).expect("a selector");
+            let (kind, text) = selector.parts();
+            assert_eq!(Selector::from_parts(kind, text), Some(selector.clone()));
+        }
+        let exact = Selector::exact(text);
+        assert_eq!(Selector::from_parts('e', text), Some(exact));
+    }
+    let long = format!("{}/*", "x".repeat(crate::core::limits::TOPIC_BYTES_CEILING));
+    let expressions = "{a}".repeat(crate::core::selector::EXPRESSIONS_MAX + 1);
+    for (kind, text) in [
+        ('e', ""),
+        ('a', "a"),
+        ('a', "**"),
+        ('t', "a"),
+        ('t', "a/{b"),
+        ('t', &expressions),
+        ('w', "a"),
+        ('w', "a/b"),
+        ('w', &long),
+        ('x', "a"),
+    ] {
+        assert_eq!(Selector::from_parts(kind, text), None, "{kind} {text}");
+    }
+}
