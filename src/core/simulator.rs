@@ -3,7 +3,8 @@
 //!
 //! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of
 //! publishes, attaches, resumes, short writes, blocked and dying sinks, expiry, heartbeats and
-//! ends, patterns, private events, grants and tokens that end. What every client receives is
+//! ends, patterns, private events, grants and tokens that end. At random points, the process ends and
+//! another one goes on with its state, which was written into bytes. What every client receives is
 //! decoded by an independent reader (`client`) and checked against a naive list of everything that
 //! was ever published (`oracle`).
 //!
@@ -56,6 +57,10 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
         "{totals:?}"
     );
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
+    assert!(
+        totals.restarts > 1_000 && totals.restored > 3_000 && totals.restored_cut > 300,
+        "{totals:?}"
+    );
     assert!(totals.kept > 10_000 && totals.carried > 1_000, "{totals:?}");
     assert!(
         totals.moved > 3_000 && totals.moved_behind > 500,

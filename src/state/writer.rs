@@ -14,7 +14,7 @@ use super::codec::{
 };
 use super::container::{self, PIECE_BYTES};
 use super::shared_bytes::SharedBytes;
-use super::{CounterRecord, HttpRecord, ListenerRecord, NodeRecord, RespRecord, Section};
+use super::{HttpRecord, ListenerRecord, NodeRecord, RespRecord, Section};
 
 /// Writes a state as a stream. Only [`Writer::finish`] makes it whole.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// Those of the output.
-    pub fn counter(&mut self, record: &CounterRecord) -> io::Result<()> {
-        self.item(Section::Counters, &CounterRow::from(record))
+    pub fn counter(&mut self, name: &str, value: u64) -> io::Result<()> {
+        self.item(Section::Counters, &CounterRow { name, value })
     }
 
     /// Writes a listening socket.

@@ -6,6 +6,7 @@ mod draw;
 mod ending;
 mod publishers;
 mod questions;
+mod restart;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use crate::core::delivery::{Core, GuardRecord, Next, Parked, Shared, StreamGuard};
 use crate::core::desk::Line;
 use crate::core::event::EventId;
+use crate::core::presence::Announced;
 use crate::metrics::{CloseReason, ShardMetrics};
 
 use super::client::Reader;
@@ -26,6 +28,7 @@ use super::oracle::{Published, Rights, Session};
 
 use publishers::{Publisher, Waiter};
 use questions::Question;
+use restart::Settings;
 
 const STEPS: usize = 160;
 const CLIENTS: usize = 8;
@@ -56,6 +59,12 @@ pub(super) struct Totals {
     pub(super) gave_up: usize,
     /// Portions of an operator's queries.
     pub(super) portions: usize,
+    /// Processes that went on with another's state.
+    pub(super) restarts: usize,
+    /// Streams that they got.
+    pub(super) restored: usize,
+    /// Those of them that were cut within an event.
+    pub(super) restored_cut: usize,
     /// Checks that a caught-up stream had every event that its shard has taken, one for each stream
     /// and turn.
     pub(super) live: usize,
@@ -78,17 +87,35 @@ impl Totals {
         self.waited += other.waited;
         self.gave_up += other.gave_up;
         self.portions += other.portions;
+        self.restarts += other.restarts;
+        self.restored += other.restored;
+        self.restored_cut += other.restored_cut;
         self.live += other.live;
     }
 }
 
 /// The guard of a stream. Guards that still exist are counted.
 #[derive(Debug)]
-struct CountedGuard(#[expect(dead_code)] Arc<()>);
+struct CountedGuard {
+    _counted: Arc<()>,
+    announced: Option<Announced>,
+}
+
+impl CountedGuard {
+    fn new(counted: &Arc<()>, announced: Option<Announced>) -> Self {
+        Self {
+            _counted: Arc::clone(counted),
+            announced,
+        }
+    }
+}
 
 impl StreamGuard for CountedGuard {
     fn record(&self) -> GuardRecord {
-        GuardRecord::default()
+        GuardRecord {
+            announced: self.announced.as_ref().map(Announced::number),
+            ..GuardRecord::default()
+        }
     }
 }
 
@@ -121,12 +148,15 @@ struct Shard {
 
 pub(super) struct World {
     dice: Rng,
+    settings: Settings,
     shared: Shared,
     shards: Vec<Shard>,
     network: Network,
     clients: Vec<Client>,
     all: Vec<Published>,
     clock_ms: u64,
+    /// When the shards' clocks started.
+    started_ms: u64,
     wires: usize,
     /// Events have several topics. One topic may keep an event that another has evicted, so that
     /// gaps may be wider than the loss, but never narrower.
@@ -162,6 +192,9 @@ impl World {
             }
             if self.dice.u8(..16) == 0 {
                 self.give_up();
+            }
+            if self.dice.u8(..80) == 0 {
+                self.restart();
             }
             match self.dice.u8(..100) {
                 0..30 => self.publish(),
@@ -205,7 +238,7 @@ impl World {
         } else {
             0
         };
-        let now = inbox::clock(self.clock_ms - BIRTH_MS, self.clock_ms, took_ms);
+        let now = inbox::clock(self.clock_ms - self.started_ms, self.clock_ms, took_ms);
         let live = self.live_streams(shard);
         let Shard {
             core, inbox, next, ..

@@ -33,9 +33,9 @@ pub(crate) struct NodeRow<'a> {
 #[cbor(map)]
 pub(crate) struct CounterRow<'a> {
     #[b(0)]
-    name: &'a str,
+    pub(crate) name: &'a str,
     #[n(1)]
-    value: u64,
+    pub(crate) value: u64,
 }
 
 impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
@@ -60,15 +60,6 @@ impl From<NodeRow<'_>> for NodeRecord {
             resp_accepted: row.resp_accepted,
             resp_proof_key: row.resp_proof_key.into(),
             generation: row.generation,
-        }
-    }
-}
-
-impl<'a> From<&'a CounterRecord> for CounterRow<'a> {
-    fn from(record: &'a CounterRecord) -> Self {
-        Self {
-            name: &record.name,
-            value: record.value,
         }
     }
 }

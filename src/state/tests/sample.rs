@@ -7,10 +7,13 @@ use bytes::Bytes;
 
 use crate::core::delivery::{GuardRecord, Identity, LaggingRecord, PatternsRecord, StreamRecord};
 use crate::core::desk::{
-    Arrival, Desk, DeskConfig, DeskCursor, DeskRecord, Publication, Seat, Stamps, Untraced,
+    Arrival, Desk, DeskConfig, DeskCursor, DeskRecord, Publication, Refusal, Seat, Stamps, Untraced,
 };
 use crate::core::event::{Event, EventId, IdForm, OrderMark};
-use crate::core::history::{HistoryLimits, SelectorIds, ShardSet, Start};
+use crate::core::history::{
+    HistoryLimits, HistoryRecord, Hole, Record, SelectorId, SelectorIds, ShardSet,
+    SlowConsumerPolicy, Start, Wanted,
+};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::{Presence, PresenceRecord};
@@ -66,15 +69,21 @@ fn attach(desk: &mut Desk, selectors: &[&str], grant: &[&str], is_announced: boo
 
 fn publish(desk: &mut Desk, event: Event<'_>) {
     let mut drafts = [Draft::new(event, &EventLimits::default()).expect("valid")];
-    let publication = Publication {
-        drafts: &mut drafts,
-        stamps: Stamps::Local(NOW + 5),
-        watched: &[],
-        pinned: &mut SelectorIds::new(),
-        full: ShardSet::default(),
-        stamped_at: Instant::now(),
-    };
-    desk.publish(publication, &mut Untraced).expect("room");
+    let mut pinned = SelectorIds::new();
+    loop {
+        let publication = Publication {
+            drafts: &mut drafts,
+            stamps: Stamps::Local(NOW + 5),
+            watched: &[],
+            pinned: &mut pinned,
+            full: ShardSet::default(),
+            stamped_at: Instant::now(),
+        };
+        match desk.publish(publication, &mut Untraced) {
+            Err(Refusal::Unprepared) => {}
+            published => return assert!(published.is_ok(), "nothing is full"),
+        }
+    }
 }
 
 fn event(topics: &[&'static str], data: &'static str) -> Event<'static> {
@@ -132,20 +141,29 @@ fn desk() -> (Desk, Vec<Seat>) {
     (desk, seats)
 }
 
-/// The records of the desk. Names that are drawn have fixed values.
+/// The records of the desk. Grants are sorted, and what is drawn has a fixed value.
 fn desk_records(desk: &Desk) -> Vec<DeskRecord> {
     let (mut records, mut cursor) = (Vec::new(), DeskCursor::default());
     while !cursor.is_end() {
         cursor = desk.snapshot(cursor, 3, &mut records);
     }
+    records.sort_by_key(|record| match record {
+        DeskRecord::Store(Record::Grant { ids, .. }) => (1, ids.to_vec()),
+        DeskRecord::Store(_) => (0, Vec::new()),
+        DeskRecord::Presence(_) => (2, Vec::new()),
+    });
     for record in &mut records {
-        let DeskRecord::Presence(record) = record else {
-            continue;
-        };
         match record {
-            PresenceRecord::Head { version, .. } => *version = u64::MAX,
-            PresenceRecord::Stream(number, subscriber)
-            | PresenceRecord::Change(number, _, subscriber) => {
+            DeskRecord::Store(Record::Head { birth, holes, .. }) => holes.push(Hole {
+                after: *birth,
+                through: EventId::new(birth.get() + 1),
+            }),
+            DeskRecord::Store(_) => {}
+            DeskRecord::Presence(PresenceRecord::Head { version, .. }) => *version = u64::MAX,
+            DeskRecord::Presence(
+                PresenceRecord::Stream(number, subscriber)
+                | PresenceRecord::Change(number, _, subscriber),
+            ) => {
                 let length = subscriber.selectors[0].text().len() as u128;
                 subscriber.id = 0x0123_4567_89ab_4cde_8f01_2345_6789_abcd + length;
                 subscriber.is_known = number.is_multiple_of(2);
@@ -173,6 +191,40 @@ fn stream(descriptor: u32, seat: &Seat) -> StreamRecord {
         age_s: 0,
         lagging: None,
         stuck_ms: 0,
+    }
+}
+
+/// A stream that was cut in a frame.
+pub(super) fn cut_stream(frame: &Bytes, from: usize) -> StreamRecord {
+    let wanted = Wanted {
+        selector: SelectorId(0),
+        policy: SlowConsumerPolicy::Skip,
+    };
+    StreamRecord {
+        descriptor: from as u32,
+        client: None,
+        encoding: Encoding::CHUNKED,
+        identity: Identity::default(),
+        guard: GuardRecord::default(),
+        wanted: [wanted].into(),
+        grant: None,
+        ends_unix_ms: None,
+        cursor: EventId::ZERO,
+        bytes: 0,
+        age_s: 0,
+        lagging: Some(LaggingRecord {
+            remainder: frame.slice(from..),
+            frame_bytes: frame.len(),
+            ..LaggingRecord::default()
+        }),
+        stuck_ms: 0,
+    }
+}
+
+/// Publishes to topics that may exist or not.
+pub(super) fn publish_some(desk: &mut Desk) {
+    for topics in [&["news"][..], &["new"], &["mine", "a/b"], &["news"]] {
+        publish(desk, event(topics, "more"));
     }
 }
 
@@ -223,17 +275,40 @@ fn streams(seats: &[Seat]) -> Vec<StreamRecord> {
     streams
 }
 
-/// All records, in the order in which they are written.
-pub(super) fn records() -> Vec<StateRecord> {
-    let (desk, seats) = desk();
-    let mut records = vec![StateRecord::Node(NodeRecord {
+fn node() -> StateRecord {
+    StateRecord::Node(NodeRecord {
         program: "fantail 0.1.0".into(),
         written_unix_ms: NOW + 1_000,
         started_unix_ms: NOW,
         resp_accepted: 7,
         resp_proof_key: [9; 32].into(),
         generation: 2,
-    })];
+    })
+}
+
+/// The records of a history file.
+pub(super) fn history() -> Vec<StateRecord> {
+    let (desk, _) = desk();
+    let name = "gone".into();
+    let mut records = vec![HistoryRecord::Topic { name }, HistoryRecord::TopicGone];
+    let mut walk = desk.store().begin_walk();
+    while !walk.is_done() {
+        desk.store().walk(&mut walk, 3, &mut records);
+    }
+    if let Some(HistoryRecord::Head(head)) = records.last_mut() {
+        head.holes.push(Hole {
+            after: head.birth,
+            through: EventId::new(head.birth.get() + 1),
+        });
+    }
+    let records = records.into_iter().map(StateRecord::History);
+    std::iter::once(node()).chain(records).collect()
+}
+
+/// All records of a hand-over, in the order in which they are written.
+pub(super) fn records() -> Vec<StateRecord> {
+    let (desk, seats) = desk();
+    let mut records = vec![node()];
     records.extend(desk_records(&desk).into_iter().map(StateRecord::Desk));
     records.extend(streams(&seats).into_iter().map(StateRecord::Stream));
     let counters = [("deliveries", 12_345), ("events_in.http", u64::MAX)];
@@ -302,7 +377,7 @@ pub(super) fn written(records: &[StateRecord]) -> Vec<u8> {
             StateRecord::Node(record) => writer.node(record),
             StateRecord::Desk(record) => writer.desk(record),
             StateRecord::Stream(_) => writer.streams(&streams.take().unwrap_or_default()),
-            StateRecord::Counter(record) => writer.counter(record),
+            StateRecord::Counter(record) => writer.counter(&record.name, record.value),
             StateRecord::Listener(record) => writer.listener(record),
             StateRecord::Http(record) => writer.http(record),
             StateRecord::Resp(record) => writer.resp(record),

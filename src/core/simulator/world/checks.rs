@@ -2,7 +2,7 @@
 
 use super::super::names::name;
 use super::super::oracle;
-use super::{BIRTH_MS, World};
+use super::World;
 use crate::core::delivery::Key;
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
             if let Some(end) = connection.ends_unix_ms.filter(|_| open) {
                 let next_ms = self.shards[shard].next.wake_ms.expect("there are streams");
                 assert!(
-                    next_ms + BIRTH_MS <= end,
+                    next_ms + self.started_ms <= end,
                     "the shard sleeps beyond the end of a token"
                 );
             }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use crate::core::delivery::{Core, Next, ShardConfig, Shared};
+use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::{Desk, DeskConfig, Line};
 use crate::core::history::{
     HistoryLimits, SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule,
 };
-use crate::core::places::{Places, Share};
+use crate::core::places::Share;
 use crate::core::presence::Presence;
-use crate::metrics::ShardMetrics;
+use crate::metrics::Totals;
 
-use super::super::inbox::{self, Inbox};
+use super::super::inbox;
 use super::super::names::{self, TOPICS, name};
 use super::super::network::Network;
 use super::super::oracle::{MARK, Rights};
-use super::{BIRTH_MS, CLIENTS, Client, SHARDS_MAX, Shard, Totals, WRITE_TIMEOUT_MS, World};
+use super::restart::Settings;
+use super::{BIRTH_MS, CLIENTS, Client, WRITE_TIMEOUT_MS, World};
 
 impl World {
     pub(in super::super) fn new(seed: u64) -> Self {
@@ -69,9 +70,18 @@ impl World {
             slow_consumer,
             mark: MARK,
         };
-        let places = Places::new(1_000, Share::default());
-        let presence = Presence::new(&limits, Share::default(), || {});
-        let shared = Shared::new(Desk::new(desk, places, presence, BIRTH_MS));
+        let clients = Share {
+            streams: if dice.bool() { 100 } else { 0 },
+            ..Share::default()
+        };
+        let settings = Settings {
+            desk,
+            shard: config,
+            clients,
+        };
+        let presence = Presence::new(&limits, settings.clients.clone(), || {});
+        let desk = Desk::new(settings.desk.clone(), settings.places(), presence, BIRTH_MS);
+        let shared = Shared::new(desk);
         let clients = (0..CLIENTS)
             .map(|_| {
                 let most = if dice.bool() { 1 } else { TOPICS };
@@ -87,35 +97,23 @@ impl World {
                 }
             })
             .collect();
-        let shards = (0..dice.usize(1..=SHARDS_MAX)).map(|index| {
-            let counters = Arc::new(ShardMetrics::default());
-            let config = ShardConfig {
-                index,
-                ..config.clone()
-            };
-            let core = Core::new(config, shared.clone(), Arc::clone(&counters), seed);
-            Shard {
-                core,
-                inbox: Inbox::default(),
-                next: Next::default(),
-                counters,
-            }
-        });
-        let shards = shards.collect();
+        let shards = settings.shards(&mut dice, &shared, &Totals::default());
         let mailbox_max = dice.usize(1..8);
         Self {
             shards,
             drain: dice.u8(..10) == 0,
             dice,
+            settings,
             shared,
             network: Network::default(),
             clients,
             all: Vec::new(),
             clock_ms: BIRTH_MS,
+            started_ms: BIRTH_MS,
             wires: 0,
             several,
             private,
-            totals: Totals::default(),
+            totals: super::Totals::default(),
             guards: Arc::new(()),
             parked: Arc::default(),
             mailbox_max,

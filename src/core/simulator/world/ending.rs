@@ -13,6 +13,7 @@ impl World {
     /// Then ends all streams.
     pub(super) fn settle(&mut self) {
         self.publish_all();
+        self.restart();
         self.unpark_all();
         for client in 0..CLIENTS {
             self.park(client);
@@ -73,6 +74,8 @@ impl World {
         );
         assert_eq!(self.shared.places.open(), 0, "every place came back");
         let mut desk = self.shared.desk.lock();
+        let waiting = desk.presence().figures().waiting;
+        assert_eq!(waiting, 0, "the start of an unknown stream goes with it");
         assert_eq!(
             (0..TOPICS)
                 .map(|topic| desk.store().subscribers(&name(topic)))

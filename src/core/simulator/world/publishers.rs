@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::core::delivery::Message;
 use crate::core::desk::{
-    Publication, Published as Batch, Refusal, Stamps, Ticket, Untraced, Woken,
+    Desk, Publication, Published as Batch, Refusal, Stamps, Ticket, Untraced, Woken,
 };
 use crate::core::event::{Event, EventId, OrderMark};
 use crate::core::history::{SelectorIds, ShardSet};
@@ -36,6 +36,14 @@ pub(super) enum Waiter {
     Stream,
 }
 
+impl Publisher {
+    /// Gives back its place in line and its pins. Its client sends the batch again.
+    pub(super) fn start_again(&mut self, desk: &mut Desk) {
+        desk.unpin(&mut self.pinned);
+        self.place = None;
+    }
+}
+
 impl World {
     pub(super) fn publish(&mut self) {
         let events = (0..self.dice.usize(1..5)).map(|_| self.event()).collect();
@@ -49,7 +57,7 @@ impl World {
     }
 
     /// Publishes, or waits for room.
-    fn attempt(&mut self, mut publisher: Publisher) {
+    pub(super) fn attempt(&mut self, mut publisher: Publisher) {
         let limits = EventLimits::default();
         let numbered = publisher.events.iter().zip(self.all.len()..);
         let drafts = numbered.map(|(event, number)| {

@@ -47,12 +47,15 @@ impl World {
         let mut looked_up = self.dice.bool().then(|| self.look_up(&selectors, &grant));
         let shard = self.dice.usize(..self.shards.len());
         self.wait_for_room(shard);
-        let place = self.shared.places.reserve([127, 0, 0, 1].into());
+        let address = [127, 0, 0, 1].into();
+        let place = self.shared.places.reserve(address);
+        let is_announced = self.dice.bool();
         let mut desk = self.shared.desk.lock();
+        let announce = is_announced.then(|| desk.presence().pending(address, &selectors, None));
         let must_see_from = start.cursor.unwrap_or(desk.head());
         let excused = start.told_through;
         let resumes = cursor.is_some();
-        let seat = desk.attach(Arrival {
+        let mut seat = desk.attach(Arrival {
             shard,
             permit: place.expect("room"),
             selectors: &selectors,
@@ -62,7 +65,7 @@ impl World {
                 grant: grant.take(),
             }),
             start,
-            announce: None,
+            announce,
         });
         let mut released = Released::default();
         released.add_pins(looked_up.into_iter().flat_map(|(ids, _)| ids));
@@ -81,10 +84,11 @@ impl World {
         } else {
             Encoding::CHUNKED
         };
+        let announced = seat.announced.take();
         let attach = Attach {
             head: Bytes::from_static(HEAD),
             ends_unix_ms,
-            guard: Some(Box::new(CountedGuard(Arc::clone(&self.guards)))),
+            guard: Some(Box::new(CountedGuard::new(&self.guards, announced))),
             ..Attach::new(seat, self.wires, encoding)
         };
         let broken = self.dice.u8(..30) == 0;
