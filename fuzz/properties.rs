@@ -8,12 +8,16 @@ use std::sync::{Arc, LazyLock};
 
 use fantail::api::{Events, choose_cursor, parse_publish_json};
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
+use fantail::core::desk::{Desk, DeskConfig};
 use fantail::core::event::EventId;
+use fantail::core::history::{Ending, HistoryLimits, HoldLimits, Released, Revival, Work};
 use fantail::core::limits::EventLimits;
+use fantail::core::places::{Places, Share};
 use fantail::core::selector::{Selector, Syntax};
 use fantail::core::sse::Draft;
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
 use fantail::server::{RequestFault, RequestGuard, RequestLimits};
+use fantail::state::{Reader as StateReader, StateRecord, Writer};
 use fantail::web::host::{Authority, HostPattern, HostRule};
 use fantail::web::origin::WebOrigin;
 
@@ -370,4 +374,104 @@ pub(crate) fn token(input: &[u8]) {
     if let Some(payload) = access.payload {
         assert!(serde_json::from_str::<serde_json::Value>(&payload).is_ok());
     }
+}
+
+/// Bytes of a state's header before its checksum.
+const STATE_HEADER_BYTES: usize = 16;
+
+/// Bytes of a piece of a state: before its checksum, and before its payload.
+const STATE_PIECE_BYTES: (usize, usize) = (12, 16);
+
+/// A state is refused or read, also if only its records are wrong. What was read is written and
+/// read again, and a desk that fits its streams ends them.
+pub(crate) fn state(input: &[u8]) {
+    adopt(input);
+    adopt(&with_right_checksums(input));
+}
+
+fn adopt(bytes: &[u8]) {
+    let records = StateReader::new(bytes).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let records = match records {
+        Ok(records) => records,
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let again = written(&records);
+    let read = StateReader::new(&again).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let (mut desk, mut streams) = (Vec::new(), Vec::new());
+    let mut revival = Revival::new(HistoryLimits::default(), HoldLimits::default());
+    for record in read.expect("it was just written") {
+        match record {
+            StateRecord::Desk(record) => desk.push(record.without_shards()),
+            StateRecord::Stream(record) => streams.push(record),
+            StateRecord::History(record) => drop(revival.take(record)),
+            _ => {}
+        }
+    }
+    drop(revival.finish(Ending::Whole, 0));
+    let places = Places::new(8, Share::default());
+    let Ok(mut desk) = Desk::restore(DeskConfig::default(), places, || {}, desk) else {
+        return;
+    };
+    if streams.iter().any(|stream| stream.check(&desk).is_err())
+        || desk.check_streams(&streams).is_err()
+    {
+        return;
+    }
+    let mut released = Released::default();
+    for stream in streams {
+        let parked = stream.into_parked((), None, &desk).expect("checked");
+        desk.reseat(0, parked.wanted());
+        parked.give_up(&mut released, &Arc::clone(desk.places()));
+    }
+    while !desk.release(&mut released, &mut Work::default()) {}
+    while !desk.expire(u64::MAX >> 21, 1_000) {}
+    assert_eq!(desk.places().open(), 0);
+}
+
+/// The records as a state.
+fn written(records: &[StateRecord]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new()).expect("memory");
+    for record in records {
+        match record {
+            StateRecord::Node(record) => writer.node(record),
+            StateRecord::Desk(record) => writer.desk(record),
+            StateRecord::Stream(record) => writer.streams(std::slice::from_ref(record)),
+            StateRecord::Counter(record) => writer.counter(&record.name, record.value),
+            StateRecord::Listener(record) => writer.listener(record),
+            StateRecord::Http(record) => writer.http(record),
+            StateRecord::Resp(record) => writer.resp(record),
+            StateRecord::History(record) => writer.history(record),
+        }
+        .expect("memory");
+    }
+    writer.finish().expect("memory")
+}
+
+fn with_right_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let Some(header) = bytes.get(..STATE_HEADER_BYTES) else {
+        return bytes;
+    };
+    let checksum = crc32fast::hash(header).to_le_bytes();
+    let mut at = STATE_HEADER_BYTES + checksum.len();
+    if at <= bytes.len() {
+        bytes[STATE_HEADER_BYTES..at].copy_from_slice(&checksum);
+    }
+    let (head_bytes, payload) = STATE_PIECE_BYTES;
+    while let Some(head) = bytes.get(at..at + payload) {
+        let length = head[4..head_bytes]
+            .first_chunk()
+            .copied()
+            .map(u64::from_le_bytes);
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        let end = length.and_then(|length| length.checked_add(at + payload));
+        let Some(end) = end.filter(|end| *end <= bytes.len()) else {
+            break;
+        };
+        let checked = [&bytes[at..at + head_bytes], &bytes[at + payload..end]].concat();
+        let checksum = crc32fast::hash(&checked).to_le_bytes();
+        bytes[at + head_bytes..at + payload].copy_from_slice(&checksum);
+        at = end;
+    }
+    bytes
 }

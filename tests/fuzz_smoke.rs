@@ -46,6 +46,11 @@ fn selector() {
 }
 
 #[test]
+fn state() {
+    smoke("state", properties::state);
+}
+
+#[test]
 fn token() {
     smoke("token", properties::token);
 }

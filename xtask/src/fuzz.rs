@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::process::{Failure, command, root, run, succeeds};
 
 /// Targets under `fuzz/fuzz_targets`; a unit test keeps the list complete.
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
     "resp",
     "publish_json",
     "last_event_id",
     "origin",
     "request",
     "selector",
+    "state",
     "token",
 ];
 
