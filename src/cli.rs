@@ -21,6 +21,13 @@ pub enum Command {
         /// The settings that were given as flags.
         flags: RawSettings,
     },
+    /// Ask the running node to let the next version of its program take over.
+    Upgrade {
+        /// The configuration file that `--config` names.
+        config: Option<PathBuf>,
+        /// The settings that were given as flags.
+        flags: RawSettings,
+    },
     /// Check whether this file would be accepted.
     CheckConfig {
         /// The file.
@@ -46,6 +53,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, clap::
         },
         Some(("token", matches)) => Command::Token(Box::new(token::read(matches))),
         Some(("settings", _)) => Command::Settings,
+        Some(("upgrade", matches)) => Command::Upgrade {
+            config: path(matches, "config"),
+            flags: flags::read(matches),
+        },
         Some((_, matches)) => serve(matches),
         None => serve(&matches),
     })
@@ -88,6 +99,11 @@ fn command() -> clap::Command {
                         .required(true)
                         .help("TOML file to check"),
                 ),
+        )
+        .subcommand(
+            clap::Command::new("upgrade")
+                .about("Let the program file that is in place now take over from the running node, with all its streams; needs the settings of that node, or its `--admin-listen`")
+                .args(serve_args()),
         )
         .subcommand(token::command())
         .subcommand(

@@ -1,5 +1,7 @@
 //! The program `fantail`: parses the command line and runs the command.
 
+mod upgrade;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,7 +17,7 @@ use crate::cli::{self, Command};
 use crate::logging;
 use crate::memory::{self, Allocator};
 use crate::node::keys::{self, Loaded};
-use crate::node::{self, Inherited, Outcome};
+use crate::node::{self, Handover, Image, Inherited, Outcome, Role, Start};
 use crate::settings::{self, RawSettings, Settings};
 use crate::token;
 
@@ -29,6 +31,7 @@ pub fn run_program(collect: fn(), set_eager: fn(bool)) -> ExitCode {
     let environment: Vec<_> = env::vars_os().collect();
     match parse_arguments(collect) {
         Ok(Command::Serve { config, flags }) => serve(config, environment, flags),
+        Ok(Command::Upgrade { config, flags }) => upgrade::ask(config, environment, flags),
         Ok(Command::CheckConfig { file }) => check_config(&file, environment),
         Ok(Command::Token(request)) => make_token(&request, environment),
         Ok(Command::Settings) => print(&settings::markdown()),
@@ -56,10 +59,31 @@ fn parse_arguments(collect: fn()) -> Result<Command, clap::Error> {
 
 fn serve(
     config: Option<PathBuf>,
-    environment: Vec<(OsString, OsString)>,
+    mut environment: Vec<(OsString, OsString)>,
     flags: RawSettings,
 ) -> ExitCode {
-    let inherited = match Inherited::take() {
+    let role = Role::take(&mut environment);
+    let image = Image::current(&environment);
+    // Before the first thread starts, and before any file is opened.
+    if let Err(error) = node::block_signals() {
+        return refuse(format_args!("cannot block signals: {error}"));
+    }
+    let taken = match role {
+        Role::Rehearse(descriptor) | Role::TakeOver(descriptor) => {
+            Handover::take(descriptor).map(Some)
+        }
+        Role::Serve | Role::Check(_) => Ok(None),
+    };
+    let handover = match taken {
+        Ok(handover) => handover,
+        Err(error) => return refuse(error),
+    };
+    // A program that takes over has these sockets from the former one.
+    let inherited = match role {
+        Role::Serve => Inherited::take(),
+        _ => Ok(Inherited::default()),
+    };
+    let inherited = match inherited {
         Ok(inherited) => inherited,
         Err(error) => return refuse(error),
     };
@@ -75,15 +99,38 @@ fn serve(
             return refuse(error);
         }
     }
+    let log = node::config::log(&settings);
     // Every fault that a retry would not mend is found before anything is opened.
     let keys = match keys::load(&settings) {
         Ok(keys) => keys,
         Err(error) => return refuse(error),
     };
+    let said = match (&role, handover) {
+        (Role::Check(addresses), _) => node::check(&settings, addresses),
+        (Role::Rehearse(_), Some(handover)) => node::rehearse(settings, handover),
+        (_, handover) => {
+            let start = Start {
+                image,
+                config: file,
+                inherited,
+                handover,
+            };
+            return log_and_run(settings, keys, start);
+        }
+    };
+    let log = logging::check(&log);
+    match (log, said) {
+        (Ok(()), Ok(said)) => print(&format!("{said}\n")),
+        (Err(error), _) => refuse(error),
+        (_, Err(error)) => refuse(error),
+    }
+}
+
+fn log_and_run(settings: Settings, keys: Loaded, start: Start) -> ExitCode {
     if let Err(error) = logging::start(&node::config::log(&settings)) {
         return refuse(error);
     }
-    let code = match run(settings, keys, inherited, file) {
+    let code = match run(settings, keys, start) {
         Ok(Outcome::Drained) => ExitCode::SUCCESS,
         Ok(Outcome::Forced | Outcome::Cut(_)) => ExitCode::FAILURE,
         Err(error) => {
@@ -95,12 +142,7 @@ fn serve(
     code
 }
 
-fn run(
-    settings: Settings,
-    keys: Loaded,
-    inherited: Inherited,
-    config: Option<PathBuf>,
-) -> anyhow::Result<Outcome> {
+fn run(settings: Settings, keys: Loaded, start: Start) -> anyhow::Result<Outcome> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -110,7 +152,7 @@ fn run(
         .enable_all()
         .build()
         .context("cannot start the I/O threads (`io_threads`)")?;
-    let outcome = runtime.block_on(node::run(settings, keys, inherited, config));
+    let outcome = runtime.block_on(node::run(settings, keys, start));
     // Tasks that still run outlived the drain, or were told to end at once: they must not delay the
     // exit.
     runtime.shutdown_background();

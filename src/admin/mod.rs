@@ -19,6 +19,7 @@ mod routes;
 mod starting;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod writer;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use std::time::Duration;
 pub use self::config::AdminConfig;
 use self::routes::Admin;
 use self::starting::Starting;
+pub use self::upgrade::{UpgradeRefused, UpgradeReport, UpgradeRequest, UpgradeStatus, Upgrades};
 use crate::core::budget::Budget;
 use crate::hub::Hub;
 use crate::metrics::HttpMetrics;
@@ -49,12 +51,15 @@ const QUIET_MIN: Duration = Duration::from_millis(100);
 /// At most `connections_max` connections are served at the same time. A further one takes the place
 /// of one without an open request, or waits.
 ///
+/// Without `upgrades`, the node is part of another program, which it cannot replace.
+///
 /// # Errors
 /// [`ServeError`] when the listener cannot be watched; nothing was served then.
 pub async fn serve(
     listening: impl Into<Listening>,
     config: AdminConfig,
     hub: Hub,
+    upgrades: Option<Upgrades>,
     follower: Follower<Listening>,
 ) -> Result<(), ServeError> {
     let metrics = Arc::clone(&hub.node_metrics().admin);
@@ -66,7 +71,7 @@ pub async fn serve(
         Arc::clone(&metrics),
     );
     let answers = Arc::new(answers);
-    let admin = Admin::new(&config, hub, Arc::clone(&answers));
+    let admin = Admin::new(&config, hub, upgrades, Arc::clone(&answers));
     let setup = setup(config, Box::new(admin), metrics, answers, budget);
     server::serve(listening.into(), setup, follower).await
 }

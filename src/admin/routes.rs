@@ -15,6 +15,7 @@ use super::AdminConfig;
 use super::exposition::Exposition;
 use super::negotiate;
 use super::query::{self, Shown};
+use super::upgrade::{UpgradeRefused, Upgrades};
 use super::writer;
 use crate::core::selector::Selector;
 use crate::hub::{Hub, StreamInfo, StreamQuery};
@@ -30,11 +31,10 @@ use crate::web::host::HostRule;
 use crate::web::request_target::{self, WrongHost};
 
 /// The list of resources, for requests to unknown paths.
-const RESOURCES: &str =
-    "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic} and /trace";
+const RESOURCES: &str = "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic}, /trace and /upgrade";
 
 /// The methods of all calls together.
-const ALL_METHODS: &str = "GET, HEAD, PUT, DELETE";
+const ALL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 
 /// A resource of the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ enum Resource<'r> {
     Stream(&'r str),
     Topic(&'r str),
     Trace,
+    Upgrade,
 }
 
 impl<'r> Resource<'r> {
@@ -56,6 +57,7 @@ impl<'r> Resource<'r> {
             "/metrics" => Self::Metrics,
             "/streams" => Self::Streams,
             "/trace" => Self::Trace,
+            "/upgrade" => Self::Upgrade,
             path => match path.strip_prefix("/streams/") {
                 Some(id) => Self::Stream(id),
                 None => Self::Topic(path.strip_prefix("/topics/")?),
@@ -69,6 +71,7 @@ impl<'r> Resource<'r> {
             Self::Streams => "GET, HEAD, DELETE",
             Self::Stream(_) | Self::Topic(_) => "DELETE",
             Self::Trace => "GET, HEAD, PUT, DELETE",
+            Self::Upgrade => "GET, HEAD, POST",
         }
     }
 }
@@ -80,6 +83,8 @@ struct Shared {
     hub: Hub,
     hosts: HostRule,
     exposition: Exposition,
+    /// `None` = the node is part of another program.
+    upgrades: Option<Upgrades>,
     answers: Arc<Answers>,
 }
 
@@ -87,11 +92,17 @@ type Answer = Result<Response<ResponseBody>, Problem>;
 
 impl Admin {
     /// The service of this node.
-    pub(super) fn new(config: &AdminConfig, hub: Hub, answers: Arc<Answers>) -> Self {
+    pub(super) fn new(
+        config: &AdminConfig,
+        hub: Hub,
+        upgrades: Option<Upgrades>,
+        answers: Arc<Answers>,
+    ) -> Self {
         Self(Arc::new(Shared {
             hosts: config.hosts.clone(),
             exposition: Exposition::new(hub.clone()),
             hub,
+            upgrades,
             answers,
         }))
     }
@@ -164,6 +175,15 @@ impl Shared {
             (Resource::Trace, &Method::GET | &Method::HEAD) => self.traces(query)?,
             (Resource::Trace, &Method::PUT) => self.trace(query)?,
             (Resource::Trace, &Method::DELETE) => self.trace_no_longer(query)?,
+            (Resource::Upgrade, &Method::GET | &Method::HEAD) => {
+                query::none(query)?;
+                json(&self.upgrades()?.status())
+            }
+            (Resource::Upgrade, &Method::POST) => {
+                query::none(query)?;
+                let upgrades = self.upgrades()?.clone();
+                return Ok(later(async move { shared.upgrade(&upgrades).await }));
+            }
             (resource, _) => return Err(not_allowed(resource.methods())),
         };
         Ok(Outcome::Now(now))
@@ -214,6 +234,36 @@ impl Shared {
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics could not be written",
                 ))
+            }
+        }
+    }
+
+    fn upgrades(&self) -> Result<&Upgrades, Problem> {
+        self.upgrades.as_ref().ok_or_else(|| {
+            Problem::new(
+                StatusCode::CONFLICT,
+                "this node is part of another program, which it does not replace",
+            )
+        })
+    }
+
+    /// Begins an upgrade, once the next program has been checked.
+    async fn upgrade(&self, upgrades: &Upgrades) -> Answer {
+        if !self.hub.is_ready() {
+            let detail = "the node is shutting down";
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        match upgrades.ask().await {
+            Ok(number) => {
+                let mut response = json(&Begun { number });
+                *response.status_mut() = StatusCode::ACCEPTED;
+                let status = HeaderValue::from_static("/upgrade");
+                response.headers_mut().insert(header::LOCATION, status);
+                Ok(response)
+            }
+            Err(UpgradeRefused::NotNow(why)) => Err(Problem::new(StatusCode::CONFLICT, why)),
+            Err(UpgradeRefused::Unfit(why)) => {
+                Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, why))
             }
         }
     }
@@ -317,6 +367,12 @@ impl Shared {
         }
         Ok(no_content())
     }
+}
+
+/// Number of the upgrade that begins.
+#[derive(Serialize)]
+struct Begun {
+    number: u64,
 }
 
 /// Number of streams ended.

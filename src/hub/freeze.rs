@@ -12,7 +12,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::core::delivery::Parked;
-use crate::core::desk::{Desk, DeskCursor, Reseat};
+use crate::core::desk::{Desk, DeskCursor, DeskRecord, Reseat};
 use crate::core::history::Released;
 use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
@@ -170,17 +170,22 @@ impl Frozen {
         self.streams.iter().map(Vec::len).sum()
     }
 
-    /// Writes the desk and the streams.
+    /// Writes the desk and the streams. `count` is called for each record of the desk.
     ///
     /// # Errors
     /// Those of the output.
-    pub fn write<W: Write>(&self, out: &mut Writer<W>) -> io::Result<()> {
+    pub fn write<W: Write>(
+        &self,
+        out: &mut Writer<W>,
+        mut count: impl FnMut(&DeskRecord),
+    ) -> io::Result<()> {
         let shared = &self.hub.0.shared;
         let desk = shared.desk.lock();
         let (mut cursor, mut records) = (DeskCursor::default(), Vec::new());
         while !cursor.is_end() {
             cursor = desk.snapshot(cursor, RECORDS_AT_ONCE, &mut records);
             for record in records.drain(..) {
+                count(&record);
                 out.desk(&record)?;
             }
         }

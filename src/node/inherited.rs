@@ -55,6 +55,8 @@ pub enum InheritedError {
 pub(super) struct Listening {
     pub(super) socket: TcpListener,
     pub(super) address: SocketAddr,
+    /// It is another process's, too.
+    pub(super) is_shared: bool,
 }
 
 /// The inherited sockets, by listener.
@@ -135,7 +137,11 @@ fn check(socket: OwnedFd) -> Result<Listening, String> {
     }
     let socket = TcpListener::from(socket);
     let address = socket.local_addr().map_err(|error| error.to_string())?;
-    Ok(Listening { socket, address })
+    Ok(Listening {
+        socket,
+        address,
+        is_shared: true,
+    })
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod signals;
 mod sockets;
 mod state_dir;
 pub(crate) mod supervisor;
+mod take_over;
+mod upgrade;
 mod upkeep;
 
 use std::future::pending;
@@ -29,6 +31,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::admin::Upgrades;
 use crate::auth::Auth;
 use crate::hub::Hub;
 use crate::orders::{Control, control};
@@ -43,10 +46,14 @@ pub use inherited::{Inherited, InheritedError};
 use keys::{Keys, Loaded};
 use parts::Parts;
 use report::Report;
-use signals::{Hangups, Signals};
+pub use signals::block as block_signals;
+use signals::{Signals, Told};
 use sockets::Sockets;
 use state_dir::{Keeper, StateDir};
 use supervisor::{Supervisor, keep_alive};
+use take_over::TakeOver;
+pub use upgrade::{Handover, HandoverError, Image, Role, check, rehearse};
+use upgrade::{Next, Upgrader};
 use upkeep::NodeUpkeep;
 
 /// Interval at which events are checked for their age. Publishing itself checks the topics that it
@@ -83,6 +90,9 @@ pub enum ServerError {
     /// A delivery shard cannot be started.
     #[error(transparent)]
     Shard(#[from] crate::shard::StartError),
+    /// The state of the former program does not fit.
+    #[error(transparent)]
+    Restore(#[from] crate::hub::RestoreError),
     /// The keys of tokens cannot be read.
     #[error(transparent)]
     Keys(#[from] keys::LoadError),
@@ -102,33 +112,55 @@ pub enum ServerError {
     },
 }
 
-/// Runs a node, of which `config` is the configuration file, until SIGTERM or SIGINT; it then
-/// drains. A second signal ends it at once.
+/// How a process starts.
+pub struct Start {
+    /// Its program file.
+    pub image: Image,
+    /// The configuration file.
+    pub config: Option<PathBuf>,
+    /// Inherited sockets.
+    pub inherited: Inherited,
+    /// The state of the program that ran in this process before.
+    pub handover: Option<Handover>,
+}
+
+/// Runs a node until SIGTERM or SIGINT; it then drains. A second signal ends it at once. The
+/// signals must be blocked ([`block_signals`]).
 ///
 /// # Errors
 /// [`ServerError`] if it cannot start, or cannot go on.
-pub async fn run(
-    settings: Settings,
-    keys: Loaded,
-    inherited: Inherited,
-    config: Option<PathBuf>,
-) -> Result<Outcome, ServerError> {
+pub async fn run(settings: Settings, keys: Loaded, start: Start) -> Result<Outcome, ServerError> {
     let mut signals = Signals::listen().map_err(ServerError::Signals)?;
-    let mut hangups = Hangups::listen().map_err(ServerError::Signals)?;
-    let mut node = Node::start_with(settings.clone(), keys, inherited).await?;
-    node.announce(settings, config);
+    let (upgrades, requests) = Upgrades::new();
+    let has_taken_over = start.handover.is_some();
+    let take_over = start
+        .handover
+        .map(|handover| TakeOver::new(handover, &settings));
+    let mut origin = Origin {
+        inherited: start.inherited,
+        take_over,
+        upgrades: Some(upgrades.clone()),
+    };
+    if let Some(take_over) = &mut origin.take_over {
+        origin.inherited = take_over.inherited();
+    }
+    let mut node = Node::start_with(settings.clone(), keys, origin).await?;
+    if !has_taken_over {
+        node.announce(settings, start.config);
+    }
     let supervisor = Supervisor::from_environment();
     let watchdog = keep_alive(supervisor.clone(), node.hub.clone());
     // Ends with the runtime.
     tokio::spawn(watchdog);
-    serve(&mut node, &mut signals, &mut hangups, &supervisor).await
+    let mut upgrader = Upgrader::new(start.image, upgrades, requests);
+    serve(&mut node, &mut signals, Some(&mut upgrader), &supervisor).await
 }
 
 /// Runs a started node until a signal ends it, or one of its parts fails. Both drain it.
 async fn serve(
     node: &mut Node,
     signals: &mut Signals,
-    hangups: &mut Hangups,
+    mut upgrader: Option<&mut Upgrader>,
     supervisor: &Supervisor,
 ) -> Result<Outcome, ServerError> {
     let mut upkeep = NodeUpkeep::new(&node.hub);
@@ -136,21 +168,36 @@ async fn serve(
     let mut reloaded: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
     let mut drain_at = None;
     let failure = loop {
+        let upgrade = async {
+            match &mut upgrader {
+                // A node that is about to end has nothing to hand over.
+                Some(upgrader) if drain_at.is_none() => upgrader.next().await,
+                _ => pending().await,
+            }
+        };
         tokio::select! {
-            () = signals.next() => match drain_at {
-                None => {
+            told = signals.next() => match (told, drain_at) {
+                (Told::End, None) => {
                     let begins = node.leave();
                     report.stopping(node.drained_by(begins));
                     drain_at = Some(begins);
                 }
-                Some(_) => return Ok(forced()),
+                (Told::End, Some(_)) => return Ok(forced()),
+                (Told::Reload, _) => {
+                    supervisor.reloading();
+                    node.reload();
+                    reloaded = Some(Box::pin(node.keys.reloaded()));
+                }
+                (Told::Upgrade, None) => {
+                    if let Some(upgrader) = &mut upgrader {
+                        upgrader.check(node, None);
+                    }
+                }
+                (Told::Upgrade, Some(_)) => {
+                    tracing::warn!("the node is about to end and is not upgraded");
+                }
             },
             () = due(drain_at) => break None,
-            () = hangups.next() => {
-                supervisor.reloading();
-                node.reload();
-                reloaded = Some(Box::pin(node.keys.reloaded()));
-            }
             () = ended(&mut reloaded) => {
                 reloaded = None;
                 supervisor.ready();
@@ -158,8 +205,21 @@ async fn serve(
             () = report.next() => report.make(&node.hub),
             () = upkeep.next() => upkeep.turn(&node.hub),
             error = node.failed() => break Some(error),
+            next = upgrade => if let Some(upgrader) = &mut upgrader {
+                match next {
+                    Next::Requested(request) => upgrader.check(node, Some(request)),
+                    Next::Checked(checked) => {
+                        supervisor.reloading();
+                        upgrader.hand_over(node, checked).await;
+                        supervisor.ready();
+                    }
+                }
+            },
         }
     };
+    if let Some(upgrader) = upgrader {
+        upgrader.close();
+    }
     if let Some(error) = &failure {
         tracing::error!("{error}; the node drains and ends");
         report.stopping(node.drained_by(Instant::now()));
@@ -169,7 +229,7 @@ async fn serve(
     let outcome = loop {
         tokio::select! {
             drained = &mut drain => break Outcome::from(drained),
-            () = signals.next() => break forced(),
+            () = signals.end() => break forced(),
             () = report.next() => report.make(&hub),
             () = upkeep.next() => upkeep.turn(&hub),
         }
@@ -215,6 +275,8 @@ pub struct Node {
     hub: Hub,
     keys: Keys,
     addresses: Addresses,
+    /// Addresses of its listeners in the settings: the public one, ingest, admin.
+    configured: [SocketAddr; 3],
     limit: FileLimit,
     /// Time from [`Node::leave`] to the drain.
     drain_delay: Duration,
@@ -236,6 +298,15 @@ struct Listeners {
     admin: Control<server::Listening>,
 }
 
+/// What a node begins with.
+#[derive(Default)]
+struct Origin {
+    inherited: Inherited,
+    take_over: Option<TakeOver>,
+    /// `None` = another program's process, which is not replaced.
+    upgrades: Option<Upgrades>,
+}
+
 impl Node {
     /// Reads the keys of tokens, opens the listeners and starts the shards.
     ///
@@ -243,17 +314,27 @@ impl Node {
     /// [`ServerError`] if an address is taken, a key cannot be read or the system refuses.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
         let keys = keys::load(&settings)?;
-        Self::start_with(settings, keys, Inherited::default()).await
+        Self::start_with(settings, keys, Origin::default()).await
     }
 
-    /// The same with keys that were read before, and with inherited sockets.
+    /// The same with keys that were read before, and with what the node begins with.
     async fn start_with(
         settings: Settings,
         loaded: Loaded,
-        inherited: Inherited,
+        origin: Origin,
     ) -> Result<Self, ServerError> {
         let state_dir = config::state_dir(&settings).map(StateDir::prepare);
         let state_dir = state_dir.transpose()?;
+        let Origin {
+            inherited,
+            mut take_over,
+            upgrades,
+        } = origin;
+        let configured = [
+            settings.listen,
+            settings.ingest_listen,
+            settings.admin_listen,
+        ];
         let limit = files::raise();
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
@@ -263,20 +344,39 @@ impl Node {
         let (ingest_control, ingest_follower) = control();
         let (admin_control, admin_follower) = control();
         let (stop_rest, rest_stopped) = watch::channel(false);
-        let keys = Keys::start(loaded, &settings, &rest_stopped).await;
-        let past = match state_dir {
-            Some(directory) => Some(past::load(directory, &sockets.admin.socket, &settings).await?),
+        // Streams go on before keys are fetched.
+        let taken_over = match &mut take_over {
+            Some(take_over) => Some(take_over.hub(config::hub(&settings), plan.room).await?),
             None => None,
         };
-        let (store, directory) =
-            past.map_or((None, None), |past| (past.store, Some(past.directory)));
-        let hub = Hub::start_with(config::hub(&settings), plan.room, store)?;
+        let keys = Keys::start(loaded, &settings, &rest_stopped).await;
+        let (hub, directory) = match (taken_over, state_dir) {
+            (Some(hub), directory) => (hub, directory.and_then(StateDir::retake)),
+            (None, directory) => {
+                let past = match directory {
+                    Some(directory) => {
+                        Some(past::load(directory, &sockets.admin.socket, &settings).await?)
+                    }
+                    None => None,
+                };
+                let (store, directory) =
+                    past.map_or((None, None), |past| (past.store, Some(past.directory)));
+                let hub = Hub::start_with(config::hub(&settings), plan.room, store)?;
+                (hub, directory)
+            }
+        };
         let keeper = directory.map(|directory| directory.keep(hub.clone()));
         let keeper = keeper.transpose()?;
+        let [public, admin] = [sockets.public.socket, sockets.admin.socket];
+        let (mut public, mut admin) = (public.into(), admin.into());
+        let mut ingest = sockets.ingest.socket.into();
+        if let Some(take_over) = &mut take_over {
+            take_over.connections(&mut public, &mut ingest, &mut admin);
+        }
         let mut doors = Parts::default();
         let mut parts = Parts::default();
         let public = api::serve(
-            sockets.public.socket,
+            public,
             config::shared_api(&settings, sockets.public.is_shared),
             hub.clone(),
             Arc::clone(keys.auth()),
@@ -284,16 +384,17 @@ impl Node {
         );
         doors.start("the public listener", public);
         let ingest = ingest::serve(
-            sockets.ingest.socket,
+            ingest,
             config::shared_ingest(&settings, sockets.ingest.is_shared),
             hub.clone(),
             ingest_follower,
         );
         doors.start("the ingest listener", ingest);
         let admin = admin::serve(
-            sockets.admin.socket,
+            admin,
             config::shared_admin(&settings, sockets.admin.is_shared),
             hub.clone(),
+            upgrades.clone(),
             admin_follower,
         );
         parts.start("the admin listener", admin);
@@ -305,10 +406,14 @@ impl Node {
             parts.start_infallible("the announcements of subscriptions", presence);
         }
         parts.start_infallible("the expiry of events", expire(hub.clone(), rest_stopped));
+        if let (Some(take_over), Some(upgrades)) = (take_over, upgrades) {
+            take_over.report(sockets.addresses, &upgrades);
+        }
         Ok(Self {
             hub,
             keys,
             addresses: sockets.addresses,
+            configured,
             limit,
             drain_delay: settings.drain_delay,
             listeners: Listeners {
@@ -418,16 +523,9 @@ mod tests {
         });
 
         let mut signals = Signals::listen().expect("signals");
-        let mut hangups = Hangups::listen().expect("signals");
         node.parts
             .start("a listener", async { Err::<(), _>("no such device") });
-        let outcome = serve(
-            &mut node,
-            &mut signals,
-            &mut hangups,
-            &Supervisor::default(),
-        )
-        .await;
+        let outcome = serve(&mut node, &mut signals, None, &Supervisor::default()).await;
         let error = outcome.expect_err("it cannot go on").to_string();
         assert!(error.contains("a listener: no such device"), "{error}");
         let rest = reader.join().expect("no panic").expect("no reset");

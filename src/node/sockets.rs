@@ -61,9 +61,11 @@ fn http(
     settings: &Settings,
 ) -> Result<ListenSocket, ServerError> {
     let options = config::socket(settings);
-    let is_shared = inherited.is_some();
+    let is_shared = inherited.as_ref().is_some_and(|it| it.is_shared);
     let socket = match inherited {
-        Some(Listening { socket, address }) => server::adopt(setting, address, socket, &options)?,
+        Some(Listening {
+            socket, address, ..
+        }) => server::adopt(setting, address, socket, &options)?,
         None => server::bind(setting, address, &options)?,
     };
     Ok(ListenSocket { socket, is_shared })
@@ -84,7 +86,7 @@ fn ingest(settings: &Settings, inherited: Option<Listening>) -> Result<ListenSoc
         socket.listen(INGEST_BACKLOG)?;
         Ok(TcpListener::from(socket))
     };
-    let is_shared = inherited.is_some();
+    let is_shared = inherited.as_ref().is_some_and(|it| it.is_shared);
     let socket = match inherited {
         Some(Listening { socket, .. }) => socket.set_nonblocking(true).map(|()| socket),
         None => open(),

@@ -52,7 +52,7 @@ impl Node {
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("its address");
         let (shutdown, told) = control();
-        let served = tokio::spawn(admin::serve(listener, config, hub.clone(), told));
+        let served = tokio::spawn(admin::serve(listener, config, hub.clone(), None, told));
         Self {
             hub,
             address,

@@ -83,6 +83,11 @@ impl Node {
         Starting::on_free_ports(command, flags).started()
     }
 
+    /// A node that this command starts, with nothing added.
+    pub(crate) fn start_exactly(command: Command) -> Self {
+        Starting::spawn(command, &[]).started()
+    }
+
     /// A node that has begun to start.
     pub(crate) fn begin(flags: &[&str]) -> Starting {
         Starting::on_free_ports(Command::new(PROGRAM), flags)

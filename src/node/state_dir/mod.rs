@@ -158,6 +158,26 @@ impl StateDir {
         })
     }
 
+    /// Takes the directory for a program that has taken over from the former one of its process,
+    /// history included. `None` if another node was faster: then the node goes on without it.
+    pub(super) fn retake(self) -> Option<Taken> {
+        let locked = self.wait_for_lock();
+        let emptied = locked.and_then(|()| {
+            let removed = self.directory.remove(NEW);
+            removed.map_err(|source| self.keep_error(source))
+        });
+        match emptied {
+            Ok(()) => Some(Taken {
+                state_dir: self,
+                events: 0,
+            }),
+            Err(error) => {
+                tracing::error!("the history is not kept in the state directory any more: {error}");
+                None
+            }
+        }
+    }
+
     fn keep_error(&self, source: io::Error) -> StateDirError {
         StateDirError::Keep {
             path: self.config.path.clone(),

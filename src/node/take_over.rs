@@ -1,0 +1,140 @@
+//! The start of a node that takes over the state of the former program of its process.
+
+use std::net::TcpListener;
+
+use crate::admin::{UpgradeReport, Upgrades};
+use crate::clock::unix_ms;
+use crate::hub::{Hub, HubConfig, Room};
+use crate::settings::Settings;
+use crate::state::Port;
+use crate::{ingest, server};
+
+use super::inherited::{Inherited, Listening};
+use super::upgrade::{Handover, http_from, proof, resp_from};
+use super::{Addresses, ServerError};
+
+/// A state, as the node takes it over piece by piece.
+pub(super) struct TakeOver {
+    handover: Handover,
+    /// The listeners whose addresses are still those in the settings.
+    inherited: Inherited,
+    streams: usize,
+    events: usize,
+    connections: usize,
+}
+
+impl TakeOver {
+    /// Takes over the listeners whose addresses in the settings are the same as before. The others
+    /// are closed.
+    pub(super) fn new(mut handover: Handover, settings: &Settings) -> Self {
+        let mut inherited = Inherited::default();
+        // The supervisor's sockets have addresses of their own.
+        let is_shared = is_activated();
+        for (record, socket) in std::mem::take(&mut handover.listeners) {
+            let (listener, address) = match record.port {
+                Port::Public => (&mut inherited.http, settings.listen),
+                Port::Ingest => (&mut inherited.ingest, settings.ingest_listen),
+                Port::Admin => (&mut inherited.admin, settings.admin_listen),
+            };
+            if is_shared || record.address == address {
+                *listener = Some(Listening {
+                    socket: TcpListener::from(socket),
+                    address,
+                    is_shared,
+                });
+            }
+        }
+        Self {
+            handover,
+            inherited,
+            streams: 0,
+            events: 0,
+            connections: 0,
+        }
+    }
+
+    pub(super) fn inherited(&mut self) -> Inherited {
+        std::mem::take(&mut self.inherited)
+    }
+
+    /// The hub with all streams.
+    pub(super) async fn hub(&mut self, config: HubConfig, room: Room) -> Result<Hub, ServerError> {
+        let desk = std::mem::take(&mut self.handover.desk);
+        let hub = Hub::start_from(config, room, desk)?;
+        let streams = std::mem::take(&mut self.handover.streams);
+        let seating = hub.restore_streams(streams)?;
+        self.streams = seating.len();
+        self.events = hub.history_size().events;
+        hub.seat_all(seating).await;
+        Ok(hub)
+    }
+
+    /// Adds the connections to their listeners.
+    pub(super) fn connections(
+        &mut self,
+        public: &mut server::Listening,
+        ingest: &mut ingest::Listening,
+        admin: &mut server::Listening,
+    ) {
+        let http = std::mem::take(&mut self.handover.http);
+        let resp = std::mem::take(&mut self.handover.resp);
+        self.connections = http.len() + resp.len();
+        for (record, socket) in http {
+            let listening = match record.port {
+                Port::Admin => &mut *admin,
+                Port::Public | Port::Ingest => &mut *public,
+            };
+            listening.connections.push(http_from(record, socket));
+        }
+        let resp = resp.into_iter();
+        let resp = resp.map(|(record, socket)| resp_from(record, socket));
+        ingest.connections.extend(resp);
+        ingest.accepted = self.handover.node.resp_accepted;
+        ingest.proof_key = proof(&self.handover.node.resp_proof_key);
+    }
+
+    /// Says that the node has taken over.
+    pub(super) fn report(self, addresses: Addresses, upgrades: &Upgrades) {
+        let node = self.handover.node;
+        let pause_ms = unix_ms().saturating_sub(node.written_unix_ms);
+        let report = UpgradeReport {
+            number: node.generation,
+            failed: None,
+            from: node.program.into(),
+            to: env!("CARGO_PKG_VERSION").to_owned(),
+            streams: self.streams,
+            events: self.events,
+            connections: self.connections,
+            pause_ms,
+        };
+        let Addresses {
+            http,
+            ingest,
+            admin,
+        } = addresses;
+        tracing::info!(
+            from = report.from,
+            version = report.to,
+            streams = report.streams,
+            events = report.events,
+            connections = report.connections,
+            pause_ms,
+            closed = self.handover.closed,
+            %http,
+            %ingest,
+            %admin,
+            "upgraded: this program has taken over"
+        );
+        upgrades.change(|status| {
+            status.attempts = report.number;
+            status.last = Some(report);
+        });
+    }
+}
+
+/// Whether the listeners were passed by the supervisor of this process. The variables stay as they
+/// are over an upgrade.
+fn is_activated() -> bool {
+    let own = std::process::id().to_string();
+    std::env::var("LISTEN_PID").is_ok_and(|pid| pid == own)
+}

@@ -1,0 +1,209 @@
+//! A child process with the next program: it checks, or rehearses, and says so on its standard
+//! output.
+//!
+//! It never lives on: it may have inherited all connections, and they would not close as long as it
+//! has them.
+
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process_group, wait, waitid,
+};
+use thiserror::Error;
+
+use super::counts::Said;
+
+/// Longest time of a child. A start with a state of a million events takes about a second. All
+/// publishers wait for a rehearsal, and a proxy in front of them gives up after ten seconds or more.
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at a child: it adds half of it to the pause of an upgrade.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Time for the rest of the output of a child that has ended.
+const OUTPUT_WAIT: Duration = Duration::from_millis(200);
+
+/// Most bytes of a child's output that are read.
+const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
+
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// What a child failed by.
+#[derive(Debug, Error)]
+pub(in crate::node) enum ChildError {
+    /// It could not be started.
+    #[error("it cannot be started: {0}")]
+    Spawn(io::Error),
+    /// It ended in another way than it should.
+    #[error("it ended with {status}{}", said(.reason))]
+    Ended {
+        /// How it ended.
+        status: String,
+        /// The end of its standard error.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("it did not end within {} s, and was killed{}", LONGEST.as_secs(), said(.reason))]
+    Hung {
+        /// The end of its standard error.
+        reason: String,
+    },
+    /// It said something else than a Fantail that can take over.
+    #[error("it is no Fantail that can take over; it said {0:?}")]
+    Nonsense(String),
+    /// The system does not say how it ended.
+    #[error("the system does not say how it ended: {0}")]
+    Wait(io::Error),
+}
+
+fn said(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}
+
+/// Runs a child to its end, which comes in time or is made. Blocks.
+pub(super) fn run(mut command: Command) -> Result<Said, ChildError> {
+    // A group of its own, so that its own children end with it.
+    let mut child = command
+        .process_group(0)
+        .spawn()
+        .map_err(ChildError::Spawn)?;
+    let output = collect(child.stdout.take());
+    let errors = collect(child.stderr.take());
+    let status = ended(&mut child, Instant::now() + LONGEST);
+    let reason = text(&errors);
+    let status = match status {
+        Ok(Some(status)) => status,
+        Ok(None) => return Err(ChildError::Hung { reason }),
+        Err(error) => return Err(ChildError::Wait(error)),
+    };
+    if !status.success() {
+        let status = match status.signal() {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("exit code {}", status.code().unwrap_or(-1)),
+        };
+        return Err(ChildError::Ended { status, reason });
+    }
+    let output = text(&output);
+    let nonsense = |_| ChildError::Nonsense(output.chars().take(100).collect());
+    serde_json::from_str(&output).map_err(nonsense)
+}
+
+/// Waits for the end of a child; `None` if it had to be killed. Nothing of it is left afterwards.
+fn ended(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    let pid = Pid::from_child(child);
+    // Its number stays its own until it is reaped.
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let in_time = loop {
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(Some(_)) => break true,
+            Ok(None) if Instant::now() >= deadline => break false,
+            Ok(None) => thread::sleep(LOOK_EVERY),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break false,
+        }
+    };
+    // The group is gone if the child was the last one in it.
+    let _ = kill_process_group(pid, Signal::KILL);
+    let status = child.wait()?;
+    reap_orphans();
+    Ok(in_time.then_some(status))
+}
+
+/// The first process of a container gets the orphans of all others.
+fn reap_orphans() {
+    if getpid().is_init() {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
+}
+
+/// Reads an output of a child on a thread, which ends with the last process that has the pipe.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    let read = move || {
+        let mut bytes = Vec::new();
+        if let Some(pipe) = pipe {
+            let _ = pipe.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    };
+    // Without a thread, the output stays unknown.
+    let _ = thread::Builder::new().spawn(read);
+    receiver
+}
+
+/// The end of an output, in one line.
+fn text(output: &mpsc::Receiver<Vec<u8>>) -> String {
+    let bytes = output.recv_timeout(OUTPUT_WAIT).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim().replace('\n', "; ");
+    let skipped = text.chars().count().saturating_sub(REASON_CHARS_MAX);
+    text.chars().skip(skipped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    fn shell(script: &str) -> Result<Said, ChildError> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::null());
+        run(command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .to_owned_command())
+    }
+
+    trait ToOwnedCommand {
+        fn to_owned_command(&mut self) -> Command;
+    }
+
+    impl ToOwnedCommand for Command {
+        fn to_owned_command(&mut self) -> Command {
+            std::mem::replace(self, Command::new("false"))
+        }
+    }
+
+    #[test]
+    fn a_child_is_believed_only_if_it_says_the_right_thing_and_ends_well() {
+        let said = shell(r#"echo '{"fantail":"9.9.9","adopted":null,"digest":null}'"#);
+        assert_eq!(said.expect("well said").fantail, "9.9.9");
+        let error = |script| shell(script).expect_err("refused").to_string();
+        assert!(error("echo hello").contains("hello"));
+        assert!(error("echo no such setting >&2; exit 2").contains("exit code 2: no such setting"));
+        let after = r#"echo '{"fantail":"9.9.9","adopted":null,"digest":null}'; kill -SEGV $$"#;
+        assert!(error(after).contains("signal 11"), "{}", error(after));
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_killed_with_its_own_children() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+        let began = Instant::now();
+        assert!(matches!(shell(&script), Err(ChildError::Hung { .. })));
+        assert!(began.elapsed() < LONGEST * 3);
+        let pid = std::fs::read_to_string(&file).expect("a number");
+        let status = format!("/proc/{}/status", pid.trim());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let is_alive = || {
+            let status = std::fs::read_to_string(&status);
+            status.is_ok_and(|status| !status.contains("State:\tZ"))
+        };
+        while is_alive() {
+            assert!(Instant::now() < deadline, "its child lives on");
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}

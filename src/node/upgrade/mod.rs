@@ -1,0 +1,479 @@
+//! An upgrade: the next version of the program takes over all streams, listeners and connections
+//! within the same process, so that its supervisor and its clients notice nothing.
+//!
+//! 1. **Check.** The program file is started as a child. It reads the settings and the keys, tries
+//!    new addresses, and ends. Nothing has happened yet.
+//! 2. **Freeze.** Requests in hand are finished and HTTP/2 streams are ended, while everything is
+//!    served. Then the listeners stop accepting, the hub stops publishing, and the shards hand out
+//!    their streams.
+//! 3. **Rehearse.** The state goes into a sealed file in memory. A child with all descriptors builds
+//!    a node from it, uses nothing, says what it has counted, and ends.
+//! 4. **Execute.** The process replaces its own program, which takes the state over.
+//!
+//! **Invariant:** as long as the last step has not succeeded, nothing is lost: a step that fails
+//! thaws everything. Two programs never write to a socket: the child of step 3 has ended before
+//! step 4.
+
+mod child;
+mod connections;
+mod counts;
+mod descriptors;
+mod handover;
+mod image;
+mod memory_file;
+mod rehearse;
+mod role;
+mod step;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::admin::{UpgradeRefused, UpgradeReport, UpgradeRequest, Upgrades};
+use crate::clock::unix_ms;
+use crate::hub::{Closed, Frozen};
+use crate::logging;
+use crate::orders::Ended;
+use crate::state::{ListenerRecord, NodeRecord, Port};
+
+use self::child::ChildError;
+pub(super) use self::connections::{http_from, proof, resp_from};
+use self::counts::Counts;
+pub use self::handover::{Handover, HandoverError};
+use self::image::Identity;
+pub use self::image::Image;
+pub use self::rehearse::{check, rehearse};
+pub use self::role::Role;
+use self::step::{Injected, Step};
+use super::Node;
+
+/// Time that HTTP/2 streams have to send their end. They cannot move.
+const BODIES_MAX: Duration = Duration::from_secs(2);
+
+/// Why the old program goes on.
+#[derive(Debug, Error)]
+pub(super) enum UpgradeError {
+    /// The program file cannot be read.
+    #[error("the program file {} cannot be read: {source}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The next program refuses to start.
+    #[error("the program {} would not start: {source}", path.display())]
+    Check {
+        /// Its path.
+        path: PathBuf,
+        /// What it failed by.
+        source: ChildError,
+    },
+    /// The next program cannot take over.
+    #[error("the program {} cannot take over: {source}", path.display())]
+    Rehearsal {
+        /// Its path.
+        path: PathBuf,
+        /// What it failed by.
+        source: ChildError,
+    },
+    /// The next program has taken over something else.
+    #[error("the next program counts {found}, where there are {expected}")]
+    Counts {
+        /// What there is.
+        expected: Counts,
+        /// What the next program says.
+        found: String,
+    },
+    /// The next program has read something else.
+    #[error("the next program has read another state than the one that was written")]
+    Digest,
+    /// The file is not the one that was checked.
+    #[error("the program file {} was changed meanwhile", .0.display())]
+    Changed(PathBuf),
+    /// A listener has ended.
+    #[error(transparent)]
+    Listener(#[from] Ended),
+    /// The hub has ended.
+    #[error(transparent)]
+    Hub(#[from] Closed),
+    /// The system refuses a file in memory, or descriptors.
+    #[error("the state cannot be handed over: {0}")]
+    State(io::Error),
+    /// The system refuses to replace the program.
+    #[error("the program {} cannot be executed: {source}", path.display())]
+    Execute {
+        /// Its path.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A test wants it.
+    #[error(transparent)]
+    Injected(#[from] Injected),
+}
+
+/// A program that was checked.
+pub(super) struct Checked {
+    identity: Identity,
+    request: Option<UpgradeRequest>,
+}
+
+/// What an [`Upgrader`] waited for.
+pub(super) enum Next {
+    /// An upgrade was asked for.
+    Requested(UpgradeRequest),
+    /// A program was checked and is fit.
+    Checked(Checked),
+}
+
+/// A check that runs.
+type Checking = JoinHandle<Result<Checked, Refused>>;
+
+/// A check that failed, and the request to be answered.
+struct Refused {
+    error: UpgradeError,
+    request: Option<UpgradeRequest>,
+}
+
+/// The upgrades of a running process.
+pub(super) struct Upgrader {
+    image: Image,
+    requests: mpsc::Receiver<UpgradeRequest>,
+    upgrades: Upgrades,
+    checking: Option<Checking>,
+}
+
+impl Upgrader {
+    pub(super) fn new(
+        image: Image,
+        upgrades: Upgrades,
+        requests: mpsc::Receiver<UpgradeRequest>,
+    ) -> Self {
+        Self {
+            image,
+            requests,
+            upgrades,
+            checking: None,
+        }
+    }
+
+    /// Waits for a request of the admin listener, or for the end of a check. Cancelling loses
+    /// nothing.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            let checked = async {
+                match &mut self.checking {
+                    Some(checking) => checking.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let checked = tokio::select! {
+                Some(request) = self.requests.recv() => return Next::Requested(request),
+                checked = checked => checked,
+            };
+            self.checking = None;
+            match checked {
+                Ok(Ok(checked)) => return Next::Checked(checked),
+                Ok(Err(refused)) => {
+                    let reason = self.failed(&refused.error);
+                    if let Some(request) = refused.request {
+                        let _ = request.send(Err(UpgradeRefused::Unfit(reason)));
+                    }
+                }
+                // A panic ends the process in its own way.
+                Err(_) => self.upgrades.change(|status| status.running = false),
+            }
+        }
+    }
+
+    /// Refuses all further requests: the node ends.
+    pub(super) fn close(&mut self) {
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
+        self.checking = None;
+    }
+
+    /// Starts to check the program file, on a thread of its own. Without a request, the outcome is
+    /// only logged.
+    pub(super) fn check(&mut self, node: &Node, request: Option<UpgradeRequest>) {
+        if self.checking.is_some() {
+            let refused = UpgradeRefused::NotNow("an upgrade is under way");
+            match request {
+                Some(request) => _ = request.send(Err(refused)),
+                None => tracing::warn!("an upgrade is under way; the signal is ignored"),
+            }
+            return;
+        }
+        tracing::info!(program = %self.image.path().display(), "an upgrade is being checked");
+        let (image, addresses) = (self.image.clone(), node.configured.to_vec());
+        self.upgrades.change(|status| {
+            status.attempts += 1;
+            status.running = true;
+        });
+        self.checking = Some(tokio::task::spawn_blocking(move || {
+            match checked(&image, &addresses) {
+                Ok(identity) => Ok(Checked { identity, request }),
+                Err(error) => Err(Refused { error, request }),
+            }
+        }));
+    }
+
+    /// Hands over to a program that was checked. Returns only if that fails; then the node serves
+    /// as before.
+    pub(super) async fn hand_over(&mut self, node: &mut Node, checked: Checked) {
+        if let Some(request) = checked.request {
+            let _ = request.send(Ok(self.upgrades.status().attempts));
+        }
+        let Err(error) = self.try_hand_over(node, checked.identity).await;
+        self.failed(&error);
+    }
+
+    /// Notes a failure; returns the reason.
+    fn failed(&self, error: &UpgradeError) -> String {
+        let reason = error.to_string();
+        tracing::error!("not upgraded, the running program goes on: {reason}");
+        self.upgrades.change(|status| {
+            status.running = false;
+            status.last = Some(UpgradeReport {
+                number: status.attempts,
+                failed: Some(reason.clone()),
+                from: status.version.clone(),
+                to: status.version.clone(),
+                streams: 0,
+                events: 0,
+                connections: 0,
+                pause_ms: 0,
+            });
+        });
+        reason
+    }
+
+    async fn try_hand_over(
+        &self,
+        node: &mut Node,
+        identity: Identity,
+    ) -> Result<Infallible, UpgradeError> {
+        // Everything is served meanwhile: nobody waits for a slow client.
+        node.settle_listeners().await;
+        node.hub.dismiss_bodies(BODIES_MAX).await?;
+        let began_unix_ms = unix_ms();
+        let frozen = node.freeze_listeners().await;
+        let result = match frozen {
+            Ok(()) => {
+                self.with_frozen_listeners(node, identity, began_unix_ms)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        node.thaw_listeners();
+        result
+    }
+
+    async fn with_frozen_listeners(
+        &self,
+        node: &mut Node,
+        identity: Identity,
+        began_unix_ms: u64,
+    ) -> Result<Infallible, UpgradeError> {
+        step::reach(Step::Freeze)?;
+        let frozen = node.hub.freeze().await?;
+        let result = self.with_frozen_hub(node, &frozen, identity, began_unix_ms);
+        frozen.thaw().await;
+        result
+    }
+
+    /// Writes, rehearses, and executes. Blocks: nothing else is to happen now.
+    fn with_frozen_hub(
+        &self,
+        node: &Node,
+        frozen: &Frozen,
+        identity: Identity,
+        began_unix_ms: u64,
+    ) -> Result<Infallible, UpgradeError> {
+        step::reach(Step::Write)?;
+        let mut counts = Counts::default();
+        let record = NodeRecord {
+            program: env!("CARGO_PKG_VERSION").into(),
+            written_unix_ms: began_unix_ms,
+            generation: self.upgrades.status().attempts,
+            ..NodeRecord::default()
+        };
+        let file = memory_file::written(|out| node.write(record, frozen, out, &mut counts));
+        let file = file.map_err(UpgradeError::State)?;
+        step::reach(Step::Pass)?;
+        let pass = |is_inherited| {
+            node.set_inherited(frozen, is_inherited)?;
+            descriptors::set_inherited([file.as_fd()], is_inherited)
+        };
+        let passed = pass(true).map_err(UpgradeError::State);
+        let result = passed.and_then(|()| self.rehearse_and_execute(&file, identity, counts));
+        // If the system refuses, a later child would have them, too. It ends soon.
+        let _ = pass(false);
+        result
+    }
+
+    fn rehearse_and_execute(
+        &self,
+        file: &std::fs::File,
+        identity: Identity,
+        counts: Counts,
+    ) -> Result<Infallible, UpgradeError> {
+        step::reach(Step::Rehearse)?;
+        let path = || self.image.path().to_owned();
+        let descriptor = memory_file::number(file);
+        let said = child::run(self.image.child(&Role::Rehearse(descriptor)));
+        let said = said.map_err(|source| UpgradeError::Rehearsal {
+            path: path(),
+            source,
+        })?;
+        step::reach(Step::Compare)?;
+        let digest = memory_file::digest(file).map_err(UpgradeError::State)?;
+        if said.digest != Some(digest) {
+            return Err(UpgradeError::Digest);
+        }
+        if said.adopted != Some(counts) {
+            let found = said.adopted.map(|counts| counts.to_string());
+            return Err(UpgradeError::Counts {
+                expected: counts,
+                found: found.unwrap_or_else(|| "nothing".to_owned()),
+            });
+        }
+        step::reach(Step::Identify)?;
+        let now = self.image.identity().map_err(|source| UpgradeError::File {
+            path: path(),
+            source,
+        })?;
+        if now != identity {
+            return Err(UpgradeError::Changed(path()));
+        }
+        step::reach(Step::Execute)?;
+        logging::flush(logging::FLUSH_MAX);
+        let source = self.image.execute(&Role::TakeOver(descriptor));
+        Err(UpgradeError::Execute {
+            path: path(),
+            source,
+        })
+    }
+}
+
+/// Checks a program file; returns which one it was.
+fn checked(image: &Image, addresses: &[SocketAddr]) -> Result<Identity, UpgradeError> {
+    step::reach(Step::Check)?;
+    let path = || image.path().to_owned();
+    let identity = image.identity().map_err(|source| UpgradeError::File {
+        path: path(),
+        source,
+    })?;
+    let said = child::run(image.child(&Role::Check(addresses.to_vec())));
+    said.map_err(|source| UpgradeError::Check {
+        path: path(),
+        source,
+    })?;
+    Ok(identity)
+}
+
+impl Node {
+    /// Waits for the requests in hand, a bounded time.
+    async fn settle_listeners(&self) {
+        let listeners = &self.listeners;
+        tokio::join!(
+            listeners.public.settle(),
+            listeners.ingest.settle(),
+            listeners.admin.settle(),
+        );
+    }
+
+    async fn freeze_listeners(&mut self) -> Result<(), UpgradeError> {
+        let listeners = &mut self.listeners;
+        let (public, ingest, admin) = tokio::join!(
+            listeners.public.freeze(),
+            listeners.ingest.freeze(),
+            listeners.admin.freeze(),
+        );
+        public.and(ingest).and(admin)?;
+        Ok(())
+    }
+
+    fn thaw_listeners(&self) {
+        self.listeners.public.thaw();
+        self.listeners.ingest.thaw();
+        self.listeners.admin.thaw();
+    }
+
+    /// Writes the state of a frozen node, and counts its records.
+    fn write<W: io::Write>(
+        &self,
+        mut record: NodeRecord,
+        frozen: &Frozen,
+        out: &mut crate::state::Writer<W>,
+        counts: &mut Counts,
+    ) -> io::Result<()> {
+        let [public, ingest, admin] = self.configured;
+        let listeners = &self.listeners;
+        listeners.ingest.frozen(|listening| {
+            record.resp_accepted = listening.accepted;
+            record.resp_proof_key = listening.proof_key.to_vec().into();
+        });
+        out.node(&record)?;
+        frozen.write(out, |record| counts.add(record))?;
+        counts.streams = frozen.streams();
+        let (mut sockets, mut http, mut resp) = (Vec::new(), Vec::new(), Vec::new());
+        listeners.public.frozen(|listening| {
+            sockets.push(listener_record(Port::Public, &listening.socket, public));
+            http.extend(connections::http(listening, Port::Public));
+        });
+        listeners.admin.frozen(|listening| {
+            sockets.push(listener_record(Port::Admin, &listening.socket, admin));
+            http.extend(connections::http(listening, Port::Admin));
+        });
+        listeners.ingest.frozen(|listening| {
+            sockets.push(listener_record(Port::Ingest, &listening.socket, ingest));
+            resp.extend(connections::resp(listening));
+        });
+        counts.connections = http.len() + resp.len();
+        for record in &sockets {
+            out.listener(record)?;
+        }
+        for record in &http {
+            out.http(record)?;
+        }
+        for record in &resp {
+            out.resp(record)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next program have the sockets of a frozen node, or keeps them from it.
+    fn set_inherited(&self, frozen: &Frozen, is_inherited: bool) -> io::Result<()> {
+        let listeners = &self.listeners;
+        for listener in [&listeners.public, &listeners.admin] {
+            let set = listener.frozen(|listening| {
+                let sockets = connections::sockets_of_http(listening);
+                descriptors::set_inherited(sockets, is_inherited)
+            });
+            set.transpose()?;
+        }
+        let set = listeners.ingest.frozen(|listening| {
+            let sockets = connections::sockets_of_resp(listening);
+            descriptors::set_inherited(sockets, is_inherited)
+        });
+        set.transpose()?;
+        descriptors::set_inherited(frozen.sockets(), is_inherited)
+    }
+}
+
+fn listener_record(port: Port, socket: &TcpListener, address: SocketAddr) -> ListenerRecord {
+    ListenerRecord {
+        port,
+        descriptor: connections::number(socket),
+        address,
+    }
+}

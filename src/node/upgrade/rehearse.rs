@@ -1,0 +1,93 @@
+//! The child's side: all that a start does before it serves.
+
+use std::net::{SocketAddr, TcpListener};
+
+use thiserror::Error;
+
+use crate::hub::{Hub, RestoreError};
+use crate::settings::Settings;
+
+use super::super::config;
+use super::super::files::{self, Plan};
+use super::connections::{http_from, resp_from};
+use super::counts::{Counts, Said};
+use super::handover::Handover;
+
+/// Why this program cannot take over.
+#[derive(Debug, Error)]
+pub enum RehearsalError {
+    /// An address is taken.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The records do not fit together.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+/// Checks that the addresses in the settings can be listened on, beside those that the running
+/// process has. Returns what to say.
+///
+/// # Errors
+/// [`RehearsalError`]
+pub fn check(settings: &Settings, taken: &[SocketAddr]) -> Result<String, RehearsalError> {
+    let wanted = [
+        settings.listen,
+        settings.ingest_listen,
+        settings.admin_listen,
+    ];
+    for address in wanted
+        .into_iter()
+        .filter(|address| !taken.contains(address))
+    {
+        let bound = TcpListener::bind(address);
+        bound.map_err(|source| RehearsalError::Bind { address, source })?;
+    }
+    Ok(said(None, None))
+}
+
+/// Builds a node from a state, without using it. Returns what to say.
+///
+/// # Errors
+/// [`RehearsalError`]
+pub fn rehearse(settings: Settings, handover: Handover) -> Result<String, RehearsalError> {
+    let taken: Vec<_> = handover
+        .listeners
+        .iter()
+        .map(|(record, _)| record.address)
+        .collect();
+    check(&settings, &taken)?;
+    let plan = Plan::new(files::raise(), &settings);
+    let settings = plan.apply(settings);
+    let (counts, digest) = (handover.counts, handover.digest);
+    let hub = Hub::start_from(config::hub(&settings), plan.room, handover.desk)?;
+    let streams = hub.restore_streams(handover.streams)?.len();
+    let http = handover.http.into_iter();
+    let http = http
+        .map(|(record, socket)| http_from(record, socket))
+        .count();
+    let resp = handover.resp.into_iter();
+    let resp = resp
+        .map(|(record, socket)| resp_from(record, socket))
+        .count();
+    let adopted = Counts {
+        streams,
+        connections: http + resp,
+        ..counts
+    };
+    Ok(said(Some(adopted), Some(digest)))
+}
+
+fn said(adopted: Option<Counts>, digest: Option<u32>) -> String {
+    let said = Said {
+        fantail: env!("CARGO_PKG_VERSION").to_owned(),
+        adopted,
+        digest,
+    };
+    // Numbers and a version can always be written.
+    serde_json::to_string(&said).unwrap_or_default()
+}

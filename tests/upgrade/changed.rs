@@ -1,0 +1,125 @@
+//! The next program has other settings.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::node::{Upgraded, publish};
+use crate::support::http;
+use crate::support::node::{Node, PROGRAM};
+use crate::support::sse::SseStream;
+
+struct Configured {
+    upgraded: Upgraded,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Configured {
+    fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("fantail.toml");
+        fs::write(&file, text).expect("a file");
+        let upgraded = Upgraded::start(&["--config", file.to_str().expect("text")]);
+        Self {
+            upgraded,
+            file,
+            _folder: folder,
+        }
+    }
+
+    fn upgrade_with(&self, text: &str) {
+        fs::write(&self.file, text).expect("a file");
+        self.upgraded.upgrade();
+    }
+}
+
+#[test]
+fn another_number_of_shards_serves_the_same_streams() {
+    let configured = Configured::start("shards = 3\n");
+    let node = &configured.upgraded.node;
+    let topics = ["a", "b", "*"];
+    let mut streams: Vec<_> = (0..30)
+        .map(|number| SseStream::open(node.http, &format!("/events/{}", topics[number % 3])))
+        .collect();
+    let mut expected: Vec<Vec<String>> = vec![Vec::new(); 3];
+    for (round, shards) in [1, 4, 2, 7].into_iter().enumerate() {
+        configured.upgrade_with(&format!("shards = {shards}\n"));
+        for (kind, topic) in ["a", "b"].into_iter().enumerate() {
+            let data = format!("{round} {topic}");
+            publish(node, topic, &data);
+            expected[kind].push(data.clone());
+            expected[2].push(data);
+        }
+    }
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let expected = &expected[number % 3];
+        assert_eq!(&stream.take_data(expected.len()), expected);
+    }
+    // No stream is counted twice.
+    let answer = http::request(node.http, "GET", "/topics/a", &[], b"");
+    let count = answer.json();
+    assert_eq!(
+        (&count["streams"], &count["streams_by_pattern"]),
+        (&10.into(), &10.into())
+    );
+}
+
+/// A limit that is lower than what is open closes nothing, and lets nothing new in.
+#[test]
+fn a_lower_limit_closes_no_stream() {
+    let configured = Configured::start("max_streams = 10\nmax_connections_per_address = 10\n");
+    let node = &configured.upgraded.node;
+    let mut streams: Vec<_> = (0..8)
+        .map(|_| SseStream::open(node.http, "/events/t"))
+        .collect();
+    configured.upgrade_with("max_streams = 3\nmax_connections_per_address = 2\n");
+    assert_eq!(node.publish("t", "x"), 8);
+    for stream in &mut streams {
+        assert_eq!(stream.take_data(1), ["x"]);
+    }
+    let refused = http::request(node.http, "GET", "/events/t", &[], b"");
+    assert!([429, 503].contains(&refused.status), "{refused:?}");
+    streams.truncate(1);
+    node.wait_for_streams(1);
+    let mut one_more = SseStream::open(node.http, "/events/t");
+    node.publish("t", "y");
+    assert_eq!(one_more.take_data(1), ["y"]);
+}
+
+#[test]
+fn a_changed_address_is_opened_and_the_former_one_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fantail.toml");
+    let free = || {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        socket.local_addr().expect("bound")
+    };
+    let (first, second, admin) = (free(), free(), free());
+    let text = |http| {
+        format!(
+            "listen = \"{http}\"\ningest_listen = \"127.0.0.1:0\"\nadmin_listen = \"{admin}\"\n"
+        )
+    };
+    fs::write(&file, text(first)).expect("a file");
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--config", file.to_str().expect("text")]);
+    let node = Node::start_exactly(command);
+    let upgraded = Upgraded { node, folder };
+    let mut stream = SseStream::open(first, "/events/t");
+    fs::write(&file, text(second)).expect("a file");
+    upgraded.upgrade();
+    assert!(std::net::TcpStream::connect(first).is_err(), "it is closed");
+    let answer = http::request(
+        second,
+        "POST",
+        "/publish/t",
+        &[("Content-Type", "text/plain")],
+        b"x",
+    );
+    assert_eq!(answer.status, 200);
+    assert_eq!(stream.take_data(1), ["x"]);
+}

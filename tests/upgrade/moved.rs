@@ -1,0 +1,224 @@
+//! What moves: everything that a client could notice.
+
+use std::time::Duration;
+
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::node::{Publisher, Upgraded, numbers, publish, reader};
+use crate::support::http::{self, Connection};
+use crate::support::resp;
+use crate::support::sse::SseStream;
+use crate::support::wait_until;
+
+const SECRET: &str = "a secret of at least thirty-two bytes";
+
+/// The longest wait of a publisher that is accepted, on a machine that does much else.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+fn token(claims: &Value) -> String {
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    encode(&Header::default(), claims, &key).expect("a token")
+}
+
+#[test]
+fn ten_upgrades_lose_and_double_no_event_and_close_no_stream() {
+    let upgraded = Upgraded::start(&[]);
+    let node = &upgraded.node;
+    let streams: Vec<_> = (0..20)
+        .map(|number| {
+            let topic = ["a", "b", "*"][number % 3];
+            (
+                number % 3,
+                SseStream::open(node.http, &format!("/events/{topic}")),
+            )
+        })
+        .collect();
+    let publishers = [Publisher::resp(node, "a"), Publisher::http(node, "b")];
+    for round in 1..=10 {
+        let before = publishers.each_ref().map(Publisher::published);
+        let said = upgraded.upgrade();
+        assert!(said.contains("20 streams"), "{said}");
+        assert_eq!(upgraded.status()["last"]["number"], round);
+        wait_until("publishers go on", || {
+            let now = publishers.each_ref().map(Publisher::published);
+            now.iter().zip(before).all(|(now, before)| *now > before)
+        });
+    }
+    assert_eq!(upgraded.node.streams().len(), 20);
+    let [(of_a, wait_of_a), (of_b, wait_of_b)] = publishers.map(Publisher::end);
+    assert!(
+        wait_of_a < WAIT_MAX && wait_of_b < WAIT_MAX,
+        "{wait_of_a:?} {wait_of_b:?}"
+    );
+    let readers: Vec<_> = streams
+        .into_iter()
+        .map(|(kind, stream)| (kind, reader(stream, [of_a, of_b, of_a + of_b][kind])))
+        .collect();
+    for (kind, reader) in readers {
+        let data = reader.join().expect("in order and without a gap");
+        match kind {
+            0 => assert_eq!(data, numbers(of_a)),
+            1 => assert_eq!(data, numbers(of_b)),
+            // Both publishers' events, each in its order.
+            _ => {
+                let mut both = [numbers(of_a), numbers(of_b)].concat();
+                let mut data = data;
+                both.sort_unstable();
+                data.sort_unstable();
+                assert_eq!(data, both);
+            }
+        }
+    }
+}
+
+#[test]
+fn cursors_from_before_an_upgrade_and_own_ids_are_places_after_it() {
+    let upgraded = Upgraded::start(&[]);
+    let node = &upgraded.node;
+    let mut stream = SseStream::open(node.http, "/events/t");
+    publish(node, "t", "one");
+    assert_eq!(stream.take_data(1), ["one"]);
+    let cursor = stream.cursor.clone();
+    publish(node, "t", "two");
+    upgraded.upgrade();
+    publish(node, "t", "three");
+    let mut resumed = SseStream::resume(node.http, "/events/t", &cursor);
+    assert_eq!(resumed.take_data(2), ["two", "three"]);
+    assert_eq!(stream.take_data(2), ["two", "three"]);
+}
+
+/// A slow reader has a part of an event, and the rest comes from the next program.
+#[test]
+fn the_rest_of_an_event_that_was_cut_comes_after_the_upgrade() {
+    let upgraded = Upgraded::start(&["--send-buffer-bytes", "4608"]);
+    let node = &upgraded.node;
+    let socket = http::narrow_socket(node.http);
+    let mut connection = Connection::over(socket);
+    let request = format!("GET /events/t HTTP/1.1\r\nHost: {}\r\n\r\n", node.http);
+    connection.send(request.as_bytes());
+    node.wait_for_streams(1);
+    let events: Vec<String> = (0..40)
+        .map(|n| format!("{n} {}", "x".repeat(20_000)))
+        .collect();
+    for event in &events[..20] {
+        publish(node, "t", event);
+    }
+    for round in 0..3 {
+        upgraded.upgrade();
+        for event in &events[20 + round..=20 + round] {
+            publish(node, "t", event);
+        }
+    }
+    for event in &events[23..] {
+        publish(node, "t", event);
+    }
+    let mut stream = SseStream::read(connection);
+    assert_eq!(stream.take_data(40), events);
+}
+
+#[test]
+fn private_events_and_the_end_of_a_token_are_the_same_after_an_upgrade() {
+    let upgraded = Upgraded::start(&["--jwt-secret", SECRET]);
+    let node = &upgraded.node;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let ends = now.expect("a clock").as_secs() + 6;
+    let hears = token(&json!({ "mercure": { "subscribe": ["*"] } }));
+    let hears_less = token(&json!({ "mercure": { "subscribe": ["other"] } }));
+    let until = token(&json!({ "exp": ends, "mercure": { "subscribe": ["*"] } }));
+    let open = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let mut stream = SseStream::request(node.http, "/events/t", &[("Authorization", &bearer)]);
+        while stream.cursor.is_empty() {
+            assert_eq!(stream.step(), Some(None));
+        }
+        stream
+    };
+    let (mut all, mut public, mut ending) = (open(&hears), open(&hears_less), open(&until));
+    upgraded.upgrade();
+    let bearer = format!(
+        "Bearer {}",
+        token(&json!({ "mercure": { "publish": ["*"] } }))
+    );
+    let publish = |body: &str| {
+        let fields = [
+            ("Authorization", &*bearer),
+            ("Content-Type", "application/json"),
+        ];
+        let answer = http::request(node.http, "POST", "/publish", &fields, body.as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    publish(r#"{"topic":"t","data":"secret","private":true}"#);
+    publish(r#"{"topic":"t","data":"for all"}"#);
+    assert_eq!(all.take_data(2), ["secret", "for all"]);
+    assert_eq!(public.take_data(1), ["for all"]);
+    assert_eq!(ending.take_data(2), ["secret", "for all"]);
+    assert_eq!(ending.next(), None, "its token has expired");
+}
+
+#[test]
+fn announced_subscriptions_are_listed_and_their_ends_are_announced_after_an_upgrade() {
+    let upgraded = Upgraded::start(&[
+        "--anonymous",
+        "--mercure-subscriptions",
+        "--jwt-secret",
+        SECRET,
+    ]);
+    let node = &upgraded.node;
+    let all = "/.well-known/mercure/subscriptions/{topic}/{subscriber}";
+    let bearer = format!(
+        "Bearer {}",
+        token(&json!({ "mercure": { "subscribe": [all, "/.well-known/mercure/subscriptions"] } }))
+    );
+    let fields = [("Authorization", &*bearer)];
+    let target = "/events?topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
+    let mut watcher = SseStream::request(node.http, target, &fields);
+    while watcher.cursor.is_empty() {
+        assert_eq!(watcher.step(), Some(None));
+    }
+    let stream = SseStream::open(node.http, "/.well-known/mercure?topic=t");
+    let active = |watcher: &mut SseStream| {
+        let event = watcher.take(1).remove(0);
+        let event: Value = serde_json::from_str(&event.data).expect("JSON");
+        event["active"].as_bool().expect("a state")
+    };
+    assert!(active(&mut watcher));
+    upgraded.upgrade();
+    let list = http::request(
+        node.http,
+        "GET",
+        "/.well-known/mercure/subscriptions",
+        &fields,
+        b"",
+    );
+    let list = list.json();
+    assert_eq!(
+        list["subscriptions"].as_array().map(Vec::len),
+        Some(1),
+        "{list}"
+    );
+    drop(stream);
+    assert!(!active(&mut watcher), "its end");
+}
+
+/// A connection between two requests, in the middle of a head, and one that waits in the kernel.
+#[test]
+fn connections_that_wait_for_their_next_request_are_served_by_the_next_program() {
+    let upgraded = Upgraded::start(&["--ingest-password", "hush"]);
+    let node = &upgraded.node;
+    let mut idle = Connection::open(node.http);
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", node.http);
+    idle.send(request.as_bytes());
+    assert_eq!(idle.response("GET").status, 200);
+    let mut half = Connection::open(node.http);
+    half.send(&request.as_bytes()[..20]);
+    let mut publisher = resp::Client::open(node.ingest);
+    publisher.send(&["AUTH", "hush"]);
+    assert_eq!(publisher.line(), "+OK");
+    upgraded.upgrade();
+    idle.send(request.as_bytes());
+    assert_eq!(idle.response("GET").status, 200);
+    half.send(&request.as_bytes()[20..]);
+    assert_eq!(half.response("GET").status, 200);
+    assert_eq!(publisher.publish("t", "x"), 0);
+}
