@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fantail::metrics::Source;
 
 use crate::node::{Node, SHORT};
 use crate::support::http::Connection;
-use crate::support::wait_until;
+use crate::support::{DEADLINE, wait_until};
 
 const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &[u8] = b"POST /publish/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxy";
@@ -22,6 +22,15 @@ enum Then {
 }
 
 const BOTH: [Then; 2] = [Then::Thaw, Then::HandOver];
+
+/// Ends the clients of a test, also of one that fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Node {
     fn go_on(&mut self, then: Then) {
@@ -92,6 +101,7 @@ fn publishers_in_a_tight_loop_get_one_answer_for_each_event_over_many_freezes() 
                 }
             });
         }
+        let _ends = Ends(&stop);
         for freeze in 0..30 {
             let before = published.load(Ordering::Relaxed);
             node.freeze_and(BOTH[freeze % 2]);
@@ -100,7 +110,6 @@ fn publishers_in_a_tight_loop_get_one_answer_for_each_event_over_many_freezes() 
                 published.load(Ordering::Relaxed) > before + 20
             });
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let events = &node.hub.node_metrics().events_in[Source::Http as usize];
     assert_eq!(events.get(), published.load(Ordering::Relaxed) as u64);
@@ -217,6 +226,56 @@ fn clients_that_connect_in_a_freeze_wait_and_are_served() {
         }
         assert_eq!(node.hub.history_len("a"), 50);
     }
+}
+
+#[test]
+fn a_client_that_never_stops_asking_is_carried() {
+    let mut node = many_events();
+    let mut reader = node.connect();
+    let mut writer = reader.socket().try_clone().expect("a socket");
+    writer.set_write_timeout(Some(DEADLINE)).expect("a socket");
+    let stop = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !stop.load(Ordering::Relaxed) {
+                if sent < answered.load(Ordering::Relaxed) + 5_000 {
+                    writer.write_all(&GET.repeat(100)).expect("open");
+                    sent += 100;
+                } else {
+                    thread::yield_now();
+                }
+            }
+            writer.shutdown(Shutdown::Write).expect("open");
+            sent
+        });
+        scope.spawn(|| {
+            while !reader.at_end() {
+                assert_eq!(reader.response("GET").status, 200);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let ends = Ends(&stop);
+        let wait_for_500_more = || {
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("it is answered", || {
+                answered.load(Ordering::Relaxed) > before + 500
+            });
+        };
+        for freeze in 0..10 {
+            wait_for_500_more();
+            node.freeze();
+            let kept = node.frozen(|frozen| (frozen.connections.len(), frozen.left));
+            assert_eq!(kept, (1, 0));
+            node.go_on(BOTH[freeze % 2]);
+        }
+        drop(ends);
+        let sent = sender.join().expect("no panic");
+        wait_until("every request is answered", || {
+            answered.load(Ordering::Relaxed) == sent
+        });
+    });
 }
 
 #[test]
@@ -340,9 +399,7 @@ fn a_client_that_left_in_the_freeze_is_forgotten() {
         client.send(GET);
         assert_eq!(client.response("GET").status, 200);
         let half = node.connect();
-        half.socket()
-            .shutdown(std::net::Shutdown::Write)
-            .expect("open");
+        half.socket().shutdown(Shutdown::Write).expect("open");
         node.wait_for_connections(1);
         node.freeze();
         drop((client, half));

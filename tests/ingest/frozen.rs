@@ -17,6 +17,15 @@ enum Then {
 
 const BOTH: [Then; 2] = [Then::Thaw, Then::HandOver];
 
+/// Ends the clients of a test, also of one that fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Node {
     fn go_on(&mut self, then: Then) {
         match then {
@@ -65,6 +74,7 @@ fn pipelined_publishers_get_one_reply_for_each_event_over_many_freezes() {
                 }
             });
         }
+        let _ends = Ends(&stop);
         for freeze in 0..30 {
             let before = published.load(Ordering::Relaxed);
             node.freeze();
@@ -75,7 +85,6 @@ fn pipelined_publishers_get_one_reply_for_each_event_over_many_freezes() {
                 published.load(Ordering::Relaxed) > before + 1_500
             });
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let events = &node.hub.node_metrics().events_in[Source::Ingest as usize];
     assert_eq!(events.get(), published.load(Ordering::Relaxed) as u64);
