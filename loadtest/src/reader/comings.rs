@@ -1,7 +1,7 @@
 //! Streams that open, end and come back, and streams that open late at the position of another.
 
 use super::fleet::Fleet;
-use super::stream::{End, Stream};
+use super::stream::{End, Position, Stream};
 use crate::stamp;
 
 /// Different reasons that are counted separately; further ones are counted together.
@@ -10,14 +10,13 @@ const REASONS_MAX: usize = 100;
 impl Fleet {
     /// Notes the positions of some open streams, spread evenly.
     pub(super) fn remember(&mut self, streams: usize) {
-        let open = self.streams.iter().filter(|stream| {
+        let clients = self.streams.iter().filter(|stream| {
             // One that was opened late is no client.
             !stream.late && stream.open(self.job.no_prime)
         });
-        let open: Vec<&Stream> = open.collect();
-        let step = (open.len() / streams.max(1)).max(1);
-        let some = open.iter().step_by(step).take(streams);
-        self.positions = some.filter_map(|stream| stream.position()).collect();
+        let mut positions: Vec<Position> = clients.filter_map(Stream::position).collect();
+        let step = (positions.len() / streams.max(1)).max(1);
+        self.positions = positions.drain(..).step_by(step).take(streams).collect();
     }
 
     /// Opens a stream at each of the noted positions.

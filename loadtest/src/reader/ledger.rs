@@ -105,7 +105,12 @@ impl Ledger {
         }
     }
 
-    /// The record of a stream that begins where this one is now.
+    /// Whether the newest events say where the stream is: no gap was reported since that of a topic.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lines().iter().all(|line| line.gap.is_none())
+    }
+
+    /// The record of a stream that begins where this one is now, if this one is settled.
     pub(crate) fn begun_here(&self) -> Self {
         let mut ledger = Self::new(self.lines().len());
         ledger.gaps = self.gaps.begun_here();
@@ -407,6 +412,8 @@ mod tests {
         assert!(later.event(0, 4, &mut tally));
         assert_eq!(later.missing(|_| all(5)), Missing { told: 0, lost: 1 });
         assert!(!later.event(0, 2, &mut tally));
+        // What a gap told this one before would be lost to that one.
+        assert!(ledger.is_settled() && !read(&[1, 0]).0.is_settled());
     }
 
     #[test]

@@ -212,8 +212,11 @@ impl Stream {
         self.heard.anything
     }
 
-    /// Its position, once it has a cursor.
+    /// Its position, if it has a cursor and the events that it received tell where it is.
     pub(crate) fn position(&self) -> Option<Position> {
+        if !self.ledger.is_settled() {
+            return None;
+        }
         Some(Position {
             number: self.number,
             cursor: self.cursor()?.into(),
