@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     /// Like [`Fault::Reborn`], but answers these many first streams that come back with a `retry:`
     /// and an end.
     SendsAway(usize),
+    /// Like [`Fault::Reborn`], but closes the publisher's connection behind this answer.
+    ClosesBehind(usize),
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
 }
@@ -115,6 +117,7 @@ impl Fault {
                 | Self::Stalls(_)
                 | Self::Unavailable(_)
                 | Self::SendsAway(_)
+                | Self::ClosesBehind(_)
         )
     }
 
@@ -343,7 +346,13 @@ impl Shared {
         let id = format!("{}-0", self.base + events.len());
         drop(events);
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())
+        connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())?;
+        match self.fault {
+            Fault::ClosesBehind(last) if last == number => {
+                Err(std::io::ErrorKind::ConnectionAborted.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn stream(&self, connection: &mut impl Write, request: &Request) -> std::io::Result<()> {

@@ -39,6 +39,7 @@ fn serves_until_it_is_ended() {
         "wide" => Fault::Withholds(SENT, Tells::TooMuch),
         "stalls" => Fault::Stalls(20),
         "unavailable" => Fault::Unavailable(20),
+        "closes" => Fault::ClosesBehind(1_000),
         "away" => Fault::SendsAway(4),
         _ => Fault::Reborn,
     };
@@ -181,6 +182,26 @@ fn publishers_give_up_an_event_without_an_answer_and_one_that_is_answered_503() 
         );
         assert_figures(&run, &[("lost", 0), ("cut", 0)]);
     }
+}
+
+#[test]
+fn an_answer_counts_also_if_the_connection_ends_right_behind_it() {
+    let upgrade = ["--kind=upgrade", "--upgrade-command=true", "--for=1s"];
+    let burst = [
+        "--rate=5000",
+        "--publish-pipeline=16",
+        "--history-streams=0",
+    ];
+    let run = run(&spawning("closes"), &[upgrade, burst].concat());
+    assert!(run.figure("publishes_reset") > 0, "{}", run.said);
+    // All that was answered is due to all, and no stream has what was not answered.
+    let (events, deliveries) = (run.figure("events"), run.figure("deliveries"));
+    assert_eq!(
+        (run.figure("lost"), deliveries),
+        (0, 10 * events),
+        "{}",
+        run.said
+    );
 }
 
 #[test]
