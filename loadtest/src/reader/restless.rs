@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::fleet::{Fleet, Readiness};
@@ -89,23 +90,25 @@ impl Restless {
 
     /// The server has ended the stream.
     pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
-        if let (Some(most), Some(retry)) = (self.obeys_ms, retry_ms) {
-            self.come_back(number, u64::from(retry.min(most)));
-            return;
-        }
-        let retry = retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX);
-        // Half of it and more, at random: clients that were cut together must not reconnect
-        // together.
-        self.come_back(
-            number,
-            fastrand::u64(u64::from(retry) / 2..=u64::from(retry)),
-        );
+        let away_ms = fastrand::u64(away_ms(self.obeys_ms, retry_ms));
+        self.come_back(number, away_ms);
     }
 
     fn come_back(&mut self, number: usize, after_ms: u64) {
         let at = Instant::now() + Duration::from_millis(after_ms);
         self.returns.push(Reverse((at, number)));
     }
+}
+
+/// The time that a stream stays away: what `retry:` says, up to `obeys_ms`. Without either of them
+/// half and more of it, at random: clients that were cut together must not reconnect together.
+fn away_ms(obeys_ms: Option<u32>, retry_ms: Option<u32>) -> RangeInclusive<u64> {
+    if let (Some(most), Some(retry)) = (obeys_ms, retry_ms) {
+        let exactly = u64::from(retry.min(most));
+        return exactly..=exactly;
+    }
+    let retry = u64::from(retry_ms.unwrap_or(RETRY_MS_DEFAULT).clamp(1, RETRY_MS_MAX));
+    retry / 2..=retry
 }
 
 impl Fleet {
@@ -184,5 +187,18 @@ impl Fleet {
                 self.read(number, readiness, most);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_source_stays_away_for_as_long_as_it_is_told() {
+        assert_eq!(away_ms(Some(30_000), Some(2_500)), 2_500..=2_500);
+        assert_eq!(away_ms(Some(30_000), Some(99_000)), 30_000..=30_000);
+        assert_eq!(away_ms(Some(30_000), None), 500..=1_000);
+        assert_eq!(away_ms(None, Some(2_000)), 1_000..=2_000);
     }
 }
