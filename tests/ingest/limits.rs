@@ -66,6 +66,33 @@ fn shutdown_closes_everything_in_order() {
     assert_eq!(node.hub.node_metrics().ingest_connections.get(), 0);
 }
 
+/// What had come when the node shut down was dropped behind the batch in hand.
+#[test]
+fn commands_that_came_before_a_shutdown_are_answered() {
+    const COUNT: usize = 3_000;
+    let mut node = Node::start();
+    let mut client = node.connect();
+    let pipeline = command(&["PUBLISH", "t", "x"]).repeat(COUNT);
+    client
+        .stream
+        .write_all(&pipeline)
+        .expect("room in the kernel");
+    let published = || node.hub.node_metrics().events_in[1].get();
+    wait_for("the first batch", || published() > 0);
+    // Others wait in the kernel's queue, or are about to be read.
+    let mut others: Vec<_> = (0..20).map(|_| node.connect()).collect();
+    for other in &mut others {
+        other.send(&String::from_utf8(command(&["PUBLISH", "t", "x"])).expect("text"));
+    }
+    node.begin_shutdown();
+    assert_eq!(client.read_to_end(), ":0\r\n".repeat(COUNT));
+    for mut other in others {
+        assert_eq!(other.read_to_end(), ":0\r\n");
+    }
+    node.end_shutdown();
+    assert_eq!(node.hub.history_len("t"), 1_000);
+}
+
 #[test]
 fn shutdown_does_not_wait_for_a_publisher_that_never_pauses() {
     let mut node = Node::start();
