@@ -4,8 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
+use crate::support::DEADLINE;
 use crate::support::http::{Connection, request};
 use crate::support::node::{Node, PROGRAM};
 use crate::support::resp;
@@ -59,14 +61,22 @@ fn listener() -> (TcpListener, SocketAddr) {
 
 /// The end of a node that does not start.
 fn refused(sockets: &[&dyn AsRawFd], names: Option<&str>) -> String {
-    let Output { status, stderr, .. } = launcher(sockets, names)
+    let mut child = launcher(sockets, names)
         .args([
             "serve",
             "--ingest-listen=127.0.0.1:0",
             "--admin-listen=127.0.0.1:0",
         ])
-        .output()
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("it starts");
+    let end = Instant::now() + DEADLINE;
+    while child.try_wait().expect("a child").is_none() && Instant::now() < end {
+        std::thread::yield_now();
+    }
+    // One that started all the same.
+    let _ended = child.kill();
+    let Output { status, stderr, .. } = child.wait_with_output().expect("a child");
     let said = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(2), "{said}");
     said
