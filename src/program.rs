@@ -106,7 +106,7 @@ fn serve(
         Err(error) => return refuse(error),
     };
     let said = match (&role, handover) {
-        (Role::Check(addresses), _) => node::check(&settings, addresses),
+        (Role::Check(addresses), _) => node::check(&settings, &keys, addresses),
         (Role::Rehearse(_), Some(handover)) => node::rehearse(settings, handover),
         (_, handover) => {
             let start = Start {

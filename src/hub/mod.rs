@@ -49,7 +49,7 @@ use crate::core::history::{HistoryLimits, ShardSet, Store};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
-use crate::metrics::{NodeMetrics, ShardMetrics};
+use crate::metrics::{NodeMetrics, ShardMetrics, Totals};
 use crate::shard::mailbox::{Mailbox, Message};
 use crate::shard::{Shard, StartError};
 
@@ -142,14 +142,15 @@ impl Hub {
             Some(store) => desk.with_store(store),
             None => desk,
         };
-        Self::launch(config, desk, changed)
+        Self::launch(config, desk, changed, &Totals::default())
     }
 
-    /// Starts the shards of a desk.
+    /// Starts the shards of a desk, which go on from these totals.
     fn launch(
         mut config: HubConfig,
         desk: Desk,
         presence_changed: Arc<Notify>,
+        totals: &Totals,
     ) -> Result<Self, StartError> {
         config.event_limits.mark = desk.store().mark();
         config.event_limits.kept = config.history.kept_max();
@@ -157,14 +158,17 @@ impl Hub {
         let budget = Budget::new(config.memory_bytes);
         let shared = Shared::new(desk).with_budget(&budget);
         let waiting = Arc::new(Waiting::default());
-        let shards = (0..config.shards.get())
+        let count = config.shards.get();
+        let shards = (0..count)
             .map(|index| {
                 let config = ShardConfig {
                     index,
                     ..config.shard.clone()
                 };
                 let waiting = Arc::clone(&waiting);
-                Shard::start(config, shared.clone(), move || waiting.room_in(index))
+                let counters = Arc::new(totals.for_shard(index, count));
+                let on_room = move || waiting.room_in(index);
+                Shard::start_with(config, shared.clone(), counters, on_room)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let clients = config.clients.clone();

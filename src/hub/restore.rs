@@ -11,6 +11,7 @@ use crate::core::desk::{Desk, DeskRecord};
 use crate::core::event::OrderMark;
 use crate::core::history;
 use crate::core::places::Places;
+use crate::metrics::Totals;
 use crate::shard::StartError;
 use crate::shard::wire::Incoming;
 
@@ -56,7 +57,7 @@ impl Seating {
 
 impl Hub {
     /// Starts the shards of a desk made from these records. The number of shards may be another
-    /// one than before. Streams follow with [`Hub::restore_streams`] and [`Hub::seat_all`], before
+    /// one than before. Counters go on from `totals`. Streams follow with [`Hub::restore_streams`] and [`Hub::seat_all`], before
     /// anything is published or attached.
     ///
     /// # Errors
@@ -65,6 +66,7 @@ impl Hub {
         config: HubConfig,
         room: impl Into<Room>,
         records: impl IntoIterator<Item = DeskRecord>,
+        totals: &Totals,
     ) -> Result<Self, RestoreError> {
         let changed = Arc::new(Notify::new());
         let places = Places::new(room, config.clients.clone());
@@ -72,7 +74,9 @@ impl Hub {
         let desk_config = config.desk(OrderMark::default());
         let records = records.into_iter().map(DeskRecord::without_shards);
         let desk = Desk::restore(desk_config, places, notifier(&changed), records)?;
-        Ok(Self::launch(config, desk, changed)?)
+        let hub = Self::launch(config, desk, changed, totals)?;
+        hub.restore_totals(totals);
+        Ok(hub)
     }
 
     /// Restores streams of the desk that the hub was started from, with their sockets. They are

@@ -164,6 +164,29 @@ async fn ended(stopped: &mut watch::Receiver<bool>) {
     let _stopped_or_gone = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// Why a set behind a URL cannot be had.
+#[derive(Debug, thiserror::Error)]
+enum TryError {
+    #[error(transparent)]
+    Fetch(ureq::Error),
+    #[error(transparent)]
+    Set(#[from] crate::auth::KeyError),
+}
+
+/// Fetches the keys behind URLs, and drops them: whether a node that starts now would have them.
+/// Blocks.
+///
+/// # Errors
+/// [`LoadError`] if a set cannot be fetched or used.
+pub fn try_urls(loaded: &Loaded, settings: &Settings) -> Result<(), LoadError> {
+    loaded.try_urls(|source, url| -> Result<(), TryError> {
+        let fetcher = Fetcher::new(url, settings.jwks_timeout, settings.jwks_bytes_max);
+        let text = fetcher.get_now().map_err(TryError::Fetch)?;
+        KeySet::from_published_jwks(&text, source.algorithm)?;
+        Ok(())
+    })
+}
+
 fn replace(auth: &Auth, roles: &[Role], keys: KeySet) {
     let keys = Arc::new(keys);
     for role in roles {

@@ -323,8 +323,6 @@ impl Node {
         loaded: Loaded,
         origin: Origin,
     ) -> Result<Self, ServerError> {
-        let state_dir = config::state_dir(&settings).map(StateDir::prepare);
-        let state_dir = state_dir.transpose()?;
         let Origin {
             inherited,
             mut take_over,
@@ -335,6 +333,15 @@ impl Node {
             settings.ingest_listen,
             settings.admin_listen,
         ];
+        let state_dir = config::state_dir(&settings).map(StateDir::prepare);
+        let state_dir = match state_dir.transpose() {
+            // A node that has taken over goes on without it.
+            Err(error) if take_over.is_some() => {
+                tracing::error!("the history is not kept in the state directory any more: {error}");
+                None
+            }
+            state_dir => state_dir?,
+        };
         let limit = files::raise();
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);

@@ -53,6 +53,16 @@ impl Sockets {
     }
 }
 
+/// Whether an address can be listened on.
+pub(super) fn can_bind(address: SocketAddr, reuse_port: bool) -> io::Result<()> {
+    let kind = Type::STREAM.cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
 /// The socket of a listener for HTTP.
 fn http(
     setting: &'static str,

@@ -10,6 +10,7 @@ use crate::state::Port;
 use crate::{ingest, server};
 
 use super::inherited::{Inherited, Listening};
+use super::sockets::can_bind;
 use super::upgrade::{Handover, http_from, proof, resp_from};
 use super::{Addresses, ServerError};
 
@@ -36,7 +37,18 @@ impl TakeOver {
                 Port::Ingest => (&mut inherited.ingest, settings.ingest_listen),
                 Port::Admin => (&mut inherited.admin, settings.admin_listen),
             };
-            if is_shared || record.address == address {
+            let is_same = is_shared || record.address == address;
+            // It was free a moment ago. A node on its former address is better than none.
+            let bound = if is_same {
+                Ok(())
+            } else {
+                can_bind(address, settings.reuse_port)
+            };
+            if let Err(error) = &bound {
+                let former = record.address;
+                tracing::error!(%address, %former, "cannot listen on a new address, so the former one stays: {error}");
+            }
+            if is_same || bound.is_err() {
                 *listener = Some(Listening {
                     socket: TcpListener::from(socket),
                     address,
@@ -60,7 +72,8 @@ impl TakeOver {
     /// The hub with all streams.
     pub(super) async fn hub(&mut self, config: HubConfig, room: Room) -> Result<Hub, ServerError> {
         let desk = std::mem::take(&mut self.handover.desk);
-        let hub = Hub::start_from(config, room, desk)?;
+        let totals = self.handover.totals();
+        let hub = Hub::start_from(config, room, desk, &totals)?;
         let streams = std::mem::take(&mut self.handover.streams);
         let seating = hub.restore_streams(streams)?;
         self.streams = seating.len();

@@ -10,17 +10,19 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Places that log at `info` or above without a bound, with how many each has: no client reaches
 /// them.
-const BY_THE_OPERATOR: [(&str, usize); 15] = [
+const BY_THE_OPERATOR: [(&str, usize); 17] = [
     // The program ends with it.
     ("program.rs", 1),
     // Starts, signals, drains.
     ("node/announce.rs", 1),
     ("node/files.rs", 3),
     ("node/drain.rs", 4),
-    ("node/mod.rs", 3),
+    ("node/mod.rs", 5),
+    ("node/take_over.rs", 2),
+    ("node/upgrade/mod.rs", 3),
     // The history file, at a start and at a stop.
     ("node/past.rs", 1),
-    ("node/state_dir/mod.rs", 1),
+    ("node/state_dir/mod.rs", 2),
     ("node/state_dir/load.rs", 5),
     ("node/state_dir/keeper.rs", 1),
     // SIGHUP.

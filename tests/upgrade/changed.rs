@@ -123,3 +123,24 @@ fn a_changed_address_is_opened_and_the_former_one_closed() {
     assert_eq!(answer.status, 200);
     assert_eq!(stream.take_data(1), ["x"]);
 }
+
+/// The history file is the next program's as well, and nobody else takes the directory meanwhile.
+#[test]
+fn the_state_directory_is_kept_over_an_upgrade() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    let flags = ["--state-dir", path.to_str().expect("text")];
+    let mut upgraded = Upgraded::start(&flags);
+    let mut stream = SseStream::open(upgraded.node.http, "/events/t");
+    publish(&upgraded.node, "t", "one");
+    assert_eq!(stream.take_data(1), ["one"]);
+    let cursor = stream.cursor.clone();
+    upgraded.upgrade();
+    publish(&upgraded.node, "t", "two");
+    upgraded.upgrade();
+    publish(&upgraded.node, "t", "three");
+    assert!(upgraded.node.stop().success());
+    let next = Upgraded::start(&flags);
+    let mut resumed = SseStream::resume(next.node.http, "/events/t", &cursor);
+    assert_eq!(resumed.take_data(2), ["two", "three"]);
+}

@@ -222,3 +222,25 @@ fn connections_that_wait_for_their_next_request_are_served_by_the_next_program()
     assert_eq!(half.response("GET").status, 200);
     assert_eq!(publisher.publish("t", "x"), 0);
 }
+
+#[test]
+fn the_totals_of_the_metrics_go_on() {
+    let upgraded = Upgraded::start(&[]);
+    let node = &upgraded.node;
+    let mut stream = SseStream::open(node.http, "/events/t");
+    publish(node, "t", "one");
+    assert_eq!(stream.take_data(1), ["one"]);
+    let total = |name: &str| -> u64 {
+        let page = node.admin_get("/metrics").body;
+        let lines = page.lines().filter(|line| line.starts_with(name));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum::<f64>() as u64
+    };
+    upgraded.upgrade();
+    assert_eq!(total("fantail_events_in_total"), 1);
+    assert_eq!(total("fantail_deliveries_total"), 1);
+    assert_eq!(total("fantail_streams_opened_total"), 1);
+    publish(node, "t", "two");
+    assert_eq!(stream.take_data(1), ["two"]);
+    assert_eq!(total("fantail_events_in_total"), 2);
+}

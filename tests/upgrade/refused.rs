@@ -33,7 +33,7 @@ impl Watched {
         let pid = self.upgraded.node.pid();
         let said = self.upgraded.refused();
         assert!(said.contains(reason), "{said}");
-        assert!(self.upgraded.node.logged().contains(reason), "{reason}");
+        self.upgraded.node.wait_for_log(reason);
         assert_eq!(self.upgraded.node.pid(), pid);
         let status = self.upgraded.status();
         assert!(status["last"]["failed"].is_string(), "{status}");
@@ -199,4 +199,28 @@ fn pages_and_two_at_once_are_refused() {
         assert_eq!(ask().status, 409);
         assert_eq!(first.join().expect("no panic").status, 500);
     });
+}
+
+/// Without its keys, the next program would refuse every client.
+#[test]
+fn a_program_that_would_have_no_keys_is_refused() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/keys", taken.local_addr().expect("bound"));
+    drop(taken);
+    let upgraded = Upgraded::start(&["--jwks-url", &url]);
+    let reason = upgraded.refused();
+    assert!(reason.contains("jwks_url"), "{reason}");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fantail.toml");
+    fs::write(&file, "").expect("a file");
+    let watched = Watched::start(&["--config", file.to_str().expect("text")]);
+    let text = format!("state_dir = \"{}\"\n", file.display());
+    fs::write(&file, text).expect("a file");
+    watched.refused("is no directory");
+    fs::write(&file, "").expect("a file");
+    watched.end();
 }

@@ -72,7 +72,8 @@ impl Fetcher {
             })
     }
 
-    fn get_now(&self) -> Result<Vec<u8>, ureq::Error> {
+    /// The same, on this thread.
+    pub(super) fn get_now(&self) -> Result<Vec<u8>, ureq::Error> {
         let request = self.agent.get(&*self.url);
         let request = request.header("accept", "application/jwk-set+json, application/json");
         let mut response = request.call()?;

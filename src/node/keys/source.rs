@@ -34,6 +34,28 @@ impl Display for LoadError {
 /// The keys of a node, read once, before it opens anything. Those behind a URL are still to come.
 pub struct Loaded(pub(super) Vec<(Source, KeySet)>);
 
+impl Loaded {
+    /// Calls `get` for each source that is a URL.
+    pub(super) fn try_urls<E: Display>(
+        &self,
+        get: impl Fn(&Source, &str) -> Result<(), E>,
+    ) -> Result<(), LoadError> {
+        let mut errors = Vec::new();
+        for (source, _) in &self.0 {
+            if let KeySource::JwksUrl(url) = &source.from
+                && let Err(error) = get(source, url)
+            {
+                errors.push(source.error(error));
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(LoadError(errors))
+        }
+    }
+}
+
 /// Reads the keys in the settings and in files. They are read only once until a reload: a file may
 /// be a pipe (`<(vault read …)`).
 ///

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::core::delivery::StreamRecord;
 use crate::core::desk::DeskRecord;
+use crate::metrics::Totals;
 use crate::state::{
     CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Reader, RespRecord, StateError,
     StateRecord,
@@ -73,6 +74,15 @@ impl Handover {
         }
         handover.closed = unowned.close_sockets();
         Ok(handover)
+    }
+
+    /// Its counters.
+    pub(in crate::node) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for CounterRecord { name, value } in &self.counters {
+            totals.insert(name, *value);
+        }
+        totals
     }
 
     fn add(&mut self, record: StateRecord, unowned: &mut Unowned) -> Result<(), DescriptorError> {

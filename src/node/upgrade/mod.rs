@@ -423,6 +423,9 @@ impl Node {
             record.resp_proof_key = listening.proof_key.to_vec().into();
         });
         out.node(&record)?;
+        for (name, value) in self.hub.totals().iter() {
+            out.counter(name, value)?;
+        }
         frozen.write(out, |record| counts.add(record))?;
         counts.streams = frozen.streams();
         let (mut sockets, mut http, mut resp) = (Vec::new(), Vec::new(), Vec::new());

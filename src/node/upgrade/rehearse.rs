@@ -1,14 +1,16 @@
 //! The child's side: all that a start does before it serves.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use thiserror::Error;
 
 use crate::hub::{Hub, RestoreError};
 use crate::settings::Settings;
 
-use super::super::config;
 use super::super::files::{self, Plan};
+use super::super::keys::{self, LoadError, Loaded};
+use super::super::state_dir::{StateDir, StateDirError};
+use super::super::{config, sockets};
 use super::connections::{http_from, resp_from};
 use super::counts::{Counts, Said};
 use super::handover::Handover;
@@ -24,17 +26,34 @@ pub enum RehearsalError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// Keys cannot be fetched.
+    #[error(transparent)]
+    Keys(#[from] LoadError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
     /// The records do not fit together.
     #[error(transparent)]
     Restore(#[from] RestoreError),
 }
 
-/// Checks that the addresses in the settings can be listened on, beside those that the running
-/// process has. Returns what to say.
+/// Checks that keys can be fetched, that the addresses in the settings can be listened on, beside those that the running
+/// process has, and that the state directory can be used. Returns what to say.
 ///
 /// # Errors
 /// [`RehearsalError`]
-pub fn check(settings: &Settings, taken: &[SocketAddr]) -> Result<String, RehearsalError> {
+pub fn check(
+    settings: &Settings,
+    keys: &Loaded,
+    taken: &[SocketAddr],
+) -> Result<String, RehearsalError> {
+    // A node that takes over has to know the keys at once: clients are connected already.
+    keys::try_urls(keys, settings)?;
+    can_start(settings, taken)?;
+    Ok(said(None, None))
+}
+
+fn can_start(settings: &Settings, taken: &[SocketAddr]) -> Result<(), RehearsalError> {
     let wanted = [
         settings.listen,
         settings.ingest_listen,
@@ -44,10 +63,14 @@ pub fn check(settings: &Settings, taken: &[SocketAddr]) -> Result<String, Rehear
         .into_iter()
         .filter(|address| !taken.contains(address))
     {
-        let bound = TcpListener::bind(address);
+        let bound = sockets::can_bind(address, settings.reuse_port);
         bound.map_err(|source| RehearsalError::Bind { address, source })?;
     }
-    Ok(said(None, None))
+    // The running process has its lock.
+    config::state_dir(settings)
+        .map(StateDir::prepare)
+        .transpose()?;
+    Ok(())
 }
 
 /// Builds a node from a state, without using it. Returns what to say.
@@ -60,11 +83,12 @@ pub fn rehearse(settings: Settings, handover: Handover) -> Result<String, Rehear
         .iter()
         .map(|(record, _)| record.address)
         .collect();
-    check(&settings, &taken)?;
+    can_start(&settings, &taken)?;
     let plan = Plan::new(files::raise(), &settings);
     let settings = plan.apply(settings);
     let (counts, digest) = (handover.counts, handover.digest);
-    let hub = Hub::start_from(config::hub(&settings), plan.room, handover.desk)?;
+    let totals = handover.totals();
+    let hub = Hub::start_from(config::hub(&settings), plan.room, handover.desk, &totals)?;
     let streams = hub.restore_streams(handover.streams)?.len();
     let http = handover.http.into_iter();
     let http = http
