@@ -373,7 +373,7 @@ impl Node {
             }
         };
         let keeper = directory.map(|directory| directory.keep(hub.clone()));
-        let keeper = keeper.transpose()?;
+        let keeper = keeper.transpose()?.flatten();
         let [public, admin] = [sockets.public.socket, sockets.admin.socket];
         let (mut public, mut admin) = (public.into(), admin.into());
         let mut ingest = sockets.ingest.socket.into();

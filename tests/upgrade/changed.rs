@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::node::{Upgraded, publish};
@@ -143,4 +144,44 @@ fn the_state_directory_is_kept_over_an_upgrade() {
     let next = Upgraded::start(&flags);
     let mut resumed = SseStream::resume(next.node.http, "/events/t", &cursor);
     assert_eq!(resumed.take_data(2), ["two", "three"]);
+}
+
+/// The directory is that of an earlier process. Events of this one are not in its complete file, so
+/// a crash must not find it complete.
+#[test]
+fn a_crash_after_an_upgrade_lost_events_without_a_gap() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("state");
+    let flags = ["--state-dir", path.to_str().expect("text")];
+    let mut earlier = Node::start_with(&flags);
+    let mut stream = SseStream::open(earlier.http, "/events/t");
+    earlier.publish("t", "kept");
+    let cursor = stream.next().expect("an event").id;
+    assert!(earlier.stop().success());
+    assert!(path.join("history-complete").exists());
+
+    let mut configured = Configured::start("");
+    configured.upgrade_with(&format!("state_dir = {path:?}\n"));
+    configured.upgraded.node.publish("t", "lost");
+    configured.upgraded.node.signal(Signal::KILL);
+    configured.upgraded.node.wait();
+
+    let next = Node::start_with(&flags);
+    let fields = [("Last-Event-ID", &*cursor)];
+    let mut stream = SseStream::request(next.http, "/events/t", &fields);
+    assert_eq!(stream.next().expect("an event").event, "gap");
+}
+
+/// The child has found that the directory can be used, and then a file in it cannot be written.
+#[test]
+fn a_node_that_cannot_keep_its_history_on_disk_ended_with_all_streams() {
+    let configured = Configured::start("");
+    let node = &configured.upgraded.node;
+    let mut stream = SseStream::open(node.http, "/events/t");
+    let path = configured.upgraded.folder.path().join("state");
+    fs::create_dir_all(path.join("newest-id")).expect("a folder in the way");
+    configured.upgrade_with(&format!("state_dir = {path:?}\n"));
+    node.wait_for_log("the history is not kept in the state directory any more");
+    publish(node, "t", "x");
+    assert_eq!(stream.take_data(1), ["x"]);
 }

@@ -39,7 +39,7 @@ use crate::hub::Hub;
 
 use disk::{Directory, Disk, FILE_MODE};
 use load::Loaded;
-use names::{LOCK, NEW};
+use names::{COMPLETE, LOCK, NEW, RUNNING};
 
 pub(super) use keeper::Keeper;
 
@@ -154,6 +154,7 @@ impl StateDir {
             directory: Taken {
                 state_dir: self,
                 events,
+                is_needed: true,
             },
         })
     }
@@ -162,19 +163,31 @@ impl StateDir {
     /// history included. `None` if another node was faster: then the node goes on without it.
     pub(super) fn retake(self) -> Option<Taken> {
         let locked = self.wait_for_lock();
-        let emptied = locked.and_then(|()| {
-            let removed = self.directory.remove(NEW);
-            removed.map_err(|source| self.keep_error(source))
+        let cleared = locked.and_then(|()| {
+            let cleared = self.clear_for_running();
+            cleared.map_err(|source| self.keep_error(source))
         });
-        match emptied {
+        match cleared {
             Ok(()) => Some(Taken {
                 state_dir: self,
                 events: 0,
+                is_needed: false,
             }),
             Err(error) => {
-                tracing::error!("the history is not kept in the state directory any more: {error}");
+                tell_of_loss(&error);
                 None
             }
+        }
+    }
+
+    /// Removes a leftover. A complete file is that of another process: the former program of this
+    /// one had no directory, or another one. From now on events are missing in it.
+    fn clear_for_running(&self) -> io::Result<()> {
+        self.directory.remove(NEW)?;
+        match self.directory.rename(COMPLETE, RUNNING) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Err(_) => Ok(()),
+            Ok(()) => self.directory.sync_names(),
         }
     }
 
@@ -227,14 +240,28 @@ pub(super) struct Taken {
     state_dir: StateDir,
     /// Events that were loaded from it.
     events: usize,
+    /// The node must not run without it.
+    is_needed: bool,
 }
 
 impl Taken {
-    /// Keeps the history of a node in the directory from now on.
+    /// Keeps the history of a node in the directory from now on. `None` if the system refuses and
+    /// the node has taken over: it has streams, and goes on without the directory.
     ///
     /// # Errors
-    /// [`StateDirError`] if the system refuses.
-    pub(super) fn keep(self, hub: Hub) -> Result<Keeper, StateDirError> {
+    /// [`StateDirError`] if the system refuses and the node begins.
+    pub(super) fn keep(self, hub: Hub) -> Result<Option<Keeper>, StateDirError> {
+        let is_needed = self.is_needed;
+        match self.start_keeper(hub) {
+            Err(error) if !is_needed => {
+                tell_of_loss(&error);
+                Ok(None)
+            }
+            keeper => keeper.map(Some),
+        }
+    }
+
+    fn start_keeper(self, hub: Hub) -> Result<Keeper, StateDirError> {
         let StateDir {
             config,
             directory,
@@ -246,6 +273,14 @@ impl Taken {
         Keeper::start(directory, lock, config.every, hub)
             .map_err(|source| StateDirError::Keep { path, source })
     }
+}
+
+fn tell_of_loss(error: &StateDirError) {
+    let reason = std::error::Error::source(error).map(ToString::to_string);
+    tracing::error!(
+        reason,
+        "the history is not kept in the state directory any more: {error}"
+    );
 }
 
 fn create(path: &Path) -> Result<(), StateDirError> {
