@@ -147,3 +147,25 @@ impl StreamRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_lagging_entry_comes_back_as_a_whole() {
+        let record = LaggingRecord {
+            remainder: Bytes::from_static(b"rest"),
+            frame_bytes: 9,
+            farewell: Some(Bytes::from_static(b"retry: 1\n\n")),
+            told_through: EventId::new(7),
+            unknown: Some("cursor".into()),
+            resuming: true,
+            conflate: true,
+        };
+        assert_eq!(Lagging::restored(record.clone()).record(), record);
+        let others = LaggingRecord::default();
+        assert_eq!(Lagging::restored(others.clone()).record(), others);
+    }
+}

@@ -7,6 +7,11 @@ mod golden;
 mod roundtrip;
 mod sample;
 
+use crate::core::desk::DeskRecord;
+use crate::core::event::EventId;
+use crate::core::history::{EvictedRecord, ListenersRecord, Record, SelectorId, ShardSet};
+use crate::core::selector::Selector;
+
 use super::container::{PIECE_BYTES, Pieces, header};
 use super::{FORMAT_VERSION, Reader, StateError, StateRecord, Writer};
 
@@ -118,4 +123,66 @@ fn a_frame_that_many_streams_were_cut_in_is_written_and_held_once() {
     assert_eq!(ends.len(), 2, "one frame for each call");
     let expected = streams[500..].iter().chain(&streams[..500]).cloned();
     assert!(records.into_iter().eq(expected.map(StateRecord::Stream)));
+}
+
+/// Each of these would break an invariant of the core.
+#[test]
+fn records_with_values_that_the_core_never_has_are_refused() {
+    let evicted = EvictedRecord {
+        any: EventId::ZERO,
+        public: EventId::ZERO,
+    };
+    let listeners = ListenersRecord {
+        subscribers: 1,
+        granted: 0,
+        shards: ShardSet::default(),
+    };
+    let topic = |slot: u32, name: &str, listeners: ListenersRecord| Record::Topic {
+        slot,
+        name: name.into(),
+        evicted,
+        has_evicted: false,
+        listeners,
+        matches: Vec::new(),
+        matched_through: 0,
+    };
+    let granted = ListenersRecord {
+        granted: 2,
+        ..listeners
+    };
+    let ids = |words: [u32; 2]| words.into_iter().map(SelectorId).collect();
+    let wrong = [
+        topic(1 << 31, "a", listeners),
+        topic(0, "", listeners),
+        topic(0, "a", granted),
+        Record::Pattern {
+            slot: 0,
+            serial: 1,
+            selector: Selector::exact("a"),
+            listeners,
+            evicted_since: evicted,
+            evicted_before: evicted,
+            forgotten_before: None,
+        },
+        Record::Grant {
+            ids: ids([2, 1]),
+            streams: 1,
+        },
+        Record::Grant {
+            ids: ids([1, 1]),
+            streams: 1,
+        },
+    ];
+    let wrong = wrong.map(|record| StateRecord::Desk(DeskRecord::Store(record)));
+    let frame = bytes::Bytes::from_static(b"frame");
+    let mut streams = [(); 3].map(|()| sample::cut_stream(&frame, 0));
+    streams[0].wanted = Box::default();
+    streams[1].guard.memory_bytes = usize::MAX;
+    streams[2].grant = Some(ids([2, 1]));
+    let streams = streams.map(StateRecord::Stream);
+    for record in wrong.into_iter().chain(streams) {
+        let bytes = sample::written(std::slice::from_ref(&record));
+        let error = read(&bytes).expect_err("a wrong record");
+        assert!(matches!(error, StateError::Record { .. }), "{record:?}");
+    }
 }

@@ -113,6 +113,9 @@ impl World {
                     .map_or_else(|| id.marked(MARK).to_string(), Cow::into_owned),
             });
         }
+        let mut shards = published.shards.bits();
+        let exist = shards.all(|shard| (shard as usize) < self.shards.len());
+        assert!(exist, "an event goes to a shard of another process");
         let Some(batch) = published.batch.map(Arc::new) else {
             return;
         };
