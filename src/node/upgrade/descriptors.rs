@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::fs::{Dir, Mode, OFlags, open};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::SocketType;
 use rustix::net::sockopt;
 use thiserror::Error;
@@ -49,15 +50,18 @@ pub(super) struct Unowned(HashSet<u32>);
 impl Unowned {
     /// Must be called before the program opens anything.
     pub(super) fn list() -> Result<Self, DescriptorError> {
-        let entries = fs::read_dir("/proc/self/fd").map_err(DescriptorError::List)?;
-        let numbers = entries.flatten().filter_map(|entry| {
-            let number: u32 = entry.file_name().to_str()?.parse().ok()?;
-            // The listing's own descriptor is a folder, and is closed already when it is asked for.
-            let target = fs::read_link(entry.path());
-            let is_listing = target.is_ok_and(|target| target.starts_with("/proc"));
-            (number >= STANDARD && !is_listing).then_some(number)
-        });
-        Ok(Self(numbers.collect()))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let failed = |error: Errno| DescriptorError::List(error.into());
+        let folder = open("/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
+        let own = u32::try_from(folder.as_raw_fd()).ok();
+        let mut numbers = HashSet::new();
+        for entry in Dir::new(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let number = entry.file_name().to_str().ok();
+            let number = number.and_then(|number| number.parse().ok());
+            numbers.extend(number.filter(|number| *number >= STANDARD && Some(*number) != own));
+        }
+        Ok(Self(numbers))
     }
 
     /// Takes a descriptor over. It is not inherited by children from now on.
@@ -131,7 +135,7 @@ pub(super) fn set_inherited<'f>(
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::fd::IntoRawFd;
 
     use super::*;
 

@@ -18,6 +18,8 @@ mod child;
 mod connections;
 mod counts;
 mod descriptors;
+mod error;
+mod frozen;
 mod handover;
 mod image;
 mod memory_file;
@@ -26,99 +28,32 @@ mod role;
 mod step;
 
 use std::convert::Infallible;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::admin::{UpgradeRefused, UpgradeReport, UpgradeRequest, Upgrades};
 use crate::clock::unix_ms;
-use crate::hub::{Closed, Frozen};
+use crate::hub::Frozen;
 use crate::logging;
-use crate::orders::Ended;
-use crate::state::{ListenerRecord, NodeRecord, Port};
+use crate::state::NodeRecord;
 
-use self::child::ChildError;
 pub(super) use self::connections::{http_from, proof, resp_from};
 use self::counts::Counts;
+use self::error::UpgradeError;
 pub use self::handover::{Handover, HandoverError};
 use self::image::Identity;
 pub use self::image::Image;
 pub use self::rehearse::{check, rehearse};
 pub use self::role::Role;
-use self::step::{Injected, Step};
+use self::step::Step;
 use super::Node;
 
 /// Time that HTTP/2 streams have to send their end. They cannot move.
 const BODIES_MAX: Duration = Duration::from_secs(2);
-
-/// Why the old program goes on.
-#[derive(Debug, Error)]
-pub(super) enum UpgradeError {
-    /// The program file cannot be read.
-    #[error("the program file {} cannot be read: {source}", path.display())]
-    File {
-        /// Its path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The next program refuses to start.
-    #[error("the program {} would not start: {source}", path.display())]
-    Check {
-        /// Its path.
-        path: PathBuf,
-        /// What it failed by.
-        source: ChildError,
-    },
-    /// The next program cannot take over.
-    #[error("the program {} cannot take over: {source}", path.display())]
-    Rehearsal {
-        /// Its path.
-        path: PathBuf,
-        /// What it failed by.
-        source: ChildError,
-    },
-    /// The next program has taken over something else.
-    #[error("the next program counts {found}, where there are {expected}")]
-    Counts {
-        /// What there is.
-        expected: Counts,
-        /// What the next program says.
-        found: String,
-    },
-    /// The next program has read something else.
-    #[error("the next program has read another state than the one that was written")]
-    Digest,
-    /// The file is not the one that was checked.
-    #[error("the program file {} was changed meanwhile", .0.display())]
-    Changed(PathBuf),
-    /// A listener has ended.
-    #[error(transparent)]
-    Listener(#[from] Ended),
-    /// The hub has ended.
-    #[error(transparent)]
-    Hub(#[from] Closed),
-    /// The system refuses a file in memory, or descriptors.
-    #[error("the state cannot be handed over: {0}")]
-    State(io::Error),
-    /// The system refuses to replace the program.
-    #[error("the program {} cannot be executed: {source}", path.display())]
-    Execute {
-        /// Its path.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// A test wants it.
-    #[error(transparent)]
-    Injected(#[from] Injected),
-}
 
 /// A program that was checked.
 pub(super) struct Checked {
@@ -378,105 +313,4 @@ fn checked(image: &Image, addresses: &[SocketAddr]) -> Result<Identity, UpgradeE
         source,
     })?;
     Ok(identity)
-}
-
-impl Node {
-    /// Waits for the requests in hand, a bounded time.
-    async fn settle_listeners(&self) {
-        let listeners = &self.listeners;
-        tokio::join!(
-            listeners.public.settle(),
-            listeners.ingest.settle(),
-            listeners.admin.settle(),
-        );
-    }
-
-    async fn freeze_listeners(&mut self) -> Result<(), UpgradeError> {
-        let listeners = &mut self.listeners;
-        let (public, ingest, admin) = tokio::join!(
-            listeners.public.freeze(),
-            listeners.ingest.freeze(),
-            listeners.admin.freeze(),
-        );
-        public.and(ingest).and(admin)?;
-        Ok(())
-    }
-
-    fn thaw_listeners(&self) {
-        self.listeners.public.thaw();
-        self.listeners.ingest.thaw();
-        self.listeners.admin.thaw();
-    }
-
-    /// Writes the state of a frozen node, and counts its records.
-    fn write<W: io::Write>(
-        &self,
-        mut record: NodeRecord,
-        frozen: &Frozen,
-        out: &mut crate::state::Writer<W>,
-        counts: &mut Counts,
-    ) -> io::Result<()> {
-        let [public, ingest, admin] = self.configured;
-        let listeners = &self.listeners;
-        listeners.ingest.frozen(|listening| {
-            record.resp_accepted = listening.accepted;
-            record.resp_proof_key = listening.proof_key.to_vec().into();
-        });
-        out.node(&record)?;
-        for (name, value) in self.hub.totals().iter() {
-            out.counter(name, value)?;
-        }
-        frozen.write(out, |record| counts.add(record))?;
-        counts.streams = frozen.streams();
-        let (mut sockets, mut http, mut resp) = (Vec::new(), Vec::new(), Vec::new());
-        listeners.public.frozen(|listening| {
-            sockets.push(listener_record(Port::Public, &listening.socket, public));
-            http.extend(connections::http(listening, Port::Public));
-        });
-        listeners.admin.frozen(|listening| {
-            sockets.push(listener_record(Port::Admin, &listening.socket, admin));
-            http.extend(connections::http(listening, Port::Admin));
-        });
-        listeners.ingest.frozen(|listening| {
-            sockets.push(listener_record(Port::Ingest, &listening.socket, ingest));
-            resp.extend(connections::resp(listening));
-        });
-        counts.connections = http.len() + resp.len();
-        for record in &sockets {
-            out.listener(record)?;
-        }
-        for record in &http {
-            out.http(record)?;
-        }
-        for record in &resp {
-            out.resp(record)?;
-        }
-        Ok(())
-    }
-
-    /// Lets the next program have the sockets of a frozen node, or keeps them from it.
-    fn set_inherited(&self, frozen: &Frozen, is_inherited: bool) -> io::Result<()> {
-        let listeners = &self.listeners;
-        for listener in [&listeners.public, &listeners.admin] {
-            let set = listener.frozen(|listening| {
-                let sockets = connections::sockets_of_http(listening);
-                descriptors::set_inherited(sockets, is_inherited)
-            });
-            set.transpose()?;
-        }
-        let set = listeners.ingest.frozen(|listening| {
-            let sockets = connections::sockets_of_resp(listening);
-            descriptors::set_inherited(sockets, is_inherited)
-        });
-        set.transpose()?;
-        descriptors::set_inherited(frozen.sockets(), is_inherited)
-    }
-}
-
-fn listener_record(port: Port, socket: &TcpListener, address: SocketAddr) -> ListenerRecord {
-    ListenerRecord {
-        port,
-        descriptor: connections::number(socket),
-        address,
-    }
 }

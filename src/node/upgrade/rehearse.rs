@@ -91,16 +91,16 @@ pub fn rehearse(settings: Settings, handover: Handover) -> Result<String, Rehear
     let hub = Hub::start_from(config::hub(&settings), plan.room, handover.desk, &totals)?;
     let streams = hub.restore_streams(handover.streams)?.len();
     let http = handover.http.into_iter();
-    let http = http
+    let http: Vec<_> = http
         .map(|(record, socket)| http_from(record, socket))
-        .count();
+        .collect();
     let resp = handover.resp.into_iter();
-    let resp = resp
+    let resp: Vec<_> = resp
         .map(|(record, socket)| resp_from(record, socket))
-        .count();
+        .collect();
     let adopted = Counts {
         streams,
-        connections: http + resp,
+        connections: http.len() + resp.len(),
         ..counts
     };
     Ok(said(Some(adopted), Some(digest)))

@@ -1,0 +1,113 @@
+//! A node whose listeners are frozen: its state, and its sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::hub::Frozen;
+use crate::state::{ListenerRecord, NodeRecord, Port, Writer};
+
+use super::super::Node;
+use super::counts::Counts;
+use super::error::UpgradeError;
+use super::{connections, descriptors};
+
+impl Node {
+    /// Waits for the requests in hand, a bounded time.
+    pub(super) async fn settle_listeners(&self) {
+        let listeners = &self.listeners;
+        tokio::join!(
+            listeners.public.settle(),
+            listeners.ingest.settle(),
+            listeners.admin.settle(),
+        );
+    }
+
+    pub(super) async fn freeze_listeners(&mut self) -> Result<(), UpgradeError> {
+        let listeners = &mut self.listeners;
+        let (public, ingest, admin) = tokio::join!(
+            listeners.public.freeze(),
+            listeners.ingest.freeze(),
+            listeners.admin.freeze(),
+        );
+        public.and(ingest).and(admin)?;
+        Ok(())
+    }
+
+    pub(super) fn thaw_listeners(&self) {
+        self.listeners.public.thaw();
+        self.listeners.ingest.thaw();
+        self.listeners.admin.thaw();
+    }
+
+    /// Writes the state of a frozen node, and counts its records.
+    pub(super) fn write<W: io::Write>(
+        &self,
+        mut record: NodeRecord,
+        frozen: &Frozen,
+        out: &mut Writer<W>,
+        counts: &mut Counts,
+    ) -> io::Result<()> {
+        let [public, ingest, admin] = self.configured;
+        let listeners = &self.listeners;
+        listeners.ingest.frozen(|listening| {
+            record.resp_accepted = listening.accepted;
+            record.resp_proof_key = listening.proof_key.to_vec().into();
+        });
+        out.node(&record)?;
+        for (name, value) in self.hub.totals().iter() {
+            out.counter(name, value)?;
+        }
+        frozen.write(out, |record| counts.add(record))?;
+        counts.streams = frozen.streams();
+        let (mut sockets, mut http, mut resp) = (Vec::new(), Vec::new(), Vec::new());
+        listeners.public.frozen(|listening| {
+            sockets.push(listener_record(Port::Public, &listening.socket, public));
+            http.extend(connections::http(listening, Port::Public));
+        });
+        listeners.admin.frozen(|listening| {
+            sockets.push(listener_record(Port::Admin, &listening.socket, admin));
+            http.extend(connections::http(listening, Port::Admin));
+        });
+        listeners.ingest.frozen(|listening| {
+            sockets.push(listener_record(Port::Ingest, &listening.socket, ingest));
+            resp.extend(connections::resp(listening));
+        });
+        counts.connections = http.len() + resp.len();
+        for record in &sockets {
+            out.listener(record)?;
+        }
+        for record in &http {
+            out.http(record)?;
+        }
+        for record in &resp {
+            out.resp(record)?;
+        }
+        Ok(())
+    }
+
+    /// Lets the next program have the sockets of a frozen node, or keeps them from it.
+    pub(super) fn set_inherited(&self, frozen: &Frozen, is_inherited: bool) -> io::Result<()> {
+        let listeners = &self.listeners;
+        for listener in [&listeners.public, &listeners.admin] {
+            let set = listener.frozen(|listening| {
+                let sockets = connections::sockets_of_http(listening);
+                descriptors::set_inherited(sockets, is_inherited)
+            });
+            set.transpose()?;
+        }
+        let set = listeners.ingest.frozen(|listening| {
+            let sockets = connections::sockets_of_resp(listening);
+            descriptors::set_inherited(sockets, is_inherited)
+        });
+        set.transpose()?;
+        descriptors::set_inherited(frozen.sockets(), is_inherited)
+    }
+}
+
+fn listener_record(port: Port, socket: &TcpListener, address: SocketAddr) -> ListenerRecord {
+    ListenerRecord {
+        port,
+        descriptor: connections::number(socket),
+        address,
+    }
+}
