@@ -404,7 +404,7 @@ pub struct NodeMetrics {
 pub struct HistoryFileMetrics {
     /// Whether the node has a directory for it.
     pub is_on: AtomicBool,
-    /// When the last one was written, in milliseconds since the unix epoch; 0 = none was.
+    /// When the last one was written, or the node started, in milliseconds since the unix epoch.
     pub written_unix_ms: AtomicU64,
     /// Time that it took, in microseconds.
     pub took_us: AtomicU64,

@@ -7,6 +7,7 @@ mod workload {
     pub(crate) mod cost;
     pub(crate) mod fanout;
     pub(crate) mod frames;
+    pub(crate) mod history_file;
     pub(crate) mod patterns;
     pub(crate) mod publish;
     pub(crate) mod replay;
@@ -25,6 +26,7 @@ use fantail::core::sse;
 
 use workload::fanout::{Fanout, SEVERAL};
 use workload::frames;
+use workload::history_file::HistoryFile;
 use workload::patterns;
 use workload::publish::{Audience, Node};
 use workload::replay::Replay;
@@ -138,5 +140,17 @@ fn whatever_stops_a_node_is_done_while_it_is_watched() {
         let stop = stops::run(case, Scale(100));
         let stop = stop.unwrap_or_else(|error| panic!("{}: {error}", case.name()));
         assert!((stop.lock + stop.turn).as_nanos() > 0, "{}", case.name());
+    }
+}
+
+#[test]
+fn a_timed_history_file_is_loaded_whole() {
+    for topics in [1, 30] {
+        let mut history = HistoryFile::new(topics, 300, 50).expect("a history");
+        history.write().expect("written again");
+        assert!(history.bytes() > 300 * 50);
+        // It fails unless all events are there.
+        let store = history.load().expect("loaded");
+        assert_eq!(store.size().topics, topics);
     }
 }

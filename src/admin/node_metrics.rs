@@ -488,33 +488,31 @@ impl<R: Readings> Node<R> {
             return Ok(());
         }
         let written_ms = file.written_unix_ms.load(Ordering::Relaxed);
-        if written_ms > 0 {
-            let age_ms = unix_ms().saturating_sub(written_ms);
-            let took_us = file.took_us.load(Ordering::Relaxed);
-            let bytes = file.bytes.load(Ordering::Relaxed);
-            let gauges: [(&str, &str, &Unit, f64); 3] = [
-                (
-                    "history_file_age",
-                    "Time since the last history file of this process was written.",
-                    &Unit::Seconds,
-                    age_ms as f64 / 1e3,
-                ),
-                (
-                    "history_file_duration",
-                    "Time that the last history file took.",
-                    &Unit::Seconds,
-                    took_us as f64 / 1e6,
-                ),
-                (
-                    "history_file",
-                    "Size of the last history file.",
-                    &Unit::Bytes,
-                    bytes as f64,
-                ),
-            ];
-            for (name, help, unit, value) in gauges {
-                page.gauges(name, help, Some(unit), [(Labels::new(), value)])?;
-            }
+        let age_ms = unix_ms().saturating_sub(written_ms);
+        let took_us = file.took_us.load(Ordering::Relaxed);
+        let bytes = file.bytes.load(Ordering::Relaxed);
+        let gauges: [(&str, &str, &Unit, f64); 3] = [
+            (
+                "history_file_age",
+                "Time since the last history file was written, or since the start.",
+                &Unit::Seconds,
+                age_ms as f64 / 1e3,
+            ),
+            (
+                "history_file_duration",
+                "Time that the last history file took.",
+                &Unit::Seconds,
+                took_us as f64 / 1e6,
+            ),
+            (
+                "history_file",
+                "Size of the last history file.",
+                &Unit::Bytes,
+                bytes as f64,
+            ),
+        ];
+        for (name, help, unit, value) in gauges {
+            page.gauges(name, help, Some(unit), [(Labels::new(), value)])?;
         }
         page.gauges(
             "history_file_events_loaded",

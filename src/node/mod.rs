@@ -144,7 +144,14 @@ pub async fn run(settings: Settings, keys: Loaded, start: Start) -> Result<Outco
     if let Some(take_over) = &mut origin.take_over {
         origin.inherited = take_over.inherited();
     }
-    let mut node = Node::start_with(settings.clone(), keys, origin).await?;
+    let mut node = tokio::select! {
+        node = Node::start_with(settings.clone(), keys, origin) => node?,
+        // It may take a while to load a history, or to wait for it.
+        () = signals.end(), if !has_taken_over => {
+            tracing::info!("ended by a signal before it served");
+            return Ok(Outcome::Drained);
+        }
+    };
     if !has_taken_over {
         node.announce(settings, start.config);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use fantail::node;
 use fantail::settings::{KeySource, Settings};
@@ -103,8 +104,9 @@ fn scraped(page: &str) -> BTreeMap<String, Metric> {
 }
 
 /// A node with everything that could have metrics of its own.
-fn fully_configured() -> Settings {
+fn fully_configured(state_dir: &Path) -> Settings {
     Settings {
+        state_dir: Some(state_dir.to_owned()),
         shards: 2,
         jwt_keys: Some(KeySource::Secret(
             "a secret of thirty-two bytes or more".into(),
@@ -121,7 +123,8 @@ fn fully_configured() -> Settings {
 
 #[tokio::test]
 async fn every_metric_is_explained_and_nothing_else_is() {
-    let mut node = node::Node::start(fully_configured()).await;
+    let state_dir = tempfile::tempdir().expect("a directory");
+    let mut node = node::Node::start(fully_configured(state_dir.path())).await;
     let node = node.as_mut().expect("free ports");
     let page = Response::of(node.addresses().admin, "GET", "/metrics").await;
     let (mut documented, scraped) = (documented(), scraped(&page.body));

@@ -17,7 +17,7 @@ const BY_THE_OPERATOR: [(&str, usize); 17] = [
     ("node/announce.rs", 1),
     ("node/files.rs", 3),
     ("node/drain.rs", 4),
-    ("node/mod.rs", 5),
+    ("node/mod.rs", 6),
     ("node/take_over.rs", 2),
     ("node/upgrade/mod.rs", 3),
     // The history file, at a start and at a stop.

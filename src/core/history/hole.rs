@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::core::event::EventId;
 
+use super::evicted::Evicted;
 use super::{SelectorId, Store};
 
 /// Most holes of a store. When there is one more, everything before the oldest is evicted.
@@ -47,6 +48,19 @@ impl Holes {
             _ => self.0.push(hole),
         }
         (self.0.len() > HOLES_MAX).then(|| self.0.remove(0).through)
+    }
+
+    /// Bounds that end outside of holes: where the events up to a point in a hole are gone, all up
+    /// to its end are.
+    pub(super) fn raise(&self, evicted: Evicted) -> Evicted {
+        let raise = |bound: EventId| {
+            let around = self.around(bound).filter(|hole| hole.after < bound);
+            around.map_or(bound, |hole| hole.through)
+        };
+        let mut raised = Evicted::default();
+        raised.add(raise(evicted.for_reader(true)), true);
+        raised.add(raise(evicted.for_reader(false)), false);
+        raised
     }
 
     /// The hole that a cursor is in: what follows the cursor is lost.

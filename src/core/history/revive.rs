@@ -230,18 +230,18 @@ impl Revival {
         let through = newest.max(after.after());
         let store = &mut self.store;
         store.head = through;
-        let Some(bound) = store.holes.add(Hole { after, through }) else {
-            return;
-        };
-        let bound = Evicted::through(bound);
-        store.forgotten = store.forgotten.or(bound);
-        store.evicted = store.evicted.or(bound);
+        let removed = store.holes.add(Hole { after, through });
+        let bound = removed.map_or_else(Evicted::default, Evicted::through);
+        store.forgotten = store.holes.raise(store.forgotten.or(bound));
+        store.evicted = store.holes.raise(store.evicted.or(bound));
         let mut from = 0;
         while let Some((index, _)) = store.topics.next_from(from) {
             from = index + 1;
             let topic = store.topics.get_mut(index);
-            topic.evicted = topic.evicted.or(bound);
-            topic.pins.set_has_evicted();
+            topic.evicted = store.holes.raise(topic.evicted.or(bound));
+            if removed.is_some() {
+                topic.pins.set_has_evicted();
+            }
         }
     }
 

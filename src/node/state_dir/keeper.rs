@@ -53,7 +53,9 @@ impl Keeper {
             hub,
             _lock: lock,
         };
-        files.metrics().is_on.store(true, Ordering::Relaxed);
+        let metrics = files.metrics();
+        metrics.written_unix_ms.store(unix_ms(), Ordering::Relaxed);
+        metrics.is_on.store(true, Ordering::Relaxed);
         let thread = thread::Builder::new().name("history".to_owned());
         let thread = thread.spawn(move || files.run(&taken))?;
         Ok(Self { orders, thread })

@@ -18,7 +18,7 @@ use crate::core::history::{
 use crate::state::{HistoryFileError, HistoryReader};
 
 use super::disk::{Directory, Disk};
-use super::names::{COMPLETE, RUNNING};
+use super::names::{COMPLETE, NEW, RUNNING};
 use super::trail;
 
 /// Most files that are set aside under one name.
@@ -41,38 +41,40 @@ enum LoadError {
 pub(super) struct Loaded {
     pub(super) store: Store,
     pub(super) revived: Revived,
+    /// Nothing is missing in it.
+    pub(super) is_complete: bool,
+}
+
+/// Removes a file that a process before did not finish.
+pub(super) fn remove_leftover(directory: &Directory) {
+    if let Err(error) = directory.remove(NEW) {
+        set_aside(&directory.0.join(NEW), &error.into());
+    }
 }
 
 /// Loads the history file of a directory, if it has one that can be used.
-///
-/// # Errors
-/// If a complete file cannot be claimed: the next start would take it for complete again.
 pub(super) fn load(
     directory: &Directory,
     limits: HistoryLimits,
     hold: HoldLimits,
-) -> io::Result<Option<Loaded>> {
+) -> Option<Loaded> {
     for name in [COMPLETE, RUNNING] {
         let started = Instant::now();
         let path = directory.0.join(name);
         let is_complete = name == COMPLETE;
         match read(&path, &directory.0, is_complete, (limits, hold)) {
             Ok(Some((loaded, bytes))) => {
-                if is_complete {
-                    directory.rename(COMPLETE, RUNNING)?;
-                    directory.sync_names()?;
-                }
                 let Revived { events, evicted } = loaded.revived;
                 let took = started.elapsed();
                 info!(events, evicted, bytes, ?took, is_complete, file = %path.display(), "history loaded");
-                return Ok(Some(loaded));
+                return Some(loaded);
             }
             Ok(None) => {}
             Err(error) => set_aside(&path, &error),
         }
     }
     info!(directory = %directory.0.display(), "there is no history to load");
-    Ok(None)
+    None
 }
 
 /// Reads a history file; `None` if there is none. Returns also its size.
@@ -98,7 +100,12 @@ fn read(
         _ => Ending::Whole,
     };
     let (store, revived) = revival.finish(ending, now)?;
-    Ok(Some((Loaded { store, revived }, bytes)))
+    let loaded = Loaded {
+        store,
+        revived,
+        is_complete,
+    };
+    Ok(Some((loaded, bytes)))
 }
 
 fn open(path: &Path) -> Result<Option<File>, LoadError> {

@@ -8,7 +8,7 @@
 //! newest-id         the newest id given, not long ago
 //! ```
 //!
-//! A start loads the complete file and gives it the other name at once, before anything is
+//! A start loads the complete file, and gives it the other name just before anything can be
 //! published: it is complete for one process only.
 
 mod disk;
@@ -39,7 +39,7 @@ use crate::hub::Hub;
 
 use disk::{Directory, Disk, FILE_MODE};
 use load::Loaded;
-use names::{COMPLETE, LOCK, NEW, RUNNING};
+use names::{COMPLETE, LOCK, RUNNING};
 
 pub(super) use keeper::Keeper;
 
@@ -142,18 +142,18 @@ impl StateDir {
     /// [`StateDirError`] if the other node keeps it.
     pub(super) fn open(self) -> Result<Past, StateDirError> {
         self.wait_for_lock()?;
-        let keep = |source| self.keep_error(source);
-        self.directory.remove(NEW).map_err(keep)?;
+        load::remove_leftover(&self.directory);
         let loaded = load::load(&self.directory, self.config.limits, HoldLimits::default());
-        let (store, events) = match loaded.map_err(keep)? {
-            Some(Loaded { store, revived }) => (Some(store), revived.events),
-            None => (None, 0),
-        };
+        let is_complete = loaded.as_ref().is_some_and(|loaded| loaded.is_complete);
+        let (store, events) = loaded.map_or((None, 0), |Loaded { store, revived, .. }| {
+            (Some(store), revived.events)
+        });
         Ok(Past {
             store,
             directory: Taken {
                 state_dir: self,
                 events,
+                claims: is_complete,
                 is_needed: true,
             },
         })
@@ -162,39 +162,22 @@ impl StateDir {
     /// Takes the directory for a program that has taken over from the former one of its process,
     /// history included. `None` if another node was faster: then the node goes on without it.
     pub(super) fn retake(self) -> Option<Taken> {
-        let locked = self.wait_for_lock();
-        let cleared = locked.and_then(|()| {
-            let cleared = self.clear_for_running();
-            cleared.map_err(|source| self.keep_error(source))
-        });
-        match cleared {
-            Ok(()) => Some(Taken {
-                state_dir: self,
-                events: 0,
-                is_needed: false,
-            }),
+        match self.wait_for_lock() {
+            Ok(()) => {
+                load::remove_leftover(&self.directory);
+                Some(Taken {
+                    state_dir: self,
+                    events: 0,
+                    // A complete file is that of another process: the former program of this one
+                    // had no directory, or another one. From now on events are missing in it.
+                    claims: true,
+                    is_needed: false,
+                })
+            }
             Err(error) => {
                 tell_of_loss(&error);
                 None
             }
-        }
-    }
-
-    /// Removes a leftover. A complete file is that of another process: the former program of this
-    /// one had no directory, or another one. From now on events are missing in it.
-    fn clear_for_running(&self) -> io::Result<()> {
-        self.directory.remove(NEW)?;
-        match self.directory.rename(COMPLETE, RUNNING) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Err(_) => Ok(()),
-            Ok(()) => self.directory.sync_names(),
-        }
-    }
-
-    fn keep_error(&self, source: io::Error) -> StateDirError {
-        StateDirError::Keep {
-            path: self.config.path.clone(),
-            source,
         }
     }
 
@@ -240,6 +223,8 @@ pub(super) struct Taken {
     state_dir: StateDir,
     /// Events that were loaded from it.
     events: usize,
+    /// A complete file is this process's from now on.
+    claims: bool,
     /// The node must not run without it.
     is_needed: bool,
 }
@@ -262,6 +247,7 @@ impl Taken {
     }
 
     fn start_keeper(self, hub: Hub) -> Result<Keeper, StateDirError> {
+        self.claim()?;
         let StateDir {
             config,
             directory,
@@ -272,6 +258,25 @@ impl Taken {
         let path = config.path;
         Keeper::start(directory, lock, config.every, hub)
             .map_err(|source| StateDirError::Keep { path, source })
+    }
+
+    /// Takes a complete file for this process. The next start would take it for complete again.
+    fn claim(&self) -> Result<(), StateDirError> {
+        let StateDir {
+            config, directory, ..
+        } = &self.state_dir;
+        if !self.claims {
+            return Ok(());
+        }
+        let claimed = match directory.rename(COMPLETE, RUNNING) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => directory.sync_names(),
+        };
+        claimed.map_err(|source| StateDirError::Keep {
+            path: config.path.clone(),
+            source,
+        })
     }
 }
 

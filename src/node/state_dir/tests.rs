@@ -8,13 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::disk::Disk;
-use super::names::{COMPLETE, RUNNING};
+use super::names::{COMPLETE, NEW, RUNNING};
 use super::write::{Source, Written, write};
 use super::*;
-use crate::core::event::Event;
-use crate::core::history::{HistoryRecord, HistoryWalk, Stamp};
+use crate::core::event::{Event, EventId};
+use crate::core::history::{Ending, HistoryRecord, HistoryWalk, Revival, Stamp};
 use crate::core::limits::EventLimits;
+use crate::core::selector::Selector;
 use crate::core::sse::Draft;
+use crate::state::HistoryReader;
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -71,6 +73,7 @@ fn state_dir(path: &Path) -> StateDir {
 /// The number of events that a start finds, and whether nothing was lost with the process before.
 fn found(path: &Path) -> Option<(usize, bool)> {
     let past = state_dir(path).open().expect("it can be taken");
+    past.directory.claim().expect("it is claimed");
     let store = past.store?;
     let events = store.size().events;
     let newest = ["a", "b"].map(|topic| store.last_of(topic));
@@ -206,6 +209,9 @@ fn a_complete_history_is_complete_for_one_process() {
     assert_eq!(size.len(), written.bytes);
     assert_eq!(size.permissions().mode() & 0o777, 0o600);
     assert_eq!(names(path), [COMPLETE]);
+    // A start that fails, or is ended before it serves.
+    drop(state_dir(path).open().expect("free"));
+    assert_eq!(names(path), [COMPLETE]);
     assert_eq!(found(path), Some((10, true)));
     assert_eq!(names(path), [RUNNING]);
     assert_eq!(found(path), Some((10, false)), "its process has crashed");
@@ -254,7 +260,7 @@ fn refused(bytes: &[u8], what: &str) {
     fs::write(path.join(COMPLETE), bytes).expect("written");
     assert_eq!(found(path), None, "{what}");
     let aside = format!("{COMPLETE}.unreadable");
-    assert_eq!(names(path), [aside.clone()], "{what}");
+    assert_eq!(names(path), [&*aside], "{what}");
     assert_eq!(fs::read(path.join(aside)).expect("a file"), bytes, "{what}");
 }
 
@@ -296,6 +302,9 @@ fn what_is_no_file_is_set_aside() {
     )
     .expect("a pipe");
     assert_eq!(found(path), None);
+    fs::create_dir_all(path.join(NEW).join("x")).expect("a directory");
+    assert_eq!(found(path), None);
+    assert!(!names(path).contains(&NEW.to_owned()));
     // An older history is better than none.
     write(&Directory(path.to_owned()), &store(4), false).expect("written");
     fs::write(path.join(COMPLETE), "x").expect("written");
@@ -356,4 +365,71 @@ fn a_history_of_any_size_is_written_in_pieces() {
     let past = state_dir(path).open().expect("free");
     let store = past.store.expect("a history");
     assert_eq!(store.size(), still.0.size());
+}
+
+/// The pieces of a state: where each begins, and where its payload ends.
+fn pieces(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let (mut at, mut pieces) = (20, Vec::new());
+    while at < bytes.len() {
+        let length = u64::from_le_bytes(bytes[at + 4..at + 12].try_into().expect("eight"));
+        let end = at + 16 + length as usize;
+        pieces.push((at, end));
+        at = end;
+    }
+    pieces
+}
+
+/// Gives a piece the checksum of its bytes.
+fn seal(bytes: &mut [u8], (at, end): (usize, usize)) {
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&bytes[at..at + 12]);
+    checksum.update(&bytes[at + 16..end]);
+    bytes[at + 12..at + 16].copy_from_slice(&checksum.finalize().to_le_bytes());
+}
+
+/// Bytes that a hostile program wrote, with right checksums: a start never panics, and a store that
+/// is made of them works.
+#[test]
+fn a_changed_history_with_right_checksums_breaks_no_store() {
+    let whole = bytes_of(&store(40));
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut made = 0;
+    for _ in 0..3_000 {
+        let mut bytes = whole.clone();
+        let pieces = pieces(&bytes);
+        let piece = pieces[random.usize(..pieces.len())];
+        for _ in 0..random.usize(1..4) {
+            bytes[random.usize(piece.0 + 16..piece.1)] = random.u8(..);
+        }
+        seal(&mut bytes, piece);
+        let Ok(records) = HistoryReader::new(&bytes[..], bytes.len() as u64) else {
+            continue;
+        };
+        let mut revival = Revival::new(LIMITS, HoldLimits::SMALL);
+        let taken = records.into_iter().all(|record| {
+            let taken = record.ok().map(|record| revival.take(record).is_ok());
+            taken == Some(true)
+        });
+        let ending = if random.bool() {
+            Ending::Whole
+        } else {
+            Ending::Lost(EventId::new(random.u64(..)))
+        };
+        let Some((mut store, _)) = taken.then(|| revival.finish(ending, NOW).ok()).flatten() else {
+            continue;
+        };
+        made += 1;
+        let draft = Draft::new(Event::new("a", "next"), &EventLimits::default());
+        let mut draft = draft.expect("valid");
+        let head = store.head();
+        store.append(&mut draft, Stamp::Local(NOW)).expect("an id");
+        assert!(store.head() > head);
+        for cursor in ["earliest", "own-5", "none"] {
+            let start = store.resolve(&[Selector::exact("a")], &[], cursor);
+            assert!(!start.is_live(), "{cursor}");
+        }
+        while !store.expire(EventId::new(u64::MAX), 1_000) {}
+        assert!(store.is_bare());
+    }
+    assert!(made > 100, "{made}");
 }

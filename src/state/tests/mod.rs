@@ -4,6 +4,7 @@ mod adopt;
 mod changes;
 mod damage;
 mod golden;
+mod history;
 mod roundtrip;
 mod sample;
 
