@@ -76,6 +76,7 @@ impl Hub {
         let desk = Desk::restore(desk_config, places, notifier(&changed), records)?;
         let hub = Self::launch(config, desk, changed, totals)?;
         hub.restore_totals(totals);
+        hub.0.presence.charge_all(&hub.0.budget);
         Ok(hub)
     }
 
