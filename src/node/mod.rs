@@ -353,6 +353,10 @@ impl Node {
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
+        let (locked, former) = match (&take_over, state_dir) {
+            (None, Some(directory)) => (Some(past::lock(directory).await?), None),
+            (_, directory) => (None, directory),
+        };
         let sockets = Sockets::open(&settings, inherited)?;
         let (public_control, public_follower) = control();
         let (ingest_control, ingest_follower) = control();
@@ -364,10 +368,10 @@ impl Node {
             None => None,
         };
         let keys = Keys::start(loaded, &settings, &rest_stopped).await;
-        let (hub, directory) = match (taken_over, state_dir) {
-            (Some(hub), directory) => (hub, directory.and_then(StateDir::retake)),
-            (None, directory) => {
-                let past = match directory {
+        let (hub, directory) = match taken_over {
+            Some(hub) => (hub, former.and_then(StateDir::retake)),
+            None => {
+                let past = match locked {
                     Some(directory) => {
                         Some(past::load(directory, &sockets.admin.socket, &settings).await?)
                     }

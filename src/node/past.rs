@@ -1,10 +1,11 @@
-//! Loads the history of the process before, while health checks are answered.
+//! Takes the state directory, and loads the history of the process before while health checks are
+//! answered.
 
 use std::net::TcpListener;
 use std::time::Duration;
 
 use super::parts::Parts;
-use super::state_dir::{Past, StateDir};
+use super::state_dir::{Locked, Past, StateDir, StateDirError};
 use super::{ServerError, config};
 use crate::admin;
 use crate::orders::control;
@@ -13,10 +14,16 @@ use crate::settings::Settings;
 /// Time for the last answers of the admin listener before the node has started.
 const STARTING_GRACE: Duration = Duration::from_millis(100);
 
+/// Takes the directory as soon as the node before gives it up. Must come before listening: beside a
+/// node that drains, clients would wait in the queues of one that serves nobody yet.
+pub(super) async fn lock(directory: StateDir) -> Result<Locked, ServerError> {
+    blocking(move || directory.lock()).await
+}
+
 /// Loads the history of the process before. The admin listener answers meanwhile: the node is
 /// alive, and not ready.
 pub(super) async fn load(
-    directory: StateDir,
+    directory: Locked,
     admin: &TcpListener,
     settings: &Settings,
 ) -> Result<Past, ServerError> {
@@ -33,11 +40,17 @@ pub(super) async fn load(
             admin::serve_starting(admin, config, follower),
         );
     }
-    let loaded = tokio::task::spawn_blocking(move || directory.open()).await;
+    let loaded = blocking(move || directory.open()).await;
     control.stop();
     starting.all_ended(STARTING_GRACE).await;
-    match loaded {
-        Ok(past) => Ok(past?),
+    loaded
+}
+
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StateDirError> + Send + 'static,
+) -> Result<T, ServerError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(done) => Ok(done?),
         Err(panic) => Err(ServerError::Ended {
             name: "the loading of the history",
             reason: panic.to_string(),

@@ -135,13 +135,17 @@ impl StateDir {
         })
     }
 
-    /// Takes the directory, and loads the history in it. Blocks while another node has the
-    /// directory.
+    /// Takes the directory. Blocks while another node has it.
     ///
     /// # Errors
     /// [`StateDirError`] if the other node keeps it.
-    pub(super) fn open(self) -> Result<Past, StateDirError> {
-        self.wait_for_lock()?;
+    pub(super) fn lock(self) -> Result<Locked, StateDirError> {
+        self.wait_for_lock(self.config.wait)?;
+        Ok(Locked(self))
+    }
+
+    /// Loads the history in a directory that was taken.
+    fn load(self) -> Result<Past, StateDirError> {
         load::remove_leftover(&self.directory);
         let loaded = load::load(&self.directory, self.config.limits, HoldLimits::default());
         let is_complete = loaded.as_ref().is_some_and(|loaded| loaded.is_complete);
@@ -162,7 +166,8 @@ impl StateDir {
     /// Takes the directory for a program that has taken over from the former one of its process,
     /// history included. `None` if another node was faster: then the node goes on without it.
     pub(super) fn retake(self) -> Option<Taken> {
-        match self.wait_for_lock() {
+        // The lock of the former program ended with it. Streams do not wait for that of another.
+        match self.wait_for_lock(Duration::ZERO) {
             Ok(()) => {
                 load::remove_leftover(&self.directory);
                 Some(Taken {
@@ -181,7 +186,7 @@ impl StateDir {
         }
     }
 
-    fn wait_for_lock(&self) -> Result<(), StateDirError> {
+    fn wait_for_lock(&self, wait: Duration) -> Result<(), StateDirError> {
         let started = Instant::now();
         loop {
             match flock(&self.lock, FlockOperation::NonBlockingLockExclusive) {
@@ -195,18 +200,31 @@ impl StateDir {
                 }
             }
             let waited = started.elapsed();
-            if waited >= self.config.wait {
+            if waited >= wait {
                 return Err(StateDirError::Taken {
                     path: self.config.path.clone(),
-                    waited: self.config.wait,
+                    waited: wait,
                 });
             }
             if waited < LOCK_EVERY {
-                let (path, wait) = (self.config.path.display(), self.config.wait);
+                let path = self.config.path.display();
                 info!(directory = %path, ?wait, "waiting for the node that has the state directory");
             }
             thread::sleep(LOCK_EVERY);
         }
+    }
+}
+
+/// A directory that this process has, before its history is loaded.
+pub(super) struct Locked(StateDir);
+
+impl Locked {
+    /// Loads the history. Blocks.
+    ///
+    /// # Errors
+    /// [`StateDirError`] if the system refuses to claim a complete file.
+    pub(super) fn open(self) -> Result<Past, StateDirError> {
+        self.0.load()
     }
 }
 

@@ -60,6 +60,10 @@ fn store(events: usize) -> Still {
     Still(store)
 }
 
+fn open(directory: StateDir) -> Result<Past, StateDirError> {
+    directory.lock()?.open()
+}
+
 fn state_dir(path: &Path) -> StateDir {
     StateDir::prepare(StateDirConfig {
         path: path.to_owned(),
@@ -72,7 +76,7 @@ fn state_dir(path: &Path) -> StateDir {
 
 /// The number of events that a start finds, and whether nothing was lost with the process before.
 fn found(path: &Path) -> Option<(usize, bool)> {
-    let past = state_dir(path).open().expect("it can be taken");
+    let past = open(state_dir(path)).expect("it can be taken");
     past.directory.claim().expect("it is claimed");
     let store = past.store?;
     let events = store.size().events;
@@ -210,7 +214,7 @@ fn a_complete_history_is_complete_for_one_process() {
     assert_eq!(size.permissions().mode() & 0o777, 0o600);
     assert_eq!(names(path), [COMPLETE]);
     // A start that fails, or is ended before it serves.
-    drop(state_dir(path).open().expect("free"));
+    drop(open(state_dir(path)).expect("free"));
     assert_eq!(names(path), [COMPLETE]);
     assert_eq!(found(path), Some((10, true)));
     assert_eq!(names(path), [RUNNING]);
@@ -315,7 +319,7 @@ fn what_is_no_file_is_set_aside() {
 fn a_directory_is_made_for_its_user_only_and_checked() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("new/state");
-    let first = state_dir(&path).open().map(drop);
+    let first = open(state_dir(&path)).map(drop);
     assert!(first.is_ok());
     let mode = fs::metadata(&path).expect("made").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
@@ -326,7 +330,7 @@ fn a_directory_is_made_for_its_user_only_and_checked() {
         limits: LIMITS,
     };
     let error = |path: &Path| {
-        let opened = StateDir::prepare(config(path)).and_then(StateDir::open);
+        let opened = StateDir::prepare(config(path)).and_then(open);
         opened.map(drop).expect_err("refused").to_string()
     };
     let file = parent.path().join("file");
@@ -334,15 +338,11 @@ fn a_directory_is_made_for_its_user_only_and_checked() {
     assert!(error(&file).contains("is no directory (`state_dir`)"));
     assert!(error(&file.join("below")).contains("cannot create the directory"));
     assert!(error(Path::new("/proc/self")).contains("cannot write to the directory"));
-    let holder = state_dir(&path).open().expect("free");
+    let holder = open(state_dir(&path)).expect("free");
     let taken = error(&path);
     assert!(taken.contains("another node has the directory"), "{taken}");
     drop(holder);
-    assert!(
-        StateDir::prepare(config(&path))
-            .and_then(StateDir::open)
-            .is_ok()
-    );
+    assert!(StateDir::prepare(config(&path)).and_then(open).is_ok());
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn a_history_of_any_size_is_written_in_pieces() {
     let written = write(&Directory(path.to_owned()), &still, true).expect("written");
     let Written { events, bytes, .. } = written;
     assert!(events == 3_000 && bytes > 3_000_000, "{written:?}");
-    let past = state_dir(path).open().expect("free");
+    let past = open(state_dir(path)).expect("free");
     let store = past.store.expect("a history");
     assert_eq!(store.size(), still.0.size());
 }
