@@ -147,8 +147,8 @@ fn a_node_that_is_killed_while_it_writes_leaves_the_old_or_the_new_file() {
     assert!(!node.logged().contains("set aside"), "{}", node.logged());
     assert!(!home.file("history-new").exists(), "leftovers are removed");
     let told = all_after(&node, "/events/t", "t", "earliest");
-    // Numbers rise by one, but for what a gap tells.
-    let mut expected = 0;
+    // Numbers rise by one, but for what a gap tells. The first files may never have been finished.
+    let mut expected = usize::MAX;
     for event in &told[..told.len() - 1] {
         if event.starts_with("evicted ") {
             expected = usize::MAX;
