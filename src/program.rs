@@ -5,6 +5,7 @@ mod upgrade;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,8 +18,9 @@ use crate::cli::{self, Command};
 use crate::logging;
 use crate::memory::{self, Allocator};
 use crate::node::keys::{self, Loaded};
-use crate::node::{self, Handover, Image, Inherited, Outcome, Role, Start};
+use crate::node::{self, Activated, Handover, Image, Inherited, Outcome, Role, Start};
 use crate::settings::{self, RawSettings, Settings};
+use crate::state::Port;
 use crate::token;
 
 /// The command line or the configuration is wrong: trying again changes nothing.
@@ -92,8 +94,9 @@ fn serve(
         Ok(settings) => settings,
         Err(error) => return refuse(error),
     };
-    if !inherited.is_empty() {
-        inherited.apply(&mut settings);
+    let passed = passed_addresses(&role, &inherited, handover.as_ref());
+    if !passed.is_empty() {
+        node::apply_addresses(&passed, &mut settings);
         // The rules on what may be open to whom hold for the sockets' own addresses.
         if let Err(error) = settings.check() {
             return refuse(error);
@@ -124,6 +127,22 @@ fn serve(
         (Err(error), _) => refuse(error),
         (_, Err(error)) => refuse(error),
     }
+}
+
+/// The addresses of the sockets that the supervisor has passed: to this process, or to the program
+/// that it takes over from.
+fn passed_addresses(
+    role: &Role,
+    inherited: &Inherited,
+    handover: Option<&Handover>,
+) -> Vec<(Port, SocketAddr)> {
+    if let Role::Serve = role {
+        return inherited.addresses();
+    }
+    let activated = Activated::of_process();
+    let handed_over = handover.into_iter().flat_map(Handover::addresses);
+    let all = role.addresses().chain(handed_over);
+    all.filter(|(port, _)| activated.has(*port)).collect()
 }
 
 fn log_and_run(settings: Settings, keys: Loaded, start: Start) -> ExitCode {

@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketType, sockopt};
 use thiserror::Error;
 
 use crate::settings::Settings;
+use crate::state::Port;
 
 /// Why the inherited sockets cannot be used.
 #[derive(Debug, Error)]
@@ -78,12 +79,11 @@ impl Inherited {
         let single = named.len() == 1;
         let mut inherited = Self::default();
         for (descriptor, name) in named {
-            let (listener, name) = match &*name {
-                "http" => (&mut inherited.http, "http"),
-                "ingest" => (&mut inherited.ingest, "ingest"),
-                "admin" => (&mut inherited.admin, "admin"),
-                _ if single => (&mut inherited.http, "http"),
-                _ => return Err(InheritedError::Name { descriptor, name }),
+            let (listener, name) = match port_of(&name, single) {
+                Some(Port::Public) => (&mut inherited.http, "http"),
+                Some(Port::Ingest) => (&mut inherited.ingest, "ingest"),
+                Some(Port::Admin) => (&mut inherited.admin, "admin"),
+                None => return Err(InheritedError::Name { descriptor, name }),
             };
             // SAFETY: the descriptor was passed to this process for its own use, and
             // `listen_fds_with_names` has seen that it is open. Nothing else owns it: the process
@@ -101,23 +101,73 @@ impl Inherited {
         Ok(inherited)
     }
 
-    /// Puts the addresses of the sockets into the settings, in place of those that would be bound.
-    pub fn apply(&self, settings: &mut Settings) {
-        for (listening, address) in [
-            (&self.http, &mut settings.listen),
-            (&self.ingest, &mut settings.ingest_listen),
-            (&self.admin, &mut settings.admin_listen),
-        ] {
-            if let Some(listening) = listening {
-                *address = listening.address;
-            }
-        }
+    /// Their addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(Port, SocketAddr)> {
+        let listeners = [
+            (Port::Public, &self.http),
+            (Port::Ingest, &self.ingest),
+            (Port::Admin, &self.admin),
+        ];
+        let inherited = listeners.into_iter();
+        let addresses = inherited.filter_map(|(port, it)| Some((port, it.as_ref()?.address)));
+        addresses.collect()
+    }
+}
+
+/// The listeners whose sockets the supervisor passed to this process. The variables stay over an
+/// upgrade. The children of an upgrade have them, too, with the number of their parent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Activated(Vec<Port>);
+
+impl Activated {
+    /// Those of this process, or of its parent.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let own = std::process::id();
+        let parent = std::os::unix::process::parent_id();
+        Self::from_variables([own, parent], |name| std::env::var(name).ok())
     }
 
-    /// Whether no socket was inherited.
+    fn from_variables(pids: [u32; 2], variable: impl Fn(&str) -> Option<String>) -> Self {
+        let number = |name| variable(name)?.parse::<usize>().ok();
+        let is_for = |pid| pids.iter().any(|own| usize::try_from(*own) == Ok(pid));
+        let count = match number("LISTEN_PID") {
+            Some(pid) if is_for(pid) => number("LISTEN_FDS").unwrap_or(0),
+            _ => 0,
+        };
+        let names = variable("LISTEN_FDNAMES").unwrap_or_default();
+        let names = names.split(':').take(count);
+        Self(names.filter_map(|name| port_of(name, count == 1)).collect())
+    }
+
+    /// Whether the socket of this listener is the supervisor's, too.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.http.is_none() && self.ingest.is_none() && self.admin.is_none()
+    pub fn has(&self, port: Port) -> bool {
+        self.0.contains(&port)
+    }
+}
+
+/// The listener that a socket of this name is for.
+fn port_of(name: &str, is_single: bool) -> Option<Port> {
+    match name {
+        "http" => Some(Port::Public),
+        "ingest" => Some(Port::Ingest),
+        "admin" => Some(Port::Admin),
+        _ if is_single => Some(Port::Public),
+        _ => None,
+    }
+}
+
+/// Puts the addresses of inherited sockets into the settings, in place of those that would be bound.
+pub fn apply_addresses(addresses: &[(Port, SocketAddr)], settings: &mut Settings) {
+    for (port, address) in addresses {
+        let setting = match port {
+            Port::Public => &mut settings.listen,
+            Port::Ingest => &mut settings.ingest_listen,
+            Port::Admin => &mut settings.admin_listen,
+        };
+        *setting = *address;
     }
 }
 
@@ -170,5 +220,27 @@ mod tests {
             assert!(error.contains(what), "{error}");
         }
         assert_eq!(check(listener.into()).expect("right").address, address);
+    }
+
+    #[test]
+    fn the_sockets_of_a_process_are_known_to_its_children_and_to_no_other_process() {
+        let activated = |pids, names: Option<&str>, count: &str| {
+            let names = names.map(str::to_owned);
+            let count = count.to_owned();
+            Activated::from_variables(pids, move |name| match name {
+                "LISTEN_PID" => Some("7".to_owned()),
+                "LISTEN_FDS" => Some(count.clone()),
+                _ => names.clone(),
+            })
+        };
+        let all = Activated(vec![Port::Admin, Port::Public, Port::Ingest]);
+        assert_eq!(activated([7, 1], Some("admin:http:ingest"), "3"), all);
+        let public = Activated(vec![Port::Public]);
+        assert_eq!(activated([9, 7], Some("fantail.socket"), "1"), public);
+        assert_eq!(activated([9, 7], None, "1"), public);
+        let none = Activated(Vec::new());
+        assert_eq!(activated([9, 8], Some("http"), "1"), none);
+        assert_eq!(activated([7, 1], Some("http"), "0"), none);
+        assert_eq!(Activated::from_variables([7, 1], |_| None), none);
     }
 }

@@ -42,7 +42,7 @@ pub use state_dir::StateDirError;
 
 use announce::Announcement;
 use files::FileLimit;
-pub use inherited::{Inherited, InheritedError};
+pub use inherited::{Activated, Inherited, InheritedError, apply_addresses};
 use keys::{Keys, Loaded};
 use parts::Parts;
 use report::Report;

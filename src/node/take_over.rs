@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::state::Port;
 use crate::{ingest, server};
 
-use super::inherited::{Inherited, Listening};
+use super::inherited::{Activated, Inherited, Listening};
 use super::sockets::can_bind;
 use super::upgrade::{Handover, http_from, proof, resp_from};
 use super::{Addresses, ServerError};
@@ -29,17 +29,19 @@ impl TakeOver {
     /// are closed.
     pub(super) fn new(mut handover: Handover, settings: &Settings) -> Self {
         let mut inherited = Inherited::default();
-        // The supervisor's sockets have addresses of their own.
-        let is_shared = is_activated();
+        let activated = Activated::of_process();
+        let former: Vec<_> = handover.addresses().map(|(_, address)| address).collect();
         for (record, socket) in std::mem::take(&mut handover.listeners) {
+            let is_shared = activated.has(record.port);
             let (listener, address) = match record.port {
                 Port::Public => (&mut inherited.http, settings.listen),
                 Port::Ingest => (&mut inherited.ingest, settings.ingest_listen),
                 Port::Admin => (&mut inherited.admin, settings.admin_listen),
             };
             let is_same = is_shared || record.address == address;
-            // It was free a moment ago. A node on its former address is better than none.
-            let bound = if is_same {
+            // It was free a moment ago, or is that of another listener, which gives it up. A node on
+            // its former address is better than none.
+            let bound = if is_same || former.contains(&address) {
                 Ok(())
             } else {
                 can_bind(address, settings.reuse_port)
@@ -143,11 +145,4 @@ impl TakeOver {
             status.last = Some(report);
         });
     }
-}
-
-/// Whether the listeners were passed by the supervisor of this process. The variables stay as they
-/// are over an upgrade.
-fn is_activated() -> bool {
-    let own = std::process::id().to_string();
-    std::env::var("LISTEN_PID").is_ok_and(|pid| pid == own)
 }

@@ -170,3 +170,46 @@ fn sockets_for_another_process_are_left_alone() {
     let node = Node::start_as(child, &[]);
     assert_ne!(node.http, address);
 }
+
+fn upgrade(node: &Node) -> Output {
+    let mut command = Command::new(PROGRAM);
+    let admin = node.admin.to_string();
+    let asked = command.args(["upgrade", "--admin-listen", &admin]).output();
+    asked.expect("the program runs")
+}
+
+/// The socket takes the place of `listen`, which is never bound: another program may be there.
+#[test]
+fn an_upgrade_was_refused_because_of_an_address_that_the_inherited_socket_takes_the_place_of() {
+    let ((socket, address), (_other, taken)) = (listener(), listener());
+    let mut launcher = launcher(&[&socket], None);
+    launcher.args(["serve", "--listen", &taken.to_string()]);
+    launcher.args(["--ingest-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]);
+    let node = Node::start_exactly(launcher);
+    let mut stream = SseStream::open(address, "/events/t");
+    for round in ["one", "two"] {
+        let asked = upgrade(&node);
+        assert!(asked.status.success(), "{asked:?}");
+        resp::publish(node.ingest, "t", round);
+        assert_eq!(stream.next().expect("an event").data, round);
+    }
+    assert_eq!(request(address, "GET", "/healthz", &[], b"").status, 200);
+}
+
+/// The rules hold for the address of the socket after an upgrade as well.
+#[test]
+fn an_upgrade_opened_an_inherited_socket_beyond_loopback_to_anyone() {
+    let socket = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fantail.toml");
+    let flags = ["--config", file.to_str().expect("text")];
+    std::fs::write(&file, "allow_open_http = true\n").expect("a file");
+    let node = Node::start_as(launcher(&[&socket], None), &flags);
+    let asked = upgrade(&node);
+    assert!(asked.status.success(), "{asked:?}");
+    std::fs::write(&file, "").expect("a file");
+    let asked = upgrade(&node);
+    let said = String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(1), "{said}");
+    assert!(said.contains("allow_open_http"), "{said}");
+}

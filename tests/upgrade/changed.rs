@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::node::{Upgraded, publish};
 use crate::support::http;
 use crate::support::node::{Node, PROGRAM};
+use crate::support::resp;
 use crate::support::sse::SseStream;
 
 struct Configured {
@@ -123,6 +124,33 @@ fn a_changed_address_is_opened_and_the_former_one_closed() {
     );
     assert_eq!(answer.status, 200);
     assert_eq!(stream.take_data(1), ["x"]);
+}
+
+/// While the next program takes the first one over, it still has the sockets of both.
+#[test]
+fn two_listeners_that_exchanged_their_addresses_stayed_where_they_were() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fantail.toml");
+    let free = || {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        socket.local_addr().expect("bound")
+    };
+    let (first, second, admin) = (free(), free(), free());
+    let text = |http, ingest| {
+        format!("listen = \"{http}\"\ningest_listen = \"{ingest}\"\nadmin_listen = \"{admin}\"\n")
+    };
+    fs::write(&file, text(first, second)).expect("a file");
+    let mut command = Command::new(PROGRAM);
+    command.args(["serve", "--config", file.to_str().expect("text")]);
+    let node = Node::start_exactly(command);
+    let upgraded = Upgraded { node, folder };
+    let mut stream = SseStream::open(first, "/events/t");
+    fs::write(&file, text(second, first)).expect("a file");
+    upgraded.upgrade();
+    assert_eq!(resp::publish(first, "t", "x"), 1);
+    assert_eq!(stream.take_data(1), ["x"]);
+    let answer = http::request(second, "GET", "/healthz", &[], b"");
+    assert_eq!(answer.status, 200);
 }
 
 /// The history file is the next program's as well, and nobody else takes the directory meanwhile.

@@ -1,5 +1,6 @@
 //! A state that was handed over, with its descriptors.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use thiserror::Error;
@@ -8,7 +9,7 @@ use crate::core::delivery::StreamRecord;
 use crate::core::desk::DeskRecord;
 use crate::metrics::Totals;
 use crate::state::{
-    CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Reader, RespRecord, StateError,
+    CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Port, Reader, RespRecord, StateError,
     StateRecord,
 };
 
@@ -83,6 +84,12 @@ impl Handover {
             totals.insert(name, *value);
         }
         totals
+    }
+
+    /// The listeners, and their addresses in the settings of the former program.
+    pub fn addresses(&self) -> impl Iterator<Item = (Port, SocketAddr)> {
+        let records = self.listeners.iter();
+        records.map(|(record, _)| (record.port, record.address))
     }
 
     fn add(&mut self, record: StateRecord, unowned: &mut Unowned) -> Result<(), DescriptorError> {

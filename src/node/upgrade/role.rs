@@ -4,6 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 
+use crate::state::Port;
+
 /// The variable. It is taken out of the environment before the settings are read.
 pub(super) const VARIABLE: &str = "FANTAIL_HANDOVER";
 
@@ -14,7 +16,7 @@ pub enum Role {
     #[default]
     Serve,
     /// Check the settings, the keys and the addresses, and say so. The running process has listeners
-    /// at these addresses.
+    /// at these addresses: the public one, ingest, admin.
     Check(Vec<SocketAddr>),
     /// Do the same, and build a node from the state in this descriptor, without using it.
     Rehearse(u32),
@@ -48,6 +50,16 @@ impl Role {
             "take-over" => rest.parse().ok().map(Self::TakeOver),
             _ => None,
         }
+    }
+
+    /// The listeners of the running process, if it checks.
+    pub fn addresses(&self) -> impl Iterator<Item = (Port, SocketAddr)> {
+        let addresses: &[SocketAddr] = match self {
+            Self::Check(addresses) => addresses,
+            Self::Serve | Self::Rehearse(_) | Self::TakeOver(_) => &[],
+        };
+        let ports = [Port::Public, Port::Ingest, Port::Admin];
+        ports.into_iter().zip(addresses.iter().copied())
     }
 
     /// The value of the variable.
