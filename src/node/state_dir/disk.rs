@@ -3,10 +3,36 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Files that only the node's user may read.
-pub(super) const FILE_MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
+
+/// How files of the directory are opened: neither through a link out of it, nor with a wait for the
+/// other end of a pipe.
+pub(super) fn open_flags() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
+/// Opens a file for writing, and creates it if it does not exist.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let file = options
+        .mode(FILE_MODE)
+        .custom_flags(open_flags())
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other(format!(
+            "{} is no regular file",
+            path.display()
+        )))
+    }
+}
 
 /// A directory, as the writer of a history file sees it.
 pub(super) trait Disk {

@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Instant;
 
-use rustix::fs::OFlags;
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -17,7 +16,7 @@ use crate::core::history::{
 };
 use crate::state::{HistoryFileError, HistoryReader};
 
-use super::disk::{Directory, Disk};
+use super::disk::{Directory, Disk, open_flags};
 use super::names::{COMPLETE, NEW, RUNNING};
 use super::trail;
 
@@ -110,9 +109,7 @@ fn read(
 
 fn open(path: &Path) -> Result<Option<File>, LoadError> {
     let mut options = OpenOptions::new();
-    // Neither a link out of the directory, nor a pipe that nobody writes to.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    options.read(true).custom_flags(flags.bits() as i32);
+    options.read(true).custom_flags(open_flags());
     let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

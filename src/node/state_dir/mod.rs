@@ -21,9 +21,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -37,7 +37,7 @@ use tracing::info;
 use crate::core::history::{HistoryLimits, HoldLimits, Store};
 use crate::hub::Hub;
 
-use disk::{Directory, Disk, FILE_MODE};
+use disk::{Directory, Disk};
 use load::Loaded;
 use names::{COMPLETE, LOCK, RUNNING};
 
@@ -125,9 +125,7 @@ impl StateDir {
             source,
         };
         access(&path, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| write(error.into()))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        let lock = options.mode(FILE_MODE).open(path.join(LOCK));
+        let lock = disk::open_or_create(&path.join(LOCK));
         Ok(Self {
             lock: lock.map_err(write)?,
             directory: Directory(path),

@@ -4,15 +4,15 @@
 //! clock was set back meanwhile, the next process could give one of them again, to another event.
 //! So a running node notes its newest id twice a second, and the next one starts above it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::core::event::EventId;
 
-use super::disk::FILE_MODE;
+use super::disk;
 use super::names::NEWEST_ID;
 
 /// Time between two notes.
@@ -38,13 +38,9 @@ pub(super) struct Trail {
 impl Trail {
     /// Opens the file, and writes the first note.
     pub(super) fn begin(directory: &Path, newest: EventId) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(FILE_MODE);
-        let file = options.open(directory.join(NEWEST_ID))?;
+        let file = disk::open_or_create(&directory.join(NEWEST_ID))?;
+        // The first note is written at once, and has the length of all notes.
+        file.set_len(0)?;
         let mut trail = Self {
             file,
             noted: EventId::ZERO,

@@ -1,7 +1,9 @@
 //! Files that cannot be used, and disks that take nothing.
 
 use std::fs;
+use std::process::Command;
 
+use super::start::refused;
 use super::*;
 
 /// A home whose complete history has three events, and the cursor of the first.
@@ -111,4 +113,35 @@ fn a_full_disk_leaves_the_old_file() {
         told[0].starts_with(&format!("evicted {lost}..")),
         "{told:?}"
     );
+}
+
+/// Somebody else can write to the directory.
+#[test]
+fn a_link_in_the_directory_led_the_node_to_a_file_of_somebody_else() {
+    for name in ["newest-id", "lock"] {
+        let home = Home::new(&[]);
+        let precious = home.directory.path().join("precious");
+        fs::write(&precious, "precious").expect("written");
+        fs::create_dir(home.path()).expect("a directory");
+        std::os::unix::fs::symlink(&precious, home.file(name)).expect("a link");
+        let flags = home.flags();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let said = refused(&flags);
+        assert!(said.contains("state_dir"), "{name}: {said}");
+        assert_eq!(fs::read(&precious).expect("a file"), b"precious");
+    }
+}
+
+#[test]
+fn a_pipe_in_the_directory_stopped_the_start_for_ever() {
+    for name in ["newest-id", "lock"] {
+        let home = Home::new(&[]);
+        fs::create_dir(home.path()).expect("a directory");
+        let made = Command::new("mkfifo").arg(home.file(name)).status();
+        assert!(made.expect("mkfifo runs").success());
+        let flags = home.flags();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let said = refused(&flags);
+        assert!(said.contains("state_dir"), "{name}: {said}");
+    }
 }

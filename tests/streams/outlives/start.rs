@@ -12,7 +12,7 @@ use crate::support::http::request;
 use crate::support::wait_for;
 
 /// Runs a node that is expected to refuse to start; its standard error.
-fn refused(flags: &[&str]) -> String {
+pub(super) fn refused(flags: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fantail"));
     command.arg("serve");
     for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
