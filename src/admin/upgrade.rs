@@ -95,12 +95,14 @@ impl Upgrades {
     /// # Errors
     /// [`UpgradeRefused`] if it does not begin.
     pub async fn ask(&self) -> Result<u64, UpgradeRefused> {
+        // The node looks for requests again when it has ended, and waits for those in hand before.
+        if self.status.lock().running {
+            return Err(UNDER_WAY);
+        }
         let (request, answer) = oneshot::channel();
         match self.requests.try_send(request) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                return Err(UpgradeRefused::NotNow("an upgrade is under way"));
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => return Err(UNDER_WAY),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(ENDS),
         }
         answer.await.unwrap_or(Err(ENDS))
@@ -108,3 +110,27 @@ impl Upgrades {
 }
 
 const ENDS: UpgradeRefused = UpgradeRefused::NotNow("the node is shutting down");
+
+const UNDER_WAY: UpgradeRefused = UpgradeRefused::NotNow("an upgrade is under way");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The upgrade waited two seconds for the request, then cut its connection; or the request
+    /// began another upgrade when the first had failed.
+    #[tokio::test]
+    async fn a_request_during_an_upgrade_is_refused_at_once() {
+        let (upgrades, mut requests) = Upgrades::new();
+        upgrades.change(|status| status.running = true);
+        assert_eq!(upgrades.ask().await, Err(UNDER_WAY));
+        assert!(requests.try_recv().is_err());
+        upgrades.change(|status| status.running = false);
+        let answered = async {
+            let request = requests.recv().await.expect("a request");
+            request.send(Ok(7)).expect("it waits");
+        };
+        let (asked, ()) = tokio::join!(upgrades.ask(), answered);
+        assert_eq!(asked, Ok(7));
+    }
+}

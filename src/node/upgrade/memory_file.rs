@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 
 use crate::state::Writer;
 
@@ -14,9 +14,7 @@ use crate::state::Writer;
 pub(super) fn written(
     write: impl FnOnce(&mut Writer<BufWriter<File>>) -> io::Result<()>,
 ) -> io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = File::from(memfd_create("fantail-state", flags)?);
-    let mut out = Writer::new(BufWriter::with_capacity(1 << 18, file))?;
+    let mut out = Writer::new(BufWriter::with_capacity(1 << 18, create()?))?;
     write(&mut out)?;
     let file = out
         .finish()?
@@ -24,6 +22,18 @@ pub(super) fn written(
         .map_err(io::IntoInnerError::into_error)?;
     fcntl_add_seals(&file, seals() | SealFlags::SEAL)?;
     Ok(file)
+}
+
+/// Systems may refuse files in memory that can be executed (`vm.memfd_noexec`). Kernels before 6.3 do
+/// not know the flag.
+fn create() -> io::Result<File> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let create = |flags| memfd_create("fantail-state", flags);
+    let created = match create(flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => create(flags),
+        created => created,
+    };
+    Ok(created?.into())
 }
 
 fn seals() -> SealFlags {
