@@ -222,6 +222,18 @@ impl Totals {
         self.0.insert(name.to_owned(), value);
     }
 
+    /// Counts the connections that end with this process: those of the public listener, of the
+    /// ingest port and of the admin listener. The process that takes over reports them.
+    pub fn add_left(&mut self, public: usize, ingest: usize, admin: usize) {
+        for (name, left) in [
+            ("http.left", public),
+            ("ingest_left", ingest),
+            ("admin.left", admin),
+        ] {
+            self.insert(name, self.get(name) + left as u64);
+        }
+    }
+
     /// All totals with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))

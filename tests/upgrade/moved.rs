@@ -244,3 +244,30 @@ fn the_totals_of_the_metrics_go_on() {
     assert_eq!(stream.take_data(1), ["two"]);
     assert_eq!(total("fantail_events_in_total"), 2);
 }
+
+/// The process that counts them is not the one that had them.
+#[test]
+fn connections_that_an_upgrade_ended_were_counted_nowhere() {
+    let upgraded = Upgraded::start(&[]);
+    let node = &upgraded.node;
+    let mut transaction = resp::Client::open(node.ingest);
+    transaction.send(&["MULTI"]);
+    assert_eq!(transaction.line(), "+OK");
+    let mut uploads: Vec<_> = (0..2).map(|_| Connection::open(node.http)).collect();
+    for upload in &mut uploads {
+        upload.send(
+            b"POST /publish/t HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf",
+        );
+    }
+    let left = |listener: &str| {
+        let page = node.admin_get("/metrics").body;
+        let name = format!("fantail_connections_left_total{{listener=\"{listener}\"}} ");
+        let value = page.lines().find_map(|line| line.strip_prefix(&name));
+        value.map(str::to_owned)
+    };
+    for round in ["first", "second"] {
+        upgraded.upgrade();
+        let all = ["public", "ingest", "admin"].map(left);
+        assert_eq!(all, ["2", "1", "0"].map(|n| Some(n.to_owned())), "{round}");
+    }
+}

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::hub::Frozen;
+use crate::server;
 use crate::state::{ListenerRecord, NodeRecord, Port, Writer};
 
 use super::super::Node;
@@ -54,7 +55,12 @@ impl Node {
             record.resp_proof_key = listening.proof_key.to_vec().into();
         });
         out.node(&record)?;
-        for (name, value) in self.hub.totals().iter() {
+        let left = |listening: &server::Listening| listening.left;
+        let left = [&listeners.public, &listeners.admin].map(|it| it.frozen(left).unwrap_or(0));
+        let ingest_left = listeners.ingest.frozen(|listening| listening.left);
+        let mut totals = self.hub.totals();
+        totals.add_left(left[0], ingest_left.unwrap_or(0), left[1]);
+        for (name, value) in totals.iter() {
             out.counter(name, value)?;
         }
         frozen.write(out, |record| counts.add(record))?;
