@@ -70,6 +70,9 @@ fn serve(
     if let Err(error) = node::block_signals() {
         return refuse(format_args!("cannot block signals: {error}"));
     }
+    if let Role::Check(_) | Role::Rehearse(_) = role {
+        node::end_with_parent();
+    }
     let taken = match role {
         Role::Rehearse(descriptor) | Role::TakeOver(descriptor) => {
             Handover::take(descriptor).map(Some)

@@ -52,7 +52,7 @@ use sockets::Sockets;
 use state_dir::{Keeper, StateDir};
 use supervisor::{Supervisor, keep_alive};
 use take_over::TakeOver;
-pub use upgrade::{Handover, HandoverError, Image, Role, check, rehearse};
+pub use upgrade::{Handover, HandoverError, Image, Role, check, end_with_parent, rehearse};
 use upgrade::{Next, Upgrader};
 use upkeep::NodeUpkeep;
 

@@ -1,5 +1,9 @@
 //! The process stays the same one: for its supervisor, its signals, and as the first of a container.
 
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -7,7 +11,7 @@ use rustix::process::Signal;
 use crate::node::{Upgraded, publish};
 use crate::support::node::{Node, PROGRAM};
 use crate::support::sse::SseStream;
-use crate::support::wait_until;
+use crate::support::{DEADLINE, wait_for, wait_until};
 
 #[test]
 fn a_signal_upgrades_and_the_process_stays_the_same() {
@@ -70,5 +74,35 @@ fn the_first_process_of_a_namespace_is_upgraded() {
         upgraded.upgrade();
         publish(&upgraded.node, "t", "x");
         assert_eq!(stream.take_data(1), ["x"]);
+    }
+}
+
+/// The child has all connections, and hangs. Nobody kills it any more.
+#[test]
+fn a_node_that_was_killed_during_a_rehearsal_left_its_connections_open() {
+    let mut upgraded = Upgraded::start(&[]);
+    let fifo = upgraded.folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.expect("mkfifo runs").success());
+    // Settings that never come.
+    let script = format!(
+        "case $FANTAIL_HANDOVER in rehearse*) exec $REAL serve --config {};; esac\nexec $REAL \"$@\"",
+        fifo.display()
+    );
+    upgraded.install_script(&script);
+    let mut client = TcpStream::connect(upgraded.node.http).expect("it listens");
+    client.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    let request = b"GET /events/t HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.write_all(request).expect("a request");
+    upgraded.node.wait_for_streams(1);
+    upgraded.node.signal(Signal::USR2);
+    let mut writer = OpenOptions::new();
+    let writer = writer.write(true).custom_flags(libc::O_NONBLOCK);
+    let _settings = wait_for("the child reads its settings", || writer.open(&fifo).ok());
+    upgraded.node.signal(Signal::KILL);
+    upgraded.node.wait();
+    match client.read_to_end(&mut Vec::new()) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is open"),
     }
 }

@@ -47,7 +47,7 @@ use self::error::UpgradeError;
 pub use self::handover::{Handover, HandoverError};
 use self::image::Identity;
 pub use self::image::Image;
-pub use self::rehearse::{check, rehearse};
+pub use self::rehearse::{check, end_with_parent, rehearse};
 pub use self::role::Role;
 use self::step::Step;
 use super::Node;

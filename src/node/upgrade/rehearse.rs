@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use thiserror::Error;
 
 use crate::hub::{Hub, RestoreError};
@@ -35,6 +36,12 @@ pub enum RehearsalError {
     /// The records do not fit together.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+}
+
+/// Makes this process end with its parent: a child that lives on would keep all connections open.
+pub fn end_with_parent() {
+    // If the system refuses, only a parent that lives ends a child that hangs.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// Checks that keys can be fetched, that the addresses in the settings can be listened on, beside those that the running
