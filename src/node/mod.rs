@@ -367,7 +367,12 @@ impl Node {
             Some(take_over) => Some(take_over.hub(config::hub(&settings), plan.room).await?),
             None => None,
         };
-        let keys = Keys::start(loaded, &settings, &rest_stopped).await;
+        let keys_stopped = rest_stopped.clone();
+        let mut start_keys = pin!(Keys::start(loaded, &settings, &keys_stopped));
+        let mut keys = None;
+        if taken_over.is_none() {
+            keys = Some(start_keys.as_mut().await);
+        }
         let (hub, directory) = match taken_over {
             Some(hub) => (hub, former.and_then(StateDir::retake)),
             None => {
@@ -393,6 +398,18 @@ impl Node {
         }
         let mut doors = Parts::default();
         let mut parts = Parts::default();
+        let ingest = ingest::serve(
+            ingest,
+            config::shared_ingest(&settings, sockets.ingest.is_shared),
+            hub.clone(),
+            ingest_follower,
+        );
+        doors.start("the ingest listener", ingest);
+        // Publishers of the ingest port need no keys: after an upgrade they do not wait for a fetch.
+        let keys = match keys {
+            Some(keys) => keys,
+            None => start_keys.await,
+        };
         let public = api::serve(
             public,
             config::shared_api(&settings, sockets.public.is_shared),
@@ -401,13 +418,6 @@ impl Node {
             public_follower,
         );
         doors.start("the public listener", public);
-        let ingest = ingest::serve(
-            ingest,
-            config::shared_ingest(&settings, sockets.ingest.is_shared),
-            hub.clone(),
-            ingest_follower,
-        );
-        doors.start("the ingest listener", ingest);
         let admin = admin::serve(
             admin,
             config::shared_admin(&settings, sockets.admin.is_shared),

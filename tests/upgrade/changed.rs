@@ -1,9 +1,11 @@
 //! The next program has other settings.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -212,4 +214,46 @@ fn a_node_that_cannot_keep_its_history_on_disk_ended_with_all_streams() {
     node.wait_for_log("the history is not kept in the state directory any more");
     publish(node, "t", "x");
     assert_eq!(stream.take_data(1), ["x"]);
+}
+
+/// The check gets the keys, and then their server hangs. Publishers of the ingest port need none.
+#[test]
+fn publishers_of_the_ingest_port_waited_for_keys_that_they_do_not_need() {
+    let keys = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/keys", keys.local_addr().expect("bound"));
+    // For the start and for the check. Others are accepted by the kernel, and never answered.
+    let server = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut client, _) = keys.accept().expect("a client");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).expect("a request");
+                request.extend(byte);
+            }
+            let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"a","alg":"EdDSA","use":"sig"}"#;
+            let set = format!(r#"{{"keys":[{key}]}}"#);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                set.len()
+            );
+            client.write_all(head.as_bytes()).expect("room");
+            client.write_all(set.as_bytes()).expect("room");
+        }
+        keys
+    });
+    let upgraded = Upgraded::start(&["--jwks-url", &url, "--jwks-timeout", "60s"]);
+    upgraded.node.signal(Signal::USR2);
+    let _keys = server.join().expect("two requests");
+    let mut publisher = resp::Client::open(upgraded.node.ingest);
+    let began = Instant::now();
+    // Before the upgrade, in it, and behind it.
+    while began.elapsed() < Duration::from_secs(3) {
+        publisher.publish("t", "x");
+    }
+    let taken = format!("/proc/{}/environ", upgraded.node.pid());
+    let environment = fs::read(taken).expect("our process");
+    let role = b"FANTAIL_HANDOVER=take-over";
+    let is_upgraded = environment.windows(role.len()).any(|part| part == role);
+    assert!(is_upgraded, "{}", upgraded.node.logged());
 }
