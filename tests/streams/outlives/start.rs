@@ -1,11 +1,9 @@
 //! A start with a state directory: who has it, and what is answered meanwhile.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-
-use rustix::fs::{FlockOperation, flock};
 
 use super::*;
 use crate::support::http::request;
@@ -66,10 +64,14 @@ fn a_node_that_starts_beside_a_draining_one_waits_for_its_history() {
 /// While a node loads its history it is alive, and not ready.
 #[test]
 fn health_was_not_answered_while_the_history_was_loaded() {
-    let home = Home::new(&[]);
-    drop(home.start());
-    let lock = File::open(home.file("lock")).expect("a file");
-    flock(&lock, FlockOperation::LockExclusive).expect("it is free");
+    let home = Home::new(&["--history-events", "1000000", "--history-bytes", "1GiB"]);
+    let mut node = home.start();
+    // Loading them takes a while.
+    let mut publisher = Publisher::open(node.ingest);
+    for _ in 0..15 {
+        publisher.publish_all("t", (0..4_000).map(|number| number.to_string()));
+    }
+    assert_eq!(node.stop().code(), Some(0));
     let flags = home.flags();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let starting = Node::begin(&flags);
@@ -78,17 +80,13 @@ fn health_was_not_answered_while_the_history_was_loaded() {
         let (_, rest) = logged.split_once(" admin=")?;
         rest.split_whitespace().next()?.parse().ok()
     });
-    for _ in 0..2 {
-        let get = |target| request(admin, "GET", target, &[], b"").status;
-        assert_eq!(
-            [get("/healthz"), get("/readyz"), get("/metrics")],
-            [200, 503, 503]
-        );
-    }
-    assert!(!starting.logged().contains("serving"));
-    drop(lock);
-    let node = starting.started();
     let get = |target| request(admin, "GET", target, &[], b"").status;
+    assert_eq!(
+        [get("/healthz"), get("/readyz"), get("/metrics")],
+        [200, 503, 503]
+    );
+    assert!(!starting.logged().contains("serving"));
+    let node = starting.started();
     assert_eq!([get("/healthz"), get("/readyz"), get("/metrics")], [200; 3]);
     assert_eq!(node.admin, admin);
 }
