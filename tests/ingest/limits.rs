@@ -82,7 +82,7 @@ fn commands_that_came_before_a_shutdown_are_answered() {
     // Others wait in the kernel's queue, or are about to be read.
     let mut others: Vec<_> = (0..20).map(|_| node.connect()).collect();
     for other in &mut others {
-        other.send(&String::from_utf8(command(&["PUBLISH", "t", "x"])).expect("text"));
+        other.send(String::from_utf8(command(&["PUBLISH", "t", "x"])).expect("text"));
     }
     node.begin_shutdown();
     assert_eq!(client.read_to_end(), ":0\r\n".repeat(COUNT));
