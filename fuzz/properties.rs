@@ -441,6 +441,7 @@ fn written(records: &[StateRecord]) -> Vec<u8> {
             StateRecord::Http(record) => writer.http(record),
             StateRecord::Resp(record) => writer.resp(record),
             StateRecord::History(record) => writer.history(record),
+            StateRecord::KeySet(record) => writer.key_set(&record.url, &record.text),
         }
         .expect("memory");
     }

@@ -38,6 +38,8 @@ enum Answer {
     Raw(String),
     /// The keys of these names, after a while.
     Late(&'static [u8]),
+    /// The keys of these names, up to so many requests in all; then silence.
+    KeysUpTo(usize, &'static [u8]),
     /// No answer, while the connection stays open.
     Silence,
 }
@@ -67,10 +69,11 @@ impl Provider {
                 while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).is_ok_and(|n| n > 0) {
                     head.push(byte[0]);
                 }
-                asked.fetch_add(1, Ordering::SeqCst);
+                let number = asked.fetch_add(1, Ordering::SeqCst) + 1;
                 let answer = answer.lock().expect("no panic").clone();
                 match answer {
-                    Answer::Keys(names) => {
+                    Answer::KeysUpTo(last, _) if number > last => silent.push(socket),
+                    Answer::Keys(names) | Answer::KeysUpTo(_, names) => {
                         let body = key_set(names);
                         let length = body.len();
                         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
@@ -375,6 +378,28 @@ fn a_reload_is_reported_as_done_once_the_keys_are_there() {
     node.signal(Signal::HUP);
     supervisor.wait_for("RELOADING=1");
     supervisor.wait_for("READY=1");
+}
+
+/// Requests waited for the provider in the middle of an upgrade.
+#[test]
+fn a_program_that_takes_over_has_the_keys_of_the_former_one() {
+    let provider = Provider::start(Answer::Keys(b"a"));
+    let url = format!("http://{}/keys", provider.address);
+    let flags = ["--jwks-url", &url, "--jwks-timeout", "1m"];
+    let node = Program::start_with(&flags);
+    // The check of the upgrade is answered, its program is not.
+    provider.answers(Answer::KeysUpTo(provider.asked() + 1, b"a"));
+    node.signal(Signal::USR2);
+    node.wait_for_log("upgraded: this program has taken over");
+    let mut stream = Connection::open(node.http);
+    let token = token(b'a');
+    let request = format!(
+        "GET /events/news HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.send(request.as_bytes());
+    assert_eq!(stream.head().status, 200);
+    // It fetches them anew by itself.
+    wait_until("the provider is asked again", || provider.asked() > 2);
 }
 
 #[test]

@@ -15,9 +15,10 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::auth::{Auth, KeySet, Role};
 use crate::settings::{KeySource, Settings};
+use crate::state::KeySetRecord;
 
 use self::fetch::Fetcher;
-use self::keeper::Keeper;
+use self::keeper::{Keeper, Text};
 use self::source::Source;
 pub use self::source::{KeysError, LoadError, Loaded, load};
 use super::config;
@@ -29,13 +30,16 @@ pub struct Keys {
     reload: watch::Sender<u64>,
     /// The last request that each task has finished.
     reloaded: Vec<watch::Receiver<u64>>,
+    /// The key sets that were fetched, with their URLs.
+    fetched: Vec<(String, Text)>,
     /// The tasks that keep the keys fresh.
     tasks: JoinSet<()>,
 }
 
 impl Keys {
-    /// Puts the keys in force. If a URL does not answer now, its role has no keys at first and the
-    /// node keeps trying.
+    /// Puts the keys in force. A URL is not waited for if its key set is among the `former` ones,
+    /// those of a program that hands over. If a URL does not answer now, its role has no keys at
+    /// first and the node keeps trying.
     ///
     /// Must be called on a tokio runtime, which runs the tasks that refresh the keys until
     /// `stopped` is true or its sender is dropped.
@@ -43,10 +47,12 @@ impl Keys {
         loaded: Loaded,
         settings: &Settings,
         stopped: &watch::Receiver<bool>,
+        former: Vec<KeySetRecord>,
     ) -> Self {
         let auth = Arc::new(Auth::new(config::tokens(settings)));
         let (reload, requests) = watch::channel(0);
         let mut reloaded = Vec::new();
+        let mut fetched = Vec::new();
         let mut tasks = JoinSet::new();
         for (source, keys) in loaded.0 {
             let (done, finished) = watch::channel(0);
@@ -57,10 +63,15 @@ impl Keys {
             };
             replace(&auth, &source.roles, keys);
             if let KeySource::JwksUrl(url) = &source.from {
-                let fetcher = Fetcher::new(url, settings.jwks_timeout, settings.jwks_bytes_max);
+                let url = url.clone();
+                let former = former.iter().find(|set| *set.url == *url);
+                let fetcher = Fetcher::new(&url, settings.jwks_timeout, settings.jwks_bytes_max);
                 let asked = auth.kept_by(&source.roles);
                 let mut keeper = Keeper::new(Arc::clone(&auth), source, fetcher, settings);
-                keeper.fetch().await;
+                if !former.is_some_and(|set| keeper.resume(&set.text)) {
+                    keeper.fetch().await;
+                }
+                fetched.push((url, keeper.text()));
                 tasks.spawn(keeper.run(asked, requests, stopped.clone()));
             } else {
                 let source = Arc::new(source);
@@ -72,8 +83,20 @@ impl Keys {
             auth,
             reload,
             reloaded,
+            fetched,
             tasks,
         }
+    }
+
+    /// The key sets that were fetched.
+    pub(super) fn fetched(&self) -> impl Iterator<Item = KeySetRecord> {
+        self.fetched.iter().filter_map(|(url, text)| {
+            let text = text.lock();
+            (!text.is_empty()).then(|| KeySetRecord {
+                url: url.as_str().into(),
+                text: text.as_slice().into(),
+            })
+        })
     }
 
     /// The checker of tokens.

@@ -331,7 +331,7 @@ impl Node {
         origin: Origin,
     ) -> Result<Self, ServerError> {
         let Origin {
-            inherited,
+            mut inherited,
             mut take_over,
             upgrades,
         } = origin;
@@ -353,11 +353,15 @@ impl Node {
         let plan = files::Plan::new(limit, &settings);
         plan.warn(limit, &settings);
         let settings = plan.apply(settings);
+        let admin = Sockets::open_admin(&settings, &mut inherited)?;
         let (locked, former) = match (&take_over, state_dir) {
-            (None, Some(directory)) => (Some(past::lock(directory).await?), None),
+            (None, Some(directory)) => {
+                let locked = past::lock(directory, &admin.socket, &settings).await?;
+                (Some(locked), None)
+            }
             (_, directory) => (None, directory),
         };
-        let sockets = Sockets::open(&settings, inherited)?;
+        let sockets = Sockets::open(&settings, inherited, admin)?;
         let (public_control, public_follower) = control();
         let (ingest_control, ingest_follower) = control();
         let (admin_control, admin_follower) = control();
@@ -368,7 +372,9 @@ impl Node {
             None => None,
         };
         let keys_stopped = rest_stopped.clone();
-        let mut start_keys = pin!(Keys::start(loaded, &settings, &keys_stopped));
+        let former_keys = take_over.as_mut().map(TakeOver::key_sets);
+        let former_keys = former_keys.unwrap_or_default();
+        let mut start_keys = pin!(Keys::start(loaded, &settings, &keys_stopped, former_keys));
         let mut keys = None;
         if taken_over.is_none() {
             keys = Some(start_keys.as_mut().await);

@@ -14,22 +14,35 @@ use crate::settings::Settings;
 /// Time for the last answers of the admin listener before the node has started.
 const STARTING_GRACE: Duration = Duration::from_millis(100);
 
-/// Takes the directory as soon as the node before gives it up. Must come before listening: beside a
-/// node that drains, clients would wait in the queues of one that serves nobody yet.
-pub(super) async fn lock(directory: StateDir) -> Result<Locked, ServerError> {
-    blocking(move || directory.lock()).await
+/// Takes the directory as soon as the node before gives it up. Must come before public listening:
+/// beside a node that drains, clients would wait in the queues of one that serves nobody yet.
+pub(super) async fn lock(
+    directory: StateDir,
+    admin: &TcpListener,
+    settings: &Settings,
+) -> Result<Locked, ServerError> {
+    if let Ok(admin) = admin.local_addr() {
+        tracing::info!(%admin, "starting: the history is loaded before anything else is served");
+    }
+    while_alive(admin, settings, move || directory.lock()).await
 }
 
-/// Loads the history of the process before. The admin listener answers meanwhile: the node is
-/// alive, and not ready.
+/// Loads the history of the process before.
 pub(super) async fn load(
     directory: Locked,
     admin: &TcpListener,
     settings: &Settings,
 ) -> Result<Past, ServerError> {
-    if let Ok(admin) = admin.local_addr() {
-        tracing::info!(%admin, "starting: the history is loaded before anything else is served");
-    }
+    while_alive(admin, settings, move || directory.open()).await
+}
+
+/// Makes a call that blocks. The admin listener answers meanwhile: the node is alive, and not
+/// ready.
+async fn while_alive<T: Send + 'static>(
+    admin: &TcpListener,
+    settings: &Settings,
+    call: impl FnOnce() -> Result<T, StateDirError> + Send + 'static,
+) -> Result<T, ServerError> {
     let (control, follower) = control();
     let mut starting = Parts::default();
     if let Ok(admin) = admin.try_clone() {
@@ -40,16 +53,10 @@ pub(super) async fn load(
             admin::serve_starting(admin, config, follower),
         );
     }
-    let loaded = blocking(move || directory.open()).await;
+    let called = tokio::task::spawn_blocking(call).await;
     control.stop();
     starting.all_ended(STARTING_GRACE).await;
-    loaded
-}
-
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, StateDirError> + Send + 'static,
-) -> Result<T, ServerError> {
-    match tokio::task::spawn_blocking(call).await {
+    match called {
         Ok(done) => Ok(done?),
         Err(panic) => Err(ServerError::Ended {
             name: "the loading of the history",

@@ -29,16 +29,24 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// The socket of the admin listener, which is open first: it is inherited or opened as the
+    /// others.
+    pub(super) fn open_admin(
+        settings: &Settings,
+        inherited: &mut Inherited,
+    ) -> Result<ListenSocket, ServerError> {
+        let (address, inherited) = (settings.admin_listen, inherited.admin.take());
+        http("admin_listen", address, inherited, settings)
+    }
+
     /// Takes over the inherited sockets, and opens the others at the addresses in the settings.
-    pub(super) fn open(settings: &Settings, inherited: Inherited) -> Result<Self, ServerError> {
+    pub(super) fn open(
+        settings: &Settings,
+        inherited: Inherited,
+        admin: ListenSocket,
+    ) -> Result<Self, ServerError> {
         let public = http("listen", settings.listen, inherited.http, settings)?;
         let ingest = ingest(settings, inherited.ingest)?;
-        let admin = http(
-            "admin_listen",
-            settings.admin_listen,
-            inherited.admin,
-            settings,
-        )?;
         let addresses = Addresses {
             http: local("listen", settings.listen, &public)?,
             ingest: local("ingest_listen", settings.ingest_listen, &ingest)?,

@@ -6,7 +6,7 @@ use crate::admin::{UpgradeReport, Upgrades};
 use crate::clock::unix_ms;
 use crate::hub::{Hub, HubConfig, Room};
 use crate::settings::Settings;
-use crate::state::Port;
+use crate::state::{KeySetRecord, Port};
 use crate::{ingest, server};
 
 use super::inherited::{Activated, Inherited, Listening};
@@ -69,6 +69,11 @@ impl TakeOver {
 
     pub(super) fn inherited(&mut self) -> Inherited {
         std::mem::take(&mut self.inherited)
+    }
+
+    /// The key sets that the former program had fetched.
+    pub(super) fn key_sets(&mut self) -> Vec<KeySetRecord> {
+        std::mem::take(&mut self.handover.key_sets)
     }
 
     /// The hub with all streams.

@@ -38,8 +38,8 @@ pub use error::StateError;
 pub use history_file::{HistoryFileError, HistoryReader};
 pub use reader::Reader;
 pub use record::{
-    CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,
-    RespUserRecord, StateRecord,
+    CounterRecord, HttpRecord, KeySetRecord, ListenerRecord, MutedReplies, NodeRecord, Port,
+    RespRecord, RespUserRecord, StateRecord,
 };
 pub use section::Section;
 pub use writer::Writer;

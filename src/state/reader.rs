@@ -6,8 +6,8 @@ use minicbor::{Decode, Decoder};
 use crate::core::desk::DeskRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HistoryRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow,
-    StoreRow, StreamRow, Wrong,
+    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, ListenerRow, NodeRow, PresenceRow,
+    RespRow, StoreRow, StreamRow, Wrong,
 };
 use super::container::{Piece, Pieces};
 use super::{Section, StateError, StateRecord};
@@ -106,6 +106,7 @@ pub(super) fn item(
         }
         Section::Streams => StateRecord::Stream(row::<StreamRow<'_>>(items)?.record(shared)?),
         Section::Counters => StateRecord::Counter(row::<CounterRow<'_>>(items)?.into()),
+        Section::Keys => StateRecord::KeySet(row::<KeySetRow<'_>>(items)?.into()),
         Section::Listeners => StateRecord::Listener(row::<ListenerRow>(items)?.try_into()?),
         Section::Http => StateRecord::Http(row::<HttpRow<'_>>(items)?.try_into()?),
         Section::Resp => StateRecord::Resp(row::<RespRow<'_>>(items)?.try_into()?),

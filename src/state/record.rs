@@ -17,6 +17,8 @@ pub enum StateRecord {
     Stream(StreamRecord),
     /// A counter.
     Counter(CounterRecord),
+    /// A key set that was fetched.
+    KeySet(KeySetRecord),
     /// A listening socket.
     Listener(ListenerRecord),
     /// An HTTP connection that is no stream.
@@ -42,6 +44,15 @@ pub struct NodeRecord {
     pub resp_proof_key: Box<[u8]>,
     /// Hand-overs so far.
     pub generation: u64,
+}
+
+/// A key set, as its URL answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySetRecord {
+    /// The URL.
+    pub url: Box<str>,
+    /// The text of the set.
+    pub text: Box<[u8]>,
 }
 
 /// A counter, by its name.

@@ -24,6 +24,8 @@ pub enum Section {
     Http,
     /// Connections of the ingest port.
     Resp,
+    /// Key sets that were fetched.
+    Keys,
     /// The history of a file: topics and events by name.
     History,
     /// The end.
@@ -32,7 +34,7 @@ pub enum Section {
 
 impl Section {
     /// All sections, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Node,
         Self::Store,
         Self::Presence,
@@ -42,6 +44,7 @@ impl Section {
         Self::Listeners,
         Self::Http,
         Self::Resp,
+        Self::Keys,
         Self::History,
         Self::End,
     ];
@@ -59,6 +62,7 @@ impl Section {
             Self::Listeners => "LSTN",
             Self::Http => "HTTP",
             Self::Resp => "RESP",
+            Self::Keys => "KEYS",
             Self::History => "HIST",
             Self::End => "END ",
         }

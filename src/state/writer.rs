@@ -9,8 +9,8 @@ use crate::core::desk::DeskRecord;
 use crate::core::history::HistoryRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HistoryRow, HttpRow, ListenerRow, NodeRow, PresenceRow, RespRow,
-    StoreRow, StreamRow,
+    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, ListenerRow, NodeRow, PresenceRow,
+    RespRow, StoreRow, StreamRow,
 };
 use super::container::{self, PIECE_BYTES};
 use super::shared_bytes::SharedBytes;
@@ -83,6 +83,14 @@ impl<W: Write> Writer<W> {
     /// Those of the output.
     pub fn counter(&mut self, name: &str, value: u64) -> io::Result<()> {
         self.item(Section::Counters, &CounterRow { name, value })
+    }
+
+    /// Writes a key set.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn key_set(&mut self, url: &str, text: &[u8]) -> io::Result<()> {
+        self.item(Section::Keys, &KeySetRow { url, text })
     }
 
     /// Writes a listening socket.

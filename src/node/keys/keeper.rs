@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -21,10 +22,14 @@ use crate::settings::Settings;
 /// fetched again.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
+/// The text of the key set in force, for a program that takes over.
+pub(super) type Text = Arc<Mutex<Vec<u8>>>;
+
 pub(super) struct Keeper {
     auth: Arc<Auth>,
     source: Source,
     fetcher: Fetcher,
+    text: Text,
     max_age: Duration,
     refresh_min: Duration,
     /// Time of the next fetch without a request.
@@ -50,6 +55,7 @@ impl Keeper {
             auth,
             source,
             fetcher,
+            text: Text::default(),
             max_age: settings.jwks_max_age,
             refresh_min: settings.jwks_refresh_min,
             due: Instant::now(),
@@ -59,6 +65,23 @@ impl Keeper {
             fetched: OnceAMinute::new(),
             failed: OnceAMinute::new(),
         }
+    }
+
+    /// The text of the key set in force; empty before the first.
+    pub(super) fn text(&self) -> Text {
+        Arc::clone(&self.text)
+    }
+
+    /// Puts the key set in force that the former program had. It is fetched anew soon. `false` if
+    /// it cannot be used.
+    pub(super) fn resume(&mut self, text: &[u8]) -> bool {
+        let Ok(keys) = KeySet::from_published_jwks(text, self.source.algorithm) else {
+            return false;
+        };
+        self.waiting = false;
+        text.clone_into(&mut self.text.lock());
+        super::replace(&self.auth, &self.source.roles, keys);
+        true
     }
 
     /// Fetches until it is stopped.
@@ -120,11 +143,13 @@ impl Keeper {
         let setting = self.source.setting();
         let fetched = match self.fetcher.get().await {
             Ok(text) => KeySet::from_published_jwks(&text, self.source.algorithm)
+                .map(|keys| (keys, text))
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match fetched {
-            Ok(keys) => {
+            Ok((keys, text)) => {
+                *self.text.lock() = text;
                 let (count, skipped) = (keys.len(), keys.skipped());
                 // A provider that is often unavailable must not fill the log whenever a token
                 // causes a fetch.

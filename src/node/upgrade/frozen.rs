@@ -63,6 +63,9 @@ impl Node {
         for (name, value) in totals.iter() {
             out.counter(name, value)?;
         }
+        for record in self.keys.fetched() {
+            out.key_set(&record.url, &record.text)?;
+        }
         frozen.write(out, |record| counts.add(record))?;
         counts.streams = frozen.streams();
         let (mut sockets, mut http, mut resp) = (Vec::new(), Vec::new(), Vec::new());

@@ -9,8 +9,8 @@ use crate::core::delivery::StreamRecord;
 use crate::core::desk::DeskRecord;
 use crate::metrics::Totals;
 use crate::state::{
-    CounterRecord, HttpRecord, ListenerRecord, NodeRecord, Port, Reader, RespRecord, StateError,
-    StateRecord,
+    CounterRecord, HttpRecord, KeySetRecord, ListenerRecord, NodeRecord, Port, Reader, RespRecord,
+    StateError, StateRecord,
 };
 
 use super::counts::Counts;
@@ -41,6 +41,7 @@ pub struct Handover {
     pub(in crate::node) desk: Vec<DeskRecord>,
     pub(in crate::node) streams: Vec<(StreamRecord, OwnedFd)>,
     pub(in crate::node) counters: Vec<CounterRecord>,
+    pub(in crate::node) key_sets: Vec<KeySetRecord>,
     pub(in crate::node) listeners: Vec<(ListenerRecord, OwnedFd)>,
     pub(in crate::node) http: Vec<(HttpRecord, OwnedFd)>,
     pub(in crate::node) resp: Vec<(RespRecord, OwnedFd)>,
@@ -108,6 +109,7 @@ impl Handover {
             // Of a history file, which is no hand-over.
             StateRecord::History(_) => {}
             StateRecord::Counter(record) => self.counters.push(record),
+            StateRecord::KeySet(record) => self.key_sets.push(record),
             StateRecord::Listener(record) => {
                 let socket = unowned.take(record.descriptor, Kind::Listening)?;
                 self.listeners.push((record, socket));

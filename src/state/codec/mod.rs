@@ -14,7 +14,7 @@ mod stream;
 
 pub(super) use connection::{HttpRow, ListenerRow, RespRow};
 pub(super) use history::HistoryRow;
-pub(super) use node::{CounterRow, NodeRow};
+pub(super) use node::{CounterRow, KeySetRow, NodeRow};
 pub(super) use presence::PresenceRow;
 pub(super) use store::StoreRow;
 pub(super) use stream::{BytesRow, StreamRow};

@@ -1,8 +1,8 @@
-//! Rows of the node and of counters.
+//! Rows of the node, of counters and of key sets.
 
 use minicbor::{Decode, Encode};
 
-use super::super::{CounterRecord, NodeRecord};
+use super::super::{CounterRecord, KeySetRecord, NodeRecord};
 
 /// The node as a whole.
 #[derive(Debug, Encode, Decode)]
@@ -38,6 +38,17 @@ pub(crate) struct CounterRow<'a> {
     pub(crate) value: u64,
 }
 
+/// A key set.
+#[derive(Debug, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct KeySetRow<'a> {
+    #[b(0)]
+    pub(crate) url: &'a str,
+    #[b(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(crate) text: &'a [u8],
+}
+
 impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
     fn from(record: &'a NodeRecord) -> Self {
         Self {
@@ -69,6 +80,15 @@ impl From<CounterRow<'_>> for CounterRecord {
         Self {
             name: row.name.into(),
             value: row.value,
+        }
+    }
+}
+
+impl From<KeySetRow<'_>> for KeySetRecord {
+    fn from(row: KeySetRow<'_>) -> Self {
+        Self {
+            url: row.url.into(),
+            text: row.text.into(),
         }
     }
 }

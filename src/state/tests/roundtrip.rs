@@ -20,8 +20,8 @@ use crate::core::presence::{PresenceRecord, SubscriberRecord};
 use crate::core::selector::{Selector, Syntax};
 use crate::core::sse::{Draft, Encoding, Frame};
 use crate::state::{
-    CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,
-    RespUserRecord, StateRecord,
+    CounterRecord, HttpRecord, KeySetRecord, ListenerRecord, MutedReplies, NodeRecord, Port,
+    RespRecord, RespUserRecord, StateRecord,
 };
 
 fn id() -> impl Strategy<Value = EventId> {
@@ -384,6 +384,7 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
         stream().prop_map(StateRecord::Stream),
         (text(), any::<u64>())
             .prop_map(|(name, value)| StateRecord::Counter(CounterRecord { name, value })),
+        (text(), bytes()).prop_map(|(url, text)| StateRecord::KeySet(KeySetRecord { url, text })),
         (port(), any::<u32>(), any::<IpAddr>(), any::<u16>()).prop_map(
             |(port, descriptor, address, number)| {
                 let address = (address, number).into();

@@ -20,8 +20,8 @@ use crate::core::presence::{Presence, PresenceRecord};
 use crate::core::selector::{Selector, Syntax};
 use crate::core::sse::{Draft, Encoding};
 use crate::state::{
-    CounterRecord, HttpRecord, ListenerRecord, MutedReplies, NodeRecord, Port, RespRecord,
-    RespUserRecord, StateRecord, Writer,
+    CounterRecord, HttpRecord, KeySetRecord, ListenerRecord, MutedReplies, NodeRecord, Port,
+    RespRecord, RespUserRecord, StateRecord, Writer,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -316,6 +316,10 @@ pub(super) fn records() -> Vec<StateRecord> {
         let name = name.into();
         StateRecord::Counter(CounterRecord { name, value })
     }));
+    records.push(StateRecord::KeySet(KeySetRecord {
+        url: "https://id.example/keys".into(),
+        text: br#"{"keys":[]}"#.as_slice().into(),
+    }));
     let listeners = [
         (Port::Public, 3, "127.0.0.1:8080"),
         (Port::Admin, 4, "[::1]:8081"),
@@ -378,6 +382,7 @@ pub(super) fn written(records: &[StateRecord]) -> Vec<u8> {
             StateRecord::Desk(record) => writer.desk(record),
             StateRecord::Stream(_) => writer.streams(&streams.take().unwrap_or_default()),
             StateRecord::Counter(record) => writer.counter(&record.name, record.value),
+            StateRecord::KeySet(record) => writer.key_set(&record.url, &record.text),
             StateRecord::Listener(record) => writer.listener(record),
             StateRecord::Http(record) => writer.http(record),
             StateRecord::Resp(record) => writer.resp(record),
