@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use jsonwebtoken::{DecodingKey, Validation};
@@ -72,6 +73,9 @@ pub(crate) enum Tells {
     /// More: some before the cursor, too.
     TooMuch,
 }
+
+/// Time in which a client reads its answers.
+const UNTIL_READ: Duration = Duration::from_millis(500);
 
 /// Signs the tokens that this server believes (HS256).
 pub(crate) const SECRET: &str = "a secret of the server that does wrong";
@@ -349,6 +353,9 @@ impl Shared {
         connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())?;
         match self.fault {
             Fault::ClosesBehind(last) if last == number => {
+                // Requests that nobody reads reset the connection, which would take the answers
+                // along that the client has not read yet.
+                std::thread::sleep(UNTIL_READ);
                 Err(std::io::ErrorKind::ConnectionAborted.into())
             }
             _ => Ok(()),
