@@ -11,6 +11,9 @@ use super::{ServerError, words};
 
 /// Pause between two looks at the program of a process.
 const LOOK: Duration = Duration::from_millis(2);
+/// Time for which a process may look ended amid an `exec`: its first thread ends if another one
+/// executes, which then takes its place.
+const EXECUTES_MAX: Duration = Duration::from_secs(1);
 /// Entry of the auxiliary vector of a process (getauxval(3)).
 const AT_RANDOM: u64 = 25;
 
@@ -27,13 +30,19 @@ pub(crate) fn upgrade(
     let before = program_of(pid).ok_or(ServerError::Gone(pid))?;
     kill(Pid::from_raw(pid as i32), Signal::SIGUSR2).map_err(|_| ServerError::Gone(pid))?;
     let start = Instant::now();
-    while [before, 0].contains(&program_of(pid).ok_or(ServerError::Gone(pid))?) {
+    let mut seen = start;
+    loop {
+        match program_of(pid) {
+            None if seen.elapsed() > EXECUTES_MAX => return Err(ServerError::Gone(pid)),
+            None => {}
+            Some(program) if program != before && program != 0 => return Ok(()),
+            Some(_) => seen = Instant::now(),
+        }
         if start.elapsed() > patience {
             return Err(ServerError::NotReplaced(patience));
         }
         std::thread::sleep(LOOK);
     }
-    Ok(())
 }
 
 fn upgrade_by(command: &str) -> Result<(), ServerError> {
