@@ -22,6 +22,15 @@ use super::counts::Said;
 /// publishers wait for a rehearsal, and a proxy in front of them gives up after ten seconds or more.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 
+/// What a rehearsal reads in a second, with much to spare: less than that is no state in use, but a
+/// program that hangs.
+const STATE_BYTES_A_SECOND: u64 = 20 << 20;
+
+/// Longest time of a rehearsal with a state of this size.
+pub(super) fn longest_with(state_bytes: u64) -> Duration {
+    LONGEST + Duration::from_secs(state_bytes / STATE_BYTES_A_SECOND)
+}
+
 /// Pause between two looks at a child: it adds half of it to the pause of an upgrade.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -49,8 +58,10 @@ pub(in crate::node) enum ChildError {
         reason: String,
     },
     /// It took too long.
-    #[error("it did not end within {} s, and was killed{}", LONGEST.as_secs(), said(.reason))]
+    #[error("it did not end within {} s, and was killed{}", .longest.as_secs(), said(.reason))]
     Hung {
+        /// The time that it had.
+        longest: Duration,
         /// The end of its standard error.
         reason: String,
     },
@@ -71,7 +82,7 @@ fn said(reason: &str) -> String {
 }
 
 /// Runs a child to its end, which comes in time or is made. Blocks.
-pub(super) fn run(mut command: Command) -> Result<Said, ChildError> {
+pub(super) fn run(mut command: Command, longest: Duration) -> Result<Said, ChildError> {
     // A group of its own, so that its own children end with it.
     let mut child = command
         .process_group(0)
@@ -79,11 +90,11 @@ pub(super) fn run(mut command: Command) -> Result<Said, ChildError> {
         .map_err(ChildError::Spawn)?;
     let output = collect(child.stdout.take());
     let errors = collect(child.stderr.take());
-    let status = ended(&mut child, Instant::now() + LONGEST);
+    let status = ended(&mut child, Instant::now() + longest);
     let reason = text(&errors);
     let status = match status {
         Ok(Some(status)) => status,
-        Ok(None) => return Err(ChildError::Hung { reason }),
+        Ok(None) => return Err(ChildError::Hung { longest, reason }),
         Err(error) => return Err(ChildError::Wait(error)),
     };
     if !status.success() {
@@ -159,10 +170,13 @@ mod tests {
     fn shell(script: &str) -> Result<Said, ChildError> {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdin(Stdio::null());
-        run(command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .to_owned_command())
+        run(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .to_owned_command(),
+            LONGEST,
+        )
     }
 
     trait ToOwnedCommand {
@@ -173,6 +187,12 @@ mod tests {
         fn to_owned_command(&mut self) -> Command {
             std::mem::replace(self, Command::new("false"))
         }
+    }
+
+    #[test]
+    fn a_large_state_was_taken_for_a_program_that_hangs() {
+        assert_eq!(longest_with(1 << 20), LONGEST);
+        assert_eq!(longest_with(2 << 30), LONGEST + Duration::from_secs(102));
     }
 
     #[test]

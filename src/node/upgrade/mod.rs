@@ -264,7 +264,9 @@ impl Upgrader {
         step::reach(Step::Rehearse)?;
         let path = || self.image.path().to_owned();
         let descriptor = memory_file::number(file);
-        let said = child::run(self.image.child(&Role::Rehearse(descriptor)));
+        let bytes = file.metadata().map_err(UpgradeError::State)?.len();
+        let rehearsal = self.image.child(&Role::Rehearse(descriptor));
+        let said = child::run(rehearsal, child::longest_with(bytes));
         let said = said.map_err(|source| UpgradeError::Rehearsal {
             path: path(),
             source,
@@ -307,7 +309,10 @@ fn checked(image: &Image, addresses: &[SocketAddr]) -> Result<Identity, UpgradeE
         path: path(),
         source,
     })?;
-    let said = child::run(image.child(&Role::Check(addresses.to_vec())));
+    let said = child::run(
+        image.child(&Role::Check(addresses.to_vec())),
+        child::LONGEST,
+    );
     said.map_err(|source| UpgradeError::Check {
         path: path(),
         source,
