@@ -241,11 +241,16 @@ async fn streams_that_cannot_move_are_told_to_come_back_and_counted() {
             }
         }
     };
-    // The client of the last one reads nothing, and its queue is full.
+    // The client of the last one reads nothing, and its queue is full. The others have read all.
     while hub.shard_metrics().iter().all(|it| it.behind.get() == 0) {
         publish(&hub, "t", &"x".repeat(1_000)).await;
-        drain(&queues[0]);
-        drain(&queues[1]);
+        let mut read = [0; 2];
+        while read != [1; 2] {
+            for (queue, read) in queues.iter().zip(&mut read) {
+                *read += drain(queue).0.matches("data:").count();
+            }
+            tokio::task::yield_now().await;
+        }
     }
     let count = hub.dismiss_bodies(Duration::from_millis(500)).await;
     assert_eq!(count.expect("open"), 3);
