@@ -42,8 +42,8 @@ fn figures(criterion: &mut Criterion, runtime: &Runtime, streams: usize) -> io::
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new("batch", size), |bencher| {
             bencher.iter_custom(|batches| {
-                let busy = runtime.block_on(node.publish(batches, size));
-                busy.unwrap_or_else(|error| {
+                let took = runtime.block_on(node.publish(batches, size));
+                took.map(|took| took.time).unwrap_or_else(|error| {
                     failed = Some(error);
                     std::time::Duration::MAX
                 })

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 1_024;
 /// What the selectors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// There are none.
+    /// There are none, and no streams.
     None,
     /// Names of other topics.
     Names,
@@ -23,18 +23,21 @@ pub(crate) enum Case {
     Near,
     /// Templates that start and end as the topics may, and differ in the middle.
     Within,
+    /// One template that matches, which all streams have.
+    Heard,
     /// Templates that all match, and differ only in the name of the variable.
     Matching,
     /// Templates that all match, and are all different patterns.
     Different,
 }
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) const CASES: [Case; 8] = [
     Case::None,
     Case::Names,
     Case::Elsewhere,
     Case::Near,
     Case::Within,
+    Case::Heard,
     Case::Matching,
     Case::Different,
 ];
@@ -53,6 +56,7 @@ impl Case {
             Self::Elsewhere => format!("room-{number}/{{id}}"),
             Self::Near => format!("publish/{{id}}/comments/{number}"),
             Self::Within => format!("publish/{{id}}/x{number}y/{{rest}}"),
+            Self::Heard => "publish/{id}".to_owned(),
             Self::Matching => format!("publish/{{id{number}}}"),
             Self::Different => {
                 let kept = |at: usize| number >> at & 1 == 1;
@@ -69,7 +73,7 @@ impl Case {
 
     /// Whether the publisher's topics match.
     pub(crate) fn is_heard(self) -> bool {
-        matches!(self, Self::Matching | Self::Different)
+        matches!(self, Self::Heard | Self::Matching | Self::Different)
     }
 }
 
@@ -83,6 +87,7 @@ pub(crate) fn audience(case: Case, count: usize, new_topics: bool) -> Audience {
         };
     }
     let mut selectors = vec![Vec::new(); STREAMS];
+    let count = if case == Case::Heard { STREAMS } else { count };
     for number in 0..count {
         let text = case.selector(number);
         if let (Some(stream), Ok(selector)) = (
@@ -97,7 +102,7 @@ pub(crate) fn audience(case: Case, count: usize, new_topics: bool) -> Audience {
         streams: if case.is_heard() { STREAMS } else { 0 },
         subscriptions: match case {
             // Templates that match the same topics are one subscription of a stream.
-            Case::Matching => STREAMS as u64,
+            Case::Heard | Case::Matching => STREAMS as u64,
             Case::Different => count as u64,
             _ => 0,
         },

@@ -20,6 +20,7 @@ use fantail::shard::bench::stamp;
 use fantail::shard::wire::Incoming;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::sockets;
 use super::swallow::Swallow;
@@ -49,6 +50,21 @@ pub(crate) struct Node {
     owed: usize,
     /// Topics that were new so far.
     topics: u64,
+}
+
+/// The time that a publisher took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    /// By the clock.
+    pub(crate) time: Duration,
+    /// Of a processor. On few cores the shards deliver in the rest.
+    pub(crate) cpu: Duration,
+}
+
+/// Processor time of this thread so far.
+fn cpu_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }
 
 /// The streams of a node: what each subscribes to, and what of it hears the events.
@@ -115,24 +131,25 @@ impl Node {
         Ok(node)
     }
 
-    /// Publishes `batches` batches of `size` events; tells how long the publisher was busy with it.
+    /// Publishes `batches` batches of `size` events; returns the time that the publisher took.
     /// The shards deliver meanwhile, and now and then, outside that time, they are given the time
     /// to finish.
-    pub(crate) async fn publish(&mut self, batches: u64, size: usize) -> io::Result<Duration> {
-        let mut busy = Duration::ZERO;
+    pub(crate) async fn publish(&mut self, batches: u64, size: usize) -> io::Result<Took> {
+        let mut took = Took::default();
         let mut left = batches;
         while left > 0 {
             let stretch = left.min((EVENTS_PER_STRETCH / size).max(1) as u64);
             left -= stretch;
             let mut receipts = Vec::with_capacity(stretch as usize);
-            let started = Instant::now();
+            let (started, cpu_before) = (Instant::now(), cpu_time());
             for _ in 0..stretch {
                 receipts.push(self.publish_batch(size).await?);
             }
-            busy += started.elapsed();
+            took.time += started.elapsed();
+            took.cpu += cpu_time() - cpu_before;
             self.settle(receipts)?;
         }
-        Ok(busy)
+        Ok(took)
     }
 
     async fn publish_batch(&mut self, size: usize) -> io::Result<Vec<Receipt>> {
