@@ -2,11 +2,10 @@
 //! choice.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
 use std::time::SystemTime;
 
 use jsonwebtoken::{DecodingKey, Validation};
@@ -57,7 +56,7 @@ pub(crate) enum Fault {
     /// Like [`Fault::Reborn`], but answers these many first streams that come back with a `retry:`
     /// and an end.
     SendsAway(usize),
-    /// Like [`Fault::Reborn`], but closes the publisher's connection behind this answer.
+    /// Like [`Fault::Reborn`], but closes the publisher's connection behind each answer of so many.
     ClosesBehind(usize),
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
@@ -73,9 +72,6 @@ pub(crate) enum Tells {
     /// More: some before the cursor, too.
     TooMuch,
 }
-
-/// Time in which a client reads its answers.
-const UNTIL_READ: Duration = Duration::from_millis(500);
 
 /// Signs the tokens that this server believes (HS256).
 pub(crate) const SECRET: &str = "a secret of the server that does wrong";
@@ -140,17 +136,13 @@ impl Faulty {
     /// Starts it on a free port.
     pub(crate) fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        Self::listen(listener, fault, |shared, connection| {
-            shared.serve(connection)
-        })
+        Self::listen(listener, fault, Shared::serve_plain)
     }
 
     /// Starts it there, also beside another one.
     pub(crate) fn start_at(address: SocketAddr, fault: Fault) -> Self {
         let listener = shared_listener(address).expect("the port is still free");
-        Self::listen(listener, fault, |shared, connection| {
-            shared.serve(connection)
-        })
+        Self::listen(listener, fault, Shared::serve_plain)
     }
 
     /// Starts one that does right, over TLS.
@@ -296,6 +288,17 @@ impl Request {
 }
 
 impl Shared {
+    fn serve_plain(&self, connection: TcpStream) -> std::io::Result<()> {
+        let served = self.serve(&connection);
+        if matches!(self.fault, Fault::ClosesBehind(_)) {
+            // Requests that nobody reads would reset the connection, and take the answers along
+            // that the client has not read yet.
+            connection.shutdown(Shutdown::Write)?;
+            (&connection).read_to_end(&mut Vec::new())?;
+        }
+        served
+    }
+
     fn serve(&self, connection: impl Read + Write) -> std::io::Result<()> {
         let mut connection = BufReader::new(connection);
         while let Some(request) = read_request(&mut connection)? {
@@ -352,10 +355,7 @@ impl Shared {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())?;
         match self.fault {
-            Fault::ClosesBehind(last) if last == number => {
-                // Requests that nobody reads reset the connection, which would take the answers
-                // along that the client has not read yet.
-                std::thread::sleep(UNTIL_READ);
+            Fault::ClosesBehind(every) if number.is_multiple_of(every) => {
                 Err(std::io::ErrorKind::ConnectionAborted.into())
             }
             _ => Ok(()),

@@ -39,7 +39,7 @@ fn serves_until_it_is_ended() {
         "wide" => Fault::Withholds(SENT, Tells::TooMuch),
         "stalls" => Fault::Stalls(20),
         "unavailable" => Fault::Unavailable(20),
-        "closes" => Fault::ClosesBehind(1_000),
+        "closes" => Fault::ClosesBehind(100),
         "away" => Fault::SendsAway(4),
         _ => Fault::Reborn,
     };
