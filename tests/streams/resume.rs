@@ -2,15 +2,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use http_body_util::{BodyExt, Full};
+use tokio::io::AsyncReadExt;
 
 use crate::node::{Node, with_private_events};
 use crate::publisher::{Draft, Publisher};
 use crate::raw::{Raw, Version};
 use crate::source::Wire;
+use crate::support::http2;
 use crate::support::sse::SseEvent;
 use crate::support::wait_until;
 
@@ -101,7 +100,7 @@ fn every_cut_of_a_live_stream_is_healed() {
     let mut raws = [Version::Http11, Version::Http10]
         .map(|version| Raw::open(node.at.http, version, &target, ""));
     let (client, body) = node.runtime.block_on(async {
-        let mut client = connect_h2(tokio_socket(node.at.http).await).await;
+        let mut client = http2::connect(http2::socket(node.at.http).await).await;
         let body = get_h2(&mut client, &target, "").await;
         (client, body)
     });
@@ -252,7 +251,7 @@ fn an_http2_connection_cut_after_any_byte_loses_and_doubles_nothing() {
     let target = lively_history(&node);
     node.publisher().publish("b", LAST);
     node.runtime.block_on(async {
-        let mut steady = connect_h2(tokio_socket(node.at.http).await).await;
+        let mut steady = http2::connect(http2::socket(node.at.http).await).await;
         let body = get_h2(&mut steady, &target, "").await;
         let whole = read_h2_to_last(body, None).await;
         let all = Seen::of(&mut Wire::text(), &whole).events;
@@ -273,33 +272,15 @@ fn an_http2_connection_cut_after_any_byte_loses_and_doubles_nothing() {
     node.wait_for_streams(0);
 }
 
-type H2Client = SendRequest<Empty<Bytes>>;
-
-async fn tokio_socket(to: SocketAddr) -> tokio::net::TcpStream {
-    let socket = tokio::net::TcpStream::connect(to).await;
-    let socket = socket.expect("the node accepts");
-    // The preface and the first request are two writes.
-    socket.set_nodelay(true).expect("a socket");
-    socket
-}
-
-async fn connect_h2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> H2Client {
-    let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-        .await
-        .expect("HTTP/2");
-    tokio::spawn(connection);
-    client
-}
-
-fn request_h2(target: &str, cursor: &str) -> hyper::Request<Empty<Bytes>> {
+fn request_h2(target: &str, cursor: &str) -> hyper::Request<Full<Bytes>> {
     let mut request = hyper::Request::get(format!("http://localhost{target}"));
     if !cursor.is_empty() {
         request = request.header("last-event-id", cursor);
     }
-    request.body(Empty::new()).expect("a request")
+    request.body(Full::default()).expect("a request")
 }
 
-async fn get_h2(client: &mut H2Client, target: &str, cursor: &str) -> hyper::body::Incoming {
+async fn get_h2(client: &mut http2::Requests, target: &str, cursor: &str) -> hyper::body::Incoming {
     let answer = client.send_request(request_h2(target, cursor)).await;
     answer.expect("an answer").into_body()
 }
@@ -329,8 +310,8 @@ async fn read_h2_to_last(mut body: hyper::body::Incoming, mut cut: Option<&mut b
 /// The events that the client of a connection hears if its stream ends after `cut` bytes from the
 /// node.
 async fn read_cut_h2(to: SocketAddr, target: &str, cut: u64) -> Vec<u8> {
-    let (reader, writer) = tokio_socket(to).await.into_split();
-    let mut client = connect_h2(tokio::io::join(reader.take(cut), writer)).await;
+    let (reader, writer) = http2::socket(to).await.into_split();
+    let mut client = http2::connect(tokio::io::join(reader.take(cut), writer)).await;
     match client.send_request(request_h2(target, "")).await {
         Ok(answer) => read_h2_to_last(answer.into_body(), Some(&mut false)).await,
         Err(_cut_before_the_head) => Vec::new(),

@@ -7,7 +7,9 @@
 // Each test binary compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod activation;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod node;
 pub(crate) mod resp;
 pub(crate) mod sse;

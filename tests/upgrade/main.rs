@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod activation;
 mod changed;
+mod http2;
 mod leaks;
 mod moved;
 mod node;

@@ -60,28 +60,12 @@ impl Upgraded {
 
     /// Runs `fantail upgrade`.
     pub(crate) fn ask(&self) -> Output {
-        let mut command = Command::new(PROGRAM);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FANTAIL_") {
-                command.env_remove(&name);
-            }
-        }
-        let address = self.node.admin.to_string();
-        let command = command.args(["upgrade", "--admin-listen", &address]);
-        command.output().expect("the program runs")
+        ask(&self.node)
     }
 
     /// An upgrade that works; what the command says.
     pub(crate) fn upgrade(&self) -> String {
-        let output = self.ask();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{said}{errors}\n{}",
-            self.node.logged()
-        );
-        said
+        upgrade(&self.node)
     }
 
     /// An upgrade that is refused; the reason.
@@ -96,6 +80,28 @@ impl Upgraded {
     pub(crate) fn status(&self) -> serde_json::Value {
         self.node.admin_get("/upgrade").json()
     }
+}
+
+/// Runs `fantail upgrade`.
+fn ask(node: &Node) -> Output {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FANTAIL_") {
+            command.env_remove(&name);
+        }
+    }
+    let address = node.admin.to_string();
+    let command = command.args(["upgrade", "--admin-listen", &address]);
+    command.output().expect("the program runs")
+}
+
+/// An upgrade that works; what the command says.
+pub(crate) fn upgrade(node: &Node) -> String {
+    let output = ask(node);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{errors}\n{}", node.logged());
+    said
 }
 
 /// Publishes numbers to a topic until it is told to end, over one connection that must stay open.
