@@ -1,7 +1,7 @@
 //! A dropped node leaves no thread, no task and no open connection.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ fn the_threads_and_tasks_of_a_node_outlived_it() {
         // Its end, orderly or not.
         let mut rest = Vec::new();
         if let Err(error) = connection.read_to_end(&mut rest) {
-            assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it stays open");
+            assert_ne!(error.kind(), ErrorKind::WouldBlock, "it stays open");
         }
     }
     drop(publisher);

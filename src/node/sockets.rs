@@ -3,11 +3,9 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
-
 use super::inherited::{Inherited, Listening};
-use super::{Addresses, ServerError, config};
-use crate::server;
+use super::{Addresses, config};
+use crate::server::{self, BindError, Options};
 use crate::settings::Settings;
 
 /// Most ingest connections that the kernel may hold until they are accepted.
@@ -34,7 +32,7 @@ impl Sockets {
     pub(super) fn open_admin(
         settings: &Settings,
         inherited: &mut Inherited,
-    ) -> Result<ListenSocket, ServerError> {
+    ) -> Result<ListenSocket, BindError> {
         let (address, inherited) = (settings.admin_listen, inherited.admin.take());
         http("admin_listen", address, inherited, settings)
     }
@@ -44,7 +42,7 @@ impl Sockets {
         settings: &Settings,
         inherited: Inherited,
         admin: ListenSocket,
-    ) -> Result<Self, ServerError> {
+    ) -> Result<Self, BindError> {
         let public = http("listen", settings.listen, inherited.http, settings)?;
         let ingest = ingest(settings, inherited.ingest)?;
         let addresses = Addresses {
@@ -61,14 +59,22 @@ impl Sockets {
     }
 }
 
+/// Addresses of the listeners in the settings: the public one, ingest, admin.
+pub(super) fn configured(settings: &Settings) -> [SocketAddr; 3] {
+    [
+        settings.listen,
+        settings.ingest_listen,
+        settings.admin_listen,
+    ]
+}
+
 /// Whether an address can be listened on.
 pub(super) fn can_bind(address: SocketAddr, reuse_port: bool) -> io::Result<()> {
-    let kind = Type::STREAM.cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(reuse_port)?;
-    socket.bind(&address.into())?;
-    socket.listen(1)
+    let options = Options {
+        reuse_port,
+        backlog: 1,
+    };
+    server::open(address, options, |_| Ok(())).map(drop)
 }
 
 /// The socket of a listener for HTTP.
@@ -77,7 +83,7 @@ fn http(
     address: SocketAddr,
     inherited: Option<Listening>,
     settings: &Settings,
-) -> Result<ListenSocket, ServerError> {
+) -> Result<ListenSocket, BindError> {
     let options = config::socket(settings);
     let is_shared = inherited.as_ref().is_some_and(|it| it.is_shared);
     let socket = match inherited {
@@ -90,26 +96,18 @@ fn http(
 }
 
 /// The socket of the ingest listener. Its connections set their options themselves.
-fn ingest(settings: &Settings, inherited: Option<Listening>) -> Result<ListenSocket, ServerError> {
+fn ingest(settings: &Settings, inherited: Option<Listening>) -> Result<ListenSocket, BindError> {
     let address = settings.ingest_listen;
-    let open = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(settings.reuse_port)?;
-        socket.bind(&address.into())?;
-        socket.listen(INGEST_BACKLOG)?;
-        Ok(TcpListener::from(socket))
+    let options = Options {
+        reuse_port: settings.reuse_port,
+        backlog: INGEST_BACKLOG,
     };
     let is_shared = inherited.as_ref().is_some_and(|it| it.is_shared);
     let socket = match inherited {
         Some(Listening { socket, .. }) => socket.set_nonblocking(true).map(|()| socket),
-        None => open(),
+        None => server::open(address, options, |_| Ok(())),
     };
-    let socket = socket.map_err(|source| failed("ingest_listen", address, source))?;
+    let socket = socket.map_err(|source| BindError::new("ingest_listen", address, source))?;
     Ok(ListenSocket { socket, is_shared })
 }
 
@@ -117,15 +115,7 @@ fn local(
     setting: &'static str,
     address: SocketAddr,
     listening: &ListenSocket,
-) -> Result<SocketAddr, ServerError> {
+) -> Result<SocketAddr, BindError> {
     let local = listening.socket.local_addr();
-    local.map_err(|source| failed(setting, address, source))
-}
-
-fn failed(setting: &'static str, address: SocketAddr, source: io::Error) -> ServerError {
-    ServerError::Bind {
-        setting,
-        address,
-        source,
-    }
+    local.map_err(|source| BindError::new(setting, address, source))
 }

@@ -89,28 +89,26 @@ impl TakeOver {
         Ok(hub)
     }
 
-    /// Adds the connections to their listeners.
-    pub(super) fn connections(
-        &mut self,
-        public: &mut server::Listening,
-        ingest: &mut ingest::Listening,
-        admin: &mut server::Listening,
-    ) {
-        let http = std::mem::take(&mut self.handover.http);
-        let resp = std::mem::take(&mut self.handover.resp);
-        self.connections = http.len() + resp.len();
-        for (record, socket) in http {
-            let listening = match record.port {
-                Port::Admin => &mut *admin,
-                Port::Public | Port::Ingest => &mut *public,
-            };
-            listening.connections.push(http_from(record, socket));
-        }
-        let resp = resp.into_iter();
-        let resp = resp.map(|(record, socket)| resp_from(record, socket));
-        ingest.connections.extend(resp);
-        ingest.accepted = self.handover.node.resp_accepted;
-        ingest.proof_key = proof(&self.handover.node.resp_proof_key);
+    /// Adds the connections of the public listener or of the admin listener.
+    pub(super) fn http(&mut self, port: Port, listening: &mut server::Listening) {
+        let all = std::mem::take(&mut self.handover.http).into_iter();
+        let (own, others): (Vec<_>, _) = all.partition(|(record, _)| record.port == port);
+        self.handover.http = others;
+        self.connections += own.len();
+        let own = own.into_iter();
+        let own = own.map(|(record, socket)| http_from(record, socket));
+        listening.connections.extend(own);
+    }
+
+    /// Adds the connections of the ingest port.
+    pub(super) fn resp(&mut self, listening: &mut ingest::Listening) {
+        let all = std::mem::take(&mut self.handover.resp);
+        self.connections += all.len();
+        let all = all.into_iter();
+        let all = all.map(|(record, socket)| resp_from(record, socket));
+        listening.connections.extend(all);
+        listening.accepted = self.handover.node.resp_accepted;
+        listening.proof_key = proof(&self.handover.node.resp_proof_key);
     }
 
     /// Says that the node has taken over.

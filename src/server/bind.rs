@@ -40,7 +40,51 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Opens a listener at `address`, the value of `setting`.
+impl BindError {
+    /// The address is the value of the setting.
+    #[must_use]
+    pub fn new(setting: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        Self {
+            setting,
+            address,
+            source,
+        }
+    }
+}
+
+/// How a listening socket is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Other sockets may listen at the same address, if they permit it, too.
+    pub reuse_port: bool,
+    /// Most connections that the kernel may hold until they are accepted.
+    pub backlog: i32,
+}
+
+/// Opens a socket that listens at an address. `prepare` sets the options that accepted sockets
+/// inherit.
+///
+/// # Errors
+/// The system's.
+pub fn open(
+    address: SocketAddr,
+    options: Options,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(options.reuse_port)?;
+    prepare(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(options.backlog)?;
+    Ok(socket.into())
+}
+
+/// Opens a listener for HTTP at `address`, the value of `setting`.
 ///
 /// # Errors
 /// [`BindError`] with the address and the system's reason.
@@ -49,24 +93,12 @@ pub fn bind(
     address: SocketAddr,
     config: &SocketConfig,
 ) -> Result<TcpListener, BindError> {
-    let open = || {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(config.reuse_port)?;
-        set_options(&socket, config)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
+    let options = Options {
+        reuse_port: config.reuse_port,
+        backlog: BACKLOG,
     };
-    open().map_err(|source| BindError {
-        setting,
-        address,
-        source,
-    })
+    open(address, options, |socket| set_options(socket, config))
+        .map_err(|source| BindError::new(setting, address, source))
 }
 
 /// Takes over a socket that listens at `address` already; `setting` is the one that would name the
@@ -88,11 +120,7 @@ pub fn adopt(
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
-    adopt().map_err(|source| BindError {
-        setting,
-        address,
-        source,
-    })
+    adopt().map_err(|source| BindError::new(setting, address, source))
 }
 
 /// Sets the options that accepted sockets inherit.

@@ -57,7 +57,7 @@ pub(crate) mod transport;
 mod turns;
 mod unread;
 
-pub use self::bind::{BindError, adopt, bind};
+pub use self::bind::{BindError, Options, adopt, bind, open};
 pub use self::carried::{Carried, Listening};
 pub use self::config::{ServerConfig, SocketConfig};
 pub use self::guard::http1::Http1 as RequestGuard;

@@ -44,8 +44,9 @@ pub fn end_with_parent() {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
-/// Checks that keys can be fetched, that the addresses in the settings can be listened on, beside those that the running
-/// process has, and that the state directory can be used. Returns what to say.
+/// Checks that keys can be fetched, that the addresses in the settings can be listened on, except
+/// for those that the running process has, and that the state directory can be used. Returns what
+/// to say.
 ///
 /// # Errors
 /// [`RehearsalError`]
@@ -61,15 +62,8 @@ pub fn check(
 }
 
 fn can_start(settings: &Settings, taken: &[SocketAddr]) -> Result<(), RehearsalError> {
-    let wanted = [
-        settings.listen,
-        settings.ingest_listen,
-        settings.admin_listen,
-    ];
-    for address in wanted
-        .into_iter()
-        .filter(|address| !taken.contains(address))
-    {
+    let wanted = sockets::configured(settings).into_iter();
+    for address in wanted.filter(|address| !taken.contains(address)) {
         let bound = sockets::can_bind(address, settings.reuse_port);
         bound.map_err(|source| RehearsalError::Bind { address, source })?;
     }
