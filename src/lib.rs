@@ -113,6 +113,7 @@ mod once_a_minute;
 pub mod orders;
 #[cfg(not(feature = "internals"))]
 mod orders;
+mod plural;
 #[cfg(feature = "internals")]
 pub mod secret;
 #[cfg(not(feature = "internals"))]

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::supervisor::Supervisor;
 use crate::hub::Hub;
+use crate::plural::Counted;
 
 /// Time from one line to the next.
 const EVERY: Duration = Duration::from_secs(5);
@@ -74,11 +75,11 @@ impl Report {
         let seconds = (now - self.at).as_secs_f64().max(1.0);
         let rate = events.saturating_sub(self.events) as f64 / seconds;
         (self.events, self.at) = (events, now);
-        let streams = hub.streams();
+        let streams = Counted(hub.streams(), "stream");
         match self.drained_by {
-            Some(_) if hub.draining() => format!("draining: {streams} streams left"),
-            Some(_) => format!("about to drain: {streams} streams"),
-            None => format!("{streams} streams, {rate:.0} events/s published"),
+            Some(_) if hub.draining() => format!("draining: {streams} left"),
+            Some(_) => format!("about to drain: {streams}"),
+            None => format!("{streams}, {rate:.0} events/s published"),
         }
     }
 }

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::{complain, print, refuse};
 use crate::admin::UpgradeStatus;
+use crate::plural::Counted;
 use crate::settings::{self, RawSettings};
 
 /// Time for an answer. A check takes five seconds at most.
@@ -118,12 +119,12 @@ fn upgraded(address: SocketAddr) -> Result<String, Refused> {
                 return match last.failed {
                     Some(reason) => Err(Refused::Failed(reason)),
                     None => Ok(format!(
-                        "upgraded from {} to {}: {} streams, {} events and {} connections moved in {} ms\n",
+                        "upgraded from {} to {}: {}, {} and {} moved in {} ms\n",
                         last.from,
                         last.to,
-                        last.streams,
-                        last.events,
-                        last.connections,
+                        Counted(last.streams, "stream"),
+                        Counted(last.events, "event"),
+                        Counted(last.connections, "connection"),
                         last.pause_ms
                     )),
                 };

@@ -29,6 +29,7 @@ pub(crate) const LAYERS: [&[&str]; 14] = [
         "closing",
         "once_a_minute",
         "orders",
+        "plural",
         "bom",
         "memory",
         "secret",

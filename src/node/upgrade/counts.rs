@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::desk::DeskRecord;
 use crate::core::history::Record;
+use crate::plural::Counted;
 
 /// Numbers of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,12 @@ impl fmt::Display for Counts {
         } = self;
         write!(
             f,
-            "{streams} streams, {topics} topics, {events} events, {connections} connections, {others} others"
+            "{}, {}, {}, {}, {}",
+            Counted(*streams, "stream"),
+            Counted(*topics, "topic"),
+            Counted(*events, "event"),
+            Counted(*connections, "connection"),
+            Counted(*others, "other"),
         )
     }
 }
