@@ -134,7 +134,8 @@ fn rust_log() -> Result<Option<String>, LogError> {
     }
 }
 
-/// Waits until the lines so far are written, but no longer than `bound`: before the process ends.
+/// Waits until the lines so far are written, but no longer than `bound`: before the process ends,
+/// or executes another program.
 pub fn flush(bound: Duration) {
     if let Some(lines) = LINES.get() {
         lines.flush(bound);

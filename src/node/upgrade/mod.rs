@@ -55,6 +55,9 @@ use super::Node;
 /// Time that HTTP/2 streams have to send their end. They cannot move.
 const BODIES_MAX: Duration = Duration::from_secs(2);
 
+/// Longest wait for the log within the pause. Almost all lines were written before.
+const LOG_MAX: Duration = Duration::from_millis(20);
+
 /// A program that was checked.
 pub(super) struct Checked {
     identity: Identity,
@@ -196,7 +199,8 @@ impl Upgrader {
         node: &mut Node,
         identity: Identity,
     ) -> Result<Infallible, UpgradeError> {
-        // Everything is served meanwhile: nobody waits for a slow client.
+        // Everything is served meanwhile: nobody waits for a slow log, or a slow client.
+        logging::flush(logging::FLUSH_MAX);
         node.settle_listeners().await;
         node.hub.dismiss_bodies(BODIES_MAX).await?;
         let began_unix_ms = unix_ms();
@@ -292,7 +296,7 @@ impl Upgrader {
             return Err(UpgradeError::Changed(path()));
         }
         step::reach(Step::Execute)?;
-        logging::flush(logging::FLUSH_MAX);
+        logging::flush(LOG_MAX);
         let source = self.image.execute(&Role::TakeOver(descriptor));
         Err(UpgradeError::Execute {
             path: path(),
