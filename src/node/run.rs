@@ -120,12 +120,10 @@ impl Run {
             Stop::Failed(error) => Some(error),
             Stop::Forced => return Ok(forced()),
         };
-        if let Some(mut upgrader) = self.upgrader.take() {
-            upgrader.close();
-        }
         if let Some(error) = &failure {
             tracing::error!("{error}; the node drains and ends");
             self.report.stopping(self.node.drained_by(Instant::now()));
+            self.close_upgrader().await;
         }
         let outcome = self.drain().await;
         failure.map_or(Ok(outcome), Err)
@@ -137,7 +135,7 @@ impl Run {
             tokio::select! {
                 told = self.signals.next() => match told {
                     Told::End if self.drain_at.is_some() => return Stop::Forced,
-                    Told::End => self.leave(),
+                    Told::End => self.leave().await,
                     Told::Reload => self.reload(),
                     Told::Upgrade => self.check(),
                 },
@@ -149,10 +147,7 @@ impl Run {
                 () = self.report.next() => self.report.make(&self.node.hub),
                 () = self.upkeep.next() => self.upkeep.turn(&self.node.hub),
                 error = self.node.failed() => return Stop::Failed(error),
-                // A node that is about to end has nothing to hand over.
-                next = next(&mut self.upgrader), if self.drain_at.is_none() => {
-                    self.upgrade(next).await;
-                }
+                next = next(&mut self.upgrader) => self.upgrade(next).await,
             }
         }
     }
@@ -171,10 +166,18 @@ impl Run {
     }
 
     /// The node was told to end.
-    fn leave(&mut self) {
+    async fn leave(&mut self) {
         let begins = self.node.leave();
         self.report.stopping(self.node.drained_by(begins));
         self.drain_at = Some(begins);
+        self.close_upgrader().await;
+    }
+
+    /// A node that is about to end has nothing to hand over.
+    async fn close_upgrader(&mut self) {
+        if let Some(upgrader) = self.upgrader.take() {
+            upgrader.close().await;
+        }
     }
 
     /// The node was told to read its keys again.
@@ -186,10 +189,9 @@ impl Run {
 
     /// The node was told to be upgraded.
     fn check(&mut self) {
-        if self.drain_at.is_some() {
-            tracing::warn!("the node is about to end and is not upgraded");
-        } else if let Some(upgrader) = &mut self.upgrader {
-            upgrader.check(&self.node, None);
+        match &mut self.upgrader {
+            Some(upgrader) => upgrader.check(&self.node, None),
+            None => tracing::warn!("the node is about to end and is not upgraded"),
         }
     }
 

@@ -21,7 +21,7 @@ const BY_THE_OPERATOR: [(&str, usize); 19] = [
     ("node/run.rs", 4),
     ("node/start.rs", 1),
     ("node/take_over.rs", 2),
-    ("node/upgrade/mod.rs", 3),
+    ("node/upgrade/mod.rs", 4),
     // The history file, at a start and at a stop.
     ("node/past.rs", 1),
     ("node/state_dir/mod.rs", 2),

@@ -1,6 +1,6 @@
 //! The process stays the same one: for its supervisor, its signals, and as the first of a container.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
@@ -104,5 +104,37 @@ fn a_node_that_was_killed_during_a_rehearsal_left_its_connections_open() {
     match client.read_to_end(&mut Vec::new()) {
         Ok(_) => {}
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is open"),
+    }
+}
+
+/// The program to be checked never ends, and has a child of its own. One signal ends the node, or
+/// two.
+#[test]
+fn a_check_that_hung_outlived_its_node() {
+    for is_forced in [false, true] {
+        let delay = if is_forced { "60s" } else { "0s" };
+        let flags = ["--drain-period", "0s", "--drain-delay", delay];
+        let mut upgraded = Upgraded::start(&flags);
+        let file = upgraded.folder.path().join("pids");
+        let file = file.display();
+        upgraded.install_script(&format!(
+            "sleep 1000 & echo $$ $! > {file}.new; mv {file}.new {file}; wait"
+        ));
+        upgraded.node.signal(Signal::USR2);
+        let path = upgraded.folder.path().join("pids");
+        let pids = wait_for("the check runs", || fs::read_to_string(&path).ok());
+        upgraded.node.signal(Signal::TERM);
+        if is_forced {
+            upgraded.node.wait_for_log("the check is given up");
+            upgraded.node.signal(Signal::TERM);
+        }
+        assert_eq!(upgraded.node.wait().success(), !is_forced);
+        for pid in pids.split_whitespace() {
+            let status = format!("/proc/{pid}/status");
+            wait_until("the check has ended", || {
+                let status = fs::read_to_string(&status);
+                !status.is_ok_and(|status| !status.contains("State:\tZ"))
+            });
+        }
     }
 }

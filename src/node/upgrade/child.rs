@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +66,9 @@ pub(in crate::node) enum ChildError {
         /// The end of its standard error.
         reason: String,
     },
+    /// The node ended first.
+    #[error("the node is about to end")]
+    Unwanted,
     /// It said something else than a Fantail that can take over.
     #[error("it is no Fantail that can take over; it said {0:?}")]
     Nonsense(String),
@@ -81,8 +85,12 @@ fn said(reason: &str) -> String {
     }
 }
 
-/// Runs a child to its end, which comes in time or is made. Blocks.
-pub(super) fn run(mut command: Command, longest: Duration) -> Result<Said, ChildError> {
+/// Runs a child to its end, which comes in time or is made; also as soon as it is unwanted. Blocks.
+pub(super) fn run(
+    mut command: Command,
+    longest: Duration,
+    is_unwanted: &AtomicBool,
+) -> Result<Said, ChildError> {
     // A group of its own, so that its own children end with it.
     let mut child = command
         .process_group(0)
@@ -90,18 +98,21 @@ pub(super) fn run(mut command: Command, longest: Duration) -> Result<Said, Child
         .map_err(ChildError::Spawn)?;
     let output = collect(child.stdout.take());
     let errors = collect(child.stderr.take());
-    let status = ended(&mut child, Instant::now() + longest);
-    let reason = text(&errors);
-    let status = match status {
-        Ok(Some(status)) => status,
-        Ok(None) => return Err(ChildError::Hung { longest, reason }),
-        Err(error) => return Err(ChildError::Wait(error)),
+    let end = ended(&mut child, Instant::now() + longest, is_unwanted);
+    let status = match end.map_err(ChildError::Wait)? {
+        End::Own(status) => status,
+        End::Late => {
+            let reason = text(&errors);
+            return Err(ChildError::Hung { longest, reason });
+        }
+        End::Unwanted => return Err(ChildError::Unwanted),
     };
     if !status.success() {
         let status = match status.signal() {
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", status.code().unwrap_or(-1)),
         };
+        let reason = text(&errors);
         return Err(ChildError::Ended { status, reason });
     }
     let output = text(&output);
@@ -109,25 +120,36 @@ pub(super) fn run(mut command: Command, longest: Duration) -> Result<Said, Child
     serde_json::from_str(&output).map_err(nonsense)
 }
 
-/// Waits for the end of a child; `None` if it had to be killed. Nothing of it is left afterwards.
-fn ended(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// How a child ended.
+enum End {
+    /// By itself.
+    Own(ExitStatus),
+    /// It was killed: its time was over.
+    Late,
+    /// It was killed before: it was not wanted any more.
+    Unwanted,
+}
+
+/// Waits for the end of a child, and kills it if that is due. Nothing of it is left afterwards.
+fn ended(child: &mut Child, deadline: Instant, is_unwanted: &AtomicBool) -> io::Result<End> {
     let pid = Pid::from_child(child);
     // Its number stays its own until it is reaped.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let in_time = loop {
+    let end: fn(ExitStatus) -> End = loop {
         match waitid(WaitId::Pid(pid), options) {
-            Ok(Some(_)) => break true,
-            Ok(None) if Instant::now() >= deadline => break false,
+            Ok(Some(_)) => break End::Own,
+            Ok(None) if is_unwanted.load(Ordering::Relaxed) => break |_| End::Unwanted,
+            Ok(None) if Instant::now() >= deadline => break |_| End::Late,
             Ok(None) => thread::sleep(LOOK_EVERY),
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => break false,
+            Err(_) => break |_| End::Late,
         }
     };
     // The group is gone if the child was the last one in it.
     let _ = kill_process_group(pid, Signal::KILL);
     let status = child.wait()?;
     reap_orphans();
-    Ok(in_time.then_some(status))
+    Ok(end(status))
 }
 
 /// The first process of a container gets the orphans of all others.
@@ -176,6 +198,7 @@ mod tests {
                 .stderr(Stdio::piped())
                 .to_owned_command(),
             LONGEST,
+            &AtomicBool::new(false),
         )
     }
 

@@ -30,10 +30,13 @@ mod step;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::admin::{UpgradeRefused, UpgradeReport, UpgradeRequest, Upgrades};
 use crate::clock::unix_ms;
@@ -58,6 +61,10 @@ const BODIES_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for the log within the pause. Almost all lines were written before.
 const LOG_MAX: Duration = Duration::from_millis(20);
 
+/// Longest wait for the end of a check that is given up. Only a system that starts no process takes
+/// as long.
+const GIVE_UP_MAX: Duration = Duration::from_secs(1);
+
 /// A program that was checked.
 pub(super) struct Checked {
     identity: Identity,
@@ -73,7 +80,11 @@ pub(super) enum Next {
 }
 
 /// A check that runs.
-type Checking = JoinHandle<Result<Checked, Refused>>;
+struct Checking {
+    task: JoinHandle<Result<Checked, Refused>>,
+    /// Ends its child.
+    is_unwanted: Arc<AtomicBool>,
+}
 
 /// A check that failed, and the request to be answered.
 struct Refused {
@@ -109,7 +120,7 @@ impl Upgrader {
         loop {
             let checked = async {
                 match &mut self.checking {
-                    Some(checking) => checking.await,
+                    Some(checking) => (&mut checking.task).await,
                     None => std::future::pending().await,
                 }
             };
@@ -132,11 +143,16 @@ impl Upgrader {
         }
     }
 
-    /// Refuses all further requests: the node ends.
-    pub(super) fn close(&mut self) {
-        self.requests.close();
-        while self.requests.try_recv().is_ok() {}
-        self.checking = None;
+    /// Gives up a check, and refuses all requests: the node is about to end. Its child has ended
+    /// afterwards.
+    pub(super) async fn close(self) {
+        let Some(Checking { task, is_unwanted }) = self.checking else {
+            return;
+        };
+        tracing::warn!("the node is about to end and is not upgraded; the check is given up");
+        is_unwanted.store(true, Ordering::Relaxed);
+        let _ended = timeout(GIVE_UP_MAX, task).await;
+        self.upgrades.change(|status| status.running = false);
     }
 
     /// Starts to check the program file, on a thread of its own. Without a request, the outcome is
@@ -156,12 +172,14 @@ impl Upgrader {
             status.attempts += 1;
             status.running = true;
         });
-        self.checking = Some(tokio::task::spawn_blocking(move || {
-            match checked(&image, &addresses) {
+        let is_unwanted = Arc::new(AtomicBool::new(false));
+        let unwanted = Arc::clone(&is_unwanted);
+        let task =
+            tokio::task::spawn_blocking(move || match checked(&image, &addresses, &unwanted) {
                 Ok(identity) => Ok(Checked { identity, request }),
                 Err(error) => Err(Refused { error, request }),
-            }
-        }));
+            });
+        self.checking = Some(Checking { task, is_unwanted });
     }
 
     /// Hands over to a program that was checked. Returns only if that fails; then the node serves
@@ -270,7 +288,9 @@ impl Upgrader {
         let descriptor = memory_file::number(file);
         let bytes = file.metadata().map_err(UpgradeError::State)?.len();
         let rehearsal = self.image.child(&Role::Rehearse(descriptor));
-        let said = child::run(rehearsal, child::longest_with(bytes));
+        // Nothing else happens meanwhile: signals to end wait.
+        let is_unwanted = AtomicBool::new(false);
+        let said = child::run(rehearsal, child::longest_with(bytes), &is_unwanted);
         let said = said.map_err(|source| UpgradeError::Rehearsal {
             path: path(),
             source,
@@ -306,7 +326,11 @@ impl Upgrader {
 }
 
 /// Checks a program file; returns which one it was.
-fn checked(image: &Image, addresses: &[SocketAddr]) -> Result<Identity, UpgradeError> {
+fn checked(
+    image: &Image,
+    addresses: &[SocketAddr],
+    is_unwanted: &AtomicBool,
+) -> Result<Identity, UpgradeError> {
     step::reach(Step::Check)?;
     let path = || image.path().to_owned();
     let identity = image.identity().map_err(|source| UpgradeError::File {
@@ -316,6 +340,7 @@ fn checked(image: &Image, addresses: &[SocketAddr]) -> Result<Identity, UpgradeE
     let said = child::run(
         image.child(&Role::Check(addresses.to_vec())),
         child::LONGEST,
+        is_unwanted,
     );
     said.map_err(|source| UpgradeError::Check {
         path: path(),
