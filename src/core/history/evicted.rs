@@ -37,6 +37,15 @@ impl Evicted {
         }
     }
 
+    /// The same bounds, each changed in this way. A later bound must not become an earlier one.
+    #[must_use]
+    pub(super) fn map(self, change: impl Fn(EventId) -> EventId) -> Self {
+        Self {
+            any: change(self.any),
+            public: change(self.public),
+        }
+    }
+
     /// The last event that a reader with a grant, or without, misses.
     pub(super) fn for_reader(self, granted: bool) -> EventId {
         if granted { self.any } else { self.public }

@@ -53,14 +53,10 @@ impl Holes {
     /// Bounds that end outside of holes: where the events up to a point in a hole are gone, all up
     /// to its end are.
     pub(super) fn raise(&self, evicted: Evicted) -> Evicted {
-        let raise = |bound: EventId| {
+        evicted.map(|bound| {
             let around = self.around(bound).filter(|hole| hole.after < bound);
             around.map_or(bound, |hole| hole.through)
-        };
-        let mut raised = Evicted::default();
-        raised.add(raise(evicted.for_reader(true)), true);
-        raised.add(raise(evicted.for_reader(false)), false);
-        raised
+        })
     }
 
     /// The hole that a cursor is in: what follows the cursor is lost.

@@ -94,10 +94,7 @@ impl HistoryWalk {
 
     /// Ids above the walk's end do not exist in its history.
     fn bound(&self, evicted: Evicted) -> Evicted {
-        let mut bound = Evicted::default();
-        bound.add(evicted.for_reader(true).min(self.through), true);
-        bound.add(evicted.for_reader(false).min(self.through), false);
-        bound
+        evicted.map(|bound| bound.min(self.through))
     }
 }
 
