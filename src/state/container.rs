@@ -51,12 +51,69 @@ pub(super) fn write_piece(out: &mut impl Write, tag: [u8; 4], payload: &[u8]) ->
     out.write_all(payload)
 }
 
-pub(super) fn checksum(tag: [u8; 4], length: [u8; 8], payload: &[u8]) -> u32 {
+fn checksum(tag: [u8; 4], length: [u8; 8], payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&tag);
     hasher.update(&length);
     hasher.update(payload);
     hasher.finalize()
+}
+
+/// The head of a piece.
+pub(super) struct PieceHead {
+    tag: [u8; 4],
+    length: [u8; 8],
+    checksum: u32,
+}
+
+impl PieceHead {
+    pub(super) fn new(bytes: [u8; PIECE_HEAD_BYTES]) -> Self {
+        let (mut tag, mut length, mut checksum) = ([0; 4], [0; 8], [0; 4]);
+        tag.copy_from_slice(&bytes[..4]);
+        length.copy_from_slice(&bytes[4..12]);
+        checksum.copy_from_slice(&bytes[12..]);
+        Self {
+            tag,
+            length,
+            checksum: u32::from_le_bytes(checksum),
+        }
+    }
+
+    /// The length of the payload.
+    pub(super) fn length(&self) -> u64 {
+        u64::from_le_bytes(self.length)
+    }
+
+    /// Checks the payload of the piece, which starts at byte `at`. Returns its section, if it is
+    /// known.
+    pub(super) fn check(&self, payload: &[u8], at: usize) -> Result<Option<Section>, StateError> {
+        if checksum(self.tag, self.length, payload) == self.checksum {
+            Ok(Section::of_tag(self.tag))
+        } else {
+            let section = self.tag.escape_ascii().to_string();
+            Err(StateError::Checksum { at, section })
+        }
+    }
+}
+
+/// Checks the payload of the end, which ends at byte `at` behind so many other pieces.
+pub(super) fn check_end(
+    payload: &[u8],
+    pieces: u64,
+    at: usize,
+    is_last: bool,
+) -> Result<(), StateError> {
+    let expected = payload.first_chunk().ok_or(StateError::Truncated { at })?;
+    let expected = u64::from_le_bytes(*expected);
+    if expected != pieces {
+        let found = pieces;
+        return Err(StateError::Pieces { found, expected });
+    }
+    if is_last {
+        Ok(())
+    } else {
+        Err(StateError::Trailing { at })
+    }
 }
 
 /// Reads the pieces of a state one after the other.
@@ -102,43 +159,19 @@ impl<'a> Pieces<'a> {
     /// The next piece; `None` at the end, if that is where it should be.
     pub(super) fn next(&mut self) -> Result<Option<Piece<'a>>, StateError> {
         let start = self.at;
-        let tag = self.array()?;
-        let length = self.array()?;
-        let expected = u32::from_le_bytes(self.array()?);
-        let payload = usize::try_from(u64::from_le_bytes(length)).ok();
+        let head = PieceHead::new(self.array()?);
+        let payload = usize::try_from(head.length()).ok();
         let payload = payload.and_then(|length| self.take(length));
         let payload = payload.ok_or(StateError::Truncated {
             at: self.bytes.len(),
         })?;
-        if checksum(tag, length, payload) != expected {
-            return Err(StateError::Checksum {
-                at: start,
-                section: tag.escape_ascii().to_string(),
-            });
-        }
-        let section = Section::of_tag(tag);
+        let section = head.check(payload, start)?;
         if section == Some(Section::End) {
-            self.end(payload)?;
+            check_end(payload, self.pieces, self.at, self.at == self.bytes.len())?;
             return Ok(None);
         }
         self.pieces += 1;
         Ok(Some(Piece { section, payload }))
-    }
-
-    fn end(&self, payload: &[u8]) -> Result<(), StateError> {
-        let at = self.bytes.len();
-        let expected = payload.first_chunk().ok_or(StateError::Truncated { at })?;
-        let expected = u64::from_le_bytes(*expected);
-        if expected != self.pieces {
-            return Err(StateError::Pieces {
-                found: self.pieces,
-                expected,
-            });
-        }
-        if self.at < at {
-            return Err(StateError::Trailing { at: self.at });
-        }
-        Ok(())
     }
 
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {

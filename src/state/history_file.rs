@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::core::history::HistoryRecord;
 
 use super::codec::Wrong;
-use super::container::{HEADER_BYTES, PIECE_HEAD_BYTES, Pieces, checksum};
+use super::container::{HEADER_BYTES, PIECE_HEAD_BYTES, PieceHead, Pieces, check_end};
 use super::reader::item;
 use super::{Section, StateError, StateRecord};
 
@@ -95,42 +95,16 @@ impl<R: Read> HistoryReader<R> {
         self.read(PIECE_HEAD_BYTES as u64)?;
         let mut head = [0; PIECE_HEAD_BYTES];
         head.copy_from_slice(&self.payload);
-        let [tag, low, high, expected] =
-            [0, 4, 8, 12].map(|at| [head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let length = [low, high].concat().try_into().unwrap_or_default();
-        self.read(u64::from_le_bytes(length))?;
-        if checksum(tag, length, &self.payload) != u32::from_le_bytes(expected) {
-            return Err(StateError::Checksum {
-                at: usize::try_from(start).unwrap_or(usize::MAX),
-                section: tag.escape_ascii().to_string(),
-            }
-            .into());
-        }
-        self.section = Section::of_tag(tag);
+        let head = PieceHead::new(head);
+        self.read(head.length())?;
+        self.section = head.check(&self.payload, place(start))?;
         self.used = 0;
         if self.section == Some(Section::End) {
-            self.end()?;
+            check_end(&self.payload, self.pieces, place(self.at), self.left == 0)?;
             return Ok(false);
         }
         self.pieces += 1;
         Ok(true)
-    }
-
-    fn end(&self) -> Result<(), StateError> {
-        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
-        let expected = self.payload.first_chunk();
-        let expected = expected.ok_or(StateError::Truncated { at })?;
-        let expected = u64::from_le_bytes(*expected);
-        if expected != self.pieces {
-            return Err(StateError::Pieces {
-                found: self.pieces,
-                expected,
-            });
-        }
-        if self.left > 0 {
-            return Err(StateError::Trailing { at });
-        }
-        Ok(())
     }
 
     /// Reads so many bytes into the payload.
@@ -145,10 +119,14 @@ impl<R: Read> HistoryReader<R> {
                 return Ok(());
             }
         }
-        let at = self.at.saturating_add(self.left);
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        let at = place(self.at.saturating_add(self.left));
         Err(StateError::Truncated { at }.into())
     }
+}
+
+/// A place in a file, for an error.
+fn place(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }
 
 impl<R: Read> Iterator for HistoryReader<R> {
