@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,11 +23,28 @@ struct Configured {
 }
 
 impl Configured {
+    /// A node with this file, and listeners on free ports.
     fn start(text: &str) -> Self {
+        Self::start_by(text, |file| Upgraded::start(&["--config", file]))
+    }
+
+    /// A node with this file only.
+    fn start_exactly(text: &str) -> Self {
+        Self::start_by(text, |file| {
+            let mut command = Command::new(PROGRAM);
+            command.args(["serve", "--config", file]);
+            Upgraded {
+                node: Node::start_exactly(command),
+                folder: tempfile::tempdir().expect("a folder"),
+            }
+        })
+    }
+
+    fn start_by(text: &str, start: impl FnOnce(&str) -> Upgraded) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("fantail.toml");
         fs::write(&file, text).expect("a file");
-        let upgraded = Upgraded::start(&["--config", file.to_str().expect("text")]);
+        let upgraded = start(file.to_str().expect("text"));
         Self {
             upgraded,
             file,
@@ -39,6 +56,11 @@ impl Configured {
         fs::write(&self.file, text).expect("a file");
         self.upgraded.upgrade();
     }
+}
+
+fn free_address() -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    socket.local_addr().expect("bound")
 }
 
 #[test]
@@ -96,27 +118,16 @@ fn a_lower_limit_closes_no_stream() {
 
 #[test]
 fn a_changed_address_is_opened_and_the_former_one_closed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("fantail.toml");
-    let free = || {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        socket.local_addr().expect("bound")
-    };
-    let (first, second, admin) = (free(), free(), free());
+    let (first, second, admin) = (free_address(), free_address(), free_address());
     let text = |http| {
         format!(
             "listen = \"{http}\"\ningest_listen = \"127.0.0.1:0\"\nadmin_listen = \"{admin}\"\n"
         )
     };
-    fs::write(&file, text(first)).expect("a file");
-    let mut command = Command::new(PROGRAM);
-    command.args(["serve", "--config", file.to_str().expect("text")]);
-    let node = Node::start_exactly(command);
-    let upgraded = Upgraded { node, folder };
+    let configured = Configured::start_exactly(&text(first));
     let mut stream = SseStream::open(first, "/events/t");
-    fs::write(&file, text(second)).expect("a file");
-    upgraded.upgrade();
-    assert!(std::net::TcpStream::connect(first).is_err(), "it is closed");
+    configured.upgrade_with(&text(second));
+    assert!(TcpStream::connect(first).is_err(), "it is closed");
     let answer = http::request(
         second,
         "POST",
@@ -131,24 +142,13 @@ fn a_changed_address_is_opened_and_the_former_one_closed() {
 /// While the next program takes the first one over, it still has the sockets of both.
 #[test]
 fn two_listeners_that_exchanged_their_addresses_stayed_where_they_were() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("fantail.toml");
-    let free = || {
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        socket.local_addr().expect("bound")
-    };
-    let (first, second, admin) = (free(), free(), free());
+    let (first, second, admin) = (free_address(), free_address(), free_address());
     let text = |http, ingest| {
         format!("listen = \"{http}\"\ningest_listen = \"{ingest}\"\nadmin_listen = \"{admin}\"\n")
     };
-    fs::write(&file, text(first, second)).expect("a file");
-    let mut command = Command::new(PROGRAM);
-    command.args(["serve", "--config", file.to_str().expect("text")]);
-    let node = Node::start_exactly(command);
-    let upgraded = Upgraded { node, folder };
+    let configured = Configured::start_exactly(&text(first, second));
     let mut stream = SseStream::open(first, "/events/t");
-    fs::write(&file, text(second, first)).expect("a file");
-    upgraded.upgrade();
+    configured.upgrade_with(&text(second, first));
     assert_eq!(resp::publish(first, "t", "x"), 1);
     assert_eq!(stream.take_data(1), ["x"]);
     let answer = http::request(second, "GET", "/healthz", &[], b"");

@@ -92,6 +92,12 @@ fn told(event: SseEvent) -> String {
     format!("{} {}..{}", word("reason"), word("from"), word("to"))
 }
 
+/// Checks that this is the gap of lost events after an id.
+#[track_caller]
+fn assert_gap_after(id: &str, told: &str) {
+    assert!(told.starts_with(&format!("evicted {id}..")), "{told}");
+}
+
 /// Resumes a stream, publishes one more event to its topic, and returns everything up to it. Such
 /// events of earlier calls are left out.
 fn all_after(node: &Node, target: &str, topic: &str, cursor: &str) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! A start with a state directory: who has it, and what is answered meanwhile.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use crate::support::http::request;
 use crate::support::wait_for;
 
 /// Runs a node that is expected to refuse to start; its standard error.
-pub(super) fn refused(flags: &[&str]) -> String {
+pub(super) fn refused(flags: &[impl AsRef<OsStr>]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fantail"));
     command.arg("serve");
     for listener in ["--listen", "--ingest-listen", "--admin-listen"] {
@@ -27,9 +28,7 @@ fn two_nodes_in_one_directory_destroyed_each_others_history() {
     let home = Home::new(&["--state-dir-wait", "1s"]);
     let mut node = home.start();
     let first = Publisher::open(node.ingest).publish("t", "first");
-    let flags = home.flags();
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let error = refused(&flags);
+    let error = refused(&home.flags());
     assert!(error.contains("another node has the directory"), "{error}");
     assert!(error.contains("state_dir_wait"), "{error}");
     // The first one did not notice.

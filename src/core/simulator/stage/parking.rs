@@ -9,6 +9,20 @@ use crate::core::delivery::{Parked, StreamKey};
 const MOST_OF_THE_TIMEOUT_MS: u64 = 600_000;
 
 impl Stage {
+    /// A stream that has an event to send, and whose client has accepted no byte for most of the
+    /// timeout.
+    fn stuck(transport: Transport) -> Self {
+        let mut stage = Self::new(10);
+        stage.transport = transport;
+        stage.open("t", None);
+        stage.turn(1);
+        stage.set_room(0);
+        stage.publish("t", false);
+        stage.turn(1);
+        stage.turn(MOST_OF_THE_TIMEOUT_MS);
+        stage
+    }
+
     /// Parks the first stream.
     pub(super) fn park(&mut self) -> Parked<usize> {
         let parked = Arc::new(Mutex::new(None));
@@ -34,13 +48,7 @@ impl Stage {
 /// A stream whose client accepts no byte would never be ended if it was parked often enough.
 #[test]
 fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
-    let mut stage = Stage::new(10);
-    stage.open("t", None);
-    stage.turn(1);
-    stage.set_room(0);
-    stage.publish("t", false);
-    stage.turn(1);
-    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    let mut stage = Stage::stuck(Transport::Plain);
     assert!(!stage.network.wires[&1].closed);
     let parked = stage.park();
     stage.unpark(parked);
@@ -51,14 +59,7 @@ fn a_stream_that_is_parked_keeps_the_time_for_which_its_client_took_nothing() {
 /// A wire that is full and sends kept bytes is not stuck.
 #[test]
 fn a_wire_that_sends_what_it_kept_has_its_whole_timeout_again() {
-    let mut stage = Stage::new(10);
-    stage.transport = Transport::Sealed(1_000);
-    stage.open("t", None);
-    stage.turn(1);
-    stage.set_room(0);
-    stage.publish("t", false);
-    stage.turn(1);
-    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    let mut stage = Stage::stuck(Transport::Sealed(1_000));
     // One byte, and the wire stays full.
     stage.set_room(1);
     stage.turn(1);
@@ -106,13 +107,7 @@ fn an_end_that_a_wire_accepted_and_kept_is_a_proper_end() {
 /// stream would be shown as new.
 #[test]
 fn a_stream_that_is_older_than_its_shard_keeps_its_age_and_its_timeout() {
-    let mut stage = Stage::new(10);
-    stage.open("t", None);
-    stage.turn(1);
-    stage.set_room(0);
-    stage.publish("t", false);
-    stage.turn(1);
-    stage.turn(MOST_OF_THE_TIMEOUT_MS);
+    let mut stage = Stage::stuck(Transport::Plain);
     let parked = stage.park();
     let (config, shared) = (stage.config.clone(), stage.shared.clone());
     stage.core = Core::new(config, shared, Arc::clone(&stage.counters), 2);
