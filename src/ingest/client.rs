@@ -25,7 +25,7 @@ pub(super) struct Client {
     /// Our end of it.
     pub(super) local_address: SocketAddr,
     fd: i32,
-    connected: Instant,
+    pub(super) connected: Instant,
     /// Time of its last command, in milliseconds after `connected`.
     active_ms: AtomicU64,
     /// Index of its last command in the command table; `usize::MAX` before the first.

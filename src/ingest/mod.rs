@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 use crate::closing::Closing;
 use crate::core::estimate::Estimate;
 use crate::hub::Hub;
+use crate::metrics::IngestEnd;
 use crate::once_a_minute::OnceAMinute;
 use crate::orders::{FREEZE_MAX, Follower, Order, Orders};
 pub use carried::{Carried, Listening};
@@ -146,6 +147,10 @@ impl Port {
         }
         kept.push(carried);
         None
+    }
+
+    fn count_end(&self, end: IngestEnd) {
+        self.hub.node_metrics().ingest_ended[end as usize].add(1);
     }
 
     fn take_kept(&self) -> Vec<Carried> {
