@@ -78,6 +78,12 @@ impl Gate {
         let _ = changes.wait_for(|state| *state != FROZEN).await;
     }
 
+    /// Number of those that wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.changes.receiver_count()
+    }
+
     /// Waits until the hub is stopped.
     pub(super) async fn stopped(&self) {
         let mut changes = self.changes.subscribe();

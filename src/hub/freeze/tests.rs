@@ -4,11 +4,13 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::core::event::Event;
 use crate::core::limits::EventLimits;
@@ -21,6 +23,16 @@ use crate::shard::wire::{BodyQueue, Incoming};
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 const ROUNDS: usize = 100;
+
+/// Longest wait for a condition.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Events that are published for each freeze. The hub freezes in the midst of the last few.
+const EVENTS_PER_ROUND: usize = 32;
+const LAST_FEW: usize = 8;
+
+/// Events after which a slow reader reads a piece. They are longer than a piece.
+const EVENTS_PER_PIECE: usize = 16;
 
 fn hub(shards: usize) -> Hub {
     let mut config = HubConfig {
@@ -71,23 +83,38 @@ async fn publish(hub: &Hub, topic: &str, data: &str) {
 /// The data of the last event.
 const LAST: &str = "data: last\n\n";
 
-/// Reads up to the last event, in another thread; a slow reader pauses.
-fn reader(mut client: TcpStream, is_slow: bool) -> JoinHandle<String> {
+/// Reads up to the last event, in another thread. A slow reader reads a piece for each turn that it
+/// gets, and all the rest once there are no more.
+fn reader(mut client: TcpStream, turns: Option<mpsc::Receiver<()>>) -> JoinHandle<String> {
+    client.set_read_timeout(Some(DEADLINE)).expect("a socket");
     std::thread::spawn(move || {
         let mut text = Vec::new();
         let mut piece = [0; 2_048];
         loop {
+            if let Some(turns) = &turns {
+                let turn = turns.recv_timeout(DEADLINE);
+                assert_ne!(turn, Err(RecvTimeoutError::Timeout), "nothing is published");
+            }
             let read = client.read(&mut piece).expect("no reset");
             assert_ne!(read, 0, "the stream ended");
             text.extend_from_slice(&piece[..read]);
             if text.ends_with(LAST.as_bytes()) {
                 return String::from_utf8(text).expect("text");
             }
-            if is_slow {
-                std::thread::sleep(Duration::from_millis(2));
-            }
         }
     })
+}
+
+async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_any_behind(hub: &Hub) -> bool {
+    hub.shard_metrics().iter().any(|it| it.behind.get() > 0)
 }
 
 /// Streams that are behind get no heartbeats, and a shard sweeps its streams when they come back.
@@ -100,38 +127,55 @@ fn without_heartbeats(text: &str) -> String {
 async fn a_hub_that_is_frozen_and_thawed_loses_and_repeats_no_byte() {
     let hub = hub(3);
     let mut readers = Vec::new();
+    let mut slow = Vec::new();
     for number in 0..30 {
         let (server, client) = connection();
         // Streams of topics and of patterns hear the same.
         let selector = ["t", "*"][number % 2];
         open(&hub, Incoming::Socket(server.into()), selector).await;
-        readers.push(reader(client, number % 5 == 0));
+        let turns = (number % 5 == 0).then(|| {
+            let (turn, turns) = mpsc::channel();
+            slow.push(turn);
+            turns
+        });
+        readers.push(reader(client, turns));
     }
-    let is_over = Arc::new(AtomicBool::new(false));
+    let due = Arc::new(Semaphore::new(EVENTS_PER_ROUND));
+    let (count, mut published) = watch::channel(0);
     let publisher = {
-        let (hub, is_over) = (hub.clone(), Arc::clone(&is_over));
+        let (hub, due) = (hub.clone(), Arc::clone(&due));
         tokio::spawn(async move {
             let mut number = 0;
-            while !is_over.load(Ordering::Relaxed) {
+            while let Ok(event) = due.acquire().await {
+                event.forget();
                 publish(&hub, "t", &format!("{number} {}", "x".repeat(200))).await;
                 number += 1;
-                if number % 8 == 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                count.send_replace(number);
+                if number % EVENTS_PER_PIECE == 0 {
+                    for turn in &slow {
+                        turn.send(()).expect("it reads to the end");
+                    }
                 }
             }
             number
         })
     };
-    for _ in 0..ROUNDS {
+    let mut behind = 0;
+    for round in 1..=ROUNDS {
+        let enough = round * EVENTS_PER_ROUND - LAST_FEW;
+        let goes_on = timeout(DEADLINE, published.wait_for(|count| *count >= enough)).await;
+        goes_on.expect("in time").expect("it publishes");
+        behind += usize::from(is_any_behind(&hub));
         let frozen = hub.freeze().await.expect("open");
         assert_eq!(frozen.streams(), 30);
         let head = hub.head();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        due.add_permits(EVENTS_PER_ROUND);
+        wait_until("the publisher waits", || hub.0.gate.waiting() == 1).await;
         assert_eq!(hub.head(), head, "something was published");
         frozen.thaw().await;
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    is_over.store(true, Ordering::Relaxed);
+    assert!(behind > 0, "no stream was behind at a freeze");
+    due.close();
     let published = publisher.await.expect("no panic");
     publish(&hub, "t", "last").await;
     let texts: Vec<String> = tokio::task::spawn_blocking(move || {
@@ -186,7 +230,7 @@ async fn callers_of_a_frozen_hub_wait_and_go_on() {
         let hub = hub.clone();
         async move { hub.erase_topic("without/streams").await }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    wait_until("all wait", || hub.0.gate.waiting() == 4).await;
     let waits = !publishing.is_finished() && !opening.is_finished();
     assert!(waits && !asking.is_finished() && !erasing.is_finished());
     assert_eq!(hub.history_len("without/streams"), 0);
@@ -212,9 +256,10 @@ async fn a_hub_that_ends_while_it_is_frozen_lets_nobody_wait() {
             hub.publish(Source::Http, &mut drafts).await.is_err()
         }
     });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    wait_until("the publisher waits", || hub.0.gate.waiting() == 1).await;
     hub.end();
-    assert!(publishing.await.expect("no panic"), "it was refused");
+    let ended = timeout(DEADLINE, publishing).await.expect("in time");
+    assert!(ended.expect("no panic"), "it was refused");
     frozen.thaw().await;
     assert!(hub.freeze().await.is_err());
 }
@@ -227,8 +272,6 @@ async fn streams_that_cannot_move_are_told_to_come_back_and_counted() {
     for queue in &queues {
         open(&hub, Incoming::Body(Arc::clone(queue), None), "t").await;
     }
-    let (server, client) = connection();
-    open(&hub, Incoming::Socket(server.into()), "t").await;
     let drain = |queue: &BodyQueue| {
         let mut text = String::new();
         let waker = std::task::Waker::noop();
@@ -241,8 +284,8 @@ async fn streams_that_cannot_move_are_told_to_come_back_and_counted() {
             }
         }
     };
-    // The client of the last one reads nothing, and its queue is full. The others have read all.
-    while hub.shard_metrics().iter().all(|it| it.behind.get() == 0) {
+    // The last one is not read, and becomes full. The others have read all.
+    while !is_any_behind(&hub) {
         publish(&hub, "t", &"x".repeat(1_000)).await;
         let mut read = [0; 2];
         while read != [1; 2] {
@@ -252,6 +295,9 @@ async fn streams_that_cannot_move_are_told_to_come_back_and_counted() {
             tokio::task::yield_now().await;
         }
     }
+    // Opened only now: it must not be the one that is behind.
+    let (server, client) = connection();
+    open(&hub, Incoming::Socket(server.into()), "t").await;
     let count = hub.dismiss_bodies(Duration::from_millis(500)).await;
     assert_eq!(count.expect("open"), 3);
     let frozen = hub.freeze().await.expect("open");
