@@ -8,43 +8,14 @@ use std::time::Duration;
 use fantail::metrics::Source;
 
 use crate::node::{Node, SHORT};
+use crate::support::frozen::{BOTH, Ends, Freezing, Then};
 use crate::support::http::Connection;
 use crate::support::{DEADLINE, wait_until};
 
 const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &[u8] = b"POST /publish/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nxy";
 
-/// What follows a freeze.
-#[derive(Clone, Copy, Debug)]
-enum Then {
-    Thaw,
-    HandOver,
-}
-
-const BOTH: [Then; 2] = [Then::Thaw, Then::HandOver];
-
-/// Ends the clients of a test, also of one that fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Node {
-    fn go_on(&mut self, then: Then) {
-        match then {
-            Then::Thaw => self.thaw(),
-            Then::HandOver => self.hand_over(),
-        }
-    }
-
-    fn freeze_and(&mut self, then: Then) {
-        self.freeze();
-        self.go_on(then);
-    }
-
     fn connections(&self) -> u64 {
         self.hub.node_metrics().http.connections.get()
     }

@@ -11,6 +11,7 @@ use std::task::Poll;
 use tokio::net::TcpStream;
 
 use crate::node::Node;
+use crate::support::frozen::Freezing;
 use crate::support::wait_until;
 
 type Client = SendRequest<Full<Bytes>>;

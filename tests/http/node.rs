@@ -11,6 +11,7 @@ use fantail::settings::Settings;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
+use crate::support::frozen::Freezing;
 use crate::support::http::{Connection, Response, request};
 use crate::support::sse::SseStream;
 use crate::support::{DEADLINE, wait_until};
@@ -119,29 +120,25 @@ impl Node {
         self.stop.stop();
     }
 
-    /// Freezes the listener.
-    pub(crate) fn freeze(&mut self) {
-        let settled_and_frozen = async {
-            self.stop.settle().await;
-            self.stop.freeze().await
-        };
-        let frozen = async { tokio::time::timeout(DEADLINE, settled_and_frozen).await };
-        let frozen = self.runtime.block_on(frozen);
-        frozen.expect("in time").expect("it serves");
+    /// Waits until serving has ended; panics if it does not.
+    pub(crate) fn wait_served(&mut self) {
+        let served = self.served.take().expect("waited once");
+        let ended = self
+            .runtime
+            .block_on(async { tokio::time::timeout(DEADLINE, served).await });
+        ended.expect("serving ends").expect("no panic");
     }
+}
 
-    /// Makes the frozen listener go on.
-    pub(crate) fn thaw(&self) {
-        self.stop.thaw();
-    }
+impl Freezing for Node {
+    type Listening = Listening;
 
-    /// Reads the frozen listener.
-    pub(crate) fn frozen<T>(&self, read: impl FnOnce(&Listening) -> T) -> T {
-        self.stop.frozen(read).expect("it is frozen")
+    fn control(&mut self) -> (&mut Control<Listening>, &Runtime) {
+        (&mut self.stop, &self.runtime)
     }
 
     /// A new listener goes on with the descriptors and the bytes of the frozen one.
-    pub(crate) fn hand_over(&mut self) {
+    fn hand_over(&mut self) {
         let mut released = self.stop.release().expect("it is frozen");
         let connections = released.connections.drain(..);
         released.connections = connections
@@ -155,15 +152,6 @@ impl Node {
             .spawn(async { serving.await.expect("a listener") });
         self.stop = stop;
         self.served = Some(served);
-    }
-
-    /// Waits until serving has ended; panics if it does not.
-    pub(crate) fn wait_served(&mut self) {
-        let served = self.served.take().expect("waited once");
-        let ended = self
-            .runtime
-            .block_on(async { tokio::time::timeout(DEADLINE, served).await });
-        ended.expect("serving ends").expect("no panic");
     }
 }
 

@@ -6,44 +6,15 @@ use fantail::ingest::{IngestConfig, NamedUser};
 use fantail::metrics::{IngestEnd, Source};
 use fantail::settings::{IngestUser, Settings};
 
+use crate::support::frozen::{BOTH, Ends, Freezing, Then};
 use crate::support::{Client, Node, command, wait_for};
 
-/// What follows a freeze.
-#[derive(Clone, Copy, Debug)]
-enum Then {
-    Thaw,
-    HandOver,
-}
-
-const BOTH: [Then; 2] = [Then::Thaw, Then::HandOver];
-
-/// Ends the clients of a test, also of one that fails.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl Node {
-    fn go_on(&mut self, then: Then) {
-        match then {
-            Then::Thaw => self.thaw(),
-            Then::HandOver => self.hand_over(),
-        }
-    }
-
-    fn freeze_and(&mut self, then: Then) {
-        self.freeze();
-        self.go_on(then);
-    }
-
     fn open(&self) -> u64 {
         self.hub.node_metrics().ingest_connections.get()
     }
 
-    fn kept_and_left(&self) -> (usize, usize) {
+    fn kept_and_left(&mut self) -> (usize, usize) {
         self.frozen(|frozen| (frozen.connections.len(), frozen.left))
     }
 }

@@ -1,6 +1,8 @@
 //! A node with only its ingest port, and a client that speaks raw bytes.
 #![allow(dead_code)] // Each test binary uses its own part of this.
 
+pub(crate) mod frozen;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use fantail::settings::Settings;
 use fantail::shard::wire::{BodyQueue, Incoming, Next};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+
+use frozen::Freezing;
 
 /// Longest time for any step before a test fails; far beyond its time on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -83,28 +87,6 @@ impl Node {
         self.shutdown.stop();
     }
 
-    /// Freezes the port.
-    pub(crate) fn freeze(&mut self) {
-        let runtime = self.runtime.as_ref().expect("running");
-        let settled_and_frozen = async {
-            self.shutdown.settle().await;
-            self.shutdown.freeze().await
-        };
-        let frozen = async { tokio::time::timeout(DEADLINE, settled_and_frozen).await };
-        let frozen = runtime.block_on(frozen);
-        frozen.expect("in time").expect("it serves");
-    }
-
-    /// Makes the frozen port go on.
-    pub(crate) fn thaw(&self) {
-        self.shutdown.thaw();
-    }
-
-    /// Reads the frozen port.
-    pub(crate) fn frozen<T>(&self, read: impl FnOnce(&Listening) -> T) -> T {
-        self.shutdown.frozen(read).expect("it is frozen")
-    }
-
     /// A new port, with a config that differs by `change`, goes on with what the frozen one
     /// released.
     pub(crate) fn hand_over_with(&mut self, change: impl FnOnce(&mut IngestConfig)) {
@@ -115,10 +97,6 @@ impl Node {
         let runtime = self.runtime.as_ref().expect("running");
         self.served = Some(runtime.spawn(serving));
         self.shutdown = shutdown;
-    }
-
-    pub(crate) fn hand_over(&mut self) {
-        self.hand_over_with(|_| {});
     }
 
     /// Waits until the port has shut down.
@@ -157,6 +135,19 @@ impl Node {
             queue,
             text: String::new(),
         }
+    }
+}
+
+impl Freezing for Node {
+    type Listening = Listening;
+
+    fn control(&mut self) -> (&mut Control<Listening>, &Runtime) {
+        let runtime = self.runtime.as_ref().expect("running");
+        (&mut self.shutdown, runtime)
+    }
+
+    fn hand_over(&mut self) {
+        self.hand_over_with(|_| {});
     }
 }
 
