@@ -4,7 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,41 +12,15 @@ use tracing::{debug, info, warn};
 
 use super::connection::Connection;
 use super::{Port, socket};
+use crate::backoff::Backoff;
 use crate::closing::Closing;
 use crate::hub::Hub;
 use crate::once_a_minute::OnceAMinute;
-
-/// First pause after a failed `accept`: long enough not to spin, too short to notice.
-const BACKOFF_MIN: Duration = Duration::from_millis(5);
-/// Longest pause: once descriptors are free again, publishers wait no longer than this.
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Guard of the log line about failures of `accept`, which can alternate quickly with successes.
 static FAILING: OnceAMinute = OnceAMinute::new();
 /// Guard of the log line about the end of such failures.
 static RECOVERED: OnceAMinute = OnceAMinute::new();
-
-/// The pause between failed accepts: it doubles in a streak of failures.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    pause: Option<Duration>,
-}
-
-impl Backoff {
-    /// Notes a failure; returns the pause.
-    fn failed(&mut self) -> Duration {
-        let pause = self
-            .pause
-            .map_or(BACKOFF_MIN, |last| (last * 2).min(BACKOFF_MAX));
-        self.pause = Some(pause);
-        pause
-    }
-
-    /// Notes a success; true when it ends a streak of failures.
-    fn succeeded(&mut self) -> bool {
-        self.pause.take().is_some()
-    }
-}
 
 /// Waits for the next connection. If `accept` fails for lack of descriptors or memory, it pauses
 /// and tries again; the connection waits in the kernel's queue meanwhile. Cancelling loses nothing.
@@ -145,21 +118,4 @@ fn refuse(stream: &TcpStream) {
     // Unread bytes of the client would make the kernel reset the connection, and the reset could
     // overtake the line.
     let _ = recv(stream, &mut [0; 16 * 1024], RecvFlags::DONTWAIT);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_doubles_to_a_second_and_starts_over() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..10).map(|_| backoff.failed()).collect();
-        assert_eq!(pauses[0], BACKOFF_MIN);
-        assert_eq!(pauses[1], BACKOFF_MIN * 2);
-        assert_eq!(pauses[9], BACKOFF_MAX);
-        assert!(backoff.succeeded());
-        assert!(!backoff.succeeded());
-        assert_eq!(backoff.failed(), BACKOFF_MIN);
-    }
 }

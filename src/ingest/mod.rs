@@ -31,6 +31,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use crate::backoff::Backoff;
 use crate::closing::Closing;
 use crate::core::estimate::Estimate;
 use crate::hub::Hub;
@@ -248,7 +249,7 @@ async fn accept_until_ordered(
     connections: &mut JoinSet<()>,
     orders: &mut Orders,
 ) -> Order {
-    let mut backoff = accept::Backoff::default();
+    let mut backoff = Backoff::ACCEPT;
     let for_connections = orders.clone();
     loop {
         tokio::select! {

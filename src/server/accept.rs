@@ -23,6 +23,7 @@ use super::connections::{Place, Refused};
 use super::listener::Listener;
 use super::retry::retry_after_s;
 use super::{connection, head};
+use crate::backoff::Backoff;
 use crate::closing::Closing;
 use crate::once_a_minute::OnceAMinute;
 use crate::orders::{Order, Orders};
@@ -31,11 +32,6 @@ use crate::orders::{Order, Orders};
 /// in one turn, and a full batch can move to another thread. The bound keeps the wait of the last
 /// connection, and of other tasks on this thread, short.
 const ACCEPTS_PER_TURN: usize = 32;
-
-/// Shortest pause after `accept` failed. It doubles with each failure…
-const BACKOFF_MIN: Duration = Duration::from_millis(5);
-/// …up to this one.
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Bytes of a refused client's request that are read before closing. Unread bytes would make the
 /// kernel reset the connection, and the client would lose our answer.
@@ -71,7 +67,7 @@ async fn accept_until_ordered(
     orders: &mut Orders,
     helpers: &Arc<Semaphore>,
 ) -> Order {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::ACCEPT;
     loop {
         let ready = tokio::select! {
             biased;
@@ -96,12 +92,12 @@ async fn accept_until_ordered(
         };
         let (batch, pause) = match accepted {
             Ok(batch) => {
-                backoff.succeeded(batch.len());
+                succeeded(&mut backoff, batch.len());
                 (batch, None)
             }
             Err((batch, error)) => {
                 listener.metrics.accept_errors.add(1);
-                (batch, Some(backoff.failed(&error)))
+                (batch, Some(failed(&mut backoff, &error)))
             }
         };
         let full = batch.len() == ACCEPTS_PER_TURN;
@@ -271,30 +267,18 @@ static FAILING: OnceAMinute = OnceAMinute::new();
 /// Guard of the log line about the end of such failures.
 static RECOVERED: OnceAMinute = OnceAMinute::new();
 
-/// The pause after a failure of `accept`.
-#[derive(Default)]
-struct Backoff {
-    pause: Option<Duration>,
+/// Notes a turn that ended with an error; returns the pause.
+fn failed(backoff: &mut Backoff, error: &io::Error) -> Duration {
+    if let Some(left_out) = FAILING.due() {
+        tracing::warn!(target: "fantail::http", %error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
+    }
+    backoff.failed()
 }
 
-impl Backoff {
-    /// The next pause, after a failure.
-    fn failed(&mut self, error: &io::Error) -> Duration {
-        if let Some(left_out) = FAILING.due() {
-            tracing::warn!(target: "fantail::http", %error, left_out, "no connection can be accepted for now; raise the file limit if it is too low");
-        }
-        let pause = self
-            .pause
-            .map_or(BACKOFF_MIN, |pause| (pause * 2).min(BACKOFF_MAX));
-        self.pause = Some(pause);
-        pause
-    }
-
-    /// Notes a turn without an error. Only a turn that accepted a connection ends the backoff.
-    fn succeeded(&mut self, accepted: usize) {
-        if accepted > 0 && self.pause.take().is_some() && RECOVERED.due().is_some() {
-            tracing::info!(target: "fantail::http", "connections are accepted again");
-        }
+/// Notes a turn without an error. Only a turn that accepted a connection ends the pauses.
+fn succeeded(backoff: &mut Backoff, accepted: usize) {
+    if accepted > 0 && backoff.succeeded() && RECOVERED.due().is_some() {
+        tracing::info!(target: "fantail::http", "connections are accepted again");
     }
 }
 
@@ -303,19 +287,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_bound_and_start_again() {
+    fn only_a_turn_that_accepts_a_connection_ends_the_pauses() {
         let error = io::Error::from(Errno::MFILE);
-        let mut backoff = Backoff::default();
-        assert_eq!(backoff.failed(&error), BACKOFF_MIN);
-        assert_eq!(backoff.failed(&error), BACKOFF_MIN * 2);
-        for _ in 0..20 {
-            backoff.failed(&error);
-        }
-        assert_eq!(backoff.failed(&error), BACKOFF_MAX);
-        backoff.succeeded(0);
-        assert_eq!(backoff.failed(&error), BACKOFF_MAX);
-        backoff.succeeded(1);
-        assert_eq!(backoff.failed(&error), BACKOFF_MIN);
+        let mut backoff = Backoff::ACCEPT;
+        let first = failed(&mut backoff, &error);
+        succeeded(&mut backoff, 0);
+        assert_eq!(failed(&mut backoff, &error), first * 2);
+        succeeded(&mut backoff, 1);
+        assert_eq!(failed(&mut backoff, &error), first);
     }
 
     #[test]

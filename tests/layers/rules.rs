@@ -26,6 +26,7 @@ pub(crate) const LAYERS: [&[&str]; 14] = [
         "web",
         "metrics",
         "clock",
+        "backoff",
         "closing",
         "once_a_minute",
         "orders",

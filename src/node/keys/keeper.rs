@@ -15,6 +15,7 @@ use super::Requests;
 use super::fetch::Fetcher;
 use super::source::Source;
 use crate::auth::{Auth, KeySet, Refresh};
+use crate::backoff::Backoff;
 use crate::once_a_minute::OnceAMinute;
 use crate::settings::Settings;
 
@@ -34,7 +35,7 @@ pub(super) struct Keeper {
     refresh_min: Duration,
     /// Time of the next fetch without a request.
     due: Instant,
-    backoff: Duration,
+    backoff: Backoff,
     /// The last fetch failed, or there was none yet: only then is a success worth a log line.
     waiting: bool,
     /// Time at which a token last caused a fetch.
@@ -59,7 +60,10 @@ impl Keeper {
             max_age: settings.jwks_max_age,
             refresh_min: settings.jwks_refresh_min,
             due: Instant::now(),
-            backoff: BACKOFF_MIN,
+            backoff: Backoff::new(
+                BACKOFF_MIN.min(settings.jwks_max_age),
+                settings.jwks_max_age,
+            ),
             waiting: true,
             caused: None,
             fetched: OnceAMinute::new(),
@@ -162,11 +166,11 @@ impl Keeper {
                 }
                 self.waiting = false;
                 super::replace(&self.auth, &self.source.roles, keys);
-                self.backoff = BACKOFF_MIN;
+                self.backoff.succeeded();
                 self.due = Instant::now() + self.max_age;
             }
             Err(reason) => {
-                let again = self.backoff.min(self.max_age);
+                let again = self.backoff.failed();
                 let url = self.source.place();
                 if let Some(left_out) = self.failed.due() {
                     tracing::warn!(
@@ -180,7 +184,6 @@ impl Keeper {
                     tracing::debug!(setting, url, ?again, "keys not fetched: {reason}");
                 }
                 self.waiting = true;
-                self.backoff = (self.backoff * 2).min(self.max_age.max(BACKOFF_MIN));
                 self.due = Instant::now() + again;
             }
         }
