@@ -16,12 +16,23 @@ use crate::admin::UpgradeStatus;
 use crate::plural::Counted;
 use crate::settings::{self, RawSettings};
 
-/// Time for an answer. A check takes five seconds at most.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long the command waits.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For one answer. A check takes five seconds at most.
+    answer: Duration,
+    /// For a node at whose address no one listens: one that crashed, and is started again.
+    absence: Duration,
+    /// For the outcome. A pause is as long as the rehearsal: 5 s, and a second for each 20 MiB of
+    /// state.
+    outcome: Duration,
+}
 
-/// Time for the outcome, once an upgrade has begun: 2 s for requests in hand, 2 s for HTTP/2
-/// streams, 5 s for the rehearsal, and as much again.
-const OUTCOME_MAX: Duration = Duration::from_secs(20);
+const PATIENCE: Patience = Patience {
+    answer: Duration::from_secs(15),
+    absence: Duration::from_secs(20),
+    outcome: Duration::from_secs(600),
+};
 
 /// Pause between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -36,8 +47,8 @@ enum Refused {
     },
     #[error("{0}")]
     Problem(String),
-    #[error("the node said nothing of the upgrade for {} s", OUTCOME_MAX.as_secs())]
-    Silence,
+    #[error("the node said nothing of the upgrade for {} s; its log may", .0.as_secs())]
+    Silence(Duration),
     #[error("not upgraded, the running program goes on: {0}")]
     Failed(String),
 }
@@ -61,11 +72,11 @@ pub(super) fn ask(
     flags: RawSettings,
 ) -> ExitCode {
     let file = config.or_else(|| settings::config_file(&environment));
-    let settings = match settings::load(file.as_deref(), environment, flags) {
-        Ok(settings) => settings,
+    let address = match settings::load_admin_listen(file.as_deref(), environment, flags) {
+        Ok(address) => address,
         Err(error) => return refuse(error),
     };
-    match upgraded(reachable(settings.admin_listen)) {
+    match upgraded(reachable(address), PATIENCE) {
         Ok(text) => print(&text),
         Err(error) => {
             complain(error);
@@ -84,9 +95,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn upgraded(address: SocketAddr) -> Result<String, Refused> {
+fn upgraded(address: SocketAddr, patience: Patience) -> Result<String, Refused> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(ANSWER_MAX))
+        .timeout_global(Some(patience.answer))
         .http_status_as_error(false)
         .proxy(None)
         .build()
@@ -107,11 +118,15 @@ fn upgraded(address: SocketAddr) -> Result<String, Refused> {
             format!("the admin listener at {address} answered {status}")
         })));
     };
-    let deadline = Instant::now() + OUTCOME_MAX;
-    while Instant::now() < deadline {
-        // While the node is frozen, it accepts no connection; then it may cut one.
+    let begun = Instant::now();
+    let mut heard = begun;
+    while heard.elapsed() < patience.absence && begun.elapsed() < patience.outcome {
+        // A frozen node lets its clients wait; then it may cut a connection.
         let answer = agent.get(&url).call();
         let body = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+        if matches!(body, Ok(_) | Err(ureq::Error::Timeout(_))) {
+            heard = Instant::now();
+        }
         let status = body.ok().and_then(|body| serde_json::from_str(&body).ok());
         let last = status.and_then(|status: UpgradeStatus| status.last);
         match last.filter(|last| last.number >= number) {
@@ -132,12 +147,64 @@ fn upgraded(address: SocketAddr) -> Result<String, Refused> {
             None => thread::sleep(ASK_EVERY),
         }
     }
-    Err(Refused::Silence)
+    Err(Refused::Silence(begun.elapsed()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// Answers a request; without a body, waits until its client has no more patience.
+    fn answer(mut connection: TcpStream, body: Option<&str>) {
+        let mut request = [0; 4096];
+        let length = connection.read(&mut request).expect("a request");
+        assert_ne!(length, 0);
+        match body {
+            Some(body) => write!(
+                connection,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .expect("a client"),
+            None => assert_eq!(connection.read(&mut request).expect("an end"), 0),
+        }
+    }
+
+    /// A large state took longer than the command had patience for.
+    #[test]
+    fn a_node_that_is_frozen_for_long_was_given_up() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let patience = Patience {
+            answer: Duration::from_millis(100),
+            absence: Duration::from_millis(250),
+            outcome: Duration::from_secs(60),
+        };
+        let node = thread::spawn(move || {
+            let mut connections = listener
+                .incoming()
+                .map(|connection| connection.expect("one"));
+            let mut next = || connections.next().expect("a client");
+            answer(next(), Some(r#"{"number":7}"#));
+            for _ in 0..5 {
+                answer(next(), None);
+            }
+            let failed = r#"{"version":"2","attempts":7,"running":false,"last":{"number":7,"failed":"odd",
+                "from":"1","to":"2","streams":0,"events":0,"connections":0,"pause_ms":9}}"#;
+            answer(next(), Some(failed));
+        });
+        match upgraded(address, patience) {
+            Err(Refused::Failed(reason)) => assert_eq!(reason, "odd"),
+            other => panic!("{other:?}"),
+        }
+        node.join().expect("seven requests");
+        // Nobody listens any more.
+        let gone = upgraded(address, patience);
+        assert!(matches!(gone, Err(Refused::Answer { .. })), "{gone:?}");
+    }
 
     #[test]
     fn a_listener_at_any_address_is_asked_on_this_machine() {

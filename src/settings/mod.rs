@@ -40,6 +40,7 @@ mod text_file;
 mod user;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 pub use checked::Settings;
@@ -72,13 +73,37 @@ pub fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     flags: RawSettings,
 ) -> Result<Settings, ConfigError> {
+    check::check(read(file, environment, flags)?)
+}
+
+/// The address of the admin listener, for a command that asks a running node. No other setting is
+/// checked, and no key or password is read, since the command may run where it cannot be.
+///
+/// # Errors
+/// [`ConfigError`], if a source cannot be read, or the address is none.
+pub fn load_admin_listen(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: RawSettings,
+) -> Result<SocketAddr, ConfigError> {
+    let mut raw = read(file, environment, flags)?;
+    raw.values
+        .retain(|value| value.setting.key == "admin_listen");
+    Ok(check::check(raw)?.admin_listen)
+}
+
+fn read(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: RawSettings,
+) -> Result<RawSettings, ConfigError> {
     let mut raw = match file {
         Some(path) => file::read(path)?,
         None => RawSettings::default(),
     };
     raw.append(environment::read(environment));
     raw.append(flags);
-    check::check(raw)
+    Ok(raw)
 }
 
 #[cfg(test)]

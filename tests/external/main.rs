@@ -37,3 +37,5 @@ mod proxies;
 mod publishers;
 /// redis-cli and redis-benchmark, unmodified.
 mod redis_tools;
+/// The example units, under a real systemd.
+mod systemd;

@@ -29,6 +29,7 @@ Chores:
   stops [NAME]    prints the longest stop of a node in each row of the table in docs/BENCHMARKS.md (or in those whose name
                   has NAME in it), and of a bare lock
   loom            runs the flags of a shard's mailbox through more interleavings than `test` does: up to three preemptions
+  systemd         tests the units of examples/systemd under a real systemd, in namespaces of its own; needs root
   simulate [RUNS] runs so many schedules of the simulator (default 100000), optimised and with all assertions
   help            prints this
 ";
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         ["stops"] => steps::stops(""),
         ["stops", name] => steps::stops(name),
         ["loom"] => steps::loom(),
+        ["systemd"] => steps::systemd(),
         ["simulate"] => steps::simulate("100000"),
         ["simulate", runs] => steps::simulate(runs),
         ["fuzz"] => fuzz::run_all("60"),

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::process::{Failure, cargo, run};
+use crate::process::{Failure, cargo, command, output, run};
 use crate::tools;
 
 /// A heading and the check under it.
@@ -62,6 +62,34 @@ pub(crate) fn simulate(runs: &str) -> Result<(), Failure> {
         "--nocapture",
     ];
     run(cargo(&arguments).env("SIMULATOR_RUNS", runs))
+}
+
+/// The units of the examples, under a systemd that a test boots.
+pub(crate) fn systemd() -> Result<(), Failure> {
+    const SYSTEMD: &str = "/lib/systemd/systemd";
+    if !std::path::Path::new(SYSTEMD).is_file() {
+        return Err(Failure::Missing(format!(
+            "{SYSTEMD} is missing; install it with:\n\n    sudo apt-get install -y --no-install-recommends systemd\n"
+        )));
+    }
+    if output(&mut command("id", &["--user"]))?.trim() != "0" {
+        return Err(Failure::Missing(
+            "a systemd mounts what it manages; run this as root".to_owned(),
+        ));
+    }
+    run(&mut cargo(&[
+        "test",
+        "--package",
+        "fantail",
+        "--features",
+        "external-tests",
+        "--test",
+        "external",
+        "--",
+        "--ignored",
+        "--test-threads=1",
+        "systemd::",
+    ]))
 }
 
 fn formatting() -> Result<(), Failure> {
