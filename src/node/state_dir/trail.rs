@@ -3,6 +3,9 @@
 //! After a crash, the ids that the dead process gave after its last history file are unknown. If the
 //! clock was set back meanwhile, the next process could give one of them again, to another event.
 //! So a running node notes its newest id twice a second, and the next one starts above it.
+//!
+//! A note is not synced: that would be two disk writes a second. A machine that loses its power may
+//! lose notes, and only the clock keeps ids rising then.
 
 use std::fs::{self, File};
 use std::io;
