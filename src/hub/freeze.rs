@@ -8,12 +8,13 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio::time::{Instant, sleep};
 
 use crate::core::delivery::Parked;
 use crate::core::desk::{Desk, DeskCursor, DeskRecord, Reseat};
-use crate::core::history::Released;
+use crate::core::history::{Record, Released, SelectorId};
 use crate::shard::mailbox::Message;
 use crate::shard::wire::Incoming;
 use crate::state::Writer;
@@ -180,11 +181,18 @@ impl Frozen {
         mut count: impl FnMut(&DeskRecord),
     ) -> io::Result<()> {
         let shared = &self.hub.0.shared;
+        let shares = self.shares();
         let desk = shared.desk.lock();
         let (mut cursor, mut records) = (DeskCursor::default(), Vec::new());
         while !cursor.is_end() {
             cursor = desk.snapshot(cursor, RECORDS_AT_ONCE, &mut records);
-            for record in records.drain(..) {
+            for mut record in records.drain(..) {
+                if let DeskRecord::Store(Record::Grant { ids, streams }) = &mut record {
+                    let Some(shares) = shares.get(&ids[..]) else {
+                        continue;
+                    };
+                    *streams = *shares;
+                }
                 count(&record);
                 out.desk(&record)?;
             }
@@ -200,6 +208,17 @@ impl Frozen {
             }
         }
         Ok(())
+    }
+
+    /// The streams that share each grant. A subscription that waits at the gate has a share as well,
+    /// but it ends with this process.
+    fn shares(&self) -> HashMap<&[SelectorId], u32> {
+        let mut shares = HashMap::new();
+        let streams = self.streams.iter().flatten();
+        for grant in streams.filter_map(|stream| stream.grant.as_deref()) {
+            *shares.entry(grant).or_default() += 1;
+        }
+        shares
     }
 
     /// The sockets of its streams.

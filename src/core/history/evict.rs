@@ -218,7 +218,7 @@ impl Store {
         let Some(topic) = self.topics.in_slot(index) else {
             return;
         };
-        if topic.log.is_none() && topic.subscribers == 0 && !topic.pins.any() {
+        if topic.is_unused() {
             let evicted = topic.evicted;
             // If the topic has evicted nothing itself, its bound is the `forgotten` of its
             // creation. Patterns were notified of that when the earlier topics were deleted.

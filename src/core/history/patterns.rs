@@ -413,7 +413,8 @@ impl PatternTable {
         self.remove_unheld(slot);
     }
 
-    fn remove_unheld(&mut self, slot: u32) {
+    /// Removes the pattern if it has no reference.
+    pub(super) fn remove_unheld(&mut self, slot: u32) {
         if self
             .get(slot)
             .is_none_or(|pattern| pattern.listeners.subscribers > 0 || pattern.pins > 0)

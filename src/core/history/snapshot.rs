@@ -179,6 +179,21 @@ impl Store {
         }
     }
 
+    /// Removes what only publishers and subscriptions in progress had pinned: they ended with the
+    /// process of the snapshot.
+    fn remove_unused(&mut self) {
+        let topics = self.topics.iter();
+        let unused = topics.filter(|(_, topic)| topic.is_unused());
+        let unused: Vec<_> = unused.map(|(slot, _)| slot).collect();
+        for slot in unused {
+            self.forget_if_unused(slot);
+        }
+        let patterns: Vec<_> = self.patterns.iter().map(|(slot, _)| slot).collect();
+        for slot in patterns {
+            self.patterns.remove_unheld(slot);
+        }
+    }
+
     /// Checks that exactly these streams are counted in topics, patterns and grants. Each stream is
     /// given as its ids and the ids of its grant.
     ///
@@ -436,6 +451,7 @@ impl Restoring {
             let store = &mut self.store;
             store.remember(event.topic, event.id, &event.frame, event.more.as_ref());
         }
+        self.store.remove_unused();
         Ok(self.store)
     }
 }

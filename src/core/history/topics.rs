@@ -42,6 +42,11 @@ pub(super) struct Topic {
 const _: () = assert!(size_of::<Topic>() <= 72);
 
 impl Topic {
+    /// Whether nothing refers to it, so that it is to be removed.
+    pub(super) fn is_unused(&self) -> bool {
+        self.log.is_none() && self.subscribers == 0 && !self.pins.any()
+    }
+
     /// Its bytes while it has no events.
     fn bare_bytes(&self) -> usize {
         BARE_TOPIC_BYTES + self.name.len() + self.matches_bytes()

@@ -170,10 +170,10 @@ fn told(desk: &Desk) -> Vec<(bool, Vec<String>)> {
 
 #[test]
 fn a_restored_desk_resolves_old_cursors_as_the_original() {
-    let Used {
-        mut desk, events, ..
-    } = used();
     for portion in [1, 3, 1_000] {
+        let Used {
+            mut desk, events, ..
+        } = used();
         let mut restored = restore(records(&desk, portion));
         assert_eq!(restored.head(), desk.head());
         assert_eq!(restored.store().mark(), MARK);
@@ -181,6 +181,7 @@ fn a_restored_desk_resolves_old_cursors_as_the_original() {
         assert_eq!(starts(&mut restored, &events), starts(&mut desk, &events));
     }
     // The comparison covers starts of every kind.
+    let Used { desk, events, .. } = used();
     let mut desk = restore(records(&desk, 7));
     let [first, .., last] = &events[..] else {
         panic!("events")
