@@ -21,7 +21,7 @@ use super::{Hub, HubConfig, Room, notifier};
 /// Why a hub cannot continue another one.
 #[derive(Debug, Error)]
 pub enum RestoreError {
-    /// The records are not those of a desk.
+    /// The records are not those of a desk with these streams.
     #[error(transparent)]
     Desk(#[from] history::RestoreError),
     /// A record is not that of a stream of the desk.
@@ -57,8 +57,8 @@ impl Seating {
 
 impl Hub {
     /// Starts the shards of a desk made from these records. The number of shards may be another
-    /// one than before. Counters go on from `totals`. Streams follow with [`Hub::restore_streams`] and [`Hub::seat_all`], before
-    /// anything is published or attached.
+    /// one than before. Counters go on from `totals`. Streams follow with [`Hub::restore_streams`]
+    /// and [`Hub::seat_all`], before anything is published or attached.
     ///
     /// # Errors
     /// [`RestoreError`] if the records are not those of a desk, or a shard cannot be started.
@@ -80,16 +80,19 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Restores streams of the desk that the hub was started from, with their sockets. They are
-    /// counted from now on, also above the bounds.
+    /// Restores the streams of the desk that the hub was started from, with their sockets: all of
+    /// them, in one call. They are counted from now on, also above the bounds.
     ///
     /// # Errors
-    /// [`RestoreError`] if a stream is none of this desk.
+    /// [`RestoreError`] if a stream is none of this desk, or the desk counts others.
     pub fn restore_streams(
         &self,
         streams: impl IntoIterator<Item = (StreamRecord, OwnedFd)>,
     ) -> Result<Seating, RestoreError> {
-        let mut seating = Vec::new();
+        let streams: Vec<_> = streams.into_iter().collect();
+        let records = streams.iter().map(|(record, _)| record);
+        let counted = self.0.shared.desk.lock().check_streams(records);
+        let mut seating = Vec::with_capacity(streams.len());
         for (number, (record, socket)) in streams.into_iter().enumerate() {
             let guard = self.restore_guard(record.guard.clone());
             let desk = self.0.shared.desk.lock();
@@ -97,6 +100,8 @@ impl Hub {
             drop(desk);
             seating.push(parked.map_err(|source| RestoreError::Stream { number, source })?);
         }
+        // The fault of one stream says more.
+        counted?;
         Ok(Seating(seating))
     }
 
@@ -112,3 +117,6 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

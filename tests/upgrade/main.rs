@@ -12,3 +12,4 @@ mod moved;
 mod node;
 mod process;
 mod refused;
+mod wrong_state;

@@ -10,14 +10,14 @@ use crate::support::http;
 use crate::support::sse::SseStream;
 
 /// A node with a stream and a publisher, each of which goes on over all refusals.
-struct Watched {
-    upgraded: Upgraded,
+pub(crate) struct Watched {
+    pub(crate) upgraded: Upgraded,
     stream: SseStream,
     publisher: Publisher,
 }
 
 impl Watched {
-    fn start(flags: &[&str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let upgraded = Upgraded::start(flags);
         let stream = SseStream::open(upgraded.node.http, "/events/t");
         let publisher = Publisher::resp(&upgraded.node, "t");
@@ -29,7 +29,7 @@ impl Watched {
     }
 
     /// An upgrade is refused with this reason, also in the log.
-    fn refused(&self, reason: &str) {
+    pub(crate) fn refused(&self, reason: &str) {
         let pid = self.upgraded.node.pid();
         let said = self.upgraded.refused();
         assert!(said.contains(reason), "{said}");
@@ -42,7 +42,7 @@ impl Watched {
     }
 
     /// Nothing was lost, and an upgrade works.
-    fn end(self) {
+    pub(crate) fn end(self) {
         self.upgraded.install_real();
         self.upgraded.upgrade();
         let (count, _) = self.publisher.end();

@@ -88,8 +88,11 @@ impl Desk {
     ///
     /// # Errors
     /// [`RestoreError::Counts`] if they are not.
-    pub fn check_streams(&self, streams: &[StreamRecord]) -> Result<(), RestoreError> {
-        self.store.check_streams(streams.iter().map(|stream| {
+    pub fn check_streams<'s>(
+        &self,
+        streams: impl IntoIterator<Item = &'s StreamRecord>,
+    ) -> Result<(), RestoreError> {
+        self.store.check_streams(streams.into_iter().map(|stream| {
             let wanted = stream.wanted.iter();
             let ids = wanted.map(|wanted| wanted.selector).collect();
             (ids, stream.grant.as_ref())
