@@ -66,7 +66,7 @@ pub async fn run(settings: Settings, keys: Loaded, start: Start) -> Result<Outco
     tokio::spawn(keep_alive(supervisor.clone(), node.hub.clone()));
     let upgrader = Upgrader::new(start.image, upgrades, requests);
     let run = Run::new(node, signals, Some(upgrader), supervisor);
-    run.to_end().await
+    run.finish().await
 }
 
 /// A node that runs.
@@ -114,7 +114,7 @@ impl Run {
     }
 
     /// Runs until a signal ends the node, or one of its parts fails. Both drain it.
-    async fn to_end(mut self) -> Result<Outcome, ServerError> {
+    async fn finish(mut self) -> Result<Outcome, ServerError> {
         let failure = match self.serve().await {
             Stop::Drain => None,
             Stop::Failed(error) => Some(error),
@@ -268,7 +268,7 @@ mod tests {
         node.parts
             .start("a listener", async { Err::<(), _>("no such device") });
         let run = Run::new(node, signals, None, Supervisor::default());
-        let outcome = run.to_end().await;
+        let outcome = run.finish().await;
         let error = outcome.expect_err("it cannot go on").to_string();
         assert!(error.contains("a listener: no such device"), "{error}");
         let rest = reader.join().expect("no panic").expect("no reset");
