@@ -3,6 +3,7 @@
 //! A node that begins loads its history and its keys before it serves anything but health checks.
 //! One that takes over has open streams and waiting publishers: they must not wait for keys.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
@@ -76,7 +77,7 @@ impl Node {
         let (hub, directory, keys) = match &mut take_over {
             Some(take_over) => {
                 let hub = take_over.hub(config::hub(&settings), room).await?;
-                (hub, directory.retake(), None)
+                (hub, directory.retake(take_over.state_lock()), None)
             }
             None => {
                 let keys = start_keys.as_mut().await;
@@ -185,10 +186,10 @@ enum Directory {
 }
 
 impl Directory {
-    /// Takes it for a node that takes over.
-    fn retake(self) -> Option<Taken> {
+    /// Takes it for a node that takes over. Without a directory, the former lock ends here.
+    fn retake(self, lock: Option<File>) -> Option<Taken> {
         match self {
-            Self::Former(directory) => directory.retake(),
+            Self::Former(directory) => directory.retake(lock),
             Self::None | Self::Locked(_) => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The start of a node that takes over the state of the former program of its process.
 
+use std::fs::File;
 use std::net::TcpListener;
 
 use crate::admin::{UpgradeReport, Upgrades};
@@ -69,6 +70,11 @@ impl TakeOver {
 
     pub(super) fn inherited(&mut self) -> Inherited {
         std::mem::take(&mut self.inherited)
+    }
+
+    /// The lock of the former program's state directory.
+    pub(super) fn state_lock(&mut self) -> Option<File> {
+        self.handover.state_lock.take().map(File::from)
     }
 
     /// The key sets that the former program had fetched.

@@ -44,6 +44,8 @@ pub struct NodeRecord {
     pub resp_proof_key: Box<[u8]>,
     /// Hand-overs so far.
     pub generation: u64,
+    /// Number of the descriptor that has the lock of the state directory; `None` = there is none.
+    pub state_lock: Option<u32>,
 }
 
 /// A key set, as its URL answered.

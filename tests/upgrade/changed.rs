@@ -16,7 +16,7 @@ use crate::support::node::{Node, PROGRAM};
 use crate::support::resp;
 use crate::support::sse::SseStream;
 
-struct Configured {
+pub(crate) struct Configured {
     upgraded: Upgraded,
     file: PathBuf,
     _folder: TempDir,
@@ -24,7 +24,7 @@ struct Configured {
 
 impl Configured {
     /// A node with this file, and listeners on free ports.
-    fn start(text: &str) -> Self {
+    pub(crate) fn start(text: &str) -> Self {
         Self::start_by(text, |file| Upgraded::start(&["--config", file]))
     }
 
@@ -52,7 +52,7 @@ impl Configured {
         }
     }
 
-    fn upgrade_with(&self, text: &str) {
+    pub(crate) fn upgrade_with(&self, text: &str) {
         fs::write(&self.file, text).expect("a file");
         self.upgraded.upgrade();
     }

@@ -7,6 +7,7 @@ mod activation;
 mod changed;
 mod http2;
 mod leaks;
+mod lock;
 mod log;
 mod moved;
 mod node;

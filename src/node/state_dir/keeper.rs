@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -32,16 +33,18 @@ struct Finish;
 pub(in crate::node) struct Keeper {
     orders: Sender<Finish>,
     thread: JoinHandle<()>,
+    lock: Arc<File>,
 }
 
 impl Keeper {
-    /// Starts the thread. It holds the lock of the directory.
+    /// Starts the thread. The directory stays locked until the thread and the keeper have ended.
     pub(super) fn start(
         directory: Directory,
         lock: File,
         every: Option<Duration>,
         hub: Hub,
     ) -> io::Result<Self> {
+        let lock = Arc::new(lock);
         let trail = Trail::begin(&directory.0, hub.head())?;
         let (orders, taken) = channel();
         let mut files = Files {
@@ -51,14 +54,23 @@ impl Keeper {
             due: every.map(|every| Instant::now() + every),
             last: None,
             hub,
-            _lock: lock,
+            _lock: Arc::clone(&lock),
         };
         let metrics = files.metrics();
         metrics.written_unix_ms.store(unix_ms(), Ordering::Relaxed);
         metrics.is_on.store(true, Ordering::Relaxed);
         let thread = thread::Builder::new().name("history".to_owned());
         let thread = thread.spawn(move || files.run(&taken))?;
-        Ok(Self { orders, thread })
+        Ok(Self {
+            orders,
+            thread,
+            lock,
+        })
+    }
+
+    /// The file that has the lock of the directory.
+    pub(in crate::node) fn lock(&self) -> &File {
+        &self.lock
     }
 
     /// Writes the last file of a node that has stopped. Blocks until it is on disk.
@@ -79,7 +91,7 @@ struct Files {
     /// The history at the last file.
     last: Option<(EventId, HistorySize)>,
     hub: Hub,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl Files {

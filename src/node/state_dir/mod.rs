@@ -23,7 +23,7 @@ mod tests;
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -162,9 +162,14 @@ impl StateDir {
     }
 
     /// Takes the directory for a program that has taken over from the former one of its process,
-    /// history included. `None` if another node was faster: then the node goes on without it.
-    pub(super) fn retake(self) -> Option<Taken> {
-        // The lock of the former program ended with it. Streams do not wait for that of another.
+    /// history included. `former` has the lock of the former program, which goes on if it is that
+    /// of this directory, and else ends here. `None` if another node has the directory: then the
+    /// node goes on without it.
+    pub(super) fn retake(mut self, former: Option<File>) -> Option<Taken> {
+        if let Some(former) = former.filter(|former| is_same(former, &self.lock)) {
+            self.lock = former;
+        }
+        // Streams do not wait for the lock of another node.
         match self.wait_for_lock(Duration::ZERO) {
             Ok(()) => {
                 load::remove_leftover(&self.directory);
@@ -294,6 +299,12 @@ impl Taken {
             source,
         })
     }
+}
+
+/// Whether two descriptors are of one file.
+fn is_same(one: &File, other: &File) -> bool {
+    let identity = |file: &File| file.metadata().map(|file| (file.dev(), file.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn tell_of_loss(error: &StateDirError) {

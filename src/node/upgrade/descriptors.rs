@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Listening,
     /// A stream socket that was connected. Its client may have gone meanwhile.
     Connected,
-    /// A file in memory.
+    /// A file. Its user checks which one it is.
     File,
 }
 

@@ -1,13 +1,16 @@
 //! A node whose listeners are frozen: its state, and its sockets.
 
+use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
 use crate::hub::Frozen;
 use crate::server;
 use crate::state::{ListenerRecord, NodeRecord, Port, Writer};
 
 use super::super::Node;
+use super::super::state_dir::Keeper;
 use super::counts::Counts;
 use super::error::UpgradeError;
 use super::{connections, descriptors};
@@ -54,6 +57,7 @@ impl Node {
             record.resp_accepted = listening.accepted;
             record.resp_proof_key = listening.proof_key.to_vec().into();
         });
+        record.state_lock = self.state_lock().map(connections::number);
         out.node(&record)?;
         let left = |listening: &server::Listening| listening.left;
         let left = [&listeners.public, &listeners.admin].map(|it| it.frozen(left).unwrap_or(0));
@@ -94,8 +98,14 @@ impl Node {
         Ok(())
     }
 
-    /// Lets the next program have the sockets of a frozen node, or keeps them from it.
+    fn state_lock(&self) -> Option<&File> {
+        self.keeper.as_ref().map(Keeper::lock)
+    }
+
+    /// Lets the next program have the descriptors of a frozen node, or keeps them from it.
     pub(super) fn set_inherited(&self, frozen: &Frozen, is_inherited: bool) -> io::Result<()> {
+        let lock = self.state_lock().map(AsFd::as_fd);
+        descriptors::set_inherited(lock, is_inherited)?;
         let listeners = &self.listeners;
         for listener in [&listeners.public, &listeners.admin] {
             let set = listener.frozen(|listening| {

@@ -38,6 +38,7 @@ pub enum HandoverError {
 #[derive(Default)]
 pub struct Handover {
     pub(in crate::node) node: NodeRecord,
+    pub(in crate::node) state_lock: Option<OwnedFd>,
     pub(in crate::node) desk: Vec<DeskRecord>,
     pub(in crate::node) streams: Vec<(StreamRecord, OwnedFd)>,
     pub(in crate::node) counters: Vec<CounterRecord>,
@@ -96,7 +97,13 @@ impl Handover {
     fn add(&mut self, record: StateRecord, unowned: &mut Unowned) -> Result<(), DescriptorError> {
         let mut connected = |number| unowned.take(number, Kind::Connected);
         match record {
-            StateRecord::Node(node) => self.node = node,
+            StateRecord::Node(node) => {
+                let lock = node
+                    .state_lock
+                    .map(|number| unowned.take(number, Kind::File));
+                self.state_lock = lock.transpose()?;
+                self.node = node;
+            }
             StateRecord::Desk(record) => {
                 self.counts.add(&record);
                 self.desk.push(record);

@@ -26,6 +26,8 @@ pub(crate) struct NodeRow<'a> {
     #[n(5)]
     #[cbor(default)]
     generation: u64,
+    #[n(6)]
+    state_lock: Option<u32>,
 }
 
 /// A counter.
@@ -58,6 +60,7 @@ impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
             resp_accepted: record.resp_accepted,
             resp_proof_key: &record.resp_proof_key,
             generation: record.generation,
+            state_lock: record.state_lock,
         }
     }
 }
@@ -71,6 +74,7 @@ impl From<NodeRow<'_>> for NodeRecord {
             resp_accepted: row.resp_accepted,
             resp_proof_key: row.resp_proof_key.into(),
             generation: row.generation,
+            state_lock: row.state_lock,
         }
     }
 }

@@ -368,17 +368,20 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
     let port = || prop_oneof![Just(Port::Public), Just(Port::Admin), Just(Port::Ingest)];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     prop_oneof![
-        (text(), bytes(), numbers).prop_map(|(program, resp_proof_key, numbers)| {
-            let (written_unix_ms, started_unix_ms, resp_accepted, generation) = numbers;
-            StateRecord::Node(NodeRecord {
-                program,
-                written_unix_ms,
-                started_unix_ms,
-                resp_accepted,
-                resp_proof_key,
-                generation,
-            })
-        }),
+        (text(), bytes(), numbers, of(any::<u32>())).prop_map(
+            |(program, resp_proof_key, numbers, state_lock)| {
+                let (written_unix_ms, started_unix_ms, resp_accepted, generation) = numbers;
+                StateRecord::Node(NodeRecord {
+                    program,
+                    written_unix_ms,
+                    started_unix_ms,
+                    resp_accepted,
+                    resp_proof_key,
+                    generation,
+                    state_lock,
+                })
+            }
+        ),
         record().prop_map(|record| StateRecord::Desk(DeskRecord::Store(record))),
         presence().prop_map(|record| StateRecord::Desk(DeskRecord::Presence(record))),
         stream().prop_map(StateRecord::Stream),

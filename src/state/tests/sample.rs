@@ -283,6 +283,7 @@ fn node() -> StateRecord {
         resp_accepted: 7,
         resp_proof_key: [9; 32].into(),
         generation: 2,
+        state_lock: Some(9),
     })
 }
 
