@@ -13,4 +13,5 @@ mod moved;
 mod node;
 mod process;
 mod refused;
+mod soak;
 mod wrong_state;

@@ -122,11 +122,17 @@ impl Publisher {
 
     /// Over HTTP.
     pub(crate) fn http(node: &Node, topic: &'static str) -> Self {
+        Self::http_with(node, topic, "")
+    }
+
+    /// The same with more fields, as lines.
+    pub(crate) fn http_with(node: &Node, topic: &'static str, fields: &str) -> Self {
         let mut connection = Connection::open(node.http);
+        let fields = fields.to_owned();
         Self::start(move |number| {
             let data = number.to_string();
             let head = format!(
-                "POST /publish/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+                "POST /publish/{topic} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n{fields}Content-Length: {}\r\n\r\n",
                 data.len()
             );
             connection.send(head.as_bytes());

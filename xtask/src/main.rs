@@ -30,6 +30,8 @@ Chores:
                   has NAME in it), and of a bare lock
   loom            runs the flags of a shard's mailbox through more interleavings than `test` does: up to three preemptions
   systemd         tests the units of examples/systemd under a real systemd, in namespaces of its own; needs root
+  upgrades [N]    N upgrades (default 200) of the release build under publishers, slow readers, clients that come and go, and
+                  private events: nothing is lost, doubled or leaked
   simulate [RUNS] runs so many schedules of the simulator (default 100000), optimised and with all assertions
   help            prints this
 ";
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         ["docs"] => docs::operations(),
         ["stops"] => steps::stops(""),
         ["stops", name] => steps::stops(name),
+        ["upgrades"] => steps::upgrades("200"),
+        ["upgrades", count] => steps::upgrades(count),
         ["loom"] => steps::loom(),
         ["systemd"] => steps::systemd(),
         ["simulate"] => steps::simulate("100000"),

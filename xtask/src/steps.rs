@@ -92,6 +92,28 @@ pub(crate) fn systemd() -> Result<(), Failure> {
     ]))
 }
 
+/// Upgrades of the program as it is released. `tests/upgrade/soak.rs` reads their number.
+pub(crate) fn upgrades(count: &str) -> Result<(), Failure> {
+    if count.parse::<u32>().is_err() {
+        return Err(Failure::Usage(format!("upgrades {count}")));
+    }
+    let arguments = [
+        "test",
+        "--package",
+        "fantail",
+        "--release",
+        "--test",
+        "upgrade",
+        "--",
+        "--include-ignored",
+        "--nocapture",
+        "--test-threads=1",
+        "leaks::",
+        "soak::",
+    ];
+    run(cargo(&arguments).env("UPGRADES", count))
+}
+
 fn formatting() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }
