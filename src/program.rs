@@ -7,13 +7,16 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 
+use crate::backoff;
 use crate::cli::{self, Command};
 use crate::logging;
 use crate::memory::{self, Allocator};
@@ -113,7 +116,16 @@ fn serve(
     };
     let said = match (&role, handover) {
         (Role::Check(addresses), _) => node::check(&settings, &keys, addresses),
-        (Role::Rehearse(_), Some(handover)) => node::rehearse(settings, handover),
+        (Role::Rehearse(_), Some(handover)) => {
+            // The threads are started, too: the system may have no room for them.
+            let runtime = match runtime(&settings) {
+                Ok(runtime) => runtime,
+                Err(error) => return refuse(format_args!("{error:#}")),
+            };
+            let said = node::rehearse(settings, handover);
+            runtime.shutdown_background();
+            said
+        }
         (_, handover) => {
             let start = Start {
                 image,
@@ -164,16 +176,27 @@ fn log_and_run(settings: Settings, keys: Loaded, start: Start) -> ExitCode {
     code
 }
 
-fn run(settings: Settings, keys: Loaded, start: Start) -> anyhow::Result<Outcome> {
+/// Starts the I/O threads.
+fn runtime(settings: &Settings) -> anyhow::Result<Runtime> {
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let io_threads = NonZero::new(settings.io_threads).map_or_else(cores, NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(io_threads)
-        .thread_name("fantail-io")
-        .on_thread_park(memory::join_round)
-        .enable_all()
-        .build()
-        .context("cannot start the I/O threads (`io_threads`)")?;
+    let start = || {
+        // tokio panics if it gets no first thread, or no sockets for its signals.
+        let thread = thread::Builder::new().spawn(|| ())?;
+        let _ = thread.join();
+        drop(UnixStream::pair()?);
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(io_threads)
+            .thread_name("fantail-io")
+            .on_thread_park(memory::join_round)
+            .enable_all()
+            .build()
+    };
+    backoff::outlast(start).context("cannot start the I/O threads (`io_threads`)")
+}
+
+fn run(settings: Settings, keys: Loaded, start: Start) -> anyhow::Result<Outcome> {
+    let runtime = runtime(&settings)?;
     let outcome = runtime.block_on(node::run(settings, keys, start));
     // Tasks that still run outlived the drain, or were told to end at once: they must not delay the
     // exit.

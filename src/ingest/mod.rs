@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::backoff::Backoff;
+use crate::backoff::{self, Backoff};
 use crate::closing::Closing;
 use crate::core::estimate::Estimate;
 use crate::hub::Hub;
@@ -198,7 +198,9 @@ pub async fn serve(
     metrics.ingest_left.add(listening.left as u64);
     loop {
         listening.socket.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listening.socket)?;
+        // A socket that tokio refuses to watch is dropped.
+        let watch = || TcpListener::from_std(listening.socket.try_clone()?);
+        let listener = backoff::outlast_in_task(watch).await?;
         let proof_key = listening.proof_key;
         for carried in listening.connections {
             if let Some(connection) = Connection::resume(carried, &port, &proof_key) {

@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::backoff;
 use crate::once_a_minute::OnceAMinute;
 
 /// Name of the thread that writes the lines.
@@ -70,9 +71,7 @@ impl Lines {
             out,
             torn: false,
         };
-        thread::Builder::new()
-            .name(WRITER_THREAD.to_owned())
-            .spawn(move || writer.run())?;
+        backoff::spawn(WRITER_THREAD, move || writer.run())?;
         Ok(lines)
     }
 

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{self, SignalKind};
 
+use crate::backoff;
+
 /// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -51,6 +53,10 @@ pub fn block() -> io::Result<()> {
 impl Signals {
     /// Reads the signals. They must be [blocked](block).
     pub(super) fn listen() -> io::Result<Self> {
+        backoff::outlast(Self::try_to_listen)
+    }
+
+    fn try_to_listen() -> io::Result<Self> {
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let descriptor = OwnedFd::from(SignalFd::with_flags(&all(), flags)?);
         Ok(Self {

@@ -15,6 +15,7 @@ use super::connections::{Connections, Limit};
 use super::listener::Listener;
 use super::service::Service;
 use super::{accept, connection};
+use crate::backoff;
 use crate::core::budget::Budget;
 use crate::metrics::HttpMetrics;
 use crate::orders::{FREEZE_MAX, Follower, Order};
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
     metrics.carried.add(listening.connections.len() as u64);
     metrics.left.add(listening.left as u64);
     loop {
-        let socket = watch(listening.socket)?;
+        let socket = watch(listening.socket).await?;
         for carried in listening.connections {
             connection::resume(&listener, carried);
         }
@@ -106,12 +107,21 @@ pub(crate) async fn serve(
 
 /// Lets tokio watch a listening socket. tokio's own listener would register every accepted socket
 /// at once, which is what this module avoids.
-fn watch(socket: TcpListener) -> Result<AsyncFd<TcpListener>, ServeError> {
+async fn watch(socket: TcpListener) -> Result<AsyncFd<TcpListener>, ServeError> {
     socket.set_nonblocking(true)?;
-    // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing
-    // replaces or closes it while the `AsyncFd` owns it.
-    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
-    Ok(watched.map_err(io::Error::from)?)
+    let mut unwatched = Some(socket);
+    let watch = || {
+        let socket = unwatched.take().ok_or(io::ErrorKind::NotFound)?;
+        // SAFETY: a `TcpListener` owns its descriptor, which is open as long as it lives; nothing
+        // replaces or closes it while the `AsyncFd` owns it.
+        let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        watched.map_err(|refused| {
+            let (socket, error) = refused.into_parts();
+            unwatched = Some(socket);
+            error
+        })
+    };
+    Ok(backoff::outlast_in_task(watch).await?)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use thiserror::Error;
 
+use crate::backoff;
 use crate::clock::unix_ms;
 use crate::core::delivery::{Core, Counters, Next, Now, ShardConfig, Shared};
 use crate::logging;
@@ -76,12 +77,10 @@ impl Shard {
     ) -> Result<Self, StartError> {
         let index = config.index;
         let failed = |source| StartError { index, source };
-        let started = Reactor::new(config, shared, Arc::clone(&counters));
-        let (reactor, mailbox) = started.map_err(failed)?;
-        let thread = std::thread::Builder::new()
-            .name(format!("shard-{index}"))
-            .spawn(move || reactor.run(on_room))
-            .map_err(failed)?;
+        let start = || Reactor::new(config.clone(), shared.clone(), Arc::clone(&counters));
+        let (reactor, mailbox) = backoff::outlast(start).map_err(failed)?;
+        let name = format!("shard-{index}");
+        let thread = backoff::spawn(&name, move || reactor.run(on_room)).map_err(failed)?;
         Ok(Self {
             mailbox,
             counters,

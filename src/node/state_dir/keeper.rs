@@ -7,11 +7,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
+use crate::backoff;
 use crate::clock::unix_ms;
 use crate::core::event::EventId;
 use crate::core::history::HistorySize;
@@ -59,8 +60,7 @@ impl Keeper {
         let metrics = files.metrics();
         metrics.written_unix_ms.store(unix_ms(), Ordering::Relaxed);
         metrics.is_on.store(true, Ordering::Relaxed);
-        let thread = thread::Builder::new().name("history".to_owned());
-        let thread = thread.spawn(move || files.run(&taken))?;
+        let thread = backoff::spawn("history", move || files.run(&taken))?;
         Ok(Self {
             orders,
             thread,

@@ -6,10 +6,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::fs::{Dir, Mode, OFlags, open};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::SocketType;
 use rustix::net::sockopt;
 use thiserror::Error;
+
+use crate::backoff;
 
 /// Standard input, output and error.
 const STANDARD: u32 = 3;
@@ -50,13 +52,16 @@ pub(super) struct Unowned(HashSet<u32>);
 impl Unowned {
     /// Must be called before the program opens anything.
     pub(super) fn list() -> Result<Self, DescriptorError> {
+        backoff::outlast(Self::try_to_list).map_err(DescriptorError::List)
+    }
+
+    fn try_to_list() -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let failed = |error: Errno| DescriptorError::List(error.into());
-        let folder = open("/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
+        let folder = open("/proc/self/fd", flags, Mode::empty())?;
         let own = u32::try_from(folder.as_raw_fd()).ok();
         let mut numbers = HashSet::new();
-        for entry in Dir::new(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
+        for entry in Dir::new(folder)? {
+            let entry = entry?;
             let number = entry.file_name().to_str().ok();
             let number = number.and_then(|number| number.parse().ok());
             numbers.extend(number.filter(|number| *number >= STANDARD && Some(*number) != own));
