@@ -58,6 +58,8 @@ pub(super) struct Listening {
     pub(super) address: SocketAddr,
     /// It is another process's, too.
     pub(super) is_shared: bool,
+    /// The former program of this process has set its options.
+    pub(super) is_handed_over: bool,
 }
 
 /// The inherited sockets, by listener.
@@ -191,6 +193,7 @@ fn check(socket: OwnedFd) -> Result<Listening, String> {
         socket,
         address,
         is_shared: true,
+        is_handed_over: false,
     })
 }
 

@@ -87,9 +87,18 @@ fn http(
     let options = config::socket(settings);
     let is_shared = inherited.as_ref().is_some_and(|it| it.is_shared);
     let socket = match inherited {
-        Some(Listening {
-            socket, address, ..
-        }) => server::adopt(setting, address, socket, &options)?,
+        Some(listening) => {
+            let address = listening.address;
+            match server::adopt(setting, address, &listening.socket, &options) {
+                // A node with streams goes on rather than end for an option.
+                Err(error) if listening.is_handed_over => {
+                    let reason = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(%address, setting, reason, "a listener goes on with its former options");
+                }
+                adopted => adopted?,
+            }
+            listening.socket
+        }
         None => server::bind(setting, address, &options)?,
     };
     Ok(ListenSocket { socket, is_shared })

@@ -56,6 +56,7 @@ impl TakeOver {
                     socket: TcpListener::from(socket),
                     address,
                     is_shared,
+                    is_handed_over: true,
                 });
             }
         }

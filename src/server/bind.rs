@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
 use super::config::SocketConfig;
@@ -109,16 +109,15 @@ pub fn bind(
 pub fn adopt(
     setting: &'static str,
     address: SocketAddr,
-    socket: TcpListener,
+    socket: &TcpListener,
     config: &SocketConfig,
-) -> Result<TcpListener, BindError> {
+) -> Result<(), BindError> {
     let adopt = || {
-        let socket = Socket::from(socket);
+        let socket = SockRef::from(socket);
         socket.set_nonblocking(true)?;
         set_options(&socket, config)?;
         // Only the backlog changes.
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
+        socket.listen(BACKLOG)
     };
     adopt().map_err(|source| BindError::new(setting, address, source))
 }
@@ -176,8 +175,6 @@ fn defer_accept(socket: BorrowedFd<'_>) -> io::Result<()> {
 mod tests {
     use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 
-    use socket2::SockRef;
-
     use super::*;
 
     const ANY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
@@ -195,7 +192,8 @@ mod tests {
         check_options(|config| {
             let socket = TcpListener::bind(ANY).expect("a free port");
             let address = socket.local_addr().expect("bound");
-            adopt("listen", address, socket, config).expect("a socket")
+            adopt("listen", address, &socket, config).expect("a socket");
+            socket
         });
     }
 
