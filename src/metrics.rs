@@ -282,11 +282,13 @@ pub enum IngestEnd {
     OutOfMemory,
     /// It was carried over from the port before, and its user is gone or has another password.
     UserChanged,
+    /// It was carried over, and the system refused to watch it.
+    SystemError,
 }
 
 impl IngestEnd {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unauthenticated,
         Self::Displaced,
         Self::CommandTimeout,
@@ -295,6 +297,7 @@ impl IngestEnd {
         Self::ProtocolError,
         Self::OutOfMemory,
         Self::UserChanged,
+        Self::SystemError,
     ];
 
     /// The label value.
@@ -309,6 +312,7 @@ impl IngestEnd {
             Self::ProtocolError => "protocol_error",
             Self::OutOfMemory => "out_of_memory",
             Self::UserChanged => "user_changed",
+            Self::SystemError => "system_error",
         }
     }
 }

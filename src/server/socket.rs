@@ -13,6 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::turns::Turns;
+use crate::once_a_minute::OnceAMinute;
+
+/// Bounds the log lines of connections that the system does not watch.
+static REFUSED: OnceAMinute = OnceAMinute::new();
 
 /// Bytes asked of the kernel in one call: hyper's own first buffer, which holds any usual request
 /// head.
@@ -27,11 +31,24 @@ pub(crate) enum Socket {
     Gone,
 }
 
+fn log_refused(error: &io::Error) {
+    if let Some(left_out) = REFUSED.due() {
+        tracing::warn!(
+            target: "fantail::http",
+            left_out,
+            %error,
+            "a connection was ended, since the system does not watch it; see `fs.epoll.max_user_watches`"
+        );
+    }
+}
+
 impl Socket {
     /// The registered stream. Registers it first if needed.
     fn registered(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         *self = match std::mem::replace(self, Self::Gone) {
-            Self::Bare(bare) => Self::Registered(TcpStream::from_std(bare)?),
+            Self::Bare(bare) => {
+                Self::Registered(TcpStream::from_std(bare).inspect_err(log_refused)?)
+            }
             other => other,
         };
         match self {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tracing::warn;
 
 use super::{Connection, ends};
 use crate::ingest::carried::Carried;
@@ -12,6 +13,10 @@ use crate::ingest::deadline::Waits;
 use crate::ingest::users::Proof;
 use crate::ingest::{Port, socket};
 use crate::metrics::IngestEnd;
+use crate::once_a_minute::OnceAMinute;
+
+/// Bounds the log lines of connections that the system does not watch.
+static NOT_WATCHED: OnceAMinute = OnceAMinute::new();
 
 impl Connection {
     /// Takes it apart, between two commands; `None` if the system refuses.
@@ -58,8 +63,24 @@ impl Connection {
             }
         };
         let stream = std::net::TcpStream::from(carried.socket);
-        stream.set_nonblocking(true).ok()?;
-        let stream = TcpStream::from_std(stream).ok()?;
+        let watched = stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream));
+        let stream = match watched {
+            Ok(stream) => stream,
+            Err(error) => {
+                port.count_end(IngestEnd::SystemError);
+                if let Some(left_out) = NOT_WATCHED.due() {
+                    warn!(
+                        target: "fantail::ingest",
+                        left_out,
+                        %error,
+                        "a connection was ended, since the system does not watch it; see `fs.epoll.max_user_watches`"
+                    );
+                }
+                return None;
+            }
+        };
         let address = stream.peer_addr().ok()?;
         socket::configure(&stream, port.timeouts.write);
         let is_stranger = user.is_none();
