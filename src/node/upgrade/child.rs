@@ -50,6 +50,9 @@ pub(in crate::node) enum ChildError {
     /// It could not be started.
     #[error("it cannot be started: {0}")]
     Spawn(io::Error),
+    /// No thread reads what it says.
+    #[error("its output cannot be read: {0}")]
+    Listen(io::Error),
     /// It ended in another way than it should.
     #[error("it ended with {status}{}", said(.reason))]
     Ended {
@@ -96,8 +99,16 @@ pub(super) fn run(
         .process_group(0)
         .spawn()
         .map_err(ChildError::Spawn)?;
-    let output = collect(child.stdout.take());
-    let errors = collect(child.stderr.take());
+    let collected =
+        collect(child.stdout.take()).and_then(|output| Ok((output, collect(child.stderr.take())?)));
+    let (output, errors) = match collected {
+        Ok(collected) => collected,
+        Err(error) => {
+            // Nothing that it says would be heard.
+            let _ = ended(&mut child, Instant::now(), is_unwanted);
+            return Err(ChildError::Listen(error));
+        }
+    };
     let end = ended(&mut child, Instant::now() + longest, is_unwanted);
     let status = match end.map_err(ChildError::Wait)? {
         End::Own(status) => status,
@@ -115,9 +126,13 @@ pub(super) fn run(
         let reason = text(&errors);
         return Err(ChildError::Ended { status, reason });
     }
-    let output = text(&output);
+    understood(&text(&output))
+}
+
+/// What a child has said: one message, all of it, and nothing else.
+fn understood(output: &str) -> Result<Said, ChildError> {
     let nonsense = |_| ChildError::Nonsense(output.chars().take(100).collect());
-    serde_json::from_str(&output).map_err(nonsense)
+    serde_json::from_str(output).map_err(nonsense)
 }
 
 /// How a child ended.
@@ -135,21 +150,21 @@ fn ended(child: &mut Child, deadline: Instant, is_unwanted: &AtomicBool) -> io::
     let pid = Pid::from_child(child);
     // Its number stays its own until it is reaped.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    let end: fn(ExitStatus) -> End = loop {
+    let end: io::Result<fn(ExitStatus) -> End> = loop {
         match waitid(WaitId::Pid(pid), options) {
-            Ok(Some(_)) => break End::Own,
-            Ok(None) if is_unwanted.load(Ordering::Relaxed) => break |_| End::Unwanted,
-            Ok(None) if Instant::now() >= deadline => break |_| End::Late,
+            Ok(Some(_)) => break Ok(End::Own),
+            Ok(None) if is_unwanted.load(Ordering::Relaxed) => break Ok(|_| End::Unwanted),
+            Ok(None) if Instant::now() >= deadline => break Ok(|_| End::Late),
             Ok(None) => thread::sleep(LOOK_EVERY),
             Err(rustix::io::Errno::INTR) => {}
-            Err(_) => break |_| End::Late,
+            Err(error) => break Err(error.into()),
         }
     };
     // The group is gone if the child was the last one in it.
     let _ = kill_process_group(pid, Signal::KILL);
     let status = child.wait()?;
     reap_orphans();
-    Ok(end(status))
+    Ok(end?(status))
 }
 
 /// The first process of a container gets the orphans of all others.
@@ -160,7 +175,7 @@ fn reap_orphans() {
 }
 
 /// Reads an output of a child on a thread, which ends with the last process that has the pipe.
-fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+fn collect(pipe: Option<impl Read + Send + 'static>) -> io::Result<mpsc::Receiver<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel();
     let read = move || {
         let mut bytes = Vec::new();
@@ -169,9 +184,8 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> 
         }
         let _ = sender.send(bytes);
     };
-    // Without a thread, the output stays unknown.
-    let _ = thread::Builder::new().spawn(read);
-    receiver
+    thread::Builder::new().spawn(read)?;
+    Ok(receiver)
 }
 
 /// The end of an output, in one line.
@@ -227,6 +241,35 @@ mod tests {
         assert!(error("echo no such setting >&2; exit 2").contains("exit code 2: no such setting"));
         let after = r#"echo '{"fantail":"9.9.9","adopted":null,"digest":null}'; kill -SEGV $$"#;
         assert!(error(after).contains("signal 11"), "{}", error(after));
+    }
+
+    #[test]
+    fn a_message_that_was_cut_or_has_more_behind_it_is_not_believed() {
+        let said = Said {
+            fantail: "9.9.9".to_owned(),
+            adopted: Some(super::super::counts::Counts::default()),
+            digest: Some(u32::MAX),
+        };
+        let message = serde_json::to_string(&said).expect("text");
+        assert_eq!(understood(&message).expect("whole"), said);
+        for end in 0..message.len() {
+            let cut = &message[..end];
+            assert!(understood(cut).is_err(), "{cut}");
+        }
+        for junk in ["x", "0", "}", "\0", &message, "; a warning"] {
+            for wrong in [format!("{message}{junk}"), format!("{junk}{message}")] {
+                assert!(understood(&wrong).is_err(), "{wrong}");
+            }
+        }
+        for (from, to) in [
+            (":0", ":-1"),
+            (":0", ":0.5"),
+            (":0", ":null"),
+            ("4294967295", "4294967296"),
+        ] {
+            let wrong = message.replacen(from, to, 1);
+            assert!(understood(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -32,10 +32,10 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::admin::{UpgradeRefused, UpgradeReport, UpgradeRequest, Upgrades};
@@ -44,6 +44,7 @@ use crate::hub::Frozen;
 use crate::logging;
 use crate::state::NodeRecord;
 
+use self::child::ChildError;
 pub(super) use self::connections::{http_from, proof, resp_from};
 use self::counts::Counts;
 use self::error::UpgradeError;
@@ -81,15 +82,11 @@ pub(super) enum Next {
 
 /// A check that runs.
 struct Checking {
-    task: JoinHandle<Result<Checked, Refused>>,
+    outcome: oneshot::Receiver<Result<Identity, UpgradeError>>,
+    /// The request to be answered.
+    request: Option<UpgradeRequest>,
     /// Ends its child.
     is_unwanted: Arc<AtomicBool>,
-}
-
-/// A check that failed, and the request to be answered.
-struct Refused {
-    error: UpgradeError,
-    request: Option<UpgradeRequest>,
 }
 
 /// The upgrades of a running process.
@@ -120,7 +117,7 @@ impl Upgrader {
         loop {
             let checked = async {
                 match &mut self.checking {
-                    Some(checking) => (&mut checking.task).await,
+                    Some(checking) => (&mut checking.outcome).await,
                     None => std::future::pending().await,
                 }
             };
@@ -128,12 +125,12 @@ impl Upgrader {
                 Some(request) = self.requests.recv() => return Next::Requested(request),
                 checked = checked => checked,
             };
-            self.checking = None;
+            let request = self.checking.take().and_then(|checking| checking.request);
             match checked {
-                Ok(Ok(checked)) => return Next::Checked(checked),
-                Ok(Err(refused)) => {
-                    let reason = self.failed(&refused.error);
-                    if let Some(request) = refused.request {
+                Ok(Ok(identity)) => return Next::Checked(Checked { identity, request }),
+                Ok(Err(error)) => {
+                    let reason = self.failed(&error);
+                    if let Some(request) = request {
                         let _ = request.send(Err(UpgradeRefused::Unfit(reason)));
                     }
                 }
@@ -146,12 +143,12 @@ impl Upgrader {
     /// Gives up a check, and refuses all requests: the node is about to end. Its child has ended
     /// afterwards.
     pub(super) async fn close(self) {
-        let Some(Checking { task, is_unwanted }) = self.checking else {
+        let Some(checking) = self.checking else {
             return;
         };
         tracing::warn!("the node is about to end and is not upgraded; the check is given up");
-        is_unwanted.store(true, Ordering::Relaxed);
-        let _ended = timeout(GIVE_UP_MAX, task).await;
+        checking.is_unwanted.store(true, Ordering::Relaxed);
+        let _ended = timeout(GIVE_UP_MAX, checking.outcome).await;
         self.upgrades.change(|status| status.running = false);
     }
 
@@ -174,12 +171,21 @@ impl Upgrader {
         });
         let is_unwanted = Arc::new(AtomicBool::new(false));
         let unwanted = Arc::clone(&is_unwanted);
-        let task =
-            tokio::task::spawn_blocking(move || match checked(&image, &addresses, &unwanted) {
-                Ok(identity) => Ok(Checked { identity, request }),
-                Err(error) => Err(Refused { error, request }),
-            });
-        self.checking = Some(Checking { task, is_unwanted });
+        let (say, mut outcome) = oneshot::channel();
+        let path = image.path().to_owned();
+        let check = move || _ = say.send(checked(&image, &addresses, &unwanted));
+        // tokio keeps a task that it gets no thread for, and nobody would end the wait for it.
+        if let Err(error) = thread::Builder::new().spawn(check) {
+            let source = ChildError::Spawn(error);
+            let (say, failed) = oneshot::channel();
+            let _ = say.send(Err(UpgradeError::Check { path, source }));
+            outcome = failed;
+        }
+        self.checking = Some(Checking {
+            outcome,
+            request,
+            is_unwanted,
+        });
     }
 
     /// Hands over to a program that was checked. Returns only if that fails; then the node serves
