@@ -23,6 +23,8 @@ mod cookies;
 mod cors;
 /// Open, named events, resume and gap, by both `EventSource`s.
 mod eventsource;
+/// System calls that fail, by strace: the hand-over and the history file.
+mod faults;
 /// The main job: a log in by every way, out to every client.
 mod feed;
 /// The page of metrics, by the parsers of Prometheus's own client.

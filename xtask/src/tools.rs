@@ -33,7 +33,7 @@ enum Seen {
 }
 
 /// The names of browsers are those in `tests/external/watcher.rs`.
-const TOOLS: [Tool; 15] = [
+const TOOLS: [Tool; 16] = [
     Tool {
         seen: Seen::Program(&["redis-cli"]),
         package: "redis-tools",
@@ -47,6 +47,10 @@ const TOOLS: [Tool; 15] = [
     Tool {
         seen: Seen::Program(&["redis-server"]),
         package: "redis-server",
+    },
+    Tool {
+        seen: Seen::Program(&["strace"]),
+        package: "strace",
     },
     Tool {
         seen: Seen::Program(&["curl"]),
