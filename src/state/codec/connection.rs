@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use super::super::{HttpRecord, ListenerRecord, MutedReplies, Port, RespRecord, RespUserRecord};
-use super::{Wrong, is_false, is_zero};
+use super::{Wrong, is_false, is_zero, with_number};
 
 /// A listening socket. Its address is text, which also has the interface of an IPv6 address.
 #[derive(Debug, Encode, Decode)]
@@ -95,12 +95,8 @@ fn muted_number(muted: MutedReplies) -> u32 {
 }
 
 fn muted(number: u32) -> Result<MutedReplies, Wrong> {
-    match number {
-        0 => Ok(MutedReplies::None),
-        1 => Ok(MutedReplies::All),
-        2 => Ok(MutedReplies::Next),
-        _ => Err(Wrong(format!("unknown muting of replies {number}"))),
-    }
+    let all = [MutedReplies::None, MutedReplies::All, MutedReplies::Next];
+    with_number(number, &all, muted_number, "muting of replies")
 }
 
 fn port_number(port: Port) -> u32 {
@@ -112,12 +108,8 @@ fn port_number(port: Port) -> u32 {
 }
 
 fn port(number: u32) -> Result<Port, Wrong> {
-    match number {
-        0 => Ok(Port::Public),
-        1 => Ok(Port::Admin),
-        2 => Ok(Port::Ingest),
-        _ => Err(Wrong(format!("unknown listener {number}"))),
-    }
+    let all = [Port::Public, Port::Admin, Port::Ingest];
+    with_number(number, &all, port_number, "listener")
 }
 
 impl From<&ListenerRecord> for ListenerRow {

@@ -87,6 +87,18 @@ fn sorted_ids(words: &[u32]) -> Result<SelectorIds, Wrong> {
     }
 }
 
+/// The one of these values that has a number. They are all that exist.
+fn with_number<T: Copy>(
+    number: u32,
+    values: &[T],
+    number_of: fn(T) -> u32,
+    what: &str,
+) -> Result<T, Wrong> {
+    let mut values = values.iter().copied();
+    let value = values.find(|value| number_of(*value) == number);
+    value.ok_or_else(|| Wrong(format!("unknown {what} {number}")))
+}
+
 fn is_false(value: &bool) -> bool {
     !value
 }

@@ -11,7 +11,9 @@ use crate::core::history::{SelectorId, SlowConsumerPolicy, Wanted};
 use crate::core::sse::{Encoding, Text, Wrap};
 
 use super::super::shared_bytes::SharedBytes;
-use super::{SelectorRow, Wrong, is_false, is_zero, selector_rows, selectors, sorted_ids, words};
+use super::{
+    SelectorRow, Wrong, is_false, is_zero, selector_rows, selectors, sorted_ids, with_number, words,
+};
 
 /// Bytes that several streams share. Streams name them by their number.
 #[derive(Debug, Encode, Decode)]
@@ -256,10 +258,10 @@ fn policy_number(policy: SlowConsumerPolicy) -> u32 {
 }
 
 fn policy(number: u32) -> Result<SlowConsumerPolicy, Wrong> {
-    match number {
-        0 => Ok(SlowConsumerPolicy::Disconnect),
-        1 => Ok(SlowConsumerPolicy::Skip),
-        2 => Ok(SlowConsumerPolicy::Latest),
-        _ => Err(Wrong(format!("unknown policy {number}"))),
-    }
+    let all = [
+        SlowConsumerPolicy::Disconnect,
+        SlowConsumerPolicy::Skip,
+        SlowConsumerPolicy::Latest,
+    ];
+    with_number(number, &all, policy_number, "policy")
 }
