@@ -4,9 +4,10 @@
 //! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of
 //! publishes, attaches, resumes, short writes, blocked and dying sinks, expiry, heartbeats and
 //! ends, patterns, private events, grants and tokens that end. At random points, the process ends and
-//! another one goes on with its state, which was written into bytes. What every client receives is
-//! decoded by an independent reader (`client`) and checked against a naive list of everything that
-//! was ever published (`oracle`).
+//! another one goes on with its state, which was written into bytes; or it crashes, and another one
+//! starts with the last history that it saved. What every client receives is decoded by an
+//! independent reader (`client`) and checked against a naive list of everything that was ever
+//! published (`oracle`).
 //!
 //! A failing seed prints itself; `SIMULATOR_SEED=<seed> cargo test simulator` replays it,
 //! `SIMULATOR_RUNS=<n>` runs more of them.
@@ -59,6 +60,13 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
     assert!(
         totals.restarts > 1_000 && totals.restored > 3_000 && totals.restored_cut > 300,
+        "{totals:?}"
+    );
+    assert!(
+        totals.crashes > 1_000
+            && totals.stops > 300
+            && totals.lost > 10_000
+            && totals.holes > 1_000,
         "{totals:?}"
     );
     assert!(totals.kept > 10_000 && totals.carried > 1_000, "{totals:?}");

@@ -109,6 +109,13 @@ impl Network {
         assert!(wire.is_none(), "a wire's number is its own");
     }
 
+    /// The process ends, with all its connections.
+    pub(super) fn end(&mut self) {
+        self.wires.clear();
+        self.connections.clear();
+        self.reported.clear();
+    }
+
     /// Makes the next write to a wire's connection fail with a reset.
     pub(super) fn break_off(&mut self, wire: usize) {
         let connection = self.wires[&wire].connection;

@@ -5,6 +5,7 @@
 //! new.
 
 use crate::core::event::{EventId, OrderMark};
+use crate::core::history::Hole;
 
 use super::client::Block;
 use super::names::Sel;
@@ -18,6 +19,8 @@ pub(super) struct Published {
     pub(super) id: EventId,
     pub(super) topics: Vec<usize>,
     pub(super) private: bool,
+    /// It was lost with a process that crashed.
+    pub(super) lost: bool,
     /// Its id on the wire.
     pub(super) wire_id: String,
 }
@@ -45,6 +48,9 @@ impl Rights {
 pub(super) struct World<'w> {
     /// Every published event.
     pub(super) all: &'w [Published],
+    /// Ranges that were lost with processes that crashed, by rising ids. All of them are older than
+    /// the client's connection.
+    pub(super) holes: &'w [Hole],
     /// Newest id that the client's shard has taken from its mailbox.
     pub(super) taken_through: EventId,
     /// Losses up to here may be reported in a wider range: their topics have been deleted.
@@ -99,6 +105,8 @@ pub(super) struct Session {
     last_event: EventId,
     received: Vec<usize>,
     gaps: Vec<ToldGap>,
+    /// Gaps that cover holes.
+    holes: usize,
     private: usize,
     primed: bool,
     /// It got a heartbeat, which only a stream that is caught up gets.
@@ -117,6 +125,7 @@ impl Session {
             last_event: EventId::ZERO,
             received: Vec::new(),
             gaps: Vec::new(),
+            holes: 0,
             private: 0,
             primed: false,
             was_live: false,
@@ -127,6 +136,11 @@ impl Session {
 
     pub(super) fn gaps(&self) -> usize {
         self.gaps.len()
+    }
+
+    /// Gaps that cover a loss with a process that crashed.
+    pub(super) fn holes(&self) -> usize {
+        self.holes
     }
 
     /// Private events received.
@@ -174,13 +188,14 @@ impl Session {
         );
         self.seen_through = position;
         self.cursor.clone_from(&block.id);
-        self.check_through(position, world.all);
+        self.check_through(position, world.all, world.holes);
     }
 
     fn take_event(&mut self, data: &str, id: &str, world: &World<'_>) -> EventId {
         let number: usize = data.parse().expect("an event's number");
         let event = &world.all[number];
         assert!(self.wants(event), "not its event: {event:?} {self:?}");
+        assert!(!event.lost, "it was lost with its process: {event:?}");
         self.private += usize::from(event.private);
         assert_eq!(id, event.wire_id);
         assert!(
@@ -207,7 +222,8 @@ impl Session {
         } else {
             position_of(&text("from"))
         };
-        self.check_reason(&reason, from, data);
+        let covers_hole = self.check_holes(from, to, world.holes);
+        self.check_reason(&reason, from, covers_hole, data);
         let position = position_of(id);
         assert!(
             reason == "unknown" || self.seen_through <= from,
@@ -226,14 +242,28 @@ impl Session {
             assert!(before.to < to, "the gap was told already: {data} {self:?}");
         }
         if reason != "unknown" && to > world.forgotten {
-            self.check_missing(from, to, world.all);
+            self.check_missing(from, to, world);
         }
         self.check_passed_over(position, world);
         self.gaps.push(ToldGap { from, to });
         position
     }
 
-    fn check_reason(&mut self, reason: &str, from: EventId, data: &str) {
+    /// A gap covers a hole as a whole, or has nothing of it. Returns whether it covers one.
+    fn check_holes(&mut self, from: EventId, to: EventId, holes: &[Hole]) -> bool {
+        let meets = |hole: &&Hole| from < hole.through && hole.after < to;
+        for hole in holes.iter().filter(meets) {
+            assert!(
+                from <= hole.after.max(self.opening.start) && hole.through <= to,
+                "the gap from {from} to {to} has a part of {hole:?}: {self:?}"
+            );
+        }
+        let covers = holes.iter().any(|hole| meets(&hole));
+        self.holes += usize::from(covers);
+        covers
+    }
+
+    fn check_reason(&mut self, reason: &str, from: EventId, covers_hole: bool, data: &str) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
         // It got a heartbeat, or its cursor has moved without an event: it may have been live in
         // between, and have lost events since because it was slow.
@@ -243,19 +273,21 @@ impl Session {
             (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",
             (true, _) if may_have_been_live && reason == "lagged" => "lagged",
             (true, _) if self.opening.resumes => "evicted",
-            _ if self.moved && reason == "evicted" => "evicted",
+            _ if (self.moved || covers_hole) && reason == "evicted" => "evicted",
             _ => "lagged",
         };
         assert_eq!(reason, expected, "{data} {self:?}");
         self.unknown |= reason == "unknown";
     }
 
-    /// The gap ends in a missing event that no earlier gap has reported.
-    fn check_missing(&self, from: EventId, to: EventId, all: &[Published]) {
-        if !self.opening.exact {
+    /// The gap ends in a missing event that no earlier gap has reported, or with a hole.
+    fn check_missing(&self, from: EventId, to: EventId, world: &World<'_>) {
+        let ends_with_hole = world.holes.iter().any(|hole| hole.through == to);
+        if !self.opening.exact || ends_with_hole {
             return;
         }
-        let missing = all
+        let missing = world
+            .all
             .iter()
             .rfind(|event| event.id <= to && self.wants(event));
         let missing = missing.filter(|event| event.id > from);
@@ -293,10 +325,17 @@ impl Session {
         self.opening.rights.cover(event)
     }
 
-    /// Everything up to `position` was received or reported as missing. (Events only, because
-    /// `position` rises: earlier checks stay true.)
-    pub(super) fn check_through(&self, position: EventId, all: &[Published]) {
+    /// Everything up to `position` was received or reported as missing, holes included. (Events
+    /// only, because `position` rises: earlier checks stay true.)
+    pub(super) fn check_through(&self, position: EventId, all: &[Published], holes: &[Hole]) {
         let from = self.opening.start.max(self.opening.excused);
+        for hole in holes.iter().filter(|hole| from < hole.through) {
+            let covers = |gap: &ToldGap| gap.from < hole.through && hole.through <= gap.to;
+            assert!(
+                position < hole.through || self.gaps.iter().any(covers),
+                "cursor {position} passed over {hole:?} without a gap: {self:?}"
+            );
+        }
         for (number, event) in all.iter().enumerate() {
             let due = event.id > from && event.id <= position && self.wants(event);
             if due && self.received.binary_search(&number).is_err() {
@@ -314,13 +353,13 @@ impl Session {
     }
 
     /// At the end, without obstacles: everything has arrived.
-    pub(super) fn finish(&self, all: &[Published]) {
+    pub(super) fn finish(&self, all: &[Published], holes: &[Hole]) {
         assert!(self.primed, "never greeted");
         assert!(
             self.unknown || self.opening.knowledge != Knowledge::Unknown,
             "its cursor is unknown, and it was not told: {self:?}"
         );
-        self.check_through(EventId::new(u64::MAX), all);
+        self.check_through(EventId::new(u64::MAX), all, holes);
     }
 }
 

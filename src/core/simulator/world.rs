@@ -2,6 +2,7 @@
 //! clients with bad networks, and the dice.
 
 mod checks;
+mod crash;
 mod draw;
 mod ending;
 mod publishers;
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use crate::core::delivery::{Core, GuardRecord, Next, Parked, Shared, StreamGuard};
 use crate::core::desk::Line;
 use crate::core::event::EventId;
+use crate::core::history::Hole;
 use crate::core::presence::Announced;
 use crate::metrics::{CloseReason, ShardMetrics};
 
@@ -26,6 +28,7 @@ use super::inbox::{self, Inbox};
 use super::network::Network;
 use super::oracle::{Published, Rights, Session};
 
+use crash::Saved;
 use publishers::{Publisher, Waiter};
 use questions::Question;
 use restart::Settings;
@@ -65,6 +68,14 @@ pub(super) struct Totals {
     pub(super) restored: usize,
     /// Those of them that were cut within an event.
     pub(super) restored_cut: usize,
+    /// Processes that ended at once.
+    pub(super) crashes: usize,
+    /// Processes that saved all of their history, and ended.
+    pub(super) stops: usize,
+    /// Events that were lost with a process.
+    pub(super) lost: usize,
+    /// Gaps that cover such a loss.
+    pub(super) holes: usize,
     /// Checks that a caught-up stream had every event that its shard has taken, one for each stream
     /// and turn.
     pub(super) live: usize,
@@ -90,7 +101,22 @@ impl Totals {
         self.restarts += other.restarts;
         self.restored += other.restored;
         self.restored_cut += other.restored_cut;
+        self.crashes += other.crashes;
+        self.stops += other.stops;
+        self.lost += other.lost;
+        self.holes += other.holes;
         self.live += other.live;
+    }
+
+    /// Adds what a client received over one connection.
+    fn add_session(&mut self, session: &Session) {
+        self.gaps += session.gaps();
+        self.holes += session.holes();
+        self.events += session.events();
+        self.private += session.private();
+        if session.has_pattern() {
+            self.by_pattern += session.events();
+        }
     }
 }
 
@@ -154,6 +180,10 @@ pub(super) struct World {
     network: Network,
     clients: Vec<Client>,
     all: Vec<Published>,
+    /// The last history on disk.
+    saved: Option<Saved>,
+    /// The losses of processes that crashed, by rising ids.
+    holes: Vec<Hole>,
     clock_ms: u64,
     /// When the shards' clocks started.
     started_ms: u64,
@@ -193,8 +223,11 @@ impl World {
             if self.dice.u8(..16) == 0 {
                 self.give_up();
             }
-            if self.dice.u8(..80) == 0 {
-                self.restart();
+            match self.dice.u8(..240) {
+                0..3 => self.restart(),
+                3..9 => self.save(true),
+                9..13 => self.crash(),
+                _ => {}
             }
             match self.dice.u8(..100) {
                 0..30 => self.publish(),
@@ -222,14 +255,19 @@ impl World {
         self.settle();
         self.totals.cut_frames = self.network.cut_frames;
         self.totals.kept = self.network.kept;
+        self.count_closed();
+        self.totals
+    }
+
+    /// Adds the streams that the process has ended.
+    fn count_closed(&mut self) {
         let closed = |reason: CloseReason| {
             let shards = self.shards.iter();
             let closed = shards.map(|shard| shard.counters.closed[reason as usize].get());
             closed.sum::<u64>() as usize
         };
-        self.totals.lagged = closed(CloseReason::Lagged);
-        self.totals.expired = closed(CloseReason::Expired);
-        self.totals
+        self.totals.lagged += closed(CloseReason::Lagged);
+        self.totals.expired += closed(CloseReason::Expired);
     }
 
     fn turn(&mut self, shard: usize) {

@@ -55,7 +55,9 @@ impl World {
             let wire = &self.network.wires[&connection.wire];
             let is_live = |key: Key| before.contains(&key) || after.contains(&key);
             if connection.shard == shard && !wire.closed && wire.key.is_some_and(is_live) {
-                connection.session.check_through(taken_through, &self.all);
+                connection
+                    .session
+                    .check_through(taken_through, &self.all, &self.holes);
                 self.totals.live += 1;
             }
         }
@@ -85,6 +87,7 @@ impl World {
                 for block in connection.reader.read(piece) {
                     let world = oracle::World {
                         all: &self.all,
+                        holes: &self.holes,
                         taken_through: inbox.taken_through.max(connection.left_through),
                         forgotten: connection.forgotten,
                         keeps: &keeps,
@@ -101,12 +104,7 @@ impl World {
             let lost = broken && wire.key.is_none() && !is_parked && inbox.messages.is_empty();
             if wire.closed || lost {
                 assert!(!wire.ended || connection.reader.ended || connection.reader.is_plain());
-                self.totals.gaps += connection.session.gaps();
-                self.totals.events += connection.session.events();
-                self.totals.private += connection.session.private();
-                if connection.session.has_pattern() {
-                    self.totals.by_pattern += connection.session.events();
-                }
+                self.totals.add_session(&connection.session);
                 self.network.wires.remove(&connection.wire);
                 client.connection = None;
             }

@@ -108,6 +108,8 @@ impl World {
             network: Network::default(),
             clients,
             all: Vec::new(),
+            saved: None,
+            holes: Vec::new(),
             clock_ms: BIRTH_MS,
             started_ms: BIRTH_MS,
             wires: 0,

@@ -29,7 +29,7 @@ impl World {
         }
         for client in &self.clients {
             if let Some(connection) = &client.connection {
-                connection.session.finish(&self.all);
+                connection.session.finish(&self.all, &self.holes);
             }
         }
         self.check_found();

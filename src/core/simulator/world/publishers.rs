@@ -108,6 +108,7 @@ impl World {
                 id,
                 topics: event.topics.iter().map(topic).collect(),
                 private: event.private,
+                lost: false,
                 wire_id: event
                     .id
                     .map_or_else(|| id.marked(MARK).to_string(), Cow::into_owned),

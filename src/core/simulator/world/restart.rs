@@ -81,12 +81,7 @@ impl World {
     /// Empties the mailboxes, parks all streams, and ends the shards. Returns the publishers that
     /// waited.
     fn freeze(&mut self) -> Vec<Publisher> {
-        let mut publishers: Vec<_> = std::mem::take(&mut self.waiting).into_values().collect();
-        for publisher in &mut publishers {
-            publisher.start_again(&mut self.shared.desk.lock());
-        }
-        self.line = Line::default();
-        self.woken.clear();
+        let publishers = self.stop_publishers();
         self.empty_mailboxes();
         for client in 0..CLIENTS {
             self.park(client);
@@ -98,6 +93,17 @@ impl World {
         }
         self.turn_all();
         assert!(self.shards.iter().all(|shard| shard.next.stop));
+        publishers
+    }
+
+    /// Empties the line. Returns the publishers that waited in it.
+    pub(super) fn stop_publishers(&mut self) -> Vec<Publisher> {
+        let mut publishers: Vec<_> = std::mem::take(&mut self.waiting).into_values().collect();
+        for publisher in &mut publishers {
+            publisher.start_again(&mut self.shared.desk.lock());
+        }
+        self.line = Line::default();
+        self.woken.clear();
         publishers
     }
 
