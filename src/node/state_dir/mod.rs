@@ -283,19 +283,11 @@ impl Taken {
 
     /// Takes a complete file for this process. The next start would take it for complete again.
     fn claim(&self) -> Result<(), StateDirError> {
-        let StateDir {
-            config, directory, ..
-        } = &self.state_dir;
         if !self.claims {
             return Ok(());
         }
-        let claimed = match directory.rename(COMPLETE, RUNNING) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(()) => directory.sync_names(),
-        };
-        claimed.map_err(|source| StateDirError::Keep {
-            path: config.path.clone(),
+        claim(&self.state_dir.directory).map_err(|source| StateDirError::Keep {
+            path: self.state_dir.config.path.clone(),
             source,
         })
     }
@@ -305,6 +297,15 @@ impl Taken {
 fn is_same(one: &File, other: &File) -> bool {
     let identity = |file: &File| file.metadata().map(|file| (file.dev(), file.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Gives a complete file, if there is one, the name of one that events are missing in.
+fn claim(disk: &impl Disk) -> io::Result<()> {
+    match disk.rename(COMPLETE, RUNNING) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => disk.sync_names(),
+    }
 }
 
 fn tell_of_loss(error: &StateDirError) {

@@ -1,6 +1,8 @@
 //! Fault injection: each system call of a writer fails, and each byte of a file is missing or
 //! wrong. A start then finds the old history or the new one.
 
+mod power;
+
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, Write};
@@ -219,6 +221,20 @@ fn a_complete_history_is_complete_for_one_process() {
     assert_eq!(found(path), Some((10, true)));
     assert_eq!(names(path), [RUNNING]);
     assert_eq!(found(path), Some((10, false)), "its process has crashed");
+}
+
+/// The writer could not remove the older file, or was ended before.
+#[test]
+fn a_complete_history_is_preferred_to_an_older_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let disk = Directory(path.to_owned());
+    write(&disk, &store(10), false).expect("written");
+    let older = fs::read(path.join(RUNNING)).expect("a file");
+    write(&disk, &store(25), true).expect("written");
+    assert_eq!(names(path), [COMPLETE], "the older one is removed");
+    fs::write(path.join(RUNNING), older).expect("written");
+    assert_eq!(found(path), Some((25, true)));
 }
 
 /// An event that comes while the last history is written is in no history.

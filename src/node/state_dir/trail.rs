@@ -102,9 +102,12 @@ mod tests {
             trail.note(id).expect("written");
             assert_eq!(last_note(path), Some(id));
         }
-        for wrong in ["", "x", "1-1", &"1".repeat(NOTE_BYTES)] {
+        for wrong in ["", "x", "1-1", &"1".repeat(NOTE_BYTES), &"1".repeat(99)] {
             fs::write(path.join(NEWEST_ID), wrong).expect("written");
             assert_eq!(last_note(path), None, "{wrong:?}");
+            // The next note replaces all of it.
+            Trail::begin(path, EventId::new(1)).expect("a file");
+            assert_eq!(last_note(path), Some(EventId::new(1)), "{wrong:?}");
         }
     }
 
