@@ -111,13 +111,15 @@ impl Store {
         empty.fold(lost_through, |lost, hole| lost.max(hole.through))
     }
 
-    /// Whether no event up to `through` is kept; of a pattern only if none is kept at all.
+    /// Whether no event up to `through` is kept; of a pattern only if none of any topic is.
     fn keeps_none(&self, id: SelectorId, through: EventId) -> bool {
-        let Some(index) = id.topic_index() else {
-            return self.events == 0;
+        let first = match id.topic_index() {
+            Some(index) => {
+                let log = self.topics.get(index).log.as_ref();
+                log.and_then(|log| log.first_id())
+            }
+            None => self.order.first_id(),
         };
-        let log = self.topics.get(index).log.as_ref();
-        log.and_then(|log| log.first_id())
-            .is_none_or(|first| first > through)
+        first.is_none_or(|first| first > through)
     }
 }

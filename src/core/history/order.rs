@@ -51,6 +51,12 @@ pub(super) struct NotePlace {
 }
 
 impl Order {
+    /// The oldest event noted. It may be stale.
+    pub(super) fn first_id(&self) -> Option<EventId> {
+        let (id, _) = self.chunks.front()?.get(self.gone)?;
+        Some(*id)
+    }
+
     /// The newest event noted.
     pub(super) fn last_id(&self) -> Option<EventId> {
         let (id, _) = self.chunks.back()?.last()?;

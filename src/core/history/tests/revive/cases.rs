@@ -1,6 +1,57 @@
 //! Single histories.
 
+use super::oracle::Sent;
+use super::world::Rights;
 use super::*;
+
+impl Life {
+    /// The next process, after one that gave ids up to `newest`.
+    fn restart_at(&mut self, records: Vec<HistoryRecord>, newest: EventId) {
+        let revival = revival(HistoryLimits::default(), records).expect("a history");
+        let revived = revival.finish(Ending::Lost(newest), self.now);
+        self.store = revived.expect("it fits").0;
+    }
+
+    fn publish_to(&mut self, topic: &'static str) -> EventId {
+        let draft = Draft::new(Event::new(topic, "x"), &EventLimits::default());
+        append(&mut self.store, &mut draft.expect("valid"), self.now).0
+    }
+
+    /// Everything that a stream of this topic or pattern is sent which asks for the earliest event.
+    fn earliest_of(&mut self, selector: &'static str) -> Vec<Sent> {
+        let rights = Rights {
+            selectors: vec![selector],
+            grant: Vec::new(),
+        };
+        self.follow(&rights, "earliest").2
+    }
+}
+
+/// A stream that asks for all events misses none before the first one that is kept.
+#[test]
+fn a_hole_before_the_first_event_is_no_gap_for_a_stream_that_asks_for_the_earliest() {
+    let mut life = Life::new(1);
+    life.store = Store::new(HistoryLimits::default(), NOW).with_mark(life.store.mark);
+    let empty = life.walk(false);
+    life.restart_at(empty, EventId::ZERO.next(life.now + 5));
+    assert_eq!(life.earliest_of("d"), []);
+    assert_eq!(life.earliest_of("{+all}"), []);
+
+    let before = life.publish_to("a/1");
+    let records = life.walk(false);
+    life.restart_at(records, EventId::ZERO.next(life.now + 10));
+    let through = life.store.head();
+    let after = life.publish_to("a/1");
+    let only = life.publish_to("d");
+    let gap = Sent::Gap {
+        from: before,
+        to: through,
+    };
+    let around = [Sent::Event(before), gap, Sent::Event(after)];
+    assert_eq!(life.earliest_of("a/1"), around);
+    assert_eq!(life.earliest_of("a/*"), around);
+    assert_eq!(life.earliest_of("d"), [Sent::Event(only)]);
+}
 
 #[test]
 fn more_holes_than_a_store_may_have_evict_what_is_before_the_oldest() {
@@ -13,12 +64,7 @@ fn more_holes_than_a_store_may_have_evict_what_is_before_the_oldest() {
         life.now += 10;
         life.publish();
         let newest = life.store.head();
-        let limits = HistoryLimits::default();
-        let revival = revival(limits, records).expect("a history");
-        let (store, _) = revival
-            .finish(Ending::Lost(newest), life.now)
-            .expect("it fits");
-        life.store = store;
+        life.restart_at(records, newest);
         life.check_some();
     }
     let holes = life.store.holes.as_slice().len();
