@@ -142,3 +142,116 @@ fn records_that_are_no_history_are_refused() {
     nameless[0] = HistoryRecord::Topic { name: "".into() };
     assert_eq!(finish(nameless), Err(RestoreError::Name));
 }
+
+fn reader(topic: &'static str) -> Rights {
+    Rights {
+        selectors: vec![topic],
+        grant: vec![topic],
+    }
+}
+
+/// The event was erased, and would have come back.
+#[test]
+fn a_topic_that_is_erased_during_the_walk_stays_erased_though_another_has_its_slot() {
+    let mut life = Life::new(1);
+    life.store = Store::new(HistoryLimits::default(), NOW);
+    let erased = life.publish_to("a/1");
+    let mut walk = life.store.begin_walk();
+    let mut records = Vec::new();
+    life.store.walk(&mut walk, 1, &mut records);
+    let through = life.store.head();
+    while !life.store.erase("a/1", through, 10).1 {}
+    life.publish_to("b/1");
+    while !walk.is_done() {
+        life.store.walk(&mut walk, 1, &mut records);
+    }
+    assert!(records.contains(&HistoryRecord::TopicGone), "{records:?}");
+    let newest = life.store.head();
+    life.restart_at(records, newest);
+    assert_eq!(life.store.size().events, 0);
+    let cursor = erased.before().marked(life.store.mark).to_string();
+    let (_, _, sent) = life.follow(&reader("a/1"), &cursor);
+    let gap = Sent::Gap {
+        from: erased.before(),
+        to: newest,
+    };
+    assert_eq!(sent, [gap]);
+}
+
+/// The next process deleted the topic and forgot what it had evicted.
+#[test]
+fn a_topic_that_only_a_private_event_refers_to_keeps_its_bound() {
+    let mut life = Life::new(1);
+    life.store = Store::new(HistoryLimits::default(), NOW);
+    let event = Event {
+        topics: ["a/1".into(), "c".into()].into_iter().collect(),
+        private: true,
+        ..Event::new("", "x")
+    };
+    let draft = Draft::new(event, &EventLimits::default());
+    let (seen, _) = append(&mut life.store, &mut draft.expect("valid"), life.now);
+    let lost = life.publish_to("a/1");
+    while !life.store.erase("a/1", lost, 10).1 {}
+    let records = life.walk(false);
+    let revival = revival(HistoryLimits::default(), records).expect("a history");
+    life.store = revival.finish(Ending::Whole, NOW).expect("it fits").0;
+    while !life.store.erase("c", lost, 10).1 {}
+    let cursor = seen.marked(life.store.mark).to_string();
+    let (_, _, sent) = life.follow(&reader("a/1"), &cursor);
+    let gap = Sent::Gap {
+        from: seen,
+        to: lost,
+    };
+    assert_eq!(sent, [gap]);
+}
+
+/// A topic that is deleted and created again during the walk comes twice.
+#[test]
+fn a_topic_that_comes_twice_keeps_what_came_first() {
+    let mut life = Life::new(1);
+    life.store = Store::new(HistoryLimits::default(), NOW);
+    let ids = [0; 3].map(|_| life.publish_to("a/1"));
+    let mut records = life.walk(false);
+    let head = records.pop().expect("the head");
+    let bound = HistoryRecord::TopicEnd {
+        evicted: EvictedRecord {
+            any: ids[0],
+            public: ids[0],
+        },
+        has_evicted: true,
+    };
+    let end = records.pop().expect("the topic's end");
+    let topic = records[0].clone();
+    let gone = HistoryRecord::TopicGone;
+    records.extend([bound, topic.clone(), end, topic, gone, head]);
+    let revival = revival(HistoryLimits::default(), records).expect("a history");
+    life.store = revival.finish(Ending::Whole, NOW).expect("it fits").0;
+    assert_eq!(kept(&life.store, "a/1"), ids[1..]);
+}
+
+#[test]
+fn the_limits_of_the_next_process_hold_for_what_it_revives() {
+    let mut life = Life::new(1);
+    life.store = Store::new(HistoryLimits::default(), NOW);
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        ids.push(life.publish_to("a/1"));
+        life.now += 1_000;
+    }
+    let records = life.walk(false);
+    let defaults = HistoryLimits::default();
+    let few = HistoryLimits {
+        events: 3,
+        ..defaults
+    };
+    let young = HistoryLimits {
+        age_ms: 3_000,
+        ..defaults
+    };
+    for limits in [few, young] {
+        let revival = revival(limits, records.clone()).expect("a history");
+        let (store, revived) = revival.finish(Ending::Whole, life.now).expect("it fits");
+        assert_eq!(kept(&store, "a/1"), ids[7..], "{limits:?}");
+        assert_eq!((revived.events, revived.evicted), (3, 7));
+    }
+}
