@@ -195,14 +195,19 @@ fn a_topic_that_only_a_private_event_refers_to_keeps_its_bound() {
     let records = life.walk(false);
     let revival = revival(HistoryLimits::default(), records).expect("a history");
     life.store = revival.finish(Ending::Whole, NOW).expect("it fits").0;
+    // The pattern outlives the topic.
+    let stream = reader("a/*").enter(&mut life.store);
+    life.streams.push(stream);
     while !life.store.erase("c", lost, 10).1 {}
     let cursor = seen.marked(life.store.mark).to_string();
-    let (_, _, sent) = life.follow(&reader("a/1"), &cursor);
-    let gap = Sent::Gap {
-        from: seen,
-        to: lost,
-    };
-    assert_eq!(sent, [gap]);
+    for selector in ["a/1", "a/*"] {
+        let (_, _, sent) = life.follow(&reader(selector), &cursor);
+        let gap = Sent::Gap {
+            from: seen,
+            to: lost,
+        };
+        assert_eq!(sent, [gap], "{selector}");
+    }
 }
 
 /// A topic that is deleted and created again during the walk comes twice.
