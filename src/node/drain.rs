@@ -1,8 +1,12 @@
 //! The end of a node: it says that it is not ready, then ends the open streams in even steps, then
 //! the rest. Until the last stream has ended, clients connect and publishers are served.
 
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::{Node, Outcome};
@@ -36,6 +40,31 @@ impl From<Drained> for Outcome {
     }
 }
 
+/// Runs what blocks on a thread of its own; in place, if the system gives none, where tokio would
+/// panic. A panic there has been reported.
+async fn run_apart(run: impl FnOnce() + Send + 'static) {
+    let kept = Arc::new(Mutex::new(Some(run)));
+    let (done, ended) = oneshot::channel::<()>();
+    let task = {
+        let kept = Arc::clone(&kept);
+        move || {
+            let run = kept.lock().take();
+            if let Some(run) = run {
+                run();
+            }
+            drop(done);
+        }
+    };
+    if thread::Builder::new().spawn(task).is_err() {
+        let run = kept.lock().take();
+        if let Some(run) = run {
+            run();
+        }
+    }
+    // It is dropped at the end of the thread.
+    let _ = ended.await;
+}
+
 impl Node {
     /// Says that the node is about to end, with `/readyz`, and serves on as before. Returns the
     /// time at which it is to drain: `drain_delay` from now.
@@ -63,8 +92,8 @@ impl Node {
     /// Writes the history of a node that accepts nothing more, if there is a directory for it.
     pub(crate) async fn write_history(&mut self) {
         if let Some(keeper) = self.keeper.take() {
-            // Writing blocks. A panic there has been reported.
-            let _ = tokio::task::spawn_blocking(move || keeper.finish()).await;
+            // Writing blocks.
+            run_apart(move || keeper.finish()).await;
         }
     }
 
@@ -93,8 +122,8 @@ impl Node {
         let left = last.saturating_duration_since(Instant::now());
         self.parts.all_ended(left.max(ADMIN_GRACE)).await;
         let hub = self.hub.clone();
-        // Joining threads blocks. A panic there has been reported by the shard.
-        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
+        // Joining threads blocks.
+        run_apart(move || hub.stop()).await;
         self.write_history().await;
         // The shards have ended: each stream is in one of these counts at most.
         let open = self.hub.streams();

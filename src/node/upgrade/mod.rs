@@ -174,7 +174,7 @@ impl Upgrader {
         let (say, mut outcome) = oneshot::channel();
         let path = image.path().to_owned();
         let check = move || _ = say.send(checked(&image, &addresses, &unwanted));
-        // tokio keeps a task that it gets no thread for, and nobody would end the wait for it.
+        // Without a thread, tokio panics or keeps the task for ever.
         if let Err(error) = thread::Builder::new().spawn(check) {
             let source = ChildError::Spawn(error);
             let (say, failed) = oneshot::channel();

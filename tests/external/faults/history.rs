@@ -331,3 +331,27 @@ fn the_file_of_a_running_node_goes_after_the_complete_one_is_safe() {
     assert!(is_synced(synced), "the name is not synced: {trace}");
     assert!(is_synced(rest), "nor is the end of the other one: {trace}");
 }
+
+/// tokio panicked, and the history of a node that was stopped was lost.
+#[test]
+fn a_node_that_gets_no_thread_at_its_end_writes_its_history() {
+    let home = Home::new();
+    let mut node = home.start(&[]);
+    publish(&node, "t", "last");
+    let tasks = format!("/proc/{}/task", node.pid());
+    // tokio keeps idle threads for ten seconds. Main, log, I/O, shard and history stay.
+    wait_until("no thread is idle", || {
+        fs::read_dir(&tasks).is_ok_and(|tasks| tasks.count() == 5)
+    });
+    let options = [
+        "-f",
+        "-e",
+        "trace=clone3",
+        "-e",
+        "inject=clone3:error=EAGAIN",
+    ];
+    let strace = Strace::attach(node.pid(), &options.map(str::to_owned));
+    assert!(node.stop().success());
+    assert!(has_fault(&strace.detach()), "it asks for a thread");
+    assert_eq!(history(&home.start(&[])), (vec!["last".to_owned()], 0));
+}
