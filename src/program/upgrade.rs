@@ -23,8 +23,8 @@ struct Patience {
     answer: Duration,
     /// For a node at whose address no one listens: one that crashed, and is started again.
     absence: Duration,
-    /// For the outcome. A pause is as long as the rehearsal: 5 s, and a second for each 20 MiB of
-    /// state.
+    /// For the outcome. A rehearsal may take 5 s, a second for each 20 MiB of state, and a second
+    /// for each 20,000 streams.
     outcome: Duration,
 }
 

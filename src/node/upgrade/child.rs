@@ -23,13 +23,15 @@ use super::counts::Said;
 /// publishers wait for a rehearsal, and a proxy in front of them gives up after ten seconds or more.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 
-/// What a rehearsal reads in a second, with much to spare: less than that is no state in use, but a
+/// What a rehearsal does in a second, with much to spare: more time than that does not help a
 /// program that hangs.
 const STATE_BYTES_A_SECOND: u64 = 20 << 20;
+const SOCKETS_A_SECOND: u64 = 20_000;
 
-/// Longest time of a rehearsal with a state of this size.
-pub(super) fn longest_with(state_bytes: u64) -> Duration {
-    LONGEST + Duration::from_secs(state_bytes / STATE_BYTES_A_SECOND)
+/// Longest time of a rehearsal with a state of this size and so many sockets.
+pub(super) fn longest_with(state_bytes: u64, sockets: usize) -> Duration {
+    let more = state_bytes / STATE_BYTES_A_SECOND + sockets as u64 / SOCKETS_A_SECOND;
+    LONGEST + Duration::from_secs(more)
 }
 
 /// Pause between two looks at a child: it adds half of it to the pause of an upgrade.
@@ -228,8 +230,10 @@ mod tests {
 
     #[test]
     fn a_large_state_was_taken_for_a_program_that_hangs() {
-        assert_eq!(longest_with(1 << 20), LONGEST);
-        assert_eq!(longest_with(2 << 30), LONGEST + Duration::from_secs(102));
+        assert_eq!(longest_with(1 << 20, 15_000), LONGEST);
+        let seconds = |seconds| LONGEST + Duration::from_secs(seconds);
+        assert_eq!(longest_with(2 << 30, 0), seconds(102));
+        assert_eq!(longest_with(100 << 20, 1_000_000), seconds(55));
     }
 
     #[test]

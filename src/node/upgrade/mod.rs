@@ -296,7 +296,11 @@ impl Upgrader {
         let rehearsal = self.image.child(&Role::Rehearse(descriptor));
         // Nothing else happens meanwhile: signals to end wait.
         let is_unwanted = AtomicBool::new(false);
-        let said = child::run(rehearsal, child::longest_with(bytes), &is_unwanted);
+        let said = child::run(
+            rehearsal,
+            child::longest_with(bytes, counts.streams),
+            &is_unwanted,
+        );
         let said = said.map_err(|source| UpgradeError::Rehearsal {
             path: path(),
             source,
