@@ -39,6 +39,21 @@ const ONE_OF: [&[&str]; 3] = [
 /// setting is valid. Otherwise a default stands in for the invalid value, and a conflict with it
 /// would only confuse.
 pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
+    let (settings, problems) = read(raw);
+    together(&settings, problems).map(|()| settings)
+}
+
+/// Checks each setting, and not the rules between them.
+///
+/// # Errors
+/// [`ConfigError::Refused`] with all problems.
+pub(super) fn check_each(raw: RawSettings) -> Result<Settings, ConfigError> {
+    let (settings, problems) = read(raw);
+    refused(problems).map(|()| settings)
+}
+
+/// The settings, with defaults in place of invalid values, and all problems.
+fn read(raw: RawSettings) -> (Settings, Vec<Problem>) {
     let mut problems = raw.problems;
     let both = ONE_OF
         .iter()
@@ -57,7 +72,7 @@ pub(super) fn check(raw: RawSettings) -> Result<Settings, ConfigError> {
             });
         }
     }
-    together(&settings, problems).map(|()| settings)
+    (settings, problems)
 }
 
 impl Settings {
@@ -90,6 +105,10 @@ fn together(settings: &Settings, mut problems: Vec<Problem>) -> Result<(), Confi
         let conflicts = rules::conflicts(settings);
         problems.extend(conflicts.into_iter().map(Problem::Conflict));
     }
+    refused(problems)
+}
+
+fn refused(problems: Vec<Problem>) -> Result<(), ConfigError> {
     if problems.is_empty() {
         Ok(())
     } else {

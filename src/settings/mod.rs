@@ -77,7 +77,8 @@ pub fn load(
 }
 
 /// The address of the admin listener, for a command that asks a running node. No other setting is
-/// checked, and no key or password is read, since the command may run where it cannot be.
+/// checked, nor are the rules between settings: the node has done so. No key or password is read,
+/// since the command may run where it cannot be.
 ///
 /// # Errors
 /// [`ConfigError`], if a source cannot be read, or the address is none.
@@ -89,7 +90,7 @@ pub fn load_admin_listen(
     let mut raw = read(file, environment, flags)?;
     raw.values
         .retain(|value| value.setting.key == "admin_listen");
-    Ok(check::check(raw)?.admin_listen)
+    Ok(check::check_each(raw)?.admin_listen)
 }
 
 fn read(

@@ -187,3 +187,22 @@ fn sizes_and_times_are_shown_in_whole_units() {
     let expected = ["0", "1", "1000", "1KiB", "64KiB", "3MiB", "1048577", "1TiB"];
     assert_eq!(shown, expected);
 }
+
+/// `fantail upgrade` was refused: without the other settings, the address broke their rules.
+#[test]
+fn the_address_of_the_admin_listener_is_found_without_the_other_settings() {
+    for (address, others) in [
+        ("0.0.0.0:8081", "allow_open_admin = true"),
+        ("127.0.0.1:8080", "listen = \"127.0.0.1:8090\""),
+        ("127.0.0.1:9", "ingest_password_file = \"/dev/null/none\""),
+    ] {
+        let mut file = NamedTempFile::new().expect("a file");
+        writeln!(file, "admin_listen = {address:?}\n{others}").expect("written");
+        let found = load_admin_listen(Some(file.path()), [], RawSettings::default());
+        let found = found.map(|found| found.to_string());
+        assert_eq!(found.map_err(|error| error.to_string()), Ok(address.into()));
+    }
+    let flags = flags_of(&["--admin-listen", "nowhere"]);
+    let refused = load_admin_listen(None, [], flags).expect_err("no address");
+    assert!(refused.to_string().contains("`admin_listen` = \"nowhere\""));
+}
