@@ -201,6 +201,8 @@ pub async fn serve(
         // A socket that tokio refuses to watch is dropped.
         let watch = || TcpListener::from_std(listening.socket.try_clone()?);
         let listener = backoff::outlast_in_task(watch).await?;
+        // As long as there is another descriptor, the end of the listener closes nothing.
+        drop(listening.socket);
         let proof_key = listening.proof_key;
         for carried in listening.connections {
             if let Some(connection) = Connection::resume(carried, &port, &proof_key) {

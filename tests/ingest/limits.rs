@@ -1,4 +1,5 @@
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -60,10 +61,34 @@ fn shutdown_closes_everything_in_order() {
     assert_eq!(half.read_to_end(), "");
     node.end_shutdown();
     assert!(
-        std::net::TcpStream::connect(node.address).is_err(),
+        TcpStream::connect(node.address).is_err(),
         "the listener is gone"
     );
     assert_eq!(node.hub.node_metrics().ingest_connections.get(), 0);
+}
+
+/// A second descriptor kept it open, and new clients waited in vain for an answer of the kernel.
+#[test]
+fn a_closed_listener_was_open_until_its_last_connection_had_ended() {
+    let mut node = Node::start();
+    let mut stuck = node.connect();
+    // Its answers are not read, so it ends with the grace of the shutdown.
+    let text = "x".repeat(1_000_000);
+    let asked = command(&["ECHO", &text]).repeat(20);
+    let writer = std::thread::spawn(move || {
+        let _ = stuck.stream.write_all(&asked);
+        stuck
+    });
+    let commands = || node.hub.node_metrics().ingest_commands.get();
+    wait_for("a command was read", || commands() > 0);
+    node.begin_shutdown();
+    wait_for("new clients are refused", || {
+        let attempt = TcpStream::connect_timeout(&node.address, Duration::from_millis(100));
+        attempt.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+    assert_eq!(node.hub.node_metrics().ingest_connections.get(), 1);
+    node.end_shutdown();
+    drop(writer.join().expect("no panic"));
 }
 
 /// What had come when the node shut down was dropped behind the batch in hand.
