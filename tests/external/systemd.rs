@@ -77,7 +77,7 @@ const PASSWORD: &str = "hush";
 /// A booted systemd, with the example units installed.
 struct Machine {
     unshare: Child,
-    /// systemd's number outside.
+    /// systemd's number outside; 0 before it runs.
     systemd: u32,
     folder: TempDir,
 }
@@ -107,7 +107,9 @@ impl Machine {
         write("etc/fantail.toml", SETTINGS);
         write("etc/fantail/ingest-password", PASSWORD);
         fs::copy(PROGRAM, path("bin/fantail")).expect("the program");
-        let mut unshare = Command::new("unshare")
+        // The kernel ends it with the thread of the test, also if nothing drops this.
+        let unshare = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare"])
             .args(["--pid", "--mount", "--ipc", "--uts", "--net"])
             .args(["--fork", "--kill-child=KILL"])
             .args(["sh", "-c", PREPARE])
@@ -118,11 +120,26 @@ impl Machine {
             .stdout(File::create(path("log")).expect("a file"))
             .stderr(File::create(path("errors")).expect("a file"))
             .spawn()
-            .expect("unshare is there");
-        let children = format!("/proc/{0}/task/{0}/children", unshare.id());
-        let systemd = wait_for("systemd runs", || {
-            let ended = unshare.try_wait().expect("a child");
-            let errors = fs::read_to_string(folder.path().join("errors")).unwrap_or_default();
+            .expect("setpriv is there");
+        // From now on, a boot that fails is undone as well.
+        let mut machine = Self {
+            unshare,
+            systemd: 0,
+            folder,
+        };
+        machine.systemd = machine.booted();
+        machine.enter();
+        let asked = ["systemctl", "is-active", "fantail-test.target"];
+        wait_until("systemd is ready", || machine.run(&asked).status.success());
+        machine
+    }
+
+    /// Waits until systemd runs; its number outside.
+    fn booted(&mut self) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.unshare.id());
+        wait_for("systemd runs", || {
+            let ended = self.unshare.try_wait().expect("a child");
+            let errors = fs::read_to_string(self.folder.path().join("errors")).unwrap_or_default();
             assert!(
                 ended.is_none(),
                 "systemd did not start ({ended:?}): {errors}"
@@ -131,16 +148,7 @@ impl Machine {
             let child: u32 = child.trim().parse().ok()?;
             let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
             (name.trim() == "systemd").then_some(child)
-        });
-        let machine = Self {
-            unshare,
-            systemd,
-            folder,
-        };
-        machine.enter();
-        let asked = ["systemctl", "is-active", "fantail-test.target"];
-        wait_until("systemd is ready", || machine.run(&asked).status.success());
-        machine
+        })
     }
 
     /// Moves the calling thread, and those that it starts, into the machine's network.
