@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -130,6 +131,7 @@ fn failures(node: &Node) -> f64 {
 #[test]
 fn each_system_call_of_the_writer_fails_and_the_next_file_is_whole() {
     let home = Home::new();
+    let began = Instant::now();
     let node = home.start(&["--history-snapshot-interval", "1s"]);
     let mut events = Vec::new();
     let mut add = |text: String| {
@@ -158,11 +160,9 @@ fn each_system_call_of_the_writer_fails_and_the_next_file_is_whole() {
         }
     }
     let logged = node.logged();
-    assert_eq!(
-        logged.matches("could not be written").count(),
-        1,
-        "{logged}"
-    );
+    let lines = logged.matches("could not be written").count() as u64;
+    let minutes = began.elapsed().as_secs() / 60;
+    assert!((1..=minutes + 1).contains(&lines), "{logged}");
     node.signal(Signal::KILL);
     let mut node = node;
     node.wait();
