@@ -24,7 +24,7 @@ struct Patience {
     /// For a node at whose address no one listens: one that crashed, and is started again.
     absence: Duration,
     /// For the outcome. A rehearsal may take 5 s, a second for each 20 MiB of state, and a second
-    /// for each 20,000 streams.
+    /// for each 20,000 streams and connections.
     outcome: Duration,
 }
 
@@ -179,8 +179,8 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let patience = Patience {
-            answer: Duration::from_millis(100),
-            absence: Duration::from_millis(250),
+            answer: Duration::from_millis(500),
+            absence: Duration::from_secs(1),
             outcome: Duration::from_secs(60),
         };
         let node = thread::spawn(move || {
@@ -189,7 +189,7 @@ mod tests {
                 .map(|connection| connection.expect("one"));
             let mut next = || connections.next().expect("a client");
             answer(next(), Some(r#"{"number":7}"#));
-            for _ in 0..5 {
+            for _ in 0..3 {
                 answer(next(), None);
             }
             let failed = r#"{"version":"2","attempts":7,"running":false,"last":{"number":7,"failed":"odd",
@@ -200,7 +200,7 @@ mod tests {
             Err(Refused::Failed(reason)) => assert_eq!(reason, "odd"),
             other => panic!("{other:?}"),
         }
-        node.join().expect("seven requests");
+        node.join().expect("five requests");
         // Nobody listens any more.
         let gone = upgraded(address, patience);
         assert!(matches!(gone, Err(Refused::Answer { .. })), "{gone:?}");

@@ -298,7 +298,7 @@ impl Upgrader {
         let is_unwanted = AtomicBool::new(false);
         let said = child::run(
             rehearsal,
-            child::longest_with(bytes, counts.streams),
+            child::longest_with(bytes, counts.sockets()),
             &is_unwanted,
         );
         let said = said.map_err(|source| UpgradeError::Rehearsal {
