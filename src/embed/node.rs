@@ -87,9 +87,6 @@ impl Node {
     /// Ends the node at once, and waits for its threads. Streams are cut; their clients reconnect
     /// by themselves.
     pub async fn stop(mut self) {
-        let hub = self.0.hub().clone();
-        // Joining threads blocks. A panic of one has ended the process.
-        let _ = tokio::task::spawn_blocking(move || hub.stop()).await;
-        self.0.write_history().await;
+        self.0.end_hub().await;
     }
 }

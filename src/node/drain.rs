@@ -89,8 +89,12 @@ impl Node {
         self.drain().await
     }
 
-    /// Writes the history of a node that accepts nothing more, if there is a directory for it.
-    pub(crate) async fn write_history(&mut self) {
+    /// Ends the shards, with all streams that are left, and writes the history, if there is a
+    /// directory for it.
+    pub(crate) async fn end_hub(&mut self) {
+        let hub = self.hub.clone();
+        // Joining threads blocks.
+        run_apart(move || hub.stop()).await;
         if let Some(keeper) = self.keeper.take() {
             // Writing blocks.
             run_apart(move || keeper.finish()).await;
@@ -121,10 +125,7 @@ impl Node {
         self.stop_rest.send_replace(true);
         let left = last.saturating_duration_since(Instant::now());
         self.parts.all_ended(left.max(ADMIN_GRACE)).await;
-        let hub = self.hub.clone();
-        // Joining threads blocks.
-        run_apart(move || hub.stop()).await;
-        self.write_history().await;
+        self.end_hub().await;
         // The shards have ended: each stream is in one of these counts at most.
         let open = self.hub.streams();
         let given_up = self.hub.streams_given_up() - given_up_before;
