@@ -17,7 +17,7 @@ use super::inherited::Inherited;
 use super::keys::{self, Keys, Loaded};
 use super::parts::Parts;
 use super::sockets::{self, ListenSocket, Sockets};
-use super::state_dir::{Locked, StateDir, StateDirError, Taken};
+use super::state_dir::{Locked, StateDir, StateDirError, Taken, tell_of_loss};
 use super::take_over::TakeOver;
 use super::{Listeners, Node, ServerError, config, past};
 use crate::admin::Upgrades;
@@ -168,7 +168,7 @@ fn prepare(settings: &Settings, takes_over: bool) -> Result<Option<StateDir>, St
         .transpose()
     {
         Err(error) if takes_over => {
-            tracing::error!("the history is not kept in the state directory any more: {error}");
+            tell_of_loss(&error);
             Ok(None)
         }
         prepared => prepared,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::backoff;
+
 /// Files that only the node's user may read.
 const FILE_MODE: u32 = 0o600;
 
@@ -16,14 +18,13 @@ pub(super) fn open_flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Opens a file for writing, and creates it if it does not exist.
+/// Opens a file for writing, and creates it if it does not exist. A shortage of descriptors that
+/// passes is outlasted: a node that takes over would go on without its directory.
 pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
-    let file = options
-        .mode(FILE_MODE)
-        .custom_flags(open_flags())
-        .open(path)?;
+    options.mode(FILE_MODE).custom_flags(open_flags());
+    let file = backoff::outlast(|| options.open(path))?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {

@@ -308,7 +308,8 @@ fn claim(disk: &impl Disk) -> io::Result<()> {
     }
 }
 
-fn tell_of_loss(error: &StateDirError) {
+/// Logs that a node that has taken over goes on without its directory.
+pub(super) fn tell_of_loss(error: &StateDirError) {
     let reason = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(
         reason,

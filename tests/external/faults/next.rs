@@ -246,3 +246,31 @@ fn a_shortage_in_the_next_program_passes_and_costs_at_most_one_connection() {
 fn what_the_next_program_cannot_go_on_without_ends_it_with_a_reason() {
     each_fails(&CALLS[11..]);
 }
+
+/// One call that failed for a moment ended the history on disk until the next start.
+#[test]
+fn a_shortage_of_descriptors_did_not_pass_for_the_state_directory() {
+    for name in ["lock", "newest-id"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (state, trace) = (folder.path().join("state"), folder.path().join("trace"));
+        let mut upgraded = Upgraded::start(&["--state-dir", state.to_str().expect("text")]);
+        let file = state.join(name).display().to_string();
+        let fault = Fault {
+            call: "openat",
+            what: "error=EMFILE",
+            when: 1,
+        };
+        let mut options = ["-f", "-P", &file].map(str::to_owned).to_vec();
+        options.extend(fault.options());
+        upgraded.install_script(&take_over_script(&trace, &options));
+        upgraded.upgrade();
+        detach_from(upgraded.node.pid());
+        let read = || fs::read_to_string(&trace).unwrap_or_default();
+        wait_until("the trace is written", || !read().is_empty());
+        assert!(has_fault(&read()), "{name} is not opened: {}", read());
+        super::upgraded::publish(&upgraded.node, "t", "x");
+        assert!(upgraded.node.stop().success());
+        let is_kept = state.join("history-complete").exists();
+        assert!(is_kept, "{name}: {}", upgraded.node.logged());
+    }
+}
