@@ -1,14 +1,11 @@
 //! The end of a node: it says that it is not ready, then ends the open streams in even steps, then
 //! the rest. Until the last stream has ended, clients connect and publishers are served.
 
-use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::apart::apart_or_here;
 use super::{Node, Outcome};
 
 /// Time beyond `drain_period` for the last streams, and once more for the last requests. The rest
@@ -40,31 +37,6 @@ impl From<Drained> for Outcome {
     }
 }
 
-/// Runs what blocks on a thread of its own; in place, if the system gives none, where tokio would
-/// panic. A panic there has been reported.
-async fn run_apart(run: impl FnOnce() + Send + 'static) {
-    let kept = Arc::new(Mutex::new(Some(run)));
-    let (done, ended) = oneshot::channel::<()>();
-    let task = {
-        let kept = Arc::clone(&kept);
-        move || {
-            let run = kept.lock().take();
-            if let Some(run) = run {
-                run();
-            }
-            drop(done);
-        }
-    };
-    if thread::Builder::new().spawn(task).is_err() {
-        let run = kept.lock().take();
-        if let Some(run) = run {
-            run();
-        }
-    }
-    // It is dropped at the end of the thread.
-    let _ = ended.await;
-}
-
 impl Node {
     /// Says that the node is about to end, with `/readyz`, and serves on as before. Returns the
     /// time at which it is to drain: `drain_delay` from now.
@@ -94,10 +66,10 @@ impl Node {
     pub(crate) async fn end_hub(&mut self) {
         let hub = self.hub.clone();
         // Joining threads blocks.
-        run_apart(move || hub.stop()).await;
+        apart_or_here(move || hub.stop()).await;
         if let Some(keeper) = self.keeper.take() {
             // Writing blocks.
-            run_apart(move || keeper.finish()).await;
+            apart_or_here(move || keeper.finish()).await;
         }
     }
 

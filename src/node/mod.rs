@@ -1,6 +1,7 @@
 //! A node's life: it starts, runs, and drains when it is told to end.
 
 mod announce;
+mod apart;
 pub mod config;
 mod drain;
 #[cfg(test)]

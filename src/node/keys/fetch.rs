@@ -3,13 +3,15 @@
 //! One answer of bounded size within a bounded time. Over https, redirects stay on https. Over
 //! plain http, which is for loopback only, no redirect is followed.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
-use tokio::task::JoinError;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
+
+use super::super::apart::apart;
 
 /// Most redirects from the URL to its key set.
 const REDIRECTS_MAX: u32 = 3;
@@ -30,7 +32,7 @@ pub(super) enum FetchError {
     #[error("{0}")]
     Http(ureq::Error),
     #[error("{0}")]
-    Panic(JoinError),
+    Thread(io::Error),
 }
 
 impl Fetcher {
@@ -63,9 +65,9 @@ impl Fetcher {
     /// The bytes of the URL.
     pub(super) async fn get(&self) -> Result<Vec<u8>, FetchError> {
         let fetcher = self.clone();
-        let fetched = tokio::task::spawn_blocking(move || fetcher.get_now()).await;
+        let fetched = apart(move || fetcher.get_now()).await;
         fetched
-            .map_err(FetchError::Panic)?
+            .map_err(FetchError::Thread)?
             .map_err(|error| match error {
                 ureq::Error::BodyExceedsLimit(_) => FetchError::TooLarge(self.bytes_max),
                 error => FetchError::Http(error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::super::apart::apart;
 use crate::auth::{Algorithm, KeySet, Role};
 use crate::secret::PASSWORD_BYTES_MAX;
 use crate::settings::{KeySource, Settings, read_text};
@@ -108,8 +109,8 @@ impl Source {
     /// Reads the keys of a source that is not a URL.
     pub(super) async fn read(self: &Arc<Self>) -> Result<KeySet, KeysError> {
         let source = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || source.read_now()).await;
-        read.unwrap_or_else(|panic| Err(self.error(panic)))
+        let read = apart(move || source.read_now()).await;
+        read.unwrap_or_else(|error| Err(self.error(error)))
     }
 
     fn read_now(&self) -> Result<KeySet, KeysError> {

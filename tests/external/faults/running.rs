@@ -1,9 +1,13 @@
 //! Until the program is replaced, a call that fails leaves everything as it was.
 
 use std::fs;
+use std::process::Command;
+
+use rustix::process::Signal;
 
 use super::strace::{Fault, Strace, child_script, has_fault};
 use super::upgraded::{Publisher, Upgraded, numbers, publish, reader};
+use crate::support::node::{Node, PROGRAM};
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
@@ -294,4 +298,35 @@ fn each_part_of_the_message_of_a_rehearsal_matters() {
         assert!(said.contains("no Fantail"), "{length}: {said}");
     }
     watched.end();
+}
+
+/// tokio panicked, which ended the node with its streams, or the keys were read again never.
+#[test]
+fn keys_that_get_no_thread_are_read_again_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "a secret of at least thirty-two bytes").expect("a file");
+    let secret = secret.to_str().expect("text");
+    let flags = [
+        "--jwt-secret-file",
+        secret,
+        "--anonymous",
+        "--io-threads",
+        "1",
+    ];
+    let mut node = Node::start_as(Command::new(PROGRAM), &flags);
+    let options = [
+        "-f",
+        "-e",
+        "trace=clone3",
+        "-e",
+        "inject=clone3:error=EAGAIN",
+    ];
+    let strace = Strace::attach(node.pid(), &options.map(str::to_owned));
+    node.signal(Signal::HUP);
+    node.wait_for_log("keys not read again, the old ones stay");
+    assert!(has_fault(&strace.detach()), "it asks for a thread");
+    node.signal(Signal::HUP);
+    node.wait_for_log("keys read again");
+    assert!(node.stop().success());
 }
