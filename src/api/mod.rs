@@ -18,6 +18,7 @@ mod forwarded;
 mod mercure;
 mod node;
 mod parameters;
+mod past;
 mod publish;
 mod reach;
 mod refusals;

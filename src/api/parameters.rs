@@ -27,8 +27,8 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("stream", "topic"),
     ("match", "topic"),
     ("subscribe", "topic"),
-    ("last", "last_event_id"),
-    ("since", "last_event_id"),
+    ("tail", "last"),
+    ("replay", "last"),
     ("cursor", "last_event_id"),
     ("from", "last_event_id"),
     ("token", "authorization"),
@@ -148,7 +148,13 @@ pub(crate) fn known<'q>(
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEventId"];
+    const KNOWN: [&str; 5] = [
+        "topic",
+        "last_event_id",
+        "lastEventID",
+        "lastEventId",
+        "last",
+    ];
 
     #[test]
     fn the_nearest_parameter_is_named() {
@@ -158,8 +164,8 @@ mod tests {
             ("topic[]", "topic"),
             ("tpoic", "topic"),
             ("channel", "topic"),
-            ("last", "last_event_id"),
-            ("since", "last_event_id"),
+            ("tail", "last"),
+            ("cursor", "last_event_id"),
             ("last-event-id", "last_event_id"),
             ("lasteventid", "last_event_id"),
         ] {
@@ -172,7 +178,7 @@ mod tests {
         let error = check("zzz", &KNOWN).expect_err("unknown").to_string();
         assert_eq!(
             error,
-            "unknown parameter `zzz`; known here: `topic`, `last_event_id`, `lastEventID`, `lastEventId`"
+            "unknown parameter `zzz`; known here: `topic`, `last_event_id`, `lastEventID`, `lastEventId`, `last`"
         );
         for name in ["topic", "lastEventID", "authorization", "_", "t", "ts"] {
             assert_eq!(check(name, &KNOWN), Ok(()), "{name}");

@@ -15,7 +15,7 @@ use super::node::Node;
 use super::refusals;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::core::event::IdForm;
-use crate::hub::{Encoding, Hub, Shed, Start, Subscribe};
+use crate::hub::{Encoding, Hub, Interest, Shed, Start, Subscribe};
 use crate::server::detach::Detach;
 use crate::server::fields::Fields;
 use crate::server::head;
@@ -54,7 +54,10 @@ pub(crate) fn open(
         credentials.caller,
     );
     match opening {
-        Ok(opening) => attach(node, client, dialect, private, parts, opening),
+        Ok(opening) => match opening.last {
+            None => attach(node, client, dialect, private, Asking::of(parts), opening),
+            Some(count) => at_last(node, client, dialect, private, parts, opening, count),
+        },
         Err(error) => {
             if let NotOpened::Shed(why) = &error {
                 let expected = *why == Shed::Draining;
@@ -74,7 +77,12 @@ pub(crate) fn head_only(
     credentials: &Credentials,
 ) -> Response<ResponseBody> {
     let query = parts.uri.query();
-    match subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds()) {
+    let selectors = subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds());
+    let checked = selectors.and_then(|selectors| {
+        subscribe::past_of(dialect, query)?;
+        Ok(selectors)
+    });
+    match checked {
         Err(error) => Problem::from(error).into_response(),
         Ok(selectors) => {
             let cursor = subscribe::cursor_of(dialect, parts);
@@ -97,18 +105,61 @@ fn last_event_id(hub: &Hub, dialect: &Dialect, start: &Start) -> Option<String> 
     start.last_event_id.as_ref().map(|id| id.text(write))
 }
 
+/// The parts of a request that count once the stream may be opened.
+#[derive(Clone, Copy)]
+struct Asking<'r> {
+    version: Version,
+    headers: &'r HeaderMap,
+}
+
+impl<'r> Asking<'r> {
+    fn of(parts: &'r Parts) -> Self {
+        Self {
+            version: parts.version,
+            headers: &parts.headers,
+        }
+    }
+}
+
+/// Opens a stream at its newest events, which have to be found first.
+fn at_last(
+    node: &Arc<Node>,
+    client: Client,
+    dialect: &'static Dialect,
+    private: bool,
+    parts: &Parts,
+    mut opening: Opening,
+    count: usize,
+) -> Outcome {
+    let node = Arc::clone(node);
+    let (version, accept) = (parts.version, accept_only(&parts.headers));
+    Outcome::Later(Box::pin(async move {
+        let Interest {
+            selectors, grant, ..
+        } = &opening.interest;
+        opening.start = node.hub.resolve_last(selectors, grant, count).await;
+        let asking = Asking {
+            version,
+            headers: &accept,
+        };
+        let opened = attach(&node, client, dialect, private, asking, opening);
+        opened.ended().await
+    }))
+}
+
 fn attach(
     node: &Arc<Node>,
     client: Client,
     dialect: &Dialect,
     private: bool,
-    parts: &Parts,
+    asking: Asking<'_>,
     opening: Opening,
 ) -> Outcome {
     let Opening {
         permit,
         mut interest,
         start,
+        last: _,
     } = opening;
     let last_event_id = last_event_id(&node.hub, dialect, &start);
     let last_event_id = last_event_id.as_deref();
@@ -116,7 +167,7 @@ fn attach(
         // A body knows its client's address; of a socket, the system only knows the peer's.
         interest.identity.forwarded =
             Some(client.address).filter(|client_of| *client_of != client.peer);
-        let encoding = match parts.version {
+        let encoding = match asking.version {
             Version::HTTP_10 => Encoding::BARE,
             _ => Encoding::CHUNKED,
         };
@@ -145,7 +196,7 @@ fn attach(
     let hub = node.hub.clone();
     let closed = hub.clone();
     let address = client.address;
-    let accept = accept_only(&parts.headers);
+    let accept = accept_only(asking.headers);
     Outcome::Later(Box::pin(async move {
         let subscribe = Subscribe {
             wire: Incoming::Body(queue, Some(address)),

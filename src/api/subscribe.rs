@@ -14,7 +14,9 @@ use thiserror::Error;
 use super::access::Caller;
 use super::config::SubscribeConfig;
 use super::parameters::{self, UnknownParameter};
+use super::past::{self, LAST, Past, PastError, SINCE};
 use crate::auth::Access;
+use crate::clock::unix_time;
 use crate::core::event::IdForm;
 use crate::core::limits::EventLimits;
 use crate::core::selector::{Selector, SelectorError, Syntax};
@@ -40,6 +42,8 @@ pub(crate) struct Dialect {
     pub(crate) topics_of_token: bool,
     /// Subscriptions are announced, if the setting is on.
     pub(crate) announces: bool,
+    /// `last` and `since` have their meaning.
+    pub(crate) begins_in_past: bool,
     /// Usage text: how topics are named.
     pub(crate) usage: &'static str,
     /// Check of a parameter that is none of those above.
@@ -60,12 +64,20 @@ pub(crate) const NATIVE: Dialect = Dialect {
     ids: IdForm::Native,
     topics_of_token: true,
     announces: false,
+    begins_in_past: true,
     usage: "`/events?topic=…` or `/events/…`",
     check_other: |name| Ok(parameters::check(name, &PARAMETERS)?),
 };
 
 /// The parameters of the native API.
-const PARAMETERS: [&str; 4] = ["topic", "last_event_id", "lastEventID", "lastEventId"];
+const PARAMETERS: [&str; 6] = [
+    "topic",
+    "last_event_id",
+    "lastEventID",
+    "lastEventId",
+    LAST,
+    SINCE,
+];
 
 /// Up to this many topics, duplicates are found by comparison; beyond, with a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
@@ -112,6 +124,9 @@ pub(crate) enum SubscribeError {
     /// An unknown parameter.
     #[error(transparent)]
     Unknown(#[from] UnknownParameter),
+    /// The start that it asks for.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// A parameter of another version of the protocol.
     #[error(
         "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you subscribe to as `topic=…` (a topic, \
@@ -129,6 +144,7 @@ impl From<SubscribeError> for Problem {
                 None => problem,
             },
             SubscribeError::OtherVersion(name) => problem.field(name),
+            SubscribeError::Past(past) => problem.field(past.field()),
             _ => problem.field("topic"),
         }
     }
@@ -160,6 +176,8 @@ pub(crate) struct Opening {
     pub(crate) permit: StreamPermit,
     pub(crate) interest: Interest,
     pub(crate) start: Start,
+    /// The stream begins with this many of the newest events. They are yet to be found.
+    pub(crate) last: Option<usize>,
 }
 
 /// Bounds of a subscription.
@@ -184,6 +202,7 @@ pub(crate) fn open(
 ) -> Result<Opening, NotOpened> {
     let query = parts.uri.query();
     let selectors = selectors(dialect, topic_in_path, query, &caller, bounds)?;
+    let past = past_of(dialect, query)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
     let pattern_share = hub.share_patterns(client, chosen(&selectors, &caller))?;
@@ -208,12 +227,32 @@ pub(crate) fn open(
     };
     hub.has_room_for(&interest)?;
     hub.charge(&mut interest)?;
-    let start = hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref());
+    let mut last = None;
+    let start = match (cursor, past) {
+        (None, Some(Past::Since(unix_ms))) => hub.resolve_since(unix_ms),
+        (None, Some(Past::Last(count))) => {
+            last = Some(count);
+            Start::default()
+        }
+        (cursor, _) => hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref()),
+    };
     Ok(Opening {
         permit,
         interest,
         start,
+        last,
     })
+}
+
+/// The events that a stream without a cursor begins with.
+pub(crate) fn past_of(
+    dialect: &Dialect,
+    query: Option<&str>,
+) -> Result<Option<Past>, SubscribeError> {
+    if !dialect.begins_in_past {
+        return Ok(None);
+    }
+    Ok(past::of(query, unix_time())?)
 }
 
 /// The cursor of a request.

@@ -2,7 +2,7 @@
 //! machine would produce in time.
 //!
 //! Each seed draws a configuration (tiny histories, so that eviction is common) and a schedule of
-//! publishes, attaches, resumes, short writes, blocked and dying sinks, expiry, heartbeats and
+//! publishes, attaches, resumes, starts in the past, short writes, blocked and dying sinks, expiry, heartbeats and
 //! ends, patterns, private events, grants and tokens that end. At random points, the process ends and
 //! another one goes on with its state, which was written into bytes; or it crashes, and another one
 //! starts with the last history that it saved. What every client receives is decoded by an
@@ -57,6 +57,7 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
         totals.gaps > 100 && totals.cut_frames > 1_000 && totals.resumes > 1_000,
         "{totals:?}"
     );
+    assert!(totals.in_past > 1_000, "{totals:?}");
     assert!(totals.lagged > 100 && totals.events > 10_000, "{totals:?}");
     assert!(
         totals.restarts > 1_000 && totals.restored > 3_000 && totals.restored_cut > 300,

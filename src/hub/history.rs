@@ -33,6 +33,13 @@ pub struct Stored {
     pub text: Bytes,
 }
 
+impl From<(EventId, Frame)> for Stored {
+    fn from((id, frame): (EventId, Frame)) -> Self {
+        let text = frame.text();
+        Self { id, text }
+    }
+}
+
 /// A range of one topic's history that is read in portions.
 #[derive(Clone, Debug)]
 pub struct HistoryRange<'t> {
@@ -161,13 +168,7 @@ impl Hub {
         let found = store.range(range.topic, ids, count, range.newest_first);
         drop(store);
         range.pass(&found, count);
-        found
-            .into_iter()
-            .map(|(id, frame)| Stored {
-                id,
-                text: frame.text(),
-            })
-            .collect()
+        found.into_iter().map(Stored::from).collect()
     }
 
     /// Begins a walk through everything that is kept, up to the newest event.

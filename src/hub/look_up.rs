@@ -49,6 +49,16 @@ impl<'h> LookedUp<'h> {
         self
     }
 
+    /// The ids of the selectors, in their order.
+    pub(super) fn ids(&self) -> &[SelectorId] {
+        &self.ids
+    }
+
+    /// The record of the grant; `None` without a grant.
+    pub(super) fn record(&self) -> Option<&[SelectorId]> {
+        self.grant.as_deref()
+    }
+
     /// Moves the ids to the stream. The grant belongs to the stream from now on.
     pub(super) fn take(&mut self) -> Pinned<'_> {
         Pinned {

@@ -107,7 +107,16 @@ impl Hub {
     /// [`Shed::Patterns`] if the stream has new patterns and they would exceed `max_patterns`.
     pub fn has_room_for(&self, interest: &Interest) -> Result<(), Shed> {
         let all = interest.selectors.iter().chain(&*interest.grant);
-        let mut patterns: Vec<&Selector> = all.filter(|one| !one.is_exact()).collect();
+        let checked = self.check_patterns(all);
+        checked.inspect_err(|_| self.0.node_metrics.streams_shed.add(1))
+    }
+
+    /// As [`Self::has_room_for`], without counting a refused stream.
+    pub(super) fn check_patterns<'s>(
+        &self,
+        selectors: impl Iterator<Item = &'s Selector>,
+    ) -> Result<(), Shed> {
+        let mut patterns: Vec<&Selector> = selectors.filter(|one| !one.is_exact()).collect();
         if patterns.is_empty() {
             return Ok(());
         }
@@ -118,7 +127,6 @@ impl Hub {
         let new = portions.map(|portion| self.hold(|store| store.new_patterns(portion)));
         let new: usize = new.sum();
         if new > 0 && self.hold(|store| store.held_patterns()) + new > max {
-            self.0.node_metrics.streams_shed.add(1);
             return Err(Shed::Patterns(max));
         }
         Ok(())

@@ -6,8 +6,9 @@ fn a_parameter_that_does_nothing_is_not_passed_over() {
     let node = Node::start();
     for (target, name, meant) in [
         ("/events?topics=b&topic=a", "topics", Some("topic")),
-        ("/events?topic=a&last=1", "last", Some("last_event_id")),
-        ("/events?topic=a&since=10m", "since", Some("last_event_id")),
+        ("/events?topic=a&lst=1", "lst", Some("last")),
+        ("/events?topic=a&tail=1", "tail", Some("last")),
+        ("/events?topic=a&sinc=10m", "sinc", Some("since")),
         (
             "/events?topic=a&Last-Event-ID=1-0",
             "Last-Event-ID",
@@ -67,4 +68,40 @@ fn parameters_that_pass_caches_by_mean_nothing() {
     // Monitoring may add any parameter.
     assert_eq!(node.get("/healthz?verbose=1").status, 200);
     assert_eq!(node.get("/readyz?x").status, 200);
+}
+
+#[test]
+fn a_wrong_start_of_a_stream_is_refused_and_named() {
+    let node = Node::start();
+    for (query, name) in [
+        ("last=0", "last"),
+        ("last=1001", "last"),
+        ("last=ten", "last"),
+        ("last=", "last"),
+        ("last=1&last=2", "last"),
+        ("since=ten", "since"),
+        ("since=10", "since"),
+        ("since=2026-01-31", "since"),
+        ("since=", "since"),
+        ("last=1&since=10m", "since"),
+        // It would be ignored beside a cursor; a mistake is told all the same.
+        ("last=x&last_event_id=earliest", "last"),
+    ] {
+        for target in [
+            format!("/events/a?{query}"),
+            format!("/events?{query}&topic=a"),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let answer = request(node.address, method, &target, &[], b"");
+                assert_eq!(answer.status, 400, "{method} {target}");
+            }
+            let problem = node.get(&target).json();
+            assert_eq!(problem["field"], name, "{target}");
+            let detail = problem["detail"].as_str().expect("a sentence");
+            assert!(detail.contains(&format!("`{name}`")), "{detail}");
+        }
+    }
+    let head = request(node.address, "HEAD", "/events/a?last=1", &[], b"");
+    assert_eq!(head.status, 200);
+    assert_eq!(node.hub.streams(), 0);
 }

@@ -51,6 +51,8 @@ mod operators;
 /// A history that outlives its process.
 mod outlives;
 mod own_ids;
+/// Streams that begin with the last events, or with those since a time.
+mod past;
 /// Streams cut at every byte.
 mod resume;
 /// The next process beside one that drains.

@@ -189,6 +189,19 @@ impl Order {
         Some(note)
     }
 
+    /// The note before a place; the place moves back to it.
+    pub(super) fn previous(&self, place: &mut NotePlace) -> Option<Note> {
+        let first = |chunk: usize| if chunk == 0 { self.gone } else { 0 };
+        if place.at <= first(place.chunk) {
+            let chunk = place.chunk.checked_sub(1)?;
+            let at = self.chunks.get(chunk)?.len();
+            *place = NotePlace { chunk, at };
+        }
+        place.at = place.at.checked_sub(1)?;
+        let chunk = self.chunks.get(place.chunk)?;
+        chunk.get(place.at).copied()
+    }
+
     /// All notes, the newest first.
     pub(super) fn newest_first(&self) -> impl Iterator<Item = Note> {
         let chunks = self.chunks.iter().enumerate().rev();
@@ -284,6 +297,13 @@ mod tests {
         let notes = std::iter::from_fn(|| order.next(&mut place));
         let ids: Vec<u64> = notes.map(|(id, _)| id.get()).collect();
         assert!(ids.is_sorted() && ids.first().is_none_or(|first| *first > from));
+        let mut place = order.after(EventId::new(u64::MAX));
+        let notes = std::iter::from_fn(|| order.previous(&mut place));
+        let back = notes.map(|(id, _)| id.get()).take_while(|id| *id > from);
+        assert!(back.eq(ids.iter().rev().copied()));
+        let mut place = order.after(EventId::new(from));
+        let (before, _) = order.previous(&mut place).unzip();
+        assert!(before.is_none_or(|id| id.get() <= from));
         let all: Vec<u64> = ids.into_iter().filter(|id| kept.contains(id)).collect();
         assert!(all.iter().eq(kept.range(from + 1..)));
     }

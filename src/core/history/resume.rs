@@ -22,7 +22,7 @@ struct TooMuch;
 
 /// The cursor of a client that asks for all kept events, and the answer to one before whose first
 /// event there is none.
-const EARLIEST: &str = "earliest";
+pub const EARLIEST: &str = "earliest";
 
 /// The id of the event before the first one of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,7 +298,7 @@ impl Store {
             })
     }
 
-    fn evicted_from_all(
+    pub(super) fn evicted_from_all(
         &mut self,
         ids: &[SelectorId],
         granted: bool,

@@ -5,6 +5,7 @@ mod checks;
 mod crash;
 mod draw;
 mod ending;
+mod past;
 mod publishers;
 mod questions;
 mod restart;
@@ -43,6 +44,8 @@ pub(super) struct Totals {
     pub(super) events: usize,
     pub(super) gaps: usize,
     pub(super) resumes: usize,
+    /// Streams that begin with events of the past, without a cursor.
+    pub(super) in_past: usize,
     pub(super) cut_frames: usize,
     pub(super) lagged: usize,
     pub(super) private: usize,
@@ -86,6 +89,7 @@ impl Totals {
         self.events += other.events;
         self.gaps += other.gaps;
         self.resumes += other.resumes;
+        self.in_past += other.in_past;
         self.cut_frames += other.cut_frames;
         self.lagged += other.lagged;
         self.private += other.private;

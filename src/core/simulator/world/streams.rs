@@ -15,6 +15,7 @@ use super::super::client::{HEAD, Reader};
 use super::super::names::{Sel, name};
 use super::super::network::Transport;
 use super::super::oracle::{Knowledge, MARK, Opening, Published, Rights, Session};
+use super::past::Past;
 use super::{CLIENTS, Connection, CountedGuard, World};
 
 impl World {
@@ -25,7 +26,9 @@ impl World {
         }
         let rights = self.clients[client].rights.clone();
         let selectors: Vec<Selector> = rights.selectors.iter().map(|one| one.selector()).collect();
+        let past = Past::draw(&mut self.dice);
         let cursor = match self.dice.u8(..11) {
+            _ if past.is_some() => None,
             0 => None,
             1 => Some("earliest".to_owned()),
             2 => Some("never-heard-of".to_owned()),
@@ -33,8 +36,9 @@ impl World {
             _ => self.clients[client].cursor.clone(),
         };
         let grant: Vec<Selector> = rights.grant.iter().map(|one| one.selector()).collect();
+        let in_past = past.map(|past| self.start_in_past(past, &selectors, &grant, &rights));
         let mut desk = self.shared.desk.lock();
-        let start = desk.resolve(&selectors, &grant, cursor.as_deref());
+        let start = in_past.unwrap_or_else(|| desk.resolve(&selectors, &grant, cursor.as_deref()));
         let knowledge = cursor.as_deref().map_or(Knowledge::Known, |cursor| {
             self.knowledge(desk.store(), &rights, cursor)
         });
