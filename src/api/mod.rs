@@ -6,7 +6,7 @@
 //!  routes ─► access ─► subscribe ─► stream
 //!                 ├──► publish::{json, ndjson, raw}
 //!                 ├──► mercure::{publish, subscriptions}
-//!                 └──► topics
+//!                 └──► topics, history
 //! ```
 //!
 //! It must never hold a stream, never order events, and never import `ingest` or `admin`.
@@ -15,6 +15,7 @@ mod access;
 mod config;
 mod cors;
 mod forwarded;
+mod history;
 mod mercure;
 mod node;
 mod parameters;

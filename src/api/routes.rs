@@ -18,6 +18,7 @@ use hyper::{Method, Response, StatusCode, Version};
 use self::resource::Resource;
 use super::access::{AccessError, Caller, Checked, Credentials};
 use super::forwarded;
+use super::history;
 use super::mercure;
 use super::node::Node;
 use super::publish::{self, Permission};
@@ -106,6 +107,9 @@ fn dispatch(node: &Arc<Node>, request: Request) -> Outcome {
             subscriptions(node, peer, transport, parts)
         }
         (Resource::Topics(_), &Method::GET | &Method::HEAD) => topics(node, peer, transport, parts),
+        (Resource::History(_), &Method::GET | &Method::HEAD) => {
+            history(node, peer, transport, parts)
+        }
         (Resource::Health, &Method::GET | &Method::HEAD) => Outcome::Now(text("ok\n")),
         (Resource::Ready, &Method::GET | &Method::HEAD) if !node.hub.is_ready() => {
             let detail = Shed::Draining.to_string();
@@ -230,6 +234,25 @@ fn topics(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) ->
                 Box::pin(async move {
                     let topic = Resource::topic(parts.uri.path());
                     topics::answer(&hub, topic, parts.uri.query(), credentials, room).await
+                })
+            })
+        },
+    )
+}
+
+/// `GET /topics/{topic}/events`.
+fn history(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
+    authorized(
+        node,
+        Role::Subscriber,
+        peer,
+        parts,
+        move |node, parts, credentials| {
+            let hub = node.hub.clone();
+            list(node, transport, List::Events, move |room| {
+                Box::pin(async move {
+                    let topic = Resource::topic(parts.uri.path()).unwrap_or_default();
+                    history::answer(&hub, topic, parts.uri.query(), credentials, room).await
                 })
             })
         },

@@ -5,6 +5,7 @@
 //! matches. The call never holds up the node: the table of topics is read in slices, a bounded
 //! number of them for one answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{self, HeaderValue};
@@ -60,20 +61,26 @@ pub(crate) async fn answer(
         Caller::Bearer(access) => Some(access.subscribe),
     };
     let mut sight = Sight::of(selectors);
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
     let Some(raw) = topic_in_path else {
         let asked = asked(query)?;
         let hold = |bytes| room.hold(bytes);
         return Ok(answered(&page(hub, &asked, &mut sight, hold).await?));
     };
     none(query)?;
-    let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
-    let topic_bytes_max = hub.event_limits().topic_bytes_max;
-    topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
+    let name = name(hub, raw)?;
     if !sight.has(&name).await {
         return Err(AccessError::Reach(name.into_owned()).into());
     }
     Ok(answered(&Topic::new(hub.topic(&name).await, hub.mark())))
+}
+
+/// The topic in a path.
+pub(super) fn name<'r>(hub: &Hub, raw: &'r str) -> Result<Cow<'r, str>, Problem> {
+    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, detail).field("topic");
+    let name = query::decode_path(raw).map_err(|error| bad(error.to_string()))?;
+    let topic_bytes_max = hub.event_limits().topic_bytes_max;
+    topic::check(&name, topic_bytes_max).map_err(|error| bad(error.to_string()))?;
+    Ok(name)
 }
 
 /// The topics that the caller may see, and the cost of the check.
@@ -171,7 +178,7 @@ fn none(query: Option<&str>) -> Result<(), Problem> {
     }
 }
 
-fn refused(error: ParametersError) -> Problem {
+pub(super) fn refused(error: ParametersError) -> Problem {
     let problem = Problem::new(StatusCode::BAD_REQUEST, error.to_string());
     match error.field() {
         Some(name) => problem.field(name),
@@ -210,7 +217,7 @@ impl Topic {
     }
 }
 
-fn answered(value: &impl Serialize) -> Response<ResponseBody> {
+pub(super) fn answered(value: &impl Serialize) -> Response<ResponseBody> {
     let mut response = json::response(value);
     let private = HeaderValue::from_static("private, no-store");
     response

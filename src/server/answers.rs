@@ -33,6 +33,8 @@ pub(crate) enum List {
     Topics,
     /// One topic.
     Topic,
+    /// A page of a topic's events.
+    Events,
     /// A page of the hub's subscriptions.
     Subscriptions,
     /// Open streams, for operators.
@@ -47,7 +49,7 @@ pub(crate) struct Answers {
     all: Arc<Room>,
     budget: Arc<Budget>,
     /// Indexed by [`List`].
-    estimates: [Estimate; 5],
+    estimates: [Estimate; 6],
 }
 
 impl Answers {
@@ -58,7 +60,7 @@ impl Answers {
             metrics,
             budget,
             all: Arc::new(Room::new(bytes_max)),
-            estimates: [list(), Estimate::new(0), list(), list(), list()],
+            estimates: [list(), Estimate::new(0), list(), list(), list(), list()],
         }
     }
 

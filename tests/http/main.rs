@@ -20,6 +20,8 @@ mod draining;
 mod frozen;
 /// RFC 9112, request by request.
 mod grammar;
+/// `GET /topics/{topic}/events`.
+mod history;
 /// The host of a request: parsed strictly, and answered only if it cannot be a stranger's.
 mod hosts;
 /// HTTP/2 with prior knowledge, by hyper's client.

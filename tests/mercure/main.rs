@@ -24,6 +24,8 @@ mod expiry;
 mod http2;
 /// Keys that arrive while a request waits.
 mod keys;
+/// The past of a topic: what a new stream begins with, and the history as JSON.
+mod past;
 /// Starts and ends of subscriptions, as events.
 mod presence;
 /// Private events, live and replayed.

@@ -95,6 +95,7 @@ pub(super) fn of_path(path: &str) -> &'static str {
 pub(super) fn of_method(resource: Resource<'_>, method: &Method) -> Cow<'static, str> {
     let topic = match resource {
         Resource::Events(topic) | Resource::Publish(topic) | Resource::Topics(topic) => topic,
+        Resource::History(topic) => Some(topic),
         _ => None,
     };
     let told = call_for(resource, method);
@@ -115,10 +116,14 @@ fn call_for(resource: Resource<'_>, method: &Method) -> &'static str {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match resource {
         Resource::Publish(_) if reads => SUBSCRIBE,
-        Resource::Events(_) | Resource::Topics(_) if *method == Method::DELETE => {
+        Resource::Events(_) | Resource::Topics(_) | Resource::History(_)
+            if *method == Method::DELETE =>
+        {
             "history leaves by itself (`history_age`); operators end streams and erase history on the admin listener: `DELETE /streams/{id}`, `DELETE /topics/{topic}`"
         }
-        Resource::Events(_) | Resource::Topics(_) | Resource::Publish(_) => PUBLISH,
+        Resource::Events(_) | Resource::Topics(_) | Resource::History(_) | Resource::Publish(_) => {
+            PUBLISH
+        }
         Resource::Subscriptions => {
             "a subscription begins with `GET /.well-known/mercure?topic=…` and ends with its stream"
         }

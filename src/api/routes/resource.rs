@@ -3,6 +3,9 @@
 use crate::api::mercure;
 use crate::hub::presence::SUBSCRIPTIONS_PATH;
 
+/// The end of the path of a topic's history.
+const HISTORY: &str = "/events";
+
 /// The resource of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
@@ -12,6 +15,8 @@ pub(super) enum Resource<'a> {
     Publish(Option<&'a str>),
     /// `/topics` and `/topics/{topic}`.
     Topics(Option<&'a str>),
+    /// `/topics/{topic}/events`. A topic whose name ends so is written with `%2Fevents`.
+    History(&'a str),
     /// `/.well-known/mercure`.
     Mercure,
     /// `/.well-known/mercure/subscriptions` and what follows it.
@@ -38,17 +43,26 @@ impl<'a> Resource<'a> {
         topic("/events/")
             .map(Self::Events)
             .or_else(|| topic("/publish/").map(Self::Publish))
-            .or_else(|| topic("/topics/").map(Self::Topics))
+            .or_else(|| topic("/topics/").flatten().map(Self::of_topic))
             .or_else(|| {
                 let rest = path.strip_prefix(SUBSCRIPTIONS_PATH)?;
                 rest.starts_with('/').then_some(Self::Subscriptions)
             })
     }
 
+    /// What is behind `/topics/`.
+    fn of_topic(rest: &'a str) -> Self {
+        match rest.strip_suffix(HISTORY) {
+            Some(topic) => Self::History(topic),
+            None => Self::Topics(Some(rest)),
+        }
+    }
+
     /// The topic in a path, still encoded.
     pub(super) fn topic(path: &'a str) -> Option<&'a str> {
         match Self::of(path)? {
             Self::Events(topic) | Self::Publish(topic) | Self::Topics(topic) => topic,
+            Self::History(topic) => Some(topic),
             Self::Mercure | Self::Subscriptions | Self::Health | Self::Ready => None,
         }
     }
@@ -63,6 +77,7 @@ impl<'a> Resource<'a> {
             Self::Mercure => Self::ALL_METHODS,
             Self::Events(_)
             | Self::Topics(_)
+            | Self::History(_)
             | Self::Subscriptions
             | Self::Health
             | Self::Ready => "GET, HEAD, OPTIONS",
@@ -87,6 +102,23 @@ mod tests {
             Some(Resource::Publish(Some("t")))
         );
         assert_eq!(Resource::topic("/topics/a/b"), Some("a/b"));
+        for (path, topic) in [
+            ("/topics/a/events", "a"),
+            ("/topics/a/b/events", "a/b"),
+            ("/topics/a/events/events", "a/events"),
+            ("/topics//events", ""),
+        ] {
+            assert_eq!(Resource::of(path), Some(Resource::History(topic)), "{path}");
+            assert_eq!(Resource::topic(path), Some(topic), "{path}");
+        }
+        for (path, topic) in [
+            ("/topics/events", "events"),
+            ("/topics/a%2Fevents", "a%2Fevents"),
+            ("/topics/a/events/", "a/events/"),
+        ] {
+            let one = Some(Resource::Topics(Some(topic)));
+            assert_eq!(Resource::of(path), one, "{path}");
+        }
         let subscriptions = Some(Resource::Subscriptions);
         assert_eq!(
             Resource::of("/.well-known/mercure/subscriptions"),
