@@ -47,9 +47,27 @@ fn main() -> io::Result<()> {
         figures(&mut criterion, &mut fanout, name, burst);
     }
     if ratio::wanted() {
+        told_topics(&mut fanout)?;
         several_topics(fanout)?;
     }
     criterion.final_summary();
+    Ok(())
+}
+
+/// Deliveries to streams that are told the topic of each event, against the same without.
+fn told_topics(plain: &mut Fanout) -> io::Result<()> {
+    let mut told = Fanout::open_told(STREAMS, DATA_BYTES)?;
+    for (name, burst) in WAYS {
+        let round = |fanout: &mut Fanout| {
+            let mut sum = Cost::default();
+            for _ in 0..PER_ROUND {
+                sum += fanout.by_shard(burst)?;
+            }
+            Ok(sum)
+        };
+        let name = format!("fanout/with-topic/{name}");
+        ratio::print(&name, "with:without", || round(&mut told), || round(plain))?;
+    }
     Ok(())
 }
 

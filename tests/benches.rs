@@ -71,6 +71,16 @@ fn streams_of_several_topics_get_every_byte_of_a_burst() {
     }
 }
 
+#[test]
+fn streams_that_are_told_topics_get_every_byte() {
+    let mut fanout = Fanout::open_told(20, 128).expect("streams");
+    for burst in [1, 2, 40] {
+        // It fails unless all bytes have arrived.
+        let cost = fanout.by_shard(burst).expect("by the shard");
+        assert!(cost.wall.as_nanos() > 0);
+    }
+}
+
 #[tokio::test]
 async fn what_a_timed_publisher_publishes_arrives() {
     for streams in [0, 5] {

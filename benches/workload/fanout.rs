@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fantail::core::event::{Event, EventId};
 use fantail::core::history::HistoryLimits;
 use fantail::core::limits::EventLimits;
-use fantail::core::sse::Draft;
+use fantail::core::sse::{Draft, Encoding, topic_line};
 use fantail::shard::bench::{BenchShard, stamp};
 
 use super::bare::send_whole;
@@ -35,6 +35,7 @@ pub(crate) struct Fanout {
     data: String,
     last_id: EventId,
     topics: &'static [&'static str],
+    encoding: Encoding,
 }
 
 impl Fanout {
@@ -46,7 +47,22 @@ impl Fanout {
     /// The same with up to [`SEVERAL`] topics for each stream, to which events are published in
     /// turn.
     pub(crate) fn open_on(topics: usize, streams: usize, data_bytes: usize) -> io::Result<Self> {
+        Self::open_as(Encoding::CHUNKED, topics, streams, data_bytes)
+    }
+
+    /// The same on one topic, for streams that are told the topic of each event.
+    pub(crate) fn open_told(streams: usize, data_bytes: usize) -> io::Result<Self> {
+        Self::open_as(Encoding::CHUNKED.with_topics(), 1, streams, data_bytes)
+    }
+
+    fn open_as(
+        encoding: Encoding,
+        topics: usize,
+        streams: usize,
+        data_bytes: usize,
+    ) -> io::Result<Self> {
         let mut fanout = Self {
+            encoding,
             topics: &TOPICS[..topics],
             shard: BenchShard::new(HistoryLimits::default())?,
             bare: Vec::with_capacity(streams),
@@ -58,7 +74,8 @@ impl Fanout {
         for (server, client) in sockets::connect(streams)? {
             fanout.bare.push(server.try_clone()?);
             fanout.clients.push(client);
-            fanout.shard.attach(server, fanout.topics, None)?;
+            let topics = fanout.topics;
+            fanout.shard.attach_as(encoding, server, topics, None)?;
         }
         while fanout.shard.turn()? {}
         let greetings = fanout.shard.counters().bytes.get();
@@ -81,6 +98,9 @@ impl Fanout {
             let topic = self.topics[number % self.topics.len()];
             let mut draft = draft(topic, &self.data)?;
             bytes += self.shard.publish(std::slice::from_mut(&mut draft))?;
+            if self.encoding.has_topics() {
+                bytes += topic_line(topic).len();
+            }
         }
         let (cost, turns) = measure(|| {
             while self.shard.turn()? {}

@@ -120,7 +120,7 @@ impl Node {
             opened.map_err(io::Error::other)?;
         }
         let mut node = Self {
-            owed: streams * sse::prime(None, hub.marked(hub.head())).len(),
+            owed: streams * sse::prime(None, 15_000, hub.marked(hub.head())).len(),
             hub,
             data: "x".repeat(data_bytes),
             audience,

@@ -8,7 +8,7 @@ use fantail::core::event::{Event, EventId, OrderMark};
 use fantail::core::history::HistoryLimits;
 use fantail::core::limits::EventLimits;
 use fantail::core::sse::Draft;
-use fantail::shard::bench::{BenchShard, stamp};
+use fantail::shard::bench::{BenchShard, NEVER_MS, stamp};
 use socket2::SockRef;
 
 use super::bare::send_whole;
@@ -88,8 +88,8 @@ impl Replay {
         });
         turns?;
         // The greeting names the cursor; its length is the one thing here that is not the events'.
-        let greeting =
-            fantail::core::sse::prime(None, self.cursor.marked(OrderMark::default())).len();
+        let cursor = self.cursor.marked(OrderMark::default());
+        let greeting = fantail::core::sse::prime(None, NEVER_MS, cursor).len();
         self.arrived(&client, greeting + self.bytes())?;
         let replayed = self.shard.counters().replayed.get() - before;
         if replayed != self.events as u64 {

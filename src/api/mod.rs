@@ -20,6 +20,7 @@ mod mercure;
 mod node;
 mod parameters;
 mod past;
+mod presentation;
 mod publish;
 mod reach;
 mod refusals;

@@ -12,6 +12,7 @@ use hyper::{Response, Version};
 
 use super::access::Credentials;
 use super::node::Node;
+use super::presentation::Presentation;
 use super::refusals;
 use super::subscribe::{self, Dialect, NotOpened, Opening};
 use crate::core::event::IdForm;
@@ -80,6 +81,7 @@ pub(crate) fn head_only(
     let selectors = subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds());
     let checked = selectors.and_then(|selectors| {
         subscribe::past_of(dialect, query)?;
+        Presentation::parse(query)?;
         Ok(selectors)
     });
     match checked {
@@ -160,6 +162,7 @@ fn attach(
         mut interest,
         start,
         last: _,
+        presentation,
     } = opening;
     let last_event_id = last_event_id(&node.hub, dialect, &start);
     let last_event_id = last_event_id.as_deref();
@@ -171,6 +174,7 @@ fn attach(
             Version::HTTP_10 => Encoding::BARE,
             _ => Encoding::CHUNKED,
         };
+        let encoding = presentation.of(encoding);
         let head = head::bytes(encoding, last_event_id, private, &client.fields);
         let hub = node.hub.clone();
         return Outcome::Stream(Detach::new(async move |socket| {
@@ -200,7 +204,7 @@ fn attach(
     Outcome::Later(Box::pin(async move {
         let subscribe = Subscribe {
             wire: Incoming::Body(queue, Some(address)),
-            encoding: Encoding::BARE,
+            encoding: presentation.of(Encoding::BARE),
             head: bytes::Bytes::new(),
             interest,
             start,

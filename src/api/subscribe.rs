@@ -15,6 +15,7 @@ use super::access::Caller;
 use super::config::SubscribeConfig;
 use super::parameters::{self, UnknownParameter};
 use super::past::{self, LAST, Past, PastError, SINCE};
+use super::presentation::{self, Presentation, PresentationError};
 use crate::auth::Access;
 use crate::clock::unix_time;
 use crate::core::event::IdForm;
@@ -70,13 +71,15 @@ pub(crate) const NATIVE: Dialect = Dialect {
 };
 
 /// The parameters of the native API.
-const PARAMETERS: [&str; 6] = [
+const PARAMETERS: [&str; 8] = [
     "topic",
     "last_event_id",
     "lastEventID",
     "lastEventId",
     LAST,
     SINCE,
+    presentation::PARAMETERS[0],
+    presentation::PARAMETERS[1],
 ];
 
 /// Up to this many topics, duplicates are found by comparison; beyond, with a sorted list.
@@ -127,6 +130,9 @@ pub(crate) enum SubscribeError {
     /// The start that it asks for.
     #[error(transparent)]
     Past(#[from] PastError),
+    /// A wrong value of a parameter for the form of the stream.
+    #[error(transparent)]
+    Presentation(#[from] PresentationError),
     /// A parameter of another version of the protocol.
     #[error(
         "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you subscribe to as `topic=…` (a topic, \
@@ -145,6 +151,7 @@ impl From<SubscribeError> for Problem {
             },
             SubscribeError::OtherVersion(name) => problem.field(name),
             SubscribeError::Past(past) => problem.field(past.field()),
+            SubscribeError::Presentation(wrong) => problem.field(wrong.field()),
             _ => problem.field("topic"),
         }
     }
@@ -178,6 +185,7 @@ pub(crate) struct Opening {
     pub(crate) start: Start,
     /// The stream begins with this many of the newest events. They are yet to be found.
     pub(crate) last: Option<usize>,
+    pub(crate) presentation: Presentation,
 }
 
 /// Bounds of a subscription.
@@ -203,6 +211,7 @@ pub(crate) fn open(
     let query = parts.uri.query();
     let selectors = selectors(dialect, topic_in_path, query, &caller, bounds)?;
     let past = past_of(dialect, query)?;
+    let presentation = Presentation::parse(query).map_err(SubscribeError::from)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
     let pattern_share = hub.share_patterns(client, chosen(&selectors, &caller))?;
@@ -241,6 +250,7 @@ pub(crate) fn open(
         interest,
         start,
         last,
+        presentation,
     })
 }
 
@@ -298,8 +308,7 @@ pub(crate) fn selectors(
         topics.extend_from_slice(&access.topics);
     }
     if topics.len() > TOPICS_COMPARED_MAX {
-        topics.sort_unstable();
-        topics.dedup();
+        topics = without_doubles(topics);
     }
     let patterns = chosen(&topics, caller).count();
     match topics.len() {
@@ -317,6 +326,15 @@ pub(crate) fn selectors(
         }
         _ => Ok(topics),
     }
+}
+
+/// Each selector once, at its first place: a stream is told the topic of the first one that matches.
+fn without_doubles(selectors: Vec<Selector>) -> Vec<Selector> {
+    let mut sorted: Vec<(Selector, usize)> = std::iter::zip(selectors, 0..).collect();
+    sorted.sort_unstable();
+    sorted.dedup_by(|(later, _), (first, _)| later == first);
+    sorted.sort_unstable_by_key(|(_, place)| *place);
+    sorted.into_iter().map(|(selector, _)| selector).collect()
 }
 
 /// The patterns that the client chose itself. The issuer of a token vouches for the token's own
@@ -472,7 +490,8 @@ mod tests {
             let once: Vec<String> = (0..count).map(|n| format!("topic=t{n}")).collect();
             format!("{0}&{0}", once.join("&"))
         };
-        assert_eq!(names(None, &query(40)).expect("fits").len(), 40);
+        let in_order: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
+        assert_eq!(names(None, &query(40)), Ok(in_order));
         assert_eq!(
             names(None, &query(41)),
             Err(SubscribeError::TooManyTopics { count: 41, max: 40 })

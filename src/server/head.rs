@@ -50,7 +50,7 @@ pub(crate) fn bytes(
     fields: &Fields,
 ) -> Bytes {
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    head.extend_from_slice(match encoding.wrap {
+    head.extend_from_slice(match encoding.wrap() {
         Wrap::Chunked => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".as_slice(),
         Wrap::Bare => b"HTTP/1.0 200 OK\r\n".as_slice(),
     });

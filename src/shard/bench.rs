@@ -29,7 +29,7 @@ use super::wire::Incoming;
 const NOW_UNIX_MS: u64 = 1_700_000_000_000;
 
 /// Longer than any bench: heartbeats would be counted among the events' bytes.
-const NEVER_MS: u64 = 24 * 3_600_000;
+pub const NEVER_MS: u64 = 24 * 3_600_000;
 
 /// Capacity of the mailbox in messages; most are attaches posted before the first turn.
 const MAILBOX_BATCHES: usize = 1 << 13;
@@ -92,6 +92,20 @@ impl BenchShard {
     /// # Errors
     /// If the store has no room for it, which does not happen here.
     pub fn attach(&self, socket: OwnedFd, topics: &[&str], cursor: Option<&str>) -> io::Result<()> {
+        self.attach_as(Encoding::CHUNKED, socket, topics, cursor)
+    }
+
+    /// The same in an encoding.
+    ///
+    /// # Errors
+    /// As for [`BenchShard::attach`].
+    pub fn attach_as(
+        &self,
+        encoding: Encoding,
+        socket: OwnedFd,
+        topics: &[&str],
+        cursor: Option<&str>,
+    ) -> io::Result<()> {
         let selectors: Vec<_> = topics.iter().map(|topic| Selector::exact(topic)).collect();
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let permit = self.shared.places.reserve(here).map_err(io::Error::other)?;
@@ -106,7 +120,7 @@ impl BenchShard {
             pinned: None,
             announce: None,
         });
-        let attach = Attach::new(seat, Incoming::Socket(socket), Encoding::CHUNKED);
+        let attach = Attach::new(seat, Incoming::Socket(socket), encoding);
         self.mailbox
             .post(Message::Attach(Box::new(attach)))
             .map_err(|_| io::Error::other("the mailbox is full"))

@@ -59,6 +59,8 @@ impl Curl {
     /// Starts it, and waits until its stream was primed.
     fn open(url: &str) -> Self {
         let mut program = Program::start("curl", &["--no-buffer", "--silent", "--show-error", url]);
+        let announced = program.line();
+        assert!(announced.starts_with(": heartbeat "), "{announced:?}");
         let prime = program.line();
         assert!(
             prime.starts_with("id: "),

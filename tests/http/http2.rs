@@ -58,7 +58,8 @@ fn streams_and_publishing_share_a_connection() {
         let mut second = call(&mut client, "GET", "/events?topic=a&topic=b", "")
             .await
             .into_body();
-        assert!(read_until(&mut first, "\n\n").await.starts_with("id: "));
+        let prime = read_until(&mut first, "\n\n").await;
+        assert!(prime.starts_with(": heartbeat 15000\nid: "), "{prime:?}");
         read_until(&mut second, "\n\n").await;
         let answer = call(
             &mut client,

@@ -105,3 +105,31 @@ fn a_wrong_start_of_a_stream_is_refused_and_named() {
     assert_eq!(head.status, 200);
     assert_eq!(node.hub.streams(), 0);
 }
+
+#[test]
+fn a_wrong_form_of_a_stream_is_refused_by_name() {
+    let node = Node::start();
+    for (query, name, way_out) in [
+        ("with=id", "with", "`topic`"),
+        ("with", "with", "`topic`"),
+        ("with=topic&with=topics", "with", "`topic`"),
+        ("heartbeat=15s", "heartbeat", "`event`"),
+        ("heartbeat=", "heartbeat", "`silent`"),
+        ("heartbeat=event&heartbeat=silent", "heartbeat", "once"),
+    ] {
+        for path in ["/events", "/.well-known/mercure"] {
+            let target = format!("{path}?topic=a&{query}");
+            let head = request(node.address, "HEAD", &target, &[], b"");
+            assert_eq!(head.status, 400, "{target}");
+            let answer = node.get(&target);
+            assert_eq!(answer.status, 400, "{target}");
+            let problem = answer.json();
+            assert_eq!(problem["field"], name, "{target}");
+            let detail = problem["detail"].as_str().expect("a sentence");
+            assert!(detail.contains(way_out), "{target}: {detail}");
+        }
+    }
+    assert_eq!(node.get("/events/a?width=topic").status, 400);
+    assert_eq!(node.get("/topics?with=topic").status, 400);
+    assert_eq!(node.hub.streams(), 0);
+}

@@ -48,6 +48,45 @@ fn the_same_holds_for_what_is_replayed() {
     }
 }
 
+/// The other topics of a private event say who else hears it.
+#[test]
+fn a_stream_is_told_the_topics_that_it_may_know_and_no_others() {
+    let node = Node::with(|settings| settings.anonymous = true);
+    let all = ["user/1", "user/2", "books/1"];
+    let targets = [
+        ("topic=*", "user/1", "user/1"),
+        ("topic=user/%7Bid%7D", "user/1", "user/1"),
+        ("topic=user/%7Bid%7D&topic=books/1", "books/{id}", "books/1"),
+        ("topic=*", "books/{id}", "books/1"),
+        // The client knows the name.
+        ("topic=books/1", "user/1", "books/1"),
+        // The pattern matches names that the client may not know.
+        ("topic=user/%7Bid%7D", "books/1", ""),
+        ("topic=books/%7Bid%7D", "user/1", ""),
+    ];
+    let targets = targets.map(|(query, grant, told)| {
+        let target = format!("{HUB}?{query}&with=topic");
+        (target, subscriber(&[grant]), told)
+    });
+    let live = targets
+        .each_ref()
+        .map(|(target, token, _)| node.subscribe(target, token));
+    let topics = all.map(|topic| format!("topic={topic}")).join("&");
+    node.publish(&format!("{topics}&data=1&private=on"));
+    node.publish("topic=books/1&topic=user/1&data=2");
+    let replayed = targets
+        .each_ref()
+        .map(|(target, token, _)| node.resume(target, token, "earliest"));
+    for streams in [live, replayed] {
+        for (mut stream, (target, _, told)) in std::iter::zip(streams, &targets) {
+            let event = (told.to_string(), "1".to_owned());
+            assert_eq!(stream.take_told(1), [event], "{target}");
+            let public = &stream.take_told(1)[0];
+            assert_ne!(public.0, "", "a public event hides nothing: {target}");
+        }
+    }
+}
+
 /// A client that guesses the ids of private events must not learn which of them exist.
 #[test]
 fn a_private_events_id_is_unknown_to_those_who_may_not_hear_it() {

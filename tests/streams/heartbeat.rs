@@ -119,3 +119,49 @@ fn a_busy_stream_is_sent_no_heartbeats() {
         assert_eq!(node.count(|shard| &shard.heartbeats), 0);
     }
 }
+
+/// A client knows after how much silence its line is dead.
+#[test]
+fn the_prime_announces_the_longest_silence() {
+    for interval in [INTERVAL, Duration::from_millis(2_500)] {
+        let node = node(interval);
+        let mut stream = node.subscribe("/events/a");
+        assert_eq!(stream.heartbeat_ms, Some(interval.as_millis() as u64));
+        stream.heartbeat_ms = None;
+        heartbeat(&mut stream);
+        assert_eq!(stream.heartbeat_ms, None, "the prime only");
+        let mut resumed = node.resume("/events/a", &stream.cursor);
+        assert_eq!(resumed.step(), Some(None));
+        assert_eq!(resumed.heartbeat_ms, Some(interval.as_millis() as u64));
+    }
+}
+
+/// A plain `EventSource` does not hear a silent heartbeat, and so does not notice that its line is
+/// dead.
+#[test]
+fn a_heartbeat_that_was_asked_for_is_an_event_and_moves_the_resume_point() {
+    let node = node(INTERVAL);
+    let mut silent = node.subscribe("/events/a?heartbeat=silent");
+    for target in [
+        "/events/a?heartbeat=event&with=topic",
+        "/.well-known/mercure?topic=a&heartbeat=event",
+    ] {
+        let mut stream = node.subscribe(target);
+        let elsewhere = node.publisher().publish("elsewhere", "x");
+        let end = Instant::now() + DEADLINE;
+        let beat = loop {
+            assert!(Instant::now() < end, "heartbeats stay behind");
+            let beat = stream.next().expect("an open stream");
+            assert_eq!((&*beat.event, &stream.topic), ("heartbeat", &None));
+            if beat.id >= elsewhere {
+                break beat;
+            }
+        };
+        assert_eq!(stream.cursor, beat.id);
+        let sent_ms: u64 = beat.data.parse().expect("milliseconds");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now_ms = now.expect("a clock").as_millis() as u64;
+        assert!(sent_ms <= now_ms && now_ms < sent_ms + 60_000, "{sent_ms}");
+    }
+    heartbeat(&mut silent);
+}

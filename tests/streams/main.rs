@@ -61,5 +61,7 @@ mod reuse_port;
 mod slow;
 /// Messages to systemd.
 mod supervisor;
+/// Streams that are told the topics of their events.
+mod topics;
 /// The log line of a traced event.
 mod trace;

@@ -44,6 +44,9 @@ fn check_rest(seen: &Seen, all: &[SseEvent], rest: &[SseEvent], at: &str) {
     assert_eq!(rest, missing, "after the cut {at}, from {:?}", seen.cursor);
 }
 
+/// The forms of a stream, as parameters. A line with the topic is a part of its own.
+const FORMS: [&str; 2] = ["", "&with=topic"];
+
 /// Several topics with publishers' own ids, names and lines, of which the first ten events have
 /// left the history; the target of a stream that saw only two of those.
 fn lively_history(node: &Node) -> String {
@@ -90,13 +93,19 @@ fn live_events(publisher: &mut Publisher) {
 /// resumes once.
 #[test]
 fn every_cut_of_a_live_stream_is_healed() {
+    for form in FORMS {
+        cut_a_live_stream(form);
+    }
+}
+
+fn cut_a_live_stream(form: &str) {
     let node = Node::with(|settings| {
         with_private_events(settings);
         settings.history_events = HISTORY;
         settings.heartbeat_interval = std::time::Duration::from_secs(1);
         settings.retry = Some(std::time::Duration::from_millis(700));
     });
-    let target = lively_history(&node);
+    let target = lively_history(&node) + form;
     let mut raws = [Version::Http11, Version::Http10]
         .map(|version| Raw::open(node.at.http, version, &target, ""));
     let (client, body) = node.runtime.block_on(async {
@@ -124,7 +133,10 @@ fn every_cut_of_a_live_stream_is_healed() {
         .collect();
     let text = node.runtime.block_on(read_h2_to_last(body, None));
     recorded.push(("HTTP/2".to_owned(), text, Wire::text()));
-    let all = Seen::of(&mut recorded[0].2.clone(), &recorded[0].1).events;
+    let mut wire = recorded[0].2.clone();
+    let all = Seen::of(&mut wire, &recorded[0].1).events;
+    let told = if form.is_empty() { 0 } else { all.len() - 1 };
+    assert_eq!(wire.topics.len(), told, "all but the gap");
     assert_eq!(all.first().map(|event| event.event.as_str()), Some("gap"));
     assert_eq!(all.len(), 1 + (HISTORY - 1) + 4 + 1, "{all:#?}");
 
@@ -218,7 +230,12 @@ fn a_connection_cut_after_any_byte_loses_and_doubles_nothing() {
     });
     let target = lively_history(&node);
     node.publisher().publish("b", LAST);
-    for version in [Version::Http11, Version::Http10] {
+    let versions = [Version::Http11, Version::Http10];
+    for (form, version) in FORMS
+        .iter()
+        .flat_map(|form| versions.map(|one| (form, one)))
+    {
+        let target = format!("{target}{form}");
         let mut whole = Raw::open(node.at.http, version, &target, "");
         let all = whole.read_to(LAST);
         assert_eq!(all.len(), 1 + (HISTORY - 1) + 1, "{all:#?}");
@@ -234,7 +251,7 @@ fn a_connection_cut_after_any_byte_loses_and_doubles_nothing() {
             drop(stream.socket);
             let mut again = Raw::open(node.at.http, version, &target, &seen.cursor);
             let rest = again.read_to(LAST);
-            let at = format!("after {cut} bytes of {version:?}");
+            let at = format!("after {cut} bytes of {version:?}{form}");
             check_rest(&seen, &all, &rest, &at);
         }
     }
@@ -248,7 +265,7 @@ fn an_http2_connection_cut_after_any_byte_loses_and_doubles_nothing() {
         with_private_events(settings);
         settings.history_events = HISTORY;
     });
-    let target = lively_history(&node);
+    let target = lively_history(&node) + FORMS[1];
     node.publisher().publish("b", LAST);
     node.runtime.block_on(async {
         let mut steady = http2::connect(http2::socket(node.at.http).await).await;

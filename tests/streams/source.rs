@@ -12,6 +12,8 @@ pub(crate) struct Wire {
     pub(crate) status: String,
     /// The last `retry`, in milliseconds.
     pub(crate) retry: Option<u64>,
+    /// The topics that events were said to have.
+    pub(crate) topics: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,7 @@ impl Wire {
             text: Vec::new(),
             status: String::new(),
             retry: None,
+            topics: Vec::new(),
         }
     }
 
@@ -145,6 +148,13 @@ impl Wire {
         {
             let end = start + length + 1;
             let block = std::str::from_utf8(&self.text[start..end]).expect("a stream of UTF-8");
+            let topic = block
+                .strip_prefix("topic: ")
+                .and_then(|rest| rest.split_once('\n'));
+            let block = topic.map_or(block, |(topic, rest)| {
+                self.topics.push(topic.to_owned());
+                rest
+            });
             events.extend(interpret(block, cursor, &mut self.retry));
             start = end + 1;
         }
@@ -171,6 +181,7 @@ fn interpret(block: &str, cursor: &mut String, retry: &mut Option<u64>) -> Optio
             "event" => event = value,
             "id" => value.clone_into(cursor),
             "retry" => *retry = value.parse().ok(),
+            "" => assert!(value.starts_with("heartbeat "), "a comment in {block:?}"),
             other => panic!("no field of an event stream: {other:?} in {block:?}"),
         }
     }

@@ -30,6 +30,10 @@ pub(crate) struct SseStream {
     pub(crate) cursor: String,
     /// The last `retry`, in milliseconds.
     pub(crate) retry: Option<u64>,
+    /// The longest silence that the node has announced, in milliseconds.
+    pub(crate) heartbeat_ms: Option<u64>,
+    /// The topic of the last block.
+    pub(crate) topic: Option<String>,
 }
 
 impl SseStream {
@@ -76,6 +80,8 @@ impl SseStream {
             head,
             cursor: String::new(),
             retry: None,
+            heartbeat_ms: None,
+            topic: None,
         }
     }
 
@@ -117,6 +123,15 @@ impl SseStream {
             .collect()
     }
 
+    /// The topics and the data of the next `count` events.
+    pub(crate) fn take_told(&mut self, count: usize) -> Vec<(String, String)> {
+        let told = |_| {
+            let event = self.next().expect("an open stream");
+            (self.topic.clone().unwrap_or_default(), event.data)
+        };
+        (0..count).map(told).collect()
+    }
+
     /// Reads one block up to its blank line: outer `None` at the end, inner `None` when the block
     /// fires no event.
     pub(crate) fn step(&mut self) -> Option<Option<SseEvent>> {
@@ -138,7 +153,8 @@ impl SseStream {
     fn interpret(&mut self, block: &str) -> Option<SseEvent> {
         let mut data: Option<String> = None;
         let mut event = "message";
-        for line in block.split_terminator('\n') {
+        self.topic = None;
+        for (number, line) in block.split_terminator('\n').enumerate() {
             assert!(
                 !line.contains('\r'),
                 "the node ends lines with LF: {line:?}"
@@ -156,7 +172,15 @@ impl SseStream {
                 "event" => event = value,
                 "id" => value.clone_into(&mut self.cursor),
                 "retry" => self.retry = Some(value.parse().expect("a retry of digits")),
-                "" => {}
+                "" => {
+                    if let Some(ms) = value.strip_prefix("heartbeat ") {
+                        self.heartbeat_ms = Some(ms.parse().expect("digits"));
+                    }
+                }
+                "topic" => {
+                    assert_eq!(number, 0, "the topic comes first: {block:?}");
+                    self.topic = Some(value.to_owned());
+                }
                 other => panic!("no field of an event stream: {other:?}"),
             }
         }

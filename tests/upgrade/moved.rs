@@ -117,6 +117,59 @@ fn the_rest_of_an_event_that_was_cut_comes_after_the_upgrade() {
     assert_eq!(stream.take_data(40), events);
 }
 
+/// Topics, heartbeats that are events, and an event that was cut in its topic or behind it.
+#[test]
+fn the_form_of_a_stream_is_the_same_after_an_upgrade() {
+    let flags = ["--send-buffer-bytes", "4608", "--heartbeat-interval", "1s"];
+    let upgraded = Upgraded::start(&flags);
+    let node = &upgraded.node;
+    let targets = ["/events?topic=a/*&topic=b", "/events/b"].map(|target| {
+        let mark = if target.contains('?') { '&' } else { '?' };
+        format!("{target}{mark}with=topic&heartbeat=event")
+    });
+    let open = |target: &String| {
+        let mut connection = Connection::over(http::narrow_socket(node.http));
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", node.http);
+        connection.send(request.as_bytes());
+        connection
+    };
+    let slow = targets.each_ref().map(open);
+    let mut quick = SseStream::open(node.http, &targets[1]);
+    node.wait_for_streams(3);
+    let topics = ["a/1", "b", "a/2", "b"];
+    let data = |number: usize| format!("{number} {}", "x".repeat(3_000 + number));
+    for number in 0..40 {
+        publish(node, topics[number % 4], &data(number));
+        if number % 10 == 9 {
+            upgraded.upgrade();
+        }
+    }
+    let of = |topic: &str| {
+        let numbers = (0..40).filter(move |number| topic.is_empty() || topics[number % 4] == topic);
+        let told = numbers.map(|number| (topics[number % 4].to_owned(), data(number)));
+        told.collect::<Vec<_>>()
+    };
+    let told = |stream: &mut SseStream, count: usize| {
+        let mut told = Vec::new();
+        while told.len() < count {
+            let event = stream.next().expect("an open stream");
+            match &*event.event {
+                "heartbeat" => assert_eq!(stream.topic, None),
+                _ => told.push((stream.topic.clone().unwrap_or_default(), event.data)),
+            }
+        }
+        told
+    };
+    assert_eq!(told(&mut quick, 20), of("b"));
+    let [mut both, mut one] = slow.map(SseStream::read);
+    assert_eq!(told(&mut both, 40), of(""));
+    assert_eq!(told(&mut one, 20), of("b"));
+    // Nothing is published any more: what comes is heard all the same.
+    for stream in [&mut quick, &mut both, &mut one] {
+        assert_eq!(stream.next().expect("a heartbeat").event, "heartbeat");
+    }
+}
+
 #[test]
 fn private_events_and_the_end_of_a_token_are_the_same_after_an_upgrade() {
     let upgraded = Upgraded::start(&["--jwt-secret", SECRET]);

@@ -29,6 +29,7 @@ impl<I: Io> Core<I> {
             }
         };
         self.counters.opened.add(1);
+        self.naming.add(attach.name_user);
         self.join(key.slot, &attach.wanted);
         self.give_ticket(
             key,
@@ -42,7 +43,11 @@ impl<I: Io> Core<I> {
         };
         let start = attach.start;
         subscriber.cursor = start.cursor.unwrap_or(attach.live_from);
-        let prime = sse::prime(self.config.retry_ms, subscriber.cursor.marked(self.mark));
+        let prime = sse::prime(
+            self.config.retry_ms,
+            self.config.heartbeat_ms,
+            subscriber.cursor.marked(self.mark),
+        );
         let mut greeting = [attach.head, prime.rendition(attach.encoding)];
         if start.is_live() {
             // hyper writes the response head of a body.

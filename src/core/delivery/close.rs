@@ -39,6 +39,7 @@ impl<I: Io> Core<I> {
         let Some(subscriber) = self.subscribers.remove(key.slot) else {
             return;
         };
+        self.naming.remove(subscriber.encoding);
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
         self.released.add_stream(&wanted, beside.grant);

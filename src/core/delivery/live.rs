@@ -12,10 +12,11 @@ use smallvec::SmallVec;
 
 use crate::core::desk::{Delivery, Trace};
 use crate::core::event::EventId;
-use crate::core::history::{Audience, Grant, Newest};
+use crate::core::history::{Audience, EventTopics, Grant, Newest};
 use crate::core::sse::{Encoding, Frame};
 
 use super::run::Run;
+use super::run_event::RunEvent;
 use super::sets::{LocalSet, LocalSets, SetLimits};
 use super::subscriber::{Flags, Key};
 use super::topics::LocalTopics;
@@ -48,6 +49,7 @@ struct LiveEvent {
     frame: Frame,
     /// The audience of a private event.
     audience: Option<Arc<Audience>>,
+    topics: Option<Arc<EventTopics>>,
     trace: Option<Arc<Trace>>,
     delivered: usize,
     behind: usize,
@@ -109,6 +111,7 @@ impl Live {
                 id: event.id,
                 frame: event.frame.clone(),
                 audience: event.audience.clone(),
+                topics: event.topics.clone(),
                 trace: event.trace.clone(),
                 delivered: 0,
                 behind: 0,
@@ -198,7 +201,11 @@ impl Live {
         #[cfg(test)]
         self.runs_made.set(self.runs_made.get() + 1);
         let events = numbers.iter().map(|number| &self.events[*number as usize]);
-        let events = events.map(|event| (event.id, event.frame.clone()));
+        let events = events.map(|event| RunEvent {
+            id: event.id,
+            frame: event.frame.clone(),
+            topics: event.topics.clone(),
+        });
         Run::new(events.collect(), encoding)
     }
 }
@@ -382,7 +389,8 @@ impl<I: Io> Core<I> {
         let Some(subscriber) = self.subscribers.get_mut(slot) else {
             return;
         };
-        if subscriber.cursor >= run.first_id || subscriber.encoding != run.joined.encoding {
+        let encoding = subscriber.encoding.of_events();
+        if subscriber.cursor >= run.first_id || encoding != run.joined.encoding {
             return self.write_rest_of_run(slot, run, io);
         }
         let key = Key {
@@ -403,24 +411,27 @@ impl<I: Io> Core<I> {
         }
     }
 
-    /// `write_run` for the rare streams: those with another encoding than the stream before, and
-    /// those attached amid this turn's events and caught up since their attach.
+    /// `write_run` for the rare streams: those with another encoding than the stream before, those
+    /// that are told topics, and those attached amid this turn's events and caught up since their
+    /// attach.
     #[cold]
     fn write_rest_of_run(&mut self, slot: u32, run: &mut Run, io: &mut I) {
         let Some(subscriber) = self.subscribers.get(slot) else {
             return;
         };
+        let encoding = subscriber.encoding;
+        if encoding.has_topics() {
+            return self.write_named(slot, run, io);
+        }
         let key = Key {
             slot,
             serial: subscriber.serial,
         };
-        let first = run
-            .events
-            .partition_point(|(id, _)| *id <= subscriber.cursor);
+        let first = run.first_after(subscriber.cursor);
         if first == run.events.len() {
             return;
         }
-        run.select(subscriber.encoding);
+        run.select(encoding.of_frames());
         let part = run.joined.bytes.slice(run.joined.start(first)..);
         let sent = io.send(key, &subscriber.wire, &[part]);
         self.settle_run(key, run, first, sent, io);
@@ -458,14 +469,14 @@ impl<I: Io> Core<I> {
         if cut > start {
             // A piece of the event's own frame, which is shared with history. A piece of the joined
             // run would keep the whole run in memory for this stream alone.
-            let whole_frame = run.events[whole].1.rendition(joined.encoding);
+            let whole_frame = run.events[whole].frame.rendition(joined.encoding);
             frame_bytes = whole_frame.len();
             remainder = whole_frame.slice(cut - start..);
             seen += 1;
         }
         self.counters.deliveries.add((seen - first) as u64);
         if seen > first {
-            self.advance(slot, run.events[seen - 1].0);
+            self.advance(slot, run.events[seen - 1].id);
         }
         self.block(slot, remainder, frame_bytes);
     }

@@ -26,10 +26,14 @@ mod info;
 mod io;
 mod live;
 mod log;
+mod named;
+mod named_run;
+mod naming;
 mod park;
 pub mod query;
 mod replay;
 mod run;
+mod run_event;
 mod sets;
 mod several;
 mod signal;
@@ -71,6 +75,7 @@ use farewell::Drain;
 use held::Held;
 use identity::Identities;
 use live::Live;
+use naming::Naming;
 use replay::{Lagging, Outgoing};
 use subscriber::{Flags, Subscriber};
 use sweep::Sweep;
@@ -107,6 +112,7 @@ pub(crate) struct Core<I: Io> {
     ready: VecDeque<u32>,
     /// Every event up to here that concerns a stream of this shard has been taken from the mailbox.
     last_id: EventId,
+    naming: Naming,
     /// Of the ids that streams are sent.
     mark: OrderMark,
     live: Live,
@@ -144,6 +150,7 @@ impl<I: Io> Core<I> {
             taken: Taken::default(),
             ready: VecDeque::new(),
             last_id,
+            naming: Naming::default(),
             mark,
             live: Live::default(),
             outgoing: Outgoing::default(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::core::desk::Reseat;
 use crate::core::event::EventId;
-use crate::core::history::{Grant, Released, Start, Wanted};
+use crate::core::history::{Grant, NameUser, Released, Start, Wanted};
 use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Encoding;
 use crate::metrics::CloseReason;
@@ -41,6 +41,8 @@ pub struct Parked<T> {
     pub(crate) lagging: Option<Lagging>,
     /// Milliseconds since its wire last accepted something; 0 if it is caught up.
     pub(crate) stuck_ms: u64,
+    /// If it is told topics: events are posted with their names.
+    pub(crate) name_user: Option<NameUser>,
 }
 
 impl<T> fmt::Debug for Parked<T> {
@@ -76,6 +78,7 @@ impl<I: Io> Core<I> {
             return None;
         }
         let subscriber = self.subscribers.remove(key.slot)?;
+        let name_user = self.naming.remove(subscriber.encoding);
         let wanted = self.leave_topics(&subscriber);
         let beside = self.take_beside(key.slot, subscriber.flags);
         let lagging = self.take_lagging(key.slot);
@@ -100,6 +103,7 @@ impl<I: Io> Core<I> {
             age_s: (self.now_ms / 1_000).saturating_sub(opened_s),
             stuck_ms: self.now_ms - progress_ms.unwrap_or(self.now_ms),
             lagging,
+            name_user,
             wire: io.park(key, subscriber.wire),
         })
     }
@@ -123,6 +127,7 @@ impl<I: Io> Core<I> {
                 return;
             }
         };
+        self.naming.add(parked.name_user);
         self.join(key.slot, &parked.wanted);
         let ticket = Ticket::new(parked.grant, parked.ends_unix_ms);
         self.give_ticket(key, ticket, parked.guard);

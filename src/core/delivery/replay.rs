@@ -5,9 +5,10 @@ use bytes::Bytes;
 
 use crate::core::event::EventId;
 use crate::core::history::{Position, Start, Wanted};
-use crate::core::sse::{self, Frame, Gap};
+use crate::core::sse::{self, Encoding, Frame, Gap};
 use crate::metrics::{CloseReason, GapReason};
 
+use super::named_run::rest_of;
 use super::subscriber::{Flags, Key};
 use super::{Core, Io, Sent};
 
@@ -125,17 +126,58 @@ impl Lagging {
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     events: Vec<(EventId, Frame)>,
+    /// For a stream that is told topics, the line of each event.
+    lines: Vec<Option<Frame>>,
     wanted: Vec<Wanted>,
     parts: Vec<Bytes>,
-    /// For each part, the cursor once it has been accepted.
-    cursors: Vec<EventId>,
+    pieces: Vec<Piece>,
+}
+
+/// A part of a write that is cut as a whole, or the line of an event with its frame: two parts.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    has_line: bool,
+    /// The stream's cursor once a byte of it has been accepted.
+    cursor: EventId,
+}
+
+impl Outgoing {
+    fn clear(&mut self) {
+        self.events.clear();
+        self.lines.clear();
+        self.wanted.clear();
+        self.parts.clear();
+        self.pieces.clear();
+    }
+
+    /// Adds a part without a line.
+    fn add(&mut self, part: Bytes, cursor: EventId) {
+        self.parts.push(part);
+        self.pieces.push(Piece {
+            has_line: false,
+            cursor,
+        });
+    }
+
+    /// Adds the events, each behind its line if it has one.
+    fn add_events(&mut self, encoding: Encoding) {
+        for (number, (id, frame)) in self.events.iter().enumerate() {
+            let line = self.lines.get(number).and_then(Option::as_ref);
+            self.parts.extend(line.map(|line| line.rendition(encoding)));
+            self.parts.push(frame.rendition(encoding));
+            self.pieces.push(Piece {
+                has_line: line.is_some(),
+                cursor: *id,
+            });
+        }
+    }
 }
 
 /// A gap among the parts of a write.
 #[derive(Clone, Copy)]
 struct Told {
-    /// Number of the part that reports it.
-    part: usize,
+    /// Number of the piece that reports it.
+    piece: usize,
     lost_through: EventId,
     reason: GapReason,
 }
@@ -282,17 +324,13 @@ impl<I: Io> Core<I> {
                 break;
             }
         }
-        outgoing.events.clear();
-        outgoing.parts.clear();
+        outgoing.clear();
         self.outgoing = outgoing;
     }
 
     /// Plans the next write to a stream that is behind.
     fn plan(&mut self, slot: u32, out: &mut Outgoing) -> Plan {
-        out.events.clear();
-        out.wanted.clear();
-        out.parts.clear();
-        out.cursors.clear();
+        out.clear();
         let (Some(subscriber), Some(lagging)) =
             (self.subscribers.get(slot), self.lagging.get_mut(&slot))
         else {
@@ -319,7 +357,8 @@ impl<I: Io> Core<I> {
         };
         let grant = self.tickets.grant(slot).map(|grant| &**grant);
         let newest = |id| self.taken.newest(id, grant.is_some());
-        let outcome = self.shared.store().read(
+        let mut store = self.shared.store();
+        let outcome = store.read(
             &out.wanted,
             grant,
             position,
@@ -327,13 +366,21 @@ impl<I: Io> Core<I> {
             newest,
             &mut out.events,
         );
+        let encoding = subscriber.encoding;
+        let has_events = !out.events.is_empty();
+        if has_events && encoding.has_topics() {
+            store.topic_lines(&out.wanted, grant, &mut out.events, &mut out.lines);
+        }
+        drop(store);
         let resuming = lagging.resuming;
         if outcome.disconnect && !resuming {
             return Plan::Disconnect;
         }
+        if has_events && out.events.is_empty() {
+            return Plan::Pass(subscriber.cursor);
+        }
         if !lagging.remainder.is_empty() {
-            out.parts.push(lagging.remainder.clone());
-            out.cursors.push(subscriber.cursor);
+            out.add(lagging.remainder.clone(), subscriber.cursor);
         }
         let unknown = lagging.unknown.as_deref();
         let lost_through = match (outcome.lost_through, unknown) {
@@ -364,21 +411,15 @@ impl<I: Io> Core<I> {
                 to: lost.marked(self.mark),
                 reason,
             };
-            out.parts
-                .push(sse::gap(&gap, safe_cursor.marked(self.mark)).rendition(subscriber.encoding));
-            out.cursors.push(safe_cursor);
+            let gap = sse::gap(&gap, safe_cursor.marked(self.mark));
+            out.add(gap.rendition(encoding), safe_cursor);
             Told {
-                part: out.parts.len() - 1,
+                piece: out.pieces.len() - 1,
                 lost_through: lost,
                 reason,
             }
         });
-        out.parts.extend(
-            out.events
-                .iter()
-                .map(|(_, frame)| frame.rendition(subscriber.encoding)),
-        );
-        out.cursors.extend(out.events.iter().map(|(id, _)| *id));
+        out.add_events(encoding);
         match outcome.examined_through {
             Some(through) if out.parts.is_empty() => Plan::Pass(through),
             None if out.parts.is_empty() => Plan::CaughtUp,
@@ -420,15 +461,19 @@ impl<I: Io> Core<I> {
         let mut left = accepted;
         let mut remainder = Bytes::new();
         let mut frame_bytes = 0;
-        while begun < out.parts.len() && left > 0 {
-            let part = &out.parts[begun];
+        let mut parts = out.parts.iter();
+        for piece in &out.pieces {
+            let line = if piece.has_line { parts.next() } else { None };
+            let Some(part) = parts.next().filter(|_| left > 0) else {
+                break;
+            };
             begun += 1;
-            if left < part.len() {
-                remainder = part.slice(left..);
-                frame_bytes = part.len();
+            let total = line.map_or(0, Bytes::len) + part.len();
+            if left < total {
+                (remainder, frame_bytes) = rest_of(line, part, left);
                 left = 0;
             } else {
-                left -= part.len();
+                left -= total;
             }
         }
         let now_ms = self.now_ms;
@@ -448,8 +493,8 @@ impl<I: Io> Core<I> {
             lagging.frame_bytes = frame_bytes;
             lagging.progress_ms = now_ms;
         }
-        let first_event = out.parts.len() - out.events.len();
-        if let Some(told) = told.filter(|told| begun > told.part) {
+        let first_event = out.pieces.len() - out.events.len();
+        if let Some(told) = told.filter(|told| begun > told.piece) {
             lagging.told_through = told.lost_through.max(lagging.told_through);
             self.held.remove_text(lagging.text_bytes());
             lagging.unknown = None;
@@ -470,7 +515,7 @@ impl<I: Io> Core<I> {
         self.counters.replayed.add(events);
         self.count_write(slot, accepted);
         if begun > 0 {
-            self.advance(slot, out.cursors[begun - 1]);
+            self.advance(slot, out.pieces[begun - 1].cursor);
         }
     }
 

@@ -3,19 +3,27 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::core::event::EventId;
-use crate::core::sse::{Encoding, Frame};
+use crate::core::sse::Encoding;
+
+use super::named_run::{Choice, NamedRun};
+use super::run_event::RunEvent;
+
+/// Most choices of topics kept for a run. One above this limit replaces the last one.
+const CHOICES_MAX: usize = 16;
 
 /// Events that are written together.
 #[derive(Debug)]
 pub(super) struct Run {
     /// The events, at least one.
-    pub(super) events: Vec<(EventId, Frame)>,
+    pub(super) events: Vec<RunEvent>,
     pub(super) first_id: EventId,
     pub(super) last_id: EventId,
     /// Their bytes in the last selected encoding. Streams of a topic mostly have the same.
     pub(super) joined: Joined,
     /// Their bytes in the other encodings in use.
     others: Vec<Joined>,
+    /// Their bytes for streams that are told topics.
+    pub(super) named: Vec<NamedRun>,
 }
 
 /// The bytes of a run in one piece, and where each event ends.
@@ -27,9 +35,9 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    fn new(events: &[(EventId, Frame)], encoding: Encoding) -> Self {
-        if let [(_, frame)] = events {
-            let bytes = frame.rendition(encoding);
+    fn new(events: &[RunEvent], encoding: Encoding) -> Self {
+        if let [event] = events {
+            let bytes = event.frame.rendition(encoding);
             let ends = vec![bytes.len()];
             return Self {
                 encoding,
@@ -37,16 +45,25 @@ impl Joined {
                 ends,
             };
         }
-        let mut bytes = BytesMut::with_capacity(events.iter().map(|(_, frame)| frame.len()).sum());
+        let mut bytes = BytesMut::with_capacity(events.iter().map(|event| event.frame.len()).sum());
         let mut ends = Vec::with_capacity(events.len());
-        for (_, frame) in events {
-            bytes.extend_from_slice(&frame.rendition(encoding));
+        for event in events {
+            bytes.extend_from_slice(&event.frame.rendition(encoding));
             ends.push(bytes.len());
         }
         Self {
             encoding,
             bytes: bytes.freeze(),
             ends,
+        }
+    }
+
+    /// Nothing was joined: so far, all streams are told topics.
+    fn none() -> Self {
+        Self {
+            encoding: Encoding::NONE,
+            bytes: Bytes::new(),
+            ends: Vec::new(),
         }
     }
 
@@ -57,15 +74,27 @@ impl Joined {
 }
 
 impl Run {
-    pub(super) fn new(events: Vec<(EventId, Frame)>, encoding: Encoding) -> Self {
-        let id = |event: Option<&(EventId, Frame)>| event.map(|(id, _)| *id).unwrap_or_default();
+    /// A run whose first stream has this encoding.
+    pub(super) fn new(events: Vec<RunEvent>, encoding: Encoding) -> Self {
+        let id = |event: Option<&RunEvent>| event.map(|event| event.id).unwrap_or_default();
+        let joined = if encoding.has_topics() {
+            Joined::none()
+        } else {
+            Joined::new(&events, encoding.of_frames())
+        };
         Self {
             first_id: id(events.first()),
             last_id: id(events.last()),
-            joined: Joined::new(&events, encoding),
+            joined,
             others: Vec::new(),
+            named: Vec::new(),
             events,
         }
+    }
+
+    /// Number of the first event above `id`.
+    pub(super) fn first_after(&self, id: EventId) -> usize {
+        self.events.partition_point(|event| event.id <= id)
     }
 
     /// Puts the bytes in `encoding` into `joined`.
@@ -79,8 +108,22 @@ impl Run {
             return;
         }
         let joined = Joined::new(&self.events, encoding);
-        self.others
-            .push(std::mem::replace(&mut self.joined, joined));
+        let before = std::mem::replace(&mut self.joined, joined);
+        if before.encoding != Encoding::NONE {
+            self.others.push(before);
+        }
+    }
+
+    /// Number of the bytes in `named` of the events from number `first` on, with these topics.
+    pub(super) fn name(&mut self, first: usize, choice: Choice, encoding: Encoding) -> usize {
+        let mut known = self.named.iter();
+        if let Some(number) = known.position(|it| it.is(first, &choice, encoding)) {
+            return number;
+        }
+        self.named.truncate(CHOICES_MAX - 1);
+        let named = NamedRun::new(&self.events, first, choice, encoding);
+        self.named.push(named);
+        self.named.len() - 1
     }
 }
 
@@ -97,7 +140,11 @@ mod tests {
             let event = Event::new("t", "data");
             let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
             let id = EventId::new(number);
-            (id, draft.stamp(id.marked(OrderMark::default())))
+            RunEvent {
+                id,
+                frame: draft.stamp(id.marked(OrderMark::default())),
+                topics: None,
+            }
         });
         let events: Vec<_> = events.collect();
         let mut run = Run::new(events.clone(), Encoding::CHUNKED);
@@ -109,12 +156,12 @@ mod tests {
             Encoding::BARE,
         ] {
             run.select(encoding);
-            let frames = events.iter().map(|(_, frame)| frame.rendition(encoding));
+            let frames = events.iter().map(|event| event.frame.rendition(encoding));
             assert_eq!(run.joined.bytes, frames.collect::<Vec<_>>().concat());
             let third = run.joined.start(2);
             assert_eq!(
                 run.joined.bytes.slice(third..),
-                events[2].1.rendition(encoding)
+                events[2].frame.rendition(encoding)
             );
             bytes.push(run.joined.bytes.as_ptr());
         }

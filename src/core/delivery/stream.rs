@@ -10,7 +10,7 @@ use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use crate::core::budget::Budget;
 use crate::core::desk::{Desk, Seat};
 use crate::core::event::{EventId, MarkedId};
-use crate::core::history::{Grant, Released, Start, Store, Wanted};
+use crate::core::history::{Grant, NameUser, Released, Start, Store, Wanted};
 use crate::core::places::{ClientKey, Places};
 use crate::core::sse::Encoding;
 use crate::metrics::ShardMetrics;
@@ -97,6 +97,8 @@ pub struct Attach<T> {
     pub live_from: EventId,
     /// Its start.
     pub start: Start,
+    /// If it is told topics, events are posted with their names from now on.
+    pub name_user: Option<NameUser>,
 }
 
 impl<T> Attach<T> {
@@ -115,6 +117,7 @@ impl<T> Attach<T> {
             ends_unix_ms: None,
             live_from: seat.live_from,
             start: seat.start,
+            name_user: encoding.has_topics().then_some(seat.name_user),
         }
     }
 

@@ -121,6 +121,7 @@ impl StreamRecord {
             age_s: self.age_s,
             lagging: self.lagging.map(Lagging::restored),
             stuck_ms: self.stuck_ms,
+            name_user: self.encoding.has_topics().then(|| desk.store().name_user()),
         })
     }
 

@@ -63,6 +63,8 @@ impl Sweep {
 struct Heartbeat {
     cursor: EventId,
     frame: Frame,
+    /// The same as an event that clients can hear; made for the first stream that asked for it.
+    event: Option<Frame>,
 }
 
 impl<I: Io> Core<I> {
@@ -119,9 +121,10 @@ impl<I: Io> Core<I> {
     }
 
     fn sweep_slice(&mut self, used: u32, io: &mut I) {
-        let heartbeat = Heartbeat {
+        let mut heartbeat = Heartbeat {
             cursor: self.last_id,
             frame: sse::heartbeat(self.last_id.marked(self.mark)),
+            event: None,
         };
         let first = self.sweep.next_slot;
         if first == 0 {
@@ -129,7 +132,7 @@ impl<I: Io> Core<I> {
         }
         let end = (first + Sweep::slice(used, self.config.budget.sweep_slots)).min(used);
         for slot in first..end {
-            self.beat(slot, &heartbeat, io);
+            self.beat(slot, &mut heartbeat, io);
         }
         self.sweep.next_slot = end;
         if end >= used {
@@ -146,7 +149,7 @@ impl<I: Io> Core<I> {
         }
     }
 
-    fn beat(&mut self, slot: u32, heartbeat: &Heartbeat, io: &mut I) {
+    fn beat(&mut self, slot: u32, heartbeat: &mut Heartbeat, io: &mut I) {
         let flags = self.subscribers.get(slot).map(|stream| stream.flags);
         if flags.is_some_and(|flags| self.is_expired(slot, flags)) {
             return;
@@ -172,7 +175,15 @@ impl<I: Io> Core<I> {
         // event that was not for it may be evicted later, and no gap may move the cursor back to
         // that event.
         subscriber.cursor = heartbeat.cursor;
-        let bytes = heartbeat.frame.rendition(subscriber.encoding);
+        let encoding = subscriber.encoding;
+        let frame = if encoding.has_heartbeat_events() {
+            let (cursor, now) = (heartbeat.cursor.marked(self.mark), self.unix_ms);
+            let event = || sse::heartbeat_event(cursor, now);
+            heartbeat.event.get_or_insert_with(event)
+        } else {
+            &heartbeat.frame
+        };
+        let bytes = frame.rendition(encoding);
         self.counters.heartbeats.add(1);
         match io.send(key, &subscriber.wire, std::slice::from_ref(&bytes)) {
             Sent::All => self.count_write(slot, bytes.len()),

@@ -1,7 +1,7 @@
 //! Attaching streams.
 
 use crate::core::event::EventId;
-use crate::core::history::{Grant, SelectorId, SelectorIds, Start, Wanted};
+use crate::core::history::{Grant, NameUser, SelectorId, SelectorIds, Start, Wanted};
 use crate::core::places::{ClientKey, StreamPermit};
 use crate::core::presence::{Announced, Pending};
 use crate::core::selector::Selector;
@@ -51,6 +51,8 @@ pub struct Seat {
     pub start: Start,
     /// Announces its end when dropped.
     pub announced: Option<Announced>,
+    /// For a stream that is told topics.
+    pub name_user: NameUser,
 }
 
 impl Desk {
@@ -97,6 +99,7 @@ impl Desk {
             live_from: self.store.head(),
             start,
             announced: arrival.announce.map(Pending::begin),
+            name_user: self.store.name_user(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::core::budget::Charge;
 use crate::core::event::EventId;
-use crate::core::history::{Audience, MatchSets, SelectorIds};
+use crate::core::history::{Audience, EventTopics, MatchSets, SelectorIds};
 use crate::core::sse::Frame;
 
 /// One event for the streams of a shard.
@@ -23,6 +23,8 @@ pub struct Delivery {
     pub sets: MatchSets,
     /// The audience of a private event.
     pub audience: Option<Arc<Audience>>,
+    /// Its topics by name, if some stream is told names.
+    pub topics: Option<Arc<EventTopics>>,
     /// Set when one of its topics is traced.
     pub trace: Option<Arc<Trace>>,
 }

@@ -230,12 +230,16 @@ impl Desk {
     }
 }
 
-/// The bytes of an event in a mailbox: its frame and its addressees. Pattern sets belong to the
-/// topics and are not counted.
+/// The bytes of an event in a mailbox: its frame, its addressees and the names of its topics.
+/// Pattern sets belong to the topics and are not counted.
 fn bytes_of(event: &Delivery) -> usize {
     let audience = event.audience.as_ref().map_or(0, |audience| audience.len());
     let addressees = event.selectors.len() + event.sets.len() + audience;
-    event.frame.len() + addressees * size_of::<Arc<MatchSet>>()
+    let names = event
+        .topics
+        .as_ref()
+        .map_or(0, |topics| topics.memory_bytes());
+    event.frame.len() + addressees * size_of::<Arc<MatchSet>>() + names
 }
 
 fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Delivery {
@@ -245,6 +249,7 @@ fn delivery(id: EventId, appended: Appended, trace: Option<Arc<Trace>>) -> Deliv
         selectors: appended.listened,
         sets: appended.sets,
         audience: appended.audience,
+        topics: appended.topics,
         trace,
     }
 }

@@ -61,6 +61,11 @@ impl Store {
 
     /// A topic, and the patterns that match it if they are few.
     fn few_addressees(&self, index: u32) -> impl Iterator<Item = SelectorId> {
+        std::iter::once(SelectorId::topic(index)).chain(self.few_patterns(index))
+    }
+
+    /// The patterns that match a topic, if they are few.
+    pub(super) fn few_patterns(&self, index: u32) -> impl Iterator<Item = SelectorId> {
         let topic = self.topics.get(index);
         let few = if topic.many().is_some() {
             &[]
@@ -68,8 +73,7 @@ impl Store {
             topic.matches()
         };
         let current = few.iter().filter(|known| self.patterns.is_current(**known));
-        let patterns = current.map(|known| SelectorId::pattern(known.slot));
-        std::iter::once(SelectorId::topic(index)).chain(patterns)
+        current.map(|known| SelectorId::pattern(known.slot))
     }
 
     /// Adds the pattern set of a topic that has many patterns. For an event's first topic, the cost
@@ -115,6 +119,7 @@ impl Store {
             listened: SelectorIds::new(),
             sets: MatchSets::new(),
             audience: None,
+            topics: None,
             subscribers: 0,
             shards: ShardSet::default(),
             frame,

@@ -24,10 +24,14 @@ impl Store {
         self.head = id;
         let frame = draft.stamp(id.marked(self.mark));
         let mut addressees = Addressees::default();
+        let mut named = self.name_users.any().then(Vec::new);
         for name in draft.topics() {
             let index = self.topics.intern(name, self.forgotten);
             self.prepare_topic(index, &mut Work::unbounded());
             self.address(index, frame.is_private(), &mut addressees);
+            if let Some(named) = &mut named {
+                named.push(self.matched_topic(index));
+            }
         }
         addressees.finish();
         self.remember_all(&addressees.ids, id, &frame, draft.own_id());
@@ -40,7 +44,11 @@ impl Store {
             self.evict_within(index, cut_off);
         }
         self.evict_over_budget();
-        Ok((id, self.addressed(frame, addressees)))
+        let mut appended = self.addressed(frame, addressees);
+        if let Some(named) = named.filter(|_| appended.is_heard()) {
+            appended.topics = Some(self.name_topics(draft, named));
+        }
+        Ok((id, appended))
     }
 
     /// Adds the event to the logs of its topics.

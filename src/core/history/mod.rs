@@ -22,6 +22,7 @@ mod append;
 mod audience;
 mod changes;
 mod erase;
+mod event_topics;
 mod evict;
 mod evicted;
 mod expiry;
@@ -35,6 +36,7 @@ mod listeners;
 mod log;
 mod match_set;
 mod matches;
+mod name_users;
 mod newest;
 mod order;
 mod own_ids;
@@ -72,10 +74,12 @@ use crate::core::event::{EventId, OrderMark};
 use crate::core::limits::KeptMax;
 use crate::core::sse::Frame;
 
+use event_topics::Lines;
 use evicted::Evicted;
 use expiry::Expiry;
 use grants::GrantTable;
 use hole::Holes;
+use name_users::NameUsers;
 use order::Order;
 use own_ids::OwnIds;
 use patterns::PatternTable;
@@ -83,10 +87,12 @@ use sweep::Sweep;
 use topics::TopicTable;
 
 pub use audience::{Audience, MatchSets};
+pub use event_topics::EventTopics;
 pub use grants::Grant;
 pub use hole::Hole;
 pub use last::LastSearch;
 pub use match_set::MatchSet;
+pub use name_users::NameUser;
 pub use newest::Newest;
 pub use pins::{RecordNeeded, Rights};
 pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
@@ -171,6 +177,8 @@ pub struct Appended {
     pub sets: MatchSets,
     /// For a private event that somebody listens to: who may hear it.
     pub audience: Option<Arc<Audience>>,
+    /// Its topics by name, if a stream listens and some stream is told names.
+    pub topics: Option<Arc<EventTopics>>,
     /// Subscriptions to those, added up; of a private event, those of streams that have a grant at
     /// all.
     pub subscribers: u64,
@@ -215,6 +223,9 @@ pub struct Store {
     sweep: Sweep,
     /// Of the ids that it gives.
     mark: OrderMark,
+    /// Streams that are told the topics of their events.
+    name_users: NameUsers,
+    lines: Lines,
     /// What may still be matched for what is evicted and forgotten, until the next event is
     /// appended or time is taken for what is too old: streams may end, and events be evicted, by
     /// the thousand under one hold of the lock.
@@ -248,6 +259,8 @@ impl Store {
             untold: SmallVec::new(),
             sweep: Sweep::default(),
             mark: OrderMark::default(),
+            name_users: NameUsers::default(),
+            lines: Lines::default(),
             upkeep: Work::default(),
             evictions_left: evict::EVICTIONS_MAX,
         }
@@ -267,6 +280,12 @@ impl Store {
         self.patterns.set_limits(hold);
         self.upkeep = self.work();
         self
+    }
+
+    /// From now on, and while the result exists, events are posted with the names of their topics.
+    #[must_use]
+    pub fn name_user(&self) -> NameUser {
+        self.name_users.add()
     }
 
     /// The work of one hold of the lock.

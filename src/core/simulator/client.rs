@@ -1,10 +1,12 @@
 //! A client of the simulator: reads bytes as a browser would, one at a time if it must.
 
-use crate::core::sse::Encoding;
+use crate::core::sse::{Encoding, Wrap};
 
 /// One block of the stream, complete with its blank line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Block {
+    /// The topic, in its first line.
+    pub(super) topic: Option<String>,
     pub(super) id: Option<String>,
     pub(super) event: String,
     pub(super) data: Option<String>,
@@ -36,7 +38,7 @@ impl Reader {
 
     /// Whether the end of its body is the end of the connection.
     pub(super) fn is_plain(&self) -> bool {
-        self.encoding == Encoding::BARE
+        self.encoding.wrap() == Wrap::Bare
     }
 
     /// Adds bytes; returns the blocks that they complete.
@@ -51,7 +53,7 @@ impl Reader {
         assert_eq!(&self.raw[..head], &HEAD[start..start + head]);
         self.raw.drain(..head);
         self.head_left -= head;
-        if self.encoding == Encoding::BARE {
+        if self.is_plain() {
             self.text.append(&mut self.raw);
         } else {
             while self.take_chunk() {}
@@ -90,6 +92,14 @@ fn parse(text: &str) -> Block {
     let mut block = Block::default();
     for line in text.lines().filter(|line| !line.is_empty()) {
         match line.split_once(": ").expect("a field and its value") {
+            ("topic", value) => {
+                assert_eq!(block, Block::default(), "the topic comes first, and once");
+                block.topic = Some(value.to_owned());
+            }
+            ("", value) => {
+                let number = value.strip_prefix("heartbeat ").expect("no other comment");
+                assert!(number.parse::<u64>().is_ok() && block.id.is_none());
+            }
             ("id", value) => block.id = Some(value.to_owned()),
             ("event", value) => block.event = value.to_owned(),
             ("data", value) => block.data = Some(value.to_owned()),

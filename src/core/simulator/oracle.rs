@@ -6,9 +6,10 @@
 
 use crate::core::event::{EventId, OrderMark};
 use crate::core::history::Hole;
+use crate::core::sse::Encoding;
 
 use super::client::Block;
-use super::names::Sel;
+use super::names::{self, Sel};
 
 /// The mark of the simulated node's ids.
 pub(super) const MARK: OrderMark = OrderMark::new(0x2a_5a5a_5a5a_5a5a);
@@ -42,6 +43,28 @@ impl Rights {
         };
         meets(&self.selectors) && (!event.private || meets(&self.grant))
     }
+
+    /// Whether a stream may be told a topic of an event that it hears: it asked for this name, or a
+    /// pattern of it matches and the topic itself is not secret.
+    fn may_be_told(&self, event: &Published, topic: usize) -> bool {
+        let mut selectors = self.selectors.iter();
+        selectors.any(|one| self.is_told_by(*one, event, topic))
+    }
+
+    fn is_told_by(&self, selector: Sel, event: &Published, topic: usize) -> bool {
+        let is_granted = || self.grant.iter().any(|one| one.matches(topic));
+        let is_known = selector == Sel::Topic(topic);
+        is_known || selector.matches(topic) && (!event.private || is_granted())
+    }
+
+    /// The topic that a stream is told: of the first of its selectors, the first by name.
+    fn told(&self, event: &Published) -> Option<usize> {
+        self.selectors.iter().find_map(|one| {
+            let topics = event.topics.iter().copied();
+            let told = topics.filter(|topic| self.is_told_by(*one, event, *topic));
+            told.min_by_key(|topic| names::name(*topic))
+        })
+    }
 }
 
 /// The state of the world at the moment at which a client reads.
@@ -72,6 +95,7 @@ pub(super) enum Knowledge {
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
     pub(super) rights: Rights,
+    pub(super) encoding: Encoding,
     /// Those of its topics and patterns whose newest event only is sent to a slow stream.
     pub(super) latest: Vec<Sel>,
     /// It must see the events after this.
@@ -108,6 +132,8 @@ pub(super) struct Session {
     /// Gaps that cover holes.
     holes: usize,
     private: usize,
+    /// Events with several topics of which it was told one.
+    told: usize,
     primed: bool,
     /// It got a heartbeat, which only a stream that is caught up gets.
     was_live: bool,
@@ -127,6 +153,7 @@ impl Session {
             gaps: Vec::new(),
             holes: 0,
             private: 0,
+            told: 0,
             primed: false,
             was_live: false,
             unknown: false,
@@ -146,6 +173,11 @@ impl Session {
     /// Private events received.
     pub(super) fn private(&self) -> usize {
         self.private
+    }
+
+    /// Events with several topics of which it was told one.
+    pub(super) fn told(&self) -> usize {
+        self.told
     }
 
     /// Whether it asked for a pattern.
@@ -169,13 +201,22 @@ impl Session {
         };
         let position = match (&block.data, block.event.as_str()) {
             (None, _) => {
+                let is_silent = !self.opening.encoding.has_heartbeat_events();
+                assert!(is_silent || !self.primed, "a silent heartbeat: {block:?}");
                 self.was_live = self.primed;
                 self.primed = true;
+                position_of(id)
+            }
+            (Some(data), "heartbeat") => {
+                assert!(self.opening.encoding.has_heartbeat_events() && self.primed);
+                assert!(data.parse::<u64>().is_ok(), "{data}");
+                self.was_live = true;
                 position_of(id)
             }
             (Some(data), "gap") => self.take_gap(data, id, world),
             (Some(data), _) => self.take_event(data, id, world),
         };
+        self.check_topic(block, world);
         assert!(self.primed, "the prime comes first");
         assert!(
             position >= self.seen_through,
@@ -189,6 +230,32 @@ impl Session {
         self.seen_through = position;
         self.cursor.clone_from(&block.id);
         self.check_through(position, world.all, world.holes);
+    }
+
+    /// Events have their topic, where the stream asked for it, and nothing else has one.
+    fn check_topic(&mut self, block: &Block, world: &World<'_>) {
+        let told = block.topic.as_deref().map(names::topic);
+        let is_published = !["gap", "heartbeat"].contains(&&*block.event);
+        let data = block.data.as_deref().filter(|_| is_published);
+        let Some(data) = data.filter(|_| self.opening.encoding.has_topics()) else {
+            assert_eq!(told, None, "{block:?} {self:?}");
+            return;
+        };
+        let event = &world.all[data.parse::<usize>().expect("an event's number")];
+        let rights = &self.opening.rights;
+        let mut topics = event.topics.iter();
+        if topics.all(|topic| (world.keeps)(event.id, *topic)) {
+            assert_eq!(told, rights.told(event), "{event:?} {self:?}");
+        }
+        match told {
+            Some(topic) => {
+                let is_its_own = event.topics.contains(&topic);
+                let may_be_told = rights.may_be_told(event, topic);
+                assert!(is_its_own && may_be_told, "{topic} of {event:?} {self:?}");
+                self.told += usize::from(event.topics.len() > 1);
+            }
+            None => assert!(event.private, "no topic: {event:?} {self:?}"),
+        }
     }
 
     fn take_event(&mut self, data: &str, id: &str, world: &World<'_>) -> EventId {

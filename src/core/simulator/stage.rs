@@ -8,6 +8,7 @@ mod many_patterns;
 mod parking;
 mod releases;
 mod several;
+mod topics;
 mod turns;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ struct Stage {
     next: Next,
     /// Transport of the streams that are opened next.
     transport: Transport,
+    /// Their encoding.
+    encoding: Encoding,
     now_ms: u64,
 }
 
@@ -98,6 +101,7 @@ impl Stage {
             inbox: Inbox::default(),
             next: Next::default(),
             transport: Transport::Plain,
+            encoding: Encoding::BARE,
             now_ms: 0,
         }
     }
@@ -192,7 +196,7 @@ impl Stage {
         let attach = Attach {
             head: Bytes::from_static(HEAD),
             ends_unix_ms: end_ms.map(|end| BIRTH_MS + end),
-            ..Attach::new(seat, wire, Encoding::BARE)
+            ..Attach::new(seat, wire, self.encoding)
         };
         self.network.open(wire, 0, self.transport, usize::MAX);
         self.post(Message::Attach(Box::new(attach)));

@@ -49,6 +49,8 @@ pub(super) struct Totals {
     pub(super) cut_frames: usize,
     pub(super) lagged: usize,
     pub(super) private: usize,
+    /// Events with several topics of which a stream was told one.
+    pub(super) told: usize,
     pub(super) by_pattern: usize,
     pub(super) expired: usize,
     /// Streams that were parked and continued.
@@ -93,6 +95,7 @@ impl Totals {
         self.cut_frames += other.cut_frames;
         self.lagged += other.lagged;
         self.private += other.private;
+        self.told += other.told;
         self.by_pattern += other.by_pattern;
         self.expired += other.expired;
         self.kept += other.kept;
@@ -118,6 +121,7 @@ impl Totals {
         self.holes += session.holes();
         self.events += session.events();
         self.private += session.private();
+        self.told += session.told();
         if session.has_pattern() {
             self.by_pattern += session.events();
         }

@@ -9,16 +9,17 @@ use super::frame::Frame;
 /// The last chunk of an HTTP/1.1 body (RFC 9112 §7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// The start of a stream: the reconnection delay, if one is configured, and the cursor from which
-/// it goes on.
+/// The start of a stream: the reconnection delay, if one is configured, the longest silence as a
+/// comment, and the cursor from which the stream goes on.
 ///
 /// A block without `data` fires no event in the client but sets its last event id.
 #[must_use]
-pub fn prime(retry_ms: Option<u64>, cursor: MarkedId) -> Frame {
-    let mut text = Vec::with_capacity(64);
+pub fn prime(retry_ms: Option<u64>, heartbeat_ms: u64, cursor: MarkedId) -> Frame {
+    let mut text = Vec::with_capacity(96);
     if let Some(ms) = retry_ms {
         put_retry(&mut text, ms);
     }
+    put_number(&mut text, b": heartbeat ", heartbeat_ms);
     put_id(&mut text, cursor);
     text.push(b'\n');
     Frame::wrap(&text)
@@ -27,7 +28,22 @@ pub fn prime(retry_ms: Option<u64>, cursor: MarkedId) -> Frame {
 /// A heartbeat, which sets the client's last event id to `cursor`.
 #[must_use]
 pub fn heartbeat(cursor: MarkedId) -> Frame {
-    prime(None, cursor)
+    let mut text = Vec::with_capacity(48);
+    put_id(&mut text, cursor);
+    text.push(b'\n');
+    Frame::wrap(&text)
+}
+
+/// A heartbeat that a plain `EventSource` can hear (`addEventListener('heartbeat', …)`). Its data
+/// is the time of the node's clock, in milliseconds since the Unix epoch.
+#[must_use]
+pub fn heartbeat_event(cursor: MarkedId, now_unix_ms: u64) -> Frame {
+    let mut text = Vec::with_capacity(96);
+    put_id(&mut text, cursor);
+    text.extend_from_slice(b"event: heartbeat\n");
+    put_number(&mut text, b"data: ", now_unix_ms);
+    text.push(b'\n');
+    Frame::wrap(&text)
 }
 
 /// Events that a stream will not see.
@@ -68,15 +84,20 @@ pub fn end_of_stream(retry_ms: u64, encoding: Encoding) -> Vec<u8> {
     put_retry(&mut text, retry_ms);
     text.push(b'\n');
     let mut bytes = Frame::wrap(&text).rendition(encoding).to_vec();
-    if encoding.wrap == Wrap::Chunked {
+    if encoding.wrap() == Wrap::Chunked {
         bytes.extend_from_slice(LAST_CHUNK);
     }
     bytes
 }
 
 fn put_retry(text: &mut Vec<u8>, ms: u64) {
-    text.extend_from_slice(b"retry: ");
-    text.extend_from_slice(itoa::Buffer::new().format(ms).as_bytes());
+    put_number(text, b"retry: ", ms);
+}
+
+/// Appends a line that ends with a number.
+fn put_number(text: &mut Vec<u8>, start: &[u8], number: u64) {
+    text.extend_from_slice(start);
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     text.push(b'\n');
 }
 
@@ -99,9 +120,11 @@ mod tests {
     fn a_prime_moves_the_cursor_and_fires_nothing() {
         let id = EventId::from_parts(5, 1).expect("fits");
         let id = id.marked(OrderMark::new(u64::MAX));
-        let primed = "retry: 2000\nid: 5-1.zzzzzz\n\n";
-        assert_eq!(text(&prime(Some(2_000), id)), primed);
+        let primed = "retry: 2000\n: heartbeat 15000\nid: 5-1.zzzzzz\n\n";
+        assert_eq!(text(&prime(Some(2_000), 15_000, id)), primed);
         assert_eq!(text(&heartbeat(id)), "id: 5-1.zzzzzz\n\n");
+        let heard = "id: 5-1.zzzzzz\nevent: heartbeat\ndata: 1760422818456\n\n";
+        assert_eq!(text(&heartbeat_event(id, 1_760_422_818_456)), heard);
     }
 
     #[test]

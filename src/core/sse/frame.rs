@@ -87,7 +87,7 @@ impl Frame {
         })
     }
 
-    /// Wraps complete SSE text (control frames).
+    /// Wraps SSE text: complete blocks of the node itself, and lines in front of a frame.
     pub(super) fn wrap(text: &[u8]) -> Self {
         let mut buffer = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + text.len() + CRLF.len());
         buffer.resize(CHUNK_HEAD_BYTES_MAX, 0);
@@ -122,7 +122,7 @@ impl Frame {
     /// The bytes for streams of this encoding, which share them.
     #[must_use]
     pub fn rendition(&self, encoding: Encoding) -> Bytes {
-        match (encoding.text, encoding.wrap) {
+        match (encoding.text(), encoding.wrap()) {
             (Text::Identity, Wrap::Chunked) => self.wrapped.clone(),
             (Text::Identity, Wrap::Bare) => self.text(),
         }

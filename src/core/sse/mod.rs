@@ -7,8 +7,10 @@ mod control;
 mod encoding;
 mod frame;
 mod parse;
+mod topic_line;
 
-pub use control::{Gap, end_of_stream, gap, heartbeat, prime};
+pub use control::{Gap, end_of_stream, gap, heartbeat, heartbeat_event, prime};
 pub use encoding::{Encoding, Text, Wrap};
 pub use frame::{Draft, Frame, FrameError};
 pub use parse::{Parsed, parse};
+pub use topic_line::topic_line;

@@ -83,7 +83,7 @@ impl Two {
             start: Default::default(),
             announce: None,
         });
-        let prime = sse::prime(None, seat.live_from.marked(desk.store().mark()));
+        let prime = sse::prime(None, 3_600_000, seat.live_from.marked(desk.store().mark()));
         self.expected.extend(prime.rendition(self.encoding));
         let attach = Attach::new(seat, wire, self.encoding);
         self.post(0, Message::Attach(Box::new(attach)));

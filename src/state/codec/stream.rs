@@ -71,6 +71,14 @@ pub(crate) struct StreamRow<'a> {
     #[n(16)]
     #[cbor(skip_if = "is_zero")]
     stuck_ms: u64,
+    /// Each event begins with a line that names its topic.
+    #[n(17)]
+    #[cbor(skip_if = "is_false")]
+    has_topics: bool,
+    /// Heartbeats are events.
+    #[n(18)]
+    #[cbor(skip_if = "is_false")]
+    has_heartbeat_events: bool,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -118,10 +126,10 @@ impl<'a> StreamRow<'a> {
         Self {
             descriptor: record.descriptor,
             client: record.client,
-            text: match record.encoding.text {
+            text: match record.encoding.text() {
                 Text::Identity => 0,
             },
-            wrap: match record.encoding.wrap {
+            wrap: match record.encoding.wrap() {
                 Wrap::Chunked => 0,
                 Wrap::Bare => 1,
             },
@@ -143,6 +151,8 @@ impl<'a> StreamRow<'a> {
             age_s: record.age_s,
             lagging: lagging.map(|lagging| LaggingRow::new(lagging, shared)),
             stuck_ms: record.stuck_ms,
+            has_topics: record.encoding.has_topics(),
+            has_heartbeat_events: record.encoding.has_heartbeat_events(),
         }
     }
 
@@ -163,12 +173,19 @@ impl<'a> StreamRow<'a> {
         if wanted.is_empty() {
             return Err(Wrong::new("a stream has no topics"));
         }
+        let mut encoding = encoding(self.text, self.wrap)?;
+        if self.has_topics {
+            encoding = encoding.with_topics();
+        }
+        if self.has_heartbeat_events {
+            encoding = encoding.with_heartbeat_events();
+        }
         let grant = self.grant.map(|ids| sorted_ids(&ids));
         let lagging = self.lagging.map(|row| row.record(shared));
         Ok(StreamRecord {
             descriptor: self.descriptor,
             client: self.client,
-            encoding: encoding(self.text, self.wrap)?,
+            encoding,
             identity: Identity {
                 subject: self.subject.map(Into::into),
                 forwarded: self.forwarded,

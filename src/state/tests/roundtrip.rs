@@ -287,7 +287,13 @@ fn stream() -> impl Strategy<Value = StreamRecord> {
     let wanted = (any::<u32>().prop_map(SelectorId), policy);
     let wanted = wanted.prop_map(|(selector, policy)| Wanted { selector, policy });
     let identity = (of(any::<String>()), of(any::<IpAddr>()));
-    let encoding = prop_oneof![Just(Encoding::CHUNKED), Just(Encoding::BARE)];
+    let wrapped = prop_oneof![Just(Encoding::CHUNKED), Just(Encoding::BARE)];
+    let encoding = prop_oneof![
+        wrapped.clone(),
+        wrapped.clone().prop_map(Encoding::with_topics),
+        wrapped.clone().prop_map(Encoding::with_heartbeat_events),
+        wrapped.prop_map(|it| it.with_topics().with_heartbeat_events()),
+    ];
     let who = (
         any::<u32>(),
         of(any::<IpAddr>()),

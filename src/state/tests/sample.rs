@@ -240,6 +240,7 @@ fn streams(seats: &[Seat]) -> Vec<StreamRecord> {
     let mut streams: Vec<_> = std::iter::zip(20.., seats)
         .map(|(descriptor, seat)| stream(descriptor, seat))
         .collect();
+    streams[0].encoding = Encoding::CHUNKED.with_topics();
     streams[1] = StreamRecord {
         client: None,
         identity: Identity {
@@ -262,7 +263,7 @@ fn streams(seats: &[Seat]) -> Vec<StreamRecord> {
         ..streams[1].clone()
     };
     streams[2] = StreamRecord {
-        encoding: Encoding::BARE,
+        encoding: Encoding::BARE.with_heartbeat_events(),
         lagging: Some(LaggingRecord {
             farewell: Some(Bytes::from_static(b"retry: 5000\n\n")),
             told_through: EventId::from_parts(NOW, 3).expect("an id"),

@@ -88,6 +88,16 @@ impl World {
         } else {
             Encoding::CHUNKED
         };
+        let encoding = if self.dice.bool() {
+            encoding.with_topics()
+        } else {
+            encoding
+        };
+        let encoding = if self.dice.u8(..4) == 0 {
+            encoding.with_heartbeat_events()
+        } else {
+            encoding
+        };
         let announced = seat.announced.take();
         let attach = Attach {
             head: Bytes::from_static(HEAD),
@@ -118,6 +128,7 @@ impl World {
             session: Session::new(Opening {
                 exact,
                 rights,
+                encoding,
                 latest,
                 start: must_see_from,
                 excused,

@@ -1,0 +1,194 @@
+//! The topics of an event by name, and the choice of the one that a stream is told.
+//!
+//! **Invariant:** a stream is told a topic that it subscribes to by name, or one that one of its
+//! patterns matches and that it may hear. The other topics of an event may be secret.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::core::event::EventId;
+use crate::core::sse::{Draft, Frame, topic_line};
+
+use super::match_set::MatchSet;
+use super::{SelectorId, SelectorIds, Store, Wanted};
+
+/// A topic, and the patterns that match it.
+#[derive(Clone, Debug)]
+pub(super) struct MatchedTopic {
+    id: SelectorId,
+    /// The patterns, if they are few.
+    patterns: SelectorIds,
+    /// The patterns, if they are many.
+    set: Option<Arc<MatchSet>>,
+}
+
+impl MatchedTopic {
+    fn is_matched_by(&self, pattern: SelectorId) -> bool {
+        let is_in = |set: &Arc<MatchSet>| set.contains(pattern);
+        self.patterns.contains(&pattern) || self.set.as_ref().is_some_and(is_in)
+    }
+
+    /// Whether a grant, sorted, has the topic or a pattern that matches it.
+    fn is_granted(&self, grant: &[SelectorId]) -> bool {
+        let mut few = self.patterns.iter().chain([&self.id]);
+        few.any(|id| grant.binary_search(id).is_ok())
+            || self.set.as_ref().is_some_and(|set| set.meets(grant))
+    }
+}
+
+/// Number of the topic that a stream is told which hears an event with these topics: of the first
+/// of its selectors with a topic that it may be told, the first. `None` = it may be told none.
+///
+/// A topic that a selector names is known to the client. A topic that a pattern matches may be told
+/// if the event is public, or if the stream's grant has that topic.
+fn choose(
+    topics: &[MatchedTopic],
+    is_private: bool,
+    selectors: impl IntoIterator<Item = SelectorId>,
+    grant: Option<&[SelectorId]>,
+) -> Option<usize> {
+    if topics.len() == 1 && !is_private {
+        return Some(0);
+    }
+    let may_be_told =
+        |topic: &MatchedTopic| !is_private || grant.is_some_and(|grant| topic.is_granted(grant));
+    selectors.into_iter().find_map(|selector| {
+        let is_told = |topic: &MatchedTopic| {
+            topic.id == selector
+                || selector.is_pattern() && topic.is_matched_by(selector) && may_be_told(topic)
+        };
+        topics.iter().position(is_told)
+    })
+}
+
+/// The topics of one event, in the order of their names.
+#[derive(Clone, Debug)]
+pub struct EventTopics {
+    topics: SmallVec<[MatchedTopic; 1]>,
+    lines: SmallVec<[Frame; 1]>,
+    is_private: bool,
+}
+
+impl EventTopics {
+    /// Number of the topic that a stream is told which hears the event; `None` = it is told none.
+    /// See [`choose`].
+    pub(crate) fn choose(
+        &self,
+        selectors: impl IntoIterator<Item = SelectorId>,
+        grant: Option<&[SelectorId]>,
+    ) -> Option<usize> {
+        choose(&self.topics, self.is_private, selectors, grant)
+    }
+
+    /// The line that names a topic.
+    pub(crate) fn line(&self, number: usize) -> Option<&Frame> {
+        self.lines.get(number)
+    }
+
+    /// Bytes that it takes, lines included.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let lines: usize = self.lines.iter().map(Frame::len).sum();
+        lines + self.topics.len() * (size_of::<MatchedTopic>() + size_of::<Frame>())
+    }
+}
+
+/// Lines that name topics. The last one is kept: a publisher has many events for one topic.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    recent: Option<(Box<str>, Frame)>,
+}
+
+impl Lines {
+    fn of(&mut self, name: &str) -> Frame {
+        match &self.recent {
+            Some((recent, line)) if **recent == *name => line.clone(),
+            _ => {
+                let line = topic_line(name);
+                self.recent = Some((name.into(), line.clone()));
+                line
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The topic in a slot, and the patterns that match it as far as they are known.
+    pub(super) fn matched_topic(&self, index: u32) -> MatchedTopic {
+        let many = self.topics.get(index).many();
+        MatchedTopic {
+            id: SelectorId::topic(index),
+            patterns: self.few_patterns(index).collect(),
+            set: many.map(|many| Arc::clone(&many.set)),
+        }
+    }
+
+    /// The topics of an event by name. `topics` has them in the order of the draft.
+    pub(super) fn name_topics(
+        &mut self,
+        draft: &Draft<'_>,
+        topics: Vec<MatchedTopic>,
+    ) -> Arc<EventTopics> {
+        let names = draft.topics().iter().map(AsRef::as_ref);
+        let mut named: Vec<(&str, MatchedTopic)> = std::iter::zip(names, topics).collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        let lines = named.iter().map(|(name, _)| self.lines.of(name));
+        Arc::new(EventTopics {
+            lines: lines.collect(),
+            topics: named.into_iter().map(|(_, topic)| topic).collect(),
+            is_private: draft.is_private(),
+        })
+    }
+
+    /// For each event that was read for a stream, the line with the topic that the stream is told;
+    /// `None` = it is told none. Topics that do not keep the event any more are not told.
+    ///
+    /// Stops where it takes more work than one hold of the lock allows: `events` is cut to those
+    /// that were handled, perhaps to none. What was matched is kept, and the next call continues.
+    pub fn topic_lines(
+        &mut self,
+        wanted: &[Wanted],
+        grant: Option<&[SelectorId]>,
+        events: &mut Vec<(EventId, Frame)>,
+        lines: &mut Vec<Option<Frame>>,
+    ) {
+        if let [wish] = wanted
+            && let Some(index) = wish.selector.topic_index()
+        {
+            let line = self.lines.of(&self.topics.get(index).name);
+            lines.resize(events.len(), Some(line));
+            return;
+        }
+        let by_pattern = wanted.iter().any(|wish| wish.selector.is_pattern());
+        let mut work = self.work();
+        for number in 0..events.len() {
+            let (id, frame) = &events[number];
+            let (id, is_private) = (*id, frame.is_private());
+            let mut slots = self.topics_that_keep(id);
+            let is_charged = slots.iter().all(|_| work.charge_event());
+            let is_known = |slot: &u32| !by_pattern || self.refresh_matches(*slot, &mut work);
+            if !(is_charged || number == 0) || !slots.iter().all(is_known) {
+                events.truncate(number);
+                return;
+            }
+            if slots.len() > 1 {
+                slots.sort_unstable_by_key(|slot| &*self.topics.get(*slot).name);
+            }
+            let topics = slots.iter().map(|slot| self.matched_topic(*slot));
+            let topics: SmallVec<[MatchedTopic; 1]> = topics.collect();
+            let selectors = wanted.iter().map(|wish| wish.selector);
+            let chosen = choose(&topics, is_private, selectors, grant);
+            let name = chosen.map(|number| &*self.topics.get(slots[number]).name);
+            lines.push(name.map(|name| self.lines.of(name)));
+        }
+    }
+
+    /// The slots of the topics whose history keeps an event.
+    fn topics_that_keep(&self, id: EventId) -> SmallVec<[u32; 1]> {
+        let mut place = self.order.after(id.before());
+        let notes = std::iter::from_fn(|| self.order.next(&mut place));
+        let of_event = notes.take_while(|(noted, _)| *noted == id);
+        let kept = of_event.filter(|(_, slot)| self.topics.keeps(*slot, id));
+        kept.map(|(_, slot)| slot).collect()
+    }
+}
