@@ -7,6 +7,7 @@ mod token;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use crate::auth::{Auth, Role};
 use crate::settings::{LogFormat, Settings};
@@ -35,10 +36,13 @@ impl Announcement {
         }
         if to_person {
             // It reads files, and a terminal can be stopped (Ctrl-S): neither may stop the node.
-            tokio::task::spawn_blocking(move || {
+            let write = move || {
                 // A closed terminal is no error.
                 let _ = io::stdout().write_all(self.banner().as_bytes());
-            });
+            };
+            if let Err(error) = thread::Builder::new().spawn(write) {
+                tracing::warn!(%error, "the system gives no thread: nothing is announced here");
+            }
         }
     }
 

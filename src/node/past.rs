@@ -4,6 +4,9 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::apart::apart_or_here;
 use super::parts::Parts;
 use super::state_dir::{Locked, Past, StateDir, StateDirError};
 use super::{ServerError, config};
@@ -53,14 +56,15 @@ async fn while_alive<T: Send + 'static>(
             admin::serve_starting(admin, config, follower),
         );
     }
-    let called = tokio::task::spawn_blocking(call).await;
+    let (say, said) = oneshot::channel();
+    apart_or_here(move || _ = say.send(call())).await;
     control.stop();
     starting.all_ended(STARTING_GRACE).await;
-    match called {
-        Ok(done) => Ok(done?),
-        Err(panic) => Err(ServerError::Ended {
+    match said.await {
+        Ok(called) => Ok(called?),
+        Err(_) => Err(ServerError::Ended {
             name: "the loading of the history",
-            reason: panic.to_string(),
+            reason: "it panicked".to_owned(),
         }),
     }
 }
