@@ -1,6 +1,7 @@
 //! The usual subscribing clients, each in its own process (`tests/node/`, `tests/python/`), with
 //! orders of what to watch.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -61,6 +62,13 @@ pub(crate) enum Report {
     Event(Fired),
     /// The page has its cookie.
     Kept,
+    /// The page fetched an address.
+    Read {
+        /// Status of the answer.
+        status: u16,
+        /// Fields of the answer, as far as the page may read them.
+        fields: BTreeMap<String, Option<String>>,
+    },
     /// The page sent its form.
     Posted {
         /// Status of the answer.
@@ -164,6 +172,22 @@ impl Watcher {
     pub(crate) fn post(&mut self, url: &str, form: &serde_json::Value, mode: &str) {
         let order = json!({"post": url, "form": form, "mode": mode});
         self.program.tell(&order.to_string());
+    }
+
+    /// Makes the page fetch an address; the status of the answer, and those of these fields that the
+    /// page may read.
+    pub(crate) fn read(
+        &mut self,
+        url: &str,
+        headers: &serde_json::Value,
+        fields: &[&str],
+    ) -> (u16, BTreeMap<String, Option<String>>) {
+        let order = json!({"read": url, "headers": headers, "fields": fields});
+        self.program.tell(&order.to_string());
+        match self.report() {
+            Report::Read { status, fields } => (status, fields),
+            report => panic!("nothing was read, but {report:?}"),
+        }
     }
 
     /// Orders a stream and waits until it is open.

@@ -94,6 +94,40 @@ fn streams_answers_and_problems_may_be_read_by_listed_origins() {
     assert_eq!(stream.head.field("access-control-allow-origin"), None);
 }
 
+/// A page that is refused has to know why, and when to come back.
+#[test]
+fn every_field_that_tells_a_page_what_to_do_may_be_read_by_listed_origins() {
+    let node = Node::with(|settings| {
+        settings.cors_origins = vec![PAGE.parse().expect(PAGE)];
+        settings.max_streams = 1;
+    });
+    let stream = SseStream::request(
+        node.address,
+        "/events/a?last_event_id=earliest",
+        &[("Origin", PAGE)],
+    );
+    node.wait_for_streams(1);
+    let full = request(node.address, "GET", "/events/a", &[("Origin", PAGE)], b"");
+    assert_eq!(full.status, 503);
+    for (head, field) in [(&stream.head, "last-event-id"), (&full.head, "retry-after")] {
+        assert!(head.field(field).is_some(), "{head:?}");
+        assert_eq!(head.field("access-control-allow-origin"), Some(PAGE));
+        let exposed = head
+            .field("access-control-expose-headers")
+            .unwrap_or_default();
+        assert!(exposed.to_lowercase().contains(field), "{head:?}");
+    }
+    let history = request(
+        node.address,
+        "GET",
+        "/topics/a/events",
+        &[("Origin", PAGE)],
+        b"",
+    );
+    let allowed = history.head.field("access-control-allow-origin");
+    assert_eq!((history.status, allowed), (200, Some(PAGE)));
+}
+
 #[test]
 fn a_foreign_page_cannot_publish_behind_the_users_back() {
     let node = node();

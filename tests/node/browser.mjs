@@ -4,6 +4,8 @@
 //
 // Order {url, names, withCredentials, tokens}: watches a stream.
 // Order {cookie}: keeps it as if the page's server had sent it in the field Set-Cookie, and says {type: 'kept'}.
+// Order {read, fields, headers}: fetches the address, and says {type: 'read', status, fields}: of these fields of the answer, all that
+// the page may read.
 // Order {post, form, mode}: sends the form as the page would, cookies included; says {type: 'posted', status, seen}.
 
 import { readFile } from 'node:fs/promises';
@@ -59,6 +61,15 @@ async function post(page, { post: url, form, mode }) {
   return { status: (await answered).status(), seen: await seen };
 }
 
+// The page reads the head alone: the answer may be a stream.
+async function read({ read: url, fields, headers }) {
+  const abort = new AbortController();
+  const answer = await fetch(url, { headers, signal: abort.signal });
+  const found = fields.map((name) => [name, answer.headers.get(name)]);
+  abort.abort();
+  return { status: answer.status, fields: Object.fromEntries(found) };
+}
+
 try {
   const page = await browser.context.newPage();
   await page.exposeFunction('say', say);
@@ -69,6 +80,8 @@ try {
       cookie = order.cookie;
       await page.evaluate(() => fetch('/').then((answer) => answer.text()));
       say({ type: 'kept' });
+    } else if (order.read) {
+      say({ type: 'read', ...(await page.evaluate(read, order)) });
     } else if (order.post) {
       say({ type: 'posted', ...(await post(page, order)) });
     } else {
