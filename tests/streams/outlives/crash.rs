@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use super::*;
 use crate::publisher::Draft;
+use crate::support::http::request;
 
 impl Home {
     fn kill(node: &mut Node) {
@@ -52,6 +53,29 @@ fn what_a_killed_node_lost_is_told_as_one_gap() {
     let through = told[2].rsplit("..").next().expect("a range").to_owned();
     assert!(place(&through) > place(&lost), "it covers what was lost");
     assert_eq!(told[3..], ["live"], "and that once");
+    // A new stream that begins before the loss passes it, and one that begins behind it does not.
+    let told = all_of(&node, "/events/t?last=2", "t", &[]);
+    assert_eq!(
+        told,
+        ["event 3", &*format!("evicted {head}..{through}"), "live"]
+    );
+    assert_eq!(all_of(&node, "/events/t?last=1", "t", &[]), ["live"]);
+    // A page ends before the loss, and the next one tells it.
+    let page = |after: &str| {
+        let target = format!("/topics/t/events?after={after}");
+        request(node.http, "GET", &target, &[], b"").json()
+    };
+    let (before, behind) = (page(""), page(&ids[3]));
+    assert!(before["gap"].is_null(), "{before}");
+    assert_eq!(before["events"][3]["data"], "event 3");
+    assert_eq!(before["next"], *ids[3]);
+    let gap = serde_json::json!({"from": head, "to": through, "reason": "evicted"});
+    assert_eq!(behind["gap"], gap);
+    let live = behind["events"][0]["data"].as_str();
+    assert!(
+        live.is_some_and(|data| data.starts_with("live ")),
+        "{behind}"
+    );
     // A cursor of the dead node, behind the file.
     let told = all_after(&node, "/events/t", "t", &lost);
     assert_eq!(told, [format!("evicted {lost}..{through}"), "live".into()]);
