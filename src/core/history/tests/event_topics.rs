@@ -93,6 +93,8 @@ fn a_topic_that_does_not_keep_the_event_any_more_is_not_told() {
         events: 2,
         ..HistoryLimits::default()
     });
+    // The oldest event of all stays, and behind it the note of an event that goes.
+    publish(&mut store, &["c"], "0", None, NOW);
     publish(&mut store, &["a", "b"], "1", None, NOW);
     publish(&mut store, &["a", "b"], "2", None, NOW);
     publish(&mut store, &["a"], "3", None, NOW);
