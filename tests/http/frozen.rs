@@ -73,6 +73,8 @@ fn publishers_in_a_tight_loop_get_one_answer_for_each_event_over_many_freezes() 
             });
         }
         let _ends = Ends(&stop);
+        // One that is not accepted yet would not be carried.
+        node.wait_for_connections(4);
         for freeze in 0..30 {
             let before = published.load(Ordering::Relaxed);
             node.freeze_and(BOTH[freeze % 2]);
