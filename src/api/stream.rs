@@ -80,7 +80,7 @@ pub(crate) fn head_only(
     let query = parts.uri.query();
     let selectors = subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds());
     let checked = selectors.and_then(|selectors| {
-        subscribe::past_of(dialect, query)?;
+        subscribe::past_of(query)?;
         Presentation::parse(query)?;
         Ok(selectors)
     });

@@ -43,8 +43,6 @@ pub(crate) struct Dialect {
     pub(crate) topics_of_token: bool,
     /// Subscriptions are announced, if the setting is on.
     pub(crate) announces: bool,
-    /// `last` and `since` have their meaning.
-    pub(crate) begins_in_past: bool,
     /// Usage text: how topics are named.
     pub(crate) usage: &'static str,
     /// Check of a parameter that is none of those above.
@@ -65,7 +63,6 @@ pub(crate) const NATIVE: Dialect = Dialect {
     ids: IdForm::Native,
     topics_of_token: true,
     announces: false,
-    begins_in_past: true,
     usage: "`/events?topic=…` or `/events/…`",
     check_other: |name| Ok(parameters::check(name, &PARAMETERS)?),
 };
@@ -210,7 +207,7 @@ pub(crate) fn open(
 ) -> Result<Opening, NotOpened> {
     let query = parts.uri.query();
     let selectors = selectors(dialect, topic_in_path, query, &caller, bounds)?;
-    let past = past_of(dialect, query)?;
+    let past = past_of(query)?;
     let presentation = Presentation::parse(query).map_err(SubscribeError::from)?;
     let permit = hub.reserve(client)?;
     let cursor = cursor_of(dialect, parts);
@@ -255,13 +252,7 @@ pub(crate) fn open(
 }
 
 /// The events that a stream without a cursor begins with.
-pub(crate) fn past_of(
-    dialect: &Dialect,
-    query: Option<&str>,
-) -> Result<Option<Past>, SubscribeError> {
-    if !dialect.begins_in_past {
-        return Ok(None);
-    }
+pub(crate) fn past_of(query: Option<&str>) -> Result<Option<Past>, SubscribeError> {
     Ok(past::of(query, unix_time())?)
 }
 

@@ -47,13 +47,21 @@ fn a_new_stream_begins_with_the_last_events_that_it_may_hear() {
 }
 
 #[test]
-fn the_hub_ignores_parameters_that_the_draft_does_not_name() {
+fn a_new_stream_of_the_hub_begins_in_the_past_as_well() {
     let node = node();
-    for query in ["last=1", "last=none", "since=10m", "last=1&since=x"] {
-        let target = format!("{HUB}?topic=b&{query}");
-        let mut stream = node.subscribe_anonymously(&target);
-        node.publish("topic=b&data=live");
-        assert_eq!(stream.take_data(1), ["live"], "{query}");
+    let target = format!("{HUB}?topic=a");
+    let granted = subscriber(&["user/1"]);
+    let mut last = node.subscribe(&format!("{target}&last=2"), &granted);
+    assert_eq!(last.head.field("last-event-id"), None);
+    assert_eq!(last.take_data(2), ["2", "5"]);
+    let mut since = node.subscribe(&format!("{target}&since=0s"), &granted);
+    node.publish("topic=a&data=live");
+    for stream in [&mut last, &mut since] {
+        assert_eq!(stream.take_data(1), ["live"]);
+    }
+    for wrong in ["last=none", "since=x", "last=1&since=1m"] {
+        let answer = node.get(&format!("{target}&{wrong}"), &granted);
+        assert_eq!(answer.status, 400, "{wrong}");
     }
 }
 

@@ -28,8 +28,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     ids: IdForm::Urn,
     topics_of_token: false,
     announces: true,
-    // The draft does not name the parameters, so they are ignored.
-    begins_in_past: false,
     usage: "`/.well-known/mercure?topic=…`",
     // The draft names no others and forbids none; hubs ignore unknown parameters.
     check_other: |name| match later_version(name) {
