@@ -3,6 +3,8 @@
 //! The answer is decided without waiting, so that a subscription on HTTP/1 costs no task. This
 //! module must not write to the stream: the shard writes everything after the head.
 
+mod error;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -11,22 +13,24 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use thiserror::Error;
 
+pub(crate) use error::SubscribeError;
+
 use super::access::Caller;
 use super::config::SubscribeConfig;
-use super::parameters::{self, UnknownParameter};
-use super::past::{self, LAST, Past, PastError, SINCE};
-use super::presentation::{self, Presentation, PresentationError};
+use super::parameters;
+use super::past::{self, LAST, Past, SINCE};
+use super::presentation::{self, Presentation};
 use crate::auth::Access;
 use crate::clock::unix_time;
 use crate::core::event::IdForm;
 use crate::core::limits::EventLimits;
-use crate::core::selector::{Selector, SelectorError, Syntax};
+use crate::core::selector::{Selector, Syntax};
 use crate::hub::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
 use crate::hub::{Hub, Identity, Interest, Shed, Start, StreamPermit};
 use crate::server::head::{self, EVENT_STREAM, LAST_EVENT_ID};
 use crate::server::media_type::accepts;
 use crate::server::problem::Problem;
-use crate::server::query::{self, QueryError};
+use crate::server::query;
 use crate::server::response_body::ResponseBody;
 use crate::server::retry::{retry_after_s, retry_ms};
 
@@ -81,78 +85,6 @@ const PARAMETERS: [&str; 8] = [
 
 /// Up to this many topics, duplicates are found by comparison; beyond, with a sorted list.
 const TOPICS_COMPARED_MAX: usize = 16;
-
-/// Why a subscription is malformed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum SubscribeError {
-    /// The query or path is not UTF-8.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// No topic was named.
-    #[error("name at least one topic: {0}")]
-    NoTopic(&'static str),
-    /// More topics than the setting `topics_per_stream_max`.
-    #[error("{count} topics are more than the {max} that `topics_per_stream_max` allows")]
-    TooManyTopics {
-        /// Different topics found.
-        count: usize,
-        /// Topics allowed.
-        max: usize,
-    },
-    /// More than [`SUBSCRIPTIONS_PER_STREAM_MAX`].
-    #[error(
-        "{count} topics are more than the {SUBSCRIPTIONS_PER_STREAM_MAX} of one stream here, where each is announced (`mercure_subscriptions`): \
-         use templates, or `/events`"
-    )]
-    TooManyAnnounced {
-        /// Different topics found.
-        count: usize,
-    },
-    /// More patterns than the setting `patterns_per_stream_max`.
-    #[error(
-        "{count} patterns are more than the {max} that `patterns_per_stream_max` allows; those that the token names do not count"
-    )]
-    TooManyPatterns {
-        /// Different patterns found that no token names.
-        count: usize,
-        /// Patterns allowed.
-        max: usize,
-    },
-    /// One of them is not a topic.
-    #[error(transparent)]
-    Topic(#[from] SelectorError),
-    /// An unknown parameter.
-    #[error(transparent)]
-    Unknown(#[from] UnknownParameter),
-    /// The start that it asks for.
-    #[error(transparent)]
-    Past(#[from] PastError),
-    /// A wrong value of a parameter for the form of the stream.
-    #[error(transparent)]
-    Presentation(#[from] PresentationError),
-    /// A parameter of another version of the protocol.
-    #[error(
-        "`{0}` is of Mercure 1.0; this hub speaks Mercure 0.x (draft-dunglas-mercure-07): name what you subscribe to as `topic=…` (a topic, \
-         a URI template, or `*`), and what a token grants in its claim `mercure`"
-    )]
-    OtherVersion(&'static str),
-}
-
-impl From<SubscribeError> for Problem {
-    fn from(error: SubscribeError) -> Self {
-        let problem = Self::new(StatusCode::BAD_REQUEST, error.to_string());
-        match error {
-            SubscribeError::Unknown(unknown) => match unknown.name() {
-                Some(name) => problem.field(name),
-                None => problem,
-            },
-            SubscribeError::OtherVersion(name) => problem.field(name),
-            SubscribeError::Past(past) => problem.field(past.field()),
-            SubscribeError::Presentation(wrong) => problem.field(wrong.field()),
-            _ => problem.field("topic"),
-        }
-    }
-}
 
 /// Why no stream was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
