@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fantail::core::event::{Event, EventId};
 use fantail::core::history::HistoryLimits;
 use fantail::core::limits::EventLimits;
-use fantail::core::sse::{Draft, Encoding, topic_line};
+use fantail::core::sse::{Draft, Encoding, topic_lines};
 use fantail::shard::bench::{BenchShard, stamp};
 
 use super::bare::send_whole;
@@ -99,7 +99,7 @@ impl Fanout {
             let mut draft = draft(topic, &self.data)?;
             bytes += self.shard.publish(std::slice::from_mut(&mut draft))?;
             if self.encoding.has_topics() {
-                bytes += topic_line(topic).len();
+                bytes += topic_lines([topic]).len();
             }
         }
         let (cost, turns) = measure(|| {

@@ -148,13 +148,14 @@ impl Wire {
         {
             let end = start + length + 1;
             let block = std::str::from_utf8(&self.text[start..end]).expect("a stream of UTF-8");
-            let topic = block
+            let mut block = block;
+            while let Some((topic, rest)) = block
                 .strip_prefix("topic: ")
-                .and_then(|rest| rest.split_once('\n'));
-            let block = topic.map_or(block, |(topic, rest)| {
+                .and_then(|rest| rest.split_once('\n'))
+            {
                 self.topics.push(topic.to_owned());
-                rest
-            });
+                block = rest;
+            }
             events.extend(interpret(block, cursor, &mut self.retry));
             start = end + 1;
         }

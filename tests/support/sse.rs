@@ -32,8 +32,8 @@ pub(crate) struct SseStream {
     pub(crate) retry: Option<u64>,
     /// The longest silence that the node has announced, in milliseconds.
     pub(crate) heartbeat_ms: Option<u64>,
-    /// The topic of the last block.
-    pub(crate) topic: Option<String>,
+    /// The topics of the last block.
+    pub(crate) topics: Vec<String>,
 }
 
 impl SseStream {
@@ -81,7 +81,7 @@ impl SseStream {
             cursor: String::new(),
             retry: None,
             heartbeat_ms: None,
-            topic: None,
+            topics: Vec::new(),
         }
     }
 
@@ -123,11 +123,11 @@ impl SseStream {
             .collect()
     }
 
-    /// The topics and the data of the next `count` events.
+    /// The topics, joined by `, `, and the data of the next `count` events.
     pub(crate) fn take_told(&mut self, count: usize) -> Vec<(String, String)> {
         let told = |_| {
             let event = self.next().expect("an open stream");
-            (self.topic.clone().unwrap_or_default(), event.data)
+            (self.topics.join(", "), event.data)
         };
         (0..count).map(told).collect()
     }
@@ -153,7 +153,7 @@ impl SseStream {
     fn interpret(&mut self, block: &str) -> Option<SseEvent> {
         let mut data: Option<String> = None;
         let mut event = "message";
-        self.topic = None;
+        self.topics.clear();
         for (number, line) in block.split_terminator('\n').enumerate() {
             assert!(
                 !line.contains('\r'),
@@ -178,8 +178,8 @@ impl SseStream {
                     }
                 }
                 "topic" => {
-                    assert_eq!(number, 0, "the topic comes first: {block:?}");
-                    self.topic = Some(value.to_owned());
+                    assert_eq!(number, self.topics.len(), "topics come first: {block:?}");
+                    self.topics.push(value.to_owned());
                 }
                 other => panic!("no field of an event stream: {other:?}"),
             }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::core::history::SelectorId;
+use crate::core::history::{Numbers, SelectorId};
 
 use super::named_run::Choice;
 use super::run::Run;
@@ -63,13 +63,13 @@ impl<I: Io> Core<I> {
         let choose = |event: &RunEvent| {
             let topics = event.topics.as_ref();
             debug_assert!(topics.is_some(), "posted with the names of its topics");
-            topics?.choose(self.selectors_of(slot), grant)
+            topics.map_or_else(Numbers::new, |it| it.choose(self.selectors_of(slot), grant))
         };
         events.iter().map(choose).collect()
     }
 
     /// The selectors of a stream that may match an event of this turn, in their order.
-    fn selectors_of(&self, slot: u32) -> impl Iterator<Item = SelectorId> {
+    fn selectors_of(&self, slot: u32) -> impl Iterator<Item = SelectorId> + Clone {
         let subscriber = self.subscribers.get(slot);
         let of = |flag: bool| subscriber.filter(move |it| it.flags.has(Flags::MULTI) == flag);
         let set = of(true).map_or(&[][..], |it| self.topics.set(it.topic));

@@ -1,27 +1,28 @@
 //! The bytes of a run for streams that are told the topics of their events.
 //!
-//! The line with the topic goes before the shared frame, as a part of its own. Which topic a stream
-//! is told depends on its selectors and its grant, but only for events with several topics. So the
-//! bytes of a run are joined once for each choice of topics.
+//! The lines with the topics go before the shared frame, as a part of their own. Which topics a
+//! stream is told depends on its selectors and its grant, but only for events with several topics.
+//! So the bytes of a run are joined once for each choice of topics.
 
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
+use crate::core::history::Numbers;
 use crate::core::sse::Encoding;
 
 use super::run_event::RunEvent;
 
-/// For each event, the number of the topic that a stream is told; `None` = it may be told none.
-pub(super) type Choice = SmallVec<[Option<usize>; 4]>;
+/// For each event, the numbers of the topics that a stream is told.
+pub(super) type Choice = SmallVec<[Numbers; 4]>;
 
-/// The events of a run from one of them on, each behind the line with its topic.
+/// The events of a run from one of them on, each behind the lines with its topics.
 #[derive(Debug)]
 pub(super) struct NamedRun {
     encoding: Encoding,
     /// Number of its first event in the run.
     pub(super) first: usize,
     choice: Choice,
-    /// The line of each event.
+    /// The lines of each event.
     lines: Vec<Option<Bytes>>,
     /// The line and the frame of a single event; several events joined.
     pub(super) parts: SmallVec<[Bytes; 2]>,
@@ -38,9 +39,16 @@ impl NamedRun {
     ) -> Self {
         let events = &events[first..];
         let chosen = std::iter::zip(events, &choice);
-        let lines = chosen.map(|(event, number)| {
-            let line = event.topics.as_ref()?.line((*number)?)?;
-            Some(line.rendition(encoding))
+        let lines = chosen.map(|(event, numbers)| {
+            let topics = event.topics.as_ref()?;
+            let lines = numbers.iter().filter_map(|number| topics.line(*number));
+            let mut lines: SmallVec<[Bytes; 2]> =
+                lines.map(|line| line.rendition(encoding)).collect();
+            match &mut lines[..] {
+                [] => None,
+                [one] => Some(std::mem::take(one)),
+                several => Some(several.concat().into()),
+            }
         });
         let lines: Vec<_> = lines.collect();
         let mut parts = SmallVec::new();
@@ -90,7 +98,7 @@ impl NamedRun {
     }
 }
 
-/// The rest of a line and its frame, of which a wire has accepted so many bytes, and the bytes that
+/// The rest of the lines and their frame, of which a wire has accepted so many bytes, and the bytes that
 /// this rest keeps in memory. The rest of a frame is a piece of it, which is shared.
 pub(super) fn rest_of(line: Option<&Bytes>, frame: &Bytes, accepted: usize) -> (Bytes, usize) {
     match line.filter(|line| accepted < line.len()) {

@@ -1,4 +1,4 @@
-//! The topics of an event by name, and the choice of the one that a stream is told.
+//! The topics of an event by name, and the choice of those that a stream is told.
 //!
 //! **Invariant:** a stream is told a topic that it subscribes to by name, or one that one of its
 //! patterns matches and that it may hear. The other topics of an event may be secret.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::core::event::EventId;
-use crate::core::sse::{Draft, Frame, topic_line};
+use crate::core::sse::{Draft, Frame, topic_lines};
 
 use super::match_set::MatchSet;
 use super::{SelectorId, SelectorIds, Store, Wanted};
@@ -37,29 +37,34 @@ impl MatchedTopic {
     }
 }
 
-/// Number of the topic that a stream is told which hears an event with these topics: of the first
-/// of its selectors with a topic that it may be told, the first. `None` = it may be told none.
+/// Numbers of topics, rising.
+pub(crate) type Numbers = SmallVec<[usize; 2]>;
+
+/// Numbers of the topics that a stream is told which hears an event with these topics: all by which
+/// it hears the event and that it may be told, perhaps none.
 ///
 /// A topic that a selector names is known to the client. A topic that a pattern matches may be told
 /// if the event is public, or if the stream's grant has that topic.
 fn choose(
     topics: &[MatchedTopic],
     is_private: bool,
-    selectors: impl IntoIterator<Item = SelectorId>,
+    selectors: impl Iterator<Item = SelectorId> + Clone,
     grant: Option<&[SelectorId]>,
-) -> Option<usize> {
+) -> Numbers {
     if topics.len() == 1 && !is_private {
-        return Some(0);
+        return Numbers::from_elem(0, 1);
     }
     let may_be_told =
         |topic: &MatchedTopic| !is_private || grant.is_some_and(|grant| topic.is_granted(grant));
-    selectors.into_iter().find_map(|selector| {
-        let is_told = |topic: &MatchedTopic| {
+    let is_told = |topic: &MatchedTopic| {
+        selectors.clone().any(|selector| {
             topic.id == selector
                 || selector.is_pattern() && topic.is_matched_by(selector) && may_be_told(topic)
-        };
-        topics.iter().position(is_told)
-    })
+        })
+    };
+    let numbered = topics.iter().enumerate();
+    let told = numbered.filter(|(_, topic)| is_told(topic));
+    told.map(|(number, _)| number).collect()
 }
 
 /// The topics of one event, in the order of their names.
@@ -71,13 +76,12 @@ pub struct EventTopics {
 }
 
 impl EventTopics {
-    /// Number of the topic that a stream is told which hears the event; `None` = it is told none.
-    /// See [`choose`].
+    /// Numbers of the topics that a stream is told which hears the event. See [`choose`].
     pub(crate) fn choose(
         &self,
-        selectors: impl IntoIterator<Item = SelectorId>,
+        selectors: impl Iterator<Item = SelectorId> + Clone,
         grant: Option<&[SelectorId]>,
-    ) -> Option<usize> {
+    ) -> Numbers {
         choose(&self.topics, self.is_private, selectors, grant)
     }
 
@@ -93,7 +97,8 @@ impl EventTopics {
     }
 }
 
-/// Lines that name topics. The last one is kept: a publisher has many events for one topic.
+/// Lines that name topics. The last one of a single topic is kept: a publisher has many events for
+/// one topic.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     recent: Option<(Box<str>, Frame)>,
@@ -104,7 +109,7 @@ impl Lines {
         match &self.recent {
             Some((recent, line)) if **recent == *name => line.clone(),
             _ => {
-                let line = topic_line(name);
+                let line = topic_lines([name]);
                 self.recent = Some((name.into(), line.clone()));
                 line
             }
@@ -140,7 +145,7 @@ impl Store {
         })
     }
 
-    /// For each event that was read for a stream, the line with the topic that the stream is told;
+    /// For each event that was read for a stream, the lines with the topics that the stream is told;
     /// `None` = it is told none. Topics that do not keep the event any more are not told.
     ///
     /// Stops where it takes more work than one hold of the lock allows: `events` is cut to those
@@ -178,8 +183,12 @@ impl Store {
             let topics: SmallVec<[MatchedTopic; 1]> = topics.collect();
             let selectors = wanted.iter().map(|wish| wish.selector);
             let chosen = choose(&topics, is_private, selectors, grant);
-            let name = chosen.map(|number| &*self.topics.get(slots[number]).name);
-            lines.push(name.map(|name| self.lines.of(name)));
+            let name = |number: &usize| &*self.topics.get(slots[*number]).name;
+            lines.push(match &chosen[..] {
+                [] => None,
+                [one] => Some(self.lines.of(name(one))),
+                several => Some(topic_lines(several.iter().map(name))),
+            });
         }
     }
 

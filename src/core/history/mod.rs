@@ -88,6 +88,7 @@ use topics::TopicTable;
 
 pub use audience::{Audience, MatchSets};
 pub use event_topics::EventTopics;
+pub(crate) use event_topics::Numbers;
 pub use grants::Grant;
 pub use hole::Hole;
 pub use last::LastSearch;

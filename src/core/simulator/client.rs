@@ -5,8 +5,8 @@ use crate::core::sse::{Encoding, Wrap};
 /// One block of the stream, complete with its blank line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Block {
-    /// The topic, in its first line.
-    pub(super) topic: Option<String>,
+    /// The topics, in its first lines.
+    pub(super) topics: Vec<String>,
     pub(super) id: Option<String>,
     pub(super) event: String,
     pub(super) data: Option<String>,
@@ -93,8 +93,10 @@ fn parse(text: &str) -> Block {
     for line in text.lines().filter(|line| !line.is_empty()) {
         match line.split_once(": ").expect("a field and its value") {
             ("topic", value) => {
-                assert_eq!(block, Block::default(), "the topic comes first, and once");
-                block.topic = Some(value.to_owned());
+                let topics = std::mem::take(&mut block.topics);
+                assert_eq!(block, Block::default(), "the topics come first");
+                block.topics = topics;
+                block.topics.push(value.to_owned());
             }
             ("", value) => {
                 let number = value.strip_prefix("heartbeat ").expect("no other comment");

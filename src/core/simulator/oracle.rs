@@ -57,13 +57,14 @@ impl Rights {
         is_known || selector.matches(topic) && (!event.private || is_granted())
     }
 
-    /// The topic that a stream is told: of the first of its selectors, the first by name.
-    fn told(&self, event: &Published) -> Option<usize> {
-        self.selectors.iter().find_map(|one| {
-            let topics = event.topics.iter().copied();
-            let told = topics.filter(|topic| self.is_told_by(*one, event, *topic));
-            told.min_by_key(|topic| names::name(*topic))
-        })
+    /// The topics that a stream is told, in the order of their names.
+    fn told(&self, event: &Published) -> Vec<usize> {
+        let topics = event.topics.iter().copied();
+        let mut told: Vec<_> = topics
+            .filter(|topic| self.may_be_told(event, *topic))
+            .collect();
+        told.sort_unstable_by_key(|topic| names::name(*topic));
+        told
     }
 }
 
@@ -132,7 +133,7 @@ pub(super) struct Session {
     /// Gaps that cover holes.
     holes: usize,
     private: usize,
-    /// Events with several topics of which it was told one.
+    /// Events with several topics of which it was told some.
     told: usize,
     primed: bool,
     /// It got a heartbeat, which only a stream that is caught up gets.
@@ -175,7 +176,7 @@ impl Session {
         self.private
     }
 
-    /// Events with several topics of which it was told one.
+    /// Events with several topics of which it was told some.
     pub(super) fn told(&self) -> usize {
         self.told
     }
@@ -216,7 +217,7 @@ impl Session {
             (Some(data), "gap") => self.take_gap(data, id, world),
             (Some(data), _) => self.take_event(data, id, world),
         };
-        self.check_topic(block, world);
+        self.check_topics(block, world);
         assert!(self.primed, "the prime comes first");
         assert!(
             position >= self.seen_through,
@@ -232,13 +233,14 @@ impl Session {
         self.check_through(position, world.all, world.holes);
     }
 
-    /// Events have their topic, where the stream asked for it, and nothing else has one.
-    fn check_topic(&mut self, block: &Block, world: &World<'_>) {
-        let told = block.topic.as_deref().map(names::topic);
+    /// Events have their topics, where the stream asked for them, and nothing else has one.
+    fn check_topics(&mut self, block: &Block, world: &World<'_>) {
+        let told = block.topics.iter().map(|name| names::topic(name));
+        let told: Vec<_> = told.collect();
         let is_published = !["gap", "heartbeat"].contains(&&*block.event);
         let data = block.data.as_deref().filter(|_| is_published);
         let Some(data) = data.filter(|_| self.opening.encoding.has_topics()) else {
-            assert_eq!(told, None, "{block:?} {self:?}");
+            assert_eq!(told, [0; 0], "{block:?} {self:?}");
             return;
         };
         let event = &world.all[data.parse::<usize>().expect("an event's number")];
@@ -247,15 +249,16 @@ impl Session {
         if topics.all(|topic| (world.keeps)(event.id, *topic)) {
             assert_eq!(told, rights.told(event), "{event:?} {self:?}");
         }
-        match told {
-            Some(topic) => {
-                let is_its_own = event.topics.contains(&topic);
-                let may_be_told = rights.may_be_told(event, topic);
-                assert!(is_its_own && may_be_told, "{topic} of {event:?} {self:?}");
-                self.told += usize::from(event.topics.len() > 1);
-            }
-            None => assert!(event.private, "no topic: {event:?} {self:?}"),
+        for topic in &told {
+            let is_its_own = event.topics.contains(topic);
+            let may_be_told = rights.may_be_told(event, *topic);
+            assert!(is_its_own && may_be_told, "{topic} of {event:?} {self:?}");
         }
+        assert!(
+            !told.is_empty() || event.private,
+            "no topic: {event:?} {self:?}"
+        );
+        self.told += usize::from(event.topics.len() > 1 && !told.is_empty());
     }
 
     fn take_event(&mut self, data: &str, id: &str, world: &World<'_>) -> EventId {

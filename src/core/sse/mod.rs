@@ -7,10 +7,10 @@ mod control;
 mod encoding;
 mod frame;
 mod parse;
-mod topic_line;
+mod topic_lines;
 
 pub use control::{Gap, end_of_stream, gap, heartbeat, heartbeat_event, prime};
 pub use encoding::{Encoding, Text, Wrap};
 pub use frame::{Draft, Frame, FrameError};
 pub use parse::{Parsed, parse};
-pub use topic_line::topic_line;
+pub use topic_lines::topic_lines;

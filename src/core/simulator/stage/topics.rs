@@ -11,17 +11,21 @@ impl Stage {
         String::from_utf8(std::mem::take(&mut wire.arrived)).expect("UTF-8")
     }
 
-    /// The topics that a stream was told since the last call, and `-` for an event without one.
+    /// The topics that a stream was told of each event since the last call, joined by spaces, and
+    /// `-` for an event without one.
     fn told(&mut self, wire: usize) -> Vec<String> {
         let text = self.arrived(wire);
         let blocks = text
             .split("\n\n")
             .filter(|block| block.contains("data: data"));
-        let topic = |block: &str| {
-            let first = block.lines().next().expect("a line");
-            first.strip_prefix("topic: ").unwrap_or("-").to_owned()
+        let topics = |block: &str| {
+            let lines = block.lines().map_while(|line| line.strip_prefix("topic: "));
+            match lines.collect::<Vec<_>>().join(" ") {
+                none if none.is_empty() => "-".to_owned(),
+                topics => topics,
+            }
         };
-        blocks.map(topic).collect()
+        blocks.map(topics).collect()
     }
 
     /// Opens a stream that is told topics.
@@ -131,18 +135,22 @@ fn streams_with_and_without_topics_share_a_run_and_not_its_bytes() {
 
 /// Live and from the history.
 #[test]
-fn the_topic_is_that_of_the_first_selector() {
+fn a_stream_is_told_every_topic_by_which_it_hears_an_event() {
     const CASES: [(Texts, Texts, &str); 9] = [
-        (&["b", "a"], &["a", "b"], "b"),
-        (&["a", "b"], &["b", "a"], "a"),
-        (&["*"], &["z", "y"], "y"),
-        (&["x/*", "a"], &["a", "x/2", "x/1"], "x/1"),
+        (&["b", "a"], &["a", "b"], "a b"),
+        (&["b", "a"], &["a", "c"], "a"),
+        (&["*"], &["z", "y"], "y z"),
+        (&["x/*", "a"], &["a", "x/2", "x/1"], "a x/1 x/2"),
         (&["x/{n}"], &["a", "x/9"], "x/9"),
-        (&["a", "*"], &["b", "c"], "b"),
-        (&["{+all}", "c"], &["c", "b"], "b"),
+        (&["a", "*"], &["b", "c"], "b c"),
+        (&["{+all}", "c"], &["c", "b"], "b c"),
         // Many patterns: a set.
-        (&["*", "**", "{x}", "{+x}", "x/*"], &["x/1", "b"], "b"),
-        (&["x/*", "*", "**", "{x}", "{+x}"], &["b", "x/1"], "x/1"),
+        (&["*", "**", "{x}", "{+x}", "x/*"], &["x/1", "b"], "b x/1"),
+        (
+            &["x/*", "y/*", "z/*", "{x}", "x/{n}"],
+            &["b", "x/1"],
+            "b x/1",
+        ),
     ];
     for (selectors, topics, told) in CASES {
         let mut stage = Stage::new(10);
@@ -163,16 +171,18 @@ fn the_topic_is_that_of_the_first_selector() {
         expected.extend(is_all.then_some("other"));
         assert_eq!(stage.told(1), expected, "{selectors:?} {topics:?}");
         assert_eq!(stage.told(3), expected, "{selectors:?} {topics:?}");
-        assert_eq!(stage.told(2), [topics[0], "other"]);
+        let own = [topics[0], "other"];
+        assert_eq!(stage.told(2), own);
     }
 }
 
 /// Live and from the history.
 #[test]
 fn a_topic_that_may_be_secret_is_not_told() {
-    const CASES: [(Texts, Texts, Texts, &str); 6] = [
+    const CASES: [(Texts, Texts, Texts, &str); 7] = [
         // The stream asked for the name.
         (&["a"], &["mine"], &["a", "mine", "secret"], "a"),
+        (&["a", "*"], &["mine"], &["a", "mine", "secret"], "a mine"),
         // The pattern matches more than the stream may know.
         (&["*"], &["mine"], &["a", "mine", "secret"], "mine"),
         (&["{x}"], &["m{x}"], &["a", "mine", "secret"], "mine"),

@@ -1,25 +1,27 @@
-//! The line in front of an event that names its topic.
+//! The lines in front of an event that name its topics.
 //!
 //! A topic may be any text. Its line must be one line for every reader, and no topic may look like
 //! another.
 
 use super::frame::Frame;
 
-/// The line that names a topic, in a chunk of its own. The frame of an event follows it; both
-/// together are one block.
+/// The lines that name topics, in a chunk of their own. The frame of an event follows; all together
+/// are one block.
 ///
 /// A name that begins with a quotation mark, or that has a character which some reader takes for
 /// the end of a line, is written as a string of JSON.
 #[must_use]
-pub fn topic_line(name: &str) -> Frame {
-    let mut text = String::with_capacity(name.len() + 8);
-    text.push_str("topic: ");
-    if name.starts_with('"') || name.chars().any(is_unsafe) {
-        put_quoted(&mut text, name);
-    } else {
-        text.push_str(name);
+pub fn topic_lines<'a>(names: impl IntoIterator<Item = &'a str>) -> Frame {
+    let mut text = String::new();
+    for name in names {
+        text.push_str("topic: ");
+        if name.starts_with('"') || name.chars().any(is_unsafe) {
+            put_quoted(&mut text, name);
+        } else {
+            text.push_str(name);
+        }
+        text.push('\n');
     }
-    text.push('\n');
     Frame::wrap(text.as_bytes())
 }
 
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     fn line(name: &str) -> String {
-        String::from_utf8(topic_line(name).text().to_vec()).expect("UTF-8")
+        String::from_utf8(topic_lines([name]).text().to_vec()).expect("UTF-8")
     }
 
     /// The name, as a client reads it.
