@@ -1,0 +1,158 @@
+/**
+ * Puts a client together. Nothing is opened, and nothing is listened to, before the first subscription.
+ */
+import type { Connect, Runtime, StreamInfo } from './connection.ts';
+import { report } from './errors.ts';
+import { iterate } from './iterate.ts';
+import { createLive } from './live.ts';
+import { checkOptions } from './options.ts';
+import { connectOwn } from './own.ts';
+import { createPage } from './page.ts';
+import { publish } from './publish.ts';
+import { createSubscriptions, DISPOSE, same } from './subscriptions.ts';
+import { createTokens } from './token.ts';
+import type {
+  Client,
+  ClientOptions,
+  DefaultEvents,
+  EventMap,
+  Events,
+  Handlers,
+  LogLine,
+  Status,
+} from './types.ts';
+
+/** What `debug` shows of a client. */
+export interface Inspection {
+  readonly url: string;
+  readonly server: string;
+  readonly status: Status;
+  readonly streams: readonly StreamInfo[];
+  readonly subscriptions: readonly { readonly topics: readonly string[]; readonly status: Status }[];
+}
+
+/** Where `debug` finds what it shows. */
+export const INSPECT = Symbol('fantail.inspect');
+
+export interface Inspectable {
+  [INSPECT](log?: (line: LogLine) => void): { inspection: Inspection; stop(): void };
+}
+
+/**
+ * Makes a client of a node, a Mercure hub or any SSE server. It connects with the first subscription.
+ *
+ * @throws TypeError if an option is unknown or out of its limits.
+ */
+export function createClient<E extends EventMap = DefaultEvents>(options: ClientOptions<E>): Client<Events<E>> {
+  return createClientWith(options, connectOwn);
+}
+
+/** The same, with another source of blocks. */
+export function createClientWith<E extends EventMap>(
+  options: ClientOptions<E>,
+  connect: Connect,
+): Client<Events<E>> {
+  const config = checkOptions(options as ClientOptions<Record<string, unknown>>);
+  const statusListeners = new Set<(status: Status) => void>();
+  const logs = new Set<(line: LogLine) => void>(config.log ? [config.log] : []);
+  const names = new Set(['message', 'gap', 'heartbeat', ...Object.keys(config.events)]);
+  const closing = new AbortController();
+  let last: Status = { state: 'idle' };
+  let streams = 0;
+
+  /** Calls each listener; what one throws is reported and stops nothing. */
+  function tell<T>(listeners: Set<(value: T) => void>, value: T): void {
+    for (const listener of [...listeners]) {
+      try {
+        listener(value);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+
+  const runtime: Runtime = {
+    config,
+    page: createPage(),
+    names,
+    tokens: createTokens(config, (detail) => runtime.log(0, 'token', detail)),
+    nextStream: () => ++streams,
+    log(stream, kind, detail) {
+      if (logs.size) tell(logs, { at: Date.now(), stream, kind, detail });
+    },
+  };
+
+  const subscriptions = createSubscriptions(runtime, connect, () => {
+    const status = subscriptions.status();
+    if (same(last, status)) return;
+    last = status;
+    tell(statusListeners, status);
+  });
+
+  /** An EventSource hears the names only that it is told. */
+  function addNames(more: string[]): void {
+    const before = names.size;
+    for (const name of more) names.add(name);
+    if (names.size > before) subscriptions.namesChanged();
+  }
+
+  function close(): void {
+    closing.abort(new Error('the client was closed'));
+    subscriptions.close();
+    runtime.tokens.reset();
+  }
+
+  const client = {
+    subscribe(topics: string | readonly string[], handlers: Handlers<Record<string, unknown>>, settings = {}) {
+      const own = <K extends string>(name: K) => (Object.hasOwn(handlers, name) ? handlers[name] : undefined);
+      addNames(Object.keys(handlers));
+      return subscriptions.add(
+        topics,
+        {
+          event(event) {
+            if (event.name !== 'gap' && event.name !== 'error') own(event.name)?.(event.data, event);
+          },
+          gap: (gap) => handlers.gap?.(gap),
+          error(error) {
+            handlers.error?.(error);
+            return handlers.error !== undefined;
+          },
+        },
+        settings,
+      );
+    },
+    events: (topics: string | readonly string[], settings = {}) => iterate(subscriptions, topics, settings),
+    live: (settings: Parameters<typeof createLive>[2]) => createLive(subscriptions, config, settings),
+    publish: (topic: string | readonly string[], data: unknown, settings = {}) =>
+      publish(runtime, topic, data, settings, closing.signal),
+    get status() {
+      return subscriptions.status();
+    },
+    get cursor() {
+      return subscriptions.cursor();
+    },
+    onStatus(listener: (status: Status) => void) {
+      statusListeners.add(listener);
+      return () => void statusListeners.delete(listener);
+    },
+    async refreshToken() {
+      runtime.tokens.reset();
+      const token = runtime.tokens.get();
+      // Its failure is thrown below, whether streams see it or not.
+      token.catch(() => {});
+      subscriptions.restart();
+      await token;
+    },
+    close,
+    [DISPOSE]: close,
+    [INSPECT](log?: (line: LogLine) => void) {
+      if (log) logs.add(log);
+      const { url, server } = config;
+      return {
+        inspection: { url: url.href, server, status: client.status, ...subscriptions.inspect() },
+        stop: () => void (log && logs.delete(log)),
+      };
+    },
+  };
+  return client as unknown as Client<Events<E>>;
+}

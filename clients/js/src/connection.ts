@@ -1,0 +1,81 @@
+/**
+ * The seam between a client and where its blocks come from. The streams of this page are one
+ * implementation (`own.ts`); streams that tabs share are another.
+ */
+import type { Config } from './options.ts';
+import type { Page } from './page.ts';
+import type { Block } from './parser.ts';
+import type { Tokens } from './token.ts';
+import type { LogLine, Status } from './types.ts';
+
+/** What all connections of a client have in common. */
+export interface Runtime {
+  readonly config: Config;
+  readonly tokens: Tokens;
+  readonly page: Page;
+  /** Names of the events that somebody wants. An EventSource hears no others. */
+  readonly names: ReadonlySet<string>;
+  /** Number of the next stream, for the log. */
+  nextStream(): number;
+  log(stream: number, kind: LogLine['kind'], detail: unknown): void;
+}
+
+export interface ConnectionSink {
+  /**
+   * Every block with an id or an event, in order: also primes, heartbeats and gaps. While one request
+   * replaces another, the same event may come from both with different topics. `told` are the topics
+   * with which it came before: subscriptions of those have had it.
+   */
+  block(block: Block, told: readonly string[]): void;
+  /** Some `status` is another one. */
+  changed(): void;
+}
+
+export interface Connection {
+  /**
+   * All topics that are wanted from now on; `undefined` ends the streams after `linger`. An empty list
+   * is one stream that names no topic. Calls in quick succession are one change.
+   */
+  want(topics: readonly string[] | undefined): void;
+  /** The state of the streams that carry these topics, or of all. */
+  status(topics?: readonly string[]): Status;
+  /** Id from which the (first) stream goes on. */
+  cursor(): string | undefined;
+  /** Ends all requests at once and starts them anew: the session is another one. */
+  restart(): void;
+  /** `EventSource` only: the names of events to hear are more. */
+  namesChanged(): void;
+  close(): void;
+  inspect(): StreamInfo[];
+}
+
+/** Makes a connection. A client has one for its joined subscriptions, and one for each that stands alone. */
+export type Connect = (runtime: Runtime, sink: ConnectionSink, options: ConnectOptions) => Connection;
+
+export interface ConnectOptions {
+  /** First cursor; `undefined` for new events only. */
+  from: string | undefined;
+  /** Whether topics may be spread over several streams: blocks tell their topics. */
+  spread: boolean;
+}
+
+/** One stream, for `debug`. */
+export interface StreamInfo {
+  readonly stream: number;
+  readonly topics: readonly string[];
+  readonly cursor: string | undefined;
+  readonly status: Status;
+  readonly blocks: number;
+}
+
+const ORDER = ['idle', 'open', 'connecting', 'waiting', 'closed'];
+
+/** Of several states, the one that needs most attention. */
+export function worst(states: readonly Status[]): Status {
+  return states.reduce<Status>(
+    (worse, state) => (ORDER.indexOf(state.state) > ORDER.indexOf(worse.state) ? state : worse),
+    IDLE,
+  );
+}
+
+export const IDLE: Status = { state: 'idle' };

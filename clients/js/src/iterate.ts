@@ -1,0 +1,97 @@
+/**
+ * A subscription as an async iterator, with a bounded queue: a reader that is too slow is told a gap.
+ */
+import { checkNumber } from './options.ts';
+import type { PlainEvent, Subscriptions } from './subscriptions.ts';
+import type { Gap, GapEvent, IterateOptions } from './types.ts';
+
+/** Anything that an iterator yields, of any map. */
+export type Item = PlainEvent | GapEvent;
+
+type Waiting = { resolve(result: IteratorResult<Item, undefined>): void; reject(error: unknown): void };
+
+const DONE = { done: true, value: undefined } as const;
+
+export function iterate(
+  subscriptions: Subscriptions,
+  topics: string | readonly string[],
+  options: IterateOptions = {},
+): AsyncIterable<Item> {
+  const queueMax = checkNumber('queue', options.queue, 1, 1_000_000, 1_000);
+  return {
+    [Symbol.asyncIterator]() {
+      let queue: Item[] = [];
+      let waiting: Waiting[] = [];
+      let over = false;
+      let failure: unknown;
+
+      function put(item: Item): void {
+        const reader = waiting.shift();
+        if (reader) return reader.resolve({ done: false, value: item });
+        const last = queue.at(-1);
+        // One place beyond the limit is for the gap that says so.
+        if (queue.length >= queueMax) {
+          const lagging = queue.length > queueMax && last?.name === 'gap' ? (last.data as Gap) : undefined;
+          if (lagging) queue.pop();
+          queue.push(gapEvent({ from: lagging?.from ?? last?.id ?? '', to: item.id, reason: 'lagged' }, item.id));
+        } else queue.push(item);
+      }
+
+      function finish(error?: unknown): void {
+        if (over) return;
+        over = true;
+        failure = error;
+        const readers = waiting;
+        waiting = [];
+        for (const { resolve, reject } of readers) {
+          if (failure === undefined) resolve(DONE);
+          else reject(failure);
+          failure = undefined;
+        }
+      }
+
+      const subscription = subscriptions.add(
+        topics,
+        {
+          event: put,
+          gap: (gap, id) => put(gapEvent(gap, id)),
+          error(error) {
+            // What could not be decoded is missing, too.
+            if (error.code === 'decode') return false;
+            finish(error);
+            return true;
+          },
+          status(status) {
+            if (status.state === 'closed' && status.why === 'closed') finish();
+          },
+        },
+        options,
+      );
+      if (subscription.status.state === 'closed') finish();
+
+      return {
+        next() {
+          const item = queue.shift();
+          if (item) return Promise.resolve({ done: false, value: item });
+          if (failure !== undefined) {
+            const error = failure;
+            failure = undefined;
+            return Promise.reject(error);
+          }
+          if (over) return Promise.resolve(DONE);
+          return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+        },
+        return() {
+          queue = [];
+          finish();
+          subscription.close();
+          return Promise.resolve(DONE);
+        },
+      };
+    },
+  };
+}
+
+function gapEvent(gap: Gap, id: string): GapEvent {
+  return { name: 'gap', data: gap, id, topic: '', at: Date.now() };
+}

@@ -1,0 +1,69 @@
+/**
+ * While one request replaces another, both bring the same events. This tells the repetitions apart, by
+ * their ids and their order.
+ *
+ * `expected` is what the current request will repeat of what its predecessor brought. `fresh` is what
+ * came from the current one since the next one was sent off with the cursor of that moment.
+ */
+import type { Block } from './parser.ts';
+
+/** Events that are remembered. Beyond it the old request ends early: nothing is lost, the new one repeats. */
+export const OVERLAP_EVENTS_MAX = 10_000;
+
+/** For each id, the topics of the events that have it: publishers may use an id again. */
+type Seen = Map<string, (readonly string[])[]>;
+
+export interface Overlap {
+  /** The next request is sent with the cursor of now. */
+  sent(): void;
+  /** The next request takes the place of the current one. */
+  replaced(): void;
+  /** The current request has reached the newest event: it has repeated everything. */
+  caughtUp(): void;
+  /**
+   * An event of the current request. `all` if subscriptions have had it; else the topics of those that
+   * have, mostly none.
+   */
+  take(block: Block): readonly string[] | 'all';
+  /** As many events wait for the next request as may. */
+  full(): boolean;
+}
+
+function add(seen: Seen, id: string, topics: readonly string[]): void {
+  const list = seen.get(id);
+  if (list) list.push(topics);
+  else seen.set(id, [topics]);
+}
+
+export function createOverlap(): Overlap {
+  let expected: Seen = new Map();
+  let fresh: Seen | undefined;
+  let count = 0;
+  return {
+    sent() {
+      fresh = new Map();
+      count = 0;
+    },
+    replaced() {
+      // What the current request has not repeated yet, the next one repeats as well.
+      const seen: Seen = fresh ?? new Map();
+      for (const [id, lists] of expected) for (const topics of lists) add(seen, id, topics);
+      expected = seen;
+      fresh = undefined;
+    },
+    caughtUp: () => expected.clear(),
+    take({ id, topics }) {
+      if (!id) return [];
+      const lists = expected.get(id);
+      const before = lists?.shift();
+      if (lists && !lists.length) expected.delete(id);
+      if (fresh) {
+        count++;
+        add(fresh, id, before ? [...before, ...topics] : topics);
+      }
+      if (!before) return [];
+      return before.length && topics.some((topic) => !before.includes(topic)) ? before : 'all';
+    },
+    full: () => fresh !== undefined && count >= OVERLAP_EVENTS_MAX,
+  };
+}

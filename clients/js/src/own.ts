@@ -1,0 +1,107 @@
+/**
+ * The streams of this page: spreads the topics that are wanted over as few of them as possible, and
+ * turns many changes in quick succession into one.
+ */
+import { fits } from './address.ts';
+import { worst, IDLE, type Connect } from './connection.ts';
+import { createStream, type Stream } from './stream.ts';
+
+/** Changes within this time are one. */
+const COALESCE_MS = 50;
+
+export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
+  const { config } = runtime;
+  let streams: Stream[] = [];
+  let wanted: readonly string[] | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timerAt = 0;
+  let ended = false;
+
+  /** Makes the streams what is wanted. */
+  function apply(): void {
+    timer = undefined;
+    if (!wanted) return closeAll();
+    const rest = new Set(wanted);
+    const plan = streams.map((stream) => {
+      const topics = spread ? stream.topics.filter((topic) => rest.delete(topic)) : [...rest];
+      return { stream, topics };
+    });
+    const created: { topics: string[] }[] = [];
+    if (spread) {
+      for (const topic of rest) {
+        const room = [...plan, ...created].find(({ topics }) => fits(config, [...topics, topic]));
+        if (room) room.topics.push(topic);
+        else created.push({ topics: [topic] });
+      }
+    } else if (!streams.length) created.push({ topics: [...rest] });
+    for (const { stream, topics } of plan) {
+      if (spread && !topics.length) stream.close();
+      else if (topics.join('\n') !== stream.topics.join('\n')) stream.setTopics(topics);
+    }
+    streams = plan.filter(({ topics }) => !spread || topics.length).map(({ stream }) => stream);
+    for (const { topics } of created) {
+      const stream = createStream(runtime, sink, from);
+      streams.push(stream);
+      stream.setTopics(topics);
+    }
+    sink.changed();
+  }
+
+  function closeAll(): void {
+    cancel();
+    const closing = streams;
+    streams = [];
+    for (const stream of closing) stream.close();
+    if (!ended) runtime.log(0, 'idle', undefined);
+    sink.changed();
+  }
+
+  function cancel(): void {
+    clearTimeout(timer);
+    timer = undefined;
+  }
+
+  /** An earlier time wins: what is wanted by then is all of it. */
+  function schedule(delay: number): void {
+    const at = Date.now() + delay;
+    if (timer !== undefined && timerAt <= at) return;
+    cancel();
+    timerAt = at;
+    timer = setTimeout(apply, delay);
+  }
+
+  return {
+    want(topics) {
+      if (ended) return;
+      wanted = topics;
+      const carried = new Set(streams.flatMap((stream) => stream.topics));
+      const more = topics && (!streams.length || topics.some((topic) => !carried.has(topic)));
+      const fewer = !topics || carried.size > topics.length;
+      // What is no longer wanted may be wanted again at once, as when a page draws itself anew.
+      if (more || fewer) schedule(more ? (streams.length ? COALESCE_MS : 0) : config.linger);
+      else cancel();
+      sink.changed();
+    },
+    status(topics) {
+      if (!wanted && !streams.length) return IDLE;
+      const some = topics?.length
+        ? streams.filter((stream) => stream.topics.some((topic) => topics.includes(topic)))
+        : streams;
+      const carried = some.flatMap(({ status, carried, topics: all }) => (status.state === 'open' ? carried : all));
+      const waits = !some.length || topics?.some((topic) => !carried.includes(topic));
+      return worst([
+        ...some.map((stream) => stream.status),
+        ...(waits ? [{ state: 'connecting', attempt: 1 } as const] : []),
+      ]);
+    },
+    cursor: () => streams[0]?.cursor,
+    restart: () => streams.forEach((stream) => stream.restart()),
+    namesChanged: () => streams.forEach((stream) => stream.namesChanged()),
+    close() {
+      if (ended) return;
+      ended = true;
+      closeAll();
+    },
+    inspect: () => streams.map((stream) => stream.inspect()),
+  };
+};

@@ -1,0 +1,298 @@
+/**
+ * Who subscribes to what. Subscriptions of topics that blocks tell apart share one connection; each
+ * other set of topics, and each subscription with a cursor of its own, has its own connection.
+ */
+import { isPattern, matches } from './address.ts';
+import { IDLE, worst, type Connect, type Connection, type Runtime, type StreamInfo } from './connection.ts';
+import { decode, text } from './decode.ts';
+import { FantailError, report } from './errors.ts';
+import { checkFrom, checkTopics } from './options.ts';
+import type { Block } from './parser.ts';
+import type { Gap, Status, SubscribeOptions, Subscription } from './types.ts';
+
+/** An event of any map. */
+export interface PlainEvent {
+  readonly name: string;
+  readonly data: unknown;
+  readonly id: string;
+  readonly topic: string;
+  readonly at: number;
+}
+
+/** What a subscription hears. Whatever throws here is reported and stops nothing. */
+export interface Listener {
+  event?(event: PlainEvent): void;
+  gap?(gap: Gap, id: string): void;
+  /** Whether somebody heard it; else it goes to the page's error reporting. */
+  error?(error: FantailError): boolean;
+  status?(status: Status): void;
+}
+
+interface Group {
+  readonly key: string;
+  readonly joined: boolean;
+  readonly connection: Connection;
+  readonly members: Set<Member>;
+}
+
+interface Member {
+  readonly topics: Set<string>;
+  readonly listener: Listener;
+  /** Cursor of a connection of its own. */
+  from: string | undefined;
+  /** Name of that connection. */
+  key: string | undefined;
+  group: Group | undefined;
+  /** What it was last told; an ended one keeps it. */
+  status: Status;
+}
+
+export interface Subscriptions {
+  add(topics: string | readonly string[], listener: Listener, options?: SubscribeOptions): Subscription;
+  status(): Status;
+  /** Of the joined connection, or of the first. */
+  cursor(): string | undefined;
+  restart(): void;
+  namesChanged(): void;
+  close(): void;
+  inspect(): { streams: StreamInfo[]; subscriptions: { topics: string[]; status: Status }[] };
+}
+
+/** Safari has no `Symbol.dispose`; a polyfill would use this one. */
+export const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('Symbol.dispose');
+
+const JOINED = 'joined';
+
+export const CLOSED: Status = { state: 'closed', why: 'closed' };
+
+const REASONS = ['evicted', 'unknown', 'lagged'];
+
+/** The gap that a block tells. A server of another kind may call an ordinary event `gap`. */
+function gapOf({ event, data }: Block): Gap | undefined {
+  if (event !== 'gap' || data === undefined) return undefined;
+  try {
+    const gap = JSON.parse(data) as Gap | null;
+    return gap && REASONS.includes(gap.reason) ? gap : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Milliseconds since 1970 of an id of a node, `<milliseconds>-<number>.<mark>`. */
+function timeOf(id: string): number {
+  const match = /^(\d{1,15})-\d+\.[0-9a-z]{6}$/.exec(id);
+  return match ? Number(match[1]) : Date.now();
+}
+
+export function createSubscriptions(runtime: Runtime, connect: Connect, changed: () => void): Subscriptions {
+  const { config } = runtime;
+  const groups = new Map<string, Group>();
+  const decoders = config.events;
+  let unique = 0;
+  let closed = false;
+
+  function guarded<R>(call: () => R): R | undefined {
+    try {
+      return call();
+    } catch (error) {
+      report(error);
+      return undefined;
+    }
+  }
+
+  function fail(member: Member, error: FantailError): void {
+    if (!guarded(() => member.listener.error?.(error))) report(error);
+  }
+
+  function keyOf(member: Member): string {
+    if (member.from !== undefined) return (member.key ??= `own ${++unique}`);
+    const list = [...member.topics];
+    // Only a node tells the topic of an event, and a template is matched by the node alone.
+    const tellable =
+      config.server === 'fantail' && !config.native && list.length && !list.some((topic) => topic.includes('{'));
+    return tellable ? JOINED : JSON.stringify(list.sort());
+  }
+
+  function enter(member: Member): void {
+    const key = keyOf(member);
+    let group = groups.get(key);
+    if (!group) {
+      const joined = key === JOINED;
+      const created: Group = {
+        key,
+        joined,
+        members: new Set(),
+        connection: connect(
+          runtime,
+          { block: (block, told) => deliver(created, block, told), changed: () => look(created) },
+          { from: member.from ?? config.from, spread: joined },
+        ),
+      };
+      groups.set(key, (group = created));
+    }
+    member.group = group;
+    group.members.add(member);
+    refresh(group);
+  }
+
+  function leave(member: Member): void {
+    const { group } = member;
+    member.group = undefined;
+    if (group?.members.delete(member)) refresh(group);
+  }
+
+  function refresh({ connection, members }: Group): void {
+    const topics = new Set([...members].flatMap((member) => [...member.topics]));
+    connection.want(members.size ? [...topics] : undefined);
+  }
+
+  /** Some status of a connection is another one. */
+  function look(group: Group): void {
+    // The group has ended, or its connection is being made.
+    if (groups.get(group.key) !== group) return;
+    for (const member of [...group.members]) {
+      const status = group.connection.status([...member.topics]);
+      const before = member.status;
+      if (same(before, status)) continue;
+      member.status = status;
+      guarded(() => member.listener.status?.(status));
+      const error = status.state === 'closed' && status.why;
+      // Later: this may be the call that subscribes.
+      if (error && error !== 'closed') queueMicrotask(() => fail(member, error));
+    }
+    if (!group.members.size && group.connection.status().state === 'idle') {
+      groups.delete(group.key);
+      group.connection.close();
+    }
+    changed();
+  }
+
+  function hears({ topics }: Member, told: readonly string[]): boolean {
+    return told.some(
+      (topic) => topics.has(topic) || [...topics].some((each) => isPattern(each) && matches(each, topic)),
+    );
+  }
+
+  function deliver(group: Group, block: Block, told: readonly string[]): void {
+    const id = block.id ?? group.connection.cursor() ?? '';
+    const gap = gapOf(block);
+    const { data, topics } = block;
+    if (data === undefined || (!group.joined && told.length)) return;
+    const name = block.event ?? 'message';
+    let decoded: { value: unknown } | FantailError | undefined;
+    for (const member of [...group.members]) {
+      if (!group.members.has(member)) continue;
+      if (gap) {
+        guarded(() => member.listener.gap?.(gap, id));
+        continue;
+      }
+      if (group.joined && topics.length && (!hears(member, topics) || hears(member, told))) continue;
+      decoded ??= read(name, data);
+      if (decoded instanceof FantailError) {
+        fail(member, decoded);
+        continue;
+      }
+      const topic =
+        topics.find((each) => hears(member, [each])) ??
+        topics[0] ??
+        (member.topics.size === 1 ? ([...member.topics][0] as string) : '');
+      const event: PlainEvent = { name, data: decoded.value, id, topic, at: timeOf(id) };
+      guarded(() => member.listener.event?.(event));
+    }
+  }
+
+  /** Decodes once for all. */
+  function read(name: string, data: string): { value: unknown } | FantailError {
+    try {
+      const decoder = Object.hasOwn(decoders, name) ? decoders[name] : undefined;
+      return { value: decode(decoder ?? text, name, data) };
+    } catch (error) {
+      runtime.log(0, 'error', error);
+      return error as FantailError;
+    }
+  }
+
+  return {
+    add(topics, listener, { from, signal } = {}) {
+      const member: Member = {
+        topics: new Set(checkTopics(topics)),
+        listener,
+        from: from === undefined ? undefined : (checkFrom(from) ?? ''),
+        key: undefined,
+        group: undefined,
+        status: IDLE,
+      };
+      if (config.server === 'plain' && member.topics.size) {
+        throw new TypeError(
+          `\`topics\` must be [] for a plain SSE server: ${config.url.href} is the whole address of its stream. If it is a node, end \`url\` with / or set \`server\``,
+        );
+      }
+      const end = (): void => {
+        signal?.removeEventListener('abort', end);
+        if (member.status !== CLOSED) {
+          member.status = CLOSED;
+          leave(member);
+          guarded(() => listener.status?.(CLOSED));
+        }
+      };
+      const change = (apply: () => void): void => {
+        if (member.status === CLOSED) return;
+        const { group } = member;
+        leave(member);
+        apply();
+        // Another connection goes on where this one is.
+        if (group && member.from === undefined && !(group.joined && keyOf(member) === JOINED)) {
+          member.from = group.connection.cursor() ?? '';
+        }
+        // A list that has become empty is not the one that asks for all that the token grants.
+        if (member.topics.size) enter(member);
+        else member.status = IDLE;
+      };
+      if (closed || signal?.aborted) member.status = CLOSED;
+      else {
+        signal?.addEventListener('abort', end);
+        enter(member);
+      }
+      return {
+        get status() {
+          return closed ? CLOSED : member.status;
+        },
+        add: (topic) => change(() => void member.topics.add(checkTopics(topic)[0] as string)),
+        remove: (topic) => change(() => void member.topics.delete(topic)),
+        close: end,
+        [DISPOSE]: end,
+      };
+    },
+    status: () => (closed ? CLOSED : worst([...groups.values()].map(({ connection }) => connection.status()))),
+    cursor: () => (groups.get(JOINED) ?? [...groups.values()][0])?.connection.cursor(),
+    restart: () => groups.forEach(({ connection }) => connection.restart()),
+    namesChanged: () => groups.forEach(({ connection }) => connection.namesChanged()),
+    close() {
+      if (closed) return;
+      closed = true;
+      const ending = [...groups.values()];
+      groups.clear();
+      for (const { connection, members } of ending) {
+        connection.close();
+        for (const member of [...members]) {
+          member.status = CLOSED;
+          members.delete(member);
+          guarded(() => member.listener.status?.(CLOSED));
+        }
+      }
+      changed();
+    },
+    inspect: () => ({
+      streams: [...groups.values()].flatMap(({ connection }) => connection.inspect()),
+      subscriptions: [...groups.values()].flatMap(({ members }) =>
+        [...members].map(({ topics, status }) => ({ topics: [...topics], status })),
+      ),
+    }),
+  };
+}
+
+export function same(one: Status, other: Status): boolean {
+  if (one === other) return true;
+  const names = Object.keys(one) as (keyof Status)[];
+  return names.length === Object.keys(other).length && names.every((name) => one[name] === other[name]);
+}

@@ -1,0 +1,129 @@
+/**
+ * A stream over `fetch`: headers, statuses, and every block and comment of the server.
+ */
+import { codeOf, FantailError, type Problem } from '../errors.ts';
+import type { Config } from '../options.ts';
+import { createParser } from '../parser.ts';
+import type { StreamRequest, TransportSink, Wire } from './transport.ts';
+
+/** Characters of an error's body that are read. */
+const PROBLEM_CHARS_MAX = 65_536;
+
+const DAY_MS = 86_400_000;
+
+const EVENT_STREAM = 'text/event-stream';
+
+/** Headers are bytes for `fetch`. An id of any characters is sent as its UTF-8, as an EventSource does. */
+function headerBytes(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+/** Milliseconds of a `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). */
+function retryAfter(headers: Headers): number | undefined {
+  const value = headers.get('retry-after');
+  if (!value) return undefined;
+  const wait = /^\d+$/.test(value) ? +value * 1_000 : Date.parse(value) - Date.now();
+  return wait >= 0 ? Math.min(wait, DAY_MS) : undefined;
+}
+
+/** Hands each piece of text to `take` until it answers `true`. The reader is always released. */
+async function readText(
+  { body }: Response,
+  signal: AbortSignal,
+  take: (text: string) => boolean | void,
+): Promise<void> {
+  if (!body) return;
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  // A `fetch` that knows no signals would leave the reader waiting.
+  const cancel = (): void => void reader.cancel().catch(() => {});
+  signal.addEventListener('abort', cancel);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || take(decoder.decode(value, { stream: true }))) return;
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    cancel();
+    reader.releaseLock();
+  }
+}
+
+/** The error of an answer that is not what was asked for, with the server's own words. */
+export async function errorOf(response: Response, signal: AbortSignal): Promise<FantailError> {
+  const { status, headers } = response;
+  let body = '';
+  let problem: Problem | undefined;
+  try {
+    await readText(response, signal, (text) => (body += text).length > PROBLEM_CHARS_MAX);
+    const parsed: unknown = JSON.parse(body);
+    if (parsed && typeof parsed === 'object') problem = parsed as Problem;
+  } catch {
+    // No JSON, or cut: the status alone has to do.
+  }
+  const details = { status, problem, retryAfter: retryAfter(headers) };
+  return new FantailError(
+    codeOf(status),
+    `the server answered ${status}${problem?.detail ? `: ${problem.detail}` : ''}`,
+    details,
+  );
+}
+
+/** The headers of the application, and the token. */
+export async function requestHeaders(config: Config, token: string | null | undefined): Promise<Headers> {
+  const { headers } = config;
+  const all = new Headers(typeof headers === 'function' ? await headers() : headers);
+  if (token) all.set('Authorization', `Bearer ${token}`);
+  return all;
+}
+
+async function read(request: StreamRequest, sink: TransportSink, signal: AbortSignal): Promise<void> {
+  const { url, token, cursor, config } = request;
+  const headers = await requestHeaders(config, token);
+  headers.set('Accept', EVENT_STREAM);
+  if (cursor) headers.set('Last-Event-ID', headerBytes(cursor));
+  const response = await config.fetch(url.href, {
+    headers,
+    signal,
+    credentials: config.credentials,
+    cache: 'no-store',
+  });
+  const type = response.headers.get('content-type');
+  if (response.status !== 200) throw await errorOf(response, signal);
+  if (!type?.toLowerCase().startsWith(EVENT_STREAM)) {
+    // Read to its end it might never be.
+    response.body?.cancel().catch(() => {});
+    throw new FantailError('protocol', `the content type is ${type}, not ${EVENT_STREAM}`, { status: 200 });
+  }
+  if (signal.aborted) return response.body?.cancel().catch(() => {});
+  sink.accepted();
+  const parse = createParser(sink);
+  await readText(response, signal, (text) => {
+    // What came with the last bytes of a request that was stopped is another one's to tell.
+    if (signal.aborted) return true;
+    sink.heard();
+    parse(text);
+    return false;
+  });
+}
+
+export function fetchTransport(request: StreamRequest, sink: TransportSink): Wire {
+  const abort = new AbortController();
+  const { signal } = abort;
+  read(request, sink, signal).then(
+    () => signal.aborted || sink.end(),
+    (cause: unknown) => {
+      if (signal.aborted) return;
+      abort.abort();
+      sink.end(
+        cause instanceof FantailError
+          ? cause
+          : cause instanceof RangeError
+            ? new FantailError('protocol', cause.message, { cause })
+            : new FantailError('network', `the connection failed: ${String(cause)}`, { cause }),
+      );
+    },
+  );
+  return { stop: () => abort.abort() };
+}
