@@ -1,0 +1,233 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { lifeOf, TOKEN_WAIT_MS } from '../src/token.ts';
+import { until } from './support/server.ts';
+import { client, id, jwt, server, states } from './support/setup.ts';
+
+const seconds = (): number => Date.now() / 1_000;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a token', () => {
+  it('is asked for once at a time, whoever needs it', async () => {
+    const node = await server();
+    let answer: (token: string) => void = () => {};
+    const token = vi.fn(() => new Promise<string>((resolve) => (answer = resolve)));
+    const made = client({ url: node.url, token });
+    made.subscribe('a', {});
+    made.subscribe('{b}', {});
+    const published = made.publish('c', 'x').catch(() => {});
+    await until(() => token.mock.calls.length);
+    answer('T');
+    const [one, two, three] = await Promise.all([node.exchange(0), node.exchange(1), node.exchange(2)]);
+    for (const { headers } of [one, two, three]) expect(headers.authorization).toBe('Bearer T');
+    expect(token.mock.calls.map((call: unknown[]) => call[0])).toEqual(['first']);
+    made.close();
+    await published;
+  });
+
+  it('of null is a client without a token, and a text is sent as it is', async () => {
+    const node = await server();
+    client({ url: node.url, token: () => null }).subscribe('a', {});
+    expect((await node.exchange(0)).headers.authorization).toBeUndefined();
+    client({ url: node.url, token: 'fixed' }).subscribe('a', {});
+    expect((await node.exchange(1)).headers.authorization).toBe('Bearer fixed');
+    expect(node.exchanges.every(({ url }) => !url.search.includes('fixed'))).toBe(true);
+  });
+
+  it('is renewed before its end, and the stream is replaced without a loss', async () => {
+    const node = await server();
+    let count = 0;
+    const token = vi.fn((_why: string) => {
+      count++;
+      return jwt({ exp: seconds() + (count === 1 ? 0.4 : 600), count });
+    });
+    const made = client({ url: node.url, token });
+    const seen: string[] = [];
+    const gap = vi.fn();
+    made.subscribe('a', { message: (data) => void seen.push(data), gap });
+    const first = (await node.exchange(0)).prime(id(0)).event(id(1), '1', { topic: 'a' });
+    const second = await node.exchange(1);
+    expect(second.headers.authorization).not.toBe(first.headers.authorization);
+    expect(second.headers['last-event-id']).toBe(id(1));
+    expect(first.gone).toBe(false);
+    first.event(id(2), '2', { topic: 'a' });
+    await until(() => seen.length === 2);
+    second.prime(id(1)).event(id(2), '2', { topic: 'a' }).event(id(3), '3', { topic: 'a' });
+    await until(() => first.gone && seen.length === 3);
+    expect(seen).toEqual(['1', '2', '3']);
+    expect(token.mock.calls.map(([why]) => why)).toEqual(['first', 'expiring']);
+    expect(gap).not.toHaveBeenCalled();
+  });
+
+  it('is renewed 30 s before its end, and a short one after three quarters of its life', () => {
+    const now = 1_000_000_000;
+    expect(lifeOf(jwt({ exp: now / 1_000 + 60 }), now)).toBe(60_000);
+    expect(lifeOf(jwt({ exp: now / 1_000 + 60, iat: now / 1_000 - 30 }), now)).toBe(60_000);
+    // The page's clock is an hour ahead, and one hour behind.
+    expect(lifeOf(jwt({ exp: now / 1_000 - 3_540, iat: now / 1_000 - 3_600 }), now)).toBe(60_000);
+    expect(lifeOf(jwt({ exp: now / 1_000 + 3_660, iat: now / 1_000 + 3_600 }), now)).toBe(60_000);
+    for (const none of ['opaque', jwt({}), jwt({ exp: 'x' }), jwt({ exp: 5, iat: 9 })]) expect(lifeOf(none, now)).toBeUndefined();
+  });
+
+  it('that the server refuses is asked for once more; a second 401 closes, with no more requests', async () => {
+    const node = await server();
+    const token = vi.fn((why: string) => Promise.resolve(why));
+    const made = client({ url: node.url, token });
+    const errors: string[] = [];
+    made.subscribe('a', { error: (error) => void errors.push(`${error.code} ${error.status} ${error.message}`) });
+    (await node.exchange(0)).answer(401, { detail: 'the token has expired' });
+    const second = await node.exchange(1);
+    expect(second.headers.authorization).toBe('Bearer refused');
+    second.answer(401, { detail: 'not yours' });
+    await until(() => errors.length);
+    expect(errors).toEqual(['unauthorized 401 the server answered 401: not yours']);
+    expect(made.status).toMatchObject({ state: 'closed', why: { code: 'unauthorized', problem: { detail: 'not yours' } } });
+    expect(token).toHaveBeenCalledTimes(2);
+    expect(node.exchanges).toHaveLength(2);
+  });
+
+  it('that is refused after the stream was open is again asked for once', async () => {
+    const node = await server();
+    const token = vi.fn((why: string) => Promise.resolve(`${why}`));
+    const made = client({ url: node.url, token });
+    made.subscribe('a', {});
+    (await node.exchange(0)).answer(401);
+    (await node.exchange(1)).prime(id(0)).end();
+    (await node.exchange(2)).answer(401);
+    (await node.exchange(3)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    expect(token.mock.calls.map(([why]) => why)).toEqual(['first', 'refused', 'refused']);
+  });
+
+  it('that is fixed and refused closes at once', async () => {
+    const node = await server();
+    const made = client({ url: node.url, token: 'fixed' });
+    made.subscribe('a', {});
+    (await node.exchange(0)).answer(401);
+    await until(() => made.status.state === 'closed');
+    expect(node.exchanges).toHaveLength(1);
+  });
+
+  it('function that throws is tried again after a wait', async () => {
+    const node = await server();
+    let calls = 0;
+    const made = client({
+      url: node.url,
+      token() {
+        if (++calls < 3) throw new Error('no network');
+        return 'T';
+      },
+    });
+    const seen = states(made);
+    made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    const waits = seen.filter((status) => status.state === 'waiting');
+    expect(waits.map(({ why }) => String(why))).toEqual(Array(2).fill('FantailError: the token function failed: Error: no network'));
+  });
+
+  it('function that never answers is given up after 30 s, and told so', async () => {
+    vi.useFakeTimers();
+    let signal: AbortSignal | undefined;
+    const made = client({
+      url: 'http://127.0.0.1:1/',
+      token: (_why, own) => {
+        signal ??= own;
+        return new Promise<string>(() => {});
+      },
+    });
+    const seen = states(made);
+    made.subscribe('a', {});
+    await vi.advanceTimersByTimeAsync(TOKEN_WAIT_MS + 1);
+    expect(signal?.aborted).toBe(true);
+    expect(seen).toContainEqual(expect.objectContaining({ state: 'waiting', why: expect.objectContaining({ code: 'unauthorized' }) }));
+  });
+
+  it('of a session that has ended is never used, and its stream ends at once', async () => {
+    const node = await server();
+    const answers: ((token: string) => void)[] = [];
+    const signals: AbortSignal[] = [];
+    const made = client({
+      url: node.url,
+      token: (_why, signal) => {
+        signals.push(signal);
+        return new Promise<string>((resolve) => answers.push(resolve));
+      },
+    });
+    made.subscribe('a', {});
+    await until(() => answers.length === 1);
+    const refreshed = made.refreshToken();
+    expect(signals[0]?.aborted).toBe(true);
+    await until(() => answers.length === 2);
+    answers[0]?.('old');
+    answers[1]?.('new');
+    await refreshed;
+    const first = (await node.exchange(0)).prime(id(4));
+    expect(first.headers.authorization).toBe('Bearer new');
+    await until(() => made.status.state === 'open');
+    const again = made.refreshToken();
+    // Nothing more of the old session is heard, even while the new token is on its way.
+    await until(() => first.gone);
+    answers[2]?.('newer');
+    await again;
+    const second = await node.exchange(1);
+    expect([second.headers.authorization, second.headers['last-event-id']]).toEqual(['Bearer newer', id(4)]);
+  });
+
+  it('opens refused streams again by refreshToken, which fails as the function does', async () => {
+    const node = await server();
+    let fails = false;
+    const made = client({
+      url: node.url,
+      token: () => (fails ? Promise.reject(new Error('signed out')) : Promise.resolve('T')),
+    });
+    made.subscribe('a', {});
+    (await node.exchange(0)).answer(403);
+    await until(() => made.status.state === 'closed');
+    await made.refreshToken();
+    (await node.exchange(1)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    fails = true;
+    await expect(made.refreshToken()).rejects.toThrow('signed out');
+  });
+
+  it('never reaches the log or an error', async () => {
+    const node = await server();
+    const lines: unknown[] = [];
+    const made = client({ url: node.url, token: () => 'S3CRET', log: (line) => void lines.push(line) });
+    made.subscribe('a', {});
+    (await node.exchange(0)).answer(401);
+    (await node.exchange(1)).answer(403);
+    await until(() => made.status.state === 'closed');
+    expect(lines.length).toBeGreaterThan(4);
+    expect(JSON.stringify(lines) + String((made.status as { why: unknown }).why)).not.toContain('S3CRET');
+  });
+
+  it('that fails to be renewed leaves the stream open, and is asked for again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const node = await server();
+    let calls = 0;
+    const made = client({
+      url: node.url,
+      idle: 600_000,
+      token() {
+        if (++calls === 2) throw new Error('away');
+        return jwt({ exp: seconds() + 200, calls });
+      },
+    });
+    made.subscribe('a', {});
+    await vi.advanceTimersByTimeAsync(1);
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    await vi.advanceTimersByTimeAsync(169_000);
+    expect(calls).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([calls, made.status.state]).toEqual([2, 'open']);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(calls).toBe(3);
+    (await node.exchange(1)).prime(id(0));
+    await until(() => node.exchanges[0]?.gone);
+  });
+});

@@ -1,0 +1,287 @@
+import { describe, expect, it, vi } from 'vitest';
+import { matches } from '../src/address.ts';
+import { createOverlap, OVERLAP_EVENTS_MAX } from '../src/overlap.ts';
+import type { Event, Gap } from '../src/index.ts';
+import { until } from './support/server.ts';
+import { client, id, server } from './support/setup.ts';
+
+const topicsOf = ({ url }: { url: URL }): string[] => url.searchParams.getAll('topic');
+
+describe('topics', () => {
+  it('of all subscriptions are joined into one stream, and told apart by the field `topic`', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    const hear = (name: string) => ({ message: (data: string, { topic }: Event) => void seen.push(`${name} ${topic} ${data}`) });
+    made.subscribe('a', hear('one'));
+    made.subscribe(['a', 'b'], hear('two'));
+    made.subscribe('news/**', hear('three'));
+    const stream = await node.exchange(0);
+    expect(stream.url.pathname).toBe('/events');
+    expect(stream.url.searchParams.get('with')).toBe('topic');
+    expect(topicsOf(stream)).toEqual(['a', 'b', 'news/**']);
+    stream.prime(id(0)).event(id(1), '1', { topic: 'a' }).event(id(2), '2', { topic: 'b' });
+    stream.event(id(3), '3', { topic: 'news/x/y' }).event(id(4), '4', { topic: ['b', 'news/z'] });
+    await until(() => seen.length === 6);
+    expect(seen).toEqual(['one a 1', 'two a 1', 'two b 2', 'three news/x/y 3', 'two b 4', 'three news/z 4']);
+    expect(node.exchanges).toHaveLength(1);
+  });
+
+  it('that change within 50 ms are one change', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    for (const topic of ['b', 'c', 'd']) made.subscribe(topic, {});
+    const second = await node.exchange(1);
+    expect(topicsOf(second)).toEqual(['a', 'b', 'c', 'd']);
+    second.prime(id(0));
+    await until(() => node.open().length === 1);
+    expect(node.exchanges).toHaveLength(2);
+  });
+
+  it('that change open the new stream with the cursor before the old one is closed', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    const message = (data: string): void => void seen.push(data);
+    made.subscribe('a', { message });
+    const first = (await node.exchange(0)).prime(id(0)).event(id(1), 'a1', { topic: 'a' });
+    await until(() => seen.length === 1);
+    const added = made.subscribe('b', { message });
+    const second = await node.exchange(1);
+    expect(second.headers['last-event-id']).toBe(id(1));
+    // The old one goes on until the new one speaks.
+    first.event(id(2), 'a2', { topic: 'a' });
+    await until(() => seen.length === 2);
+    expect(first.gone).toBe(false);
+    expect(made.status.state).toBe('open');
+    expect(added.status.state).toBe('connecting');
+    second.prime(id(1)).event(id(2), 'a2', { topic: 'a' }).event(id(3), 'b3', { topic: 'b' }).event(id(4), 'a4', { topic: 'a' });
+    await until(() => first.gone);
+    await until(() => seen.length === 4);
+    expect(seen).toEqual(['a1', 'a2', 'b3', 'a4']);
+    expect(added.status.state).toBe('open');
+    expect(made.cursor).toBe(id(4));
+  });
+
+  it('that are replaced tell an event of an old and a new topic to the new subscription alone', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    made.subscribe('a', { message: (data) => void seen.push(`old ${data}`) });
+    const first = (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    made.subscribe('b', { message: (data) => void seen.push(`new ${data}`) });
+    const second = await node.exchange(1);
+    first.event(id(1), 'both', { topic: 'a' });
+    await until(() => seen.length === 1);
+    second.prime(id(0)).event(id(1), 'both', { topic: ['a', 'b'] });
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(['old both', 'new both']);
+  });
+
+  it('go on in the old stream when the new one fails, and try again', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    made.subscribe('a', { message: (data) => void seen.push(data) });
+    const first = (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    made.subscribe('b', {});
+    (await node.exchange(1)).answer(502);
+    const third = await node.exchange(2);
+    first.event(id(1), '1', { topic: 'a' });
+    await until(() => seen.length === 1);
+    expect(made.status.state).toBe('open');
+    third.prime(id(0));
+    await until(() => first.gone);
+  });
+
+  it('beyond the limit of a stream go into several streams', async () => {
+    const node = await server();
+    const made = client({ url: node.url, topicsPerStream: 2 });
+    const seen: string[] = [];
+    made.subscribe(['a', 'b', 'c', 'd', 'e'], { message: (data) => void seen.push(data) });
+    await node.exchange(2);
+    expect(node.exchanges.map(topicsOf)).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+    node.each((exchange, index) => exchange.prime(id(index)).event(id(index + 10), String(index), { topic: topicsOf(exchange)[0] as string }));
+    await until(() => seen.length === 3);
+    expect(seen.sort()).toEqual(['0', '1', '2']);
+  });
+
+  it('are spread so that an address stays short, and its patterns few', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe(Array.from({ length: 3 }, (_, index) => `${index}${'x'.repeat(3_000)}`), {});
+    made.subscribe(Array.from({ length: 21 }, (_, index) => `p${index}/**`), {});
+    await node.exchange(1);
+    expect(node.exchanges.map((exchange) => topicsOf(exchange).length)).toEqual([2 + 20, 1 + 1]);
+  });
+
+  it('with a template, or none at all, have streams of their own: only the node can tell what they match', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    made.subscribe('a', {});
+    made.subscribe('books/{id}', { message: (data, { topic }) => void seen.push(`${topic} ${data}`) });
+    made.subscribe([], {});
+    await node.exchange(2);
+    expect(node.exchanges.map(topicsOf).sort()).toEqual([[], ['a'], ['books/{id}']]);
+    const template = node.exchanges.find((exchange) => topicsOf(exchange)[0] === 'books/{id}');
+    template?.prime(id(0)).event(id(1), 'x', { topic: 'books/1' });
+    await until(() => seen.length);
+    expect(seen).toEqual(['books/1 x']);
+  });
+
+  it('with a first cursor of their own have a stream of their own', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe('a', {});
+    made.subscribe('a', {}, { from: 'earliest' });
+    await node.exchange(1);
+    expect(node.exchanges.map(({ headers }) => headers['last-event-id']).sort()).toEqual(['earliest', undefined]);
+  });
+
+  it('are added to a subscription and removed from it', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const subscription = made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(7));
+    await until(() => made.status.state === 'open');
+    subscription.add('b');
+    const second = (await node.exchange(1)).prime(id(7));
+    expect(topicsOf(second)).toEqual(['a', 'b']);
+    expect(second.headers['last-event-id']).toBe(id(7));
+    subscription.remove('a');
+    expect(topicsOf(await node.exchange(2))).toEqual(['b']);
+    subscription.remove('b');
+    expect(subscription.status.state).toBe('idle');
+    await until(() => node.open().length === 0);
+    expect(node.exchanges).toHaveLength(3);
+  });
+
+  it('of a stream that stands alone change without a loss: another one goes on from its cursor', async () => {
+    const hub = await server();
+    const made = client({ url: `${hub.url}.well-known/mercure` });
+    const seen: string[] = [];
+    const subscription = made.subscribe('a', { message: (data) => void seen.push(data) });
+    const first = (await hub.exchange(0)).head().event('urn:1', '1');
+    await until(() => seen.length === 1);
+    subscription.add('b');
+    const second = await hub.exchange(1);
+    expect(second.headers['last-event-id']).toBe('urn:1');
+    second.head().event('urn:2', '2');
+    await until(() => seen.length === 2);
+    subscription.add('c');
+    expect((await hub.exchange(2)).headers['last-event-id']).toBe('urn:2');
+    await until(() => first.gone);
+  });
+
+  it('keep their stream for `linger` without listeners, and end it then', async () => {
+    const node = await server();
+    const made = client({ url: node.url, linger: 60 });
+    const first = made.subscribe('a', {});
+    const stream = (await node.exchange(0)).prime(id(3));
+    await until(() => made.status.state === 'open');
+    first.close();
+    const second = made.subscribe('a', {});
+    expect(made.status.state).toBe('open');
+    second.close();
+    await until(() => stream.gone);
+    await until(() => made.status.state === 'idle');
+    // Whoever subscribes later starts from now: old events are nobody's.
+    made.subscribe('a', {});
+    expect((await node.exchange(1)).headers['last-event-id']).toBeUndefined();
+    expect(node.exchanges).toHaveLength(2);
+  });
+
+  it('of a subscription that is made and closed at once open nothing', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe('a', {}).close();
+    made.subscribe('b', {}, { signal: AbortSignal.abort() });
+    await until(() => made.status.state === 'idle');
+    made.subscribe('c', {});
+    expect(topicsOf(await node.exchange(0))).toEqual(['c']);
+    expect(node.exchanges).toHaveLength(1);
+  });
+
+  it('of a plain server must be empty: its address is the whole stream', async () => {
+    const made = client({ url: 'http://127.0.0.1:1/stream' });
+    expect(() => made.subscribe('a', {})).toThrow('`topics` must be [] for a plain SSE server: http://127.0.0.1:1/stream');
+  });
+
+  it('are matched as the node matches them', () => {
+    const pairs: [string, string, boolean][] = [
+      ['*', 'a/b', true],
+      ['a/*/c', 'a/b/c', true],
+      ['a/*/c', 'a//c', false],
+      ['a/*/c', 'a/b/b/c', false],
+      ['a/**', 'a/b', true],
+      ['a/**', 'a/b/c', true],
+      ['a/**', 'a', false],
+      ['a/**', 'a/', false],
+      ['a/**', 'ab/c', false],
+      ['**', 'x', true],
+      ['a*b', 'acb', false],
+      ['a/**/c', 'a/b/c', false],
+      ['a/**/c', 'a/**/c', true],
+      ['*/**', 'a/b/c', true],
+    ];
+    for (const [selector, topic, expected] of pairs) expect([selector, topic, matches(selector, topic)]).toEqual([selector, topic, expected]);
+  });
+});
+
+describe('an overlap', () => {
+  const event = (name: string): { id: string; topics: string[] } => ({ id: name, topics: [] });
+
+  it('survives another replacement before everything is repeated', () => {
+    const overlap = createOverlap();
+    overlap.sent();
+    overlap.take(event('1'));
+    overlap.take(event('2'));
+    overlap.replaced();
+    // The second request repeats 1 while a third one, sent with the same cursor, is on its way.
+    overlap.sent();
+    expect(overlap.take(event('1'))).toBe('all');
+    overlap.replaced();
+    expect(['1', '2', '3'].map((each) => overlap.take(event(each)))).toEqual(['all', 'all', []]);
+  });
+
+  it('counts events of one id, and forgets them when the stream has caught up', () => {
+    const overlap = createOverlap();
+    overlap.sent();
+    overlap.take(event('x'));
+    overlap.take(event('x'));
+    overlap.replaced();
+    expect([1, 2, 3].map(() => overlap.take(event('x')))).toEqual(['all', 'all', []]);
+    overlap.sent();
+    overlap.take(event('y'));
+    overlap.replaced();
+    overlap.caughtUp();
+    expect(overlap.take(event('y'))).toEqual([]);
+  });
+
+  it('that is full ends the old request: the new one repeats, and nothing is lost', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    const gap = vi.fn<(gap: Gap) => void>();
+    made.subscribe('a', { message: (data) => void seen.push(data), gap });
+    const first = (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    made.subscribe('b', {});
+    const second = await node.exchange(1);
+    const text = (from: number, to: number): string =>
+      Array.from({ length: to - from }, (_, index) => `id: ${id(from + index)}\ntopic: a\ndata: ${from + index}\n\n`).join('');
+    first.send(text(1, OVERLAP_EVENTS_MAX + 100));
+    await until(() => first.gone);
+    expect(made.status.state).toBe('connecting');
+    second.prime(id(0)).send(text(1, OVERLAP_EVENTS_MAX + 200));
+    await until(() => seen.length >= OVERLAP_EVENTS_MAX + 199);
+    expect(seen).toEqual(Array.from({ length: OVERLAP_EVENTS_MAX + 199 }, (_, index) => String(index + 1)));
+    expect(gap).not.toHaveBeenCalled();
+  });
+});
