@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], environment: 'node', testTimeout: 15_000, restoreMocks: true },
+  test: { include: ['test/**/*.test.ts'], environment: 'node', testTimeout: 15_000, restoreMocks: true, silent: 'passed-only' },
 });

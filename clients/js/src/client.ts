@@ -31,9 +31,14 @@ export interface Inspection {
   readonly subscriptions: readonly { readonly topics: readonly string[]; readonly status: Status }[];
 }
 
-/** Where `debug` finds what it shows. */
+/**
+ * Where `debug` finds what it shows.
+ *
+ * @internal
+ */
 export const INSPECT = Symbol('fantail.inspect');
 
+/** @internal */
 export interface Inspectable {
   [INSPECT](log?: (line: LogLine) => void): { inspection: Inspection; stop(): void };
 }
@@ -47,7 +52,11 @@ export function createClient<E extends EventMap = DefaultEvents>(options: Client
   return createClientWith(options, connectOwn);
 }
 
-/** The same, with another source of blocks. */
+/**
+ * The same, with another source of blocks.
+ *
+ * @internal
+ */
 export function createClientWith<E extends EventMap>(
   options: ClientOptions<E>,
   connect: Connect,

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The public types of the client. This file has no code: what is here costs no byte in a bundle.
  */

@@ -1,0 +1,270 @@
+// dist/index.d.ts
+export { createClient, type Inspection } from './client.ts';
+export { debug } from './debug.ts';
+export { json, text } from './decode.ts';
+export { FantailError, type ErrorCode, type ErrorDetails, type Problem } from './errors.ts';
+export type { StreamInfo } from './connection.ts';
+export type { AnyEvent, Client, ClientOptions, Decoder, DefaultEvents, Event, EventMap, Events, From, Gap, GapEvent, Handlers, IterateOptions, Live, LiveOptions, LiveStore, LoadedState, LogLine, PublishOptions, Receipt, RetryOptions, StandardSchema, Status, SubscribeOptions, Subscription, TokenReason, WaitReason, } from './types.ts';
+
+// dist/client.d.ts
+import type { StreamInfo } from './connection.ts';
+import type { Client, ClientOptions, DefaultEvents, EventMap, Events, Status } from './types.ts';
+export interface Inspection {
+    readonly url: string;
+    readonly server: string;
+    readonly status: Status;
+    readonly streams: readonly StreamInfo[];
+    readonly subscriptions: readonly {
+        readonly topics: readonly string[];
+        readonly status: Status;
+    }[];
+}
+export declare function createClient<E extends EventMap = DefaultEvents>(options: ClientOptions<E>): Client<Events<E>>;
+
+// dist/debug.d.ts
+import { type Inspection } from './client.ts';
+import type { Client, EventMap } from './types.ts';
+export declare function debug<M extends EventMap>(client: Client<M>): {
+    inspection: Inspection;
+    stop: () => void;
+};
+
+// dist/decode.d.ts
+import type { Decoder } from './types.ts';
+export declare function text(data: string): string;
+export declare function json<T>(): (data: string) => T;
+export declare function decode(decoder: Decoder<unknown>, name: string, data: string): unknown;
+
+// dist/errors.d.ts
+export interface Problem {
+    readonly type?: string;
+    readonly title?: string;
+    readonly status?: number;
+    readonly detail?: string;
+    readonly field?: string;
+    readonly [member: string]: unknown;
+}
+export type ErrorCode = 'network' | 'idle' | 'unauthorized' | 'forbidden' | 'refused' | 'overloaded' | 'decode' | 'protocol';
+export interface ErrorDetails {
+    status?: number | undefined;
+    problem?: Problem | undefined;
+    cause?: unknown;
+    retryAfter?: number | undefined;
+}
+export declare class FantailError extends Error {
+    readonly name = "FantailError";
+    readonly code: ErrorCode;
+    readonly status: number | undefined;
+    readonly problem: Problem | undefined;
+    readonly retryAfter: number | undefined;
+    constructor(code: ErrorCode, message: string, details?: ErrorDetails);
+}
+export declare function codeOf(status: number): ErrorCode;
+export declare function isFinal(error: FantailError): boolean;
+export declare function report(error: unknown): void;
+
+// dist/connection.d.ts
+import type { Config } from './options.ts';
+import type { Page } from './page.ts';
+import type { Block } from './parser.ts';
+import type { Tokens } from './token.ts';
+import type { LogLine, Status } from './types.ts';
+export interface Runtime {
+    readonly config: Config;
+    readonly tokens: Tokens;
+    readonly page: Page;
+    readonly names: ReadonlySet<string>;
+    nextStream(): number;
+    log(stream: number, kind: LogLine['kind'], detail: unknown): void;
+}
+export interface ConnectionSink {
+    block(block: Block, told: readonly string[]): void;
+    changed(): void;
+}
+export interface Connection {
+    want(topics: readonly string[] | undefined): void;
+    status(topics?: readonly string[]): Status;
+    cursor(): string | undefined;
+    restart(): void;
+    namesChanged(): void;
+    close(): void;
+    inspect(): StreamInfo[];
+}
+export type Connect = (runtime: Runtime, sink: ConnectionSink, options: ConnectOptions) => Connection;
+export interface ConnectOptions {
+    from: string | undefined;
+    spread: boolean;
+}
+export interface StreamInfo {
+    readonly stream: number;
+    readonly topics: readonly string[];
+    readonly cursor: string | undefined;
+    readonly status: Status;
+    readonly blocks: number;
+}
+export declare function worst(states: readonly Status[]): Status;
+export declare const IDLE: Status;
+
+// dist/types.d.ts
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { FantailError } from './errors.ts';
+export type EventMap = object;
+export interface DefaultEvents {
+    message: string;
+}
+export type Events<E extends EventMap> = 'message' extends keyof E ? E : E & DefaultEvents;
+export interface StandardSchema<T> {
+    readonly '~standard': {
+        readonly version: 1;
+        readonly vendor: string;
+        readonly validate: (value: unknown) => unknown;
+        readonly types?: {
+            readonly input: unknown;
+            readonly output: T;
+        } | undefined;
+    };
+}
+export type Decoder<T> = ((text: string) => T) | StandardSchema<T>;
+export type TokenReason = 'first' | 'expiring' | 'refused';
+export type From = 'now' | 'earliest' | (string & {});
+export interface RetryOptions {
+    base?: number;
+    max?: number;
+    attempts?: number;
+}
+export interface ClientOptions<E extends EventMap = DefaultEvents> {
+    url: string | URL;
+    server?: 'fantail' | 'mercure' | 'plain';
+    token?: string | ((why: TokenReason, signal: AbortSignal) => Promise<string | null> | string | null);
+    events?: {
+        [K in keyof E]?: Decoder<E[K]>;
+    };
+    from?: From;
+    retry?: RetryOptions;
+    idle?: number;
+    linger?: number;
+    hidden?: 'keep' | 'pause';
+    topicsPerStream?: number;
+    credentials?: RequestCredentials;
+    headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
+    fetch?: typeof fetch;
+    transport?: 'fetch' | 'eventsource';
+    log?: (line: LogLine) => void;
+}
+export interface Event<E extends EventMap = DefaultEvents, K extends keyof E = keyof E> {
+    readonly name: K;
+    readonly data: E[K];
+    readonly id: string;
+    readonly topic: string;
+    readonly at: number;
+}
+export type AnyEvent<E extends EventMap> = {
+    [K in keyof E]: Event<E, K>;
+}[keyof E];
+export interface Gap {
+    readonly from: string;
+    readonly to: string;
+    readonly reason: 'evicted' | 'unknown' | 'lagged';
+}
+export interface GapEvent {
+    readonly name: 'gap';
+    readonly data: Gap;
+    readonly id: string;
+    readonly topic: '';
+    readonly at: number;
+}
+export type Handlers<E extends EventMap = DefaultEvents> = {
+    [K in keyof E as Exclude<K, 'gap' | 'error'>]?: (data: E[K], event: Event<E, K>) => void;
+} & {
+    gap?: (gap: Gap) => void;
+    error?: (error: FantailError) => void;
+};
+export interface SubscribeOptions {
+    from?: From;
+    signal?: AbortSignal;
+}
+export interface IterateOptions extends SubscribeOptions {
+    queue?: number;
+}
+export interface Subscription {
+    readonly status: Status;
+    add(topic: string): void;
+    remove(topic: string): void;
+    close(): void;
+    [Symbol.dispose](): void;
+}
+export type WaitReason = 'drain' | 'shed' | 'offline' | 'hidden';
+export type Status = 
+{
+    readonly state: 'idle';
+}
+| {
+    readonly state: 'connecting';
+    readonly attempt: number;
+}
+| {
+    readonly state: 'open';
+    readonly since: number;
+    readonly role: 'own' | 'leader' | 'follower';
+}
+| {
+    readonly state: 'waiting';
+    readonly attempt: number;
+    readonly at: number;
+    readonly why: FantailError | WaitReason;
+}
+| {
+    readonly state: 'closed';
+    readonly why: FantailError | 'closed';
+};
+export interface Receipt {
+    readonly id: string;
+    readonly subscribers: number | undefined;
+}
+export interface PublishOptions {
+    event?: string;
+    id?: string;
+    private?: boolean;
+    signal?: AbortSignal;
+}
+export interface LiveOptions<S, E extends EventMap = DefaultEvents> {
+    topics: string | readonly string[];
+    load: (signal: AbortSignal) => Promise<S | LoadedState<S>>;
+    apply: (state: S, event: AnyEvent<E>) => S;
+    queue?: number;
+}
+export interface LoadedState<S> {
+    state: S;
+    cursor: string;
+}
+export interface Live<S> {
+    readonly state: S | undefined;
+    readonly loading: boolean;
+    readonly stale: boolean;
+    readonly error?: unknown;
+    readonly status: Status;
+}
+export interface LiveStore<S> {
+    getSnapshot(): Live<S>;
+    subscribe(listener: () => void): () => void;
+    reload(): void;
+    close(): void;
+}
+export interface Client<M extends EventMap = DefaultEvents> {
+    subscribe(topics: string | readonly string[], handlers: Handlers<M>, options?: SubscribeOptions): Subscription;
+    events(topics: string | readonly string[], options?: IterateOptions): AsyncIterable<AnyEvent<M> | GapEvent>;
+    live<S>(options: LiveOptions<S, M>): LiveStore<S>;
+    publish(topic: string | readonly string[], data: unknown, options?: PublishOptions): Promise<Receipt>;
+    readonly status: Status;
+    readonly cursor: string | undefined;
+    onStatus(listener: (status: Status) => void): () => void;
+    refreshToken(): Promise<void>;
+    close(): void;
+    [Symbol.dispose](): void;
+}
+export interface LogLine {
+    readonly at: number;
+    readonly stream: number;
+    readonly kind: 'connect' | 'open' | 'event' | 'id' | 'gap' | 'replace' | 'end' | 'wait' | 'idle' | 'closed' | 'token' | 'error';
+    readonly detail: unknown;
+}
