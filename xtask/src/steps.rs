@@ -9,10 +9,14 @@ use crate::tools;
 /// A heading and the check under it.
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("what the tests need beyond Rust", tools::ensure),
     ("formatting", formatting),
     ("clippy, warnings are errors", clippy),
+    (
+        "the browser client: types, units, package checks",
+        browser_client,
+    ),
     ("tests that need nothing but Rust", tests),
     (
         "tests with real clients: redis-cli, curl, Node, Python, PHP, browsers; behind proxies",
@@ -128,6 +132,14 @@ fn clippy() -> Result<(), Failure> {
         run(&mut cargo(&arguments))?;
     }
     Ok(())
+}
+
+/// All checks of `clients/js`, which its `package.json` lists.
+fn browser_client() -> Result<(), Failure> {
+    run(&mut command(
+        "npm",
+        &["run", "--prefix", "clients/js", "check"],
+    ))
 }
 
 fn tests() -> Result<(), Failure> {

@@ -220,13 +220,20 @@ fn node_version() -> Result<(), Failure> {
     }
 }
 
-/// Runs `npm ci` if the installed packages are older than the lock file.
+/// Folders with npm packages: the clients that the tests drive, and the browser client with its tools.
+const NPM_FOLDERS: [&str; 2] = ["tests/node", "clients/js"];
+
+/// Runs `npm ci` where the installed packages are older than the lock file.
 fn npm_packages() -> Result<(), Failure> {
-    let directory = root().join("tests/node");
+    NPM_FOLDERS.into_iter().try_for_each(npm_packages_of)
+}
+
+fn npm_packages_of(folder: &str) -> Result<(), Failure> {
+    let directory = root().join(folder);
     let installed = modified(&directory.join("node_modules/.package-lock.json"));
     let locked = modified(&directory.join("package-lock.json"));
     if installed.is_some() && installed >= locked {
-        println!("found tests/node/node_modules");
+        println!("found {folder}/node_modules");
         return Ok(());
     }
     run(&mut command(
@@ -234,7 +241,7 @@ fn npm_packages() -> Result<(), Failure> {
         &[
             "ci",
             "--prefix",
-            "tests/node",
+            folder,
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",

@@ -4,7 +4,7 @@ import { build } from 'esbuild';
 
 /** Bytes (brotli 11) of what is loaded at once. What is loaded on demand does not count. */
 const BUDGETS = [
-  { name: 'core', code: "export { createClient } from './dist/index.js';", max: 4 * 1024 },
+  { name: 'core', code: "export { createClient } from './dist/index.js';", max: 9_728 },
 ];
 
 let failed = false;
