@@ -27,6 +27,9 @@ export function start() {
 }
 `;
 
+/** The examples of the README, each a module: what is shown there compiles. */
+const EXAMPLES = [...readFileSync('README.md', 'utf8').matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, code]) => code);
+
 const SETTINGS = {
   compilerOptions: {
     strict: true,
@@ -36,11 +39,11 @@ const SETTINGS = {
     module: 'NodeNext',
     moduleResolution: 'NodeNext',
     target: 'ES2022',
-    lib: ['ES2022', 'DOM'],
+    lib: ['ES2022', 'DOM', 'DOM.Iterable'],
     types: [],
     noEmit: true,
   },
-  files: ['user.ts'],
+  files: ['user.ts', ...EXAMPLES.map((_, index) => `example-${index}.ts`)],
 };
 
 const directory = mkdtempSync(join(tmpdir(), 'fantail-client-'));
@@ -56,6 +59,7 @@ try {
   const write = (name, text) => writeFileSync(join(directory, name), text);
   write('package.json', '{"type": "module", "private": true}');
   write('user.ts', USER);
+  EXAMPLES.forEach((code, index) => write(`example-${index}.ts`, code));
   write('tsconfig.json', JSON.stringify(SETTINGS));
   run('npm', ['install', '--offline', '--ignore-scripts', '--no-audit', '--no-fund', archive], directory);
   run(bin('tsc'), ['-p', 'tsconfig.json'], directory);
