@@ -53,6 +53,7 @@ interface Call {
   token?: string | null | undefined;
   /** The server asked for a wait, and nothing came after it. */
   farewell: boolean;
+  blocks: number;
   retry: number;
   over: boolean;
 }
@@ -136,7 +137,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       halt();
       return wait(Infinity, 'hidden');
     }
-    const call: Call = { topics, openAt: 0, heardAt: Date.now(), farewell: false, retry: 0, over: false };
+    const call: Call = { topics, openAt: 0, heardAt: Date.now(), farewell: false, blocks: 0, retry: 0, over: false };
     stop(next);
     next = undefined;
     if (current?.openAt) {
@@ -177,10 +178,10 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
           call.heardAt = Date.now();
         },
         block(block) {
-          const first = !call.openAt;
+          const prime = call.blocks++ === 0;
           opened(call, withoutCursor);
           call.farewell = false;
-          take(block, first);
+          take(block, prime);
         },
         retry(milliseconds) {
           call.farewell = true;

@@ -61,6 +61,21 @@ describe('a token', () => {
     expect(gap).not.toHaveBeenCalled();
   });
 
+  it('is renewed without a repetition at a server of any kind: its first block is no heartbeat', async () => {
+    const other = await server();
+    let count = 0;
+    const made = client({ url: `${other.url}stream`, token: () => jwt({ exp: seconds() + (count++ ? 600 : 0.3) }) });
+    const seen: string[] = [];
+    made.subscribe([], { message: (data) => void seen.push(data) });
+    const first = (await other.exchange(0)).prime(id(0)).event(id(1), '1');
+    const second = await other.exchange(1);
+    first.event(id(2), '2');
+    await until(() => seen.length === 2);
+    second.prime(id(1)).event(id(2), '2').event(id(3), '3');
+    await until(() => seen.length === 3);
+    expect(seen).toEqual(['1', '2', '3']);
+  });
+
   it('is renewed 30 s before its end, and a short one after three quarters of its life', () => {
     const now = 1_000_000_000;
     expect(lifeOf(jwt({ exp: now / 1_000 + 60 }), now)).toBe(60_000);
