@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
-/** Safari 16.4, Chromium 98 and Firefox 94 have all of it. */
+/** Safari 16.4, Chromium 100 and Firefox 100 have all of it. */
 const target = 'es2022';
 
 rmSync('dist', { recursive: true, force: true });

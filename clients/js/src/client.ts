@@ -135,7 +135,9 @@ export function createClientWith<E extends EventMap>(
     publish: (topic: string | readonly string[], data: unknown, settings = {}) =>
       publish(runtime, topic, data, settings, closing.signal),
     get status() {
-      return subscriptions.status();
+      // The same object until something changes, as `useSyncExternalStore` needs it.
+      const status = subscriptions.status();
+      return same(last, status) ? last : status;
     },
     get cursor() {
       return subscriptions.cursor();

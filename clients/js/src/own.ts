@@ -5,9 +5,13 @@
 import { fits } from './address.ts';
 import { worst, IDLE, type Connect } from './connection.ts';
 import { createStream, type Stream } from './stream.ts';
+import type { Status } from './types.ts';
 
 /** Changes within this time are one. */
 const COALESCE_MS = 50;
+
+/** One object: a status that did not change is the same one. */
+const FIRST_ATTEMPT: Status = { state: 'connecting', attempt: 1 };
 
 export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
   const { config } = runtime;
@@ -79,7 +83,6 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
       const fewer = !topics || carried.size > topics.length;
       // What is no longer wanted may be wanted again at once, as when a page draws itself anew.
       if (more || fewer) schedule(more ? (streams.length ? COALESCE_MS : 0) : config.linger);
-      else cancel();
       sink.changed();
     },
     status(topics) {
@@ -91,7 +94,7 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
       const waits = !some.length || topics?.some((topic) => !carried.includes(topic));
       return worst([
         ...some.map((stream) => stream.status),
-        ...(waits ? [{ state: 'connecting', attempt: 1 } as const] : []),
+        ...(waits ? [FIRST_ATTEMPT] : []),
       ]);
     },
     cursor: () => streams[0]?.cursor,

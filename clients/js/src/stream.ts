@@ -45,7 +45,8 @@ export interface Stream {
 /** One request, from the question for a token to its end. */
 interface Call {
   wire?: Wire;
-  topics: readonly string[];
+  /** Other topics are another request. */
+  readonly topics: readonly string[];
   /** Time of its first word; 0 before. */
   openAt: number;
   /** Time of the last sign of life. */
@@ -163,8 +164,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       );
     }
     if (call.over) return;
-    call.topics = topics;
-    const url = streamUrl(config, topics);
+    const url = streamUrl(config, call.topics);
     log(call === next ? 'replace' : 'connect', { url: url.href, cursor });
     // From here on the old request brings what the new one will repeat.
     if (call === next) overlap.sent();

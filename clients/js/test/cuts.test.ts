@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Gap } from '../src/index.ts';
 import { until, type Exchange } from './support/server.ts';
 import { client, id, server, states } from './support/setup.ts';
@@ -6,6 +6,14 @@ import { client, id, server, states } from './support/setup.ts';
 /** Number of an id as `id` makes it; 0 for none. */
 function numberOf(cursor: string | undefined): number {
   return cursor ? Number(/-(\d+)\./.exec(cursor)?.[1]) : 0;
+}
+
+/** A body that says one thing and then nothing more, and never ends. */
+function endless(text: string, cancelled: () => void): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(text)),
+    cancel: cancelled,
+  });
 }
 
 describe('cuts', () => {
@@ -106,6 +114,26 @@ describe('cuts', () => {
     expect(seen.at(-1)).toEqual({ state: 'closed', why: 'closed' });
     expect(made.subscribe('t', {}).status.state).toBe('closed');
     expect(node.exchanges).toHaveLength(1);
+  });
+
+  it('release what a `fetch` without signals holds: the body is cancelled on every path', async () => {
+    const cancelled = vi.fn();
+    const answers = [
+      // Too much of a problem document, another type, an event without an end, and a stream that is closed.
+      new Response(endless('x'.repeat(70_000), cancelled), { status: 503 }),
+      new Response(endless('<html>', cancelled), { headers: { 'content-type': 'text/html' } }),
+    ];
+    let index = 0;
+    const fetch = async (): Promise<Response> => answers[index++] as Response;
+    const made = client({ url: 'http://127.0.0.1:1/', fetch });
+    made.subscribe('a', {});
+    await until(() => made.status.state === 'closed');
+    await until(() => cancelled.mock.calls.length === 2);
+    answers.push(new Response(endless('id: 1\n\n', cancelled), { headers: { 'content-type': 'text/event-stream' } }));
+    await made.refreshToken();
+    await until(() => made.status.state === 'open');
+    made.close();
+    await until(() => cancelled.mock.calls.length === 3);
   });
 
   it('of a response of another type close the stream with an error that says so', async () => {

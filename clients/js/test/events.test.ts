@@ -23,6 +23,14 @@ describe('events', () => {
     expect(made.status.state).toBe('idle');
   });
 
+  it('of a name that an object has by itself are text like others', async () => {
+    const node = await server();
+    const reader = client({ url: node.url }).events('a')[Symbol.asyncIterator]();
+    const next = reader.next();
+    (await node.exchange(0)).prime(id(0)).event(id(1), '1', { event: 'constructor' });
+    expect((await next).value).toMatchObject({ name: 'constructor', data: '1' });
+  });
+
   it('bring gaps among themselves, in order', async () => {
     const node = await server();
     const made = client({ url: node.url });

@@ -80,6 +80,14 @@ describe('the native transport', () => {
     expect(token).toHaveBeenCalledTimes(2);
   });
 
+  it('closes with a clear error where there is no EventSource', async () => {
+    vi.stubGlobal('EventSource', undefined);
+    const made = client({ url: 'http://127.0.0.1:1/', transport: 'eventsource' });
+    made.subscribe('a', {});
+    await until(() => made.status.state === 'closed');
+    expect(String((made.status as { why: unknown }).why)).toContain('there is no EventSource here; leave `transport` out');
+  });
+
   it('shows no token in the log', async () => {
     const node = await server();
     const lines: unknown[] = [];

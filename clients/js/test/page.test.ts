@@ -162,6 +162,14 @@ describe('a page', () => {
     expect(made.status.state).toBe('open');
   });
 
+  it('that goes off line again before it replaced its stream keeps it', async () => {
+    const { node } = await open();
+    vi.spyOn(Math, 'random').mockReturnValue(0.06);
+    page.say('online', 'offline');
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    expect(node.exchanges).toHaveLength(1);
+  });
+
   it('is listened to only while there is a stream', async () => {
     const made = client({ url: 'http://127.0.0.1:1/' });
     expect(page.listeners).toBe(0);

@@ -144,12 +144,28 @@ describe('the word of the server', () => {
     expect(waits(seen).map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
+  it('at a drain is not the floor of a later stream, which has its own', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen = states(made);
+    made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0)).end('retry: 200\n\n');
+    (await node.exchange(1)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    const before = Date.now();
+    node.exchanges[1]?.cut();
+    await until(() => waits(seen)[1]);
+    expect((waits(seen)[1]?.at as number) - before).toBeLessThan(100);
+  });
+
   it('at a shed never looks open, and counts as a failure', async () => {
     const node = await server();
     const made = client({ url: node.url });
     const seen = states(made);
     made.subscribe('a', {});
-    (await node.exchange(0)).head().end('retry: 25\n\n');
+    const start = Date.now();
+    (await node.exchange(0)).head().end('retry: 300\n\n');
+    expect((await until(() => waits(seen)[0])).at - start).toBeGreaterThanOrEqual(298);
     (await node.exchange(1)).head().end('retry: 25\n\n');
     (await node.exchange(2)).prime(id(0));
     await until(() => made.status.state === 'open');

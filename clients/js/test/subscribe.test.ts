@@ -46,6 +46,22 @@ describe('subscribe', () => {
     expect(seen).toEqual(['y']);
   });
 
+  it('that another handler closes hears nothing more of the same event', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const seen: string[] = [];
+    made.subscribe('a', {
+      message(data) {
+        seen.push(`one ${data}`);
+        other.close();
+      },
+    });
+    const other = made.subscribe('a', { message: (data) => void seen.push(`two ${data}`) });
+    (await node.exchange(0)).prime(id(0)).event(id(1), '1').event(id(2), '2');
+    await until(() => seen.length === 2);
+    expect(seen).toEqual(['one 1', 'one 2']);
+  });
+
   it('goes on when a handler throws, and reports it', async () => {
     const reported = vi.fn();
     vi.stubGlobal('reportError', reported);
@@ -205,10 +221,14 @@ describe('status', () => {
   it('listeners end when they are told to', async () => {
     const node = await server();
     const made = client({ url: node.url });
+    expect(made.status).toBe(made.status);
     const listener = vi.fn();
     made.onStatus(listener)();
     made.subscribe('a', {});
-    await node.exchange(0);
+    expect(made.status).toBe(made.status);
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    expect(made.status).toBe(made.status);
     expect(listener).not.toHaveBeenCalled();
   });
 });

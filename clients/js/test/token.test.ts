@@ -160,6 +160,52 @@ describe('a token', () => {
     expect(seen).toContainEqual(expect.objectContaining({ state: 'waiting', why: expect.objectContaining({ code: 'unauthorized' }) }));
   });
 
+  it('that was replaced meanwhile is not asked for again by another stream', async () => {
+    const node = await server();
+    let count = 0;
+    const made = client({ url: node.url, token: () => `T${++count}` });
+    made.subscribe('a', {});
+    made.subscribe('{b}', {});
+    const second = await node.exchange(1);
+    node.exchanges[0]?.answer(401);
+    expect((await node.exchange(2)).headers.authorization).toBe('Bearer T2');
+    second.answer(401);
+    expect((await node.exchange(3)).headers.authorization).toBe('Bearer T2');
+    expect(count).toBe(2);
+  });
+
+  it('that arrives in the moment in which its session ends is not used either', async () => {
+    const node = await server();
+    const answers: ((token: string) => void)[] = [];
+    const made = client({ url: node.url, token: () => new Promise<string>((resolve) => answers.push(resolve)) });
+    made.subscribe('a', {});
+    await until(() => answers.length === 1);
+    answers[0]?.('old');
+    const refreshed = made.refreshToken();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const published = made.publish('a', 'x').catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    answers[1]?.('new');
+    await refreshed;
+    await node.exchange(1);
+    expect(node.exchanges.map(({ headers }) => headers.authorization)).toEqual(['Bearer new', 'Bearer new']);
+    made.close();
+    await published;
+  });
+
+  it('that is renewed where the server has no cursors is no gap: both requests overlap', async () => {
+    const other = await server();
+    let count = 0;
+    const made = client({ url: `${other.url}stream`, token: () => jwt({ exp: seconds() + (count++ ? 600 : 0.3) }) });
+    const said: unknown[] = [];
+    made.subscribe([], { message: (data) => void said.push(data), gap: (gap) => void said.push(gap) });
+    (await other.exchange(0)).head();
+    await until(() => made.status.state === 'open');
+    (await other.exchange(1)).head().send('data: 1\n\n');
+    await until(() => said.length);
+    expect(said).toEqual(['1']);
+  });
+
   it('of a session that has ended is never used, and its stream ends at once', async () => {
     const node = await server();
     const answers: ((token: string) => void)[] = [];

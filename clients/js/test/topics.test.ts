@@ -41,6 +41,21 @@ describe('topics', () => {
     expect(node.exchanges).toHaveLength(2);
   });
 
+  it('that go on changing are not put off for ever', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    let count = 0;
+    const timer = setInterval(() => made.subscribe(`t${++count}`, {}), 20);
+    try {
+      await until(() => node.exchanges.length > 1, 'a change takes effect', 2_000);
+    } finally {
+      clearInterval(timer);
+    }
+  });
+
   it('that change open the new stream with the cursor before the old one is closed', async () => {
     const node = await server();
     const made = client({ url: node.url });

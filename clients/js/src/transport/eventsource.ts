@@ -12,6 +12,10 @@ import type { StreamRequest, TransportSink, Wire } from './transport.ts';
 const SETTLED_MS = 500;
 
 export function eventSourceTransport(request: StreamRequest, sink: TransportSink): Wire {
+  if (typeof EventSource === 'undefined') {
+    sink.end(new FantailError('protocol', 'there is no EventSource here; leave `transport` out'));
+    return { stop() {} };
+  }
   const { token, cursor, names, config } = request;
   const url = new URL(request.url);
   if (token) url.searchParams.set('authorization', token);
