@@ -66,6 +66,8 @@ export interface StreamInfo {
   readonly cursor: string | undefined;
   readonly status: Status;
   readonly blocks: number;
+  /** Events that are remembered because a request that takes over may repeat them. */
+  readonly remembered: number;
 }
 
 const ORDER = ['idle', 'open', 'connecting', 'waiting', 'closed'];

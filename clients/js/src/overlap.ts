@@ -16,6 +16,8 @@ type Seen = Map<string, (readonly string[])[]>;
 export interface Overlap {
   /** The next request is sent with the cursor of now. */
   sent(): void;
+  /** There is no next request any more. */
+  cancelled(): void;
   /** The next request takes the place of the current one. */
   replaced(): void;
   /** The current request has reached the newest event: it has repeated everything. */
@@ -27,6 +29,8 @@ export interface Overlap {
   take(block: Block): readonly string[] | 'all';
   /** As many events wait for the next request as may. */
   full(): boolean;
+  /** Ids that are remembered. */
+  size(): number;
 }
 
 function add(seen: Seen, id: string, topics: readonly string[]): void {
@@ -44,10 +48,15 @@ export function createOverlap(): Overlap {
       fresh = new Map();
       count = 0;
     },
+    cancelled: () => void (fresh = undefined),
     replaced() {
-      // What the current request has not repeated yet, the next one repeats as well.
+      // What the current request has not repeated yet, the next one repeats as well. Events of topics
+      // that are no longer wanted never are: the bound is for them.
       const seen: Seen = fresh ?? new Map();
-      for (const [id, lists] of expected) for (const topics of lists) add(seen, id, topics);
+      for (const [id, lists] of expected) {
+        if (seen.size >= OVERLAP_EVENTS_MAX) break;
+        for (const topics of lists) add(seen, id, topics);
+      }
       expected = seen;
       fresh = undefined;
     },
@@ -64,6 +73,7 @@ export function createOverlap(): Overlap {
       if (!before) return [];
       return before.length && topics.some((topic) => !before.includes(topic)) ? before : 'all';
     },
+    size: () => expected.size + (fresh?.size ?? 0),
     full: () => fresh !== undefined && count >= OVERLAP_EVENTS_MAX,
   };
 }

@@ -109,8 +109,14 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     clearTimeout(onlineTimer);
     timer = undefined;
     stop(current);
+    current = undefined;
+    dropNext();
+  }
+
+  function dropNext(): void {
     stop(next);
-    current = next = undefined;
+    next = undefined;
+    overlap.cancelled();
   }
 
   function close(why: FantailError | 'closed'): void {
@@ -139,8 +145,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       return wait(Infinity, 'hidden');
     }
     const call: Call = { topics, openAt: 0, heardAt: Date.now(), farewell: false, blocks: 0, retry: 0, over: false };
-    stop(next);
-    next = undefined;
+    dropNext();
     if (current?.openAt) {
       next = call;
     } else {
@@ -256,7 +261,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (call.over) return;
     stop(call);
     log('end', error);
-    if (call === next) next = undefined;
+    if (call === next) dropNext();
     else if (next) {
       // The old request ended before the new one had its first word.
       promote();
@@ -370,6 +375,6 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       next?.wire?.listen?.();
     },
     close: () => close('closed'),
-    inspect: () => ({ stream: number, topics, cursor, status, blocks }),
+    inspect: () => ({ stream: number, topics, cursor, status, blocks, remembered: overlap.size() }),
   };
 }

@@ -193,6 +193,17 @@ describe('a token', () => {
     await published;
   });
 
+  it('of a function that answers at once is not used either when its session ends in that moment', async () => {
+    const node = await server();
+    let count = 0;
+    const made = client({ url: node.url, token: () => `T${++count}` });
+    const published = made.publish('a', 'x');
+    const refreshed = made.refreshToken();
+    await expect(published).rejects.toMatchObject({ code: 'unauthorized', message: expect.stringContaining('the session was ended') });
+    await refreshed;
+    expect(node.exchanges).toHaveLength(0);
+  });
+
   it('that is renewed where the server has no cursors is no gap: both requests overlap', async () => {
     const other = await server();
     let count = 0;

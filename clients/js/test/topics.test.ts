@@ -1,9 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
 import { matches } from '../src/address.ts';
+import { INSPECT, type Inspectable, type Inspection } from '../src/client.ts';
 import { createOverlap, OVERLAP_EVENTS_MAX } from '../src/overlap.ts';
 import type { Event, Gap } from '../src/index.ts';
 import { until } from './support/server.ts';
 import { client, id, server } from './support/setup.ts';
+
+const inspect = (made: object): Inspection => (made as Inspectable)[INSPECT]().inspection;
 
 const topicsOf = ({ url }: { url: URL }): string[] => url.searchParams.getAll('topic');
 
@@ -277,6 +280,44 @@ describe('an overlap', () => {
     overlap.replaced();
     overlap.caughtUp();
     expect(overlap.take(event('y'))).toEqual([]);
+  });
+
+  it('is forgotten with the request that was to take over', async () => {
+    const overlap = createOverlap();
+    overlap.sent();
+    overlap.take(event('1'));
+    expect(overlap.size()).toBe(1);
+    overlap.cancelled();
+    overlap.take(event('2'));
+    expect(overlap.size()).toBe(0);
+
+    const node = await server();
+    const made = client({ url: node.url });
+    const remembered = (): number | undefined => inspect(made).streams[0]?.remembered;
+    made.subscribe('a', {});
+    const first = (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    made.subscribe('b', {});
+    const second = await node.exchange(1);
+    first.event(id(1), 'x', { topic: 'a' });
+    await until(() => made.cursor === id(1));
+    expect(remembered()).toBe(1);
+    // Its wait is long enough to see that nothing is remembered meanwhile.
+    second.answer(503, {}, { 'retry-after': '60' });
+    await until(() => remembered() === 0);
+    first.event(id(2), 'x', { topic: 'a' });
+    await until(() => made.cursor === id(2));
+    expect(remembered()).toBe(0);
+  });
+
+  it('keeps a bounded number of events that nobody repeats', () => {
+    const overlap = createOverlap();
+    for (let round = 0; round < 3; round++) {
+      overlap.sent();
+      for (let number = 0; number < OVERLAP_EVENTS_MAX - 1; number++) overlap.take(event(`${round} ${number}`));
+      overlap.replaced();
+    }
+    expect(overlap.size()).toBeLessThanOrEqual(OVERLAP_EVENTS_MAX);
   });
 
   it('that is full ends the old request: the new one repeats, and nothing is lost', async () => {
