@@ -103,6 +103,8 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
   const server = options.server
     ? checkWord('server', options.server, 'fantail', 'mercure', 'plain')
     : guessServer(url);
+  // Its calls are below it.
+  if (server === 'fantail' && !url.pathname.endsWith('/')) url.pathname += '/';
   const base = checkNumber('retry.base', retry.base, 1, HOUR, 1_000);
   const native = checkWord('transport', options.transport, 'fetch', 'eventsource') === 'eventsource';
   if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {

@@ -323,7 +323,7 @@ describe('an option', () => {
     expect(urls).toEqual([
       'https://app.example/hub/events?topic=a+b&with=topic',
       'https://app.example/stream',
-      'https://app.example/events?topic=a&with=topic',
+      'https://app.example/hub/events?topic=a&with=topic',
     ]);
   });
 
