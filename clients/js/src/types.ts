@@ -254,7 +254,7 @@ export interface Client<M extends EventMap = DefaultEvents> {
   live<S>(options: LiveOptions<S, M>): LiveStore<S>;
   /** Publishes one event. Throws a `FantailError` if it is refused. */
   publish(topic: string | readonly string[], data: unknown, options?: PublishOptions): Promise<Receipt>;
-  /** Of all streams of the client, the state that needs most attention. */
+  /** Of all streams of the client, the state that needs most attention. The same object until it changes. */
   readonly status: Status;
   /** Id of the last event or heartbeat of the joined stream. */
   readonly cursor: string | undefined;
