@@ -2,7 +2,7 @@
  * A client of a fake node. It ends with the test.
  */
 import { createClient, json, type Client, type ClientOptions } from '../../src/index.ts';
-import { createFakeNode, type FakeNode, type FakeNodeOptions } from '../../src/testing/index.ts';
+import { createFakeNode, type FakeNode } from '../../src/testing/index.ts';
 import { atEnd } from './setup.ts';
 
 export interface Shop {
@@ -25,5 +25,3 @@ export function fake(
   atEnd(() => client.close());
   return { node, client };
 }
-
-export type { FakeNodeOptions };
