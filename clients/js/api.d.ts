@@ -101,7 +101,6 @@ export interface StreamInfo {
     readonly cursor: string | undefined;
     readonly status: Status;
     readonly blocks: number;
-    readonly remembered: number;
 }
 export declare function worst(states: readonly Status[]): Status;
 export declare const IDLE: Status;
@@ -268,4 +267,115 @@ export interface LogLine {
     readonly stream: number;
     readonly kind: 'connect' | 'open' | 'event' | 'id' | 'gap' | 'replace' | 'end' | 'wait' | 'idle' | 'closed' | 'token' | 'error';
     readonly detail: unknown;
+}
+
+// dist/react/index.d.ts
+import { type ReactElement, type ReactNode } from 'react';
+import type { Client, EventMap, Handlers, Live, LiveOptions, Status } from '../types.ts';
+import type { DataOf, RegisteredEvents } from '../views/types.ts';
+export interface Register {
+}
+export type Registered = RegisteredEvents<Register>;
+export interface FantailProviderProps<M extends EventMap> {
+    client: Client<M>;
+    children?: ReactNode;
+}
+export interface UseEventsOptions {
+    enabled?: boolean | undefined;
+}
+export interface UseLatestOptions<K, I> {
+    event?: K | undefined;
+    initial?: I | undefined;
+}
+export interface LiveView<S> extends Live<S> {
+    readonly reload: () => void;
+}
+export declare function FantailProvider<M extends EventMap>({ client, children }: FantailProviderProps<M>): ReactElement;
+export declare function useClient<M extends EventMap = Registered>(): Client<M>;
+export declare function useEvents<M extends EventMap = Registered>(topics: string | readonly string[], handlers: Handlers<M>, { enabled }?: UseEventsOptions): void;
+export declare function useLive<S, M extends EventMap = Registered>(options: LiveOptions<S, M> | null): LiveView<S>;
+export declare function useLatest<M extends EventMap = Registered, const K extends keyof M = keyof M & 'message', I = undefined>(topic: string, { event, initial }?: UseLatestOptions<K, I>): DataOf<M, K> | I;
+export declare function useStatus(): Status;
+
+// dist/vue/index.d.ts
+import { type ComputedRef, type MaybeRef, type MaybeRefOrGetter, type Plugin, type ShallowRef } from 'vue';
+import type { Client, EventMap, Handlers, Live, LiveOptions, Status } from '../types.ts';
+import type { DataOf, RegisteredEvents } from '../views/types.ts';
+export interface Register {
+}
+export type Registered = RegisteredEvents<Register>;
+export interface UseEventsOptions {
+    enabled?: MaybeRefOrGetter<boolean> | undefined;
+}
+export interface UseLatestOptions<K, I> {
+    event?: MaybeRefOrGetter<K> | undefined;
+    initial?: I | undefined;
+}
+export type LiveRefs<S> = {
+    readonly [K in keyof Live<S>]-?: ComputedRef<Live<S>[K]>;
+} & {
+    readonly reload: () => void;
+};
+export declare function fantail<M extends EventMap>(client: Client<M>): Plugin;
+export declare function useClient<M extends EventMap = Registered>(): Client<M>;
+export declare function useEvents<M extends EventMap = Registered>(topics: MaybeRefOrGetter<string | readonly string[]>, handlers: MaybeRefOrGetter<Handlers<M>>, { enabled }?: UseEventsOptions): void;
+export declare function useLive<S, M extends EventMap = Registered>(options: () => LiveOptions<S, M> | null): LiveRefs<S>;
+export declare function useLive<S, M extends EventMap = Registered>(options: MaybeRef<LiveOptions<S, M> | null>): LiveRefs<S>;
+export declare function useLatest<M extends EventMap = Registered, const K extends keyof M = keyof M & 'message', I = undefined>(topic: MaybeRefOrGetter<string>, { event, initial }?: UseLatestOptions<K, I>): Readonly<ShallowRef<DataOf<M, K> | I>>;
+export declare function useStatus(): Readonly<ShallowRef<Status>>;
+
+// dist/testing/index.d.ts
+import type { FakeNode, FakeNodeOptions } from './types.ts';
+export type { FakeNode, FakeNodeOptions, FakePublishOptions, FakeRequest, FakeStream, RefuseOptions, } from './types.ts';
+export declare function createFakeNode(options?: FakeNodeOptions): FakeNode;
+
+// dist/testing/types.d.ts
+import type { Gap } from '../types.ts';
+export interface FakeNodeOptions {
+    url?: string | undefined;
+    heartbeat?: number | undefined;
+    retry?: number | undefined;
+    prime?: 'auto' | 'manual' | undefined;
+}
+export interface FakeRequest {
+    readonly method: string;
+    readonly url: URL;
+    readonly headers: Headers;
+    readonly topics: readonly string[];
+    readonly cursor: string | undefined;
+    readonly token: string | undefined;
+}
+export interface FakeStream {
+    readonly request: FakeRequest;
+    readonly open: boolean;
+    prime(): void;
+    send(text: string): void;
+    gap(reason?: Gap['reason']): void;
+    drain(retry?: number): void;
+    cut(): void;
+}
+export interface FakePublishOptions {
+    event?: string | undefined;
+    id?: string | undefined;
+}
+export interface RefuseOptions {
+    times?: number | undefined;
+    detail?: string | undefined;
+    retryAfter?: number | undefined;
+}
+export interface FakeNode {
+    readonly url: string;
+    readonly fetch: typeof fetch;
+    readonly requests: readonly FakeRequest[];
+    readonly streams: readonly FakeStream[];
+    stream(): Promise<FakeStream>;
+    publish(topic: string | readonly string[], data: unknown, options?: FakePublishOptions): string;
+    heartbeat(): void;
+    gap(reason?: Gap['reason']): void;
+    forget(): void;
+    drain(retry?: number): void;
+    cut(): void;
+    refuse(status: number, options?: RefuseOptions): void;
+    shed(times?: number, retry?: number): void;
+    settled(): Promise<void>;
 }

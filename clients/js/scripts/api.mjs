@@ -1,6 +1,7 @@
 // The public declarations in one file, compared with `api.d.ts`: a change of the API is seen in review.
 // `node scripts/api.mjs --write` takes what `dist/` has now.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 const REPORT = 'api.d.ts';
 
@@ -19,7 +20,7 @@ function declarations(file) {
     .replace(/^\/\/#.*\n?/gm, '')
     .trim();
   const others = [...text.matchAll(/^export .*from '\.\/(.*)\.(?:ts|js)';$/gm)];
-  return [`// ${file}`, text, '', ...others.map(([, name]) => declarations(`dist/${name}.d.ts`))].join('\n');
+  return [`// ${file}`, text, '', ...others.map(([, name]) => declarations(`${dirname(file)}/${name}.d.ts`))].join('\n');
 }
 
 const now = `${entries.map((entry) => declarations(entry.replace('./', ''))).join('\n').trim()}\n`;

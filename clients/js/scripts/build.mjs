@@ -11,8 +11,9 @@ const target = 'es2022';
 
 rmSync('dist', { recursive: true, force: true });
 await build({
-  entryPoints: ['src/index.ts'],
+  entryPoints: ['src/index.ts', 'src/react/index.ts', 'src/vue/index.ts', 'src/testing/index.ts'],
   outdir: 'dist',
+  external: ['react', 'vue'],
   bundle: true,
   splitting: true,
   format: 'esm',
