@@ -101,6 +101,7 @@ export interface StreamInfo {
     readonly cursor: string | undefined;
     readonly status: Status;
     readonly blocks: number;
+    readonly remembered: number;
 }
 export declare function worst(states: readonly Status[]): Status;
 export declare const IDLE: Status;
