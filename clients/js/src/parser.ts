@@ -26,6 +26,16 @@ export interface ParserSink {
 /** Characters of one event, or of one line, beyond which a stream is refused: a node's largest is 64 MiB. */
 export const EVENT_CHARS_MAX = 2 ** 27;
 
+/** A topic that could break its line is written as a string of JSON. */
+function topicOf(value: string): string {
+  if (value[0] !== '"') return value;
+  try {
+    return String(JSON.parse(value));
+  } catch {
+    return value;
+  }
+}
+
 /** Returns what takes the next piece of text. It throws a `RangeError` beyond `EVENT_CHARS_MAX`. */
 export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (text: string) => void {
   /** Pieces of the line that is not complete. Joined once, so that a long line costs linear time. */
@@ -64,7 +74,7 @@ export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (tex
       data.push(value);
       dataChars += value.length + 1;
     } else if (field === 'event') event = value;
-    else if (field === 'topic') topics.push(value);
+    else if (field === 'topic') topics.push(topicOf(value));
     else if (field === 'id') {
       if (!value.includes('\0')) id = value;
     } else if (field === 'retry') {

@@ -16,7 +16,7 @@ describe('the native transport', () => {
     made.subscribe('a', { message: (data) => void seen.push(data) });
     const stream = await node.exchange(0);
     // Its blocks do not tell their topics to a page, and it sends no headers.
-    expect(stream.url.search).toBe('?topic=a&authorization=T');
+    expect(stream.url.search).toBe('?topic=a&authorization=T&heartbeat=event');
     stream.prime(id(0)).event(id(1), '1').event(id(2), '2', { event: 'created' });
     await until(() => seen.length === 1);
     expect(made.status.state).toBe('open');

@@ -28,6 +28,11 @@ describe('the parser', () => {
     ]);
   });
 
+  it('reads a topic that is written as a string of JSON', () => {
+    const said = parse(['topic: "a\\u000ab"\ntopic: "\ntopic: a"b\ndata: 1\n\n']) as Block[];
+    expect(said.map(({ topics }) => topics)).toEqual([['a\nb', '"', 'a"b']]);
+  });
+
   it('keeps every topic of a block, and none of the block before', () => {
     const said = parse(['topic: a\ntopic: b\ndata: 1\n\ndata: 2\n\n']) as Block[];
     expect(said.map(({ topics }) => topics)).toEqual([['a', 'b'], []]);

@@ -20,6 +20,8 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
   const url = new URL(request.url);
   if (token) url.searchParams.set('authorization', token);
   if (cursor) url.searchParams.set('lastEventID', cursor);
+  // Without, heartbeats are silent here, and a dead line is not noticed.
+  if (config.server === 'fantail') url.searchParams.set('heartbeat', 'event');
   const source = new EventSource(url, { withCredentials: config.credentials === 'include' });
   const heard = new Set<string>();
   let settled: ReturnType<typeof setTimeout> | undefined;
