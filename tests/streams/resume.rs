@@ -136,7 +136,11 @@ fn cut_a_live_stream(form: &str) {
     let mut wire = recorded[0].2.clone();
     let all = Seen::of(&mut wire, &recorded[0].1).events;
     // Two events have two topics that the stream hears.
-    let told = if form.is_empty() { 0 } else { all.len() - 1 + 2 };
+    let told = if form.is_empty() {
+        0
+    } else {
+        all.len() - 1 + 2
+    };
     assert_eq!(wire.topics.len(), told, "of all but the gap");
     assert_eq!(all.first().map(|event| event.event.as_str()), Some("gap"));
     assert_eq!(all.len(), 1 + (HISTORY - 1) + 4 + 1, "{all:#?}");
