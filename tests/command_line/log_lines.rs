@@ -14,7 +14,7 @@ const BY_THE_OPERATOR: [(&str, usize); 19] = [
     // The program ends with it.
     ("program.rs", 1),
     // Starts, signals, drains.
-    ("node/announce.rs", 1),
+    ("node/announce.rs", 2),
     ("node/files.rs", 3),
     ("node/drain.rs", 4),
     ("node/mod.rs", 1),
