@@ -27,7 +27,7 @@ use super::stream::{self, Client};
 use super::subscribe::{self, Dialect};
 use super::topics;
 use crate::auth::Role;
-use crate::hub::Shed;
+use crate::hub::{Hub, Shed};
 use crate::server::answers::{List, ListRoom};
 use crate::server::fields::Fields;
 use crate::server::outcome::{Ending, Outcome};
@@ -201,81 +201,78 @@ fn subscribe(
 
 /// `GET` of the hub's subscriptions.
 fn subscriptions(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
-    authorized(
-        node,
-        Role::Subscriber,
-        peer,
-        parts,
-        move |node, parts, credentials| {
-            let hub = node.hub.clone();
-            list(node, transport, List::Subscriptions, move |room| {
-                Box::pin(async move {
-                    mercure::subscriptions::answer(&hub, &parts, credentials, room).await
-                })
-            })
-        },
-    )
+    let build: Build =
+        |hub, parts, it, room| Box::pin(mercure::subscriptions::answer(hub, parts, it, room));
+    list(node, peer, transport, parts, List::Subscriptions, build)
 }
 
-/// `GET /topics`.
+/// `GET /topics`, or of one of them.
 fn topics(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
-    authorized(
-        node,
-        Role::Subscriber,
-        peer,
-        parts,
-        move |node, parts, credentials| {
-            let hub = node.hub.clone();
-            let kind = match Resource::topic(parts.uri.path()) {
-                Some(_) => List::Topic,
-                None => List::Topics,
-            };
-            list(node, transport, kind, move |room| {
-                Box::pin(async move {
-                    let topic = Resource::topic(parts.uri.path());
-                    topics::answer(&hub, topic, parts.uri.query(), credentials, room).await
-                })
-            })
-        },
-    )
+    let kind = match Resource::topic(parts.uri.path()) {
+        Some(_) => List::Topic,
+        None => List::Topics,
+    };
+    let build: Build = |hub, parts, credentials, room| {
+        let topic = Resource::topic(parts.uri.path());
+        Box::pin(topics::answer(
+            hub,
+            topic,
+            parts.uri.query(),
+            credentials,
+            room,
+        ))
+    };
+    list(node, peer, transport, parts, kind, build)
 }
 
 /// `GET /topics/{topic}/events`.
 fn history(node: &Arc<Node>, peer: IpAddr, transport: Transport, parts: Parts) -> Outcome {
+    let build: Build = |hub, parts, credentials, room| {
+        let topic = Resource::topic(parts.uri.path()).unwrap_or_default();
+        Box::pin(history::answer(
+            hub,
+            topic,
+            parts.uri.query(),
+            credentials,
+            room,
+        ))
+    };
+    list(node, peer, transport, parts, List::Events, build)
+}
+
+/// An answer for subscribers that may be long: built in its turn, and only if there is room for it
+/// then.
+fn list(
+    node: &Arc<Node>,
+    peer: IpAddr,
+    transport: Transport,
+    parts: Parts,
+    list: List,
+    build: Build,
+) -> Outcome {
     authorized(
         node,
         Role::Subscriber,
         peer,
         parts,
         move |node, parts, credentials| {
-            let hub = node.hub.clone();
-            list(node, transport, List::Events, move |room| {
-                Box::pin(async move {
-                    let topic = Resource::topic(parts.uri.path()).unwrap_or_default();
-                    history::answer(&hub, topic, parts.uri.query(), credentials, room).await
-                })
+            let node = Arc::clone(node);
+            Outcome::later(async move {
+                let _turn = transport.list_turn().await;
+                let mut room = match node.answers.begin_list(list, &transport) {
+                    Ok(room) => room,
+                    Err(problem) => return problem.into_response(),
+                };
+                let response = build(&node.hub, &parts, credentials, &mut room).await;
+                let response = response.unwrap_or_else(Problem::into_response);
+                room.settle(&transport, response)
             })
         },
     )
 }
 
-/// An answer that may be long: built in its turn, and only if there is room for it then.
-fn list<A>(node: &Arc<Node>, transport: Transport, list: List, answer: A) -> Outcome
-where
-    A: for<'r> FnOnce(&'r mut ListRoom) -> ListFuture<'r> + Send + 'static,
-{
-    let node = Arc::clone(node);
-    Outcome::later(async move {
-        let _turn = transport.list_turn().await;
-        let mut room = match node.answers.begin_list(list, &transport) {
-            Ok(room) => room,
-            Err(problem) => return problem.into_response(),
-        };
-        let response = answer(&mut room).await;
-        let response = response.unwrap_or_else(Problem::into_response);
-        room.settle(&transport, response)
-    })
-}
+/// Builds a list for a request.
+type Build = for<'r> fn(&'r Hub, &'r Parts, Credentials, &'r mut ListRoom) -> ListFuture<'r>;
 
 /// A list that is being built.
 type ListFuture<'r> =
