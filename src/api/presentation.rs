@@ -28,7 +28,7 @@ pub(crate) struct Presentation {
 pub(crate) enum PresentationError {
     /// Of `with`.
     #[error(
-        "`with` must be `topic`, which adds a line with its topic to each event; or leave it out"
+        "`with` must be `topic`, which adds lines with its topics to each event; or leave it out"
     )]
     With,
     /// Of `heartbeat`.

@@ -48,7 +48,8 @@ pub(crate) type Numbers = SmallVec<[usize; 2]>;
 fn choose(
     topics: &[MatchedTopic],
     is_private: bool,
-    selectors: impl Iterator<Item = SelectorId> + Clone,
+    is_named: impl Fn(SelectorId) -> bool,
+    patterns: impl Iterator<Item = SelectorId> + Clone,
     grant: Option<&[SelectorId]>,
 ) -> Numbers {
     if topics.len() == 1 && !is_private {
@@ -56,12 +57,9 @@ fn choose(
     }
     let may_be_told =
         |topic: &MatchedTopic| !is_private || grant.is_some_and(|grant| topic.is_granted(grant));
-    let is_told = |topic: &MatchedTopic| {
-        selectors.clone().any(|selector| {
-            topic.id == selector
-                || selector.is_pattern() && topic.is_matched_by(selector) && may_be_told(topic)
-        })
-    };
+    let is_matched = |topic: &MatchedTopic| patterns.clone().any(|it| topic.is_matched_by(it));
+    let is_told =
+        |topic: &MatchedTopic| is_named(topic.id) || is_matched(topic) && may_be_told(topic);
     let numbered = topics.iter().enumerate();
     let told = numbered.filter(|(_, topic)| is_told(topic));
     told.map(|(number, _)| number).collect()
@@ -82,7 +80,9 @@ impl EventTopics {
         selectors: impl Iterator<Item = SelectorId> + Clone,
         grant: Option<&[SelectorId]>,
     ) -> Numbers {
-        choose(&self.topics, self.is_private, selectors, grant)
+        let is_named = |id| selectors.clone().any(|selector| selector == id);
+        let patterns = selectors.clone().filter(|selector| selector.is_pattern());
+        choose(&self.topics, self.is_private, is_named, patterns, grant)
     }
 
     /// The line that names a topic.
@@ -164,14 +164,19 @@ impl Store {
             lines.resize(events.len(), Some(line));
             return;
         }
-        let by_pattern = wanted.iter().any(|wish| wish.selector.is_pattern());
+        // A stream may have many names, and events many topics.
+        let selectors = wanted.iter().map(|wish| wish.selector);
+        let (patterns, mut names): (Vec<_>, Vec<_>) = selectors.partition(|it| it.is_pattern());
+        names.sort_unstable();
+        let is_named = |id| names.binary_search(&id).is_ok();
         let mut work = self.work();
         for number in 0..events.len() {
             let (id, frame) = &events[number];
             let (id, is_private) = (*id, frame.is_private());
             let mut slots = self.topics_that_keep(id);
             let is_charged = slots.iter().all(|_| work.charge_event());
-            let is_known = |slot: &u32| !by_pattern || self.refresh_matches(*slot, &mut work);
+            let is_known =
+                |slot: &u32| patterns.is_empty() || self.refresh_matches(*slot, &mut work);
             if !(is_charged || number == 0) || !slots.iter().all(is_known) {
                 events.truncate(number);
                 return;
@@ -181,8 +186,8 @@ impl Store {
             }
             let topics = slots.iter().map(|slot| self.matched_topic(*slot));
             let topics: SmallVec<[MatchedTopic; 1]> = topics.collect();
-            let selectors = wanted.iter().map(|wish| wish.selector);
-            let chosen = choose(&topics, is_private, selectors, grant);
+            let patterns = patterns.iter().copied();
+            let chosen = choose(&topics, is_private, is_named, patterns, grant);
             let name = |number: &usize| &*self.topics.get(slots[*number]).name;
             lines.push(match &chosen[..] {
                 [] => None,

@@ -50,7 +50,7 @@ impl Encoding {
         self.0.get()
     }
 
-    /// The same, where each event begins with a line that names its topic.
+    /// The same, where each event begins with lines that name its topics.
     #[must_use]
     pub const fn with_topics(self) -> Self {
         Self::of(self.bits() | Self::HAS_TOPICS)
@@ -78,7 +78,7 @@ impl Encoding {
         }
     }
 
-    /// Whether each event begins with a line that names its topic.
+    /// Whether each event begins with lines that name its topics.
     #[must_use]
     pub const fn has_topics(self) -> bool {
         self.bits() & Self::HAS_TOPICS != 0
