@@ -110,22 +110,24 @@ fn at_debug_nothing_was_said_of_who_came_went_and_was_turned_away() {
         assert!(publisher.line().starts_with("-WRONGPASS"));
     }
     line(&node, "AUTH refused on the ingest port", "127.0.0.1");
+    // Lines that an operator needs are at `info`, too, and once a minute.
+    let kinds = [
+        "for lack of room",
+        "a request was refused for its token",
+        "not in `cors_origins`",
+        "AUTH was refused",
+    ];
+    kinds.iter().for_each(|kind| node.wait_for_log(kind));
 
     let log = node.logged();
     for secret in [TOKEN, "swordfish", "sesame", "joe"] {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
-    // Lines that an operator needs are at `info`, too, and once a minute.
     let warnings: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("\"WARN\""))
         .collect();
-    for kind in [
-        "for lack of room",
-        "for its token",
-        "not in `cors_origins`",
-        "AUTH was refused",
-    ] {
+    for kind in kinds {
         let count = warnings.iter().filter(|line| line.contains(kind)).count();
         assert_eq!(count, 1, "{kind}: {warnings:#?}");
     }
