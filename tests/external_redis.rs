@@ -3,6 +3,8 @@
 
 #![cfg(feature = "external-tests")]
 
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "redis_oracle/mod.rs"]
 mod oracle;
 #[path = "support/ingest.rs"]

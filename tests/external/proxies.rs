@@ -26,6 +26,7 @@ use rustix::process::Signal;
 use site::Site;
 
 use crate::hub;
+use crate::support::free_port::free_address;
 use crate::support::node::Node;
 use crate::watcher::{Client, Report, Watcher};
 
@@ -91,7 +92,7 @@ fn a_page_that_sends_its_token_in_a_header_hears_the_next_event() {
     let mut page = Watcher::start(Client::FetchEventSource);
     let origin = page.origin.clone().expect("a page");
     let flags = [&hub::FLAGS[..], &["--cors-origins", &origin]].concat();
-    let address = proxy::free_address();
+    let address = free_address();
     let mut node = Node::start_at(address, &flags);
     let proxy = Proxy::start(Recipe::of(Kind::Nginx), address);
     let token = hub::token(&["--subscribe", "user/ada", "--exp", "1h"]);

@@ -2,11 +2,12 @@ use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fantail::settings::{IngestUser, Settings};
 use tempfile::TempDir;
 
+use crate::free_port::free_address;
 use crate::support::{DEADLINE, Node, command};
 
 /// Ends every conversation: whether the connection still lives, and whether everything before was
@@ -28,17 +29,15 @@ impl Redis {
     fn start(arguments: &[&str]) -> Self {
         // Another program may use the free port first.
         for _ in 0..10 {
-            if let Some(redis) = Self::try_start(arguments) {
+            if let Some(redis) = Self::try_start(free_address(), arguments) {
                 return redis;
             }
         }
         panic!("redis-server does not start; run it by hand to see why");
     }
 
-    fn try_start(arguments: &[&str]) -> Option<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
+    /// `None` if another program has the address.
+    fn try_start(address: SocketAddr, arguments: &[&str]) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let port = address.port().to_string();
         let process = Command::new("redis-server")
@@ -61,17 +60,24 @@ impl Redis {
         redis.answers().then_some(redis)
     }
 
-    /// Waits until it answers; false when it has ended.
+    /// Waits until it answers; false when it has ended. A connection that is accepted is no
+    /// answer: the port may still be a stranger's.
     fn answers(&mut self) -> bool {
+        // Where no password is set, the first of these is refused and the second is answered.
+        let question = [command(&["AUTH", PASSWORD]), command(&["INFO", "server"])].concat();
+        let own = format!("\r\nprocess_id:{}\r\n", self.process.id());
         let started = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            if self.process.try_wait().expect("a process").is_some() {
-                return false;
+        while self.process.try_wait().expect("a process").is_none() {
+            if let Ok(mut stream) = TcpStream::connect(self.address) {
+                let answer = converse(&mut stream, &question, usize::MAX);
+                if String::from_utf8_lossy(&answer).contains(&own) {
+                    return true;
+                }
             }
-            assert!(started.elapsed() < DEADLINE, "redis-server does not listen");
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert!(started.elapsed() < DEADLINE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(5));
         }
-        self.process.try_wait().expect("a process").is_none()
+        false
     }
 }
 
@@ -260,16 +266,20 @@ fn words(value: &redis::Value) -> String {
 /// Sends `bytes` and the mark, ends its side, and returns the whole answer.
 fn talk(address: SocketAddr, bytes: &[u8], piece: usize) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).expect("connects");
-    stream.set_nodelay(true).expect("a socket");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
-    stream.set_write_timeout(Some(DEADLINE)).expect("a socket");
     let end = [
         &b"\r\n"[..],
         &command(&["RESET"]),
         &command(&["PING", MARK]),
     ]
     .concat();
-    let bytes = [bytes, &end].concat();
+    converse(&mut stream, &[bytes, &end].concat(), piece)
+}
+
+/// Sends `bytes`, at most `piece` of them per packet, ends its side, and returns the whole answer.
+fn converse(stream: &mut TcpStream, bytes: &[u8], piece: usize) -> Vec<u8> {
+    stream.set_nodelay(true).expect("a socket");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a socket");
     for piece in bytes.chunks(piece) {
         // A server that has seen enough may have closed.
         if stream.write_all(piece).is_err() {
@@ -284,4 +294,13 @@ fn talk(address: SocketAddr, bytes: &[u8], piece: usize) -> Vec<u8> {
         Err(error) => panic!("{error} after {}", answer.escape_ascii()),
     }
     answer
+}
+
+/// A conversation with the stranger was taken for one with Redis.
+#[test]
+fn a_stranger_on_the_port_is_not_taken_for_redis() {
+    let stranger = TcpListener::bind(free_address()).expect("a port");
+    let address = stranger.local_addr().expect("an address");
+    std::thread::spawn(move || stranger.incoming().for_each(drop));
+    assert!(Redis::try_start(address, &[]).is_none());
 }

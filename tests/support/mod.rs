@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod activation;
+pub(crate) mod free_port;
 pub(crate) mod frozen;
 pub(crate) mod http;
 pub(crate) mod http2;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::node::{Upgraded, publish};
+use crate::support::free_port::free_address;
 use crate::support::http;
 use crate::support::node::{Node, PROGRAM};
 use crate::support::resp;
@@ -56,11 +57,6 @@ impl Configured {
         fs::write(&self.file, text).expect("a file");
         self.upgraded.upgrade();
     }
-}
-
-fn free_address() -> SocketAddr {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    socket.local_addr().expect("bound")
 }
 
 #[test]

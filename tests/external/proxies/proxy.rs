@@ -1,7 +1,7 @@
 //! A running proxy, on free ports, ended with the test.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,12 +11,8 @@ use tempfile::TempDir;
 use super::answers;
 use super::recipe::Recipe;
 use crate::program;
+use crate::support::free_port::free_address;
 use crate::support::wait_until;
-
-/// Ports of tests that cannot be 0, because a program has to come back on the same. They are below
-/// those that the system gives to connections (`net.ipv4.ip_local_port_range`), so that no
-/// connection takes one meanwhile.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// Programs of the Python packages, in the place that `cargo xtask tools` uses.
 const PYTHON_PROGRAMS: &str = "tests/python/.venv/bin/";
@@ -152,11 +148,4 @@ impl Drop for Proxy {
 
 fn log_of(directory: &Path) -> std::path::PathBuf {
     directory.join("log")
-}
-
-/// An address on loopback that nothing listens on.
-pub(super) fn free_address() -> SocketAddr {
-    std::iter::repeat_with(|| SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS))))
-        .find(|address| TcpListener::bind(address).is_ok())
-        .expect("a port is free")
 }

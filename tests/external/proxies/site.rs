@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::answers;
 use super::browser::{Browser, Kind as BrowserKind};
-use super::proxy::{Kind, Proxy, free_address};
+use super::proxy::{Kind, Proxy};
 use super::recipe::Recipe;
 use crate::hub;
+use crate::support::free_port::free_address;
 use crate::support::node::Node;
 use crate::support::wait_until;
 
