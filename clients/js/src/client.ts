@@ -9,6 +9,7 @@ import { checkOptions } from './options.ts';
 import { connectOwn } from './own.ts';
 import { createPage } from './page.ts';
 import { publish } from './publish.ts';
+import { shareLazily } from './share/lazy.ts';
 import { createSubscriptions, DISPOSE, same } from './subscriptions.ts';
 import { createTokens } from './token.ts';
 import type {
@@ -80,6 +81,12 @@ export function createClientWith<E extends EventMap>(
     }
   }
 
+  const { token } = config;
+  const sharing = config.share
+    ? shareLazily(() => runtime, async (why, signal) => (typeof token === 'function' ? token(why, signal) : null))
+    : undefined;
+  if (sharing && typeof token === 'function') config.token = sharing.token;
+
   const runtime: Runtime = {
     config,
     page: createPage(),
@@ -91,7 +98,7 @@ export function createClientWith<E extends EventMap>(
     },
   };
 
-  const subscriptions = createSubscriptions(runtime, connect, () => {
+  const subscriptions = createSubscriptions(runtime, sharing?.connect ?? connect, () => {
     const status = subscriptions.status();
     if (same(last, status)) return;
     last = status;
@@ -109,6 +116,7 @@ export function createClientWith<E extends EventMap>(
     closing.abort(new Error('the client was closed'));
     subscriptions.close();
     runtime.tokens.reset();
+    sharing?.close();
   }
 
   const client = {
@@ -148,6 +156,7 @@ export function createClientWith<E extends EventMap>(
     },
     async refreshToken() {
       runtime.tokens.reset();
+      sharing?.reset();
       const token = runtime.tokens.get();
       // Its failure is thrown below, whether streams see it or not.
       token.catch(() => {});

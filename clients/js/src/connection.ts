@@ -57,6 +57,8 @@ export interface ConnectOptions {
   from: string | undefined;
   /** Whether topics may be spread over several streams: blocks tell their topics. */
   spread: boolean;
+  /** Name of the stream in all tabs that share it; `undefined` for one of this tab's own. */
+  key: string | undefined;
 }
 
 /** One stream, for `debug`. */

@@ -21,6 +21,9 @@ export interface Config {
   linger: number;
   pauseHidden: boolean;
   topicsPerStream: number;
+  /** Name of what tabs share. */
+  share: string | undefined;
+  worker: ClientOptions['worker'];
   credentials: RequestCredentials;
   headers: ClientOptions['headers'];
   fetch: typeof fetch;
@@ -35,7 +38,7 @@ const HUB_PATH = '/.well-known/mercure';
 
 /** Every option, and whether it is known: a misspelt option that is ignored would be a hidden mistake. */
 const NAMES =
-  'url server token events from retry idle linger hidden topicsPerStream credentials headers fetch transport log'.split(
+  'url server token events from retry idle linger hidden share worker topicsPerStream credentials headers fetch transport log'.split(
     ' ',
   );
 
@@ -117,6 +120,14 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
       'fetch for a `plain` server, and with `headers` or `fetch`: an EventSource sends no headers, so it has no cursor there',
     );
   }
+  const { share, worker, headers } = options;
+  if (share !== undefined && share !== false && !(typeof share === 'string' && share && share.length <= 200)) {
+    throw wrong('share', share, 'false or a text of 1 to 200 characters that says who the user is');
+  }
+  if (share && native) throw wrong('transport', 'eventsource', 'fetch with `share`');
+  if (worker && (!share || typeof headers === 'function' || other)) {
+    throw wrong('worker', worker, 'with `share`, and without `fetch` and a function as `headers`: a worker cannot call them');
+  }
   return {
     url,
     server,
@@ -130,8 +141,10 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
     linger: checkNumber('linger', options.linger, 0, HOUR, 1_000),
     pauseHidden: checkWord('hidden', options.hidden, 'keep', 'pause') === 'pause',
     topicsPerStream: checkNumber('topicsPerStream', options.topicsPerStream, 1, 1_000, 100),
+    share: share || undefined,
+    worker,
     credentials: checkWord('credentials', options.credentials, 'same-origin', 'include', 'omit'),
-    headers: options.headers,
+    headers,
     fetch: other ?? ((input, init) => fetch(input, init)),
     native,
     log: options.log,

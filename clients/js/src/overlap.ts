@@ -20,6 +20,8 @@ export interface Overlap {
   cancelled(): void;
   /** The next request takes the place of the current one. */
   replaced(): void;
+  /** The current request will repeat these: they came from elsewhere. Those without data are no events. */
+  expect(blocks: readonly Block[]): void;
   /** The current request has reached the newest event: it has repeated everything. */
   caughtUp(): void;
   /**
@@ -59,6 +61,10 @@ export function createOverlap(): Overlap {
       }
       expected = seen;
       fresh = undefined;
+    },
+    expect(blocks) {
+      expected = new Map();
+      for (const { id, data, topics } of blocks) if (id && data !== undefined) add(expected, id, topics);
     },
     caughtUp: () => expected.clear(),
     take({ id, topics }) {

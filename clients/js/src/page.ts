@@ -8,7 +8,7 @@ export type PageSignal = 'online' | 'offline' | 'left' | 'shown' | 'resumed';
 export interface Page {
   /** Calls `listener` at each signal. Returns what ends that. */
   listen(listener: (signal: PageSignal) => void): () => void;
-  /** The page is in the back/forward cache or on its way out; or hidden, which only counts if asked for. */
+  /** The page is in the back/forward cache, frozen or on its way out; or hidden, which only counts if asked for. */
   away(countHidden: boolean): boolean;
 }
 
@@ -18,9 +18,10 @@ const SIGNALS: [name: string, signal: PageSignal][] = [
   ['offline', 'offline'],
   ['pagehide', 'left'],
   ['pageshow', 'shown'],
-  // These two fire at the document. `resume` follows a freeze (Page Lifecycle).
+  // These fire at the document. A frozen page (Page Lifecycle) would keep a stream that nobody reads.
   ['visibilitychange', 'resumed'],
-  ['resume', 'resumed'],
+  ['freeze', 'left'],
+  ['resume', 'shown'],
 ];
 
 export function createPage(): Page {
@@ -28,7 +29,7 @@ export function createPage(): Page {
   const scope = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener' | 'document'>>;
   let left = false;
 
-  // `resume` and `visibilitychange` bubble or are caught on their way down to the document.
+  // What fires at the document bubbles, or is caught on its way down to it.
   function hear(event: { type: string }): void {
     const signal = SIGNALS.find(([name]) => name === event.type)?.[1] as PageSignal;
     if (signal === 'left') left = true;

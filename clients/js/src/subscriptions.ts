@@ -61,7 +61,8 @@ export interface Subscriptions {
 /** Safari has no `Symbol.dispose`; a polyfill would use this one. */
 export const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('Symbol.dispose');
 
-const JOINED = 'joined';
+/** Key of the connection whose blocks tell their topics. */
+export const JOINED = 'joined';
 
 export const CLOSED: Status = { state: 'closed', why: 'closed' };
 
@@ -125,7 +126,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         connection: connect(
           runtime,
           { block: (block, told) => deliver(created, block, told), changed: () => look(created) },
-          { from: member.from ?? config.from, spread: joined },
+          { from: member.from ?? config.from, spread: joined, key: member.from === undefined ? key : undefined },
         ),
       };
       groups.set(key, (group = created));

@@ -77,6 +77,17 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
   linger?: number;
   /** Whether the stream of a hidden page is kept or paused. Nothing is lost by a pause. Default `keep`. */
   hidden?: 'keep' | 'pause';
+  /**
+   * Name of the streams and the token that all tabs of this origin share: one of them connects, and the
+   * others get what it reads. It has to say who the user is, because every tab with the same name gets
+   * the same. 1 to 200 characters, default `false`. It needs Web Locks, which secure contexts have.
+   */
+  share?: string | false;
+  /**
+   * Shares by a worker instead of a tab: `new SharedWorker(…)` of a file of the application that imports
+   * `@fantail/client/worker`. Needs `share`; `headers` must be no function, and `fetch` is the worker's.
+   */
+  worker?: () => SharedWorker;
   /** Most topics of one stream; more are spread over several. 1 to 1,000, default 100. */
   topicsPerStream?: number;
   /** As in `fetch`. Default `same-origin`. The native transport sends cookies with `include` only. */
@@ -288,6 +299,7 @@ export interface LogLine {
     | 'idle'
     | 'closed'
     | 'token'
+    | 'share'
     | 'error';
   /** What it is about: an address without its token, an id, a name, milliseconds, an error. */
   readonly detail: unknown;

@@ -1,0 +1,129 @@
+/**
+ * `@fantail/client/worker`: what a `SharedWorker` of an application imports. It has the streams of all
+ * tabs. Clients of another address or user name have other streams in the same worker.
+ *
+ * A port does not tell that its tab is gone, so each tab has a Web Lock for which the worker waits.
+ */
+import type { Runtime } from '../connection.ts';
+import { checkOptions } from '../options.ts';
+import { createPage } from '../page.ts';
+import { createTokens } from '../token.ts';
+import type { ClientOptions, TokenReason } from '../types.ts';
+import { VERSION, type Answer, type Message } from './messages.ts';
+import type { Opening, Refusal } from './port.ts';
+import { createRoom, type Room } from './room.ts';
+
+/** The tabs of one address and user name. */
+interface House {
+  readonly room: Room;
+  readonly ports: Map<string, MessagePort>;
+  /** Takes the answer of a tab that was asked for a token. */
+  called(answer: Answer): void;
+}
+
+interface Call {
+  readonly number: number;
+  readonly why: TokenReason;
+  /** The tab that was asked. */
+  id: string;
+  resolve(token: string | null): void;
+  reject(error: Error): void;
+}
+
+function openHouse({ options, token, asks }: Opening, emptied: () => void): House {
+  const ports = new Map<string, MessagePort>();
+  let call: Call | undefined;
+  let calls = 0;
+  let streams = 0;
+
+  /** Asks a tab, and another one if it goes. */
+  function ask(): void {
+    const [id] = ports.keys();
+    if (!call || id === undefined) return;
+    call.id = id;
+    ports.get(id)?.postMessage({ kind: 'call', id, number: call.number, why: call.why } satisfies Message);
+  }
+
+  function source(why: TokenReason, signal: AbortSignal): Promise<string | null> {
+    return new Promise((resolve, reject) => {
+      call = { number: ++calls, why, id: '', resolve, reject };
+      signal.addEventListener('abort', () => reject(signal.reason as Error));
+      ask();
+    });
+  }
+
+  const config = checkOptions({
+    ...(options as unknown as ClientOptions<Record<string, unknown>>),
+    ...(asks ? { token: source } : token !== undefined && { token }),
+  });
+  const runtime: Runtime = {
+    config,
+    page: createPage(),
+    names: new Set(),
+    tokens: createTokens(config, () => {}),
+    nextStream: () => ++streams,
+    log() {},
+  };
+  const room = createRoom(runtime, source, {
+    open() {},
+    close() {},
+    post: (message) => ports.forEach((port) => port.postMessage(message)),
+    replace() {},
+    gone(id) {
+      ports.delete(id);
+      if (call?.id === id) ask();
+      if (!ports.size) emptied();
+    },
+  });
+  room.lead('worker');
+  return {
+    room,
+    ports,
+    called({ number, token: answer, error }) {
+      if (number !== call?.number) return;
+      if (error === undefined) call.resolve(answer ?? null);
+      else call.reject(new Error(error));
+      call = undefined;
+    },
+  };
+}
+
+const houses = new Map<string, House>();
+
+function open(port: MessagePort, opening: Opening): House | undefined {
+  if (opening.version !== VERSION) {
+    port.postMessage({ kind: 'refused', version: VERSION } satisfies Refusal);
+    return undefined;
+  }
+  const name = JSON.stringify([opening.options, opening.share, opening.token, opening.asks]);
+  let house = houses.get(name);
+  if (!house) {
+    const opened = (house = openHouse(opening, () => {
+      if (houses.get(name) !== opened) return;
+      houses.delete(name);
+      opened.room.close();
+    }));
+    houses.set(name, house);
+  }
+  house.ports.set(opening.id, port);
+  return house;
+}
+
+function listen(port: MessagePort): void {
+  let house: House | undefined;
+  port.onmessage = ({ data }: MessageEvent<Message | Opening>) => {
+    if (data.kind === 'open') house = open(port, data);
+    else if (data.kind === 'called') house?.called(data);
+    else {
+      house?.room.hear(data);
+      // Tabs do not hear each other.
+      if (data.kind === 'reset') house?.ports.forEach((other) => other !== port && other.postMessage(data));
+    }
+  };
+}
+
+/** Hears every tab that connects. A worker may have had connections before this was loaded. */
+(globalThis as { onconnect?: unknown }).onconnect = ({ ports }: MessageEvent): void => {
+  for (const port of ports) listen(port);
+};
+
