@@ -92,7 +92,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     let track = tracks.get(key);
     if (!track) {
       const send: Parameters<typeof createTrack>[2]['send'] = (items, cursor) => {
-        if (leading) link.post({ kind: 'blocks', term, key, items, cursor });
+        if (leading && Object.keys(members).some((member) => member !== id)) link.post({ kind: 'blocks', term, key, items, cursor });
       };
       tracks.set(key, (track = createTrack(runtime, key, { send, changed: beatSoon, away })));
     }

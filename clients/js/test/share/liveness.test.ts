@@ -1,0 +1,119 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { DEAD_MS } from '../../src/share/room.ts';
+import { until } from '../support/server.ts';
+import { leader, left, messages, silence, useTabs } from '../support/tabs.ts';
+import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';
+
+useTabs();
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
+});
+
+/** Time passes for the timers of rooms, and messages arrive meanwhile. */
+async function pass(milliseconds: number): Promise<void> {
+  for (let passed = 0; passed < milliseconds; passed += 500) {
+    vi.advanceTimersByTime(500);
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('a leader', () => {
+  it('says every 2 s that it is there, with its cursor', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 2);
+    const last = small.publish('t', '1');
+    await until(() => tabs.every(({ seen }) => seen.length));
+    messages.length = 0;
+    await pass(6_000);
+    const beats = messages.filter(({ data }) => data.kind === 'beat');
+    expect(beats.length).toBeGreaterThanOrEqual(3);
+    expect(beats.at(-1)?.data.streams).toMatchObject({ joined: { cursor: last, open: ['t'], status: { state: 'open' } } });
+  });
+
+  it('that does not run is replaced by a visible follower, which reads from its own cursor', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 3);
+    const zombie = leads(tabs);
+    small.publish('t', '1');
+    await until(() => tabs.every(({ seen }) => seen.length === 1));
+    zombie.tab.frozen = true;
+    for (const number of numbers(2, 9)) small.publish('t', number);
+    await pass(DEAD_MS + 2_000);
+    const rest = tabs.filter((each) => each !== zombie);
+    await until(() => rest.every(({ seen }) => seen.length === 9));
+    expect(rest.map(({ role }) => role()).sort()).toEqual(['follower', 'leader']);
+    // It learns it when it runs again.
+    zombie.tab.thaw();
+    await until(() => zombie.role() === 'follower');
+    small.publish('t', '10');
+    await until(() => tabs.every(({ seen }) => seen.length === 10));
+    for (const { seen, gaps } of tabs) expect([seen, gaps]).toEqual([numbers(1, 10), []]);
+    expect(small.streams).toHaveLength(1);
+  });
+
+  it('that does not run is not replaced by a hidden follower until it is shown', async () => {
+    const { url } = await node();
+    const tabs = await openTabs(url, 2);
+    const zombie = leads(tabs);
+    const follower = tabs.find((each) => each !== zombie)!;
+    follower.tab.show('hidden');
+    zombie.tab.frozen = true;
+    await pass(DEAD_MS + 20_000);
+    expect(leader()).toBe(zombie.tab);
+    follower.tab.show('visible');
+    await pass(4_000);
+    await until(() => follower.role() === 'leader');
+  });
+
+  it('whose timers are slow because it is hidden is asked, and stays', async () => {
+    const { url } = await node();
+    const tabs = await openTabs(url, 2);
+    const first = leads(tabs);
+    // Its timers do not fire.
+    silence.add(first.tab);
+    await pass(30_000);
+    expect(leader()).toBe(first.tab);
+    expect(messages.filter(({ data }) => data.kind === 'ping').length).toBeGreaterThan(3);
+  });
+
+  it('is not replaced because the computer slept', async () => {
+    const { url } = await node();
+    const tabs = await openTabs(url, 3);
+    const first = leads(tabs);
+    vi.setSystemTime(Date.now() + 3_600_000);
+    for (const { tab } of tabs) tab.say('visibilitychange');
+    await pass(8_000);
+    expect(leader()).toBe(first.tab);
+    expect(tabs.flatMap(({ log }) => log).filter(({ detail }) => detail === 'the leader is silent')).toEqual([]);
+  });
+
+  it('that hears of a later leader follows it, even before its lock says so', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 2);
+    const first = leads(tabs);
+    const follower = tabs.find((each) => each !== first)!;
+    first.tab.frozen = true;
+    await pass(DEAD_MS + 2_000);
+    await until(() => follower.role() === 'leader');
+    // The loss of the lock is the last that it hears.
+    first.tab.waiting.push(first.tab.waiting.shift()!);
+    first.tab.thaw();
+    await until(() => first.role() === 'follower' && small.streams.length === 1);
+  });
+
+  it('forgets tabs that are gone, whether they say so or not', async () => {
+    const { url, small } = await node();
+    const stays = openTab(url, 'a');
+    await until(() => stays.role() === 'leader');
+    const goes = [openTab(url, 'b'), openTab(url, 'c')];
+    await allOpen([stays, ...goes]);
+    goes[0]!.tab.kill();
+    goes[1]!.tab.say('pagehide');
+    await until(() => small.streams.length === 1 && small.streams[0]?.url.search === '?topic=a&with=topic');
+    const beat = (): object => (messages.filter(({ data }) => data.kind === 'beat').at(-1)?.data.members ?? {}) as object;
+    await pass(2_000);
+    expect(Object.keys(beat())).toHaveLength(1);
+    expect(left().channels).toBe(1);
+  });
+});

@@ -1,0 +1,90 @@
+/**
+ * A small node: topics, ids, a history, cursors and `with=topic`, over the server of the tests.
+ */
+import type { Exchange, TestServer } from './server.ts';
+import { id } from './setup.ts';
+
+interface Kept {
+  readonly id: string;
+  readonly topics: string[];
+  readonly data: string;
+}
+
+export interface SmallNode {
+  /** Publishes, and returns the id. */
+  publish(topic: string | string[], data: string, own?: string): string;
+  /** Every stream hears that nothing is new. */
+  heartbeat(): void;
+  readonly streams: Exchange[];
+  /** Most streams that were open at once. */
+  readonly most: number;
+  readonly connects: number;
+  /** Answers streams with this status from now on; 200 goes on as before. */
+  refuse(status: number): void;
+  cut(): void;
+}
+
+export function smallNode(server: TestServer): SmallNode {
+  const history: Kept[] = [];
+  const streams = new Map<Exchange, Set<string>>();
+  let count = 0;
+  let most = 0;
+  let connects = 0;
+  let status = 200;
+
+  const alive = (): Exchange[] => [...streams.keys()].filter(({ gone }) => !gone);
+
+  function write(exchange: Exchange, topics: Set<string>, event: Kept): void {
+    const topic = event.topics.filter((each) => topics.has(each));
+    if (topic.length) exchange.event(event.id, event.data, { topic });
+  }
+
+  server.each((exchange) => {
+    if (exchange.url.pathname !== '/events') return exchange.answer(200, { id: 'x', subscribers: 1 });
+    connects++;
+    if (status !== 200) return exchange.answer(status);
+    const topics = new Set(exchange.url.searchParams.getAll('topic'));
+    const cursor = exchange.headers['last-event-id'];
+    const from = cursor === 'earliest' ? -1 : history.findIndex((event) => event.id === cursor);
+    const number = Number(/-(\d+)\.k3mq7z$/.exec(String(cursor))?.[1] ?? NaN);
+    const rest =
+      cursor === undefined
+        ? []
+        : cursor === 'earliest' || from >= 0
+          ? history.slice(from + 1)
+          : history.filter((event) => Number(/-(\d+)\.k3mq7z$/.exec(event.id)?.[1] ?? 0) > number);
+    streams.set(exchange, topics);
+    most = Math.max(most, alive().length);
+    exchange.prime(cursor === undefined || cursor === 'earliest' ? id(cursor ? 0 : count) : String(cursor));
+    for (const event of rest) write(exchange, topics, event);
+  });
+
+  return {
+    publish(topic, data, own) {
+      count++;
+      const event = { id: own ?? id(count), topics: [topic].flat(), data };
+      history.push(event);
+      for (const exchange of alive()) write(exchange, streams.get(exchange) as Set<string>, event);
+      return event.id;
+    },
+    heartbeat() {
+      count++;
+      for (const exchange of alive()) exchange.send(`id: ${id(count)}\n\n`);
+    },
+    get streams() {
+      return alive();
+    },
+    get most() {
+      return most;
+    },
+    get connects() {
+      return connects;
+    },
+    refuse(other) {
+      status = other;
+    },
+    cut() {
+      for (const exchange of alive()) exchange.cut();
+    },
+  };
+}
