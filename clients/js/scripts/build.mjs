@@ -11,7 +11,13 @@ const target = 'es2022';
 
 rmSync('dist', { recursive: true, force: true });
 await build({
-  entryPoints: ['src/index.ts', 'src/react/index.ts', 'src/vue/index.ts', 'src/testing/index.ts'],
+  entryPoints: {
+    index: 'src/index.ts',
+    'react/index': 'src/react/index.ts',
+    'vue/index': 'src/vue/index.ts',
+    'testing/index': 'src/testing/index.ts',
+    worker: 'src/share/worker.ts',
+  },
   outdir: 'dist',
   external: ['react', 'vue'],
   bundle: true,

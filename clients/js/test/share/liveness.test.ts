@@ -1,14 +1,10 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DEAD_MS } from '../../src/share/room.ts';
 import { until } from '../support/server.ts';
 import { leader, left, messages, silence, useTabs } from '../support/tabs.ts';
 import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';
 
-useTabs();
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
-});
+useTabs(true);
 
 /** Time passes for the timers of rooms, and messages arrive meanwhile. */
 async function pass(milliseconds: number): Promise<void> {

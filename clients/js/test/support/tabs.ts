@@ -203,9 +203,10 @@ export function left(): { locks: string[]; channels: number } {
   return { locks: locks.queue.map(({ name }) => name), channels: channels.size };
 }
 
-/** Call once in a file of tests. */
-export function useTabs(): void {
+/** Call once in a file of tests. With `fake`, intervals and clocks are the test's. */
+export function useTabs(fake = false): void {
   beforeEach(() => {
+    if (fake) vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
     locks = new Locks();
     channels.clear();
     messages.length = 0;
@@ -214,7 +215,8 @@ export function useTabs(): void {
     vi.stubGlobal('setInterval', (call: () => void, delay: number) => {
       const tab = context.getStore();
       return interval(() => {
-        if (!tab || !silence.has(tab)) call();
+        if (!tab) call();
+        else if (!silence.has(tab) && !tab.frozen) tab.run(call);
       }, delay);
     });
     const listen = (call: 'addEventListener' | 'removeEventListener', step: number) =>

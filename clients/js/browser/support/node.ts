@@ -1,0 +1,126 @@
+/**
+ * The node that the browsers hear: that of `FANTAIL_BIN`, or without it a small one within the test.
+ * Pages reach it through their site, so both are counted in the same way.
+ */
+import { spawn } from 'node:child_process';
+import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createSocket, type AddressInfo } from 'node:net';
+import { endOf, SECRET, token } from './token.ts';
+
+export interface TestNode {
+  readonly url: string;
+  /** Whether a stream of several topics tells them apart. */
+  readonly tellsTopics: boolean;
+  publish(topic: string, data: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const startNode = (): Promise<TestNode> => {
+  const program = process.env['FANTAIL_BIN'];
+  return program ? startProgram(program) : startSmall();
+};
+
+async function freePort(): Promise<number> {
+  const socket = createSocket().listen(0, '127.0.0.1');
+  await new Promise((resolve) => socket.once('listening', resolve));
+  const { port } = socket.address() as AddressInfo;
+  await new Promise((resolve) => socket.close(resolve));
+  return port;
+}
+
+async function startProgram(program: string): Promise<TestNode> {
+  const ports = await Promise.all([freePort(), freePort(), freePort()]);
+  const [listen, ingest, admin] = ports.map((port) => `127.0.0.1:${port}`) as [string, string, string];
+  const child = spawn(
+    program,
+    ['--listen', listen, '--ingest-listen', ingest, '--admin-listen', admin, '--anonymous', '--heartbeat-interval', '2s'],
+    { env: { FANTAIL_JWT_SECRET: SECRET }, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let said = '';
+  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const url = `http://${listen}/`;
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`the node ended: ${said}`);
+    if (await fetch(`${url}readyz`).then(({ ok }) => ok, () => false)) break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const authorization = `Bearer ${token(3_600)}`;
+  return {
+    url,
+    tellsTopics: process.env['FANTAIL_TELLS_TOPICS'] !== '0',
+    async publish(topic, data) {
+      const answer = await fetch(`${url}publish/${topic}`, { method: 'POST', body: data, headers: { authorization } });
+      if (!answer.ok) throw new Error(`publishing: ${answer.status} ${await answer.text()}`);
+    },
+    async close() {
+      child.kill();
+      await ended;
+    },
+  };
+}
+
+interface Kept {
+  readonly number: number;
+  readonly topic: string;
+  readonly data: string;
+}
+
+const MARK = 'k3mq7z';
+
+const HEARTBEAT_MS = 2_000;
+
+async function startSmall(): Promise<TestNode> {
+  const start = Date.now();
+  const kept: Kept[] = [];
+  const streams = new Map<ServerResponse, Set<string>>();
+  let count = 0;
+
+  const idOf = (number: number): string => `${start}-${number}.${MARK}`;
+
+  function write(response: ServerResponse, topics: Set<string>, { number, topic, data }: Kept): void {
+    if (topics.has(topic)) response.write(`topic: ${topic}\nid: ${idOf(number)}\ndata: ${data}\n\n`);
+  }
+
+  const server = createServer((request, response) => {
+    const url = new URL(request.url as string, 'http://127.0.0.1');
+    const { authorization } = request.headers;
+    const end = endOf(authorization);
+    if (authorization && end === undefined) {
+      response.writeHead(401, { 'content-type': 'application/problem+json' }).end('{"detail":"the token has expired"}');
+      return;
+    }
+    const cursor = request.headers['last-event-id'] as string | undefined;
+    const topics = new Set(url.searchParams.getAll('topic'));
+    const from = cursor === 'earliest' ? 0 : cursor ? Number(/-(\d+)\./.exec(cursor)?.[1]) : count;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    response.write(`: heartbeat ${HEARTBEAT_MS}\nretry: 100\nid: ${idOf(from)}\n\n`);
+    for (const event of kept) if (event.number > from) write(response, topics, event);
+    streams.set(response, topics);
+    const limit = end && setTimeout(() => response.end(), end - Date.now());
+    response.on('close', () => {
+      clearTimeout(limit);
+      streams.delete(response);
+    });
+  });
+  const timer = setInterval(() => {
+    for (const response of streams.keys()) response.write(`id: ${idOf(count)}\n\n`);
+  }, HEARTBEAT_MS);
+  server.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    tellsTopics: true,
+    publish(topic, data) {
+      const event = { number: ++count, topic, data };
+      kept.push(event);
+      for (const [response, topics] of streams) write(response, topics, event);
+      return Promise.resolve();
+    },
+    async close() {
+      clearInterval(timer);
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
