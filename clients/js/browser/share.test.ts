@@ -150,7 +150,7 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     await until(() => site.streams === 0, 'no stream');
     const { connects } = site;
     await node.publish('t', '2');
-    await page.goBack();
+    await page.goBack({ waitUntil: 'commit' });
     await until(async () => (await hear(page)).role === 'leader', 'it leads again');
     await node.publish('t', '3');
     await heardAll(3);
@@ -169,7 +169,7 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     await heardAll(1);
     await page.goto(`${site.url}away`);
     for (const number of numbers(2, 30)) await node.publish('t', number);
-    await page.goBack();
+    await page.goBack({ waitUntil: 'commit' });
     await leading(pages);
     await node.publish('t', '31');
     await until(async () => (await hear(page)).seen.at(-1) === '31', 'the next event');
@@ -180,7 +180,7 @@ describe.each(KINDS)('tabs in %s', (kind) => {
   });
 
   it('share by a worker: one stream, no tab leads, and it ends with the last of them', async () => {
-    await open(5, 'topic=t&worker&token');
+    await open(5, 'topic=t&worker=worker.js&token');
     const follow = (): Promise<unknown> =>
       until(async () => (await hearAll(pages)).every(({ role }) => role === 'follower'), 'all follow');
     await follow();
@@ -198,9 +198,7 @@ describe.each(KINDS)('tabs in %s', (kind) => {
   });
 
   it('whose worker cannot be started have streams of their own', async () => {
-    const page = await browser.context.newPage();
-    await page.route('**/worker.js', (route) => route.fulfill({ status: 404 }));
-    await page.goto(`${site.url}page?topic=t&worker`);
+    const page = await openPage(browser, site, 'topic=t&worker=none.js');
     await until(async () => (await hear(page)).role === 'own', 'it has its own');
     await node.publish('t', '1');
     await until(async () => (await hear(page)).seen.length === 1, 'the event');

@@ -9,7 +9,7 @@ import { endOf, SECRET, token } from './token.ts';
 
 export interface TestNode {
   readonly url: string;
-  /** Whether a stream of several topics tells them apart. */
+  /** Whether it knows `?with=topic`. Without it, a stream of several topics cannot be told apart. */
   readonly tellsTopics: boolean;
   publish(topic: string, data: string): Promise<void>;
   close(): Promise<void>;
@@ -45,10 +45,12 @@ async function startProgram(program: string): Promise<TestNode> {
     if (await fetch(`${url}readyz`).then(({ ok }) => ok, () => false)) break;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  const probe = await fetch(`${url}events?topic=t&with=topic`);
+  await probe.body?.cancel();
   const authorization = `Bearer ${token(3_600)}`;
   return {
     url,
-    tellsTopics: process.env['FANTAIL_TELLS_TOPICS'] !== '0',
+    tellsTopics: probe.ok,
     async publish(topic, data) {
       const answer = await fetch(`${url}publish/${topic}`, { method: 'POST', body: data, headers: { authorization } });
       if (!answer.ok) throw new Error(`publishing: ${answer.status} ${await answer.text()}`);

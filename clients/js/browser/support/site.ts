@@ -47,7 +47,9 @@ export async function startSite(node: TestNode): Promise<Site> {
       most = Math.max(most, open.size);
     }
     const { host: _, ...headers } = request.headers;
-    const inner = ask(new URL(path, node.url), { method: request.method, headers }, (answer) => {
+    const url = new URL(path, node.url);
+    if (!node.tellsTopics) url.searchParams.delete('with');
+    const inner = ask(url, { method: request.method, headers }, (answer) => {
       response.writeHead(answer.statusCode as number, answer.headers);
       response.flushHeaders();
       answer.pipe(response);
@@ -73,6 +75,8 @@ export async function startSite(node: TestNode): Promise<Site> {
       );
     } else if (path === 'worker.js') {
       response.setHeader('content-type', 'text/javascript').end("import '/dist/worker.js';");
+    } else if (/\.js$/.test(path) && !path.includes('?')) {
+      response.writeHead(404).end();
     } else {
       const name = path.startsWith('page') ? 'page.html' : 'away.html';
       void readFile(new URL(name, import.meta.url)).then((text) => response.setHeader('content-type', 'text/html').end(text));
