@@ -185,6 +185,36 @@ class Channel {
   }
 }
 
+/** One end of a `MessageChannel`. It does not tell when the other end is gone, as browsers do not. */
+export class Port {
+  onmessage: ((event: { data: unknown }) => void) | undefined;
+  other: Port | undefined;
+
+  constructor(readonly tab: Tab) {}
+
+  postMessage(data: unknown): void {
+    if (!this.tab.alive || this.tab.frozen) return;
+    const text = structuredClone(data);
+    messages.push({ from: this.tab, data: text as { kind: string } });
+    const { other } = this;
+    setImmediate(() => other?.tab.task(() => other.onmessage?.({ data: text })));
+  }
+}
+
+/** A worker that all tabs share; what is loaded in it has set `onconnect`. */
+export class Worker {
+  readonly tab = new Tab();
+
+  /** What `new SharedWorker(…)` gives to a tab. */
+  connect(): SharedWorker {
+    const ends = [new Port(context.getStore() as Tab), new Port(this.tab)] as const;
+    ends[0].other = ends[1];
+    ends[1].other = ends[0];
+    this.tab.run(() => (globalThis as unknown as { onconnect(event: object): void }).onconnect({ ports: [ends[1]] }));
+    return Object.assign(new EventTarget(), { port: ends[0] }) as unknown as SharedWorker;
+  }
+}
+
 /** Tabs whose intervals do not fire. */
 export const silence = new Set<Tab>();
 
