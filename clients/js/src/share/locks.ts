@@ -54,6 +54,11 @@ export function shareByLocks(runtime: Runtime, source: TokenSource): Room {
       withdraw();
       elect(true);
     },
+    // Two tabs stole the lock, and the second knew nothing of the first: the next one is later than both.
+    resign() {
+      withdraw();
+      elect(false);
+    },
   });
   return room;
 }

@@ -79,6 +79,7 @@ export function shareByWorker(runtime: Runtime, source: TokenSource, worker: Sha
       own = '';
     },
     post: (message) => port.postMessage(message),
+    resign() {},
     replace: () => room.alone('the worker is silent'),
   });
   return room;

@@ -12,6 +12,9 @@ import { createTrack, type Track } from './track.ts';
 /** Time between two signs of life of the leader. */
 export const BEAT_MS = 2_000;
 
+/** Time between two looks at the clock. */
+const TICK_MS = 1_000;
+
 /** Silence after which the leader is asked, because a hidden page has a timer a minute. */
 const ASK_MS = 3_000;
 
@@ -27,6 +30,8 @@ export interface Link {
   post(message: Message): void;
   /** The leader is dead, or does not run. */
   replace(): void;
+  /** Another tab leads, as it says, although this one may. */
+  resign(): void;
   /** A tab left, or is gone. */
   gone?(id: string): void;
 }
@@ -71,6 +76,8 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
   /** Time of the leader's last sign of life. */
   let heardAt = 0;
   let tickedAt = 0;
+  /** Time of this tab's own last one. */
+  let beatAt = 0;
   let timer: ReturnType<typeof setInterval> | undefined;
   let beatDue = false;
   let ask: Ask | undefined;
@@ -134,7 +141,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     if (id || away() || !needed()) return;
     const own = (id = crypto.randomUUID());
     heardAt = tickedAt = Date.now();
-    timer = setInterval(tick, BEAT_MS);
+    timer = setInterval(tick, TICK_MS);
     note();
     // It is let go when the tab is gone, however it went: the leader waits for that.
     navigator.locks
@@ -176,7 +183,10 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     // A computer that slept, or a page that did not run, has heard nobody.
     if (now - tickedAt > 2 * BEAT_MS || now < tickedAt) heardAt = Math.max(heardAt, now - ASK_MS);
     tickedAt = now;
-    if (leading) return beat(false);
+    if (leading) {
+      if (now - beatAt >= BEAT_MS || now < beatAt) beat(false);
+      return;
+    }
     const silence = now - heardAt;
     if (silence >= DEAD_MS && !isAlone && (ask || !page.away(true))) {
       heardAt = now;
@@ -229,6 +239,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
 
   function beat(first: boolean): void {
     if (!leading) return;
+    beatAt = Date.now();
     for (const track of tracks.values()) track.flush();
     const streams = Object.fromEntries([...tracks].map(([key, track]) => [key, track.state()]));
     link.post({ kind: 'beat', term, first, members, streams });
@@ -258,7 +269,10 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     heardAt = Date.now();
     isAlone = false;
     if (other === term) return true;
-    if (leading) demote();
+    if (leading) {
+      demote();
+      link.resign();
+    }
     term = other;
     for (const track of tracks.values()) track.uncover();
     return true;
@@ -314,7 +328,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
   function lead(as?: string): void {
     if (as) {
       id = as;
-      timer = setInterval(tick, BEAT_MS);
+      timer = setInterval(tick, TICK_MS);
     }
     leading = true;
     isAlone = false;

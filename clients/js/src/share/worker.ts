@@ -69,6 +69,7 @@ function openHouse({ options, token, asks }: Opening, emptied: () => void): Hous
     close() {},
     post: (message) => ports.forEach((port) => port.postMessage(message)),
     replace() {},
+    resign() {},
     gone(id) {
       ports.delete(id);
       if (call?.id === id) ask();

@@ -5,6 +5,8 @@ import type { Exchange, TestServer } from './server.ts';
 import { id } from './setup.ts';
 
 interface Kept {
+  /** Its place, whatever its id. */
+  readonly number: number;
   readonly id: string;
   readonly topics: string[];
   readonly data: string;
@@ -45,14 +47,9 @@ export function smallNode(server: TestServer): SmallNode {
     if (status !== 200) return exchange.answer(status);
     const topics = new Set(exchange.url.searchParams.getAll('topic'));
     const cursor = exchange.headers['last-event-id'];
-    const from = cursor === 'earliest' ? -1 : history.findIndex((event) => event.id === cursor);
-    const number = Number(/-(\d+)\.k3mq7z$/.exec(String(cursor))?.[1] ?? NaN);
-    const rest =
-      cursor === undefined
-        ? []
-        : cursor === 'earliest' || from >= 0
-          ? history.slice(from + 1)
-          : history.filter((event) => Number(/-(\d+)\.k3mq7z$/.exec(event.id)?.[1] ?? 0) > number);
+    const place =
+      history.find((event) => event.id === cursor)?.number ?? Number(/-(\d+)\.k3mq7z$/.exec(String(cursor))?.[1] ?? 0);
+    const rest = cursor === undefined ? [] : history.filter(({ number }) => number > place);
     streams.set(exchange, topics);
     most = Math.max(most, alive().length);
     exchange.prime(cursor === undefined || cursor === 'earliest' ? id(cursor ? 0 : count) : String(cursor));
@@ -62,7 +59,7 @@ export function smallNode(server: TestServer): SmallNode {
   return {
     publish(topic, data, own) {
       count++;
-      const event = { id: own ?? id(count), topics: [topic].flat(), data };
+      const event = { number: count, id: own ?? id(count), topics: [topic].flat(), data };
       history.push(event);
       for (const exchange of alive()) write(exchange, streams.get(exchange) as Set<string>, event);
       return event.id;

@@ -39,14 +39,14 @@ export interface TestServer {
 /** Waits for a condition with a deadline. */
 export async function until<T>(
   what: () => T | undefined | false | null,
-  name = String(what),
+  name: string | (() => string) = String(what),
   deadlineMs = 8_000,
 ): Promise<T> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const value = what();
     if (value) return value;
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${name}`);
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${typeof name === 'string' ? name : name()}`);
     await new Promise((resolve) => realTimeout(resolve, 2));
   }
 }

@@ -82,6 +82,7 @@ class Locks {
     callback?: () => unknown,
   ): Promise<unknown> => {
     const tab = context.getStore() as Tab;
+    if (!tab.alive) return new Promise(() => {});
     const { signal, steal } = typeof options === 'function' ? ({} as { signal?: AbortSignal; steal?: boolean }) : options;
     if (signal && steal) return Promise.reject(new DOMException('steal with signal', 'NotSupportedError'));
     if (signal?.aborted) return Promise.reject(new DOMException('aborted', 'AbortError'));
@@ -166,6 +167,8 @@ class Channel {
 
   postMessage(data: unknown): void {
     if (this.closed) throw new DOMException('closed', 'InvalidStateError');
+    // What it says meanwhile it would have said afterwards.
+    if (this.tab.frozen) this.tab.waiting.push(() => !this.closed && this.postMessage(data));
     if (!this.tab.alive || this.tab.frozen) return;
     const text = structuredClone(data);
     messages.push({ from: this.tab, data: text as { kind: string } });
@@ -193,6 +196,8 @@ export class Port {
   constructor(readonly tab: Tab) {}
 
   postMessage(data: unknown): void {
+    // What it says meanwhile it would have said afterwards.
+    if (this.tab.frozen) this.tab.waiting.push(() => this.postMessage(data));
     if (!this.tab.alive || this.tab.frozen) return;
     const text = structuredClone(data);
     messages.push({ from: this.tab, data: text as { kind: string } });
@@ -246,7 +251,7 @@ export function useTabs(fake = false): void {
       const tab = context.getStore();
       return interval(() => {
         if (!tab) call();
-        else if (!silence.has(tab) && !tab.frozen) tab.run(call);
+        else if (!silence.has(tab) && !tab.frozen && tab.alive) tab.run(call);
       }, delay);
     });
     const listen = (call: 'addEventListener' | 'removeEventListener', step: number) =>

@@ -1,0 +1,121 @@
+import { describe, expect, it, vi } from 'vitest';
+import { until } from '../support/server.ts';
+import { leader, useTabs } from '../support/tabs.ts';
+import { node, openTab, type OpenTab } from './support.ts';
+
+useTabs(true);
+
+/** A generator of random numbers below 1, from a seed (mulberry32). */
+function dice(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let value = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const TOPICS = ['a', 'b', 'c', 'd'];
+
+interface Watched extends OpenTab {
+  readonly topics: string[];
+  away: boolean;
+}
+
+/** Seeds are of the environment, or fixed ones: a failure names its seed. */
+const SEEDS = (process.env['SHARE_SEEDS'] ?? '1,2,3').split(',').map(Number);
+
+describe('a long run of tabs that come, go, hang and are left', () => {
+  it.each(SEEDS)('brings every event once and in order, to every tab (seed %i)', async (seed) => {
+    const { url, small } = await node();
+    const random = dice(seed);
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+    vi.spyOn(Math, 'random').mockImplementation(random);
+    const history: { number: number; topics: string[] }[] = [];
+    let tabs: Watched[] = [];
+
+    function open(): void {
+      const topics = TOPICS.filter(() => random() < 0.5);
+      if (!topics.length) topics.push(pick(TOPICS));
+      tabs.push({ ...openTab(url, topics), topics, away: false });
+    }
+
+    async function turn(count = 3): Promise<void> {
+      for (let step = 0; step < count; step++) await new Promise((resolve) => setImmediate(resolve));
+    }
+
+    async function pass(milliseconds: number): Promise<void> {
+      for (let passed = 0; passed < milliseconds; passed += 500) {
+        vi.advanceTimersByTime(500);
+        await turn(6);
+      }
+    }
+
+    function publish(): void {
+      const topics = TOPICS.filter(() => random() < 0.3);
+      if (!topics.length) topics.push(pick(TOPICS));
+      const number = history.length + 1;
+      history.push({ number, topics });
+      small.publish(topics, String(number), random() < 0.2 ? `order-${number}` : undefined);
+    }
+
+    for (let count = 0; count < 3; count++) open();
+    for (let step = 0; step < 250; step++) {
+      const chance = random();
+      const tab = pick(tabs);
+      if (chance < 0.62) for (let count = random() * 8; count > 0; count--) publish();
+      else if (chance < 0.68) open();
+      else if (chance < 0.74 && tabs.length > 2) {
+        tab.tab.kill();
+        tabs = tabs.filter((each) => each !== tab);
+      } else if (chance < 0.8) {
+        tab.away = !tab.away;
+        tab.tab.say(tab.away ? 'pagehide' : 'pageshow');
+      } else if (chance < 0.84) {
+        tab.tab.frozen = true;
+        if (random() < 0.5) await pass(9_000);
+        for (let count = random() * 5; count > 0; count--) publish();
+        await turn(10);
+        tab.tab.thaw();
+      } else if (chance < 0.87) small.cut();
+      else if (chance < 0.92) small.heartbeat();
+      else if (chance < 0.94) {
+        const more = pick(TOPICS);
+        if (!tab.topics.includes(more)) {
+          tab.topics.push(more);
+          tab.tab.run(() => tab.subscription.add(more));
+        }
+      } else if (chance < 0.97) await new Promise((resolve) => setTimeout(resolve, random() * 120));
+      else await pass(random() * 4_000);
+      if (random() < 0.5) await turn(random() * 10);
+    }
+    for (const tab of tabs) if (tab.away) tab.tab.say('pageshow');
+    await until(
+      () => tabs.every(({ role }) => role()),
+      () => `all open, seed ${seed}: ${tabs.map(({ made, log, tab }) => JSON.stringify([made.status, tab === leader(), log.slice(-3)])).join('\n')}`,
+    );
+    for (let count = 0; count < 3; count++) {
+      small.heartbeat();
+      await pass(2_000);
+    }
+    const last = history.length + 1;
+    history.push({ number: last, topics: TOPICS });
+    small.publish(TOPICS, String(last));
+    await until(() => tabs.every(({ seen }) => seen.at(-1) === String(last)), `the last event, seed ${seed}`);
+
+    for (const { seen, gaps, topics } of tabs) {
+      expect(gaps).toEqual([]);
+      const heard = seen.map(Number);
+      // Once, and in order.
+      expect(heard).toEqual([...new Set(heard)].sort((one, other) => one - other));
+      for (const topic of topics) {
+        // From its first event on, all of a topic.
+        const mine = history.filter((event) => event.topics.includes(topic)).map(({ number }) => number);
+        const got = mine.filter((number) => heard.includes(number));
+        const only = got.find((number) => history[number - 1]?.topics.filter((each) => topics.includes(each)).length === 1);
+        expect(got.filter((number) => number >= (only ?? last))).toEqual(mine.filter((number) => number >= (only ?? last)));
+      }
+    }
+    await until(() => small.streams.length === 1, `one stream, seed ${seed}`);
+  });
+});
