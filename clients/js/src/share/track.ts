@@ -60,10 +60,11 @@ const HIDDEN: Status = { state: 'waiting', attempt: 1, at: Infinity, why: 'hidde
 /** A stream without ids was between two requests. */
 const GAP: Block = { event: 'gap', data: '{"from":"","to":"","reason":"unknown"}', topics: [] };
 
-/** The cursor of several streams is that of the one that is behind. */
+/** The cursor of several streams is that of the one that is behind; `undefined` for one alone. */
 function cursorOf(connection: Connection): string | undefined {
-  return connection
-    .inspect()
+  const streams = connection.inspect();
+  if (streams.length < 2) return undefined;
+  return streams
     .map(({ cursor }) => cursor)
     .reduce((last, cursor) => (!last || (cursor && isWithin(cursor, last)) ? cursor : last), undefined);
 }
@@ -74,6 +75,8 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   let topics: readonly string[] | undefined;
   /** Everything up to here was handed to the sink. */
   let cursor: string | undefined;
+  /** The place at which this tab began. What is before it may come again, and was not asked for. */
+  let floor: string | undefined;
   /** The leader's. */
   let known: string | undefined;
   let state: StreamState | undefined;
@@ -117,13 +120,16 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   }
 
   function hand([block, told]: Item): void {
-    if (block.data === GAP.data && !wasOpen) return;
+    floor ??= cursor;
+    const isOld = block.data !== undefined && block.id && floor && isWithin(block.id, floor);
+    if (isOld || (block.data === GAP.data && !wasOpen)) return;
     let before: readonly string[] | 'all' = [];
     if (block.data !== undefined) before = overlap.take(block);
     else if (primed) overlap.caughtUp();
     else primed = true;
+    // A request with more topics begins before what is known of the others.
+    if (block.id !== undefined && !(cursor && isWithin(block.id, cursor))) cursor = block.id || undefined;
     if (before === 'all') return;
-    if (block.id !== undefined) cursor = block.id || undefined;
     if (block.id) recent.push(block.data === undefined ? block : { id: block.id, data: '', topics: block.topics });
     if (recent.length > 2 * OVERLAP_EVENTS_MAX) recent = recent.slice(OVERLAP_EVENTS_MAX);
     sink?.block(block, [...told, ...before]);
@@ -140,7 +146,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     if (items.length) hooks.send(items, place());
   }
 
-  /** `cursor`, also while the last block of an own request is one that was known. */
+  /** Where another request has to begin, so that none of these streams misses anything. */
   function place(): string | undefined {
     return (own && cursorOf(own)) ?? cursor;
   }
@@ -241,7 +247,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       sink = other;
       if (leading) return;
       stop();
-      cursor = from;
+      cursor = floor = from;
       recent = [];
       covered = wasOpen = false;
     },

@@ -24,6 +24,7 @@ export class Tab extends EventTarget {
   /** A page that does not run: it hears nothing, and says nothing. */
   frozen = false;
   waiting: (() => void)[] = [];
+  unsaid: (() => void)[] = [];
   listeners = 0;
   readonly requests = new Set<AbortController>();
 
@@ -50,6 +51,7 @@ export class Tab extends EventTarget {
 
   thaw(): void {
     this.frozen = false;
+    for (const call of this.unsaid.splice(0)) call();
     for (const call of this.waiting.splice(0)) call();
   }
 
@@ -168,7 +170,7 @@ class Channel {
   postMessage(data: unknown): void {
     if (this.closed) throw new DOMException('closed', 'InvalidStateError');
     // What it says meanwhile it would have said afterwards.
-    if (this.tab.frozen) this.tab.waiting.push(() => !this.closed && this.postMessage(data));
+    if (this.tab.frozen) this.tab.unsaid.push(() => this.closed || this.postMessage(data));
     if (!this.tab.alive || this.tab.frozen) return;
     const text = structuredClone(data);
     messages.push({ from: this.tab, data: text as { kind: string } });
@@ -197,7 +199,7 @@ export class Port {
 
   postMessage(data: unknown): void {
     // What it says meanwhile it would have said afterwards.
-    if (this.tab.frozen) this.tab.waiting.push(() => this.postMessage(data));
+    if (this.tab.frozen) this.tab.unsaid.push(() => this.postMessage(data));
     if (!this.tab.alive || this.tab.frozen) return;
     const text = structuredClone(data);
     messages.push({ from: this.tab, data: text as { kind: string } });
