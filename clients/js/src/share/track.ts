@@ -94,8 +94,6 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   const pendingIds = new Set<string>();
   /** Blocks that were handed over, oldest first. */
   let recent: Block[] = [];
-  /** The first block without data of a request is no heartbeat: what it repeats follows. */
-  let primed = false;
   let wasOpen = false;
   /** Blocks that followers have not been sent. */
   let batch: Item[] = [];
@@ -116,7 +114,6 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function expect(place: string | undefined): void {
     const count = place && (upTo((id) => id === place) || upTo((id) => isWithin(id, place)));
     overlap.expect(place ? recent.slice(count as number) : []);
-    primed = false;
   }
 
   function hand([block, told]: Item): void {
@@ -124,9 +121,10 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     const isOld = block.data !== undefined && block.id && floor && isWithin(block.id, floor);
     if (isOld || (block.data === GAP.data && !wasOpen)) return;
     let before: readonly string[] | 'all' = [];
-    if (block.data !== undefined) before = overlap.take(block);
-    else if (primed) overlap.caughtUp();
-    else primed = true;
+    const { id, data } = block;
+    if (data !== undefined) before = overlap.take(block);
+    // A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it.
+    else if (id && !upTo((other) => isWithin(id, other))) overlap.caughtUp();
     // A request with more topics begins before what is known of the others.
     if (block.id !== undefined && !(cursor && isWithin(block.id, cursor))) cursor = block.id || undefined;
     if (before === 'all') return;
