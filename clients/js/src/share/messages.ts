@@ -27,6 +27,8 @@ export interface StreamState {
   readonly since: number;
   /** All blocks up to here were sent before this message. */
   readonly cursor: string | undefined;
+  /** Blocks after this one may be sent again: a request with more topics begins before `cursor`. */
+  readonly again: string | undefined;
 }
 
 export type Message =

@@ -60,11 +60,10 @@ const HIDDEN: Status = { state: 'waiting', attempt: 1, at: Infinity, why: 'hidde
 /** A stream without ids was between two requests. */
 const GAP: Block = { event: 'gap', data: '{"from":"","to":"","reason":"unknown"}', topics: [] };
 
-/** The cursor of several streams is that of the one that is behind; `undefined` for one alone. */
+/** The cursor of several streams is that of the one that is behind. */
 function cursorOf(connection: Connection): string | undefined {
-  const streams = connection.inspect();
-  if (streams.length < 2) return undefined;
-  return streams
+  return connection
+    .inspect()
     .map(({ cursor }) => cursor)
     .reduce((last, cursor) => (!last || (cursor && isWithin(cursor, last)) ? cursor : last), undefined);
 }
@@ -89,6 +88,8 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   let covered = false;
   /** That place. */
   let start: string | undefined;
+  /** What comes after this one may have come before. */
+  let again: string | undefined;
   /** The leader's blocks after it, until an own request has got there. */
   let pending: Item[] | undefined;
   const pendingIds = new Set<string>();
@@ -146,7 +147,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
 
   /** Where another request has to begin, so that none of these streams misses anything. */
   function place(): string | undefined {
-    return (own && cursorOf(own)) ?? cursor;
+    return (own && own.inspect().length > 1 && cursorOf(own)) || cursor;
   }
 
   function stop(): void {
@@ -205,7 +206,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   /** From here on the leader's blocks are all that is needed. */
   function join(items: readonly Item[]): void {
     stop();
-    expect(start);
+    expect(again ?? start);
     items.forEach(hand);
     cursor = known;
     sink?.changed();
@@ -221,6 +222,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function cover(first: boolean): void {
     covered = true;
     start = known;
+    again = state?.again;
     // Only what is new is wanted, or the server has no ids.
     if (!cursor && !own) {
       // The leader tells it when its first request is open.
@@ -319,7 +321,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
         return true;
       });
       if (all.state === 'open') since = all.since;
-      return { status: pack(all), open, since, cursor: place() };
+      return { status: pack(all), open, since, cursor: place(), again: (own && cursorOf(own)) ?? cursor };
     },
     status(some = topics) {
       if (!topics) return IDLE;
