@@ -93,6 +93,8 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   /** The leader's blocks after it, until an own request has got there. */
   let pending: Item[] | undefined;
   const pendingIds = new Set<string>();
+  /** Where what is expected to come again begins. */
+  let mark: string | undefined;
   /** Blocks that were handed over, oldest first. */
   let recent: Block[] = [];
   let wasOpen = false;
@@ -113,11 +115,13 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
 
   /** What begins at this place repeats what is known of it. */
   function expect(place: string | undefined): void {
+    mark = place;
     const count = place && (upTo((id) => id === place) || upTo((id) => isWithin(id, place)));
     overlap.expect(place ? recent.slice(count as number) : []);
   }
 
-  function hand([block, told]: Item): void {
+  /** `isLive`: it has not waited, so a heartbeat is news. */
+  function hand([block, told]: Item, isLive = true): void {
     floor ??= cursor;
     const isOld = block.data !== undefined && block.id && floor && isWithin(block.id, floor);
     if (isOld || (block.data === GAP.data && !wasOpen)) return;
@@ -125,7 +129,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     const { id, data } = block;
     if (data !== undefined) before = overlap.take(block);
     // A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it.
-    else if (id && !upTo((other) => isWithin(id, other))) overlap.caughtUp();
+    else if (id && isLive && !(mark && isWithin(id, mark)) && !upTo((other) => isWithin(id, other))) overlap.caughtUp();
     // A request with more topics begins before what is known of the others.
     if (block.id !== undefined && !(cursor && isWithin(block.id, cursor))) cursor = block.id || undefined;
     if (before === 'all') return;
@@ -207,7 +211,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function join(items: readonly Item[]): void {
     stop();
     expect(again ?? start);
-    items.forEach(hand);
+    for (const item of items) hand(item, false);
     cursor = known;
     sink?.changed();
   }
@@ -295,7 +299,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       known = last;
       if (!covered || !topics) return;
       if (!pending) {
-        items.forEach(hand);
+        for (const item of items) hand(item);
         cursor = last;
         return;
       }
