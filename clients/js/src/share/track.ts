@@ -124,16 +124,20 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function hand([block, told]: Item, isLive = true): void {
     floor ??= cursor;
     const isOld = block.data !== undefined && block.id && floor && isWithin(block.id, floor);
-    if (isOld || (block.data === GAP.data && !wasOpen)) return;
+    // Whoever has a cursor reads what is between by itself.
+    const isGap = block.id === undefined && block.data === GAP.data;
+    if (isOld || (isGap && (cursor || !wasOpen))) return;
     let before: readonly string[] | 'all' = [];
     const { id, data } = block;
     if (data !== undefined) before = overlap.take(block);
     // A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it.
-    else if (id && isLive && !(mark && isWithin(id, mark)) && !upTo((other) => isWithin(id, other))) overlap.caughtUp();
+    const isNews =
+      data !== undefined || (isLive && !!id && !(mark && isWithin(id, mark)) && !upTo((other) => isWithin(id, other)));
+    if (data === undefined && isNews) overlap.caughtUp();
     // A request with more topics begins before what is known of the others.
     if (block.id !== undefined && !(cursor && isWithin(block.id, cursor))) cursor = block.id || undefined;
     if (before === 'all') return;
-    if (block.id) recent.push(block.data === undefined ? block : { id: block.id, data: '', topics: block.topics });
+    if (id && isNews) recent.push(data === undefined ? block : { id, data: '', topics: block.topics });
     if (recent.length > 2 * OVERLAP_EVENTS_MAX) recent = recent.slice(OVERLAP_EVENTS_MAX);
     sink?.block(block, [...told, ...before]);
   }
