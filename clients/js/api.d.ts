@@ -94,6 +94,7 @@ export type Connect = (runtime: Runtime, sink: ConnectionSink, options: ConnectO
 export interface ConnectOptions {
     from: string | undefined;
     spread: boolean;
+    key: string | undefined;
 }
 export interface StreamInfo {
     readonly stream: number;
@@ -145,6 +146,8 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
     idle?: number;
     linger?: number;
     hidden?: 'keep' | 'pause';
+    share?: string | false;
+    worker?: () => SharedWorker;
     topicsPerStream?: number;
     credentials?: RequestCredentials;
     headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
@@ -266,7 +269,7 @@ export interface Client<M extends EventMap = DefaultEvents> {
 export interface LogLine {
     readonly at: number;
     readonly stream: number;
-    readonly kind: 'connect' | 'open' | 'event' | 'id' | 'gap' | 'replace' | 'end' | 'wait' | 'idle' | 'closed' | 'token' | 'error';
+    readonly kind: 'connect' | 'open' | 'event' | 'id' | 'gap' | 'replace' | 'end' | 'wait' | 'idle' | 'closed' | 'token' | 'share' | 'error';
     readonly detail: unknown;
 }
 
@@ -380,3 +383,6 @@ export interface FakeNode {
     shed(times?: number, retry?: number): void;
     settled(): Promise<void>;
 }
+
+// dist/share/worker.d.ts
+export {};

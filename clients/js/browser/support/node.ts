@@ -38,6 +38,7 @@ async function startProgram(program: string): Promise<TestNode> {
   );
   let said = '';
   child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  child.on('error', (error) => (said += String(error)));
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const url = `http://${listen}/`;
   for (;;) {
