@@ -98,6 +98,20 @@ describe('a leader', () => {
     await until(() => first.role() === 'follower' && small.streams.length === 1);
   });
 
+  it('is found even if two tabs steal the lock at once, and the second says the lower term', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 3);
+    const zombie = leads(tabs);
+    let value = 0.99;
+    vi.spyOn(Math, 'random').mockImplementation(() => (value = Math.max(0, value - 0.01)));
+    zombie.tab.frozen = true;
+    await pass(DEAD_MS + 2_000);
+    const rest = tabs.filter((each) => each !== zombie);
+    await until(() => rest.map(({ role }) => role()).sort().join() === 'follower,leader');
+    small.publish('t', '1');
+    await until(() => rest.every(({ seen }) => seen.length === 1));
+  });
+
   it('forgets tabs that are gone, whether they say so or not', async () => {
     const { url, small } = await node();
     const stays = openTab(url, 'a');

@@ -130,6 +130,33 @@ describe('tabs that share', () => {
     expect(next.seen).toEqual(all);
   });
 
+  it('that have only begun are not handed what the next leader has missed before', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 2);
+    const first = leads(tabs);
+    const back = tabs.find((each) => each !== first)!;
+    small.publish('t', '1');
+    await until(() => back.seen.length === 1);
+    back.tab.say('pagehide');
+    for (const number of numbers(2, 5)) small.publish('t', number);
+    await until(() => first.seen.length === 5);
+    // It comes back, and cannot catch up before it leads.
+    small.refuse(502);
+    back.tab.say('pageshow');
+    await until(() => nextLeader() === back.tab);
+    const fresh = openTab(url);
+    await until(() => fresh.role() === 'follower');
+    small.publish('t', '6');
+    await until(() => fresh.seen.length === 1);
+    first.tab.kill();
+    await until(() => leader() === back.tab);
+    small.refuse(200);
+    await until(() => back.seen.length === 6);
+    small.publish('t', '7');
+    await until(() => fresh.seen.includes('7') && back.seen.length === 7);
+    expect([fresh.seen, back.seen]).toEqual([['6', '7'], numbers(1, 7)]);
+  });
+
   it('read what they have missed from a stream of their own, and only until they have it', async () => {
     const { url, small } = await node();
     const tabs = await openTabs(url, 2);
