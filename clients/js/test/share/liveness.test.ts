@@ -104,9 +104,15 @@ describe('a leader', () => {
     const zombie = leads(tabs);
     let value = 0.99;
     vi.spyOn(Math, 'random').mockImplementation(() => (value = Math.max(0, value - 0.01)));
-    zombie.tab.frozen = true;
-    await pass(DEAD_MS + 2_000);
     const rest = tabs.filter((each) => each !== zombie);
+    const [one, two] = rest as [(typeof tabs)[0], (typeof tabs)[0]];
+    zombie.tab.frozen = true;
+    silence.add(two.tab);
+    await pass(DEAD_MS - 500);
+    for (let step = 0; step < 10 && !one.log.some(({ detail }) => detail === 'the leader is silent'); step++) vi.advanceTimersByTime(500);
+    // The second looks at its clock between the theft and the first word of the thief.
+    await until(() => one.log.at(-1)?.detail === 'leader' || leader() === one.tab);
+    two.tab.say('visibilitychange');
     await until(() => rest.map(({ role }) => role()).sort().join() === 'follower,leader');
     small.publish('t', '1');
     await until(() => rest.every(({ seen }) => seen.length === 1));

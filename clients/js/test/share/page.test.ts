@@ -105,6 +105,18 @@ describe('a page that shares', () => {
     expect(leader()).toBeUndefined();
   });
 
+  it('whose request to lead fails for another reason does not ask again and again', async () => {
+    const { url } = await node();
+    const { locks } = navigator;
+    const request = vi.fn((name: string, ...rest: [never]) =>
+      /^fantail \d/.test(name) ? Promise.reject(new DOMException('no', 'InvalidStateError')) : locks.request(name, ...rest),
+    );
+    vi.stubGlobal('navigator', { onLine: true, locks: { request } });
+    const { role } = openTab(url);
+    await until(() => role() === 'own');
+    expect(request).toHaveBeenCalledTimes(2);
+  });
+
   it('opens nothing, and asks for no lock, before its first subscription', async () => {
     const { url } = await node();
     client({ url, share: 'x' });

@@ -134,6 +134,8 @@ class Locks {
       request.held = true;
       setImmediate(() =>
         request.tab.task(() => {
+          // It may have been stolen meanwhile.
+          if (!this.queue.includes(request)) return;
           new Promise((resolve) => resolve(request.callback())).then(
             (value) => {
               if (!this.queue.includes(request)) return;
