@@ -12,7 +12,7 @@ export default defineConfig({
     restoreMocks: true,
     silent: 'passed-only',
     projects: [
-      { extends: true, test: { name: 'client', include: ['test/*.test.ts', 'test/testing/*.test.ts'], environment: 'node' } },
+      { extends: true, test: { name: 'client', include: ['test/*.test.ts', 'test/{share,testing}/*.test.ts'], environment: 'node' } },
       { extends: true, test: { name: 'views', ...views } },
       {
         extends: true,
