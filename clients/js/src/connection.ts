@@ -66,6 +66,8 @@ export interface StreamInfo {
   readonly stream: number;
   readonly topics: readonly string[];
   readonly cursor: string | undefined;
+  /** The last id of the form of a node's: `cursor` may be a publisher's own. */
+  readonly nodeId: string | undefined;
   readonly status: Status;
   readonly blocks: number;
   /** Events that are remembered because a request that takes over may repeat them. */

@@ -5,28 +5,13 @@
 import { backoff } from './backoff.ts';
 import { IDLE } from './connection.ts';
 import { report } from './errors.ts';
+import { isWithin } from './ids.ts';
 import { checkNumber, checkTopics, type Config } from './options.ts';
 import { CLOSED, type PlainEvent, type Subscriptions } from './subscriptions.ts';
 import type { Live, LiveOptions, LiveStore, LoadedState, Status, Subscription } from './types.ts';
 
 /** `LiveOptions` of any event map. */
 type Options<S> = Omit<LiveOptions<S, never>, 'apply'> & { apply: (state: S, event: PlainEvent) => S };
-
-/** Milliseconds and number of a node's id; `undefined` for any other id. */
-function placeOf(id: string): { place: [number, number]; mark: string } | undefined {
-  const match = /^(\d{1,15})-(\d{1,15})\.([0-9a-z]{6})$/.exec(id);
-  return match ? { place: [Number(match[1]), Number(match[2])], mark: match[3] as string } : undefined;
-}
-
-/** Whether an event is in a state with this cursor, as far as both ids tell. */
-export function isWithin(id: string, cursor: string): boolean {
-  if (id === cursor) return true;
-  const one = placeOf(id);
-  const other = placeOf(cursor);
-  if (!one || !other || one.mark !== other.mark) return false;
-  const [[ms, count], [lastMs, lastCount]] = [one.place, other.place];
-  return ms < lastMs || (ms === lastMs && count <= lastCount);
-}
 
 /** The events after a cursor. An id that cannot be compared counts by its place in the queue. */
 function after(queue: readonly PlainEvent[], cursor: string): PlainEvent[] {

@@ -4,6 +4,7 @@
  */
 import { fits } from './address.ts';
 import { worst, IDLE, type Connect } from './connection.ts';
+import { createMerge } from './merge.ts';
 import { createStream, type Stream } from './stream.ts';
 import type { Status } from './types.ts';
 
@@ -20,6 +21,7 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = 0;
   let ended = false;
+  const merge = createMerge(sink, () => streams.length > 1);
 
   /** Makes the streams what is wanted. */
   function apply(): void {
@@ -42,9 +44,11 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
       if (spread && !topics.length) stream.close();
       else if (topics.join('\n') !== stream.topics.join('\n')) stream.setTopics(topics);
     }
+    // Like a topic that joins a stream, those of another stream begin where the streams are.
+    const begin = streams[0]?.inspect().nodeId ?? from;
     streams = plan.filter(({ topics }) => !spread || topics.length).map(({ stream }) => stream);
     for (const { topics } of created) {
-      const stream = createStream(runtime, sink, from);
+      const stream = createStream(runtime, merge.sink(), begin);
       streams.push(stream);
       stream.setTopics(topics);
     }

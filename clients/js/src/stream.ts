@@ -9,6 +9,7 @@ import { streamUrl } from './address.ts';
 import { backoff } from './backoff.ts';
 import { IDLE, type ConnectionSink, type Runtime, type StreamInfo } from './connection.ts';
 import { FantailError, isFinal } from './errors.ts';
+import { timeOf } from './ids.ts';
 import { createOverlap } from './overlap.ts';
 import type { PageSignal } from './page.ts';
 import type { Block } from './parser.ts';
@@ -66,6 +67,8 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     runtime.log(number, kind, detail);
   let topics: readonly string[] = [];
   let cursor = from;
+  /** The last id of the node's own. A publisher's own is a cursor for streams of its topics only. */
+  let nodeId: string | undefined;
   let status: Status = IDLE;
   let blocks = 0;
   let current: Call | undefined;
@@ -237,6 +240,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   function take(block: Block, prime: boolean): void {
     blocks++;
     if (block.id !== undefined) cursor = block.id || undefined;
+    if (cursor && timeOf(cursor) !== undefined) nodeId = cursor;
     let told: readonly string[] | 'all' = [];
     if (block.data !== undefined) told = overlap.take(block);
     // A heartbeat: nothing is left to repeat.
@@ -375,6 +379,6 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       next?.wire?.listen?.();
     },
     close: () => close('closed'),
-    inspect: () => ({ stream: number, topics, cursor, status, blocks, remembered: overlap.size() }),
+    inspect: () => ({ stream: number, topics, cursor, nodeId, status, blocks, remembered: overlap.size() }),
   };
 }

@@ -6,6 +6,7 @@ import { isPattern, matches } from './address.ts';
 import { IDLE, worst, type Connect, type Connection, type Runtime, type StreamInfo } from './connection.ts';
 import { decode, text } from './decode.ts';
 import { FantailError, report } from './errors.ts';
+import { timeOf } from './ids.ts';
 import { checkFrom, checkTopics } from './options.ts';
 import type { Block } from './parser.ts';
 import type { Gap, Status, SubscribeOptions, Subscription } from './types.ts';
@@ -77,12 +78,6 @@ function gapOf({ event, data }: Block): Gap | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Milliseconds since 1970 of an id of a node, `<milliseconds>-<number>.<mark>`. */
-function timeOf(id: string): number {
-  const match = /^(\d{1,15})-\d+\.[0-9a-z]{6}$/.exec(id);
-  return match ? Number(match[1]) : Date.now();
 }
 
 export function createSubscriptions(runtime: Runtime, connect: Connect, changed: () => void): Subscriptions {
@@ -197,7 +192,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         topics.find((each) => hears(member, [each])) ??
         topics[0] ??
         (member.topics.size === 1 ? ([...member.topics][0] as string) : '');
-      const event: PlainEvent = { name, data: decoded.value, id, topic, at: timeOf(id) };
+      const event: PlainEvent = { name, data: decoded.value, id, topic, at: timeOf(id) ?? Date.now() };
       guarded(() => member.listener.event?.(event));
     }
   }

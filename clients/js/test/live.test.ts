@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Live } from '../src/index.ts';
-import { isWithin } from '../src/live.ts';
+import { isWithin } from '../src/ids.ts';
 import { until } from './support/server.ts';
 import { client, id, server } from './support/setup.ts';
 

@@ -117,6 +117,48 @@ describe('topics', () => {
     await until(() => first.gone);
   });
 
+  it('in several streams bring an event of several of them once, and an id that is used again twice', async () => {
+    const node = await server();
+    const made = client({ url: node.url, topicsPerStream: 1 });
+    const [both, all, second]: string[][] = [[], [], []];
+    made.subscribe(['a', 'b'], { message: (data) => void both!.push(data) });
+    made.subscribe('*', { message: (data) => void all!.push(data) });
+    made.subscribe('b', { message: (data) => void second!.push(data) });
+    const streams = [await node.exchange(0), await node.exchange(1), await node.exchange(2)];
+    for (const stream of streams) stream.prime(id(0));
+    await until(() => made.status.state === 'open');
+    const [a, b, pattern] = ['a', 'b', '*'].map((topic) => streams.find((stream) => topicsOf(stream)[0] === topic)!);
+    const send = async (name: string, text: string): Promise<void> => {
+      a!.event(name, text, { topic: 'a' });
+      await until(() => both!.at(-1) === text);
+      b!.event(name, text, { topic: 'b' });
+      pattern!.event(name, text, { topic: 'a' });
+    };
+    await send(id(1), '1');
+    await until(() => second!.length === 1 && all!.length === 1);
+    await send('order-1', '2');
+    await until(() => second!.length === 2 && all!.length === 2);
+    // Another event of the same id, and the same event again.
+    b!.event('order-1', '3', { topic: 'b' });
+    await until(() => second!.length === 3);
+    a!.event('order-1', '2', { topic: 'a' });
+    await until(() => both!.length === 4);
+    expect([both, second, all]).toEqual([['1', '2', '3', '2'], ['1', '2', '3'], ['1', '2', '3', '2']]);
+  });
+
+  it('that need another stream begin where the others are, not at the first cursor', async () => {
+    const node = await server();
+    const made = client({ url: node.url, topicsPerStream: 1, from: 'earliest' });
+    made.subscribe('a', {});
+    const first = await node.exchange(0);
+    expect(first.headers['last-event-id']).toBe('earliest');
+    first.prime(id(0)).event(id(7), 'x', { topic: 'a' }).event('order-8', 'x', { topic: 'a' });
+    await until(() => made.cursor === 'order-8');
+    made.subscribe('b', {});
+    // A publisher's own id is known under its topic alone.
+    expect((await node.exchange(1)).headers['last-event-id']).toBe(id(7));
+  });
+
   it('beyond the limit of a stream go into several streams', async () => {
     const node = await server();
     const made = client({ url: node.url, topicsPerStream: 2 });

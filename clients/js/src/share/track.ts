@@ -6,7 +6,7 @@
  * its own, and keeps the leader's blocks until it has got there. Blocks that it has had are dropped.
  */
 import { IDLE, type Connection, type ConnectionSink, type Runtime } from '../connection.ts';
-import { isWithin } from '../live.ts';
+import { isWithin } from '../ids.ts';
 import { createOverlap, OVERLAP_EVENTS_MAX } from '../overlap.ts';
 import { connectOwn } from '../own.ts';
 import type { Block } from '../parser.ts';
