@@ -5,6 +5,7 @@
 import { FantailError, type ErrorCode } from '../errors.ts';
 import type { Block } from '../parser.ts';
 import type { Status, TokenReason } from '../types.ts';
+import type { Place } from './places.ts';
 
 /** Of the package. Other versions may say other things, so they do not share. A test compares it. */
 export const VERSION = '0.1.0';
@@ -25,10 +26,12 @@ export interface StreamState {
   readonly open: readonly string[];
   /** Time at which it opened. */
   readonly since: number;
-  /** All blocks up to here were sent before this message. */
-  readonly cursor: string | undefined;
-  /** Blocks after this one may be sent again: a request with more topics begins before `cursor`. */
-  readonly again: string | undefined;
+  /** All blocks up to here were sent before this message. Some of what is beyond may be sent again. */
+  readonly place: Place;
+  /** All blocks from beyond this one are sent after this message, if that is known. */
+  readonly start: string | undefined;
+  /** Blocks come from several requests. */
+  readonly split: boolean;
 }
 
 export type Message =
@@ -45,7 +48,7 @@ export type Message =
       readonly term: number;
       readonly key: string;
       readonly items: readonly Item[];
-      readonly cursor: string | undefined;
+      readonly place: Place;
     }
   /** A tab wants something else, or is there. */
   | { readonly kind: 'hello'; readonly id: string; readonly revision: number; readonly wants: Wants }

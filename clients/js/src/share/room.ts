@@ -98,8 +98,8 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
   function trackOf(key: string): Track {
     let track = tracks.get(key);
     if (!track) {
-      const send: Parameters<typeof createTrack>[2]['send'] = (items, cursor) => {
-        if (leading && Object.keys(members).some((member) => member !== id)) link.post({ kind: 'blocks', term, key, items, cursor });
+      const send: Parameters<typeof createTrack>[2]['send'] = (items, place) => {
+        if (leading && Object.keys(members).some((member) => member !== id)) link.post({ kind: 'blocks', term, key, items, place });
       };
       tracks.set(key, (track = createTrack(runtime, key, { send, changed: beatSoon, away })));
     }
@@ -297,7 +297,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
         return;
       }
       case 'blocks':
-        if (follow(message.term)) trackOf(message.key).blocks(message.items, message.cursor);
+        if (follow(message.term)) trackOf(message.key).blocks(message.items, message.place);
         return;
       case 'hello': {
         const { id: member, revision: theirs, wants: topics } = message;

@@ -1,22 +1,25 @@
 /**
  * One stream, as a tab has it: from requests of its own if it leads, else from what the leader sends.
  *
- * A follower knows a place up to which it has everything, its `cursor`. It takes the leader's blocks once
- * they are complete from that place on. If they begin later, it reads what is between from a request of
- * its own, and keeps the leader's blocks until it has got there. Blocks that it has had are dropped.
+ * A follower knows a place up to which it has everything. It takes the leader's blocks once they are
+ * complete from that place on. If they begin later, it reads what is between from requests of its own,
+ * and keeps the leader's blocks until it has got there. Blocks that it has had are dropped.
  */
+import { fits, matches } from '../address.ts';
 import { IDLE, type Connection, type ConnectionSink, type Runtime } from '../connection.ts';
 import { isWithin } from '../ids.ts';
-import { createOverlap, OVERLAP_EVENTS_MAX } from '../overlap.ts';
+import { OVERLAP_EVENTS_MAX } from '../overlap.ts';
 import { connectOwn } from '../own.ts';
 import type { Block } from '../parser.ts';
 import { JOINED } from '../subscriptions.ts';
 import type { Status } from '../types.ts';
+import { createHanded } from './handed.ts';
 import { pack, unpack, type Item, type StreamState } from './messages.ts';
+import { NOWHERE, placeOf, startOf, type Place } from './places.ts';
 
 export interface TrackHooks {
   /** The leader's stream brought these. */
-  send(items: readonly Item[], cursor: string | undefined): void;
+  send(items: readonly Item[], place: Place): void;
   /** The state of a request is another one. */
   changed(): void;
   /** The page is away: nothing is to be opened. */
@@ -41,7 +44,7 @@ export interface Track {
   uncover(): void;
   /** What the leader says of the stream. `known`: it knows what this tab wants. */
   beat(state: StreamState, known: boolean, first: boolean): void;
-  blocks(items: readonly Item[], cursor: string | undefined): void;
+  blocks(items: readonly Item[], place: Place): void;
   restart(): void;
   /** The page is away, or back. */
   changed(): void;
@@ -60,24 +63,16 @@ const HIDDEN: Status = { state: 'waiting', attempt: 1, at: Infinity, why: 'hidde
 /** A stream without ids was between two requests. */
 const GAP: Block = { event: 'gap', data: '{"from":"","to":"","reason":"unknown"}', topics: [] };
 
-/** The cursor of several streams is that of the one that is behind. */
-function cursorOf(connection: Connection): string | undefined {
-  return connection
-    .inspect()
-    .map(({ cursor }) => cursor)
-    .reduce((last, cursor) => (!last || (cursor && isWithin(cursor, last)) ? cursor : last), undefined);
-}
-
 export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): Track {
-  const overlap = createOverlap();
+  const { config } = runtime;
+  const isNode = config.server === 'fantail';
+  let handed = createHanded(undefined);
   let sink: ConnectionSink | undefined;
   let topics: readonly string[] | undefined;
-  /** Everything up to here was handed to the sink. */
-  let cursor: string | undefined;
-  /** The place at which this tab began. What is before it may come again, and was not asked for. */
-  let floor: string | undefined;
+  /** Everything up to here was handed over. */
+  let place = NOWHERE;
   /** The leader's. */
-  let known: string | undefined;
+  let known = NOWHERE;
   let state: StreamState | undefined;
   /** `state.status`, unpacked once, so that it is the same until it changes. */
   let status: Status = CONNECTING;
@@ -88,58 +83,26 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   let covered = false;
   /** That place. */
   let start: string | undefined;
-  /** What comes after this one may have come before. */
-  let again: string | undefined;
-  /** The leader's blocks after it, until an own request has got there. */
+  /** From here on the leader may send again what came before. */
+  let again = NOWHERE;
+  /** The leader's blocks since then, until own requests have got there. */
   let pending: Item[] | undefined;
   const pendingIds = new Set<string>();
-  /** Where what is expected to come again begins. */
-  let mark: string | undefined;
-  /** Blocks that were handed over, oldest first. */
-  let recent: Block[] = [];
   let wasOpen = false;
   /** Blocks that followers have not been sent. */
   let batch: Item[] = [];
 
-  /** Whether `cursor` is at this place or beyond. */
-  function reaches(place: string | undefined): boolean {
-    return place === cursor || (!!place && !!cursor && isWithin(place, cursor));
+  /** Whether this tab has everything up to there. */
+  function reaches(goal: string | undefined): boolean {
+    return goal !== undefined && (goal === place.cursor || (!!place.safe && isWithin(goal, place.safe)));
   }
 
-  /** Number of the blocks up to the last one of which this holds. */
-  function upTo(test: (id: string) => boolean): number {
-    let count = recent.length;
-    while (count && !test(recent[count - 1]?.id as string)) count--;
-    return count;
-  }
-
-  /** What begins at this place repeats what is known of it. */
-  function expect(place: string | undefined): void {
-    mark = place;
-    const count = place && (upTo((id) => id === place) || upTo((id) => isWithin(id, place)));
-    overlap.expect(place ? recent.slice(count as number) : []);
-  }
-
-  /** `isLive`: it has not waited, so a heartbeat is news. */
   function hand([block, told]: Item, isLive = true): void {
-    floor ??= cursor;
-    const isOld = block.data !== undefined && block.id && floor && isWithin(block.id, floor);
-    // Whoever has a cursor reads what is between by itself.
-    const isGap = block.id === undefined && block.data === GAP.data;
-    if (isOld || (isGap && (cursor || !wasOpen))) return;
-    let before: readonly string[] | 'all' = [];
-    const { id, data } = block;
-    if (data !== undefined) before = overlap.take(block);
-    // A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it.
-    const isNews =
-      data !== undefined || (isLive && !!id && !(mark && isWithin(id, mark)) && !upTo((other) => isWithin(id, other)));
-    if (data === undefined && isNews) overlap.caughtUp();
-    // A request with more topics begins before what is known of the others.
-    if (block.id !== undefined && !(cursor && isWithin(block.id, cursor))) cursor = block.id || undefined;
-    if (before === 'all') return;
-    if (id && isNews) recent.push(data === undefined ? block : { id, data: '', topics: block.topics });
-    if (recent.length > 2 * OVERLAP_EVENTS_MAX) recent = recent.slice(OVERLAP_EVENTS_MAX);
-    sink?.block(block, [...told, ...before]);
+    handed.floor ??= place.safe;
+    // Whoever has a place reads what is between by itself.
+    if (block.id === undefined && block.data === GAP.data && (place.cursor || !wasOpen)) return;
+    const before = handed.take(block, told, isLive);
+    if (before) sink?.block(block, before);
   }
 
   function send(item: Item): void {
@@ -150,17 +113,19 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function flush(): void {
     const items = batch;
     batch = [];
-    if (items.length) hooks.send(items, place());
+    if (items.length) hooks.send(items, here());
   }
 
-  /** Where another request has to begin, so that none of these streams misses anything. */
-  function place(): string | undefined {
-    return (own && own.inspect().length > 1 && cursorOf(own)) || cursor;
+  /** Where another request has to begin, so that it misses nothing. */
+  function here(): Place {
+    const streams = own?.inspect() ?? [];
+    if (streams.length > 1) handed.isSplit = true;
+    return (place = placeOf(streams, place, isNode));
   }
 
   function stop(): void {
     flush();
-    cursor = place();
+    here();
     const ending = own;
     own = undefined;
     leading = false;
@@ -173,15 +138,27 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     pendingIds.clear();
   }
 
+  /** What the leader sends is not known to be complete any longer. */
+  function uncover(): void {
+    covered = false;
+    drop();
+  }
+
   function dial(wanted: readonly string[] | undefined): void {
-    expect(cursor);
-    let lost = !cursor;
+    // A publisher's own id is known to streams of its topic. The others would be told a gap.
+    const { cursor, safe } = place;
+    const isKnown = handed.topicsOf(cursor).some((topic) => wanted?.some((each) => matches(each, topic)));
+    const from = isKnown && fits(config, wanted ?? []) ? cursor : safe;
+    place = { cursor: from, safe };
+    handed.expect(place);
+    let lost = !from;
     const connection = connectOwn(
       runtime,
       {
         block(block, told) {
           if (own !== connection) return;
           hand([block, told]);
+          here();
           if (leading) send([block, told]);
           else catchUp();
         },
@@ -191,8 +168,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
           if (now === 'idle') {
             // No tab wants it any longer. Whoever does later begins anew.
             stop();
-            cursor = known = undefined;
-            recent = [];
+            begin(undefined);
           } else if (now === 'open') {
             if (lost) {
               hand([GAP, []]);
@@ -205,38 +181,45 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
           sink?.changed();
         },
       },
-      { from: cursor ?? runtime.config.from, spread: key === JOINED, key: undefined },
+      { from: from ?? config.from, spread: key === JOINED, key: undefined },
     );
     own = connection;
     connection.want(wanted);
   }
 
+  function begin(from: string | undefined): void {
+    place = { cursor: from, safe: from };
+    known = NOWHERE;
+    handed = createHanded(from);
+  }
+
   /** From here on the leader's blocks are all that is needed. */
   function join(items: readonly Item[]): void {
     stop();
-    expect(again ?? start);
+    handed.expect(again);
     for (const item of items) hand(item, false);
-    cursor = known;
+    place = known;
     sink?.changed();
   }
 
   function catchUp(): void {
     if (!pending) return;
-    cursor = place();
-    start ??= pending.find(([{ id }]) => id)?.[0].id;
-    if ((start && reaches(start)) || (cursor && pendingIds.has(cursor))) join(pending);
+    // A block that both have had: if the leader sends in order, the rest is in `pending`.
+    const isInOrder = start === again.cursor && place.cursor && pendingIds.has(place.cursor);
+    if (reaches(start) || isInOrder) join(pending);
   }
 
-  function cover(first: boolean): void {
+  function cover(told: StreamState, first: boolean): void {
     covered = true;
-    start = known;
-    again = state?.again;
+    ({ start, place: again } = told);
+    drop();
     // Only what is new is wanted, or the server has no ids.
-    if (!cursor && !own) {
+    if (!place.cursor && (!own || wasOpen)) {
+      handed.floor ??= start;
       // The leader tells it when its first request is open.
       if (!first) hand([GAP, []]);
       join([]);
-    } else if (reaches(start) || recent.some(({ id }) => id === start)) join([]);
+    } else if (reaches(start) || (start && handed.has(start))) join([]);
     else {
       pending = [];
       if (!own) dial(topics);
@@ -249,18 +232,20 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     },
     set topics(wanted) {
       topics = wanted;
-      if (own && !leading) own.want(wanted);
+      if (!own || leading) return;
+      own.want(wanted);
+      // The leader does not read them yet.
+      uncover();
     },
     attach(other, from) {
       sink = other;
       if (leading) return;
       stop();
-      cursor = floor = from;
-      recent = [];
+      begin(from);
       covered = wasOpen = false;
     },
     get cursor() {
-      return place();
+      return here().cursor;
     },
     get busy() {
       return own !== undefined;
@@ -270,7 +255,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
         stop();
         leading = true;
         // Others may have been further than this tab, which has only begun to listen.
-        cursor ??= known;
+        if (!place.cursor) place = known;
         dial(wanted);
       } else own?.want(wanted);
     },
@@ -282,20 +267,23 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       stop();
       covered = false;
     },
-    uncover() {
-      covered = false;
-      drop();
-    },
+    uncover,
     beat(told, isKnown, first) {
       state = told;
       const text = JSON.stringify(told.status);
       if (text !== packed) status = unpack(told.status);
       packed = text;
-      known = told.cursor;
+      known = told.place;
       if (!topics) return;
-      if (covered && !pending) cursor = known;
+      if (told.split) handed.isSplit = true;
+      if (covered && !pending) place = known;
       const isOpen = topics.every((topic) => told.open.includes(topic));
-      if (!covered && isKnown && (first || isOpen)) cover(first);
+      // It may begin later, and still before what this tab has by now.
+      const isBetter = pending && told.start !== undefined && (start === undefined || reaches(told.start));
+      if ((isBetter || !covered) && isKnown && (first || isOpen)) {
+        // A leader that repeats something says later where it begins.
+        if (first || told.start !== undefined || !place.cursor) cover(told, first);
+      }
       if (covered && isOpen && told.since) wasOpen = true;
       sink?.changed();
     },
@@ -304,32 +292,37 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       if (!covered || !topics) return;
       if (!pending) {
         for (const item of items) hand(item);
-        cursor = last;
+        place = last;
         return;
       }
       pending.push(...items);
       for (const [{ id }] of items) if (id) pendingIds.add(id);
       // The next beat is another place to begin at.
-      if (pending.length > OVERLAP_EVENTS_MAX) {
-        covered = false;
-        drop();
-      } else catchUp();
+      if (pending.length > OVERLAP_EVENTS_MAX) uncover();
+      else catchUp();
     },
     restart: () => own?.restart(),
     changed: () => sink?.changed(),
     flush,
     state() {
+      const streams = own?.inspect() ?? [];
       const all = own?.status() ?? IDLE;
       let since = 0;
-      const wanted = new Set(own?.inspect().flatMap((stream) => stream.topics));
-      const open = [...wanted].filter((topic) => {
+      const open = [...new Set(streams.flatMap((stream) => stream.topics))].filter((topic) => {
         const one = own?.status([topic]);
         if (one?.state !== 'open') return false;
         since = one.since;
         return true;
       });
       if (all.state === 'open') since = all.since;
-      return { status: pack(all), open, since, cursor: place(), again: (own && cursorOf(own)) ?? cursor };
+      return {
+        status: pack(all),
+        open,
+        since,
+        place: here(),
+        start: streams.length ? startOf(streams) : place.cursor,
+        split: streams.length > 1,
+      };
     },
     status(some = topics) {
       if (!topics) return IDLE;

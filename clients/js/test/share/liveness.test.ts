@@ -24,7 +24,7 @@ describe('a leader', () => {
     await pass(6_000);
     const beats = messages.filter(({ data }) => data.kind === 'beat');
     expect(beats.length).toBeGreaterThanOrEqual(3);
-    expect(beats.at(-1)?.data.streams).toMatchObject({ joined: { cursor: last, open: ['t'], status: { state: 'open' } } });
+    expect(beats.at(-1)?.data.streams).toMatchObject({ joined: { place: { cursor: last, safe: last }, start: last, open: ['t'], status: { state: 'open' } } });
   });
 
   it('that does not run is replaced by a visible follower, which reads from its own cursor', async () => {

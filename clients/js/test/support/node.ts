@@ -24,6 +24,9 @@ export interface SmallNode {
   /** Answers streams with this status from now on; 200 goes on as before. */
   refuse(status: number): void;
   cut(): void;
+  /** Streams of exactly this topic, open and to come, are sent nothing more until `release`. */
+  hold(topic: string): void;
+  release(): void;
 }
 
 export function smallNode(server: TestServer): SmallNode {
@@ -34,11 +37,17 @@ export function smallNode(server: TestServer): SmallNode {
   let connects = 0;
   let status = 200;
 
+  let held: string | undefined;
+  const unsent: (() => void)[] = [];
+
   const alive = (): Exchange[] => [...streams.keys()].filter(({ gone }) => !gone);
 
   function write(exchange: Exchange, topics: Set<string>, event: Kept): void {
     const topic = event.topics.filter((each) => topics.has(each));
-    if (topic.length) exchange.event(event.id, event.data, { topic });
+    if (!topic.length) return;
+    const send = (): unknown => exchange.gone || exchange.event(event.id, event.data, { topic });
+    if (held !== undefined && topics.size === 1 && topics.has(held)) unsent.push(send);
+    else send();
   }
 
   server.each((exchange) => {
@@ -47,13 +56,19 @@ export function smallNode(server: TestServer): SmallNode {
     if (status !== 200) return exchange.answer(status);
     const topics = new Set(exchange.url.searchParams.getAll('topic'));
     const cursor = exchange.headers['last-event-id'];
+    // A publisher's own id is known under the topics of the event alone.
     const place =
-      history.find((event) => event.id === cursor)?.number ?? Number(/-(\d+)\.k3mq7z$/.exec(String(cursor))?.[1] ?? 0);
-    const rest = cursor === undefined ? [] : history.filter(({ number }) => number > place);
+      cursor === undefined
+        ? count
+        : (history.find((event) => event.id === cursor && event.topics.some((topic) => topics.has(topic)))?.number ??
+          /-(\d+)\.k3mq7z$/.exec(String(cursor))?.[1]);
     streams.set(exchange, topics);
     most = Math.max(most, alive().length);
-    exchange.prime(cursor === undefined || cursor === 'earliest' ? id(cursor ? 0 : count) : String(cursor));
-    for (const event of rest) write(exchange, topics, event);
+    exchange.prime(id(Number(place ?? 0)));
+    if (place === undefined && cursor !== 'earliest') {
+      exchange.event(id(0), JSON.stringify({ from: cursor, to: id(0), reason: 'unknown' }), { event: 'gap' });
+    }
+    for (const event of history) if (event.number > Number(place ?? 0)) write(exchange, topics, event);
   });
 
   return {
@@ -79,6 +94,13 @@ export function smallNode(server: TestServer): SmallNode {
     },
     refuse(other) {
       status = other;
+    },
+    hold(topic) {
+      held = topic;
+    },
+    release() {
+      held = undefined;
+      for (const send of unsent.splice(0)) send();
     },
     cut() {
       for (const exchange of alive()) exchange.cut();

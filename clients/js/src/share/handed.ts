@@ -1,0 +1,93 @@
+/**
+ * What this tab has handed to its subscriptions, so that nothing is handed over twice: the next request,
+ * and the next leader, begin before the newest of it.
+ */
+import { isWithin } from '../ids.ts';
+import { createOverlap, OVERLAP_EVENTS_MAX } from '../overlap.ts';
+import type { Block } from '../parser.ts';
+import type { Place } from './places.ts';
+
+export interface Handed {
+  /** The place at which this tab began. What is before it may come again, and was not asked for. */
+  floor: string | undefined;
+  /** Blocks have come from several streams, so their order is not that of their places. */
+  isSplit: boolean;
+  /** This block was handed over, and everything before it. */
+  has(id: string | undefined): boolean;
+  /** Topics with which the last block of this id came. */
+  topicsOf(id: string | undefined): readonly string[];
+  /** What comes next begins at this place, so it repeats what is known from there on. */
+  expect(place: Place): void;
+  /**
+   * Takes a block that came before with the topics `told`. Returns the topics of which subscriptions
+   * have had it; `undefined` if nothing of it is new. `isLive`: it has not waited, so a heartbeat is news.
+   */
+  take(block: Block, told: readonly string[], isLive: boolean): readonly string[] | undefined;
+}
+
+/** A block without what is not needed to know it again. */
+type Known = Pick<Block, 'id' | 'data'> & { topics: readonly string[] };
+
+export function createHanded(floor: string | undefined): Handed {
+  const overlap = createOverlap();
+  /** Oldest first. */
+  let recent: Known[] = [];
+  /** Where what is expected to come again begins. */
+  let mark: string | undefined;
+
+  /** Number of the blocks up to the last one of which this holds. */
+  function upTo(test: (id: string) => boolean): number {
+    let count = recent.length;
+    while (count && !test(recent[count - 1]?.id as string)) count--;
+    return count;
+  }
+
+  function remember(block: Known): void {
+    recent.push(block);
+    if (recent.length > 2 * OVERLAP_EVENTS_MAX) recent = recent.slice(OVERLAP_EVENTS_MAX);
+  }
+
+  /** A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it. */
+  function hearBeat(id: string): void {
+    if ((mark && isWithin(id, mark)) || upTo((other) => isWithin(id, other))) return;
+    // It says so of its own stream alone.
+    if (!handed.isSplit) overlap.caughtUp();
+    remember({ id, topics: [] });
+  }
+
+  const last = (id: string | undefined): Known | undefined => recent[upTo((other) => other === id) - 1];
+
+  const handed: Handed = {
+    floor,
+    isSplit: false,
+    has: (id) => !handed.isSplit && last(id) !== undefined,
+    topicsOf: (id) => last(id)?.topics ?? [],
+    expect({ cursor, safe = cursor }) {
+      mark = safe;
+      if (!safe) return overlap.expect([]);
+      const passed = handed.isSplit ? 0 : upTo((id) => id === cursor) || upTo((id) => isWithin(id, safe));
+      const again = recent.filter(({ id }, index) =>
+        index < passed ? !isWithin(id as string, safe) && isWithin(safe, id as string) : !isWithin(id as string, safe),
+      );
+      overlap.expect(again as Block[]);
+    },
+    take(block, told, isLive) {
+      const { id, data, topics } = block;
+      if (data === undefined) {
+        if (id && isLive) hearBeat(id);
+        return told;
+      }
+      if (id && handed.floor && isWithin(id, handed.floor)) return undefined;
+      const repeated = overlap.take(block);
+      if (repeated === 'all') return undefined;
+      // Several streams may bring it, or a request with more topics.
+      const known = told.length ? last(id) : undefined;
+      const before = [...told, ...repeated, ...(known?.topics ?? [])];
+      if (before.length && topics.every((topic) => before.includes(topic))) return undefined;
+      if (known) known.topics = [...before, ...topics];
+      else if (id) remember({ id, data: '', topics: [...before, ...topics] });
+      return before;
+    },
+  };
+  return handed;
+}

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import { createHanded } from '../../src/share/handed.ts';
+import { NOWHERE, placeOf, startOf, type Place } from '../../src/share/places.ts';
+import type { StreamInfo } from '../../src/connection.ts';
+import { id } from '../support/setup.ts';
+import { until } from '../support/server.ts';
+import { leader, nextLeader, useTabs } from '../support/tabs.ts';
+import { allOpen, leads, node, openTab } from './support.ts';
+
+useTabs();
+
+const info = (cursor: string | undefined, nodeId = cursor, remembered = 0): StreamInfo => ({
+  stream: 1,
+  topics: [],
+  cursor,
+  nodeId,
+  status: { state: 'idle' },
+  blocks: 0,
+  remembered,
+});
+
+const at = (cursor: string): Place => ({ cursor, safe: cursor });
+
+const event = (name: string, topic = 't') => ({ id: name, data: 'x', topics: [topic] }) as const;
+
+describe('the place of streams', () => {
+  it('is the cursor of the only one, and the last id that every stream knows', () => {
+    expect(placeOf([info('order-1', id(3))], NOWHERE, true)).toEqual({ cursor: 'order-1', safe: id(3) });
+    expect(placeOf([{ ...info('order-1'), nodeId: undefined }], at(id(2)), true)).toEqual({ cursor: 'order-1', safe: id(2) });
+    expect(placeOf([], at(id(2)), true)).toEqual(at(id(2)));
+  });
+
+  it('is any id where the server is no node', () => {
+    expect(placeOf([info('urn:1', undefined)], NOWHERE, false)).toEqual(at('urn:1'));
+  });
+
+  it('is that of the one that is behind', () => {
+    expect(placeOf([info(id(9)), info(id(4)), info(id(7))], at(id(1)), true)).toEqual(at(id(4)));
+    expect(placeOf([info('order-1', id(5)), info(id(8))], at(id(1)), true)).toEqual(at(id(5)));
+  });
+
+  it('stays where it was while one has not begun, or ids cannot be compared', () => {
+    expect(placeOf([info(id(9)), info(undefined)], at(id(1)), true)).toEqual(at(id(1)));
+    expect(placeOf([info(id(9)), info('5-1.zzzzzz')], at(id(1)), true)).toEqual(at(id(1)));
+    // Nothing else is known.
+    expect(placeOf([info(id(9)), info(undefined)], NOWHERE, true)).toEqual(at(id(9)));
+  });
+
+  it('begins anew beyond the one that is ahead, if that is known', () => {
+    expect(startOf([info(id(9)), info(id(4)), info(undefined)])).toBe(id(9));
+    expect(startOf([info('order-1', id(9))])).toBe('order-1');
+    expect(startOf([info('order-1', id(9)), info(id(4))])).toBeUndefined();
+    expect(startOf([info(id(9), id(9), 1)])).toBeUndefined();
+    expect(startOf([])).toBeUndefined();
+  });
+});
+
+describe('what was handed over', () => {
+  it('is not handed over again from a place of several streams, whatever the order was', () => {
+    const handed = createHanded(undefined);
+    handed.isSplit = true;
+    for (const number of [1, 7, 9, 2, 3]) expect(handed.take(event(id(number)), [], true)).toEqual([]);
+    handed.expect(at(id(3)));
+    for (const number of [7, 9]) expect(handed.take(event(id(number)), [], true)).toBeUndefined();
+    for (const number of [4, 5, 10]) expect(handed.take(event(id(number)), [], true)).toEqual([]);
+  });
+
+  it('is not in order with several streams: a block says nothing of what was before it', () => {
+    const handed = createHanded(undefined);
+    handed.take(event(id(1)), [], true);
+    expect([handed.has(id(1)), handed.has(id(2)), handed.has(undefined)]).toEqual([true, false, false]);
+    handed.isSplit = true;
+    expect(handed.has(id(1))).toBe(false);
+  });
+
+  it('is told by topics when one stream brings what several brought, and the other way round', () => {
+    const handed = createHanded(undefined);
+    handed.isSplit = true;
+    handed.take(event(id(1), 'a'), [], true);
+    expect(handed.take(event(id(1), 'b'), ['a'], true)).toEqual(['a', 'a']);
+    handed.expect(at(id(0)));
+    expect(handed.take({ id: id(1), data: 'x', topics: ['a', 'b'] }, [], true)).toBeUndefined();
+    handed.expect(at(id(0)));
+    expect(handed.take(event(id(1), 'b'), [], true)).toBeUndefined();
+    expect(handed.take(event(id(1), 'a'), ['b'], true)).toBeUndefined();
+    expect(handed.take(event(id(1), 'c'), ['b'], true)).toEqual(expect.arrayContaining(['a', 'b']));
+  });
+
+  it('ends to be expected at a heartbeat, but not at that of one stream among several', () => {
+    for (const isSplit of [false, true]) {
+      const handed = createHanded(undefined);
+      handed.take(event('order-1'), [], true);
+      handed.isSplit = isSplit;
+      handed.expect(at(id(1)));
+      handed.take({ id: id(5), topics: [] }, [], true);
+      expect(handed.take(event('order-1'), [], true)).toEqual(isSplit ? undefined : []);
+    }
+  });
+});
+
+describe('tabs that share several streams', () => {
+  const options = { topicsPerStream: 1 };
+
+  it('hear an event of several topics once', async () => {
+    const { url, small } = await node();
+    const tabs = [openTab(url, ['a', 'b'], options), openTab(url, ['b', 'a'], options), openTab(url, 'b', options)];
+    await allOpen(tabs);
+    expect(small.streams).toHaveLength(2);
+    small.publish(['a', 'b'], '1');
+    small.publish('b', '2');
+    await until(() => tabs.every(({ seen }) => seen.includes('2')));
+    for (const { seen } of tabs) expect(seen.sort()).toEqual(['1', '2']);
+  });
+
+  it('miss nothing of a stream that is ahead when they come back', async () => {
+    const { url, small } = await node();
+    const tabs = [openTab(url, ['a', 'b'], options), openTab(url, ['a', 'b'], options)];
+    await allOpen(tabs);
+    const first = leads(tabs);
+    const back = tabs.find((each) => each !== first)!;
+    small.publish(['a', 'b'], '1');
+    await until(() => back.seen.length === 1);
+    back.tab.say('pagehide');
+    // One stream stands while the other one goes on.
+    small.hold('b');
+    for (const data of ['2', '3', '4']) small.publish('a', data);
+    small.publish('b', '5');
+    await until(() => first.seen.includes('4'));
+    back.tab.say('pageshow');
+    await until(() => back.seen.includes('4'));
+    small.release();
+    await until(() => back.seen.includes('5'));
+    small.heartbeat();
+    await until(() => back.role() === 'follower' && small.streams.length === 2);
+    small.publish('b', '6');
+    await until(() => tabs.every(({ seen }) => seen.includes('6')));
+    for (const { seen, gaps } of tabs) expect([seen.sort(), gaps]).toEqual([['1', '2', '3', '4', '5', '6'], []]);
+  });
+
+  it('go on from the stream that is behind when the leader is gone', async () => {
+    const { url, small } = await node();
+    const tabs = [openTab(url, ['a', 'b'], options), openTab(url, ['a', 'b'], options)];
+    await allOpen(tabs);
+    const first = leads(tabs);
+    const next = tabs.find((each) => each !== first)!;
+    small.publish(['a', 'b'], '1');
+    await until(() => next.seen.length === 1);
+    small.hold('b');
+    small.publish('b', '2');
+    for (const data of ['3', '4']) small.publish('a', data);
+    await until(() => next.seen.includes('4'));
+    first.tab.kill();
+    small.release();
+    await until(() => next.role() === 'leader' && next.seen.includes('2'));
+    small.publish(['a', 'b'], '5');
+    await until(() => next.seen.includes('5'));
+    expect([next.seen.sort(), next.gaps]).toEqual([['1', '2', '3', '4', '5'], []]);
+  });
+});
+
+describe('tabs that hear ids of publishers', () => {
+  it('begin again at an id that the stream knows, not at one of a topic that only another tab had', async () => {
+    const { url, small } = await node();
+    const one = openTab(url, 'a');
+    await until(() => leader() === one.tab && one.role() === 'leader');
+    const two = openTab(url, 'b');
+    await allOpen([one, two]);
+    small.publish('b', '1');
+    small.publish('a', '2', 'order-2');
+    await until(() => one.seen.length === 1 && two.seen.length === 1 && two.made.cursor === 'order-2');
+    expect(nextLeader()).toBe(two.tab);
+    // It says so, and its topic goes with it.
+    one.tab.run(() => one.made.close());
+    small.publish('b', '3');
+    await until(() => two.role() === 'leader' && two.seen.includes('3'));
+    expect([two.seen, two.gaps]).toEqual([['1', '3'], []]);
+  });
+
+  it('begin at the id of a publisher where the stream has its topic', async () => {
+    const { url, small } = await node();
+    const { tab, role, seen } = openTab(url, 'a');
+    await until(() => role() === 'leader');
+    small.publish('a', '1', 'order-1');
+    await until(() => seen.length === 1);
+    tab.say('pagehide');
+    await until(() => small.streams.length === 0);
+    tab.say('pageshow');
+    await until(() => role() === 'leader');
+    expect(small.streams[0]?.headers['last-event-id']).toBe('order-1');
+  });
+});
