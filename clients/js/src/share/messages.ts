@@ -2,7 +2,6 @@
  * What tabs say to each other. Each message is for all of them, and says all that is known: whoever
  * missed one is put right by the next. One tab, the leader, has the streams; the others follow.
  */
-import { FantailError, type ErrorCode } from '../errors.ts';
 import type { Block } from '../parser.ts';
 import type { Status, TokenReason } from '../types.ts';
 import type { Place } from './places.ts';
@@ -74,16 +73,3 @@ export interface Answer {
 
 /** A status whose error is plain data: an error that is sent loses what it is. */
 export type PackedStatus = Exclude<Status, { why: unknown }> | { readonly state: 'waiting' | 'closed'; readonly why: unknown };
-
-export function pack(status: Status): PackedStatus {
-  const why = 'why' in status && status.why;
-  if (!(why instanceof FantailError)) return status;
-  const { code, message, status: http, problem, retryAfter } = why;
-  return { ...status, why: { code, message, status: http, problem, retryAfter } } as PackedStatus;
-}
-
-export function unpack(status: PackedStatus): Status {
-  const why = 'why' in status && (status.why as FantailError | string);
-  if (!why || typeof why === 'string') return status as Status;
-  return { ...status, why: new FantailError(why.code as ErrorCode, why.message, why) } as Status;
-}

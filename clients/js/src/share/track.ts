@@ -7,15 +7,15 @@
  */
 import { fits, matches } from '../address.ts';
 import { IDLE, type Connection, type ConnectionSink, type Runtime } from '../connection.ts';
-import { isWithin } from '../ids.ts';
-import { OVERLAP_EVENTS_MAX } from '../overlap.ts';
 import { connectOwn } from '../own.ts';
 import type { Block } from '../parser.ts';
 import { JOINED } from '../subscriptions.ts';
 import type { Status } from '../types.ts';
+import { createCover, reaches } from './cover.ts';
 import { createHanded } from './handed.ts';
-import { pack, unpack, type Item, type StreamState } from './messages.ts';
-import { NOWHERE, placeOf, startOf, type Place } from './places.ts';
+import type { Item, StreamState } from './messages.ts';
+import { NOWHERE, placeOf, type Place } from './places.ts';
+import { reportOf, unpack } from './report.ts';
 
 export interface TrackHooks {
   /** The leader's stream brought these. */
@@ -65,7 +65,7 @@ const GAP: Block = { event: 'gap', data: '{"from":"","to":"","reason":"unknown"}
 
 export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): Track {
   const { config } = runtime;
-  const isNode = config.server === 'fantail';
+  const cover = createCover();
   let handed = createHanded(undefined);
   let sink: ConnectionSink | undefined;
   let topics: readonly string[] | undefined;
@@ -77,25 +77,12 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   /** `state.status`, unpacked once, so that it is the same until it changes. */
   let status: Status = CONNECTING;
   let packed = '';
+  /** Requests of this tab. */
   let own: Connection | undefined;
   let leading = false;
-  /** What the leader sends is complete from some place on. */
-  let covered = false;
-  /** That place. */
-  let start: string | undefined;
-  /** From here on the leader may send again what came before. */
-  let again = NOWHERE;
-  /** The leader's blocks since then, until own requests have got there. */
-  let pending: Item[] | undefined;
-  const pendingIds = new Set<string>();
   let wasOpen = false;
   /** Blocks that followers have not been sent. */
   let batch: Item[] = [];
-
-  /** Whether this tab has everything up to there. */
-  function reaches(goal: string | undefined): boolean {
-    return goal !== undefined && (goal === place.cursor || (!!place.safe && isWithin(goal, place.safe)));
-  }
 
   function hand([block, told]: Item, isLive = true): void {
     handed.floor ??= place.safe;
@@ -120,28 +107,28 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   function here(): Place {
     const streams = own?.inspect() ?? [];
     if (streams.length > 1) handed.isSplit = true;
-    return (place = placeOf(streams, place, isNode));
+    return (place = placeOf(streams, place, config.server === 'fantail'));
   }
 
-  function stop(): void {
+  /** Ends all requests. */
+  function halt(): void {
     flush();
     here();
     const ending = own;
     own = undefined;
     leading = false;
-    drop();
     ending?.close();
   }
 
-  function drop(): void {
-    pending = undefined;
-    pendingIds.clear();
+  function stop(): void {
+    halt();
+    cover.end();
   }
 
-  /** What the leader sends is not known to be complete any longer. */
-  function uncover(): void {
-    covered = false;
-    drop();
+  function begin(from: string | undefined): void {
+    place = { cursor: from, safe: from };
+    known = NOWHERE;
+    handed = createHanded(from);
   }
 
   function dial(wanted: readonly string[] | undefined): void {
@@ -160,7 +147,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
           hand([block, told]);
           here();
           if (leading) send([block, told]);
-          else catchUp();
+          else if (cover.isReached(place)) join();
         },
         changed() {
           if (own !== connection) return;
@@ -187,43 +174,27 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     connection.want(wanted);
   }
 
-  function begin(from: string | undefined): void {
-    place = { cursor: from, safe: from };
-    known = NOWHERE;
-    handed = createHanded(from);
-  }
-
   /** From here on the leader's blocks are all that is needed. */
-  function join(items: readonly Item[]): void {
-    stop();
-    handed.expect(again);
+  function join(): void {
+    const items = cover.join();
+    halt();
+    handed.expect(cover.again);
     for (const item of items) hand(item, false);
     place = known;
     sink?.changed();
   }
 
-  function catchUp(): void {
-    if (!pending) return;
-    // A block that both have had: if the leader sends in order, the rest is in `pending`.
-    const isInOrder = start === again.cursor && place.cursor && pendingIds.has(place.cursor);
-    if (reaches(start) || isInOrder) join(pending);
-  }
-
-  function cover(told: StreamState, first: boolean): void {
-    covered = true;
-    ({ start, place: again } = told);
-    drop();
+  /** The leader's blocks begin there, and are complete from then on. */
+  function follow(told: StreamState, first: boolean): void {
+    cover.begin(told);
     // Only what is new is wanted, or the server has no ids.
     if (!place.cursor && (!own || wasOpen)) {
-      handed.floor ??= start;
+      handed.floor ??= cover.start;
       // The leader tells it when its first request is open.
       if (!first) hand([GAP, []]);
-      join([]);
-    } else if (reaches(start) || (start && handed.has(start))) join([]);
-    else {
-      pending = [];
-      if (!own) dial(topics);
-    }
+      join();
+    } else if (reaches(place, cover.start) || handed.has(cover.start)) join();
+    else if (!own) dial(topics);
   }
 
   return {
@@ -235,14 +206,14 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       if (!own || leading) return;
       own.want(wanted);
       // The leader does not read them yet.
-      uncover();
+      cover.end();
     },
     attach(other, from) {
       sink = other;
       if (leading) return;
       stop();
       begin(from);
-      covered = wasOpen = false;
+      wasOpen = false;
     },
     get cursor() {
       return here().cursor;
@@ -251,23 +222,19 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       return own !== undefined;
     },
     lead(wanted) {
-      if (!leading) {
-        stop();
-        leading = true;
-        // Others may have been further than this tab, which has only begun to listen.
-        if (!place.cursor) place = known;
-        dial(wanted);
-      } else own?.want(wanted);
+      if (leading) return own?.want(wanted);
+      stop();
+      leading = true;
+      // Others may have been further than this tab, which has only begun to listen.
+      if (!place.cursor) place = known;
+      dial(wanted);
     },
     alone() {
-      covered = false;
+      cover.end();
       if (topics && !own) dial(topics);
     },
-    stop() {
-      stop();
-      covered = false;
-    },
-    uncover,
+    stop,
+    uncover: cover.end,
     beat(told, isKnown, first) {
       state = told;
       const text = JSON.stringify(told.status);
@@ -276,54 +243,33 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       known = told.place;
       if (!topics) return;
       if (told.split) handed.isSplit = true;
-      if (covered && !pending) place = known;
+      if (cover.phase === 'live') place = known;
       const isOpen = topics.every((topic) => told.open.includes(topic));
       // It may begin later, and still before what this tab has by now.
-      const isBetter = pending && told.start !== undefined && (start === undefined || reaches(told.start));
-      if ((isBetter || !covered) && isKnown && (first || isOpen)) {
-        // A leader that repeats something says later where it begins.
-        if (first || told.start !== undefined || !place.cursor) cover(told, first);
+      const isBetter = cover.start === undefined || reaches(place, told.start);
+      // A leader that repeats something says later where it begins.
+      const isTold = first || told.start !== undefined || !place.cursor;
+      if (isTold && isKnown && (first || isOpen) && (cover.phase === 'none' || (cover.phase === 'behind' && isBetter))) {
+        follow(told, first);
       }
-      if (covered && isOpen && told.since) wasOpen = true;
+      if (cover.phase !== 'none' && isOpen && told.since) wasOpen = true;
       sink?.changed();
     },
     blocks(items, last) {
       known = last;
-      if (!covered || !topics) return;
-      if (!pending) {
+      if (!topics) return;
+      if (cover.phase === 'live') {
         for (const item of items) hand(item);
         place = last;
-        return;
+      } else if (cover.phase === 'behind') {
+        cover.keep(items);
+        if (cover.isReached(place)) join();
       }
-      pending.push(...items);
-      for (const [{ id }] of items) if (id) pendingIds.add(id);
-      // The next beat is another place to begin at.
-      if (pending.length > OVERLAP_EVENTS_MAX) uncover();
-      else catchUp();
     },
     restart: () => own?.restart(),
     changed: () => sink?.changed(),
     flush,
-    state() {
-      const streams = own?.inspect() ?? [];
-      const all = own?.status() ?? IDLE;
-      let since = 0;
-      const open = [...new Set(streams.flatMap((stream) => stream.topics))].filter((topic) => {
-        const one = own?.status([topic]);
-        if (one?.state !== 'open') return false;
-        since = one.since;
-        return true;
-      });
-      if (all.state === 'open') since = all.since;
-      return {
-        status: pack(all),
-        open,
-        since,
-        place: here(),
-        start: streams.length ? startOf(streams) : place.cursor,
-        split: streams.length > 1,
-      };
-    },
+    state: () => reportOf(own, here()),
     status(some = topics) {
       if (!topics) return IDLE;
       if (own) {
@@ -333,7 +279,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       if (hooks.away()) return HIDDEN;
       if (!state) return CONNECTING;
       const isOpen = (some as readonly string[]).every((topic) => state?.open.includes(topic));
-      if (covered && isOpen && state.since) return { state: 'open', since: state.since, role: 'follower' };
+      if (cover.phase === 'live' && isOpen && state.since) return { state: 'open', since: state.since, role: 'follower' };
       return status.state === 'open' || status.state === 'idle' ? CONNECTING : status;
     },
     inspect: () => own?.inspect() ?? [],
