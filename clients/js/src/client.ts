@@ -9,7 +9,7 @@ import { checkOptions } from './options.ts';
 import { connectOwn } from './own.ts';
 import { createPage } from './page.ts';
 import { publish } from './publish.ts';
-import { shareLazily } from './share/lazy.ts';
+import { shareLazily } from './share/load.ts';
 import { createSubscriptions, DISPOSE, same } from './subscriptions.ts';
 import { createTokens } from './token.ts';
 import type {

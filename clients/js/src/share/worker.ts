@@ -9,9 +9,10 @@ import { checkOptions } from '../options.ts';
 import { createPage } from '../page.ts';
 import { createTokens } from '../token.ts';
 import type { ClientOptions, TokenReason } from '../types.ts';
+import type { Opening, Refusal } from './by-worker.ts';
+import type { Room } from './link.ts';
 import { VERSION, type Answer, type Message } from './messages.ts';
-import type { Opening, Refusal } from './port.ts';
-import { createRoom, type Room } from './room.ts';
+import { createRoom } from './room.ts';
 
 /** The tabs of one address and user name. */
 interface House {

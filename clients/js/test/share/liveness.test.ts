@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { DEAD_MS } from '../../src/share/room.ts';
+import { DEAD_MS } from '../../src/share/heartbeat.ts';
 import { until } from '../support/server.ts';
 import { leader, left, messages, silence, useTabs } from '../support/tabs.ts';
 import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';

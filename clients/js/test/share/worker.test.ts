@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import '../../src/share/worker.ts';
 import { VERSION } from '../../src/share/messages.ts';
-import { DEAD_MS } from '../../src/share/room.ts';
+import { DEAD_MS } from '../../src/share/heartbeat.ts';
 import { until } from '../support/server.ts';
 import { jwt } from '../support/setup.ts';
 import { leader, left, messages, useTabs, Worker } from '../support/tabs.ts';

@@ -3,8 +3,10 @@
  * reads. A lock is let go when its tab ends, but not when its tab hangs: then another one steals it.
  */
 import type { Runtime } from '../connection.ts';
+import type { Room } from './link.ts';
 import { VERSION, type Message } from './messages.ts';
-import { createRoom, type Room, type TokenSource } from './room.ts';
+import type { TokenSource } from './one-token.ts';
+import { createRoom } from './room.ts';
 
 export function shareByLocks(runtime: Runtime, source: TokenSource): Room {
   const { url, share } = runtime.config;

@@ -4,7 +4,8 @@
  */
 import { IDLE, type Connect, type Connection, type Runtime } from '../connection.ts';
 import { connectOwn } from '../own.ts';
-import type { Room, TokenSource } from './room.ts';
+import type { TokenSource } from './one-token.ts';
+import type { Room } from './link.ts';
 
 export interface Sharing {
   readonly connect: Connect;
@@ -24,8 +25,8 @@ export function shareLazily(runtime: () => Runtime, source: TokenSource): Sharin
     try {
       if (!globalThis.navigator?.locks) throw new Error('there are no Web Locks; they need https or localhost');
       return worker
-        ? (await import('./port.ts')).shareByWorker(all, source, worker())
-        : (await import('./locks.ts')).shareByLocks(all, source);
+        ? (await import('./by-worker.ts')).shareByWorker(all, source, worker())
+        : (await import('./by-locks.ts')).shareByLocks(all, source);
     } catch (error) {
       all.log(0, 'share', `own stream: ${String(error)}`);
       return undefined;

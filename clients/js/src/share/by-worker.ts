@@ -4,8 +4,10 @@
 import type { Runtime } from '../connection.ts';
 import { FantailError } from '../errors.ts';
 import type { TokenReason } from '../types.ts';
+import type { Room } from './link.ts';
 import { VERSION, type Message } from './messages.ts';
-import { createRoom, type Room, type TokenSource } from './room.ts';
+import type { TokenSource } from './one-token.ts';
+import { createRoom } from './room.ts';
 
 /** What a worker has to know of a client. All of it is plain data. */
 export interface Opening {

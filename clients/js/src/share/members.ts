@@ -1,0 +1,61 @@
+/**
+ * The tabs that are there, and what each of them wants. A tab has a Web Lock for as long as it is there:
+ * whoever gets it knows that the tab is gone, however it went.
+ */
+import type { Members, Wants } from './messages.ts';
+
+export interface Roll {
+  /** By id. */
+  all: Members;
+  /** Whether the tab is new. */
+  note(id: string, revision: number, wants: Wants): boolean;
+  /** Whether it was there. */
+  forget(id: string): boolean;
+  /** Topics of all tabs, by the key of the stream. */
+  union(): Map<string, string[]>;
+  /** Calls `gone` when a tab is no longer there. */
+  watch(id: string): void;
+  unwatch(): void;
+}
+
+export function createRoll(gone: (id: string) => void): Roll {
+  let watching = new AbortController();
+  const roll: Roll = {
+    all: {},
+    note(id, revision, wants) {
+      const isNew = !(id in roll.all);
+      roll.all = { ...roll.all, [id]: { revision, wants } };
+      return isNew;
+    },
+    forget(id) {
+      const { [id]: known, ...rest } = roll.all;
+      roll.all = rest;
+      return known !== undefined;
+    },
+    union() {
+      const all = new Map<string, Set<string>>();
+      for (const { wants } of Object.values(roll.all)) {
+        for (const [key, topics] of Object.entries(wants)) all.set(key, new Set([...(all.get(key) ?? []), ...topics]));
+      }
+      return new Map([...all].map(([key, topics]) => [key, [...topics]]));
+    },
+    watch(id) {
+      const { signal } = watching;
+      navigator.locks.request(lockOf(id), { signal }, () => gone(id)).catch(() => {});
+    },
+    unwatch() {
+      watching.abort();
+      watching = new AbortController();
+    },
+  };
+  return roll;
+}
+
+/** Takes the lock of a tab. `entered` is called when it has it, and returns what holds it. */
+export function beThere(id: string, entered: () => Promise<void> | undefined): Promise<unknown> {
+  return navigator.locks.request(lockOf(id), entered);
+}
+
+function lockOf(id: string): string {
+  return `fantail tab ${id}`;
+}
