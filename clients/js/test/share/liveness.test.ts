@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { DEAD_MS } from '../../src/share/heartbeat.ts';
+import { VERSION } from '../../src/share/messages.ts';
 import { until } from '../support/server.ts';
-import { leader, left, messages, silence, useTabs } from '../support/tabs.ts';
+import { leader, left, messages, silence, Tab, useTabs } from '../support/tabs.ts';
 import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';
 
 useTabs(true);
@@ -116,6 +117,30 @@ describe('a leader', () => {
     await until(() => rest.map(({ role }) => role()).sort().join() === 'follower,leader');
     small.publish('t', '1');
     await until(() => rest.every(({ seen }) => seen.length === 1));
+  });
+
+  it('that hears of a later one lets go of its lock, and whoever leads next is later than both', async () => {
+    const { url, small } = await node();
+    const [tab] = await openTabs(url, 1);
+    const term = Date.now() + 3_600_000;
+    // Another thief of the lock, which has lost it meanwhile.
+    const name = `fantail ${VERSION} ${url} user 7`;
+    new Tab().run(() => new BroadcastChannel(name).postMessage({ kind: 'beat', term, first: false, members: {}, streams: {} }));
+    // No time passes: nothing but the lock says that there is no leader.
+    await until(() => tab!.log.filter(({ kind }) => kind === 'share').map(({ detail }) => detail).join() === 'leader,follower,leader');
+    await until(() => tab!.role() === 'leader' && small.streams.length === 1);
+    expect(messages.filter(({ data }) => data.kind === 'beat').at(-1)?.data.term).toBeGreaterThan(term);
+  });
+
+  it('that is dead is replaced although the clock was set back', async () => {
+    const { url } = await node();
+    const tabs = await openTabs(url, 2);
+    const zombie = leads(tabs);
+    const other = tabs.find((each) => each !== zombie)!;
+    zombie.tab.frozen = true;
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await pass(DEAD_MS + 4_000);
+    await until(() => other.role() === 'leader');
   });
 
   it('forgets tabs that are gone, whether they say so or not', async () => {

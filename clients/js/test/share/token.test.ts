@@ -138,6 +138,39 @@ describe('the token of tabs that share', () => {
     await allOpen(tabs);
   });
 
+  it('is that of its own function for a page that is away: no leader hears it', async () => {
+    const started = await server();
+    smallNode(started);
+    const token = vi.fn(() => 'L');
+    const own = vi.fn(() => 'own');
+    const first = openTab(started.url, 't', { token });
+    await until(() => first.role() === 'leader');
+    const hidden = openTab(started.url, 't', { token: own, hidden: 'pause' });
+    await allOpen([first, hidden]);
+    hidden.tab.show('hidden');
+    await hidden.tab.run(() => hidden.made.publish('t', 'x'));
+    expect(started.exchanges.at(-1)?.headers.authorization).toBe('Bearer own');
+    expect(token).toHaveBeenCalledTimes(1);
+  });
+
+  it('is waited for no longer than the page is there', async () => {
+    const started = await server();
+    smallNode(started);
+    let hangs = false;
+    const token = vi.fn(() => (hangs ? new Promise<string>(() => {}) : Promise.resolve('L')));
+    const first = openTab(started.url, 't', { token });
+    await until(() => first.role() === 'leader');
+    const own = vi.fn(() => 'own');
+    const other = openTab(started.url, 't', { token: own });
+    await allOpen([first, other]);
+    hangs = true;
+    const refreshed = other.tab.run(() => other.made.refreshToken());
+    await until(() => token.mock.calls.length === 2);
+    other.tab.say('pagehide');
+    await refreshed;
+    expect(own).toHaveBeenCalledTimes(1);
+  });
+
   it('is had by tabs that only publish, which stay no longer than they need', async () => {
     const started = await server();
     const small = smallNode(started);

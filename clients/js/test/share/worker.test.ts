@@ -4,7 +4,8 @@ import '../../src/share/worker.ts';
 import { VERSION } from '../../src/share/messages.ts';
 import { DEAD_MS } from '../../src/share/heartbeat.ts';
 import { until } from '../support/server.ts';
-import { jwt } from '../support/setup.ts';
+import { smallNode } from '../support/node.ts';
+import { jwt, server } from '../support/setup.ts';
 import { leader, left, messages, useTabs, Worker } from '../support/tabs.ts';
 import { node, numbers, openTab, type OpenTab } from './support.ts';
 
@@ -106,6 +107,23 @@ describe('tabs that share by a worker', () => {
     await follow(tabs);
     for (const { tab, made } of tabs) await tab.run(() => made.publish('t', 'x'));
     expect(token).toHaveBeenCalledTimes(1);
+  });
+
+  it('publish with the token of the new session after refreshToken in another one', async () => {
+    const started = await server();
+    const small = smallNode(started);
+    const worker = new Worker();
+    let number = 0;
+    const token = vi.fn(() => `T${++number}`);
+    const tabs = [open(worker, started.url, 't', { token }), open(worker, started.url, 't', { token })];
+    await follow(tabs);
+    const [one, two] = tabs as [OpenTab, OpenTab];
+    await one.tab.run(() => one.made.publish('t', 'x'));
+    await two.tab.run(() => two.made.refreshToken());
+    await until(() => small.streams[0]?.headers.authorization === 'Bearer T2');
+    await one.tab.run(() => one.made.publish('t', 'x'));
+    const posts = started.exchanges.filter(({ method }) => method === 'POST');
+    expect(posts.map(({ headers }) => headers.authorization)).toEqual(['Bearer T1', 'Bearer T2']);
   });
 
   it('leave when they are left, and read what they have missed', async () => {
