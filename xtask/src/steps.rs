@@ -9,7 +9,7 @@ use crate::tools;
 /// A heading and the check under it.
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("what the tests need beyond Rust", tools::ensure),
     ("formatting", formatting),
     ("clippy, warnings are errors", clippy),
@@ -18,6 +18,7 @@ const STEPS: [Step; 7] = [
         browser_client,
     ),
     ("tests that need nothing but Rust", tests),
+    ("browsers: tabs that share a stream", browser_tabs),
     (
         "tests with real clients: redis-cli, curl, Node, Python, PHP, browsers; behind proxies",
         external_tests,
@@ -147,6 +148,37 @@ fn tests() -> Result<(), Failure> {
     run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
+/// Tabs of Chromium and Firefox, with the package as the step of the browser client built it.
+fn browser_tabs() -> Result<(), Failure> {
+    let node = built_node()?;
+    let arguments = ["run", "--prefix", "clients/js", "test:browser"];
+    run(command("npm", &arguments).env("FANTAIL_BIN", node))
+}
+
+/// Builds the node and returns its path: cargo alone knows the directory in which it builds.
+fn built_node() -> Result<String, Failure> {
+    let messages = output(&mut cargo(&[
+        "build",
+        "--package",
+        "fantail",
+        "--bin",
+        "fantail",
+        "--message-format",
+        "json-render-diagnostics",
+    ]))?;
+    executable(&messages)
+        .ok_or_else(|| Failure::Missing("`cargo build` names no program that it built".to_owned()))
+}
+
+/// The last program among cargo's messages, each a line of JSON.
+fn executable(messages: &str) -> Option<String> {
+    messages.lines().rev().find_map(|line| {
+        let (_, rest) = line.split_once(r#""executable":""#)?;
+        let (path, _) = rest.split_once('"')?;
+        Some(path.replace(r"\\", r"\"))
+    })
+}
+
 /// Only the test binaries that the feature adds: everything else ran in the step before.
 fn external_tests() -> Result<(), Failure> {
     run(&mut cargo(&[
@@ -176,4 +208,21 @@ pub(crate) fn stops(name: &str) -> Result<(), Failure> {
         "--",
         name,
     ]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_the_node_is_what_cargo_says() {
+        let messages = [
+            r#"{"reason":"compiler-artifact","target":{"name":"fantail"},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","executable":"/a/target/debug/fantail","fresh":true}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+        ];
+        let path = executable(&messages.join("\n"));
+        assert_eq!(path.as_deref(), Some("/a/target/debug/fantail"));
+        assert_eq!(executable(messages[0]), None);
+    }
 }

@@ -1,20 +1,30 @@
 /**
  * The browsers that are tested, headless, each with a profile of its own that is removed at the end.
- * `CHROMIUM` and `FIREFOX` name other programs; an empty one leaves that browser out.
+ * They are found in `PATH`. `CHROMIUM` and `FIREFOX` name other programs; an empty one leaves that
+ * browser out.
  */
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { chromium, firefox, type BrowserContext } from 'playwright-core';
 
 export type Kind = 'chromium' | 'firefox';
 
-const PROGRAMS: Record<Kind, string> = {
-  chromium: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  firefox: process.env['FIREFOX'] ?? '/usr/bin/firefox-esr',
+/** Names under which systems have them, as in `tests/external/watcher.rs`. */
+const NAMES: Record<Kind, readonly string[]> = {
+  chromium: ['chromium', 'chromium-browser', 'google-chrome'],
+  firefox: ['firefox-esr', 'firefox'],
 };
 
-export const KINDS = (Object.keys(PROGRAMS) as Kind[]).filter((kind) => PROGRAMS[kind]);
+const programOf = (kind: Kind): string | undefined => process.env[kind.toUpperCase()] ?? inPath(NAMES[kind]);
+
+function inPath(names: readonly string[]): string | undefined {
+  const directories = (process.env['PATH'] ?? '').split(delimiter);
+  return names.flatMap((name) => directories.map((directory) => join(directory, name))).find((path) => existsSync(path));
+}
+
+export const KINDS = (Object.keys(NAMES) as Kind[]).filter((kind) => programOf(kind) !== '');
 
 const OPTIONS = {
   chromium: {
@@ -55,10 +65,12 @@ export interface Browser {
 }
 
 export async function launch(kind: Kind): Promise<Browser> {
+  const program = programOf(kind);
+  if (!program) throw new Error(`none of ${NAMES[kind].join(', ')} is in PATH; \`cargo xtask tools\` installs it`);
   const profile = await mkdtemp(join(tmpdir(), `fantail-${kind}-`));
   const type = kind === 'chromium' ? chromium : firefox;
   const context = await type.launchPersistentContext(profile, {
-    executablePath: PROGRAMS[kind],
+    executablePath: program,
     headless: true,
     ...OPTIONS[kind],
   });

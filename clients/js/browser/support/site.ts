@@ -2,7 +2,7 @@
  * The site of the pages: the built package, pages that use it, tokens, and the node below `/hub/`. All
  * of it is one origin, so the browser's limit of connections counts.
  */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { createServer, request as ask, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestNode } from './node.ts';
@@ -29,6 +29,9 @@ export interface Site {
 const DIST = new URL('../../dist/', import.meta.url);
 
 export async function startSite(node: TestNode): Promise<Site> {
+  await access(new URL('index.js', DIST)).catch(() => {
+    throw new Error('there is no dist/: `npm run build` makes it');
+  });
   const open = new Set<ServerResponse>();
   let most = 0;
   let connects = 0;
