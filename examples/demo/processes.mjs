@@ -1,0 +1,105 @@
+// Programs that are started here, and end with their children: each has a process group of its own, so that Ctrl-C
+// in a terminal reaches them only through us, and the end of a shell ends its pipeline, too.
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+
+/** Time for a program to end in good order. */
+const END_MS = 10_000;
+
+/** A port that nobody has at this moment. */
+export async function freePort() {
+  const socket = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve, reject) => socket.once('listening', resolve).once('error', reject));
+  const { port } = /** @type {import('node:net').AddressInfo} */ (socket.address());
+  await new Promise((resolve) => socket.close(resolve));
+  return port;
+}
+
+/**
+ * @typedef {object} Running
+ * @property {() => boolean} ended
+ * @property {() => string} said The last of what it wrote.
+ * @property {Promise<void>} exit When it has ended.
+ * @property {() => Promise<void>} stop Ends it and its children.
+ */
+
+/**
+ * Starts a program. It gets the variables in `environment` and `PATH`, `HOME`, `TMPDIR` and `LANG` of ours: settings
+ * of another node in the variables of a user must not count here.
+ *
+ * @param {string[]} command
+ * @param {{ cwd: string, environment?: Record<string, string>, print?: (line: string) => void }} options
+ * @returns {Running}
+ */
+export function startProgram([program = '', ...words], { cwd, environment = {}, print }) {
+  const ours = Object.fromEntries(
+    ['PATH', 'HOME', 'TMPDIR', 'LANG'].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
+  const child = spawn(program, words, {
+    cwd,
+    env: { ...ours, ...environment },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  let ended = false;
+  for (const output of [child.stdout, child.stderr]) {
+    let rest = '';
+    output.setEncoding('utf8').on('data', (text) => {
+      said = (said + text).slice(-10_000);
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      if (print) lines.forEach(print);
+    });
+  }
+  const exit = new Promise((resolve) => {
+    child.once('error', (error) => {
+      said += String(error);
+      resolve(undefined);
+    });
+    child.once('exit', resolve);
+  }).then(() => {
+    ended = true;
+  });
+
+  /** @param {NodeJS.Signals} signal */
+  function signal(signal) {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // Nobody of the group is left.
+    }
+  }
+
+  return {
+    ended: () => ended,
+    said: () => said,
+    exit,
+    async stop() {
+      signal('SIGTERM');
+      const timer = setTimeout(() => signal('SIGKILL'), END_MS);
+      await exit;
+      clearTimeout(timer);
+      // Children that outlived the program.
+      signal('SIGKILL');
+    },
+  };
+}
+
+/**
+ * Waits until an address answers with success.
+ *
+ * @param {string} url
+ * @param {Running} running Who has to answer.
+ * @param {string} name
+ */
+export async function untilAnswers(url, running, name, deadlineMs = 30_000) {
+  const end = Date.now() + deadlineMs;
+  for (;;) {
+    if (running.ended()) throw new Error(`${name} has ended:\n${running.said()}`);
+    if (await fetch(url).then(({ ok }) => ok, () => false)) return;
+    if (Date.now() > end) throw new Error(`${name} does not answer at ${url}:\n${running.said()}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * All that one test of an example needs: a node, a line to it that can be cut, the example's server,
+ * and a browser.
+ */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll } from 'vitest';
+import { findApp, startApp } from '../../demo/apps.mjs';
+import { nodePorts, startNode } from '../../demo/node.mjs';
+import { freePort } from '../../demo/processes.mjs';
+import { launch, type Browser, type Kind } from './browsers.ts';
+import { startLine, type Line } from './line.ts';
+
+export interface StageOptions {
+  /** More flags of the node. */
+  readonly settings?: readonly string[];
+  /** More variables of the example's server. */
+  readonly environment?: Record<string, string>;
+}
+
+export interface Stage {
+  /** Address of the example's page. */
+  readonly url: string;
+  /** The node itself, without the line. */
+  readonly node: { readonly url: string; readonly redis: string };
+  /** Between pages and the node. The example's server does not use it. */
+  readonly line: Line;
+  /** Ends the node, and starts another one at the same addresses, which knows nothing of the first. */
+  restartNode(): Promise<void>;
+  /** Opens the page in the first browser, or in that of another person. */
+  open(browser?: Browser): Promise<Page>;
+  /** Another browser, with cookies of its own; ended with the stage. */
+  another(): Promise<Browser>;
+  /** What is called at the end, last in first out. */
+  atEnd(end: () => Promise<unknown>): void;
+}
+
+/** Starts it before the tests of this `describe`, and ends all of it after them, also if they fail. */
+export function useStage(name: string, kind: Kind, { settings = [], environment = {} }: StageOptions = {}): Stage {
+  const ends: (() => Promise<unknown>)[] = [];
+  const stage = {} as { -readonly [K in keyof Stage]: Stage[K] };
+
+  beforeAll(async () => {
+    const ports = await nodePorts();
+    const port = await freePort();
+    const app = findApp(name);
+    const start = () => startNode({ ports, origins: [`http://127.0.0.1:${port}`], settings: [...settings] });
+    let node = await start();
+    ends.push(() => node.stop());
+    const line = await startLine(ports.http);
+    ends.push(() => line.close());
+    const server = await startApp(app, { port, fantail: line.url, redis: node.redis, environment });
+    ends.push(() => server.stop());
+
+    async function another(): Promise<Browser> {
+      const browser = await launch(kind);
+      ends.push(() => browser.close());
+      return browser;
+    }
+    const first = await another();
+
+    Object.assign(stage, {
+      url: server.url,
+      node: { url: node.url, redis: node.redis },
+      line,
+      async restartNode() {
+        await node.stop();
+        node = await start();
+      },
+      async open(browser = first) {
+        const page = await browser.context.newPage();
+        await page.goto(server.url);
+        return page;
+      },
+      another,
+      atEnd: (end) => void ends.push(end),
+    } satisfies Stage);
+  });
+
+  afterAll(async () => {
+    const failures: unknown[] = [];
+    for (const end of ends.splice(0).reverse()) await end().catch((error: unknown) => failures.push(error));
+    if (failures.length) throw new AggregateError(failures, 'not all of the stage has ended');
+  });
+
+  return stage;
+}

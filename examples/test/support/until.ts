@@ -1,0 +1,10 @@
+/** Waits for a condition with a deadline. Returns what fulfilled it. */
+export async function until<T>(what: () => Promise<T> | T, name: string, deadlineMs = 20_000): Promise<T> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const value = await what();
+    if (value) return value;
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${name}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}
