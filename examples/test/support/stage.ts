@@ -3,7 +3,7 @@
  * and a browser.
  */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { findApp, startApp } from '../../demo/apps.mjs';
 import { nodePorts, startNode } from '../../demo/node.mjs';
 import { freePort } from '../../demo/processes.mjs';
@@ -24,9 +24,12 @@ export interface Stage {
   readonly node: { readonly url: string; readonly redis: string };
   /** Between pages and the node. The example's server does not use it. */
   readonly line: Line;
-  /** Ends the node, and starts another one at the same addresses, which knows nothing of the first. */
-  restartNode(): Promise<void>;
-  /** Opens the page in the first browser, or in that of another person. */
+  /**
+   * Ends the node, and starts another one at the same addresses, which knows nothing of the first.
+   * `meanwhile` runs while there is none.
+   */
+  restartNode(meanwhile?: () => Promise<unknown>): Promise<void>;
+  /** Opens the page in the first browser, or in that of another person. Closed after the test. */
   open(browser?: Browser): Promise<Page>;
   /** Another browser, with cookies of its own; ended with the stage. */
   another(): Promise<Browser>;
@@ -37,6 +40,7 @@ export interface Stage {
 /** Starts it before the tests of this `describe`, and ends all of it after them, also if they fail. */
 export function useStage(name: string, kind: Kind, { settings = [], environment = {} }: StageOptions = {}): Stage {
   const ends: (() => Promise<unknown>)[] = [];
+  const pages = new Set<Page>();
   const stage = {} as { -readonly [K in keyof Stage]: Stage[K] };
 
   beforeAll(async () => {
@@ -62,18 +66,28 @@ export function useStage(name: string, kind: Kind, { settings = [], environment 
       url: server.url,
       node: { url: node.url, redis: node.redis },
       line,
-      async restartNode() {
+      async restartNode(meanwhile) {
         await node.stop();
+        await meanwhile?.();
         node = await start();
       },
       async open(browser = first) {
         const page = await browser.context.newPage();
+        pages.add(page);
         await page.goto(server.url);
         return page;
       },
       another,
       atEnd: (end) => void ends.push(end),
     } satisfies Stage);
+  });
+
+  afterEach(async () => {
+    // A test that failed may have left it cut.
+    stage.line?.mend();
+    // A browser has six connections to a host, and each stream is one.
+    for (const page of pages) await page.close();
+    pages.clear();
   });
 
   afterAll(async () => {
