@@ -1,0 +1,183 @@
+import type { Page } from 'playwright-core';
+import { createClient } from 'redis';
+import { describe, expect, it } from 'vitest';
+import { KINDS } from './support/browsers.ts';
+import { isMarked, mark, says } from './support/pages.ts';
+import { useStage } from './support/stage.ts';
+import { until } from './support/until.ts';
+
+const TOKEN_SECONDS = 4;
+const AWAY = 'no connection, trying again';
+
+const items = (page: Page, list: 'Said' | 'Here'): Promise<string[]> =>
+  page.getByRole('list', { name: list }).getByRole('listitem').allInnerTexts();
+
+const isHeard = (page: Page, line: string): Promise<unknown> =>
+  until(async () => (await items(page, 'Said')).includes(line), `"${line}" is heard`);
+
+const areHere = (page: Page, names: string[]): Promise<unknown> =>
+  until(async () => (await items(page, 'Here')).join() === names.join(), `here are ${names.join(', ')}`);
+
+async function enter(page: Page, name: string): Promise<Page> {
+  await page.getByLabel('Name').fill(name);
+  await page.getByRole('button', { name: 'Enter' }).click();
+  return page;
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Say').fill(text);
+  await page.getByLabel('Say').press('Enter');
+}
+
+const alertOf = (page: Page): Promise<string> => page.getByRole('alert').innerText();
+
+describe.each(KINDS)('the room in %s', (kind) => {
+  const stage = useStage('room', kind, { environment: { TOKEN_SECONDS: String(TOKEN_SECONDS) } });
+
+  /** Somebody without a page. */
+  async function robot(name: string) {
+    const headers = { 'content-type': 'application/json' };
+    const entered = await fetch(`${stage.url}api/enter`, { method: 'POST', headers, body: JSON.stringify({ name }) });
+    expect(entered.status).toBe(201);
+    const cookie = entered.headers.get('set-cookie')?.split(';')[0] as string;
+    const post = (path: string) => fetch(`${stage.url}api/${path}`, { method: 'POST', headers: { cookie } });
+    return {
+      leave: () => post('leave'),
+      /** Says something under a name, at the node itself. */
+      async say(text: string, as = name): Promise<Response> {
+        const authorization = `Bearer ${await (await post('token')).text()}`;
+        const body = JSON.stringify({ topic: `rooms/lobby/${as}`, data: text, event: 'said', private: true });
+        return fetch(`${stage.node.url}publish`, { method: 'POST', headers: { ...headers, authorization }, body });
+      },
+    };
+  }
+
+  it('is talked in, and shows who is there', async () => {
+    const ada = await enter(await stage.open(), 'Ada');
+    await says(ada, 'live');
+    await areHere(ada, ['Ada']);
+    const other = await stage.another();
+    const zoe = await enter(await stage.open(other), 'Zoë');
+    await Promise.all([areHere(ada, ['Ada', 'Zoë']), areHere(zoe, ['Ada', 'Zoë'])]);
+
+    await say(ada, 'hello <b>all</b>');
+    await isHeard(zoe, 'Ada: hello <b>all</b>');
+    await say(zoe, 'hello Ada');
+    await isHeard(ada, 'Zoë: hello Ada');
+    expect(await items(ada, 'Said')).toEqual(['Ada: hello <b>all</b>', 'Zoë: hello Ada']);
+    expect(await ada.getByLabel('Say').inputValue()).toBe('');
+
+    // Another tab of the same person knows her by the cookie, and what was said.
+    const again = await stage.open(other);
+    await isHeard(again, 'Ada: hello <b>all</b>');
+    expect(await items(again, 'Said')).toEqual(await items(zoe, 'Said'));
+    await again.close();
+    await say(ada, 'one tab less');
+    await isHeard(zoe, 'Ada: one tab less');
+    await areHere(ada, ['Ada', 'Zoë']);
+
+    await zoe.getByRole('button', { name: 'Leave' }).click();
+    await areHere(ada, ['Ada']);
+    await zoe.getByLabel('Name').waitFor();
+    await enter(zoe, 'ada');
+    await until(async () => (await alertOf(zoe)) === 'ada is in the room already', 'the name is taken');
+    await enter(zoe, 'a b');
+    await until(async () => (await alertOf(zoe)) === 'a name has 1 to 20 letters and digits', 'the name is refused');
+    await ada.getByRole('button', { name: 'Leave' }).click();
+    await ada.getByLabel('Name').waitFor();
+  });
+
+  it('has what was said while its network was away, once and in order, and keeps what was not said', async () => {
+    const page = await enter(await stage.open(), 'Lin');
+    const carol = await robot('Carol');
+    await says(page, 'live');
+    await areHere(page, ['Lin']);
+    await carol.say('before');
+    await isHeard(page, 'Carol: before');
+    await mark(page);
+
+    stage.line.cut();
+    await says(page, AWAY);
+    await say(page, 'is there anybody');
+    await until(async () => (await alertOf(page)).startsWith('Not said:'), 'the page says that it was not said');
+    expect(await page.getByLabel('Say').inputValue()).toBe('is there anybody');
+    for (const number of [1, 2, 3]) await carol.say(`meanwhile ${number}`);
+    expect(await items(page, 'Said')).not.toContain('Carol: meanwhile 1');
+
+    stage.line.mend();
+    await isHeard(page, 'Carol: meanwhile 3');
+    const said = ['Carol: before', 'Carol: meanwhile 1', 'Carol: meanwhile 2', 'Carol: meanwhile 3'];
+    expect((await items(page, 'Said')).slice(-4)).toEqual(said);
+    await page.getByLabel('Say').press('Enter');
+    await isHeard(page, 'Lin: is there anybody');
+    expect(await alertOf(page)).toBe('');
+    await areHere(page, ['Lin']);
+    expect(await isMarked(page)).toBe(true);
+    await carol.leave();
+    await page.getByRole('button', { name: 'Leave' }).click();
+    await page.getByLabel('Name').waitFor();
+  });
+
+  it('goes on with another node, and says that something is missing', async () => {
+    const page = await enter(await stage.open(), 'Mia');
+    const carol = await robot('Carol');
+    await says(page, 'live');
+    await carol.say('to the first node');
+    await isHeard(page, 'Carol: to the first node');
+    const before = await items(page, 'Said');
+    await stage.restartNode(() => says(page, AWAY));
+    await says(page, 'live');
+    await carol.say('to the second node');
+    await isHeard(page, 'Carol: to the second node');
+    const missing = 'Some of what was said is missing here.';
+    expect(await items(page, 'Said')).toEqual([...before, missing, 'Carol: to the second node']);
+    await areHere(page, ['Mia']);
+    await carol.leave();
+    await page.getByRole('button', { name: 'Leave' }).click();
+    await page.getByLabel('Name').waitFor();
+  });
+
+  it('goes on when the first token is over', async () => {
+    const page = await enter(await stage.open(), 'Noor');
+    const carol = await robot('Carol');
+    await says(page, 'live');
+    const over = Date.now() + (TOKEN_SECONDS + 1) * 1_000;
+    for (let number = 1; Date.now() < over; number++) {
+      await carol.say(`word ${number}`);
+      await isHeard(page, `Carol: word ${number}`);
+      await areHere(page, ['Noor']);
+    }
+    await say(page, 'still here');
+    await isHeard(page, 'Noor: still here');
+    await carol.leave();
+    await page.getByRole('button', { name: 'Leave' }).click();
+    await page.getByLabel('Name').waitFor();
+  });
+
+  it('shows the door to a page whose person has left in another tab', async () => {
+    const [one, other] = [await enter(await stage.open(), 'Uma'), await stage.open()];
+    await says(one, 'live');
+    await other.reload();
+    await says(other, 'live');
+    await other.getByRole('button', { name: 'Leave' }).click();
+    await one.getByLabel('Name').waitFor();
+  });
+
+  it('is for those who entered, and nobody speaks for another', async () => {
+    const carol = await robot('Carol');
+    expect((await carol.say('I am Ada', 'Ada')).status).toBe(403);
+    expect((await carol.say('a secret')).status).toBe(200);
+    const address = `${stage.node.url}events?topic=rooms/lobby/*&topic=open&last_event_id=earliest`;
+    const reader = ((await fetch(address)).body as ReadableStream<Uint8Array>).getReader();
+    await carol.say('another secret');
+    const redis = createClient({ url: stage.node.redis });
+    await redis.connect();
+    await redis.publish('open', 'for all');
+    redis.destroy();
+    let heard = '';
+    while (!heard.includes('for all')) heard += Buffer.from((await reader.read()).value ?? []).toString();
+    await reader.cancel();
+    expect(heard).not.toContain('secret');
+    await carol.leave();
+  });
+});
