@@ -32,7 +32,7 @@ async function say(page: Page, text: string): Promise<void> {
 const alertOf = (page: Page): Promise<string> => page.getByRole('alert').innerText();
 
 describe.each(KINDS)('the room in %s', (kind) => {
-  const stage = useStage('room', kind, { environment: { TOKEN_SECONDS: String(TOKEN_SECONDS) } });
+  const stage = useStage('room', kind, { environment: { TOKEN_SECONDS: String(TOKEN_SECONDS) }, keepsHistory: true });
 
   /** Somebody without a page. */
   async function robot(name: string) {
@@ -118,19 +118,29 @@ describe.each(KINDS)('the room in %s', (kind) => {
     await page.getByLabel('Name').waitFor();
   });
 
-  it('goes on with another node, and says that something is missing', async () => {
+  it('goes on when the node starts again with its history, and says that something is missing without it', async () => {
     const page = await enter(await stage.open(), 'Mia');
     const carol = await robot('Carol');
     await says(page, 'live');
-    await carol.say('to the first node');
-    await isHeard(page, 'Carol: to the first node');
+    await carol.say('first');
+    await isHeard(page, 'Carol: first');
     const before = await items(page, 'Said');
-    await stage.restartNode(() => says(page, AWAY));
+
+    stage.line.cut();
+    await says(page, AWAY);
+    await carol.say('second');
+    await stage.restartNode();
+    stage.line.mend();
+    await isHeard(page, 'Carol: second');
     await says(page, 'live');
-    await carol.say('to the second node');
-    await isHeard(page, 'Carol: to the second node');
-    const missing = 'Some of what was said is missing here.';
-    expect(await items(page, 'Said')).toEqual([...before, missing, 'Carol: to the second node']);
+    const all = [...before, 'Carol: second'];
+    expect(await items(page, 'Said')).toEqual(all);
+
+    await stage.restartNode(() => stage.forgetHistory());
+    await says(page, 'live');
+    await carol.say('third');
+    await isHeard(page, 'Carol: third');
+    expect(await items(page, 'Said')).toEqual([...all, 'Some of what was said is missing here.', 'Carol: third']);
     await areHere(page, ['Mia']);
     await carol.leave();
     await page.getByRole('button', { name: 'Leave' }).click();

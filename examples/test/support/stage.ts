@@ -2,6 +2,9 @@
  * All that one test of an example needs: a node, a line to it that can be cut, the example's server,
  * and a browser.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { findApp, startApp } from '../../demo/apps.mjs';
@@ -15,6 +18,8 @@ export interface StageOptions {
   readonly settings?: readonly string[];
   /** More variables of the example's server. */
   readonly environment?: Record<string, string>;
+  /** Whether the history outlives a node (`state_dir`). */
+  readonly keepsHistory?: boolean;
 }
 
 export interface Stage {
@@ -25,10 +30,12 @@ export interface Stage {
   /** Between pages and the node. The example's server does not use it. */
   readonly line: Line;
   /**
-   * Ends the node, and starts another one at the same addresses, which knows nothing of the first.
-   * `meanwhile` runs while there is none.
+   * Ends the node, and starts another one at the same addresses. Without `keepsHistory` it knows nothing
+   * of the first. `meanwhile` runs while there is none.
    */
   restartNode(meanwhile?: () => Promise<unknown>): Promise<void>;
+  /** Removes the history of `keepsHistory`; to be called while there is no node. */
+  forgetHistory(): Promise<void>;
   /** Opens the page in the first browser, or in that of another person. Closed after the test. */
   open(browser?: Browser): Promise<Page>;
   /** Another browser, with cookies of its own; ended with the stage. */
@@ -38,7 +45,11 @@ export interface Stage {
 }
 
 /** Starts it before the tests of this `describe`, and ends all of it after them, also if they fail. */
-export function useStage(name: string, kind: Kind, { settings = [], environment = {} }: StageOptions = {}): Stage {
+export function useStage(
+  name: string,
+  kind: Kind,
+  { settings = [], environment = {}, keepsHistory = false }: StageOptions = {},
+): Stage {
   const ends: (() => Promise<unknown>)[] = [];
   const pages = new Set<Page>();
   const stage = {} as { -readonly [K in keyof Stage]: Stage[K] };
@@ -47,7 +58,17 @@ export function useStage(name: string, kind: Kind, { settings = [], environment 
     const ports = await nodePorts();
     const port = await freePort();
     const app = findApp(name);
-    const start = () => startNode({ ports, origins: [`http://127.0.0.1:${port}`], settings: [...settings] });
+    const state = keepsHistory ? await mkdtemp(join(tmpdir(), 'fantail-state-')) : undefined;
+    const remove = async (): Promise<void> => {
+      if (state) await rm(state, { recursive: true, force: true });
+    };
+    ends.push(remove);
+    const start = () =>
+      startNode({
+        ports,
+        origins: [`http://127.0.0.1:${port}`],
+        settings: [...settings, ...(state ? ['--state-dir', state] : [])],
+      });
     let node = await start();
     ends.push(() => node.stop());
     const line = await startLine(ports.http);
@@ -71,6 +92,7 @@ export function useStage(name: string, kind: Kind, { settings = [], environment 
         await meanwhile?.();
         node = await start();
       },
+      forgetHistory: remove,
       async open(browser = first) {
         const page = await browser.context.newPage();
         pages.add(page);
