@@ -79,13 +79,28 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
   hidden?: 'keep' | 'pause';
   /**
    * Name of the streams and the token that all tabs of this origin share: one of them connects, and the
-   * others get what it reads. It has to say who the user is, because every tab with the same name gets
-   * the same. 1 to 200 characters, default `false`. It needs Web Locks, which secure contexts have.
+   * others get what it reads. It has to contain who the user is, because every tab with the same name
+   * gets the same. 1 to 200 characters, default `false`.
+   *
+   * It needs Web Locks, which only secure contexts have (https, localhost). Without them each tab has its
+   * own stream, and the log says so once.
+   *
+   * @example
+   * ```ts
+   * const client = createClient({ url: 'https://hub.example/', share: `user ${user.id}` });
+   * client.onStatus((status) => status.state === 'open' && console.log(status.role)); // leader, follower
+   * ```
    */
   share?: string | false;
   /**
    * Shares by a worker instead of a tab: `new SharedWorker(…)` of a file of the application that imports
    * `@fantail/client/worker`. Needs `share`; `headers` must be no function, and `fetch` is the worker's.
+   * If the worker does not start, or says nothing for 6 s, each tab has its own stream.
+   *
+   * @example
+   * ```ts
+   * worker: () => new SharedWorker(new URL('./hub-worker.js', import.meta.url), { type: 'module' }),
+   * ```
    */
   worker?: () => SharedWorker;
   /** Most topics of one stream; more are spread over several. 1 to 1,000, default 100. */
