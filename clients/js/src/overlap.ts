@@ -14,8 +14,8 @@ export const OVERLAP_EVENTS_MAX = 10_000;
 type Seen = Map<string, (readonly string[])[]>;
 
 export interface Overlap {
-  /** The next request is sent with the cursor of now. */
-  sent(): void;
+  /** The next request is sent with a cursor, after which these have come. */
+  sent(blocks?: readonly Block[]): void;
   /** There is no next request any more. */
   cancelled(): void;
   /** The next request takes the place of the current one. */
@@ -41,14 +41,20 @@ function add(seen: Seen, id: string, topics: readonly string[]): void {
   else seen.set(id, [topics]);
 }
 
+function seenOf(blocks: readonly Block[]): Seen {
+  const seen: Seen = new Map();
+  for (const { id, data, topics } of blocks) if (id && data !== undefined) add(seen, id, topics);
+  return seen;
+}
+
 export function createOverlap(): Overlap {
   let expected: Seen = new Map();
   let fresh: Seen | undefined;
   let count = 0;
   return {
-    sent() {
-      fresh = new Map();
-      count = 0;
+    sent(blocks = []) {
+      fresh = seenOf(blocks);
+      count = blocks.length;
     },
     cancelled: () => void (fresh = undefined),
     replaced() {
@@ -63,8 +69,7 @@ export function createOverlap(): Overlap {
       fresh = undefined;
     },
     expect(blocks) {
-      expected = new Map();
-      for (const { id, data, topics } of blocks) if (id && data !== undefined) add(expected, id, topics);
+      expected = seenOf(blocks);
     },
     caughtUp: () => expected.clear(),
     take({ id, topics }) {

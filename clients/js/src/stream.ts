@@ -5,12 +5,12 @@
  * There are at most two requests, the `current` one and the `next`, which takes its place at its first
  * word ("make before break"). Whatever comes from any other is dropped.
  */
-import { streamUrl } from './address.ts';
+import { matches, streamUrl } from './address.ts';
 import { backoff } from './backoff.ts';
 import { IDLE, type ConnectionSink, type Runtime, type StreamInfo } from './connection.ts';
 import { FantailError, isFinal } from './errors.ts';
 import { timeOf } from './ids.ts';
-import { createOverlap } from './overlap.ts';
+import { createOverlap, OVERLAP_EVENTS_MAX } from './overlap.ts';
 import type { PageSignal } from './page.ts';
 import type { Block } from './parser.ts';
 import { fetchTransport } from './transport/fetch.ts';
@@ -69,6 +69,8 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   let cursor = from;
   /** The last id of the node's own. A publisher's own is a cursor for streams of its topics only. */
   let nodeId: string | undefined;
+  /** Events after it: all of them have ids of publishers. */
+  let since: Block[] = [];
   let status: Status = IDLE;
   let blocks = 0;
   let current: Call | undefined;
@@ -173,13 +175,18 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     }
     if (call.over) return;
     const url = streamUrl(config, call.topics);
-    log(call === next ? 'replace' : 'connect', { url: url.href, cursor });
+    // A publisher's own id is unknown to a request without its topics: that begins before it.
+    const { topics: last } = since.at(-1) ?? { topics: [] };
+    const isKnown = !nodeId || !last.length || last.some((topic) => call.topics.some((each) => matches(each, topic)));
+    const begin = isKnown ? cursor : nodeId;
+    log(call === next ? 'replace' : 'connect', { url: url.href, cursor: begin });
     // From here on the old request brings what the new one will repeat.
-    if (call === next) overlap.sent();
+    if (call === next || !isKnown) overlap.sent(isKnown ? [] : since);
+    if (call !== next && !isKnown) overlap.replaced();
     const withoutCursor = wasOpen && !cursor;
     call.heardAt = Date.now();
     call.wire = transport(
-      { url, token: call.token, cursor, names: runtime.names, config },
+      { url, token: call.token, cursor: begin, names: runtime.names, config },
       guard(call, {
         accepted: () => (config.server !== 'fantail' || config.native) && opened(call, withoutCursor),
         heard() {
@@ -240,7 +247,12 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   function take(block: Block, prime: boolean): void {
     blocks++;
     if (block.id !== undefined) cursor = block.id || undefined;
-    if (cursor && timeOf(cursor) !== undefined) nodeId = cursor;
+    if (cursor && timeOf(cursor) !== undefined) {
+      nodeId = cursor;
+      since = [];
+    } else if (block.id) {
+      if (since.push({ id: block.id, data: '', topics: block.topics }) > OVERLAP_EVENTS_MAX) since.shift();
+    }
     let told: readonly string[] | 'all' = [];
     if (block.data !== undefined) told = overlap.take(block);
     // A heartbeat: nothing is left to repeat.

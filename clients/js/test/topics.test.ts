@@ -159,6 +159,27 @@ describe('topics', () => {
     expect((await node.exchange(1)).headers['last-event-id']).toBe(id(7));
   });
 
+  it('that are fewer begin at an id that the request knows, and repeat nothing', async () => {
+    const node = await server();
+    const made = client({ url: node.url, linger: 0 });
+    const seen: string[] = [];
+    made.subscribe('a', { message: (data) => void seen.push(data) });
+    const other = made.subscribe('b', {});
+    const first = await node.exchange(0);
+    first.prime(id(0)).event(id(1), '1', { topic: 'a' }).event('order-2', '2', { topic: 'a' }).event('order-3', '3', { topic: 'b' });
+    await until(() => made.cursor === 'order-3');
+    other.close();
+    // The id of a publisher is known under its topic alone, and that is `b`.
+    const second = await node.exchange(1);
+    expect([topicsOf(second), second.headers['last-event-id']]).toEqual([['a'], id(1)]);
+    second.prime(id(1)).event('order-2', '2', { topic: 'a' }).event('order-4', '4', { topic: 'a' });
+    await until(() => seen.includes('4'));
+    second.cut();
+    const third = await node.exchange(2);
+    expect(third.headers['last-event-id']).toBe('order-4');
+    expect(seen).toEqual(['1', '2', '4']);
+  });
+
   it('beyond the limit of a stream go into several streams', async () => {
     const node = await server();
     const made = client({ url: node.url, topicsPerStream: 2 });

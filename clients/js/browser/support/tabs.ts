@@ -34,14 +34,15 @@ export async function openPage(browser: Browser, site: Site, query = 'topic=t'):
 
 /** Runs in the page. */
 interface Window {
-  client: { status: { state: string; role?: string } };
+  /** Missing while the page loads. */
+  client?: { status: { state: string; role?: string } };
   heard: Omit<Heard, 'state' | 'role'>;
 }
 
 export function hear(page: Page): Promise<Heard> {
   return page.evaluate(() => {
     const { client, heard } = globalThis as unknown as Window;
-    const { state, role } = client.status;
+    const { state, role } = client?.status ?? { state: 'loading', role: undefined };
     return { ...heard, state, role };
   });
 }

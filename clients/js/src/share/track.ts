@@ -84,8 +84,14 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
   /** Blocks that followers have not been sent. */
   let batch: Item[] = [];
 
+  /** Other tabs want other topics of the same stream. What they had is not what this one has had. */
+  function isMine({ topics: of }: Block): boolean {
+    return key !== JOINED || !of.length || of.some((topic) => topics?.some((each) => matches(each, topic)));
+  }
+
   function hand([block, told]: Item, isLive = true): void {
     handed.floor ??= place.safe;
+    if (!isMine(block)) return;
     // Whoever has a place reads what is between by itself.
     if (block.id === undefined && block.data === GAP.data && (place.cursor || !wasOpen)) return;
     const before = handed.take(block, told, isLive);
