@@ -100,6 +100,7 @@ export interface StreamInfo {
     readonly stream: number;
     readonly topics: readonly string[];
     readonly cursor: string | undefined;
+    readonly nodeId: string | undefined;
     readonly status: Status;
     readonly blocks: number;
     readonly remembered: number;

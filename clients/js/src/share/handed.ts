@@ -66,8 +66,8 @@ export function createHanded(floor: string | undefined): Handed {
       mark = safe;
       if (!safe) return overlap.expect([]);
       const passed = handed.isSplit ? 0 : upTo((id) => id === cursor) || upTo((id) => isWithin(id, safe));
-      const again = recent.filter(({ id }, index) =>
-        index < passed ? !isWithin(id as string, safe) && isWithin(safe, id as string) : !isWithin(id as string, safe),
+      const again = recent.filter(
+        ({ id = '' }, index) => !isWithin(id, safe) && (index >= passed || isWithin(safe, id)),
       );
       overlap.expect(again as Block[]);
     },

@@ -30,8 +30,7 @@ export function reportOf(connection: Connection | undefined, place: Place): Stre
 function pack(status: Status): PackedStatus {
   const why = 'why' in status && status.why;
   if (!(why instanceof FantailError)) return status;
-  const { code, message, status: http, problem, retryAfter } = why;
-  return { ...status, why: { code, message, status: http, problem, retryAfter } } as PackedStatus;
+  return { ...status, why: { ...why, message: why.message } } as PackedStatus;
 }
 
 export function unpack(status: PackedStatus): Status {

@@ -130,5 +130,5 @@ describe('a long run of tabs that come, go, hang and are left', () => {
     const wanted = new Set(tabs.flatMap(({ topics, added }) => [...topics, ...added]));
     const most = split ? wanted.size : 1;
     await until(() => small.streams.length && small.streams.length <= most, `no stream but the leader's, seed ${seed}`);
-  });
+  }, 60_000);
 });

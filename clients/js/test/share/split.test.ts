@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { createCover } from '../../src/share/cover.ts';
 import { createHanded } from '../../src/share/handed.ts';
 import { NOWHERE, placeOf, startOf, type Place } from '../../src/share/places.ts';
 import type { StreamInfo } from '../../src/connection.ts';
@@ -98,6 +99,30 @@ describe('what was handed over', () => {
   });
 });
 
+describe('what covers a follower', () => {
+  const told = (place: Place, start: string | undefined) =>
+    ({ place, start, status: { state: 'idle' }, open: [], since: 0, split: false }) as const;
+
+  it('is reached at a block that both have had, if the leader sent in order', () => {
+    for (const [place, isReached] of [[at('order-1'), true], [at(id(2)), false]] as const) {
+      const cover = createCover();
+      cover.begin(told(place, 'order-1'));
+      cover.keep([[event('order-5'), []]]);
+      expect(cover.isReached({ cursor: 'order-4', safe: id(3) })).toBe(false);
+      expect(cover.isReached({ cursor: 'order-5', safe: id(3) })).toBe(isReached);
+    }
+  });
+
+  it('is reached at its start, and never before it is known', () => {
+    const cover = createCover();
+    expect(cover.isReached(at(id(9)))).toBe(false);
+    cover.begin(told(at(id(2)), id(5)));
+    expect([cover.isReached(at(id(4))), cover.isReached(at(id(5))), cover.isReached(at(id(6)))]).toEqual([false, true, true]);
+    cover.begin(told(NOWHERE, undefined));
+    expect(cover.isReached(NOWHERE)).toBe(false);
+  });
+});
+
 describe('tabs that share several streams', () => {
   const options = { topicsPerStream: 1 };
 
@@ -135,6 +160,24 @@ describe('tabs that share several streams', () => {
     small.publish('b', '6');
     await until(() => tabs.every(({ seen }) => seen.includes('6')));
     for (const { seen, gaps } of tabs) expect([seen.sort(), gaps]).toEqual([['1', '2', '3', '4', '5', '6'], []]);
+  });
+
+  it('begin where the stream ahead is: what another one brings late is from before', async () => {
+    const { url, small } = await node();
+    const first = openTab(url, ['a', 'b'], options);
+    await until(() => first.role() === 'leader');
+    small.publish(['a', 'b'], '1');
+    await until(() => first.seen.length === 1);
+    small.hold('b');
+    small.publish('b', '2');
+    small.publish('a', '3');
+    await until(() => first.seen.includes('3'));
+    const fresh = openTab(url, ['a', 'b'], options);
+    await allOpen([first, fresh]);
+    small.release();
+    small.publish('b', '4');
+    await until(() => fresh.seen.includes('4') && first.seen.includes('4'));
+    expect([fresh.seen, first.seen.sort()]).toEqual([['4'], ['1', '2', '3', '4']]);
   });
 
   it('go on from the stream that is behind when the leader is gone', async () => {
@@ -187,5 +230,43 @@ describe('tabs that hear ids of publishers', () => {
     tab.say('pageshow');
     await until(() => role() === 'leader');
     expect(small.streams[0]?.headers['last-event-id']).toBe('order-1');
+  });
+
+  it('begin at an id of the node when their topics need several streams now', async () => {
+    const { url, small } = await node();
+    const { tab, role, seen, gaps, subscription, made } = openTab(url, 'a', { topicsPerStream: 1 });
+    await until(() => role() === 'leader');
+    small.publish('a', '1');
+    small.publish('a', '2', 'order-2');
+    await until(() => seen.length === 2);
+    tab.say('pagehide');
+    tab.run(() => subscription.add('b'));
+    small.publish('b', '3');
+    tab.say('pageshow');
+    await until(() => role() === 'leader' && seen.includes('3'));
+    expect(small.streams.map(({ headers }) => headers['last-event-id'])).toEqual([id(1), id(1)]);
+    small.publish('a', '4');
+    await until(() => seen.includes('4'));
+    expect([seen, gaps, made.status.state]).toEqual([['1', '2', '3', '4'], [], 'open']);
+  });
+
+  it('follow again at a heartbeat when the last id that the leader had is one that they cannot compare', async () => {
+    const { url, small } = await node();
+    const one = openTab(url, 'a');
+    await until(() => one.role() === 'leader');
+    const two = openTab(url, 'b');
+    await allOpen([one, two]);
+    small.publish('b', '1');
+    await until(() => two.seen.length === 1);
+    two.tab.say('pagehide');
+    small.publish('a', '2', 'order-2');
+    await until(() => one.seen.length === 1);
+    two.tab.say('pageshow');
+    await until(() => two.role() === 'own');
+    small.heartbeat();
+    await until(() => two.role() === 'follower' && small.streams.length === 1);
+    small.publish('b', '3');
+    await until(() => two.seen.includes('3'));
+    expect([two.seen, two.gaps]).toEqual([['1', '3'], []]);
   });
 });
