@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const client = join(here, '../clients/js');
@@ -84,6 +84,8 @@ export async function buildPages(only) {
       logLevel: 'warning',
     });
   }
+  // Its process would live as long as ours.
+  await stop();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

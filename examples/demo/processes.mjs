@@ -6,6 +6,28 @@ import { createServer } from 'node:net';
 /** Time for a program to end in good order. */
 const END_MS = 10_000;
 
+/**
+ * Programs that have not ended, in the order of their start.
+ *
+ * @type {Set<{ stop: () => Promise<void>, kill: () => void }>}
+ */
+const alive = new Set();
+
+let isOver = false;
+
+// However this process ends, it leaves nobody behind.
+process.on('exit', () => {
+  for (const { kill } of alive) kill();
+});
+
+/** Ends all programs, the first one last, because the others use it. No other one can be started afterwards. */
+export async function stopAllPrograms() {
+  isOver = true;
+  const [first, ...others] = alive;
+  await Promise.all(others.map(({ stop }) => stop()));
+  await first?.stop();
+}
+
 /** A port that nobody has at this moment. */
 export async function freePort() {
   const socket = createServer().listen(0, '127.0.0.1');
@@ -32,6 +54,7 @@ export async function freePort() {
  * @returns {Running}
  */
 export function startProgram([program = '', ...words], { cwd, environment = {}, print }) {
+  if (isOver) throw new Error('all programs are being ended');
   const ours = Object.fromEntries(
     ['PATH', 'HOME', 'TMPDIR', 'LANG'].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
   );
@@ -60,6 +83,9 @@ export function startProgram([program = '', ...words], { cwd, environment = {}, 
     child.once('exit', resolve);
   }).then(() => {
     ended = true;
+    // Its children may have outlived it.
+    signal('SIGKILL');
+    alive.delete(self);
   });
 
   /** @param {NodeJS.Signals} signal */
@@ -72,19 +98,17 @@ export function startProgram([program = '', ...words], { cwd, environment = {}, 
     }
   }
 
-  return {
-    ended: () => ended,
-    said: () => said,
-    exit,
+  const self = {
+    kill: () => signal('SIGKILL'),
     async stop() {
       signal('SIGTERM');
       const timer = setTimeout(() => signal('SIGKILL'), END_MS);
       await exit;
       clearTimeout(timer);
-      // Children that outlived the program.
-      signal('SIGKILL');
     },
   };
+  alive.add(self);
+  return { ended: () => ended, said: () => said, exit, stop: self.stop };
 }
 
 /**

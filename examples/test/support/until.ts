@@ -1,5 +1,9 @@
 /** Waits for a condition with a deadline. Returns what fulfilled it. */
-export async function until<T>(what: () => Promise<T> | T, name: string, deadlineMs = 20_000): Promise<T> {
+export async function until<T>(
+  what: () => Promise<T> | T,
+  name: string,
+  deadlineMs = 20_000,
+): Promise<NonNullable<T>> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const value = await what();
