@@ -4,6 +4,7 @@
 //! skip a check in silence: a missing tool is installed, or the line that installs it is printed
 //! and the chore fails.
 
+mod demo;
 mod docs;
 mod fuzz;
 mod process;
@@ -21,8 +22,10 @@ Usage: cargo xtask <CHORE>
 
 Chores:
   test            every check, in the order in which they fail fastest: tools, formatting, clippy, the tests that need
-                  nothing but Rust, the tests with real clients (redis-cli, curl, Node, Python, PHP, browsers) and behind
-                  proxies, documentation
+                  nothing but Rust, the examples in browsers, the tests with real clients (redis-cli, curl, Node, Python, PHP,
+                  browsers) and behind proxies, documentation
+  demo [PORT]     starts a node and the examples, and prints the address of a page that leads to them (at PORT, or at a free
+                  port); Ctrl-C ends all of it
   tools           only looks for what the tests need beyond Rust, and installs it with apt-get, npm and pip when it may
   docs            writes the table of settings and the configurations of proxies in docs/OPERATIONS.md anew
   fuzz [SECONDS]  runs every fuzz target for SECONDS each (default 60); needs a nightly toolchain and cargo-fuzz
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         }
         ["test"] => steps::test(),
         ["tools"] => tools::ensure(),
+        ["demo"] => demo::demo(None),
+        ["demo", port] => demo::demo(Some(port)),
         ["docs"] => docs::operations(),
         ["stops"] => steps::stops(""),
         ["stops", name] => steps::stops(name),

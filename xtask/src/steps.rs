@@ -9,7 +9,7 @@ use crate::tools;
 /// A heading and the check under it.
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("what the tests need beyond Rust", tools::ensure),
     ("formatting", formatting),
     ("clippy, warnings are errors", clippy),
@@ -19,6 +19,7 @@ const STEPS: [Step; 8] = [
     ),
     ("tests that need nothing but Rust", tests),
     ("browsers: tabs that share a stream", browser_tabs),
+    ("the examples, in Chromium and Firefox", examples),
     (
         "tests with real clients: redis-cli, curl, Node, Python, PHP, browsers; behind proxies",
         external_tests,
@@ -150,22 +151,23 @@ fn tests() -> Result<(), Failure> {
 
 /// Tabs of Chromium and Firefox, with the package as the step of the browser client built it.
 fn browser_tabs() -> Result<(), Failure> {
-    let node = built_node()?;
+    let node = built_node(&[])?;
     let arguments = ["run", "--prefix", "clients/js", "test:browser"];
     run(command("npm", &arguments).env("FANTAIL_BIN", node))
 }
 
+/// All checks of `examples`, which its `package.json` lists.
+fn examples() -> Result<(), Failure> {
+    let node = built_node(&[])?;
+    let arguments = ["run", "--prefix", "examples", "check"];
+    run(command("npm", &arguments).env("FANTAIL_BIN", node))
+}
+
 /// Builds the node and returns its path: cargo alone knows the directory in which it builds.
-fn built_node() -> Result<String, Failure> {
-    let messages = output(&mut cargo(&[
-        "build",
-        "--package",
-        "fantail",
-        "--bin",
-        "fantail",
-        "--message-format",
-        "json-render-diagnostics",
-    ]))?;
+pub(crate) fn built_node(profile: &[&str]) -> Result<String, Failure> {
+    let build = ["build", "--package", "fantail", "--bin", "fantail"];
+    let as_json = ["--message-format", "json-render-diagnostics"];
+    let messages = output(&mut cargo(&[&build, profile, &as_json].concat()))?;
     executable(&messages)
         .ok_or_else(|| Failure::Missing("`cargo build` names no program that it built".to_owned()))
 }

@@ -12,11 +12,28 @@ const NODE_MAJOR_MIN: u32 = 18;
 /// Oldest Python that the packages of the tests run on (Debian 12 has 3.11).
 const PYTHON_MIN: &str = "3.10";
 
-/// Folder of the Python packages of the tests; `tests/external/watcher.rs` uses the same.
-const PYTHON_ENVIRONMENT: &str = "tests/python/.venv";
+/// A virtual environment of Python packages.
+struct PythonPackages {
+    environment: &'static str,
+    /// The list of its packages.
+    requirements: &'static str,
+    /// A statement that works with them.
+    probe: &'static str,
+}
 
-/// Their list.
-const PYTHON_REQUIREMENTS: &str = "tests/python/requirements.txt";
+/// The clients that the tests drive; `tests/external/watcher.rs` uses the same folder.
+const PYTHON_OF_TESTS: PythonPackages = PythonPackages {
+    environment: "tests/python/.venv",
+    requirements: "tests/python/requirements.txt",
+    probe: "import httpx",
+};
+
+/// The servers of examples; `examples/demo/apps.mjs` uses the same folder.
+const PYTHON_OF_EXAMPLES: PythonPackages = PythonPackages {
+    environment: "examples/.venv",
+    requirements: "examples/requirements.txt",
+    probe: "import flask, redis",
+};
 
 /// Something that the tests need, how to see that it is here, and the Debian package that has it.
 struct Tool {
@@ -114,7 +131,31 @@ pub(crate) fn ensure() -> Result<(), Failure> {
     node_version()?;
     npm_packages()?;
     python_version()?;
-    python_packages()
+    python_packages(&PYTHON_OF_TESTS)?;
+    python_packages(&PYTHON_OF_EXAMPLES)
+}
+
+/// What the examples need: Node.js and its packages for all of them, and Python for some. Those are
+/// left out without it, and the demo says so.
+pub(crate) fn for_examples() -> Result<(), Failure> {
+    let missing: Vec<&str> = [("node", "nodejs"), ("npm", "npm")]
+        .into_iter()
+        .filter(|(program, _)| in_path(program).is_none())
+        .map(|(_, package)| package)
+        .collect();
+    if !missing.is_empty() {
+        return Err(Failure::Missing(format!(
+            "the examples need programs that are not here; install them with:\n\n    sudo apt-get install -y --no-install-recommends {}\n",
+            missing.join(" ")
+        )));
+    }
+    node_version()?;
+    npm_packages_of("clients/js")?;
+    npm_packages_of("examples")?;
+    if let Err(failure) = python_version().and_then(|()| python_packages(&PYTHON_OF_EXAMPLES)) {
+        println!("the examples in Python cannot be started: {failure}");
+    }
+    Ok(())
 }
 
 fn rust_components() -> Result<(), Failure> {
@@ -220,8 +261,9 @@ fn node_version() -> Result<(), Failure> {
     }
 }
 
-/// Folders with npm packages: the clients that the tests drive, and the browser client with its tools.
-const NPM_FOLDERS: [&str; 2] = ["tests/node", "clients/js"];
+/// Folders with npm packages: the clients that the tests drive, the browser client with its tools, and
+/// the examples.
+const NPM_FOLDERS: [&str; 3] = ["tests/node", "clients/js", "examples"];
 
 /// Runs `npm ci` where the installed packages are older than the lock file.
 fn npm_packages() -> Result<(), Failure> {
@@ -262,23 +304,23 @@ fn python_version() -> Result<(), Failure> {
     )))
 }
 
-/// A virtual environment of the tests' own. Made again if its packages are not the listed ones or
+/// A virtual environment of the project's own. Made again if its packages are not the listed ones or
 /// its Python is gone.
-fn python_packages() -> Result<(), Failure> {
-    let environment = root().join(PYTHON_ENVIRONMENT);
-    let python = format!("{PYTHON_ENVIRONMENT}/bin/python");
-    let wanted = root().join(PYTHON_REQUIREMENTS);
+fn python_packages(packages: &PythonPackages) -> Result<(), Failure> {
+    let environment = root().join(packages.environment);
+    let python = format!("{}/bin/python", packages.environment);
+    let wanted = root().join(packages.requirements);
     // A copy of the list, made when all of it was installed.
     let installed = environment.join("requirements.txt");
     let read = |path: &Path| std::fs::read(path).ok();
-    if read(&installed) == read(&wanted) && succeeds(&mut command(&python, &["-c", "import httpx"]))
+    if read(&installed) == read(&wanted) && succeeds(&mut command(&python, &["-c", packages.probe]))
     {
-        println!("found {PYTHON_ENVIRONMENT}");
+        println!("found {}", packages.environment);
         return Ok(());
     }
     run(&mut command(
         "python3",
-        &["-m", "venv", "--clear", PYTHON_ENVIRONMENT],
+        &["-m", "venv", "--clear", packages.environment],
     ))?;
     run(&mut command(
         &python,
@@ -292,7 +334,7 @@ fn python_packages() -> Result<(), Failure> {
             // No package runs code of its own while it is installed.
             "--only-binary=:all:",
             "--requirement",
-            PYTHON_REQUIREMENTS,
+            packages.requirements,
         ],
     ))?;
     std::fs::copy(&wanted, &installed)
