@@ -6,7 +6,7 @@
 // `@fantail/client` is the build in `clients/js/dist`. That package has a React and a Vue of its own, for its tests;
 // a page must not have two, so both names mean the packages of this folder.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, stop } from 'esbuild';
@@ -50,6 +50,19 @@ function aliases() {
   };
 }
 
+/**
+ * Writes a file so that servers that run already send the old one or the new one, and nothing between.
+ *
+ * @param {string} path
+ * @param {Uint8Array} contents
+ */
+function replace(path, contents) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, contents);
+  renameSync(draft, path);
+}
+
 /** The examples that have a page to bundle. */
 const pages = () =>
   readdirSync(here).flatMap((name) => {
@@ -67,9 +80,11 @@ export async function buildPages(only) {
   if (only !== undefined && !wanted.length) throw new Error(`no example has this name: ${only}`);
   buildClient();
   for (const { name, entry } of wanted) {
-    await build({
+    const outfile = join(here, name, 'public/page.js');
+    const { outputFiles } = await build({
       entryPoints: [entry],
-      outfile: join(here, name, 'public/page.js'),
+      outfile,
+      write: false,
       bundle: true,
       format: 'esm',
       target: 'es2022',
@@ -83,6 +98,7 @@ export async function buildPages(only) {
       },
       logLevel: 'warning',
     });
+    for (const { contents } of outputFiles) replace(outfile, contents);
   }
   // Its process would live as long as ours.
   await stop();

@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-// One file at a time: two browsers, a node and a server share the machine's cores.
+// Two files at a time: each has a browser, a node and a server, which mostly wait for each other.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: 'test/support/build.ts',
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    fileParallelism: false,
+    maxWorkers: 2,
+    minWorkers: 1,
   },
 });

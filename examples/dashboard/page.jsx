@@ -4,7 +4,8 @@ import { StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
 const { url } = await (await fetch('/api/hub')).json();
-const client = createClient({ url, events: { message: json() } });
+// All tabs share one stream: a browser has no more than six connections to a host.
+const client = createClient({ url, events: { message: json() }, share: 'shop' });
 
 async function loadOrders(signal) {
   const answer = await fetch('/api/orders', { signal });

@@ -52,5 +52,10 @@ export async function startNode({ ports, origins, settings = [], print }) {
     await running.stop();
     throw error;
   }
-  return { ...running, url: `http://127.0.0.1:${ports.http}/`, redis: `redis://127.0.0.1:${ports.redis}` };
+  return {
+    ...running,
+    url: `http://127.0.0.1:${ports.http}/`,
+    redis: `redis://127.0.0.1:${ports.redis}`,
+    admin: `http://127.0.0.1:${ports.admin}/`,
+  };
 }

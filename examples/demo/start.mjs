@@ -60,10 +60,9 @@ async function start(port) {
     readApps().map(async (app) => ({ app, lacks: missing(app), port: await freePort() })),
   );
   const here = apps.filter(({ lacks }) => !lacks.length);
-  const ports = await nodePorts();
   const hosts = ['127.0.0.1', 'localhost'];
   const origins = here.flatMap((each) => hosts.map((host) => `http://${host}:${each.port}`));
-  const node = await startNode({ ports, origins, print: printAs('node') });
+  const node = await startNode({ ports: await nodePorts(), origins, print: printAs('node') });
   watch(node, 'the node');
   const urls = new Map(
     await Promise.all(
@@ -79,7 +78,7 @@ async function start(port) {
     const url = urls.get(app.name);
     return { app, lacks, ...(url && { url }) };
   });
-  page = indexPage({ entries, node: { ...node, admin: `http://127.0.0.1:${ports.admin}/` } });
+  page = indexPage({ entries, node });
   for (const { app, lacks } of apps) {
     if (lacks.length) console.log(`\n${app.name} is not started. It needs:\n\n    ${lacks.join('\n    ')}`);
   }

@@ -49,6 +49,20 @@ describe.each(KINDS)('the dashboard in %s', (kind) => {
     await until(async () => (await rows(page))[0]?.includes('placed'), 'the newest order is on top');
   });
 
+  it('is open in more tabs than a browser has connections, with one stream', async () => {
+    const pages = await Promise.all(Array.from({ length: 7 }, () => stage.open()));
+    const streams = async (): Promise<unknown[]> =>
+      (await (await fetch(`${stage.node.admin}streams?topic=dashboard/orders`)).json()) as unknown[];
+    for (let rest = pages; rest.length > 5; rest = rest.slice(1)) {
+      await Promise.all(rest.map((page) => says(page, 'live')));
+      await until(async () => (await streams()).length === 1, 'one stream');
+      await place();
+      await Promise.all(rest.map(showsAll));
+      // Some time it is the tab that has the stream.
+      await rest[0]?.close();
+    }
+  });
+
   it('draws the newest number of visitors', async () => {
     const page = await stage.open();
     const seen = new Set<string>();

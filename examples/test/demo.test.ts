@@ -104,6 +104,18 @@ describe('the demo', () => {
     expect(programs.filter(lives)).toEqual([]);
   });
 
+  it('ends at once, and leaves nobody behind, when it is told twice', async () => {
+    const demo = startDemo();
+    await demo.address();
+    const programs = demo.programs();
+    demo.signal('SIGINT');
+    // While the node is drained.
+    await until(() => demo.said().includes('draining'), 'the node is ending');
+    demo.signal('SIGINT');
+    expect(await demo.exit).toBe(1);
+    await until(() => !programs.some(lives), 'all programs are gone');
+  });
+
   it('ends in good order while it starts', async () => {
     const demo = startDemo();
     const programs = await until(() => {

@@ -26,7 +26,7 @@ export interface Stage {
   /** Address of the example's page. */
   readonly url: string;
   /** The node itself, without the line. */
-  readonly node: { readonly url: string; readonly redis: string };
+  readonly node: { readonly url: string; readonly redis: string; readonly admin: string };
   /** Between pages and the node. The example's server does not use it. */
   readonly line: Line;
   /**
@@ -85,7 +85,7 @@ export function useStage(
 
     Object.assign(stage, {
       url: server.url,
-      node: { url: node.url, redis: node.redis },
+      node: { url: node.url, redis: node.redis, admin: node.admin },
       line,
       async restartNode(meanwhile) {
         await node.stop();
