@@ -14,6 +14,8 @@ mod connection;
 mod foreign;
 /// A port that freezes, and what it was frozen with.
 mod frozen;
+/// What libraries send on connecting.
+mod handshakes;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
 /// INFO and CLUSTER: the fields that tools and clients read.
