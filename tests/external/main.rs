@@ -1,5 +1,5 @@
 //! The node under the clients that people use: redis-cli, redis-benchmark, curl, packages of npm,
-//! Python and PHP, Chromium and Firefox, and behind proxies.
+//! Python, PHP and Ruby, web frameworks, Chromium and Firefox, and behind proxies.
 //!
 //! Built with the feature `external-tests`. `cargo xtask test` installs the programs that they
 //! need; without one, its test fails and names it.
@@ -27,6 +27,8 @@ mod eventsource;
 mod faults;
 /// The main job: a log in by every way, out to every client.
 mod feed;
+/// Applications of web frameworks, as `docs/INTEGRATIONS.md` shows them.
+mod integrations;
 /// The page of metrics, by the parsers of Prometheus's own client.
 mod metrics;
 /// Transactions, pipelines and scripts of Redis clients.

@@ -7,6 +7,7 @@
 declare(strict_types=1);
 
 require_once 'Symfony/Component/Mercure/autoload.php';
+require_once __DIR__.'/Tokens.php';
 
 use Symfony\Component\HttpFoundation\Request;
 use Symfony\Component\Mercure\Authorization;
@@ -14,34 +15,8 @@ use Symfony\Component\Mercure\Exception\RuntimeException;
 use Symfony\Component\Mercure\Hub;
 use Symfony\Component\Mercure\HubRegistry;
 use Symfony\Component\Mercure\Jwt\FactoryTokenProvider;
-use Symfony\Component\Mercure\Jwt\TokenFactoryInterface;
 use Symfony\Component\Mercure\Update;
 use Symfony\Contracts\HttpClient\Exception\HttpExceptionInterface;
-
-/** HS256 with PHP's own means: Debian has no package of lcobucci/jwt, for which the component has a factory. */
-final class Tokens implements TokenFactoryInterface
-{
-    public function __construct(private string $secret)
-    {
-    }
-
-    public function create(?array $subscribe = [], ?array $publish = [], array $additionalClaims = []): string
-    {
-        $claims = ['mercure' => ['publish' => $publish ?? [], 'subscribe' => $subscribe ?? []]];
-        foreach ($additionalClaims as $name => $value) {
-            // A date with its fraction of a second, as lcobucci/jwt writes it.
-            $claims[$name] = $value instanceof DateTimeInterface ? (float) $value->format('U.u') : $value;
-        }
-        $signed = $this->encode(json_encode(['typ' => 'JWT', 'alg' => 'HS256'])).'.'.$this->encode(json_encode($claims));
-
-        return $signed.'.'.$this->encode(hash_hmac('sha256', $signed, $this->secret, true));
-    }
-
-    private function encode(string $bytes): string
-    {
-        return rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
-    }
-}
 
 [, $url, $secret] = $argv;
 $tokens = new Tokens($secret);

@@ -21,7 +21,7 @@ const STEPS: [Step; 9] = [
     ("browsers: tabs that share a stream", browser_tabs),
     ("the examples, in Chromium and Firefox", examples),
     (
-        "tests with real clients: redis-cli, curl, Node, Python, PHP, browsers; behind proxies",
+        "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies",
         external_tests,
     ),
     ("documentation, warnings are errors", documentation),

@@ -50,7 +50,7 @@ enum Seen {
 }
 
 /// The names of browsers are those in `tests/external/watcher.rs`.
-const TOOLS: [Tool; 16] = [
+const TOOLS: [Tool; 26] = [
     Tool {
         seen: Seen::Program(&["redis-cli"]),
         package: "redis-tools",
@@ -121,6 +121,54 @@ const TOOLS: [Tool; 16] = [
             "exit(stream_resolve_include_path('Symfony/Component/Mercure/autoload.php') ? 0 : 1);",
         ]),
         package: "php-symfony-mercure",
+    },
+    Tool {
+        seen: Seen::Command(&[
+            "php",
+            "-r",
+            "exit(stream_resolve_include_path('Illuminate/Foundation/Application.php') ? 0 : 1);",
+        ]),
+        package: "php-laravel-framework",
+    },
+    Tool {
+        seen: Seen::Command(&[
+            "php",
+            "-r",
+            "exit(stream_resolve_include_path('Predis/autoload.php') ? 0 : 1);",
+        ]),
+        package: "php-predis",
+    },
+    Tool {
+        seen: Seen::Command(&["php", "-r", "exit(extension_loaded('redis') ? 0 : 1);"]),
+        package: "php-redis",
+    },
+    Tool {
+        seen: Seen::Command(&["php", "-r", "exit(extension_loaded('pdo_sqlite') ? 0 : 1);"]),
+        package: "php-sqlite3",
+    },
+    Tool {
+        seen: Seen::Program(&["rackup"]),
+        package: "ruby-rack",
+    },
+    Tool {
+        seen: Seen::Command(&["ruby", "-e", "require 'action_controller/railtie'"]),
+        package: "ruby-railties",
+    },
+    Tool {
+        seen: Seen::Command(&["ruby", "-e", "require 'active_record'"]),
+        package: "ruby-activerecord",
+    },
+    Tool {
+        seen: Seen::Command(&["ruby", "-e", "require 'sqlite3'"]),
+        package: "ruby-sqlite3",
+    },
+    Tool {
+        seen: Seen::Command(&["ruby", "-e", "require 'redis'"]),
+        package: "ruby-redis",
+    },
+    Tool {
+        seen: Seen::Command(&["ruby", "-e", "require 'jwt'"]),
+        package: "ruby-jwt",
     },
 ];
 

@@ -1,0 +1,5 @@
+<?php
+
+return [
+    // (docs/INTEGRATIONS.md)
+];

@@ -1,0 +1,3 @@
+<?php
+
+return ['path' => '/', 'domain' => null, 'secure' => false, 'same_site' => 'lax'];

@@ -1,0 +1,3 @@
+<?php
+
+return ['paths' => [], 'compiled' => base_path('storage')];
