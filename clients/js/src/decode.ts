@@ -20,7 +20,7 @@ interface Validation {
   readonly issues?: readonly { readonly message: string }[];
 }
 
-export function decode(decoder: Decoder<unknown>, name: string, data: string): unknown {
+export function decode(decoder: Decoder<unknown> = text, name: string, data: string): unknown {
   let cause: unknown;
   let reason: string;
   try {

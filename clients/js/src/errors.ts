@@ -40,25 +40,21 @@ export interface ErrorDetails {
 
 export class FantailError extends Error {
   override readonly name = 'FantailError';
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** Status of the answer, if there was one. */
-  readonly status: number | undefined;
-  readonly problem: Problem | undefined;
+  declare readonly status: number | undefined;
+  declare readonly problem: Problem | undefined;
   /** Milliseconds that the server asks to wait (`Retry-After`). */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+  constructor(code: ErrorCode, message: string, { cause, ...details }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.status = details.status;
-    this.problem = details.problem;
-    this.retryAfter = details.retryAfter;
+    Object.assign(this, details);
   }
 }
 
-/** Statuses that say "not now". Every other one below 500 stays as it is, however often one asks. */
-const NOT_NOW = [408, 425, 429];
-
+/** 408, 425 and 429 say "not now". Every other one below 500 stays as it is, however often one asks. */
 const CODES: Record<number, ErrorCode> = {
   401: 'unauthorized',
   403: 'forbidden',
@@ -73,13 +69,27 @@ export function codeOf(status: number): ErrorCode {
 }
 
 /** Whether another attempt with the same request would fail in the same way. */
-export function isFinal(error: FantailError): boolean {
-  const { code, status } = error;
-  return code === 'protocol' || (status !== undefined && status < 500 && !NOT_NOW.includes(status));
+export function isFinal({ code, status = 500 }: FantailError): boolean {
+  return code === 'protocol' || (status < 500 && code !== 'network' && code !== 'overloaded');
 }
 
 /** Hands what a handler threw to the page's error reporting. Never throws. */
 export function report(error: unknown): void {
   if (typeof reportError === 'function') reportError(error);
   else console.error(error);
+}
+
+/** The answer to `call`; what it throws is reported. */
+export function guarded<R>(call: () => R): R | undefined {
+  try {
+    return call();
+  } catch (error) {
+    report(error);
+    return undefined;
+  }
+}
+
+/** Calls each listener; what one throws is reported and stops nothing. */
+export function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void {
+  for (const listener of [...listeners]) guarded(() => listener(value));
 }

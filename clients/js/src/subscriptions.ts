@@ -4,8 +4,8 @@
  */
 import { isPattern, matches } from './address.ts';
 import { IDLE, worst, type Connect, type Connection, type Runtime, type StreamInfo } from './connection.ts';
-import { decode, text } from './decode.ts';
-import { FantailError, report } from './errors.ts';
+import { decode } from './decode.ts';
+import { FantailError, guarded, report } from './errors.ts';
 import { timeOf } from './ids.ts';
 import { checkFrom, checkTopics } from './options.ts';
 import type { Block } from './parser.ts';
@@ -46,6 +46,7 @@ interface Member {
   group: Group | undefined;
   /** What it was last told; an ended one keeps it. */
   status: Status;
+  end(): void;
 }
 
 export interface Subscriptions {
@@ -86,15 +87,6 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
   const decoders = config.events;
   let unique = 0;
   let closed = false;
-
-  function guarded<R>(call: () => R): R | undefined {
-    try {
-      return call();
-    } catch (error) {
-      report(error);
-      return undefined;
-    }
-  }
 
   function fail(member: Member, error: FantailError): void {
     if (!guarded(() => member.listener.error?.(error))) report(error);
@@ -200,8 +192,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
   /** Decodes once for all. */
   function read(name: string, data: string): { value: unknown } | FantailError {
     try {
-      const decoder = Object.hasOwn(decoders, name) ? decoders[name] : undefined;
-      return { value: decode(decoder ?? text, name, data) };
+      return { value: decode(Object.hasOwn(decoders, name) ? decoders[name] : undefined, name, data) };
     } catch (error) {
       runtime.log(0, 'error', error);
       return error as FantailError;
@@ -217,36 +208,36 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         key: undefined,
         group: undefined,
         status: IDLE,
-      };
-      if (config.server === 'plain' && member.topics.size) {
-        throw new TypeError(
-          `\`topics\` must be [] for a plain SSE server: ${config.url.href} is the whole address of its stream. If it is a node, end \`url\` with / or set \`server\``,
-        );
-      }
-      const end = (): void => {
-        signal?.removeEventListener('abort', end);
-        if (member.status !== CLOSED) {
+        end() {
+          signal?.removeEventListener('abort', member.end);
+          if (member.status === CLOSED) return;
           member.status = CLOSED;
           leave(member);
           guarded(() => listener.status?.(CLOSED));
-        }
+        },
       };
+      if (config.server === 'plain' && member.topics.size) {
+        throw new TypeError(
+          `\`topics\` must be [] for a plain SSE server: ${config.url.href} is one stream. If it is a node, end \`url\` with / or set \`server\``,
+        );
+      }
       const change = (apply: () => void): void => {
         if (member.status === CLOSED) return;
         const { group } = member;
         leave(member);
         apply();
-        // Another connection goes on where this one is.
-        if (group && member.from === undefined && !(group.joined && keyOf(member) === JOINED)) {
-          member.from = group.connection.cursor() ?? '';
+        const { size } = member.topics;
+        // Another connection goes on where this one is. What is in the joined one stays there.
+        if (group && !(group.joined && (!size || keyOf(member) === JOINED))) {
+          member.from = group.connection.cursor() ?? member.from ?? '';
         }
         // A list that has become empty is not the one that asks for all that the token grants.
-        if (member.topics.size) enter(member);
+        if (size) enter(member);
         else member.status = IDLE;
       };
       if (closed || signal?.aborted) member.status = CLOSED;
       else {
-        signal?.addEventListener('abort', end);
+        signal?.addEventListener('abort', member.end);
         enter(member);
       }
       return {
@@ -255,8 +246,8 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         },
         add: (topic) => change(() => void member.topics.add(checkTopics(topic)[0] as string)),
         remove: (topic) => change(() => void member.topics.delete(topic)),
-        close: end,
-        [DISPOSE]: end,
+        close: member.end,
+        [DISPOSE]: member.end,
       };
     },
     status: () => (closed ? CLOSED : worst([...groups.values()].map(({ connection }) => connection.status()))),
@@ -270,11 +261,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
       groups.clear();
       for (const { connection, members } of ending) {
         connection.close();
-        for (const member of [...members]) {
-          member.status = CLOSED;
-          members.delete(member);
-          guarded(() => member.listener.status?.(CLOSED));
-        }
+        for (const member of [...members]) member.end();
       }
       changed();
     },

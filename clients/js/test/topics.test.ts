@@ -192,6 +192,25 @@ describe('topics', () => {
     expect(seen.sort()).toEqual(['0', '1', '2']);
   });
 
+  it('of one event come once, though several streams bring it', async () => {
+    const node = await server();
+    const made = client({ url: node.url, topicsPerStream: 1 });
+    const seen: string[] = [];
+    const hear = (name: string) => ({ message: (data: string) => void seen.push(`${name} ${data}`) });
+    made.subscribe(['a', 'b'], hear('both'));
+    made.subscribe('a', hear('a'));
+    made.subscribe('b', hear('b'));
+    const [one, two] = [await node.exchange(0), await node.exchange(1)];
+    one.prime(id(0)).event(id(1), '1', { topic: 'a' });
+    await until(() => seen.length === 2);
+    two.prime(id(0)).event(id(1), '1', { topic: 'b' }).event('mine', '2', { topic: 'b' });
+    await until(() => seen.length === 5);
+    // A publisher's own id may be another event's, too.
+    one.event('mine', '3', { topic: 'a' });
+    await until(() => seen.length === 7);
+    expect(seen).toEqual(['both 1', 'a 1', 'b 1', 'both 2', 'b 2', 'both 3', 'a 3']);
+  });
+
   it('are spread so that an address stays short, and its patterns few', async () => {
     const node = await server();
     const made = client({ url: node.url });
@@ -241,6 +260,33 @@ describe('topics', () => {
     expect(subscription.status.state).toBe('idle');
     await until(() => node.open().length === 0);
     expect(node.exchanges).toHaveLength(3);
+  });
+
+  it('of a subscription that are all removed before others are added stay in the joined stream', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    made.subscribe('kept', {});
+    const subscription = made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(7));
+    await until(() => subscription.status.state === 'open');
+    subscription.remove('a');
+    subscription.add('b');
+    const second = (await node.exchange(1)).prime(id(7));
+    await until(() => subscription.status.state === 'open' && node.open().length === 1);
+    expect([topicsOf(second), second.headers['last-event-id']]).toEqual([['kept', 'b'], id(7)]);
+    expect(node.exchanges).toHaveLength(2);
+  });
+
+  it('of a stream with a first cursor do not begin there again when all were removed for a while', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const subscription = made.subscribe('a', {}, { from: 'earliest' });
+    (await node.exchange(0)).prime(id(0)).event(id(1), '1', { topic: 'a' });
+    await until(() => made.cursor === id(1));
+    subscription.remove('a');
+    await until(() => made.status.state === 'idle');
+    subscription.add('a');
+    expect((await node.exchange(1)).headers['last-event-id']).toBe(id(1));
   });
 
   it('of a stream that stands alone change without a loss: another one goes on from its cursor', async () => {
