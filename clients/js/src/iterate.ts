@@ -2,7 +2,7 @@
  * A subscription as an async iterator, with a bounded queue: a reader that is too slow is told a gap.
  */
 import { checkNumber } from './options.ts';
-import type { PlainEvent, Subscriptions } from './subscriptions.ts';
+import { CLOSED, type PlainEvent, type Subscriptions } from './subscriptions.ts';
 import type { Gap, GapEvent, IterateOptions } from './types.ts';
 
 /** Anything that an iterator yields, of any map. */
@@ -41,6 +41,8 @@ export function iterate(
         if (over) return;
         over = true;
         failure = error;
+        // A loop does not end an iterator that threw.
+        subscription.close();
         const readers = waiting;
         waiting = [];
         for (const { resolve, reject } of readers) {
@@ -62,30 +64,29 @@ export function iterate(
             return true;
           },
           status(status) {
-            if (status.state === 'closed' && status.why === 'closed') finish();
+            if (status === CLOSED) finish();
           },
         },
         options,
       );
-      if (subscription.status.state === 'closed') finish();
+      if (subscription.status === CLOSED) finish();
 
       return {
-        next() {
+        async next() {
           const item = queue.shift();
-          if (item) return Promise.resolve({ done: false, value: item });
+          if (item) return { done: false, value: item };
           if (failure !== undefined) {
             const error = failure;
             failure = undefined;
-            return Promise.reject(error);
+            throw error;
           }
-          if (over) return Promise.resolve(DONE);
+          if (over) return DONE;
           return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
         },
-        return() {
+        async return() {
           queue = [];
           finish();
-          subscription.close();
-          return Promise.resolve(DONE);
+          return DONE;
         },
       };
     },

@@ -92,4 +92,27 @@ describe('events', () => {
     expect(error).toMatchObject({ code: 'forbidden', status: 403 });
     expect((await reader.next()).done).toBe(true);
   });
+
+  it('throw when the stream was refused before', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const subscription = made.subscribe('a', { error() {} });
+    (await node.exchange(0)).answer(403);
+    await until(() => subscription.status.state === 'closed');
+    await expect(made.events('a')[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it('that were refused subscribe to nothing any more', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const loop = (async () => {
+      for await (const event of made.events('a')) throw new Error(String(event));
+    })();
+    (await node.exchange(0)).answer(403);
+    await expect(loop).rejects.toMatchObject({ code: 'forbidden' });
+    await until(() => made.status.state === 'idle');
+    await made.refreshToken();
+    expect(made.status).toEqual({ state: 'idle' });
+    expect(node.exchanges).toHaveLength(1);
+  });
 });
