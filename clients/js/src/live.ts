@@ -4,7 +4,7 @@
  */
 import { backoff } from './backoff.ts';
 import { IDLE } from './connection.ts';
-import { report } from './errors.ts';
+import { report, tell } from './errors.ts';
 import { isWithin } from './ids.ts';
 import { checkNumber, checkTopics, type Config } from './options.ts';
 import { CLOSED, type PlainEvent, type Subscriptions } from './subscriptions.ts';
@@ -24,7 +24,11 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
   const topics = checkTopics(options.topics);
   const queueMax = checkNumber('queue', options.queue, 1, 1_000_000, 10_000);
   const listeners = new Set<() => void>();
-  let snapshot: Live<S> = { state: undefined, loading: false, stale: true, status: IDLE };
+  let state: S | undefined;
+  let status: Status = IDLE;
+  /** What `load` or `apply` threw last. */
+  let failed: { error?: unknown } = {};
+  let snapshot: Live<S> = { state, loading: false, stale: true, status };
   let subscription: Subscription | undefined;
   let queue: PlainEvent[] = [];
   /** Cursor of the state that was loaded: events up to it are in it. */
@@ -32,40 +36,34 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
   let loading: AbortController | undefined;
   /** A load has succeeded since the last gap. */
   let loaded = false;
+  /** The load began before the stream was open: what came between is in neither. */
+  let early = false;
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let linger: ReturnType<typeof setTimeout> | undefined;
   let told = true;
   let over = false;
 
-  function set(change: Partial<Live<S>>, withoutError = false): void {
-    const { error, ...rest } = { ...snapshot, ...change };
-    const stale = !loaded || rest.status.state !== 'open';
-    const keepsError = !withoutError && error !== undefined;
-    snapshot = { ...rest, loading: loading !== undefined, stale, ...(keepsError && { error }) };
+  /** Another snapshot. */
+  function show(): void {
+    snapshot = { state, loading: !!loading, stale: !loaded || status.state !== 'open', status, ...failed };
     if (!told) return;
     told = false;
     // Once for all events that arrive together.
     queueMicrotask(() => {
       told = true;
-      for (const listener of [...listeners]) {
-        try {
-          listener();
-        } catch (thrown) {
-          report(thrown);
-        }
-      }
+      tell(listeners, undefined);
     });
   }
 
-  function applyEvent(state: S, event: PlainEvent): S {
+  function applyEvent(event: PlainEvent): void {
     try {
-      return apply(state, event);
+      state = apply(state as S, event);
     } catch (error) {
       report(error);
-      set({ error });
-      return state;
+      failed = { error };
     }
+    show();
   }
 
   function cancel(): void {
@@ -81,8 +79,9 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     cancel();
     const own = new AbortController();
     loading = own;
-    set({});
-    new Promise<S | LoadedState<S>>((resolve) => resolve(load(own.signal))).then(
+    early = status.state !== 'open';
+    show();
+    (async () => load(own.signal))().then(
       (answer) => {
         if (loading !== own) return;
         loading = undefined;
@@ -92,13 +91,16 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
         cursor = withCursor ? answer.cursor : '';
         const waiting = cursor ? after(queue, cursor) : queue;
         queue = [];
-        set({ state: withCursor ? answer.state : answer }, true);
-        for (const event of waiting) set({ state: applyEvent(snapshot.state as S, event) });
+        state = withCursor ? answer.state : answer;
+        failed = {};
+        show();
+        waiting.forEach(applyEvent);
       },
       (error: unknown) => {
         if (loading !== own) return;
         cancel();
-        set({ error });
+        failed = { error };
+        show();
         timer = setTimeout(start, backoff(config, ++failures));
       },
     );
@@ -110,13 +112,14 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
       // What was dropped may be missing in the state that is being loaded.
       if (queue.length > queueMax) start();
     } else if (loaded && !(cursor && isWithin(event.id, cursor))) {
-      set({ state: applyEvent(snapshot.state as S, event) });
+      applyEvent(event);
     }
   }
 
-  function onStatus(status: Status): void {
-    set({ status });
-    if (status.state === 'open' && !loaded && !loading && timer === undefined) start();
+  function onStatus(changed: Status): void {
+    status = changed;
+    show();
+    if (status.state === 'open' && (early || (!loaded && !loading && timer === undefined))) start();
   }
 
   function open(): void {
@@ -125,7 +128,8 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
       event: hear,
       gap: start,
       error(error) {
-        set({ error });
+        failed = { error };
+        show();
         return true;
       },
       status: onStatus,
@@ -138,7 +142,8 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     clearTimeout(linger);
     subscription?.close();
     subscription = undefined;
-    set({ status: over ? CLOSED : IDLE });
+    status = over ? CLOSED : IDLE;
+    show();
   }
 
   return {
@@ -164,6 +169,6 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
 }
 
 function isLoadedState<S>(answer: S | LoadedState<S>): answer is LoadedState<S> {
-  const keys = answer && typeof answer === 'object' ? Object.keys(answer).sort() : [];
-  return keys.join() === 'cursor,state' && typeof (answer as LoadedState<S>).cursor === 'string';
+  const names = Object.keys(Object(answer)).sort().join();
+  return names === 'cursor,state' && typeof (answer as LoadedState<S>).cursor === 'string';
 }

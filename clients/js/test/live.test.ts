@@ -115,6 +115,25 @@ describe('live', () => {
     await until(() => calls.length === 1);
   });
 
+  it('that is loaded before the stream is open is loaded again then: what came between is in neither', async () => {
+    const node = await server();
+    const { calls, load } = loads<string>();
+    const store = client({ url: node.url }).live({ topics: 'a', load, apply });
+    store.subscribe(() => {});
+    const stream = await node.exchange(0);
+    store.reload();
+    calls[0]?.resolve('S');
+    await until(() => store.getSnapshot().state === 'S');
+    expect(store.getSnapshot().stale).toBe(true);
+    stream.prime(id(1));
+    await until(() => calls.length === 2);
+    calls[1]?.resolve('T');
+    await until(() => store.getSnapshot().state === 'T');
+    expect(store.getSnapshot()).toMatchObject({ loading: false, stale: false });
+    store.reload();
+    expect(calls).toHaveLength(3);
+  });
+
   it('tells why a load failed, tries again, and forgets it then', async () => {
     const node = await server();
     const made = client({ url: node.url });
