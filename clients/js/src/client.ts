@@ -2,7 +2,7 @@
  * Puts a client together. Nothing is opened, and nothing is listened to, before the first subscription.
  */
 import type { Connect, Runtime, StreamInfo } from './connection.ts';
-import { report } from './errors.ts';
+import { tell } from './errors.ts';
 import { iterate } from './iterate.ts';
 import { createLive } from './live.ts';
 import { checkOptions } from './options.ts';
@@ -69,17 +69,8 @@ export function createClientWith<E extends EventMap>(
   const closing = new AbortController();
   let last: Status = { state: 'idle' };
   let streams = 0;
-
-  /** Calls each listener; what one throws is reported and stops nothing. */
-  function tell<T>(listeners: Set<(value: T) => void>, value: T): void {
-    for (const listener of [...listeners]) {
-      try {
-        listener(value);
-      } catch (error) {
-        report(error);
-      }
-    }
-  }
+  /** The token of the last `refreshToken`. */
+  let refreshing: Promise<unknown> | undefined;
 
   const { token } = config;
   const sharing = config.share
@@ -114,6 +105,7 @@ export function createClientWith<E extends EventMap>(
 
   function close(): void {
     closing.abort(new Error('the client was closed'));
+    refreshing = undefined;
     subscriptions.close();
     runtime.tokens.reset();
     sharing?.close();
@@ -121,13 +113,15 @@ export function createClientWith<E extends EventMap>(
 
   const client = {
     subscribe(topics: string | readonly string[], handlers: Handlers<Record<string, unknown>>, settings = {}) {
-      const own = <K extends string>(name: K) => (Object.hasOwn(handlers, name) ? handlers[name] : undefined);
       addNames(Object.keys(handlers));
       return subscriptions.add(
         topics,
         {
           event(event) {
-            if (event.name !== 'gap' && event.name !== 'error') own(event.name)?.(event.data, event);
+            const { name, data } = event;
+            if (name === 'gap' || name === 'error') return;
+            // Methods of a class are handlers, those that each object has are none.
+            if (!(name in Object.prototype) || Object.hasOwn(handlers, name)) handlers[name]?.(data, event);
           },
           gap: (gap) => handlers.gap?.(gap),
           error(error) {
@@ -155,13 +149,22 @@ export function createClientWith<E extends EventMap>(
       return () => void statusListeners.delete(listener);
     },
     async refreshToken() {
+      if (closing.signal.aborted) return;
       runtime.tokens.reset();
       sharing?.reset();
-      const token = runtime.tokens.get();
+      refreshing = runtime.tokens.get();
       // Its failure is thrown below, whether streams see it or not.
-      token.catch(() => {});
+      refreshing.catch(() => {});
       subscriptions.restart();
-      await token;
+      for (;;) {
+        const own: Promise<unknown> | undefined = refreshing;
+        try {
+          return void (await own);
+        } catch (error) {
+          // Another call, or `close`, ended this one: the last one counts for all.
+          if (own === refreshing) throw error;
+        }
+      }
     },
     close,
     [DISPOSE]: close,

@@ -103,9 +103,7 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
   }
   const { retry = {}, token, events = {}, fetch: other } = options;
   const url = checkUrl(options.url);
-  const server = options.server
-    ? checkWord('server', options.server, 'fantail', 'mercure', 'plain')
-    : guessServer(url);
+  const server = checkWord('server', options.server ?? guessServer(url), 'fantail', 'mercure', 'plain');
   // Its calls are below it.
   if (server === 'fantail' && !url.pathname.endsWith('/')) url.pathname += '/';
   const base = checkNumber('retry.base', retry.base, 1, HOUR, 1_000);

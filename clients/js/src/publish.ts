@@ -1,6 +1,7 @@
 /**
  * One event, published over HTTP.
  */
+import { unless } from './abort.ts';
 import { publishUrl } from './address.ts';
 import type { Runtime } from './connection.ts';
 import { FantailError } from './errors.ts';
@@ -24,34 +25,25 @@ export async function publish(
 
   let body: BodyInit;
   if (mercure) {
-    const form = new URLSearchParams(topics.map((each) => ['topic', each]));
-    form.set('data', text);
-    if (id) form.set('id', id);
-    if (event) form.set('type', event);
-    if (options.private) form.set('private', 'on');
-    body = form;
+    const fields = Object.entries({ data: text, id, type: event, private: options.private ? 'on' : '' });
+    body = new URLSearchParams([
+      ...topics.map((each) => ['topic', each]),
+      ...fields.filter((field): field is [string, string] => field[0] === 'data' || !!field[1]),
+    ]);
   } else {
-    body = JSON.stringify({
-      topics,
-      data: typeof data === 'string' ? data : JSON.parse(text),
-      event,
-      id,
-      private: options.private,
-    });
+    body = JSON.stringify({ topics, data, event, id, private: options.private });
   }
 
+  const signals = [closing, signal];
+  for (const each of signals) each?.throwIfAborted();
   const abort = new AbortController();
-  const stop = (): void => abort.abort(signal?.aborted ? signal.reason : closing.reason);
-  for (const each of [signal, closing]) {
-    if (each?.aborted) stop();
-    each?.addEventListener('abort', stop);
-  }
+  const stop = ({ target }: { target: unknown }): void => abort.abort((target as AbortSignal).reason);
+  for (const each of signals) each?.addEventListener('abort', stop);
   try {
     for (let refused = false; ; refused = true) {
-      const token = await tokens.get();
-      const headers = await requestHeaders(config, token);
+      const token = await unless(abort.signal, tokens.get);
+      const headers = await unless(abort.signal, () => requestHeaders(config, token));
       if (!mercure) headers.set('Content-Type', 'application/json');
-      abort.signal.throwIfAborted();
       const response = await config.fetch(publishUrl(config).href, {
         method: 'POST',
         headers,
@@ -69,8 +61,8 @@ export async function publish(
     }
   } catch (cause) {
     if (cause instanceof FantailError || abort.signal.aborted) throw cause;
-    throw new FantailError('network', `the event may or may not be published: ${String(cause)}`, { cause });
+    throw new FantailError('network', `the event may or may not be published: ${cause}`, { cause });
   } finally {
-    for (const each of [signal, closing]) each?.removeEventListener('abort', stop);
+    for (const each of signals) each?.removeEventListener('abort', stop);
   }
 }

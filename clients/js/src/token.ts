@@ -1,9 +1,10 @@
 /**
  * The token of a client: asked for once at a time, renewed before its end, never written anywhere.
  */
+import { unless } from './abort.ts';
 import { FantailError } from './errors.ts';
 import type { Config } from './options.ts';
-import type { TokenReason } from './types.ts';
+import type { ClientOptions, TokenReason } from './types.ts';
 
 /** Time before a token's end at which the next one is fetched; a quarter of a shorter life. */
 const MARGIN_MS = 30_000;
@@ -11,11 +12,13 @@ const MARGIN_MS = 30_000;
 /** Time that a token function has. */
 export const TOKEN_WAIT_MS = 30_000;
 
-/** Wait after a renewal that failed while the old token is still valid. */
+/** Wait after a renewal that failed, or brought the same token, while that is still valid. */
 const RENEW_AGAIN_MS = 5_000;
 
 /** Browsers fire longer timers at once. The clock is read again afterwards. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+
+type TokenFunction = Exclude<ClientOptions['token'], string | undefined>;
 
 export interface Tokens {
   /** The token of now; `null` or `undefined` for none. Rejects with what a request would fail with. */
@@ -64,19 +67,10 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
     const own = new AbortController();
     abort = own;
     log(`asked: ${why}`);
-    let limit: ReturnType<typeof setTimeout>;
-    const ended = new Promise<never>((_, reject) => {
-      own.signal.addEventListener('abort', () => reject(own.signal.reason));
-      limit = setTimeout(() => {
-        own.abort(new Error(`it did not answer within ${TOKEN_WAIT_MS} ms`));
-      }, TOKEN_WAIT_MS);
-    });
-    const call = Promise.race([
-      new Promise<string | null>((resolve) =>
-        resolve((source as (why: TokenReason, signal: AbortSignal) => string | null)(why, own.signal)),
-      ),
-      ended,
-    ])
+    const limit = setTimeout(() => {
+      own.abort(new Error(`it did not answer within ${TOKEN_WAIT_MS} ms`));
+    }, TOKEN_WAIT_MS);
+    const call = unless(own.signal, () => (source as TokenFunction)(why, own.signal))
       .then(
         (answer) => {
           // A session that was reset while its token was fetched gets none of it.
@@ -84,9 +78,14 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
           if (answer !== null && typeof answer !== 'string') {
             throw new TypeError(`it answered with ${typeof answer}; a text or null is needed`);
           }
-          token = answer;
           const life = answer === null ? undefined : lifeOf(answer);
-          staleAt = life === undefined ? Infinity : Date.now() + life - Math.min(MARGIN_MS, life / 4);
+          // One that is kept by the application until its end is no new one.
+          const again = answer === token;
+          token = answer;
+          staleAt =
+            life === undefined
+              ? Infinity
+              : Date.now() + (again ? Math.min(RENEW_AGAIN_MS, life) : life - Math.min(MARGIN_MS, life / 4));
           why = 'expiring';
           schedule(staleAt);
           log(answer === null ? 'none' : life === undefined ? 'got, no end known' : `got, for ${life} ms`);
@@ -94,7 +93,7 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
         },
       )
       .catch((cause: unknown) => {
-        throw new FantailError('unauthorized', `the token function failed: ${String(cause)}`, { cause });
+        throw new FantailError('unauthorized', `the token function failed: ${cause}`, { cause });
       })
       .finally(() => {
         clearTimeout(limit);
@@ -109,8 +108,9 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
     timer = setTimeout(
       () => {
         if (Date.now() < at) return schedule(at);
+        const before = token;
         ask().then(
-          () => [...listeners].forEach((listener) => listener()),
+          (answer) => answer === before || [...listeners].forEach((listener) => listener()),
           (error: FantailError) => {
             log(error.message);
             // After a reset there is nothing to renew.
@@ -118,7 +118,7 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
           },
         );
       },
-      Math.min(TIMER_MAX_MS, Math.max(0, at - Date.now())),
+      Math.min(TIMER_MAX_MS, at - Date.now()),
     );
   }
 

@@ -61,6 +61,29 @@ describe('publish', () => {
     await until(() => node.open().length === 0);
   });
 
+  it('ends with its signal while the token or the headers are not there yet', async () => {
+    const never = (): Promise<never> => new Promise(() => {});
+    for (const options of [{ token: never }, { headers: never }]) {
+      const made = client({ url: 'http://127.0.0.1:1/', ...options });
+      const abort = new AbortController();
+      const one = made.publish('a', 'x', { signal: abort.signal });
+      const two = made.publish('a', 'x');
+      abort.abort(new Error('mine'));
+      await expect(one).rejects.toThrow('mine');
+      made.close();
+      await expect(two).rejects.toThrow('the client was closed');
+    }
+  });
+
+  it('asks for no token when it ended before', async () => {
+    const token = vi.fn(() => 'T');
+    const made = client({ url: 'http://127.0.0.1:1/', token });
+    await expect(made.publish('a', 'x', { signal: AbortSignal.abort(new Error('mine')) })).rejects.toThrow('mine');
+    made.close();
+    await expect(made.publish('a', 'x')).rejects.toThrow('the client was closed');
+    expect(token).not.toHaveBeenCalled();
+  });
+
   it('refuses what cannot be sent', async () => {
     const made = client({ url: 'http://127.0.0.1:1/' });
     await expect(made.publish('a', undefined)).rejects.toThrow('`data` must be a text or what JSON can hold');

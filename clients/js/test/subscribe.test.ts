@@ -34,6 +34,21 @@ describe('subscribe', () => {
     expect(seen).toEqual(['one 1', 'two 2']);
   });
 
+  it('takes the methods of a class, and calls each as a method', async () => {
+    class Page {
+      seen: string[] = [];
+      message(data: string): void {
+        this.seen.push(data);
+      }
+    }
+    const node = await server();
+    const page = new Page();
+    client({ url: node.url }).subscribe('a', page);
+    (await node.exchange(0)).prime(id(0)).event(id(1), 'x', { event: 'constructor' }).event(id(2), 'y');
+    await until(() => page.seen.length);
+    expect(page.seen).toEqual(['y']);
+  });
+
   it('calls no method that an object has by itself', async () => {
     const node = await server();
     const made = client({ url: node.url });
@@ -178,6 +193,28 @@ describe('subscribe', () => {
     stream.send('\ufeffdata: hello\r\n\r\n');
     await until(() => seen.length);
     expect(seen).toEqual(['hello']);
+  });
+
+  it('tells a gap where a Mercure hub does not know the cursor', async () => {
+    const hub = await server();
+    const made = client({ url: `${hub.url}.well-known/mercure` });
+    const seen: unknown[] = [];
+    made.subscribe('a', { message: (data) => void seen.push(data), gap: (gap) => void seen.push(gap) });
+    const answer = async (index: number, since: string) => (await hub.exchange(index)).head(200, { 'last-event-id': since });
+    // The first request has no cursor, and the second one's is known.
+    (await answer(0, 'urn:8')).event('urn:1', '1').end();
+    (await answer(1, 'urn:1')).event('urn:2', '2').end();
+    (await answer(2, 'urn:8')).send(':\n').event('urn:9', '9').end();
+    (await answer(3, 'earliest')).event('urn:10', '10').end();
+    await until(() => seen.includes('10'));
+    const gap = (from: string, to: string) => ({ from, to, reason: 'unknown' });
+    expect(seen).toEqual(['1', '2', gap('urn:2', 'urn:8'), '9', gap('urn:9', ''), '10']);
+    // A node tells by itself which events are missing.
+    const own = { from: 'urn:10', to: id(5), reason: 'evicted' };
+    const last = (await answer(4, 'earliest')).send(': heartbeat 15000\nid: 0-0.k3mq7z\n\n');
+    last.event(id(5), JSON.stringify(own), { event: 'gap' }).event(id(6), '11');
+    await until(() => seen.includes('11'));
+    expect(seen.slice(6)).toEqual([own, '11']);
   });
 
   it('works with a Mercure hub: a stream for each set of topics, since a hub does not tell them', async () => {

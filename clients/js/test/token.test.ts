@@ -265,6 +265,40 @@ describe('a token', () => {
     await expect(made.refreshToken()).rejects.toThrow('signed out');
   });
 
+  it('of the last of several calls of refreshToken counts for all, and none is asked for after close', async () => {
+    const calls: { resolve(token: string): void; reject(error: Error): void }[] = [];
+    const token = (): Promise<string> => new Promise((resolve, reject) => calls.push({ resolve, reject }));
+    const made = client({ url: 'http://127.0.0.1:1/', token });
+    const three = [made.refreshToken(), made.refreshToken(), made.refreshToken()];
+    calls[2]?.resolve('T');
+    await Promise.all(three);
+    const failing = [made.refreshToken(), made.refreshToken()];
+    calls[4]?.reject(new Error('signed out'));
+    for (const each of failing) await expect(each).rejects.toThrow('signed out');
+    const ended = made.refreshToken();
+    made.close();
+    await ended;
+    await made.refreshToken();
+    expect(calls).toHaveLength(6);
+  });
+
+  it('that its function keeps until its end replaces no stream, and is asked for every 5 s', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const node = await server();
+    const start = Date.now();
+    const kept = jwt({ exp: seconds() + 60 });
+    const token = vi.fn(() => (Date.now() < start + 60_000 ? kept : jwt({ exp: seconds() + 600 })));
+    const made = client({ url: node.url, token, idle: 600_000 });
+    made.subscribe('a', {});
+    await vi.advanceTimersByTimeAsync(1);
+    (await node.exchange(0)).prime(id(0));
+    await until(() => made.status.state === 'open');
+    await vi.advanceTimersByTimeAsync(58_000);
+    expect([token.mock.calls.length, node.exchanges.length]).toEqual([4, 1]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    await node.exchange(1);
+  });
+
   it('never reaches the log or an error', async () => {
     const node = await server();
     const lines: unknown[] = [];
