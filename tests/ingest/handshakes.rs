@@ -1,5 +1,5 @@
-//! Client libraries that the tests cannot run: what they send on connecting, as their sources have
-//! it, for a named user; and then their first events.
+//! Client libraries that the tests cannot run: the commands that they send on connecting, as far as
+//! their public sources show, for a named user; and then their first events.
 //!
 //! `CLIENT MAINT_NOTIFICATIONS` is refused, as by every Redis that is no cluster of a provider. The
 //! libraries expect that, and go on.
