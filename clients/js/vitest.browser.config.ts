@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// One file at a time: browsers share two cores with the servers.
+// One file at a time: browsers share two cores with the servers. The limit of time is for busy machines.
 export default defineConfig({
-  test: { include: ['browser/**/*.test.ts'], environment: 'node', testTimeout: 90_000, hookTimeout: 60_000, fileParallelism: false },
+  test: { include: ['browser/**/*.test.ts'], environment: 'node', testTimeout: 180_000, hookTimeout: 60_000, fileParallelism: false },
 });
