@@ -12,8 +12,8 @@ export interface Handed {
   floor: string | undefined;
   /** Blocks have come from several streams, so their order is not that of their places. */
   isSplit: boolean;
-  /** This block was handed over, and everything before it. */
-  has(id: string | undefined): boolean;
+  /** Somebody at this place was handed this block, and everything before it. */
+  has(id: string | undefined, place: Place): boolean;
   /** Topics with which the last block of this id came. */
   topicsOf(id: string | undefined): readonly string[];
   /** What comes next begins at this place, so it repeats what is known from there on. */
@@ -60,7 +60,11 @@ export function createHanded(floor: string | undefined): Handed {
   const handed: Handed = {
     floor,
     isSplit: false,
-    has: (id) => !handed.isSplit && last(id) !== undefined,
+    has(id, { safe }) {
+      // A request with more topics repeats what is before the newest: some of it is still to come.
+      const isBehind = upTo((other) => safe !== undefined && other !== safe && isWithin(safe, other)) > 0;
+      return !handed.isSplit && !isBehind && last(id) !== undefined;
+    },
     topicsOf: (id) => last(id)?.topics ?? [],
     expect({ cursor, safe = cursor }) {
       mark = safe;

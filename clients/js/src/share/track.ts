@@ -199,7 +199,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
       // The leader tells it when its first request is open.
       if (!first) hand([GAP, []]);
       join();
-    } else if (reaches(place, cover.start) || handed.has(cover.start)) join();
+    } else if (reaches(place, cover.start) || handed.has(cover.start, place)) join();
     else if (!own) dial(topics);
   }
 

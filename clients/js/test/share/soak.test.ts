@@ -124,7 +124,8 @@ describe('a long run of tabs that come, go, hang and are left', () => {
         const others = [...topics, ...added].filter((each) => each !== topic);
         const isOnly = (number: number): boolean => !history[number - 1]?.topics.some((each) => others.includes(each));
         const first = mine.find((number) => heard.includes(number) && isOnly(number) && !history[number - 1]?.isOwn) ?? last;
-        expect(mine.filter((number) => number >= first && !heard.includes(number))).toEqual([]);
+        const lost = mine.filter((number) => number >= first && !heard.includes(number)).map((number) => history[number - 1]);
+        expect(lost, `topic ${topic} of ${topics.join()} and later ${added.join()}, from ${first}; heard ${heard.slice(0, 3).join()}…`).toEqual([]);
       }
     }
     const wanted = new Set(tabs.flatMap(({ topics, added }) => [...topics, ...added]));

@@ -69,9 +69,19 @@ describe('what was handed over', () => {
   it('is not in order with several streams: a block says nothing of what was before it', () => {
     const handed = createHanded(undefined);
     handed.take(event(id(1)), [], true);
-    expect([handed.has(id(1)), handed.has(id(2)), handed.has(undefined)]).toEqual([true, false, false]);
+    const has = (name: string | undefined): boolean => handed.has(name, at(id(1)));
+    expect([has(id(1)), has(id(2)), has(undefined)]).toEqual([true, false, false]);
     handed.isSplit = true;
-    expect(handed.has(id(1))).toBe(false);
+    expect(has(id(1))).toBe(false);
+  });
+
+  it('is not all of what is before a block while a request with more topics repeats it', () => {
+    const handed = createHanded(undefined);
+    for (const name of [id(1), 'order-2', id(5)]) handed.take(event(name), [], true);
+    expect(handed.has('order-2', { cursor: 'order-6', safe: id(5) })).toBe(true);
+    // It is back at 3: events of the topic that was added are still to come.
+    handed.take(event(id(3), 'added'), [], true);
+    expect([handed.has('order-2', at(id(3))), handed.has(id(5), at(id(3)))]).toEqual([false, false]);
   });
 
   it('is told by topics when one stream brings what several brought, and the other way round', () => {
