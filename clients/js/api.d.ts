@@ -33,7 +33,7 @@ export declare function debug<M extends EventMap>(client: Client<M>): {
 import type { Decoder } from './types.ts';
 export declare function text(data: string): string;
 export declare function json<T>(): (data: string) => T;
-export declare function decode(decoder: Decoder<unknown>, name: string, data: string): unknown;
+export declare function decode(decoder: Decoder<unknown> | undefined, name: string, data: string): unknown;
 
 // dist/errors.d.ts
 export interface Problem {
@@ -57,11 +57,13 @@ export declare class FantailError extends Error {
     readonly status: number | undefined;
     readonly problem: Problem | undefined;
     readonly retryAfter: number | undefined;
-    constructor(code: ErrorCode, message: string, details?: ErrorDetails);
+    constructor(code: ErrorCode, message: string, { cause, ...details }?: ErrorDetails);
 }
 export declare function codeOf(status: number): ErrorCode;
-export declare function isFinal(error: FantailError): boolean;
+export declare function isFinal({ code, status }: FantailError): boolean;
 export declare function report(error: unknown): void;
+export declare function guarded<R>(call: () => R): R | undefined;
+export declare function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void;
 
 // dist/connection.d.ts
 import type { Config } from './options.ts';
