@@ -4,7 +4,7 @@
 import type { Config } from './options.ts';
 
 /** Longest wait that a server can ask for; a timer of a browser ends at 24 days. */
-const FLOOR_MAX_MS = 86_400_000;
+export const FLOOR_MAX_MS = 86_400_000;
 
 /**
  * Full jitter: a random time up to `base · 2^(failures - 1)`, at most `max`; never less than the server

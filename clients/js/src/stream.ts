@@ -6,7 +6,7 @@
  * word ("make before break"). Whatever comes from any other is dropped.
  */
 import { matches, streamUrl } from './address.ts';
-import { backoff } from './backoff.ts';
+import { backoff, FLOOR_MAX_MS } from './backoff.ts';
 import { IDLE, type ConnectionSink, type Runtime, type StreamInfo } from './connection.ts';
 import { FantailError, isFinal } from './errors.ts';
 import { timeOf } from './ids.ts';
@@ -53,11 +53,13 @@ interface Call {
   /** Time of the last sign of life. */
   heardAt: number;
   token?: string | null | undefined;
+  /** It goes on from this id, not from the cursor that was sent. */
+  missing?: string | undefined;
   /** The server asked for a wait, and nothing came after it. */
-  farewell: boolean;
+  farewell?: boolean;
   blocks: number;
   retry: number;
-  over: boolean;
+  over?: boolean;
 }
 
 export function createStream(runtime: Runtime, sink: ConnectionSink, from: string | undefined): Stream {
@@ -76,8 +78,9 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   let current: Call | undefined;
   let next: Call | undefined;
   const overlap = createOverlap();
-  /** Failures in a row. */
+  /** Failures in a row, and the time of the last. */
   let failures = 0;
+  let failedAt = 0;
   /** Least wait that the server asked for. */
   let floor = 0;
   /** Time before which the server wants no request. */
@@ -99,6 +102,10 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   function setStatus(changed: Status): void {
     status = changed;
     sink.changed();
+  }
+
+  function connecting(): void {
+    setStatus({ state: 'connecting', attempt: failures + 1 });
   }
 
   function stop(call: Call | undefined): void {
@@ -149,14 +156,14 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       halt();
       return wait(Infinity, 'hidden');
     }
-    const call: Call = { topics, openAt: 0, heardAt: Date.now(), farewell: false, blocks: 0, retry: 0, over: false };
+    const call: Call = { topics, openAt: 0, heardAt: Date.now(), blocks: 0, retry: 0 };
     dropNext();
     if (current?.openAt) {
       next = call;
     } else {
       stop(current);
       current = call;
-      setStatus({ state: 'connecting', attempt: failures + 1 });
+      connecting();
     }
     tick();
     void start(call);
@@ -183,16 +190,21 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     // From here on the old request brings what the new one will repeat.
     if (call === next || !isKnown) overlap.sent(isKnown ? [] : since);
     if (call !== next && !isKnown) overlap.replaced();
-    const withoutCursor = wasOpen && !cursor;
+    const withoutCursor = wasOpen && !begin;
     call.heardAt = Date.now();
     call.wire = transport(
       { url, token: call.token, cursor: begin, names: runtime.names, config },
       guard(call, {
-        accepted: () => (config.server !== 'fantail' || config.native) && opened(call, withoutCursor),
+        accepted(missing) {
+          if (config.server === 'fantail' && !config.native) return;
+          opened(call, withoutCursor);
+          call.missing = missing;
+        },
         heard() {
           call.heardAt = Date.now();
         },
         block(block) {
+          tellMissing(call, begin);
           const prime = call.blocks++ === 0;
           opened(call, withoutCursor);
           call.farewell = false;
@@ -200,12 +212,15 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
         },
         retry(milliseconds) {
           call.farewell = true;
-          call.retry = milliseconds;
-          if (call.openAt) floor = milliseconds;
+          call.retry = Math.min(milliseconds, FLOOR_MAX_MS);
+          if (call.openAt) floor = call.retry;
         },
         comment(text) {
-          const heartbeat = Number(/^heartbeat (\d{1,9})$/.exec(text)?.[1]);
-          if (!heartbeat) return;
+          // In a prime only, and none that is a count: servers of other kinds number their heartbeats.
+          const heartbeat = call.blocks ? 0 : Number(/^heartbeat (\d{4,9})$/.exec(text)?.[1]);
+          if (!heartbeat) return tellMissing(call, begin);
+          // A node tells its gaps by itself, also as a hub.
+          call.missing = undefined;
           announced = heartbeat * HEARTBEATS;
           tick();
         },
@@ -230,18 +245,23 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     floor = call.retry;
     refused = false;
     const replaces = call === next;
-    if (replaces) {
-      stop(current);
-      promote();
-      overlap.replaced();
-    }
+    if (replaces) promote();
     log('open', cursor);
     setStatus({ state: 'open', since: call.openAt, role: 'own' });
-    if (withoutCursor && !replaces) {
-      const gap = { from: '', to: '', reason: 'unknown' };
-      sink.block({ event: 'gap', data: JSON.stringify(gap), topics: [] }, []);
-    }
+    if (withoutCursor && !replaces) tellGap('', '');
     wasOpen = true;
+  }
+
+  function tellGap(from: string, to: string): void {
+    const data = JSON.stringify({ from, to, reason: 'unknown' });
+    sink.block({ event: 'gap', data, topics: [] }, []);
+  }
+
+  /** The hub has told with its answer that it does not know the cursor. */
+  function tellMissing(call: Call, from = ''): void {
+    const { missing } = call;
+    call.missing = undefined;
+    if (missing) tellGap(from, missing === 'earliest' ? '' : missing);
   }
 
   function take(block: Block, prime: boolean): void {
@@ -260,29 +280,33 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (told === 'all') return;
     log(block.data === undefined ? 'id' : block.event === 'gap' ? 'gap' : 'event', block);
     if (next && overlap.full()) {
-      stop(current);
       promote();
-      overlap.replaced();
-      setStatus({ state: 'connecting', attempt: failures + 1 });
+      connecting();
     }
     sink.block(block, told);
   }
 
+  /** The next request takes the place of the current one, which ends. */
   function promote(): void {
+    stop(current);
     current = next;
     next = undefined;
+    overlap.replaced();
   }
 
   function ended(call: Call, error?: FantailError): void {
     if (call.over) return;
+    const now = Date.now();
+    // When a replacement fails, what was open until now has been so since the failure before.
+    const openAt = (current ?? call).openAt;
+    if (openAt > failedAt && now - openAt >= STEADY_MS) failures = 0;
     stop(call);
     log('end', error);
     if (call === next) dropNext();
     else if (next) {
       // The old request ended before the new one had its first word.
       promote();
-      overlap.replaced();
-      return setStatus({ state: 'connecting', attempt: failures + 1 });
+      return connecting();
     } else current = undefined;
     // An EventSource does not tell why it was refused: it may have been the token.
     const unauthorized = error?.status === 401 || (config.native && error?.code === 'refused');
@@ -294,14 +318,16 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     let why: FantailError | WaitReason =
       error ?? new FantailError('network', 'the server ended the stream');
     if (!error && call.farewell) why = call.openAt ? 'drain' : 'shed';
-    if (call.openAt && Date.now() - call.openAt >= STEADY_MS) failures = 0;
-    if (why !== 'drain') failures++;
+    if (why !== 'drain') {
+      failures++;
+      failedAt = now;
+    }
     if (failures >= config.attempts) {
       return close(why instanceof FantailError ? why : new FantailError('overloaded', 'the server sheds the stream'));
     }
     if (call.retry) floor = call.retry;
     const least = Math.max(floor, error?.retryAfter ?? 0);
-    notBefore = Date.now() + least;
+    notBefore = now + least;
     if (!current && globalThis.navigator?.onLine === false) return wait(Infinity, 'offline');
     wait(backoff(config, failures, least), why);
   }
@@ -331,12 +357,13 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   }
 
   function hear(signal: PageSignal): void {
+    const why = status.state === 'waiting' && status.why;
     if (page.away(config.pauseHidden)) {
-      if (status.state === 'waiting' && status.why === 'hidden') return;
+      if (why === 'hidden') return;
       halt();
       return wait(Infinity, 'hidden');
     }
-    if (status.state === 'waiting' && status.why === 'hidden') return dial();
+    if (why === 'hidden') return dial();
     if (signal === 'offline') {
       clearTimeout(onlineTimer);
       if (!current) wait(Infinity, 'offline');
@@ -344,7 +371,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       const delay = Math.max(notBefore - Date.now(), Math.random() * ONLINE_JITTER_MS);
       clearTimeout(onlineTimer);
       // A request that is open may have lost its way: another one takes its place.
-      if (!current) wait(delay, status.state === 'waiting' ? status.why : 'offline');
+      if (!current) wait(delay, why || 'offline');
       else if (current.openAt) onlineTimer = setTimeout(dial, delay);
     } else check();
   }

@@ -149,6 +149,17 @@ describe('a page', () => {
     expect((made.status as { at: number }).at - start).toBeGreaterThanOrEqual(4_900);
   });
 
+  it('that comes back on line waits a day at most, whatever the server asked for', async () => {
+    const { node, made } = await open();
+    node.exchanges[0]?.end(`retry: ${'9'.repeat(400)}\n\n`);
+    await until(() => made.status.state === 'waiting');
+    page.say('online');
+    const wait = (made.status as { at: number }).at - Date.now();
+    expect(wait).toBeGreaterThan(86_000_000);
+    expect(wait).toBeLessThanOrEqual(86_400_000);
+    expect(node.exchanges).toHaveLength(1);
+  });
+
   it('that comes back on line with an open stream replaces it, in case it has lost its way', async () => {
     const { node, made } = await open();
     vi.spyOn(Math, 'random').mockReturnValue(0.01);

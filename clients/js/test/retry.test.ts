@@ -113,6 +113,31 @@ describe('after a failure', () => {
     }
     expect(waits(seen).map(({ attempt }) => attempt)).toEqual([2, 3, 2]);
   });
+
+  it('of a replacement, the next one of a stream that was open since is the first again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+    const node = await server();
+    const made = client({ url: node.url, idle: 600_000, retry: { base: 1, max: 1, attempts: 3 } });
+    const exchange = async (index: number) => {
+      while (node.exchanges.length <= index) await vi.advanceTimersByTimeAsync(1);
+      return node.exchanges[index];
+    };
+    const subscription = made.subscribe('a', {});
+    (await exchange(0))?.prime(id(0));
+    await until(() => subscription.status.state === 'open');
+    for (let index = 1; index < 9; index += 2) {
+      subscription.add(`b${index}`);
+      (await exchange(index))?.answer(502);
+      (await exchange(index + 1))?.prime(id(0));
+      await until(() => subscription.status.state === 'open');
+      vi.setSystemTime(Date.now() + 10_000);
+    }
+    // Without such a time they are failures in a row.
+    subscription.add('c');
+    for (let index = 9; index < 12; index++) (await exchange(index))?.answer(502);
+    await until(() => made.status.state === 'closed');
+    expect(node.exchanges).toHaveLength(12);
+  });
 });
 
 describe('the word of the server', () => {
@@ -221,6 +246,14 @@ describe('the watchdog', () => {
     const set = await openStream({ idle: 1_000, comment: ': heartbeat 60000\n' });
     await vi.advanceTimersByTimeAsync(1_300);
     await set.node.exchange(1);
+  });
+
+  it('takes no number for an announcement that is a count, or comes after the prime', async () => {
+    const { node, made } = await openStream({ comment: ': heartbeat 1\n: heartbeat 999\n' });
+    node.exchanges[0]?.send(`: heartbeat 1000\nid: ${id(1)}\n\n`);
+    await until(() => made.cursor === id(1));
+    await vi.advanceTimersByTimeAsync(44_000);
+    expect(node.exchanges).toHaveLength(1);
   });
 
   it('is content with any byte', async () => {

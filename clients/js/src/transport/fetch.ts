@@ -37,6 +37,7 @@ async function readText(
   const decoder = new TextDecoder();
   // A `fetch` that knows no signals would leave the reader waiting.
   const cancel = (): void => void reader.cancel().catch(() => {});
+  if (signal.aborted) cancel();
   signal.addEventListener('abort', cancel);
   try {
     for (;;) {
@@ -62,12 +63,12 @@ export async function errorOf(response: Response, signal: AbortSignal): Promise<
   } catch {
     // No JSON, or cut: the status alone has to do.
   }
-  const details = { status, problem, retryAfter: retryAfter(headers) };
-  return new FantailError(
-    codeOf(status),
-    `the server answered ${status}${problem?.detail ? `: ${problem.detail}` : ''}`,
-    details,
-  );
+  const detail = problem?.detail ? `: ${problem.detail}` : '';
+  return new FantailError(codeOf(status), `the server answered ${status}${detail}`, {
+    status,
+    problem,
+    retryAfter: retryAfter(headers),
+  });
 }
 
 /** The headers of the application, and the token. */
@@ -96,8 +97,9 @@ async function read(request: StreamRequest, sink: TransportSink, signal: AbortSi
     response.body?.cancel().catch(() => {});
     throw new FantailError('protocol', `the content type is ${type}, not ${EVENT_STREAM}`, { status: 200 });
   }
-  if (signal.aborted) return response.body?.cancel().catch(() => {});
-  sink.accepted();
+  // A Mercure hub says where it goes on; a cursor that it does not know is not an error.
+  const since = response.headers.get('last-event-id');
+  sink.accepted(cursor && since && cursor !== 'earliest' && since !== headerBytes(cursor) ? since : undefined);
   const parse = createParser(sink);
   await readText(response, signal, (text) => {
     // What came with the last bytes of a request that was stopped is another one's to tell.
@@ -121,7 +123,7 @@ export function fetchTransport(request: StreamRequest, sink: TransportSink): Wir
           ? cause
           : cause instanceof RangeError
             ? new FantailError('protocol', cause.message, { cause })
-            : new FantailError('network', `the connection failed: ${String(cause)}`, { cause }),
+            : new FantailError('network', `the connection failed: ${cause}`, { cause }),
       );
     },
   );

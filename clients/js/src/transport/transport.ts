@@ -15,8 +15,11 @@ export interface StreamRequest {
 
 /** Nothing is called after `stop`, and nothing after `end`. */
 export interface TransportSink {
-  /** The server accepted the request. It may still end it before its first word (a shed stream). */
-  accepted(): void;
+  /**
+   * The server accepted the request. It may still end it before its first word (a shed stream).
+   * `missing`: it does not go on from the cursor, but from this id.
+   */
+  accepted(missing?: string): void;
   /** Bytes came, of whatever kind. */
   heard(): void;
   block(block: Block): void;
