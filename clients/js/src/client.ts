@@ -93,7 +93,8 @@ export function createClientWith<E extends EventMap>(
     const status = subscriptions.status();
     if (same(last, status)) return;
     last = status;
-    tell(statusListeners, status);
+    // A listener that changes it has told all of them.
+    tell(statusListeners, status, () => last === status);
   });
 
   /** An EventSource hears the names only that it is told. */

@@ -74,7 +74,7 @@ export interface StreamInfo {
   readonly remembered: number;
 }
 
-const ORDER = ['idle', 'open', 'connecting', 'waiting', 'closed'];
+const ORDER = 'idle open connecting waiting closed';
 
 /** Of several states, the one that needs most attention. */
 export function worst(states: readonly Status[]): Status {

@@ -89,7 +89,10 @@ export function guarded<R>(call: () => R): R | undefined {
   }
 }
 
-/** Calls each listener; what one throws is reported and stops nothing. */
-export function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void {
-  for (const listener of [...listeners]) guarded(() => listener(value));
+/**
+ * Calls each listener that has not ended meanwhile, while the value is `current`; what one throws is
+ * reported and stops nothing.
+ */
+export function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T, current = () => true): void {
+  for (const listener of [...listeners]) guarded(() => current() && listeners.has(listener) && listener(value));
 }

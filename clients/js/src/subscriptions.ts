@@ -4,10 +4,10 @@
  */
 import { isPattern, matches } from './address.ts';
 import { IDLE, worst, type Connect, type Connection, type Runtime, type StreamInfo } from './connection.ts';
-import { decode } from './decode.ts';
+import { decode, jsonOf } from './decode.ts';
 import { FantailError, guarded, report } from './errors.ts';
 import { timeOf } from './ids.ts';
-import { checkFrom, checkTopics } from './options.ts';
+import { checkFrom, checkPage, checkTopics } from './options.ts';
 import type { Block } from './parser.ts';
 import type { Gap, Status, SubscribeOptions, Subscription } from './types.ts';
 
@@ -72,13 +72,8 @@ const REASONS = ['evicted', 'unknown', 'lagged'];
 
 /** The gap that a block tells. A server of another kind may call an ordinary event `gap`. */
 function gapOf({ event, data }: Block): Gap | undefined {
-  if (event !== 'gap' || data === undefined) return undefined;
-  try {
-    const gap = JSON.parse(data) as Gap | null;
-    return gap && REASONS.includes(gap.reason) ? gap : undefined;
-  } catch {
-    return undefined;
-  }
+  const gap = event === 'gap' && (jsonOf(data ?? '') as Gap | null | undefined);
+  return gap && REASONS.includes(gap.reason) ? gap : undefined;
 }
 
 export function createSubscriptions(runtime: Runtime, connect: Connect, changed: () => void): Subscriptions {
@@ -139,6 +134,8 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
     // The group has ended, or its connection is being made.
     if (groups.get(group.key) !== group) return;
     for (const member of [...group.members]) {
+      // What another one does when it is told may end this one.
+      if (!group.members.has(member)) continue;
       const status = group.connection.status([...member.topics]);
       const before = member.status;
       if (same(before, status)) continue;
@@ -146,7 +143,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
       guarded(() => member.listener.status?.(status));
       const error = status.state === 'closed' && status.why;
       // Later: this may be the call that subscribes.
-      if (error && error !== 'closed') queueMicrotask(() => fail(member, error));
+      if (error && error !== 'closed') queueMicrotask(() => member.status === status && fail(member, error));
     }
     if (!group.members.size && group.connection.status().state === 'idle') {
       groups.delete(group.key);
@@ -216,17 +213,19 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
           guarded(() => listener.status?.(CLOSED));
         },
       };
+      checkPage(config);
       if (config.server === 'plain' && member.topics.size) {
         throw new TypeError(
           `\`topics\` must be [] for a plain SSE server: ${config.url.href} is one stream. If it is a node, end \`url\` with / or set \`server\``,
         );
       }
-      const change = (apply: () => void): void => {
-        if (member.status === CLOSED) return;
-        const { group } = member;
+      const change = (topic: string, adds: boolean): void => {
+        const { group, topics: list } = member;
+        if (member.status === CLOSED || list.has(topic) === adds) return;
         leave(member);
-        apply();
-        const { size } = member.topics;
+        if (adds) list.add(topic);
+        else list.delete(topic);
+        const { size } = list;
         // Another connection goes on where this one is. What is in the joined one stays there.
         if (group && !(group.joined && (!size || keyOf(member) === JOINED))) {
           member.from = group.connection.cursor() ?? member.from ?? '';
@@ -244,8 +243,8 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         get status() {
           return closed ? CLOSED : member.status;
         },
-        add: (topic) => change(() => void member.topics.add(checkTopics(topic)[0] as string)),
-        remove: (topic) => change(() => void member.topics.delete(topic)),
+        add: (topic) => change(checkTopics(topic)[0] as string, true),
+        remove: (topic) => change(topic, false),
         close: member.end,
         [DISPOSE]: member.end,
       };

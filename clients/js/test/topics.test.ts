@@ -262,6 +262,19 @@ describe('topics', () => {
     expect(node.exchanges).toHaveLength(3);
   });
 
+  it('that are added twice, or removed without being there, change nothing', async () => {
+    const hub = await server();
+    const made = client({ url: `${hub.url}.well-known/mercure` });
+    const subscription = made.subscribe('a', {});
+    (await hub.exchange(0)).head();
+    await until(() => subscription.status.state === 'open');
+    subscription.add('a');
+    subscription.remove('b');
+    expect(subscription.status.state).toBe('open');
+    subscription.add('b');
+    expect(topicsOf(await hub.exchange(1))).toEqual(['a', 'b']);
+  });
+
   it('of a subscription that are all removed before others are added stay in the joined stream', async () => {
     const node = await server();
     const made = client({ url: node.url });
