@@ -21,6 +21,8 @@ export function iterate(
   return {
     [Symbol.asyncIterator]() {
       let queue: Item[] = [];
+      /** Items before it are read. */
+      let head = 0;
       let waiting: Waiting[] = [];
       let over = false;
       let failure: unknown;
@@ -30,8 +32,9 @@ export function iterate(
         if (reader) return reader.resolve({ done: false, value: item });
         const last = queue.at(-1);
         // One place beyond the limit is for the gap that says so.
-        if (queue.length >= queueMax) {
-          const lagging = queue.length > queueMax && last?.name === 'gap' ? (last.data as Gap) : undefined;
+        const length = queue.length - head;
+        if (length >= queueMax) {
+          const lagging = length > queueMax && last?.name === 'gap' ? (last.data as Gap) : undefined;
           if (lagging) queue.pop();
           queue.push(gapEvent({ from: lagging?.from ?? last?.id ?? '', to: item.id, reason: 'lagged' }, item.id));
         } else queue.push(item);
@@ -73,8 +76,13 @@ export function iterate(
 
       return {
         async next() {
-          const item = queue.shift();
-          if (item) return { done: false, value: item };
+          const value = queue[head++];
+          // The time of `shift` grows with the queue.
+          if (2 * head > queue.length) {
+            queue = queue.slice(head);
+            head = 0;
+          }
+          if (value) return { done: false, value };
           if (failure !== undefined) {
             const error = failure;
             failure = undefined;
@@ -85,6 +93,7 @@ export function iterate(
         },
         async return() {
           queue = [];
+          head = 0;
           finish();
           return DONE;
         },

@@ -55,6 +55,17 @@ describe('events', () => {
     expect((await next).value).toMatchObject({ data: '6' });
   });
 
+  it('of a long queue are read in time that grows with their number alone', async () => {
+    const node = await server();
+    const count = 120_000;
+    const reader = client({ url: node.url }).events('a', { queue: count })[Symbol.asyncIterator]();
+    const first = reader.next();
+    const stream = (await node.exchange(0)).prime(id(0)).send('data: 0\n\n');
+    await first;
+    stream.send(Array.from({ length: count }, (_, index) => `data: ${index + 1}\n\n`).join(''));
+    for (let number = 1; number <= count; number++) expect((await reader.next()).value?.data).toBe(String(number));
+  });
+
   it('may be asked for several times at once', async () => {
     const node = await server();
     const made = client({ url: node.url });
