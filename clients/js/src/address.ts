@@ -3,7 +3,7 @@
  */
 import type { Config } from './options.ts';
 
-/** Bytes of the topics in one address. Many proxies refuse a request line above 8 KiB. */
+/** Bytes of the query of one address. Many proxies refuse a request line above 8 KiB. */
 export const QUERY_BYTES_MAX = 7_000;
 
 /** A node's default for patterns (`patterns_per_stream_max`). */
@@ -34,7 +34,7 @@ export function fits(config: Config, topics: readonly string[]): boolean {
   return (
     topics.length <= config.topicsPerStream &&
     topics.filter(isPattern).length <= PATTERNS_MAX &&
-    topics.reduce((sum, topic) => sum + encodeURIComponent(topic).length + 7, 0) <= QUERY_BYTES_MAX
+    streamUrl(config, topics).search.length <= QUERY_BYTES_MAX
   );
 }
 

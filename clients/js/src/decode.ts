@@ -14,6 +14,15 @@ export function json<T>(): (data: string) => T {
   return JSON.parse as (data: string) => T;
 }
 
+/** JSON of a server, which may be none. */
+export function jsonOf(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a schema answers. */
 interface Validation {
   readonly value?: unknown;
@@ -21,24 +30,21 @@ interface Validation {
 }
 
 export function decode(decoder: Decoder<unknown> = text, name: string, data: string): unknown {
-  let cause: unknown;
-  let reason: string;
+  let issues: Validation['issues'];
   try {
     if (typeof decoder === 'function') return decoder(data);
     const result = decoder['~standard'].validate(JSON.parse(data)) as Validation;
     if (result instanceof Promise) {
       // Its rejection is not another error.
       result.catch(() => {});
-      reason = 'the schema answers later, and events stay in order';
-    } else if (result.issues) {
-      cause = result.issues;
-      reason = result.issues.map((issue) => issue.message).join('; ');
-    } else {
-      return result.value;
+      throw 'the schema answers later, and events stay in order';
     }
-  } catch (error) {
-    cause = error;
-    reason = String(error);
+    issues = result.issues;
+    if (!issues) return result.value;
+    throw issues.map((issue) => issue.message).join('; ');
+  } catch (reason) {
+    throw new FantailError('decode', `the data of \`${name}\` could not be decoded: ${reason}`, {
+      cause: issues ?? reason,
+    });
   }
-  throw new FantailError('decode', `the data of \`${name}\` could not be decoded: ${reason}`, { cause });
 }

@@ -34,6 +34,9 @@ export interface Config {
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
+/** The host of a relative address where there is no page. */
+const NO_PAGE = 'no-page.invalid';
+
 const HUB_PATH = '/.well-known/mercure';
 
 /** Every option, and whether it is known: a misspelt option that is ignored would be a hidden mistake. */
@@ -45,6 +48,11 @@ const NAMES =
 /** An error that says which option is wrong, and what it may be. */
 export function wrong(name: string, value: unknown, allowed: string): TypeError {
   return new TypeError(`\`${name}\` is ${String(value)}; it must be ${allowed}`);
+}
+
+/** Whether a header can have it. Spaces and line ends around it do not count. */
+export function isToken(value: unknown): value is string {
+  return typeof value === 'string' && /^\s*[!-~]*\s*$/.test(value);
 }
 
 /** A whole number within bounds, or the default. */
@@ -84,12 +92,19 @@ export function checkTopics(topics: string | readonly string[]): string[] {
 
 function checkUrl(url: string | URL): URL {
   try {
-    const checked = new URL(url, (globalThis as { location?: Location }).location?.href);
-    if (/^https?:$/.test(checked.protocol)) return checked;
+    const page = (globalThis as { location?: Location }).location?.href;
+    const checked = new URL(url, page ?? (/^[./]/.test(String(url)) ? `http://${NO_PAGE}` : page));
+    // No `fetch` sends a user and a password.
+    if (/^https?:$/.test(checked.protocol) && !checked.username && !checked.password) return checked;
   } catch {
     // The error below names it.
   }
-  throw wrong('url', url, 'an http or https address, or relative to the page');
+  throw wrong('url', url, 'an http or https address, or relative to the page, without a password');
+}
+
+/** A server that renders pages makes their clients, too, and uses none of them. */
+export function checkPage({ url }: Config): void {
+  if (url.host === NO_PAGE) throw wrong('url', url.pathname, 'a whole address where there is no page');
 }
 
 function guessServer({ pathname, search }: URL): ServerKind {
@@ -108,14 +123,17 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
   if (server === 'fantail' && !url.pathname.endsWith('/')) url.pathname += '/';
   const base = checkNumber('retry.base', retry.base, 1, HOUR, 1_000);
   const native = checkWord('transport', options.transport, 'fetch', 'eventsource') === 'eventsource';
-  if (token !== undefined && typeof token !== 'string' && typeof token !== 'function') {
-    throw wrong('token', token, 'a text or a function');
+  if (token !== undefined && typeof token !== 'function' && !isToken(token)) {
+    // Its text is in no message.
+    throw wrong('token', typeof token === 'string' ? 'no ASCII' : token, 'a text or a function');
   }
+  // A wrong name would fail with each request.
+  if (typeof options.headers !== 'function') new Headers(options.headers);
   if (native && (server === 'plain' || options.headers || other)) {
     throw wrong(
       'transport',
       'eventsource',
-      'fetch for a `plain` server, and with `headers` or `fetch`: an EventSource sends no headers, so it has no cursor there',
+      'fetch for a `plain` server, and with `headers` or `fetch`: an EventSource sends no headers',
     );
   }
   const { share, worker, headers } = options;
@@ -129,7 +147,7 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
   return {
     url,
     server,
-    token,
+    token: typeof token === 'string' ? token.trim() : token,
     events,
     from: checkFrom(options.from),
     base,

@@ -4,6 +4,8 @@
  * not know if a network read ends within it. The tests compare both on random cuts.
  */
 
+import { jsonOf } from './decode.ts';
+
 /** The fields up to an empty line. */
 export interface Block {
   /** Without U+0000. Empty: the stream has no cursor from here on. */
@@ -28,12 +30,7 @@ export const EVENT_CHARS_MAX = 2 ** 27;
 
 /** A topic that could break its line is written as a string of JSON. */
 function topicOf(value: string): string {
-  if (value[0] !== '"') return value;
-  try {
-    return String(JSON.parse(value));
-  } catch {
-    return value;
-  }
+  return value[0] === '"' ? String(jsonOf(value) ?? value) : value;
 }
 
 /** Returns what takes the next piece of text. It throws a `RangeError` beyond `EVENT_CHARS_MAX`. */

@@ -5,7 +5,7 @@ import { unless } from './abort.ts';
 import { publishUrl } from './address.ts';
 import type { Runtime } from './connection.ts';
 import { FantailError } from './errors.ts';
-import { checkTopics } from './options.ts';
+import { checkPage, checkTopics } from './options.ts';
 import { errorOf, requestHeaders } from './transport/fetch.ts';
 import type { PublishOptions, Receipt } from './types.ts';
 
@@ -19,6 +19,7 @@ export async function publish(
   const topics = checkTopics(topic);
   const { event, id, signal } = options;
   const mercure = config.server === 'mercure';
+  checkPage(config);
   if (config.server === 'plain') throw new TypeError('`publish` needs a node or a Mercure hub as `url`');
   const text = typeof data === 'string' ? data : JSON.stringify(data);
   if (text === undefined) throw new TypeError('`data` must be a text or what JSON can hold');

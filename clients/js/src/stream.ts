@@ -13,7 +13,7 @@ import { timeOf } from './ids.ts';
 import { createOverlap, OVERLAP_EVENTS_MAX } from './overlap.ts';
 import type { PageSignal } from './page.ts';
 import type { Block } from './parser.ts';
-import { fetchTransport } from './transport/fetch.ts';
+import { failureOf, fetchTransport } from './transport/fetch.ts';
 import type { Transport, TransportSink, Wire } from './transport/transport.ts';
 import type { Status, WaitReason } from './types.ts';
 
@@ -175,10 +175,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       call.token = await tokens.get();
       if (config.native) transport = (await import('./transport/eventsource.ts')).eventSourceTransport;
     } catch (cause) {
-      return ended(
-        call,
-        cause instanceof FantailError ? cause : new FantailError('network', String(cause), { cause }),
-      );
+      return ended(call, failureOf(cause));
     }
     if (call.over) return;
     const url = streamUrl(config, call.topics);

@@ -3,7 +3,7 @@
  */
 import { unless } from './abort.ts';
 import { FantailError } from './errors.ts';
-import type { Config } from './options.ts';
+import { isToken, type Config } from './options.ts';
 import type { ClientOptions, TokenReason } from './types.ts';
 
 /** Time before a token's end at which the next one is fetched; a quarter of a shorter life. */
@@ -72,12 +72,13 @@ export function createTokens({ token: source }: Config, log: (detail: string) =>
     }, TOKEN_WAIT_MS);
     const call = unless(own.signal, () => (source as TokenFunction)(why, own.signal))
       .then(
-        (answer) => {
+        (given) => {
           // A session that was reset while its token was fetched gets none of it.
           own.signal.throwIfAborted();
-          if (answer !== null && typeof answer !== 'string') {
-            throw new TypeError(`it answered with ${typeof answer}; a text or null is needed`);
+          if (given !== null && !isToken(given)) {
+            throw new TypeError(`it answered with ${typeof given}; a token of ASCII or null is needed`);
           }
+          const answer = given && given.trim();
           const life = answer === null ? undefined : lifeOf(answer);
           // One that is kept by the application until its end is no new one.
           const again = answer === token;

@@ -49,6 +49,15 @@ describe('subscribe', () => {
     expect(page.seen).toEqual(['y']);
   });
 
+  it('is refused by a `fetch` without streams, which is named', async () => {
+    const headers = new Headers({ 'content-type': 'text/event-stream' });
+    const fetch = (async () => ({ status: 200, headers })) as unknown as typeof globalThis.fetch;
+    const made = client({ url: 'http://127.0.0.1:1/', fetch });
+    made.subscribe('a', { error() {} });
+    await until(() => made.status.state === 'closed');
+    expect(made.status).toMatchObject({ why: { code: 'protocol', message: expect.stringContaining('give another one as `fetch`') } });
+  });
+
   it('calls no method that an object has by itself', async () => {
     const node = await server();
     const made = client({ url: node.url });
@@ -255,6 +264,48 @@ describe('status', () => {
     expect(seen.map(({ state }) => state)).toEqual(['connecting', 'open', 'idle']);
   });
 
+  it('is told to each listener in order, also when one of them changes it', async () => {
+    const made = client({ url: 'http://127.0.0.1:1/' });
+    made.onStatus(({ state }) => state === 'connecting' && made.close());
+    const seen = states(made);
+    made.subscribe('a', {});
+    await until(() => made.status.state === 'closed');
+    expect(seen).toEqual([{ state: 'closed', why: 'closed' }]);
+  });
+
+  it('is not told to a listener that another one has ended', () => {
+    const made = client({ url: 'http://127.0.0.1:1/' });
+    const listener = vi.fn();
+    made.onStatus(() => end());
+    const end = made.onStatus(listener);
+    made.subscribe('a', {});
+    expect(made.status.state).toBe('connecting');
+    expect(listener).not.toHaveBeenCalled();
+  });
+
+  it('of a subscription that another one closed while both were told stays so', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const store = made.live({ topics: 'a', load: async () => other.close(), apply: (state) => state });
+    store.subscribe(() => {});
+    const other = made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0));
+    await until(() => !store.getSnapshot().stale);
+    expect(other.status).toEqual({ state: 'closed', why: 'closed' });
+  });
+
+  it('that is a refusal is no error of a subscription that was closed at once', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    const subscription = made.subscribe('a', { error() {} });
+    (await node.exchange(0)).answer(403);
+    await until(() => subscription.status.state === 'closed');
+    const error = vi.fn();
+    made.subscribe('a', { error }).close();
+    await new Promise<void>((resolve) => made.subscribe('a', { error: () => resolve() }));
+    expect(error).not.toHaveBeenCalled();
+  });
+
   it('listeners end when they are told to', async () => {
     const node = await server();
     const made = client({ url: node.url });
@@ -321,6 +372,9 @@ describe('an option', () => {
   it.each([
     [{ url: 'nonsense' }, '`url` is nonsense; it must be an http or https address, or relative to the page'],
     [{ url: 'ftp://x/' }, '`url` is ftp://x/; it must be'],
+    [{ url: 'http://user:pass@127.0.0.1/' }, 'it must be an http or https address, or relative to the page, without a password'],
+    [{ headers: { 'a b': 'c' } }, 'a b'],
+    [{ token: 'one\ntwo' }, '`token` is no ASCII; it must be a text or a function'],
     [{ urk: 1 }, '`urk` is no option; there are url, server, token'],
     [{ idle: 10 }, '`idle` is 10; it must be a whole number from 1000 to 86400000'],
     [{ linger: 1.5 }, '`linger` is 1.5; it must be a whole number from 0 to 3600000'],
@@ -362,6 +416,15 @@ describe('an option', () => {
       'https://app.example/stream',
       'https://app.example/hub/events?topic=a&with=topic',
     ]);
+  });
+
+  it('`url` that is relative makes a client where there is no page, which can only not be used there', async () => {
+    const made = client({ url: '/hub/' });
+    const wrong = '`url` is /hub/; it must be a whole address where there is no page';
+    expect(() => made.subscribe('a', {})).toThrow(wrong);
+    await expect(made.publish('a', 'x')).rejects.toThrow(wrong);
+    const store = made.live({ topics: 'a', load: async () => 1, apply: (state) => state });
+    expect(store.getSnapshot().status).toEqual({ state: 'idle' });
   });
 
   it('makes no request and no timer before the first subscription', () => {

@@ -311,6 +311,18 @@ describe('a token', () => {
     expect(JSON.stringify(lines) + String((made.status as { why: unknown }).why)).not.toContain('S3CRET');
   });
 
+  it('that no header can have is in no message, and line ends around one do not count', async () => {
+    const node = await server();
+    const lines: unknown[] = [];
+    const answers = ['S3CRET\nof two lines', '<html>S3CRET</html> page', ' S3CRET\r\n'];
+    const made = client({ url: node.url, token: () => answers.shift() ?? null, log: (line) => void lines.push(String(line.detail)) });
+    made.subscribe('a', {});
+    const first = await node.exchange(0);
+    expect(first.headers.authorization).toBe('Bearer S3CRET');
+    expect(lines.join('\n')).toContain('a token of ASCII or null is needed');
+    expect(lines.join('\n')).not.toContain('S3CRET');
+  });
+
   it('that fails to be renewed leaves the stream open, and is asked for again', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
     const node = await server();

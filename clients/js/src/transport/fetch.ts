@@ -1,6 +1,7 @@
 /**
  * A stream over `fetch`: headers, statuses, and every block and comment of the server.
  */
+import { jsonOf } from '../decode.ts';
 import { codeOf, FantailError, type Problem } from '../errors.ts';
 import type { Config } from '../options.ts';
 import { createParser } from '../parser.ts';
@@ -20,9 +21,8 @@ function headerBytes(text: string): string {
 
 /** Milliseconds of a `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3). */
 function retryAfter(headers: Headers): number | undefined {
-  const value = headers.get('retry-after');
-  if (!value) return undefined;
-  const wait = /^\d+$/.test(value) ? +value * 1_000 : Date.parse(value) - Date.now();
+  const value = headers.get('retry-after') || '-';
+  const wait = Number(value) * 1_000 || Date.parse(value) - Date.now();
   return wait >= 0 ? Math.min(wait, DAY_MS) : undefined;
 }
 
@@ -55,14 +55,10 @@ async function readText(
 export async function errorOf(response: Response, signal: AbortSignal): Promise<FantailError> {
   const { status, headers } = response;
   let body = '';
-  let problem: Problem | undefined;
-  try {
-    await readText(response, signal, (text) => (body += text).length > PROBLEM_CHARS_MAX);
-    const parsed: unknown = JSON.parse(body);
-    if (parsed && typeof parsed === 'object') problem = parsed as Problem;
-  } catch {
-    // No JSON, or cut: the status alone has to do.
-  }
+  // No JSON, or cut: the status alone has to do.
+  await readText(response, signal, (text) => (body += text).length > PROBLEM_CHARS_MAX).catch(() => {});
+  const parsed = jsonOf(body);
+  const problem = parsed && typeof parsed === 'object' ? (parsed as Problem) : undefined;
   const detail = problem?.detail ? `: ${problem.detail}` : '';
   return new FantailError(codeOf(status), `the server answered ${status}${detail}`, {
     status,
@@ -97,6 +93,7 @@ async function read(request: StreamRequest, sink: TransportSink, signal: AbortSi
     response.body?.cancel().catch(() => {});
     throw new FantailError('protocol', `the content type is ${type}, not ${EVENT_STREAM}`, { status: 200 });
   }
+  if (!response.body) throw new FantailError('protocol', 'this `fetch` has no streams; give another one as `fetch`');
   // A Mercure hub says where it goes on; a cursor that it does not know is not an error.
   const since = response.headers.get('last-event-id');
   sink.accepted(cursor && since && cursor !== 'earliest' && since !== headerBytes(cursor) ? since : undefined);
@@ -110,6 +107,14 @@ async function read(request: StreamRequest, sink: TransportSink, signal: AbortSi
   });
 }
 
+/** The error of whatever was thrown on the way to a stream. */
+export function failureOf(cause: unknown): FantailError {
+  if (cause instanceof FantailError) return cause;
+  return cause instanceof RangeError
+    ? new FantailError('protocol', cause.message, { cause })
+    : new FantailError('network', `the connection failed: ${cause}`, { cause });
+}
+
 export function fetchTransport(request: StreamRequest, sink: TransportSink): Wire {
   const abort = new AbortController();
   const { signal } = abort;
@@ -118,13 +123,7 @@ export function fetchTransport(request: StreamRequest, sink: TransportSink): Wir
     (cause: unknown) => {
       if (signal.aborted) return;
       abort.abort();
-      sink.end(
-        cause instanceof FantailError
-          ? cause
-          : cause instanceof RangeError
-            ? new FantailError('protocol', cause.message, { cause })
-            : new FantailError('network', `the connection failed: ${cause}`, { cause }),
-      );
+      sink.end(failureOf(cause));
     },
   );
   return { stop: () => abort.abort() };
