@@ -82,6 +82,7 @@ export function createClientWith<E extends EventMap>(
     config,
     page: createPage(),
     names,
+    nameListeners: new Set(),
     tokens: createTokens(config, (detail) => runtime.log(0, 'token', detail)),
     nextStream: () => ++streams,
     log(stream, kind, detail) {
@@ -101,7 +102,7 @@ export function createClientWith<E extends EventMap>(
   function addNames(more: string[]): void {
     const before = names.size;
     for (const name of more) names.add(name);
-    if (names.size > before) subscriptions.namesChanged();
+    if (names.size > before) tell(runtime.nameListeners, undefined);
   }
 
   function close(): void {
@@ -139,8 +140,7 @@ export function createClientWith<E extends EventMap>(
       publish(runtime, topic, data, settings, closing.signal),
     get status() {
       // The same object until something changes, as `useSyncExternalStore` needs it.
-      const status = subscriptions.status();
-      return same(last, status) ? last : status;
+      return last;
     },
     get cursor() {
       return subscriptions.cursor();

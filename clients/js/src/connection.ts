@@ -15,6 +15,8 @@ export interface Runtime {
   readonly page: Page;
   /** Names of the events that somebody wants. An EventSource hears no others. */
   readonly names: ReadonlySet<string>;
+  /** What is called when `names` are more. */
+  readonly nameListeners: Set<() => void>;
   /** Number of the next stream, for the log. */
   nextStream(): number;
   log(stream: number, kind: LogLine['kind'], detail: unknown): void;
@@ -43,8 +45,6 @@ export interface Connection {
   cursor(): string | undefined;
   /** Ends all requests at once and starts them anew: the session is another one. */
   restart(): void;
-  /** `EventSource` only: the names of events to hear are more. */
-  namesChanged(): void;
   close(): void;
   inspect(): StreamInfo[];
 }

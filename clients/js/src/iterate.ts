@@ -23,7 +23,7 @@ export function iterate(
       let queue: Item[] = [];
       /** Items before it are read. */
       let head = 0;
-      let waiting: Waiting[] = [];
+      const waiting: Waiting[] = [];
       let over = false;
       let failure: unknown;
 
@@ -46,9 +46,7 @@ export function iterate(
         failure = error;
         // A loop does not end an iterator that threw.
         subscription.close();
-        const readers = waiting;
-        waiting = [];
-        for (const { resolve, reject } of readers) {
+        for (const { resolve, reject } of waiting.splice(0)) {
           if (failure === undefined) resolve(DONE);
           else reject(failure);
           failure = undefined;

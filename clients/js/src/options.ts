@@ -104,7 +104,7 @@ function checkUrl(url: string | URL): URL {
 
 /** A server that renders pages makes their clients, too, and uses none of them. */
 export function checkPage({ url }: Config): void {
-  if (url.host === NO_PAGE) throw wrong('url', url.pathname, 'a whole address where there is no page');
+  if (url.host === NO_PAGE) throw wrong('url', url.pathname, 'an http or https address where there is no page');
 }
 
 function guessServer({ pathname, search }: URL): ServerKind {
@@ -121,6 +121,8 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
   const server = checkWord('server', options.server ?? guessServer(url), 'fantail', 'mercure', 'plain');
   // Its calls are below it.
   if (server === 'fantail' && !url.pathname.endsWith('/')) url.pathname += '/';
+  const whole = <D>(name: 'idle' | 'linger' | 'topicsPerStream', min: number, max: number, preset: D): number | D =>
+    checkNumber(name, options[name], min, max, preset);
   const base = checkNumber('retry.base', retry.base, 1, HOUR, 1_000);
   const native = checkWord('transport', options.transport, 'fetch', 'eventsource') === 'eventsource';
   if (token !== undefined && typeof token !== 'function' && !isToken(token)) {
@@ -153,10 +155,10 @@ export function checkOptions(options: ClientOptions<Record<string, unknown>>): C
     base,
     max: checkNumber('retry.max', retry.max, base, DAY, Math.max(30_000, base)),
     attempts: checkNumber('retry.attempts', retry.attempts, 1, Infinity, Infinity),
-    idle: checkNumber('idle', options.idle, 1_000, DAY, undefined),
-    linger: checkNumber('linger', options.linger, 0, HOUR, 1_000),
+    idle: whole('idle', 1_000, DAY, undefined),
+    linger: whole('linger', 0, HOUR, 1_000),
     pauseHidden: checkWord('hidden', options.hidden, 'keep', 'pause') === 'pause',
-    topicsPerStream: checkNumber('topicsPerStream', options.topicsPerStream, 1, 1_000, 100),
+    topicsPerStream: whole('topicsPerStream', 1, 1_000, 100),
     share: share || undefined,
     worker,
     credentials: checkWord('credentials', options.credentials, 'same-origin', 'include', 'omit'),

@@ -103,7 +103,6 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
     },
     cursor: () => streams[0]?.cursor,
     restart: () => streams.forEach((stream) => stream.restart()),
-    namesChanged: () => streams.forEach((stream) => stream.namesChanged()),
     close() {
       if (ended) return;
       ended = true;

@@ -3,7 +3,13 @@
  * Listens only while somebody listens here. Outside of a browser it says nothing.
  */
 
-export type PageSignal = 'online' | 'offline' | 'left' | 'shown' | 'resumed';
+/**
+ * The events that count. A change of visibility may end a pause, or begin one. The last three fire at
+ * the document; a frozen page (Page Lifecycle) would keep a stream that nobody reads.
+ */
+const SIGNALS = ['online', 'offline', 'pagehide', 'pageshow', 'visibilitychange', 'freeze', 'resume'] as const;
+
+export type PageSignal = (typeof SIGNALS)[number];
 
 export interface Page {
   /** Calls `listener` at each signal. Returns what ends that. */
@@ -12,33 +18,20 @@ export interface Page {
   away(countHidden: boolean): boolean;
 }
 
-/** Event, and the signal that it is. A change of visibility may end a pause, or begin one. */
-const SIGNALS: [name: string, signal: PageSignal][] = [
-  ['online', 'online'],
-  ['offline', 'offline'],
-  ['pagehide', 'left'],
-  ['pageshow', 'shown'],
-  // These fire at the document. A frozen page (Page Lifecycle) would keep a stream that nobody reads.
-  ['visibilitychange', 'resumed'],
-  ['freeze', 'left'],
-  ['resume', 'shown'],
-];
-
 export function createPage(): Page {
   const listeners = new Set<(signal: PageSignal) => void>();
   const scope = globalThis as Partial<Pick<Window, 'addEventListener' | 'removeEventListener' | 'document'>>;
   let left = false;
 
   // What fires at the document bubbles, or is caught on its way down to it.
-  function hear(event: { type: string }): void {
-    const signal = SIGNALS.find(([name]) => name === event.type)?.[1] as PageSignal;
-    if (signal === 'left') left = true;
-    if (signal === 'shown') left = false;
-    for (const listener of [...listeners]) listener(signal);
+  function hear({ type }: { type: string }): void {
+    if (type === 'pagehide' || type === 'freeze') left = true;
+    if (type === 'pageshow' || type === 'resume') left = false;
+    for (const listener of [...listeners]) listener(type as PageSignal);
   }
 
   function each(call: 'addEventListener' | 'removeEventListener'): void {
-    for (const [name] of SIGNALS) scope[call]?.(name, hear, true);
+    for (const name of SIGNALS) scope[call]?.(name, hear, true);
   }
 
   return {

@@ -9,11 +9,11 @@ import { jsonOf } from './decode.ts';
 /** The fields up to an empty line. */
 export interface Block {
   /** Without U+0000. Empty: the stream has no cursor from here on. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** The event's name; empty counts as absent. */
-  readonly event?: string;
+  readonly event?: string | undefined;
   /** Absent: no event, only an id. */
-  readonly data?: string;
+  readonly data?: string | undefined;
   /** Values of the field `topic`, of which a node sends one for each topic that the stream matched. */
   readonly topics: readonly string[];
 }
@@ -51,12 +51,7 @@ export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (tex
   function line(text: string): void {
     if (!text) {
       if (id !== undefined || data.length) {
-        sink.block({
-          ...(id !== undefined && { id }),
-          ...(event && { event }),
-          ...(data.length && { data: data.join('\n') }),
-          topics,
-        });
+        sink.block({ id, event: event || undefined, data: data.length ? data.join('\n') : undefined, topics });
       }
       id = event = undefined;
       data = [];

@@ -26,11 +26,12 @@ export async function publish(
 
   let body: BodyInit;
   if (mercure) {
-    const fields = Object.entries({ data: text, id, type: event, private: options.private ? 'on' : '' });
-    body = new URLSearchParams([
-      ...topics.map((each) => ['topic', each]),
-      ...fields.filter((field): field is [string, string] => field[0] === 'data' || !!field[1]),
-    ]);
+    const form = new URLSearchParams(topics.map((each) => ['topic', each]));
+    form.set('data', text);
+    if (id) form.set('id', id);
+    if (event) form.set('type', event);
+    if (options.private) form.set('private', 'on');
+    body = form;
   } else {
     body = JSON.stringify({ topics, data, event, id, private: options.private });
   }

@@ -38,7 +38,6 @@ export interface Stream {
   /** Other topics: the request is replaced. */
   setTopics(topics: readonly string[]): void;
   restart(): void;
-  namesChanged(): void;
   close(): void;
   inspect(): StreamInfo;
 }
@@ -53,7 +52,9 @@ interface Call {
   /** Time of the last sign of life. */
   heardAt: number;
   token?: string | null | undefined;
-  /** It goes on from this id, not from the cursor that was sent. */
+  /** The cursor that was sent. */
+  cursor?: string | undefined;
+  /** It goes on from this id, not from that cursor. */
   missing?: string | undefined;
   /** The server asked for a wait, and nothing came after it. */
   farewell?: boolean;
@@ -119,7 +120,6 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     clearTimeout(timer);
     clearTimeout(watch);
     clearTimeout(onlineTimer);
-    timer = undefined;
     stop(current);
     current = undefined;
     dropNext();
@@ -141,7 +141,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
 
   function wait(delay: number, why: FantailError | WaitReason): void {
     clearTimeout(timer);
-    timer = delay === Infinity ? undefined : setTimeout(dial, delay);
+    if (delay < Infinity) timer = setTimeout(dial, delay);
     log('wait', { delay, why });
     // A request that is to be replaced goes on meanwhile.
     if (current) return;
@@ -151,7 +151,6 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   /** Starts a request: in place of one that is open, or as the only one. */
   function dial(): void {
     clearTimeout(timer);
-    timer = undefined;
     if (page.away(config.pauseHidden)) {
       halt();
       return wait(Infinity, 'hidden');
@@ -187,23 +186,23 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     // From here on the old request brings what the new one will repeat.
     if (call === next || !isKnown) overlap.sent(isKnown ? [] : since);
     if (call !== next && !isKnown) overlap.replaced();
-    const withoutCursor = wasOpen && !begin;
+    call.cursor = begin;
     call.heardAt = Date.now();
     call.wire = transport(
-      { url, token: call.token, cursor: begin, names: runtime.names, config },
+      { url, token: call.token, cursor: begin, runtime },
       guard(call, {
         accepted(missing) {
           if (config.server === 'fantail' && !config.native) return;
-          opened(call, withoutCursor);
+          opened(call);
           call.missing = missing;
         },
         heard() {
           call.heardAt = Date.now();
         },
         block(block) {
-          tellMissing(call, begin);
+          tellMissing(call);
           const prime = call.blocks++ === 0;
-          opened(call, withoutCursor);
+          opened(call);
           call.farewell = false;
           take(block, prime);
         },
@@ -215,7 +214,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
         comment(text) {
           // In a prime only, and none that is a count: servers of other kinds number their heartbeats.
           const heartbeat = call.blocks ? 0 : Number(/^heartbeat (\d{4,9})$/.exec(text)?.[1]);
-          if (!heartbeat) return tellMissing(call, begin);
+          if (!heartbeat) return tellMissing(call);
           // A node tells its gaps by itself, also as a hub.
           call.missing = undefined;
           announced = heartbeat * HEARTBEATS;
@@ -228,15 +227,15 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
 
   /** Nothing that a request says after its end is heard. */
   function guard(call: Call, inner: TransportSink): TransportSink {
-    const guarded = {} as Record<string, (...values: never[]) => void>;
-    for (const [name, method] of Object.entries(inner)) {
-      guarded[name] = (...values) => call.over || method(...values);
-    }
-    return guarded as unknown as TransportSink;
+    const guarded = Object.entries(inner).map(([name, method]: [string, (value?: never) => void]) => [
+      name,
+      (value: never) => call.over || method(value),
+    ]);
+    return Object.fromEntries(guarded) as TransportSink;
   }
 
   /** The first word of a request: from here on it is the current one. */
-  function opened(call: Call, withoutCursor: boolean): void {
+  function opened(call: Call): void {
     if (call.openAt) return;
     call.openAt = Date.now();
     floor = call.retry;
@@ -245,20 +244,20 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (replaces) promote();
     log('open', cursor);
     setStatus({ state: 'open', since: call.openAt, role: 'own' });
-    if (withoutCursor && !replaces) tellGap('', '');
+    if (wasOpen && !call.cursor && !replaces) tellGap();
     wasOpen = true;
   }
 
-  function tellGap(from: string, to: string): void {
+  function tellGap(from = '', to = ''): void {
     const data = JSON.stringify({ from, to, reason: 'unknown' });
     sink.block({ event: 'gap', data, topics: [] }, []);
   }
 
   /** The hub has told with its answer that it does not know the cursor. */
-  function tellMissing(call: Call, from = ''): void {
+  function tellMissing(call: Call): void {
     const { missing } = call;
     call.missing = undefined;
-    if (missing) tellGap(from, missing === 'earliest' ? '' : missing);
+    if (missing) tellGap(call.cursor, missing === 'earliest' ? '' : missing);
   }
 
   function take(block: Block, prime: boolean): void {
@@ -409,10 +408,6 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       refused = false;
       attach();
       dial();
-    },
-    namesChanged() {
-      current?.wire?.listen?.();
-      next?.wire?.listen?.();
     },
     close: () => close('closed'),
     inspect: () => ({ stream: number, topics, cursor, nodeId, status, blocks, remembered: overlap.size() }),

@@ -55,7 +55,6 @@ export interface Subscriptions {
   /** Of the joined connection, or of the first. */
   cursor(): string | undefined;
   restart(): void;
-  namesChanged(): void;
   close(): void;
   inspect(): { streams: StreamInfo[]; subscriptions: { topics: string[]; status: Status }[] };
 }
@@ -241,7 +240,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
       }
       return {
         get status() {
-          return closed ? CLOSED : member.status;
+          return member.status;
         },
         add: (topic) => change(checkTopics(topic)[0] as string, true),
         remove: (topic) => change(topic, false),
@@ -252,7 +251,6 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
     status: () => (closed ? CLOSED : worst([...groups.values()].map(({ connection }) => connection.status()))),
     cursor: () => (groups.get(JOINED) ?? [...groups.values()][0])?.connection.cursor(),
     restart: () => groups.forEach(({ connection }) => connection.restart()),
-    namesChanged: () => groups.forEach(({ connection }) => connection.namesChanged()),
     close() {
       if (closed) return;
       closed = true;

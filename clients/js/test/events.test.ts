@@ -63,7 +63,9 @@ describe('events', () => {
     const stream = (await node.exchange(0)).prime(id(0)).send('data: 0\n\n');
     await first;
     stream.send(Array.from({ length: count }, (_, index) => `data: ${index + 1}\n\n`).join(''));
-    for (let number = 1; number <= count; number++) expect((await reader.next()).value?.data).toBe(String(number));
+    let wrong = 0;
+    for (let number = 1; number <= count; number++) if ((await reader.next()).value?.data !== String(number)) wrong++;
+    expect(wrong).toBe(0);
   });
 
   it('may be asked for several times at once', async () => {

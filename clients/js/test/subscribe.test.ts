@@ -420,7 +420,7 @@ describe('an option', () => {
 
   it('`url` that is relative makes a client where there is no page, which can only not be used there', async () => {
     const made = client({ url: '/hub/' });
-    const wrong = '`url` is /hub/; it must be a whole address where there is no page';
+    const wrong = '`url` is /hub/; it must be an http or https address where there is no page';
     expect(() => made.subscribe('a', {})).toThrow(wrong);
     await expect(made.publish('a', 'x')).rejects.toThrow(wrong);
     const store = made.live({ topics: 'a', load: async () => 1, apply: (state) => state });

@@ -56,7 +56,6 @@ export function shareLazily(runtime: () => Runtime, source: TokenSource): Sharin
         status: (topics) => inner?.status(topics) ?? (wanted ? { state: 'connecting', attempt: 1 } : IDLE),
         cursor: () => inner?.cursor(),
         restart: () => inner?.restart(),
-        namesChanged: () => inner?.namesChanged(),
         close() {
           closed = true;
           inner?.close();

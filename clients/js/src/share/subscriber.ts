@@ -38,7 +38,6 @@ export function subscribeTo(
     cursor: () => track.cursor,
     // `reset` does it, for all tabs.
     restart() {},
-    namesChanged() {},
     close() {
       if (ended) return;
       ended = true;

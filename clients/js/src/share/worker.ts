@@ -61,6 +61,8 @@ function openHouse({ options, token, asks }: Opening, emptied: () => void): Hous
     config,
     page: createPage(),
     names: new Set(),
+    nameListeners: new Set(),
+    nameListeners: new Set(),
     tokens: createTokens(config, () => {}),
     nextStream: () => ++streams,
     log() {},

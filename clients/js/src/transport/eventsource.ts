@@ -16,7 +16,8 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
     sink.end(new FantailError('protocol', 'there is no EventSource here; leave `transport` out'));
     return { stop() {} };
   }
-  const { token, cursor, names, config } = request;
+  const { token, cursor, runtime } = request;
+  const { names, nameListeners, config } = runtime;
   const url = new URL(request.url);
   if (token) url.searchParams.set('authorization', token);
   if (cursor) url.searchParams.set('lastEventID', cursor);
@@ -28,6 +29,7 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
 
   function stop(): void {
     clearTimeout(settled);
+    nameListeners.delete(listen);
     source.close();
   }
 
@@ -36,7 +38,7 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
     sink.accepted();
     // A heartbeat that a page can see has no other meaning.
     sink.block({
-      ...(lastEventId && { id: lastEventId }),
+      id: lastEventId || undefined,
       ...(type !== 'heartbeat' && { data, event: type }),
       topics: [],
     });
@@ -51,6 +53,7 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
   }
 
   listen();
+  nameListeners.add(listen);
   source.onopen = () => {
     sink.heard();
     settled = setTimeout(() => sink.accepted(), SETTLED_MS);
@@ -64,5 +67,5 @@ export function eventSourceTransport(request: StreamRequest, sink: TransportSink
         : new FantailError('network', 'the stream ended'),
     );
   };
-  return { stop, listen };
+  return { stop };
 }

@@ -76,7 +76,8 @@ export async function requestHeaders(config: Config, token: string | null | unde
 }
 
 async function read(request: StreamRequest, sink: TransportSink, signal: AbortSignal): Promise<void> {
-  const { url, token, cursor, config } = request;
+  const { url, token, cursor, runtime } = request;
+  const { config } = runtime;
   const headers = await requestHeaders(config, token);
   headers.set('Accept', EVENT_STREAM);
   if (cursor) headers.set('Last-Event-ID', headerBytes(cursor));

@@ -2,15 +2,14 @@
  * One request for a stream, whichever way it is made.
  */
 import type { FantailError } from '../errors.ts';
-import type { Config } from '../options.ts';
+import type { Runtime } from '../connection.ts';
 import type { Block } from '../parser.ts';
 
 export interface StreamRequest {
   readonly url: URL;
   readonly token: string | null | undefined;
   readonly cursor: string | undefined;
-  readonly names: ReadonlySet<string>;
-  readonly config: Config;
+  readonly runtime: Pick<Runtime, 'config' | 'names' | 'nameListeners'>;
 }
 
 /** Nothing is called after `stop`, and nothing after `end`. */
@@ -32,8 +31,6 @@ export interface TransportSink {
 export interface Wire {
   /** Ends the request and releases what it holds. */
   stop(): void;
-  /** Hears the names that `StreamRequest.names` has by now. */
-  listen?(): void;
 }
 
 export type Transport = (request: StreamRequest, sink: TransportSink) => Wire;
