@@ -1,27 +1,22 @@
 /** Ids of the node's own form, `<milliseconds>-<number>.<mark>`. Only they tell which event was first. */
 
-interface Parts {
-  readonly time: number;
-  readonly count: number;
-  /** Of the node, or of its history: ids with other marks have no order. */
-  readonly mark: string;
-}
+/** The mark is of the node, or of its history: ids with other marks have no order. */
+type Parts = [time?: number, count?: number, mark?: string];
 
-function partsOf(id: string): Parts | undefined {
-  const match = /^(\d{1,15})-(\d{1,15})\.([0-9a-z]{6})$/.exec(id);
-  return match ? { time: Number(match[1]), count: Number(match[2]), mark: match[3] as string } : undefined;
+function partsOf(id: string): Parts {
+  const [, time, count, mark] = /^(\d{1,15})-(\d{1,15})\.([0-9a-z]{6})$/.exec(id) ?? [];
+  return mark ? [Number(time), Number(count), mark] : [];
 }
 
 /** Milliseconds since 1970 of a node's id; `undefined` for any other id. */
 export function timeOf(id: string): number | undefined {
-  return partsOf(id)?.time;
+  return partsOf(id)[0];
 }
 
 /** Whether an event is in a state with this cursor, as far as both ids tell. */
 export function isWithin(id: string, cursor: string): boolean {
-  if (id === cursor) return true;
-  const one = partsOf(id);
-  const other = partsOf(cursor);
-  if (!one || !other || one.mark !== other.mark) return false;
-  return one.time < other.time || (one.time === other.time && one.count <= other.count);
+  const [time = 0, count = 0, mark] = partsOf(id);
+  const [lastTime = 0, lastCount = 0, lastMark] = partsOf(cursor);
+  if (!mark || mark !== lastMark) return id === cursor;
+  return (time - lastTime || count - lastCount) <= 0;
 }

@@ -28,35 +28,35 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
     timer = undefined;
     if (!wanted) return closeAll();
     const rest = new Set(wanted);
-    const plan = streams.map((stream) => {
+    const plan: { stream?: Stream; topics: string[] }[] = streams.map((stream) => {
       const topics = spread ? stream.topics.filter((topic) => rest.delete(topic)) : [...rest];
       return { stream, topics };
     });
-    const created: { topics: string[] }[] = [];
     if (spread) {
       for (const topic of rest) {
-        const room = [...plan, ...created].find(({ topics }) => fits(config, [...topics, topic]));
+        const room = plan.find(({ topics }) => fits(config, [...topics, topic]));
         if (room) room.topics.push(topic);
-        else created.push({ topics: [topic] });
+        else plan.push({ topics: [topic] });
       }
-    } else if (!streams.length) created.push({ topics: [...rest] });
-    for (const { stream, topics } of plan) {
-      if (spread && !topics.length) stream.close();
-      else if (topics.join('\n') !== stream.topics.join('\n')) stream.setTopics(topics);
-    }
+    } else if (!plan.length) plan.push({ topics: [...rest] });
     // Like a topic that joins a stream, those of another stream begin where the streams are.
     const begin = streams[0]?.inspect().nodeId ?? from;
-    streams = plan.filter(({ topics }) => !spread || topics.length).map(({ stream }) => stream);
-    for (const { topics } of created) {
-      const stream = createStream(runtime, merge.sink(), begin);
-      streams.push(stream);
-      stream.setTopics(topics);
+    const carrying: Stream[] = [];
+    for (const { stream = createStream(runtime, merge.sink(), begin), topics } of plan) {
+      if (spread && !topics.length) {
+        stream.close();
+        continue;
+      }
+      carrying.push(stream);
+      if (stream.status === IDLE || topics.join('\n') !== stream.topics.join('\n')) stream.setTopics(topics);
     }
+    streams = carrying;
     sink.changed();
   }
 
   function closeAll(): void {
-    cancel();
+    clearTimeout(timer);
+    timer = undefined;
     const closing = streams;
     streams = [];
     for (const stream of closing) stream.close();
@@ -64,16 +64,11 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
     sink.changed();
   }
 
-  function cancel(): void {
-    clearTimeout(timer);
-    timer = undefined;
-  }
-
   /** An earlier time wins: what is wanted by then is all of it. */
   function schedule(delay: number): void {
     const at = Date.now() + delay;
     if (timer !== undefined && timerAt <= at) return;
-    cancel();
+    clearTimeout(timer);
     timerAt = at;
     timer = setTimeout(apply, delay);
   }

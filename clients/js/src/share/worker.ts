@@ -62,7 +62,6 @@ function openHouse({ options, token, asks }: Opening, emptied: () => void): Hous
     page: createPage(),
     names: new Set(),
     nameListeners: new Set(),
-    nameListeners: new Set(),
     tokens: createTokens(config, () => {}),
     nextStream: () => ++streams,
     log() {},
