@@ -33,6 +33,7 @@ export declare function debug<M extends EventMap>(client: Client<M>): {
 import type { Decoder } from './types.ts';
 export declare function text(data: string): string;
 export declare function json<T>(): (data: string) => T;
+export declare function jsonOf(data: string): unknown;
 export declare function decode(decoder: Decoder<unknown> | undefined, name: string, data: string): unknown;
 
 // dist/errors.d.ts
@@ -63,7 +64,7 @@ export declare function codeOf(status: number): ErrorCode;
 export declare function isFinal({ code, status }: FantailError): boolean;
 export declare function report(error: unknown): void;
 export declare function guarded<R>(call: () => R): R | undefined;
-export declare function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void;
+export declare function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T, current?: () => boolean): void;
 
 // dist/connection.d.ts
 import type { Config } from './options.ts';
@@ -76,6 +77,7 @@ export interface Runtime {
     readonly tokens: Tokens;
     readonly page: Page;
     readonly names: ReadonlySet<string>;
+    readonly nameListeners: Set<() => void>;
     nextStream(): number;
     log(stream: number, kind: LogLine['kind'], detail: unknown): void;
 }
@@ -88,7 +90,6 @@ export interface Connection {
     status(topics?: readonly string[]): Status;
     cursor(): string | undefined;
     restart(): void;
-    namesChanged(): void;
     close(): void;
     inspect(): StreamInfo[];
 }

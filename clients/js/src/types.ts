@@ -50,7 +50,8 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
   /**
    * The server. An address that ends with `/` is a node: `https://hub.example/`. One that ends with
    * `/.well-known/mercure` is a Mercure hub. Any other is the whole address of one stream of any SSE
-   * server. In a browser it may be relative to the page.
+   * server. In a browser it may be relative to the page; a server that renders pages may make such a
+   * client, but not use it.
    */
   url: string | URL;
   /** What the server is, if `url` does not show it. */
@@ -58,7 +59,8 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
   /**
    * A token, or a function that fetches one. `null` is a client without a token. The function is
    * called once at a time: at the first connect, before the token's `exp`, and after a 401. It must
-   * answer within 30 s.
+   * answer within 30 s. A token is text of visible ASCII characters. The same token again replaces no
+   * stream; it is asked for every 5 s then.
    */
   token?: string | ((why: TokenReason, signal: AbortSignal) => Promise<string | null> | string | null);
   /** A decoder for each event name. Events of other names are text. */
@@ -69,8 +71,8 @@ export interface ClientOptions<E extends EventMap = DefaultEvents> {
   retry?: RetryOptions;
   /**
    * Milliseconds of silence after which a stream counts as dead. 1,000 to 86,400,000. Default: three
-   * times the heartbeat that the node announces (45,000 before it does); no limit for `plain` and
-   * `mercure`, which need not send heartbeats.
+   * times the heartbeat that the node announces (45,000 before it does); no limit for a server that
+   * announces none, which need not send any.
    */
   idle?: number;
   /** Milliseconds for which a stream without subscriptions is kept. 0 to 3,600,000, default 1,000. */
@@ -156,8 +158,10 @@ export interface GapEvent {
 }
 
 /**
- * A function for each event name, `gap` and `error`. The object is read at each event, so its
- * functions may be replaced. An event that is called `error` reaches `events()` only.
+ * A function for each event name, `gap` and `error`; each is called as a method of the object. The
+ * object is read at each event, so its functions may be replaced. An event that is called `error`
+ * reaches `events()` only. The native transport hears the object's own properties and the names in
+ * `events`, not the methods of a class.
  */
 export type Handlers<E extends EventMap = DefaultEvents> = {
   [K in keyof E as Exclude<K, 'gap' | 'error'>]?: (data: E[K], event: Event<E, K>) => void;
@@ -288,7 +292,8 @@ export interface Client<M extends EventMap = DefaultEvents> {
   onStatus(listener: (status: Status) => void): () => void;
   /**
    * After log-in and log-out: ends every stream at once, asks for a token, and goes on from the
-   * cursor. Also opens streams again that were refused. Rejects if the token function does.
+   * cursor. Also opens streams again that were refused. Rejects if the token function does. Of several
+   * calls the last counts for all.
    */
   refreshToken(): Promise<void>;
   /** Ends all subscriptions, requests and timers for good. */

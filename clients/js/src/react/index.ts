@@ -121,9 +121,11 @@ export function useLatest<
 >(topic: string, { event, initial }: UseLatestOptions<K, I> = {}): DataOf<M, K> | I {
   const name = (event ?? 'message') as string;
   const key = `${name}\n${topic}`;
-  const [latest, setLatest] = useState<[key: string, data: DataOf<M, K>]>();
-  useEvents<Record<string, DataOf<M, K>>>(topic, { [name]: (data) => setLatest([key, data]) });
-  return latest?.[0] === key ? latest[1] : (initial as I);
+  // Another client may be another user's.
+  const client = useClient<AnyEvents>();
+  const [latest, setLatest] = useState<[key: string, client: AnyClient, data: DataOf<M, K>]>();
+  useEvents<Record<string, DataOf<M, K>>>(topic, { [name]: (data) => setLatest([key, client, data]) });
+  return latest?.[0] === key && latest[1] === client ? latest[2] : (initial as I);
 }
 
 /** The state of the client's streams that needs most attention. */

@@ -422,6 +422,23 @@ describe(`React ${version}`, () => {
     await until(() => text() === '0');
   });
 
+  it('shows nothing of another client, which may be another user\'s', async () => {
+    const [one, other] = [fake(), fake()];
+    const { root, text } = page(one.client);
+    const show = (client: Client<Shop>) =>
+      root.render(
+        <FantailProvider client={client}>
+          <Latest topic="a" />
+        </FantailProvider>,
+      );
+    show(one.client);
+    await one.node.stream();
+    one.node.publish('a', 1, { event: 'price' });
+    await until(() => text() === '1');
+    show(other.client);
+    await until(() => text() === '0');
+  });
+
   it('shows the status, and draws no more than it changes', async () => {
     const { node, client } = fake({}, createFakeNode({ prime: 'manual' }));
     let draws = 0;
