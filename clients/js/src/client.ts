@@ -146,8 +146,10 @@ export function createClientWith<E extends EventMap>(
       return subscriptions.cursor();
     },
     onStatus(listener: (status: Status) => void) {
-      statusListeners.add(listener);
-      return () => void statusListeners.delete(listener);
+      // The same function may be there twice, and each ends by itself.
+      const own = (status: Status): void => listener(status);
+      statusListeners.add(own);
+      return () => void statusListeners.delete(own);
     },
     async refreshToken() {
       if (closing.signal.aborted) return;

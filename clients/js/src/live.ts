@@ -150,10 +150,11 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     getSnapshot: () => snapshot,
     subscribe(listener) {
       clearTimeout(linger);
-      listeners.add(listener);
+      const own = (): void => listener();
+      listeners.add(own);
       if (!subscription && !over) open();
       return () => {
-        if (!listeners.delete(listener) || listeners.size) return;
+        if (!listeners.delete(own) || listeners.size) return;
         // A view that is drawn anew subscribes again at once.
         linger = setTimeout(close, config.linger);
       };

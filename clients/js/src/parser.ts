@@ -39,8 +39,8 @@ export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (tex
   let pieces: string[] = [];
   /** Characters in `pieces`. */
   let lineChars = 0;
-  /** Characters in `data`. */
-  let dataChars = 0;
+  /** Characters in `data` and `topics`. */
+  let chars = 0;
   /** The last piece ended with CR. An LF that follows belongs to the same line end. */
   let afterCr = false;
   let id: string | undefined;
@@ -56,17 +56,17 @@ export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (tex
       id = event = undefined;
       data = [];
       topics = [];
-      dataChars = 0;
+      chars = 0;
       return;
     }
     const colon = text.indexOf(':');
     const field = colon < 0 ? text : text.slice(0, colon);
     const value = colon < 0 ? '' : text.slice(colon + (text[colon + 1] === ' ' ? 2 : 1));
-    if (field === 'data') {
-      data.push(value);
-      dataChars += value.length + 1;
+    if (field === 'data' || field === 'topic') {
+      chars += value.length + 1;
+      if (field === 'data') data.push(value);
+      else topics.push(topicOf(value));
     } else if (field === 'event') event = value;
-    else if (field === 'topic') topics.push(topicOf(value));
     else if (field === 'id') {
       if (!value.includes('\0')) id = value;
     } else if (field === 'retry') {
@@ -88,6 +88,6 @@ export function createParser(sink: ParserSink, charsMax = EVENT_CHARS_MAX): (tex
       lineChars = rest.length;
       for (const each of lines) line(each);
     }
-    if (lineChars + dataChars > charsMax) throw new RangeError(`an event has more than ${charsMax} characters`);
+    if (lineChars + chars > charsMax) throw new RangeError(`an event has more than ${charsMax} characters`);
   };
 }

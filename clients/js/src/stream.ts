@@ -212,6 +212,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
           if (call.openAt) floor = call.retry;
         },
         comment(text) {
+          call.farewell = false;
           // In a prime only, and none that is a count: servers of other kinds number their heartbeats.
           const heartbeat = call.blocks ? 0 : Number(/^heartbeat (\d{4,9})$/.exec(text)?.[1]);
           if (!heartbeat) return tellMissing(call);

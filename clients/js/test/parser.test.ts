@@ -52,6 +52,7 @@ describe('the parser', () => {
 
   it('refuses an event above its limit, in one line or in many', () => {
     expect(() => parse(['data: ', 'x'.repeat(50), 'x'.repeat(50)], 100)).toThrow(RangeError);
+    expect(() => parse(Array.from({ length: 20 }, () => 'topic: some\n'), 80)).toThrow(RangeError);
     expect(() => parse(Array<string>(30).fill('data: xx\n'), 80)).toThrow('more than 80 characters');
     expect(parse(Array<string>(30).fill('data: xx\n\n'), 80)).toHaveLength(30);
   });

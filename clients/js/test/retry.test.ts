@@ -169,6 +169,16 @@ describe('the word of the server', () => {
     expect(waits(seen).map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
+  it('at the start of a stream is no farewell: what follows is a failure, also if it is a comment', async () => {
+    const plain = await server();
+    const made = client({ url: `${plain.url}stream`, retry: { base: 1, max: 1, attempts: 3 } });
+    made.subscribe([], { error() {} });
+    plain.each((exchange) => exchange.head().send('retry: 1\n\n: ping\n\n').end());
+    await until(() => made.status.state === 'closed');
+    expect(made.status).toMatchObject({ why: { code: 'network' } });
+    expect(plain.exchanges).toHaveLength(3);
+  });
+
   it('at a drain is not the floor of a later stream, which has its own', async () => {
     const node = await server();
     const made = client({ url: node.url });

@@ -286,6 +286,17 @@ describe('status', () => {
     expect(seen).toEqual([{ state: 'closed', why: 'closed' }]);
   });
 
+  it('is told to a function as often as it listens', () => {
+    const made = client({ url: 'http://127.0.0.1:1/' });
+    const listener = vi.fn();
+    const end = made.onStatus(listener);
+    made.onStatus(listener);
+    end();
+    end();
+    made.subscribe('a', {});
+    expect(listener).toHaveBeenCalledOnce();
+  });
+
   it('is not told to a listener that another one has ended', () => {
     const made = client({ url: 'http://127.0.0.1:1/' });
     const listener = vi.fn();
