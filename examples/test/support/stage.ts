@@ -44,6 +44,9 @@ export interface Stage {
   atEnd(end: () => Promise<unknown>): void;
 }
 
+/** The node ends soon, and its clients come back soon. */
+const QUICK = ['--drain-period', '500ms', '--retry', '500ms'];
+
 /** Starts it before the tests of this `describe`, and ends all of it after them, also if they fail. */
 export function useStage(
   name: string,
@@ -52,6 +55,7 @@ export function useStage(
 ): Stage {
   const ends: (() => Promise<unknown>)[] = [];
   const pages = new Set<Page>();
+  const browsers: Browser[] = [];
   const stage = {} as { -readonly [K in keyof Stage]: Stage[K] };
 
   beforeAll(async () => {
@@ -67,7 +71,7 @@ export function useStage(
       startNode({
         ports,
         origins: [`http://127.0.0.1:${port}`],
-        settings: [...settings, ...(state ? ['--state-dir', state] : [])],
+        settings: [...QUICK, ...settings, ...(state ? ['--state-dir', state] : [])],
       });
     let node = await start();
     ends.push(() => node.stop());
@@ -78,6 +82,7 @@ export function useStage(
 
     async function another(): Promise<Browser> {
       const browser = await launch(kind);
+      browsers.push(browser);
       ends.push(() => browser.close());
       return browser;
     }
@@ -110,6 +115,8 @@ export function useStage(
     // A browser has six connections to a host, and each stream is one.
     for (const page of pages) await page.close();
     pages.clear();
+    // Each test begins with browsers that know nobody.
+    for (const { context } of browsers) await context.clearCookies();
   });
 
   afterAll(async () => {
