@@ -26,7 +26,23 @@ function retryAfter(headers: Headers): number | undefined {
   return wait >= 0 ? Math.min(wait, DAY_MS) : undefined;
 }
 
-/** Hands each piece of text to `take` until it answers `true`. The reader is always released. */
+/** Work after which the page has a turn. */
+const BUSY_MAX_MS = 50;
+
+/** Lets timers, events and drawing go first. A hidden page delays timers, but not messages. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => resolve(port1.close());
+    port2.postMessage(0);
+  });
+}
+
+/**
+ * Hands each piece of text to `take` until it answers `true`. The reader is always released. Pieces that
+ * are there already are read without a pause: a page that is slower than its stream would do nothing
+ * else.
+ */
 async function readText(
   { body }: Response,
   signal: AbortSignal,
@@ -39,10 +55,16 @@ async function readText(
   const cancel = (): void => void reader.cancel().catch(() => {});
   if (signal.aborted) cancel();
   signal.addEventListener('abort', cancel);
+  let busy = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      const began = performance.now();
       if (done || take(decoder.decode(value, { stream: true }))) return;
+      busy += performance.now() - began;
+      if (busy < BUSY_MAX_MS) continue;
+      await turn();
+      busy = 0;
     }
   } finally {
     signal.removeEventListener('abort', cancel);
