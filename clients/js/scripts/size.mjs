@@ -9,7 +9,7 @@ const CORE = "export { createClient } from './dist/index.js';";
  * besides.
  */
 const BUDGETS = [
-  { name: 'core', code: CORE, max: 10_950 },
+  { name: 'core', code: CORE, max: 11_000 },
   { name: 'sharing', code: CORE, lazy: /\/by-locks-/, max: 4_650 },
   // Without a client a view is of no use: what counts is what it adds to one.
   { name: 'react', code: "export * from './dist/react/index.js';", max: 819, addedTo: CORE },
