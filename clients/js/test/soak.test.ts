@@ -3,18 +3,11 @@
  * tokens end and topics come and go.
  */
 import { describe, expect, it } from 'vitest';
+import { dice } from './support/dice.ts';
 import { until, type Exchange } from './support/server.ts';
 import { client, id, jwt, server } from './support/setup.ts';
 
 const EVENTS = 3_000;
-
-function dice(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 describe('a long run', () => {
   it('brings every event once and in order, to every subscription of its topic', async () => {

@@ -2,64 +2,37 @@
  * The node that the browsers hear: that of `FANTAIL_BIN`, or without it a small one within the test.
  * Pages reach it through their site, so both are counted in the same way.
  */
-import { spawn } from 'node:child_process';
 import { createServer, type ServerResponse } from 'node:http';
-import { createServer as createSocket, type AddressInfo } from 'node:net';
-import { endOf, SECRET, token } from './token.ts';
+import type { AddressInfo } from 'node:net';
+import { startProgram } from './program.ts';
+import { endOf } from './token.ts';
 
 export interface TestNode {
   readonly url: string;
   /** Whether it knows `?with=topic`. Without it, a stream of several topics cannot be told apart. */
   readonly tellsTopics: boolean;
   publish(topic: string, data: string): Promise<void>;
+  /** Streams that are open, by its own count. */
+  streams(): Promise<number>;
   close(): Promise<void>;
 }
 
 export const startNode = (): Promise<TestNode> => {
   const program = process.env['FANTAIL_BIN'];
-  return program ? startProgram(program) : startSmall();
+  return program ? startBinary(program) : startSmall();
 };
 
-async function freePort(): Promise<number> {
-  const socket = createSocket().listen(0, '127.0.0.1');
-  await new Promise((resolve) => socket.once('listening', resolve));
-  const { port } = socket.address() as AddressInfo;
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
-}
+/** Settings of the node that the tabs hear. */
+const SETTINGS = ['--heartbeat-interval', '2s'];
 
-async function startProgram(program: string): Promise<TestNode> {
-  const ports = await Promise.all([freePort(), freePort(), freePort()]);
-  const [listen, ingest, admin] = ports.map((port) => `127.0.0.1:${port}`) as [string, string, string];
-  const child = spawn(
-    program,
-    ['--listen', listen, '--ingest-listen', ingest, '--admin-listen', admin, '--anonymous', '--heartbeat-interval', '2s'],
-    { env: { FANTAIL_JWT_SECRET: SECRET }, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  let said = '';
-  child.stderr.on('data', (bytes: Buffer) => (said += bytes.toString()));
-  child.on('error', (error) => (said += String(error)));
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  const url = `http://${listen}/`;
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`the node ended: ${said}`);
-    if (await fetch(`${url}readyz`).then(({ ok }) => ok, () => false)) break;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  const probe = await fetch(`${url}events?topic=t&with=topic`);
+async function startBinary(path: string): Promise<TestNode> {
+  const program = await startProgram(SETTINGS, path);
+  const probe = await fetch(`${program.url}events?topic=t&with=topic`);
   await probe.body?.cancel();
-  const authorization = `Bearer ${token(3_600)}`;
   return {
-    url,
+    ...program,
     tellsTopics: probe.ok,
-    async publish(topic, data) {
-      const answer = await fetch(`${url}publish/${topic}`, { method: 'POST', body: data, headers: { authorization } });
-      if (!answer.ok) throw new Error(`publishing: ${answer.status} ${await answer.text()}`);
-    },
-    async close() {
-      child.kill();
-      await ended;
-    },
+    publish: async (topic, data) => void (await program.publish(topic, data)),
   };
 }
 
@@ -120,6 +93,7 @@ async function startSmall(): Promise<TestNode> {
       for (const [response, topics] of streams) write(response, topics, event);
       return Promise.resolve();
     },
+    streams: () => Promise.resolve(streams.size),
     async close() {
       clearInterval(timer);
       server.closeAllConnections();

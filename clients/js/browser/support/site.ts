@@ -23,12 +23,16 @@ export interface Site {
   /** Answers streams with this status from now on, and cuts those that are open. */
   refuse(status: number): void;
   cut(): void;
+  /** Further files of the site, by their path without the first slash. */
+  readonly files: Map<string, string>;
   close(): Promise<void>;
 }
 
 const DIST = new URL('../../dist/', import.meta.url);
 
-export async function startSite(node: TestNode): Promise<Site> {
+const TYPES: Record<string, string> = { html: 'text/html; charset=utf-8', js: 'text/javascript', json: 'application/json' };
+
+export async function startSite(node: Pick<TestNode, 'url' | 'tellsTopics'>): Promise<Site> {
   await access(new URL('index.js', DIST)).catch(() => {
     throw new Error('there is no dist/: `npm run build` makes it');
   });
@@ -55,6 +59,8 @@ export async function startSite(node: TestNode): Promise<Site> {
     const inner = ask(url, { method: request.method, headers }, (answer) => {
       response.writeHead(answer.statusCode as number, answer.headers);
       response.flushHeaders();
+      // What was cut behind is cut in front, too: `pipe` would leave it open.
+      answer.on('close', () => answer.complete || response.destroy());
       answer.pipe(response);
     });
     inner.on('error', () => response.destroy());
@@ -65,8 +71,16 @@ export async function startSite(node: TestNode): Promise<Site> {
     request.pipe(inner);
   }
 
+  const files = new Map<string, string>();
+
   const server = createServer((request, response) => {
     const path = (request.url as string).slice(1);
+    const own = path.split('?', 1)[0] as string;
+    const file = files.get(own);
+    if (file !== undefined) {
+      response.setHeader('content-type', TYPES[own.split('.').at(-1) as string] ?? 'text/plain');
+      return void response.end(file);
+    }
     if (path.startsWith('hub/')) return forward(request, response, path.slice(4));
     if (path === 'token') {
       tokens++;
@@ -107,6 +121,7 @@ export async function startSite(node: TestNode): Promise<Site> {
       connects = tokens = 0;
     },
     tokenLife: 600,
+    files,
     refuse(status) {
       refusal = status;
       site.cut();
