@@ -35,7 +35,7 @@ describe.each(KINDS)('a stream in %s', (kind) => {
     const random = dice(seed);
     const { node, cutter, site } = await start();
     const page = await ending(openAlone(browser, site, { topic: 't', hub: cutter.url }));
-    cutter.cutAfter(...Array.from({ length: CUTS - 1 }, () => 1 + random(2_500)));
+    cutter.cutAfter(...Array.from({ length: CUTS - 1 }, () => 1 + random(2_000)));
     for (const [index, number] of numbers(1, EVENTS).entries()) {
       await node.publish('t', number);
       // The stream of the start has no limit.

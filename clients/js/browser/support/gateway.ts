@@ -39,8 +39,9 @@ export async function startGateway(target: string): Promise<Gateway> {
   function truncate(answer: IncomingMessage, response: ServerResponse, fault: Extract<Fault, { upTo: Buffer }>): void {
     let all = Buffer.alloc(0);
     let sent = 0;
+    let done = false;
     answer.on('data', (bytes: Buffer) => {
-      if (response.writableEnded) return;
+      if (done) return;
       // The node ends lines with LF.
       const text = fault.crlf ? Buffer.from(bytes.toString('latin1').replaceAll('\n', '\r\n'), 'latin1') : bytes;
       all = Buffer.concat([all, text]);
@@ -54,8 +55,15 @@ export async function startGateway(target: string): Promise<Gateway> {
       if (fault.how === 'end') {
         response.end(rest);
         meet(response);
-      } else response.write(rest, () => meet(response));
-      answer.destroy();
+        answer.destroy();
+      } else {
+        // What was written leaves before the end does.
+        response.write(rest, () => {
+          meet(response);
+          answer.destroy();
+        });
+      }
+      done = true;
     });
   }
 
@@ -77,6 +85,7 @@ export async function startGateway(target: string): Promise<Gateway> {
       else answer.pipe(response);
     });
     inner.on('error', () => {
+      if (fault && response.headersSent) return;
       if (response.headersSent) response.destroy();
       else response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad Gateway</h1>');
     });
