@@ -20,7 +20,7 @@ export interface NodeProgram {
   publishAll(events: readonly Published[]): Promise<void>;
   /** Streams that are open, by the node's own count. */
   streams(): Promise<number>;
-  /** The sum of a metric over its labels. */
+  /** The sum of a metric over its labels; of some of them, if the name goes on with `{label="value"`. */
   metric(name: string): Promise<number>;
   /** Starts it again, on the same ports, after `stop`. */
   start(): Promise<void>;
@@ -83,7 +83,7 @@ export async function startProgram(settings: readonly string[] = [], program = p
 
   async function metric(name: string): Promise<number> {
     const text = await (await fetch(`http://${admin}/metrics`)).text();
-    const values = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    const values = text.split('\n').filter((line) => [`${name}{`, `${name},`, `${name} `].some((begin) => line.startsWith(begin)));
     if (!values.length) throw new Error(`the node has no metric ${name}`);
     return values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
