@@ -58,11 +58,3 @@ export const leftovers = (page: Page): Promise<Leftovers> =>
 
 export const closeClient = (page: Page): Promise<void> =>
   page.evaluate(() => (globalThis as unknown as Window).client.close());
-
-/** Closes the client: the page is as it was before. */
-export async function nothingIsLeft(page: Page): Promise<void> {
-  await until(async () => {
-    const { timers, readers } = await leftovers(page);
-    return timers === 0 && readers === 0;
-  }, 'no timer and no reader is left');
-}
