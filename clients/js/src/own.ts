@@ -19,7 +19,8 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
   let streams: Stream[] = [];
   let wanted: readonly string[] | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let timerAt = 0;
+  /** The timer is for topics that are missing, not for those that are too many. */
+  let isUrgent = false;
   let ended = false;
   const merge = createMerge(sink, () => streams.length > 1);
 
@@ -64,15 +65,6 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
     sink.changed();
   }
 
-  /** An earlier time wins: what is wanted by then is all of it. */
-  function schedule(delay: number): void {
-    const at = Date.now() + delay;
-    if (timer !== undefined && timerAt <= at) return;
-    clearTimeout(timer);
-    timerAt = at;
-    timer = setTimeout(apply, delay);
-  }
-
   return {
     want(topics) {
       if (ended) return;
@@ -80,8 +72,17 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
       const carried = new Set(streams.flatMap((stream) => stream.topics));
       const more = topics && (!streams.length || topics.some((topic) => !carried.has(topic)));
       const fewer = !topics || carried.size > topics.length;
-      // What is no longer wanted may be wanted again at once, as when a page draws itself anew.
-      if (more || fewer) schedule(more ? (streams.length ? COALESCE_MS : 0) : config.linger);
+      // What comes in quick succession does not put off what came first.
+      if (!(more && isUrgent && timer !== undefined)) {
+        clearTimeout(timer);
+        timer = undefined;
+        isUrgent = !!more;
+        // What is no longer wanted may be wanted again at once, as when a page draws itself anew: the
+        // time counts from the last such change. One that leaves topics is later than one that ends
+        // all, so that a page whose parts end one after the other makes no request for the rest.
+        const delay = more ? (streams.length ? COALESCE_MS : 0) : config.linger + (topics ? COALESCE_MS : 0);
+        if (more || fewer) timer = setTimeout(apply, delay);
+      }
       sink.changed();
     },
     status(topics) {

@@ -1,8 +1,9 @@
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { matches } from '../src/address.ts';
 import { INSPECT, type Inspectable, type Inspection } from '../src/client.ts';
 import { createOverlap, OVERLAP_EVENTS_MAX } from '../src/overlap.ts';
 import type { Event, Gap } from '../src/index.ts';
+import { createFakeNode } from '../src/testing/index.ts';
 import { until } from './support/server.ts';
 import { client, id, server } from './support/setup.ts';
 
@@ -335,6 +336,51 @@ describe('topics', () => {
     made.subscribe('a', {});
     expect((await node.exchange(1)).headers['last-event-id']).toBeUndefined();
     expect(node.exchanges).toHaveLength(2);
+  });
+
+  describe('on a clock of the test', () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    it('keep their stream for `linger` after the last listener, however often it came and went', async () => {
+      const node = createFakeNode();
+      const made = client({ url: node.url, fetch: node.fetch, linger: 1_000 });
+      const first = made.subscribe('a', {});
+      await vi.advanceTimersByTimeAsync(10);
+      first.close();
+      await vi.advanceTimersByTimeAsync(600);
+      const second = made.subscribe('a', {});
+      await vi.advanceTimersByTimeAsync(300);
+      second.close();
+      await vi.advanceTimersByTimeAsync(950);
+      expect([node.streams.length, node.requests.length]).toEqual([1, 1]);
+      await vi.advanceTimersByTimeAsync(100);
+      expect(node.streams).toHaveLength(0);
+    });
+
+    it('that end one after the other end with one stream, which was not replaced for the last of them', async () => {
+      const node = createFakeNode();
+      const made = client({ url: node.url, fetch: node.fetch, linger: 1_000 });
+      const [a, b] = [made.subscribe('a', {}), made.subscribe('b', {})];
+      await vi.advanceTimersByTimeAsync(10);
+      b.close();
+      await vi.advanceTimersByTimeAsync(1_000);
+      a.close();
+      await vi.advanceTimersByTimeAsync(1_100);
+      expect([node.streams.length, node.requests.length]).toEqual([0, 1]);
+    });
+
+    it('that are no longer wanted leave a stream that others want', async () => {
+      const node = createFakeNode();
+      const made = client({ url: node.url, fetch: node.fetch, linger: 1_000 });
+      made.subscribe('a', {});
+      const b = made.subscribe('b', {});
+      await vi.advanceTimersByTimeAsync(10);
+      b.close();
+      await vi.advanceTimersByTimeAsync(1_100);
+      expect(node.requests.map(({ topics }) => topics)).toEqual([['a', 'b'], ['a']]);
+      expect(node.streams).toHaveLength(1);
+    });
   });
 
   it('of a subscription that is made and closed at once open nothing', async () => {
