@@ -1,9 +1,14 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { BEAT_MS, DEAD_MS } from '../src/share/heartbeat.ts';
 import { KINDS, launch, type Browser } from './support/browsers.ts';
+import { FULL } from './support/full.ts';
 import { startNode, type TestNode } from './support/node.ts';
 import { startSite, type Site } from './support/site.ts';
 import { hear, hearAll, leading, numbers, openPage, until } from './support/tabs.ts';
+
+/** Renewals of tokens of 3 s; 30 s of them are the full run. */
+const TOKENS = FULL ? 13 : 4;
 
 describe.each(KINDS)('tabs in %s', (kind) => {
   let browser: Browser;
@@ -60,7 +65,7 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     for (const number of numbers(1, 200)) await node.publish('t', number);
     await heardAll(200);
     for (const { seen, gaps } of await hearAll(pages)) expect([seen, gaps]).toEqual([numbers(1, 200), []]);
-    expect(site.streams).toBe(1);
+    expect([site.streams, await node.streams()]).toEqual([1, 1]);
     for (let index = 0; index < 8; index++) {
       const page = await browser.context.newPage();
       await page.goto(`${site.url}away`, { timeout: 5_000 });
@@ -73,9 +78,10 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     await until(() => site.streams === 1, 'one stream');
     site.forget();
     const stop = publishing(2);
-    /** The first event of each tab, by its place. */
     for (let round = 0; round < 10; round++) {
       const leader = await leading(pages);
+      const { seen, gaps } = await hear(pages[leader] as Page);
+      expect([seen, gaps]).toEqual([seen.length ? numbers(Number(seen[0]), Number(seen.at(-1))) : [], []]);
       await pages[leader]?.close();
       pages.splice(leader, 1);
       pages.push(await openPage(browser, site));
@@ -104,10 +110,10 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     const paused = new Promise((resolve) => debug.once('Debugger.paused', resolve));
     await debug.send('Debugger.pause');
     await paused;
-    const start = performance.now();
     for (const number of numbers(2, 20)) await node.publish('t', number);
     await until(async () => (await hearAll(rest)).every(({ seen }) => seen.length === 20), 'the events after the pause');
-    expect(performance.now() - start).toBeLessThan(8_500);
+    // How long that takes is a matter of these; `test/share/liveness.test.ts` has a clock of its own.
+    expect(DEAD_MS + BEAT_MS).toBeLessThanOrEqual(8_000);
     await leading(rest);
     await debug.send('Debugger.resume');
     await debug.detach();
@@ -125,13 +131,12 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     site.forget();
     const start = performance.now();
     const stop = publishing(50);
-    await until(() => performance.now() - start > 15_000, '15 s', 20_000);
+    await until(() => site.tokens >= TOKENS, 'tokens', 60_000);
     const periods = (performance.now() - start) / 2_250;
     const count = await stop();
     await until(async () => (await hearAll(pages)).every(({ seen }) => seen.at(-1) === String(count)), 'the last event');
     for (const { seen, gaps } of await hearAll(pages)) expect([seen, gaps]).toEqual([numbers(1, count), []]);
     expect(site.tokens).toBeLessThanOrEqual(Math.ceil(periods) + 1);
-    expect(site.tokens).toBeGreaterThanOrEqual(4);
     expect(site.most).toBeLessThanOrEqual(2);
     site.refuse(403);
     await until(async () => (await hearAll(pages)).every(({ state }) => state === 'closed'), 'closed everywhere');

@@ -10,6 +10,7 @@ import { SECRET, token } from './token.ts';
 export interface Published {
   readonly topic: string;
   readonly data: string;
+  readonly event?: string;
 }
 
 export interface NodeProgram {
