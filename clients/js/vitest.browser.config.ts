@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// One file at a time: browsers share two cores with the servers. The limit of time is for busy machines.
+// Two files at a time: they mostly wait, and more browsers keep each other waiting. The limit of time is
+// for busy machines.
 export default defineConfig({
-  test: { include: ['browser/**/*.test.ts'], environment: 'node', testTimeout: 180_000, hookTimeout: 60_000, fileParallelism: false },
+  test: { include: ['browser/**/*.test.ts'], environment: 'node', testTimeout: 180_000, hookTimeout: 60_000, maxWorkers: 2, minWorkers: 1 },
 });
