@@ -51,6 +51,23 @@ describe('cuts', () => {
     expect((await node.exchange(1)).headers['last-event-id']).toBe(id(9));
   });
 
+  it('of reads fall anywhere, also within a character', async () => {
+    const bytes = new TextEncoder().encode(`id: ${id(0)}\n\nid: ${id(1)}\ntopic: t\ndata: é🦊\n\n`);
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+      },
+    });
+    const made = client({
+      url: 'http://127.0.0.1:1/',
+      fetch: async () => new Response(body, { headers: { 'content-type': 'text/event-stream' } }),
+    });
+    const seen: string[] = [];
+    made.subscribe('t', { message: (data) => void seen.push(data) });
+    await until(() => seen.length);
+    expect(seen).toEqual(['é🦊']);
+  });
+
   it('send an id of any characters back as its UTF-8', async () => {
     const node = await server();
     const made = client({ url: node.url });

@@ -58,7 +58,7 @@ describe('the parser', () => {
   });
 
   it('says the same as eventsource-parser on random texts, however they are cut', () => {
-    const words = ['data', 'event', 'id', 'retry', ':', ': ', 'x', '7', '\n', '\r', '\r\n', '\n\n', ' ', '\0', 'ü'];
+    const words = ['data: a', 'id: 1', 'event: e', 'data', 'event', 'id', 'retry', ':', ': ', 'x', '7', '\n', '\r', '\r\n', '\n\n', ' ', '\0', 'ü'];
     const seed = Number(process.env['PARSER_SEED'] ?? Date.now());
     let state = seed >>> 0;
     const random = (below: number): number => {
@@ -87,6 +87,16 @@ describe('the parser', () => {
       });
       for (const piece of pieces) feed(piece);
       expect(said, `PARSER_SEED=${seed}, run ${run}: ${JSON.stringify(pieces)}`).toEqual(expected);
+    }
+  });
+
+  it.each(['\n', '\r', '\r\n'])('reads lines that end with %j, wherever they are cut', (end) => {
+    const text = ['id: 1', 'data: a', 'data: b', '', 'data: c', '', ''].join(end);
+    for (let cut = 1; cut < text.length; cut++) {
+      expect(parse([text.slice(0, cut), text.slice(cut)]), `cut at ${cut}`).toEqual([
+        { id: '1', data: 'a\nb', topics: [] },
+        { data: 'c', topics: [] },
+      ]);
     }
   });
 

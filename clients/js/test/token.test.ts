@@ -248,6 +248,26 @@ describe('a token', () => {
     expect([second.headers.authorization, second.headers['last-event-id']]).toEqual(['Bearer newer', id(4)]);
   });
 
+  it('of another session: what the old one told in the same read is not heard from it', async () => {
+    const node = await server();
+    const made = client({ url: node.url, token: async () => 'T' });
+    const seen: string[] = [];
+    made.subscribe('a', {
+      message(data) {
+        seen.push(data);
+        if (data === 'log out') void made.refreshToken();
+      },
+    });
+    const first = (await node.exchange(0)).prime(id(0));
+    const text = ['before', 'log out', 'secret'].map((data, index) => `id: ${id(index + 1)}\ntopic: a\ndata: ${data}\n\n`);
+    first.send(text.join(''));
+    const second = await node.exchange(1);
+    expect(second.headers['last-event-id']).toBe(id(2));
+    second.prime(id(3)).event(id(4), 'after', { topic: 'a' });
+    await until(() => seen.includes('after'));
+    expect(seen).toEqual(['before', 'log out', 'after']);
+  });
+
   it('opens refused streams again by refreshToken, which fails as the function does', async () => {
     const node = await server();
     let fails = false;
