@@ -179,16 +179,16 @@ const MUTANTS = [
   },
   {
     rule: 'a leader that hangs is replaced',
-    file: 'src/share/room.ts',
-    from: 'silence >= DEAD_MS &&',
-    to: 'false &&',
+    file: 'src/share/heartbeat.ts',
+    from: 'now - heardAt >= DEAD_MS &&',
+    to: 'now - heardAt >= Infinity * DEAD_MS &&',
     tests: 'test/share/liveness.test.ts',
   },
   {
     rule: 'a tab that leads goes on from its own cursor',
     file: 'src/share/track.ts',
-    from: '{ from: cursor ?? runtime.config.from, spread: key === JOINED',
-    to: '{ from: runtime.config.from, spread: key === JOINED',
+    from: '{ from: from ?? config.from, spread: key === JOINED',
+    to: '{ from: from && config.from, spread: key === JOINED',
     tests: 'test/share/stream.test.ts',
   },
 ];

@@ -4,10 +4,10 @@
 import type { Config } from './options.ts';
 
 /** Bytes of the query of one address. Many proxies refuse a request line above 8 KiB. */
-export const QUERY_BYTES_MAX = 7_000;
+const QUERY_BYTES_MAX = 7_000;
 
 /** A node's default for patterns (`patterns_per_stream_max`). */
-export const PATTERNS_MAX = 20;
+const PATTERNS_MAX = 20;
 
 /** A selector with a wildcard for whole segments (docs/PROTOCOL.md, "Selectors"). */
 export function isPattern(selector: string): boolean {

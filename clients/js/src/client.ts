@@ -1,7 +1,7 @@
 /**
  * Puts a client together. Nothing is opened, and nothing is listened to, before the first subscription.
  */
-import type { Connect, Runtime, StreamInfo } from './connection.ts';
+import type { Runtime, StreamInfo } from './connection.ts';
 import { tell } from './errors.ts';
 import { iterate } from './iterate.ts';
 import { createLive } from './live.ts';
@@ -50,18 +50,6 @@ export interface Inspectable {
  * @throws TypeError if an option is unknown or out of its limits.
  */
 export function createClient<E extends EventMap = DefaultEvents>(options: ClientOptions<E>): Client<Events<E>> {
-  return createClientWith(options, connectOwn);
-}
-
-/**
- * The same, with another source of blocks.
- *
- * @internal
- */
-export function createClientWith<E extends EventMap>(
-  options: ClientOptions<E>,
-  connect: Connect,
-): Client<Events<E>> {
   const config = checkOptions(options as ClientOptions<Record<string, unknown>>);
   const statusListeners = new Set<(status: Status) => void>();
   const logs = new Set<(line: LogLine) => void>(config.log ? [config.log] : []);
@@ -90,7 +78,7 @@ export function createClientWith<E extends EventMap>(
     },
   };
 
-  const subscriptions = createSubscriptions(runtime, sharing?.connect ?? connect, () => {
+  const subscriptions = createSubscriptions(runtime, sharing?.connect ?? connectOwn, () => {
     const status = subscriptions.status();
     if (same(last, status)) return;
     last = status;

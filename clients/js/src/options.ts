@@ -4,7 +4,7 @@
  */
 import type { ClientOptions, Decoder, From, LogLine } from './types.ts';
 
-export type ServerKind = 'fantail' | 'mercure' | 'plain';
+type ServerKind = 'fantail' | 'mercure' | 'plain';
 
 /** The checked options. Times are in milliseconds. */
 export interface Config {
@@ -46,7 +46,7 @@ const NAMES =
   );
 
 /** An error that says which option is wrong, and what it may be. */
-export function wrong(name: string, value: unknown, allowed: string): TypeError {
+function wrong(name: string, value: unknown, allowed: string): TypeError {
   return new TypeError(`\`${name}\` is ${String(value)}; it must be ${allowed}`);
 }
 

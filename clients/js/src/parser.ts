@@ -26,7 +26,7 @@ export interface ParserSink {
 }
 
 /** Characters of one event, or of one line, beyond which a stream is refused: a node's largest is 64 MiB. */
-export const EVENT_CHARS_MAX = 2 ** 27;
+const EVENT_CHARS_MAX = 2 ** 27;
 
 /** A topic that could break its line is written as a string of JSON. */
 function topicOf(value: string): string {

@@ -21,7 +21,7 @@ export interface PlainEvent {
 }
 
 /** What a subscription hears. Whatever throws here is reported and stops nothing. */
-export interface Listener {
+interface Listener {
   event?(event: PlainEvent): void;
   gap?(gap: Gap, id: string): void;
   /** Whether somebody heard it; else it goes to the page's error reporting. */

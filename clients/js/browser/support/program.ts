@@ -7,7 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { SECRET, token } from './token.ts';
 
 /** What a test publishes. */
-export interface Published {
+interface Published {
   readonly topic: string;
   readonly data: string;
   readonly event?: string;
@@ -31,7 +31,7 @@ export interface NodeProgram {
 }
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const socket = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => socket.once('listening', resolve));
   const { port } = socket.address() as AddressInfo;

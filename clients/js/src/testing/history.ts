@@ -11,7 +11,7 @@ export interface KeptEvent {
   readonly data: string;
 }
 
-export interface Answer {
+interface Answer {
   /** Id of the prime. */
   readonly id: string;
   readonly gap: Gap | undefined;

@@ -5,7 +5,7 @@ import type { Gap } from '../types.ts';
 import { matched, type History, type KeptEvent } from './history.ts';
 import type { FakeRequest, FakeStream } from './types.ts';
 
-export interface Body {
+interface Body {
   readonly stream: ReadableStream<Uint8Array>;
   /** All that was sent is read, and more is asked for; or it is over. */
   readonly idle: boolean;
@@ -15,7 +15,7 @@ export interface Body {
   fail(error: unknown): void;
 }
 
-export function createBody(): Body {
+function createBody(): Body {
   const encoder = new TextEncoder();
   let waiting = '';
   let ending = false;

@@ -193,7 +193,7 @@ class Channel {
 }
 
 /** One end of a `MessageChannel`. It does not tell when the other end is gone, as browsers do not. */
-export class Port {
+class Port {
   onmessage: ((event: { data: unknown }) => void) | undefined;
   other: Port | undefined;
 
