@@ -5,8 +5,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
 import { build as esbuild } from 'esbuild';
 import { build as vite } from 'vite';
+import { BUDGETS } from './budgets.mjs';
 import { examples } from './examples.mjs';
 
 const bin = (name) => resolve('node_modules/.bin', name);
@@ -31,8 +33,8 @@ export function start() {
 export const fake = (): FakeNode => createFakeNode();
 `;
 
-/** The same without what is for tests. */
-const CORE = "export { createClient } from '@fantail/client';";
+/** A page with the client alone. */
+const CORE = "import { createClient } from '@fantail/client'; createClient({ url: '/hub/' }).subscribe('news', {});";
 
 /** Registers a client, and asks for the types that this gives the hooks and composables. */
 const VIEWS = `
@@ -89,15 +91,39 @@ const settings = (files, skipLibCheck) => ({
   files,
 });
 
-/** What must not come with the client alone: the frameworks, and the code for them, for tests and for sharing. */
-function checkCore({ outputFiles, metafile }) {
+/**
+ * What a page with the client alone loads at once: within its budget, with all of the client, and without
+ * the frameworks and the code for them, for tests and for sharing.
+ */
+function checkCore(bundler, max, texts) {
+  const text = texts.join('');
+  for (const word of ['createContext', 'shallowRef', 'BroadcastChannel', 'SharedWorker', 'steal:', 'fake00']) {
+    if (text.includes(word)) throw new Error(`the client alone has ${word} in a bundle of ${bundler}`);
+  }
+  if (!text.includes('Last-Event-ID')) throw new Error(`a bundle of ${bundler} lacks the client`);
+  const size = brotliCompressSync(text).length;
+  console.log(`the client alone, bundled by ${bundler}: brotli ${size} of ${max}`);
+  if (size > max) throw new Error('that is above its budget');
+}
+
+/** The core as esbuild bundles it. */
+async function esbuildCore(options) {
+  const { outputFiles, metafile } = await esbuild({ ...options, minify: true, write: false, metafile: true });
   const [name, entry] = Object.entries(metafile.outputs).find(([, output]) => output.entryPoint);
   const loaded = [name, ...entry.imports.filter(({ kind }) => kind === 'import-statement').map(({ path }) => path)];
-  const text = outputFiles.filter(({ path }) => loaded.some((file) => path.endsWith(file))).map((file) => file.text).join('');
-  for (const word of ['createContext', 'shallowRef', 'BroadcastChannel', 'SharedWorker', 'steal:', 'fake00']) {
-    if (text.includes(word)) throw new Error(`the bundle of the client alone has ${word}`);
-  }
-  if (!text.includes('Last-Event-ID')) throw new Error('the bundle of the client alone lacks the client');
+  return outputFiles.filter(({ path }) => loaded.some((file) => path.endsWith(file))).map((file) => file.text);
+}
+
+/** The core as vite bundles it for a page. */
+async function viteCore(root, input) {
+  const { output } = await vite({
+    root,
+    logLevel: 'warn',
+    configFile: false,
+    build: { target: 'es2022', modulePreload: { polyfill: false }, write: false, rollupOptions: { input } },
+  });
+  const entry = output.find(({ isEntry }) => isEntry);
+  return output.filter(({ fileName }) => fileName === entry.fileName || entry.imports.includes(fileName)).map(({ code }) => code);
 }
 
 /** Vite's plugin for React is silent about "use client", too. */
@@ -138,7 +164,9 @@ try {
   compile('tsconfig.json', ['user.ts', 'core.ts'], false);
   run(process.execPath, ['--input-type=module', '-e', "import('@fantail/client').then(({ createClient }) => createClient({ url: 'http://127.0.0.1:1/' }))"], directory);
   const options = { absWorkingDir: directory, bundle: true, format: 'esm', splitting: true, outdir: join(directory, 'esbuild'), logLevel: 'warning' };
-  checkCore(await esbuild({ ...options, entryPoints: [join(directory, 'core.ts')], write: false, metafile: true }));
+  const core = join(directory, 'core.ts');
+  checkCore('esbuild', BUDGETS.core, await esbuildCore({ ...options, entryPoints: [core], target: 'es2022' }));
+  checkCore('vite', BUDGETS.coreByVite, await viteCore(directory, core));
   const entries = ['user.ts'];
 
   for (const name of INSTALLED) {

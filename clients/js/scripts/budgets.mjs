@@ -1,0 +1,11 @@
+// What the package may weigh: bytes of what is loaded at once, minified, as brotli sends it.
+export const BUDGETS = {
+  core: 11_000,
+  // Vite adds its own code for what is loaded on demand.
+  coreByVite: 11_550,
+  // Loaded on demand.
+  sharing: 4_650,
+  // Without a client a view is of no use: what counts is what it adds to one.
+  react: 819,
+  vue: 819,
+};
