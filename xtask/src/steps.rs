@@ -18,7 +18,10 @@ const STEPS: [Step; 9] = [
         browser_client,
     ),
     ("tests that need nothing but Rust", tests),
-    ("browsers: tabs that share a stream", browser_tabs),
+    (
+        "the browser client in Chromium and Firefox",
+        client_in_browsers,
+    ),
     ("the examples, in Chromium and Firefox", examples),
     (
         "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies",
@@ -149,8 +152,8 @@ fn tests() -> Result<(), Failure> {
     run(&mut cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
-/// Tabs of Chromium and Firefox, with the package as the step of the browser client built it.
-fn browser_tabs() -> Result<(), Failure> {
+/// Pages in Chromium and Firefox, with the package as the step of the browser client built it.
+fn client_in_browsers() -> Result<(), Failure> {
     let node = built_node(&[])?;
     let arguments = ["run", "--prefix", "clients/js", "test:browser"];
     run(command("npm", &arguments).env("FANTAIL_BIN", node))
