@@ -61,7 +61,7 @@ function Said() {
   return (
     <ol aria-label="Said">
       {lines.map(({ id, name, text, at }) => (
-        <li key={id}>
+        <li key={id} ref={(line) => line?.scrollIntoView({ block: 'nearest' })}>
           {name && <b title={new Date(at).toLocaleTimeString()}>{name}: </b>}
           {text}
         </li>

@@ -98,13 +98,18 @@ describe.each(KINDS)('the room in %s', (kind) => {
     await say(page, 'is there anybody');
     await until(async () => (await alertOf(page)).startsWith('Not said:'), 'the page says that it was not said');
     expect(await page.getByLabel('Say').inputValue()).toBe('is there anybody');
-    for (const number of [1, 2, 3]) await carol.say(`meanwhile ${number}`);
+    const meanwhile = Array.from({ length: 30 }, (_, number) => `meanwhile ${number + 1}`);
+    for (const text of meanwhile) await carol.say(text);
     expect(await items(page, 'Said')).not.toContain('Carol: meanwhile 1');
 
     stage.line.mend();
-    await isHeard(page, 'Carol: meanwhile 3');
-    const said = ['Carol: before', 'Carol: meanwhile 1', 'Carol: meanwhile 2', 'Carol: meanwhile 3'];
-    expect((await items(page, 'Said')).slice(-4)).toEqual(said);
+    await isHeard(page, 'Carol: meanwhile 30');
+    const said = ['before', ...meanwhile].map((text) => `Carol: ${text}`);
+    expect((await items(page, 'Said')).slice(-said.length)).toEqual(said);
+    const last = page.getByText('meanwhile 30');
+    const isInView = (line: Element): boolean =>
+      line.getBoundingClientRect().bottom <= (line.parentElement as Element).getBoundingClientRect().bottom;
+    await until(() => last.evaluate(isInView), 'the newest line is in view');
     await page.getByLabel('Say').press('Enter');
     await isHeard(page, 'Lin: is there anybody');
     expect(await alertOf(page)).toBe('');
