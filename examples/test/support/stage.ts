@@ -44,8 +44,11 @@ export interface Stage {
   atEnd(end: () => Promise<unknown>): void;
 }
 
-/** The node ends soon, and its clients come back soon. */
-const QUICK = ['--drain-period', '500ms', '--retry', '500ms'];
+/** The node ends soon, and its clients come back soon, if a test says nothing else. */
+const QUICK = [
+  ['--drain-period', '500ms'],
+  ['--retry', '500ms'],
+] as const;
 
 /** Starts it before the tests of this `describe`, and ends all of it after them, also if they fail. */
 export function useStage(
@@ -67,11 +70,12 @@ export function useStage(
       if (state) await rm(state, { recursive: true, force: true });
     };
     ends.push(remove);
+    const quick = QUICK.filter(([flag]) => !settings.includes(flag)).flat();
     const start = () =>
       startNode({
         ports,
         origins: [`http://127.0.0.1:${port}`],
-        settings: [...QUICK, ...settings, ...(state ? ['--state-dir', state] : [])],
+        settings: [...quick, ...settings, ...(state ? ['--state-dir', state] : [])],
       });
     let node = await start();
     ends.push(() => node.stop());
