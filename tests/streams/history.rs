@@ -203,6 +203,39 @@ fn the_node_forgets_its_oldest_events_first_when_its_budget_is_spent() {
     assert_eq!(gap(&mut stream).2, "evicted");
 }
 
+/// It came back with the id of its first block, and was told that everything before was evicted.
+#[test]
+fn a_client_that_asked_for_everything_and_was_cut_before_an_event_is_told_no_gap() {
+    let node = Node::with(|settings| settings.history_events = 2);
+    let mut publisher = node.publisher();
+    let mut without = Vec::new();
+    publish(&mut publisher, "other", 0..2, 1);
+    // Two of these are gone.
+    publish(&mut publisher, "t", 2..6, 1);
+    for (target, kept) in [
+        ("/events/t", vec![4, 5]),
+        ("/events/other", vec![0, 1]),
+        ("/events?topic=t&topic=nothing", vec![4, 5]),
+        ("/events?topic=rooms/*", vec![]),
+        ("/events?topic=rooms/1&topic=rooms/*", vec![]),
+    ] {
+        let mut stream = node.resume(target, "earliest");
+        assert_eq!(stream.step(), Some(None), "{target}: the prime");
+        let prime = stream.cursor;
+        let mut again = node.resume(target, &prime);
+        assert_eq!(numbers(&mut again, kept.len()), kept, "{target}");
+        if kept.is_empty() {
+            assert_eq!(again.step(), Some(None), "{target}: the prime");
+            without.push(again);
+        }
+    }
+    node.settle();
+    publisher.publish("rooms/1", "6");
+    for stream in &mut without {
+        assert_eq!(numbers(stream, 1), [6], "without a gap");
+    }
+}
+
 #[test]
 fn a_node_without_history_tells_every_returning_client() {
     let node = Node::with(|settings| settings.history_events = 0);

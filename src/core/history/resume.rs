@@ -123,7 +123,11 @@ impl Store {
         if cursor == EARLIEST {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
             let lost_through = self.lost_before_all(ids, lost_through);
-            return Ok(Start::from_the_beginning(lost_through, None));
+            let before = self.before_all(ids, lost_through);
+            return Ok(Start {
+                cursor: Some(before),
+                ..Start::from_the_beginning(lost_through, None)
+            });
         }
         let Some(id) = self.find_cursor(ids, rights, cursor, &mut work)? else {
             let lost_through = self.evicted_from_all(ids, granted, EventId::ZERO, &mut work);
@@ -177,7 +181,7 @@ impl Store {
     }
 
     /// Whether a client may have this id from this node. [`EventId::ZERO`] is the cursor of a stream
-    /// that starts from the beginning and has been sent no event yet.
+    /// that asked for an unknown id and has not been sent its gap yet.
     fn has_given(&self, id: EventId) -> bool {
         id == EventId::ZERO || (self.birth..=self.head).contains(&id)
     }
@@ -308,6 +312,24 @@ impl Store {
         let evicted = ids.iter();
         let evicted = evicted.map(|id| self.evicted_from(*id, granted, seen, work));
         evicted.max().unwrap_or_default()
+    }
+
+    /// A cursor before everything that is kept of these topics and patterns, and above what was lost
+    /// before that: a client that comes back with it, before it was sent an event, has lost nothing.
+    /// `lost_through` is the end of all losses; some may be between events that are kept. What is
+    /// kept of a pattern is not searched for: whatever is kept is above the node's birth.
+    fn before_all(&self, ids: &[SelectorId], lost_through: EventId) -> EventId {
+        let mut before = lost_through;
+        for id in ids {
+            let Some(topic) = id.topic_index() else {
+                return self.birth;
+            };
+            let log = self.topics.get(topic).log.as_ref();
+            if let Some(first) = log.and_then(|log| log.first_id()) {
+                before = before.min(first.before());
+            }
+        }
+        before.max(self.birth)
     }
 
     /// The last event that is lost before the first one that a reader at `cursor` will get.
