@@ -118,6 +118,8 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
 
   function onStatus(changed: Status): void {
     status = changed;
+    // The client is closed: nothing will keep what is loaded.
+    if (status === CLOSED) cancel();
     show();
     if (status.state === 'open' && (early || (!loaded && !loading && timer === undefined))) start();
   }

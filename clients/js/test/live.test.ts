@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Live } from '../src/index.ts';
+import type { Live, LiveStore } from '../src/index.ts';
 import { isWithin } from '../src/ids.ts';
 import { until } from './support/server.ts';
 import { client, id, server } from './support/setup.ts';
@@ -149,6 +149,31 @@ describe('live', () => {
     calls[1]?.resolve('S');
     await until(() => store.getSnapshot().state === 'S');
     expect('error' in store.getSnapshot()).toBe(false);
+  });
+
+  it('loads nothing any more when the client is closed', async () => {
+    const node = await server();
+    const made = client({ url: node.url, retry: { base: 1_000 } });
+    const { calls, load } = loads<string>();
+    const [failing, slow] = [1, 2].map(() => made.live({ topics: 'a', load, apply })) as [LiveStore<string>, LiveStore<string>];
+    failing.subscribe(() => {});
+    slow.subscribe(() => {});
+    (await node.exchange(0)).prime(id(0));
+    await until(() => calls.length === 2);
+    vi.useFakeTimers();
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    try {
+      calls[0]?.reject(new Error('401'));
+      await vi.advanceTimersByTimeAsync(0);
+      expect(failing.getSnapshot()).toMatchObject({ error: new Error('401'), loading: false });
+      made.close();
+      expect(calls[1]?.signal.aborted).toBe(true);
+      expect(slow.getSnapshot()).toMatchObject({ loading: false, stale: true, status: { state: 'closed' } });
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(calls).toHaveLength(2);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('keeps the state when `apply` throws, and goes on', async () => {
