@@ -15,10 +15,20 @@ const alive = new Set();
 
 let isOver = false;
 
-// However this process ends, it leaves nobody behind.
-process.on('exit', () => {
+function killAll() {
   for (const { kill } of alive) kill();
-});
+}
+
+// However this process ends, it leaves nobody behind.
+process.on('exit', killAll);
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  // A signal that nobody else answers ends a process without an `exit`.
+  process.once(signal, () => {
+    if (process.listenerCount(signal)) return;
+    killAll();
+    process.kill(process.pid, signal);
+  });
+}
 
 /** Ends all programs, the first one last, because the others use it. No other one can be started afterwards. */
 export async function stopAllPrograms() {

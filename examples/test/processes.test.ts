@@ -1,5 +1,5 @@
 /** Programs that the demo and the tests start end with all that they have started. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { afterEach, expect, it } from 'vitest';
 import { EXAMPLES } from '../demo/apps.mjs';
 import { startProgram } from '../demo/processes.mjs';
@@ -46,6 +46,24 @@ it('the programs of a process that ends, end, also those that ignore a request',
   const said = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { cwd: EXAMPLES, encoding: 'utf8' });
   const programs = keep(said);
   expect(programs).toHaveLength(2);
+  await until(() => !programs.some(lives), 'both are gone');
+});
+
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('the programs of a process that %s ends, end', async (signal) => {
+  const script = `
+    import { startProgram } from './demo/processes.mjs';
+    startProgram(['sh', '-c', 'trap "" TERM; sleep 600 & echo $$ $!; wait'], {
+      cwd: '.',
+      print: (line) => console.log(line),
+    });`;
+  const process = spawn('node', ['--input-type=module', '--eval', script], { cwd: EXAMPLES });
+  pids.push(process.pid as number);
+  let said = '';
+  process.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const exit = new Promise((resolve) => process.once('exit', (_code, by) => resolve(by)));
+  const programs = keep(await until(() => /.*\n/.exec(said)?.[0], 'both run'));
+  process.kill(signal);
+  expect(await exit).toBe(signal);
   await until(() => !programs.some(lives), 'both are gone');
 });
 
