@@ -1,17 +1,24 @@
 // The node of the examples: `fantail.toml`, on ports of its own.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, startProgram, untilAnswers } from './processes.mjs';
 
 const CONFIG = fileURLToPath(new URL('../fantail.toml', import.meta.url));
 
-/** The program: that of `FANTAIL_BIN`, or the newest build of the repository. */
-export function nodeProgram() {
-  const built = ['release', 'debug'].map((profile) =>
-    fileURLToPath(new URL(`../../target/${profile}/fantail`, import.meta.url)),
-  );
-  const program = process.env['FANTAIL_BIN'] ?? built.find(existsSync);
+const BUILDS = ['release', 'debug'].map((profile) =>
+  fileURLToPath(new URL(`../../target/${profile}/fantail`, import.meta.url)),
+);
+
+/**
+ * The program: that of `FANTAIL_BIN`, or the newest build of the repository.
+ *
+ * @param {string[]} builds
+ */
+export function nodeProgram(builds = BUILDS) {
+  const timeOf = (/** @type {string} */ path) => statSync(path).mtimeMs;
+  const [newest] = builds.filter((path) => existsSync(path)).sort((one, other) => timeOf(other) - timeOf(one));
+  const program = process.env['FANTAIL_BIN'] ?? newest;
   if (program && existsSync(program)) return program;
   throw new Error(`the node is not built${program ? ` (no file ${program})` : ''}; run:\n\n    cargo build --release\n`);
 }
