@@ -1,7 +1,10 @@
 /** `logs/ship`, which brings lines to the node. */
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { EXAMPLES } from '../demo/apps.mjs';
 import { nodePorts, startNode } from '../demo/node.mjs';
@@ -27,10 +30,10 @@ afterEach(async () => {
   for (const end of ends.reverse()) await end();
 });
 
-function ship(token = `${text}.${signature}`) {
+function ship(token = `${text}.${signature}`, path = process.env['PATH']) {
   const child = spawn('bash', ['logs/ship', TOPIC], {
     cwd: EXAMPLES,
-    env: { PATH: process.env['PATH'], FANTAIL_URL: node.url, FANTAIL_TOKEN: token },
+    env: { PATH: path, FANTAIL_URL: node.url, FANTAIL_TOKEN: token },
     detached: true,
   });
   let said = '';
@@ -110,6 +113,22 @@ it('keeps lines while the node is away, or has no room', async () => {
   node = await startNode({ ports, origins: [] });
   expect(await exit).toBe(0);
   expect(await kept()).toEqual(['one', 'two']);
+});
+
+it('has its token in no argument, where everyone could list it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fantail-ship-'));
+  ends.push(() => rmSync(folder, { recursive: true }));
+  const path = process.env['PATH'];
+  const curl = `#!/bin/sh\necho "$@" > '${folder}/arguments'\nPATH='${path}' exec curl "$@"\n`;
+  writeFileSync(join(folder, 'curl'), curl, { mode: 0o755 });
+  const { write, end, exit } = ship(undefined, `${folder}:${path}`);
+  write('one\n');
+  end();
+  expect(await exit).toBe(0);
+  expect(await kept()).toEqual(['one']);
+  const said = readFileSync(join(folder, 'arguments'), 'utf8');
+  expect(said).toContain('x-ndjson');
+  expect(said).not.toContain(signature);
 });
 
 it('ends with the reason when the node refuses', async () => {
