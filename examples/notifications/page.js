@@ -28,13 +28,13 @@ function show(view, props, client) {
   const app = createApp(view, props);
   if (client) app.use(fantail(client));
   app.mount('#app');
-  shown = { app, client };
+  shown = { app, client, user: props?.user };
 }
 
 const leave = () => show(SignIn);
-/** Tells the other tabs that the session has ended. */
+/** Tells the other tabs whose session has ended: by now, somebody else may be signed in in some of them. */
 const ended = new BroadcastChannel('notifications: the session has ended');
-ended.onmessage = leave;
+ended.onmessage = ({ data: user }) => shown?.user === user && leave();
 
 const SignIn = {
   template: '#sign-in',
@@ -87,7 +87,7 @@ const createUserClient = ({ url, user }) =>
       } catch (error) {
         // Anything else may pass: the client tries again.
         if (error.status !== 401) throw error;
-        ended.postMessage('');
+        ended.postMessage(user);
         setTimeout(leave);
         return null;
       }
