@@ -22,8 +22,8 @@ Usage: cargo xtask <CHORE>
 
 Chores:
   test            every check, in the order in which they fail fastest: tools, formatting, clippy, the tests that need
-                  nothing but Rust, the examples in browsers, the tests with real clients (redis-cli, curl, Node, Python, PHP,
-                  browsers) and behind proxies, documentation
+                  nothing but Rust, the browser client and the examples in browsers, the tests with real clients (redis-cli,
+                  curl, Node, Python, PHP, Ruby, browsers) and behind proxies, documentation
   demo [PORT]     starts a node and the examples, and prints the address of a page that leads to them (at PORT, or at a free
                   port); Ctrl-C ends all of it
   tools           only looks for what the tests need beyond Rust, and installs it with apt-get, npm and pip when it may
