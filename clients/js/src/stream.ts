@@ -240,6 +240,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (call.openAt) return;
     call.openAt = Date.now();
     floor = call.retry;
+    notBefore = 0;
     refused = false;
     const replaces = call === next;
     if (replaces) promote();
@@ -401,7 +402,10 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
       topics = changed;
       // Also after a refusal: it may have been about the topics.
       attach();
-      dial();
+      // They change nothing about what the server asked for.
+      const left = notBefore - Date.now();
+      if (left > 0) wait(left, status.state === 'waiting' ? status.why : 'offline');
+      else dial();
     },
     restart() {
       halt();

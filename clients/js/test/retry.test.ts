@@ -169,6 +169,23 @@ describe('the word of the server', () => {
     expect(waits(seen).map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
+  it('holds for other topics, too, and a renewed session asks at once', async () => {
+    const node = await server();
+    const made = client({ url: node.url, retry: { base: 1, max: 1 } });
+    const subscription = made.subscribe('a', {});
+    (await node.exchange(0)).prime(id(0)).end('retry: 400\n\n');
+    await until(() => made.status.state === 'waiting');
+    const start = Date.now();
+    subscription.add('b');
+    const next = await node.exchange(1);
+    expect(Date.now() - start).toBeGreaterThanOrEqual(380);
+    expect(next.url.searchParams.getAll('topic')).toEqual(['a', 'b']);
+    next.prime(id(0)).end('retry: 60000\n\n');
+    await until(() => made.status.state === 'waiting');
+    await made.refreshToken();
+    await node.exchange(2);
+  });
+
   it('at the start of a stream is no farewell: what follows is a failure, also if it is a comment', async () => {
     const plain = await server();
     const made = client({ url: `${plain.url}stream`, retry: { base: 1, max: 1, attempts: 3 } });
