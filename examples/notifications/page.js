@@ -104,4 +104,4 @@ async function start() {
   }
 }
 
-await start();
+await start().catch(({ message }) => (document.querySelector('#app').textContent = `${message}: load the page again`));

@@ -90,7 +90,8 @@ function Talk({ name, leave }) {
   return (
     <form onSubmit={say}>
       <input aria-label="Say" value={text} onChange={({ target }) => setText(target.value)} required autoFocus />
-      <button>Say</button> <button type="button" onClick={leave}>Leave</button>
+      <button>Say</button>{' '}
+      <button type="button" onClick={() => leave().catch(({ message }) => setProblem(message))}>Leave</button>
       <p role="status">{WORDS[state] ?? 'not connected'}</p>
       <p role="alert">{problem}</p>
     </form>

@@ -209,7 +209,8 @@ fn a_page_subscribes_with_the_cookie_of_its_application() {
     let node = node(ingest, ALLOWED, &shop.origin());
     let chromium = watcher::chromium();
     let path = chromium.to_str().expect("a path of UTF-8");
-    let url = shop.url(&format!("/?hub={}", node.url("")));
+    shop.show_hub(&node.url(""));
+    let url = shop.url("/");
     let mut page = Program::start("node", &["tests/node/list.mjs", path, &url, "#orders"]);
     node.wait_for_streams(1);
     assert_eq!(shop.order(&["tea", "milk"]), 201);

@@ -26,6 +26,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 pub(super) const USER: &str = "shop";
 pub(super) const PASSWORD: &str = "a-password";
 
+/// The address of the node, as in the document.
+const NODE: &str = "http://127.0.0.1:8080";
+
 /// The secret for tokens, as in the document.
 pub(super) const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 
@@ -87,6 +90,14 @@ impl Shop {
             TcpStream::connect(address).is_ok()
         });
         shop
+    }
+
+    /// Writes the address of this node into its page.
+    pub(super) fn show_hub(&self, url: &str) {
+        let page = self.directory.path().join("public/index.html");
+        let text = fs::read_to_string(&page).expect("a page");
+        assert!(text.contains(NODE), "{text}");
+        fs::write(&page, text.replace(NODE, url)).expect("a file");
     }
 
     /// Its page.
