@@ -1,6 +1,6 @@
 // What the package may weigh: bytes of what is loaded at once, minified, as brotli sends it.
 export const BUDGETS = {
-  core: 11_000,
+  core: 11_100,
   // Vite adds its own code for what is loaded on demand.
   coreByVite: 11_550,
   // Loaded on demand.
