@@ -38,13 +38,21 @@ export async function stopAllPrograms() {
   await first?.stop();
 }
 
+/** Below the ports that the system gives to connections: none of them takes one while a program starts, or starts again. */
+const PORTS = { from: 20_000, below: 32_000 };
+
 /** A port that nobody has at this moment. */
 export async function freePort() {
-  const socket = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve, reject) => socket.once('listening', resolve).once('error', reject));
-  const { port } = /** @type {import('node:net').AddressInfo} */ (socket.address());
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    const socket = createServer().listen(port, '127.0.0.1');
+    const isFree = await new Promise((resolve) => {
+      socket.once('listening', () => resolve(true)).once('error', () => resolve(false));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => socket.close(resolve));
+    return port;
+  }
 }
 
 /**

@@ -3,7 +3,7 @@
  * same ports, and asked for what it counts.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { SECRET, token } from './token.ts';
 
 /** What a test publishes. */
@@ -30,13 +30,24 @@ export interface NodeProgram {
   close(): Promise<void>;
 }
 
+/** Below the ports that the system gives to connections: none of them takes one while the node starts again. */
+const PORTS = { from: 20_000, below: 32_000 };
+
+/** Longest wait for a node that starts; far above its needs on a loaded machine. */
+const START_MS = 60_000;
+
 /** A port that was free a moment ago. */
 async function freePort(): Promise<number> {
-  const socket = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => socket.once('listening', resolve));
-  const { port } = socket.address() as AddressInfo;
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.below - PORTS.from));
+    const socket = createServer().listen(port, '127.0.0.1');
+    const isFree = await new Promise((resolve) => {
+      socket.once('listening', () => resolve(true)).once('error', () => resolve(false));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => socket.close(resolve));
+    return port;
+  }
 }
 
 /** The program of `FANTAIL_BIN`. */
@@ -64,7 +75,9 @@ export async function startProgram(settings: readonly string[] = [], program = p
     ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
     child.on('error', (error) => (said += String(error)));
     child.stderr?.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    const end = Date.now() + START_MS;
     while (!(await fetch(`${url}readyz`).then(({ ok }) => ok, () => false))) {
+      if (Date.now() > end) throw new Error(`the node does not answer at ${url}: ${said}`);
       if (child.exitCode !== null || child.pid === undefined) throw new Error(`the node ended: ${said}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
