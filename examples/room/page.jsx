@@ -90,8 +90,7 @@ function Talk({ name, leave }) {
   return (
     <form onSubmit={say}>
       <input aria-label="Say" value={text} onChange={({ target }) => setText(target.value)} required autoFocus />
-      <button>Say</button>{' '}
-      <button type="button" onClick={() => leave().catch(({ message }) => setProblem(message))}>Leave</button>
+      <button>Say</button> <button type="button" onClick={() => leave().catch((error) => setProblem(error.message))}>Leave</button>
       <p role="status">{WORDS[state] ?? 'not connected'}</p>
       <p role="alert">{problem}</p>
     </form>
