@@ -1,5 +1,7 @@
 /** Ids of the node's own form, `<milliseconds>-<number>.<mark>`. Only they tell which event was first. */
 
+import type { Block } from './parser.ts';
+
 /** The mark is of the node, or of its history: ids with other marks have no order. */
 type Parts = [time?: number, count?: number, mark?: string];
 
@@ -11,6 +13,17 @@ function partsOf(id: string): Parts {
 /** Milliseconds since 1970 of a node's id; `undefined` for any other id. */
 export function timeOf(id: string): number | undefined {
   return partsOf(id)[0];
+}
+
+/**
+ * What an event is known by if it comes again. A publisher may use an id of its own again, for another
+ * event, so that alone does not do.
+ */
+export function keyOf({ id = '', event, data }: Block): string {
+  if (timeOf(id) !== undefined) return id;
+  let hash = 0;
+  for (const unit of `${event}\n${data}`) hash = (Math.imul(hash, 31) + (unit.codePointAt(0) as number)) | 0;
+  return `${id} ${hash}`;
 }
 
 /** Whether an event is in a state with this cursor, as far as both ids tell. */

@@ -2,7 +2,7 @@
  * An event of several topics comes by each stream that has one of them. This tells the repetitions.
  */
 import type { ConnectionSink } from './connection.ts';
-import { timeOf } from './ids.ts';
+import { keyOf } from './ids.ts';
 
 /** Events that are remembered while a client has several streams. */
 const MERGED_EVENTS_MAX = 10_000;
@@ -26,11 +26,10 @@ export function createMerge(sink: ConnectionSink, several: () => boolean): Merge
       return {
         changed: () => sink.changed(),
         block(block, told) {
-          const { id, data, topics, event } = block;
+          const { id, data, topics } = block;
           if (!several()) entries.clear();
           if (!several() || !id || data === undefined || !topics.length) return sink.block(block, told);
-          // Publishers may use an id of their own again, for another event.
-          const key = timeOf(id) === undefined ? JSON.stringify([id, event, data]) : id;
+          const key = keyOf(block);
           const known = entries.get(key);
           const isSame = known && (told.length || !known.streams.has(stream));
           const entry: Entry = isSame ? known : { topics: new Set(), streams: new Set() };

@@ -5,25 +5,36 @@
  * `expected` is what the current request will repeat of what its predecessor brought. `fresh` is what
  * came from the current one since the next one was sent off with the cursor of that moment.
  */
+import { isWithin, keyOf, timeOf } from './ids.ts';
 import type { Block } from './parser.ts';
 
 /** Events that are remembered. Beyond it the old request ends early: nothing is lost, the new one repeats. */
 export const OVERLAP_EVENTS_MAX = 10_000;
 
-/** For each id, the topics of the events that have it: publishers may use an id again. */
+/** An event that was taken. */
+export interface Known {
+  /** See `keyOf`. */
+  readonly key: string;
+  readonly topics: readonly string[];
+}
+
+/** For each key, the topics of the events that have it, in the order of the stream. */
 type Seen = Map<string, (readonly string[])[]>;
 
 export interface Overlap {
   /** The next request is sent with a cursor, after which these have come. */
-  sent(blocks?: readonly Block[]): void;
+  sent(events?: readonly Known[]): void;
   /** There is no next request any more. */
   cancelled(): void;
   /** The next request takes the place of the current one. */
   replaced(): void;
-  /** The current request will repeat these: they came from elsewhere. Those without data are no events. */
-  expect(blocks: readonly Block[]): void;
-  /** The current request has reached the newest event: it has repeated everything. */
-  caughtUp(): void;
+  /** The current request will repeat these: they came from elsewhere. */
+  expect(events: readonly Known[]): void;
+  /**
+   * The current request is at this place: it has repeated what is before it. Where a publisher's own id
+   * is, only the ids around it tell: one with none behind it stays expected.
+   */
+  reached(id: string): void;
   /**
    * An event of the current request. `all` if subscriptions have had it; else the topics of those that
    * have, mostly none.
@@ -31,19 +42,19 @@ export interface Overlap {
   take(block: Block): readonly string[] | 'all';
   /** As many events wait for the next request as may. */
   full(): boolean;
-  /** Ids that are remembered. */
+  /** Keys that are remembered. */
   size(): number;
 }
 
-function add(seen: Seen, id: string, topics: readonly string[]): void {
-  const list = seen.get(id);
+function add(seen: Seen, key: string, topics: readonly string[]): void {
+  const list = seen.get(key);
   if (list) list.push(topics);
-  else seen.set(id, [topics]);
+  else seen.set(key, [topics]);
 }
 
-function seenOf(blocks: readonly Block[]): Seen {
+function seenOf(events: readonly Known[]): Seen {
   const seen: Seen = new Map();
-  for (const { id, data, topics } of blocks) if (id && data !== undefined) add(seen, id, topics);
+  for (const { key, topics } of events) add(seen, key, topics);
   return seen;
 }
 
@@ -52,34 +63,50 @@ export function createOverlap(): Overlap {
   let fresh: Seen | undefined;
   let count = 0;
   return {
-    sent(blocks = []) {
-      fresh = seenOf(blocks);
-      count = blocks.length;
+    sent(events = []) {
+      fresh = seenOf(events);
+      count = events.length;
     },
     cancelled: () => void (fresh = undefined),
     replaced() {
       // What the current request has not repeated yet, the next one repeats as well. Events of topics
       // that are no longer wanted never are: the bound is for them.
       const seen: Seen = fresh ?? new Map();
-      for (const [id, lists] of expected) {
+      for (const [key, lists] of expected) {
         if (seen.size >= OVERLAP_EVENTS_MAX) break;
-        for (const topics of lists) add(seen, id, topics);
+        for (const topics of lists) add(seen, key, topics);
       }
       expected = seen;
       fresh = undefined;
     },
-    expect(blocks) {
-      expected = seenOf(blocks);
+    expect(events) {
+      expected = seenOf(events);
     },
-    caughtUp: () => expected.clear(),
-    take({ id, topics }) {
+    reached(id) {
+      /** Own ids whose place is not known yet. */
+      let own: string[] = [];
+      let isBefore = true;
+      for (const key of expected.keys()) {
+        if (timeOf(key) === undefined) {
+          if (isBefore) own.push(key);
+        } else if (isWithin(key, id)) {
+          expected.delete(key);
+          if (!isBefore) continue;
+          for (const each of own) expected.delete(each);
+          own = [];
+        } else isBefore = false;
+      }
+    },
+    take(block) {
+      const { id, topics } = block;
       if (!id) return [];
-      const lists = expected.get(id);
+      const key = keyOf(block);
+      const lists = expected.get(key);
       const before = lists?.shift();
-      if (lists && !lists.length) expected.delete(id);
+      if (lists && !lists.length) expected.delete(key);
       if (fresh) {
         count++;
-        add(fresh, id, before ? [...before, ...topics] : topics);
+        add(fresh, key, before ? [...before, ...topics] : topics);
       }
       if (!before) return [];
       return before.length && topics.some((topic) => !before.includes(topic)) ? before : 'all';

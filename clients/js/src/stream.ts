@@ -9,8 +9,8 @@ import { matches, streamUrl } from './address.ts';
 import { backoff, FLOOR_MAX_MS } from './backoff.ts';
 import { IDLE, type ConnectionSink, type Runtime, type StreamInfo } from './connection.ts';
 import { FantailError, isFinal } from './errors.ts';
-import { timeOf } from './ids.ts';
-import { createOverlap, OVERLAP_EVENTS_MAX } from './overlap.ts';
+import { keyOf, timeOf } from './ids.ts';
+import { createOverlap, OVERLAP_EVENTS_MAX, type Known } from './overlap.ts';
 import type { PageSignal } from './page.ts';
 import type { Block } from './parser.ts';
 import { failureOf, fetchTransport } from './transport/fetch.ts';
@@ -73,7 +73,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
   /** The last id of the node's own. A publisher's own is a cursor for streams of its topics only. */
   let nodeId: string | undefined;
   /** Events after it: all of them have ids of publishers. */
-  let since: Block[] = [];
+  let since: Known[] = [];
   let status: Status = IDLE;
   let blocks = 0;
   let current: Call | undefined;
@@ -201,10 +201,10 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
         },
         block(block) {
           tellMissing(call);
-          const prime = call.blocks++ === 0;
+          call.blocks++;
           opened(call);
           call.farewell = false;
-          take(block, prime);
+          take(block);
         },
         retry(milliseconds) {
           call.farewell = true;
@@ -262,19 +262,18 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (missing) tellGap(call.cursor, missing === 'earliest' ? '' : missing);
   }
 
-  function take(block: Block, prime: boolean): void {
+  function take(block: Block): void {
     blocks++;
     if (block.id !== undefined) cursor = block.id || undefined;
     if (cursor && timeOf(cursor) !== undefined) {
       nodeId = cursor;
       since = [];
     } else if (block.id) {
-      if (since.push({ id: block.id, data: '', topics: block.topics }) > OVERLAP_EVENTS_MAX) since.shift();
+      if (since.push({ key: keyOf(block), topics: block.topics }) > OVERLAP_EVENTS_MAX) since.shift();
     }
     let told: readonly string[] | 'all' = [];
     if (block.data !== undefined) told = overlap.take(block);
-    // A heartbeat: nothing is left to repeat.
-    else if (!prime && !next) overlap.caughtUp();
+    else if (block.id) overlap.reached(block.id);
     if (told === 'all') return;
     log(block.data === undefined ? 'id' : block.event === 'gap' ? 'gap' : 'event', block);
     if (next && overlap.full()) {

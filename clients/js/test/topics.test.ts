@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { matches } from '../src/address.ts';
 import { INSPECT, type Inspectable, type Inspection } from '../src/client.ts';
-import { createOverlap, OVERLAP_EVENTS_MAX } from '../src/overlap.ts';
+import { keyOf } from '../src/ids.ts';
+import { createOverlap, OVERLAP_EVENTS_MAX, type Known, type Overlap } from '../src/overlap.ts';
 import type { Event, Gap } from '../src/index.ts';
 import { createFakeNode } from '../src/testing/index.ts';
 import { until } from './support/server.ts';
@@ -436,18 +437,47 @@ describe('an overlap', () => {
     expect(['1', '2', '3'].map((each) => overlap.take(event(each)))).toEqual(['all', 'all', []]);
   });
 
-  it('counts events of one id, and forgets them when the stream has caught up', () => {
+  const known = (...names: string[]): Known[] => names.map((name) => ({ key: keyOf(event(name)), topics: [] }));
+
+  const isKnown = (overlap: Overlap, ...names: string[]): boolean[] => names.map((name) => overlap.take(event(name)) === 'all');
+
+  it('counts events of one id', () => {
     const overlap = createOverlap();
     overlap.sent();
     overlap.take(event('x'));
     overlap.take(event('x'));
     overlap.replaced();
-    expect([1, 2, 3].map(() => overlap.take(event('x')))).toEqual(['all', 'all', []]);
-    overlap.sent();
-    overlap.take(event('y'));
-    overlap.replaced();
-    overlap.caughtUp();
-    expect(overlap.take(event('y'))).toEqual([]);
+    expect(isKnown(overlap, 'x', 'x', 'x')).toEqual([true, true, false]);
+  });
+
+  it('forgets what is before the place of the stream, and no more', () => {
+    const all = [id(1), 'a', id(3), 'b', id(6), 'c'];
+    const left = (place: string): boolean[] => {
+      const overlap = createOverlap();
+      overlap.expect(known(...all));
+      overlap.reached(place);
+      return isKnown(overlap, ...all);
+    };
+    // The prime of a stream that begins before all of it.
+    expect(left(id(0))).toEqual([true, true, true, true, true, true]);
+    expect(left(id(4))).toEqual([false, false, false, true, true, true]);
+    // Whether `c` is before 9 nobody says.
+    expect(left(id(9))).toEqual([false, false, false, false, false, true]);
+  });
+
+  it('takes a publisher\'s own id for behind what came before it, also when that came late', () => {
+    const overlap = createOverlap();
+    overlap.expect(known(id(5), 'a', id(2)));
+    overlap.reached(id(3));
+    expect(isKnown(overlap, id(5), 'a', id(2))).toEqual([true, true, false]);
+  });
+
+  it('tells another event with a publisher\'s own id from the one that is repeated', () => {
+    const overlap = createOverlap();
+    overlap.expect([{ key: keyOf({ id: 'x', data: 'one', topics: [] }), topics: [] }]);
+    expect(overlap.take({ id: 'x', data: 'two', topics: [] })).toEqual([]);
+    expect(overlap.take({ id: 'x', event: 'other', data: 'one', topics: [] })).toEqual([]);
+    expect(overlap.take({ id: 'x', data: 'one', topics: [] })).toBe('all');
   });
 
   it('is forgotten with the request that was to take over', async () => {

@@ -2,7 +2,7 @@
  * From where on the leader's blocks are complete for a follower: not known yet; known, and kept until
  * requests of its own have got there; or handed over as they come.
  */
-import { isWithin } from '../ids.ts';
+import { isWithin, timeOf } from '../ids.ts';
 import { OVERLAP_EVENTS_MAX } from '../overlap.ts';
 import type { Item, StreamState } from './messages.ts';
 import { NOWHERE, type Place } from './places.ts';
@@ -11,6 +11,8 @@ export interface Cover {
   readonly phase: 'none' | 'behind' | 'live';
   /** Where the leader's blocks begin. */
   readonly start: string | undefined;
+  /** Everything that the leader has sent before is within this, as far as ids tell. */
+  readonly floor: string | undefined;
   /** From here on the leader may send again what came before. */
   readonly again: Place;
   /** The leader begins there. Its blocks are kept from now on. */
@@ -36,6 +38,10 @@ export function createCover(): Cover {
     phase: 'none' as Cover['phase'],
     start: undefined as string | undefined,
     again: NOWHERE,
+    get floor() {
+      // A publisher's own id is before no other one.
+      return cover.start && timeOf(cover.start) !== undefined ? cover.start : (cover.again.safe ?? cover.start);
+    },
     begin(told: StreamState) {
       cover.end();
       ({ start: cover.start, place: cover.again } = told);

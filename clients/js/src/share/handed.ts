@@ -2,7 +2,7 @@
  * What this tab has handed to its subscriptions, so that nothing is handed over twice: the next request,
  * and the next leader, begin before the newest of it.
  */
-import { isWithin } from '../ids.ts';
+import { isWithin, keyOf } from '../ids.ts';
 import { createOverlap, OVERLAP_EVENTS_MAX } from '../overlap.ts';
 import type { Block } from '../parser.ts';
 import type { Place } from './places.ts';
@@ -20,20 +20,22 @@ export interface Handed {
   expect(place: Place): void;
   /**
    * Takes a block that came before with the topics `told`. Returns the topics of which subscriptions
-   * have had it; `undefined` if nothing of it is new. `isLive`: it has not waited, so a heartbeat is news.
+   * have had it; `undefined` if nothing of it is new.
    */
-  take(block: Block, told: readonly string[], isLive: boolean): readonly string[] | undefined;
+  take(block: Block, told: readonly string[]): readonly string[] | undefined;
 }
 
-/** A block without what is not needed to know it again. */
-type Known = Pick<Block, 'id' | 'data'> & { topics: readonly string[] };
+/** A block without what is not needed to know it again. That of a heartbeat has no key. */
+interface Taken {
+  readonly id: string;
+  readonly key: string;
+  topics: readonly string[];
+}
 
 export function createHanded(floor: string | undefined): Handed {
   const overlap = createOverlap();
   /** Oldest first. */
-  let recent: Known[] = [];
-  /** Where what is expected to come again begins. */
-  let mark: string | undefined;
+  let recent: Taken[] = [];
 
   /** Number of the blocks up to the last one of which this holds. */
   function upTo(test: (id: string) => boolean): number {
@@ -42,20 +44,20 @@ export function createHanded(floor: string | undefined): Handed {
     return count;
   }
 
-  function remember(block: Known): void {
+  function remember(block: Taken): void {
     recent.push(block);
     if (recent.length > 2 * OVERLAP_EVENTS_MAX) recent = recent.slice(OVERLAP_EVENTS_MAX);
   }
 
-  /** A heartbeat from beyond all that is known: nothing is left to repeat. A prime is not beyond it. */
+  /** A prime or a heartbeat. */
   function hearBeat(id: string): void {
-    if ((mark && isWithin(id, mark)) || upTo((other) => isWithin(id, other))) return;
-    // It says so of its own stream alone.
-    if (!handed.isSplit) overlap.caughtUp();
-    remember({ id, topics: [] });
+    // It speaks of its own stream alone.
+    if (!handed.isSplit) overlap.reached(id);
+    // It is a place behind all that is known, unless something of that is still to be repeated.
+    if (!overlap.size() && !upTo((other) => isWithin(id, other))) remember({ id, key: '', topics: [] });
   }
 
-  const last = (id: string | undefined): Known | undefined => recent[upTo((other) => other === id) - 1];
+  const last = (id: string | undefined): Taken | undefined => recent[upTo((other) => other === id) - 1];
 
   const handed: Handed = {
     floor,
@@ -67,18 +69,17 @@ export function createHanded(floor: string | undefined): Handed {
     },
     topicsOf: (id) => last(id)?.topics ?? [],
     expect({ cursor, safe = cursor }) {
-      mark = safe;
       if (!safe) return overlap.expect([]);
       const passed = handed.isSplit ? 0 : upTo((id) => id === cursor) || upTo((id) => isWithin(id, safe));
       const again = recent.filter(
-        ({ id = '' }, index) => !isWithin(id, safe) && (index >= passed || isWithin(safe, id)),
+        ({ id, key }, index) => key && !isWithin(id, safe) && (index >= passed || isWithin(safe, id)),
       );
-      overlap.expect(again as Block[]);
+      overlap.expect(again);
     },
-    take(block, told, isLive) {
+    take(block, told) {
       const { id, data, topics } = block;
       if (data === undefined) {
-        if (id && isLive) hearBeat(id);
+        if (id) hearBeat(id);
         return told;
       }
       if (id && handed.floor && isWithin(id, handed.floor)) return undefined;
@@ -89,7 +90,7 @@ export function createHanded(floor: string | undefined): Handed {
       const before = [...told, ...repeated, ...(known?.topics ?? [])];
       if (before.length && topics.every((topic) => before.includes(topic))) return undefined;
       if (known) known.topics = [...before, ...topics];
-      else if (id) remember({ id, data: '', topics: [...before, ...topics] });
+      else if (id) remember({ id, key: keyOf(block), topics: [...before, ...topics] });
       return before;
     },
   };

@@ -89,12 +89,12 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     return key !== JOINED || !of.length || of.some((topic) => topics?.some((each) => matches(each, topic)));
   }
 
-  function hand([block, told]: Item, isLive = true): void {
+  function hand([block, told]: Item): void {
     handed.floor ??= place.safe;
     if (!isMine(block)) return;
     // Whoever has a place reads what is between by itself.
     if (block.id === undefined && block.data === GAP.data && (place.cursor || !wasOpen)) return;
-    const before = handed.take(block, told, isLive);
+    const before = handed.take(block, told);
     if (before) sink?.block(block, before);
   }
 
@@ -185,7 +185,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     const items = cover.join();
     halt();
     handed.expect(cover.again);
-    for (const item of items) hand(item, false);
+    for (const item of items) hand(item);
     place = known;
     sink?.changed();
   }
@@ -195,7 +195,7 @@ export function createTrack(runtime: Runtime, key: string, hooks: TrackHooks): T
     cover.begin(told);
     // Only what is new is wanted, or the server has no ids.
     if (!place.cursor && (!own || wasOpen)) {
-      handed.floor ??= cover.start;
+      handed.floor ??= cover.floor;
       // The leader tells it when its first request is open.
       if (!first) hand([GAP, []]);
       join();

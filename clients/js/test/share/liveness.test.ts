@@ -2,8 +2,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { DEAD_MS } from '../../src/share/heartbeat.ts';
 import { VERSION } from '../../src/share/messages.ts';
 import { until } from '../support/server.ts';
-import { leader, left, messages, silence, Tab, useTabs } from '../support/tabs.ts';
-import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';
+import { leader, left, messages, nextLeader, silence, Tab, useTabs } from '../support/tabs.ts';
+import { allOpen, leads, node, numbers, openTab, openTabs, type OpenTab } from './support.ts';
 
 useTabs(true);
 
@@ -47,6 +47,51 @@ describe('a leader', () => {
     await until(() => tabs.every(({ seen }) => seen.length === 10));
     for (const { seen, gaps } of tabs) expect([seen, gaps]).toEqual([numbers(1, 10), []]);
     expect(small.streams).toHaveLength(1);
+  });
+
+  it('that ran on alone, further than its successor began, hands nothing over twice', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 2);
+    const zombie = leads(tabs);
+    const other = tabs.find((each) => each !== zombie)!;
+    small.publish('t', '1');
+    small.publish('t', '2', 'order-2');
+    await until(() => tabs.every(({ seen }) => seen.length === 2));
+    zombie.tab.frozen = true;
+    await pass(DEAD_MS + 2_000);
+    await until(() => other.role() === 'leader');
+    // The last id of the node's own is that of the first event.
+    small.publish('t', '3', 'order-3');
+    await until(() => tabs.every(({ seen }) => seen.length === 3));
+    zombie.tab.thaw();
+    await until(() => zombie.role() === 'follower');
+    small.publish('t', '4');
+    await until(() => tabs.every(({ seen }) => seen.includes('4')));
+    for (const { seen, gaps } of tabs) expect([seen, gaps]).toEqual([numbers(1, 4), []]);
+  });
+
+  it('that goes on from far back tells nobody what is older than what they asked for', async () => {
+    const { url, small } = await node();
+    const [first, back] = (await openTabs(url, 2)) as [OpenTab, OpenTab];
+    small.publish('t', '1');
+    await until(() => back.seen.length);
+    back.tab.say('pagehide');
+    small.publish('t', '2');
+    small.publish('t', '3', 'order-3');
+    await until(() => first.seen.length === 3);
+    // It is the next to lead, and does not get on.
+    small.hold('t');
+    back.tab.say('pageshow');
+    await until(() => nextLeader() === back.tab);
+    const young = openTab(url);
+    await until(() => young.role() === 'follower');
+    first.tab.kill();
+    await until(() => back.role() === 'leader');
+    small.release();
+    const last = small.publish('t', '4');
+    await until(() => back.seen.length === 4 && young.made.cursor === last);
+    // An id of a publisher's own has no order of which a client knows.
+    expect([back.seen, young.seen.filter((number) => number !== '3')]).toEqual([numbers(1, 4), ['4']]);
   });
 
   it('that does not run is not replaced by a hidden follower until it is shown', async () => {

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFailed, vi } from 'vitest';
+import { INSPECT, type Inspectable } from '../../src/client.ts';
 import { until } from '../support/server.ts';
 import { useTabs } from '../support/tabs.ts';
 import { node, openTab, type OpenTab } from './support.ts';
@@ -22,6 +23,16 @@ interface Watched extends OpenTab {
   away: boolean;
   /** Topics that it has added. Their first events may be older than what it has heard. */
   readonly added: string[];
+}
+
+/** Lines of a tab's log that a failure shows. */
+const LINES_MAX = 40;
+
+/** A tab at the moment of a failure. */
+function told({ topics, added, seen, made, log }: Watched): string {
+  const { inspection } = (made as unknown as Inspectable)[INSPECT]();
+  const lines = log.slice(-LINES_MAX).map((line) => JSON.stringify(line).slice(0, 200));
+  return [`tab of ${topics.join()} and later ${added.join()}, ${seen.length} events`, JSON.stringify(inspection), ...lines].join('\n');
 }
 
 /** Seeds are of the environment, or fixed ones: a failure names its seed. */
@@ -67,6 +78,7 @@ describe('a long run of tabs that come, go, hang and are left', () => {
       small.publish(topics, String(number), isOwn ? `order-${number}` : undefined);
     }
 
+    onTestFailed(() => console.log([...tabs.map(told), ...small.streams.map(({ url: { search } }) => search)].join('\n\n')));
     for (let count = 0; count < 3; count++) open();
     for (let step = 0; step < 250; step++) {
       const chance = random();

@@ -60,15 +60,15 @@ describe('what was handed over', () => {
   it('is not handed over again from a place of several streams, whatever the order was', () => {
     const handed = createHanded(undefined);
     handed.isSplit = true;
-    for (const number of [1, 7, 9, 2, 3]) expect(handed.take(event(id(number)), [], true)).toEqual([]);
+    for (const number of [1, 7, 9, 2, 3]) expect(handed.take(event(id(number)), [])).toEqual([]);
     handed.expect(at(id(3)));
-    for (const number of [7, 9]) expect(handed.take(event(id(number)), [], true)).toBeUndefined();
-    for (const number of [4, 5, 10]) expect(handed.take(event(id(number)), [], true)).toEqual([]);
+    for (const number of [7, 9]) expect(handed.take(event(id(number)), [])).toBeUndefined();
+    for (const number of [4, 5, 10]) expect(handed.take(event(id(number)), [])).toEqual([]);
   });
 
   it('is not in order with several streams: a block says nothing of what was before it', () => {
     const handed = createHanded(undefined);
-    handed.take(event(id(1)), [], true);
+    handed.take(event(id(1)), []);
     const has = (name: string | undefined): boolean => handed.has(name, at(id(1)));
     expect([has(id(1)), has(id(2)), has(undefined)]).toEqual([true, false, false]);
     handed.isSplit = true;
@@ -77,35 +77,48 @@ describe('what was handed over', () => {
 
   it('is not all of what is before a block while a request with more topics repeats it', () => {
     const handed = createHanded(undefined);
-    for (const name of [id(1), 'order-2', id(5)]) handed.take(event(name), [], true);
+    for (const name of [id(1), 'order-2', id(5)]) handed.take(event(name), []);
     expect(handed.has('order-2', { cursor: 'order-6', safe: id(5) })).toBe(true);
     // It is back at 3: events of the topic that was added are still to come.
-    handed.take(event(id(3), 'added'), [], true);
+    handed.take(event(id(3), 'added'), []);
     expect([handed.has('order-2', at(id(3))), handed.has(id(5), at(id(3)))]).toEqual([false, false]);
   });
 
   it('is told by topics when one stream brings what several brought, and the other way round', () => {
     const handed = createHanded(undefined);
     handed.isSplit = true;
-    handed.take(event(id(1), 'a'), [], true);
-    expect(handed.take(event(id(1), 'b'), ['a'], true)).toEqual(['a', 'a']);
+    handed.take(event(id(1), 'a'), []);
+    expect(handed.take(event(id(1), 'b'), ['a'])).toEqual(['a', 'a']);
     handed.expect(at(id(0)));
-    expect(handed.take({ id: id(1), data: 'x', topics: ['a', 'b'] }, [], true)).toBeUndefined();
+    expect(handed.take({ id: id(1), data: 'x', topics: ['a', 'b'] }, [])).toBeUndefined();
     handed.expect(at(id(0)));
-    expect(handed.take(event(id(1), 'b'), [], true)).toBeUndefined();
-    expect(handed.take(event(id(1), 'a'), ['b'], true)).toBeUndefined();
-    expect(handed.take(event(id(1), 'c'), ['b'], true)).toEqual(expect.arrayContaining(['a', 'b']));
+    expect(handed.take(event(id(1), 'b'), [])).toBeUndefined();
+    expect(handed.take(event(id(1), 'a'), ['b'])).toBeUndefined();
+    expect(handed.take(event(id(1), 'c'), ['b'])).toEqual(expect.arrayContaining(['a', 'b']));
   });
 
-  it('ends to be expected at a heartbeat, but not at that of one stream among several', () => {
+  it('ends to be expected at a place behind it, but not at that of one stream among several', () => {
     for (const isSplit of [false, true]) {
       const handed = createHanded(undefined);
-      handed.take(event('order-1'), [], true);
+      for (const name of ['order-1', id(4)]) handed.take(event(name), []);
       handed.isSplit = isSplit;
       handed.expect(at(id(1)));
-      handed.take({ id: id(5), topics: [] }, [], true);
-      expect(handed.take(event('order-1'), [], true)).toEqual(isSplit ? undefined : []);
+      handed.take({ id: id(5), topics: [] }, []);
+      expect(handed.take(event('order-1'), [])).toEqual(isSplit ? undefined : []);
     }
+  });
+
+  it('stays expected after a place of which only its publisher could tell that it is behind it', () => {
+    const handed = createHanded(undefined);
+    for (const name of [id(1), 'order-2', 'order-3']) handed.take(event(name), []);
+    handed.expect({ cursor: 'order-2', safe: id(1) });
+    // Where `order-2` is, as the prime of another request has it.
+    handed.take({ id: id(2), topics: [] }, []);
+    expect(handed.take(event('order-3'), [])).toBeUndefined();
+    expect(handed.take(event('order-4'), [])).toEqual([]);
+    // A request from that place repeats what came after it.
+    handed.expect(at(id(2)));
+    expect(handed.take(event('order-4'), [])).toBeUndefined();
   });
 });
 
