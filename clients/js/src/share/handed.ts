@@ -19,8 +19,8 @@ export interface Handed {
   /** What comes next begins at this place, so it repeats what is known from there on. */
   expect(place: Place): void;
   /**
-   * Takes a block that came before with the topics `told`. Returns the topics of which subscriptions
-   * have had it; `undefined` if nothing of it is new.
+   * Takes a block that came before, here or in another tab, with the topics `told`. Returns the topics
+   * of which subscriptions of this tab have had it; `undefined` if nothing of it is new.
    */
   take(block: Block, told: readonly string[]): readonly string[] | undefined;
 }
@@ -38,9 +38,9 @@ export function createHanded(floor: string | undefined): Handed {
   let recent: Taken[] = [];
 
   /** Number of the blocks up to the last one of which this holds. */
-  function upTo(test: (id: string) => boolean): number {
+  function upTo(test: (block: Taken) => boolean): number {
     let count = recent.length;
-    while (count && !test(recent[count - 1]?.id as string)) count--;
+    while (count && !test(recent[count - 1] as Taken)) count--;
     return count;
   }
 
@@ -54,23 +54,23 @@ export function createHanded(floor: string | undefined): Handed {
     // It speaks of its own stream alone.
     if (!handed.isSplit) overlap.reached(id);
     // It is a place behind all that is known, unless something of that is still to be repeated.
-    if (!overlap.size() && !upTo((other) => isWithin(id, other))) remember({ id, key: '', topics: [] });
+    if (!overlap.size() && !upTo((other) => isWithin(id, other.id))) remember({ id, key: '', topics: [] });
   }
 
-  const last = (id: string | undefined): Taken | undefined => recent[upTo((other) => other === id) - 1];
+  const last = (id: string | undefined): Taken | undefined => recent[upTo((other) => other.id === id) - 1];
 
   const handed: Handed = {
     floor,
     isSplit: false,
     has(id, { safe }) {
       // A request with more topics repeats what is before the newest: some of it is still to come.
-      const isBehind = upTo((other) => safe !== undefined && other !== safe && isWithin(safe, other)) > 0;
+      const isBehind = upTo((other) => safe !== undefined && other.id !== safe && isWithin(safe, other.id)) > 0;
       return !handed.isSplit && !isBehind && last(id) !== undefined;
     },
     topicsOf: (id) => last(id)?.topics ?? [],
     expect({ cursor, safe = cursor }) {
       if (!safe) return overlap.expect([]);
-      const passed = handed.isSplit ? 0 : upTo((id) => id === cursor) || upTo((id) => isWithin(id, safe));
+      const passed = handed.isSplit ? 0 : upTo(({ id }) => id === cursor) || upTo(({ id }) => isWithin(id, safe));
       const again = recent.filter(
         ({ id, key }, index) => key && !isWithin(id, safe) && (index >= passed || isWithin(safe, id)),
       );
@@ -85,12 +85,14 @@ export function createHanded(floor: string | undefined): Handed {
       if (id && handed.floor && isWithin(id, handed.floor)) return undefined;
       const repeated = overlap.take(block);
       if (repeated === 'all') return undefined;
-      // Several streams may bring it, or a request with more topics.
-      const known = told.length ? last(id) : undefined;
-      const before = [...told, ...repeated, ...(known?.topics ?? [])];
+      const key = keyOf(block);
+      // Several streams may bring it, or a request with more topics. What came before may have come to
+      // other tabs, or before this one wanted it.
+      const known = told.length ? recent[upTo((other) => other.key === key) - 1] : undefined;
+      const before = [...repeated, ...(known?.topics ?? [])];
       if (before.length && topics.every((topic) => before.includes(topic))) return undefined;
       if (known) known.topics = [...before, ...topics];
-      else if (id) remember({ id, key: keyOf(block), topics: [...before, ...topics] });
+      else if (id) remember({ id, key, topics: [...before, ...topics] });
       return before;
     },
   };

@@ -88,13 +88,23 @@ describe('what was handed over', () => {
     const handed = createHanded(undefined);
     handed.isSplit = true;
     handed.take(event(id(1), 'a'), []);
-    expect(handed.take(event(id(1), 'b'), ['a'])).toEqual(['a', 'a']);
+    expect(handed.take(event(id(1), 'b'), ['a'])).toEqual(['a']);
     handed.expect(at(id(0)));
     expect(handed.take({ id: id(1), data: 'x', topics: ['a', 'b'] }, [])).toBeUndefined();
     handed.expect(at(id(0)));
     expect(handed.take(event(id(1), 'b'), [])).toBeUndefined();
     expect(handed.take(event(id(1), 'a'), ['b'])).toBeUndefined();
     expect(handed.take(event(id(1), 'c'), ['b'])).toEqual(expect.arrayContaining(['a', 'b']));
+  });
+
+  it('is not what came to other tabs, or before this one wanted its topic', () => {
+    const handed = createHanded(undefined);
+    handed.isSplit = true;
+    expect(handed.take(event(id(1), 'b'), ['a'])).toEqual([]);
+    expect(handed.take(event(id(1), 'c'), ['a', 'b'])).toEqual(['b']);
+    // The same id is another event's.
+    handed.take(event('order-2', 'a'), []);
+    expect(handed.take({ ...event('order-2', 'b'), data: 'y' }, ['a'])).toEqual([]);
   });
 
   it('ends to be expected at a place behind it, but not at that of one stream among several', () => {
