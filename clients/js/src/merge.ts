@@ -2,7 +2,7 @@
  * An event of several topics comes by each stream that has one of them. This tells the repetitions.
  */
 import type { ConnectionSink } from './connection.ts';
-import { keyOf } from './ids.ts';
+import { keyOf, timeOf } from './ids.ts';
 
 /** Events that are remembered while a client has several streams. */
 const MERGED_EVENTS_MAX = 10_000;
@@ -27,8 +27,10 @@ export function createMerge(sink: ConnectionSink, several: () => boolean): Merge
         changed: () => sink.changed(),
         block(block, told) {
           const { id, data, topics } = block;
-          if (!several()) entries.clear();
-          if (!several() || !id || data === undefined || !topics.length) return sink.block(block, told);
+          // A second stream begins at the last id of the node's own, and repeats what has come since.
+          const isOver = !several() && timeOf(id ?? '') !== undefined;
+          if (isOver) entries.clear();
+          if (isOver || !id || data === undefined || !topics.length) return sink.block(block, told);
           const key = keyOf(block);
           const known = entries.get(key);
           const isSame = known && (told.length || !known.streams.has(stream));

@@ -32,9 +32,10 @@ export interface Overlap {
   expect(events: readonly Known[]): void;
   /**
    * The current request is at this place: it has repeated what is before it. Where a publisher's own id
-   * is, only the ids around it tell: one with none behind it stays expected.
+   * is, only the ids around it tell: one with none behind it stays expected. `isNewest`: nothing came
+   * to the server after this place until now, so that one, too, has been repeated.
    */
-  reached(id: string): void;
+  reached(id: string, isNewest?: boolean): void;
   /**
    * An event of the current request. `all` if subscriptions have had it; else the topics of those that
    * have, mostly none.
@@ -82,7 +83,7 @@ export function createOverlap(): Overlap {
     expect(events) {
       expected = seenOf(events);
     },
-    reached(id) {
+    reached(id, isNewest = false) {
       /** Own ids whose place is not known yet. */
       let own: string[] = [];
       let isBefore = true;
@@ -96,6 +97,7 @@ export function createOverlap(): Overlap {
           own = [];
         } else isBefore = false;
       }
+      if (isNewest && isBefore) expected.clear();
     },
     take(block) {
       const { id, topics } = block;

@@ -201,10 +201,10 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
         },
         block(block) {
           tellMissing(call);
-          call.blocks++;
+          const prime = call.blocks++ === 0;
           opened(call);
           call.farewell = false;
-          take(block);
+          take(block, prime);
         },
         retry(milliseconds) {
           call.farewell = true;
@@ -262,7 +262,7 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     if (missing) tellGap(call.cursor, missing === 'earliest' ? '' : missing);
   }
 
-  function take(block: Block): void {
+  function take(block: Block, prime: boolean): void {
     blocks++;
     if (block.id !== undefined) cursor = block.id || undefined;
     if (cursor && timeOf(cursor) !== undefined) {
@@ -273,7 +273,8 @@ export function createStream(runtime: Runtime, sink: ConnectionSink, from: strin
     }
     let told: readonly string[] | 'all' = [];
     if (block.data !== undefined) told = overlap.take(block);
-    else if (block.id) overlap.reached(block.id);
+    // A heartbeat is sent when nothing is left to repeat.
+    else if (block.id) overlap.reached(block.id, !prime && !next);
     if (told === 'all') return;
     log(block.data === undefined ? 'id' : block.event === 'gap' ? 'gap' : 'event', block);
     if (next && overlap.full()) {

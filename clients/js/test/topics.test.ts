@@ -213,6 +213,22 @@ describe('topics', () => {
     expect(seen).toEqual(['both 1', 'a 1', 'b 1', 'both 2', 'b 2', 'both 3', 'a 3']);
   });
 
+  it('beyond the limit of a stream begin before what only its publisher can place, and repeat none of it', async () => {
+    const node = await server();
+    const made = client({ url: node.url, topicsPerStream: 1 });
+    const seen: string[] = [];
+    const subscription = made.subscribe('a', { message: (data) => void seen.push(data) });
+    const one = await node.exchange(0);
+    one.prime(id(0)).event(id(1), '1', { topic: 'a' }).event('order-2', '2', { topic: 'a' });
+    await until(() => seen.length === 2);
+    subscription.add('b');
+    const two = await node.exchange(1);
+    expect(two.headers['last-event-id']).toBe(id(1));
+    two.prime(id(1)).event('order-2', '2', { topic: 'b' }).event(id(3), '3', { topic: 'b' });
+    await until(() => seen.includes('3'));
+    expect(seen).toEqual(['1', '2', '3']);
+  });
+
   it('are spread so that an address stays short, and its patterns few', async () => {
     const node = await server();
     const made = client({ url: node.url });
@@ -463,6 +479,18 @@ describe('an overlap', () => {
     expect(left(id(4))).toEqual([false, false, false, true, true, true]);
     // Whether `c` is before 9 nobody says.
     expect(left(id(9))).toEqual([false, false, false, false, false, true]);
+  });
+
+  it('forgets all of it at a heartbeat from behind all ids that can be compared', () => {
+    const left = (place: string): boolean[] => {
+      const overlap = createOverlap();
+      overlap.expect(known('a', id(3), 'b'));
+      overlap.reached(place, true);
+      return isKnown(overlap, 'a', id(3), 'b');
+    };
+    expect(left(id(4))).toEqual([false, false, false]);
+    // The heartbeat was on its way longer than an event by another request.
+    expect(left(id(2))).toEqual([true, true, true]);
   });
 
   it('takes a publisher\'s own id for behind what came before it, also when that came late', () => {

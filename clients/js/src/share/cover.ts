@@ -62,7 +62,8 @@ export function createCover(): Cover {
     isReached(place: Place) {
       if (cover.phase !== 'behind') return false;
       // A block that both have had: if the leader sends in order, the rest of its blocks are kept.
-      const isShared = cover.start === cover.again.cursor && place.cursor !== undefined && ids.has(place.cursor);
+      const isInOrder = cover.start !== undefined && cover.start === cover.again.cursor;
+      const isShared = isInOrder && place.cursor !== undefined && ids.has(place.cursor);
       return isShared || reaches(place, cover.start);
     },
     end() {

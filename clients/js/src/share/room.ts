@@ -144,7 +144,8 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
       heartbeat.start();
     }
     role = 'leader';
-    term = Math.max(term + 1, Date.now() + Math.random());
+    // Later than the one before, and no other tab's: two may steal the lock in the same moment.
+    term = Math.max(term, Date.now()) + 1 - Math.random();
     say('leader');
     for (const member of Object.keys(roll.all)) if (member !== id) roll.watch(member);
     serve();

@@ -177,6 +177,21 @@ describe('a leader', () => {
     expect(messages.filter(({ data }) => data.kind === 'beat').at(-1)?.data.term).toBeGreaterThan(term);
   });
 
+  it('is later than the one before, and than another one of the same moment', async () => {
+    const { url } = await node();
+    const [tab] = await openTabs(url, 1);
+    const terms = (): number[] => [...new Set(messages.filter(({ data }) => data.kind === 'beat').map(({ data }) => Number(data.term)))];
+    const name = `fantail ${VERSION} ${url} user 7`;
+    const before = Date.now() + 3_600_000;
+    const other = new Tab().run(() => new BroadcastChannel(name));
+    for (const [index, value] of [0.25, 0.75].entries()) {
+      vi.spyOn(Math, 'random').mockReturnValue(value);
+      other.postMessage({ kind: 'beat', term: before + index, first: false, members: {}, streams: {} });
+      await until(() => terms().length === 2 * index + 3 && tab!.role() === 'leader');
+    }
+    expect(terms().slice(1)).toEqual([before, before + 0.75, before + 1, before + 1.25]);
+  });
+
   it('that is dead is replaced although the clock was set back', async () => {
     const { url } = await node();
     const tabs = await openTabs(url, 2);

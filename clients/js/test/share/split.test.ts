@@ -152,7 +152,8 @@ describe('what covers a follower', () => {
     cover.begin(told(at(id(2)), id(5)));
     expect([cover.isReached(at(id(4))), cover.isReached(at(id(5))), cover.isReached(at(id(6)))]).toEqual([false, true, true]);
     cover.begin(told(NOWHERE, undefined));
-    expect(cover.isReached(NOWHERE)).toBe(false);
+    cover.keep([[{ id: id(9), topics: [] }, []]]);
+    expect([cover.isReached(NOWHERE), cover.isReached(at(id(9)))]).toEqual([false, false]);
   });
 });
 

@@ -104,10 +104,10 @@ class Locks {
       });
       if (steal) {
         for (const other of this.queue.filter((each) => each.held && each.name === name)) {
-          this.remove(other);
           other.reject(new DOMException('stolen', 'AbortError'));
         }
-        this.queue.unshift(request);
+        // It goes to the thief, to nobody that waits.
+        this.queue = [request, ...this.queue.filter((each) => !each.held || each.name !== name)];
       } else this.queue.push(request);
       this.grant();
     });
