@@ -19,7 +19,8 @@ export interface Roll {
 }
 
 export function createRoll(gone: (id: string) => void): Roll {
-  let watching = new AbortController();
+  /** Ends the wait for a tab's lock, by its id. */
+  const watches = new Map<string, AbortController>();
   const roll: Roll = {
     all: {},
     note(id, revision, wants) {
@@ -30,6 +31,8 @@ export function createRoll(gone: (id: string) => void): Roll {
     forget(id) {
       const { [id]: known, ...rest } = roll.all;
       roll.all = rest;
+      watches.get(id)?.abort();
+      watches.delete(id);
       return known !== undefined;
     },
     union() {
@@ -40,12 +43,15 @@ export function createRoll(gone: (id: string) => void): Roll {
       return new Map([...all].map(([key, topics]) => [key, [...topics]]));
     },
     watch(id) {
-      const { signal } = watching;
+      // One for each: a signal that all share would have a listener for every tab.
+      const watch = new AbortController();
+      const { signal } = watch;
+      watches.set(id, watch);
       navigator.locks.request(lockOf(id), { signal }, () => gone(id)).catch(() => {});
     },
     unwatch() {
-      watching.abort();
-      watching = new AbortController();
+      watches.forEach((watch) => watch.abort());
+      watches.clear();
     },
   };
   return roll;

@@ -4,6 +4,7 @@
  * its context, so the client finds its own globals.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, vi } from 'vitest';
 
 const context = new AsyncLocalStorage<Tab>();
@@ -15,6 +16,7 @@ interface Request {
   resolve(value: unknown): void;
   reject(error: unknown): void;
   held: boolean;
+  granted(): void;
 }
 
 /** One tab. Its client is made, and subscribes, within `run`. */
@@ -77,6 +79,8 @@ const realFetch = fetch;
 /** Web Locks: exclusive ones only, in the order of requests. */
 class Locks {
   queue: Request[] = [];
+  /** Most listeners that one signal has had. */
+  mostListeners = 0;
 
   request = (
     name: string,
@@ -96,12 +100,16 @@ class Locks {
         resolve: (value) => tab.task(() => resolve(value)),
         reject: (error) => tab.task(() => reject(error)),
         held: false,
+        granted() {},
       };
-      signal?.addEventListener('abort', () => {
-        if (request.held) return;
+      const aborted = (): void => {
         this.remove(request);
-        request.reject(signal.reason);
-      });
+        request.reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', aborted);
+      // A lock that is held no longer hears its signal.
+      request.granted = () => signal?.removeEventListener('abort', aborted);
+      if (signal) this.mostListeners = Math.max(this.mostListeners, getEventListeners(signal, 'abort').length);
       if (steal) {
         for (const other of this.queue.filter((each) => each.held && each.name === name)) {
           other.reject(new DOMException('stolen', 'AbortError'));
@@ -132,6 +140,7 @@ class Locks {
       const first = this.queue.find(({ name }) => name === request.name);
       if (request.held || first !== request) continue;
       request.held = true;
+      request.granted();
       setImmediate(() =>
         request.tab.task(() => {
           // It may have been stolen meanwhile.
@@ -240,6 +249,11 @@ export function nextLeader(): Tab | undefined {
 /** Names of locks that are held or asked for, and the number of open channels. */
 export function left(): { locks: string[]; channels: number } {
   return { locks: locks.queue.map(({ name }) => name), channels: channels.size };
+}
+
+/** Most requests for locks that one signal could have ended. */
+export function mostListeners(): number {
+  return locks.mostListeners;
 }
 
 /** Call once in a file of tests. With `fake`, intervals and clocks are the test's. */
