@@ -7,13 +7,11 @@ import type { Members, Wants } from './messages.ts';
 export interface Roll {
   /** By id. */
   all: Members;
-  /** Whether the tab is new. */
-  note(id: string, revision: number, wants: Wants): boolean;
-  /** Whether it was there. */
-  forget(id: string): boolean;
+  note(id: string, revision: number, wants: Wants): void;
+  forget(id: string): void;
   /** Topics of all tabs, by the key of the stream. */
   union(): Map<string, string[]>;
-  /** Calls `gone` when a tab is no longer there. */
+  /** Calls `gone` once when a tab is no longer there, unless it is forgotten before. */
   watch(id: string): void;
   unwatch(): void;
 }
@@ -24,16 +22,12 @@ export function createRoll(gone: (id: string) => void): Roll {
   const roll: Roll = {
     all: {},
     note(id, revision, wants) {
-      const isNew = !(id in roll.all);
-      roll.all = { ...roll.all, [id]: { revision, wants } };
-      return isNew;
+      roll.all[id] = { revision, wants };
     },
     forget(id) {
-      const { [id]: known, ...rest } = roll.all;
-      roll.all = rest;
+      delete roll.all[id];
       watches.get(id)?.abort();
       watches.delete(id);
-      return known !== undefined;
     },
     union() {
       const all = new Map<string, Set<string>>();
@@ -43,11 +37,11 @@ export function createRoll(gone: (id: string) => void): Roll {
       return new Map([...all].map(([key, topics]) => [key, [...topics]]));
     },
     watch(id) {
+      if (watches.has(id)) return;
       // One for each: a signal that all share would have a listener for every tab.
       const watch = new AbortController();
-      const { signal } = watch;
       watches.set(id, watch);
-      navigator.locks.request(lockOf(id), { signal }, () => gone(id)).catch(() => {});
+      navigator.locks.request(lockOf(id), { signal: watch.signal }, () => gone(id)).catch(() => {});
     },
     unwatch() {
       watches.forEach((watch) => watch.abort());

@@ -129,7 +129,13 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
   }
 
   function note(): void {
+    prune();
     roll.note(id, revision, wants());
+  }
+
+  /** Forgets the streams that this tab neither wants nor has. A leader tells again of those that it has. */
+  function prune(): void {
+    for (const [key, { topics, busy }] of tracks) if (!topics && !busy) tracks.delete(key);
   }
 
   function hello(): void {
@@ -188,10 +194,13 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
     each((track) => track.flush());
     const streams = Object.fromEntries([...tracks].map(([key, track]) => [key, track.state()]));
     link.post({ kind: 'beat', term, first, members: roll.all, streams });
+    // What no tab wants any longer was told for the last time.
+    prune();
   }
 
   function forget(member: string): void {
-    if (!roll.forget(member)) return;
+    if (!roll.all[member]) return;
+    roll.forget(member);
     link.gone?.(member);
     if (role === 'leader') serve();
   }
@@ -246,12 +255,11 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
       case 'blocks':
         if (follow(message.term)) trackOf(message.key).blocks(message.items, message.place);
         return;
-      case 'hello': {
-        const isNew = roll.note(message.id, message.revision, message.wants);
+      case 'hello':
+        roll.note(message.id, message.revision, message.wants);
         if (role !== 'leader') return;
-        if (isNew) roll.watch(message.id);
+        roll.watch(message.id);
         return serve();
-      }
       case 'bye':
         return forget(message.id);
       case 'ping':

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/server.ts';
 import { left, mostListeners, useTabs } from '../support/tabs.ts';
-import { allOpen, leads, node, openTab, openTabs } from './support.ts';
+import { allOpen, node, openTabs } from './support.ts';
 
 useTabs();
 

@@ -28,6 +28,26 @@ describe('a leader', () => {
     expect(beats.at(-1)?.data.streams).toMatchObject({ joined: { place: { cursor: last, safe: last }, start: last, open: ['t'], status: { state: 'open' } } });
   });
 
+  it('says nothing of streams that no tab wants any longer, nor does the next one', async () => {
+    const { url, small } = await node();
+    const tabs = await openTabs(url, 2);
+    const first = leads(tabs);
+    const { tab, made } = tabs.find((each) => each !== first)!;
+    const streams = (from: Tab): string[][] =>
+      messages.filter((each) => each.from === from && each.data.kind === 'beat').map(({ data }) => Object.keys(data.streams as object));
+    for (const number of numbers(1, 5)) {
+      const subscription = tab.run(() => made.subscribe(`rooms/${number}/{any}`, {}));
+      await until(() => subscription.status.state === 'open');
+      subscription.close();
+    }
+    await until(() => small.streams.length === 1);
+    await pass(4_000);
+    expect(streams(first.tab).at(-1)).toEqual(['joined']);
+    first.tab.kill();
+    await until(() => streams(tab).length);
+    expect(streams(tab)[0]).toEqual(['joined']);
+  });
+
   it('that does not run is replaced by a visible follower, which reads from its own cursor', async () => {
     const { url, small } = await node();
     const tabs = await openTabs(url, 3);
