@@ -5,7 +5,7 @@ import type { Runtime } from '../connection.ts';
 import { FantailError } from '../errors.ts';
 import type { TokenReason } from '../types.ts';
 import type { Room } from './link.ts';
-import { VERSION, type Message } from './messages.ts';
+import { VERSION, type Answer, type Message } from './messages.ts';
 import type { TokenSource } from './one-token.ts';
 import { createRoom } from './room.ts';
 
@@ -32,6 +32,8 @@ export function shareByWorker(runtime: Runtime, source: TokenSource, worker: Sha
   const { config } = runtime;
   const { port } = worker;
   let own = '';
+  /** Ends the call of the token function. */
+  let calling: AbortController | undefined;
 
   const options = {
     url: config.url.href,
@@ -46,12 +48,15 @@ export function shareByWorker(runtime: Runtime, source: TokenSource, worker: Sha
   };
 
   async function call(number: number, why: TokenReason): Promise<void> {
+    calling?.abort();
+    const { signal } = (calling = new AbortController());
     const base = { kind: 'called', id: own, number } as const;
-    try {
-      port.postMessage({ ...base, token: await source(why, new AbortController().signal) });
-    } catch (error) {
-      port.postMessage({ ...base, error: error instanceof FantailError ? error.message : String(error) });
-    }
+    const answer = await source(why, signal).then(
+      (token): Answer => ({ ...base, token }),
+      (error): Answer => ({ ...base, error: error instanceof FantailError ? error.message : String(error) }),
+    );
+    // The worker asks another tab when this one leaves.
+    if (!signal.aborted) port.postMessage(answer);
   }
 
   worker.addEventListener('error', () => room.alone('the worker could not be started'));
@@ -76,13 +81,20 @@ export function shareByWorker(runtime: Runtime, source: TokenSource, worker: Sha
       };
       port.postMessage(opening);
     },
-    // The port stays: a page that comes back uses it again.
+    // A page that comes back uses the port again.
     close() {
       own = '';
+      calling?.abort();
     },
     post: (message) => port.postMessage(message),
     resign() {},
     replace: () => room.alone('the worker is silent'),
   });
-  return room;
+  return {
+    ...room,
+    close() {
+      room.close();
+      port.close();
+    },
+  };
 }

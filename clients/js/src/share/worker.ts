@@ -17,9 +17,17 @@ import { createRoom } from './room.ts';
 /** The tabs of one address and user name. */
 interface House {
   readonly room: Room;
-  readonly ports: Map<string, MessagePort>;
+  /** By the ids of tabs. */
+  readonly seats: Map<string, Seat>;
   /** Takes the answer of a tab that was asked for a token. */
   called(answer: Answer): void;
+}
+
+/** A tab from its coming to its going. A page that comes back to the same port has another one. */
+interface Seat {
+  readonly port: MessagePort;
+  /** None once the tab is gone: a port that it left open must not keep the house. */
+  house: House | undefined;
 }
 
 interface Call {
@@ -32,17 +40,17 @@ interface Call {
 }
 
 function openHouse({ options, token, asks }: Opening, emptied: () => void): House {
-  const ports = new Map<string, MessagePort>();
+  const seats = new Map<string, Seat>();
   let call: Call | undefined;
   let calls = 0;
   let streams = 0;
 
   /** Asks a tab, and another one if it goes. */
   function ask(): void {
-    const [id] = ports.keys();
+    const [id] = seats.keys();
     if (!call || id === undefined) return;
     call.id = id;
-    ports.get(id)?.postMessage({ kind: 'call', id, number: call.number, why: call.why } satisfies Message);
+    seats.get(id)?.port.postMessage({ kind: 'call', id, number: call.number, why: call.why } satisfies Message);
   }
 
   function source(why: TokenReason, signal: AbortSignal): Promise<string | null> {
@@ -69,19 +77,26 @@ function openHouse({ options, token, asks }: Opening, emptied: () => void): Hous
   const room = createRoom(runtime, source, {
     open() {},
     close() {},
-    post: (message) => ports.forEach((port) => port.postMessage(message)),
+    post: (message) => seats.forEach(({ port }) => port.postMessage(message)),
     replace() {},
     resign() {},
     gone(id) {
-      ports.delete(id);
+      const seat = seats.get(id);
+      if (!seat) return;
+      seat.house = undefined;
+      seats.delete(id);
       if (call?.id === id) ask();
-      if (!ports.size) emptied();
+      if (seats.size) return;
+      emptied();
+      room.close();
+      // Nobody waits for the answer to a call any longer.
+      runtime.tokens.reset();
     },
   });
   room.lead('worker');
   return {
     room,
-    ports,
+    seats,
     called({ number, token: answer, error }) {
       if (number !== call?.number) return;
       if (error === undefined) call.resolve(answer ?? null);
@@ -93,7 +108,7 @@ function openHouse({ options, token, asks }: Opening, emptied: () => void): Hous
 
 const houses = new Map<string, House>();
 
-function open(port: MessagePort, opening: Opening): House | undefined {
+function open(port: MessagePort, opening: Opening): Seat | undefined {
   if (opening.version !== VERSION) {
     port.postMessage({ kind: 'refused', version: VERSION } satisfies Refusal);
     return undefined;
@@ -101,26 +116,24 @@ function open(port: MessagePort, opening: Opening): House | undefined {
   const name = JSON.stringify([opening.options, opening.share, opening.token, opening.asks]);
   let house = houses.get(name);
   if (!house) {
-    const opened = (house = openHouse(opening, () => {
-      if (houses.get(name) !== opened) return;
-      houses.delete(name);
-      opened.room.close();
-    }));
+    house = openHouse(opening, () => houses.delete(name));
     houses.set(name, house);
   }
-  house.ports.set(opening.id, port);
-  return house;
+  const seat = { port, house };
+  house.seats.set(opening.id, seat);
+  return seat;
 }
 
 function listen(port: MessagePort): void {
-  let house: House | undefined;
+  let seat: Seat | undefined;
   port.onmessage = ({ data }: MessageEvent<Message | Opening>) => {
-    if (data.kind === 'open') house = open(port, data);
+    const house = seat?.house;
+    if (data.kind === 'open') seat = open(port, data);
     else if (data.kind === 'called') house?.called(data);
     else {
       house?.room.hear(data);
       // Tabs do not hear each other.
-      if (data.kind === 'reset') house?.ports.forEach((other) => other !== port && other.postMessage(data));
+      if (data.kind === 'reset') house?.seats.forEach(({ port: other }) => other !== port && other.postMessage(data));
     }
   };
 }

@@ -121,7 +121,7 @@ describe('a page that shares', () => {
     const { url } = await node();
     client({ url, share: 'x' });
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(left()).toEqual({ locks: [], channels: 0 });
+    expect(left()).toEqual({ locks: [], channels: 0, ports: 0 });
   });
 
   it.each([

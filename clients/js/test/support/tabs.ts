@@ -201,21 +201,32 @@ class Channel {
   }
 }
 
+/** Ends of tabs that are not closed. */
+const ports = new Set<Port>();
+
 /** One end of a `MessageChannel`. It does not tell when the other end is gone, as browsers do not. */
 class Port {
   onmessage: ((event: { data: unknown }) => void) | undefined;
   other: Port | undefined;
 
-  constructor(readonly tab: Tab) {}
+  constructor(readonly tab: Tab) {
+    ports.add(this);
+  }
 
   postMessage(data: unknown): void {
     // What it says meanwhile it would have said afterwards.
     if (this.tab.frozen) this.tab.unsaid.push(() => this.postMessage(data));
-    if (!this.tab.alive || this.tab.frozen) return;
+    const { other } = this;
+    // Both ends are closed together, and what was said before arrives.
+    if (!this.tab.alive || this.tab.frozen || !ports.has(this)) return;
     const text = structuredClone(data);
     messages.push({ from: this.tab, data: text as { kind: string } });
-    const { other } = this;
     setImmediate(() => other?.tab.task(() => other.onmessage?.({ data: text })));
+  }
+
+  close(): void {
+    ports.delete(this);
+    if (this.other) ports.delete(this.other);
   }
 }
 
@@ -246,9 +257,9 @@ export function nextLeader(): Tab | undefined {
   return locks.queue.find(({ name, held }) => !held && /^fantail \d/.test(name))?.tab;
 }
 
-/** Names of locks that are held or asked for, and the number of open channels. */
-export function left(): { locks: string[]; channels: number } {
-  return { locks: locks.queue.map(({ name }) => name), channels: channels.size };
+/** Names of locks that are held or asked for, and the numbers of open channels and ports. */
+export function left(): { locks: string[]; channels: number; ports: number } {
+  return { locks: locks.queue.map(({ name }) => name), channels: channels.size, ports: ports.size };
 }
 
 /** Most requests for locks that one signal could have ended. */
@@ -262,6 +273,7 @@ export function useTabs(fake = false): void {
     if (fake) vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] });
     locks = new Locks();
     channels.clear();
+    ports.clear();
     messages.length = 0;
     silence.clear();
     const interval = setInterval;
