@@ -35,10 +35,11 @@ export interface ConnectionSink {
 
 export interface Connection {
   /**
-   * All topics that are wanted from now on; `undefined` ends the streams after `linger`. An empty list
-   * is one stream that names no topic. Calls in quick succession are one change.
+   * All topics that are wanted from now on; `undefined` ends the streams. An empty list is one stream
+   * that names no topic. Calls in quick succession are one change. What is no longer wanted is kept for
+   * `linger` milliseconds, by default those of the client.
    */
-  want(topics: readonly string[] | undefined): void;
+  want(topics: readonly string[] | undefined, linger?: number): void;
   /** The state of the streams that carry these topics, or of all. */
   status(topics?: readonly string[]): Status;
   /** Id from which the (first) stream goes on. */

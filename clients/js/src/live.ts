@@ -7,7 +7,7 @@ import { IDLE } from './connection.ts';
 import { report, tell } from './errors.ts';
 import { isWithin } from './ids.ts';
 import { checkNumber, checkTopics, type Config } from './options.ts';
-import { CLOSED, type PlainEvent, type Subscriptions } from './subscriptions.ts';
+import { CLOSED, type Listener, type PlainEvent, type Subscriptions } from './subscriptions.ts';
 import type { Live, LiveOptions, LiveStore, LoadedState, Status, Subscription } from './types.ts';
 
 /** `LiveOptions` of any event map. */
@@ -124,18 +124,20 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     if (status.state === 'open' && (early || (!loaded && !loading && timer === undefined))) start();
   }
 
+  const hearing: Listener = {
+    event: hear,
+    gap: start,
+    error(error) {
+      failed = { error };
+      show();
+      return true;
+    },
+    status: onStatus,
+  };
+
   function open(): void {
     failures = 0;
-    subscription = subscriptions.add(topics, {
-      event: hear,
-      gap: start,
-      error(error) {
-        failed = { error };
-        show();
-        return true;
-      },
-      status: onStatus,
-    });
+    subscription = subscriptions.add(topics, hearing);
     onStatus(subscription.status);
   }
 
@@ -152,11 +154,13 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     getSnapshot: () => snapshot,
     subscribe(listener) {
       clearTimeout(linger);
+      hearing.unusedSince = undefined;
       const own = (): void => listener();
       listeners.add(own);
       if (!subscription && !over) open();
       return () => {
         if (!listeners.delete(own) || listeners.size) return;
+        hearing.unusedSince = performance.now();
         // A view that is drawn anew subscribes again at once.
         linger = setTimeout(close, config.linger);
       };

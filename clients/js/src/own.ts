@@ -66,7 +66,7 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
   }
 
   return {
-    want(topics) {
+    want(topics, linger = config.linger) {
       if (ended) return;
       wanted = topics;
       const carried = new Set(streams.flatMap((stream) => stream.topics));
@@ -80,7 +80,7 @@ export const connectOwn: Connect = (runtime, sink, { from, spread }) => {
         // What is no longer wanted may be wanted again at once, as when a page draws itself anew: the
         // time counts from the last such change. One that leaves topics is later than one that ends
         // all, so that a page whose parts end one after the other makes no request for the rest.
-        const delay = more ? (streams.length ? COALESCE_MS : 0) : config.linger + (topics ? COALESCE_MS : 0);
+        const delay = more ? (streams.length ? COALESCE_MS : 0) : linger + (topics ? COALESCE_MS : 0);
         if (more || fewer) timer = setTimeout(apply, delay);
       }
       sink.changed();

@@ -21,7 +21,9 @@ export interface PlainEvent {
 }
 
 /** What a subscription hears. Whatever throws here is reported and stops nothing. */
-interface Listener {
+export interface Listener {
+  /** It has been without a use since then (`performance.now()`): that is part of `linger`. */
+  unusedSince?: number | undefined;
   event?(event: PlainEvent): void;
   gap?(gap: Gap, id: string): void;
   /** Whether somebody heard it; else it goes to the page's error reporting. */
@@ -34,6 +36,8 @@ interface Group {
   readonly joined: boolean;
   readonly connection: Connection;
   readonly members: Set<Member>;
+  /** Time up to which what its members have left is kept. */
+  keptUntil: number;
 }
 
 interface Member {
@@ -104,6 +108,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         key,
         joined,
         members: new Set(),
+        keptUntil: 0,
         connection: connect(
           runtime,
           { block: (block, told) => deliver(created, block, told), changed: () => look(created) },
@@ -118,14 +123,16 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
   }
 
   function leave(member: Member): void {
-    const { group } = member;
+    const { group, listener } = member;
     member.group = undefined;
-    if (group?.members.delete(member)) refresh(group);
+    if (!group?.members.delete(member)) return;
+    group.keptUntil = Math.max(group.keptUntil, (listener.unusedSince ?? performance.now()) + config.linger);
+    refresh(group);
   }
 
-  function refresh({ connection, members }: Group): void {
+  function refresh({ connection, members, keptUntil }: Group): void {
     const topics = new Set([...members].flatMap((member) => [...member.topics]));
-    connection.want(members.size ? [...topics] : undefined);
+    connection.want(members.size ? [...topics] : undefined, keptUntil - performance.now());
   }
 
   /** Some status of a connection is another one. */

@@ -1,6 +1,7 @@
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Live, LiveStore } from '../src/index.ts';
 import { isWithin } from '../src/ids.ts';
+import { createFakeNode } from '../src/testing/index.ts';
 import { until } from './support/server.ts';
 import { client, id, server } from './support/setup.ts';
 
@@ -249,6 +250,50 @@ describe('live', () => {
     store.close();
     expect(store.getSnapshot().status).toEqual({ state: 'closed', why: 'closed' });
     await until(() => node.open().length === 0);
+  });
+
+  describe('on a clock of the test', () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    it('keeps its stream for `linger` after the last listener, and no longer', async () => {
+      const node = createFakeNode();
+      const made = client({ url: node.url, fetch: node.fetch, linger: 1_000 });
+      const store = made.live({ topics: 'a', load: async () => 'S', apply });
+      const leave = store.subscribe(() => {});
+      await vi.advanceTimersByTimeAsync(10);
+      leave();
+      await vi.advanceTimersByTimeAsync(990);
+      expect([node.streams.length, store.getSnapshot().stale]).toEqual([1, false]);
+      await vi.advanceTimersByTimeAsync(20);
+      expect([node.streams.length, store.getSnapshot().stale]).toEqual([0, true]);
+    });
+
+    it('keeps its stream for `linger` after it was closed, or after a subscription that left later', async () => {
+      const node = createFakeNode();
+      const made = client({ url: node.url, fetch: node.fetch, linger: 1_000 });
+      const store = made.live({ topics: 'a', load: async () => 'S', apply });
+      store.subscribe(() => {})();
+      await vi.advanceTimersByTimeAsync(100);
+      store.subscribe(() => {});
+      const subscription = made.subscribe('b', {});
+      await vi.advanceTimersByTimeAsync(10_000);
+      store.close();
+      await vi.advanceTimersByTimeAsync(100);
+      expect(node.requests.at(-1)?.topics).toEqual(['a', 'b']);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(node.requests.at(-1)?.topics).toEqual(['b']);
+      const other = made.live({ topics: 'c', load: async () => 'S', apply });
+      const leave = other.subscribe(() => {});
+      await vi.advanceTimersByTimeAsync(100);
+      leave();
+      await vi.advanceTimersByTimeAsync(900);
+      subscription.close();
+      await vi.advanceTimersByTimeAsync(900);
+      expect([node.streams.length, node.requests.at(-1)?.topics]).toEqual([1, ['b', 'c']]);
+      await vi.advanceTimersByTimeAsync(110);
+      expect(node.streams).toHaveLength(0);
+    });
   });
 
   it('shows that the stream was refused', async () => {

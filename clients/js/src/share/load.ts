@@ -48,9 +48,9 @@ export function shareLazily(runtime: () => Runtime, source: TokenSource): Sharin
         sink.changed();
       });
       return {
-        want(topics) {
+        want(topics, linger) {
           wanted = topics;
-          if (inner) inner.want(topics);
+          if (inner) inner.want(topics, linger);
           else sink.changed();
         },
         status: (topics) => inner?.status(topics) ?? (wanted ? { state: 'connecting', attempt: 1 } : IDLE),

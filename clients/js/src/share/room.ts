@@ -281,7 +281,7 @@ export function createRoom(runtime: Runtime, source: TokenSource, link: Link): R
       const track = trackOf(options.key as string);
       // The stream is under way already, for other tabs.
       if (track.busy && options.from !== undefined) return connectOwn(runtime, sink, options);
-      return subscribeTo(track, sink, options.from, config.linger, update);
+      return subscribeTo(track, sink, options.from, update);
     },
     token(why, signal) {
       if (role !== 'follower' || away()) return source(why, signal);

@@ -7,15 +7,14 @@ export function subscribeTo(
   track: Track,
   sink: ConnectionSink,
   from: string | undefined,
-  lingerMs: number,
   update: () => void,
 ): Connection {
-  let linger: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   let ended = false;
   track.attach(sink, from);
 
   function end(): void {
-    clearTimeout(linger);
+    clearTimeout(timer);
     if (!track.topics) return;
     track.topics = undefined;
     track.attach(undefined);
@@ -24,10 +23,10 @@ export function subscribeTo(
   }
 
   return {
-    want(topics) {
+    want(topics, linger) {
       if (ended) return;
-      clearTimeout(linger);
-      if (!topics) linger = setTimeout(end, lingerMs);
+      clearTimeout(timer);
+      if (!topics) timer = setTimeout(end, linger);
       else if (topics.join('\n') !== track.topics?.join('\n') || !topics.length) {
         track.topics = topics;
         update();

@@ -273,6 +273,17 @@ describe('tabs that share', () => {
     expect(leader()).toBeUndefined();
   });
 
+  it('keep what they have for `linger` after their last subscription', async () => {
+    const { url } = await node();
+    const { tab, made, subscription, role } = openTab(url, 't', { linger: 60_000 });
+    await until(() => role() === 'leader');
+    subscription.close();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([leader(), role()]).toEqual([tab, 'leader']);
+    tab.run(() => made.close());
+    await until(() => left().locks.length === 0);
+  });
+
   it('leave with their last subscription; one that comes back begins with what is new', async () => {
     const { url, small } = await node();
     const tabs = await openTabs(url, 2);
