@@ -141,8 +141,14 @@ describe.each(KINDS)('tabs in %s', (kind) => {
     site.refuse(403);
     await until(async () => (await hearAll(pages)).every(({ state }) => state === 'closed'), 'closed everywhere');
     site.forget();
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
-    expect([site.connects, site.tokens]).toEqual([0, 0]);
+    // They would be let in again, but none of them asks: an event goes to a further tab, by its one request.
+    site.refuse(0);
+    const other = await openPage(browser, site, 'topic=t&share=other');
+    await leading([other]);
+    await node.publish('t', 'later');
+    await until(async () => (await hear(other)).seen.length === 1, 'the event in the further tab');
+    for (const { state, seen } of await hearAll(pages)) expect([state, seen.length]).toEqual(['closed', count]);
+    expect([site.connects, site.tokens]).toEqual([1, 0]);
   });
 
   it('have no stream while they are away, and one without a loss when they are back', async () => {
