@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXAMPLES, missing, readApps } from '../demo/apps.mjs';
 import { indexPage } from '../demo/index.mjs';
-import { launch } from './support/browsers.ts';
+import { launch } from '../../clients/js/browser/support/browsers.ts';
 import { says } from './support/pages.ts';
 import { until } from './support/until.ts';
 

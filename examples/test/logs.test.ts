@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KINDS } from './support/browsers.ts';
+import { KINDS } from '../../clients/js/browser/support/browsers.ts';
 import { isMarked, mark, says } from './support/pages.ts';
 import { useStage, type Stage } from './support/stage.ts';
 import { until } from './support/until.ts';

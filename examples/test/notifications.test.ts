@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { createClient } from 'redis';
 import { afterEach, describe, expect, it } from 'vitest';
-import { KINDS, type Browser } from './support/browsers.ts';
+import { KINDS, type Browser } from '../../clients/js/browser/support/browsers.ts';
 import { isMarked, mark, says, shows } from './support/pages.ts';
 import { useStage, type Stage } from './support/stage.ts';
 import { until } from './support/until.ts';

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { createClient } from 'redis';
 import { describe, expect, it } from 'vitest';
-import { KINDS } from './support/browsers.ts';
+import { KINDS } from '../../clients/js/browser/support/browsers.ts';
 import { isMarked, mark, says } from './support/pages.ts';
 import { useStage } from './support/stage.ts';
 import { until } from './support/until.ts';

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll } from 'vitest';
 import { findApp, startApp } from '../../demo/apps.mjs';
 import { nodePorts, startNode } from '../../demo/node.mjs';
 import { freePort } from '../../demo/processes.mjs';
-import { launch, type Browser, type Kind } from './browsers.ts';
+import { launch, type Browser, type Kind } from '../../../clients/js/browser/support/browsers.ts';
 import { startLine, type Line } from './line.ts';
 
 export interface StageOptions {

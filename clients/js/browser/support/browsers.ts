@@ -1,7 +1,7 @@
 /**
  * The browsers that are tested, headless, each with a profile of its own that is removed at the end.
  * They are found in `PATH`. `CHROMIUM` and `FIREFOX` name other programs; an empty one leaves that
- * browser out.
+ * browser out. The tests of `examples/` have the same.
  */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -64,21 +64,26 @@ export interface Browser {
   close(): Promise<void>;
 }
 
+/** A browser of one person: cookies are shared by its tabs and by no other browser. */
 export async function launch(kind: Kind): Promise<Browser> {
   const program = programOf(kind);
   if (!program) throw new Error(`none of ${NAMES[kind].join(', ')} is in PATH; \`cargo xtask tools\` installs it`);
   const profile = await mkdtemp(join(tmpdir(), `fantail-${kind}-`));
   const type = kind === 'chromium' ? chromium : firefox;
-  const context = await type.launchPersistentContext(profile, {
-    executablePath: program,
-    headless: true,
-    ...OPTIONS[kind],
-  });
-  return {
-    context,
-    async close() {
-      await context.close();
-      await rm(profile, { recursive: true, force: true });
-    },
-  };
+  const remove = (): Promise<void> => rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  try {
+    const options = { executablePath: program, headless: true, ...OPTIONS[kind] };
+    const context = await type.launchPersistentContext(profile, options);
+    context.setDefaultTimeout(20_000);
+    return {
+      context,
+      async close() {
+        await context.close();
+        await remove();
+      },
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
 }
