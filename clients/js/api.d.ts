@@ -86,7 +86,7 @@ export interface ConnectionSink {
     changed(): void;
 }
 export interface Connection {
-    want(topics: readonly string[] | undefined): void;
+    want(topics: readonly string[] | undefined, linger?: number): void;
     status(topics?: readonly string[]): Status;
     cursor(): string | undefined;
     restart(): void;
