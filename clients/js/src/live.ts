@@ -154,13 +154,13 @@ export function createLive<S>(subscriptions: Subscriptions, config: Config, opti
     getSnapshot: () => snapshot,
     subscribe(listener) {
       clearTimeout(linger);
-      hearing.unusedSince = undefined;
+      hearing.since = undefined;
       const own = (): void => listener();
       listeners.add(own);
       if (!subscription && !over) open();
       return () => {
         if (!listeners.delete(own) || listeners.size) return;
-        hearing.unusedSince = performance.now();
+        hearing.since = performance.now();
         // A view that is drawn anew subscribes again at once.
         linger = setTimeout(close, config.linger);
       };

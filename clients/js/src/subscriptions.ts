@@ -23,7 +23,7 @@ export interface PlainEvent {
 /** What a subscription hears. Whatever throws here is reported and stops nothing. */
 export interface Listener {
   /** It has been without a use since then (`performance.now()`): that is part of `linger`. */
-  unusedSince?: number | undefined;
+  since?: number | undefined;
   event?(event: PlainEvent): void;
   gap?(gap: Gap, id: string): void;
   /** Whether somebody heard it; else it goes to the page's error reporting. */
@@ -37,7 +37,7 @@ interface Group {
   readonly connection: Connection;
   readonly members: Set<Member>;
   /** Time up to which what its members have left is kept. */
-  keptUntil: number;
+  until: number;
 }
 
 interface Member {
@@ -108,7 +108,7 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
         key,
         joined,
         members: new Set(),
-        keptUntil: 0,
+        until: 0,
         connection: connect(
           runtime,
           { block: (block, told) => deliver(created, block, told), changed: () => look(created) },
@@ -126,13 +126,13 @@ export function createSubscriptions(runtime: Runtime, connect: Connect, changed:
     const { group, listener } = member;
     member.group = undefined;
     if (!group?.members.delete(member)) return;
-    group.keptUntil = Math.max(group.keptUntil, (listener.unusedSince ?? performance.now()) + config.linger);
+    group.until = Math.max(group.until, (listener.since ?? performance.now()) + config.linger);
     refresh(group);
   }
 
-  function refresh({ connection, members, keptUntil }: Group): void {
+  function refresh({ connection, members, until }: Group): void {
     const topics = new Set([...members].flatMap((member) => [...member.topics]));
-    connection.want(members.size ? [...topics] : undefined, keptUntil - performance.now());
+    connection.want(members.size ? [...topics] : undefined, until - performance.now());
   }
 
   /** Some status of a connection is another one. */
