@@ -6,11 +6,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use fantail::api::{Events, choose_cursor, parse_publish_json};
+use fantail::api::{Events, choose_cursor, idempotency_key_of, parse_publish_json};
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
 use fantail::core::desk::{Desk, DeskConfig};
 use fantail::core::event::EventId;
 use fantail::core::history::{Ending, HistoryLimits, HoldLimits, Released, Revival, Work};
+use fantail::core::idempotency;
 use fantail::core::limits::EventLimits;
 use fantail::core::places::{Places, Share};
 use fantail::core::selector::{Selector, Syntax};
@@ -83,6 +84,17 @@ pub(crate) fn publish_json(input: &[u8]) {
         let checked = event.check(&limits);
         assert_eq!(Draft::new(event, &limits).map(drop), checked);
     }
+}
+
+/// A key that is read has the form of one, and is the same in quotes.
+pub(crate) fn idempotency_key(input: &[u8]) {
+    let Some(key) = idempotency_key_of(input) else {
+        return;
+    };
+    assert_eq!(idempotency::check(&key), Ok(()));
+    let escaped = key.replace('\\', r"\\").replace('"', r#"\""#);
+    let quoted = format!("\"{escaped}\"");
+    assert_eq!(idempotency_key_of(quoted.as_bytes()), Some(key));
 }
 
 /// A cursor is found wherever it stands, and an event id has one spelling.

@@ -399,6 +399,12 @@ pub struct NodeMetrics {
     pub ingest_commands: Counter,
     /// Times that a publisher had to wait for a full mailbox.
     pub publish_waits: Counter,
+    /// Events that were not published because their idempotency key and content were known.
+    pub key_repeats: Counter,
+    /// Events that were refused because their idempotency key was that of another event.
+    pub keys_reused: Counter,
+    /// Idempotency keys that were forgotten before their time, for lack of room.
+    pub keys_dropped: Counter,
     /// What is known of the history file.
     pub history_file: HistoryFileMetrics,
 }

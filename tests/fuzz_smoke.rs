@@ -31,6 +31,11 @@ fn last_event_id() {
 }
 
 #[test]
+fn idempotency_key() {
+    smoke("idempotency_key", properties::idempotency_key);
+}
+
+#[test]
 fn origin() {
     smoke("origin", properties::origin);
 }

@@ -1,5 +1,7 @@
 //! The node's own metrics: their names, their help texts, and the source of each value.
 
+mod keys;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use super::page::{Labels, Page, label};
 use crate::clock::unix_ms;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
-use crate::hub::Hub;
 use crate::hub::presence::Figures;
+use crate::hub::{Hub, KeyFigures};
 use crate::logging;
 use crate::metrics::{
     Cell, CloseReason, Counter, Foreign, GapReason, HistogramSnapshot, IngestEnd, NodeMetrics,
@@ -40,6 +42,8 @@ pub(super) trait Readings: Send + Sync + 'static {
     fn budget(&self) -> &Budget;
     /// Bounds on the history.
     fn history_budget_bytes(&self) -> usize;
+    /// The idempotency keys.
+    fn keys(&self) -> KeyFigures;
 }
 
 impl Readings for Hub {
@@ -73,6 +77,10 @@ impl Readings for Hub {
 
     fn history_budget_bytes(&self) -> usize {
         self.history_limits().budget_bytes
+    }
+
+    fn keys(&self) -> KeyFigures {
+        self.key_figures()
     }
 }
 
@@ -262,6 +270,7 @@ impl<R: Readings> Node<R> {
             None,
             [(Labels::new(), node.publish_waits.get())],
         )?;
+        self.idempotency(page)?;
         page.gauges(
             "mailbox_messages",
             "Messages that wait for a shard: batches of events, new streams, questions of operators.",

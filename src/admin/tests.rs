@@ -7,6 +7,7 @@ use super::negotiate::Format;
 use super::node_metrics::Readings;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
+use crate::hub::KeyFigures;
 use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
 
@@ -57,6 +58,13 @@ impl Readings for Fixed {
     fn history_budget_bytes(&self) -> usize {
         24
     }
+
+    fn keys(&self) -> KeyFigures {
+        KeyFigures {
+            count: 25,
+            ..KeyFigures::default()
+        }
+    }
 }
 
 /// The page of a node with two shards; the second has a value in every counter.
@@ -101,6 +109,9 @@ fn page(format: Format) -> String {
     node.ingest_foreign[0].add(21);
     node.ingest_ended[1].add(22);
     node.publish_waits.add(17);
+    node.key_repeats.add(26);
+    node.keys_reused.add(27);
+    node.keys_dropped.add(28);
     let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
     let version = match format {
         Format::Classic => "text/plain; version=0.0.4",
@@ -146,6 +157,11 @@ fn every_figure_is_on(page: &str) {
         r#"fantail_events_in_total{source="ingest"} 9"#,
         r#"fantail_events_in_total{source="presence"} 20"#,
         "fantail_publish_waits_total 17",
+        "fantail_idempotency_keys 25.0",
+        "fantail_idempotency_oldest_key_seconds 0.0",
+        "fantail_idempotency_repeats_total 26",
+        "fantail_idempotency_reused_total 27",
+        "fantail_idempotency_dropped_total 28",
         r#"fantail_mailbox_messages{shard="1"} 17.0"#,
         "fantail_http_connections 10.0",
         "fantail_ingest_connections 15.0",

@@ -12,7 +12,8 @@ use crate::web::origin::{OriginPattern, WebOrigin};
 use crate::web::request_target;
 
 /// Request headers that a page of any allowed origin may set.
-const ALLOW_HEADERS: &str = "authorization, cache-control, last-event-id, content-type";
+const ALLOW_HEADERS: &str =
+    "authorization, cache-control, last-event-id, content-type, idempotency-key";
 
 /// Further request headers that a page allowed only by `*` may set. Tracers and libraries add
 /// these, and they do not identify the caller. Other headers are not allowed even if asked for: a
@@ -25,7 +26,8 @@ const ASKED_HEADERS_MAX: usize = 32;
 const ASKED_BYTES_MAX: usize = 1_024;
 
 /// Response headers that a page may read.
-const EXPOSE_HEADERS: &str = "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After";
+const EXPOSE_HEADERS: &str =
+    "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After, Idempotency-Replayed";
 
 /// Seconds for which a browser may cache a preflight's answer: the most that Chromium honours.
 const PREFLIGHT_MAX_AGE_S: &str = "7200";

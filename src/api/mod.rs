@@ -34,6 +34,7 @@ use std::sync::Arc;
 pub use self::config::{
     AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
 };
+pub use self::publish::idempotency_key_of;
 pub use self::publish::json::{Events, JsonError, parse as parse_publish_json};
 pub use self::subscribe::cursor as choose_cursor;
 pub use crate::server::ServeError;

@@ -30,6 +30,8 @@ pub enum Part {
     Subscriptions,
     /// The registry of announced streams, and their starts and ends that wait to be published.
     Presence,
+    /// Idempotency keys of published events.
+    Keys,
     /// Events that wait in the bodies of HTTP/2 streams.
     StreamBodies,
     /// Events of which a slow stream's wire has accepted a part. History may have evicted them.
@@ -40,7 +42,7 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bodies,
         Self::Commands,
         Self::Scripts,
@@ -48,6 +50,7 @@ impl Part {
         Self::Topics,
         Self::Subscriptions,
         Self::Presence,
+        Self::Keys,
         Self::StreamBodies,
         Self::Remainders,
         Self::Events,
@@ -64,6 +67,7 @@ impl Part {
             Self::Topics => "topics",
             Self::Subscriptions => "subscriptions",
             Self::Presence => "presence",
+            Self::Keys => "idempotency_keys",
             Self::StreamBodies => "stream_bodies",
             Self::Remainders => "stream_remainders",
             Self::Events => "events",
@@ -79,7 +83,7 @@ impl Part {
     const fn eighths(self) -> usize {
         match self {
             Self::Bodies | Self::Commands | Self::Scripts => 6,
-            Self::Answers | Self::Topics | Self::Subscriptions | Self::Presence => 7,
+            Self::Answers | Self::Topics | Self::Subscriptions | Self::Presence | Self::Keys => 7,
             Self::StreamBodies | Self::Remainders | Self::Events => 8,
         }
     }
@@ -328,7 +332,7 @@ mod tests {
         assert_eq!(budget.take(Part::StreamBodies, 1), Err(Exhausted));
         assert_eq!(used(&budget), 800);
         let refused = Part::ALL.map(|part| budget.refused(part));
-        assert_eq!(refused, [1, 1, 0, 1, 0, 0, 0, 1, 0, 0]);
+        assert_eq!(refused, [1, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0]);
     }
 
     #[test]

@@ -182,6 +182,8 @@ pub struct Event<'a> {
     pub private: bool,
     /// The form of the node's own id, if the publisher gives none.
     pub id_form: IdForm,
+    /// The publisher's idempotency key: a repeat with the same one publishes nothing.
+    pub key: Option<Cow<'a, str>>,
 }
 
 impl<'a> Event<'a> {

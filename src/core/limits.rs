@@ -52,6 +52,8 @@ pub struct EventLimits {
     /// Keys for subscribers' tokens exist, so that a stream may be granted a private event. Not a
     /// setting: the hub derives it from the keys.
     pub has_subscriber_keys: bool,
+    /// Idempotency keys are remembered. Not a setting: the hub derives it from the bounds on them.
+    pub remembers_keys: bool,
     /// Ids with this mark are the node's own. Not a setting: the hub has it from its store.
     pub mark: OrderMark,
     /// Bounds of the history on one event. Not a setting: the hub derives them from the bounds on
@@ -90,6 +92,7 @@ impl Default for EventLimits {
             event_name_bytes_max: 256,
             event_id_bytes_max: 256,
             has_subscriber_keys: true,
+            remembers_keys: true,
             mark: OrderMark::default(),
             kept: KeptMax::default(),
         }

@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod event;
 pub mod glob;
 pub mod history;
+pub mod idempotency;
 pub mod limits;
 pub mod places;
 pub mod presence;

@@ -75,6 +75,10 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
         totals.moved > 3_000 && totals.moved_behind > 500,
         "{totals:?}"
     );
+    assert!(
+        totals.repeats > 1_000 && totals.reused > 1_000 && totals.forgotten_keys > 1_000,
+        "{totals:?}"
+    );
     assert!(totals.waited > 1_000 && totals.gave_up > 100, "{totals:?}");
     assert!(
         totals.live > 10_000 && totals.portions > 1_000,

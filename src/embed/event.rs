@@ -22,6 +22,7 @@ pub struct Event {
     id: Option<String>,
     retry: Option<Duration>,
     private: bool,
+    key: Option<String>,
 }
 
 impl Event {
@@ -70,6 +71,19 @@ impl Event {
         self
     }
 
+    /// Its idempotency key: an event that is published again with the same key and the same content
+    /// within `idempotency_window` gets the first receipt, and is not published. For programs that
+    /// read their events from a queue which may hand out one twice.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    pub(super) fn given_key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     pub(super) fn as_core(&self) -> event::Event<'_> {
         event::Event {
             topics: self
@@ -85,6 +99,7 @@ impl Event {
                 .retry
                 .map(|retry| u64::try_from(retry.as_millis()).unwrap_or(u64::MAX)),
             private: self.private,
+            key: self.key.as_deref().map(Into::into),
             ..event::Event::default()
         }
     }

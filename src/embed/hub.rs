@@ -5,9 +5,10 @@ use thiserror::Error;
 use super::Event;
 use crate::core::desk::Receipt;
 use crate::core::event::{EventError, EventId};
+use crate::core::idempotency::{Name, Owner, Place, Scope};
 use crate::core::selector::Selector;
 use crate::core::sse::Draft;
-use crate::hub::{self, Closed, StreamQuery};
+use crate::hub::{self, Closed, NotPublished, StreamQuery};
 use crate::metrics::Source;
 
 /// The core of a running node: accepts events, and has the open streams. Cheap to clone.
@@ -26,7 +27,7 @@ enum Cause {
     #[error(transparent)]
     Event(#[from] EventError),
     #[error(transparent)]
-    Closed(#[from] Closed),
+    NotPublished(#[from] NotPublished),
 }
 
 impl PublishError {
@@ -34,7 +35,13 @@ impl PublishError {
     /// refused.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.0, Cause::Closed(_))
+        matches!(self.0, Cause::NotPublished(NotPublished::Closed(_)))
+    }
+
+    /// The event has the key of another event ([`Event::key`]).
+    #[must_use]
+    pub fn is_key_reused(&self) -> bool {
+        matches!(self.0, Cause::NotPublished(NotPublished::Reused(_)))
     }
 }
 
@@ -52,7 +59,7 @@ impl Hub {
     pub async fn publish(&self, event: Event) -> Result<Receipt, PublishError> {
         let receipts = self.publish_all(&[event]).await?;
         let receipt = receipts.first().copied();
-        receipt.ok_or(PublishError(Cause::Closed(Closed)))
+        receipt.ok_or(PublishError(Cause::NotPublished(Closed.into())))
     }
 
     /// Publishes events as one batch, in order: all of them, or none if one is refused. Returns a
@@ -62,9 +69,14 @@ impl Hub {
     /// [`PublishError`] if an event breaks a limit of the settings, or the node has ended.
     pub async fn publish_all(&self, events: &[Event]) -> Result<Vec<Receipt>, PublishError> {
         let limits = self.0.event_limits();
-        let drafts = events
-            .iter()
-            .map(|event| Draft::new(event.as_core(), limits));
+        let owner = Owner::new(Scope::Program);
+        let drafts = events.iter().map(|event| {
+            let mut draft = Draft::new(event.as_core(), limits)?;
+            if let Some(key) = event.given_key() {
+                draft.set_key(Name::new(owner, key, Place::ONLY));
+            }
+            Ok::<_, EventError>(draft)
+        });
         let mut drafts: Vec<_> = drafts.collect::<Result<_, _>>().map_err(Cause::from)?;
         let published = self.0.publish(Source::Http, &mut drafts).await;
         Ok(published.map_err(Cause::from)?)

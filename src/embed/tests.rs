@@ -21,12 +21,13 @@ const FACE: [&str; 8] = [
 const METHODS: [(&str, &[&str]); 3] = [
     (
         include_str!("event.rs"),
-        &["new", "topic", "name", "id", "retry", "private"],
+        &["new", "topic", "name", "id", "retry", "private", "key"],
     ),
     (
         include_str!("hub.rs"),
         &[
             "is_closed",
+            "is_key_reused",
             "publish",
             "publish_all",
             "streams",
@@ -116,6 +117,16 @@ async fn a_batch_is_published_as_a_whole_or_not_at_all() {
     let receipts = receipts.expect("published");
     assert!(receipts[0].id < receipts[1].id && receipts[1].id == hub.head());
     assert_eq!(hub.publish_all(&[]).await.expect("nothing").len(), 0);
+
+    // An event that a queue hands out twice.
+    let keyed = Event::new("a", "3").key("offset 7");
+    let first = hub.publish(keyed.clone()).await.expect("published");
+    let again = hub.publish(keyed).await.expect("published before");
+    assert_eq!((again.id, again.is_repeat), (first.id, true));
+    let other = Event::new("a", "4").key("offset 7");
+    let refused = hub.publish_all(&[good.clone(), other]).await;
+    assert!(refused.expect_err("another event").is_key_reused());
+    assert_eq!(hub.head(), first.id);
 
     node.stop().await;
     let refused = hub.publish(good).await.expect_err("ended");

@@ -7,6 +7,7 @@ use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::desk::DeskConfig;
 use crate::core::event::OrderMark;
 use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
+use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
@@ -20,6 +21,8 @@ pub struct HubConfig {
     pub shard: ShardConfig,
     /// Bounds on the history.
     pub history: HistoryLimits,
+    /// Bounds on the idempotency keys.
+    pub keys: KeyLimits,
     /// Bounds on one hold of the lock. No setting: each is a fraction of a millisecond.
     pub hold: HoldLimits,
     /// Bounds on one event and on one subscription.
@@ -48,6 +51,7 @@ impl HubConfig {
             hold: self.hold,
             slow_consumer: self.slow_consumer.clone(),
             mark,
+            keys: self.keys,
         }
     }
 }
@@ -67,6 +71,7 @@ impl Default for HubConfig {
                 budget: TurnBudget::default(),
             },
             history: HistoryLimits::default(),
+            keys: KeyLimits::default(),
             hold: HoldLimits::default(),
             event_limits: EventLimits {
                 has_subscriber_keys: false,

@@ -208,6 +208,7 @@ impl Hub {
                 let mut desk = self.0.shared.desk.lock();
                 let done = desk.expire(now_unix_ms, EXPIRE_STEPS);
                 self.note_topics(&desk);
+                self.note_keys(&mut desk);
                 done
             };
             if done {

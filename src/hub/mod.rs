@@ -15,6 +15,7 @@ mod freeze;
 mod gate;
 mod guard;
 mod history;
+mod keys;
 mod look_up;
 mod operate;
 mod past;
@@ -65,6 +66,7 @@ pub use crate::core::sse::{Encoding, Gap};
 pub use config::{HubConfig, TracesConfig};
 pub use freeze::{Frozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
+pub use keys::{KeyFigures, NotPublished, Reused};
 pub use past::{Portion, TopicReader};
 pub use pattern_shares::PatternShare;
 pub use restore::{RestoreError, Seating};
@@ -156,6 +158,7 @@ impl Hub {
     ) -> Result<Self, StartError> {
         config.event_limits.mark = desk.store().mark();
         config.event_limits.kept = config.history.kept_max();
+        config.event_limits.remembers_keys = config.keys.are_on();
         let presence = desk.presence().clone();
         let budget = Budget::new(config.memory_bytes);
         let shared = Shared::new(desk).with_budget(&budget);

@@ -15,7 +15,7 @@ use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Mailbox, Message};
 
-use super::{Closed, Hub, Place};
+use super::{Hub, NotPublished, Place, Reused};
 
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
@@ -29,12 +29,15 @@ const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
 enum Attempt {
-    Done(Vec<Receipt>),
+    /// The receipts, and the number of events that are repeats.
+    Done(Vec<Receipt>, usize),
     /// A watched topic may have had an event since it was seen.
     Changed,
     /// Some patterns have been matched with the topics, or some events evicted to make room, but
     /// more are left.
     Unprepared,
+    /// The event with this number has the idempotency key of another event.
+    Reused(usize),
 }
 
 /// Topics that are pinned while an event is published to them. Dropping it unpins them, also when
@@ -59,19 +62,31 @@ impl Hub {
     /// lock, and one message and one wake-up for each shard. Waits while a shard that is needed is
     /// full; no event is stamped before there is room.
     ///
+    /// An event that repeats an earlier one is not published, and has the receipt of that one.
+    ///
     /// # Errors
-    /// [`Closed`] if the node has shut down. A part of a batch of many topics may have been
-    /// published.
+    /// [`NotPublished`] if the node has shut down: a part of a batch of many topics may have been
+    /// published. Or if one event has the idempotency key of another one: nothing was published
+    /// then, unless the error has receipts.
     pub async fn publish(
         &self,
         source: Source,
         drafts: &mut [Draft<'_>],
-    ) -> Result<Vec<Receipt>, Closed> {
+    ) -> Result<Vec<Receipt>, NotPublished> {
         let mut receipts = Vec::new();
         let mut rest = drafts;
+        if events_at_once(rest) < rest.len() {
+            self.check_keys(rest).await?;
+        }
         loop {
             let (portion, behind) = rest.split_at_mut(events_at_once(rest));
-            let published = self.publish_together(source, portion).await?;
+            let published = match self.publish_together(source, portion).await {
+                Err(NotPublished::Reused(Reused { number, .. })) => {
+                    let number = receipts.len() + number;
+                    return Err(Reused { number, receipts }.into());
+                }
+                published => published?,
+            };
             if receipts.is_empty() {
                 receipts = published;
             } else {
@@ -97,12 +112,12 @@ impl Hub {
     /// another publisher comes between them.
     ///
     /// # Errors
-    /// [`Closed`] if the node has shut down. Then no event was published.
+    /// [`NotPublished`]: no event was published.
     pub async fn publish_together(
         &self,
         source: Source,
         drafts: &mut [Draft<'_>],
-    ) -> Result<Vec<Receipt>, Closed> {
+    ) -> Result<Vec<Receipt>, NotPublished> {
         let receipts = self.publish_unless_changed(source, drafts, &[]).await?;
         // Without a watched topic, the result is never `None`.
         Ok(receipts.unwrap_or_default())
@@ -112,13 +127,13 @@ impl Hub {
     /// event since it was seen. Then it publishes nothing and returns `None`.
     ///
     /// # Errors
-    /// [`Closed`] if the node has shut down. Then no event was published.
+    /// [`NotPublished`]: no event was published.
     pub async fn publish_unless_changed(
         &self,
         source: Source,
         drafts: &mut [Draft<'_>],
         watched: &[Watched],
-    ) -> Result<Option<Vec<Receipt>>, Closed> {
+    ) -> Result<Option<Vec<Receipt>>, NotPublished> {
         if drafts.is_empty() && watched.is_empty() {
             return Ok(Some(Vec::new()));
         }
@@ -127,18 +142,27 @@ impl Hub {
             topics: SelectorIds::new(),
         };
         let mut place = self.place();
-        let receipts = loop {
+        let (receipts, repeats) = loop {
             let attempt = |place: &mut Place<'_>| {
                 self.try_publish(drafts, &mut pinned.topics, watched, place)
             };
             match self.when_room(&mut place, attempt).await? {
-                Attempt::Done(receipts) => break receipts,
+                Attempt::Done(receipts, repeats) => break (receipts, repeats),
                 Attempt::Changed => return Ok(None),
                 // Lets others use the lock, and this thread do its other work.
                 Attempt::Unprepared => tokio::task::yield_now().await,
+                Attempt::Reused(number) => {
+                    self.0.node_metrics.keys_reused.add(1);
+                    let receipts = Vec::new();
+                    return Err(Reused { number, receipts }.into());
+                }
             }
         };
-        self.0.node_metrics.events_in[source as usize].add(receipts.len() as u64);
+        if repeats > 0 {
+            self.0.node_metrics.key_repeats.add(repeats as u64);
+        }
+        let published = receipts.len() - repeats;
+        self.0.node_metrics.events_in[source as usize].add(published as u64);
         Ok(Some(receipts))
     }
 
@@ -181,8 +205,12 @@ impl Hub {
                 place.wait_for(needs, &self.0.mailboxes);
                 return None;
             }
+            Err(Refusal::Reused(number)) => return Some(Attempt::Reused(number)),
             Err(Refusal::Fell(_)) => unreachable!("local ids do not fall"),
         };
+        if published.has_keys {
+            self.note_keys(&mut desk);
+        }
         if let Some(mut batch) = published.batch {
             batch.memory = self.charge_batch(batch.bytes);
             self.post_batch(Arc::new(batch), published.shards);
@@ -195,7 +223,7 @@ impl Hub {
         for trace in tracing.unheard {
             (trace.report.0)(0, 0);
         }
-        Some(Attempt::Done(published.receipts))
+        Some(Attempt::Done(published.receipts, published.repeats))
     }
 
     /// Charges a batch that is about to be posted; it can no longer be refused. Small batches are

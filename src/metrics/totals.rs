@@ -166,6 +166,9 @@ impl NodeMetrics {
             ingest_left,
             ingest_commands,
             publish_waits,
+            key_repeats,
+            keys_reused,
+            keys_dropped,
             history_file,
         } = self;
         each_of(
@@ -195,6 +198,9 @@ impl NodeMetrics {
         visit("ingest_left", ingest_left);
         visit("ingest_commands", ingest_commands);
         visit("publish_waits", publish_waits);
+        visit("key_repeats", key_repeats);
+        visit("keys_reused", keys_reused);
+        visit("keys_dropped", keys_dropped);
         history_file.totals(visit);
     }
 }

@@ -14,6 +14,7 @@ use crate::api::{
 use crate::auth::{Policy, Role};
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
+use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::hub::{HubConfig, TracesConfig};
@@ -42,6 +43,10 @@ pub fn hub(settings: &Settings) -> HubConfig {
             bytes: settings.history_bytes,
             age_ms: ms(settings.history_age),
             budget_bytes: settings.history_budget_bytes,
+        },
+        keys: KeyLimits {
+            window_ms: ms(settings.idempotency_window),
+            count: settings.idempotency_keys_max,
         },
         hold: HoldLimits::default(),
         event_limits: EventLimits {
@@ -289,6 +294,19 @@ mod tests {
                 SubscribeConfig::default()
             )
         );
+    }
+
+    #[test]
+    fn the_memory_beside_the_history_has_room_for_all_idempotency_keys() {
+        let bytes = |keys| {
+            let settings = Settings {
+                idempotency_keys_max: keys,
+                ..Settings::default()
+            };
+            hub(&settings).memory_bytes
+        };
+        assert_eq!(bytes(1_000_000), 256 << 20);
+        assert_eq!(bytes(50_000_000), 2 * 64 * 50_000_000);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::key_source::KeySource;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, Role, TopicRule};
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
+use crate::core::idempotency::KEY_MEMORY_BYTES;
 use crate::core::limits::EventLimits;
 use crate::core::selector::Selector;
 use crate::logging::{LogFilter, LogFormat};
@@ -87,7 +88,8 @@ pub struct Settings {
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
     /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the
-    /// history may have, or eight times the largest body, command or transaction.
+    /// history may have, or eight times the largest body, command or transaction, or twice the
+    /// idempotency keys.
     pub memory_budget: usize,
     /// Directory of the history file; `None` = the history is in memory only.
     pub state_dir: Option<PathBuf>,
@@ -98,6 +100,10 @@ pub struct Settings {
 
     /// Bounds on one event and one subscription.
     pub event_limits: EventLimits,
+    /// Time for which idempotency keys are remembered; zero = they are not.
+    pub idempotency_window: Duration,
+    /// Most idempotency keys that are remembered.
+    pub idempotency_keys_max: usize,
 
     /// Most batches that wait for one shard.
     pub mailbox_batches: usize,
@@ -263,6 +269,8 @@ impl Default for Settings {
             state_dir_wait: Duration::from_secs(30),
 
             event_limits: EventLimits::default(),
+            idempotency_window: Duration::from_secs(10 * 60),
+            idempotency_keys_max: 1_000_000,
 
             mailbox_batches: 1_024,
             mailbox_bytes: 16 << 20,
@@ -349,7 +357,9 @@ impl Settings {
     #[must_use]
     pub fn memory_beside_history(&self) -> usize {
         match self.memory_budget {
-            0 => MEMORY_BESIDE_HISTORY_BYTES.max(8 * self.largest_in_memory()),
+            0 => MEMORY_BESIDE_HISTORY_BYTES
+                .max(8 * self.largest_in_memory())
+                .max(2 * self.idempotency_keys_max * KEY_MEMORY_BYTES),
             bytes => bytes.saturating_sub(self.history_budget_bytes),
         }
     }

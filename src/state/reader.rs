@@ -4,10 +4,11 @@ use bytes::Bytes;
 use minicbor::{Decode, Decoder};
 
 use crate::core::desk::DeskRecord;
+use crate::core::history::HistoryRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, ListenerRow, NodeRow, PresenceRow,
-    RespRow, StoreRow, StreamRow, Wrong,
+    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, KeysRow, ListenerRow, NodeRow,
+    PresenceRow, RespRow, StoreRow, StreamRow, Wrong,
 };
 use super::container::{Piece, Pieces};
 use super::{Section, StateError, StateRecord};
@@ -111,6 +112,12 @@ pub(super) fn item(
         Section::Http => StateRecord::Http(row::<HttpRow<'_>>(items)?.try_into()?),
         Section::Resp => StateRecord::Resp(row::<RespRow<'_>>(items)?.try_into()?),
         Section::History => StateRecord::History(row::<HistoryRow<'_>>(items)?.try_into()?),
+        Section::Idempotency => {
+            StateRecord::Desk(DeskRecord::Keys(row::<KeysRow<'_>>(items)?.try_into()?))
+        }
+        Section::HistoryIdempotency => {
+            StateRecord::History(HistoryRecord::Keys(row::<KeysRow<'_>>(items)?.try_into()?))
+        }
         Section::End => return Err(Wrong::new("the end has no records")),
     }))
 }

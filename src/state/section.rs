@@ -28,13 +28,17 @@ pub enum Section {
     Keys,
     /// The history of a file: topics and events by name.
     History,
+    /// Idempotency keys of a desk.
+    Idempotency,
+    /// Idempotency keys of a file.
+    HistoryIdempotency,
     /// The end.
     End,
 }
 
 impl Section {
     /// All sections, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Node,
         Self::Store,
         Self::Presence,
@@ -46,6 +50,8 @@ impl Section {
         Self::Resp,
         Self::Keys,
         Self::History,
+        Self::Idempotency,
+        Self::HistoryIdempotency,
         Self::End,
     ];
 
@@ -64,6 +70,8 @@ impl Section {
             Self::Resp => "RESP",
             Self::Keys => "KEYS",
             Self::History => "HIST",
+            Self::Idempotency => "IDEM",
+            Self::HistoryIdempotency => "HIDM",
             Self::End => "END ",
         }
     }

@@ -9,8 +9,8 @@ use crate::core::desk::DeskRecord;
 use crate::core::history::HistoryRecord;
 
 use super::codec::{
-    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, ListenerRow, NodeRow, PresenceRow,
-    RespRow, StoreRow, StreamRow,
+    BytesRow, CounterRow, HistoryRow, HttpRow, KeySetRow, KeysRow, ListenerRow, NodeRow,
+    PresenceRow, RespRow, StoreRow, StreamRow,
 };
 use super::container::{self, PIECE_BYTES};
 use super::shared_bytes::SharedBytes;
@@ -61,6 +61,7 @@ impl<W: Write> Writer<W> {
             DeskRecord::Presence(record) => {
                 self.item(Section::Presence, &PresenceRow::from(record))
             }
+            DeskRecord::Keys(keys) => self.item(Section::Idempotency, &KeysRow::from(&keys[..])),
         }
     }
 
@@ -122,7 +123,13 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the output.
     pub fn history(&mut self, record: &HistoryRecord) -> io::Result<()> {
-        self.item(Section::History, &HistoryRow::from(record))
+        if let HistoryRecord::Keys(keys) = record {
+            return self.item(Section::HistoryIdempotency, &KeysRow::from(&keys[..]));
+        }
+        match HistoryRow::of(record) {
+            Some(row) => self.item(Section::History, &row),
+            None => Ok(()),
+        }
     }
 
     /// Writes the end, and returns the output.

@@ -27,7 +27,7 @@ fn a_preflight_is_answered() {
         ("access-control-allow-methods", "POST, OPTIONS"),
         (
             "access-control-allow-headers",
-            "authorization, cache-control, last-event-id, content-type",
+            "authorization, cache-control, last-event-id, content-type, idempotency-key",
         ),
         ("vary", "origin"),
     ] {
@@ -52,7 +52,7 @@ fn a_page_may_send_what_its_tracer_adds() {
     assert_eq!(
         answer.head.field("access-control-allow-headers"),
         Some(
-            "authorization, cache-control, last-event-id, content-type, traceparent, baggage, x-requested-with"
+            "authorization, cache-control, last-event-id, content-type, idempotency-key, traceparent, baggage, x-requested-with"
         )
     );
     let foreign = [("Origin", "https://evil.example"), fields[1], fields[2]];
@@ -86,7 +86,7 @@ fn streams_answers_and_problems_may_be_read_by_listed_origins() {
         assert_eq!(head.field("access-control-allow-origin"), Some(PAGE));
         assert_eq!(
             head.field("access-control-expose-headers"),
-            Some("Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After")
+            Some("Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After, Idempotency-Replayed")
         );
     }
     let foreign = [("Origin", "https://evil.example")];

@@ -26,6 +26,8 @@ mod history;
 mod hosts;
 /// HTTP/2 with prior knowledge, by hyper's client.
 mod http2;
+/// Idempotency keys.
+mod idempotency;
 /// Bounds on connections and streams.
 mod limits;
 /// Unknown parameters of a call.

@@ -18,6 +18,8 @@ mod frozen;
 mod handshakes;
 /// XLEN, XRANGE, XREVRANGE, XREAD, PUBSUB.
 mod history;
+/// Idempotency keys.
+mod idempotency;
 /// INFO and CLUSTER: the fields that tools and clients read.
 mod info;
 /// A Redis client library, unmodified.

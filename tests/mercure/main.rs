@@ -22,6 +22,8 @@ mod example;
 mod expiry;
 /// The same over HTTP/2.
 mod http2;
+/// `Idempotency-Key`.
+mod idempotency;
 /// Keys that arrive while a request waits.
 mod keys;
 /// The past of a topic: what a new stream begins with, and the history as JSON.

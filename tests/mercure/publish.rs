@@ -191,7 +191,7 @@ fn browsers_ask_first() {
         ("access-control-allow-methods", "GET, HEAD, POST, OPTIONS"),
         (
             "access-control-expose-headers",
-            "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After",
+            "Last-Event-ID, Link, ETag, WWW-Authenticate, Retry-After, Idempotency-Replayed",
         ),
     ] {
         assert_eq!(answer.head.field(name), Some(value));

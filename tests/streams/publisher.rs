@@ -10,6 +10,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) event: Option<&'a str>,
     pub(crate) id: Option<&'a str>,
     pub(crate) private: bool,
+    pub(crate) key: Option<&'a str>,
 }
 
 /// A publisher on the ingest port.
@@ -72,7 +73,7 @@ impl Publisher {
         for other in others {
             words.extend(["topic", other]);
         }
-        for (field, value) in [("event", draft.event), ("id", draft.id)] {
+        for (field, value) in [("event", draft.event), ("id", draft.id), ("key", draft.key)] {
             words.extend(value.into_iter().flat_map(|value| [field, value]));
         }
         if draft.private {

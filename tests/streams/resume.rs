@@ -60,6 +60,7 @@ fn lively_history(node: &Node) -> String {
             event: (number % 4 == 1).then_some("named"),
             id: (number % 3 == 0 && number > 2).then_some(&own),
             private: number == HISTORY,
+            ..Draft::default()
         });
         ids.push(publisher.id());
     }

@@ -324,3 +324,25 @@ fn connections_that_an_upgrade_ended_were_counted_nowhere() {
         assert_eq!(all, ["2", "1", "0"].map(|n| Some(n.to_owned())), "{round}");
     }
 }
+
+/// A publisher whose connection ended with the former program asks the next one.
+#[test]
+fn a_repeat_after_an_upgrade_gets_the_receipt_of_the_former_program() {
+    let upgraded = Upgraded::start(&[]);
+    let node = &upgraded.node;
+    let post = |data: &str| {
+        let fields = [("Content-Type", "text/plain"), ("Idempotency-Key", "k")];
+        http::request(node.http, "POST", "/publish/t", &fields, data.as_bytes())
+    };
+    let first = post("once");
+    for _ in 0..2 {
+        upgraded.upgrade();
+        let again = post("once");
+        assert_eq!(again.head.field("idempotency-replayed"), Some("true"));
+        assert_eq!(again.body, first.body);
+        assert_eq!(post("other").status, 422);
+    }
+    let mut stream = SseStream::open(node.http, "/events/t?last=5");
+    publish(node, "t", "last");
+    assert_eq!(stream.take_data(2), ["once", "last"]);
+}

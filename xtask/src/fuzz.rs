@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::process::{Failure, command, root, run, succeeds};
 
 /// Targets under `fuzz/fuzz_targets`; a unit test keeps the list complete.
-const TARGETS: [&str; 8] = [
+const TARGETS: [&str; 9] = [
     "resp",
     "publish_json",
+    "idempotency_key",
     "last_event_id",
     "origin",
     "request",

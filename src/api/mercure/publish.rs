@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::later_version;
 use crate::api::node::Node;
-use crate::api::publish::{Permission, PublishError};
+use crate::api::publish::{CallKeys, Permission, PublishError, commit, told};
 use crate::core::event::{Event, EventError, IdForm, Topics};
 use crate::server::media_type::{MediaType, OtherCharset};
 use crate::server::problem::Problem;
@@ -89,6 +89,7 @@ pub(crate) async fn publish(
     mut body: RequestBody,
 ) -> Result<Response<ResponseBody>, FormError> {
     crate::api::publish::check_encoding(headers)?;
+    let keys = CallKeys::new(permission, headers, node)?;
     let kind = MediaType::of(headers);
     if kind.essence != FORM {
         return Err(FormError::MediaType { found: kind.text });
@@ -100,9 +101,9 @@ pub(crate) async fn publish(
     let form = std::str::from_utf8(&body).map_err(|_| FormError::NotUtf8)?;
     let event = event(form)?;
     let own_id = event.id.as_deref().map(str::to_owned);
-    let answers = crate::api::publish::commit(node, permission, vec![event], |_| None).await?;
+    let done = commit(node, permission, &keys, vec![event], |_| None).await?;
     let id = own_id.unwrap_or_else(|| {
-        let id = answers.first().map(|answer| answer.id.urn());
+        let id = done.answers.first().map(|answer| answer.id.urn());
         id.unwrap_or_default()
     });
     let mut response = Response::new(ResponseBody::full(id));
@@ -110,7 +111,7 @@ pub(crate) async fn publish(
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    Ok(response)
+    Ok(told(response, done.is_repeat))
 }
 
 /// The event that a form describes.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::error::PublishError;
+use super::keys::CallKeys;
 use super::permission::Permission;
 use crate::api::node::Node;
 use crate::api::reach::Reach;
 use crate::core::budget::{Charge, Part};
 use crate::core::event::{Event, MarkedId, OrderMark};
+use crate::core::idempotency::Place;
 use crate::core::selector;
 use crate::core::sse::Draft;
-use crate::hub::{Closed, Hub, Receipt};
+use crate::hub::{Closed, Hub, NotPublished, Receipt};
 use crate::metrics::Source;
 use crate::server::request_body::{BodyError, NoRoom};
 
@@ -23,28 +25,48 @@ const UNCOUNTED_BYTES: usize = 4 * 1024;
 /// The account is charged in steps of this.
 const STEP_BYTES: usize = 16 * 1024;
 
+/// The events of a call that were published, now or before.
+pub(crate) struct Committed {
+    /// An answer for each.
+    pub(crate) answers: Vec<Answer>,
+    /// All of them were published before: the call is a repeat.
+    pub(crate) is_repeat: bool,
+}
+
 /// Checks and publishes all events as one batch; `place` gives the n-th event's place in the body.
 pub(crate) async fn commit(
     node: &Node,
     permission: &Permission,
+    keys: &CallKeys<'_>,
     events: Vec<Event<'_>>,
     place: impl Fn(usize) -> Option<usize>,
-) -> Result<Vec<Answer>, PublishError> {
+) -> Result<Committed, PublishError> {
     let mut reach = Reach::default();
     let mut memory = Memory::new(node);
     memory.hold(events.len() * size_of::<Event<'_>>())?;
+    let count = Some(events.len());
     let mut drafts = Vec::with_capacity(events.len());
     for (number, event) in events.into_iter().enumerate() {
-        let draft = draft(event, permission, place(number), node, &mut reach).await?;
+        let index = place(number);
+        let in_call = Place {
+            index: number,
+            count,
+        };
+        let name = keys.name_of(&event, in_call, index)?;
+        let mut draft = draft(event, permission, index, node, &mut reach).await?;
+        if let Some(name) = name {
+            draft.set_key(name);
+        }
         memory.hold(draft.memory_bytes())?;
         drafts.push(draft);
     }
+    let error = |error| PublishError::of(error, keys.are_of_header(), &place);
     if Hub::is_one_portion(&drafts) {
-        let receipts = submit(node, &mut drafts).await?;
-        return Ok(answers(node, &receipts, &drafts));
+        let receipts = submit(node, &mut drafts).await.map_err(error)?;
+        return Ok(committed(node, &receipts, &drafts));
     }
-    let (receipts, drafts) = submit_all(node, drafts, memory).await?;
-    Ok(answers(node, &receipts, &drafts))
+    let (receipts, drafts) = submit_all(node, drafts, memory).await.map_err(error)?;
+    Ok(committed(node, &receipts, &drafts))
 }
 
 /// The memory of events that are read and not yet published, in the node's account.
@@ -77,11 +99,14 @@ impl Memory {
     }
 }
 
-fn answers(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Vec<Answer> {
+fn committed(node: &Node, receipts: &[Receipt], drafts: &[Draft<'_>]) -> Committed {
     let published = receipts.iter().zip(drafts);
-    published
-        .map(|(receipt, draft)| Answer::new(receipt, node.hub.mark(), draft.topics()))
-        .collect()
+    Committed {
+        answers: published
+            .map(|(receipt, draft)| Answer::new(receipt, node.hub.mark(), draft.topics()))
+            .collect(),
+        is_repeat: !receipts.is_empty() && receipts.iter().all(|receipt| receipt.is_repeat),
+    }
 }
 
 /// Publishes events that need several holds of the lock. A task does it: hyper drops the future
@@ -90,7 +115,7 @@ async fn submit_all(
     node: &Node,
     drafts: Vec<Draft<'_>>,
     memory: Memory,
-) -> Result<(Vec<Receipt>, Vec<Draft<'static>>), PublishError> {
+) -> Result<(Vec<Receipt>, Vec<Draft<'static>>), NotPublished> {
     let hub = node.hub.clone();
     // Up to this point a client that goes away publishes nothing.
     let permit = Arc::clone(&node.large_arrays).acquire_owned().await;
@@ -102,7 +127,7 @@ async fn submit_all(
         receipts.map(|receipts| (receipts, drafts))
     });
     // The runtime ends no task of an open node.
-    Ok(task.await.unwrap_or(Err(Closed))?)
+    task.await.unwrap_or(Err(Closed.into()))
 }
 
 /// Checks the event at `index` in the body.
@@ -126,11 +151,11 @@ pub(super) async fn draft<'a>(
 pub(super) async fn submit(
     node: &Node,
     drafts: &mut [Draft<'_>],
-) -> Result<Vec<Receipt>, PublishError> {
+) -> Result<Vec<Receipt>, NotPublished> {
     if drafts.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(node.hub.publish(Source::Http, drafts).await?)
+    node.hub.publish(Source::Http, drafts).await
 }
 
 /// The answer to one event: `{"id":"<ms>-<n>.<mark>","subscribers":N}`.
@@ -177,6 +202,7 @@ mod tests {
         let receipt = Receipt {
             id: EventId::from_parts(7, 1).expect("fits"),
             subscribers: 3,
+            is_repeat: false,
         };
         let text = |topic: &'static str| {
             serde_json::to_string(&Answer::new(

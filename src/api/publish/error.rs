@@ -7,11 +7,12 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use thiserror::Error;
 
 use super::json::JsonError;
+use super::key_header::{self, HeaderError};
 use super::permission::Denied;
 use super::raw::RawError;
 use crate::api::parameters::ParametersError;
 use crate::core::event::EventError;
-use crate::hub::Closed;
+use crate::hub::{Closed, NotPublished, Reused};
 use crate::server::media_type::{NotAscii, OtherCharset};
 use crate::server::problem::Problem;
 use crate::server::request_body::BodyError;
@@ -68,6 +69,25 @@ pub(crate) enum PublishError {
         /// Why.
         source: Denied,
     },
+    /// The header has no idempotency key.
+    #[error(transparent)]
+    HeaderKey(#[from] HeaderError),
+    /// An event has a key of its own beside that in the header.
+    #[error("give a key in the header `Idempotency-Key` or in the member `key`, not both")]
+    TwoKeys {
+        /// Its place in the array, if it was in one.
+        index: Option<usize>,
+    },
+    /// An event has the idempotency key of another event.
+    #[error("{source}{before}", before = Earlier(source))]
+    Reused {
+        /// Its place in the array, if it was in one.
+        index: Option<usize>,
+        /// The header or member that has the key.
+        field: &'static str,
+        /// Which one, and what was published.
+        source: Reused,
+    },
     /// The node no longer accepts events.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -83,6 +103,18 @@ pub(crate) enum PublishError {
     },
 }
 
+/// The events of an array that were published before it was refused.
+struct Earlier<'r>(&'r Reused);
+
+impl fmt::Display for Earlier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.receipts.len() {
+            0 => Ok(()),
+            count => write!(f, " ({})", Before(count as u64)),
+        }
+    }
+}
+
 /// Number of published events before a line.
 struct Before(u64);
 
@@ -96,6 +128,27 @@ impl fmt::Display for Before {
 }
 
 impl PublishError {
+    /// The error of a call whose events were not published. `place` gives an event's place in the
+    /// array, if it was in one.
+    pub(super) fn of(
+        error: NotPublished,
+        has_header_key: bool,
+        place: impl Fn(usize) -> Option<usize>,
+    ) -> Self {
+        match error {
+            NotPublished::Closed(closed) => closed.into(),
+            NotPublished::Reused(source) => Self::Reused {
+                index: place(source.number),
+                field: if has_header_key {
+                    key_header::HEADER
+                } else {
+                    "key"
+                },
+                source,
+            },
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::MediaType { .. }
@@ -116,7 +169,10 @@ impl PublishError {
             | Self::Raw(_)
             | Self::NotAscii(_)
             | Self::Parameters(_)
+            | Self::HeaderKey(_)
+            | Self::TwoKeys { .. }
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
+            Self::Reused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied { source, .. } => source.status(),
             Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Line { source, .. } => source.status(),
@@ -134,7 +190,11 @@ impl PublishError {
 
     /// Whether the answer may point to the member at fault; else only to its element.
     fn has_member(&self) -> bool {
-        !matches!(self, Self::Json(error) if !error.has_member())
+        match self {
+            Self::Json(error) => error.has_member(),
+            Self::Reused { field, .. } => *field != key_header::HEADER,
+            _ => true,
+        }
     }
 
     /// Name of the member or parameter at fault, and its array element.
@@ -143,6 +203,9 @@ impl PublishError {
             Self::Event { index, source } => (Some(source.field()), *index),
             Self::Denied { index, source } => (source.field(), *index),
             Self::Json(error) => (error.field(), error.index()),
+            Self::HeaderKey(_) => (Some(key_header::HEADER), None),
+            Self::TwoKeys { index } => (Some("key"), *index),
+            Self::Reused { index, field, .. } => (Some(field), *index),
             Self::Raw(error) => (error.field(), None),
             Self::Parameters(error) => (error.field(), None),
             Self::Line { source, .. } => source.place(),

@@ -7,15 +7,20 @@
 mod commit;
 mod error;
 pub(crate) mod json;
+mod key_header;
+mod keys;
 mod ndjson;
 mod permission;
 mod raw;
 
 use hyper::Response;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 
 pub(crate) use self::commit::commit;
 pub(crate) use self::error::{PublishError, check_encoding};
+use self::key_header::REPLAYED;
+pub use self::key_header::key_of as idempotency_key_of;
+pub(crate) use self::keys::CallKeys;
 pub(crate) use self::permission::Permission;
 use self::raw::RawError;
 use super::node::Node;
@@ -38,6 +43,7 @@ pub(crate) async fn publish(
     mut body: RequestBody,
 ) -> Result<Response<ResponseBody>, PublishError> {
     check_encoding(headers)?;
+    let keys = CallKeys::new(permission, headers, node)?;
     let kind = MediaType::of(headers);
     let body_bytes_max = node.publish.body_bytes_max;
     if let Some(topic) = topic_in_path {
@@ -48,8 +54,8 @@ pub(crate) async fn publish(
         bytes = body.whole(body_bytes_max).await?;
         charset.check(&bytes)?;
         event.data = raw::data(&bytes)?.into();
-        let answers = commit(node, permission, vec![event], |_| None).await?;
-        return Ok(answer(&answers.first()));
+        let done = commit(node, permission, &keys, vec![event], |_| None).await?;
+        return Ok(told(answer(&done.answers.first()), done.is_repeat));
     }
     if let Some(Err(error)) = parameters::known(query, &[]).next() {
         return Err(error.into());
@@ -62,19 +68,29 @@ pub(crate) async fn publish(
             charset.check(&bytes)?;
             match json::parse(&bytes, node.publish.batch_max)? {
                 json::Events::One(event) => {
-                    let answers = commit(node, permission, vec![event], |_| None).await?;
-                    Ok(answer(&answers.first()))
+                    let done = commit(node, permission, &keys, vec![event], |_| None).await?;
+                    Ok(told(answer(&done.answers.first()), done.is_repeat))
                 }
                 json::Events::Many(events) => {
-                    Ok(answer(&commit(node, permission, events, Some).await?))
+                    let done = commit(node, permission, &keys, events, Some).await?;
+                    Ok(told(answer(&done.answers), done.is_repeat))
                 }
             }
         }
         Form::NdJson => {
-            let accepted = ndjson::publish(node, permission, charset, &mut body).await?;
-            Ok(answer(&accepted))
+            let accepted = ndjson::publish(node, permission, &keys, charset, &mut body).await?;
+            Ok(told(answer(&accepted), accepted.is_repeat()))
         }
     }
+}
+
+/// The answer with a header that tells a repeat.
+pub(crate) fn told(mut answer: Response<ResponseBody>, is_repeat: bool) -> Response<ResponseBody> {
+    if is_repeat {
+        let value = HeaderValue::from_static("true");
+        answer.headers_mut().insert(REPLAYED, value);
+    }
+    answer
 }
 
 /// The forms of a body that `/publish` accepts.

@@ -10,11 +10,15 @@ use serde::Serialize;
 use super::commit::{Memory, draft, submit, warning};
 use super::error::PublishError;
 use super::json;
+use super::keys::CallKeys;
 use super::permission::Permission;
 use crate::api::node::Node;
 use crate::api::reach::Reach;
 use crate::bom;
 use crate::core::event::Event;
+use crate::core::idempotency::Place;
+use crate::core::sse::Draft;
+use crate::hub::{NotPublished, Receipt};
 use crate::server::media_type::Charset;
 use crate::server::request_body::{BodyError, RequestBody};
 use crate::server::segments::Segments;
@@ -22,29 +26,52 @@ use crate::server::segments::Segments;
 /// The answer to a whole stream.
 #[derive(Debug, Serialize)]
 pub(super) struct Accepted {
-    /// Number of its events.
+    /// Number of its events, repeats included.
     accepted: u64,
+    /// Number of those that were published before.
+    #[serde(skip_serializing_if = "is_zero")]
+    repeated: u64,
     /// The first warning of any event.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
+}
+
+impl Accepted {
+    /// Whether all of it was published before.
+    pub(super) fn is_repeat(&self) -> bool {
+        self.accepted > 0 && self.repeated == self.accepted
+    }
+
+    fn add(&mut self, receipts: &[Receipt]) {
+        let repeated = receipts.iter().filter(|receipt| receipt.is_repeat);
+        self.accepted += receipts.len() as u64;
+        self.repeated += repeated.count() as u64;
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Publishes the stream and returns the number of its events.
 pub(super) async fn publish(
     node: &Node,
     permission: &Permission,
+    keys: &CallKeys<'_>,
     charset: Charset,
     body: &mut RequestBody,
 ) -> Result<Accepted, PublishError> {
     let mut stream = Stream {
         node,
         permission,
+        keys,
         charset,
         batch_max: node.publish.batch_max.max(1),
         lines: Lines::new(node.publish.body_bytes_max),
         line: 0,
         done: Accepted {
             accepted: 0,
+            repeated: 0,
             warning: None,
         },
     };
@@ -75,6 +102,7 @@ pub(super) async fn publish(
 struct Stream<'h> {
     node: &'h Node,
     permission: &'h Permission,
+    keys: &'h CallKeys<'h>,
     charset: Charset,
     /// Most events published at once; bounds the memory of a batch of small lines.
     batch_max: usize,
@@ -130,10 +158,7 @@ impl Stream<'_> {
         let mut drafts = Vec::with_capacity(batch.len());
         let mut failed = None;
         for (line, text) in batch {
-            let checked = match self.parse(text) {
-                Ok(event) => draft(event, self.permission, None, self.node, &mut reach).await,
-                Err(error) => Err(error),
-            };
+            let checked = self.draft(text, drafts.len(), &mut reach).await;
             match checked {
                 Ok(draft) => {
                     if let Err(error) = memory.hold(draft.memory_bytes()) {
@@ -151,16 +176,58 @@ impl Stream<'_> {
                 }
             }
         }
-        match submit(self.node, &mut drafts).await {
-            Ok(receipts) => self.done.accepted += receipts.len() as u64,
-            Err(error) => {
-                let first = batch.first().map_or(self.line, |(line, _)| *line);
-                return Err(self.failed_at(first, error));
-            }
+        if let Some((number, error)) = self.submit(&mut drafts).await {
+            let line = batch.get(number).map_or(self.line, |(line, _)| *line);
+            failed = Some((line, error));
         }
         match failed {
             Some((line, error)) => Err(self.failed_at(line, error)),
             None => Ok(()),
+        }
+    }
+
+    /// Makes an event of a line, the one after so many others that wait to be published.
+    async fn draft<'l>(
+        &self,
+        line: &'l [u8],
+        waiting: usize,
+        reach: &mut Reach,
+    ) -> Result<Draft<'l>, PublishError> {
+        let event = self.parse(line)?;
+        let place = Place {
+            index: self.done.accepted as usize + waiting,
+            count: None,
+        };
+        let name = self.keys.name_of(&event, place, None)?;
+        let mut draft = draft(event, self.permission, None, self.node, reach).await?;
+        if let Some(name) = name {
+            draft.set_key(name);
+        }
+        Ok(draft)
+    }
+
+    /// Publishes events up to the first one that has the key of another event. Returns the number
+    /// of that one, or of the first one that a node which shuts down refuses.
+    async fn submit(&mut self, drafts: &mut [Draft<'_>]) -> Option<(usize, PublishError)> {
+        let (mut done, mut end) = (0, drafts.len());
+        let mut failed = None;
+        loop {
+            match submit(self.node, &mut drafts[done..end]).await {
+                Ok(receipts) => {
+                    self.done.add(&receipts);
+                    return failed;
+                }
+                Err(NotPublished::Closed(closed)) => return Some((done, closed.into())),
+                Err(NotPublished::Reused(mut reused)) => {
+                    self.done.add(&reused.receipts);
+                    end = done + reused.number;
+                    done += reused.receipts.len();
+                    reused.receipts.clear();
+                    let has_header_key = self.keys.are_of_header();
+                    let error = PublishError::of(reused.into(), has_header_key, |_| None);
+                    failed = Some((end, error));
+                }
+            }
         }
     }
 

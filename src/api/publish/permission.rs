@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::api::access::Caller;
 use crate::api::reach::{Reach, TooMuch};
 use crate::clock::unix_ms;
+use crate::core::idempotency::{Owner, Scope};
 use crate::core::selector::Selector;
 
 /// The topics that a publisher may publish to.
@@ -22,6 +23,8 @@ pub(crate) enum Permission {
         topics: Arc<[Selector]>,
         /// In milliseconds since the unix epoch.
         ends_unix_ms: Option<u64>,
+        /// The token's subject.
+        subject: Option<Arc<str>>,
     },
 }
 
@@ -72,12 +75,28 @@ impl Permission {
             Caller::Anonymous => Self::Granted {
                 topics: Arc::default(),
                 ends_unix_ms: None,
+                subject: None,
             },
             Caller::Bearer(access) => Self::Granted {
                 topics: access.publish,
                 ends_unix_ms: access.ends_unix_ms,
+                subject: access.subject,
             },
         }
+    }
+
+    /// The publisher, as far as its idempotency keys are concerned: the token's subject, which
+    /// stays when a token is renewed. Bearers of tokens without one are told apart by what they may
+    /// publish to, so none can refer to an event of another that it could not publish itself.
+    pub(super) fn owner(&self) -> Owner {
+        Owner::new(match self {
+            Self::Any => Scope::Anyone,
+            Self::Granted {
+                subject: Some(subject),
+                ..
+            } => Scope::Subject(subject),
+            Self::Granted { topics, .. } => Scope::Grants(topics),
+        })
     }
 
     /// Whether an event may have all of these topics. The check takes at most `steps_max` steps;
@@ -129,6 +148,7 @@ mod tests {
         Permission::Granted {
             topics: topics.iter().map(|topic| Selector::exact(topic)).collect(),
             ends_unix_ms,
+            subject: None,
         }
     }
 
@@ -171,6 +191,7 @@ mod tests {
         let permission = Permission::Granted {
             topics: (0..20).map(selector).collect(),
             ends_unix_ms: None,
+            subject: None,
         };
         let denied = check(&permission, &["0123456789\u{7f}x"]).expect_err("denied");
         assert_eq!(denied, Denied::TooMuch(TooMuch(1_000)));

@@ -14,6 +14,7 @@ mod attach;
 mod batch;
 mod line;
 mod publish;
+mod recall;
 mod release;
 mod reseat;
 mod snapshot;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies, Store};
+use crate::core::idempotency::{KeyLimits, Keys};
 use crate::core::places::Places;
 use crate::core::presence::Presence;
 
@@ -48,6 +50,8 @@ pub struct DeskConfig {
     pub slow_consumer: SlowConsumerPolicies,
     /// Distinguishes the node's ids from those of others.
     pub mark: OrderMark,
+    /// Bounds on the idempotency keys.
+    pub keys: KeyLimits,
 }
 
 /// Topics, history, open places and announced streams of a node.
@@ -55,6 +59,7 @@ pub struct Desk {
     pub(crate) store: Store,
     slow_consumer: SlowConsumerPolicies,
     history: HistoryLimits,
+    keys: KeyLimits,
     places: Arc<Places>,
     presence: Presence,
 }
@@ -68,10 +73,13 @@ impl Desk {
         presence: Presence,
         now_unix_ms: u64,
     ) -> Self {
+        let mut store = Store::new(config.history, now_unix_ms)
+            .with_mark(config.mark)
+            .with_hold(config.hold);
+        store.keys_mut().set_limits(config.keys);
         Self {
-            store: Store::new(config.history, now_unix_ms)
-                .with_mark(config.mark)
-                .with_hold(config.hold),
+            store,
+            keys: config.keys,
             slow_consumer: config.slow_consumer,
             history: config.history,
             places,
@@ -81,7 +89,8 @@ impl Desk {
 
     /// The same with the history of an earlier process. The order of its ids continues.
     #[must_use]
-    pub fn with_store(self, store: Store) -> Self {
+    pub fn with_store(self, mut store: Store) -> Self {
+        store.keys_mut().set_limits(self.keys);
         Self { store, ..self }
     }
 
@@ -89,6 +98,11 @@ impl Desk {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The idempotency keys.
+    pub fn keys_mut(&mut self) -> &mut Keys {
+        self.store.keys_mut()
     }
 
     /// The count of open streams.
@@ -109,13 +123,17 @@ impl Desk {
         self.store.head()
     }
 
-    /// Evicts events that are too old at `now_unix_ms`, examining at most `steps` of them. Returns
-    /// whether it finished.
+    /// Evicts events that are too old at `now_unix_ms`, examining at most `steps` of them, and
+    /// forgets as many idempotency keys. Returns whether it finished.
     ///
     /// This is the only place that turns a time into an id. If ids are given from outside and are
     /// not times, it has to be looked up instead.
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
         let cut_off = self.history.cut_off(now_unix_ms);
-        self.store.expire(cut_off, steps)
+        let keys_done = self
+            .store
+            .keys_mut()
+            .expire(self.keys.cut_off(now_unix_ms), steps);
+        self.store.expire(cut_off, steps) && keys_done
     }
 }

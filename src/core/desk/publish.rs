@@ -7,6 +7,7 @@ use crate::core::event::EventId;
 use crate::core::history::{Appended, IdFell, MatchSet, SelectorIds, ShardSet, Stamp};
 use crate::core::sse::{Draft, Frame};
 
+use super::recall::{Fate, Fates};
 use super::{Batch, Delivery, Desk, Trace};
 
 /// The result of publishing one event.
@@ -19,6 +20,26 @@ pub struct Receipt {
     /// event counts those of all streams with a grant: whether a stream may hear it is decided at
     /// delivery.
     pub subscribers: u64,
+    /// The event has the idempotency key of one that was published before. This is the receipt of
+    /// that one, and nothing was published.
+    pub is_repeat: bool,
+}
+
+impl Receipt {
+    /// The receipt of an event that is a repeat. `earlier` has those of the events before it in its
+    /// batch.
+    fn of_repeat(fate: Fate, earlier: &[Self]) -> Option<Self> {
+        let (id, subscribers) = match fate {
+            Fate::New => return None,
+            Fate::Repeat(before) => (before.id, before.subscribers),
+            Fate::SameAs(other) => earlier.get(other).map(|it| (it.id, it.subscribers))?,
+        };
+        Some(Self {
+            id,
+            subscribers,
+            is_repeat: true,
+        })
+    }
 }
 
 /// A watched topic, with the position of the order when its state was last known.
@@ -61,6 +82,10 @@ pub struct Publication<'p, 'd> {
 pub struct Published {
     /// One for each event.
     pub receipts: Vec<Receipt>,
+    /// Those of them that are repeats, and were not published.
+    pub repeats: usize,
+    /// Some event has an idempotency key.
+    pub has_keys: bool,
     /// The events that have listeners; `None` if no event has any.
     pub batch: Option<Batch>,
     /// The shards to post the batch to.
@@ -79,6 +104,8 @@ pub enum Refusal {
     Full(ShardSet),
     /// The given ids do not rise.
     Fell(IdFell),
+    /// The event with this number has the idempotency key of another event.
+    Reused(usize),
 }
 
 /// An event that has been stamped.
@@ -133,8 +160,8 @@ impl Stamps<'_> {
 
 impl Desk {
     /// Stamps all events of a batch, appends them to their topics, and finds their listeners:
-    /// either all events or none. The caller must post the batch to its shards before anything else
-    /// is published or any stream attached.
+    /// either all events or none. An event that repeats an earlier one is left out. The caller must
+    /// post the batch to its shards before anything else is published or any stream attached.
     ///
     /// # Errors
     /// [`Refusal`]; then no event has been stamped.
@@ -147,8 +174,9 @@ impl Desk {
         let head = self.store.head();
         let checked = publication.stamps.check(publication.drafts.len(), head);
         checked.map_err(Refusal::Fell)?;
+        let fates = self.recall(publication.drafts).map_err(Refusal::Reused)?;
         if !publication.full.is_empty() {
-            let needed = self.shards_of(publication.drafts);
+            let needed = self.shards_of(publication.drafts, &fates);
             if !needed.and(publication.full).is_empty() {
                 return Err(Refusal::Full(needed));
             }
@@ -156,13 +184,22 @@ impl Desk {
         let mut receipts = Vec::with_capacity(publication.drafts.len());
         let mut events = Vec::new();
         let mut shards = ShardSet::default();
+        let mut repeats = 0;
         for (number, draft) in publication.drafts.iter_mut().enumerate() {
+            if let Some(receipt) = Receipt::of_repeat(fates.of(number), &receipts) {
+                receipts.push(receipt);
+                repeats += 1;
+                continue;
+            }
             let stamp = publication.stamps.of(number);
             let (id, appended) = self.store.append(draft, stamp).map_err(Refusal::Fell)?;
-            receipts.push(Receipt {
+            let receipt = Receipt {
                 id,
                 subscribers: appended.subscribers,
-            });
+                is_repeat: false,
+            };
+            receipts.push(receipt);
+            self.remember(draft, id, appended.subscribers);
             let is_heard = appended.is_heard();
             let trace = tracing.start(&Stamped {
                 number,
@@ -186,6 +223,8 @@ impl Desk {
         };
         Ok(Published {
             receipts,
+            repeats,
+            has_keys: !fates.is_empty(),
             batch: (!batch.events.is_empty()).then_some(batch),
             shards,
         })
@@ -221,10 +260,12 @@ impl Desk {
     }
 
     /// The shards that the batch would be posted to. Its topics must be prepared.
-    fn shards_of(&self, drafts: &[Draft<'_>]) -> ShardSet {
+    fn shards_of(&self, drafts: &[Draft<'_>], fates: &Fates) -> ShardSet {
         let mut needed = ShardSet::default();
-        for draft in drafts {
-            needed.extend(self.store.shards_of(draft));
+        for (number, draft) in drafts.iter().enumerate() {
+            if matches!(fates.of(number), Fate::New) {
+                needed.extend(self.store.shards_of(draft));
+            }
         }
         needed
     }

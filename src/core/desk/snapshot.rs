@@ -4,11 +4,16 @@
 use std::sync::Arc;
 
 use crate::core::delivery::StreamRecord;
+use crate::core::event::EventId;
 use crate::core::history::{Record, RestoreError, SnapshotCursor, Store};
+use crate::core::idempotency::Remembered;
 use crate::core::places::Places;
 use crate::core::presence::{Presence, PresenceCursor, PresenceRecord};
 
 use super::{Desk, DeskConfig};
+
+/// Idempotency keys of one record.
+const KEYS_A_RECORD: usize = 256;
 
 /// One value of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub enum DeskRecord {
     Store(Record),
     /// Of the streams that are announced.
     Presence(PresenceRecord),
+    /// Idempotency keys, by rising ids of their events.
+    Keys(Vec<Remembered>),
 }
 
 impl DeskRecord {
@@ -25,7 +32,7 @@ impl DeskRecord {
     pub fn without_shards(self) -> Self {
         match self {
             Self::Store(record) => Self::Store(record.without_shards()),
-            Self::Presence(record) => Self::Presence(record),
+            record => record,
         }
     }
 }
@@ -37,6 +44,10 @@ pub enum DeskCursor {
     Store(SnapshotCursor),
     /// In the streams that are announced.
     Presence(PresenceCursor),
+    /// In the idempotency keys, at the one with this number.
+    Keys(u64),
+    /// The snapshot is complete.
+    End,
 }
 
 impl Default for DeskCursor {
@@ -50,7 +61,7 @@ impl DeskCursor {
     /// Whether the snapshot is complete.
     #[must_use]
     pub fn is_end(self) -> bool {
-        self == Self::Presence(PresenceCursor::End)
+        self == Self::End
     }
 }
 
@@ -78,9 +89,29 @@ impl Desk {
                 let mut records = Vec::new();
                 let next = self.presence.snapshot(cursor, count, &mut records);
                 out.extend(records.into_iter().map(DeskRecord::Presence));
-                DeskCursor::Presence(next)
+                if next == PresenceCursor::End {
+                    DeskCursor::Keys(0)
+                } else {
+                    DeskCursor::Presence(next)
+                }
             }
+            DeskCursor::Keys(from) => self.snapshot_keys(from, count, out),
+            DeskCursor::End => DeskCursor::End,
         }
+    }
+
+    fn snapshot_keys(&self, from: u64, count: usize, out: &mut Vec<DeskRecord>) -> DeskCursor {
+        let mut from = from;
+        for _ in 0..count {
+            let all = EventId::new(u64::MAX);
+            let (keys, next) = self.store.keys().portion(from, KEYS_A_RECORD, all);
+            if keys.is_empty() {
+                return DeskCursor::End;
+            }
+            out.push(DeskRecord::Keys(keys));
+            from = next;
+        }
+        DeskCursor::Keys(from)
     }
 
     /// Checks that these are the streams of a restored desk: exactly they are counted in its topics,
@@ -109,16 +140,23 @@ impl Desk {
         on_change: impl Fn() + Send + Sync + 'static,
         records: impl IntoIterator<Item = DeskRecord>,
     ) -> Result<Self, RestoreError> {
-        let (mut store, mut presence) = (Vec::new(), Vec::new());
+        let (mut store, mut presence, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for record in records {
             match record {
                 DeskRecord::Store(record) => store.push(record),
                 DeskRecord::Presence(record) => presence.push(record),
+                DeskRecord::Keys(record) => keys.push(record),
             }
         }
         let clients = places.share().clone();
+        let mut store = Store::restore(config.history, config.hold, store)?;
+        keys.into_iter()
+            .try_for_each(|keys| store.restore_keys(keys))?;
+        store.check_keys()?;
+        store.keys_mut().set_limits(config.keys);
         Ok(Self {
-            store: Store::restore(config.history, config.hold, store)?,
+            store,
+            keys: config.keys,
             presence: Presence::restore(&config.history, clients, on_change, presence),
             slow_consumer: config.slow_consumer,
             history: config.history,

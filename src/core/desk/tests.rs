@@ -1,5 +1,6 @@
 //! The desk's own promises; the simulator tests the streams.
 
+mod keys;
 mod restore;
 
 use std::time::Instant;

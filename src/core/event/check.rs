@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::Event;
+use crate::core::idempotency::{self, KeyError};
 use crate::core::limits::EventLimits;
 use crate::core::topic::{self, HUB_PATH, TopicError};
 
@@ -41,7 +42,11 @@ impl Event<'_> {
         if self.private && !limits.has_subscriber_keys {
             return Err(EventError::Unheard);
         }
-        Ok(())
+        match &self.key {
+            Some(_) if !limits.remembers_keys => Err(KeyError::Off.into()),
+            Some(key) => Ok(idempotency::check(key)?),
+            None => Ok(()),
+        }
     }
 
     /// Checks the form of each field. These rules hold for events of the node itself, too.
@@ -246,6 +251,9 @@ pub enum EventError {
          `jwt_key_file`, `jwks_file` or `jwks_url`, or publish without `private`"
     )]
     Unheard,
+    /// Its idempotency key is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl EventError {
@@ -265,6 +273,7 @@ impl EventError {
             | Self::ReservedId(_)
             | Self::NodesId(_) => "id",
             Self::Unheard => "private",
+            Self::Key(_) => "key",
         }
     }
 }

@@ -31,6 +31,7 @@ mod grants;
 mod heard;
 mod hole;
 mod introspect;
+mod keys;
 mod last;
 mod listeners;
 mod log;
@@ -71,6 +72,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::core::event::{EventId, OrderMark};
+use crate::core::idempotency::Keys;
 use crate::core::limits::KeptMax;
 use crate::core::sse::Frame;
 
@@ -206,6 +208,8 @@ pub struct Store {
     order: Order,
     own_ids: OwnIds,
     expiry: Expiry,
+    /// The idempotency keys of the last events. The desk asks them and adds to them.
+    keys: Keys,
     /// The node's birth. No id that it gives is below, except [`EventId::ZERO`].
     birth: EventId,
     /// Newest id given, or the node's start.
@@ -250,6 +254,7 @@ impl Store {
             order: Order::default(),
             own_ids: OwnIds::default(),
             expiry: Expiry::default(),
+            keys: Keys::default(),
             birth,
             head: birth,
             forgotten: Evicted::through(birth),

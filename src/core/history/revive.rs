@@ -132,6 +132,12 @@ impl Revival {
                     self.store.topics.remove(open.index);
                 }
             }
+            HistoryRecord::Keys(keys) => {
+                if self.topic.is_some() {
+                    return Err(RestoreError::Order);
+                }
+                self.store.restore_keys(keys)?;
+            }
             HistoryRecord::Head(head) => {
                 if self.topic.is_some() {
                     return Err(RestoreError::Order);
@@ -213,6 +219,7 @@ impl Revival {
         store.holes = Holes::checked(&head.holes, head.head).ok_or(RestoreError::Ids)?;
         store.birth = head.birth;
         store.head = head.head;
+        store.check_keys()?;
         store.mark = head.mark;
         store.forgotten = head.forgotten.into();
         store.evicted = store.forgotten;

@@ -5,6 +5,9 @@
 //! - Only events up to the head at its beginning are in it.
 //! - Of each topic in it, all these events above the topic's bound are in it. The bound comes after
 //!   the events, since events are evicted meanwhile.
+//! - Of the idempotency keys, only those of events up to the head are in it: the event of a key
+//!   that outlives a crash is in the history, too, or was evicted from it. A key that is in the
+//!   history without its event would make the event's repeat a loss.
 //! - The store's own record comes last, so that its bound covers topics that are deleted
 //!   meanwhile. A topic that exists for its streams only counts as deleted: its streams end with
 //!   the process.
@@ -12,6 +15,7 @@
 //! Streams, patterns, grants and slots are not in it. Topics are named.
 
 use crate::core::event::{EventId, OrderMark};
+use crate::core::idempotency::Remembered;
 use crate::core::sse::Frame;
 
 use super::evicted::Evicted;
@@ -39,6 +43,8 @@ pub enum HistoryRecord {
     },
     /// The topic was deleted meanwhile. The bound of the head covers its events.
     TopicGone,
+    /// Idempotency keys, by rising ids of their events.
+    Keys(Vec<Remembered>),
     /// The store itself. Comes last, once.
     Head(HistoryHead),
 }
@@ -80,6 +86,8 @@ pub struct HistoryWalk {
     slot: u32,
     /// Name of the topic in that slot, and its last event so far.
     within: Option<(Box<str>, EventId)>,
+    /// Number of the idempotency key that comes next, once all topics were taken.
+    key: u64,
     /// Evictions of topics that are left out.
     left_out: Evicted,
     is_done: bool,
@@ -106,6 +114,7 @@ impl Store {
             through: self.head,
             slot: 0,
             within: None,
+            key: 0,
             left_out: Evicted::default(),
             is_done: false,
         }
@@ -124,16 +133,29 @@ impl Store {
             left -= 1;
             match walk.within.take() {
                 Some((name, after)) => self.walk_on(walk, name, after, &mut left, out),
-                None => self.walk_to_topic(walk, out),
+                None => self.walk_to_topic(walk, &mut left, out),
             }
         }
     }
 
-    /// Begins the next topic that has events, or is pinned.
-    fn walk_to_topic(&self, walk: &mut HistoryWalk, out: &mut Vec<HistoryRecord>) {
+    /// Begins the next topic that has events, or is pinned. Behind the last one come the keys and
+    /// the head.
+    fn walk_to_topic(
+        &self,
+        walk: &mut HistoryWalk,
+        left: &mut usize,
+        out: &mut Vec<HistoryRecord>,
+    ) {
         let Some((slot, topic)) = self.topics.next_from(walk.slot) else {
-            out.push(HistoryRecord::Head(self.history_head(walk)));
-            walk.is_done = true;
+            let (keys, next) = self.keys.portion(walk.key, *left + 1, walk.through);
+            if keys.is_empty() {
+                out.push(HistoryRecord::Head(self.history_head(walk)));
+                walk.is_done = true;
+                return;
+            }
+            *left = left.saturating_sub(keys.len() - 1);
+            walk.key = next;
+            out.push(HistoryRecord::Keys(keys));
             return;
         };
         walk.slot = slot;

@@ -24,6 +24,7 @@ use crate::core::event::{Event, EventId};
 use crate::core::history::{
     HistoryLimits, HoldLimits, SelectorIds, ShardSet, SlowConsumerPolicies, SlowConsumerPolicy,
 };
+use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::Presence;
@@ -74,6 +75,7 @@ impl Stage {
                 rules: Vec::new(),
             },
             mark: MARK,
+            keys: KeyLimits::default(),
         };
         let places = Places::new(1_000, Share::default());
         let presence = Presence::new(&limits, Share::default(), || {});

@@ -5,6 +5,7 @@ mod checks;
 mod crash;
 mod draw;
 mod ending;
+mod keys;
 mod past;
 mod publishers;
 mod questions;
@@ -30,6 +31,7 @@ use super::network::Network;
 use super::oracle::{Published, Rights, Session};
 
 use crash::Saved;
+use keys::KeyOracle;
 use publishers::{Publisher, Waiter};
 use questions::Question;
 use restart::Settings;
@@ -81,6 +83,12 @@ pub(super) struct Totals {
     pub(super) lost: usize,
     /// Gaps that cover such a loss.
     pub(super) holes: usize,
+    /// Events that were not published because they are repeats.
+    pub(super) repeats: usize,
+    /// Batches that were refused because a key was that of another event.
+    pub(super) reused: usize,
+    /// Events that were published again because their keys had been forgotten.
+    pub(super) forgotten_keys: usize,
     /// Checks that a caught-up stream had every event that its shard has taken, one for each stream
     /// and turn.
     pub(super) live: usize,
@@ -112,6 +120,9 @@ impl Totals {
         self.stops += other.stops;
         self.lost += other.lost;
         self.holes += other.holes;
+        self.repeats += other.repeats;
+        self.reused += other.reused;
+        self.forgotten_keys += other.forgotten_keys;
         self.live += other.live;
     }
 
@@ -188,6 +199,8 @@ pub(super) struct World {
     network: Network,
     clients: Vec<Client>,
     all: Vec<Published>,
+    /// Those with idempotency keys.
+    keys: KeyOracle,
     /// The last history on disk.
     saved: Option<Saved>,
     /// The losses of processes that crashed, by rising ids.
@@ -263,6 +276,9 @@ impl World {
         self.settle();
         self.totals.cut_frames = self.network.cut_frames;
         self.totals.kept = self.network.kept;
+        self.totals.repeats = self.keys.repeats;
+        self.totals.reused = self.keys.reused;
+        self.totals.forgotten_keys = self.keys.forgotten;
         self.count_closed();
         self.totals
     }
@@ -328,6 +344,9 @@ impl World {
     }
 
     fn expire(&mut self) {
+        assert!(self.shared.desk.lock().keys_mut().len() <= self.settings.desk.keys.count);
         self.shared.desk.lock().expire(self.clock_ms, 1_000);
+        self.keys
+            .expire(self.settings.desk.keys.cut_off(self.clock_ms));
     }
 }

@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes};
 use thiserror::Error;
 
 use crate::core::event::{Event, EventError, IdForm, MarkedId, Topics};
+use crate::core::idempotency::{Key, Name};
 use crate::core::limits::{
     EVENT_OVERHEAD_BYTES, EventLimits, HELD_TOPIC_BYTES, KeptMax, MORE_OVERHEAD_BYTES,
     TOPIC_OVERHEAD_BYTES, own_id_bytes,
@@ -182,6 +183,8 @@ pub struct Draft<'a> {
     own_id: Option<Cow<'a, str>>,
     id_form: IdForm,
     private: bool,
+    /// Boxed: most events have none.
+    key: Option<Box<Key>>,
     /// Room for chunk header and id line, then the rest of the text and the chunk's end. Exactly
     /// full, so that freezing moves nothing.
     buffer: Vec<u8>,
@@ -221,9 +224,30 @@ impl<'a> Draft<'a> {
             own_id: event.id,
             id_form: event.id_form,
             private: event.private,
+            key: None,
             buffer,
             text_start,
         }
+    }
+
+    /// Gives it an idempotency key: a repeat with the same name and the same content is the same
+    /// event. Its topics count in their order; the form of its id does not count.
+    pub fn set_key(&mut self, name: Name) {
+        let topics = self.topics.iter().map(|topic| topic.as_bytes());
+        let text = [&self.buffer[self.text_start..], &[u8::from(self.private)]];
+        self.key = Some(Box::new(Key::new(name, text.into_iter().chain(topics))));
+    }
+
+    /// The same for tests, which choose the content.
+    #[cfg(test)]
+    pub(crate) fn set_whole_key(&mut self, key: Key) {
+        self.key = Some(Box::new(key));
+    }
+
+    /// Its idempotency key.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        self.key.as_deref()
     }
 
     /// The same, independent of the buffer that it was read from.
@@ -235,6 +259,7 @@ impl<'a> Draft<'a> {
             own_id: self.own_id.map(owned),
             id_form: self.id_form,
             private: self.private,
+            key: self.key,
             buffer: self.buffer,
             text_start: self.text_start,
         }

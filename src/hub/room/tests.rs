@@ -231,7 +231,10 @@ fn whoever_waits_is_told_that_the_hub_stops() {
     let stopping = std::thread::spawn(move || stopping.stop());
     let ended = async { tokio::time::timeout(PATIENCE, waiting).await };
     let ended = stuck.runtime.block_on(ended);
-    assert_eq!(ended.expect("it waits for ever"), Err(crate::hub::Closed));
+    assert_eq!(
+        ended.expect("it waits for ever"),
+        Err(crate::hub::Closed.into())
+    );
     stuck.gates.clear();
     stopping.join().expect("no panic");
 }

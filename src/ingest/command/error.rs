@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::core::event::EventError;
 use crate::core::glob::GlobTooLong;
-use crate::hub::Closed;
+use crate::hub::{Closed, NotPublished, Reused};
 use crate::ingest::resp::Arg;
 use crate::ingest::script::Refusal;
 use crate::ingest::users::Denied;
@@ -102,6 +102,8 @@ pub(in crate::ingest) enum CommandError {
     ExecAbortBecause(String),
     #[error("ERR {0}")]
     Closed(#[from] Closed),
+    #[error("KEYREUSED {0}")]
+    KeyReused(#[from] Reused),
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
     #[error("ERR Number of keys can't be negative")]
@@ -185,6 +187,15 @@ impl From<Denied> for CommandError {
         match denied {
             Denied::WrongPassword => Self::WrongPassword,
             Denied::NoPasswordSet => Self::NoPasswordSet,
+        }
+    }
+}
+
+impl From<NotPublished> for CommandError {
+    fn from(error: NotPublished) -> Self {
+        match error {
+            NotPublished::Closed(closed) => closed.into(),
+            NotPublished::Reused(reused) => reused.into(),
         }
     }
 }

@@ -252,6 +252,7 @@ fn fantail(page: &mut Page<'_, '_>) {
         page.line("history_topics", size.topics);
         page.line("history_events", size.events);
         page.line("history_bytes", size.bytes);
+        page.line("idempotency_keys", hub.key_figures().count);
     }
     page.line("draining", u8::from(hub.draining()));
 }

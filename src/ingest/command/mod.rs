@@ -240,6 +240,11 @@ pub(super) async fn execute<'b>(
         // of scripts.
         tokio::task::yield_now().await;
     }
+    if let Ok(prepared) = &prepared
+        && batch.must_come_before(prepared)
+    {
+        batch.flush(&port.hub, reply).await;
+    }
     let outcome = match prepared {
         Ok(Prepared::Publish(publication)) if !session.transaction.is_open() => {
             batch.push(publication, reply.is_muted());
@@ -288,7 +293,9 @@ async fn in_order<'b>(
         Ok(Prepared::Constant(answer)) => answer.write_constant(reply),
         Ok(Prepared::PublishIfKnown(publication)) => {
             let topic = publication.draft.topics().first();
-            if topic.is_some_and(|topic| publish::is_known(&port.hub, topic)) {
+            let is_known = topic.is_some_and(|topic| publish::is_known(&port.hub, topic));
+            // A repeat is answered as the first was, though the topic's history has gone since.
+            if is_known || port.hub.is_repeat(&publication.draft) {
                 batch.push(publication, reply.is_muted());
             } else {
                 reply.null();

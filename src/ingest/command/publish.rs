@@ -5,7 +5,7 @@ use super::{Prepared, text};
 use crate::core::budget::{Budget, Charge, Part};
 use crate::core::event::{Event, EventId};
 use crate::core::sse::Draft;
-use crate::hub::{Hub, Receipt};
+use crate::hub::{Closed, Hub, NotPublished, Receipt};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
 use crate::ingest::users::User;
@@ -92,6 +92,8 @@ pub(in crate::ingest) struct Batch<'b> {
     bytes: usize,
     /// It holds the events of a script: no event of another publisher comes between them.
     is_one_step: bool,
+    /// One of its events has an idempotency key.
+    has_keys: bool,
     /// Number of publications to reserve room for at the first one.
     expected: usize,
 }
@@ -104,6 +106,7 @@ impl<'b> Batch<'b> {
             answers: Vec::new(),
             bytes: 0,
             is_one_step: false,
+            has_keys: false,
             expected,
         }
     }
@@ -115,6 +118,7 @@ impl<'b> Batch<'b> {
             self.answers.reserve(self.expected);
         }
         self.bytes += publication.draft.frame_bytes_max();
+        self.has_keys |= publication.draft.key().is_some();
         self.drafts.push(publication.draft);
         self.answers.push(if muted {
             Answer::Nothing
@@ -128,6 +132,20 @@ impl<'b> Batch<'b> {
         self.is_one_step = true;
         for publication in publications {
             self.push(publication, muted);
+        }
+    }
+
+    /// Whether the batch has to be published before this joins it. An event with the key of another
+    /// one is refused alone, and a script as a whole: so a script with keys has a batch of its own,
+    /// and so have the events of other scripts.
+    pub(super) fn must_come_before(&self, prepared: &Prepared<'_>) -> bool {
+        let has_key = |publication: &Publication<'_>| publication.draft.key().is_some();
+        match prepared {
+            Prepared::Publish(publication) if self.is_one_step => {
+                self.has_keys || has_key(publication)
+            }
+            Prepared::PublishAll(publications) => self.has_keys || publications.iter().any(has_key),
+            _ => false,
         }
     }
 
@@ -151,20 +169,56 @@ impl<'b> Batch<'b> {
         match published {
             Ok(receipts) => {
                 debug_assert_eq!(receipts.len(), self.answers.len(), "a receipt an event");
-                let answers = self.answers.iter().zip(&receipts);
-                answers.for_each(|(answer, receipt)| answer.write(reply, receipt));
+                self.write(&receipts, reply);
             }
-            Err(closed) => {
-                let text = format!("ERR {closed}");
-                let answered = |answer: &&Answer| **answer != Answer::Nothing;
-                let answers = self.answers.iter().filter(answered);
-                answers.for_each(|_| reply.error(&text));
+            Err(NotPublished::Reused(reused)) if !self.is_one_step => {
+                self.write(&reused.receipts, reply);
+                self.flush_one_by_one(reused.receipts.len(), hub, reply)
+                    .await;
             }
+            Err(error) => self.refuse(0, &CommandError::from(error), reply),
         }
         self.drafts.clear();
         self.answers.clear();
         self.bytes = 0;
         self.is_one_step = false;
+        self.has_keys = false;
+    }
+
+    /// Writes the answers to the first events.
+    fn write(&self, receipts: &[Receipt], reply: &mut Reply) {
+        let answers = self.answers.iter().zip(receipts);
+        answers.for_each(|(answer, receipt)| answer.write(reply, receipt));
+    }
+
+    /// Publishes the events from number `from` on, each in a hold of its own: one of them has the
+    /// key of another event and is refused.
+    async fn flush_one_by_one(&mut self, from: usize, hub: &Hub, reply: &mut Reply) {
+        for number in from..self.drafts.len() {
+            let draft = &mut self.drafts[number..=number];
+            match hub.publish(Source::Ingest, draft).await {
+                Ok(receipts) => {
+                    let answer = self.answers.get(number).zip(receipts.first());
+                    answer.inspect(|(answer, receipt)| answer.write(reply, receipt));
+                }
+                Err(NotPublished::Reused(reused)) => {
+                    if self.answers.get(number) != Some(&Answer::Nothing) {
+                        reply.error(&CommandError::from(reused).to_string());
+                    }
+                }
+                Err(NotPublished::Closed(Closed)) => {
+                    return self.refuse(number, &CommandError::from(Closed), reply);
+                }
+            }
+        }
+    }
+
+    /// Refuses the events from number `from` on.
+    fn refuse(&self, from: usize, error: &CommandError, reply: &mut Reply) {
+        let text = error.to_string();
+        let answered = |answer: &&Answer| **answer != Answer::Nothing;
+        let answers = self.answers[from..].iter().filter(answered);
+        answers.for_each(|_| reply.error(&text));
     }
 
     /// Whether the batch should be published before more is added. One command adds at most the

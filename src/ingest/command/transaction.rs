@@ -13,7 +13,7 @@ use super::publish::{self, Answer, Publication};
 use super::{Call, Context, Prepared, Session, run};
 use crate::core::event::EventId;
 use crate::core::sse::Draft;
-use crate::hub::{Hub, Receipt, Watched};
+use crate::hub::{Hub, NotPublished, Receipt, Watched};
 use crate::ingest::Port;
 use crate::ingest::TransactionLimits;
 use crate::ingest::resp::{Arg, Reply};
@@ -276,6 +276,14 @@ pub(super) fn queue<'b>(
     outcome
 }
 
+/// A transaction that publishes nothing for the key of one of its events is aborted.
+fn in_words_of_exec(error: NotPublished) -> CommandError {
+    match error.into() {
+        reused @ CommandError::KeyReused(_) => CommandError::ExecAbortBecause(reused.to_string()),
+        other => other,
+    }
+}
+
 /// `EXEC`: publishes all events of the transaction in one call, then runs its other commands, and
 /// answers all of them in order.
 pub(super) async fn exec(
@@ -298,7 +306,8 @@ pub(super) async fn exec(
     let published = port
         .hub
         .publish_unless_changed(Source::Ingest, &mut plan.drafts, &watched)
-        .await?;
+        .await
+        .map_err(in_words_of_exec)?;
     match published {
         Some(receipts) => {
             reply.array(plan.commands);
@@ -384,7 +393,7 @@ fn unknown_topics(hub: &Hub, queue: &[Queued]) -> HashSet<usize> {
         };
         let topics = publications.iter().flat_map(|event| event.draft.topics());
         let is_known = |topic: &str| published.contains(topic) || publish::is_known(hub, topic);
-        if matches!(queued, Queued::PublishIfKnown(_))
+        if matches!(queued, Queued::PublishIfKnown(event) if !hub.is_repeat(&event.draft))
             && !topics.clone().next().is_some_and(|topic| is_known(topic))
         {
             unknown.insert(place);

@@ -1,7 +1,7 @@
 //! `XADD`: an event of several fields.
 //!
-//! `data`, `event`, `id`, `retry`, `private` and `topic` name the event's fields. Without `data`,
-//! all other fields together become a JSON object.
+//! `data`, `event`, `id`, `retry`, `private` and `topic` name the event's fields, and `key` its
+//! idempotency key. Without `data`, all other fields together become a JSON object.
 
 use std::borrow::Cow;
 
@@ -13,6 +13,7 @@ use super::history::parse_id;
 use super::publish::{Answer, Publication};
 use super::{Prepared, integer, is_word, text};
 use crate::core::event::{Event, IdForm, Topics};
+use crate::core::idempotency::{Name, Owner, Place, Scope};
 use crate::core::sse::Draft;
 use crate::ingest::Port;
 use crate::ingest::resp::Arg;
@@ -34,8 +35,16 @@ pub(super) fn xadd<'b>(
     if !event.topics.iter().all(|topic| user.may_publish(topic)) {
         return Err(CommandError::NoPermissionKey);
     }
+    let name = event.key.as_deref().map(|key| {
+        let owner = Owner::new(Scope::User(user.name()));
+        Name::new(owner, key, Place::ONLY)
+    });
+    let mut draft = Draft::new(event, limits)?;
+    if let Some(name) = name {
+        draft.set_key(name);
+    }
     let publication = Publication {
-        draft: Draft::new(event, limits)?,
+        draft,
         answer: Answer::Id,
     };
     Ok(if options.only_known {
@@ -162,6 +171,7 @@ fn fields_to_event<'b>(
     let mut id = None;
     let mut retry = None;
     let mut private = None;
+    let mut key = None;
     let mut others = Vec::new();
     for pair in fields.chunks_exact(2) {
         let (name, value) = (&pair[0], &pair[1]);
@@ -171,6 +181,7 @@ fn fields_to_event<'b>(
             b"id" => once(&mut id, name, text(value, "`id`")?)?,
             b"retry" => once(&mut retry, name, milliseconds(value)?)?,
             b"private" => once(&mut private, name, truth(value)?)?,
+            b"key" => once(&mut key, name, text(value, "`key`")?)?,
             b"topic" => {
                 let topic = text(value, "`topic`")?;
                 // An event has each topic once. Beyond the limit it is refused anyway, so the
@@ -197,6 +208,7 @@ fn fields_to_event<'b>(
         retry,
         private: private.unwrap_or(false),
         id_form: IdForm::Native,
+        key,
     })
 }
 
@@ -347,7 +359,7 @@ mod tests {
     fn reserved_fields_make_the_event() {
         let made = event(&[
             "topic", "u", "data", "d", "event", "e", "id", "i", "retry", "5", "private", "TRUE",
-            "topic", "t", "topic", "v",
+            "topic", "t", "topic", "v", "key", "k",
         ]);
         let expected = Event {
             topics: ["t", "u", "v"].map(Cow::Borrowed).into_iter().collect(),
@@ -357,6 +369,7 @@ mod tests {
             retry: Some(5),
             private: true,
             id_form: IdForm::Native,
+            key: Some("k".into()),
         };
         assert_eq!(made, Ok(expected));
     }

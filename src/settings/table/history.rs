@@ -42,7 +42,7 @@ pub(super) const HISTORY: Group = Group {
             kind: Kind::Bytes(
                 or_zero(
                     from_to(32 * MIB, 16 * TIB),
-                    "`history_budget_bytes` and 256MiB, or eight times the largest body, command or transaction",
+                    "`history_budget_bytes` and 256MiB, or eight times the largest body, command or transaction, or twice the idempotency keys",
                 ),
                 |s| &mut s.memory_budget,
             ),
@@ -112,6 +112,22 @@ pub(super) const EVENTS: Group = Group {
             kind: Kind::Bytes(from_to(1, 4 * KIB), |s| {
                 &mut s.event_limits.event_id_bytes_max
             }),
+        },
+        Setting {
+            key: "idempotency_window",
+            help: "Time for which the idempotency key of an event is remembered: a repeat with the same key publishes nothing and gets the first receipt",
+            kind: Kind::Time(
+                or_zero(
+                    from_to(secs(1), DAY),
+                    "none is remembered, and events with keys are refused",
+                ),
+                |s| &mut s.idempotency_window,
+            ),
+        },
+        Setting {
+            key: "idempotency_keys_max",
+            help: "Most idempotency keys that are remembered, 64 bytes each in `memory_budget`; with more, and while the node's memory is short, the oldest are forgotten before the window ends",
+            kind: Kind::Count(from_to(1_000, 50_000_000), |s| &mut s.idempotency_keys_max),
         },
     ],
 };

@@ -60,9 +60,11 @@ pub(crate) enum HistoryRow<'a> {
     },
 }
 
-impl<'a> From<&'a HistoryRecord> for HistoryRow<'a> {
-    fn from(record: &'a HistoryRecord) -> Self {
-        match record {
+impl<'a> HistoryRow<'a> {
+    /// The row of a record; `None` for keys, which have rows and a section of their own.
+    pub(crate) fn of(record: &'a HistoryRecord) -> Option<Self> {
+        Some(match record {
+            HistoryRecord::Keys(_) => return None,
             HistoryRecord::Topic { name } => Self::Topic { name },
             HistoryRecord::Event(event) => Self::Event {
                 id: event.id.get(),
@@ -89,7 +91,7 @@ impl<'a> From<&'a HistoryRecord> for HistoryRow<'a> {
                 forgotten: head.forgotten.into(),
                 holes: hole_rows(&head.holes),
             },
-        }
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod connection;
 mod history;
+mod idempotency;
 mod node;
 mod presence;
 mod store;
@@ -14,6 +15,7 @@ mod stream;
 
 pub(super) use connection::{HttpRow, ListenerRow, RespRow};
 pub(super) use history::HistoryRow;
+pub(super) use idempotency::KeysRow;
 pub(super) use node::{CounterRow, KeySetRow, NodeRow};
 pub(super) use presence::PresenceRow;
 pub(super) use store::StoreRow;

@@ -143,7 +143,7 @@ fn a_field_of_a_later_version_is_skipped() {
 /// added later must not be among them: states of this version do not have it.
 const REQUIRED: &str = "\
 BYTE.0 CNTR.0 CNTR.1 \
-HIST/0.0 HIST/1.0 HIST/1.1 HIST/2.0 HIST/4.0 HIST/4.1 HIST/4.2 HIST/4.3 HTTP.0 HTTP.1 KEYS.0 KEYS.1 LSTN.0 LSTN.1 LSTN.2 \
+HIST/0.0 HIST/1.0 HIST/1.1 HIST/2.0 HIST/4.0 HIST/4.1 HIST/4.2 HIST/4.3 HIDM.0 IDEM.0 HTTP.0 HTTP.1 KEYS.0 KEYS.1 LSTN.0 LSTN.1 LSTN.2 \
 PRES/0.0 PRES/0.1 PRES/1.0 PRES/1.1 PRES/1.1.0 PRES/1.1.1 PRES/1.1.3 \
 PRES/2.0 PRES/2.2 PRES/2.2.0 PRES/2.2.1 PRES/2.2.3 \
 RESP.0 RESP.1 RESP.2.0 RESP.2.1 \

@@ -15,6 +15,7 @@ use crate::core::history::{
     EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole, ListenersRecord, Record,
     SelectorId, SelectorIds, ShardSet, SlowConsumerPolicy, Wanted,
 };
+use crate::core::idempotency::{Key, Remembered};
 use crate::core::limits::EventLimits;
 use crate::core::presence::{PresenceRecord, SubscriberRecord};
 use crate::core::selector::{Selector, Syntax};
@@ -104,6 +105,18 @@ fn holes() -> impl Strategy<Value = Vec<Hole>> {
     )
 }
 
+fn keys() -> impl Strategy<Value = Vec<Remembered>> {
+    let key = (any::<[u8; 16]>(), any::<[u8; 16]>());
+    let key = key.prop_map(|(name, content)| Key { name, content });
+    let entry = (key, id(), any::<u64>());
+    let entry = entry.prop_map(|(key, id, subscribers)| Remembered {
+        key,
+        id,
+        subscribers,
+    });
+    vec(entry, 1..4)
+}
+
 fn history() -> impl Strategy<Value = HistoryRecord> {
     let event = (id(), frame(), of("[!-~]{1,9}"), of(vec("\\PC{1,9}", 0..3)));
     let event = event.prop_map(|(id, frame, own_id, topics)| HistoryEvent {
@@ -129,6 +142,7 @@ fn history() -> impl Strategy<Value = HistoryRecord> {
         }),
         Just(HistoryRecord::TopicGone),
         whole.prop_map(HistoryRecord::Head),
+        keys().prop_map(HistoryRecord::Keys),
     ]
 }
 
@@ -390,6 +404,7 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
         ),
         record().prop_map(|record| StateRecord::Desk(DeskRecord::Store(record))),
         presence().prop_map(|record| StateRecord::Desk(DeskRecord::Presence(record))),
+        keys().prop_map(|keys| StateRecord::Desk(DeskRecord::Keys(keys))),
         stream().prop_map(StateRecord::Stream),
         (text(), any::<u64>())
             .prop_map(|(name, value)| StateRecord::Counter(CounterRecord { name, value })),

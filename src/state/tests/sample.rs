@@ -14,6 +14,7 @@ use crate::core::history::{
     HistoryLimits, HistoryRecord, Hole, Record, SelectorId, SelectorIds, ShardSet,
     SlowConsumerPolicy, Start, Wanted,
 };
+use crate::core::idempotency::{Name, Owner, Place, Scope};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
 use crate::core::presence::{Presence, PresenceRecord};
@@ -68,7 +69,14 @@ fn attach(desk: &mut Desk, selectors: &[&str], grant: &[&str], is_announced: boo
 }
 
 fn publish(desk: &mut Desk, event: Event<'_>) {
+    let name = event.key.clone().map(|key| {
+        let owner = Owner::new(Scope::Subject("shop"));
+        Name::new(owner, &key, Place::ONLY)
+    });
     let mut drafts = [Draft::new(event, &EventLimits::default()).expect("valid")];
+    if let Some(name) = name {
+        drafts[0].set_key(name);
+    }
     let mut pinned = SelectorIds::new();
     loop {
         let publication = Publication {
@@ -126,6 +134,7 @@ fn desk() -> (Desk, Vec<Seat>) {
         Event {
             id: Some("own-1".into()),
             retry: Some(7),
+            key: Some("own-1".into()),
             ..own
         },
     );
@@ -134,6 +143,7 @@ fn desk() -> (Desk, Vec<Seat>) {
         &mut desk,
         Event {
             id_form: IdForm::Urn,
+            key: Some("greeting-1".into()),
             event: Some("greeting".into()),
             ..urn
         },
@@ -151,6 +161,7 @@ fn desk_records(desk: &Desk) -> Vec<DeskRecord> {
         DeskRecord::Store(Record::Grant { ids, .. }) => (1, ids.to_vec()),
         DeskRecord::Store(_) => (0, Vec::new()),
         DeskRecord::Presence(_) => (2, Vec::new()),
+        DeskRecord::Keys(_) => (3, Vec::new()),
     });
     for record in &mut records {
         match record {
@@ -158,7 +169,7 @@ fn desk_records(desk: &Desk) -> Vec<DeskRecord> {
                 after: *birth,
                 through: EventId::new(birth.get() + 1),
             }),
-            DeskRecord::Store(_) => {}
+            DeskRecord::Store(_) | DeskRecord::Keys(_) => {}
             DeskRecord::Presence(PresenceRecord::Head { version, .. }) => *version = u64::MAX,
             DeskRecord::Presence(
                 PresenceRecord::Stream(number, subscriber)

@@ -182,3 +182,34 @@ fn a_node_that_is_killed_while_it_writes_leaves_the_old_or_the_new_file() {
     }
     println!("killed with an unfinished file {caught} times of 6");
 }
+
+/// The key of an event that was lost must not swallow its repeat.
+#[test]
+fn a_lost_event_is_published_again_and_a_kept_one_is_not() {
+    let home = Home::new(&["--history-snapshot-interval", "3s"]);
+    let mut node = home.start();
+    let mut publisher = Publisher::open(node.ingest);
+    let keyed = |publisher: &mut Publisher, data: &str| {
+        publisher.send(&Draft {
+            topics: &["t"],
+            data,
+            key: Some(data),
+            ..Draft::default()
+        });
+        publisher.id()
+    };
+    let kept = keyed(&mut publisher, "saved");
+    wait_for_text(&home.file("history-running"), "saved");
+    let lost = keyed(&mut publisher, "forgotten");
+    Home::kill(&mut node);
+    let file = std::fs::read(home.file("history-running")).expect("a file");
+    assert!(!file.windows(9).any(|window| window == b"forgotten"));
+
+    let node = home.start();
+    let mut publisher = Publisher::open(node.ingest);
+    assert_eq!(keyed(&mut publisher, "saved"), kept);
+    let again = keyed(&mut publisher, "forgotten");
+    assert!(place(&again) > place(&lost));
+    let told = all_of(&node, "/events/t?last=1", "t", &[]);
+    assert_eq!(told, ["forgotten", "live"]);
+}

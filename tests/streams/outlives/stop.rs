@@ -209,3 +209,29 @@ fn ids_fell_when_the_clock_was_set_back() {
     assert_gap_after(&second, &told[0]);
     assert_eq!(told[1..], ["third", "live"]);
 }
+
+/// A publisher whose node was stopped before it answered asks the next one.
+#[test]
+fn a_repeat_after_a_stop_gets_the_receipt_of_the_node_before() {
+    let home = Home::new(&[]);
+    let mut node = home.start();
+    let keyed = |node: &Node, key: &str| {
+        let mut publisher = Publisher::open(node.ingest);
+        publisher.send(&Draft {
+            topics: &["t"],
+            data: "once",
+            key: Some(key),
+            ..Draft::default()
+        });
+        publisher.id()
+    };
+    let ids: Vec<String> = (0..600).map(|n| keyed(&node, &format!("k{n}"))).collect();
+    assert_eq!(node.stop().code(), Some(0), "{}", node.logged());
+    let node = home.start();
+    assert_eq!(metric(&node, "fantail_idempotency_keys"), 600.0);
+    for number in [0, 255, 256, 599] {
+        assert_eq!(keyed(&node, &format!("k{number}")), ids[number]);
+    }
+    assert_eq!(metric(&node, "fantail_idempotency_repeats_total"), 4.0);
+    assert_ne!(keyed(&node, "new"), ids[0]);
+}

@@ -6,8 +6,9 @@ use std::fmt;
 use thiserror::Error;
 
 /// The members of an event.
-pub(super) const MEMBERS: [&str; 7] =
-    ["topic", "topics", "data", "event", "id", "retry", "private"];
+pub(super) const MEMBERS: [&str; 8] = [
+    "topic", "topics", "data", "event", "id", "retry", "private", "key",
+];
 
 /// Longest name of a member that is repeated in an answer, in characters.
 const NAME_CHARS_MAX: usize = 64;

@@ -29,7 +29,7 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn into_event(self) -> Result<Event<'a>, Fault> {
-        let [topic, topics, data, event, id, retry, private] = self.values;
+        let [topic, topics, data, event, id, retry, private, key] = self.values;
         // `null` is the same as an absent member, except for data.
         let given = |value: Option<&'a str>| value.filter(|json| *json != "null");
         let text = |member, value| given(value).map(|json| text(member, json)).transpose();
@@ -46,6 +46,7 @@ impl<'a> Members<'a> {
             id: text("id", id)?,
             retry: given(retry).map(milliseconds).transpose()?,
             private: given(private).map(truth).transpose()?.unwrap_or(false),
+            key: text("key", key)?,
             ..Event::default()
         })
     }

@@ -26,6 +26,7 @@ fn config() -> DeskConfig {
             }],
         },
         mark: MARK,
+        ..DeskConfig::default()
     }
 }
 

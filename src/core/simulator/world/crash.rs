@@ -8,6 +8,7 @@ use crate::core::presence::Presence;
 use crate::metrics::Totals;
 
 use super::super::names::{TOPICS, name};
+use super::keys::KeyOracle;
 use super::{BIRTH_MS, CLIENTS, World};
 
 /// A history on disk.
@@ -18,6 +19,8 @@ pub(super) struct Saved {
     through: EventId,
     /// The holes that were known then.
     holes: Vec<Hole>,
+    /// The idempotency keys that it has.
+    keys: KeyOracle,
 }
 
 impl World {
@@ -40,6 +43,7 @@ impl World {
             records,
             through,
             holes: self.holes.clone(),
+            keys: self.keys.saved(through, self.settings.desk.keys),
         });
     }
 
@@ -76,6 +80,7 @@ impl World {
         self.end_process();
         self.set_clock();
         self.holes = saved.holes;
+        self.keys.crash(&saved.keys);
         let ending = if is_whole {
             self.totals.stops += 1;
             Ending::Whole

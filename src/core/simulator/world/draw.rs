@@ -10,6 +10,7 @@ use crate::core::desk::{Desk, DeskConfig, Line};
 use crate::core::history::{
     HistoryLimits, SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule,
 };
+use crate::core::idempotency::KeyLimits;
 use crate::core::places::Share;
 use crate::core::presence::Presence;
 use crate::metrics::Totals;
@@ -18,6 +19,7 @@ use super::super::inbox;
 use super::super::names::{self, TOPICS, name};
 use super::super::network::Network;
 use super::super::oracle::{MARK, Rights};
+use super::keys::KeyOracle;
 use super::restart::Settings;
 use super::{BIRTH_MS, CLIENTS, Client, WRITE_TIMEOUT_MS, World};
 
@@ -69,6 +71,10 @@ impl World {
             hold: inbox::hold_limits(&mut dice),
             slow_consumer,
             mark: MARK,
+            keys: KeyLimits {
+                window_ms: dice.u64(50..10_000),
+                count: dice.usize(1..12),
+            },
         };
         let clients = Share {
             streams: if dice.bool() { 100 } else { 0 },
@@ -108,6 +114,7 @@ impl World {
             network: Network::default(),
             clients,
             all: Vec::new(),
+            keys: KeyOracle::default(),
             saved: None,
             holes: Vec::new(),
             clock_ms: BIRTH_MS,

@@ -16,12 +16,15 @@ use crate::core::sse::Draft;
 use super::super::names::{self, TOPICS, name};
 use super::super::oracle::{MARK, Published};
 use super::World;
+use super::keys::EventKey;
 
 /// A publisher of one batch.
 pub(super) struct Publisher {
     /// Publishers are numbered in the order in which they come.
     number: usize,
     events: Vec<Event<'static>>,
+    /// Their idempotency keys.
+    keys: Vec<Option<EventKey>>,
     pinned: SelectorIds,
     /// Its place in line, and the shards whose room it waits for.
     place: Option<(Ticket, ShardSet)>,
@@ -46,11 +49,14 @@ impl Publisher {
 
 impl World {
     pub(super) fn publish(&mut self) {
-        let events = (0..self.dice.usize(1..5)).map(|_| self.event()).collect();
+        let events: Vec<_> = (0..self.dice.usize(1..5)).map(|_| self.event()).collect();
+        let mut key = |_| (self.dice.u8(..3) == 0).then(|| EventKey::draw(&mut self.dice));
+        let keys = events.iter().map(&mut key).collect();
         self.publishers += 1;
         self.attempt(Publisher {
             number: self.publishers,
             events,
+            keys,
             pinned: SelectorIds::new(),
             place: None,
         });
@@ -69,6 +75,11 @@ impl World {
             Draft::new(event, &limits).expect("valid")
         });
         let mut drafts: Vec<Draft<'static>> = drafts.collect();
+        for (draft, key) in drafts.iter_mut().zip(&publisher.keys) {
+            if let Some(key) = key {
+                draft.set_whole_key(key.key());
+            }
+        }
         let ticket = publisher.place.map(|(ticket, _)| ticket);
         let full = self.full_shards(ticket);
         // Limits are small here, so that topics are often prepared in portions.
@@ -85,6 +96,11 @@ impl World {
             match attempt {
                 Ok(published) => break published,
                 Err(Refusal::Full(needs)) => return self.wait(publisher, needs),
+                Err(Refusal::Reused(number)) => {
+                    self.keys.take_refusal(&publisher.keys, number);
+                    self.shared.desk.lock().unpin(&mut publisher.pinned);
+                    return self.leave(ticket);
+                }
                 Err(refusal) => assert_eq!(refusal, Refusal::Unprepared),
             }
         };
@@ -101,8 +117,14 @@ impl World {
     }
 
     fn post(&mut self, publisher: Publisher, published: Batch) {
+        let limits = self.settings.desk.keys;
+        self.keys.take(&publisher.keys, &published.receipts, limits);
         for (event, receipt) in publisher.events.into_iter().zip(&published.receipts) {
             let id = receipt.id;
+            if receipt.is_repeat {
+                self.all.push(self.nothing());
+                continue;
+            }
             let topic = |topic: &Cow<'_, str>| names::topic(topic);
             self.all.push(Published {
                 id,
@@ -126,6 +148,19 @@ impl World {
                 let message = Message::Deliver(Arc::clone(&batch));
                 shard.inbox.messages.push_back(message);
             }
+        }
+    }
+
+    /// The place of an event that was a repeat: no stream hears it. Its number is the data of no
+    /// event.
+    fn nothing(&self) -> Published {
+        let newest = self.all.last().map_or(EventId::ZERO, |last| last.id);
+        Published {
+            id: newest,
+            topics: Vec::new(),
+            private: false,
+            lost: false,
+            wire_id: "a repeat".to_owned(),
         }
     }
 

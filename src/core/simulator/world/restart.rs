@@ -197,6 +197,7 @@ fn snapshot(desk: &Desk, portion: usize) -> Vec<DeskRecord> {
         DeskRecord::Store(Record::Grant { ids, .. }) => (1, ids.to_vec()),
         DeskRecord::Store(_) => (0, Vec::new()),
         DeskRecord::Presence(_) => (2, Vec::new()),
+        DeskRecord::Keys(_) => (3, Vec::new()),
     });
     records
 }

@@ -1,0 +1,158 @@
+//! Idempotency keys, checked by a list of all events that were published with one.
+//!
+//! The list does not repeat the node's table: it knows what must be remembered, what must not, and
+//! what may go either way because a history was saved while the table changed.
+
+use fastrand::Rng;
+
+use crate::core::desk::Receipt;
+use crate::core::event::EventId;
+use crate::core::idempotency::{Key, KeyLimits, Name, Owner, Place, Scope};
+
+/// Different keys of a schedule.
+const NAMES: u8 = 12;
+
+/// The key of an event: whose it is, and for which content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EventKey {
+    name: u8,
+    content: u8,
+}
+
+impl EventKey {
+    pub(super) fn draw(dice: &mut Rng) -> Self {
+        Self {
+            name: dice.u8(..NAMES),
+            content: u8::from(dice.u8(..5) == 0),
+        }
+    }
+
+    pub(super) fn key(self) -> Key {
+        let owner = Owner::new(Scope::User("u"));
+        let name = Name::new(owner, &format!("key {}", self.name), Place::ONLY);
+        Key::new(name, [[self.content].as_slice()])
+    }
+}
+
+/// An event that was published with a key.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    key: EventKey,
+    id: EventId,
+    /// It was lost with a process that crashed.
+    is_lost: bool,
+    /// Nothing but newer keys can have made the node forget it.
+    is_due: bool,
+    /// It is too old.
+    is_gone: bool,
+}
+
+/// All events with keys, by rising ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyOracle {
+    uses: Vec<Use>,
+    pub(super) repeats: usize,
+    pub(super) reused: usize,
+    pub(super) forgotten: usize,
+}
+
+impl KeyOracle {
+    /// The last event that was published with a key of this name and is not lost.
+    fn last(&self, name: u8) -> Option<(usize, &Use)> {
+        let mut uses = self.uses.iter().enumerate().rev();
+        uses.find(|(_, before)| before.key.name == name && !before.is_lost)
+    }
+
+    fn must_remember(&self, number: usize, limits: KeyLimits) -> bool {
+        let newer = self.uses[number + 1..].iter();
+        let newer = newer.filter(|newer| !newer.is_lost).count();
+        self.uses[number].is_due && newer < limits.count
+    }
+
+    /// Checks the receipts of a batch and notes its new events.
+    pub(super) fn take(
+        &mut self,
+        keys: &[Option<EventKey>],
+        receipts: &[Receipt],
+        limits: KeyLimits,
+    ) {
+        let before = self.clone();
+        for (key, receipt) in std::iter::zip(keys, receipts) {
+            let Some(key) = *key else {
+                assert!(!receipt.is_repeat, "an event without a key is a repeat");
+                continue;
+            };
+            let last = self.last(key.name).map(|(number, last)| (number, *last));
+            if receipt.is_repeat {
+                let (_, last) = last.expect("nothing was published with this key");
+                assert_eq!((last.key, last.id), (key, receipt.id), "another's receipt");
+                assert!(!last.is_gone, "it is too old: {last:?}");
+                self.repeats += 1;
+                continue;
+            }
+            if let Some((number, last)) = last {
+                let is_of_batch = number >= before.uses.len();
+                assert!(!is_of_batch, "published twice in one batch: {last:?}");
+                let must = before.must_remember(number, limits);
+                assert!(!must, "published twice: {last:?} {:?}", self.uses);
+                self.forgotten += 1;
+            }
+            self.uses.push(Use {
+                key,
+                id: receipt.id,
+                is_lost: false,
+                is_due: true,
+                is_gone: false,
+            });
+        }
+    }
+
+    /// Checks that the event with this number was refused with reason.
+    pub(super) fn take_refusal(&mut self, keys: &[Option<EventKey>], number: usize) {
+        let key = keys[number].expect("an event without a key");
+        let among_them = keys[..number].iter().flatten();
+        let is_other = |other: &EventKey| other.name == key.name && other.content != key.content;
+        let last = self.last(key.name).filter(|(_, last)| !last.is_gone);
+        let is_reused = last.is_some_and(|(_, last)| is_other(&last.key));
+        assert!(
+            is_reused || among_them.clone().any(is_other),
+            "no other event has this key: {key:?} {last:?}"
+        );
+        self.reused += 1;
+    }
+
+    /// Keys of events below this id are forgotten.
+    pub(super) fn expire(&mut self, cut_off: EventId) {
+        for old in self.uses.iter_mut().filter(|old| old.id < cut_off) {
+            old.is_due = false;
+            old.is_gone = true;
+        }
+    }
+
+    /// What a history that was just saved has for certain of the keys up to `through`.
+    pub(super) fn saved(&self, through: EventId, limits: KeyLimits) -> Self {
+        let mut saved = self.clone();
+        saved.uses.retain(|old| old.id <= through);
+        for number in 0..saved.uses.len() {
+            // Events after `through` have pushed keys out, too.
+            saved.uses[number].is_due = self.must_remember(number, limits);
+            // It may have been saved before it was forgotten.
+            saved.uses[number].is_gone = false;
+        }
+        saved
+    }
+
+    /// Goes on with a history. What is not in it is lost.
+    pub(super) fn crash(&mut self, saved: &Self) {
+        let lost = self.uses.split_off(saved.uses.len());
+        for (now, saved) in self.uses.iter_mut().zip(&saved.uses) {
+            let is_lost = now.is_lost || saved.is_lost;
+            *now = Use { is_lost, ..*saved };
+        }
+        let lost = lost.into_iter().map(|old| Use {
+            is_lost: true,
+            ..old
+        });
+        self.uses.extend(lost);
+    }
+}
