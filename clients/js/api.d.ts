@@ -233,6 +233,7 @@ export interface PublishOptions {
     event?: string;
     id?: string;
     private?: boolean;
+    key?: string;
     signal?: AbortSignal;
 }
 export interface LiveOptions<S, E extends EventMap = DefaultEvents> {

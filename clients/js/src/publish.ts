@@ -17,7 +17,7 @@ export async function publish(
   closing: AbortSignal,
 ): Promise<Receipt> {
   const topics = checkTopics(topic);
-  const { event, id, signal } = options;
+  const { event, id, key, signal } = options;
   const mercure = config.server === 'mercure';
   checkPage(config);
   if (config.server === 'plain') throw new TypeError('`publish` needs a node or a Mercure hub as `url`');
@@ -33,7 +33,8 @@ export async function publish(
     if (options.private) form.set('private', 'on');
     body = form;
   } else {
-    body = JSON.stringify({ topics, data, event, id, private: options.private });
+    // A member: a node that knows no keys refuses it, and would pass over a header.
+    body = JSON.stringify({ topics, data, event, id, private: options.private, key });
   }
 
   const signals = [closing, signal];
@@ -46,6 +47,7 @@ export async function publish(
       const token = await unless(abort.signal, tokens.get);
       const headers = await unless(abort.signal, () => requestHeaders(config, token));
       if (!mercure) headers.set('Content-Type', 'application/json');
+      else if (key) headers.set('Idempotency-Key', `"${key.replace(/["\\]/g, '\\$&')}"`);
       const response = await config.fetch(publishUrl(config).href, {
         method: 'POST',
         headers,

@@ -227,6 +227,11 @@ export interface PublishOptions {
   /** The publisher's own id. */
   id?: string;
   private?: boolean;
+  /**
+   * An idempotency key: called again with the same one and the same event, `publish` answers with the first receipt
+   * and nothing is published twice. Up to 255 printable ASCII characters.
+   */
+  key?: string;
   signal?: AbortSignal;
 }
 

@@ -15,6 +15,19 @@ describe('publish', () => {
     expect(made.status.state).toBe('idle');
   });
 
+  it('sends a key as a member to a node, and as a header to a hub', async () => {
+    const node = await server();
+    const made = client({ url: node.url });
+    void made.publish('a', 'x', { key: 'k-1' }).catch(() => {});
+    expect(JSON.parse((await node.exchange(0)).body)).toEqual({ topics: ['a'], data: 'x', key: 'k-1' });
+    void made.publish('a', 'x').catch(() => {});
+    expect(JSON.parse((await node.exchange(1)).body)).toEqual({ topics: ['a'], data: 'x' });
+    const hub = client({ url: node.url, server: 'mercure' });
+    void hub.publish('a', 'x', { key: 'a "b" \\' }).catch(() => {});
+    const { headers, body } = await node.exchange(2);
+    expect([headers['idempotency-key'], body]).toEqual(['"a \\"b\\" \\\\"', 'topic=a&data=x']);
+  });
+
   it('sends a text as it is', async () => {
     const node = await server();
     void client({ url: node.url }).publish('a', '{"x"').catch(() => {});
