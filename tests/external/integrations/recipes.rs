@@ -10,7 +10,7 @@ pub(super) struct Recipe {
     pub(super) variables: &'static [(&'static str, &'static str)],
     /// Whether events wait in the client while the node is away.
     pub(super) waits: bool,
-    /// Whether an event is sent again if the connection breaks before its reply.
+    /// Whether an event is sent again, without a key, if the connection breaks before its reply.
     pub(super) resends: bool,
 }
 
@@ -34,7 +34,6 @@ pub(super) const FLASK: Recipe = Recipe {
 };
 pub(super) const FASTAPI: Recipe = Recipe {
     headings: &["FastAPI"],
-    resends: true,
     ..FLASK
 };
 pub(super) const DJANGO: Recipe = Recipe {
