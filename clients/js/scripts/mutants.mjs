@@ -145,8 +145,8 @@ const MUTANTS = [
   {
     rule: 'a stream without listeners stays for `linger`',
     file: 'src/own.ts',
-    from: 'config.linger + (topics ? COALESCE_MS : 0)',
-    to: '0',
+    from: ': linger + (topics ? COALESCE_MS : 0)',
+    to: ': 0',
     tests: 'browser/views.test.ts',
   },
   {
@@ -190,6 +190,41 @@ const MUTANTS = [
     from: '{ from: from ?? config.from, spread: key === JOINED',
     to: '{ from: from && config.from, spread: key === JOINED',
     tests: 'test/share/stream.test.ts',
+  },
+  {
+    rule: 'what is before the place of a request is not expected any longer, and no more',
+    file: 'src/overlap.ts',
+    from: 'if (isBefore) own.push(key);',
+    to: 'expected.delete(key);',
+    tests: 'test/share/liveness.test.ts',
+  },
+  {
+    rule: 'a tab is not told what is older than what it asked for',
+    file: 'src/share/track.ts',
+    from: 'handed.floor ??= cover.floor;',
+    to: 'handed.floor ??= cover.start;',
+    tests: 'test/share/liveness.test.ts',
+  },
+  {
+    rule: 'what came to other tabs is no repetition for this one',
+    file: 'src/share/handed.ts',
+    from: 'const before = [...repeated,',
+    to: 'const before = [...told, ...repeated,',
+    tests: 'test/share/split.test.ts',
+  },
+  {
+    rule: 'a second stream repeats nothing of the first',
+    file: 'src/merge.ts',
+    from: "const isOver = !several() && timeOf(id ?? '') !== undefined;",
+    to: 'const isOver = !several();',
+    tests: 'test/topics.test.ts',
+  },
+  {
+    rule: 'the terms of two leaders differ',
+    file: 'src/share/room.ts',
+    from: 'Math.max(term, Date.now()) + 1 - Math.random()',
+    to: 'Math.max(term + 1, Date.now() + Math.random())',
+    tests: 'test/share/liveness.test.ts',
   },
 ];
 

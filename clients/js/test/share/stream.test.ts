@@ -2,9 +2,21 @@ import { describe, expect, it, vi } from 'vitest';
 import { id } from '../support/setup.ts';
 import { until } from '../support/server.ts';
 import { leader, left, messages, nextLeader, useTabs } from '../support/tabs.ts';
-import { allOpen, leads, node, numbers, openTab, openTabs } from './support.ts';
+import type { SmallNode } from '../support/node.ts';
+import { allOpen, leads, node, numbers, openTab, openTabs, type OpenTab } from './support.ts';
 
 useTabs();
+
+/** A leader, and a tab that has heard one event and is away. */
+async function openAndLeave(url: string, small: SmallNode): Promise<{ first: OpenTab; follower: OpenTab }> {
+  const tabs = await openTabs(url, 2);
+  const first = leads(tabs);
+  const follower = tabs.find((each) => each !== first)!;
+  small.publish('t', '1');
+  await until(() => follower.seen.length === 1);
+  follower.tab.say('pagehide');
+  return { first, follower };
+}
 
 describe('tabs that share', () => {
   it('have one stream, and each hears each event once', async () => {
@@ -159,14 +171,10 @@ describe('tabs that share', () => {
 
   it('read what they have missed from a stream of their own, and only until they have it', async () => {
     const { url, small } = await node();
-    const tabs = await openTabs(url, 2);
-    const follower = tabs.find((each) => each !== leads(tabs))!;
-    small.publish('t', '1');
-    await until(() => follower.seen.length === 1);
-    follower.tab.say('pagehide');
+    const { first, follower } = await openAndLeave(url, small);
     expect(follower.made.status).toMatchObject({ state: 'waiting', why: 'hidden' });
     for (const number of numbers(2, 30)) small.publish('t', number);
-    await until(() => leads(tabs).seen.length === 30);
+    await until(() => first.seen.length === 30);
     follower.tab.say('pageshow');
     await until(() => follower.seen.length === 30);
     await until(() => small.streams.length === 1 && follower.role() === 'follower');
@@ -178,14 +186,10 @@ describe('tabs that share', () => {
 
   it('that come back to silence need a heartbeat to know that they have everything', async () => {
     const { url, small } = await node();
-    const tabs = await openTabs(url, 2);
-    const follower = tabs.find((each) => each !== leads(tabs))!;
-    small.publish('t', '1');
-    await until(() => follower.seen.length === 1);
-    follower.tab.say('pagehide');
+    const { first, follower } = await openAndLeave(url, small);
     small.publish('other', 'x');
     small.heartbeat();
-    await until(() => leads(tabs).made.cursor === id(3));
+    await until(() => first.made.cursor === id(3));
     follower.tab.say('pageshow');
     await until(() => follower.role() === 'own');
     expect(small.streams).toHaveLength(2);
