@@ -82,8 +82,10 @@ impl Part {
     /// Eighths of the account, used by all parts together, above which this part is refused.
     const fn eighths(self) -> usize {
         match self {
+            // Below all others: old keys make room for what would be refused.
+            Self::Keys => 5,
             Self::Bodies | Self::Commands | Self::Scripts => 6,
-            Self::Answers | Self::Topics | Self::Subscriptions | Self::Presence | Self::Keys => 7,
+            Self::Answers | Self::Topics | Self::Subscriptions | Self::Presence => 7,
             Self::StreamBodies | Self::Remainders | Self::Events => 8,
         }
     }
@@ -91,10 +93,11 @@ impl Part {
 
 impl Part {
     /// Most eighths of the account that the part itself may use. A stream without room for its
-    /// remainder is ended and can resume, so remainders must leave room for publishers.
+    /// remainder is ended and can resume, and a key without room is forgotten, so both must leave
+    /// room for publishers.
     const fn own_eighths(self) -> usize {
         match self {
-            Self::Remainders => 2,
+            Self::Remainders | Self::Keys => 2,
             _ => 8,
         }
     }
@@ -159,10 +162,10 @@ impl Budget {
         }
     }
 
-    /// Whether the account is so full that the part is refused.
+    /// Whether the account, or the part's own share of it, is so full that the part is refused.
     #[must_use]
     pub fn is_above_mark(&self, part: Part) -> bool {
-        self.used.load(Ordering::Relaxed) > self.mark(part)
+        !self.has(part, 0)
     }
 
     /// Whether the account is full.

@@ -148,6 +148,25 @@ mod tests {
     }
 
     #[test]
+    fn keys_leave_room_for_publish_calls() {
+        let config = HubConfig {
+            memory_bytes: 1 << 20,
+            ..HubConfig::default()
+        };
+        let hub = Hub::start(config, 1).expect("a hub");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime");
+        for start in (0..20_000).step_by(100) {
+            let mut drafts: Vec<_> = (start..start + 100).map(keyed).collect();
+            let receipts = runtime.block_on(hub.publish(Source::Http, &mut drafts));
+            assert_eq!(receipts.expect("published").len(), drafts.len());
+        }
+        assert_eq!(hub.budget().check(Part::Bodies, 3 << 17), Ok(()));
+        assert!(hub.key_figures().bytes > 1 << 17);
+        hub.stop();
+    }
+
+    #[test]
     fn while_memory_is_short_old_keys_go_and_events_are_published() {
         let config = HubConfig {
             memory_bytes: 1 << 20,

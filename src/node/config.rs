@@ -306,7 +306,7 @@ mod tests {
             hub(&settings).memory_bytes
         };
         assert_eq!(bytes(1_000_000), 256 << 20);
-        assert_eq!(bytes(50_000_000), 2 * 64 * 50_000_000);
+        assert_eq!(bytes(50_000_000), 4 * 64 * 50_000_000);
     }
 
     #[test]

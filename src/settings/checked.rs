@@ -88,8 +88,8 @@ pub struct Settings {
     /// Most bytes of events kept on the node, all topics together.
     pub history_budget_bytes: usize,
     /// Most bytes that the node holds for its clients, history included; 0 = 256 MiB more than the
-    /// history may have, or eight times the largest body, command or transaction, or twice the
-    /// idempotency keys.
+    /// history may have, or eight times the largest body, command or transaction, or four times
+    /// the idempotency keys.
     pub memory_budget: usize,
     /// Directory of the history file; `None` = the history is in memory only.
     pub state_dir: Option<PathBuf>,
@@ -359,7 +359,7 @@ impl Settings {
         match self.memory_budget {
             0 => MEMORY_BESIDE_HISTORY_BYTES
                 .max(8 * self.largest_in_memory())
-                .max(2 * self.idempotency_keys_max * KEY_MEMORY_BYTES),
+                .max(4 * self.idempotency_keys_max * KEY_MEMORY_BYTES),
             bytes => bytes.saturating_sub(self.history_budget_bytes),
         }
     }

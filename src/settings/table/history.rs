@@ -42,7 +42,7 @@ pub(super) const HISTORY: Group = Group {
             kind: Kind::Bytes(
                 or_zero(
                     from_to(32 * MIB, 16 * TIB),
-                    "`history_budget_bytes` and 256MiB, or eight times the largest body, command or transaction, or twice the idempotency keys",
+                    "`history_budget_bytes` and 256MiB, or eight times the largest body, command or transaction, or four times the idempotency keys",
                 ),
                 |s| &mut s.memory_budget,
             ),
