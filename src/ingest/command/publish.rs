@@ -5,7 +5,7 @@ use super::{Prepared, text};
 use crate::core::budget::{Budget, Charge, Part};
 use crate::core::event::{Event, EventId};
 use crate::core::sse::Draft;
-use crate::hub::{Closed, Hub, NotPublished, Receipt};
+use crate::hub::{Closed, Hub, NotPublished, Receipt, Reused};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
 use crate::ingest::users::User;
@@ -173,8 +173,7 @@ impl<'b> Batch<'b> {
             }
             Err(NotPublished::Reused(reused)) if !self.is_one_step => {
                 self.write(&reused.receipts, reply);
-                self.flush_one_by_one(reused.receipts.len(), hub, reply)
-                    .await;
+                self.flush_one_by_one(reused, hub, reply).await;
             }
             Err(error) => self.refuse(0, &CommandError::from(error), reply),
         }
@@ -191,12 +190,19 @@ impl<'b> Batch<'b> {
         answers.for_each(|(answer, receipt)| answer.write(reply, receipt));
     }
 
-    /// Publishes the events from number `from` on, each in a hold of its own: one of them has the
-    /// key of another event and is refused.
-    async fn flush_one_by_one(&mut self, from: usize, hub: &Hub, reply: &mut Reply) {
+    /// Publishes the events that were not, each in a hold of its own. The one that has the key of
+    /// another event is refused, and so is each further one.
+    async fn flush_one_by_one(&mut self, first: Reused, hub: &Hub, reply: &mut Reply) {
+        let from = first.receipts.len();
+        let refused = first.number;
+        let mut first = Some(first);
         for number in from..self.drafts.len() {
             let draft = &mut self.drafts[number..=number];
-            match hub.publish(Source::Ingest, draft).await {
+            let published = match first.take_if(|_| number == refused) {
+                Some(reused) => Err(reused.into()),
+                None => hub.publish(Source::Ingest, draft).await,
+            };
+            match published {
                 Ok(receipts) => {
                     let answer = self.answers.get(number).zip(receipts.first());
                     answer.inspect(|(answer, receipt)| answer.write(reply, receipt));
