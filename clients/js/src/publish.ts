@@ -23,6 +23,8 @@ export async function publish(
   if (config.server === 'plain') throw new TypeError('`publish` needs a node or a Mercure hub as `url`');
   const text = typeof data === 'string' ? data : JSON.stringify(data);
   if (text === undefined) throw new TypeError('`data` must be a text or what JSON can hold');
+  // An event is never sent without the key that makes its repeat safe.
+  if (key !== undefined && !/^[ -~]{1,255}$/.test(key)) throw new TypeError('`key` must be 1 to 255 printable ASCII characters');
 
   let body: BodyInit;
   if (mercure) {
@@ -47,7 +49,7 @@ export async function publish(
       const token = await unless(abort.signal, tokens.get);
       const headers = await unless(abort.signal, () => requestHeaders(config, token));
       if (!mercure) headers.set('Content-Type', 'application/json');
-      else if (key) headers.set('Idempotency-Key', `"${key.replace(/["\\]/g, '\\$&')}"`);
+      else if (key !== undefined) headers.set('Idempotency-Key', `"${key.replace(/["\\]/g, '\\$&')}"`);
       const response = await config.fetch(publishUrl(config).href, {
         method: 'POST',
         headers,

@@ -28,6 +28,17 @@ describe('publish', () => {
     expect([headers['idempotency-key'], body]).toEqual(['"a \\"b\\" \\\\"', 'topic=a&data=x']);
   });
 
+  it('sends nothing with a key that no server can take', async () => {
+    const node = await server();
+    for (const key of ['', 'é', 'a\nb', 'a\n', 'k'.repeat(256)]) {
+      for (const kind of ['fantail', 'mercure'] as const) {
+        const made = client({ url: node.url, server: kind });
+        await expect(made.publish('a', 'x', { key })).rejects.toThrow('`key` must be');
+      }
+    }
+    expect(node.exchanges).toHaveLength(0);
+  });
+
   it('sends a text as it is', async () => {
     const node = await server();
     void client({ url: node.url }).publish('a', '{"x"').catch(() => {});
