@@ -283,12 +283,18 @@ impl<'a> Draft<'a> {
         self.private
     }
 
-    /// The memory that it takes, names of topics included.
+    /// The memory that it takes, names of topics and idempotency key included.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let names = self.topics.iter();
         let names: usize = names.map(|name| size_of_val(name) + name.len()).sum();
-        size_of::<Self>() + self.buffer.capacity() + names
+        size_of::<Self>() + self.buffer.capacity() + names + self.key_bytes()
+    }
+
+    /// The memory of its idempotency key.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        self.key.as_deref().map_or(0, size_of_val)
     }
 
     /// Largest size of its frame in bytes.
@@ -446,6 +452,7 @@ fn put_data(buffer: &mut Vec<u8>, data: &[u8], lines: &Lines) {
 mod tests {
     use super::*;
     use crate::core::event::{EventId, OrderMark};
+    use crate::core::idempotency::{Owner, Place, Scope};
     use crate::core::sse::parse;
     use eventsource_stream::Eventsource;
     use futures_util::{StreamExt, stream};
@@ -498,6 +505,16 @@ mod tests {
             text(&frame),
             "id: 17592186044415-1048575.000000\ndata: x\n\n"
         );
+    }
+
+    #[test]
+    fn the_memory_of_a_draft_includes_its_key() {
+        let event = Event::new("t", "x");
+        let mut draft = Draft::new(event, &EventLimits::default()).expect("valid");
+        let without = draft.memory_bytes();
+        let owner = Owner::new(Scope::Program);
+        draft.set_key(Name::new(owner, "k", Place::ONLY));
+        assert_eq!(draft.memory_bytes(), without + size_of::<Key>());
     }
 
     /// The reported size is the one that the history counts.

@@ -72,7 +72,8 @@ impl Publication<'_> {
     /// Bytes of memory behind it, without the struct itself.
     pub(super) fn bytes(&self) -> usize {
         let topics = self.draft.topics().iter();
-        self.draft.frame_bytes_max() + topics.map(|name| name.len()).sum::<usize>()
+        let names: usize = topics.map(|name| name.len()).sum();
+        self.draft.frame_bytes_max() + names + self.draft.key_bytes()
     }
 
     /// The same, independent of the read buffer.
