@@ -55,7 +55,8 @@ impl Hub {
     /// The receipt has the event's id, and the number of subscriptions that it was delivered to.
     ///
     /// # Errors
-    /// [`PublishError`] if the event breaks a limit of the settings, or the node has ended.
+    /// [`PublishError`] if the event breaks a limit of the settings or has the key of another event,
+    /// or the node has ended.
     pub async fn publish(&self, event: Event) -> Result<Receipt, PublishError> {
         let receipts = self.publish_all(&[event]).await?;
         let receipt = receipts.first().copied();
@@ -66,7 +67,8 @@ impl Hub {
     /// receipt for each.
     ///
     /// # Errors
-    /// [`PublishError`] if an event breaks a limit of the settings, or the node has ended.
+    /// [`PublishError`] if an event breaks a limit of the settings or has the key of another event,
+    /// or the node has ended.
     pub async fn publish_all(&self, events: &[Event]) -> Result<Vec<Receipt>, PublishError> {
         let limits = self.0.event_limits();
         let owner = Owner::new(Scope::Program);
