@@ -146,13 +146,24 @@ pub enum GapReason {
     Evicted,
     /// The cursor is none that this node gave.
     Unknown,
-    /// The stream was too slow.
+    /// The stream was too slow, or this node was: a shared log had dropped the events before it
+    /// read them.
     Lagged,
+    /// A shared log has lost events.
+    Log,
+    /// The source of the events cannot prove that it missed none.
+    Upstream,
 }
 
 impl GapReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Evicted, Self::Unknown, Self::Lagged];
+    pub const ALL: [Self; 5] = [
+        Self::Evicted,
+        Self::Unknown,
+        Self::Lagged,
+        Self::Log,
+        Self::Upstream,
+    ];
 
     /// The word on the wire and the label value.
     #[must_use]
@@ -161,6 +172,8 @@ impl GapReason {
             Self::Evicted => "evicted",
             Self::Unknown => "unknown",
             Self::Lagged => "lagged",
+            Self::Log => "log",
+            Self::Upstream => "upstream",
         }
     }
 }

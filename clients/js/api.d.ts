@@ -172,7 +172,7 @@ export type AnyEvent<E extends EventMap> = {
 export interface Gap {
     readonly from: string;
     readonly to: string;
-    readonly reason: 'evicted' | 'unknown' | 'lagged';
+    readonly reason: 'evicted' | 'unknown' | 'lagged' | 'log' | 'upstream';
 }
 export interface GapEvent {
     readonly name: 'gap';

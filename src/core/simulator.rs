@@ -70,6 +70,10 @@ fn every_stream_sees_its_events_once_in_order_or_is_told_the_gap() {
             && totals.holes > 1_000,
         "{totals:?}"
     );
+    assert!(
+        totals.breaks > 1_000 && totals.broken_off > 1_000,
+        "{totals:?}"
+    );
     assert!(totals.kept > 10_000 && totals.carried > 1_000, "{totals:?}");
     assert!(
         totals.moved > 3_000 && totals.moved_behind > 500,

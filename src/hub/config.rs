@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::time::Duration;
 
-use crate::core::delivery::{ShardConfig, TurnBudget};
+use crate::core::delivery::{GAP_SPREAD_MS, ShardConfig, TurnBudget};
 use crate::core::desk::DeskConfig;
 use crate::core::event::OrderMark;
 use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
@@ -65,6 +65,7 @@ impl Default for HubConfig {
                 index: 0,
                 heartbeat_ms: 15_000,
                 write_timeout_ms: 30_000,
+                gap_spread_ms: GAP_SPREAD_MS,
                 retry_ms: None,
                 mailbox_batches: 1_024,
                 mailbox_bytes: 16 << 20,

@@ -65,6 +65,7 @@ impl BenchShard {
             index: 0,
             heartbeat_ms: NEVER_MS,
             write_timeout_ms: NEVER_MS,
+            gap_spread_ms: 0,
             retry_ms: None,
             mailbox_batches: MAILBOX_BATCHES,
             mailbox_bytes: MAILBOX_BYTES,

@@ -71,7 +71,7 @@ export const JOINED = 'joined';
 
 export const CLOSED: Status = { state: 'closed', why: 'closed' };
 
-const REASONS = ['evicted', 'unknown', 'lagged'];
+const REASONS = ['evicted', 'unknown', 'lagged', 'log', 'upstream'];
 
 /** The gap that a block tells. A server of another kind may call an ordinary event `gap`. */
 function gapOf({ event, data }: Block): Gap | undefined {

@@ -143,9 +143,10 @@ export interface Gap {
   readonly to: string;
   /**
    * `evicted`: the server no longer has them. `unknown`: the server does not know the cursor, or has
-   * none. `lagged`: the stream, or a queue in this page, was too slow.
+   * none. `lagged`: the stream, a queue in this page, or the node was too slow. `log`: the log that
+   * nodes share has lost events. `upstream`: the source of the events cannot prove that it missed none.
    */
-  readonly reason: 'evicted' | 'unknown' | 'lagged';
+  readonly reason: 'evicted' | 'unknown' | 'lagged' | 'log' | 'upstream';
 }
 
 /** A gap among the events of an iterator. */

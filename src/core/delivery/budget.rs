@@ -28,6 +28,8 @@ pub struct TurnBudget {
     /// Most expired streams ended, and most streams ended by a drain, so that events still flow to
     /// the streams that remain.
     pub ends: usize,
+    /// Most slots whose streams are put behind at once after a break: some 500 µs.
+    pub breaks: u32,
     /// Most slots swept in one slice: at some 5 µs a write, a slice delays events by about a
     /// millisecond.
     pub sweep_slots: u32,
@@ -59,6 +61,7 @@ impl Default for TurnBudget {
             },
             pass_bytes: 64 * 1024,
             ends: 256,
+            breaks: 2_048,
             sweep_slots: 256,
             sweep_slices: 8,
             find: FindLimits::default(),

@@ -14,6 +14,7 @@
 //! either accepted by its wire or is in its remainder.
 
 mod attach;
+mod break_off;
 mod budget;
 mod close;
 mod farewell;
@@ -64,13 +65,14 @@ pub use park::Parked;
 pub use replay::LaggingRecord;
 pub use sets::SetLimits;
 pub(crate) use signal::Signal;
-pub use stream::{Attach, Counters, ShardConfig, Shared, StreamInfo};
+pub use stream::{Attach, Counters, GAP_SPREAD_MS, ShardConfig, Shared, StreamInfo};
 pub use stream_record::{StreamRecord, StreamRestoreError};
 pub(crate) use subscriber::Key;
 pub use subscriber::StreamKey;
 pub use turn::Message;
 pub(crate) use turn::{Input, Next, Now};
 
+use break_off::Spread;
 use farewell::Drain;
 use held::Held;
 use identity::Identities;
@@ -119,6 +121,10 @@ pub(crate) struct Core<I: Io> {
     outgoing: Outgoing,
     sweep: Sweep,
     drain: Option<Drain>,
+    /// Streams that are told of a break, over time.
+    spread: Option<Spread>,
+    /// Streams that were caught up at the last break have seen everything up to here.
+    break_at: EventId,
     /// References of closed streams that are still to be released.
     released: Released,
     serial: u32,
@@ -155,6 +161,8 @@ impl<I: Io> Core<I> {
             live: Live::default(),
             outgoing: Outgoing::default(),
             drain: None,
+            spread: None,
+            break_at: EventId::ZERO,
             released: Released::default(),
             serial: 0,
             now_ms: CLOCK_START_MS,

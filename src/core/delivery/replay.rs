@@ -33,6 +33,8 @@ pub(crate) struct Lagging {
     pub(crate) resuming: bool,
     /// Its wire has been full: topics with the policy `latest` are conflated.
     pub(crate) conflate: bool,
+    /// It waits for its turn to be told of a break.
+    pub(crate) awaits_turn: bool,
 }
 
 /// A lagging entry as a plain value.
@@ -66,6 +68,15 @@ impl Lagging {
             progress_ms: now_ms,
             resuming: true,
             conflate: false,
+            awaits_turn: false,
+        }
+    }
+
+    /// The state of a stream that was caught up and is to be told of a break.
+    pub(super) fn broken_off(now_ms: u64) -> Self {
+        Self {
+            awaits_turn: true,
+            ..Self::resuming(Bytes::new(), Start::default(), now_ms)
         }
     }
 
@@ -79,6 +90,7 @@ impl Lagging {
             progress_ms: now_ms,
             resuming: false,
             conflate: true,
+            awaits_turn: false,
         }
     }
 
@@ -106,6 +118,7 @@ impl Lagging {
             progress_ms: 0,
             resuming: record.resuming,
             conflate: record.conflate,
+            awaits_turn: false,
         }
     }
 
@@ -190,6 +203,9 @@ enum Plan {
     Pass(EventId),
     /// Nothing is left to read.
     CaughtUp,
+    /// It is in a hole that its shard has not been told of. [`Message::Break`](super::Message) is
+    /// in the mailbox, and lets it read on.
+    AwaitBreak,
     /// Events that it missed were evicted, under the policy `disconnect`.
     Disconnect,
 }
@@ -305,6 +321,7 @@ impl<I: Io> Core<I> {
                     self.catch_up_done(key.slot);
                     break;
                 }
+                Plan::AwaitBreak => break,
                 Plan::Pass(through) => {
                     self.advance(key.slot, through);
                     budget = budget.saturating_sub(self.config.budget.pass_bytes);
@@ -373,6 +390,9 @@ impl<I: Io> Core<I> {
         }
         drop(store);
         let resuming = lagging.resuming;
+        if outcome.awaits_break {
+            return Plan::AwaitBreak;
+        }
         if outcome.disconnect && !resuming {
             return Plan::Disconnect;
         }
@@ -396,16 +416,16 @@ impl<I: Io> Core<I> {
                 .map_or(examined_through, |(id, _)| id.before());
             let first_kept = first_kept.min(lost);
             let safe_cursor = first_kept.max(subscriber.cursor);
-            let reason = match (unknown, resuming) {
+            let reason = match (unknown, outcome.hole) {
                 (Some(_), _) => GapReason::Unknown,
-                (None, true) => GapReason::Evicted,
-                (None, false) if outcome.in_hole => GapReason::Evicted,
-                (None, false) => GapReason::Lagged,
+                (None, Some(hole)) => hole.cause.reason(),
+                (None, None) if resuming => GapReason::Evicted,
+                (None, None) => GapReason::Lagged,
             };
-            let from = unknown.map_or_else(
-                || subscriber.cursor.marked(self.mark).to_string(),
-                str::to_owned,
-            );
+            let cursor = subscriber.cursor;
+            let told_from = outcome.hole.map_or(cursor, |hole| hole.told_from(cursor));
+            let from =
+                unknown.map_or_else(|| told_from.marked(self.mark).to_string(), str::to_owned);
             let gap = Gap {
                 from,
                 to: lost.marked(self.mark),

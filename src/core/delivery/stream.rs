@@ -17,6 +17,9 @@ use crate::metrics::ShardMetrics;
 
 use super::{Guard, Identity, TurnBudget};
 
+/// Default of [`ShardConfig::gap_spread_ms`].
+pub const GAP_SPREAD_MS: u64 = 5_000;
+
 /// The settings of a shard.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
@@ -26,6 +29,8 @@ pub struct ShardConfig {
     pub heartbeat_ms: u64,
     /// Longest time that a socket may accept nothing while something waits for it, in milliseconds.
     pub write_timeout_ms: u64,
+    /// Time over which all streams are told of a loss that concerns everybody, in milliseconds.
+    pub gap_spread_ms: u64,
     /// Reconnection delay told at the start of a stream.
     pub retry_ms: Option<u64>,
     /// Most batches in the mailbox.

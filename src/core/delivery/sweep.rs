@@ -79,12 +79,15 @@ impl<I: Io> Core<I> {
         }
         self.end_expired(io);
         self.drain_on(io);
+        self.spread_on();
         if self.subscribers.len() == 0 {
             self.sweep.started_ms = self.now_ms;
             self.sweep.next_slot = 0;
             return;
         }
-        if self.now_ms >= self.sweep.due_ms(self.subscribers.end()) {
+        // A heartbeat would move a stream's cursor over a break that it is still to be told of.
+        let may_beat = !self.is_breaking_off();
+        if may_beat && self.now_ms >= self.sweep.due_ms(self.subscribers.end()) {
             self.catch_up_cursor(mailbox_empty);
             for _ in 0..self.config.budget.sweep_slices {
                 let used = self.subscribers.end();
@@ -116,7 +119,11 @@ impl<I: Io> Core<I> {
         if !self.lagging.is_empty() {
             next = next.min(self.sweep.timeouts_checked_ms + TIMEOUT_CHECK_MS);
         }
-        let others = [self.next_drain_ms(), self.next_end_ms()];
+        let others = [
+            self.next_drain_ms(),
+            self.next_end_ms(),
+            self.next_spread_ms(),
+        ];
         others.into_iter().flatten().chain([next]).min()
     }
 

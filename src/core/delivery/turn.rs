@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::desk::{Batch, Reseat};
+use crate::core::desk::{Batch, Break, Reseat};
 use crate::metrics::CloseReason;
 
 use super::query::{Found, StreamQuery, Task};
@@ -22,6 +22,8 @@ pub(crate) struct Now {
 pub enum Message<T> {
     /// Delivers a batch of events.
     Deliver(Arc<Batch>),
+    /// Tells all streams of a loss.
+    Break(Break),
     /// Adopts a new stream.
     Attach(Box<Attach<T>>),
     /// Reports the streams that are furthest behind, at most this many.
@@ -90,12 +92,12 @@ impl<I: Io> Core<I> {
     /// 2. **Messages**, in the order in which they were posted. Events are noted. A new stream is
     ///    adopted and greeted: from then on it is caught up or reads on. Before a message that may
     ///    end or park streams, the events noted so far are written, because they were published
-    ///    before the end.
+    ///    before the end. After a break, all streams are behind before the next message is taken.
     /// 3. **Live delivery.** The noted events are written to all streams that are caught up.
     /// 4. **Replay.** Streams of the run queue read on from history. They are served after live
     ///    delivery, and read no further than the last event taken from the mailbox.
-    /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, heartbeats. Heartbeats
-    ///    come last: a stream that was written to needs none.
+    /// 5. **The clock.** Timeouts, streams whose token has expired, a drain, streams whose turn it is
+    ///    to be told of a break, heartbeats. Heartbeats come last: a stream that was written to needs none.
     /// 6. **Memory.** Streams that fell behind with more than the node's account has room for are
     ///    ended.
     /// 7. **Release.** One portion of the references that closed streams had in the store is
@@ -135,7 +137,7 @@ impl<I: Io> Core<I> {
 
     /// Whether work is left that needs no input.
     fn has_work(&self) -> bool {
-        !self.ready.is_empty() || !self.released.is_empty()
+        !self.ready.is_empty() || !self.released.is_empty() || self.is_breaking_off()
     }
 
     fn take_signals(&mut self, input: &mut impl Input<I::Incoming>, io: &mut I) {
@@ -167,6 +169,10 @@ impl<I: Io> Core<I> {
     fn take_messages(&mut self, input: &mut impl Input<I::Incoming>, io: &mut I) -> bool {
         let mut bytes = 0;
         for _ in 0..self.config.budget.messages {
+            // No event may pass a stream that is still to be told of a break.
+            if !self.break_off_some() {
+                return false;
+            }
             let Some(message) = input.message() else {
                 return false;
             };
@@ -174,6 +180,10 @@ impl<I: Io> Core<I> {
                 Message::Deliver(batch) => {
                     bytes += batch.bytes;
                     self.deliver(&batch);
+                }
+                Message::Break(loss) => {
+                    self.flush(io);
+                    self.begin_break(&loss);
                 }
                 Message::Attach(attach) => self.attach(*attach, io),
                 Message::Slowest(count, answer) => answer(self.slowest(count, io)),

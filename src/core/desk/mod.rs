@@ -12,6 +12,7 @@
 
 mod attach;
 mod batch;
+mod break_off;
 mod line;
 mod publish;
 mod recall;
@@ -32,6 +33,7 @@ use crate::core::presence::Presence;
 
 pub use attach::{Arrival, Pinned, Seat};
 pub use batch::{Batch, Delivery, Trace, TraceReport};
+pub use break_off::Break;
 pub use line::{Line, Ticket, Woken};
 pub use publish::{
     Publication, Published, Receipt, Refusal, Stamped, Stamps, Tracing, Untraced, Watched,
@@ -127,13 +129,19 @@ impl Desk {
     /// forgets as many idempotency keys. Returns whether it finished.
     ///
     /// This is the only place that turns a time into an id. If ids are given from outside and are
-    /// not times, it has to be looked up instead.
+    /// not times, their source knows the cut-off: see [`Desk::expire_below`].
     pub fn expire(&mut self, now_unix_ms: u64, steps: usize) -> bool {
         let cut_off = self.history.cut_off(now_unix_ms);
         let keys_done = self
             .store
             .keys_mut()
             .expire(self.keys.cut_off(now_unix_ms), steps);
-        self.store.expire(cut_off, steps) && keys_done
+        self.expire_below(cut_off, steps) && keys_done
+    }
+
+    /// Evicts events below `cut_off`, examining at most `steps` of them. Returns whether it
+    /// finished.
+    pub fn expire_below(&mut self, cut_off: EventId, steps: usize) -> bool {
+        self.store.expire(cut_off, steps)
     }
 }

@@ -58,6 +58,14 @@ impl OrderMark {
         Self { bits, text }
     }
 
+    /// The mark of the order of a log, whose birth is a random number of 128 bits. All nodes of the
+    /// log have the same, and so has a node that starts again.
+    #[must_use]
+    pub const fn of_birth(birth: u128) -> Self {
+        // In a UUID of version 4, bits 62, 63 and 76 to 79 are constant.
+        Self::new((birth >> 80) as u64 ^ (birth as u64) << 6)
+    }
+
     /// All bits, for a snapshot.
     #[must_use]
     pub fn bits(self) -> u64 {
@@ -189,6 +197,16 @@ mod tests {
             id.marked(OrderMark::default()).to_string(),
             "1700000000000-3.000000"
         );
+    }
+
+    #[test]
+    fn a_logs_birth_gives_all_its_nodes_one_mark() {
+        let birth = 0x6ba7_b810_9dad_41d1_80b4_00c0_4fd4_30c8;
+        let mark = OrderMark::of_birth(birth);
+        assert_eq!(mark, OrderMark::of_birth(birth));
+        for bit in (0..48).chain(80..128) {
+            assert_ne!(mark, OrderMark::of_birth(birth ^ 1 << bit), "bit {bit}");
+        }
     }
 
     #[test]

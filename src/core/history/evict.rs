@@ -73,13 +73,13 @@ impl Store {
         self.evictions_left = self.evictions_left.saturating_sub(1);
     }
 
-    /// Evicts a portion of the excess over the budget that earlier holds of the lock left. Returns
-    /// whether no excess is left. Publishers call it first, so the excess is at most the events of
+    /// Removes a portion of what the log has lost, and evicts a portion of the excess over the
+    /// budget that earlier holds of the lock left. Returns whether nothing of both is left. Publishers call it first, so the excess is at most the events of
     /// one hold.
     pub fn make_room(&mut self) -> bool {
         self.upkeep = self.work();
         self.evictions_left = EVICTIONS_MAX;
-        self.evict_over_budget()
+        self.retract() && self.evict_over_budget()
     }
 
     /// Evicts events below `cut_off`. Examines at most `steps` events, and matches and notifies no
@@ -206,7 +206,7 @@ impl Store {
 
     /// Unpins the topics of a private event that has several, when its entry in the last of them is
     /// evicted.
-    fn unpin_topics_of(&mut self, entry: Entry) {
+    pub(super) fn unpin_topics_of(&mut self, entry: Entry) {
         if let Some(topics) = entry.into_private_topics().and_then(Arc::into_inner) {
             for id in topics {
                 self.unpin(id);

@@ -142,6 +142,16 @@ impl Log {
     /// Removes the oldest event; returns it and its cost in bytes.
     pub(super) fn pop(&mut self) -> Option<(Entry, usize)> {
         let entry = self.entries.pop_front()?;
+        Some(self.without(entry))
+    }
+
+    /// Removes the newest event; returns it and its cost in bytes.
+    pub(super) fn pop_newest(&mut self) -> Option<(Entry, usize)> {
+        let entry = self.entries.pop_back()?;
+        Some(self.without(entry))
+    }
+
+    fn without(&mut self, entry: Entry) -> (Entry, usize) {
         self.frame_bytes -= entry.frame.len();
         if let (Some(own_id), Some(index)) = (entry.own_id(), &mut self.own_ids) {
             index.remove(own_id, entry.id);
@@ -150,7 +160,7 @@ impl Log {
             }
         }
         let cost = entry.cost();
-        Some((entry, cost))
+        (entry, cost)
     }
 }
 

@@ -20,6 +20,7 @@
 mod address;
 mod append;
 mod audience;
+mod break_off;
 mod changes;
 mod erase;
 mod event_topics;
@@ -76,6 +77,7 @@ use crate::core::idempotency::Keys;
 use crate::core::limits::KeptMax;
 use crate::core::sse::Frame;
 
+use break_off::Doubts;
 use event_topics::Lines;
 use evicted::Evicted;
 use expiry::Expiry;
@@ -92,7 +94,7 @@ pub use audience::{Audience, MatchSets};
 pub use event_topics::EventTopics;
 pub(crate) use event_topics::Numbers;
 pub use grants::Grant;
-pub use hole::Hole;
+pub use hole::{Hole, HoleCause};
 pub use last::LastSearch;
 pub use match_set::MatchSet;
 pub use name_users::NameUser;
@@ -219,8 +221,14 @@ pub struct Store {
     forgotten: Evicted,
     /// The newest events that were evicted from any topic.
     evicted: Evicted,
-    /// What was lost with processes that ended without a snapshot.
+    /// What was lost with processes that ended without a snapshot, or by a log.
     holes: Holes,
+    /// Events above this id up to the last hole are to be removed: the log has lost them.
+    retracting: Option<EventId>,
+    /// The lowest id of the order. A cursor from there up to the birth is known, and evicted.
+    order_from: Option<EventId>,
+    /// Ids strictly between the two are no places, except that of an event.
+    doubts: Doubts,
     events: usize,
     bytes: usize,
     /// Topics of whose evictions their many patterns have not been told, the oldest first.
@@ -260,6 +268,9 @@ impl Store {
             forgotten: Evicted::through(birth),
             evicted: Evicted::through(birth),
             holes: Holes::default(),
+            retracting: None,
+            order_from: None,
+            doubts: Doubts::default(),
             events: 0,
             bytes: 0,
             untold: SmallVec::new(),

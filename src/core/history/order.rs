@@ -77,6 +77,18 @@ impl Order {
         self.len += 1;
     }
 
+    /// Removes the newest note.
+    pub(super) fn pop(&mut self) -> Option<Note> {
+        let (number, is_only) = (self.chunks.len().checked_sub(1)?, self.chunks.len() == 1);
+        let chunk = self.chunks.get_mut(number)?;
+        let note = chunk.pop()?;
+        self.len -= 1;
+        if chunk.is_empty() || is_only && chunk.len() == self.gone {
+            self.remove_chunk(number);
+        }
+        Some(note)
+    }
+
     /// Removes some stale notes, if there are many; to be called for each evicted event. `kept` is
     /// the number of notes that are not stale, and `is_kept` reports which. Returns the number of
     /// notes examined.

@@ -36,8 +36,11 @@ pub struct ReadOutcome {
     pub lost_through: Option<EventId>,
     /// An event was evicted from a topic whose policy is to disconnect.
     pub disconnect: bool,
-    /// The reader lost the events of a hole, whatever its speed.
-    pub in_hole: bool,
+    /// The reader lost the events of this hole, whatever its speed.
+    pub hole: Option<Hole>,
+    /// The reader is in a hole that ends beyond [`Position::until`]. It is told of it when its
+    /// shard has been; nothing was read.
+    pub awaits_break: bool,
     /// Set when the read stopped at its scan limit. Everything up to this id was examined; all
     /// matches are in `out`.
     pub examined_through: Option<EventId>,
@@ -84,6 +87,8 @@ pub(super) struct Reading {
 pub(super) struct Reader<'r> {
     pub(super) grant: Option<&'r [SelectorId]>,
     pub(super) position: Position,
+    /// What the reader reads up to, without regard to holes.
+    shard_until: EventId,
     room: Room,
     pub(super) work: Work,
     /// For reading ahead, which must not use up the work of the read itself.
@@ -109,9 +114,10 @@ impl Reader<'_> {
         if !self.out.is_empty() || self.outcome.examined_through.is_some() {
             return;
         }
-        if self.outcome.lost_through.is_some() && !self.outcome.in_hole {
+        let ends_here = hole.through <= self.shard_until;
+        if self.outcome.lost_through.is_some() && self.outcome.hole.is_none() && ends_here {
             self.outcome.lose(hole.through);
-            self.outcome.in_hole = true;
+            self.outcome.hole = Some(hole);
             self.outcome.examined_through = Some(hole.through);
         } else {
             self.outcome.examined_through = Some(hole.after);
@@ -139,6 +145,14 @@ impl Store {
         let mut work = self.work();
         let seen = position.cursor.max(position.told_through);
         let mut by_pattern = false;
+        let holes = self.holes_before(position.cursor, position.told_through, position.until);
+        if holes
+            .around
+            .is_some_and(|hole| hole.through > position.until)
+        {
+            outcome.awaits_break = true;
+            return outcome;
+        }
         for wish in wanted {
             let mut lost = self.evicted_from(wish.selector, grant.is_some(), seen, &mut work);
             if lost > position.until {
@@ -146,21 +160,35 @@ impl Store {
                 // reader.
                 lost = newest(wish.selector).min(position.until);
             }
+            // What was evicted within a hole was lost anyway: the gap has all of the hole, or
+            // nothing of it if the shard has not been told of it yet.
+            if let Some(hole) = self.holes.around_bound(lost).filter(|_| lost > seen) {
+                lost = hole.after.max(seen);
+                if hole.through <= position.until {
+                    lost = hole.through;
+                    outcome.hole = Some(hole);
+                }
+            }
             if lost > seen {
                 outcome.lose(lost);
                 outcome.disconnect |= wish.policy == SlowConsumerPolicy::Disconnect;
             }
             by_pattern |= wish.selector.pattern_slot().is_some();
         }
-        let holes = self.holes_before(position.cursor, position.told_through, position.until);
         if let Some(hole) = holes.around {
-            outcome.lose(hole.through.min(position.until));
-            outcome.in_hole = true;
+            outcome.lose(hole.through);
+            outcome.hole = Some(hole);
         }
         let until = holes.beyond.map_or(position.until, |hole| hole.after);
         let mut reader = Reader {
             grant,
-            position: Position { until, ..position },
+            // Nothing in a hole is read, though events that a log has lost may still be there.
+            position: Position {
+                cursor: self.holes.out_of(position.cursor),
+                until,
+                ..position
+            },
+            shard_until: position.until,
             room: Room::new(budget),
             work: self.work(),
             ahead: self.work(),

@@ -183,7 +183,8 @@ impl Store {
     /// Whether a client may have this id from this node. [`EventId::ZERO`] is the cursor of a stream
     /// that asked for an unknown id and has not been sent its gap yet.
     fn has_given(&self, id: EventId) -> bool {
-        id == EventId::ZERO || (self.birth..=self.head).contains(&id)
+        let first = self.order_from.unwrap_or(self.birth);
+        id == EventId::ZERO || (first..=self.head).contains(&id) && !self.doubts.has(id)
     }
 
     /// Finds the events of these topics and patterns with this own id: for each the oldest, up to

@@ -16,7 +16,7 @@ use super::hole::Holes;
 use super::log::More;
 use super::record::RestoreError;
 use super::walk::{HistoryEvent, HistoryHead, HistoryRecord};
-use super::{HistoryLimits, HoldLimits, Hole, SelectorId, SelectorIds, Store};
+use super::{HistoryLimits, HoldLimits, Hole, HoleCause, SelectorId, SelectorIds, Store};
 
 /// Events that one step of an expiry examines. No lock is held.
 const EXPIRE_STEPS: usize = 1 << 16;
@@ -237,7 +237,11 @@ impl Revival {
         let through = newest.max(after.after());
         let store = &mut self.store;
         store.head = through;
-        let removed = store.holes.add(Hole { after, through });
+        let removed = store.holes.add(Hole {
+            after,
+            through,
+            cause: HoleCause::Crash,
+        });
         let bound = removed.map_or_else(Evicted::default, Evicted::through);
         store.forgotten = store.holes.raise(store.forgotten.or(bound));
         store.evicted = store.holes.raise(store.evicted.or(bound));

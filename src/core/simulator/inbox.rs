@@ -27,6 +27,15 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// Breaks that wait.
+    pub(super) fn breaks(&self) -> usize {
+        let messages = self.messages.iter();
+        let breaks = messages.filter(|message| matches!(message, Message::Break(_)));
+        breaks.count()
+    }
+}
+
 impl Input<usize> for Inbox {
     fn signal(&mut self) -> Option<(Key, Signal)> {
         self.signals.pop_front()
@@ -36,6 +45,7 @@ impl Input<usize> for Inbox {
         let message = self.messages.pop_front()?;
         let through = match &message {
             Message::Deliver(batch) => batch.head,
+            Message::Break(loss) => loss.through,
             Message::Attach(attach) => attach.live_from,
             Message::Unpark(_, reseat) => reseat.live_from,
             _ => EventId::ZERO,
@@ -75,6 +85,7 @@ pub(super) fn small_budget(dice: &mut Rng, streams: usize) -> TurnBudget {
         },
         pass_bytes: dice.usize(1..1_000),
         ends: dice.usize(streams..2 * streams),
+        breaks: dice.u32(1..8),
         sweep_slots: dice.u32(1..8),
         sweep_slices: dice.u32(1..8),
         find: FindLimits {

@@ -5,7 +5,7 @@
 //! new.
 
 use crate::core::event::{EventId, OrderMark};
-use crate::core::history::Hole;
+use crate::core::history::{Hole, HoleCause};
 use crate::core::sse::Encoding;
 
 use super::client::Block;
@@ -20,8 +20,10 @@ pub(super) struct Published {
     pub(super) id: EventId,
     pub(super) topics: Vec<usize>,
     pub(super) private: bool,
-    /// It was lost with a process that crashed.
+    /// It was lost with a process that crashed, or by a log.
     pub(super) lost: bool,
+    /// The log lost it after the node had it: streams may have been sent it before.
+    pub(super) was_seen: bool,
     /// Its id on the wire.
     pub(super) wire_id: String,
 }
@@ -72,9 +74,11 @@ impl Rights {
 pub(super) struct World<'w> {
     /// Every published event.
     pub(super) all: &'w [Published],
-    /// Ranges that were lost with processes that crashed, by rising ids. All of them are older than
-    /// the client's connection.
+    /// Ranges that were lost, by rising ids: with processes that crashed before the client's
+    /// connection, or by a log.
     pub(super) holes: &'w [Hole],
+    /// Holes that have become part of others. A gap of one may still be on its way.
+    pub(super) past_holes: &'w [Hole],
     /// Newest id that the client's shard has taken from its mailbox.
     pub(super) taken_through: EventId,
     /// Losses up to here may be reported in a wider range: their topics have been deleted.
@@ -130,8 +134,10 @@ pub(super) struct Session {
     last_event: EventId,
     received: Vec<usize>,
     gaps: Vec<ToldGap>,
-    /// Gaps that cover holes.
+    /// Gaps that cover holes of crashes.
     holes: usize,
+    /// Gaps that cover losses of a log.
+    broken_off: usize,
     private: usize,
     /// Events with several topics of which it was told some.
     told: usize,
@@ -153,6 +159,7 @@ impl Session {
             received: Vec::new(),
             gaps: Vec::new(),
             holes: 0,
+            broken_off: 0,
             private: 0,
             told: 0,
             primed: false,
@@ -169,6 +176,11 @@ impl Session {
     /// Gaps that cover a loss with a process that crashed.
     pub(super) fn holes(&self) -> usize {
         self.holes
+    }
+
+    /// Gaps that cover a loss of a log.
+    pub(super) fn broken_off(&self) -> usize {
+        self.broken_off
     }
 
     /// Private events received.
@@ -265,7 +277,14 @@ impl Session {
         let number: usize = data.parse().expect("an event's number");
         let event = &world.all[number];
         assert!(self.wants(event), "not its event: {event:?} {self:?}");
-        assert!(!event.lost, "it was lost with its process: {event:?}");
+        assert!(!event.lost || event.was_seen, "it was lost: {event:?}");
+        let mut holes = world.holes.iter();
+        let hole = holes.find(|hole| hole.after < event.id && event.id <= hole.through);
+        let told = |hole: &Hole| self.gaps.iter().any(|gap| gap.to >= hole.through);
+        assert!(
+            !hole.is_some_and(told),
+            "it was told as lost: {event:?} {self:?}"
+        );
         self.private += usize::from(event.private);
         assert_eq!(id, event.wire_id);
         assert!(
@@ -292,11 +311,12 @@ impl Session {
         } else {
             position_of(&text("from"))
         };
-        let covers_hole = self.check_holes(from, to, world.holes);
-        self.check_reason(&reason, from, covers_hole, data);
+        let covered = self.check_holes(from, to, world.holes);
+        self.check_reason(&reason, (from, to), &covered, world, data);
         let position = position_of(id);
+        let is_fork = |hole: &Hole| hole.cause == HoleCause::Forked && hole.after == from;
         assert!(
-            reason == "unknown" || self.seen_through <= from,
+            reason == "unknown" || self.seen_through <= from || covered.iter().any(is_fork),
             "the gap begins before what the client has seen: {data} {self:?}"
         );
         assert!(
@@ -319,31 +339,51 @@ impl Session {
         position
     }
 
-    /// A gap covers a hole as a whole, or has nothing of it. Returns whether it covers one.
-    fn check_holes(&mut self, from: EventId, to: EventId, holes: &[Hole]) -> bool {
-        let meets = |hole: &&Hole| from < hole.through && hole.after < to;
-        for hole in holes.iter().filter(meets) {
+    /// A gap covers a hole as a whole, or has nothing of it. Returns those that it covers.
+    fn check_holes(&mut self, from: EventId, to: EventId, holes: &[Hole]) -> Vec<Hole> {
+        // A gap that was told before the log lost the events that it ends in is not of the hole.
+        let earlier = |hole: &Hole| hole.cause == HoleCause::Forked && to < hole.through;
+        let meets = |hole: &&Hole| from < hole.through && hole.after < to && !earlier(hole);
+        let covered: Vec<Hole> = holes.iter().filter(meets).copied().collect();
+        for hole in &covered {
             assert!(
                 from <= hole.after.max(self.opening.start) && hole.through <= to,
                 "the gap from {from} to {to} has a part of {hole:?}: {self:?}"
             );
         }
-        let covers = holes.iter().any(|hole| meets(&hole));
-        self.holes += usize::from(covers);
-        covers
+        let is_crash = |hole: &Hole| hole.cause == HoleCause::Crash;
+        self.holes += usize::from(covered.iter().any(is_crash));
+        self.broken_off += usize::from(covered.iter().any(|hole| !is_crash(hole)));
+        covered
     }
 
-    fn check_reason(&mut self, reason: &str, from: EventId, covers_hole: bool, data: &str) {
+    fn check_reason(
+        &mut self,
+        reason: &str,
+        (from, to): (EventId, EventId),
+        covered: &[Hole],
+        world: &World<'_>,
+        data: &str,
+    ) {
         let is_first = self.gaps.is_empty() && self.received.is_empty();
         // It got a heartbeat, or its cursor has moved without an event: it may have been live in
         // between, and have lost events since because it was slow.
         let may_have_been_live = self.was_live || from > self.seen_through;
+        let mut covered = covered.iter();
+        let is_of_hole = covered.any(|hole| hole.cause.reason().as_str() == reason);
+        // The hole may have become part of another one since.
+        let was_of_hole = |hole: &Hole| {
+            hole.cause.reason().as_str() == reason && from < hole.through && hole.after < to
+        };
+        let is_of_hole = is_of_hole || world.past_holes.iter().any(was_of_hole);
         let expected = match (is_first, self.opening.knowledge) {
             (true, Knowledge::Unknown) => "unknown",
             (true, Knowledge::KnownOrNot) if reason == "unknown" => "unknown",
+            _ if is_of_hole => reason,
             (true, _) if may_have_been_live && reason == "lagged" => "lagged",
             (true, _) if self.opening.resumes => "evicted",
-            _ if (self.moved || covers_hole) && reason == "evicted" => "evicted",
+            // A break lets a stream wait: its losses meanwhile are reported as to one that resumes.
+            _ if (self.moved || self.broken_off > 0) && reason == "evicted" => "evicted",
             _ => "lagged",
         };
         assert_eq!(reason, expected, "{data} {self:?}");
@@ -352,7 +392,8 @@ impl Session {
 
     /// The gap ends in a missing event that no earlier gap has reported, or with a hole.
     fn check_missing(&self, from: EventId, to: EventId, world: &World<'_>) {
-        let ends_with_hole = world.holes.iter().any(|hole| hole.through == to);
+        let mut holes = world.holes.iter().chain(world.past_holes);
+        let ends_with_hole = holes.any(|hole| hole.through == to || hole.after == to);
         if !self.opening.exact || ends_with_hole {
             return;
         }
@@ -376,7 +417,8 @@ impl Session {
     fn check_passed_over(&self, position: EventId, world: &World<'_>) {
         let from = self.seen_through.max(self.opening.start);
         let passed = |event: &&Published| event.id > from && event.id <= position;
-        for event in world.all.iter().filter(passed) {
+        let not_lost = world.all.iter().filter(|event| !event.lost);
+        for event in not_lost.filter(passed) {
             let kept = event.topics.iter().any(|topic| {
                 let conflated = self.opening.latest.iter().any(|one| one.matches(*topic));
                 let wanted = self.opening.rights.selectors.iter();

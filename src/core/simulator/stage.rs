@@ -84,6 +84,7 @@ impl Stage {
             index: 0,
             heartbeat_ms: HEARTBEAT_MS,
             write_timeout_ms: 1_000_000,
+            gap_spread_ms: 0,
             retry_ms: None,
             mailbox_batches: 0,
             mailbox_bytes: 0,

@@ -1,6 +1,7 @@
 //! The world of one seed: a desk, shards with bounded mailboxes, publishers that wait for room,
 //! clients with bad networks, and the dice.
 
+mod breaks;
 mod checks;
 mod crash;
 mod draw;
@@ -89,6 +90,10 @@ pub(super) struct Totals {
     pub(super) reused: usize,
     /// Events that were published again because their keys had been forgotten.
     pub(super) forgotten_keys: usize,
+    /// Losses of a log.
+    pub(super) breaks: usize,
+    /// Gaps that cover one.
+    pub(super) broken_off: usize,
     /// Checks that a caught-up stream had every event that its shard has taken, one for each stream
     /// and turn.
     pub(super) live: usize,
@@ -123,6 +128,8 @@ impl Totals {
         self.repeats += other.repeats;
         self.reused += other.reused;
         self.forgotten_keys += other.forgotten_keys;
+        self.breaks += other.breaks;
+        self.broken_off += other.broken_off;
         self.live += other.live;
     }
 
@@ -130,6 +137,7 @@ impl Totals {
     fn add_session(&mut self, session: &Session) {
         self.gaps += session.gaps();
         self.holes += session.holes();
+        self.broken_off += session.broken_off();
         self.events += session.events();
         self.private += session.private();
         self.told += session.told();
@@ -205,6 +213,8 @@ pub(super) struct World {
     saved: Option<Saved>,
     /// The losses of processes that crashed, by rising ids.
     holes: Vec<Hole>,
+    /// Holes that have become part of others.
+    past_holes: Vec<Hole>,
     clock_ms: u64,
     /// When the shards' clocks started.
     started_ms: u64,
@@ -215,6 +225,8 @@ pub(super) struct World {
     /// Some events are private. A gap of a stream with a grant may cover some that are not for it.
     private: bool,
     drain: bool,
+    /// Ids are given by a log, which may lose events. Such a node has no history on disk.
+    has_log: bool,
     totals: Totals,
     /// One clone for each stream that is not done.
     guards: Arc<()>,
@@ -246,8 +258,9 @@ impl World {
             }
             match self.dice.u8(..240) {
                 0..3 => self.restart(),
-                3..9 => self.save(true),
-                9..13 => self.crash(),
+                3..9 if !self.has_log => self.save(true),
+                9..13 if !self.has_log => self.crash(),
+                3..8 => self.break_off(),
                 _ => {}
             }
             match self.dice.u8(..100) {
@@ -301,19 +314,25 @@ impl World {
             0
         };
         let now = inbox::clock(self.clock_ms - self.started_ms, self.clock_ms, took_ms);
-        let live = self.live_streams(shard);
+        let mut live = self.live_streams(shard);
+        let breaks = self.shards[shard].inbox.breaks();
         let Shard {
             core, inbox, next, ..
         } = &mut self.shards[shard];
         let waiting = inbox.waiting();
+        let is_breaking_off = core.is_breaking_off();
         *next = core.turn(inbox, now, &mut self.network);
         for (before, after) in std::iter::zip(waiting, inbox.waiting()) {
-            let is_taken = before == 0 || after < before;
+            let is_taken = before == 0 || after < before || is_breaking_off;
             assert!(is_taken, "what has come in waits while streams read on");
         }
         self.clock_ms += took_ms;
         if inbox.messages.is_empty() {
             inbox.taken_through = self.shared.desk.lock().head();
+        }
+        if is_breaking_off || self.shards[shard].inbox.breaks() < breaks {
+            // They are to be told of a loss first.
+            live.clear();
         }
         self.tell_of_room(shard);
         let reported = std::mem::take(&mut self.network.reported);

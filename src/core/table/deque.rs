@@ -1,11 +1,11 @@
-//! A queue with an index, in chunks.
+//! A queue with an index, in chunks. Entries are added at its end, and removed at both.
 
 use std::collections::VecDeque;
 
 /// Entries of a chunk.
 const CHUNK: usize = 256;
 
-/// A ring that is pushed at its end and popped at its start. A short one is a single ring that
+/// A ring that is pushed at its end and popped at both. A short one is a single ring that
 /// grows and shrinks; a long one continues in further chunks.
 #[derive(Debug)]
 pub(crate) struct Deque<T> {
@@ -93,6 +93,25 @@ impl<T> Deque<T> {
             self.first.shrink_to(self.first.len() * 2);
         }
         Some(value)
+    }
+
+    pub(crate) fn pop_back(&mut self) -> Option<T> {
+        let Some(further) = &mut self.further else {
+            let value = self.first.pop_back()?;
+            if self.first.is_empty() {
+                self.first = VecDeque::new();
+            }
+            return Some(value);
+        };
+        let last = further.back_mut()?;
+        let value = last.pop_back();
+        if last.is_empty() {
+            further.pop_back();
+        }
+        if further.is_empty() {
+            self.further = None;
+        }
+        value
     }
 
     /// The number of entries at its start of which `is_before` is true; it must be false from some

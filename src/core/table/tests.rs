@@ -114,16 +114,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_deque_is_a_queue(steps in prop::collection::vec((any::<bool>(), 0..700_usize), 1..30)) {
+    fn a_deque_is_a_queue_with_two_exits(steps in prop::collection::vec((0..4_u8, 0..700_usize), 1..30)) {
         let mut deque = Deque::default();
         let mut model = VecDeque::new();
         let mut next = 0;
-        for (grow, count) in steps {
+        for (step, count) in steps {
             for _ in 0..count {
-                if grow {
+                if step < 2 {
                     next += 1;
                     deque.push_back(next);
                     model.push_back(next);
+                } else if step == 2 {
+                    prop_assert_eq!(deque.pop_back(), model.pop_back());
                 } else {
                     prop_assert_eq!(deque.pop_front(), model.pop_front());
                 }

@@ -53,6 +53,7 @@ impl Two {
                 index,
                 heartbeat_ms: 3_600_000,
                 write_timeout_ms: 3_600_000,
+                gap_spread_ms: 0,
                 retry_ms: None,
                 mailbox_batches: 10_000,
                 mailbox_bytes: 1 << 30,

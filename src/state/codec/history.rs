@@ -6,7 +6,8 @@ use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryEvent, HistoryHead, HistoryRecord};
 
 use super::store::{
-    EvictedRow, checked_frame, checked_head, checked_name, checked_own_id, hole_rows, holes,
+    EvictedRow, cause_rows, checked_frame, checked_head, checked_name, checked_own_id, hole_rows,
+    holes,
 };
 use super::{Wrong, is_false};
 
@@ -57,6 +58,9 @@ pub(crate) enum HistoryRow<'a> {
         #[n(4)]
         #[cbor(skip_if = "Vec::is_empty")]
         holes: Vec<(u64, u64)>,
+        #[n(5)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        causes: Vec<u8>,
     },
 }
 
@@ -90,6 +94,7 @@ impl<'a> HistoryRow<'a> {
                 mark: head.mark.bits(),
                 forgotten: head.forgotten.into(),
                 holes: hole_rows(&head.holes),
+                causes: cause_rows(&head.holes),
             },
         })
     }
@@ -129,12 +134,13 @@ impl TryFrom<HistoryRow<'_>> for HistoryRecord {
                 mark,
                 forgotten,
                 holes: rows,
+                causes,
             } => Self::Head(HistoryHead {
                 birth: EventId::new(birth),
                 head: checked_head(head)?,
                 mark: OrderMark::new(mark),
                 forgotten: forgotten.into(),
-                holes: holes(rows),
+                holes: holes(rows, &causes)?,
             }),
         })
     }

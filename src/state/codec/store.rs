@@ -4,11 +4,13 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::core::event::{EventId, OrderMark};
-use crate::core::history::{EvictedRecord, Hole, ListenersRecord, Record, SelectorId, ShardSet};
+use crate::core::history::{
+    EvictedRecord, Hole, HoleCause, ListenersRecord, Record, SelectorId, ShardSet,
+};
 use crate::core::selector::Selector;
 use crate::core::sse::Frame;
 
-use super::{SelectorRow, Wrong, is_false, sorted_ids, words};
+use super::{SelectorRow, Wrong, is_false, sorted_ids, with_number, words};
 
 /// A record of topics and history.
 #[derive(Debug, Encode, Decode)]
@@ -31,6 +33,9 @@ pub(crate) enum StoreRow<'a> {
         #[n(6)]
         #[cbor(skip_if = "Vec::is_empty")]
         holes: Vec<(u64, u64)>,
+        #[n(7)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        causes: Vec<u8>,
     },
     #[n(1)]
     Topic {
@@ -175,6 +180,7 @@ impl<'a> From<&'a Record> for StoreRow<'a> {
                 evicted: (*evicted).into(),
                 newest_pattern: *newest_pattern,
                 holes: hole_rows(holes),
+                causes: cause_rows(holes),
             },
             Record::Topic {
                 slot,
@@ -243,6 +249,7 @@ impl TryFrom<StoreRow<'_>> for Record {
                 evicted,
                 newest_pattern,
                 holes: rows,
+                causes,
             } => Self::Head {
                 birth: EventId::new(birth),
                 head: checked_head(head)?,
@@ -250,7 +257,7 @@ impl TryFrom<StoreRow<'_>> for Record {
                 forgotten: forgotten.into(),
                 evicted: evicted.into(),
                 newest_pattern,
-                holes: holes(rows),
+                holes: holes(rows, &causes)?,
             },
             StoreRow::Topic {
                 slot,
@@ -313,12 +320,32 @@ pub(super) fn hole_rows(holes: &[Hole]) -> Vec<(u64, u64)> {
         .collect()
 }
 
-pub(super) fn holes(rows: Vec<(u64, u64)>) -> Vec<Hole> {
-    let hole = |(after, through)| Hole {
-        after: EventId::new(after),
-        through: EventId::new(through),
+/// The causes of holes; none if all are crashes, as those of earlier versions are.
+pub(super) fn cause_rows(holes: &[Hole]) -> Vec<u8> {
+    if holes.iter().all(|hole| hole.cause == HoleCause::Crash) {
+        return Vec::new();
+    }
+    holes.iter().map(|hole| hole.cause as u8).collect()
+}
+
+pub(super) fn holes(rows: Vec<(u64, u64)>, causes: &[u8]) -> Result<Vec<Hole>, Wrong> {
+    let cause = |number: usize| match causes.get(number) {
+        None => Ok(HoleCause::Crash),
+        Some(cause) => with_number(
+            u32::from(*cause),
+            &HoleCause::ALL,
+            |cause| cause as u32,
+            "cause of a hole",
+        ),
     };
-    rows.into_iter().map(hole).collect()
+    let hole = |(number, (after, through))| {
+        Ok(Hole {
+            after: EventId::new(after),
+            through: EventId::new(through),
+            cause: cause(number)?,
+        })
+    };
+    rows.into_iter().enumerate().map(hole).collect()
 }
 
 /// Ids that have to be left above the newest one.

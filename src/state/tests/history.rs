@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::super::container;
 use crate::core::event::{EventId, OrderMark};
-use crate::core::history::{EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole};
+use crate::core::history::{
+    EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole, HoleCause,
+};
 use crate::core::sse::Frame;
 use crate::state::{
     HistoryFileError, HistoryReader, NodeRecord, Reader, StateError, StateRecord, Writer,
@@ -48,6 +50,7 @@ fn records() -> Vec<HistoryRecord> {
             holes: vec![Hole {
                 after: EventId::new(2),
                 through: EventId::new(3),
+                cause: HoleCause::Crash,
             }],
         }),
     ]

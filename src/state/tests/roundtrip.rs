@@ -12,8 +12,8 @@ use crate::core::delivery::{GuardRecord, Identity, LaggingRecord, PatternsRecord
 use crate::core::desk::DeskRecord;
 use crate::core::event::{Event, EventId, IdForm, OrderMark};
 use crate::core::history::{
-    EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole, ListenersRecord, Record,
-    SelectorId, SelectorIds, ShardSet, SlowConsumerPolicy, Wanted,
+    EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole, HoleCause, ListenersRecord,
+    Record, SelectorId, SelectorIds, ShardSet, SlowConsumerPolicy, Wanted,
 };
 use crate::core::idempotency::{Key, Remembered};
 use crate::core::limits::EventLimits;
@@ -98,9 +98,17 @@ fn head() -> impl Strategy<Value = EventId> {
     id().prop_filter("room", |id| id.get() < u64::MAX - (1 << 32))
 }
 
+fn cause() -> impl Strategy<Value = HoleCause> {
+    prop::sample::select(&HoleCause::ALL[..])
+}
+
 fn holes() -> impl Strategy<Value = Vec<Hole>> {
     vec(
-        (id(), id()).prop_map(|(after, through)| Hole { after, through }),
+        (id(), id(), cause()).prop_map(|(after, through, cause)| Hole {
+            after,
+            through,
+            cause,
+        }),
         0..3,
     )
 }

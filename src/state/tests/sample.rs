@@ -11,7 +11,7 @@ use crate::core::desk::{
 };
 use crate::core::event::{Event, EventId, IdForm, OrderMark};
 use crate::core::history::{
-    HistoryLimits, HistoryRecord, Hole, Record, SelectorId, SelectorIds, ShardSet,
+    HistoryLimits, HistoryRecord, Hole, HoleCause, Record, SelectorId, SelectorIds, ShardSet,
     SlowConsumerPolicy, Start, Wanted,
 };
 use crate::core::idempotency::{Name, Owner, Place, Scope};
@@ -168,6 +168,7 @@ fn desk_records(desk: &Desk) -> Vec<DeskRecord> {
             DeskRecord::Store(Record::Head { birth, holes, .. }) => holes.push(Hole {
                 after: *birth,
                 through: EventId::new(birth.get() + 1),
+                cause: HoleCause::Crash,
             }),
             DeskRecord::Store(_) | DeskRecord::Keys(_) => {}
             DeskRecord::Presence(PresenceRecord::Head { version, .. }) => *version = u64::MAX,
@@ -312,6 +313,7 @@ pub(super) fn history() -> Vec<StateRecord> {
         head.holes.push(Hole {
             after: head.birth,
             through: EventId::new(head.birth.get() + 1),
+            cause: HoleCause::Crash,
         });
     }
     let records = records.into_iter().map(StateRecord::History);

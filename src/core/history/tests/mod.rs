@@ -1,6 +1,7 @@
 //! Tests of the store's limits, order and evictions through its interface. (The simulator tests the
 //! delivery to streams.)
 
+mod breaks;
 mod event_topics;
 mod holds;
 mod many;

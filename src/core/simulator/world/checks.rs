@@ -45,6 +45,9 @@ impl World {
     /// it have every event that their shard has taken, whatever other streams read from history
     /// meanwhile. The same holds for streams that have caught up in the turn.
     pub(super) fn check_live(&mut self, shard: usize, before: &[Key]) {
+        if self.shards[shard].core.is_breaking_off() {
+            return;
+        }
         let after = self.live_streams(shard);
         let taken_through = self.shards[shard].inbox.taken_through;
         for connection in self
@@ -88,6 +91,7 @@ impl World {
                     let world = oracle::World {
                         all: &self.all,
                         holes: &self.holes,
+                        past_holes: &self.past_holes,
                         taken_through: inbox.taken_through.max(connection.left_through),
                         forgotten: connection.forgotten,
                         keeps: &keeps,

@@ -3,7 +3,7 @@
 use crate::core::delivery::Shared;
 use crate::core::desk::Desk;
 use crate::core::event::EventId;
-use crate::core::history::{Ending, HistoryRecord, Hole, Revival, Store};
+use crate::core::history::{Ending, HistoryRecord, Hole, HoleCause, Revival, Store};
 use crate::core::presence::Presence;
 use crate::metrics::Totals;
 
@@ -112,7 +112,11 @@ impl World {
         let through = newest.max(after.after());
         match self.holes.last_mut() {
             Some(last) if last.through == after => last.through = through,
-            _ => self.holes.push(Hole { after, through }),
+            _ => self.holes.push(Hole {
+                after,
+                through,
+                cause: HoleCause::Crash,
+            }),
         }
         let all = self.all.iter_mut();
         for event in all.filter(|event| event.id > after && !event.lost) {

@@ -36,6 +36,7 @@ impl World {
             index: 0,
             heartbeat_ms: dice.u64(20..3_000),
             write_timeout_ms: WRITE_TIMEOUT_MS,
+            gap_spread_ms: if dice.bool() { 0 } else { dice.u64(1..500) },
             retry_ms: dice.bool().then_some(2_000),
             mailbox_batches: 0,
             mailbox_bytes: 0,
@@ -108,6 +109,7 @@ impl World {
         Self {
             shards,
             drain: dice.u8(..10) == 0,
+            has_log: dice.u8(..3) == 0,
             dice,
             settings,
             shared,
@@ -117,6 +119,7 @@ impl World {
             keys: KeyOracle::default(),
             saved: None,
             holes: Vec::new(),
+            past_holes: Vec::new(),
             clock_ms: BIRTH_MS,
             started_ms: BIRTH_MS,
             wires: 0,

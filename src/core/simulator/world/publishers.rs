@@ -83,10 +83,19 @@ impl World {
         let ticket = publisher.place.map(|(ticket, _)| ticket);
         let full = self.full_shards(ticket);
         // Limits are small here, so that topics are often prepared in portions.
+        let given = if self.has_log {
+            self.ids_of_log(drafts.len())
+        } else {
+            Vec::new()
+        };
         let published = loop {
             let publication = Publication {
                 drafts: &mut drafts,
-                stamps: Stamps::Local(self.clock_ms),
+                stamps: if self.has_log {
+                    Stamps::Given(&given)
+                } else {
+                    Stamps::Local(self.clock_ms)
+                },
                 watched: &[],
                 pinned: &mut publisher.pinned,
                 full,
@@ -131,6 +140,7 @@ impl World {
                 topics: event.topics.iter().map(topic).collect(),
                 private: event.private,
                 lost: false,
+                was_seen: false,
                 wire_id: event
                     .id
                     .map_or_else(|| id.marked(MARK).to_string(), Cow::into_owned),
@@ -160,6 +170,7 @@ impl World {
             topics: Vec::new(),
             private: false,
             lost: false,
+            was_seen: false,
             wire_id: "a repeat".to_owned(),
         }
     }

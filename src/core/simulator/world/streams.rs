@@ -48,6 +48,9 @@ impl World {
         if self.dice.bool() {
             self.publish();
         }
+        if self.dice.u8(..8) == 0 {
+            self.break_off();
+        }
         let mut looked_up = self.dice.bool().then(|| self.look_up(&selectors, &grant));
         let shard = self.dice.usize(..self.shards.len());
         self.wait_for_room(shard);

@@ -86,6 +86,7 @@ fn a_process_that_published_nothing_leaves_one_hole_with_the_one_before() {
     let hole = Hole {
         after: first,
         through: life.store.head(),
+        cause: HoleCause::Crash,
     };
     assert_eq!(life.store.holes.as_slice(), [hole]);
 }
