@@ -172,6 +172,11 @@ pub(in crate::ingest) enum CommandError {
         "ERR field '{0}' cannot stand beside `data`: send either `data` or fields that become a JSON object"
     )]
     FieldBesideData(String),
+    #[error(
+        "ERR field 'key' is the idempotency key, and needs the event's data in `data`; give the \
+         field another name if it belongs to the data"
+    )]
+    KeyWithoutData,
     #[error("ERR `retry` must be a whole number of milliseconds")]
     Retry,
     #[error("ERR `private` must be 1, true, 0 or false")]

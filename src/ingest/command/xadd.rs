@@ -1,7 +1,8 @@
 //! `XADD`: an event of several fields.
 //!
 //! `data`, `event`, `id`, `retry`, `private` and `topic` name the event's fields, and `key` its
-//! idempotency key. Without `data`, all other fields together become a JSON object.
+//! idempotency key, which needs `data`. Without `data`, all other fields together become a JSON
+//! object.
 
 use std::borrow::Cow;
 
@@ -198,6 +199,8 @@ fn fields_to_event<'b>(
         (Some(_), Some((name, _))) => {
             return Err(CommandError::FieldBesideData(quote(name.as_bytes())));
         }
+        // It may be meant as a part of the data: an equal event would not be published.
+        (None, _) if key.is_some() => return Err(CommandError::KeyWithoutData),
         (None, _) => Cow::Owned(json_object(&others)?),
     };
     Ok(Event {
@@ -394,6 +397,11 @@ mod tests {
                 &["data", "a", "f", "b"],
                 "ERR field 'f' cannot stand beside `data`",
             ),
+            (
+                &["key", "k", "temp", "21"],
+                "ERR field 'key' is the idempotency key",
+            ),
+            (&["key", "k"], "ERR field 'key' is the idempotency key"),
             (&["retry", "-1"], "ERR `retry` must be"),
             (&["retry", "1.5"], "ERR `retry` must be"),
             (&["private", "yes"], "ERR `private` must be"),
