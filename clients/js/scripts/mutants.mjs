@@ -146,7 +146,7 @@ const MUTANTS = [
     rule: 'a stream without listeners stays for `linger`',
     file: 'src/own.ts',
     from: ': linger + (topics ? COALESCE_MS : 0)',
-    to: ': 0',
+    to: ': linger * 0',
     tests: 'browser/views.test.ts',
   },
   {
