@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::oracle::Sent;
 use super::world::{TOPICS, leave};
 use super::*;
 
@@ -40,6 +41,14 @@ fn a_bound_within_a_hole_told_it_twice() {
     crashes(8_312_432_924_169_426_063);
 }
 
+/// What a client notices. A stream that has nothing to read may be live at once, or find out by reading
+/// that there is nothing: the places where it does so are not compared.
+fn told(
+    (from, expected, sent): (EventId, EventId, Vec<Sent>),
+) -> (Option<(EventId, EventId)>, Vec<Sent>) {
+    ((!sent.is_empty()).then_some((from, expected)), sent)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
@@ -64,7 +73,7 @@ proptest! {
             let rights = life.rights();
             (rights, cursors[life.dice.usize(..cursors.len())].clone())
         }).collect();
-        let expected: Vec<_> = questions.iter().map(|(rights, cursor)| life.follow(rights, cursor)).collect();
+        let expected: Vec<_> = questions.iter().map(|(rights, cursor)| told(life.follow(rights, cursor))).collect();
         let (head, birth, mark) = (life.store.head, life.store.birth, life.store.mark);
         let (size, limits, now) = (life.store.size(), life.store.limits, life.now);
         let records = life.walk(false);
@@ -79,7 +88,7 @@ proptest! {
         prop_assert_eq!(revived.evicted, 0);
         life.store = store;
         for ((rights, cursor), expected) in std::iter::zip(&questions, expected) {
-            prop_assert_eq!(life.follow(rights, cursor), expected, "{:?} {}", rights, cursor);
+            prop_assert_eq!(told(life.follow(rights, cursor)), expected, "{:?} {}", rights, cursor);
         }
         // The order continues, and nothing stays referenced.
         life.now -= 10_000;
