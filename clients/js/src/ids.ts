@@ -21,8 +21,9 @@ export function timeOf(id: string): number | undefined {
  */
 export function keyOf({ id = '', event, data }: Block): string {
   if (timeOf(id) !== undefined) return id;
+  const text = `${event}\n${data}`;
   let hash = 0;
-  for (const unit of `${event}\n${data}`) hash = (Math.imul(hash, 31) + (unit.codePointAt(0) as number)) | 0;
+  for (let at = 0; at < text.length; at++) hash = (Math.imul(hash, 31) + text.charCodeAt(at)) | 0;
   return `${id} ${hash}`;
 }
 

@@ -101,7 +101,7 @@ export function createOverlap(): Overlap {
     },
     take(block) {
       const { id, topics } = block;
-      if (!id) return [];
+      if (!id || (!expected.size && !fresh)) return [];
       const key = keyOf(block);
       const lists = expected.get(key);
       const before = lists?.shift();

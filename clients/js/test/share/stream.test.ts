@@ -144,12 +144,7 @@ describe('tabs that share', () => {
 
   it('that have only begun are not handed what the next leader has missed before', async () => {
     const { url, small } = await node();
-    const tabs = await openTabs(url, 2);
-    const first = leads(tabs);
-    const back = tabs.find((each) => each !== first)!;
-    small.publish('t', '1');
-    await until(() => back.seen.length === 1);
-    back.tab.say('pagehide');
+    const { first, follower: back } = await openAndLeave(url, small);
     for (const number of numbers(2, 5)) small.publish('t', number);
     await until(() => first.seen.length === 5);
     // It comes back, and cannot catch up before it leads.
