@@ -147,15 +147,19 @@ mod tests {
         draft
     }
 
-    #[test]
-    fn keys_leave_room_for_publish_calls() {
+    fn hub_of_one_mebibyte() -> (Hub, tokio::runtime::Runtime) {
         let config = HubConfig {
             memory_bytes: 1 << 20,
             ..HubConfig::default()
         };
-        let hub = Hub::start(config, 1).expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.expect("a runtime");
+        let hub = Hub::start(config, 1).expect("a hub");
+        (hub, runtime.expect("a runtime"))
+    }
+
+    #[test]
+    fn keys_leave_room_for_publish_calls() {
+        let (hub, runtime) = hub_of_one_mebibyte();
         for start in (0..20_000).step_by(100) {
             let mut drafts: Vec<_> = (start..start + 100).map(keyed).collect();
             let receipts = runtime.block_on(hub.publish(Source::Http, &mut drafts));
@@ -168,13 +172,7 @@ mod tests {
 
     #[test]
     fn while_memory_is_short_old_keys_go_and_events_are_published() {
-        let config = HubConfig {
-            memory_bytes: 1 << 20,
-            ..HubConfig::default()
-        };
-        let hub = Hub::start(config, 1).expect("a hub");
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.expect("a runtime");
+        let (hub, runtime) = hub_of_one_mebibyte();
         let publish = |number| {
             let mut drafts = [keyed(number)];
             let receipts = runtime.block_on(hub.publish(Source::Http, &mut drafts));

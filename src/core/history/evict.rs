@@ -74,8 +74,8 @@ impl Store {
     }
 
     /// Removes a portion of what the log has lost, and evicts a portion of the excess over the
-    /// budget that earlier holds of the lock left. Returns whether nothing of both is left. Publishers call it first, so the excess is at most the events of
-    /// one hold.
+    /// budget that earlier holds of the lock left. Returns whether nothing of both is left.
+    /// Publishers call it first, so the excess is at most the events of one hold.
     pub fn make_room(&mut self) -> bool {
         self.upkeep = self.work();
         self.evictions_left = EVICTIONS_MAX;
