@@ -418,6 +418,12 @@ pub struct NodeMetrics {
     pub keys_reused: Counter,
     /// Idempotency keys that were forgotten before their time, for lack of room.
     pub keys_dropped: Counter,
+    /// Events that the log has brought.
+    pub log_events: Counter,
+    /// Entries of the log that could not be read as events.
+    pub log_unreadable: Counter,
+    /// Entries of the log that were larger than an event may be.
+    pub log_too_large: Counter,
     /// What is known of the history file.
     pub history_file: HistoryFileMetrics,
 }

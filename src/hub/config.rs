@@ -5,12 +5,28 @@ use std::time::Duration;
 
 use crate::core::delivery::{GAP_SPREAD_MS, ShardConfig, TurnBudget};
 use crate::core::desk::DeskConfig;
-use crate::core::event::OrderMark;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryLimits, HoldLimits, SlowConsumerPolicies};
 use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
+
+/// Where a hub's ids come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// From this node.
+    #[default]
+    Local,
+    /// From a log, which orders the events of several nodes.
+    Log {
+        /// The birth of the log's order, a random number. All its nodes have the same mark.
+        birth: u128,
+        /// The history begins above this id. A cursor of the order up to there is known, and its
+        /// events are evicted.
+        floor: EventId,
+    },
+}
 
 /// The checked settings of a hub and its shards.
 #[derive(Clone, Debug)]
@@ -21,6 +37,8 @@ pub struct HubConfig {
     pub shard: ShardConfig,
     /// Bounds on the history.
     pub history: HistoryLimits,
+    /// Where ids come from.
+    pub order: Order,
     /// Bounds on the idempotency keys.
     pub keys: KeyLimits,
     /// Bounds on one hold of the lock. No setting: each is a fraction of a millisecond.
@@ -72,6 +90,7 @@ impl Default for HubConfig {
                 budget: TurnBudget::default(),
             },
             history: HistoryLimits::default(),
+            order: Order::Local,
             keys: KeyLimits::default(),
             hold: HoldLimits::default(),
             event_limits: EventLimits {

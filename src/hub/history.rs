@@ -240,7 +240,11 @@ impl Hub {
 
     /// Erases a topic's history; returns the number of events. A client that resumes gets a gap.
     pub async fn erase_topic(&self, name: &str) -> usize {
-        let through = self.head();
+        self.erase_through(name, self.head()).await
+    }
+
+    /// Erases a topic's history up to `through`; returns the number of events.
+    pub(super) async fn erase_through(&self, name: &str, through: EventId) -> usize {
         let mut erased = 0;
         loop {
             self.0.gate.passable().await;

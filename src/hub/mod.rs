@@ -10,12 +10,14 @@
 //! unlocks it, waits for room, and tries again.
 
 mod announce;
+mod apply;
 mod config;
 mod freeze;
 mod gate;
 mod guard;
 mod history;
 mod keys;
+pub mod log;
 mod look_up;
 mod operate;
 mod past;
@@ -31,14 +33,15 @@ mod traces;
 pub(crate) mod turns;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use self::gate::Gate;
+use self::log::Log;
 use self::pattern_shares::PatternShares;
 use self::room::{Place, Waiting};
 use self::shards::Shards;
@@ -46,7 +49,7 @@ use crate::clock::unix_ms;
 use crate::core::budget::Budget;
 use crate::core::delivery::{ShardConfig, Shared};
 use crate::core::desk::Desk;
-use crate::core::event::OrderMark;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{HistoryLimits, ShardSet, Store};
 use crate::core::limits::EventLimits;
 use crate::core::places::{Places, Share};
@@ -63,7 +66,7 @@ pub use crate::core::places::{Room, Shed, StreamPermit};
 pub use crate::core::presence;
 pub use crate::core::presence::Pending;
 pub use crate::core::sse::{Encoding, Gap};
-pub use config::{HubConfig, TracesConfig};
+pub use config::{HubConfig, Order, TracesConfig};
 pub use freeze::{Frozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use keys::{KeyFigures, NotPublished, Reused};
@@ -102,6 +105,10 @@ struct Inner {
     /// Whether balancers may send clients here.
     ready: AtomicBool,
     gate: Gate,
+    /// The newest id after each portion of the log that was applied.
+    heads: watch::Sender<EventId>,
+    /// The log that orders the events; none if this node does.
+    log: OnceLock<Arc<dyn Log>>,
     /// Held while changes of the registry are taken and published.
     announcing: Arc<tokio::sync::Mutex<()>>,
     /// Number of attempts to publish.
@@ -139,12 +146,18 @@ impl Hub {
         // From the system's randomness: two nodes that start at the same instant must not have the
         // same mark.
         let fresh = || OrderMark::new(RandomState::new().hash_one(unix_ms()));
-        let mark = past.as_ref().map_or_else(fresh, Store::mark);
+        let (mark, floor) = match (config.order, &past) {
+            (Order::Log { birth, floor }, _) => (OrderMark::of_birth(birth), Some(floor)),
+            (Order::Local, Some(store)) => (store.mark(), None),
+            (Order::Local, None) => (fresh(), None),
+        };
         let places = Places::new(room, config.clients.clone());
         let desk = Desk::new(config.desk(mark), places, presence, unix_ms());
-        let desk = match past {
-            Some(store) => desk.with_store(store),
-            None => desk,
+        let desk = match (floor, past) {
+            // The log is the history.
+            (Some(floor), _) => desk.begun_above(floor),
+            (None, Some(store)) => desk.with_store(store),
+            (None, None) => desk,
         };
         Self::launch(config, desk, changed, &Totals::default())
     }
@@ -196,6 +209,8 @@ impl Hub {
             next_shard: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
             gate: Gate::default(),
+            heads: watch::Sender::new(EventId::ZERO),
+            log: OnceLock::new(),
             announcing: Arc::default(),
             #[cfg(test)]
             attempts: AtomicUsize::new(0),
@@ -236,6 +251,19 @@ impl Hub {
     #[must_use]
     pub fn mark(&self) -> OrderMark {
         self.0.config.event_limits.mark
+    }
+
+    /// Sets the log that orders the events. To be called once, before anything is published or
+    /// served; entries may have been applied before.
+    pub fn set_log(&self, log: Arc<dyn Log>) {
+        let is_first = self.0.log.set(log).is_ok();
+        debug_assert!(is_first, "a hub has one log");
+    }
+
+    /// The log that orders the events, if this node does not.
+    #[must_use]
+    pub fn log(&self) -> Option<&Arc<dyn Log>> {
+        self.0.log.get()
     }
 
     /// The announced streams.

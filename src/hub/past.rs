@@ -104,7 +104,7 @@ impl Hub {
     }
 
     /// One portion of an operation under the lock, when the hub is not frozen.
-    async fn hold_passable<T>(&self, mut portion: impl FnMut(&mut Store) -> T) -> T {
+    pub(super) async fn hold_passable<T>(&self, mut portion: impl FnMut(&mut Store) -> T) -> T {
         loop {
             self.0.gate.passable().await;
             let result = self.hold(|store| (!self.is_frozen()).then(|| portion(store)));

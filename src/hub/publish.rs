@@ -9,26 +9,26 @@ use crate::core::budget::{Charge, Part};
 use crate::core::desk::{
     Batch, Publication, Receipt, Refusal, Stamped, Stamps, Trace, TraceReport, Tracing, Watched,
 };
-use crate::core::event::{MarkedId, OrderMark};
-use crate::core::history::{Released, SelectorIds, ShardSet};
+use crate::core::event::{EventId, MarkedId, OrderMark};
+use crate::core::history::{IdFell, Released, SelectorIds, ShardSet};
 use crate::core::sse::{self, Draft};
 use crate::metrics::Source;
 use crate::shard::mailbox::{Mailbox, Message};
 
-use super::{Hub, NotPublished, Place, Reused};
+use super::{Closed, Hub, NotPublished, Place, Reused};
 
 /// Bytes of a traced event's data that are logged.
 const TRACE_DATA_BYTES: usize = 200;
 
 /// Most topics of the events published in one hold of the lock: up to a millisecond.
-const TOPICS_AT_ONCE: usize = 1_024;
+pub(super) const TOPICS_AT_ONCE: usize = 1_024;
 
 /// Batches up to this size are not charged to the node's account, because `mailbox_batches` limits
 /// their number.
 const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
-enum Attempt {
+pub(super) enum Attempt {
     /// The receipts, and the number of events that are repeats.
     Done(Vec<Receipt>, usize),
     /// A watched topic may have had an event since it was seen.
@@ -38,6 +38,8 @@ enum Attempt {
     Unprepared,
     /// The event with this number has the idempotency key of another event.
     Reused(usize),
+    /// The given ids do not rise.
+    Fell(IdFell),
 }
 
 /// Topics that are pinned while an event is published to them. Dropping it unpins them, also when
@@ -137,26 +139,14 @@ impl Hub {
         if drafts.is_empty() && watched.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let mut pinned = Pinned {
-            hub: self,
-            topics: SelectorIds::new(),
-        };
-        let mut place = self.place();
-        let (receipts, repeats) = loop {
-            let attempt = |place: &mut Place<'_>| {
-                self.try_publish(drafts, &mut pinned.topics, watched, place)
-            };
-            match self.when_room(&mut place, attempt).await? {
-                Attempt::Done(receipts, repeats) => break (receipts, repeats),
-                Attempt::Changed => return Ok(None),
-                // Lets others use the lock, and this thread do its other work.
-                Attempt::Unprepared => tokio::task::yield_now().await,
-                Attempt::Reused(number) => {
-                    self.0.node_metrics.keys_reused.add(1);
-                    let receipts = Vec::new();
-                    return Err(Reused { number, receipts }.into());
-                }
+        let (receipts, repeats) = match self.attempt(drafts, None, watched).await? {
+            Attempt::Done(receipts, repeats) => (receipts, repeats),
+            Attempt::Reused(number) => {
+                self.0.node_metrics.keys_reused.add(1);
+                let receipts = Vec::new();
+                return Err(Reused { number, receipts }.into());
             }
+            _ => return Ok(None),
         };
         if repeats > 0 {
             self.0.node_metrics.key_repeats.add(repeats as u64);
@@ -166,11 +156,37 @@ impl Hub {
         Ok(Some(receipts))
     }
 
+    /// Publishes in one hold of the lock, under the given ids or else under ids of this node, as
+    /// soon as there is room.
+    pub(super) async fn attempt(
+        &self,
+        drafts: &mut [Draft<'_>],
+        given: Option<&[EventId]>,
+        watched: &[Watched],
+    ) -> Result<Attempt, Closed> {
+        let mut pinned = Pinned {
+            hub: self,
+            topics: SelectorIds::new(),
+        };
+        let mut place = self.place();
+        loop {
+            let attempt = |place: &mut Place<'_>| {
+                self.try_publish(drafts, given, &mut pinned.topics, watched, place)
+            };
+            match self.when_room(&mut place, attempt).await? {
+                // Lets others use the lock, and this thread do its other work.
+                Attempt::Unprepared => tokio::task::yield_now().await,
+                done => return Ok(done),
+            }
+        }
+    }
+
     /// Publishes unless a shard that is needed is full, or the topics need more matching than one
     /// hold of the lock allows.
     fn try_publish(
         &self,
         drafts: &mut [Draft<'_>],
+        given: Option<&[EventId]>,
         pinned: &mut SelectorIds,
         watched: &[Watched],
         place: &mut Place<'_>,
@@ -191,7 +207,7 @@ impl Hub {
         }
         let publication = Publication {
             drafts,
-            stamps: Stamps::Local(unix_ms()),
+            stamps: given.map_or_else(|| Stamps::Local(unix_ms()), Stamps::Given),
             watched,
             pinned,
             full: place.full_shards(&self.0.mailboxes),
@@ -206,7 +222,7 @@ impl Hub {
                 return None;
             }
             Err(Refusal::Reused(number)) => return Some(Attempt::Reused(number)),
-            Err(Refusal::Fell(_)) => unreachable!("local ids do not fall"),
+            Err(Refusal::Fell(fell)) => return Some(Attempt::Fell(fell)),
         };
         if published.has_keys {
             self.note_keys(&mut desk);

@@ -169,6 +169,9 @@ impl NodeMetrics {
             key_repeats,
             keys_reused,
             keys_dropped,
+            log_events,
+            log_unreadable,
+            log_too_large,
             history_file,
         } = self;
         each_of(
@@ -201,6 +204,9 @@ impl NodeMetrics {
         visit("key_repeats", key_repeats);
         visit("keys_reused", keys_reused);
         visit("keys_dropped", keys_dropped);
+        visit("log_events", log_events);
+        visit("log_unreadable", log_unreadable);
+        visit("log_too_large", log_too_large);
         history_file.totals(visit);
     }
 }

@@ -17,7 +17,7 @@ use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPoli
 use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
-use crate::hub::{HubConfig, TracesConfig};
+use crate::hub::{HubConfig, Order, TracesConfig};
 use crate::ingest::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use crate::logging::LogConfig;
 use crate::server::{ServerConfig, SocketConfig};
@@ -49,6 +49,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             window_ms: ms(settings.idempotency_window),
             count: settings.idempotency_keys_max,
         },
+        order: Order::Local,
         hold: HoldLimits::default(),
         event_limits: EventLimits {
             has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),

@@ -25,6 +25,16 @@ impl Desk {
         self.store.rebase(floor);
     }
 
+    /// The same desk with a history that begins above `floor`: see [`Desk::rebase`].
+    ///
+    /// # Panics
+    /// If a topic exists.
+    #[must_use]
+    pub fn begun_above(mut self, floor: EventId) -> Self {
+        self.rebase(floor);
+        self
+    }
+
     /// Notes that the events of a hole are lost. The caller must post the break to **all** shards
     /// before anything else is published or any stream attached, so under the same lock: streams
     /// that are caught up would not notice.

@@ -32,6 +32,8 @@ pub enum Scope<'s> {
     User(&'s str),
     /// The program that the node is a part of.
     Program,
+    /// Applications that write to the log of several nodes themselves. They cannot be told apart.
+    Log,
 }
 
 /// The place of an event in the call whose key it has.
@@ -116,6 +118,7 @@ impl Owner {
         match scope {
             Scope::Anyone => digester.add(b"anyone"),
             Scope::Program => digester.add(b"program"),
+            Scope::Log => digester.add(b"log"),
             Scope::Subject(subject) => {
                 digester.add(b"subject");
                 digester.add(subject.as_bytes());

@@ -183,6 +183,7 @@ pub struct Draft<'a> {
     own_id: Option<Cow<'a, str>>,
     id_form: IdForm,
     private: bool,
+    is_of_node: bool,
     /// Boxed: most events have none.
     key: Option<Box<Key>>,
     /// Room for chunk header and id line, then the rest of the text and the chunk's end. Exactly
@@ -212,7 +213,9 @@ impl<'a> Draft<'a> {
     pub(crate) fn of_node(event: Event<'a>, limits: &EventLimits) -> Result<Self, EventError> {
         event.check_form(limits)?;
         let encoded = encode(&event);
-        Ok(Self::of(event, encoded))
+        let mut draft = Self::of(event, encoded);
+        draft.is_of_node = true;
+        Ok(draft)
     }
 
     /// Inlined, so that it is built in its place: a copy of fields that were just written would
@@ -224,6 +227,7 @@ impl<'a> Draft<'a> {
             own_id: event.id,
             id_form: event.id_form,
             private: event.private,
+            is_of_node: false,
             key: None,
             buffer,
             text_start,
@@ -238,9 +242,8 @@ impl<'a> Draft<'a> {
         self.key = Some(Box::new(Key::new(name, text.into_iter().chain(topics))));
     }
 
-    /// The same for tests, which choose the content.
-    #[cfg(test)]
-    pub(crate) fn set_whole_key(&mut self, key: Key) {
+    /// The same with both digests, which another node has made of the same event.
+    pub fn set_whole_key(&mut self, key: Key) {
         self.key = Some(Box::new(key));
     }
 
@@ -259,6 +262,7 @@ impl<'a> Draft<'a> {
             own_id: self.own_id.map(owned),
             id_form: self.id_form,
             private: self.private,
+            is_of_node: self.is_of_node,
             key: self.key,
             buffer: self.buffer,
             text_start: self.text_start,
@@ -281,6 +285,25 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn is_private(&self) -> bool {
         self.private
+    }
+
+    /// The form of the node's own id, if the publisher gave none.
+    #[must_use]
+    pub fn id_form(&self) -> IdForm {
+        self.id_form
+    }
+
+    /// Whether it is an event of the node itself.
+    #[must_use]
+    pub fn is_of_node(&self) -> bool {
+        self.is_of_node
+    }
+
+    /// Its SSE text, without the id that the node gives it. Empty once it is stamped.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let end = self.buffer.len().saturating_sub(CRLF.len());
+        self.buffer.get(self.text_start..end).unwrap_or_default()
     }
 
     /// The memory that it takes, names of topics and idempotency key included.

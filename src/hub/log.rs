@@ -1,0 +1,259 @@
+//! A shared log: the one order of the events of several nodes, as the hub knows it.
+//!
+//! Where a hub has a log, nothing is stamped locally. A publisher's events become [`Record`]s and
+//! are appended ([`Log::append`]). They are delivered when the log's tail brings them back: its
+//! reader calls [`Hub::apply`] on every node alike, also on the one that appended them. So all nodes
+//! give an event the same id, and decide on idempotency keys at the same place of the order.
+//!
+//! How entries travel, and how continuity is proved, is the part of whoever implements [`Log`].
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::{Closed, Hub, Receipt, Reused};
+use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
+use crate::core::idempotency::{self, Key, Name, Owner, Place, Scope};
+use crate::core::limits::{EventLimits, KeptMax};
+use crate::core::sse::{self, Draft};
+
+/// A future of a [`Log`].
+pub type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+
+/// An event as it travels in a log: everything but its id, which is that of its entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Its topics, at least one.
+    pub topics: Vec<Box<str>>,
+    /// The payload, with LF as line end.
+    pub data: String,
+    /// The SSE event name; `None` or empty means the default.
+    pub event: Option<String>,
+    /// The publisher's own id.
+    pub id: Option<String>,
+    /// Reconnection delay for clients, in milliseconds.
+    pub retry: Option<u64>,
+    /// Only for streams that were granted one of its topics.
+    pub private: bool,
+    /// The form of its id, if the publisher gave none.
+    pub form: IdForm,
+    /// Its idempotency key.
+    pub key: Option<RecordKey>,
+    /// An event of a node itself, which may have topics that are reserved from publishers.
+    pub is_of_node: bool,
+}
+
+/// The idempotency key of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordKey {
+    /// The digests that a node has made.
+    Digests(Key),
+    /// The key itself, from an application that writes to the log.
+    Text(String),
+}
+
+impl Record {
+    /// The record of a draft that is not stamped yet.
+    #[must_use]
+    pub fn of(draft: &Draft<'_>) -> Self {
+        let parsed = sse::parse(draft.text());
+        Self {
+            topics: draft
+                .topics()
+                .iter()
+                .map(|topic| (**topic).into())
+                .collect(),
+            data: parsed.data,
+            event: parsed.event,
+            id: draft.own_id().map(str::to_owned),
+            retry: parsed.retry,
+            private: draft.is_private(),
+            form: draft.id_form(),
+            key: draft.key().copied().map(RecordKey::Digests),
+            is_of_node: draft.is_of_node(),
+        }
+    }
+
+    /// The draft of this record, which is encoded as the one that it was made of. It is checked as
+    /// an event of a publisher is, unless it is one of a node.
+    ///
+    /// # Errors
+    /// [`EventError`]: what an application wrote is not an event.
+    pub fn into_draft(self, limits: &EventLimits) -> Result<Draft<'static>, EventError> {
+        let is_of_node = self.is_of_node;
+        let topics = self.topics.into_iter();
+        let mut event = Event {
+            topics: topics
+                .map(|topic| String::from(topic).into())
+                .collect::<Topics<'_>>(),
+            data: self.data.into(),
+            event: self.event.map(Into::into),
+            id: self.id.map(Into::into),
+            retry: self.retry,
+            private: self.private,
+            id_form: self.form,
+            key: None,
+        };
+        let name = match &self.key {
+            Some(RecordKey::Text(key)) => {
+                idempotency::check(key)?;
+                Some(Name::new(Owner::new(Scope::Log), key, Place::ONLY))
+            }
+            _ => None,
+        };
+        if event.event.as_deref() == Some("") {
+            event.event = None;
+        }
+        let mut draft = if is_of_node {
+            Draft::of_node(event, &limits_of_node())?
+        } else {
+            Draft::new(event, limits)?
+        };
+        match (self.key, name) {
+            (Some(RecordKey::Digests(key)), _) => draft.set_whole_key(key),
+            (_, Some(name)) => draft.set_key(name),
+            _ => {}
+        }
+        Ok(draft)
+    }
+}
+
+/// Events of the node itself are not bounded by the limits on publishers, which would only suppress
+/// them. Their size is bounded by that of a selector and of a token.
+pub(super) fn limits_of_node() -> EventLimits {
+    EventLimits {
+        topic_bytes_max: usize::MAX,
+        data_bytes_max: usize::MAX,
+        kept: KeptMax::default(),
+        ..EventLimits::default()
+    }
+}
+
+/// An entry of the log, for [`Hub::apply`].
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its place.
+    pub id: EventId,
+    /// Its content.
+    pub what: Item,
+}
+
+/// The content of an entry.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// An event.
+    Event(Record),
+    /// The history of this topic is erased up to here.
+    Erase(Box<str>),
+    /// A marker of the log, which concerns no client.
+    Pass,
+    /// An entry that cannot be read as an event, with the reason. It is counted and passed over.
+    Unreadable(String),
+    /// An entry that is larger than a node reads. It is counted and passed over.
+    TooLarge {
+        /// Its topics, as far as they were read.
+        topics: Vec<Box<str>>,
+    },
+}
+
+/// What became of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The event was published, now or, if the receipt says so, before.
+    Published(Receipt),
+    /// The event has the idempotency key of another event, and was not published.
+    Reused,
+    /// Nothing was published.
+    Passed,
+}
+
+/// The log cannot be reached, or refuses writes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the log is away: {why}")]
+pub struct Away {
+    /// When to ask again.
+    pub retry_after: Duration,
+    /// What is wrong, for publishers and operators. Holds no secret.
+    pub why: String,
+}
+
+/// Why records were not appended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// They are certainly not in the log.
+    #[error("not published: {why}")]
+    NotPublished {
+        /// When to try again.
+        retry_after: Duration,
+        /// `log is away`, `queue full`, or what the log said.
+        why: String,
+    },
+    /// They may be in the log, or may still come to be.
+    #[error("may have been published: {why}")]
+    Unknown {
+        /// When to ask again.
+        retry_after: Duration,
+        /// What went wrong.
+        why: String,
+    },
+    /// One of the events has the idempotency key of another event. All others of the batch were
+    /// published.
+    #[error(transparent)]
+    Reused(#[from] Reused),
+    /// The node has shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// How well the node follows the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogState {
+    /// It reads entries as they are written.
+    Live {
+        /// How long ago the tail was last at the newest entry.
+        lag: Duration,
+    },
+    /// The log cannot be reached.
+    Away {
+        /// Since when.
+        since: Instant,
+    },
+    /// It reads what was written before, at its start or after a pause.
+    Refilling {
+        /// Entries that are left, as far as is known.
+        behind: u64,
+    },
+}
+
+/// A shared log, which orders the events of several nodes.
+///
+/// Each method answers within a time that the log bounds itself.
+pub trait Log: Send + Sync + 'static {
+    /// Appends records as one batch, all or nothing, and waits until this node has applied them:
+    /// one receipt for each.
+    ///
+    /// A future that is dropped may or may not have appended.
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Receipt>, AppendError>>;
+
+    /// Erases the history of a topic on all nodes, and waits until this one has done so.
+    fn erase(&self, topic: &str) -> BoxFuture<'_, Result<(), AppendError>>;
+
+    /// The newest id of the log, asked after the call began.
+    fn newest(&self) -> BoxFuture<'_, Result<EventId, Away>>;
+
+    /// How well the node follows the log.
+    fn state(&self) -> LogState;
+}
+
+impl Hub {
+    /// The limits on an event that the log brings. They are those on publishers, less what differs
+    /// between nodes of one log without harm.
+    pub(super) fn limits_of_log(&self) -> EventLimits {
+        EventLimits {
+            has_subscriber_keys: true,
+            remembers_keys: true,
+            ..self.event_limits().clone()
+        }
+    }
+}
