@@ -96,7 +96,8 @@ impl Hub {
                 Read::Erase(topic) => {
                     self.settle(&mut portion, &mut numbers, &mut outcomes)
                         .await?;
-                    self.erase_through(&topic, id).await;
+                    let erased = self.erase_through(&topic, id).await;
+                    outcomes[number] = Outcome::Erased(erased);
                     portion.pass(id);
                 }
                 Read::Nothing => portion.pass(id),

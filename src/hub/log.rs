@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::{Closed, Hub, Receipt, Reused};
+use super::{Closed, Hub, Receipt};
 use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
 use crate::core::idempotency::{self, Key, Name, Owner, Place, Scope};
 use crate::core::limits::{EventLimits, KeptMax};
@@ -164,43 +164,32 @@ pub enum Outcome {
     Published(Receipt),
     /// The event has the idempotency key of another event, and was not published.
     Reused,
+    /// So many events of a topic were erased.
+    Erased(usize),
     /// Nothing was published.
     Passed,
 }
 
-/// The log cannot be reached, or refuses writes.
+/// The log cannot be reached, or refuses writes, or did not answer in time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the log is away: {why}")]
+#[error("{why}")]
 pub struct Away {
     /// When to ask again.
     pub retry_after: Duration,
-    /// What is wrong, for publishers and operators. Holds no secret.
+    /// What is wrong, for publishers and operators: `the log is away`, or what the log said. Holds
+    /// no secret.
     pub why: String,
 }
 
 /// Why records were not appended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AppendError {
-    /// They are certainly not in the log.
-    #[error("not published: {why}")]
-    NotPublished {
-        /// When to try again.
-        retry_after: Duration,
-        /// `log is away`, `queue full`, or what the log said.
-        why: String,
-    },
+    /// They are certainly not in the log, and will not be.
+    #[error("not published: {0}")]
+    NotPublished(Away),
     /// They may be in the log, or may still come to be.
-    #[error("may have been published: {why}")]
-    Unknown {
-        /// When to ask again.
-        retry_after: Duration,
-        /// What went wrong.
-        why: String,
-    },
-    /// One of the events has the idempotency key of another event. All others of the batch were
-    /// published.
-    #[error(transparent)]
-    Reused(#[from] Reused),
+    #[error("may have been published: {0}")]
+    Unknown(Away),
     /// The node has shut down.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -231,13 +220,14 @@ pub enum LogState {
 /// Each method answers within a time that the log bounds itself.
 pub trait Log: Send + Sync + 'static {
     /// Appends records as one batch, all or nothing, and waits until this node has applied them:
-    /// one receipt for each.
+    /// for each, the outcome that [`Hub::apply`] returned for it.
     ///
     /// A future that is dropped may or may not have appended.
-    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Receipt>, AppendError>>;
+    fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>>;
 
-    /// Erases the history of a topic on all nodes, and waits until this one has done so.
-    fn erase(&self, topic: &str) -> BoxFuture<'_, Result<(), AppendError>>;
+    /// Erases the history of a topic on all nodes, and waits until this one has done so. Returns
+    /// the number of events that it had.
+    fn erase(&self, topic: &str) -> BoxFuture<'_, Result<usize, AppendError>>;
 
     /// The newest id of the log, asked after the call began.
     fn newest(&self) -> BoxFuture<'_, Result<EventId, Away>>;
