@@ -18,13 +18,14 @@ use super::query::{self, Shown};
 use super::upgrade::{UpgradeRefused, Upgrades};
 use super::writer;
 use crate::core::selector::Selector;
-use crate::hub::{Hub, StreamInfo, StreamQuery};
+use crate::hub::{Hub, NotPublished, StreamInfo, StreamQuery};
 use crate::once_a_minute::OnceAMinute;
 use crate::server::answers::{Answers, List};
 use crate::server::json;
 use crate::server::outcome::Outcome;
 use crate::server::problem::Problem;
 use crate::server::response_body::ResponseBody;
+use crate::server::retry::{retry_after_at_least_s, retry_after_s};
 use crate::server::service::{Request, Service};
 use crate::server::transport::Transport;
 use crate::web::host::HostRule;
@@ -47,6 +48,21 @@ enum Resource<'r> {
     Topic(&'r str),
     Trace,
     Upgrade,
+}
+
+/// The answer if the log did not take an erasure, which may be repeated.
+fn not_erased(error: NotPublished) -> Problem {
+    let problem = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+    match error {
+        NotPublished::Away(unlogged) => problem(format!("nothing was erased: {unlogged}"))
+            .retry_after(retry_after_at_least_s(unlogged.retry_after)),
+        NotPublished::Unknown(unlogged) => problem(format!(
+            "the history may have been erased: {unlogged}; repeat the call to be sure"
+        ))
+        .retry_after(retry_after_at_least_s(unlogged.retry_after))
+        .of_unknown_outcome(),
+        other => problem(other.to_string()).retry_after(retry_after_s()),
+    }
 }
 
 impl<'r> Resource<'r> {
@@ -314,7 +330,7 @@ impl Shared {
     }
 
     async fn erase(&self, topic: &str) -> Answer {
-        let erased = self.hub.erase_topic(topic).await;
+        let erased = self.hub.erase_topic(topic).await.map_err(not_erased)?;
         info!(erased, topic, "history erased by an operator");
         Ok(json(&Erased { erased }))
     }

@@ -191,8 +191,7 @@ fn subscribe(
         move |node, parts, credentials| {
             let topic = Resource::topic(parts.uri.path());
             if parts.method == Method::HEAD {
-                let response = stream::head_only(node, dialect, topic, &parts, &credentials);
-                return Outcome::Now(response);
+                return stream::head_only(node, dialect, topic, &parts, &credentials);
             }
             stream::open(node, client, dialect, topic, &parts, credentials)
         },

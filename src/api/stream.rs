@@ -55,10 +55,10 @@ pub(crate) fn open(
         credentials.caller,
     );
     match opening {
-        Ok(opening) => match opening.last {
-            None => attach(node, client, dialect, private, Asking::of(parts), opening),
-            Some(count) => at_last(node, client, dialect, private, parts, opening, count),
-        },
+        Ok(opening) if opening.last.is_some() || opening.early.is_some() => {
+            later(node, client, dialect, private, parts, opening)
+        }
+        Ok(opening) => attach(node, client, dialect, private, Asking::of(parts), opening),
         Err(error) => {
             if let NotOpened::Shed(why) = &error {
                 let expected = *why == Shed::Draining;
@@ -71,12 +71,12 @@ pub(crate) fn open(
 
 /// `HEAD`: the head of the stream, without a place for one.
 pub(crate) fn head_only(
-    node: &Node,
-    dialect: &Dialect,
+    node: &Arc<Node>,
+    dialect: &'static Dialect,
     topic: Option<&str>,
     parts: &Parts,
     credentials: &Credentials,
-) -> Response<ResponseBody> {
+) -> Outcome {
     let query = parts.uri.query();
     let selectors = subscribe::selectors(dialect, topic, query, &credentials.caller, node.bounds());
     let checked = selectors.and_then(|selectors| {
@@ -84,18 +84,33 @@ pub(crate) fn head_only(
         Presentation::parse(query)?;
         Ok(selectors)
     });
-    match checked {
-        Err(error) => Problem::from(error).into_response(),
-        Ok(selectors) => {
-            let cursor = subscribe::cursor_of(dialect, parts);
-            let grant = credentials.caller.grant();
-            let start = node.hub.resolve(&selectors, grant, cursor.as_deref());
-            let last_event_id = last_event_id(&node.hub, dialect, &start);
-            let mut response = Response::new(ResponseBody::empty());
-            *response.headers_mut() = head::headers(last_event_id.as_deref(), credentials.in_query);
-            response
-        }
-    }
+    let selectors = match checked {
+        Err(error) => return Outcome::Now(Problem::from(error).into_response()),
+        Ok(selectors) => selectors,
+    };
+    let cursor = subscribe::cursor_of(dialect, parts);
+    let grant = credentials.caller.grant();
+    let private = credentials.in_query;
+    let start = node.hub.resolve(&selectors, grant, cursor.as_deref());
+    let Some(cursor) = cursor.filter(|_| node.hub.may_be_early(&start)) else {
+        return Outcome::Now(head_of(&node.hub, dialect, private, &start));
+    };
+    let (node, cursor, grant) = (Arc::clone(node), cursor.into_owned(), grant.to_vec());
+    let accept = accept_only(&parts.headers);
+    Outcome::Later(Box::pin(async move {
+        let hub = &node.hub;
+        Ending::Response(match hub.resolve_late(&selectors, &grant, &cursor).await {
+            Ok(start) => head_of(hub, dialect, private, &start),
+            Err(why) => subscribe::shed(why, hub, &accept),
+        })
+    }))
+}
+
+fn head_of(hub: &Hub, dialect: &Dialect, private: bool, start: &Start) -> Response<ResponseBody> {
+    let last_event_id = last_event_id(hub, dialect, start);
+    let mut response = Response::new(ResponseBody::empty());
+    *response.headers_mut() = head::headers(last_event_id.as_deref(), private);
+    response
 }
 
 /// The value of the response header `Last-Event-ID`.
@@ -123,23 +138,22 @@ impl<'r> Asking<'r> {
     }
 }
 
-/// Opens a stream at its newest events, which have to be found first.
-fn at_last(
+/// Opens a stream whose start has to be found first: at its newest events, or at a cursor that this
+/// node does not know yet.
+fn later(
     node: &Arc<Node>,
     client: Client,
     dialect: &'static Dialect,
     private: bool,
     parts: &Parts,
     mut opening: Opening,
-    count: usize,
 ) -> Outcome {
     let node = Arc::clone(node);
     let (version, accept) = (parts.version, accept_only(&parts.headers));
     Outcome::Later(Box::pin(async move {
-        let Interest {
-            selectors, grant, ..
-        } = &opening.interest;
-        opening.start = node.hub.resolve_last(selectors, grant, count).await;
+        if let Err(why) = settle(&node.hub, &mut opening).await {
+            return Ending::Response(subscribe::shed(why, &node.hub, &accept));
+        }
         let asking = Asking {
             version,
             headers: &accept,
@@ -147,6 +161,20 @@ fn at_last(
         let opened = attach(&node, client, dialect, private, asking, opening);
         opened.ended().await
     }))
+}
+
+/// Finds the start of a stream.
+async fn settle(hub: &Hub, opening: &mut Opening) -> Result<(), Shed> {
+    let Interest {
+        selectors, grant, ..
+    } = &opening.interest;
+    if let Some(count) = opening.last.take() {
+        opening.start = hub.resolve_last(selectors, grant, count).await;
+    }
+    if let Some(cursor) = opening.early.take() {
+        opening.start = hub.resolve_late(selectors, grant, &cursor).await?;
+    }
+    Ok(())
 }
 
 fn attach(
@@ -162,6 +190,7 @@ fn attach(
         mut interest,
         start,
         last: _,
+        early: _,
         presentation,
     } = opening;
     let last_event_id = last_event_id(&node.hub, dialect, &start);

@@ -114,6 +114,8 @@ pub(crate) struct Opening {
     pub(crate) start: Start,
     /// The stream begins with this many of the newest events. They are yet to be found.
     pub(crate) last: Option<usize>,
+    /// The cursor, if this node may not know it yet: see [`Hub::resolve_late`].
+    pub(crate) early: Option<String>,
     pub(crate) presentation: Presentation,
 }
 
@@ -165,20 +167,25 @@ pub(crate) fn open(
     };
     hub.has_room_for(&interest)?;
     hub.charge(&mut interest)?;
-    let mut last = None;
+    let (mut last, mut early) = (None, None);
     let start = match (cursor, past) {
         (None, Some(Past::Since(unix_ms))) => hub.resolve_since(unix_ms),
         (None, Some(Past::Last(count))) => {
             last = Some(count);
             Start::default()
         }
-        (cursor, _) => hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref()),
+        (cursor, _) => {
+            let start = hub.resolve(&interest.selectors, &interest.grant, cursor.as_deref());
+            early = cursor.filter(|_| hub.may_be_early(&start));
+            start
+        }
     };
     Ok(Opening {
         permit,
         interest,
         start,
         last,
+        early: early.map(Cow::into_owned),
         presentation,
     })
 }
@@ -319,7 +326,7 @@ fn come_back(retry_ms: u64) -> Response<ResponseBody> {
 /// The true status, for a client that does not ask for an event stream by name.
 fn refusal(why: Shed) -> Response<ResponseBody> {
     let status = match why {
-        Shed::Full(_) | Shed::Patterns(_) | Shed::Memory | Shed::Draining => {
+        Shed::Full(_) | Shed::Patterns(_) | Shed::Memory | Shed::Behind | Shed::Draining => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Shed::Address(_) | Shed::AddressPatterns(_) => StatusCode::TOO_MANY_REQUESTS,

@@ -33,6 +33,12 @@ pub enum Shed {
     /// The node holds as many bytes for its clients as it may.
     #[error("the node has no memory for so many topics now (`memory_budget`)")]
     Memory,
+    /// The log that orders the events of several nodes is away, and the client's cursor is ahead of
+    /// what this node has read.
+    #[error(
+        "the node cannot read its log now, and does not know the events up to this cursor; come back, or ask another node"
+    )]
+    Behind,
     /// The node is shutting down.
     #[error("the node is shutting down")]
     Draining,

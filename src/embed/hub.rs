@@ -1,5 +1,7 @@
 //! Publishing, and the open streams.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::Event;
@@ -31,8 +33,7 @@ enum Cause {
 }
 
 impl PublishError {
-    /// The node has ended: no event will be accepted any more. Otherwise the event itself was
-    /// refused.
+    /// The node has ended: no event will be accepted any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.0, Cause::NotPublished(NotPublished::Closed(_)))
@@ -42,6 +43,24 @@ impl PublishError {
     #[must_use]
     pub fn is_key_reused(&self) -> bool {
         matches!(self.0, Cause::NotPublished(NotPublished::Reused(_)))
+    }
+
+    /// The log of the node did not say whether it has the event, which may have been published.
+    /// Publishing it again with the same [key](Event::key) tells, and publishes it once.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.0, Cause::NotPublished(NotPublished::Unknown(_)))
+    }
+
+    /// When to try again, if the log of the node was the reason.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.0 {
+            Cause::NotPublished(NotPublished::Away(unlogged) | NotPublished::Unknown(unlogged)) => {
+                Some(unlogged.retry_after)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -56,7 +75,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`PublishError`] if the event breaks a limit of the settings or has the key of another event,
-    /// or the node has ended.
+    /// the node has ended, or its log is away.
     pub async fn publish(&self, event: Event) -> Result<Receipt, PublishError> {
         let receipts = self.publish_all(&[event]).await?;
         let receipt = receipts.first().copied();

@@ -28,6 +28,8 @@ const METHODS: [(&str, &[&str]); 3] = [
         &[
             "is_closed",
             "is_key_reused",
+            "is_unknown",
+            "retry_after",
             "publish",
             "publish_all",
             "streams",

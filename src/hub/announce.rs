@@ -4,16 +4,20 @@
 use std::time::{Duration, Instant};
 
 use crate::core::event::{Event, IdForm};
-use crate::core::limits::EventLimits;
+use crate::core::idempotency::{Name, Owner, Place, Scope};
 use crate::core::presence::{self, Allowance, Change};
 use crate::core::sse::Draft;
 use crate::metrics::Source;
 use crate::once_a_minute::OnceAMinute;
 
-use super::{Closed, Hub};
+use super::log::limits_of_node;
+use super::{Closed, Hub, NotPublished};
 
 /// Longest pause while the allowance is used up, so that the task ends soon after the hub.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Shortest pause before the log is asked again.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
 
 /// Result of one attempt to announce something.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,13 +83,7 @@ impl Hub {
     /// Publishes these changes, each subscription in an event of its own. Returns their bytes in
     /// the allowance.
     async fn publish_changes(&self, changes: &[Change]) -> Result<usize, Closed> {
-        // These events are the node's own: the limits on publishers would only suppress them. Their
-        // size is bounded by that of a selector and of a token.
-        let limits = EventLimits {
-            topic_bytes_max: usize::MAX,
-            data_bytes_max: usize::MAX,
-            ..EventLimits::default()
-        };
+        let limits = limits_of_node();
         let mut drafts = Vec::new();
         let mut bytes = 0;
         for change in changes {
@@ -106,9 +104,58 @@ impl Hub {
                 }
             }
         }
-        // They have no keys, so nothing else can fail.
-        let published = self.publish(Source::Presence, &mut drafts).await;
-        published.map(|_| bytes).map_err(|_| Closed)
+        self.publish_until_told(&mut drafts).await?;
+        Ok(bytes)
+    }
+
+    /// Publishes the node's own events. While the log is away, they wait, and what is behind them in
+    /// the queue waits in the registry.
+    async fn publish_until_told(&self, drafts: &mut [Draft<'_>]) -> Result<(), Closed> {
+        static LATE: OnceAMinute = OnceAMinute::new();
+        if self.log().is_some() {
+            // After an unknown outcome they are repeated, and may have been published.
+            self.give_keys(drafts);
+        }
+        let mut rest = drafts;
+        loop {
+            let unlogged = match self.publish(Source::Presence, rest).await {
+                Ok(_) => return Ok(()),
+                Err(NotPublished::Away(unlogged) | NotPublished::Unknown(unlogged)) => unlogged,
+                // No other event has such a key.
+                Err(NotPublished::Closed(_) | NotPublished::Reused(_)) => return Err(Closed),
+            };
+            let told = unlogged.receipts.len().min(rest.len());
+            rest = &mut rest[told..];
+            if let Some(left_out) = LATE.due() {
+                tracing::warn!(
+                    why = unlogged.why,
+                    left_out,
+                    "starts and ends of subscriptions are told late: the log does not take them"
+                );
+            }
+            let pause = unlogged.retry_after.clamp(PAUSE_MIN, PAUSE_MAX);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.0.gate.stopped() => return Err(Closed),
+            }
+        }
+    }
+
+    /// Gives events of this node keys that no other event has.
+    fn give_keys(&self, drafts: &mut [Draft<'_>]) {
+        if !self.0.config.keys.are_on() {
+            return;
+        }
+        let owner = Owner::new(Scope::Program);
+        let key = format!("presence {}", uuid::Uuid::new_v4());
+        let count = drafts.len();
+        for (index, draft) in drafts.iter_mut().enumerate() {
+            let place = Place {
+                index,
+                count: Some(count),
+            };
+            draft.set_key(Name::new(owner, &key, place));
+        }
     }
 }
 
@@ -117,6 +164,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
+    use crate::core::limits::EventLimits;
     use crate::core::presence::SUBSCRIPTIONS_PER_STREAM_MAX;
     use crate::core::selector::Selector;
     use crate::hub::HubConfig;

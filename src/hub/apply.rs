@@ -210,7 +210,7 @@ impl Hub {
         while from < ids.len() {
             let (events, stamps) = (&mut drafts[from..until], &ids[from..until]);
             match self.attempt(events, Some(stamps), &[]).await? {
-                Attempt::Done(receipts, _) => {
+                Attempt::Done(receipts) => {
                     self.0.node_metrics.log_events.add(receipts.len() as u64);
                     for (number, receipt) in numbers[from..until].iter().zip(receipts) {
                         outcomes[*number] = Outcome::Published(receipt);

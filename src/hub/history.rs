@@ -238,11 +238,6 @@ impl Hub {
         self.0.shared.store().channels(from, CHANNEL_SLOTS)
     }
 
-    /// Erases a topic's history; returns the number of events. A client that resumes gets a gap.
-    pub async fn erase_topic(&self, name: &str) -> usize {
-        self.erase_through(name, self.head()).await
-    }
-
     /// Erases a topic's history up to `through`; returns the number of events.
     pub(super) async fn erase_through(&self, name: &str, through: EventId) -> usize {
         let mut erased = 0;

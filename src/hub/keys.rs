@@ -2,9 +2,8 @@
 //! node's account.
 
 use hashbrown::HashMap;
-use thiserror::Error;
 
-use super::{Closed, Hub, Receipt};
+use super::{Hub, Reused};
 use crate::core::budget::Part;
 use crate::core::desk::Desk;
 use crate::core::event::EventId;
@@ -16,31 +15,6 @@ const KEYS_AT_ONCE: usize = 1_024;
 
 /// The account follows the memory of the keys in steps of this.
 const STEP_BYTES: usize = 16 * 1024;
-
-/// Why events were not published.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum NotPublished {
-    /// The node has shut down.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    /// One has the idempotency key of another event.
-    #[error(transparent)]
-    Reused(#[from] Reused),
-}
-
-/// An event has the idempotency key of another event.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "the idempotency key was used for another event; a repeat has to be the same in topics, data, `event`, `id`, `retry` and `private`, and an array \
-     in its number of events"
-)]
-pub struct Reused {
-    /// Its number among the events.
-    pub number: usize,
-    /// Receipts of those events before it that were published: large batches are published in
-    /// portions, and another publisher may have used the key between two of them.
-    pub receipts: Vec<Receipt>,
-}
 
 /// The remembered keys, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,10 +63,7 @@ impl Hub {
             let reused = among_them.or_else(|| self.first_reused(portion));
             if let Some(number) = reused {
                 self.0.node_metrics.keys_reused.add(1);
-                return Err(Reused {
-                    number: start + number,
-                    receipts: Vec::new(),
-                });
+                return Err(Reused::at(start + number));
             }
             tokio::task::yield_now().await;
         }

@@ -10,7 +10,9 @@
 //! unlocks it, waits for room, and tries again.
 
 mod announce;
+mod append;
 mod apply;
+mod barrier;
 mod config;
 mod freeze;
 mod gate;
@@ -19,6 +21,7 @@ mod history;
 mod keys;
 pub mod log;
 mod look_up;
+mod not_published;
 mod operate;
 mod past;
 mod pattern_shares;
@@ -40,6 +43,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
+use self::barrier::Newest;
 use self::gate::Gate;
 use self::log::Log;
 use self::pattern_shares::PatternShares;
@@ -69,7 +73,8 @@ pub use crate::core::sse::{Encoding, Gap};
 pub use config::{HubConfig, Order, TracesConfig};
 pub use freeze::{Frozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
-pub use keys::{KeyFigures, NotPublished, Reused};
+pub use keys::KeyFigures;
+pub use not_published::{NotPublished, Reused, Unlogged};
 pub use past::{Portion, TopicReader};
 pub use pattern_shares::PatternShare;
 pub use restore::{RestoreError, Seating};
@@ -109,6 +114,7 @@ struct Inner {
     heads: watch::Sender<EventId>,
     /// The log that orders the events; none if this node does.
     log: OnceLock<Arc<dyn Log>>,
+    newest: Newest,
     /// Held while changes of the registry are taken and published.
     announcing: Arc<tokio::sync::Mutex<()>>,
     /// Number of attempts to publish.
@@ -211,6 +217,7 @@ impl Hub {
             gate: Gate::default(),
             heads: watch::Sender::new(EventId::ZERO),
             log: OnceLock::new(),
+            newest: Newest::default(),
             announcing: Arc::default(),
             #[cfg(test)]
             attempts: AtomicUsize::new(0),

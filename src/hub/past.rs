@@ -76,7 +76,8 @@ impl Hub {
     /// may hear private events of `grant`. An unknown or evicted cursor becomes a gap.
     ///
     /// # Errors
-    /// [`Shed::Patterns`] if the grant has new patterns and they would exceed `max_patterns`.
+    /// [`Shed::Patterns`] if the grant has new patterns and they would exceed `max_patterns`;
+    /// [`Shed::Behind`] if the log is away and the cursor is ahead of this node.
     pub async fn read_topic(
         &self,
         topic: &str,
@@ -84,6 +85,11 @@ impl Hub {
         cursor: Option<&str>,
     ) -> Result<TopicReader<'_>, Shed> {
         self.check_patterns(grant.iter())?;
+        if let Some(cursor) = cursor
+            && self.log().is_some()
+        {
+            self.catch_up(cursor).await?;
+        }
         let looked_up = LookedUp::selectors(self, &[Selector::exact(topic)]).with_grant(grant);
         let rights = looked_up.record().map_or(Rights::Anonymous, Rights::Record);
         let cursor = cursor.unwrap_or(EARLIEST);

@@ -29,8 +29,8 @@ const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
 pub(super) enum Attempt {
-    /// The receipts, and the number of events that are repeats.
-    Done(Vec<Receipt>, usize),
+    /// The receipts.
+    Done(Vec<Receipt>),
     /// A watched topic may have had an event since it was seen.
     Changed,
     /// Some patterns have been matched with the topics, or some events evicted to make room, but
@@ -83,11 +83,8 @@ impl Hub {
         loop {
             let (portion, behind) = rest.split_at_mut(events_at_once(rest));
             let published = match self.publish_together(source, portion).await {
-                Err(NotPublished::Reused(Reused { number, .. })) => {
-                    let number = receipts.len() + number;
-                    return Err(Reused { number, receipts }.into());
-                }
-                published => published?,
+                Err(error) => return Err(error.behind(receipts)),
+                Ok(published) => published,
             };
             if receipts.is_empty() {
                 receipts = published;
@@ -139,20 +136,24 @@ impl Hub {
         if drafts.is_empty() && watched.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let (receipts, repeats) = match self.attempt(drafts, None, watched).await? {
-            Attempt::Done(receipts, repeats) => (receipts, repeats),
+        if let Some(log) = self.log() {
+            // A topic that is watched may change before the log's entries come back.
+            debug_assert!(watched.is_empty(), "with a log, nothing is watched");
+            let receipts = match watched {
+                [] => Some(self.publish_to(&**log, source, drafts).await?),
+                _ => None,
+            };
+            return Ok(receipts);
+        }
+        let receipts = match self.attempt(drafts, None, watched).await? {
+            Attempt::Done(receipts) => receipts,
             Attempt::Reused(number) => {
                 self.0.node_metrics.keys_reused.add(1);
-                let receipts = Vec::new();
-                return Err(Reused { number, receipts }.into());
+                return Err(Reused::at(number).into());
             }
-            _ => return Ok(None),
+            Attempt::Changed | Attempt::Unprepared | Attempt::Fell(_) => return Ok(None),
         };
-        if repeats > 0 {
-            self.0.node_metrics.key_repeats.add(repeats as u64);
-        }
-        let published = receipts.len() - repeats;
-        self.0.node_metrics.events_in[source as usize].add(published as u64);
+        self.count_published(source, &receipts);
         Ok(Some(receipts))
     }
 
@@ -239,7 +240,7 @@ impl Hub {
         for trace in tracing.unheard {
             (trace.report.0)(0, 0);
         }
-        Some(Attempt::Done(published.receipts, published.repeats))
+        Some(Attempt::Done(published.receipts))
     }
 
     /// Charges a batch that is about to be posted; it can no longer be refused. Small batches are

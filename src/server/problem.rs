@@ -41,6 +41,9 @@ struct Document {
     /// Events of this call that were published before it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted: Option<u64>,
+    /// `unknown` where the events may have been published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<&'static str>,
     #[serde(skip)]
     retry_after_s: Option<u64>,
     #[serde(skip)]
@@ -63,6 +66,7 @@ impl Problem {
             pointer: None,
             line: None,
             accepted: None,
+            published: None,
             retry_after_s: None,
             header: None,
         }))
@@ -84,6 +88,12 @@ impl Problem {
     pub(crate) fn at_line(mut self, line: u64, accepted: u64) -> Self {
         self.0.line = Some(line);
         self.0.accepted = Some(accepted);
+        self
+    }
+
+    /// Says that it is unknown whether the call was done.
+    pub(crate) fn of_unknown_outcome(mut self) -> Self {
+        self.0.published = Some("unknown");
         self
     }
 

@@ -12,11 +12,11 @@ use super::permission::Denied;
 use super::raw::RawError;
 use crate::api::parameters::ParametersError;
 use crate::core::event::EventError;
-use crate::hub::{Closed, NotPublished, Reused};
+use crate::hub::{Closed, NotPublished, Reused, Unlogged};
 use crate::server::media_type::{NotAscii, OtherCharset};
 use crate::server::problem::Problem;
 use crate::server::request_body::BodyError;
-use crate::server::retry::retry_after_s;
+use crate::server::retry::{retry_after_at_least_s, retry_after_s};
 
 /// The types in `Accept-Post` and in the refusal of other types.
 const ACCEPTED_TYPES: &str = "application/json, application/x-ndjson";
@@ -79,7 +79,7 @@ pub(crate) enum PublishError {
         index: Option<usize>,
     },
     /// An event has the idempotency key of another event.
-    #[error("{source}{before}", before = Earlier(source))]
+    #[error("{source}{before}", before = Earlier(source.published()))]
     Reused {
         /// Its place in the array, if it was in one.
         index: Option<usize>,
@@ -88,6 +88,16 @@ pub(crate) enum PublishError {
         /// Which one, and what was published.
         source: Reused,
     },
+    /// The log that orders the events cannot be written.
+    #[error("the event was not published: {0}{before}", before = Earlier(.0.receipts.len()))]
+    Away(Unlogged),
+    /// The log did not say whether it has the events.
+    #[error(
+        "the outcome is unknown, the event may have been published: {0}{before}; repeat the call with the same `Idempotency-Key` or `key` to learn it and \
+         to publish once (without a key, a repeat may be a second event)",
+        before = Earlier(.0.receipts.len())
+    )]
+    Unknown(Unlogged),
     /// The node no longer accepts events.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -103,12 +113,12 @@ pub(crate) enum PublishError {
     },
 }
 
-/// The events of an array that were published before it was refused.
-struct Earlier<'r>(&'r Reused);
+/// The number of other events of an array that were published although it was refused.
+struct Earlier(usize);
 
-impl fmt::Display for Earlier<'_> {
+impl fmt::Display for Earlier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.receipts.len() {
+        match self.0 {
             0 => Ok(()),
             count => write!(f, " ({})", Before(count as u64)),
         }
@@ -146,6 +156,18 @@ impl PublishError {
                 },
                 source,
             },
+            NotPublished::Away(unlogged) => Self::Away(unlogged),
+            NotPublished::Unknown(unlogged) => Self::Unknown(unlogged),
+        }
+    }
+
+    /// What the log said, and whether the outcome is unknown.
+    fn unlogged(&self) -> Option<(&Unlogged, bool)> {
+        match self {
+            Self::Away(unlogged) => Some((unlogged, false)),
+            Self::Unknown(unlogged) => Some((unlogged, true)),
+            Self::Line { source, .. } => source.unlogged(),
+            _ => None,
         }
     }
 
@@ -174,7 +196,7 @@ impl PublishError {
             | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::Reused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Denied { source, .. } => source.status(),
-            Self::Closed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Closed(_) | Self::Away(_) | Self::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Line { source, .. } => source.status(),
         }
     }
@@ -213,7 +235,7 @@ impl PublishError {
                 (Some("content-type"), None)
             }
             Self::Encoded(_) => (Some("content-encoding"), None),
-            Self::Body(_) | Self::Closed(_) => (None, None),
+            Self::Body(_) | Self::Closed(_) | Self::Away(_) | Self::Unknown(_) => (None, None),
         }
     }
 }
@@ -243,6 +265,11 @@ impl From<PublishError> for Problem {
                 None => format!("/{index}"),
             });
         }
+        let unlogged = error.unlogged();
+        let retry_after = unlogged.map(|(unlogged, _)| unlogged.retry_after);
+        if unlogged.is_some_and(|(_, is_unknown)| is_unknown) {
+            problem = problem.of_unknown_outcome();
+        }
         if let Some(challenge) = error.challenge() {
             problem = problem.header(header::WWW_AUTHENTICATE, challenge);
         }
@@ -260,7 +287,8 @@ impl From<PublishError> for Problem {
             _ => {}
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            problem = problem.retry_after(retry_after_s());
+            let seconds = retry_after.map_or_else(retry_after_s, retry_after_at_least_s);
+            problem = problem.retry_after(seconds);
         }
         problem
     }

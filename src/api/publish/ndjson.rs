@@ -49,6 +49,15 @@ impl Accepted {
     }
 }
 
+impl Accepted {
+    /// Adds these, and leaves none. Returns their number.
+    fn add_all(&mut self, receipts: &mut Vec<Receipt>) -> usize {
+        let receipts = std::mem::take(receipts);
+        self.add(&receipts);
+        receipts.len()
+    }
+}
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -207,7 +216,7 @@ impl Stream<'_> {
     }
 
     /// Publishes events up to the first one that has the key of another event. Returns the number
-    /// of that one, or of the first one that a node which shuts down refuses.
+    /// of that one, or of the first one that a node which shuts down or has no log refuses.
     async fn submit(&mut self, drafts: &mut [Draft<'_>]) -> Option<(usize, PublishError)> {
         let (mut done, mut end) = (0, drafts.len());
         let mut failed = None;
@@ -218,11 +227,20 @@ impl Stream<'_> {
                     return failed;
                 }
                 Err(NotPublished::Closed(closed)) => return Some((done, closed.into())),
+                Err(NotPublished::Away(mut unlogged)) => {
+                    done += self.done.add_all(&mut unlogged.receipts);
+                    return Some((done, PublishError::Away(unlogged)));
+                }
+                Err(NotPublished::Unknown(mut unlogged)) => {
+                    done += self.done.add_all(&mut unlogged.receipts);
+                    return Some((done, PublishError::Unknown(unlogged)));
+                }
                 Err(NotPublished::Reused(mut reused)) => {
                     self.done.add(&reused.receipts);
                     end = done + reused.number;
                     done += reused.receipts.len();
                     reused.receipts.clear();
+                    reused.behind.clear();
                     let has_header_key = self.keys.are_of_header();
                     let error = PublishError::of(reused.into(), has_header_key, |_| None);
                     failed = Some((end, error));

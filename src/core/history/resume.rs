@@ -392,6 +392,12 @@ impl Start {
         self.cursor.is_none()
     }
 
+    /// Whether the stream's cursor is not known.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.unknown.is_some()
+    }
+
     fn from_the_beginning(told_through: EventId, unknown: Option<Box<str>>) -> Self {
         Self {
             last_event_id: Some(LastEventId::Earliest),

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::core::event::EventError;
 use crate::core::glob::GlobTooLong;
-use crate::hub::{Closed, NotPublished, Reused};
+use crate::hub::{Closed, NotPublished, Reused, Unlogged};
 use crate::ingest::resp::Arg;
 use crate::ingest::script::Refusal;
 use crate::ingest::users::Denied;
@@ -104,6 +104,19 @@ pub(in crate::ingest) enum CommandError {
     Closed(#[from] Closed),
     #[error("KEYREUSED {0}")]
     KeyReused(#[from] Reused),
+    #[error("KEYREUSED {0} (the other {count} events were published)", count = .0.published())]
+    KeyReusedByOne(Reused),
+    #[error("TRYAGAIN not published: {0}")]
+    Away(Unlogged),
+    #[error(
+        "ERR outcome unknown, the event may have been published: {0}; repeat it with the same field `key` to learn it and to publish once"
+    )]
+    OutcomeUnknown(Unlogged),
+    #[error(
+        "ERR WATCH is not supported with a log (setting `log`): the order of events is not this node's alone, so it cannot see every change \
+         before EXEC; publish with an idempotency key (field `key`) instead"
+    )]
+    WatchWithLog,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
     #[error("ERR Number of keys can't be negative")]
@@ -201,6 +214,8 @@ impl From<NotPublished> for CommandError {
         match error {
             NotPublished::Closed(closed) => closed.into(),
             NotPublished::Reused(reused) => reused.into(),
+            NotPublished::Away(unlogged) => Self::Away(unlogged),
+            NotPublished::Unknown(unlogged) => Self::OutcomeUnknown(unlogged),
         }
     }
 }

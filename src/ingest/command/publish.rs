@@ -5,6 +5,7 @@ use super::{Prepared, text};
 use crate::core::budget::{Budget, Charge, Part};
 use crate::core::event::{Event, EventId};
 use crate::core::sse::Draft;
+use crate::hub::log::Outcome;
 use crate::hub::{Closed, Hub, NotPublished, Receipt, Reused};
 use crate::ingest::Port;
 use crate::ingest::resp::{Arg, Reply};
@@ -176,6 +177,20 @@ impl<'b> Batch<'b> {
                 self.write(&reused.receipts, reply);
                 self.flush_one_by_one(reused, hub, reply).await;
             }
+            // They are published one after the other where they are no script.
+            Err(NotPublished::Away(unlogged)) => {
+                self.write(&unlogged.receipts, reply);
+                let from = unlogged.receipts.len();
+                self.refuse(from, &CommandError::Away(unlogged), reply);
+            }
+            Err(NotPublished::Unknown(unlogged)) => {
+                self.write(&unlogged.receipts, reply);
+                let from = unlogged.receipts.len();
+                self.refuse(from, &CommandError::OutcomeUnknown(unlogged), reply);
+            }
+            Err(NotPublished::Reused(reused)) if reused.published() > 0 => {
+                self.refuse(0, &CommandError::KeyReusedByOne(reused), reply);
+            }
             Err(error) => self.refuse(0, &CommandError::from(error), reply),
         }
         self.drafts.clear();
@@ -193,28 +208,32 @@ impl<'b> Batch<'b> {
 
     /// Publishes the events that were not, each in a hold of its own. The one that has the key of
     /// another event is refused, and so is each further one.
-    async fn flush_one_by_one(&mut self, first: Reused, hub: &Hub, reply: &mut Reply) {
+    async fn flush_one_by_one(&mut self, mut first: Reused, hub: &Hub, reply: &mut Reply) {
         let from = first.receipts.len();
         let refused = first.number;
+        let mut behind = std::mem::take(&mut first.behind).into_iter();
         let mut first = Some(first);
         for number in from..self.drafts.len() {
             let draft = &mut self.drafts[number..=number];
-            let published = match first.take_if(|_| number == refused) {
-                Some(reused) => Err(reused.into()),
-                None => hub.publish(Source::Ingest, draft).await,
+            let decided = (number > refused).then(|| behind.next()).flatten();
+            let published = match (first.take_if(|_| number == refused), decided) {
+                (Some(reused), _) => Err(reused.into()),
+                (None, Some(Outcome::Published(receipt))) => Ok(vec![receipt]),
+                (None, Some(_)) => Err(Reused::default().into()),
+                (None, None) => hub.publish(Source::Ingest, draft).await,
             };
             match published {
                 Ok(receipts) => {
                     let answer = self.answers.get(number).zip(receipts.first());
                     answer.inspect(|(answer, receipt)| answer.write(reply, receipt));
                 }
-                Err(NotPublished::Reused(reused)) => {
-                    if self.answers.get(number) != Some(&Answer::Nothing) {
-                        reply.error(&CommandError::from(reused).to_string());
-                    }
-                }
                 Err(NotPublished::Closed(Closed)) => {
                     return self.refuse(number, &CommandError::from(Closed), reply);
+                }
+                Err(error) => {
+                    if self.answers.get(number) != Some(&Answer::Nothing) {
+                        reply.error(&CommandError::from(error).to_string());
+                    }
                 }
             }
         }

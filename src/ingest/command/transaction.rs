@@ -184,6 +184,9 @@ pub(super) fn watch(ctx: &mut Context<'_>, args: &[Arg<'_>]) -> Result<(), Comma
     if ctx.session.transaction.is_open() {
         return Err(CommandError::WatchInMulti);
     }
+    if ctx.port.hub.log().is_some() {
+        return Err(CommandError::WatchWithLog);
+    }
     let topic_bytes_max = ctx.port.hub.event_limits().topic_bytes_max;
     let seen = ctx.port.hub.head();
     // A name that is not a valid topic never gets an event.
@@ -279,6 +282,10 @@ pub(super) fn queue<'b>(
 /// A transaction that publishes nothing for the key of one of its events is aborted.
 fn in_words_of_exec(error: NotPublished) -> CommandError {
     match error.into() {
+        // With a log, the key may have been used elsewhere after the transaction was checked.
+        CommandError::KeyReused(reused) if reused.published() > 0 => {
+            CommandError::KeyReusedByOne(reused)
+        }
         reused @ CommandError::KeyReused(_) => CommandError::ExecAbortBecause(reused.to_string()),
         other => other,
     }

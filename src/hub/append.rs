@@ -1,0 +1,121 @@
+//! Publishing where a log orders the events: they are appended to it, and the receipts come back
+//! when this node has applied them.
+
+use crate::core::idempotency::Recalled;
+use crate::core::sse::Draft;
+use crate::metrics::Source;
+
+use super::log::{AppendError, Log, Outcome, Record};
+use super::{Closed, Hub, NotPublished, Receipt, Reused};
+
+impl From<AppendError> for NotPublished {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::NotPublished(away) => Self::Away(away.into()),
+            AppendError::Unknown(away) => Self::Unknown(away.into()),
+            AppendError::Closed(closed) => closed.into(),
+        }
+    }
+}
+
+impl Hub {
+    /// Appends these events to the log as one batch.
+    ///
+    /// # Errors
+    /// [`NotPublished`]. Keys that this node knows are checked before; if another node has published
+    /// the event of a key at the same time, the others of the batch were published.
+    pub(super) async fn publish_to(
+        &self,
+        log: &dyn Log,
+        source: Source,
+        drafts: &[Draft<'_>],
+    ) -> Result<Vec<Receipt>, NotPublished> {
+        // What is appended while the hub moves to another process would be answered by neither.
+        self.0.gate.passable().await;
+        if self.is_stopped() {
+            return Err(Closed.into());
+        }
+        self.check_keys(drafts).await?;
+        let receipts = match self.all_repeats(drafts) {
+            Some(receipts) => receipts,
+            None => {
+                let records = drafts.iter().map(Record::of).collect();
+                self.receipts_of(log.append(records).await?, source)?
+            }
+        };
+        self.count_published(source, &receipts);
+        Ok(receipts)
+    }
+
+    /// The receipts, if all of these events were published before. They need no log.
+    fn all_repeats(&self, drafts: &[Draft<'_>]) -> Option<Vec<Receipt>> {
+        if drafts.iter().any(|draft| draft.key().is_none()) {
+            return None;
+        }
+        let store = self.0.shared.store();
+        let receipt = |draft: &Draft<'_>| match store.keys().recall(draft.key()?) {
+            Recalled::Repeat(before) => Some(Receipt {
+                id: before.id,
+                subscribers: before.subscribers,
+                is_repeat: true,
+            }),
+            Recalled::New | Recalled::Reused => None,
+        };
+        drafts.iter().map(receipt).collect()
+    }
+
+    /// The receipts of a batch of which every event was published.
+    fn receipts_of(
+        &self,
+        outcomes: Vec<Outcome>,
+        source: Source,
+    ) -> Result<Vec<Receipt>, NotPublished> {
+        let mut receipts = Vec::with_capacity(outcomes.len());
+        let mut outcomes = outcomes.into_iter();
+        for outcome in outcomes.by_ref() {
+            let Outcome::Published(receipt) = outcome else {
+                break;
+            };
+            receipts.push(receipt);
+        }
+        if receipts.len() == receipts.capacity() {
+            return Ok(receipts);
+        }
+        let behind: Vec<Outcome> = outcomes.collect();
+        let published = behind.iter().filter_map(|outcome| match outcome {
+            Outcome::Published(receipt) => Some(*receipt),
+            _ => None,
+        });
+        let reused = 1 + behind.len() - published.clone().count();
+        self.0.node_metrics.keys_reused.add(reused as u64);
+        let published: Vec<Receipt> = receipts.iter().copied().chain(published).collect();
+        self.count_published(source, &published);
+        Err(Reused {
+            number: receipts.len(),
+            receipts,
+            behind,
+        }
+        .into())
+    }
+
+    /// Counts events that this node has published.
+    pub(super) fn count_published(&self, source: Source, receipts: &[Receipt]) {
+        let repeats = receipts.iter().filter(|receipt| receipt.is_repeat).count();
+        if repeats > 0 {
+            self.0.node_metrics.key_repeats.add(repeats as u64);
+        }
+        let published = receipts.len() - repeats;
+        self.0.node_metrics.events_in[source as usize].add(published as u64);
+    }
+
+    /// Erases a topic's history; returns the number of events. A client that resumes gets a gap.
+    ///
+    /// # Errors
+    /// [`NotPublished`] if the log that orders the events does not take it.
+    pub async fn erase_topic(&self, name: &str) -> Result<usize, NotPublished> {
+        match self.log() {
+            Some(log) => Ok(log.erase(name).await?),
+            None => Ok(self.erase_through(name, self.head()).await),
+        }
+    }
+}
