@@ -7,6 +7,9 @@
 //!
 //! How entries travel, and how continuity is proved, is the part of whoever implements [`Log`].
 
+#[cfg(any(test, feature = "internals"))]
+pub mod memory;
+
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
