@@ -36,7 +36,7 @@
 //! |---|---|
 //! | `node`, `cli`, `token` | everything: builds, runs, drains |
 //! | `settings` | what may be configured; no component reads it, each has its own config |
-//! | `api`, `ingest`, `admin` | the outside world's words; they never import each other |
+//! | `api`, `ingest`, `admin`, `bridge` | the outside world's words; they never import each other |
 //! | `hub`, `server` | order; HTTP as such, and no topics; they never import each other |
 //! | `shard` | sockets as file descriptors; no hyper, no tokio |
 //! | `logging` | the log |
@@ -69,6 +69,10 @@ mod backoff;
 pub mod bom;
 #[cfg(not(feature = "internals"))]
 mod bom;
+#[cfg(feature = "internals")]
+pub mod bridge;
+#[cfg(not(feature = "internals"))]
+mod bridge;
 #[cfg(feature = "internals")]
 pub mod cli;
 #[cfg(not(feature = "internals"))]

@@ -15,7 +15,7 @@ pub(crate) const LAYERS: [&[&str]; 14] = [
     &["cli"],
     &["token"],
     &["settings"],
-    &["api", "ingest", "admin"],
+    &["api", "ingest", "admin", "bridge"],
     &["hub", "server"],
     &["shard"],
     &["logging"],

@@ -1,0 +1,3 @@
+//! Sources of events outside of the node: the shared log that orders the events of several nodes.
+
+pub mod follow;
