@@ -1,0 +1,174 @@
+//! Writing to the stream.
+
+use redis::{Pipeline, Value};
+
+use super::Stream;
+use super::connection::Connection;
+use super::error::{Error, Refused};
+use super::page::RawId;
+use super::reply;
+use crate::bridge::entry::{self, Fields};
+use crate::bridge::follow::Marker;
+use crate::core::event::EventId;
+
+/// Entries that are written together, all or nothing.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// At least one.
+    pub entries: Vec<Fields>,
+}
+
+/// A batch was refused: nothing of it was written.
+pub type Refusal = Refused;
+
+/// Longest time that a server waits for its replicas, in milliseconds. Below the limit of an answer.
+const WAIT_MS: u64 = 1_000;
+
+impl Connection {
+    /// Writes batches, each all or nothing, in order. Returns for each the id of its last entry, or
+    /// the refusal; and the number of replicas that have them all, if it was asked to wait for some.
+    ///
+    /// # Errors
+    /// [`Error`]: each batch may or may not have been written.
+    pub async fn append(
+        &mut self,
+        stream: &Stream,
+        batches: &[Batch],
+        replicas: usize,
+    ) -> Result<(Vec<Result<EventId, Refusal>>, usize), Error> {
+        let mut pipeline = Pipeline::new();
+        for batch in batches {
+            if batch.entries.len() > 1 {
+                pipeline.cmd("MULTI");
+            }
+            for fields in &batch.entries {
+                let command = pipeline.cmd("XADD").arg(&stream.key);
+                command.arg("MAXLEN").arg("~").arg(stream.events_max);
+                command.arg("*");
+                for (name, value) in fields {
+                    command.arg(*name).arg(&value[..]);
+                }
+            }
+            if batch.entries.len() > 1 {
+                pipeline.cmd("EXEC");
+            }
+        }
+        if replicas > 0 {
+            pipeline.cmd("WAIT").arg(replicas).arg(WAIT_MS);
+        }
+        let mut answers = self.calls(&pipeline).await?.into_iter();
+        let mut outcomes = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let count = match batch.entries.len() {
+                1 => 1,
+                // `MULTI`, the entries, `EXEC`.
+                several => several + 2,
+            };
+            let answers: Vec<Value> = answers.by_ref().take(count).collect();
+            outcomes.push(outcome(answers, batch.entries.len())?);
+        }
+        let has = answers.next().and_then(|answer| reply::number(&answer));
+        let has = has.and_then(|has| usize::try_from(has).ok()).unwrap_or(0);
+        Ok((outcomes, has))
+    }
+
+    /// Writes a marker with this id. False if the stream has a higher one, or this one.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn append_at(&mut self, id: EventId, marker: Marker) -> Result<bool, Error> {
+        match self
+            .append_fields(&id.to_string(), entry::of_marker(marker))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(Error::Refused(refused)) if refused.is_of_id() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a marker, with the id that the server chooses.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn append_marker(&mut self, marker: Marker) -> Result<EventId, Error> {
+        let answer = self.append_fields("*", entry::of_marker(marker)).await?;
+        Ok(written(&answer)?.at_most())
+    }
+
+    async fn append_fields(&mut self, id: &str, fields: Fields) -> Result<Value, Error> {
+        let mut command = redis::cmd("XADD");
+        command.arg(&self.key).arg(id);
+        for (name, value) in fields {
+            command.arg(name).arg(value);
+        }
+        self.call(&command).await
+    }
+
+    /// Drops the entries below an id, or a few less.
+    ///
+    /// # Errors
+    /// [`Error`]; servers before version 6.2 do not know how.
+    pub async fn trim_below(&mut self, id: EventId) -> Result<(), Error> {
+        self.trim("MINID", &id.to_string()).await
+    }
+
+    /// Drops all entries but this number of the newest, or a few more.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn trim_to(&mut self, entries: u64) -> Result<(), Error> {
+        self.trim("MAXLEN", &entries.to_string()).await
+    }
+
+    async fn trim(&mut self, how: &str, bound: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("XTRIM");
+        command.arg(&self.key).arg(how).arg("~").arg(bound);
+        self.call(&command).await.map(drop)
+    }
+
+    /// Number of entries, and the memory that they take: an estimate of the server.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn size(&mut self) -> Result<(u64, u64), Error> {
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("XLEN").arg(&self.key);
+        pipeline.cmd("MEMORY").arg("USAGE").arg(&self.key);
+        let mut answers = self.calls(&pipeline).await?.into_iter();
+        let mut number = || -> Result<u64, Error> {
+            let answer = reply::accepted(answers.next().unwrap_or_default())?;
+            Ok(reply::number(&answer).unwrap_or(0))
+        };
+        Ok((number()?, number()?))
+    }
+}
+
+/// The outcome of a batch, by the answers to its calls.
+fn outcome(answers: Vec<Value>, entries: usize) -> Result<Result<EventId, Refusal>, Error> {
+    let executed = answers.last().cloned();
+    // A call that was refused before `EXEC` says more than the refusal of `EXEC`.
+    for answer in answers {
+        if let Value::ServerError(error) = answer {
+            return Ok(Err(error.into()));
+        }
+    }
+    let mut last = executed.unwrap_or_default();
+    if entries > 1 {
+        // All entries go to one key: all are refused, or none is.
+        let executed = reply::items(last).ok_or(Error::Answer("EXEC"))?;
+        last = Value::Nil;
+        for answer in executed {
+            if let Value::ServerError(error) = answer {
+                return Ok(Err(error.into()));
+            }
+            last = answer;
+        }
+    }
+    Ok(Ok(written(&last)?.at_most()))
+}
+
+fn written(answer: &Value) -> Result<RawId, Error> {
+    let id = reply::text(answer).and_then(RawId::parse);
+    id.ok_or(Error::Answer("XADD"))
+}

@@ -1,0 +1,164 @@
+//! Finds the server that takes writes to the key.
+
+use std::time::Duration;
+
+use redis::{AsyncConnectionConfig, ServerErrorKind};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, aio};
+
+use super::address::{Address, Host, Login, Sentinel};
+use super::connection::Connection;
+use super::error::Error;
+use super::reply;
+
+/// Longest time for a connection to one host.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest time for an answer: above that of a call that waits for entries. A socket that is half
+/// open is noticed after it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Most servers of a Cluster that send the node on to another.
+const HOPS_MAX: usize = 5;
+
+/// A connection, and where it leads to.
+pub(super) struct Opened {
+    pub(super) host: Host,
+    pub(super) link: aio::MultiplexedConnection,
+}
+
+impl Connection {
+    /// Connects to the server that takes writes to `key`.
+    ///
+    /// # Errors
+    /// [`Error`], of the last host that was tried.
+    pub async fn connect(address: &Address, key: &str) -> Result<Self, Error> {
+        let hosts = match &address.sentinel {
+            Some(sentinel) => vec![master(address, sentinel).await?],
+            None => address.hosts.clone(),
+        };
+        let mut failures = Vec::new();
+        for host in &hosts {
+            match Self::follow(address, host.clone(), key).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if hosts.len() == 1 || error.is_final() => return Err(error),
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+        Err(Error::NoMaster(failures.join("; ")))
+    }
+
+    /// Connects to a server, or to the one of its Cluster that has the key.
+    async fn follow(address: &Address, host: Host, key: &str) -> Result<Self, Error> {
+        let mut host = host;
+        for _ in 0..HOPS_MAX {
+            let opened = open(&host, address.tls, &address.login, address.database).await?;
+            match Self::identify(opened, key).await? {
+                Found::Here(connection) => return Ok(connection),
+                Found::Moved(next) => host = next,
+            }
+        }
+        Err(Error::NoMaster(format!(
+            "the nodes of the Cluster send this node on to each other, without end, for the key `{key}`"
+        )))
+    }
+}
+
+/// Where a key is.
+pub(super) enum Found {
+    Here(Connection),
+    Moved(Host),
+}
+
+/// The host that a refusal of `from` sends a client on to.
+pub(super) fn moved(value: &Value, from: &Host) -> Option<Host> {
+    let Value::ServerError(error) = value else {
+        return None;
+    };
+    if error.kind() != Some(ServerErrorKind::Moved) {
+        return None;
+    }
+    let (name, port) = error
+        .details()?
+        .split_whitespace()
+        .nth(1)?
+        .rsplit_once(':')?;
+    let name = name.trim_matches(['[', ']']);
+    Some(Host {
+        // A Cluster that knows no name of its own node leaves it out.
+        name: if name.is_empty() { &from.name } else { name }.to_owned(),
+        port: port.parse().ok()?,
+    })
+}
+
+/// The master that the first Sentinel to answer names.
+async fn master(address: &Address, sentinel: &Sentinel) -> Result<Host, Error> {
+    let mut failures = Vec::new();
+    for host in &address.hosts {
+        match ask(address, sentinel, host).await {
+            Ok(Some(master)) => return Ok(master),
+            Ok(None) => failures.push(format!(
+                "the Sentinel {host} knows no service `{}`",
+                sentinel.service
+            )),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    Err(Error::NoMaster(failures.join("; ")))
+}
+
+async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Option<Host>, Error> {
+    let mut opened = open(host, address.tls, &sentinel.login, 0).await?;
+    let mut command = redis::cmd("SENTINEL");
+    command
+        .arg("get-master-addr-by-name")
+        .arg(&sentinel.service);
+    let answer = opened.link.send_packed_command(&command).await?;
+    let answer = match reply::accepted(answer)? {
+        Value::Nil => return Ok(None),
+        answer => reply::items(answer).ok_or(Error::Answer("SENTINEL"))?,
+    };
+    let [name, port] = &answer[..] else {
+        return Err(Error::Answer("SENTINEL"));
+    };
+    let host = reply::text(name).zip(reply::number(port));
+    let (name, port) = host.ok_or(Error::Answer("SENTINEL"))?;
+    Ok(Some(Host {
+        name: name.to_owned(),
+        port: u16::try_from(port).map_err(|_| Error::Answer("SENTINEL"))?,
+    }))
+}
+
+async fn open(host: &Host, tls: bool, login: &Login, database: i64) -> Result<Opened, Error> {
+    let failed = |error: redis::RedisError| Error::Connect {
+        host: host.to_string(),
+        reason: error.to_string(),
+    };
+    let (name, port) = (host.name.clone(), host.port);
+    let place = if tls {
+        // The crate lets only its URLs make this one.
+        let bracketed = format!("rediss://{host}");
+        let info = bracketed.as_str().into_connection_info().map_err(failed)?;
+        info.addr().clone()
+    } else {
+        ConnectionAddr::Tcp(name, port)
+    };
+    let mut settings = RedisConnectionInfo::default()
+        .set_db(database)
+        .set_lib_name("fantail", env!("CARGO_PKG_VERSION"));
+    if let Some(user) = &login.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &login.password {
+        settings = settings.set_password(password.expose());
+    }
+    let info = place.into_connection_info().map_err(failed)?;
+    let client = Client::open(info.set_redis_settings(settings)).map_err(failed)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT));
+    let link = client.get_multiplexed_async_connection_with_config(&config);
+    Ok(Opened {
+        link: link.await.map_err(failed)?,
+        host: host.clone(),
+    })
+}
