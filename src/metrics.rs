@@ -424,8 +424,29 @@ pub struct NodeMetrics {
     pub log_unreadable: Counter,
     /// Entries of the log that were larger than an event may be.
     pub log_too_large: Counter,
+    /// What the node counts of its log.
+    pub log: Arc<LogMetrics>,
     /// What is known of the history file.
     pub history_file: HistoryFileMetrics,
+}
+
+/// What the node counts of the log that orders its events, since its start.
+#[derive(Debug, Default)]
+pub struct LogMetrics {
+    /// Batches that were appended and came back.
+    pub published: Counter,
+    /// Batches that are certainly not in the log.
+    pub not_published: Counter,
+    /// Batches whose publishers were told that the outcome is unknown.
+    pub unknown: Counter,
+    /// Connections to the log that were lost, or could not be made.
+    pub reconnects: Counter,
+    /// Entries whose ids a node cannot tell from others.
+    pub passed_over: Counter,
+    /// Times that the log had lost its newest entries.
+    pub forks: Counter,
+    /// Times that the log was trimmed before the node had read it.
+    pub trimmed: Counter,
 }
 
 /// What the node counts of its history file.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{
     Cell, CloseReason, Counter, Foreign, GapReason, Histogram, HistoryFileMetrics, HttpMetrics,
-    IngestEnd, NodeMetrics, ShardMetrics, Source,
+    IngestEnd, LogMetrics, NodeMetrics, ShardMetrics, Source,
 };
 
 /// A number that only rises.
@@ -147,6 +147,27 @@ impl HistoryFileMetrics {
     }
 }
 
+impl LogMetrics {
+    fn totals(&self, visit: Visit<'_>) {
+        let Self {
+            published,
+            not_published,
+            unknown,
+            reconnects,
+            passed_over,
+            forks,
+            trimmed,
+        } = self;
+        visit("log.published", published);
+        visit("log.not_published", not_published);
+        visit("log.unknown", unknown);
+        visit("log.reconnects", reconnects);
+        visit("log.passed_over", passed_over);
+        visit("log.forks", forks);
+        visit("log.trimmed", trimmed);
+    }
+}
+
 impl NodeMetrics {
     /// Calls `visit` with each total.
     pub fn totals(&self, visit: Visit<'_>) {
@@ -172,6 +193,7 @@ impl NodeMetrics {
             log_events,
             log_unreadable,
             log_too_large,
+            log,
             history_file,
         } = self;
         each_of(
@@ -207,6 +229,7 @@ impl NodeMetrics {
         visit("log_events", log_events);
         visit("log_unreadable", log_unreadable);
         visit("log_too_large", log_too_large);
+        log.totals(visit);
         history_file.totals(visit);
     }
 }
