@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::key_source::KeySource;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, Role, TopicRule};
+use crate::bridge::redis::Address;
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::idempotency::KEY_MEMORY_BYTES;
 use crate::core::limits::EventLimits;
@@ -215,6 +216,29 @@ pub struct Settings {
     /// Time that an ingest connection may be idle; zero = for ever.
     pub ingest_idle_timeout: Duration,
 
+    /// The log that orders the events of several nodes; `None` = this node orders its own.
+    pub log: Option<Address>,
+    /// Password of the log's user.
+    pub log_password: Option<Secret>,
+    /// Key of the log's stream.
+    pub log_key: String,
+    /// Most entries of the log, about.
+    pub log_events_max: usize,
+    /// Most memory of the log, about; 0 = no bound.
+    pub log_bytes_max: usize,
+    /// Age at which entries are dropped from the log; zero = never.
+    pub log_age: Duration,
+    /// Most bytes of events that wait to be written to the log, or to come back.
+    pub log_queue_bytes: usize,
+    /// Longest time for a publisher's events to be written.
+    pub log_timeout: Duration,
+    /// Longest time for a start to reach the log.
+    pub log_start_timeout: Duration,
+    /// Replicas of Redis that must have an event before its publisher is answered.
+    pub log_ack_replicas: usize,
+    /// Time without the log after which the node is not ready; zero = never.
+    pub log_lost_unready: Duration,
+
     /// Log filter (`RUST_LOG` syntax).
     pub log_level: LogFilter,
     /// Form of the log.
@@ -326,6 +350,18 @@ impl Default for Settings {
             ingest_authentication_timeout: Duration::from_secs(10),
             ingest_command_timeout: Duration::from_secs(60),
             ingest_idle_timeout: Duration::ZERO,
+
+            log: None,
+            log_password: None,
+            log_key: "fantail".to_owned(),
+            log_events_max: 1_000_000,
+            log_bytes_max: 1 << 30,
+            log_age: Duration::ZERO,
+            log_queue_bytes: 64 << 20,
+            log_timeout: Duration::from_secs(5),
+            log_start_timeout: Duration::from_secs(30),
+            log_ack_replicas: 0,
+            log_lost_unready: Duration::from_secs(30),
 
             log_level: LogFilter::default(),
             log_format: LogFormat::Text,

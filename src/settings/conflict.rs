@@ -101,6 +101,19 @@ pub enum Conflict {
     /// An interval of files without a directory for them.
     #[error("`history_snapshot_interval` is given without a directory for the files (`state_dir`)")]
     SnapshotsWithoutDirectory,
+    /// An interval of files of a node whose history is in its log.
+    #[error(
+        "`history_snapshot_interval` is given, and so is `log`: the log is the history, and no history file is written; leave one of them out"
+    )]
+    SnapshotsWithLog,
+    /// The password of a log that is not given.
+    #[error("`log_password` is given without `log`, the address of the log")]
+    LogPasswordAlone,
+    /// Two passwords of the log.
+    #[error(
+        "the address in `log` has a password, and `log_password` is given, too: leave one of them out"
+    )]
+    TwoLogPasswords,
     /// An invalid rule.
     #[error("`topics_from` holds `{rule}`: {error}")]
     TopicRule {

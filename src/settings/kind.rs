@@ -18,6 +18,7 @@ use super::parse;
 use super::reason::Reason;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, TopicRule};
+use crate::bridge::redis::Address;
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::selector::Selector;
 use crate::logging::{LOG_LEVELS, LogFilter, LogFormat};
@@ -61,6 +62,10 @@ pub(super) enum Kind {
     Claim(Field<Option<String>>),
     TopicRules(Field<Vec<TopicRule>>),
     CookieName(Field<String>),
+    /// The address of a log, which may hold a password.
+    LogAddress(Field<Option<Address>>),
+    /// A key in Redis.
+    RedisKey(Field<String>),
     /// A directory.
     Directory(Field<Option<PathBuf>>),
     Filter(Field<LogFilter>),
@@ -103,6 +108,10 @@ impl Kind {
             Self::Claim(field) => *field(settings) = Some(key_source::claim(one(given)?)?),
             Self::TopicRules(field) => *field(settings) = parse::topic_rules(many(given)?)?,
             Self::CookieName(field) => *field(settings) = key_source::cookie_name(one(given)?)?,
+            Self::LogAddress(field) => {
+                *field(settings) = Some(Address::parse(one(given)?).map_err(Reason::LogAddress)?);
+            }
+            Self::RedisKey(field) => *field(settings) = parse::redis_key(one(given)?)?,
             Self::Directory(field) => *field(settings) = Some(parse::directory(one(given)?)?),
             Self::Filter(field) => *field(settings) = parse::filter(one(given)?)?,
             Self::Format(field) => *field(settings) = parse::format(one(given)?)?,
@@ -141,6 +150,7 @@ impl Kind {
                 None => Ok(()),
             },
             Self::CookieName(field) => key_source::cookie_name(field(settings)).map(drop),
+            Self::RedisKey(field) => parse::redis_key(field(settings)).map(drop),
             Self::Directory(field) => match field(settings) {
                 Some(path) => parse::check_directory(path),
                 None => Ok(()),
@@ -155,6 +165,7 @@ impl Kind {
             | Self::PasswordFile(_)
             | Self::Algorithm(_)
             | Self::TopicRules(_)
+            | Self::LogAddress(_)
             | Self::Filter(_)
             | Self::Format(_) => Ok(()),
         }
@@ -195,7 +206,11 @@ impl Kind {
                 .clone()
                 .unwrap_or_else(|| NOT_SET.to_owned()),
             Self::Filter(field) => field(settings).to_string(),
-            Self::CookieName(field) => field(settings).clone(),
+            Self::CookieName(field) | Self::RedisKey(field) => field(settings).clone(),
+            Self::LogAddress(field) => {
+                let address = field(settings).as_ref();
+                address.map_or_else(|| NOT_SET.to_owned(), Address::to_string)
+            }
             Self::Directory(field) => {
                 let path = field(settings).as_deref().map(Path::display);
                 path.map_or_else(|| NOT_SET.to_owned(), |path| path.to_string())
@@ -249,6 +264,11 @@ impl Kind {
                     .to_owned()
             }
             Self::CookieName(_) => "a name that a cookie can have".to_owned(),
+            Self::LogAddress(_) => {
+                "redis://user:password@host:port/database, several hosts with commas between them; rediss:// for TLS; redis+sentinel://host,host,host/service"
+                    .to_owned()
+            }
+            Self::RedisKey(_) => format!("1 to {} bytes of text", parse::REDIS_KEY_BYTES_MAX),
             Self::Directory(_) => "a path to a directory".to_owned(),
             Self::Filter(_) => {
                 format!(
@@ -280,7 +300,7 @@ impl Kind {
     pub(super) fn is_secret(&self) -> bool {
         matches!(
             self,
-            Self::Password(_) | Self::Users(_) | Self::Keys(Form::Secret, _)
+            Self::Password(_) | Self::Users(_) | Self::Keys(Form::Secret, _) | Self::LogAddress(_)
         )
     }
 
@@ -311,6 +331,8 @@ impl Kind {
             Self::Claim(_) => "TEXT",
             Self::TopicRules(_) => "RULE",
             Self::CookieName(_) => "NAME",
+            Self::LogAddress(_) => "URL",
+            Self::RedisKey(_) => "KEY",
             Self::Directory(_) => "DIRECTORY",
             Self::Filter(_) => "FILTER",
             Self::Format(_) => "FORMAT",

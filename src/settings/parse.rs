@@ -150,6 +150,17 @@ pub(super) fn rules(texts: &[String]) -> Result<Vec<SlowConsumerRule>, Reason> {
     Ok(rules)
 }
 
+/// Longest key of the log, in bytes.
+pub(super) const REDIS_KEY_BYTES_MAX: usize = 512;
+
+pub(super) fn redis_key(text: &str) -> Result<String, Reason> {
+    match text.len() {
+        0 => Err(Reason::Empty),
+        length if length > REDIS_KEY_BYTES_MAX => Err(Reason::TooLarge),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn directory(text: &str) -> Result<PathBuf, Reason> {
     let path = PathBuf::from(text);
     check_directory(&path)?;

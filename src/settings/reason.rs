@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::user::{DEFAULT_USER, USER_NAME_BYTES_MAX};
 use crate::auth::RuleError;
+use crate::bridge::redis::AddressError;
 use crate::core::limits::GLOB_BYTES_MAX;
 use crate::core::selector::SelectorError;
 use crate::secret::PASSWORD_BYTES_MAX;
@@ -72,6 +73,9 @@ pub enum Reason {
         /// Its fault.
         error: WebOriginError,
     },
+    /// Not the address of a log. Never names a password.
+    #[error("not the address of a log: {0}")]
+    LogAddress(AddressError),
     /// Not a URL that keys can be fetched from.
     #[error("not a URL that keys may come from (without a password in it)")]
     KeySetUrl,

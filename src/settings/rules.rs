@@ -34,8 +34,22 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     if settings.state_dir.is_none() && !settings.history_snapshot_interval.is_zero() {
         conflicts.push(Conflict::SnapshotsWithoutDirectory);
     }
+    conflicts.extend(log(settings));
     conflicts.extend(tokens(settings));
     conflicts
+}
+
+fn log(settings: &Settings) -> Option<Conflict> {
+    match &settings.log {
+        None if settings.log_password.is_some() => Some(Conflict::LogPasswordAlone),
+        Some(address) if address.login.password.is_some() && settings.log_password.is_some() => {
+            Some(Conflict::TwoLogPasswords)
+        }
+        Some(_) if !settings.history_snapshot_interval.is_zero() => {
+            Some(Conflict::SnapshotsWithLog)
+        }
+        _ => None,
+    }
 }
 
 fn open(settings: &Settings) -> Vec<Conflict> {

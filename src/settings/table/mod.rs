@@ -13,6 +13,7 @@ mod ingest;
 mod listeners;
 mod log;
 mod setting;
+mod shared_log;
 mod streams;
 mod tokens;
 
@@ -32,6 +33,7 @@ pub(super) static GROUPS: &[Group] = &[
     http::HTTP,
     tokens::TOKENS,
     ingest::INGEST,
+    shared_log::SHARED_LOG,
     log::LOG,
 ];
 
