@@ -12,6 +12,8 @@ use crate::api::{
     AccessConfig, ApiConfig, CorsConfig, HostsConfig, PublishConfig, SubscribeConfig,
 };
 use crate::auth::{Policy, Role};
+use crate::bridge;
+use crate::bridge::redis::Stream;
 use crate::core::delivery::{GAP_SPREAD_MS, ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
 use crate::core::idempotency::KeyLimits;
@@ -186,11 +188,38 @@ pub(super) fn shared_ingest(settings: &Settings, is_shared: bool) -> IngestConfi
 #[must_use]
 pub(super) fn state_dir(settings: &Settings) -> Option<StateDirConfig> {
     let every = settings.history_snapshot_interval;
+    if settings.log.is_some() {
+        // The log is the history.
+        return None;
+    }
     Some(StateDirConfig {
         path: settings.state_dir.clone()?,
         wait: settings.state_dir_wait,
         every: (!every.is_zero()).then_some(every),
         limits: hub(settings).history,
+    })
+}
+
+/// Config of the log, if there is one.
+#[must_use]
+pub(super) fn shared_log(settings: &Settings) -> Option<bridge::driver::LogConfig> {
+    let mut address = settings.log.clone()?;
+    if let Some(password) = &settings.log_password {
+        address.login.password = Some(password.clone());
+    }
+    Some(bridge::driver::LogConfig {
+        address,
+        stream: Stream {
+            key: settings.log_key.clone(),
+            events_max: settings.log_events_max,
+        },
+        bytes_max: settings.log_bytes_max as u64,
+        age: settings.log_age,
+        queue_bytes: settings.log_queue_bytes,
+        timeout: settings.log_timeout,
+        start_timeout: settings.log_start_timeout,
+        ack_replicas: settings.log_ack_replicas,
+        history_age: settings.history_age,
     })
 }
 

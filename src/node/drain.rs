@@ -64,6 +64,10 @@ impl Node {
     /// Ends the shards, with all streams that are left, and writes the history, if there is a
     /// directory for it.
     pub(crate) async fn end_hub(&mut self) {
+        // Starts and ends of subscriptions are written until now.
+        if let Some(log) = self.log.take() {
+            log.end().await;
+        }
         let hub = self.hub.clone();
         // Joining threads blocks.
         apart_or_here(move || hub.stop()).await;

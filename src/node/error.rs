@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::keys;
 use super::state_dir::StateDirError;
+use crate::bridge::driver::ContactError;
 use crate::{hub, server, shard};
 
 /// Why the node could not run.
@@ -26,6 +27,9 @@ pub enum ServerError {
     /// The history cannot be kept on disk.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] ContactError),
     /// The system gives no signals.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),

@@ -14,6 +14,7 @@ mod parts;
 mod past;
 mod report;
 mod run;
+mod shared_log;
 mod signals;
 mod sockets;
 mod start;
@@ -43,6 +44,7 @@ pub use inherited::{Activated, Inherited, InheritedError, apply_addresses};
 use keys::Keys;
 use parts::Parts;
 pub use run::{Start, run};
+use shared_log::SharedLog;
 pub use signals::block as block_signals;
 use state_dir::Keeper;
 pub use state_dir::StateDirError;
@@ -90,6 +92,8 @@ pub struct Node {
     parts: Parts,
     /// Keeps the history on disk, if there is a directory for it.
     keeper: Option<Keeper>,
+    /// The log that orders its events, if it does not order them itself.
+    log: Option<SharedLog>,
 }
 
 /// The node's control of its listeners.
@@ -141,11 +145,20 @@ impl Node {
     /// to drain and be started again.
     pub async fn failed(&mut self) -> ServerError {
         let (name, reason) = tokio::select! {
+            error = log_failed(&mut self.log) => return error,
             ended = self.doors.ended_early() => ended,
             ended = self.parts.ended_early() => ended,
             panic = self.keys.failed() => ("the keeper of keys", panic.to_string()),
         };
         ServerError::Ended { name, reason }
+    }
+}
+
+/// Waits until the node cannot follow its log any more, if it has one.
+async fn log_failed(log: &mut Option<SharedLog>) -> ServerError {
+    match log {
+        Some(log) => log.failed().await,
+        None => std::future::pending().await,
     }
 }
 

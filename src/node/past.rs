@@ -46,6 +46,24 @@ async fn while_alive<T: Send + 'static>(
     settings: &Settings,
     call: impl FnOnce() -> Result<T, StateDirError> + Send + 'static,
 ) -> Result<T, ServerError> {
+    let (say, said) = oneshot::channel();
+    let called = apart_or_here(move || _ = say.send(call()));
+    while_starting(admin, settings, called).await;
+    match said.await {
+        Ok(called) => Ok(called?),
+        Err(_) => Err(ServerError::Ended {
+            name: "the loading of the history",
+            reason: "it panicked".to_owned(),
+        }),
+    }
+}
+
+/// Waits for something that must come before the node serves. The admin listener answers meanwhile.
+pub(super) async fn while_starting<T>(
+    admin: &TcpListener,
+    settings: &Settings,
+    wait: impl Future<Output = T>,
+) -> T {
     let (control, follower) = control();
     let mut starting = Parts::default();
     if let Ok(admin) = admin.try_clone() {
@@ -56,15 +74,8 @@ async fn while_alive<T: Send + 'static>(
             admin::serve_starting(admin, config, follower),
         );
     }
-    let (say, said) = oneshot::channel();
-    apart_or_here(move || _ = say.send(call())).await;
+    let done = wait.await;
     control.stop();
     starting.all_ended(STARTING_GRACE).await;
-    match said.await {
-        Ok(called) => Ok(called?),
-        Err(_) => Err(ServerError::Ended {
-            name: "the loading of the history",
-            reason: "it panicked".to_owned(),
-        }),
-    }
+    done
 }

@@ -16,6 +16,7 @@ use super::files::{self, FileLimit};
 use super::inherited::Inherited;
 use super::keys::{self, Keys, Loaded};
 use super::parts::Parts;
+use super::shared_log::SharedLog;
 use super::sockets::{self, ListenSocket, Sockets};
 use super::state_dir::{Locked, StateDir, StateDirError, Taken, tell_of_loss};
 use super::take_over::TakeOver;
@@ -68,18 +69,25 @@ impl Node {
             limit,
             room,
             directory,
+            log,
             sockets,
         } = Opened::open(settings, inherited, take_over.is_some()).await?;
         let (stop_rest, rest_stopped) = watch::channel(false);
         let former_keys = take_over.as_mut().map(TakeOver::key_sets);
         let former_keys = former_keys.unwrap_or_default();
         let mut start_keys = pin!(Keys::start(loaded, &settings, &rest_stopped, former_keys));
-        let (hub, directory, keys) = match &mut take_over {
-            Some(take_over) => {
+        let mut joined = None;
+        let (hub, directory, keys) = match (&mut take_over, log) {
+            (Some(take_over), _) => {
                 let hub = take_over.hub(config::hub(&settings), room).await?;
+                joined = config::shared_log(&settings).map(|log| SharedLog::take_over(log, &hub));
                 (hub, directory.retake(take_over.state_lock()), None)
             }
-            None => {
+            (None, Some((hub, log))) => {
+                joined = Some(log);
+                (hub, None, Some(start_keys.as_mut().await))
+            }
+            (None, None) => {
                 let keys = start_keys.as_mut().await;
                 let admin = &sockets.admin.socket;
                 let (hub, directory) = directory.load(admin, &settings, room).await?;
@@ -117,6 +125,7 @@ impl Node {
             doors,
             parts,
             keeper,
+            log: joined,
         })
     }
 }
@@ -128,6 +137,8 @@ struct Opened {
     limit: FileLimit,
     room: Room,
     directory: Directory,
+    /// The log and a hub that has read it, of a node that begins with one.
+    log: Option<(Hub, SharedLog)>,
     sockets: Sockets,
 }
 
@@ -150,12 +161,19 @@ impl Opened {
                 Directory::Locked(past::lock(directory, &admin.socket, &settings).await?)
             }
         };
+        let log = match config::shared_log(&settings) {
+            Some(log) if !takes_over => {
+                Some(SharedLog::begin(log, &admin.socket, &settings, plan.room).await?)
+            }
+            _ => None,
+        };
         Ok(Self {
             sockets: Sockets::open(&settings, inherited, admin)?,
             settings,
             limit,
             room: plan.room,
             directory,
+            log,
         })
     }
 }
