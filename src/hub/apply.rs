@@ -207,12 +207,14 @@ impl Hub {
         }
         let (mut drafts, ids) = (portion.drafts, portion.ids);
         let (mut from, mut until) = (0, ids.len());
+        let mut newest = EventId::ZERO;
         while from < ids.len() {
             let (events, stamps) = (&mut drafts[from..until], &ids[from..until]);
             match self.attempt(events, Some(stamps), &[]).await? {
                 Attempt::Done(receipts) => {
                     self.0.node_metrics.log_events.add(receipts.len() as u64);
                     for (number, receipt) in numbers[from..until].iter().zip(receipts) {
+                        newest = newest.max(receipt.id);
                         outcomes[*number] = Outcome::Published(receipt);
                     }
                     (from, until) = (until, ids.len());
@@ -231,7 +233,8 @@ impl Hub {
                 Attempt::Changed | Attempt::Unprepared => unreachable!("nothing is watched"),
             }
         }
-        if ids.last() != Some(&portion.through) {
+        // The last entry is no event, or one that was not published.
+        if newest < portion.through {
             self.pass(portion.through).await;
         }
         numbers.clear();

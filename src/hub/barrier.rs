@@ -4,7 +4,6 @@
 //! it is no gap to change the node. What is unknown after that is unknown to all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -13,9 +12,6 @@ use crate::core::selector::Selector;
 
 use super::log::{Away, Log};
 use super::{Hub, Shed, Start};
-
-/// Longest wait for this node to catch up. After it, a cursor is answered as far as it is known.
-const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Questions for the newest id of the log: one answer is for all who asked before the question
 /// was put.
@@ -53,7 +49,7 @@ impl Hub {
     }
 
     /// As [`Hub::resolve`], after this node has caught up with the log: for a cursor that it did not
-    /// know. Waits for two seconds at most.
+    /// know. Waits no longer than `catch_up_max`; after that, the cursor is answered as far as it is known.
     ///
     /// # Errors
     /// [`Shed::Behind`] if the log is away, and the cursor is one of its order.
@@ -84,7 +80,7 @@ impl Hub {
                 .await;
             Ok(())
         };
-        match tokio::time::timeout(WAIT_MAX, wait).await {
+        match tokio::time::timeout(self.0.config.catch_up_max, wait).await {
             // A publisher's own id, or no cursor at all: it is told as unknown, as far as is known.
             Ok(Err(Away { .. })) if place.is_some() => Err(Shed::Behind),
             _ => Ok(()),
@@ -98,5 +94,91 @@ impl Hub {
             // The sender lives as long as the hub.
             let _ = heads.wait_for(|head| *head >= id).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::hub::log::{AppendError, BoxFuture, LogState, Outcome, Record};
+
+    /// A log that only answers questions for its newest id, one for each permit.
+    struct Slow {
+        answers: Semaphore,
+        asked: AtomicU64,
+    }
+
+    impl Log for Slow {
+        fn append(&self, _: Vec<Record>) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>> {
+            unreachable!("nothing is published")
+        }
+
+        fn erase(&self, _: &str) -> BoxFuture<'_, Result<usize, AppendError>> {
+            unreachable!("nothing is erased")
+        }
+
+        fn newest(&self) -> BoxFuture<'_, Result<EventId, Away>> {
+            Box::pin(async {
+                let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+                self.answers.acquire().await.expect("open").forget();
+                Ok(EventId::new(number))
+            })
+        }
+
+        fn state(&self) -> LogState {
+            unreachable!("no one asks")
+        }
+    }
+
+    #[tokio::test]
+    async fn one_answer_is_for_all_who_asked_before_the_question() {
+        let log = Arc::new(Slow {
+            answers: Semaphore::new(0),
+            asked: AtomicU64::new(0),
+        });
+        let newest = Arc::new(Newest::default());
+        let ask = || {
+            let (log, newest) = (Arc::clone(&log), Arc::clone(&newest));
+            tokio::spawn(async move { newest.ask(&*log).await.expect("an answer").get() })
+        };
+        let first = ask();
+        while log.asked.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // They come while a question is out, whose answer is too old for them.
+        let others: Vec<_> = (0..100).map(|_| ask()).collect();
+        let gone = ask();
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        gone.abort();
+        log.answers.add_permits(2);
+        assert_eq!(first.await.expect("no panic"), 1);
+        for other in others {
+            assert_eq!(other.await.expect("no panic"), 2);
+        }
+        assert_eq!(log.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn one_who_asks_and_goes_away_leaves_the_question_to_the_next() {
+        let log = Arc::new(Slow {
+            answers: Semaphore::new(0),
+            asked: AtomicU64::new(0),
+        });
+        let newest = Newest::default();
+        {
+            let asking = newest.ask(&*log);
+            tokio::pin!(asking);
+            let polled =
+                std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+        }
+        log.answers.add_permits(1);
+        assert_eq!(newest.ask(&*log).await.expect("an answer").get(), 2);
     }
 }

@@ -12,6 +12,9 @@ use crate::core::limits::EventLimits;
 use crate::core::places::Share;
 use crate::core::selector::Selector;
 
+/// Default of [`HubConfig::catch_up_max`]: a client would rather be told a gap than wait longer.
+pub const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
 /// Where a hub's ids come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
@@ -39,6 +42,9 @@ pub struct HubConfig {
     pub history: HistoryLimits,
     /// Where ids come from.
     pub order: Order,
+    /// Longest wait of a client whose cursor is ahead of this node until the node has caught up
+    /// with the log. No setting.
+    pub catch_up_max: Duration,
     /// Bounds on the idempotency keys.
     pub keys: KeyLimits,
     /// Bounds on one hold of the lock. No setting: each is a fraction of a millisecond.
@@ -91,6 +97,7 @@ impl Default for HubConfig {
             },
             history: HistoryLimits::default(),
             order: Order::Local,
+            catch_up_max: CATCH_UP_MAX,
             keys: KeyLimits::default(),
             hold: HoldLimits::default(),
             event_limits: EventLimits {

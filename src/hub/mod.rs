@@ -70,7 +70,7 @@ pub use crate::core::places::{Room, Shed, StreamPermit};
 pub use crate::core::presence;
 pub use crate::core::presence::Pending;
 pub use crate::core::sse::{Encoding, Gap};
-pub use config::{HubConfig, Order, TracesConfig};
+pub use config::{CATCH_UP_MAX, HubConfig, Order, TracesConfig};
 pub use freeze::{Frozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use keys::KeyFigures;

@@ -19,7 +19,7 @@ use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPoli
 use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
 use crate::core::places::Share;
-use crate::hub::{HubConfig, Order, TracesConfig};
+use crate::hub::{CATCH_UP_MAX, HubConfig, Order, TracesConfig};
 use crate::ingest::{IngestConfig, NamedUser, Timeouts, TransactionLimits};
 use crate::logging::LogConfig;
 use crate::server::{ServerConfig, SocketConfig};
@@ -52,6 +52,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             count: settings.idempotency_keys_max,
         },
         order: Order::Local,
+        catch_up_max: CATCH_UP_MAX,
         hold: HoldLimits::default(),
         event_limits: EventLimits {
             has_subscriber_keys: settings.keys_of(Role::Subscriber).is_some(),

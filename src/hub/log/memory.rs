@@ -44,7 +44,8 @@ struct State {
     is_away: Option<Instant>,
     /// Appends are done, and not answered.
     loses_answers: bool,
-    nodes: usize,
+    /// Appends that are refused from now on.
+    refuses: usize,
     batches: u64,
     newest_asked: u64,
 }
@@ -123,7 +124,6 @@ impl MemoryLog {
             applied: Mutex::new(hub.head()),
             is_closed: Mutex::new(false),
         });
-        self.0.change(|state| state.nodes += 1);
         hub.set_log(Arc::clone(&node) as Arc<dyn Log>);
         let (tail, hub) = (Arc::clone(&node), hub.clone());
         runtime.spawn(async move { tail.follow(hub).await });
@@ -139,6 +139,11 @@ impl MemoryLog {
     /// Appends are done and their answers lost, or no longer.
     pub fn lose_answers(&self, loses: bool) {
         self.0.change(|state| state.loses_answers = loses);
+    }
+
+    /// Refuses the next appends.
+    pub fn refuse_next(&self, appends: usize) {
+        self.0.change(|state| state.refuses = appends);
     }
 
     /// Appends what an application wrote.
@@ -364,6 +369,10 @@ impl MemoryNode {
             state.away().map_err(AppendError::NotPublished)?;
             if *self.is_closed.lock() {
                 return Err(Closed.into());
+            }
+            if state.refuses > 0 {
+                state.refuses -= 1;
+                return Err(AppendError::NotPublished(away()));
             }
             state.batches += 1;
             let batch = state.batches;
