@@ -1,6 +1,7 @@
 //! The node's own metrics: their names, their help texts, and the source of each value.
 
 mod keys;
+mod log;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -271,6 +272,7 @@ impl<R: Readings> Node<R> {
             [(Labels::new(), node.publish_waits.get())],
         )?;
         self.idempotency(page)?;
+        self.log(page)?;
         page.gauges(
             "mailbox_messages",
             "Messages that wait for a shard: batches of events, new streams, questions of operators.",

@@ -112,6 +112,9 @@ fn page(format: Format) -> String {
     node.key_repeats.add(26);
     node.keys_reused.add(27);
     node.keys_dropped.add(28);
+    node.log_events.add(29);
+    node.log_unreadable.add(30);
+    node.log_too_large.add(31);
     let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
     let version = match format {
         Format::Classic => "text/plain; version=0.0.4",
@@ -162,6 +165,9 @@ fn every_figure_is_on(page: &str) {
         "fantail_idempotency_repeats_total 26",
         "fantail_idempotency_reused_total 27",
         "fantail_idempotency_dropped_total 28",
+        "fantail_log_events_total 29",
+        r#"fantail_log_passed_over_total{reason="unreadable"} 30"#,
+        r#"fantail_log_passed_over_total{reason="too_large"} 31"#,
         r#"fantail_mailbox_messages{shard="1"} 17.0"#,
         "fantail_http_connections 10.0",
         "fantail_ingest_connections 15.0",
