@@ -27,6 +27,14 @@ impl Client {
         socket.write_all(&command(words)).expect("the node reads");
     }
 
+    /// Sends bytes as they are.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.reader
+            .get_mut()
+            .write_all(bytes)
+            .expect("the node reads");
+    }
+
     /// The next reply line: simple strings, errors and integers with their first byte.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
