@@ -17,6 +17,7 @@ use super::page::{Labels, Page, label};
 use crate::clock::unix_ms;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
+use crate::hub::log::LogState;
 use crate::hub::presence::Figures;
 use crate::hub::{Hub, KeyFigures};
 use crate::logging;
@@ -45,9 +46,15 @@ pub(super) trait Readings: Send + Sync + 'static {
     fn history_budget_bytes(&self) -> usize;
     /// The idempotency keys.
     fn keys(&self) -> KeyFigures;
+    /// How the node stands to its log, if it has one.
+    fn log_state(&self) -> Option<LogState>;
 }
 
 impl Readings for Hub {
+    fn log_state(&self) -> Option<LogState> {
+        self.log().map(|log| log.state())
+    }
+
     fn shards(&self) -> &[Arc<ShardMetrics>] {
         self.shard_metrics()
     }

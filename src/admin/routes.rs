@@ -34,6 +34,9 @@ use crate::web::request_target::{self, WrongHost};
 /// The list of resources, for requests to unknown paths.
 const RESOURCES: &str = "there are /healthz, /readyz, /metrics, /streams, /streams/{id}, /topics/{topic}, /trace and /upgrade";
 
+/// The answer of `/readyz` without the log.
+const LOG_IS_AWAY: &str = "the node has been without its log for longer than `log_lost_unready`";
+
 /// The methods of all calls together.
 const ALL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 
@@ -229,6 +232,9 @@ impl Shared {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the node is shutting down",
             ));
+        }
+        if self.hub.lacks_log() {
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, LOG_IS_AWAY));
         }
         Ok(text("ready\n", "text/plain; charset=utf-8"))
     }

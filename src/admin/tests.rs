@@ -7,6 +7,7 @@ use super::negotiate::Format;
 use super::node_metrics::Readings;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
+use crate::hub::log::LogState;
 use crate::hub::KeyFigures;
 use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
@@ -18,6 +19,10 @@ struct Fixed {
 }
 
 impl Readings for Fixed {
+    fn log_state(&self) -> Option<LogState> {
+        Some(LogState::Refilling { behind: 31 })
+    }
+
     fn shards(&self) -> &[Arc<ShardMetrics>] {
         &self.shards
     }

@@ -116,6 +116,11 @@ fn dispatch(node: &Arc<Node>, request: Request) -> Outcome {
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
             Outcome::problem(problem.retry_after(retry_after_s()))
         }
+        (Resource::Ready, &Method::GET | &Method::HEAD) if node.hub.lacks_log() => {
+            let detail = "the node has been without its log for a while";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+            Outcome::problem(problem.retry_after(retry_after_s()))
+        }
         (Resource::Ready, &Method::GET | &Method::HEAD) => Outcome::Now(text("ready\n")),
         (_, method) => {
             let allow = resource.methods();

@@ -42,6 +42,8 @@ pub struct HubConfig {
     pub history: HistoryLimits,
     /// Where ids come from.
     pub order: Order,
+    /// Time without the log after which the node is not ready; zero = never.
+    pub log_lost_unready: Duration,
     /// Longest wait of a client whose cursor is ahead of this node until the node has caught up
     /// with the log. No setting.
     pub catch_up_max: Duration,
@@ -97,6 +99,7 @@ impl Default for HubConfig {
             },
             history: HistoryLimits::default(),
             order: Order::Local,
+            log_lost_unready: Duration::from_secs(30),
             catch_up_max: CATCH_UP_MAX,
             keys: KeyLimits::default(),
             hold: HoldLimits::default(),

@@ -10,6 +10,7 @@ use crate::core::delivery::{StreamInfo, StreamKey, farewell_retry_ms};
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::Message;
 
+use super::log::LogState;
 use super::{Hub, StreamQuery};
 
 impl Hub {
@@ -151,6 +152,17 @@ impl Hub {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Relaxed) && !self.draining()
+    }
+
+    /// Whether the node has been without its log for so long that balancers should send clients
+    /// elsewhere. Streams stay open, and clients that come are served from memory.
+    #[must_use]
+    pub fn lacks_log(&self) -> bool {
+        let longest = self.0.config.log_lost_unready;
+        match self.log().map(|log| log.state()) {
+            Some(LogState::Away { since }) => !longest.is_zero() && since.elapsed() >= longest,
+            _ => false,
+        }
     }
 
     /// Sets what [`Hub::is_ready`] tells before the drain.

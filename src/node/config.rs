@@ -52,6 +52,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             count: settings.idempotency_keys_max,
         },
         order: Order::Local,
+        log_lost_unready: settings.log_lost_unready,
         catch_up_max: CATCH_UP_MAX,
         hold: HoldLimits::default(),
         event_limits: EventLimits {

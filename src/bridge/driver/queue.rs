@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::bridge::entry::Fields;
 use crate::bridge::redis::Batch;

@@ -21,6 +21,9 @@ use crate::once_a_minute::OnceAMinute;
 /// Time within which the tail must bring what was written. Otherwise it reads the wrong server.
 const COMES_WITHIN: Duration = Duration::from_secs(2);
 
+/// Time for another node to begin a stream again that is gone.
+const BEGUN_WITHIN: Duration = Duration::from_secs(5);
+
 /// Interval of the log line about a refill.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
@@ -44,8 +47,8 @@ enum Stop {
     Redis(#[from] redis::Error),
     #[error("what this node wrote to the log did not come back in {} s: another server may have the log", COMES_WITHIN.as_secs())]
     Unseen,
-    #[error("the log was begun by others at the same time")]
-    Begun,
+    #[error("the log's stream is gone, and no other node has begun it again yet")]
+    Missing,
     #[error(transparent)]
     Fatal(TailError),
 }
@@ -66,6 +69,8 @@ pub(super) struct Tail {
     /// Entries that the log has kept, by the latest facts.
     kept: u64,
     told_at: Instant,
+    /// Since when a node that takes over finds no stream.
+    missing: Option<Instant>,
 }
 
 impl Tail {
@@ -78,6 +83,7 @@ impl Tail {
             refilled: 0,
             kept: 0,
             told_at: Instant::now(),
+            missing: None,
         }
     }
 
@@ -154,10 +160,19 @@ impl Tail {
 
     /// The follower of a node whose former program has read up to its newest id. The mark of its
     /// order says whether the log is still the same.
-    async fn begin_again(&self, connection: &mut Connection) -> Result<Follower<Content>, Stop> {
+    async fn begin_again(
+        &mut self,
+        connection: &mut Connection) -> Result<Follower<Content>, Stop> {
         let birth = connection.facts().await?.birth;
         // Another node begins it again: this one knows only a part of the birth.
-        let birth = birth.ok_or(Stop::Begun)?;
+        let Some(birth) = birth else {
+            let since = *self.missing.get_or_insert_with(Instant::now);
+            return Err(if since.elapsed() < BEGUN_WITHIN {
+                Stop::Missing
+            } else {
+                Stop::Fatal(TailError::NewOrder)
+            });
+        };
         if OrderMark::of_birth(birth) != self.hub.mark() {
             return Err(Stop::Fatal(TailError::NewOrder));
         }

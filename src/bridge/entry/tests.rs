@@ -125,7 +125,7 @@ fn an_entry_beyond_all_bounds_is_told_by_its_topics() {
     let large = vec![b'x'; FIELD_BYTES_MAX + 1];
     let read = read_pairs(&[("topic", b"a"), ("data", &large), ("topic", b"b")]);
     match read.content.item {
-        Item::TooLarge { topics } => assert_eq!(topics, ["a".into(), "b".into()]),
+        Item::TooLarge { topics } => assert_eq!(topics.concat(), "ab"),
         other => panic!("{other:?}"),
     }
     let many = vec![("topic", b"a" as &[u8]); TOPICS_MAX + 1];

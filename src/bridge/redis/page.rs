@@ -31,7 +31,7 @@ const MS_END: u64 = 1 << 44;
 
 /// An id as Redis has it: two numbers of 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RawId {
+pub(super) struct RawId {
     ms: u64,
     number: u64,
 }

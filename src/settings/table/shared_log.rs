@@ -48,7 +48,7 @@ pub(super) const SHARED_LOG: Group = Group {
             key: "log_age",
             help: "Age at which entries are dropped from the log, once a minute; below `history_age`, a node that starts reads less than it would keep",
             kind: Kind::Time(
-                or_zero(from_to(secs(60), secs(365 * DAY.as_secs())), "never"),
+                or_zero(from_to(secs(60), secs(30 * DAY.as_secs())), "never"),
                 |s| &mut s.log_age,
             ),
         },

@@ -37,6 +37,8 @@ fn samples(setting: &Setting, files: &[NamedTempFile; 2]) -> [String; 2] {
         Kind::Keys(Form::Secret, _) | Kind::Claim(_) | Kind::CookieName(_) => texts("one", "two"),
         Kind::Keys(Form::JwksUrl, _) => texts("https://a.example/1", "http://[::1]:1/2"),
         Kind::Keys(..) | Kind::Directory(_) => texts("/a", "/b"),
+        Kind::LogAddress(_) => texts("redis://a/1", "rediss+sentinel://b,c/d"),
+        Kind::RedisKey(_) => texts("one", "two"),
         Kind::Algorithm(_) => texts("PS256", "EdDSA"),
         Kind::TopicRules(_) => texts("user/{sub},all", "role/{roles}"),
         Kind::Filter(_) => texts("debug", "trace"),
@@ -113,6 +115,8 @@ fn every_setting_is_set_by_every_way_and_sets_nothing_else() {
             .collect();
         if setting.key.starts_with("ingest_password") {
             assert_eq!(changed, ["ingest_password", "ingest_password_file"]);
+        } else if setting.key.starts_with("log_password") {
+            assert_eq!(changed, ["log_password", "log_password_file"]);
         } else {
             assert_eq!(changed, [setting.key]);
         }
