@@ -7,8 +7,8 @@ use super::negotiate::Format;
 use super::node_metrics::Readings;
 use crate::core::budget::{Budget, Part};
 use crate::core::history::HistorySize;
-use crate::hub::log::LogState;
 use crate::hub::KeyFigures;
+use crate::hub::log::LogState;
 use crate::hub::presence::Figures;
 use crate::metrics::{CloseReason, GapReason, NodeMetrics, ShardMetrics, Source};
 

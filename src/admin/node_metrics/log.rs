@@ -46,7 +46,12 @@ impl<R: Readings> Node<R> {
             "log_state",
             "1 for the state of the node's connection to its log, 0 for the others.",
             None,
-            states.map(|state| (vec![label("state", state)], f64::from(u8::from(state == name)))),
+            states.map(|state| {
+                (
+                    vec![label("state", state)],
+                    f64::from(u8::from(state == name)),
+                )
+            }),
         )?;
         page.gauges(
             "log_lag",

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::contact::{pause, pauses};
 use super::shared::{Shared, not_published, unknown};
 use crate::bridge::follow::Marker;
-use crate::bridge::redis::{Batch, Connection, Error, Refusal};
+use crate::bridge::redis::{Batch, Connection, Error, Host, Refusal};
 use crate::core::event::EventId;
 
 /// Most entries of a pipeline.
@@ -80,7 +80,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 shared.metrics.reconnects.add(1);
                 shared.note(error.to_string());
                 tracing::warn!(
-                    server = connection.host(),
+                    server = %connection.host(),
                     "writes to the log were interrupted: {error}"
                 );
             }
@@ -117,7 +117,11 @@ async fn serve(
     }
     backoff.succeeded();
     let mut live = shared.live.subscribe();
+    let mut master = shared.master.subscribe();
     loop {
+        if shared.elsewhere(connection).is_some() {
+            return Stop::Elsewhere;
+        }
         let has_waiting = shared.queue(|queue| queue.has_waiting());
         if !has_waiting {
             tokio::select! {
@@ -128,6 +132,7 @@ async fn serve(
                     }
                 }
                 _ = live.changed() => {}
+                _ = master.changed() => {}
             }
         }
         // Another server has the log, or the tail is being proved: see `follow`.
@@ -168,6 +173,20 @@ async fn tick(shared: &Shared, connection: &mut Connection) -> Result<(), Error>
     Ok(())
 }
 
+/// Waits until another server is the master. What is on its way to this one may never be answered.
+async fn moved(shared: &Shared, host: Host) -> Error {
+    let mut master = shared.master.subscribe();
+    let is_other = |master: &Option<Host>| master.as_ref().is_some_and(|master| *master != host);
+    let other = master.wait_for(is_other).await;
+    match other {
+        Ok(other) => {
+            let other = other.as_ref().map(Host::to_string).unwrap_or_default();
+            Error::Lost(format!("Sentinel has made {other} the master"))
+        }
+        Err(_) => Error::Lost("the node ends".to_owned()),
+    }
+}
+
 /// Writes what waits.
 async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop> {
     let sent = shared.queue(|queue| queue.send(ENTRIES_MAX, BYTES_MAX));
@@ -177,7 +196,11 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop>
     let (numbers, batches): (Vec<u64>, Vec<Batch>) = sent.into_iter().unzip();
     let config = &shared.config;
     let replicas = config.ack_replicas;
-    let written = connection.append(&config.stream, &batches, replicas).await;
+    let host = connection.host().clone();
+    let written = tokio::select! {
+        written = connection.append(&config.stream, &batches, replicas) => written,
+        lost = moved(shared, host) => Err(lost),
+    };
     let (outcomes, has) = written.map_err(Stop::Lost)?;
     let (mut newest, mut again, mut refused) = (None, Vec::new(), None);
     for (number, outcome) in numbers.into_iter().zip(outcomes) {

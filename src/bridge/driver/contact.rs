@@ -105,7 +105,7 @@ async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
     let floor = first.map_or(facts.last, EventId::before);
     tracing::info!(
         log = %config.address,
-        server = connection.host(),
+        server = %connection.host(),
         version = connection.version(),
         key,
         entries = facts.length,

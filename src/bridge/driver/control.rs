@@ -57,8 +57,7 @@ async fn connected<'c>(
     let live = *shared.live.borrow();
     let is_old = |connection: &Connection| live.is_some_and(|live| live != connection.server());
     if connection.as_ref().is_none_or(is_old) {
-        let config = &shared.config;
-        *connection = Some(Connection::connect(&config.address, &config.stream.key).await?);
+        *connection = Some(shared.connect().await?);
     }
     connection.as_mut().ok_or(Error::Answer("the connection"))
 }

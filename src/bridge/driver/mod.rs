@@ -5,6 +5,7 @@
 //! | [`tail`] | its own | drives the [follower](super::follow), applies entries to the hub, hands receipts to waiting publishers |
 //! | [`append`] | its own | writes what publishers wait for, one pipeline after the other; finds out what became of writes without an answer |
 //! | [`control`] | its own | asks for the newest id, trims |
+//! | [`master`] | new ones | asks the Sentinels whether another server is the master |
 //!
 //! A publisher's receipt comes from the tail: it waits in the [`queue`] until this node has applied its
 //! events. So a receipt says that the events are in the log as this node reads it.
@@ -18,6 +19,7 @@
 mod append;
 mod contact;
 mod control;
+mod master;
 mod queue;
 mod shared;
 mod tail;
@@ -121,6 +123,7 @@ impl Driver {
         let tail = tail.run();
         let append = append::run(Arc::clone(&shared));
         let control = control::run(Arc::clone(&shared), questions);
+        let master = master::run(Arc::clone(&shared));
         let stopped = async {
             let _ = stopped.wait_for(|stop| *stop).await;
             shared.settled().await;
@@ -129,6 +132,7 @@ impl Driver {
             error = tail => Err(error),
             () = append => Ok(()),
             () = control => Ok(()),
+            () = master => Ok(()),
             () = stopped => Ok(()),
         };
         shared.close();

@@ -11,6 +11,7 @@ use super::LogConfig;
 use super::control::Question;
 use super::queue::{Answer, Full, Known, Queue};
 use crate::bridge::entry::{self, Fields, Token};
+use crate::bridge::redis::{Connection, Error, Host};
 use crate::core::event::EventId;
 use crate::hub::Closed;
 use crate::hub::log::{AppendError, Away, BoxFuture, Log, LogState, Outcome, Record};
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) last_entry: Mutex<Instant>,
     unseen: Mutex<Option<Unseen>>,
     ask: mpsc::Sender<Question>,
+    /// The server that Sentinel has made the master, once it was another one than before.
+    pub(super) master: watch::Sender<Option<Host>>,
 }
 
 impl Shared {
@@ -88,7 +91,26 @@ impl Shared {
             last_entry: Mutex::new(Instant::now()),
             unseen: Mutex::default(),
             ask,
+            master: watch::Sender::new(None),
         }
+    }
+
+    /// Connects to the server that has the log.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        let (address, key) = (&self.config.address, &self.config.stream.key);
+        let master = self.master.borrow().clone();
+        if let Some(master) = master
+            && let Ok(connection) = Connection::connect_to(address, master, key).await
+        {
+            return Ok(connection);
+        }
+        Connection::connect(address, key).await
+    }
+
+    /// The server that has become the master, if it is another one than that of a connection.
+    pub(super) fn elsewhere(&self, connection: &Connection) -> Option<Host> {
+        let master = self.master.borrow();
+        master.clone().filter(|master| master != connection.host())
     }
 
     pub(super) fn queue<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {

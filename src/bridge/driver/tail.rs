@@ -47,6 +47,8 @@ enum Stop {
     Redis(#[from] redis::Error),
     #[error("what this node wrote to the log did not come back in {} s: another server may have the log", COMES_WITHIN.as_secs())]
     Unseen,
+    #[error("Sentinel has made {0} the master")]
+    Elsewhere(redis::Host),
     #[error("the log's stream is gone, and no other node has begun it again yet")]
     Missing,
     #[error(transparent)]
@@ -126,9 +128,7 @@ impl Tail {
         follower: &mut Option<Follower<Content>>,
         backoff: &mut crate::backoff::Backoff,
     ) -> Stop {
-        let config = &self.shared.config;
-        let connected = Connection::connect(&config.address, &config.stream.key).await;
-        let mut connection = match connected {
+        let mut connection = match self.shared.connect().await {
             Ok(connection) => connection,
             Err(error) => return error.into(),
         };
@@ -140,6 +140,9 @@ impl Tail {
             },
         };
         loop {
+            if let Some(host) = self.shared.elsewhere(&connection) {
+                return Stop::Elsewhere(host);
+            }
             let step = follower.next(Instant::now(), unix_ms());
             let is_live = matches!(step, Step::Live { .. });
             match self.take(step, &mut connection).await {
@@ -162,7 +165,8 @@ impl Tail {
     /// order says whether the log is still the same.
     async fn begin_again(
         &mut self,
-        connection: &mut Connection) -> Result<Follower<Content>, Stop> {
+        connection: &mut Connection,
+    ) -> Result<Follower<Content>, Stop> {
         let birth = connection.facts().await?.birth;
         // Another node begins it again: this one knows only a part of the birth.
         let Some(birth) = birth else {
@@ -300,7 +304,7 @@ impl Tail {
     }
 
     fn live(&mut self, connection: &Connection) {
-        let server = connection.host();
+        let server = connection.host().to_string();
         match self.shared.standing() {
             Standing::Refilling { .. } => {
                 tracing::info!(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, ServerErrorKind};
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, aio};
+use tokio::task::JoinSet;
 
 use super::address::{Address, Host, Login, Sentinel};
 use super::connection::Connection;
@@ -32,23 +33,31 @@ impl Connection {
     /// # Errors
     /// [`Error`], of the last host that was tried.
     pub async fn connect(address: &Address, key: &str) -> Result<Self, Error> {
-        let hosts = match &address.sentinel {
-            Some(sentinel) => vec![master(address, sentinel).await?],
-            None => address.hosts.clone(),
-        };
         let mut failures = Vec::new();
-        for host in &hosts {
-            match Self::follow(address, host.clone(), key).await {
+        for host in &address.hosts {
+            let connected = match &address.sentinel {
+                // One that was cut off from the others may name a master of the past.
+                Some(sentinel) => match ask(address, sentinel, host).await {
+                    Ok(master) => Self::connect_to(address, master, key).await,
+                    Err(error) => Err(error),
+                },
+                None => Self::connect_to(address, host.clone(), key).await,
+            };
+            match connected {
                 Ok(connection) => return Ok(connection),
-                Err(error) if hosts.len() == 1 || error.is_final() => return Err(error),
+                Err(error) if address.hosts.len() == 1 || error.is_final() => return Err(error),
                 Err(error) => failures.push(error.to_string()),
             }
         }
+        failures.dedup();
         Err(Error::NoMaster(failures.join("; ")))
     }
 
-    /// Connects to a server, or to the one of its Cluster that has the key.
-    async fn follow(address: &Address, host: Host, key: &str) -> Result<Self, Error> {
+    /// Connects to this server, or to the one of its Cluster that has the key.
+    ///
+    /// # Errors
+    /// [`Error`]; also if the server is a replica.
+    pub async fn connect_to(address: &Address, host: Host, key: &str) -> Result<Self, Error> {
         let mut host = host;
         for _ in 0..HOPS_MAX {
             let opened = open(&host, address.tls, &address.login, address.database).await?;
@@ -90,23 +99,22 @@ pub(super) fn moved(value: &Value, from: &Host) -> Option<Host> {
     })
 }
 
-/// The master that the first Sentinel to answer names.
-async fn master(address: &Address, sentinel: &Sentinel) -> Result<Host, Error> {
-    let mut failures = Vec::new();
+/// The masters that the Sentinels of an address name now, each Sentinel's answer alone. None if the
+/// address has no Sentinels.
+pub async fn masters(address: &Address) -> Vec<Host> {
+    let Some(sentinel) = &address.sentinel else {
+        return Vec::new();
+    };
+    let mut all = JoinSet::new();
     for host in &address.hosts {
-        match ask(address, sentinel, host).await {
-            Ok(Some(master)) => return Ok(master),
-            Ok(None) => failures.push(format!(
-                "the Sentinel {host} knows no service `{}`",
-                sentinel.service
-            )),
-            Err(error) => failures.push(error.to_string()),
-        }
+        let (address, sentinel, host) = (address.clone(), sentinel.clone(), host.clone());
+        all.spawn(async move { ask(&address, &sentinel, &host).await.ok() });
     }
-    Err(Error::NoMaster(failures.join("; ")))
+    all.join_all().await.into_iter().flatten().collect()
 }
 
-async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Option<Host>, Error> {
+/// The master that a Sentinel names.
+async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Host, Error> {
     let mut opened = open(host, address.tls, &sentinel.login, 0).await?;
     let mut command = redis::cmd("SENTINEL");
     command
@@ -114,7 +122,11 @@ async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Opti
         .arg(&sentinel.service);
     let answer = opened.link.send_packed_command(&command).await?;
     let answer = match reply::accepted(answer)? {
-        Value::Nil => return Ok(None),
+        Value::Nil => {
+            let service = &sentinel.service;
+            let fault = format!("the Sentinel {host} knows no service `{service}`");
+            return Err(Error::NoMaster(fault));
+        }
         answer => reply::items(answer).ok_or(Error::Answer("SENTINEL"))?,
     };
     let [name, port] = &answer[..] else {
@@ -122,10 +134,10 @@ async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Opti
     };
     let host = reply::text(name).zip(reply::number(port));
     let (name, port) = host.ok_or(Error::Answer("SENTINEL"))?;
-    Ok(Some(Host {
+    Ok(Host {
         name: name.to_owned(),
         port: u16::try_from(port).map_err(|_| Error::Answer("SENTINEL"))?,
-    }))
+    })
 }
 
 async fn open(host: &Host, tls: bool, login: &Login, database: i64) -> Result<Opened, Error> {

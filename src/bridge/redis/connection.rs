@@ -69,8 +69,8 @@ impl Connection {
 
     /// Where it leads to.
     #[must_use]
-    pub fn host(&self) -> String {
-        self.host.to_string()
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// The version that the server says it has.

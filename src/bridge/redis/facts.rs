@@ -36,7 +36,7 @@ impl Connection {
         pipeline.cmd("EXEC");
         let mut answers = self.calls(&pipeline).await?.into_iter();
         if answers.next().is_some_and(is_replica) {
-            return Err(Error::Replica(self.host()));
+            return Err(Error::Replica(self.host().to_string()));
         }
         let executed = reply::accepted(answers.next_back().unwrap_or_default())?;
         let executed = reply::items(executed).unwrap_or_default();

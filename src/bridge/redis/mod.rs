@@ -17,9 +17,10 @@ mod facts;
 mod page;
 mod reply;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Host};
 pub use append::{Batch, Refusal};
 pub use checks::Warning;
+pub use connect::masters;
 pub use connection::Connection;
 pub use error::Error;
 pub use page::{PageSize, RawPage};
