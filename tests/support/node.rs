@@ -224,6 +224,14 @@ impl Starting {
         self.logged.lock().expect("no panic").clone()
     }
 
+    /// Waits until it has ended by itself; its status and its whole log.
+    pub(crate) fn ended(mut self) -> (ExitStatus, String) {
+        let child = self.child.as_mut().expect("it was spawned");
+        let status = wait_for("the node ends", || child.try_wait().expect("a child"));
+        wait_until("its log was read", || Arc::strong_count(&self.logged) == 1);
+        (status, self.logged())
+    }
+
     /// Waits until it serves.
     pub(crate) fn started(mut self) -> Node {
         let [http, ingest, admin] = wait_for("the node says where it listens", || {

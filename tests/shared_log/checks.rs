@@ -1,0 +1,113 @@
+use std::io::Write;
+
+use tempfile::NamedTempFile;
+
+use crate::server::{Server, add};
+use crate::support::node::{Node, Starting};
+use crate::support::sse::SseStream;
+
+/// The log of a node that does not start.
+fn refused(flags: &[&str]) -> String {
+    let starting: Starting = Node::begin(flags);
+    let (status, logged) = starting.ended();
+    assert!(!status.success(), "{logged}");
+    logged
+}
+
+#[test]
+fn a_key_of_another_type_is_refused_and_kept() {
+    let server = Server::start();
+    server.ask::<()>(&["SET", "fantail", "mine"]);
+    let logged = refused(&["--log", &server.url()]);
+    assert!(logged.contains("`fantail` is no stream"), "{logged}");
+    assert_eq!(server.ask::<String>(&["GET", "fantail"]), "mine");
+    let node = server.node(&["--log-key", "other"]);
+    drop(node);
+    assert_eq!(server.ask::<String>(&["TYPE", "other"]), "stream");
+}
+
+#[test]
+fn ids_that_are_far_ahead_are_refused_and_ids_of_long_ago_are_not() {
+    let server = Server::start();
+    for (key, id, part) in [
+        ("ahead", "9000000000000-1", "in the future"),
+        ("beyond", "17592186044416-1", "2^44"),
+    ] {
+        server.ask::<()>(&["XADD", key, id, "topic", "t"]);
+        let logged = refused(&["--log", &server.url(), "--log-key", key]);
+        assert!(logged.contains(part) && logged.contains(id), "{logged}");
+    }
+    server.ask::<()>(&["XADD", "fantail", "5-1", "topic", "t", "data", "of 1970"]);
+    let node = server.node(&[]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "of today");
+    assert_eq!(stream.take_data(1), ["of today"]);
+}
+
+#[test]
+fn a_user_with_a_password_from_a_file_and_a_database_are_used() {
+    let server = Server::with(&[
+        "--appendonly",
+        "yes",
+        "--databases",
+        "3",
+        "--user",
+        "bob",
+        "on",
+        ">p w",
+        "~fantail",
+        "+@all",
+    ]);
+    let mut file = NamedTempFile::new().expect("a file");
+    writeln!(file, "p w").expect("a written file");
+    let path = file.path().to_str().expect("a path").to_owned();
+    let address = format!("redis://bob@{}/2", server.address);
+    let node = Node::start_with(&["--log", &address, "--log-password-file", &path]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "hello");
+    assert_eq!(stream.take_data(1), ["hello"]);
+    assert_eq!(server.ask::<u64>(&["EXISTS", "fantail"]), 0, "database 0");
+    assert!(!node.logged().contains("p w"), "a password was logged");
+    let wrong = format!("redis://bob:secret-and-wrong@{}", server.address);
+    let logged = refused(&["--log", &wrong, "--log-start-timeout", "100ms"]);
+    assert!(
+        logged.contains("WRONGPASS") || logged.contains("uthentication"),
+        "{logged}"
+    );
+    assert!(!logged.contains("secret-and-wrong"), "{logged}");
+}
+
+#[test]
+fn of_several_hosts_the_one_that_takes_writes_is_used() {
+    let master = Server::start();
+    let (host, port) = ("127.0.0.1", master.address.port().to_string());
+    let replica = Server::with(&["--replicaof", host, &port]);
+    let log = format!("redis://{},{}", replica.address, master.address);
+    let node = Node::start_with(&["--log", &log]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "hello");
+    assert_eq!(stream.take_data(1), ["hello"]);
+    let alone = replica.url();
+    let logged = refused(&["--log", &alone, "--log-start-timeout", "100ms"]);
+    assert!(logged.contains("is a replica"), "{logged}");
+}
+
+#[test]
+fn in_a_cluster_the_node_that_has_the_key_is_followed() {
+    let servers = [0, 1].map(|_| Server::with(&["--cluster-enabled", "yes"]));
+    let [first, second] = &servers;
+    // All slots are the second one's.
+    second.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let port = second.address.port().to_string();
+    first.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+    let knows = || {
+        let answer = first.try_ask::<u64>(&["EXISTS", "fantail"]);
+        answer.is_err_and(|error| error.code() == Some("MOVED"))
+    };
+    crate::support::wait_until("the first node knows the second", knows);
+    let node = first.node(&[]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "hello");
+    assert_eq!(stream.take_data(1), ["hello"]);
+    assert_eq!(second.ask::<u64>(&["EXISTS", "fantail"]), 1);
+}

@@ -1,0 +1,180 @@
+use fantail::bridge::entry::{Fields, Token, of_record};
+use fantail::bridge::follow::Marker;
+use fantail::bridge::redis::{Address, Batch, Connection, PageSize, Stream};
+use fantail::core::event::EventId;
+use fantail::hub::log::Record;
+
+use crate::server::Server;
+
+const BIRTH: u128 = 0x6ba7_b810_9dad_41d1_80b4_00c0_4fd4_30c8;
+
+async fn connect(server: &Server) -> Connection {
+    let address = Address::parse(&server.url()).expect("an address");
+    let connection = Connection::connect(&address, "fantail").await;
+    connection.expect("a connection")
+}
+
+fn stream() -> Stream {
+    Stream {
+        key: "fantail".to_owned(),
+        events_max: 1_000_000,
+    }
+}
+
+fn fields(data: &str) -> Fields {
+    let record = Record {
+        topics: vec!["t".into()],
+        data: data.to_owned(),
+        ..Record::default()
+    };
+    of_record(record, Token { node: 1, number: 2 })
+}
+
+fn batch(entries: &[&str]) -> Batch {
+    Batch {
+        entries: entries.iter().map(|data| fields(data)).collect(),
+    }
+}
+
+#[tokio::test]
+async fn of_nodes_that_begin_a_stream_at_once_all_have_one_birth() {
+    let server = Server::start();
+    let missing = connect(&server).await.facts().await.expect("facts");
+    assert_eq!((missing.birth, missing.length), (None, 0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let mut connection = connect(&server).await;
+        tasks.spawn(async move { connection.create(BIRTH + number).await.expect("a birth") });
+    }
+    let births = tasks.join_all().await;
+    assert!(births.iter().all(|birth| *birth == births[0]), "{births:?}");
+    let mut connection = connect(&server).await;
+    let facts = connection.facts().await.expect("facts");
+    assert_eq!((facts.birth, facts.length), (Some(births[0]), 1));
+    // The birth is kept when all entries are gone.
+    server.ask::<()>(&["XTRIM", "fantail", "MAXLEN", "0"]);
+    let facts = connection.facts().await.expect("facts");
+    assert_eq!(
+        (facts.birth, facts.length, facts.added),
+        (Some(births[0]), 0, Some(1))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_an_application_has_begun_gets_a_birth_and_keeps_its_entries() {
+    let server = Server::start();
+    server.ask::<()>(&["XADD", "fantail", "*", "topic", "t"]);
+    let mut connection = connect(&server).await;
+    assert_eq!(connection.create(BIRTH).await.expect("a birth"), BIRTH);
+    let facts = connection.facts().await.expect("facts");
+    assert_eq!((facts.birth, facts.length), (Some(BIRTH), 2));
+}
+
+#[tokio::test]
+async fn batches_are_written_in_order_each_whole_and_come_back() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let batches = [batch(&["a"]), batch(&["b", "c"]), batch(&["d"])];
+    let written = connection.append(&stream(), &batches, 0).await;
+    let (outcomes, _) = written.expect("an answer");
+    let ids: Vec<EventId> = outcomes
+        .into_iter()
+        .map(|id| id.expect("written"))
+        .collect();
+    let mut size = PageSize::default();
+    let page = connection
+        .page(EventId::ZERO, &mut size)
+        .await
+        .expect("a page");
+    assert!(page.is_end);
+    let came: Vec<EventId> = page.entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(came.len(), 4);
+    assert_eq!(ids, [came[0], came[2], came[3]]);
+    assert_eq!(connection.newest().await.expect("an id"), came[3]);
+    assert_eq!(
+        connection.first_from(came[1]).await.expect("an id"),
+        Some(came[1])
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_says_why_for_each_batch() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let batches = [batch(&["a"]), batch(&["b", "c"])];
+    let written = connection.append(&stream(), &batches, 0).await;
+    let (outcomes, _) = written.expect("an answer");
+    for outcome in outcomes {
+        assert_eq!(outcome.expect_err("no room").code, "OOM");
+    }
+    assert_eq!(server.ask::<u64>(&["EXISTS", "fantail"]), 0);
+}
+
+#[tokio::test]
+async fn a_marker_with_an_id_that_is_not_above_all_others_is_refused() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let id = EventId::from_parts(1_000, 5).expect("it fits");
+    let mut add = async |id| {
+        connection
+            .append_at(id, Marker::Tick)
+            .await
+            .expect("an answer")
+    };
+    assert!(add(id).await);
+    assert!(!add(id).await);
+    assert!(!add(id.before()).await);
+    assert!(add(id.after()).await);
+}
+
+#[tokio::test]
+async fn a_page_of_ids_that_a_node_cannot_tell_apart_goes_on_behind_them() {
+    let server = Server::start();
+    for number in 0..40 {
+        let id = format!("5-{}", (1 << 20) + number);
+        server.ask::<()>(&["XADD", "fantail", &id, "topic", "t"]);
+    }
+    server.ask::<()>(&["XADD", "fantail", "6-0", "topic", "t"]);
+    let mut connection = connect(&server).await;
+    let mut size = PageSize::default();
+    let from = EventId::from_parts(5, 0).expect("it fits");
+    let page = connection.page(from, &mut size).await.expect("a page");
+    let ids: Vec<String> = page
+        .entries
+        .iter()
+        .map(|entry| entry.id.to_string())
+        .collect();
+    assert_eq!(ids, ["5-1048575", "6-0"]);
+    assert_eq!(page.passed_over, 39);
+}
+
+#[tokio::test]
+async fn a_connection_that_another_one_has_ended_writes_nothing_more() {
+    let server = Server::start();
+    let (mut old, mut new) = (connect(&server).await, connect(&server).await);
+    new.kill(old.client_id()).await.expect("it may");
+    assert!(old.append(&stream(), &[batch(&["a"])], 0).await.is_err());
+    assert_eq!(server.ask::<u64>(&["EXISTS", "fantail"]), 0);
+    // The server knows it no more.
+    let _ = new.kill(old.client_id()).await;
+    assert!(new.facts().await.is_ok());
+}
+
+#[tokio::test]
+async fn trimming_keeps_what_is_above_the_bound() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let entries: Vec<String> = (0..1_000).map(|number| number.to_string()).collect();
+    let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+    let written = connection.append(&stream(), &[batch(&entries)], 0).await;
+    written.expect("an answer").0.remove(0).expect("written");
+    let (count, bytes) = connection.size().await.expect("a size");
+    assert!(count == 1_000 && bytes > 10_000, "{count} {bytes}");
+    connection.trim_to(300).await.expect("trimmed");
+    let (count, _) = connection.size().await.expect("a size");
+    assert!((300..600).contains(&count), "{count}");
+    let newest = connection.newest().await.expect("an id");
+    connection.trim_below(newest).await.expect("trimmed");
+    assert_eq!(connection.newest().await.expect("an id"), newest);
+}
