@@ -52,7 +52,7 @@ pub(super) trait Readings: Send + Sync + 'static {
 
 impl Readings for Hub {
     fn log_state(&self) -> Option<LogState> {
-        self.log().map(|log| log.state())
+        self.log().map(|shared| shared.state())
     }
 
     fn shards(&self) -> &[Arc<ShardMetrics>] {

@@ -10,7 +10,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 
 /// Places that log at `info` or above without a bound, with how many each has: no client reaches
 /// them.
-const BY_THE_OPERATOR: [(&str, usize); 19] = [
+const BY_THE_OPERATOR: [(&str, usize); 24] = [
     // The program ends with it.
     ("program.rs", 1),
     // Starts, signals, drains.
@@ -27,6 +27,12 @@ const BY_THE_OPERATOR: [(&str, usize); 19] = [
     ("node/state_dir/mod.rs", 2),
     ("node/state_dir/load.rs", 5),
     ("node/state_dir/keeper.rs", 1),
+    // The log: at a start, and when its server comes, goes, changes or has lost something.
+    ("node/shared_log.rs", 1),
+    ("bridge/driver/contact.rs", 3),
+    ("bridge/driver/control.rs", 1),
+    ("bridge/driver/master.rs", 1),
+    ("bridge/driver/tail.rs", 8),
     // SIGHUP.
     ("node/keys.rs", 2),
     // The process ends with it.

@@ -14,6 +14,7 @@ use super::shared::{Shared, not_published, unknown};
 use crate::bridge::follow::Marker;
 use crate::bridge::redis::{Batch, Connection, Error, Host, Refusal};
 use crate::core::event::EventId;
+use crate::once_a_minute::OnceAMinute;
 
 /// Most entries of a pipeline.
 const ENTRIES_MAX: usize = 512;
@@ -79,10 +80,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Stop::Lost(error) => {
                 shared.metrics.reconnects.add(1);
                 shared.note(error.to_string());
-                tracing::warn!(
-                    server = %connection.host(),
-                    "writes to the log were interrupted: {error}"
-                );
+                static INTERRUPTED: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = INTERRUPTED.due() {
+                    let server = connection.host();
+                    tracing::warn!(%server, left_out, "writes to the log were interrupted: {error}");
+                }
             }
             Stop::Refused(refusal) => shared.note(refusal.to_string()),
             Stop::Elsewhere => {}
@@ -269,9 +271,13 @@ async fn find_out(
     if old.server == connection.server() {
         match connection.kill(old.client_id).await {
             Err(Error::Refused(refusal)) if refusal.code == "NOPERM" => {
-                tracing::warn!(
-                    "this node may not end its own old connections (CLIENT KILL: {refusal}): publishers are told that an outcome is unknown where it could be known"
-                );
+                static NO_RIGHT: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = NO_RIGHT.due() {
+                    tracing::warn!(
+                        left_out,
+                        "this node may not end its own old connections (CLIENT KILL: {refusal}): publishers are told that an outcome is unknown where it could be known"
+                    );
+                }
                 let why = "the answer of the log was lost";
                 shared.queue(|queue| {
                     let give_up = |number| queue.give_up(number, unknown(why));
@@ -295,9 +301,13 @@ async fn find_out(
         return Ok(false);
     }
     let again = shared.queue(|queue| queue.send_again(&in_doubt));
-    if again > 0 {
+    static AGAIN: OnceAMinute = OnceAMinute::new();
+    if again > 0
+        && let Some(left_out) = AGAIN.due()
+    {
         tracing::info!(
             batches = again,
+            left_out,
             "writes whose answer was lost are not in the log, and are made again"
         );
     }

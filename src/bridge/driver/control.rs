@@ -4,22 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::shared::Shared;
+use super::shared::{QUESTIONS_MAX, Question, Shared};
 use crate::bridge::redis::{Connection, Error};
 use crate::clock::unix_ms;
 use crate::core::event::EventId;
 
-/// Most questions that wait. More wait for their place.
-pub(super) const QUESTIONS_MAX: usize = 1_024;
-
 /// Interval of trimming. Each node trims; the second one finds nothing to do.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
-
-/// What the newest entry is. All questions that wait are answered together.
-pub(super) type Question = oneshot::Sender<Result<EventId, String>>;
 
 /// Runs for ever.
 pub(super) async fn run(shared: Arc<Shared>, mut questions: mpsc::Receiver<Question>) {

@@ -75,7 +75,7 @@ pub enum Beginning {
 pub struct Driver {
     shared: Arc<Shared>,
     tail: tail::Tail,
-    questions: mpsc::Receiver<control::Question>,
+    questions: mpsc::Receiver<shared::Question>,
     stop: watch::Receiver<bool>,
 }
 
@@ -88,7 +88,7 @@ impl Driver {
         begin: Beginning,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let (ask, questions) = mpsc::channel(control::QUESTIONS_MAX);
+        let (ask, questions) = mpsc::channel(shared::QUESTIONS_MAX);
         let metrics = Arc::clone(&hub.node_metrics().log);
         let shared = Arc::new(Shared::new(config, metrics, hub.head(), ask));
         hub.set_log(Arc::clone(&shared) as Arc<dyn Log>);

@@ -8,7 +8,6 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::LogConfig;
-use super::control::Question;
 use super::queue::{Answer, Full, Known, Queue};
 use crate::bridge::entry::{self, Fields, Token};
 use crate::bridge::redis::{Connection, Error, Host};
@@ -28,6 +27,12 @@ const LAST_MAX: Duration = Duration::from_millis(500);
 
 /// Interval at which an ending node checks whether the last batch is done.
 const LAST_CHECK: Duration = Duration::from_millis(5);
+
+/// Most questions about the newest entry that wait. More wait for their place.
+pub(super) const QUESTIONS_MAX: usize = 1_024;
+
+/// What the newest entry is. All questions that wait are answered together.
+pub(super) type Question = oneshot::Sender<Result<EventId, String>>;
 
 /// How the tail stands.
 #[derive(Clone, Copy, Debug)]

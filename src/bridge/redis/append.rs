@@ -5,7 +5,7 @@ use redis::{Pipeline, Value};
 use super::Stream;
 use super::connection::Connection;
 use super::error::{Error, Refused};
-use super::page::RawId;
+use super::raw_id::RawId;
 use super::reply;
 use crate::bridge::entry::{self, Fields};
 use crate::bridge::follow::Marker;

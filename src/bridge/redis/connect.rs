@@ -1,14 +1,18 @@
 //! Finds the server that takes writes to the key.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, ServerErrorKind};
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value, aio};
+use redis::{
+    Client, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, Value, aio,
+};
 use tokio::task::JoinSet;
 
 use super::address::{Address, Host, Login, Sentinel};
-use super::connection::Connection;
+use super::connection::{Connection, is_replica};
 use super::error::Error;
+use super::raw_id::RawId;
 use super::reply;
 
 /// Longest time for a connection to one host.
@@ -22,9 +26,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const HOPS_MAX: usize = 5;
 
 /// A connection, and where it leads to.
-pub(super) struct Opened {
-    pub(super) host: Host,
-    pub(super) link: aio::MultiplexedConnection,
+struct Opened {
+    host: Host,
+    link: aio::MultiplexedConnection,
 }
 
 impl Connection {
@@ -70,16 +74,59 @@ impl Connection {
             "the nodes of the Cluster send this node on to each other, without end, for the key `{key}`"
         )))
     }
+
+    /// Asks a server who it is, and whether it takes writes to the key.
+    async fn identify(opened: Opened, key: &str) -> Result<Found, Error> {
+        let Opened { host, mut link } = opened;
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLIENT").arg("ID");
+        pipeline.cmd("INFO").arg("server");
+        pipeline.cmd("ROLE");
+        pipeline.cmd("EXISTS").arg(key);
+        let answers = link.send_packed_commands(&pipeline, 0, 4).await?;
+        let Ok([id, info, role, exists]) = <[Value; 4]>::try_from(answers) else {
+            return Err(Error::Answer("the first calls"));
+        };
+        if let Some(next) = moved(&exists, &host) {
+            return Ok(Found::Moved(next));
+        }
+        reply::accepted(exists)?;
+        if is_replica(role) {
+            return Err(Error::Replica(host.to_string()));
+        }
+        let info = reply::accepted(info)?;
+        let info = match &info {
+            Value::VerbatimString { text, .. } => text,
+            other => reply::text(other).ok_or(Error::Answer("INFO"))?,
+        };
+        let line = |name| reply::info_line(info, name);
+        let mut hasher = DefaultHasher::new();
+        // A server that hides it is told apart by its host.
+        match line("run_id") {
+            Some(run_id) => run_id.hash(&mut hasher),
+            None => (&host.name, host.port).hash(&mut hasher),
+        }
+        let id = reply::number(&reply::accepted(id)?);
+        Ok(Found::Here(Self {
+            link,
+            key: key.to_owned(),
+            server: hasher.finish(),
+            newest_read: RawId::default(),
+            client_id: id.ok_or(Error::Answer("CLIENT ID"))?,
+            version: line("redis_version").unwrap_or("(unknown)").to_owned(),
+            host,
+        }))
+    }
 }
 
 /// Where a key is.
-pub(super) enum Found {
+enum Found {
     Here(Connection),
     Moved(Host),
 }
 
 /// The host that a refusal of `from` sends a client on to.
-pub(super) fn moved(value: &Value, from: &Host) -> Option<Host> {
+fn moved(value: &Value, from: &Host) -> Option<Host> {
     let Value::ServerError(error) = value else {
         return None;
     };

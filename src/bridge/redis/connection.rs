@@ -1,13 +1,10 @@
 //! One connection to the server that has the log.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use redis::{Cmd, Pipeline, Value, aio};
 
 use super::address::Host;
-use super::connect::{Found, Opened, moved};
 use super::error::{Error, Refused};
-use super::page::RawId;
+use super::raw_id::RawId;
 use super::reply;
 
 /// A connection to the master of the log's key.
@@ -18,55 +15,12 @@ pub struct Connection {
     pub(super) server: u64,
     /// The newest entry of the last page.
     pub(super) newest_read: RawId,
-    host: Host,
-    client_id: u64,
-    version: String,
+    pub(super) host: Host,
+    pub(super) client_id: u64,
+    pub(super) version: String,
 }
 
 impl Connection {
-    /// Asks a server who it is, and whether it takes writes to the key.
-    pub(super) async fn identify(opened: Opened, key: &str) -> Result<Found, Error> {
-        let Opened { host, mut link } = opened;
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("CLIENT").arg("ID");
-        pipeline.cmd("INFO").arg("server");
-        pipeline.cmd("ROLE");
-        pipeline.cmd("EXISTS").arg(key);
-        let answers = link.send_packed_commands(&pipeline, 0, 4).await?;
-        let Ok([id, info, role, exists]) = <[Value; 4]>::try_from(answers) else {
-            return Err(Error::Answer("the first calls"));
-        };
-        if let Some(next) = moved(&exists, &host) {
-            return Ok(Found::Moved(next));
-        }
-        reply::accepted(exists)?;
-        if is_replica(role) {
-            return Err(Error::Replica(host.to_string()));
-        }
-        let info = reply::accepted(info)?;
-        let info = match &info {
-            Value::VerbatimString { text, .. } => text,
-            other => reply::text(other).ok_or(Error::Answer("INFO"))?,
-        };
-        let line = |name| reply::info_line(info, name);
-        let mut hasher = DefaultHasher::new();
-        // A server that hides it is told apart by its host.
-        match line("run_id") {
-            Some(run_id) => run_id.hash(&mut hasher),
-            None => (&host.name, host.port).hash(&mut hasher),
-        }
-        let id = reply::number(&reply::accepted(id)?);
-        Ok(Found::Here(Self {
-            link,
-            key: key.to_owned(),
-            server: hasher.finish(),
-            newest_read: RawId::default(),
-            client_id: id.ok_or(Error::Answer("CLIENT ID"))?,
-            version: line("redis_version").unwrap_or("(unknown)").to_owned(),
-            host,
-        }))
-    }
-
     /// Where it leads to.
     #[must_use]
     pub fn host(&self) -> &Host {

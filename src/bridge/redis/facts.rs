@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::connection::{Connection, is_replica};
 use super::error::{Error, Refused, Unfit};
-use super::page::RawId;
+use super::raw_id::RawId;
 use super::reply;
 use crate::bridge::entry;
 use crate::bridge::follow::{Facts, Marker};

@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod facts;
 mod page;
+mod raw_id;
 mod reply;
 
 pub use address::{Address, AddressError, Host};
