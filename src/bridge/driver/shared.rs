@@ -104,12 +104,22 @@ impl Shared {
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
         let (address, key) = (&self.config.address, &self.config.stream.key);
         let master = self.master.borrow().clone();
-        if let Some(master) = master
-            && let Ok(connection) = Connection::connect_to(address, master, key).await
-        {
+        let Some(master) = master else {
+            return Connection::connect(address, key).await;
+        };
+        if let Ok(connection) = Connection::connect_to(address, master.clone(), key).await {
             return Ok(connection);
         }
-        Connection::connect(address, key).await
+        let connection = Connection::connect(address, key).await?;
+        // It has left that place, so the place says nothing of other connections any more.
+        self.master.send_if_modified(|current| {
+            let is_old = current.as_ref() == Some(&master);
+            if is_old {
+                *current = None;
+            }
+            is_old
+        });
+        Ok(connection)
     }
 
     /// The server that has become the master, if it is another one than that of a connection.

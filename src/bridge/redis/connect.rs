@@ -8,6 +8,7 @@ use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, Value, aio,
 };
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::address::{Address, Host, Login, Sentinel};
 use super::connection::{Connection, is_replica};
@@ -21,6 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time for an answer: above that of a call that waits for entries. A socket that is half
 /// open is noticed after it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest time for the answer of a Sentinel: the others have to wait for it.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Most servers of a Cluster that send the node on to another.
 const HOPS_MAX: usize = 5;
@@ -37,23 +41,19 @@ impl Connection {
     /// # Errors
     /// [`Error`], of the last host that was tried.
     pub async fn connect(address: &Address, key: &str) -> Result<Self, Error> {
+        if address.sentinel.is_some() {
+            let named = newest(masters(address).await?);
+            let named = named.ok_or(Error::Answer("SENTINEL"))?;
+            return Self::connect_to(address, named.host, key).await;
+        }
         let mut failures = Vec::new();
         for host in &address.hosts {
-            let connected = match &address.sentinel {
-                // One that was cut off from the others may name a master of the past.
-                Some(sentinel) => match ask(address, sentinel, host).await {
-                    Ok(master) => Self::connect_to(address, master, key).await,
-                    Err(error) => Err(error),
-                },
-                None => Self::connect_to(address, host.clone(), key).await,
-            };
-            match connected {
+            match Self::connect_to(address, host.clone(), key).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) if address.hosts.len() == 1 || error.is_final() => return Err(error),
                 Err(error) => failures.push(error.to_string()),
             }
         }
-        failures.dedup();
         Err(Error::NoMaster(failures.join("; ")))
     }
 
@@ -146,44 +146,89 @@ fn moved(value: &Value, from: &Host) -> Option<Host> {
     })
 }
 
-/// The masters that the Sentinels of an address name now, each Sentinel's answer alone. None if the
-/// address has no Sentinels.
-pub async fn masters(address: &Address) -> Vec<Host> {
+/// A master that a Sentinel names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The master.
+    pub host: Host,
+    /// The epoch of the Sentinel's configuration: with each failover a higher one.
+    pub epoch: u64,
+}
+
+/// The answer of the Sentinel that has heard of the latest failover.
+#[must_use]
+pub fn newest(named: Vec<Named>) -> Option<Named> {
+    named.into_iter().max_by_key(|named| named.epoch)
+}
+
+/// The masters that the Sentinels of an address name now, one for each Sentinel that answers. One that
+/// is cut off from the others names a master of the past.
+///
+/// # Errors
+/// [`Error::NoMaster`] if none of them names one.
+pub async fn masters(address: &Address) -> Result<Vec<Named>, Error> {
     let Some(sentinel) = &address.sentinel else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let mut all = JoinSet::new();
     for host in &address.hosts {
         let (address, sentinel, host) = (address.clone(), sentinel.clone(), host.clone());
-        all.spawn(async move { ask(&address, &sentinel, &host).await.ok() });
+        all.spawn(async move {
+            let asked = timeout(ASK_TIMEOUT, ask(&address, &sentinel, &host)).await;
+            asked.unwrap_or_else(|_| {
+                Err(Error::Connect {
+                    host: host.to_string(),
+                    reason: "no answer in time".to_owned(),
+                })
+            })
+        });
     }
-    all.join_all().await.into_iter().flatten().collect()
+    let (mut named, mut failures) = (Vec::new(), Vec::new());
+    for answer in all.join_all().await {
+        match answer {
+            Ok(master) => named.push(master),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    if named.is_empty() {
+        Err(Error::NoMaster(failures.join("; ")))
+    } else {
+        Ok(named)
+    }
 }
 
 /// The master that a Sentinel names.
-async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Host, Error> {
+async fn ask(address: &Address, sentinel: &Sentinel, host: &Host) -> Result<Named, Error> {
     let mut opened = open(host, address.tls, &sentinel.login, 0).await?;
-    let mut command = redis::cmd("SENTINEL");
-    command
-        .arg("get-master-addr-by-name")
-        .arg(&sentinel.service);
-    let answer = opened.link.send_packed_command(&command).await?;
-    let answer = match reply::accepted(answer)? {
+    let service = &sentinel.service;
+    let mut pipeline = Pipeline::new();
+    let command = pipeline.cmd("SENTINEL").arg("get-master-addr-by-name");
+    command.arg(service);
+    pipeline.cmd("SENTINEL").arg("master").arg(service);
+    let answers = opened.link.send_packed_commands(&pipeline, 0, 2).await?;
+    let Ok([place, state]) = <[Value; 2]>::try_from(answers) else {
+        return Err(Error::Answer("SENTINEL"));
+    };
+    let place = match reply::accepted(place)? {
         Value::Nil => {
-            let service = &sentinel.service;
             let fault = format!("the Sentinel {host} knows no service `{service}`");
             return Err(Error::NoMaster(fault));
         }
         answer => reply::items(answer).ok_or(Error::Answer("SENTINEL"))?,
     };
-    let [name, port] = &answer[..] else {
+    let [name, port] = &place[..] else {
         return Err(Error::Answer("SENTINEL"));
     };
-    let host = reply::text(name).zip(reply::number(port));
-    let (name, port) = host.ok_or(Error::Answer("SENTINEL"))?;
-    Ok(Host {
-        name: name.to_owned(),
-        port: u16::try_from(port).map_err(|_| Error::Answer("SENTINEL"))?,
+    let place = reply::text(name).zip(reply::number(port));
+    let (name, port) = place.ok_or(Error::Answer("SENTINEL"))?;
+    let state = reply::items(state).unwrap_or_default();
+    let epoch = reply::field(&state, "config-epoch").and_then(reply::number);
+    Ok(Named {
+        host: Host {
+            name: name.to_owned(),
+            port: u16::try_from(port).map_err(|_| Error::Answer("SENTINEL"))?,
+        },
+        epoch: epoch.unwrap_or(0),
     })
 }
 

@@ -21,7 +21,7 @@ mod reply;
 pub use address::{Address, AddressError, Host};
 pub use append::{Batch, Refusal};
 pub use checks::Warning;
-pub use connect::masters;
+pub use connect::{Named, masters, newest};
 pub use connection::Connection;
 pub use error::Error;
 pub use page::{PageSize, RawPage};
