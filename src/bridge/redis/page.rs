@@ -23,16 +23,10 @@ const FIRST_PAGE: usize = 16;
 const PAGE_MAX: usize = 1_000;
 
 /// The number of entries that is asked for, by the size of those that came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PageSize {
     /// Average of the bytes of an entry; 0 = none came yet.
     average: usize,
-}
-
-impl Default for PageSize {
-    fn default() -> Self {
-        Self { average: 0 }
-    }
 }
 
 impl PageSize {
