@@ -23,6 +23,17 @@ const DOUBTS_MAX: usize = 16;
 pub(super) struct Doubts(SmallVec<[(EventId, EventId); 1]>);
 
 impl Doubts {
+    /// Checks that these ranges rise, and that there are no more than a store has.
+    pub(super) fn checked(ranges: &[(EventId, EventId)]) -> Option<Self> {
+        let rise = ranges.is_sorted_by(|(_, before), (after, _)| before <= after);
+        let is_whole = ranges.iter().all(|(after, before)| after < before);
+        (rise && is_whole && ranges.len() <= DOUBTS_MAX).then(|| Self(ranges.into()))
+    }
+
+    pub(super) fn as_slice(&self) -> &[(EventId, EventId)] {
+        &self.0
+    }
+
     /// Adds the ids strictly between the two, which are above all earlier ones.
     fn add(&mut self, after: EventId, before: EventId) {
         self.0.push((after, before));

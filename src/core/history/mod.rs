@@ -102,7 +102,7 @@ pub use newest::Newest;
 pub use pins::{RecordNeeded, Rights};
 pub use policy::{SlowConsumerPolicies, SlowConsumerPolicy, SlowConsumerRule};
 pub use read::{Position, ReadBudget, ReadOutcome, Wanted};
-pub use record::{EvictedRecord, ListenersRecord, Record, RestoreError};
+pub use record::{EvictedRecord, ListenersRecord, OrderRecord, Record, RestoreError};
 pub use release::Released;
 pub use resume::{EARLIEST, LastEventId, Start};
 pub use revive::{Ending, Revival, Revived};

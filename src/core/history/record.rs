@@ -27,6 +27,17 @@ pub struct ListenersRecord {
     pub shards: ShardSet,
 }
 
+/// What a log has done to the order of a store. Empty without a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// The lowest id of the order, if that is not the node's start.
+    pub from: Option<EventId>,
+    /// Ranges of ids that are no places, by rising ids; without their ends.
+    pub doubts: Vec<(EventId, EventId)>,
+    /// Events above this id that are in a hole are yet to be removed.
+    pub retracting: Option<EventId>,
+}
+
 /// One value of a snapshot. They come in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -46,6 +57,8 @@ pub enum Record {
         newest_pattern: u32,
         /// Its holes, by rising ids.
         holes: Vec<Hole>,
+        /// What the log has done to its order.
+        order: OrderRecord,
     },
     /// A topic, by rising slots.
     Topic {

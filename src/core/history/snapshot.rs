@@ -13,13 +13,14 @@ use hashbrown::HashMap;
 use crate::core::event::EventId;
 use crate::core::sse::Frame;
 
+use super::break_off::Doubts;
 use super::evicted::Evicted;
 use super::hole::Holes;
 use super::listeners::Listeners;
 use super::log::{Entry, More};
 use super::pattern_ref::PatternRef;
 use super::patterns::Pattern;
-use super::record::{EvictedRecord, ListenersRecord, Record, RestoreError};
+use super::record::{EvictedRecord, ListenersRecord, OrderRecord, Record, RestoreError};
 use super::topics::{Pins, Topic};
 use super::{Grant, HistoryLimits, HoldLimits, SelectorId, SelectorIds, Store};
 
@@ -151,6 +152,11 @@ impl Store {
             evicted: self.evicted.into(),
             newest_pattern: self.patterns.newest(),
             holes: self.holes.as_slice().to_vec(),
+            order: OrderRecord {
+                from: self.order_from,
+                doubts: self.doubts.as_slice().to_vec(),
+                retracting: self.retracting,
+            },
         }
     }
 
@@ -324,10 +330,14 @@ impl Restoring {
                 evicted,
                 newest_pattern,
                 holes,
+                order,
             } => {
                 self.reach(1)?;
                 let holes = Holes::checked(&holes, head).ok_or(RestoreError::Ids)?;
                 self.store.holes = holes;
+                self.store.doubts = Doubts::checked(&order.doubts).ok_or(RestoreError::Ids)?;
+                self.store.order_from = order.from;
+                self.store.retracting = order.retracting;
                 self.store.birth = birth;
                 self.store.head = head;
                 self.store.mark = mark;

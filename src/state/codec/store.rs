@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 
 use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{
-    EvictedRecord, Hole, HoleCause, ListenersRecord, Record, SelectorId, ShardSet,
+    EvictedRecord, Hole, HoleCause, ListenersRecord, OrderRecord, Record, SelectorId, ShardSet,
 };
 use crate::core::selector::Selector;
 use crate::core::sse::Frame;
@@ -36,6 +36,13 @@ pub(crate) enum StoreRow<'a> {
         #[n(7)]
         #[cbor(skip_if = "Vec::is_empty")]
         causes: Vec<u8>,
+        #[n(8)]
+        order_from: Option<u64>,
+        #[n(9)]
+        #[cbor(skip_if = "Vec::is_empty")]
+        doubts: Vec<(u64, u64)>,
+        #[n(10)]
+        retracting: Option<u64>,
     },
     #[n(1)]
     Topic {
@@ -172,6 +179,7 @@ impl<'a> From<&'a Record> for StoreRow<'a> {
                 evicted,
                 newest_pattern,
                 holes,
+                order,
             } => Self::Head {
                 birth: birth.get(),
                 head: head.get(),
@@ -181,6 +189,9 @@ impl<'a> From<&'a Record> for StoreRow<'a> {
                 newest_pattern: *newest_pattern,
                 holes: hole_rows(holes),
                 causes: cause_rows(holes),
+                order_from: order.from.map(EventId::get),
+                doubts: doubt_rows(&order.doubts),
+                retracting: order.retracting.map(EventId::get),
             },
             Record::Topic {
                 slot,
@@ -250,6 +261,9 @@ impl TryFrom<StoreRow<'_>> for Record {
                 newest_pattern,
                 holes: rows,
                 causes,
+                order_from,
+                doubts,
+                retracting,
             } => Self::Head {
                 birth: EventId::new(birth),
                 head: checked_head(head)?,
@@ -258,6 +272,11 @@ impl TryFrom<StoreRow<'_>> for Record {
                 evicted: evicted.into(),
                 newest_pattern,
                 holes: holes(rows, &causes)?,
+                order: OrderRecord {
+                    from: order_from.map(EventId::new),
+                    doubts: ranges(doubts),
+                    retracting: retracting.map(EventId::new),
+                },
             },
             StoreRow::Topic {
                 slot,
@@ -311,6 +330,19 @@ impl TryFrom<StoreRow<'_>> for Record {
             },
         })
     }
+}
+
+fn doubt_rows(doubts: &[(EventId, EventId)]) -> Vec<(u64, u64)> {
+    let rows = doubts.iter();
+    rows.map(|(after, before)| (after.get(), before.get()))
+        .collect()
+}
+
+fn ranges(rows: Vec<(u64, u64)>) -> Vec<(EventId, EventId)> {
+    let ranges = rows.into_iter();
+    ranges
+        .map(|(after, before)| (EventId::new(after), EventId::new(before)))
+        .collect()
 }
 
 /// The ends of holes.

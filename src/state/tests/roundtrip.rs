@@ -13,7 +13,7 @@ use crate::core::desk::DeskRecord;
 use crate::core::event::{Event, EventId, IdForm, OrderMark};
 use crate::core::history::{
     EvictedRecord, HistoryEvent, HistoryHead, HistoryRecord, Hole, HoleCause, ListenersRecord,
-    Record, SelectorId, SelectorIds, ShardSet, SlowConsumerPolicy, Wanted,
+    OrderRecord, Record, SelectorId, SelectorIds, ShardSet, SlowConsumerPolicy, Wanted,
 };
 use crate::core::idempotency::{Key, Remembered};
 use crate::core::limits::EventLimits;
@@ -154,6 +154,15 @@ fn history() -> impl Strategy<Value = HistoryRecord> {
     ]
 }
 
+fn order() -> impl Strategy<Value = OrderRecord> {
+    let parts = (of(id()), vec((id(), id()), 0..3), of(id()));
+    parts.prop_map(|(from, doubts, retracting)| OrderRecord {
+        from,
+        doubts,
+        retracting,
+    })
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let slot = || 0..(1_u32 << 31);
     let matches = vec((any::<u32>(), any::<u32>()), 0..3);
@@ -164,17 +173,20 @@ fn record() -> impl Strategy<Value = Record> {
             any::<u64>(),
             evicted(),
             evicted(),
-            (any::<u32>(), holes())
+            (any::<u32>(), holes(), order())
         )
             .prop_map(
-                |(birth, head, mark, forgotten, evicted, (newest_pattern, holes))| Record::Head {
-                    birth,
-                    head,
-                    mark: OrderMark::new(mark),
-                    forgotten,
-                    evicted,
-                    newest_pattern,
-                    holes,
+                |(birth, head, mark, forgotten, evicted, (newest_pattern, holes, order))| {
+                    Record::Head {
+                        birth,
+                        head,
+                        mark: OrderMark::new(mark),
+                        forgotten,
+                        evicted,
+                        newest_pattern,
+                        holes,
+                        order,
+                    }
                 }
             ),
         (

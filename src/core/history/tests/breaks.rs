@@ -157,3 +157,44 @@ fn a_place_that_only_a_log_that_ended_had_is_unknown() {
         assert!(!is_known(place), "{place}");
     }
 }
+
+#[test]
+fn a_snapshot_takes_along_what_a_log_has_done() {
+    let mut store = of_log(id(1));
+    for ms in 2..5_000 {
+        given(&mut store, "a", id(ms));
+    }
+    store.pass(id(6_000));
+    store.doubt(id(5_000), id(6_000));
+    store.break_off(Hole {
+        after: id(10),
+        through: id(9_000),
+        cause: HoleCause::Forked,
+    });
+    assert!(!store.make_room(), "more than one portion is left");
+    let (mut records, mut cursor) = (Vec::new(), SnapshotCursor::default());
+    while cursor != SnapshotCursor::End {
+        cursor = store.snapshot(cursor, 100, &mut records);
+    }
+    let limits = HistoryLimits {
+        events: 10_000,
+        ..HistoryLimits::default()
+    };
+    let mut restored = Store::restore(limits, HoldLimits::DEFAULT, records.clone()).expect("whole");
+    while !restored.make_room() {}
+    assert_eq!(
+        kept(&restored, "a").len(),
+        9,
+        "what the log lost is removed"
+    );
+    for (place, is_known) in [(EventId::ZERO.after(), true), (id(5_500), false)] {
+        let start = restored.resolve(&selector("a"), &[], &super::cursor(place));
+        assert_eq!(start.unknown.is_none(), is_known, "{place}");
+    }
+    let Some(Record::Head { order, .. }) = records.first_mut() else {
+        panic!("the head comes first");
+    };
+    order.doubts.push((id(5_500), id(7_000)));
+    let refused = Store::restore(limits, HoldLimits::DEFAULT, records).err();
+    assert_eq!(refused, Some(RestoreError::Ids), "ranges that do not rise");
+}
