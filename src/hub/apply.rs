@@ -246,6 +246,6 @@ impl Hub {
 
     /// Goes on at the id of an entry that is no event.
     async fn pass(&self, id: EventId) {
-        self.hold_passable(|store| Some(store.pass(id))).await;
+        self.hold_passable(|store| store.pass(id)).await;
     }
 }

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use thiserror::Error;
 use tokio::sync::{OwnedMutexGuard, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::core::delivery::Parked;
 use crate::core::desk::{Desk, DeskCursor, DeskRecord, Reseat};
@@ -34,6 +35,9 @@ const RECORDS_AT_ONCE: usize = 1_024;
 /// mailbox empties within a few turns of its shard.
 const ROOM_PAUSE: Duration = Duration::from_millis(1);
 
+/// Longest wait for what is being announced through a log.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Pause before it is checked again whether the last body has ended.
 const BODIES_PAUSE: Duration = Duration::from_millis(10);
 
@@ -45,6 +49,20 @@ impl ParkedStream {
             Incoming::Body(..) => None,
         }
     }
+}
+
+/// Why a hub cannot be frozen. It goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotFrozen {
+    /// The node has shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// Starts or ends of subscriptions that the registry no longer has wait for the log.
+    #[error(
+        "starts and ends of subscriptions could not be written to the log within {} seconds; try again when the log is back",
+        ANNOUNCED_WITHIN.as_secs()
+    )]
+    Untold,
 }
 
 /// A hub that accepts nothing, and its streams. It stays frozen until [`Frozen::thaw`].
@@ -85,10 +103,17 @@ impl Hub {
     /// the hub is thawed. HTTP/2 streams that are still open are ended.
     ///
     /// # Errors
-    /// [`Closed`] if the node has shut down.
-    pub async fn freeze(&self) -> Result<Frozen, Closed> {
+    /// [`NotFrozen`].
+    pub async fn freeze(&self) -> Result<Frozen, NotFrozen> {
         // The batch in hand is published first: the registry no longer has it.
-        let announcing = self.0.announcing.clone().lock_owned().await;
+        let announcing = self.0.announcing.clone().lock_owned();
+        let announcing = match self.log() {
+            None => announcing.await,
+            // It waits for the log, and clients must not wait for that.
+            Some(_) => timeout(ANNOUNCED_WITHIN, announcing)
+                .await
+                .map_err(|_| NotFrozen::Untold)?,
+        };
         {
             let _order = self.0.shared.desk.lock();
             self.0.gate.freeze();
@@ -106,7 +131,7 @@ impl Hub {
             let answered = tokio::select! {
                 biased;
                 answered = answered => answered.map_err(|_| Closed)?,
-                () = self.0.gate.stopped() => return Err(Closed),
+                () = self.0.gate.stopped() => return Err(Closed.into()),
             };
             streams.push(answered);
         }

@@ -71,7 +71,7 @@ pub use crate::core::presence;
 pub use crate::core::presence::Pending;
 pub use crate::core::sse::{Encoding, Gap};
 pub use config::{CATCH_UP_MAX, HubConfig, Order, TracesConfig};
-pub use freeze::{Frozen, ParkedStream};
+pub use freeze::{Frozen, NotFrozen, ParkedStream};
 pub use history::{HistoryRange, Stored, TopicInfo, TopicWalk};
 pub use keys::KeyFigures;
 pub use not_published::{NotPublished, Reused, Unlogged};

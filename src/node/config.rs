@@ -14,7 +14,7 @@ use crate::api::{
 use crate::auth::{Policy, Role};
 use crate::bridge;
 use crate::bridge::redis::Stream;
-use crate::core::delivery::{GAP_SPREAD_MS, ShardConfig, TurnBudget};
+use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
 use crate::core::idempotency::KeyLimits;
 use crate::core::limits::EventLimits;
@@ -35,7 +35,7 @@ pub fn hub(settings: &Settings) -> HubConfig {
             index: 0,
             heartbeat_ms: ms(settings.heartbeat_interval),
             write_timeout_ms: ms(settings.write_timeout),
-            gap_spread_ms: GAP_SPREAD_MS,
+            gap_spread_ms: ms(settings.gap_spread),
             retry_ms: settings.retry.map(ms),
             mailbox_batches: settings.mailbox_batches,
             mailbox_bytes: settings.mailbox_bytes,

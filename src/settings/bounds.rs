@@ -7,6 +7,7 @@ pub(super) const MIB: u64 = 1 << 20;
 pub(super) const GIB: u64 = 1 << 30;
 pub(super) const TIB: u64 = 1 << 40;
 
+pub(super) const MINUTE: Duration = secs(60);
 pub(super) const HOUR: Duration = secs(60 * 60);
 pub(super) const DAY: Duration = secs(24 * 60 * 60);
 

@@ -13,6 +13,7 @@ use super::key_source::KeySource;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, Role, TopicRule};
 use crate::bridge::redis::Address;
+use crate::core::delivery::GAP_SPREAD_MS;
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::idempotency::KEY_MEMORY_BYTES;
 use crate::core::limits::EventLimits;
@@ -67,6 +68,8 @@ pub struct Settings {
     /// Time after which a stream, or an ingest connection with answers to read, is closed if its
     /// socket accepts nothing.
     pub write_timeout: Duration,
+    /// Time over which all streams are told of a gap that concerns everybody; zero = all at once.
+    pub gap_spread: Duration,
     /// Time over which streams are closed on shutdown.
     pub drain_period: Duration,
     /// Time from the 503 of `/readyz` to the drain.
@@ -276,6 +279,7 @@ impl Default for Settings {
 
             heartbeat_interval: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
+            gap_spread: Duration::from_millis(GAP_SPREAD_MS),
             drain_period: Duration::from_secs(5),
             drain_delay: Duration::ZERO,
             retry: None,

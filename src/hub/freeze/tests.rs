@@ -16,7 +16,8 @@ use crate::core::event::Event;
 use crate::core::limits::EventLimits;
 use crate::core::selector::{Selector, Syntax};
 use crate::core::sse::{Draft, Encoding};
-use crate::hub::{Hub, HubConfig, Interest, Subscribe};
+use crate::hub::log::memory::MemoryLog;
+use crate::hub::{Hub, HubConfig, Interest, NotFrozen, Subscribe};
 use crate::metrics::{CloseReason, Source};
 use crate::shard::wire::{BodyQueue, Incoming};
 
@@ -317,4 +318,29 @@ async fn streams_that_cannot_move_are_told_to_come_back_and_counted() {
     frozen.thaw().await;
     drop(client);
     hub.stop();
+}
+
+/// An upgrade waited for a log that was away, with all listeners frozen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_the_log_is_not_left_behind_by_an_upgrade() {
+    let log = MemoryLog::default();
+    let hub = Hub::start(log.config(HubConfig::default()), 1_000).expect("a hub");
+    let _tail = log.join(&hub, &tokio::runtime::Handle::current());
+    log.set_away(true);
+    let pending = hub.presence().pending(HERE, &[Selector::exact("a")], None);
+    let announced = pending.begin();
+    let telling = hub.clone();
+    let telling = tokio::spawn(async move { telling.announce().await });
+    let is_taken = || hub.presence().figures().waiting == 0;
+    wait_until("the start is in hand", is_taken).await;
+    let refused = hub.freeze().await.err();
+    assert_eq!(refused, Some(NotFrozen::Untold));
+    log.set_away(false);
+    wait_until("the start is told", || log.len() == 1).await;
+    let frozen = hub.freeze().await.expect("nothing waits");
+    frozen.thaw().await;
+    drop(announced);
+    wait_until("the end is told", || log.len() == 2).await;
+    hub.stop();
+    telling.await.expect("it ends with the hub");
 }

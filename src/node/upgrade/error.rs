@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::hub::Closed;
+use crate::hub::{Closed, NotFrozen};
 use crate::orders::Ended;
 
 use super::child::ChildError;
@@ -59,6 +59,9 @@ pub(in crate::node) enum UpgradeError {
     /// The hub has ended.
     #[error(transparent)]
     Hub(#[from] Closed),
+    /// The hub cannot be stopped for the moment.
+    #[error(transparent)]
+    NotFrozen(#[from] NotFrozen),
     /// The system refuses a file in memory, or descriptors.
     #[error("the state cannot be handed over: {0}")]
     State(io::Error),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::bounds::{HOUR, KIB, MIB, from_to, or_zero, secs};
+use super::super::bounds::{HOUR, KIB, MIB, MINUTE, from_to, or_zero, secs};
 use super::super::kind::Kind;
 use super::setting::{Group, Setting};
 
@@ -60,6 +60,14 @@ pub(super) const STREAMS: Group = Group {
             key: "write_timeout",
             help: "Time after which a stream, or an ingest connection with answers to read, whose socket accepts nothing is closed; a client that acknowledges nothing is dead after it, too",
             kind: Kind::Time(from_to(secs(1), HOUR), |s| &mut s.write_timeout),
+        },
+        Setting {
+            key: "gap_spread",
+            help: "Time over which all streams are told of a gap that concerns everybody, as a loss of the log of several nodes does; until its turn, a stream is sent nothing",
+            kind: Kind::Time(
+                or_zero(from_to(Duration::from_millis(1), MINUTE), "all at once"),
+                |s| &mut s.gap_spread,
+            ),
         },
         Setting {
             key: "drain_delay",
