@@ -1,11 +1,13 @@
 //! Publishing where a log orders the events: they are appended to it, and the receipts come back
 //! when this node has applied them.
 
+use std::time::Duration;
+
 use crate::core::idempotency::Recalled;
 use crate::core::sse::Draft;
 use crate::metrics::Source;
 
-use super::log::{AppendError, Log, Outcome, Record};
+use super::log::{AppendError, Away, Log, Outcome, Record};
 use super::{Closed, Hub, NotPublished, Receipt, Reused};
 
 impl From<AppendError> for NotPublished {
@@ -16,6 +18,14 @@ impl From<AppendError> for NotPublished {
             AppendError::Closed(closed) => closed.into(),
         }
     }
+}
+
+/// The node has ended while events were on their way.
+fn cut_off() -> AppendError {
+    AppendError::Unknown(Away {
+        retry_after: Duration::from_secs(1),
+        why: Closed.to_string(),
+    })
 }
 
 impl Hub {
@@ -40,7 +50,12 @@ impl Hub {
             Some(receipts) => receipts,
             None => {
                 let records = drafts.iter().map(Record::of).collect();
-                self.receipts_of(log.append(records).await?, source)?
+                let outcomes = tokio::select! {
+                    biased;
+                    outcomes = log.append(records) => outcomes?,
+                    () = self.0.gate.stopped() => return Err(cut_off().into()),
+                };
+                self.receipts_of(outcomes, source)?
             }
         };
         self.count_published(source, &receipts);

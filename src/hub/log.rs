@@ -250,3 +250,82 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event() -> impl Strategy<Value = Event<'static>> {
+        let text = || "[ -~é\\u{feff}\\u{0}:]{0,12}";
+        let data = "[a: \\r\\n\\u{0}é\\u{feff}]{0,20}";
+        let own_id = of("[a-z][ -~é]{0,8}[a-z]");
+        let retry = of(0..86_400_000_u64);
+        let topics = prop::collection::vec("[ -~\\n]{1,9}", 1..4);
+        let parts = (topics, data, of(text()), own_id, retry, any::<[bool; 2]>());
+        parts.prop_map(|(topics, data, name, id, retry, [private, is_urn])| Event {
+            topics: topics.into_iter().map(Into::into).collect(),
+            data: data.into(),
+            event: name.map(Into::into),
+            id: id.map(Into::into),
+            retry,
+            private,
+            id_form: if is_urn { IdForm::Urn } else { IdForm::Native },
+            key: None,
+        })
+    }
+
+    proptest! {
+        /// Nodes would have different frames of one event.
+        #[test]
+        fn a_record_becomes_the_draft_that_it_was_made_of(event in event(), has_key: bool) {
+            let limits = EventLimits::default();
+            let Ok(mut draft) = Draft::new(event, &limits) else {
+                return Ok(());
+            };
+            if has_key {
+                let owner = Owner::new(Scope::Anyone);
+                draft.set_key(Name::new(owner, "k", Place::ONLY));
+            }
+            let record = Record::of(&draft);
+            let mut copy = record.clone().into_draft(&limits).expect("it is an event");
+            prop_assert_eq!(Record::of(&copy), record);
+            prop_assert_eq!(copy.key(), draft.key());
+            prop_assert_eq!((copy.own_id(), copy.topics()), (draft.own_id(), draft.topics()));
+            let id = EventId::new(7 << 30).marked(limits.mark);
+            prop_assert_eq!(copy.stamp(id), draft.stamp(id));
+        }
+    }
+
+    #[test]
+    fn a_key_in_words_is_the_same_key_on_every_node_and_bound_to_its_event() {
+        let record = |data: &str| Record {
+            topics: vec!["a".into()],
+            data: data.to_owned(),
+            key: Some(RecordKey::Text("k".to_owned())),
+            ..Record::default()
+        };
+        let key = |data| {
+            let draft = record(data).into_draft(&EventLimits::default());
+            *draft.expect("an event").key().expect("a key")
+        };
+        assert_eq!(key("x"), key("x"));
+        assert_eq!(key("x").name, key("y").name);
+        assert_ne!(key("x").content, key("y").content);
+    }
+
+    #[test]
+    fn only_a_nodes_own_event_may_have_a_topic_of_the_node() {
+        let record = |is_of_node| Record {
+            topics: vec!["/.well-known/mercure/subscriptions/a".into()],
+            is_of_node,
+            ..Record::default()
+        };
+        let limits = EventLimits::default();
+        assert!(record(false).into_draft(&limits).is_err());
+        let draft = record(true).into_draft(&limits).expect("its own");
+        assert!(Record::of(&draft).is_of_node);
+    }
+}

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fantail::auth::{Auth, KeySet, Policy, Role};
 use fantail::core::event::EventId;
@@ -21,6 +22,9 @@ use crate::support::{DEADLINE, wait_until};
 pub(crate) const JSON: &str = "application/json";
 
 const SECRET: &[u8] = b"!ChangeThisMercureHubJWTSecretKey!";
+
+/// A busy machine must not make a client be told a gap.
+const LONG: Duration = Duration::from_secs(2 * DEADLINE.as_secs());
 
 /// The token of a publisher for every topic, as a header field.
 pub(crate) fn bearer() -> String {
@@ -64,15 +68,25 @@ impl Cluster {
         let auth = Auth::new(Policy::default());
         let keys = KeySet::from_secret(SECRET, None).expect("a key");
         auth.replace(Role::Publisher, Arc::new(keys));
-        Self::start(nodes, &Arc::new(auth), |_| {})
+        Self::start(nodes, &Arc::new(auth), LONG, |_| {})
+    }
+
+    /// Nodes at which a client that is ahead waits no longer than `catch_up_max`.
+    pub(crate) fn waiting(nodes: usize, catch_up_max: Duration) -> Self {
+        Self::start(nodes, &Arc::default(), catch_up_max, |_| {})
     }
 
     /// Nodes whose settings differ from the defaults by `change`.
     pub(crate) fn with(nodes: usize, change: impl Fn(&mut Settings)) -> Self {
-        Self::start(nodes, &Arc::default(), change)
+        Self::start(nodes, &Arc::default(), LONG, change)
     }
 
-    fn start(nodes: usize, auth: &Arc<Auth>, change: impl Fn(&mut Settings)) -> Self {
+    fn start(
+        nodes: usize,
+        auth: &Arc<Auth>,
+        catch_up_max: Duration,
+        change: impl Fn(&mut Settings),
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -85,7 +99,7 @@ impl Cluster {
             runtime,
         };
         for _ in 0..nodes {
-            let node = Node::start(&cluster.log, &cluster.runtime, auth, &change);
+            let node = Node::start(&cluster.log, &cluster.runtime, auth, catch_up_max, &change);
             cluster.nodes.push(node);
         }
         cluster
@@ -93,7 +107,7 @@ impl Cluster {
 
     /// Starts one more node, which reads the log from its beginning.
     pub(crate) fn add(&mut self) {
-        let node = Node::start(&self.log, &self.runtime, &Arc::default(), |_| {});
+        let node = Node::start(&self.log, &self.runtime, &Arc::default(), LONG, |_| {});
         self.nodes.push(node);
     }
 
@@ -122,6 +136,7 @@ impl Node {
         log: &MemoryLog,
         runtime: &Runtime,
         auth: &Arc<Auth>,
+        catch_up_max: Duration,
         change: impl Fn(&mut Settings),
     ) -> Self {
         let mut settings = Settings::on_free_ports();
@@ -137,8 +152,7 @@ impl Node {
         let admin = operators.local_addr().expect("an address");
         let ingest = publishers.local_addr().expect("an address");
         let hub_config = HubConfig {
-            // A busy machine must not make a client be told a gap.
-            catch_up_max: 2 * DEADLINE,
+            catch_up_max,
             ..config::hub(&settings)
         };
         let hub = Hub::start(log.config(hub_config), 1_000).expect("threads");

@@ -1,4 +1,5 @@
 use std::thread;
+use std::time::Duration;
 
 use crate::node::{Cluster, JSON};
 use crate::support::sse::SseStream;
@@ -243,4 +244,16 @@ fn a_node_that_starts_reads_the_log_from_its_beginning_and_knows_its_cursors() {
         "{events:?}"
     );
     assert_eq!(events[1].data, "4");
+}
+
+#[test]
+fn a_client_that_is_ahead_does_not_wait_for_ever() {
+    let cluster = Cluster::waiting(2, Duration::from_millis(50));
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    second.log.hold_back(true);
+    let cursor = first.publish("a", "1");
+    let gap = second.resume("/events/a", &cursor).take(1).remove(0);
+    assert!(gap.data.contains(r#""reason":"unknown""#), "{gap:?}");
 }
