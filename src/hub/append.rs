@@ -58,7 +58,7 @@ impl Hub {
                 self.receipts_of(outcomes, source)?
             }
         };
-        self.count_published(source, &receipts);
+        self.count_receipts(source, receipts.iter());
         Ok(receipts)
     }
 
@@ -98,13 +98,12 @@ impl Hub {
         }
         let behind: Vec<Outcome> = outcomes.collect();
         let published = behind.iter().filter_map(|outcome| match outcome {
-            Outcome::Published(receipt) => Some(*receipt),
+            Outcome::Published(receipt) => Some(receipt),
             _ => None,
         });
         let reused = 1 + behind.len() - published.clone().count();
         self.0.node_metrics.keys_reused.add(reused as u64);
-        let published: Vec<Receipt> = receipts.iter().copied().chain(published).collect();
-        self.count_published(source, &published);
+        self.count_receipts(source, receipts.iter().chain(published));
         Err(Reused {
             number: receipts.len(),
             receipts,
@@ -113,14 +112,24 @@ impl Hub {
         .into())
     }
 
-    /// Counts events that this node has published.
-    pub(super) fn count_published(&self, source: Source, receipts: &[Receipt]) {
-        let repeats = receipts.iter().filter(|receipt| receipt.is_repeat).count();
+    /// Counts events that this node was asked to publish: new ones, and repeats.
+    pub(super) fn count_published(&self, source: Source, new: usize, repeats: usize) {
         if repeats > 0 {
             self.0.node_metrics.key_repeats.add(repeats as u64);
         }
-        let published = receipts.len() - repeats;
-        self.0.node_metrics.events_in[source as usize].add(published as u64);
+        self.0.node_metrics.events_in[source as usize].add(new as u64);
+    }
+
+    fn count_receipts<'r>(&self, source: Source, receipts: impl Iterator<Item = &'r Receipt>) {
+        let (mut new, mut repeats) = (0, 0);
+        for receipt in receipts {
+            if receipt.is_repeat {
+                repeats += 1;
+            } else {
+                new += 1;
+            }
+        }
+        self.count_published(source, new, repeats);
     }
 
     /// Erases a topic's history; returns the number of events. A client that resumes gets a gap.

@@ -211,7 +211,7 @@ impl Hub {
         while from < ids.len() {
             let (events, stamps) = (&mut drafts[from..until], &ids[from..until]);
             match self.attempt(events, Some(stamps), &[]).await? {
-                Attempt::Done(receipts) => {
+                Attempt::Done(receipts, _) => {
                     self.0.node_metrics.log_events.add(receipts.len() as u64);
                     for (number, receipt) in numbers[from..until].iter().zip(receipts) {
                         newest = newest.max(receipt.id);

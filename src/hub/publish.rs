@@ -29,8 +29,8 @@ const UNCOUNTED_BATCH_BYTES: usize = 4 * 1024;
 
 /// The outcome of an attempt to publish.
 pub(super) enum Attempt {
-    /// The receipts.
-    Done(Vec<Receipt>),
+    /// The receipts, and the number of events that are repeats.
+    Done(Vec<Receipt>, usize),
     /// A watched topic may have had an event since it was seen.
     Changed,
     /// Some patterns have been matched with the topics, or some events evicted to make room, but
@@ -145,15 +145,15 @@ impl Hub {
             };
             return Ok(receipts);
         }
-        let receipts = match self.attempt(drafts, None, watched).await? {
-            Attempt::Done(receipts) => receipts,
+        let (receipts, repeats) = match self.attempt(drafts, None, watched).await? {
+            Attempt::Done(receipts, repeats) => (receipts, repeats),
             Attempt::Reused(number) => {
                 self.0.node_metrics.keys_reused.add(1);
                 return Err(Reused::at(number).into());
             }
             Attempt::Changed | Attempt::Unprepared | Attempt::Fell(_) => return Ok(None),
         };
-        self.count_published(source, &receipts);
+        self.count_published(source, receipts.len() - repeats, repeats);
         Ok(Some(receipts))
     }
 
@@ -240,7 +240,7 @@ impl Hub {
         for trace in tracing.unheard {
             (trace.report.0)(0, 0);
         }
-        Some(Attempt::Done(published.receipts))
+        Some(Attempt::Done(published.receipts, published.repeats))
     }
 
     /// Charges a batch that is about to be posted; it can no longer be refused. Small batches are
