@@ -9,7 +9,7 @@ use super::{Node, Page, Readings};
 use crate::hub::log::LogState;
 
 impl<R: Readings> Node<R> {
-    /// What the log has brought, all 0 without one; and how the node stands to it, if it has one.
+    /// What the log has brought, and how the node stands to it; all 0 without one.
     pub(super) fn log(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let node = self.0.node();
         page.counters(
@@ -29,22 +29,20 @@ impl<R: Readings> Node<R> {
             None,
             passed_over.map(|(reason, count)| (vec![label("reason", reason)], count.get())),
         )?;
-        match self.0.log_state() {
-            Some(state) => self.log_state(page, state),
-            None => Ok(()),
-        }
+        self.log_state(page)
     }
 
-    fn log_state(&self, page: &mut Page<'_, '_>, state: LogState) -> fmt::Result {
-        let (name, lag, behind) = match state {
-            LogState::Live { lag } => ("live", lag.as_secs_f64(), 0),
-            LogState::Away { since } => ("away", since.elapsed().as_secs_f64(), 0),
-            LogState::Refilling { behind } => ("refilling", 0.0, behind),
+    fn log_state(&self, page: &mut Page<'_, '_>) -> fmt::Result {
+        let (name, lag, behind) = match self.0.log_state() {
+            None => ("none", 0.0, 0),
+            Some(LogState::Live { lag }) => ("live", lag.as_secs_f64(), 0),
+            Some(LogState::Away { since }) => ("away", since.elapsed().as_secs_f64(), 0),
+            Some(LogState::Refilling { behind }) => ("refilling", 0.0, behind),
         };
         let states = ["live", "away", "refilling"];
         page.gauges(
             "log_state",
-            "1 for the state of the node's connection to its log, 0 for the others.",
+            "1 for the state of the node's connection to its log, 0 for the others, and for all without a log.",
             None,
             states.map(|state| {
                 (
