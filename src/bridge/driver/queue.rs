@@ -47,8 +47,8 @@ pub(super) enum Known {
     Waits,
     /// It may be written.
     Sent,
-    /// It is written, and did not come back yet.
-    Written,
+    /// It is written, with this id as its last, and did not come back yet.
+    Written(EventId),
     /// Its publisher is answered.
     Gone,
 }
@@ -182,7 +182,9 @@ impl Queue {
     /// What is known of a batch.
     pub(super) fn known(&self, number: u64) -> Known {
         match self.sent.get(&number) {
-            Some(sent) if sent.written.is_some() => Known::Written,
+            Some(Sent {
+                written: Some(id), ..
+            }) => Known::Written(*id),
             Some(_) => Known::Sent,
             None if self.waiting.iter().any(|waiting| waiting.number == number) => Known::Waits,
             None => Known::Gone,
@@ -279,7 +281,7 @@ mod tests {
         queue.came(number, Outcome::Passed, false);
         assert!(answer.try_recv().is_err());
         queue.written(number, id(7));
-        assert_eq!(queue.known(number), Known::Written);
+        assert_eq!(queue.known(number), Known::Written(id(7)));
         queue.came(number, Outcome::Reused, false);
         let outcomes = answer.try_recv().expect("an answer").expect("published");
         assert_eq!(outcomes, [Outcome::Passed, Outcome::Reused]);

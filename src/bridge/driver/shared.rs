@@ -247,11 +247,13 @@ impl Shared {
     fn expire(&self, number: u64) {
         let is_live = self.live.borrow().is_some();
         let why = self.why();
+        let head = *self.head.borrow();
         self.queue(|queue| match queue.known(number) {
             Known::Waits => queue.give_up(number, not_published(why)),
             // It comes: the node is busy, or its streams are.
-            Known::Written if is_live => {}
-            Known::Sent | Known::Written => queue.give_up(
+            Known::Written(id) if is_live && head < id => {}
+            // Or the tail has passed its place, and somebody has removed it before it was read.
+            Known::Sent | Known::Written(_) => queue.give_up(
                 number,
                 unknown("the log gave no answer in time (`log_timeout`)"),
             ),
