@@ -45,6 +45,7 @@ impl Desk {
     pub fn break_off(&mut self, hole: Hole) -> Break {
         let head = self.store.head();
         self.store.break_off(hole);
+        self.store.keys_mut().forget_above(hole.after);
         Break {
             head,
             through: hole.through,

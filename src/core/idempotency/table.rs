@@ -251,6 +251,24 @@ impl Keys {
         self.queue.pop_front()
     }
 
+    /// Forgets the keys of all events above `id`, which are lost: no key outlives its event.
+    /// Otherwise the repeat of a lost event would be taken for a repeat, and be lost in silence.
+    pub fn forget_above(&mut self, id: EventId) {
+        while let Some(last) = self.queue.back()
+            && last.id > id
+        {
+            let hash = self.hash(&last.key);
+            let number = (self.first + self.len() as u64 - 1) as u32;
+            let (queue, first, hasher) = (&self.queue, self.first, &self.hasher);
+            let hash_of = |number: &u32| {
+                let entry = queue.get(number.wrapping_sub(first as u32) as usize);
+                entry.map_or(0, |entry| hasher.hash_one(entry.key.name))
+            };
+            self.index.remove(hash, |found| *found == number, hash_of);
+            self.queue.pop_back();
+        }
+    }
+
     fn place_of(&self, number: u32) -> usize {
         number.wrapping_sub(self.first as u32) as usize
     }

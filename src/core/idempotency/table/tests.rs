@@ -47,6 +47,27 @@ fn a_repeat_gets_the_first_receipt_and_another_event_with_its_key_is_told() {
     assert_eq!(keys.recall(&key(2, 1)), Recalled::New);
 }
 
+/// The publisher's repeat of an event that the log had lost was taken for a repeat: nothing was
+/// published, and nothing told.
+#[test]
+fn the_key_of_a_lost_event_outlived_it() {
+    let mut keys = keys(1_000, 10);
+    for number in 0..5 {
+        keys.remember(entry(number, at(5, number)));
+    }
+    keys.forget_above(at(5, 1));
+    assert_eq!((keys.len(), keys.newest()), (2, Some(at(5, 1))));
+    for number in 2..5 {
+        assert_eq!(keys.recall(&key(number, 0)), Recalled::New);
+        keys.remember(entry(number, at(6, number)));
+        let again = keys.recall(&key(number, 0));
+        assert_eq!(again, Recalled::Repeat(entry(number, at(6, number))));
+    }
+    keys.forget_above(EventId::ZERO);
+    assert!(keys.is_empty());
+    keys.forget_above(EventId::ZERO);
+}
+
 #[test]
 fn nothing_is_remembered_where_keys_are_off() {
     for (window_ms, count) in [(0, 10), (10, 0)] {
