@@ -43,7 +43,7 @@
 //! | `auth` | tokens |
 //! | `state` | the format of a node's state: what a new process or a file is given |
 //! | `core` | what is decided: events, history, delivery; no I/O at all, and no clock |
-//! | `web`, `metrics`, `clock`, `backoff`, `closing`, `once_a_minute`, `orders`, `plural`, `bom`, `memory`, `secret` | nothing of this crate |
+//! | `web`, `metrics`, `clock`, `backoff`, `closing`, `once_a_minute`, `orders`, `plural`, `bom`, `json`, `memory`, `secret` | nothing of this crate |
 
 #![cfg_attr(
     not(feature = "internals"),
@@ -94,6 +94,7 @@ mod hub;
 pub mod ingest;
 #[cfg(not(feature = "internals"))]
 mod ingest;
+mod json;
 #[cfg(feature = "internals")]
 pub mod logging;
 #[cfg(not(feature = "internals"))]

@@ -32,6 +32,7 @@ pub(crate) const LAYERS: [&[&str]; 14] = [
         "orders",
         "plural",
         "bom",
+        "json",
         "memory",
         "secret",
     ],

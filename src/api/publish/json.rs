@@ -9,7 +9,6 @@
 
 mod fault;
 mod members;
-mod text;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -20,9 +19,9 @@ use serde_json::value::RawValue;
 pub use self::fault::JsonError;
 use self::fault::{Fault, Place};
 use self::members::Members;
-use self::text::Text;
 use crate::bom;
 use crate::core::event::Event;
+use crate::json::Text;
 
 /// The events of one body.
 #[derive(Debug, PartialEq, Eq)]

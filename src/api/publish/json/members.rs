@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::fault::{Fault, MEMBERS};
-use super::text::Text;
 use crate::core::event::{Event, Topics};
+use crate::json::{Text, compact};
 
 /// The values of an event's members, still as JSON.
 #[derive(Default)]
@@ -90,27 +90,4 @@ fn data(json: &str) -> Result<Cow<'_, str>, Fault> {
     } else {
         Ok(compact(json))
     }
-}
-
-/// Valid JSON without the whitespace between its tokens (RFC 8259 §2).
-fn compact(json: &str) -> Cow<'_, str> {
-    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    if !json.bytes().any(is_space) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len());
-    let mut in_string = false;
-    let mut escaped = false;
-    for character in json.chars() {
-        if in_string {
-            in_string = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-        } else if matches!(character, ' ' | '\t' | '\r' | '\n') {
-            continue;
-        } else {
-            in_string = character == '"';
-        }
-        out.push(character);
-    }
-    Cow::Owned(out)
 }
