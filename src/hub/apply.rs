@@ -6,15 +6,14 @@
 //! **Invariant:** no entry stops the tail. What cannot be an event is counted and passed over.
 
 use crate::core::event::EventId;
-use crate::core::history::{Hole, IdFell, ShardSet};
+use crate::core::history::{Hole, IdFell};
 use crate::core::limits::EventLimits;
 use crate::core::sse::Draft;
 use crate::once_a_minute::OnceAMinute;
-use crate::shard::mailbox::Message;
 
 use super::log::{Applied, Item, Outcome};
 use super::publish::{Attempt, TOPICS_AT_ONCE};
-use super::{Closed, Hub, Place};
+use super::{Closed, Hub};
 
 /// Bytes of what an application wrote that are logged.
 const LOGGED_BYTES: usize = 200;
@@ -121,27 +120,7 @@ impl Hub {
     /// # Panics
     /// If the hole does not end above the newest id, or begins above it.
     pub async fn break_off(&self, hole: Hole) -> Result<(), Closed> {
-        let mut all = ShardSet::default();
-        (0..self.0.mailboxes.len()).for_each(|shard| all.insert(shard));
-        let mut place = self.place();
-        let attempt = |place: &mut Place<'_>| {
-            let mut desk = self.0.shared.desk.lock();
-            if !self.0.gate.is_open() {
-                return None;
-            }
-            if !place.full_shards(&self.0.mailboxes).is_empty() {
-                place.wait_for(all, &self.0.mailboxes);
-                return None;
-            }
-            let loss = desk.break_off(hole);
-            for mailbox in &self.0.mailboxes {
-                // Only a shard that has ended refuses a message, and it has no streams.
-                drop(mailbox.post(Message::Break(loss)));
-            }
-            Some(())
-        };
-        self.when_room(&mut place, attempt).await?;
-        self.wake_shards();
+        self.break_where(|_head| hole).await?;
         self.0.heads.send_replace(hole.through);
         Ok(())
     }

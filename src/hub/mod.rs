@@ -34,6 +34,7 @@ mod totals;
 mod traces;
 #[cfg(test)]
 pub(crate) mod turns;
+mod upstream;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
