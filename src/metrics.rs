@@ -5,11 +5,13 @@
 //! (the admin listener) add the shards up. What happens once a request or a connection, not once a
 //! delivery, is counted in [`NodeMetrics`] with ordinary atomics.
 
+mod pubsub;
 mod totals;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub use pubsub::{PubSubLoss, PubSubMetrics, PubSubOutcome, PubSubState};
 pub use totals::{Total, Totals, Visit};
 
 /// A number that one thread writes and any thread reads.
@@ -234,11 +236,13 @@ pub enum Source {
     Ingest,
     /// The node itself: starts and ends of subscriptions.
     Presence,
+    /// Channels of a Redis server.
+    PubSub,
 }
 
 impl Source {
     /// All sources, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Ingest, Self::Presence];
+    pub const ALL: [Self; 4] = [Self::Http, Self::Ingest, Self::Presence, Self::PubSub];
 
     /// The label value.
     #[must_use]
@@ -247,6 +251,7 @@ impl Source {
             Self::Http => "http",
             Self::Ingest => "ingest",
             Self::Presence => "presence",
+            Self::PubSub => "pubsub",
         }
     }
 }
@@ -428,6 +433,8 @@ pub struct NodeMetrics {
     pub log: Arc<LogMetrics>,
     /// What is known of the history file.
     pub history_file: HistoryFileMetrics,
+    /// What is counted of the channels of a Redis server.
+    pub pubsub: PubSubMetrics,
 }
 
 /// What the node counts of the log that orders its events, since its start.

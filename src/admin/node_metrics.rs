@@ -2,6 +2,7 @@
 
 mod keys;
 mod log;
+mod pubsub;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -108,6 +109,7 @@ impl<R: Readings> Collector for Node<R> {
         self.deliveries(&mut page)?;
         self.times(&mut page)?;
         self.events_in(&mut page)?;
+        self.pubsub(&mut page)?;
         self.connections(&mut page)?;
         self.state(&mut page)
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::{
     Cell, CloseReason, Counter, Foreign, GapReason, Histogram, HistoryFileMetrics, HttpMetrics,
-    IngestEnd, LogMetrics, NodeMetrics, ShardMetrics, Source,
+    IngestEnd, LogMetrics, NodeMetrics, PubSubLoss, PubSubMetrics, PubSubOutcome, ShardMetrics,
+    Source,
 };
 
 /// A number that only rises.
@@ -168,6 +169,31 @@ impl LogMetrics {
     }
 }
 
+impl PubSubMetrics {
+    fn totals(&self, visit: Visit<'_>) {
+        let Self {
+            state: _,
+            messages,
+            lost,
+            failures,
+            subscriptions,
+            probe_us: _,
+        } = self;
+        let outcomes = &PubSubOutcome::ALL;
+        each_of(
+            "pubsub.messages",
+            messages,
+            outcomes,
+            |of| of.as_str(),
+            visit,
+        );
+        let losses = &PubSubLoss::ALL;
+        each_of("pubsub.lost", lost, losses, |of| of.as_str(), visit);
+        visit("pubsub.failures", failures);
+        visit("pubsub.subscriptions", subscriptions);
+    }
+}
+
 impl NodeMetrics {
     /// Calls `visit` with each total.
     pub fn totals(&self, visit: Visit<'_>) {
@@ -195,6 +221,7 @@ impl NodeMetrics {
             log_too_large,
             log,
             history_file,
+            pubsub,
         } = self;
         each_of(
             "events_in",
@@ -231,6 +258,7 @@ impl NodeMetrics {
         visit("log_too_large", log_too_large);
         log.totals(visit);
         history_file.totals(visit);
+        pubsub.totals(visit);
     }
 }
 

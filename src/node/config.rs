@@ -13,6 +13,7 @@ use crate::api::{
 };
 use crate::auth::{Policy, Role};
 use crate::bridge;
+use crate::bridge::pubsub::{Pace, PubSubConfig};
 use crate::bridge::redis::Stream;
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
@@ -222,6 +223,22 @@ pub(super) fn shared_log(settings: &Settings) -> Option<bridge::driver::LogConfi
         start_timeout: settings.log_start_timeout,
         ack_replicas: settings.log_ack_replicas,
         history_age: settings.history_age,
+    })
+}
+
+/// Config of the source of events from the channels of a Redis server, if there is one.
+#[must_use]
+pub fn pubsub(settings: &Settings) -> Option<PubSubConfig> {
+    let mut server = settings.redis_pubsub.clone()?;
+    if let Some(password) = &settings.redis_pubsub_password {
+        server.login.password = Some(password.clone());
+    }
+    Some(PubSubConfig {
+        server,
+        channels: settings.redis_channels.clone(),
+        topics: settings.redis_topics.clone(),
+        message_bytes_max: settings.redis_message_bytes_max,
+        pace: Pace::default(),
     })
 }
 

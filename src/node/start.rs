@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::files::{self, FileLimit};
 use super::inherited::Inherited;
@@ -23,6 +23,7 @@ use super::take_over::TakeOver;
 use super::{Listeners, Node, ServerError, config, past};
 use crate::admin::Upgrades;
 use crate::auth::Auth;
+use crate::bridge::pubsub;
 use crate::hub::{Hub, Room};
 use crate::orders::{Control, control};
 use crate::settings::Settings;
@@ -32,6 +33,9 @@ use crate::{admin, api, ingest, server};
 /// Interval at which events are checked for their age. Publishing itself checks the topics that it
 /// publishes to.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest wait for the first subscription to Redis channels before streams are served.
+const PUBSUB_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What a node begins with.
 #[derive(Default)]
@@ -103,6 +107,12 @@ impl Node {
             Some(keys) => keys,
             None => start_keys.await,
         };
+        let working = serving.pubsub(stop_rest.subscribe());
+        if let (Some(mut working), None) = (working, &take_over) {
+            // Streams that open after the first subscription are told no gap.
+            let working = timeout(PUBSUB_WAIT_MAX, working.wait_for(|working| *working));
+            let _ = past::while_starting(&sockets.admin.socket, &settings, working).await;
+        }
         let listeners = Listeners {
             public: serving.public(sockets.public, take_over.as_mut(), keys.auth()),
             ingest,
@@ -300,6 +310,17 @@ impl<'s> Serving<'s> {
         let admin = admin::serve(listening, config, self.hub.clone(), upgrades, follower);
         self.parts.start("the admin listener", admin);
         control
+    }
+
+    /// Starts the source of events from Redis channels, if there is one. The returned value becomes
+    /// true when its first subscription works.
+    fn pubsub(&mut self, stopped: watch::Receiver<bool>) -> Option<watch::Receiver<bool>> {
+        let config = config::pubsub(self.settings)?;
+        let (working, first) = watch::channel(false);
+        let source = pubsub::run(config, self.hub.clone(), stopped, working);
+        self.parts
+            .start_infallible("the source of Redis channels", source);
+        Some(first)
     }
 
     fn tasks(&mut self, stopped: watch::Receiver<bool>) {

@@ -14,7 +14,8 @@ use super::{rules, table};
 const SHOWN_CHARS_MAX: usize = 100;
 
 /// Groups of settings of which one source may give at most one.
-const ONE_OF: [&[&str]; 3] = [
+const ONE_OF: [&[&str]; 4] = [
+    &["redis_pubsub_password", "redis_pubsub_password_file"],
     &["ingest_password", "ingest_password_file"],
     &[
         "jwt_secret",

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::key_source::KeySource;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, Role, TopicRule};
+use crate::bridge::pubsub::{Channel, ChannelTopic};
 use crate::bridge::redis::Address;
 use crate::core::delivery::GAP_SPREAD_MS;
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
@@ -241,6 +242,16 @@ pub struct Settings {
     pub log_ack_replicas: usize,
     /// Time without the log after which the node is not ready; zero = never.
     pub log_lost_unready: Duration,
+    /// Redis server whose channels the node subscribes to; `None` = it subscribes to none.
+    pub redis_pubsub: Option<Address>,
+    /// Password of the node's user there.
+    pub redis_pubsub_password: Option<Secret>,
+    /// Channels and patterns of that server.
+    pub redis_channels: Vec<Channel>,
+    /// Topics of channels whose topic is not their name.
+    pub redis_topics: Vec<ChannelTopic>,
+    /// Longest message of a channel, in bytes.
+    pub redis_message_bytes_max: usize,
 
     /// Log filter (`RUST_LOG` syntax).
     pub log_level: LogFilter,
@@ -366,6 +377,11 @@ impl Default for Settings {
             log_start_timeout: Duration::from_secs(30),
             log_ack_replicas: 0,
             log_lost_unready: Duration::from_secs(30),
+            redis_pubsub: None,
+            redis_pubsub_password: None,
+            redis_channels: Vec::new(),
+            redis_topics: Vec::new(),
+            redis_message_bytes_max: 1 << 20,
 
             log_level: LogFilter::default(),
             log_format: LogFormat::Text,

@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::origin::Origin;
 use crate::auth::{KeyError, RuleError};
 use crate::core::selector::SelectorError;
+use crate::core::topic::TopicError;
 
 /// A conflict between settings.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -114,6 +115,32 @@ pub enum Conflict {
         "the address in `log` has a password, and `log_password` is given, too: leave one of them out"
     )]
     TwoLogPasswords,
+    /// Channels without a server, or a server without channels.
+    #[error("`{given}` is given without `{missing}`: nothing is subscribed to")]
+    HalfPubSub {
+        /// The setting that is there.
+        given: &'static str,
+        /// The setting that is not.
+        missing: &'static str,
+    },
+    /// Two passwords of the server whose channels are subscribed to.
+    #[error(
+        "the address in `redis_pubsub` has a password, and `redis_pubsub_password` is given, too: leave one of them out"
+    )]
+    TwoPubSubPasswords,
+    /// A topic for a channel that is not subscribed to.
+    #[error(
+        "`redis_topics` holds `{0}`, and `redis_channels` has no such channel: no message would come by it"
+    )]
+    TopicOfNoChannel(String),
+    /// A topic that no event can have.
+    #[error("`redis_topics` holds `{row}`: {error}")]
+    ChannelTopic {
+        /// The row.
+        row: String,
+        /// The fault.
+        error: TopicError,
+    },
     /// An invalid rule.
     #[error("`topics_from` holds `{rule}`: {error}")]
     TopicRule {

@@ -18,6 +18,7 @@ use super::parse;
 use super::reason::Reason;
 use super::user::IngestUser;
 use crate::auth::{Algorithm, TopicRule};
+use crate::bridge::pubsub::{CHANNELS_MAX, Channel, ChannelTopic};
 use crate::bridge::redis::Address;
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::selector::Selector;
@@ -55,6 +56,10 @@ pub(super) enum Kind {
     /// A file that holds the password; its text goes into the field of the password.
     PasswordFile(Field<Option<Secret>>),
     Users(Field<Vec<IngestUser>>),
+    /// Channels and patterns of a Redis server.
+    Channels(Field<Vec<Channel>>),
+    /// Topics of channels.
+    ChannelTopics(Field<Vec<ChannelTopic>>),
     /// One of the forms of a role's keys; all forms share one field.
     Keys(Form, Field<Option<KeySource>>),
     Algorithm(Field<Option<Algorithm>>),
@@ -101,6 +106,8 @@ impl Kind {
                 *field(settings) = Some(credentials::password_file(one(given)?)?)
             }
             Self::Users(field) => *field(settings) = credentials::users(given)?,
+            Self::Channels(field) => *field(settings) = parse::channels(many(given)?)?,
+            Self::ChannelTopics(field) => *field(settings) = parse::channel_topics(many(given)?)?,
             Self::Keys(form, field) => *field(settings) = Some(form.read(one(given)?)?),
             Self::Algorithm(field) => {
                 *field(settings) = Some(key_source::algorithm(one(given)?)?);
@@ -144,6 +151,8 @@ impl Kind {
                 None => Ok(()),
             },
             Self::Users(field) => credentials::check_users(field(settings)),
+            Self::Channels(field) => parse::check_channels(field(settings)),
+            Self::ChannelTopics(field) => parse::check_channel_topics(field(settings)),
             Self::Keys(form, field) => form.check(field(settings).as_ref()),
             Self::Claim(field) => match field(settings) {
                 Some(text) => key_source::claim(text).map(drop),
@@ -197,6 +206,8 @@ impl Kind {
                 None => NOT_SET.to_owned(),
             },
             Self::Users(field) => list(field(settings).iter().map(|user| user.name.clone())),
+            Self::Channels(field) => list(field(settings).iter().map(|one| one.text().to_owned())),
+            Self::ChannelTopics(field) => list(field(settings).iter().map(ChannelTopic::to_string)),
             Self::Keys(form, field) => {
                 let shown = form.show(field(settings).as_ref());
                 shown.unwrap_or_else(|| NOT_SET.to_owned())
@@ -256,6 +267,10 @@ impl Kind {
             Self::Users(_) => "a list of tables with name, password, publish; or \
                  name:password:glob,glob with `;` between users"
                 .to_owned(),
+            Self::Channels(_) => format!("a list of up to {CHANNELS_MAX} channels and patterns"),
+            Self::ChannelTopics(_) => {
+                format!("a list of up to {CHANNELS_MAX} times channel=topic or pattern=topic")
+            }
             Self::Keys(form, _) => form.allowed(),
             Self::Algorithm(_) => key_source::algorithms(),
             Self::Claim(_) => format!("1 to {CLAIM_BYTES_MAX} bytes of text"),
@@ -289,7 +304,9 @@ impl Kind {
             | Self::TopicRules(_)
             | Self::Origins(_)
             | Self::Hosts(_)
-            | Self::Networks(_) => Some(','),
+            | Self::Networks(_)
+            | Self::Channels(_)
+            | Self::ChannelTopics(_) => Some(','),
             // The comma already separates the globs of one user.
             Self::Users(_) => Some(';'),
             _ => None,
@@ -326,6 +343,8 @@ impl Kind {
             Self::Password(_) => "PASSWORD",
             Self::PasswordFile(_) => "FILE",
             Self::Users(_) => "NAME:PASSWORD:GLOBS",
+            Self::Channels(_) => "CHANNEL",
+            Self::ChannelTopics(_) => "CHANNEL=TOPIC",
             Self::Keys(form, _) => form.placeholder(),
             Self::Algorithm(_) => "ALGORITHM",
             Self::Claim(_) => "TEXT",

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::bounds::Bounds;
 use super::reason::Reason;
 use crate::auth::TopicRule;
+use crate::bridge::pubsub::{CHANNELS_MAX, Channel, ChannelTopic};
 use crate::core::history::{SlowConsumerPolicy, SlowConsumerRule};
 use crate::core::selector::Selector;
 use crate::logging::{LogFilter, LogFilterError, LogFormat};
@@ -213,6 +214,38 @@ pub(super) fn origins(texts: &[String]) -> Result<Vec<OriginPattern>, Reason> {
 
 pub(super) fn hosts(texts: &[String]) -> Result<Vec<HostPattern>, Reason> {
     each(texts, |text, _| Reason::Host(text))
+}
+
+pub(super) fn channels(texts: &[String]) -> Result<Vec<Channel>, Reason> {
+    let channels = each(texts, |text, error| Reason::Channel { text, error })?;
+    check_channels(&channels).map(|()| channels)
+}
+
+pub(super) fn check_channels(channels: &[Channel]) -> Result<(), Reason> {
+    distinct(channels.iter().map(Channel::text))
+}
+
+pub(super) fn channel_topics(texts: &[String]) -> Result<Vec<ChannelTopic>, Reason> {
+    let topics = each(texts, |text, error| Reason::ChannelTopic { text, error })?;
+    check_channel_topics(&topics).map(|()| topics)
+}
+
+pub(super) fn check_channel_topics(topics: &[ChannelTopic]) -> Result<(), Reason> {
+    distinct(topics.iter().map(ChannelTopic::channel))
+}
+
+/// Checks that there are not too many, and none twice.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Result<(), Reason> {
+    let mut texts: Vec<&str> = texts.collect();
+    if texts.len() > CHANNELS_MAX {
+        return Err(Reason::TooLarge);
+    }
+    texts.sort_unstable();
+    let mut pairs = texts.windows(2);
+    match pairs.find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Reason::Twice(pair[0].to_owned())),
+        None => Ok(()),
+    }
 }
 
 fn each<T: FromStr>(

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::user::{DEFAULT_USER, USER_NAME_BYTES_MAX};
 use crate::auth::RuleError;
+use crate::bridge::pubsub::{ChannelError, ChannelTopicError};
 use crate::bridge::redis::AddressError;
 use crate::core::limits::GLOB_BYTES_MAX;
 use crate::core::selector::SelectorError;
@@ -73,9 +74,25 @@ pub enum Reason {
         /// Its fault.
         error: WebOriginError,
     },
-    /// Not the address of a log. Never names a password.
-    #[error("not the address of a log: {0}")]
+    /// Not the address of a Redis server. Never names a password.
+    #[error("not the address of a Redis server: {0}")]
     LogAddress(AddressError),
+    /// Not a channel.
+    #[error("`{text}`: {error}")]
+    Channel {
+        /// The text.
+        text: String,
+        /// Its fault.
+        error: ChannelError,
+    },
+    /// Not a topic of a channel.
+    #[error("`{text}`: {error}")]
+    ChannelTopic {
+        /// The text.
+        text: String,
+        /// Its fault.
+        error: ChannelTopicError,
+    },
     /// Not a URL that keys can be fetched from.
     #[error("not a URL that keys may come from (without a password in it)")]
     KeySetUrl,

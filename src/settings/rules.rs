@@ -36,6 +36,56 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
     }
     conflicts.extend(log(settings));
     conflicts.extend(tokens(settings));
+    conflicts.extend(redis_channels(settings));
+    conflicts
+}
+
+fn redis_channels(settings: &Settings) -> Vec<Conflict> {
+    let has_password = settings.redis_pubsub_password.is_some();
+    match &settings.redis_pubsub {
+        None if has_password => {
+            return vec![Conflict::HalfPubSub {
+                given: "redis_pubsub_password",
+                missing: "redis_pubsub",
+            }];
+        }
+        Some(address) if address.login.password.is_some() && has_password => {
+            return vec![Conflict::TwoPubSubPasswords];
+        }
+        _ => {}
+    }
+    let has_server = settings.redis_pubsub.is_some();
+    let has_channels = !settings.redis_channels.is_empty();
+    let half = |given, missing| vec![Conflict::HalfPubSub { given, missing }];
+    match (has_server, has_channels) {
+        (true, false) => return half("redis_pubsub", "redis_channels"),
+        (false, true) => return half("redis_channels", "redis_pubsub"),
+        (false, false) if !settings.redis_topics.is_empty() => {
+            return half("redis_topics", "redis_channels");
+        }
+        _ => {}
+    }
+    let mut conflicts = Vec::new();
+    let message = settings.redis_message_bytes_max;
+    let data = settings.event_limits.data_bytes_max;
+    if has_server && message < data {
+        conflicts.push(Conflict::Smaller {
+            larger: "redis_message_bytes_max",
+            larger_bytes: message,
+            smaller: "data_bytes_max",
+            smaller_bytes: data,
+            reason: "the data of an event comes in one message",
+        });
+    }
+    for row in &settings.redis_topics {
+        if !row.is_of_some(&settings.redis_channels) {
+            conflicts.push(Conflict::TopicOfNoChannel(row.to_string()));
+        }
+        if let Err(error) = topic::check(row.topic(), settings.event_limits.topic_bytes_max) {
+            let row = row.to_string();
+            conflicts.push(Conflict::ChannelTopic { row, error });
+        }
+    }
     conflicts
 }
 

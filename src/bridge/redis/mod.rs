@@ -18,7 +18,7 @@ mod page;
 mod raw_id;
 mod reply;
 
-pub use address::{Address, AddressError, Host};
+pub use address::{Address, AddressError, Host, Login};
 pub use append::{Batch, Refusal};
 pub use checks::Warning;
 pub use connect::{Named, masters, newest};

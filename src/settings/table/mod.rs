@@ -12,6 +12,7 @@ mod http;
 mod ingest;
 mod listeners;
 mod log;
+mod redis;
 mod setting;
 mod shared_log;
 mod streams;
@@ -34,6 +35,7 @@ pub(super) static GROUPS: &[Group] = &[
     tokens::TOKENS,
     ingest::INGEST,
     shared_log::SHARED_LOG,
+    redis::REDIS_CHANNELS,
     log::LOG,
 ];
 

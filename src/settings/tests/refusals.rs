@@ -27,6 +27,23 @@ fn each_kind_says_what_it_wants() {
              allowed: an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080",
         ),
         (
+            "redis_pubsub = \"http://:hush@h\"",
+            "`redis_pubsub` = (hidden): not the address of a Redis server: it must begin with redis://, \
+             rediss:// (TLS), redis+sentinel:// or rediss+sentinel:// (or valkey in place of redis); \
+             allowed: redis://user:password@host:port/database, several hosts with commas between \
+             them; rediss:// for TLS; redis+sentinel://host,host,host/service",
+        ),
+        (
+            "redis_channels = [\"fantail:probe:1\"]",
+            "`redis_channels` = [\"fantail:probe:1\"]: `fantail:probe:1`: channels that begin with \
+             `fantail:probe:` are the nodes' own; allowed: a list of up to 256 channels and patterns",
+        ),
+        (
+            "redis_topics = [\"a\"]",
+            "`redis_topics` = [\"a\"]: `a`: not channel=topic; \
+             allowed: a list of up to 256 times channel=topic or pattern=topic",
+        ),
+        (
             "allow_open_http = \"yes\"",
             "`allow_open_http` = \"yes\": neither true nor false; allowed: true, false",
         ),
@@ -311,6 +328,59 @@ fn settings_that_do_not_go_together_are_refused() {
             &["--trace-topic=abc", "--topic-bytes-max=2"],
             "`trace_topics` holds what is neither a topic nor a pattern: a topic of 3 bytes is longer than \
              the 2 that `topic_bytes_max` allows",
+        ),
+        (
+            &["--redis-channels=a"],
+            "`redis_channels` is given without `redis_pubsub`: nothing is subscribed to",
+        ),
+        (
+            &["--redis-pubsub=redis://:hush@h"],
+            "`redis_pubsub` is given without `redis_channels`: nothing is subscribed to",
+        ),
+        (
+            &["--redis-pubsub-password=hush"],
+            "`redis_pubsub_password` is given without `redis_pubsub`: nothing is subscribed to",
+        ),
+        (
+            &[
+                "--redis-pubsub=redis://:hush@h",
+                "--redis-channels=a",
+                "--redis-pubsub-password=b",
+            ],
+            "the address in `redis_pubsub` has a password, and `redis_pubsub_password` is given, too: \
+             leave one of them out",
+        ),
+        (
+            &["--redis-topics=a=b"],
+            "`redis_topics` is given without `redis_channels`: nothing is subscribed to",
+        ),
+        (
+            &[
+                "--redis-pubsub=redis://h",
+                "--redis-channels=a,c.*",
+                "--redis-topics=c.d=x,b=y",
+            ],
+            "`redis_topics` holds `b=y`, and `redis_channels` has no such channel: no message would come \
+             by it",
+        ),
+        (
+            &[
+                "--redis-pubsub=redis://h",
+                "--redis-channels=a",
+                "--redis-topics=a=long",
+                "--topic-bytes-max=3",
+            ],
+            "`redis_topics` holds `a=long`: a topic of 4 bytes is longer than the 3 that `topic_bytes_max` \
+             allows",
+        ),
+        (
+            &[
+                "--redis-pubsub=redis://h",
+                "--redis-channels=a",
+                "--redis-message-bytes-max=128KiB",
+            ],
+            "`redis_message_bytes_max` = 131072 must be at least `data_bytes_max` = 262144: the data of an \
+             event comes in one message",
         ),
         (
             &["--ingest-password=a", "--ingest-password-file=/dev/null/b"],

@@ -1,0 +1,130 @@
+//! Messages that arrived together, as one batch of events.
+
+use tokio::time::sleep;
+
+use crate::core::budget::{Charge, Part};
+use crate::core::sse::Draft;
+use crate::hub::{Closed, Hub, NotPublished};
+use crate::metrics::{PubSubOutcome, Source};
+use crate::once_a_minute::OnceAMinute;
+
+use super::PubSubConfig;
+use super::lost::Lost;
+use super::message::{self, Refused};
+use super::read::Arrived;
+
+/// Most messages of one batch.
+const MESSAGES_MAX: usize = 512;
+/// A batch that has as many bytes is published before more is read.
+const BYTES_MAX: usize = 1 << 20;
+/// Events up to this size are not charged to the node's account.
+const UNCOUNTED_BYTES: usize = 64 * 1024;
+/// Bytes of a channel's name that are logged.
+const LOGGED_BYTES: usize = 200;
+
+/// Log lines about refused messages, once a minute for each cause.
+#[derive(Debug, Default)]
+pub(super) struct Refusals([OnceAMinute; PubSubOutcome::ALL.len()]);
+
+/// Events that are made of messages.
+pub(super) struct Batch<'a> {
+    hub: &'a Hub,
+    refusals: &'a Refusals,
+    config: &'a PubSubConfig,
+    drafts: Vec<Draft<'a>>,
+    bytes: usize,
+    counts: [u64; PubSubOutcome::ALL.len()],
+}
+
+impl<'a> Batch<'a> {
+    /// Whether one more message may join as many.
+    pub(super) fn has_room(messages: usize, bytes: usize) -> bool {
+        messages < MESSAGES_MAX && bytes < BYTES_MAX
+    }
+
+    pub(super) fn new(hub: &'a Hub, refusals: &'a Refusals, config: &'a PubSubConfig) -> Self {
+        Self {
+            hub,
+            refusals,
+            config,
+            drafts: Vec::new(),
+            bytes: 0,
+            counts: Default::default(),
+        }
+    }
+
+    /// Adds the event that a message is. One that is none is counted.
+    pub(super) fn add(&mut self, arrived: &'a Arrived, topic: Option<&'a str>) {
+        match self.draft(arrived, topic) {
+            Ok((draft, outcome)) => {
+                self.bytes += draft.frame_bytes_max();
+                self.drafts.push(draft);
+                self.counts[outcome as usize] += 1;
+            }
+            Err(refused) => {
+                let outcome = refused.outcome() as usize;
+                self.counts[outcome] += 1;
+                if let Some(left_out) = self.refusals.0[outcome].due() {
+                    let channel = String::from_utf8_lossy(&arrived.channel);
+                    let channel = &channel[..channel.floor_char_boundary(LOGGED_BYTES)];
+                    tracing::warn!(
+                        channel, reason = %refused, left_out,
+                        "a message of a Redis channel was refused: no stream gets it"
+                    );
+                }
+            }
+        }
+    }
+
+    fn draft(
+        &self,
+        arrived: &'a Arrived,
+        topic: Option<&'a str>,
+    ) -> Result<(Draft<'a>, PubSubOutcome), Refused> {
+        let payload = arrived
+            .payload
+            .as_ref()
+            .map_err(|length| Refused::TooLong {
+                length: *length,
+                max: self.config.message_bytes_max,
+            })?;
+        let message = message::read(payload, topic.ok_or(Refused::Channel)?)?;
+        let draft = Draft::new(message.event, self.hub.event_limits())?;
+        let outcome = if message.is_envelope {
+            PubSubOutcome::Event
+        } else {
+            PubSubOutcome::Raw
+        };
+        Ok((draft, outcome))
+    }
+
+    /// Publishes the events. Waits while the node is full.
+    pub(super) async fn publish(mut self) -> Result<(), Lost> {
+        let mut memory = None;
+        if self.bytes > UNCOUNTED_BYTES {
+            let charge = memory.insert(Charge::new(self.hub.budget(), Part::Events));
+            charge.set_anyway(self.bytes);
+        }
+        let mut rest = &mut self.drafts[..];
+        while !rest.is_empty() {
+            let (published, pause) = match self.hub.publish(Source::PubSub, rest).await {
+                Ok(_) => break,
+                Err(NotPublished::Closed(Closed)) => return Err(Lost::Ended),
+                // Certainly not published: they wait, and nothing is read meanwhile.
+                Err(NotPublished::Away(away)) => (away.receipts.len(), away.retry_after),
+                // A repeat might be a second event, and none might be a loss: a doubt.
+                Err(NotPublished::Unknown(unknown)) => return Err(Lost::Unsure(unknown.why)),
+                Err(NotPublished::Reused(_)) => unreachable!("they have no keys"),
+            };
+            rest = &mut rest[published..];
+            sleep(pause).await;
+        }
+        let counters = &self.hub.node_metrics().pubsub.messages;
+        for (counter, count) in counters.iter().zip(self.counts) {
+            if count > 0 {
+                counter.add(count);
+            }
+        }
+        Ok(())
+    }
+}

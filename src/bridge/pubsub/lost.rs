@@ -1,0 +1,64 @@
+//! Why a subscription is given up.
+
+use thiserror::Error;
+
+use super::wire::NotRedis;
+use crate::metrics::PubSubLoss;
+
+/// Why a subscription is given up.
+#[derive(Debug, Error)]
+pub(super) enum Lost {
+    #[error("{0}")]
+    Closed(String),
+    #[error("{0}")]
+    Silent(&'static str),
+    /// The server may be cut off from the publishers.
+    #[error("{0}")]
+    Orphaned(&'static str),
+    #[error("the server has refused a command: {0}")]
+    Refused(String),
+    /// The log did not say whether it has an event.
+    #[error("an event may or may not have been written to the log: {0}")]
+    Unsure(String),
+    /// The node shuts down.
+    #[error("the node is shutting down")]
+    Ended,
+}
+
+impl Lost {
+    pub(super) fn closed(why: &str) -> Self {
+        Self::Closed(why.to_owned())
+    }
+
+    pub(super) fn silent(why: &'static str) -> Self {
+        Self::Silent(why)
+    }
+
+    pub(super) fn io(error: std::io::Error) -> Self {
+        Self::Closed(error.to_string())
+    }
+
+    pub(super) fn redis(error: redis::RedisError) -> Self {
+        match error.code() {
+            Some(_) => Self::Refused(error.to_string()),
+            None => Self::Closed(error.to_string()),
+        }
+    }
+
+    /// As what it is counted.
+    pub(super) fn reason(&self) -> PubSubLoss {
+        match self {
+            Self::Closed(_) | Self::Ended => PubSubLoss::Closed,
+            Self::Silent(_) => PubSubLoss::Silent,
+            Self::Orphaned(_) => PubSubLoss::Orphaned,
+            Self::Refused(_) => PubSubLoss::Refused,
+            Self::Unsure(_) => PubSubLoss::Unsure,
+        }
+    }
+}
+
+impl From<NotRedis> for Lost {
+    fn from(error: NotRedis) -> Self {
+        Self::Closed(error.to_string())
+    }
+}

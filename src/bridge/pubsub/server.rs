@@ -1,0 +1,101 @@
+//! Which server a subscription is made at.
+
+use std::fmt;
+
+use redis::RedisConnectionInfo;
+
+use super::PubSubConfig;
+use super::connect::{self, Stream};
+use super::lost::Lost;
+use super::pace::{Pace, jittered};
+use crate::bridge::redis::{Host, Login, masters, newest};
+
+/// A server, for both connections of a subscription.
+pub(super) struct Server {
+    host: Host,
+    tls: bool,
+    login: Login,
+    settings: RedisConnectionInfo,
+}
+
+impl Server {
+    /// The server of this attempt: of several hosts the next one, of Sentinels the master that they
+    /// name.
+    pub(super) async fn choose(config: &PubSubConfig, attempt: usize) -> Result<Self, Lost> {
+        let address = &config.server;
+        let host = match &address.sentinel {
+            Some(_) => {
+                let named = masters(address).await;
+                let named = named.map_err(|error| Lost::closed(&error.to_string()))?;
+                let named = newest(named).ok_or(Lost::closed("no Sentinel answers"))?;
+                named.host
+            }
+            None => {
+                let host = address.hosts.get(attempt % address.hosts.len().max(1));
+                host.cloned().ok_or(Lost::closed("no host is given"))?
+            }
+        };
+        Ok(Self {
+            host,
+            tls: address.tls,
+            settings: settings_of(&address.login),
+            login: address.login.clone(),
+        })
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, Lost> {
+        connect::open(&self.host, self.tls).await.map_err(Lost::io)
+    }
+
+    /// User and password, for `AUTH`; empty if there is no password.
+    pub(super) fn login(&self) -> Vec<&str> {
+        let Some(password) = &self.login.password else {
+            return Vec::new();
+        };
+        let user = self.login.user.as_deref();
+        user.into_iter().chain([password.expose()]).collect()
+    }
+
+    /// The same for the crate.
+    pub(super) fn settings(&self) -> &RedisConnectionInfo {
+        &self.settings
+    }
+
+    /// Waits until the Sentinels, if there are any, name another master. The former one may be cut
+    /// off from the publishers and deliver probes all the same.
+    pub(super) async fn demoted(&self, config: &PubSubConfig) -> Lost {
+        if config.server.sentinel.is_none() {
+            return std::future::pending().await;
+        }
+        let Pace { probe_every, .. } = config.pace;
+        loop {
+            tokio::time::sleep(jittered(probe_every)).await;
+            // Sentinels that do not answer prove nothing.
+            if let Ok(named) = masters(&config.server).await
+                && newest(named).is_some_and(|named| named.host != self.host)
+            {
+                return Lost::Orphaned("the Sentinels name another master");
+            }
+        }
+    }
+}
+
+/// Channels belong to no database, so none is chosen.
+fn settings_of(login: &Login) -> RedisConnectionInfo {
+    let mut settings =
+        RedisConnectionInfo::default().set_lib_name("fantail", env!("CARGO_PKG_VERSION"));
+    if let Some(user) = &login.user {
+        settings = settings.set_username(user);
+    }
+    if let Some(password) = &login.password {
+        settings = settings.set_password(password.expose());
+    }
+    settings
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.host.fmt(f)
+    }
+}

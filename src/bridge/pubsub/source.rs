@@ -1,0 +1,319 @@
+//! The task of the source: it subscribes, publishes what arrives, and begins again.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::PubSubConfig;
+use super::batch::{Batch, Refusals};
+use super::channels::{Channels, Meant};
+use super::lost::Lost;
+use super::pace::{Pace, jittered};
+use super::probe::{self, Sent};
+use super::read::{Arrived, Subscription};
+use super::server::Server;
+use crate::backoff::Backoff;
+use crate::hub::Hub;
+use crate::metrics::{PubSubMetrics, PubSubState};
+use crate::once_a_minute::OnceAMinute;
+
+/// Publishes the messages of the channels, until `stopped` is true or the hub is closed. `working`
+/// becomes true when the first subscription works.
+pub async fn run(
+    config: PubSubConfig,
+    hub: Hub,
+    mut stopped: watch::Receiver<bool>,
+    working: watch::Sender<bool>,
+) {
+    let source = Source {
+        channels: Channels::new(&config.channels, &config.topics),
+        refusals: Refusals::default(),
+        config,
+        hub,
+        begun: OnceAMinute::new(),
+        working,
+    };
+    tokio::select! {
+        () = source.run() => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+struct Source {
+    config: PubSubConfig,
+    channels: Channels,
+    hub: Hub,
+    refusals: Refusals,
+    /// Log lines about subscriptions that work.
+    begun: OnceAMinute,
+    working: watch::Sender<bool>,
+}
+
+impl Source {
+    async fn run(self) {
+        let Pace {
+            pause_min,
+            pause_max,
+            ..
+        } = self.config.pace;
+        let mut backoff = Backoff::new(pause_min, pause_max);
+        let (losing, failing) = (OnceAMinute::new(), OnceAMinute::new());
+        for attempt in 0.. {
+            self.metrics().set_state(PubSubState::Connecting);
+            let mut is_working = false;
+            let began = Instant::now();
+            let lost = self.subscribe_and_follow(attempt, &mut is_working).await;
+            if matches!(lost, Lost::Ended) {
+                return;
+            }
+            self.metrics().set_state(PubSubState::Away);
+            let server = &self.config.server;
+            if is_working {
+                if began.elapsed() > pause_max {
+                    backoff.succeeded();
+                }
+                self.metrics().lost[lost.reason() as usize].add(1);
+                if let Some(left_out) = losing.due() {
+                    tracing::warn!(
+                        %server, reason = %lost, left_out,
+                        "the subscription to Redis channels is lost: messages may be missed from now on, and streams are told a gap when it is back"
+                    );
+                }
+            } else {
+                self.metrics().failures.add(1);
+                if let Some(left_out) = failing.due() {
+                    tracing::warn!(
+                        %server, reason = %lost, left_out,
+                        "cannot subscribe to Redis channels: messages are missed until it works"
+                    );
+                }
+            }
+            sleep(jittered(backoff.failed())).await;
+        }
+    }
+
+    fn metrics(&self) -> &PubSubMetrics {
+        &self.hub.node_metrics().pubsub
+    }
+
+    async fn subscribe(
+        &self,
+        attempt: usize,
+        probe_channel: &str,
+    ) -> Result<(Server, Subscription), Lost> {
+        let server = Server::choose(&self.config, attempt).await?;
+        let max = self.config.message_bytes_max;
+        let opened = Subscription::open(&server, max, &self.channels, probe_channel).await;
+        Ok((server, opened?))
+    }
+
+    /// Publishes messages as one batch. Waits while the node is full.
+    async fn publish(&self, arrived: &[Arrived]) -> Result<(), Lost> {
+        let mut batch = Batch::new(&self.hub, &self.refusals, &self.config);
+        for message in arrived {
+            let pattern = message.pattern.as_deref();
+            if let Meant::Event(topic) = self.channels.meant(pattern, &message.channel) {
+                batch.add(message, topic);
+            }
+        }
+        batch.publish().await
+    }
+
+    /// Subscribes, and publishes what arrives until something is wrong. `is_working` is set with
+    /// the first message.
+    async fn subscribe_and_follow(&self, attempt: usize, is_working: &mut bool) -> Lost {
+        let pace = self.config.pace;
+        let probe_channel = probe::channel();
+        let subscribe = self.subscribe(attempt, &probe_channel);
+        let (server, subscription) = match timeout(pace.connect_timeout, subscribe).await {
+            Ok(Ok(subscribed)) => subscribed,
+            Ok(Err(lost)) => return lost,
+            Err(_) => return Lost::silent("it did not answer"),
+        };
+        let first = Sent {
+            number: 0,
+            at: Instant::now(),
+        };
+        let sent = watch::Sender::new(first);
+        let follow = Follow {
+            source: self,
+            subscription,
+            probe_channel: probe_channel.as_bytes(),
+            silence: Silence::new(pace.probe_timeout),
+            is_working,
+        };
+        let probes = probe::run(&server, pace, &probe_channel, &sent);
+        tokio::select! {
+            lost = probes => lost,
+            lost = server.demoted(&self.config) => lost,
+            lost = follow.run(sent.subscribe()) => lost,
+        }
+    }
+}
+
+/// How long a probe has been awaited. The time in which the node does not read, because it is full,
+/// does not count: the probe may be there already.
+struct Silence {
+    /// Number of the probe that came last.
+    seen: u64,
+    awaited: Duration,
+    max: Duration,
+}
+
+impl Silence {
+    fn new(max: Duration) -> Self {
+        Self {
+            seen: 0,
+            awaited: Duration::ZERO,
+            max,
+        }
+    }
+
+    /// The time that is left; `None` = no probe is awaited.
+    fn left(&self, sent: &Sent) -> Option<Duration> {
+        (sent.number > self.seen).then(|| self.max.saturating_sub(self.awaited))
+    }
+
+    fn came(&mut self, number: u64) {
+        self.seen = self.seen.max(number);
+        self.awaited = Duration::ZERO;
+    }
+}
+
+/// A subscription at work.
+struct Follow<'s> {
+    source: &'s Source,
+    subscription: Subscription,
+    probe_channel: &'s [u8],
+    silence: Silence,
+    is_working: &'s mut bool,
+}
+
+impl Follow<'_> {
+    async fn run(mut self, mut sent: watch::Receiver<Sent>) -> Lost {
+        loop {
+            if let Err(lost) = self.publish(&sent).await {
+                return lost;
+            }
+            if let Err(lost) = self.read(&mut sent).await {
+                return lost;
+            }
+        }
+    }
+
+    /// Publishes all that has arrived whole.
+    async fn publish(&mut self, sent: &watch::Receiver<Sent>) -> Result<(), Lost> {
+        let mut arrived = Vec::new();
+        loop {
+            let mut bytes = 0;
+            while Batch::has_room(arrived.len(), bytes)
+                && let Some(message) = self.subscription.arrived()?
+            {
+                self.note_working().await?;
+                if &message.channel[..] == self.probe_channel {
+                    self.note_probe(&message, &sent.borrow());
+                } else {
+                    bytes += message.bytes();
+                    arrived.push(message);
+                }
+            }
+            if arrived.is_empty() {
+                return Ok(());
+            }
+            self.source.publish(&arrived).await?;
+            arrived.clear();
+        }
+    }
+
+    /// The first message proves that the subscription works. All that may have been missed before
+    /// is told, before anything that comes now.
+    async fn note_working(&mut self) -> Result<(), Lost> {
+        if *self.is_working {
+            return Ok(());
+        }
+        let source = self.source;
+        let told = source.hub.doubt_upstream().await;
+        told.map_err(|_closed| Lost::Ended)?;
+        *self.is_working = true;
+        source.working.send_replace(true);
+        source.metrics().subscriptions.add(1);
+        source.metrics().set_state(PubSubState::Subscribed);
+        if let Some(left_out) = source.begun.due() {
+            let (names, patterns) = (source.channels.names(), source.channels.patterns());
+            tracing::info!(
+                server = %source.config.server, channels = names.count(), patterns = patterns.count(), left_out,
+                "subscribed to Redis channels; streams that were open before are told a gap"
+            );
+        }
+        Ok(())
+    }
+
+    fn note_probe(&mut self, message: &Arrived, sent: &Sent) {
+        let number = message.payload.as_ref().ok();
+        let number = number.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        let Some(number) = number else {
+            return;
+        };
+        self.silence.came(number);
+        if number == sent.number {
+            let took_us = u64::try_from(sent.at.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.source.metrics().note_probe(took_us);
+        }
+    }
+
+    /// Reads more, and waits for it no longer than an awaited probe may take.
+    async fn read(&mut self, sent: &mut watch::Receiver<Sent>) -> Result<(), Lost> {
+        loop {
+            let last = *sent.borrow_and_update();
+            let left = self.silence.left(&last);
+            let began = Instant::now();
+            let (is_awaited, pause) = (left.is_some(), left.unwrap_or(Duration::MAX));
+            let read = tokio::select! {
+                // What is there is read, though the time may be over.
+                biased;
+                read = self.subscription.fill() => Some(read),
+                _ = sent.changed() => None,
+                () = sleep(pause), if is_awaited => {
+                    return Err(Lost::silent("a probe was published and did not arrive"));
+                }
+            };
+            if is_awaited {
+                self.silence.awaited += began.elapsed();
+            }
+            if let Some(read) = read {
+                return read;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(number: u64) -> Sent {
+        Sent {
+            number,
+            at: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn only_the_time_that_is_spent_waiting_makes_a_probe_late() {
+        let max = Duration::from_secs(3);
+        let mut silence = Silence::new(max);
+        assert_eq!(silence.left(&sent(0)), None);
+        assert_eq!(silence.left(&sent(1)), Some(max));
+        silence.awaited += Duration::from_secs(2);
+        assert_eq!(silence.left(&sent(1)), Some(Duration::from_secs(1)));
+        // A further probe does not give the first one more time.
+        assert_eq!(silence.left(&sent(2)), Some(Duration::from_secs(1)));
+        silence.came(1);
+        assert_eq!(silence.left(&sent(2)), Some(max));
+        silence.came(2);
+        assert_eq!(silence.left(&sent(2)), None);
+        silence.came(1);
+        assert_eq!(silence.left(&sent(2)), None);
+    }
+}
