@@ -15,7 +15,7 @@
 //! | `k` | written by nodes: the digests of the idempotency key, 64 hexadecimal digits |
 //! | `urn` | written by nodes: `1`, if the event's id is written as a URN |
 //! | `node` | written by nodes: `1`, if the event is the node's own |
-//! | `fantail` | a marker: `birth` (with `id`), `tick`, `term`, `fork` (with `after` and `through`), `erase` (with `topic`) |
+//! | `fantail` | a marker: `birth` (with `id`), `tick`, `term`, `lost`, `fork` (with `after` and `through`), `erase` (with `topic`) |
 //!
 //! What cannot be read is [`Item::Unreadable`] with its reason, never an error: one bad entry must
 //! not stop a node.
@@ -129,6 +129,7 @@ pub fn of_marker(marker: Marker) -> Fields {
         }
         Marker::Tick => ("tick", Vec::new()),
         Marker::Term => ("term", Vec::new()),
+        Marker::Lost => ("lost", Vec::new()),
         Marker::Fork { after, through } => (
             "fork",
             vec![
@@ -280,6 +281,7 @@ impl Known {
         Ok(match kind {
             "tick" => Meaning::Marker(Marker::Tick),
             "term" => Meaning::Marker(Marker::Term),
+            "lost" => Meaning::Marker(Marker::Lost),
             "birth" => match self.record.id.as_deref().map(uuid::Uuid::try_parse) {
                 Some(Ok(id)) => Meaning::Marker(Marker::Birth(id.as_u128())),
                 _ => return unreadable("a marker `birth` without a UUID in `id`"),

@@ -25,6 +25,13 @@ impl Hub {
         self.break_where(hole).await
     }
 
+    /// Waits until this node has read its log up to this id.
+    pub async fn wait_for_head(&self, id: EventId) {
+        let mut heads = self.0.heads.subscribe();
+        // The hub has the sender.
+        let _ = heads.wait_for(|head| *head >= id).await;
+    }
+
     /// Notes a hole, which is made of the newest id, and posts it to all shards under the same hold
     /// of the lock. Waits while a mailbox is full.
     ///

@@ -17,11 +17,18 @@ pub enum PubSubState {
     Subscribed,
     /// It waits for its next attempt.
     Away,
+    /// Another node writes the messages to the log.
+    Standby,
 }
 
 impl PubSubState {
     /// The states of a node that has channels.
-    pub const ALL: [Self; 3] = [Self::Connecting, Self::Subscribed, Self::Away];
+    pub const ALL: [Self; 4] = [
+        Self::Connecting,
+        Self::Subscribed,
+        Self::Away,
+        Self::Standby,
+    ];
 
     /// The label value.
     #[must_use]
@@ -31,6 +38,7 @@ impl PubSubState {
             Self::Connecting => "connecting",
             Self::Subscribed => "subscribed",
             Self::Away => "away",
+            Self::Standby => "standby",
         }
     }
 }
@@ -92,16 +100,19 @@ pub enum PubSubLoss {
     Refused,
     /// The log did not say whether it has an event.
     Unsure,
+    /// Another node may have the lease of the forwarder.
+    Lease,
 }
 
 impl PubSubLoss {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Closed,
         Self::Silent,
         Self::Orphaned,
         Self::Refused,
         Self::Unsure,
+        Self::Lease,
     ];
 
     /// The label value.
@@ -113,6 +124,7 @@ impl PubSubLoss {
             Self::Orphaned => "orphaned",
             Self::Refused => "refused",
             Self::Unsure => "unsure",
+            Self::Lease => "lease",
         }
     }
 }

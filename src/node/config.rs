@@ -13,7 +13,7 @@ use crate::api::{
 };
 use crate::auth::{Policy, Role};
 use crate::bridge;
-use crate::bridge::pubsub::{Pace, PubSubConfig};
+use crate::bridge::pubsub::{Forwarding, LEASE, Pace, PubSubConfig};
 use crate::bridge::redis::Stream;
 use crate::core::delivery::{ShardConfig, TurnBudget};
 use crate::core::history::{HistoryLimits, HoldLimits, ShardSet, SlowConsumerPolicies};
@@ -237,6 +237,11 @@ pub fn pubsub(settings: &Settings) -> Option<PubSubConfig> {
         server,
         channels: settings.redis_channels.clone(),
         topics: settings.redis_topics.clone(),
+        forwarding: shared_log(settings).map(|log| Forwarding {
+            address: log.address,
+            stream_key: log.stream.key,
+            lease: LEASE,
+        }),
         message_bytes_max: settings.redis_message_bytes_max,
         pace: Pace::default(),
     })

@@ -108,7 +108,8 @@ impl Node {
             None => start_keys.await,
         };
         let working = serving.pubsub(stop_rest.subscribe());
-        if let (Some(mut working), None) = (working, &take_over) {
+        // With a log, the gap has its place there.
+        if let (Some(mut working), None, None) = (working, &take_over, &joined) {
             // Streams that open after the first subscription are told no gap.
             let working = timeout(PUBSUB_WAIT_MAX, working.wait_for(|working| *working));
             let _ = past::while_starting(&sockets.admin.socket, &settings, working).await;

@@ -2,6 +2,8 @@
 
 #![cfg(feature = "external-tests")]
 
+/// Nodes that share a log.
+mod forwarding;
 /// Outages, and what streams are told of them.
 mod outages;
 /// The whole program: its settings, its start, its log and its metrics.

@@ -78,6 +78,7 @@ impl Source {
                 .iter()
                 .map(|text| text.parse().expect("a row"))
                 .collect(),
+            forwarding: None,
             message_bytes_max: MESSAGE_BYTES_MAX,
             pace: Pace {
                 connect_timeout: Duration::from_secs(1),

@@ -272,6 +272,13 @@ impl Tail {
                 self.shared.metrics.forks.add(1);
                 tracing::error!(%after, %through, "the log has lost its newest entries, and goes on without them; every stream is told a gap");
             }
+            HoleCause::Upstream => {
+                // A refill may bring many.
+                static DOUBTS: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = DOUBTS.due() {
+                    tracing::info!(%after, %through, left_out, "messages of Redis channels may have been missed before this entry of the log; every stream is told a gap");
+                }
+            }
             _ => {
                 self.shared.metrics.trimmed.add(1);
                 tracing::warn!(%after, %through, "the log was trimmed before this node had read it; every stream is told a gap");

@@ -60,6 +60,8 @@ pub enum Marker {
     Tick,
     /// Another server has the log.
     Term,
+    /// A source of events that nodes write to the log cannot prove that it missed none before.
+    Lost,
     /// The log has lost entries. No entry above `after` up to this marker can be relied on.
     Fork {
         /// The newest entry that was not lost.

@@ -152,6 +152,11 @@ impl<T> Follower<T> {
         let ends_term = self.needs_term.is_some_and(|above| id > above);
         match marker {
             Marker::Birth(_) | Marker::Tick => None,
+            Marker::Lost => Some(Step::Break(Hole {
+                after: self.head,
+                through: id,
+                cause: HoleCause::Upstream,
+            })),
             Marker::Term => {
                 if ends_term {
                     self.needs_term = None;

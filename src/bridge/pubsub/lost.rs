@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::wire::NotRedis;
+use crate::bridge::redis::Error;
 use crate::metrics::PubSubLoss;
 
 /// Why a subscription is given up.
@@ -20,6 +21,9 @@ pub(super) enum Lost {
     /// The log did not say whether it has an event.
     #[error("an event may or may not have been written to the log: {0}")]
     Unsure(String),
+    /// Another node may have the lease now.
+    #[error("the lease of the forwarder is lost")]
+    Lease,
     /// The node shuts down.
     #[error("the node is shutting down")]
     Ended,
@@ -38,6 +42,14 @@ impl Lost {
         Self::Closed(error.to_string())
     }
 
+    /// The log, which has the lease, cannot be used.
+    pub(super) fn log(error: Error) -> Self {
+        match error {
+            Error::Refused(refused) => Self::Refused(refused.to_string()),
+            error => Self::Closed(error.to_string()),
+        }
+    }
+
     pub(super) fn redis(error: redis::RedisError) -> Self {
         match error.code() {
             Some(_) => Self::Refused(error.to_string()),
@@ -49,6 +61,7 @@ impl Lost {
     pub(super) fn reason(&self) -> PubSubLoss {
         match self {
             Self::Closed(_) | Self::Ended => PubSubLoss::Closed,
+            Self::Lease => PubSubLoss::Lease,
             Self::Silent(_) => PubSubLoss::Silent,
             Self::Orphaned(_) => PubSubLoss::Orphaned,
             Self::Refused(_) => PubSubLoss::Refused,

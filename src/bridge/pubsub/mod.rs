@@ -12,12 +12,16 @@
 //! its own every few seconds, over a second connection, and expects it on the subscription. A
 //! `PING` would prove that the server answers, and not that it delivers.
 //!
+//! Where nodes share a log, one of them subscribes, and writes the messages to the log ([`lease`]). Its
+//! gaps are markers of the log, which all nodes tell in the same place.
+//!
 //! **Invariant:** no message stops the source. What cannot be an event is counted and passed over.
 //! While the node is full, nothing is read; Redis then ends the connection, which is a gap.
 
 mod batch;
 mod channels;
 mod connect;
+mod lease;
 mod lost;
 mod message;
 mod pace;
@@ -30,6 +34,7 @@ mod wire;
 pub use channels::{
     CHANNEL_BYTES_MAX, CHANNELS_MAX, Channel, ChannelError, ChannelTopic, ChannelTopicError,
 };
+pub use lease::{Forwarding, LEASE};
 pub use pace::Pace;
 pub use source::run;
 
@@ -45,6 +50,8 @@ pub struct PubSubConfig {
     pub channels: Vec<Channel>,
     /// Topics of channels whose topic is not their name.
     pub topics: Vec<ChannelTopic>,
+    /// The log of several nodes, if there is one: one of them writes the messages to it.
+    pub forwarding: Option<Forwarding>,
     /// Longest message, in bytes.
     pub message_bytes_max: usize,
     /// Times.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::PubSubConfig;
 use super::batch::{Batch, Refusals};
 use super::channels::{Channels, Meant};
+use super::lease::{self, Lease};
 use super::lost::Lost;
 use super::pace::{Pace, jittered};
 use super::probe::{self, Sent};
@@ -32,13 +33,22 @@ pub async fn run(
         config,
         hub,
         begun: OnceAMinute::new(),
+        waiting: OnceAMinute::new(),
         working,
     };
+    let mut ended = stopped.clone();
     tokio::select! {
-        () = source.run() => {}
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = source.run(&mut stopped) => {}
+        () = async {
+            let _ = ended.wait_for(|stopped| *stopped).await;
+            // Time to leave the lease to another node.
+            sleep(LEAVE).await;
+        } => {}
     }
 }
+
+/// Time for a node that ends to leave the lease of the forwarder.
+const LEAVE: Duration = Duration::from_millis(500);
 
 struct Source {
     config: PubSubConfig,
@@ -47,11 +57,13 @@ struct Source {
     refusals: Refusals,
     /// Log lines about subscriptions that work.
     begun: OnceAMinute,
+    /// Log lines about another node's lease.
+    waiting: OnceAMinute,
     working: watch::Sender<bool>,
 }
 
 impl Source {
-    async fn run(self) {
+    async fn run(self, stopped: &mut watch::Receiver<bool>) {
         let Pace {
             pause_min,
             pause_max,
@@ -63,7 +75,13 @@ impl Source {
             self.metrics().set_state(PubSubState::Connecting);
             let mut is_working = false;
             let began = Instant::now();
-            let lost = self.subscribe_and_follow(attempt, &mut is_working).await;
+            let lost = match &self.config.forwarding {
+                None => tokio::select! {
+                    lost = self.subscribe_and_follow(attempt, None, &mut is_working) => lost,
+                    _ = stopped.wait_for(|stopped| *stopped) => Lost::Ended,
+                },
+                Some(_) => self.forward(attempt, &mut is_working, stopped).await,
+            };
             if matches!(lost, Lost::Ended) {
                 return;
             }
@@ -120,9 +138,55 @@ impl Source {
         batch.publish().await
     }
 
+    /// Waits for the lease, and subscribes while this node has it.
+    async fn forward(
+        &self,
+        attempt: usize,
+        is_working: &mut bool,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Lost {
+        let Some(config) = &self.config.forwarding else {
+            return Lost::Ended;
+        };
+        let waits = || {
+            if self.metrics().state() != PubSubState::Standby {
+                self.metrics().set_state(PubSubState::Standby);
+                if let Some(left_out) = self.waiting.due() {
+                    tracing::info!(
+                        left_out,
+                        "another node writes the messages of Redis channels to the log; this one waits to replace it"
+                    );
+                }
+            }
+        };
+        let taken = tokio::select! {
+            taken = Lease::take(config, self.config.pace, waits) => taken,
+            _ = stopped.wait_for(|stopped| *stopped) => return Lost::Ended,
+        };
+        let mut lease = match taken {
+            Ok(lease) => lease,
+            Err(lost) => return lost,
+        };
+        self.metrics().set_state(PubSubState::Connecting);
+        let until = lease.until();
+        let lost = tokio::select! {
+            lost = lease.keep() => lost,
+            lost = self.subscribe_and_follow(attempt, Some(until), is_working) => lost,
+            _ = stopped.wait_for(|stopped| *stopped) => Lost::Ended,
+        };
+        // Another node may reach what this one does not.
+        let _ = timeout(LEAVE, lease.end()).await;
+        lost
+    }
+
     /// Subscribes, and publishes what arrives until something is wrong. `is_working` is set with
     /// the first message.
-    async fn subscribe_and_follow(&self, attempt: usize, is_working: &mut bool) -> Lost {
+    async fn subscribe_and_follow(
+        &self,
+        attempt: usize,
+        until: Option<watch::Receiver<Instant>>,
+        is_working: &mut bool,
+    ) -> Lost {
         let pace = self.config.pace;
         let probe_channel = probe::channel();
         let subscribe = self.subscribe(attempt, &probe_channel);
@@ -141,6 +205,7 @@ impl Source {
             subscription,
             probe_channel: probe_channel.as_bytes(),
             silence: Silence::new(pace.probe_timeout),
+            until,
             is_working,
         };
         let probes = probe::run(&server, pace, &probe_channel, &sent);
@@ -187,6 +252,8 @@ struct Follow<'s> {
     subscription: Subscription,
     probe_channel: &'s [u8],
     silence: Silence,
+    /// The end of the lease, if there is one.
+    until: Option<watch::Receiver<Instant>>,
     is_working: &'s mut bool,
 }
 
@@ -221,6 +288,11 @@ impl Follow<'_> {
             if arrived.is_empty() {
                 return Ok(());
             }
+            // A process that was stopped for a while has what its successor has, too.
+            let until = self.until.as_ref().map(|until| *until.borrow());
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(Lost::Lease);
+            }
             self.source.publish(&arrived).await?;
             arrived.clear();
         }
@@ -233,8 +305,14 @@ impl Follow<'_> {
             return Ok(());
         }
         let source = self.source;
-        let told = source.hub.doubt_upstream().await;
-        told.map_err(|_closed| Lost::Ended)?;
+        let (hub, config) = (&source.hub, &source.config);
+        match &config.forwarding {
+            Some(forwarding) => lease::mark(forwarding, config.pace, hub).await?,
+            None => {
+                let told = hub.doubt_upstream().await;
+                told.map_err(|_closed| Lost::Ended)?;
+            }
+        }
         *self.is_working = true;
         source.working.send_replace(true);
         source.metrics().subscriptions.add(1);

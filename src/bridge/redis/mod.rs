@@ -14,6 +14,7 @@ mod connect;
 mod connection;
 mod error;
 mod facts;
+mod lease;
 mod page;
 mod raw_id;
 mod reply;
@@ -24,6 +25,7 @@ pub use checks::Warning;
 pub use connect::{Named, masters, newest};
 pub use connection::Connection;
 pub use error::Error;
+pub use lease::lease_key;
 pub use page::{PageSize, RawPage};
 
 /// The stream and the bounds on it.

@@ -1,0 +1,79 @@
+//! Nodes that share a log: one of them writes the messages of channels to it.
+
+use crate::redis_server::Redis;
+use crate::support::node::Node;
+use crate::support::sse::SseStream;
+use crate::support::{wait_for, wait_until};
+
+fn start(redis: &Redis) -> Node {
+    let url = redis.url();
+    Node::start_with(&[
+        "--log",
+        &url,
+        "--redis-pubsub",
+        &url,
+        "--redis-channels",
+        "in",
+    ])
+}
+
+fn is(node: &Node, state: &str) -> bool {
+    let page = node.admin_get("/metrics").body;
+    page.contains(&format!("fantail_pubsub_state{{state=\"{state}\"}} 1"))
+}
+
+/// Waits until one of two nodes forwards and the other waits; returns the number of the first.
+fn forwarder(nodes: &[Node; 2]) -> usize {
+    wait_for("one node forwards and the other waits", || {
+        (0..2).find(|&number| is(&nodes[number], "subscribed") && is(&nodes[1 - number], "standby"))
+    })
+}
+
+#[test]
+fn of_several_nodes_one_forwards_and_a_hand_over_is_one_gap() {
+    let redis = Redis::start();
+    let nodes = [start(&redis), start(&redis)];
+    let first = forwarder(&nodes);
+    let mut streams = [0, 1].map(|n| SseStream::open(nodes[n].http, "/events?topic=in"));
+    for n in 0..3 {
+        redis.publish("in", format!("before {n}"));
+    }
+    let before = streams.each_mut().map(|stream| stream.take(3));
+    assert_eq!(
+        before[0], before[1],
+        "one event for each message, with the same id everywhere"
+    );
+    // The forwarder is killed.
+    let [a, b] = nodes;
+    let (killed, other) = if first == 0 { (a, b) } else { (b, a) };
+    let [stream_a, stream_b] = streams;
+    let mut stream = if first == 0 { stream_b } else { stream_a };
+    drop(killed);
+    redis.publish("in", "nobody hears it");
+    wait_until("the other node forwards", || is(&other, "subscribed"));
+    redis.publish("in", "after");
+    let events = stream.take(2);
+    assert_eq!(events[0].event, "gap");
+    assert!(
+        events[0].data.contains("\"reason\":\"upstream\""),
+        "{events:?}"
+    );
+    assert_eq!(events[1].data, "after");
+    // A node that starts later tells it to whoever resumes from before.
+    let late = start(&redis);
+    let mut resumed = SseStream::resume(late.http, "/events?topic=in", &before[0][2].id);
+    let again = resumed.take(2);
+    assert_eq!(again[0].event, "gap");
+    assert_eq!(again[1], events[1]);
+    // A node that ends leaves the lease at once.
+    let mut other = other;
+    wait_until("the late node waits", || is(&late, "standby"));
+    assert!(other.stop().success());
+    wait_until("the late node forwards", || is(&late, "subscribed"));
+    redis.publish("in", "the last");
+    let events = resumed.take(2);
+    assert_eq!(
+        (events[0].event.as_str(), events[1].data.as_str()),
+        ("gap", "the last")
+    );
+}
