@@ -10,10 +10,14 @@ mod outages;
 mod program;
 mod proxy;
 mod redis_server;
+/// Sentinels.
+mod sentinel;
 /// A hub with the source.
 mod source;
 #[path = "../support/mod.rs"]
 mod support;
+/// TLS.
+mod tls;
 
 use fantail::metrics::PubSubOutcome;
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::redis_server::Redis;
 use crate::support::http;
 use crate::support::node::{Node, PROGRAM};
@@ -148,4 +150,18 @@ fn a_user_without_a_right_to_a_channel_is_told_which() {
     wait_until("it is subscribed", || {
         node.logged().contains("subscribed to Redis channels")
     });
+}
+
+#[test]
+fn an_upgrade_is_a_gap_of_streams_that_stay_open() {
+    let redis = Redis::start();
+    let node = Node::start_with(&["--redis-pubsub", &redis.url(), "--redis-channels", "in"]);
+    let mut stream = SseStream::open(node.http, "/events?topic=in");
+    redis.publish("in", "before");
+    assert_eq!(stream.take_data(1), ["before"]);
+    node.signal(Signal::USR2);
+    let gap = stream.next().expect("a gap");
+    assert!(is_upstream(&gap), "{gap:?}");
+    redis.publish("in", "after");
+    assert_eq!(stream.take_data(1), ["after"]);
 }
