@@ -1,5 +1,7 @@
 //! Nodes that share a log: one of them writes the messages of channels to it.
 
+use rustix::process::Signal;
+
 use crate::redis_server::Redis;
 use crate::support::node::Node;
 use crate::support::sse::SseStream;
@@ -76,4 +78,29 @@ fn of_several_nodes_one_forwards_and_a_hand_over_is_one_gap() {
         (events[0].event.as_str(), events[1].data.as_str()),
         ("gap", "the last")
     );
+}
+
+#[test]
+fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
+    let redis = Redis::start();
+    let nodes = [start(&redis), start(&redis)];
+    let first = forwarder(&nodes);
+    let (stopped, other) = (&nodes[first], &nodes[1 - first]);
+    let mut streams = [stopped, other].map(|node| SseStream::open(node.http, "/events?topic=in"));
+    stopped.signal(Signal::STOP);
+    wait_until("the other node forwards", || is(other, "subscribed"));
+    // Both subscriptions get it: that of the stopped process waits in its socket.
+    redis.publish("in", "one");
+    let gap = streams[1].next().expect("a gap");
+    assert_eq!(gap.event, "gap");
+    assert_eq!(streams[1].take_data(1), ["one"]);
+    stopped.signal(Signal::CONT);
+    wait_until("the node that was stopped waits for the lease", || {
+        is(stopped, "standby")
+    });
+    redis.publish("in", "two");
+    assert_eq!(streams[1].take_data(1), ["two"]);
+    let events = streams[0].take(3);
+    assert_eq!(events[0].event, "gap");
+    assert_eq!([&events[1].data, &events[2].data], ["one", "two"]);
 }
