@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::message::{Answer, Checked, Job, Order, Progress, Sample};
+use crate::reader::ids::Ids;
 
 /// File descriptors of a client process that are not streams, with room to spare.
 const RESERVED_FILES: usize = 64;
@@ -191,6 +192,7 @@ impl Crew {
         for answer in self.collect(|_| {})? {
             if let Answer::Sampled(sample) = answer {
                 sum.delivery.extend(sample.delivery);
+                sum.replay.extend(sample.replay);
                 sum.slow.extend(sample.slow);
                 sum.open.extend(sample.open);
                 sum.away.extend(sample.away);
@@ -215,6 +217,19 @@ impl Crew {
             }
         }
         Ok(sum)
+    }
+
+    /// The ids with which events came to all processes, and how many events had another id in one
+    /// process than in another.
+    pub(crate) fn ids(&mut self) -> Result<(Ids, u64), CrewError> {
+        self.tell(|_| Order::Ids)?;
+        let (mut ids, mut unlike) = (Ids::default(), 0);
+        for answer in self.collect(|_| {})? {
+            if let Answer::Ids(texts) = answer {
+                unlike += ids.add(&Ids::from_texts(&texts));
+            }
+        }
+        Ok((ids, unlike))
     }
 
     fn tell(&mut self, order: impl Fn(usize) -> Order) -> Result<(), CrewError> {
@@ -310,6 +325,10 @@ impl Checked {
         self.tally.out_of_order += other.tally.out_of_order;
         self.tally.foreign += other.tally.foreign;
         self.tally.gaps += other.tally.gaps;
+        self.tally.ids_fell += other.tally.ids_fell;
+        self.tally.ids_differ += other.tally.ids_differ;
+        self.hops += other.hops;
+        self.faults.add(other.faults);
         self.lost += other.lost;
         self.gap_told += other.gap_told;
         self.missed_closed += other.missed_closed;

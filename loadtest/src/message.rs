@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
+use crate::reader::faults::Faults;
 use crate::reader::gaps::Claim;
 use crate::reader::ledger::Tally;
 use crate::token;
@@ -19,10 +20,8 @@ pub(crate) struct Job {
     pub(crate) processes: usize,
     /// Number that separates the events of this run from those of others.
     pub(crate) run: u32,
-    /// Address of the server.
-    pub(crate) endpoint: Endpoint,
-    /// Request target, a template.
-    pub(crate) path: String,
+    /// Where streams are opened: one place for each node of the server, at least one.
+    pub(crate) nodes: Vec<NodeTarget>,
     /// Header fields beside the usual ones, templates.
     pub(crate) headers: Vec<String>,
     /// Tokens that stand for `{token}`.
@@ -45,12 +44,23 @@ pub(crate) struct Job {
     pub(crate) event_source: bool,
     /// A stream that ends stays away for exactly as long as `retry:` says.
     pub(crate) obeys_retry: bool,
+    /// Nodes are compared: ids are kept, faults have names, and replays are measured apart.
+    pub(crate) compares_nodes: bool,
     /// Name of the event with which the server reports a gap.
     pub(crate) gap_event: String,
     /// Share of the streams that are slow on request, of one.
     pub(crate) slow_share: f64,
     /// Receive buffer of those, in bytes.
     pub(crate) slow_buffer_bytes: usize,
+}
+
+/// Where a node is asked for streams.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct NodeTarget {
+    /// Its address.
+    pub(crate) endpoint: Endpoint,
+    /// Request target, a template.
+    pub(crate) path: String,
 }
 
 /// A server's address and how to speak to it.
@@ -124,6 +134,11 @@ pub(crate) enum Order {
         /// Longest time that a stream is away, in milliseconds.
         away_ms: u64,
     },
+    /// From now on, each stream leaves its node again and again, and goes on from its cursor on
+    /// another; answered by [`Answer::Done`].
+    Hop(Hops),
+    /// Tell the ids with which events came; answered by [`Answer::Ids`].
+    Ids,
     /// How the slow streams read from now on; answered by [`Answer::Done`].
     Slow(Pace),
     /// Check every stream, after this number of events was published; answered by
@@ -132,6 +147,28 @@ pub(crate) enum Order {
         /// Events published in the whole run.
         events: u64,
     },
+}
+
+/// How streams hop from node to node.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Hops {
+    /// The node that a stream goes to: when it hops, and when it was ended or not let in.
+    pub(crate) to: HopTo,
+    /// A stream stays for at least so long, in milliseconds, and at most as long as `most_ms`; none
+    /// hops while both are zero.
+    pub(crate) least_ms: u64,
+    pub(crate) most_ms: u64,
+}
+
+/// The node to which a stream hops.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, clap::ValueEnum)]
+pub(crate) enum HopTo {
+    /// Any node, also its own, at random: as a load balancer sends clients.
+    Random,
+    /// The next node, in turn.
+    Next,
+    /// Its own node.
+    Same,
 }
 
 /// How a slow stream reads.
@@ -168,6 +205,8 @@ pub(crate) enum Answer {
     Done,
     /// The truth of this process's streams.
     Checked(Checked),
+    /// Ids of the events that came, topic by topic.
+    Ids(Vec<String>),
 }
 
 /// Counts of a client process.
@@ -196,6 +235,8 @@ pub(crate) struct Progress {
 pub(crate) struct Sample {
     /// From an event's due time to its arrival, on ordinary streams.
     pub(crate) delivery: Vec<(u64, u64)>,
+    /// The same of events that were due before the stream was let in, where nodes are compared.
+    pub(crate) replay: Vec<(u64, u64)>,
     /// The same on slow streams.
     pub(crate) slow: Vec<(u64, u64)>,
     /// From the start of a connection to an open stream.
@@ -248,6 +289,10 @@ pub(crate) struct Checked {
     pub(crate) late_lost: u64,
     /// Events that those miss and the server reported as a gap.
     pub(crate) late_told: u64,
+    /// Times that a stream left its node to hop.
+    pub(crate) hops: u64,
+    /// Examples of what is wrong, where nodes are compared.
+    pub(crate) faults: Faults,
     /// Why streams did not open, or ended.
     pub(crate) reasons: Vec<(String, u64)>,
 }

@@ -31,17 +31,18 @@ pub(crate) struct Common {
 pub(crate) struct TargetArgs {
     /// Where streams are opened. {i} is the stream's number, {topic} its first topic, {topics} all
     /// as topic=a&topic=b, {token} its token. Without a path, that of --preset. With --spawn,
-    /// {http} is a free port.
+    /// {http} is a free port. Repeatable: one URL for each node, on which streams are spread evenly.
     #[arg(long, default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) url: Vec<String>,
     /// The kind of server, for paths and bodies that are not given.
     #[arg(long, default_value = "fantail", value_enum)]
     pub(crate) preset: Preset,
     /// Where events are published: http://, https://, or redis:// (the same as resp://) with a name
     /// and password if need be, as in redis://name:password@host:7379. {topic} is the event's
-    /// topic. With --spawn, {http} and {ingest} are free ports [default: as --preset says].
+    /// topic. With --spawn, {http} and {ingest} are free ports. Repeatable: one URL for each node
+    /// [default: as --preset says, for each --url].
     #[arg(long, value_name = "URL")]
-    pub(crate) publish: Option<String>,
+    pub(crate) publish: Vec<String>,
     /// HTTP method of publishing [default: POST].
     #[arg(long, value_name = "METHOD")]
     pub(crate) publish_method: Option<String>,
@@ -95,18 +96,16 @@ pub(crate) struct TargetArgs {
     #[arg(long, default_value = "gap", value_name = "NAME")]
     pub(crate) gap_event: String,
     /// Starts the server with this command (words as in a shell, but no shell), measures it and all
-    /// that it starts, and ends it. {http}, {ingest} and {admin} are free ports.
+    /// that it starts, and ends it. {http}, {ingest} and {admin} are free ports, {node} is the
+    /// node's number from 0.
     #[arg(long, value_name = "COMMAND", conflicts_with = "pid")]
     pub(crate) spawn: Option<String>,
+    /// Nodes to start with --spawn, each with ports of its own in --url and --publish.
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "spawn", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: u16,
     /// Process ids of a running server, to measure it and all that it started.
     #[arg(long, value_delimiter = ',', value_name = "PID")]
     pub(crate) pid: Vec<u32>,
-    /// The port that stands for {ingest}.
-    #[arg(skip)]
-    pub(crate) ingest_port: Option<u16>,
-    /// The ports that stand for {http}, {ingest} and {admin}.
-    #[arg(skip)]
-    pub(crate) ports: Option<[u16; 3]>,
     /// A name for the target in tables, instead of its URL.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -193,19 +192,6 @@ impl OutputArgs {
 }
 
 impl TargetArgs {
-    /// The text with ports in place of `{http}`, `{ingest}` and `{admin}`, if this program chose
-    /// them.
-    pub(crate) fn with_ports(&self, text: &str) -> String {
-        let names = ["{http}", "{ingest}", "{admin}"];
-        let ports = self.ports.into_iter().flatten();
-        names
-            .into_iter()
-            .zip(ports)
-            .fold(text.to_owned(), |text, (name, port)| {
-                text.replace(name, &port.to_string())
-            })
-    }
-
     /// The options of publishing, other than its address.
     pub(crate) fn wishes(&self, token: Option<String>) -> Wishes {
         Wishes {

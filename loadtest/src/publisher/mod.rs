@@ -109,19 +109,19 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Opens `connections` connections. With one, events are published in their order; with more,
+    /// Opens `connections` connections, by each of the recipes in turn. With one, events are published in their order; with more,
     /// those of a topic are if the number of connections divides that of topics: only then a topic
     /// stays on its connection.
     pub(crate) fn connect(
-        recipe: &Recipe,
+        recipes: &[Recipe],
         layout: &Layout,
         run: u32,
         data_bytes: usize,
         timeout: Duration,
         connections: usize,
     ) -> Result<Self, PublishError> {
-        let recipe = Arc::new(recipe.clone());
-        let recipes = std::iter::repeat_n(recipe, connections);
+        let recipes: Vec<_> = recipes.iter().cloned().map(Arc::new).collect();
+        let recipes = recipes.iter().cycle().take(connections).cloned();
         Self::over(recipes, layout, run, data_bytes, timeout, None)
     }
 

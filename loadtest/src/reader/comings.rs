@@ -111,6 +111,7 @@ impl Fleet {
         let for_good = self.job.event_source && matches!(end, End::Refused(_) | End::NoStream(_));
         if self.job.reconnect && (stream.was_open || stream.late) && !for_good {
             let retry = stream.retry_ms;
+            self.go_elsewhere(number);
             self.restless.come_back_after_end(number, retry);
             return;
         }

@@ -7,10 +7,12 @@ use hdrhistogram::Histogram;
 use mio::{Interest, Registry, Token};
 
 use super::WorkerError;
+use super::faults::Faults;
+use super::ids::Ids;
 use super::ledger::Tally;
 use super::restless::Restless;
 use super::source::Source;
-use super::stream::{Context, End, Position, Silence, Stream};
+use super::stream::{Comparing, Context, End, Position, Silence, Stream};
 use crate::latency;
 use crate::message::{Checked, Job, Pace};
 use crate::stamp;
@@ -29,11 +31,14 @@ const PRIME_BYTES: usize = 4096;
 pub(crate) struct Fleet {
     pub(super) job: Job,
     registry: Registry,
-    tls: Option<TlsClient>,
-    path: Template,
+    /// The nodes on which streams are opened.
+    nodes: Vec<Node>,
+    /// Ids of the events that came, if nodes are compared.
+    pub(super) ids: Ids,
+    /// Examples of what is wrong with them.
+    pub(super) faults: Faults,
     headers: Vec<Template>,
     tokens: Store,
-    source: Source,
     buffer: Vec<u8>,
     pub(super) streams: Vec<Stream>,
     pub(super) restless: Restless,
@@ -76,6 +81,14 @@ pub(crate) struct Fleet {
     unfinished: Vec<usize>,
 }
 
+/// How streams are opened on a node.
+struct Node {
+    source: Source,
+    tls: Option<TlsClient>,
+    path: Template,
+    host: String,
+}
+
 /// When something came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received {
@@ -108,6 +121,8 @@ pub(super) struct Readiness {
 pub(super) struct Latencies {
     pub(super) delivery: Histogram<u64>,
     pub(super) slow: Histogram<u64>,
+    /// Of events that were due before the stream was let in, where nodes are compared.
+    pub(super) replay: Histogram<u64>,
     pub(super) open: Histogram<u64>,
     /// From the end of a stream by the server until it is open again.
     pub(super) away: Histogram<u64>,
@@ -118,6 +133,7 @@ impl Latencies {
         Self {
             delivery: latency::histogram(),
             slow: latency::histogram(),
+            replay: latency::histogram(),
             open: latency::histogram(),
             away: latency::histogram(),
         }
@@ -127,15 +143,28 @@ impl Latencies {
 impl Fleet {
     /// No streams yet.
     pub(super) fn new(job: Job, registry: Registry) -> Result<Self, WorkerError> {
-        let tls = job.endpoint.tls.as_ref().map(TlsClient::new).transpose()?;
         let template = |text: &String| Template::new(text, &crate::target::STREAM_PLACEHOLDERS);
+        let mut nodes = Vec::new();
+        for (target, source) in job.nodes.iter().zip(Source::each(&job)) {
+            nodes.push(Node {
+                source,
+                tls: target
+                    .endpoint
+                    .tls
+                    .as_ref()
+                    .map(TlsClient::new)
+                    .transpose()?,
+                path: template(&target.path)?,
+                host: target.endpoint.host.clone(),
+            });
+        }
         Ok(Self {
-            path: template(&job.path)?,
+            nodes,
+            ids: Ids::default(),
+            faults: Faults::default(),
             headers: job.headers.iter().map(template).collect::<Result<_, _>>()?,
             tokens: Store::default(),
-            source: Source::new(&job),
             registry,
-            tls,
             buffer: vec![0; READ_BYTES],
             streams: Vec::new(),
             restless: Restless::new(&job),
@@ -180,7 +209,8 @@ impl Fleet {
             && self.may_connect()
         {
             let number = self.streams.len();
-            let stream = Stream::new(self.job.layout.each(), self.global(number));
+            let mut stream = Stream::new(self.job.layout.each(), self.global(number));
+            stream.node = stream.number % self.nodes.len();
             self.streams.push(stream);
             self.connect(number);
         }
@@ -229,6 +259,11 @@ impl Fleet {
         })
     }
 
+    /// Number of nodes.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The number of a stream among those of all processes.
     pub(super) fn global(&self, number: usize) -> usize {
         number * self.job.processes + self.job.process
@@ -239,14 +274,15 @@ impl Fleet {
         let slow = self.restless.is_slow(self.streams[number].number);
         let buffer = slow.then_some(self.job.slow_buffer_bytes);
         self.connecting += 1;
-        self.streams[number].via = self.source.first() as u8;
-        let result = self.source.connect(buffer).map_err(End::from);
+        let node = &mut self.nodes[self.streams[number].node];
+        self.streams[number].via = node.source.first() as u8;
+        let result = node.source.connect(buffer).map_err(End::from);
         let result = result.and_then(|mut socket| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.registry
                 .register(&mut socket, Token(number), interest)?;
             let connection =
-                Transport::new(socket, self.tls.as_ref()).map_err(std::io::Error::other)?;
+                Transport::new(socket, node.tls.as_ref()).map_err(std::io::Error::other)?;
             self.streams[number].begin(connection);
             Ok(())
         });
@@ -260,14 +296,15 @@ impl Fleet {
     fn not_connected(&mut self, number: usize, end: &End) {
         let stream = &mut self.streams[number];
         stream.turned_away += 1;
-        if usize::from(stream.turned_away) >= self.source.targets() {
+        let source = &mut self.nodes[stream.node].source;
+        if usize::from(stream.turned_away) >= source.targets() {
             stream.turned_away = 0;
             self.ended(number, end);
             return;
         }
         let via = usize::from(stream.via);
         stream.end();
-        self.source.turn_away(via);
+        source.turn_away(via);
         self.connect(number);
     }
 
@@ -348,6 +385,11 @@ impl Fleet {
             keep_cursor: self.job.reconnect,
             tally: &mut self.tally,
             latency,
+            comparing: self.job.compares_nodes.then_some(Comparing {
+                ids: &mut self.ids,
+                faults: &mut self.faults,
+                replay: &mut self.latencies.replay,
+            }),
             buffer: &mut self.buffer,
             to_the_end: last,
         };
@@ -356,6 +398,7 @@ impl Fleet {
 
     /// The request head of a stream, with its cursor when it reconnects.
     fn request(&mut self, number: usize) -> Vec<u8> {
+        let node = &self.nodes[self.streams[number].node];
         let stream = self.streams[number].number;
         // Its place among those of this process.
         let place = stream / self.job.processes;
@@ -368,8 +411,8 @@ impl Fleet {
         };
         let mut head = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n",
-            fill(&self.path, true),
-            self.job.endpoint.host
+            fill(&node.path, true),
+            node.host
         );
         for field in &self.headers {
             head.push_str(&fill(field, false));

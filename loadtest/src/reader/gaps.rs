@@ -88,15 +88,22 @@ impl Gaps {
         number
     }
 
-    /// An event of this id was received.
-    pub(super) fn received(&mut self, id: EventId) {
+    /// Id of the newest event that was received.
+    pub(super) fn newest(&self) -> EventId {
+        self.newest
+    }
+
+    /// An event of this id was received; whether it is the newest now.
+    pub(super) fn received(&mut self, id: EventId) -> bool {
         if self.fresh
             && let Some(gap) = self.kept.last_mut()
         {
             gap.wide |= gap.span.is_some_and(|span| span.contains(id));
             self.fresh = gap.span.is_some_and(|span| id < span.to);
         }
+        let rises = id > self.newest;
         self.newest = self.newest.max(id);
+        rises
     }
 
     /// Gaps whose range was not kept.
@@ -153,9 +160,13 @@ mod tests {
     /// Whether the gap from 10 to 20 is too wide after and before these events.
     fn wide(before: &[u64], after: &[u64]) -> bool {
         let mut gaps = Gaps::default();
-        before.iter().for_each(|number| gaps.received(id(*number)));
+        before.iter().for_each(|number| {
+            gaps.received(id(*number));
+        });
         gaps.told(span(10, 20));
-        after.iter().for_each(|number| gaps.received(id(*number)));
+        after.iter().for_each(|number| {
+            gaps.received(id(*number));
+        });
         gaps.claims()[0].wide
     }
 

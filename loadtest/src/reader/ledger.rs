@@ -17,6 +17,33 @@ pub(crate) struct Tally {
     pub(crate) foreign: u64,
     /// Gap events.
     pub(crate) gaps: u64,
+    /// Events received for the first time whose id is not above those of all events before on the
+    /// stream.
+    #[serde(default)]
+    pub(crate) ids_fell: u64,
+    /// Events received with another id than before, on whichever stream.
+    #[serde(default)]
+    pub(crate) ids_differ: u64,
+}
+
+/// How an event came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// For the first time, after all of its topic before.
+    InOrder,
+    /// For the first time, but after a later one.
+    Late,
+    /// Again.
+    Again,
+    /// The stream has no such topic.
+    Foreign,
+}
+
+impl Came {
+    /// Whether for the first time.
+    pub(crate) fn is_new(self) -> bool {
+        matches!(self, Self::InOrder | Self::Late)
+    }
 }
 
 /// One stream's record of its topics.
@@ -134,24 +161,24 @@ impl Ledger {
         }
     }
 
-    /// Event `number` of the stream's topic at `place` came; whether for the first time.
-    pub(crate) fn event(&mut self, place: usize, number: u32, tally: &mut Tally) -> bool {
+    /// Event `number` of the stream's topic at `place` came.
+    pub(crate) fn event(&mut self, place: usize, number: u32, tally: &mut Tally) -> Came {
         let Some(line) = self.lines_mut().get_mut(place) else {
             tally.foreign += 1;
-            return false;
+            return Came::Foreign;
         };
-        let new = if number > line.last {
+        let came = if number > line.last {
             line.advance(number);
-            true
+            Came::InOrder
         } else if line.fill(number) {
             tally.out_of_order += 1;
-            true
+            Came::Late
         } else {
             tally.doubled += 1;
-            false
+            Came::Again
         };
-        tally.received += u64::from(new);
-        new
+        tally.received += u64::from(came.is_new());
+        came
     }
 
     /// The server reported a gap: it explains the events missing before the next event of each
@@ -163,9 +190,14 @@ impl Ledger {
         }
     }
 
-    /// An event of this id came.
-    pub(crate) fn id(&mut self, id: EventId) {
-        self.gaps.received(id);
+    /// An event of this id came; whether it is above the ids of all events before.
+    pub(crate) fn id(&mut self, id: EventId) -> bool {
+        self.gaps.received(id)
+    }
+
+    /// The highest id of an event that came.
+    pub(crate) fn newest_id(&self) -> EventId {
+        self.gaps.newest()
     }
 
     /// Gaps whose range was not kept.
@@ -213,6 +245,22 @@ impl Ledger {
             let due = due(place);
             due.within(line.last + 1, due.newest) == 0
         })
+    }
+
+    /// The first event that is due and lost: its topic's place, and its number.
+    pub(crate) fn first_lost<'a>(&self, due: impl Fn(usize) -> Due<'a>) -> Option<(usize, u32)> {
+        let lines = self.lines().iter().enumerate();
+        let lost = lines.flat_map(|(place, line)| {
+            let due = due(place);
+            let holes = line.holes.iter().copied().chain([line.end(&due)]);
+            let untold = holes.filter(|hole| hole.told.is_none());
+            let first = untold.filter_map(move |hole| due.ends(hole.from, hole.to));
+            first
+                .map(|(first, _)| first)
+                .min()
+                .map(|first| (place, first))
+        });
+        lost.min_by_key(|(_, number)| *number)
     }
 
     /// Events that are due and have not arrived.
@@ -409,11 +457,35 @@ mod tests {
     fn a_stream_that_begins_where_another_is_is_due_what_follows() {
         let (ledger, mut tally) = read(&[1, 3]);
         let mut later = ledger.begun_here();
-        assert!(later.event(0, 4, &mut tally));
+        assert!(later.event(0, 4, &mut tally).is_new());
         assert_eq!(later.missing(|_| all(5)), Missing { told: 0, lost: 1 });
-        assert!(!later.event(0, 2, &mut tally));
+        assert!(!later.event(0, 2, &mut tally).is_new());
         // What a gap told this one before would be lost to that one.
         assert!(ledger.is_settled() && !read(&[1, 0]).0.is_settled());
+    }
+
+    #[test]
+    fn the_first_lost_event_has_a_name() {
+        let first = |events: &[u32]| read(events).0.first_lost(|_| all(5));
+        assert_eq!(first(&[1, 2, 3, 4, 5]), None);
+        assert_eq!(first(&[1, 5]), Some((0, 2)));
+        assert_eq!(first(&[1, 2, 3]), Some((0, 4)));
+        // What a gap told is not lost.
+        assert_eq!(first(&[1, 0, 3, 5]), Some((0, 4)));
+        assert_eq!(first(&[1, 0]), None);
+        let (mut ledger, mut tally) = (Ledger::new(2), Tally::default());
+        ledger.event(1, 2, &mut tally);
+        let due = |place: usize| all([0, 2][place]);
+        assert_eq!(ledger.first_lost(due), Some((1, 1)));
+    }
+
+    #[test]
+    fn ids_rise_over_all_topics_of_a_stream() {
+        let mut ledger = Ledger::new(2);
+        let id = |text| EventId::parse(text).expect("an id");
+        let rises = ["5-0", "5-1", "6-0", "5-9", "6-0", "7-0"].map(|text| ledger.id(id(text)));
+        assert_eq!(rises, [true, true, true, false, false, true]);
+        assert_eq!(ledger.newest_id(), id("7-0"));
     }
 
     #[test]

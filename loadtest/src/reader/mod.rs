@@ -5,8 +5,10 @@
 //! numbered from zero.
 
 mod comings;
+pub(crate) mod faults;
 mod fleet;
 pub(crate) mod gaps;
+pub(crate) mod ids;
 pub(crate) mod ledger;
 mod orders;
 mod restless;

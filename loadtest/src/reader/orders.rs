@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::WorkerError;
+use super::faults::{Fault, Faults, Wrong};
 use super::fleet::{Fleet, Received};
 use super::gaps::Claim;
 use super::ledger::Due;
@@ -70,6 +71,11 @@ impl Desk {
                 fleet.restless.churn(share, away_ms);
                 say(&Answer::Done)?;
             }
+            Order::Hop(hops) => {
+                fleet.restless.hop(hops, fleet.streams.len());
+                say(&Answer::Done)?;
+            }
+            Order::Ids => say(&Answer::Ids(fleet.ids.to_texts()))?,
             Order::Slow(pace) => {
                 fleet.set_pace(pace);
                 say(&Answer::Done)?;
@@ -217,6 +223,7 @@ impl Fleet {
         };
         Sample {
             delivery: take(&mut self.latencies.delivery),
+            replay: take(&mut self.latencies.replay),
             slow: take(&mut self.latencies.slow),
             open: take(&mut self.latencies.open),
             away: take(&mut self.latencies.away),
@@ -238,6 +245,7 @@ impl Fleet {
             cut: self.cut,
             pause: self.silence.longest(),
             reasons: self.reasons(),
+            faults: self.faults.clone(),
             ..self.counts.clone()
         };
         let mut claims = BTreeMap::new();
@@ -283,11 +291,37 @@ impl Fleet {
             checked.open += 1;
             checked.lost += missing.lost;
             checked.gap_told += missing.told;
+            if missing.lost > 0 && self.job.compares_nodes {
+                self.name_lost(number, events, &mut checked.faults);
+            }
             return;
         }
         checked.closed += usize::from(stream.finished);
         checked.away += usize::from(!stream.finished);
         checked.missed_closed += missing.lost + missing.told;
+    }
+
+    /// Names the first event that the stream has lost.
+    fn name_lost(&self, number: usize, events: u64, faults: &mut Faults) {
+        let stream = &self.streams[number];
+        if !faults.has_room(Wrong::Lost) {
+            return;
+        }
+        let due = self.due(number, events);
+        let Some((place, event)) = stream.ledger().first_lost(due) else {
+            return;
+        };
+        let first = stream.number * self.job.layout.each();
+        let fault = || Fault {
+            wrong: Wrong::Lost,
+            stream: stream.number,
+            node: stream.node,
+            topic: (first + place) % self.job.layout.pool(),
+            number: event,
+            id: None,
+            before: None,
+        };
+        faults.note(fault, Wrong::Lost);
     }
 }
 

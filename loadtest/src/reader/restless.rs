@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::fleet::{Fleet, Readiness};
-use crate::message::{Job, Pace};
+use crate::message::{HopTo, Hops, Job, Pace};
 
 /// Time that a stream stays away after the server has ended it, unless the server sent another:
 /// browsers use a similar time.
@@ -35,6 +35,9 @@ pub(crate) struct Restless {
     due: f64,
     churned: Instant,
     crawled: Instant,
+    hops: Hops,
+    /// When each stream is to hop.
+    hopping: BinaryHeap<Reverse<(Instant, usize)>>,
 }
 
 impl Restless {
@@ -52,12 +55,21 @@ impl Restless {
             due: 0.0,
             churned: Instant::now(),
             crawled: Instant::now(),
+            hops: Hops {
+                to: HopTo::Same,
+                least_ms: 0,
+                most_ms: 0,
+            },
+            hopping: BinaryHeap::new(),
         }
     }
 
     /// Whether something is to be done by the clock.
     pub(super) fn busy(&self) -> bool {
-        !self.returns.is_empty() || self.churn_share > 0.0 || matches!(self.pace, Pace::Crawling(_))
+        !self.returns.is_empty()
+            || !self.hopping.is_empty()
+            || self.churn_share > 0.0
+            || matches!(self.pace, Pace::Crawling(_))
     }
 
     /// Whether this stream is one of those that are slow on request: spread evenly and the same in
@@ -88,6 +100,35 @@ impl Restless {
         }
     }
 
+    /// From now on these streams hop so, each at a time of its own.
+    pub(super) fn hop(&mut self, hops: Hops, streams: usize) {
+        self.hops = hops;
+        self.hopping.clear();
+        if hops.most_ms > 0 {
+            (0..streams).for_each(|number| self.hop_later(number));
+        }
+    }
+
+    fn hop_later(&mut self, number: usize) {
+        let Hops {
+            least_ms, most_ms, ..
+        } = self.hops;
+        let after = fastrand::u64(least_ms.min(most_ms)..=most_ms);
+        let at = Instant::now() + Duration::from_millis(after);
+        self.hopping.push(Reverse((at, number)));
+    }
+
+    /// The stream that is to hop now, if there is one.
+    fn next_hop(&mut self, now: Instant) -> Option<usize> {
+        let Reverse((at, number)) = self.hopping.peek().copied()?;
+        if at > now {
+            return None;
+        }
+        self.hopping.pop();
+        self.hop_later(number);
+        Some(number)
+    }
+
     /// The server has ended the stream.
     pub(super) fn come_back_after_end(&mut self, number: usize, retry_ms: Option<u32>) {
         let away_ms = fastrand::u64(away_ms(self.obeys_ms, retry_ms));
@@ -115,6 +156,15 @@ impl Fleet {
     /// Moves the streams whose time has come.
     pub(super) fn move_restless(&mut self) {
         self.leave();
+        let now = Instant::now();
+        while let Some(number) = self.restless.next_hop(now) {
+            // One that is between two nodes has its turn later.
+            if self.streams[number].open(self.job.no_prime) {
+                self.leave_one(number, 0);
+                self.counts.hops += 1;
+                self.go_elsewhere(number);
+            }
+        }
         let now = Instant::now();
         while self.connecting < self.job.connecting
             && let Some(Reverse((at, number))) = self.restless.returns.peek().copied()
@@ -148,12 +198,24 @@ impl Fleet {
             let choices = std::iter::repeat_with(|| fastrand::usize(..self.streams.len()));
             let open = |number: &usize| self.streams[*number].open(self.job.no_prime);
             if let Some(number) = choices.take(CHOICES).find(open) {
-                self.leave_one(number);
+                let away = fastrand::u64(0..=self.restless.away_ms);
+                self.leave_one(number, away);
             }
         }
     }
 
-    fn leave_one(&mut self, number: usize) {
+    /// The stream's next connection is to another node, if streams hop.
+    pub(super) fn go_elsewhere(&mut self, number: usize) {
+        let nodes = self.nodes();
+        let stream = &mut self.streams[number];
+        stream.node = match self.restless.hops.to {
+            HopTo::Same => stream.node,
+            HopTo::Next => (stream.node + 1) % nodes,
+            HopTo::Random => fastrand::usize(..nodes),
+        };
+    }
+
+    fn leave_one(&mut self, number: usize, away_ms: u64) {
         if let Some(mut connection) = self.streams[number].end() {
             // A client that leaves sends a FIN; only the end of the whole run resets the rest.
             let socket = socket2::SockRef::from(&*connection.socket());
@@ -161,8 +223,7 @@ impl Fleet {
             let _ = socket.set_linger(None);
         }
         self.open -= 1;
-        let away = fastrand::u64(0..=self.restless.away_ms);
-        self.restless.come_back(number, away);
+        self.restless.come_back(number, away_ms);
     }
 
     /// Sets how slow streams read. Bytes that wait in their sockets raise no readiness event any

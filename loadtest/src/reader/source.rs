@@ -8,7 +8,7 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::message::Job;
+use crate::message::{Job, NodeTarget};
 
 /// Streams that share a source address. Their ports are chosen here, so that the kernel searches
 /// none.
@@ -22,7 +22,7 @@ const LOOPBACK_FIRST: u32 = (127 << 24) | (1 << 16);
 /// Number of these addresses; 127.255.x.x is left out for the broadcast address.
 const LOOPBACK_COUNT: usize = (1 << 24) - (2 << 16);
 
-/// Makes connections to one address.
+/// Makes connections to one node.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// The server's addresses.
@@ -30,26 +30,28 @@ pub(crate) struct Source {
     /// Number of the one that is tried first.
     first: usize,
     addresses: Vec<IpAddr>,
-    /// First of the loopback addresses of this process.
+    /// First of the loopback addresses of this process and node.
     offset: usize,
-    /// Addresses of this process are so far apart.
+    /// Addresses of this process and node are so far apart.
     stride: usize,
     next: usize,
 }
 
 impl Source {
-    /// Connections for this job.
-    pub(crate) fn new(job: &Job) -> Self {
-        Self {
-            targets: job.endpoint.addresses.clone(),
+    /// Connections to each node of this job.
+    pub(crate) fn each(job: &Job) -> Vec<Self> {
+        let nodes = job.nodes.iter().enumerate();
+        let source = |(node, target): (usize, &NodeTarget)| Self {
+            targets: target.endpoint.addresses.clone(),
             first: 0,
             addresses: job.sources.clone(),
             // Every run begins at another address, so that the connections of the last one, which
-            // may linger, are not in the way.
-            offset: (job.run as usize).wrapping_mul(7_919) + job.process,
-            stride: job.processes,
+            // may linger, are not in the way. Two nodes may be one address, so they share none.
+            offset: (job.run as usize).wrapping_mul(7_919) + job.process + node * job.processes,
+            stride: job.processes * job.nodes.len(),
             next: 0,
-        }
+        };
+        nodes.map(source).collect()
     }
 
     /// How many addresses the server has.

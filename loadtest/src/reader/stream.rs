@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 
 use hdrhistogram::Histogram;
 
-use super::ledger::{Ledger, Tally};
+use super::faults::{Fault, Faults, Wrong};
+use super::ids::Ids;
+use super::ledger::{Came, Ledger, Tally};
 use crate::layout::Layout;
 use crate::stamp::{self, Stamp};
 use crate::transport::{Transport, would_wait};
@@ -28,12 +30,16 @@ pub(crate) struct Stream {
     cursor: Option<Box<str>>,
     /// Number among the streams of all processes whose topics and token it has.
     pub(crate) number: usize,
+    /// Number of the node that its connection is to.
+    pub(crate) node: usize,
     /// It was opened at the position of another stream, to check the history.
     pub(crate) late: bool,
     /// When it was ended by the server, on the monotonic clock; zero if it was not, or is back.
     pub(crate) cut_at: u64,
     /// When the connection was begun, on the monotonic clock.
     pub(crate) begun: u64,
+    /// When the server's head came, on the monotonic clock.
+    answered: u64,
     /// Milliseconds that the server asks to wait before coming back.
     pub(crate) retry_ms: Option<u32>,
     heard: Heard,
@@ -89,6 +95,7 @@ struct Heard {
 #[derive(Debug)]
 pub(crate) struct Position {
     number: usize,
+    node: usize,
     cursor: Box<str>,
     ledger: Ledger,
 }
@@ -165,10 +172,22 @@ pub(crate) struct Context<'a> {
     pub(crate) tally: &'a mut Tally,
     /// Latencies, in nanoseconds.
     pub(crate) latency: &'a mut Histogram<u64>,
+    /// The state of comparing nodes, if they are.
+    pub(crate) comparing: Option<Comparing<'a>>,
     /// Buffer for received bytes.
     pub(crate) buffer: &'a mut [u8],
     /// The end of the connection was announced, and will not be again.
     pub(crate) to_the_end: bool,
+}
+
+/// What is needed to compare the nodes.
+pub(crate) struct Comparing<'a> {
+    /// Ids of the events that came.
+    pub(crate) ids: &'a mut Ids,
+    /// Examples of what is wrong.
+    pub(crate) faults: &'a mut Faults,
+    /// Latencies of events that were due before the stream was let in.
+    pub(crate) replay: &'a mut Histogram<u64>,
 }
 
 impl Stream {
@@ -177,6 +196,7 @@ impl Stream {
         Self {
             silence: Silence::default(),
             number,
+            node: 0,
             late: false,
             cut_at: 0,
             heard: Heard::default(),
@@ -188,6 +208,7 @@ impl Stream {
             ledger: Ledger::new(topics),
             cursor: None,
             begun: 0,
+            answered: 0,
             retry_ms: None,
             was_open: false,
             gave_cursor: false,
@@ -201,6 +222,7 @@ impl Stream {
     /// A stream without a connection that begins at this position.
     pub(crate) fn at(position: Position) -> Self {
         let mut stream = Self::new(0, position.number);
+        stream.node = position.node;
         stream.ledger = position.ledger;
         stream.cursor = Some(position.cursor);
         stream.late = true;
@@ -219,6 +241,7 @@ impl Stream {
         }
         Some(Position {
             number: self.number,
+            node: self.node,
             cursor: self.cursor()?.into(),
             ledger: self.ledger.begun_here(),
         })
@@ -358,6 +381,7 @@ impl Stream {
                     return Err(End::NoStream(head.media_type));
                 }
                 self.state = State::Answered(head.length.into());
+                self.answered = stamp::now();
                 self.body(&whole[size..], context)
             }
             State::Answered(_) | State::Open(_) => self.body(input, context),
@@ -372,12 +396,15 @@ impl Stream {
         };
         let mut reading = Reading {
             number: self.number,
+            node: self.node,
+            answered: self.answered,
             now: stamp::now(),
             context,
             ledger: &mut self.ledger,
             silence: &mut self.silence,
             heard: &mut self.heard,
             id: None,
+            has_id: false,
             cursor: &mut self.cursor,
             retry_ms: &mut self.retry_ms,
             blocks: was_open,
@@ -401,6 +428,8 @@ impl Stream {
 /// Receives the decoder's items of one read.
 struct Reading<'a, 'b> {
     number: usize,
+    node: usize,
+    answered: u64,
     now: u64,
     context: &'a mut Context<'b>,
     ledger: &'a mut Ledger,
@@ -408,6 +437,8 @@ struct Reading<'a, 'b> {
     heard: &'a mut Heard,
     /// Id of the block that has just ended.
     id: Option<EventId>,
+    /// That block had an id; its text is the cursor.
+    has_id: bool,
     cursor: &'a mut Option<Box<str>>,
     retry_ms: &'a mut Option<u32>,
     blocks: bool,
@@ -423,13 +454,49 @@ impl Reading<'_, '_> {
             return;
         };
         self.silence.ends(self.now);
-        if let Some(id) = self.id {
-            self.ledger.id(id);
+        let before = self.ledger.newest_id();
+        let rises = self.id.is_none_or(|id| self.ledger.id(id));
+        let came = self.ledger.event(place, stamp.number, self.context.tally);
+        let is_live = stamp.sent >= self.answered;
+        let latency = match &mut self.context.comparing {
+            Some(comparing) if !is_live => &mut *comparing.replay,
+            _ => &mut *self.context.latency,
+        };
+        if came.is_new() {
+            latency.saturating_record(self.now.saturating_sub(stamp.sent));
         }
-        if self.ledger.event(place, stamp.number, self.context.tally) {
-            self.context
-                .latency
-                .saturating_record(self.now.saturating_sub(stamp.sent));
+        self.compare(stamp, came, rises, before);
+    }
+
+    /// Notes the id of the event that came, and what is wrong with it.
+    fn compare(&mut self, stamp: Stamp, came: Came, rises: bool, before: EventId) {
+        let Some(comparing) = &mut self.context.comparing else {
+            return;
+        };
+        let (topic, number, node) = (stamp.topic as usize, stamp.number, self.node);
+        let id = self.cursor.as_deref().filter(|_| self.has_id);
+        let is_same = id.is_none_or(|id| comparing.ids.came(topic, number, id, node));
+        let tally = &mut *self.context.tally;
+        tally.ids_fell += u64::from(came.is_new() && !rises);
+        tally.ids_differ += u64::from(!is_same);
+        let wrong = match came {
+            Came::Again => Some(Wrong::Doubled),
+            _ if !is_same => Some(Wrong::IdDiffers),
+            Came::InOrder | Came::Late if !rises => Some(Wrong::IdFell),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            let stream = self.number;
+            let fault = || Fault {
+                wrong,
+                stream,
+                node,
+                topic,
+                number,
+                id: id.map(str::to_owned),
+                before: Some(before),
+            };
+            comparing.faults.note(fault, wrong);
         }
     }
 }
@@ -449,10 +516,12 @@ impl Sink for Reading<'_, '_> {
             Item::Quiet => {}
         }
         self.id = None;
+        self.has_id = false;
     }
 
     fn id(&mut self, id: Box<str>) {
         self.id = EventId::parse(&id);
+        self.has_id = true;
         self.heard.anything = true;
         *self.cursor = Some(id);
     }

@@ -40,8 +40,8 @@ fn stages(
     if args.streams > 0 {
         session.open(&[args.streams])?;
     }
-    for recipe in session.recipes().to_vec() {
-        one_way(session, args, &recipe, connections)?;
+    for recipes in session.ways().to_vec() {
+        one_way(session, args, &recipes, connections)?;
     }
     Ok(())
 }
@@ -49,16 +49,16 @@ fn stages(
 fn one_way(
     session: &mut Session,
     args: &IngestArgs,
-    recipe: &Recipe,
+    recipes: &[Recipe],
     connections: usize,
 ) -> Result<(), ScenarioError> {
-    let (name, words) = if recipe.is_resp() {
+    let (name, words) = if recipes.iter().any(Recipe::is_resp) {
         ("resp", "over the Redis protocol")
     } else {
         ("http", "over HTTP")
     };
     let stage = Stage::timed(&format!("publishing {words}"), args.time.as_secs());
-    let publisher = session.publisher(recipe, connections)?;
+    let publisher = session.publisher(recipes, connections)?;
     session.use_publisher(publisher);
     let watch = session.watch();
     let start = Instant::now();

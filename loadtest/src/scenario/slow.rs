@@ -15,10 +15,9 @@ pub(crate) fn run(args: &SlowArgs, arguments: Vec<String>) -> Result<Outcome, Sc
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
-        event_source: false,
-        obeys_retry: false,
         slow_share: args.share,
         slow_buffer: args.slow_buffer as usize,
+        ..Plan::default()
     };
     let mut session = Session::start("slow", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args);

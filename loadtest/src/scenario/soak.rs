@@ -22,10 +22,9 @@ pub(crate) fn run(args: &SoakArgs, arguments: Vec<String>) -> Result<Outcome, Sc
     let plan = Plan {
         streams: args.streams,
         reconnect: true,
-        event_source: false,
-        obeys_retry: false,
         slow_share: args.slow,
         slow_buffer: SLOW_BUFFER,
+        ..Plan::default()
     };
     let mut session = Session::start("soak", &args.common, plan, arguments)?;
     let stages = stages(&mut session, args);

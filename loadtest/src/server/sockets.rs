@@ -9,17 +9,21 @@ use procfs::process::{FDTarget, Process};
 use super::ServerError;
 use crate::gauge::Gauge;
 
-/// Three ports without a listener at the moment.
-pub(crate) fn free_ports() -> Result<[u16; 3], ServerError> {
+/// Three ports for each node without a listener at the moment.
+pub(crate) fn free_ports(nodes: usize) -> Result<Vec<[u16; 3]>, ServerError> {
     let listen = || TcpListener::bind("127.0.0.1:0").map_err(ServerError::Port);
     // All are held until all are known, or they could be the same.
-    let held = [listen()?, listen()?, listen()?];
-    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
-    Ok([
-        port(&held[0]).map_err(ServerError::Port)?,
-        port(&held[1]).map_err(ServerError::Port)?,
-        port(&held[2]).map_err(ServerError::Port)?,
-    ])
+    let mut held = Vec::new();
+    for _ in 0..nodes {
+        held.push([listen()?, listen()?, listen()?]);
+    }
+    let port = |listener: &TcpListener| {
+        let address = listener.local_addr().map_err(ServerError::Port)?;
+        Ok(address.port())
+    };
+    let three =
+        |[http, ingest, admin]: &[TcpListener; 3]| Ok([port(http)?, port(ingest)?, port(admin)?]);
+    held.iter().map(three).collect()
 }
 
 /// Whether the process, or one that it started, has a listening socket at one of these addresses.

@@ -52,6 +52,19 @@ impl EventId {
         })
     }
 
+    /// Milliseconds and number.
+    pub(crate) fn parts(self) -> (u64, u64) {
+        (self.milliseconds, self.number)
+    }
+
+    /// The id of milliseconds and a number.
+    pub(crate) fn of_parts(milliseconds: u64, number: u64) -> Self {
+        Self {
+            milliseconds,
+            number,
+        }
+    }
+
     /// The id in an answer to a published event: the member `id` of a JSON object, or all of it.
     pub(crate) fn in_answer(answer: &[u8]) -> Option<Self> {
         if let Ok(receipt) = serde_json::from_slice::<Receipt<'_>>(answer) {

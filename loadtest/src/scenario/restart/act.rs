@@ -31,7 +31,7 @@ impl Restarter {
             pid: session.server_pid(),
             command: command.map(|text| session.with_ports(text)),
             patience: session.timeout(),
-            server: session.take_server(),
+            server: session.take_servers().pop(),
         }
     }
 

@@ -53,7 +53,7 @@ fn prepared(args: &RestartArgs) -> Result<Common, ScenarioError> {
     let mut common = args.common.clone();
     let target = &mut common.target;
     check_server(args.kind, target, args.upgrade_command.is_some())?;
-    let ways = Session::ways(target);
+    let ways = Session::ways_of(target);
     match target.pool {
         None if target.topics > 1 => {
             return Err(ScenarioError::Options(
@@ -84,6 +84,11 @@ fn check_server(
     target: &TargetArgs,
     has_command: bool,
 ) -> Result<(), ScenarioError> {
+    if target.url.len() > 1 || target.nodes > 1 {
+        return Err(ScenarioError::Options(
+            "restart is for one node; `cluster` kills those of several",
+        ));
+    }
     let is_upgrade = kind == RestartKind::Upgrade;
     if has_command && !is_upgrade {
         return Err(ScenarioError::Options(
@@ -183,7 +188,7 @@ fn flow(
     };
     // Whatever happened to the publisher, the server has to be ended in the end.
     if let Some(server) = course.server(crew) {
-        session.use_server(server);
+        session.use_servers(vec![server]);
     }
     published?;
     if let Some(error) = failed {

@@ -1,6 +1,7 @@
 //! The common parts of all scenarios: a server, streams, a publisher, and their figures.
 
 mod gaps;
+mod nodes;
 mod opening;
 mod publishing;
 mod result;
@@ -16,15 +17,16 @@ use crate::crew::{self, Crew};
 use crate::dial;
 use crate::gauge::{Gauge, Memory, Stopwatch, Stretch};
 use crate::layout::Layout;
-use crate::message::{Job, Sample};
+use crate::message::{Job, NodeTarget, Sample};
 use crate::publisher::Publisher;
 use crate::publisher::recipe::Recipe;
 use crate::recorder::Recorder;
 use crate::server::Server;
 use crate::target::TargetError;
 
+use nodes::NodeArgs;
 pub(crate) use result::Timeline;
-use setup::{check_topics, place_token, recipes, stream_address, stream_headers, with_ports};
+use setup::{by_way, check_topics, place_token, recipes, stream_address, stream_headers};
 use tokens::{Tokens, make_tokens};
 
 /// A scenario's additions to the common part.
@@ -38,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) event_source: bool,
     /// They stay away for exactly as long as they are told.
     pub(crate) obeys_retry: bool,
+    /// Nodes are compared.
+    pub(crate) compares_nodes: bool,
     /// Share of slow streams.
     pub(crate) slow_share: f64,
     /// Their receive buffer, in bytes.
@@ -50,8 +54,9 @@ pub(crate) struct Session {
     timeout: Duration,
     rate: Option<f64>,
     run: u32,
-    /// Ways in, the usual one first.
-    recipes: Vec<Recipe>,
+    nodes: Vec<NodeArgs>,
+    /// Ways in, the usual one first: each with one recipe or more.
+    ways: Vec<Vec<Recipe>>,
     pub(crate) layout: Layout,
     pub(crate) crew: Crew,
     pub(crate) gauge: Gauge,
@@ -70,7 +75,7 @@ pub(crate) struct Session {
     /// Events that were unanswered when the connection broke.
     failed: u64,
     /// Dropped last: everything else speaks to it.
-    server: Option<Server>,
+    servers: Vec<Server>,
 }
 
 impl Session {
@@ -83,31 +88,44 @@ impl Session {
     ) -> Result<Self, ScenarioError> {
         let per_process = crew::streams_per_process()?;
         let load = &common.load;
-        let target = with_ports(&common.target)?;
+        let target = common.target.clone();
+        let nodes = NodeArgs::all(&target)?;
         let layout = Layout::new(&target.topic, target.topics, target.pool, plan.streams)?;
-        let mut address = stream_address(&target)?;
         let tokens = Tokens::new(&common.tokens, &target, &layout)?;
-        let mut recipes = recipes(&target, &address, tokens.publish.as_ref())?;
+        let mut addresses = Vec::new();
+        let mut by_node = Vec::new();
+        for node in &nodes {
+            let address = stream_address(&target, node)?;
+            by_node.push(recipes(&target, node, &address, tokens.publish.as_ref())?);
+            addresses.push(address);
+        }
         let mut headers = stream_headers(&target)?;
-        place_token(&address.path, &mut headers, tokens.streams.is_some())?;
-        if common.tokens.publish_token_claims.is_some() && recipes.iter().all(Recipe::is_resp) {
+        let paths: Vec<&str> = addresses.iter().map(|address| &*address.path).collect();
+        place_token(&paths, &mut headers, tokens.streams.is_some())?;
+        for path in paths {
+            check_topics(path, &headers, &layout)?;
+        }
+        let is_resp = by_node.iter().flatten().all(Recipe::is_resp);
+        if common.tokens.publish_token_claims.is_some() && is_resp {
             return Err(TargetError::RespToken.into());
         }
-        let server = match &target.spawn {
-            Some(command) => {
-                let publish = recipes.iter().map(|recipe| &recipe.endpoint.addresses);
-                let listening = [&address.endpoint.addresses].into_iter().chain(publish);
-                Some(Server::spawn(command, listening.cloned().collect())?)
-            }
-            None => None,
-        };
-        dial::prefer_reachable(&mut address.endpoint.addresses);
-        for recipe in &mut recipes {
+        let mut servers = Vec::new();
+        for ((node, address), recipes) in nodes.iter().zip(&addresses).zip(&by_node) {
+            let Some(command) = &node.spawn else { continue };
+            let publish = recipes.iter().map(|recipe| &recipe.endpoint.addresses);
+            let listening = [&address.endpoint.addresses].into_iter().chain(publish);
+            servers.push(Server::spawn(command, listening.cloned().collect())?);
+        }
+        for address in &mut addresses {
+            dial::prefer_reachable(&mut address.endpoint.addresses);
+        }
+        for recipe in by_node.iter_mut().flatten() {
             dial::prefer_reachable(&mut recipe.endpoint.addresses);
         }
-        let roots = server
-            .as_ref()
-            .map_or(target.pid.clone(), |server| vec![server.pid()]);
+        let roots = match servers.is_empty() {
+            true => target.pid.clone(),
+            false => servers.iter().map(Server::pid).collect(),
+        };
         let run = fastrand::u32(1..);
         let processes = load
             .processes
@@ -122,8 +140,13 @@ impl Session {
             process: 0,
             processes,
             run,
-            endpoint: address.endpoint,
-            path: address.path,
+            nodes: addresses
+                .into_iter()
+                .map(|address| NodeTarget {
+                    endpoint: address.endpoint,
+                    path: address.path,
+                })
+                .collect(),
             headers,
             tokens: tokens.streams,
             layout: layout.clone(),
@@ -134,12 +157,13 @@ impl Session {
             reconnect: load.reconnect || plan.reconnect,
             event_source: plan.event_source,
             obeys_retry: plan.obeys_retry,
+            compares_nodes: plan.compares_nodes,
             gap_event: target.gap_event.clone(),
             slow_share: plan.slow_share,
             slow_buffer_bytes: plan.slow_buffer,
         };
-        let name = target.name.clone().unwrap_or_else(|| target.url.clone());
-        check_topics(&job.path, &job.headers, &layout)?;
+        let urls: Vec<&str> = nodes.iter().map(|node| &*node.url).collect();
+        let name = target.name.clone().unwrap_or_else(|| urls.join(", "));
         let gauge = Gauge::new(roots);
         if let Some(pid) = gauge.missing() {
             return Err(ScenarioError::Pid(pid));
@@ -152,7 +176,8 @@ impl Session {
             timeout: load.timeout,
             rate: load.connect_rate,
             run,
-            recipes,
+            ways: by_way(by_node.into_iter().flatten()),
+            nodes,
             layout,
             crew,
             empty: gauge.settled(),
@@ -166,38 +191,44 @@ impl Session {
             refused: 0,
             failed: 0,
             target,
-            server,
+            servers,
         })
     }
 
-    /// How many ways in there will be.
-    pub(crate) fn ways(target: &TargetArgs) -> usize {
-        match target.publish {
-            Some(_) => 1,
-            None => target.preset.publish_urls("", "", 0).len().max(1),
+    /// How many ways in there will be to a node.
+    pub(crate) fn ways_of(target: &TargetArgs) -> usize {
+        match target.publish.len() {
+            0 => target.preset.publish_urls("", "", 0).len().max(1),
+            ways => ways,
         }
     }
 
-    /// Process id of the server.
+    /// Process id of the first node.
     pub(crate) fn server_pid(&self) -> Option<u32> {
-        let started = self.server.as_ref().map(Server::pid);
+        let started = self.servers.first().map(Server::pid);
         started.or(self.target.pid.first().copied())
     }
 
-    /// The text with the ports of the server in place of `{http}`, `{ingest}` and `{admin}`.
+    /// The nodes of the server.
+    pub(crate) fn nodes(&self) -> &[NodeArgs] {
+        &self.nodes
+    }
+
+    /// The text with the ports of the first node in place of `{http}`, `{ingest}` and `{admin}`.
     pub(crate) fn with_ports(&self, text: &str) -> String {
-        self.target.with_ports(text)
+        let first = self.nodes.first();
+        first.map_or_else(|| text.to_owned(), |node| node.fill(text))
     }
 
-    /// The server that was started, to start it again.
-    pub(crate) fn take_server(&mut self) -> Option<Server> {
-        self.server.take()
+    /// The nodes that were started, to start them again.
+    pub(crate) fn take_servers(&mut self) -> Vec<Server> {
+        std::mem::take(&mut self.servers)
     }
 
-    /// Measures this server from now on, and ends it at the end.
-    pub(crate) fn use_server(&mut self, server: Server) {
-        self.gauge = Gauge::new(vec![server.pid()]);
-        self.server = Some(server);
+    /// Measures these nodes from now on, and ends them at the end.
+    pub(crate) fn use_servers(&mut self, servers: Vec<Server>) {
+        self.gauge = Gauge::new(servers.iter().map(Server::pid).collect());
+        self.servers = servers;
     }
 
     /// Time without any progress after which something counts as failed.

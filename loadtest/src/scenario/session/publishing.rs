@@ -23,16 +23,21 @@ pub(crate) struct Round {
 }
 
 impl Session {
-    /// Ways to publish, as the user gave them.
-    pub(crate) fn recipes(&self) -> &[Recipe] {
-        &self.recipes
+    /// Ways to publish, as the user gave them, each to all nodes.
+    pub(crate) fn ways(&self) -> &[Vec<Recipe>] {
+        &self.ways
     }
 
-    /// Connects to the first way in, unless that was done before.
+    /// Connects to the first way in, unless that was done before: to all nodes if each topic stays
+    /// on one connection then, or else to the first one. Only so are the events of a topic in order.
     pub(crate) fn connect_publisher(&mut self) -> Result<(), ScenarioError> {
         if self.publisher.is_none() {
-            let recipe = self.recipes.first().ok_or(TargetError::Publish)?.clone();
-            self.publisher = Some(self.publisher(&recipe, 1)?);
+            let recipes = self.ways.first().ok_or(TargetError::Publish)?;
+            let connections = match self.layout.pool().is_multiple_of(recipes.len()) {
+                true => recipes.len(),
+                false => 1,
+            };
+            self.publisher = Some(self.publisher(recipes, connections)?);
         }
         Ok(())
     }
@@ -40,8 +45,9 @@ impl Session {
     /// Connects to every way in, each with topics of its own, by connections that are made anew
     /// when they break.
     pub(crate) fn connect_each_way(&mut self, endurance: Endurance) -> Result<(), ScenarioError> {
+        let recipes: Vec<Recipe> = self.ways.iter().flatten().cloned().collect();
         self.publisher = Some(Publisher::connect_each(
-            &self.recipes,
+            &recipes,
             &self.layout,
             self.run,
             self.target.data_bytes,
@@ -51,14 +57,14 @@ impl Session {
         Ok(())
     }
 
-    /// A publisher over `connections` connections.
+    /// A publisher over `connections` connections, by each of the recipes in turn.
     pub(crate) fn publisher(
         &self,
-        recipe: &Recipe,
+        recipes: &[Recipe],
         connections: usize,
     ) -> Result<Publisher, ScenarioError> {
         Ok(Publisher::connect(
-            recipe,
+            recipes,
             &self.layout,
             self.run,
             self.target.data_bytes,

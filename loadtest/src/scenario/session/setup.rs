@@ -1,34 +1,17 @@
 //! From the options of the command line to addresses, paths and ways in.
 
+use super::nodes::NodeArgs;
 use crate::cli::shared::TargetArgs;
 use crate::layout::Layout;
 use crate::publisher::recipe::Recipe;
-use crate::scenario::ScenarioError;
-use crate::server;
 use crate::target::{self, AUTHORIZATION, Address, STREAM_PLACEHOLDERS, TargetError};
 use crate::template::Template;
 
 /// Fantail's default port for the Redis protocol.
 pub(super) const FANTAIL_INGEST_PORT: u16 = 7379;
 
-/// Replaces `{http}`, `{ingest}` and `{admin}` by free ports if this program starts the server.
-pub(super) fn with_ports(target: &TargetArgs) -> Result<TargetArgs, ScenarioError> {
-    let mut target = target.clone();
-    let Some(spawn) = &target.spawn else {
-        return Ok(target);
-    };
-    let names_ingest = spawn.contains("{ingest}");
-    target.ports = Some(server::free_ports()?);
-    let [_, ingest, _] = target.ports.unwrap_or_default();
-    target.ingest_port = names_ingest.then_some(ingest);
-    target.url = target.with_ports(&target.url);
-    target.publish = target.publish.as_ref().map(|text| target.with_ports(text));
-    target.spawn = target.spawn.as_ref().map(|text| target.with_ports(text));
-    Ok(target)
-}
-
-pub(super) fn stream_address(target: &TargetArgs) -> Result<Address, TargetError> {
-    let mut address = Address::parse("--url", &target.url, &["http", "https"], target.ca.clone())?;
+pub(super) fn stream_address(target: &TargetArgs, node: &NodeArgs) -> Result<Address, TargetError> {
+    let mut address = Address::parse("--url", &node.url, &["http", "https"], target.ca.clone())?;
     if target.preset.completes(&address.path) {
         target.preset.stream_path().clone_into(&mut address.path);
     }
@@ -56,17 +39,18 @@ pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetE
     Ok(headers)
 }
 
-/// The ways to publish: from the user's options, or from the preset; the usual way first.
+/// The ways to publish to a node: from the user's options, or from the preset; the usual way first.
 pub(super) fn recipes(
     target: &TargetArgs,
+    node: &NodeArgs,
     streams: &Address,
     token: Option<&String>,
 ) -> Result<Vec<Recipe>, TargetError> {
     let origin = format!("{}://{}", streams.scheme, streams.endpoint.host);
-    let urls = match &target.publish {
-        Some(url) => vec![url.clone()],
-        None => {
-            let port = target.ingest_port.unwrap_or(FANTAIL_INGEST_PORT);
+    let urls = match target.publish.is_empty() {
+        false => node.publish.clone(),
+        true => {
+            let port = node.ingest_port.unwrap_or(FANTAIL_INGEST_PORT);
             target.preset.publish_urls(&origin, &streams.host, port)
         }
     };
@@ -78,16 +62,30 @@ pub(super) fn recipes(
     urls.iter().map(recipe).collect()
 }
 
+/// The ways in, each with the recipes of all nodes.
+pub(super) fn by_way(recipes: impl Iterator<Item = Recipe>) -> Vec<Vec<Recipe>> {
+    let mut ways: Vec<Vec<Recipe>> = Vec::new();
+    for recipe in recipes {
+        let is_same = |way: &&mut Vec<Recipe>| way[0].is_resp() == recipe.is_resp();
+        match ways.iter_mut().find(is_same) {
+            Some(way) => way.push(recipe),
+            None => ways.push(vec![recipe]),
+        }
+    }
+    ways
+}
+
 /// Makes sure that the token of each stream is sent once, and that it exists if it is to be sent.
 pub(super) fn place_token(
-    path: &str,
+    paths: &[&str],
     headers: &mut Vec<String>,
     tokens: bool,
 ) -> Result<(), TargetError> {
     let has = |text: &str| Template::new(text, &STREAM_PLACEHOLDERS).map(|it| it.has("token"));
-    let mut asked = has(path)?;
-    for header in headers.iter() {
-        asked |= has(header)?;
+    let mut asked = false;
+    let fields = headers.iter().map(String::as_str);
+    for text in paths.iter().copied().chain(fields) {
+        asked |= has(text)?;
     }
     match (tokens, asked) {
         (false, true) => Err(TargetError::NoToken(
