@@ -43,6 +43,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use assertion::Assertion;
 use cli::shared::OutputArgs;
 use cli::{Cli, Command, CompareArgs};
 use outcome::Outcome;
@@ -75,22 +76,22 @@ fn dispatch(command: &Command) -> anyhow::Result<bool> {
     }
     let arguments = std::env::args().skip(1).collect();
     match (scenario::run(command, arguments), command.common()) {
-        (Some(outcome), Some(common)) => show(&outcome?, &common.output),
+        (Some(outcome), Some(common)) => show(&outcome?, &common.output, &command.assertions()),
         _ => Ok(true),
     }
 }
 
-/// Writes the files, prints the table, and judges the assertions; returns whether all hold. A file
-/// that cannot be written does not prevent the rest.
-fn show(outcome: &Outcome, output: &OutputArgs) -> anyhow::Result<bool> {
+/// Writes the files, prints the table, and judges the scenario's own assertions and those of the
+/// user; returns whether all hold. A file that cannot be written does not prevent the rest.
+fn show(outcome: &Outcome, output: &OutputArgs, own: &[Assertion]) -> anyhow::Result<bool> {
     let written = [
         write(output.json.as_deref(), || report::json::text(outcome)),
         write(output.report.as_deref(), || report::html::outcome(outcome)),
     ];
     console::out(report::table::outcome(outcome));
-    let verdicts: Vec<_> = output
-        .assert
+    let verdicts: Vec<_> = own
         .iter()
+        .chain(&output.assert)
         .map(|assertion| assertion.evaluate(outcome))
         .collect();
     for verdict in verdicts.iter().flatten() {

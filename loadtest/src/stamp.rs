@@ -35,6 +35,14 @@ impl Stamp {
         data
     }
 
+    /// The event's idempotency key: the same whenever it is sent again.
+    pub(crate) fn key(&self) -> String {
+        let Self {
+            run, topic, number, ..
+        } = self;
+        format!("ft-{run:x}-{topic}-{number}")
+    }
+
     /// Finds the stamp in data, wherever it stands.
     pub(crate) fn find(data: &[u8]) -> Option<Self> {
         if data.starts_with(MARK.as_bytes()) {

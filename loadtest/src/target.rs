@@ -14,9 +14,9 @@ use crate::template::TemplateError;
 /// Placeholders in the URL of a stream and in its header fields.
 pub(crate) const STREAM_PLACEHOLDERS: [&str; 4] = ["topic", "topics", "i", "token"];
 /// Placeholders of publishing.
-pub(crate) const PUBLISH_PLACEHOLDERS: [&str; 3] = ["topic", "data", "i"];
+pub(crate) const PUBLISH_PLACEHOLDERS: [&str; 4] = ["topic", "data", "i", "key"];
 /// Placeholders in the URL and the header fields of publishing.
-pub(crate) const PUBLISH_HEAD_PLACEHOLDERS: [&str; 4] = ["topic", "data", "i", "token"];
+pub(crate) const PUBLISH_HEAD_PLACEHOLDERS: [&str; 5] = ["topic", "data", "i", "key", "token"];
 /// The header field of a token that is asked for nowhere else.
 pub(crate) const AUTHORIZATION: &str = "Authorization: Bearer {token}";
 
@@ -345,6 +345,19 @@ impl Preset {
             false => "PUBLISH {topic} {data}",
             true => "XADD {topic} * data {data} private 1",
         }
+    }
+
+    /// The same with an idempotency key, for a server that knows one.
+    pub(crate) fn keyed_command(self, private: bool) -> Option<&'static str> {
+        (self == Self::Fantail).then_some(match private {
+            false => "XADD {topic} * data {data} key {key}",
+            true => "XADD {topic} * data {data} private 1 key {key}",
+        })
+    }
+
+    /// The header field of an idempotency key, for a server that knows one.
+    pub(crate) fn key_header(self) -> Option<&'static str> {
+        (self == Self::Fantail).then_some("Idempotency-Key: {key}")
     }
 
     /// Default claims of the token of publishing if a key is given.

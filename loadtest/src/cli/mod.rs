@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::assertion::Assertion;
+use crate::message::HopTo;
+use crate::scenario::cluster;
 use shared::Common;
-use values::{duration, pause, positive_rate, rate, share, size};
+use values::{duration, pause, positive_rate, rate, share, size, times};
 
 /// Measures how many Server-Sent Events streams a server holds, how fast it delivers, and that
 /// nothing is lost.
@@ -63,6 +66,14 @@ pub(crate) enum Command {
     /// has, each with topics of its own. Streams that are opened after each restart, with cursors
     /// from a second before it, check the history.
     Restart(RestartArgs),
+    /// Several nodes that are to look like one server: streams hop from node to node with their
+    /// cursor, nodes are killed and come back, publishers send again what failed, with idempotency
+    /// keys.
+    ///
+    /// Give --url once for each node, or --spawn and --nodes. It fails unless nothing is lost,
+    /// doubled or told as a gap (--gaps-allowed), ids rise on every stream, and every event has the
+    /// same id on all nodes. Ids and keys are those of Fantail.
+    Cluster(ClusterArgs),
     /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their
     /// ratios.
     Compare(CompareArgs),
@@ -85,8 +96,17 @@ impl Command {
             Self::Slow(args) => &args.common,
             Self::Soak(args) => &args.common,
             Self::Restart(args) => &args.common,
+            Self::Cluster(args) => &args.common,
             Self::Compare(_) | Self::Floor(_) | Self::Reader => return None,
         })
+    }
+
+    /// The assertions that the scenario has of itself, before those of the user.
+    pub(crate) fn assertions(&self) -> Vec<Assertion> {
+        match self {
+            Self::Cluster(args) => cluster::assertions(args),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -299,6 +319,65 @@ impl fmt::Display for RestartKind {
             Self::DrainBeside => "drain-beside",
         })
     }
+}
+
+/// Options of `cluster`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ClusterArgs {
+    /// Streams to open, spread over the nodes.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub(crate) streams: usize,
+    /// The node to which a stream hops. One that is ended or not let in goes there, too.
+    #[arg(long, default_value = "random", value_enum)]
+    pub(crate) hop: HopTo,
+    /// How long a stream stays on a node before it hops, at random between the two.
+    #[arg(long, default_value = "1s..3s", value_parser = times, value_name = "TIME..TIME")]
+    pub(crate) hop_every: (Duration, Duration),
+    /// Events a second, on all nodes together.
+    #[arg(long, default_value = "100", value_parser = positive_rate, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long to publish.
+    #[arg(long = "for", value_parser = pause, default_value = "20s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    /// Publishing connections to each node, by the usual way in or by each --publish. They go to
+    /// another node when theirs takes none.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) connections: u16,
+    /// Time without an answer after which an event is sent again.
+    #[arg(long, value_parser = pause, default_value = "10s", value_name = "TIME")]
+    pub(crate) publish_timeout: Duration,
+    /// Kills a node so often, one after the other; each comes back before the next is killed.
+    /// Nodes of --spawn are killed by a signal and started again by their command; others only by
+    /// --kill-command and --start-command.
+    #[arg(long, value_parser = pause, value_name = "TIME")]
+    pub(crate) kill_every: Option<Duration>,
+    /// The signal that ends a node of --spawn.
+    #[arg(long, default_value = "kill", value_enum)]
+    pub(crate) kill_signal: KillSignal,
+    /// The command that kills a node that runs already, such as 'systemctl kill -s KILL
+    /// fantail@{node}' (words as in a shell, but no shell); {node} is the node's number from 0.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) kill_command: Option<String>,
+    /// The command that starts it again, such as 'systemctl start fantail@{node}'; it has to end.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) start_command: Option<String>,
+    /// How long a killed node stays away before it is started.
+    #[arg(long, value_parser = duration, default_value = "0s", value_name = "TIME")]
+    pub(crate) down: Duration,
+    /// Gaps that streams may be told, all together.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) gaps_allowed: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// How a node is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KillSignal {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM.
+    Term,
 }
 
 /// Options of `compare`.

@@ -46,12 +46,12 @@ pub(crate) struct TargetArgs {
     /// HTTP method of publishing [default: POST].
     #[arg(long, value_name = "METHOD")]
     pub(crate) publish_method: Option<String>,
-    /// Header field of publishing, such as 'Authorization: Bearer …'; {topic} and {token} may stand
-    /// in it. Repeatable.
+    /// Header field of publishing, such as 'Authorization: Bearer …'; {topic}, {key} and {token}
+    /// may stand in it. Repeatable.
     #[arg(long, value_name = "NAME: VALUE")]
     pub(crate) publish_header: Vec<String>,
-    /// Body of publishing; {topic}, {data} and {i}, the event's number, are written as the content
-    /// type asks for [default: {data}].
+    /// Body of publishing; {topic}, {data}, {i}, the event's number, and {key}, an idempotency key,
+    /// are written as the content type asks for [default: {data}].
     #[arg(long, value_name = "TEXT")]
     pub(crate) publish_body: Option<String>,
     /// Command of publishing over the Redis protocol [default: PUBLISH {topic} {data}].
@@ -106,6 +106,9 @@ pub(crate) struct TargetArgs {
     /// Process ids of a running server, to measure it and all that it started.
     #[arg(long, value_delimiter = ',', value_name = "PID")]
     pub(crate) pid: Vec<u32>,
+    /// Events have idempotency keys, where the preset knows how.
+    #[arg(skip)]
+    pub(crate) keyed: bool,
     /// A name for the target in tables, instead of its URL.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -201,6 +204,7 @@ impl TargetArgs {
             command: self.publish_command.clone(),
             pipeline: self.publish_pipeline,
             private: self.private,
+            keyed: self.keyed,
             token,
         }
     }

@@ -25,6 +25,8 @@ pub(crate) enum ValueError {
     Algorithm(String, String),
     #[error("{0:?} is too short: write 100ms or more")]
     Short(String),
+    #[error("{0:?} is no range of times: write 1s..3s or 2s, from 100ms on, the shorter one first")]
+    Times(String),
 }
 
 /// A time with a unit.
@@ -39,6 +41,16 @@ pub(crate) fn pause(text: &str) -> Result<Duration, ValueError> {
         return Err(ValueError::Short(text.to_owned()));
     }
     Ok(time)
+}
+
+/// Two times of a tenth of a second or more, of which the first is not above the second; a single
+/// one is both.
+pub(crate) fn times(text: &str) -> Result<(Duration, Duration), ValueError> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    match (pause(least.trim()), pause(most.trim())) {
+        (Ok(least), Ok(most)) if least <= most => Ok((least, most)),
+        _ => Err(ValueError::Times(text.to_owned())),
+    }
 }
 
 /// A number of things a second.
@@ -94,6 +106,9 @@ mod tests {
     #[test]
     fn units_are_understood() {
         assert_eq!(duration("1m 30s").ok(), Some(Duration::from_secs(90)));
+        let seconds = Duration::from_secs;
+        assert_eq!(times("1s..3s").ok(), Some((seconds(1), seconds(3))));
+        assert_eq!(times("2s").ok(), Some((seconds(2), seconds(2))));
         assert_eq!(share("20%").ok(), Some(0.2));
         assert_eq!(share("0.05").ok(), Some(0.05));
         assert_eq!(size("4KiB").ok(), Some(4096));
@@ -108,6 +123,7 @@ mod tests {
         );
         let said = algorithm("none").map_err(|error| error.to_string());
         assert!(said.is_err_and(|said| said.contains("there are HS256, HS384, ")));
+        assert!(times("3s..1s").is_err() && times("1ms..1s").is_err());
         assert!(duration("10").is_err() && size("much").is_err());
         assert!(rate("inf").is_err() && rate("nan").is_err() && rate("-1").is_err());
         assert!(positive_rate("0").is_err() && pause("0s").is_err());

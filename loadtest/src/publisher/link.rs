@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use super::PublishError;
 use super::answers::{Answers, Verdict};
 use super::fate::Way;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Words};
 use crate::dial;
 use crate::stamp;
 use crate::transport::{TlsClient, Transport, would_wait};
@@ -250,9 +250,9 @@ impl Link {
     }
 
     /// Queues an event.
-    pub(crate) fn offer(&mut self, topic: &str, data: &str, asked: Asked) {
+    pub(crate) fn offer(&mut self, words: &Words<'_>, asked: Asked) {
         let mut bytes = Vec::new();
-        self.recipe.write(asked.event, topic, data, &mut bytes);
+        self.recipe.write(asked.event, words, &mut bytes);
         self.queue.push_back((bytes, asked));
     }
 

@@ -26,7 +26,7 @@ use endurance::AGAIN;
 pub(crate) use endurance::Endurance;
 use fate::{Failure, Published};
 use link::{Asked, Link};
-use recipe::Recipe;
+use recipe::{Recipe, Words};
 
 /// How long a connection that is refused is tried again.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -296,7 +296,12 @@ impl Publisher {
         let link = (event % self.links.len() as u64) as usize;
         self.events += 1;
         let name = self.layout.name(topic);
-        self.links[link].offer(&name, &stamp.data(self.data_bytes), Asked::new(event, due));
+        let words = Words {
+            topic: &name,
+            data: &stamp.data(self.data_bytes),
+            key: &stamp.key(),
+        };
+        self.links[link].offer(&words, Asked::new(event, due));
         Ok(())
     }
 

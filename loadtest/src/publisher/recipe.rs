@@ -21,14 +21,14 @@ pub(crate) struct Recipe {
     greeting: Vec<u8>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Kind {
     /// The words of a command.
     Resp(Vec<Template>),
     Http(Request),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Request {
     method: String,
     path: Template,
@@ -46,6 +46,17 @@ enum Escape {
     None,
 }
 
+/// What an event says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words<'a> {
+    /// Its topic.
+    pub(crate) topic: &'a str,
+    /// Its data.
+    pub(crate) data: &'a str,
+    /// Its idempotency key.
+    pub(crate) key: &'a str,
+}
+
 /// The user's options of publishing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wishes {
@@ -61,6 +72,8 @@ pub(crate) struct Wishes {
     pub(crate) pipeline: Option<usize>,
     /// `--private`.
     pub(crate) private: bool,
+    /// Events are published with idempotency keys, where the preset knows how.
+    pub(crate) keyed: bool,
     /// The token made from `--publish-token-claims`.
     pub(crate) token: Option<String>,
 }
@@ -78,7 +91,9 @@ impl Recipe {
     ) -> Result<Self, TargetError> {
         let template = |text: &str| Template::new(text, &PUBLISH_PLACEHOLDERS);
         let kind = if address.scheme == "resp" {
-            let usual = preset.publish_command(wishes.private);
+            let keyed = preset.keyed_command(wishes.private);
+            let keyed = keyed.filter(|_| wishes.keyed);
+            let usual = keyed.unwrap_or(preset.publish_command(wishes.private));
             let command = wishes.command.as_deref().unwrap_or(usual);
             let words = command.split_whitespace().map(template);
             let words = words.collect::<Result<Vec<_>, _>>()?;
@@ -112,11 +127,27 @@ impl Recipe {
         matches!(self.kind, Kind::Resp(_))
     }
 
+    /// Adds the addresses of the other recipes, to be used when none of its own takes a connection:
+    /// the same bytes publish the same event there. Over TLS a node is known by its name, so there
+    /// are none.
+    pub(crate) fn stand_ins(&mut self, others: &[Self]) {
+        for other in others {
+            let is_plain = self.endpoint.tls.is_none() && other.endpoint.tls.is_none();
+            if is_plain && self.kind == other.kind && self.greeting == other.greeting {
+                let own = &mut self.endpoint.addresses;
+                let addresses = other.endpoint.addresses.iter();
+                let new: Vec<_> = addresses.filter(|it| !own.contains(it)).copied().collect();
+                own.extend(new);
+            }
+        }
+    }
+
     /// Appends the bytes that publish event number `event` of the run.
-    pub(crate) fn write(&self, event: u64, topic: &str, data: &str, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, event: u64, words: &Words<'_>, out: &mut Vec<u8>) {
         let value = |name: &str| match name {
-            "topic" => topic.to_owned(),
-            "data" => data.to_owned(),
+            "topic" => words.topic.to_owned(),
+            "data" => words.data.to_owned(),
+            "key" => words.key.to_owned(),
             _ => event.to_string(),
         };
         match &self.kind {
@@ -154,6 +185,9 @@ impl Request {
             } else {
                 headers.push(head(header)?);
             }
+        }
+        if let Some(field) = preset.key_header().filter(|_| wishes.keyed) {
+            headers.push(head(field)?);
         }
         headers.push(template(&format!("Content-Type: {content_type}"))?);
         let body = wishes.body.as_deref().unwrap_or(body);
@@ -260,7 +294,12 @@ mod tests {
             Address::parse("--publish", url, &["http", "https", "resp"], None).expect("a URL");
         let recipe = Recipe::new(&address, preset, wishes).expect("a recipe");
         let mut out = Vec::new();
-        recipe.write(7, "a/b c", "ft:1:0:1:9:", &mut out);
+        let words = Words {
+            topic: "a/b c",
+            data: "ft:1:0:1:9:",
+            key: "ft-1-0-1",
+        };
+        recipe.write(7, &words, &mut out);
         String::from_utf8(out).expect("text")
     }
 
@@ -318,6 +357,45 @@ mod tests {
             error.contains("--preset nchan has no private events"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_event_has_the_same_key_over_every_way_in() {
+        let wishes = Wishes {
+            keyed: true,
+            ..Wishes::default()
+        };
+        let command = write("resp://127.0.0.1:7379", Preset::Fantail, &wishes);
+        assert!(
+            command.ends_with("$3\r\nkey\r\n$8\r\nft-1-0-1\r\n"),
+            "{command}"
+        );
+        let http = write("http://127.0.0.1", Preset::Fantail, &wishes);
+        assert!(http.contains("\r\nIdempotency-Key: ft-1-0-1\r\n"), "{http}");
+        // Others would take it for a part of the event.
+        let other = write("http://127.0.0.1", Preset::Nchan, &wishes);
+        assert!(!other.contains("ft-1-0-1"), "{other}");
+    }
+
+    #[test]
+    fn another_node_stands_in_where_the_same_bytes_publish_the_same() {
+        let recipe = |url: &str| {
+            let allowed = &["http", "https", "resp"];
+            let address = Address::parse("--publish", url, allowed, None).expect("a URL");
+            Recipe::new(&address, Preset::Fantail, &Wishes::default()).expect("a recipe")
+        };
+        let mut first = recipe("resp://127.0.0.1:1");
+        let others = [
+            "resp://127.0.0.1:1",
+            "resp://127.0.0.1:2",
+            "http://127.0.0.1:3",
+        ];
+        let others = [&others[..], &["resp://u:p@127.0.0.1:4"]].concat();
+        let others: Vec<Recipe> = others.into_iter().map(recipe).collect();
+        first.stand_ins(&others);
+        let addresses = first.endpoint.addresses.iter();
+        let ports: Vec<u16> = addresses.map(std::net::SocketAddr::port).collect();
+        assert_eq!(ports, [1, 2]);
     }
 
     #[test]

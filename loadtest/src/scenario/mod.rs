@@ -1,6 +1,7 @@
 //! The scenarios, each in a file; `session` has their common parts.
 
 pub(crate) mod churn;
+pub(crate) mod cluster;
 pub(crate) mod compare;
 pub(crate) mod density;
 pub(crate) mod fanout;
@@ -47,6 +48,11 @@ pub(crate) enum ScenarioError {
     /// Options without a meaning here.
     #[error("{0}")]
     Options(&'static str),
+    /// Topics that cannot be shared out among publishers.
+    #[error(
+        "--pool: cluster publishes the topics in turn over its connections, {0} of them; give a multiple of {0}"
+    )]
+    Pool(usize),
     /// A file of the result.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -68,6 +74,7 @@ pub(crate) fn run(
         Command::Slow(args) => slow::run(args, arguments),
         Command::Soak(args) => soak::run(args, arguments),
         Command::Restart(args) => restart::run(args, arguments),
+        Command::Cluster(args) => cluster::run(args, arguments),
         Command::Compare(_) | Command::Floor(_) | Command::Reader => return None,
     })
 }

@@ -53,6 +53,9 @@ pub(crate) enum ServerError {
         /// Its output.
         output: String,
     },
+    /// A node that was started again does not listen.
+    #[error("--start-command: nothing listens on {0} {1:?} after it")]
+    NotBack(SocketAddr, Duration),
     /// Another process listens there.
     #[error(
         "--spawn: something listens on {0} already; end it, or write {{http}} and {{ingest}} for free ports"
@@ -67,9 +70,11 @@ pub(crate) enum ServerError {
     /// Its process is gone.
     #[error("the server's process {0} has ended at SIGUSR2, or was not there")]
     Gone(u32),
-    /// The command of an upgrade failed.
-    #[error("the command of --upgrade-command has failed ({status}); it said:\n{output}")]
-    Upgrade {
+    /// A command that the user gave failed.
+    #[error("the command of {flag} has failed ({status}); it said:\n{output}")]
+    Command {
+        /// Its flag.
+        flag: &'static str,
         /// How.
         status: String,
         /// Its output.

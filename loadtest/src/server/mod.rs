@@ -20,7 +20,7 @@ use error::START_PATIENCE;
 pub(crate) use error::ServerError;
 pub(crate) use sockets::free_ports;
 use sockets::listens;
-pub(crate) use upgrade::upgrade;
+pub(crate) use upgrade::{run_command, upgrade};
 
 /// Longest time for it to end.
 const END_PATIENCE: Duration = Duration::from_secs(15);
@@ -101,10 +101,16 @@ impl Server {
         self.process.id()
     }
 
-    /// Ends it by this signal, and starts it again on the same addresses.
-    pub(crate) fn restart(self, signal: Signal, patience: Duration) -> Result<Self, ServerError> {
+    /// Ends it by this signal, and starts it again on the same addresses after a pause.
+    pub(crate) fn restart(
+        self,
+        signal: Signal,
+        patience: Duration,
+        pause: Duration,
+    ) -> Result<Self, ServerError> {
         let (command, listening) = (self.command.clone(), self.listening.clone());
         self.end(signal, patience)?;
+        std::thread::sleep(pause);
         Self::spawn(&command, listening)
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn upgrade(
     patience: Duration,
 ) -> Result<(), ServerError> {
     if let Some(command) = command {
-        return upgrade_by(command);
+        return run_command("--upgrade-command", command);
     }
     let pid = pid.unwrap_or_default();
     let before = program_of(pid).ok_or(ServerError::Gone(pid))?;
@@ -45,11 +45,11 @@ pub(crate) fn upgrade(
     }
 }
 
-fn upgrade_by(command: &str) -> Result<(), ServerError> {
-    const FLAG: &str = "--upgrade-command";
-    let words = words(FLAG, command)?;
+/// Runs the command that a flag gives, to its end; a failure if its exit code is not 0.
+pub(crate) fn run_command(flag: &'static str, command: &str) -> Result<(), ServerError> {
+    let words = words(flag, command)?;
     let [program, arguments @ ..] = words.as_slice() else {
-        return Err(ServerError::Empty(FLAG));
+        return Err(ServerError::Empty(flag));
     };
     let output = Command::new(program)
         .args(arguments)
@@ -63,7 +63,8 @@ fn upgrade_by(command: &str) -> Result<(), ServerError> {
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(ServerError::Upgrade {
+    Err(ServerError::Command {
+        flag,
         status: output.status.to_string(),
         output: String::from_utf8_lossy(&said).into_owned(),
     })

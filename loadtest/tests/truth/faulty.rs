@@ -60,6 +60,12 @@ pub(crate) enum Fault {
     ClosesBehind(usize),
     /// Sends interim answers first, as some proxies do. It is no fault.
     HintsFirst,
+    /// Sends a gap with such a range instead of this event.
+    Skips(usize, Tells),
+    /// Sends every event with an id of its own.
+    OtherIds,
+    /// Publishes this event, and answers it with 503.
+    Swallows(usize),
 }
 
 /// The range of a gap that a server reports.
@@ -91,14 +97,22 @@ struct Event {
     topic: String,
     data: String,
     private: bool,
+    /// Its idempotency key, or nothing.
+    key: String,
+}
+
+/// What nodes of one server share.
+#[derive(Default)]
+struct Log {
+    events: Mutex<Events>,
+    published: Condvar,
 }
 
 struct Shared {
     fault: Fault,
     /// The id of an event is its number and this.
     base: usize,
-    events: Mutex<Events>,
-    published: Condvar,
+    log: Arc<Log>,
     /// Streams, and events that were offered.
     counts: Mutex<(usize, usize)>,
     /// Requests for streams.
@@ -136,29 +150,42 @@ impl Faulty {
     /// Starts it on a free port.
     pub(crate) fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        Self::listen(listener, fault, Shared::serve_plain)
+        Self::listen(listener, fault, Arc::default(), Shared::serve_plain)
+    }
+
+    /// Starts another node of the same server on a free port, with a fault of its own.
+    pub(crate) fn beside(&self, fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let log = Arc::clone(&self.shared.log);
+        Self::listen(listener, fault, log, Shared::serve_plain)
     }
 
     /// Starts it there, also beside another one.
     pub(crate) fn start_at(address: SocketAddr, fault: Fault) -> Self {
         let listener = shared_listener(address).expect("the port is still free");
-        Self::listen(listener, fault, Shared::serve_plain)
+        Self::listen(listener, fault, Arc::default(), Shared::serve_plain)
     }
 
     /// Starts one that does right, over TLS.
     pub(crate) fn start_tls(config: ServerConfig) -> Self {
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        Self::listen(listener, Fault::None, move |shared, connection| {
-            let session =
-                ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
-            shared.serve(StreamOwned::new(session, connection))
-        })
+        Self::listen(
+            listener,
+            Fault::None,
+            Arc::default(),
+            move |shared, connection| {
+                let session =
+                    ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+                shared.serve(StreamOwned::new(session, connection))
+            },
+        )
     }
 
     fn listen(
         listener: TcpListener,
         fault: Fault,
+        log: Arc<Log>,
         serve: impl Fn(&Shared, TcpStream) -> std::io::Result<()> + Clone + Send + 'static,
     ) -> Self {
         let address = listener.local_addr().expect("its address");
@@ -170,8 +197,7 @@ impl Faulty {
                 false => 0,
             },
             is_second: AtomicBool::new(false),
-            events: Mutex::default(),
-            published: Condvar::new(),
+            log,
             counts: Mutex::default(),
             asked: Mutex::default(),
         });
@@ -234,6 +260,7 @@ pub(crate) struct Request {
     cursor: Option<usize>,
     pub(crate) authorization: String,
     pub(crate) cookie: String,
+    key: String,
     body: String,
 }
 
@@ -270,18 +297,21 @@ impl Request {
                 topic: topic.to_owned(),
                 data: self.body.clone(),
                 private: false,
+                key: self.key.clone(),
             }
         } else if self.path == "/publish" {
             Event {
                 topic: text("topic"),
                 data: text("data"),
                 private: json["private"] == true,
+                key: self.key.clone(),
             }
         } else {
             Event {
                 topic: pair("topic").unwrap_or_default(),
                 data: pair("data").unwrap_or_default(),
                 private: pair("private").as_deref() == Some("on"),
+                key: self.key.clone(),
             }
         }
     }
@@ -347,11 +377,19 @@ impl Shared {
             connection.read_to_end(&mut Vec::new())?;
             return Ok(());
         }
-        let mut events = self.events.lock().expect("no panic");
-        events.push(request.event());
-        self.published.notify_all();
-        let id = format!("{}-0", self.base + events.len());
+        let mut events = self.log.events.lock().expect("no panic");
+        let is_repeat = |event: &Event| !request.key.is_empty() && event.key == request.key;
+        let place = events.iter().position(is_repeat).unwrap_or_else(|| {
+            events.push(request.event());
+            self.log.published.notify_all();
+            events.len() - 1
+        });
+        let id = format!("{}-0", self.base + place + 1);
         drop(events);
+        if self.fault == Fault::Swallows(number) {
+            return connection
+                .write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+        }
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         connection.write_all(format!("{head}{:x}\r\n{id}\r\n0\r\n\r\n", id.len()).as_bytes())?;
         match self.fault {
@@ -391,7 +429,7 @@ impl Shared {
             .collect();
         let mut next = match request.cursor {
             Some(cursor) if self.fault != Fault::ForgetsCursors => cursor,
-            _ => self.events.lock().expect("no panic").len(),
+            _ => self.log.events.lock().expect("no panic").len(),
         };
         let mut gap = String::new();
         if self.fault.is_reborn()
@@ -422,7 +460,7 @@ impl Shared {
     /// Waits for events from `next` on, and returns the text of the first one (of two that are
     /// swapped) and its intended treatment.
     fn next_events(&self, next: &mut usize, topics: &[&str], granted: &[String]) -> String {
-        let mut events = self.events.lock().expect("no panic");
+        let mut events = self.log.events.lock().expect("no panic");
         loop {
             let is_first = !self.is_second.load(Ordering::Relaxed);
             let enough = match self.fault {
@@ -433,19 +471,24 @@ impl Shared {
             if enough {
                 break;
             }
-            events = self.published.wait(events).expect("no panic");
+            events = self.log.published.wait(events).expect("no panic");
         }
         let text = |index: usize| {
             let Event {
                 topic,
                 data,
                 private,
+                ..
             } = &events[index];
             let mine = (self.fault == Fault::IgnoresTopics || topics.contains(&topic.as_str()))
                 && (!private || granted.contains(topic));
             let id = self.base + index + 1;
+            let mark = match self.fault {
+                Fault::OtherIds => ".other",
+                _ => "",
+            };
             if mine {
-                format!("id: {id}\ndata: {data}\n\n")
+                format!("id: {id}{mark}\ndata: {data}\n\n")
             } else {
                 String::new()
             }
@@ -456,6 +499,17 @@ impl Shared {
         match self.fault {
             Fault::Loses(lost) if lost == number => String::new(),
             Fault::Doubles(doubled) if doubled == number => text(index).repeat(2),
+            Fault::Skips(missing, tells) if missing == number => {
+                let from = match tells {
+                    Tells::TooLittle => number - 2,
+                    _ => number - 1,
+                };
+                let data = format!(
+                    r#"{{"from":"{from}-0","reason":"log","to":"{}-0"}}"#,
+                    from + 1
+                );
+                format!("event: gap\ndata: {data}\n\n")
+            }
             Fault::TellsGap(missing) if missing == number => "event: gap\ndata: {}\n\n".to_owned(),
             Fault::Swaps(swapped) if swapped == number => {
                 *next += 1;
@@ -485,7 +539,12 @@ fn read_request(input: &mut BufReader<impl Read>) -> std::io::Result<Option<Requ
             break;
         };
         match name.to_ascii_lowercase().as_str() {
-            "last-event-id" => request.cursor = value.trim().parse().ok(),
+            // The mark behind a dot is none of the place.
+            "last-event-id" => {
+                let place = value.trim().split('.').next().unwrap_or_default();
+                request.cursor = place.parse().ok();
+            }
+            "idempotency-key" => value.trim().clone_into(&mut request.key),
             "authorization" => value.trim().clone_into(&mut request.authorization),
             "cookie" => value.trim().clone_into(&mut request.cookie),
             "content-length" => length = value.trim().parse().unwrap_or(0),

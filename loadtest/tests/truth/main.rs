@@ -2,6 +2,7 @@
 //! real processes.
 
 mod addresses;
+mod cluster;
 mod endings;
 mod faulty;
 mod harness;

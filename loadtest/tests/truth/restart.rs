@@ -61,7 +61,7 @@ fn serves_until_it_is_ended() {
 }
 
 /// Options of a run against a server that forgets everything at its end, with a fault.
-fn spawning(fault: &str) -> Vec<String> {
+pub(crate) fn spawning(fault: &str) -> Vec<String> {
     let program = std::env::current_exe().expect("this program");
     let program = program.to_str().expect("a path in UTF-8");
     let test = "restart::serves_until_it_is_ended --exact --ignored";

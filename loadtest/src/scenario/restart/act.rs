@@ -51,7 +51,7 @@ impl Restarter {
             _ => Signal::SIGTERM,
         };
         if let Some(server) = self.server.take() {
-            self.server = Some(server.restart(signal, patience)?);
+            self.server = Some(server.restart(signal, patience, Duration::ZERO)?);
         }
         Ok(())
     }

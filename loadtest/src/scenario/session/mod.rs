@@ -1,5 +1,6 @@
 //! The common parts of all scenarios: a server, streams, a publisher, and their figures.
 
+mod attempts;
 mod gaps;
 mod nodes;
 mod opening;
@@ -8,6 +9,7 @@ mod result;
 mod setup;
 mod tokens;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ScenarioError;
@@ -24,7 +26,8 @@ use crate::recorder::Recorder;
 use crate::server::Server;
 use crate::target::TargetError;
 
-use nodes::NodeArgs;
+pub(crate) use attempts::note_published;
+pub(crate) use nodes::NodeArgs;
 pub(crate) use result::Timeline;
 use setup::{by_way, check_topics, place_token, recipes, stream_address, stream_headers};
 use tokens::{Tokens, make_tokens};
@@ -55,6 +58,9 @@ pub(crate) struct Session {
     rate: Option<f64>,
     run: u32,
     nodes: Vec<NodeArgs>,
+    /// Where each takes streams.
+    stream_addresses: Vec<SocketAddr>,
+    compares_nodes: bool,
     /// Ways in, the usual one first: each with one recipe or more.
     ways: Vec<Vec<Recipe>>,
     pub(crate) layout: Layout,
@@ -164,6 +170,8 @@ impl Session {
         };
         let urls: Vec<&str> = nodes.iter().map(|node| &*node.url).collect();
         let name = target.name.clone().unwrap_or_else(|| urls.join(", "));
+        let first = |node: &NodeTarget| node.endpoint.addresses.first().copied();
+        let stream_addresses = job.nodes.iter().filter_map(first).collect();
         let gauge = Gauge::new(roots);
         if let Some(pid) = gauge.missing() {
             return Err(ScenarioError::Pid(pid));
@@ -178,6 +186,8 @@ impl Session {
             run,
             ways: by_way(by_node.into_iter().flatten()),
             nodes,
+            stream_addresses,
+            compares_nodes: plan.compares_nodes,
             layout,
             crew,
             empty: gauge.settled(),
@@ -212,6 +222,11 @@ impl Session {
     /// The nodes of the server.
     pub(crate) fn nodes(&self) -> &[NodeArgs] {
         &self.nodes
+    }
+
+    /// An address of each node for streams.
+    pub(crate) fn stream_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.stream_addresses.iter().copied()
     }
 
     /// The text with the ports of the first node in place of `{http}`, `{ingest}` and `{admin}`.

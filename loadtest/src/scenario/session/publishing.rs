@@ -57,6 +57,43 @@ impl Session {
         Ok(())
     }
 
+    /// Connects to every node by the usual way in, or by all that the user gave, with so many
+    /// connections each, each with topics of its own. Connections that break are made anew, to
+    /// another node if theirs takes none.
+    pub(crate) fn connect_all_nodes(
+        &mut self,
+        connections: usize,
+        endurance: Endurance,
+    ) -> Result<(), ScenarioError> {
+        let mut recipes = self.chosen_recipes();
+        let others = recipes.clone();
+        for (number, recipe) in recipes.iter_mut().enumerate() {
+            let (before, after) = others.split_at(number);
+            // So the publishers of a node that is gone do not all go to the same one.
+            recipe.stand_ins(&[after, before].concat());
+        }
+        let links = recipes.len() * connections;
+        let recipes: Vec<Recipe> = recipes.into_iter().cycle().take(links).collect();
+        self.publisher = Some(Publisher::connect_each(
+            &recipes,
+            &self.layout,
+            self.run,
+            self.target.data_bytes,
+            self.timeout,
+            endurance,
+        )?);
+        Ok(())
+    }
+
+    /// The recipes of the usual way in, or of all that the user gave.
+    fn chosen_recipes(&self) -> Vec<Recipe> {
+        let ways = match self.target.publish.is_empty() {
+            true => &self.ways[..self.ways.len().min(1)],
+            false => &self.ways,
+        };
+        ways.iter().flatten().cloned().collect()
+    }
+
     /// A publisher over `connections` connections, by each of the recipes in turn.
     pub(crate) fn publisher(
         &self,

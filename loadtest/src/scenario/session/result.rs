@@ -9,6 +9,7 @@ use crate::latency;
 use crate::message::Checked;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
+use crate::publisher::Publisher;
 use crate::recorder::Recorder;
 use crate::scenario::ScenarioError;
 
@@ -65,7 +66,13 @@ impl Session {
         note_truth(&mut self.recorder, &checked);
         if let Some(publisher) = self.publisher.as_ref().filter(|it| it.endures()) {
             gaps::note(&mut self.recorder, &checked, publisher.ids());
-            note_restarts(&mut self.recorder, &checked);
+            note_breaks(&mut self.recorder, &checked);
+            if !self.compares_nodes {
+                note_history(&mut self.recorder, &checked);
+            }
+        }
+        if self.compares_nodes {
+            self.note_nodes(&checked)?;
         }
         let (taken, refused) = (self.taken, self.refused);
         let record = &mut self.recorder;
@@ -92,6 +99,57 @@ impl Session {
         drop(self.crew);
         drop(stage);
         Ok(outcome)
+    }
+
+    /// How the nodes compare, and what is wrong, by name.
+    fn note_nodes(&mut self, checked: &Checked) -> Result<(), ScenarioError> {
+        let (ids, unlike) = self.crew.ids()?;
+        let receipts = self.publisher.as_ref().map_or(&[][..], Publisher::ids);
+        let compared = ids.compare(self.nodes.len(), receipts);
+        let figures = [
+            (
+                "ids_fell",
+                "events whose id was not above those before on the stream",
+                checked.tally.ids_fell,
+            ),
+            (
+                "ids_differ",
+                "events that had another id elsewhere",
+                checked.tally.ids_differ + unlike,
+            ),
+            (
+                "ids_unlike_receipts",
+                "events that had another id than their publisher was told",
+                compared.unlike_receipts,
+            ),
+            (
+                "ids_compared",
+                "events whose ids were compared",
+                compared.events,
+            ),
+            (
+                "ids_from_all_nodes",
+                "… of which every node sent one",
+                compared.from_all,
+            ),
+        ];
+        let record = &mut self.recorder;
+        for (name, label, value) in figures {
+            record.count(Group::Truth, name, label, value);
+        }
+        let label = "times that a stream hopped to another node";
+        record.count(Group::Streams, "hops", label, checked.hops);
+        let nodes = self.nodes.len() as u64;
+        record.count(Group::Streams, "nodes", "nodes", nodes);
+        let topic = |topic: usize| self.layout.name(topic);
+        let node = |node: usize| {
+            let url = self.nodes.get(node).map(|node| node.url.clone());
+            url.unwrap_or_default()
+        };
+        for text in checked.faults.texts(topic, node) {
+            record.warn(text);
+        }
+        Ok(())
     }
 
     /// A run that opened no stream, or published no event, has measured nothing, whatever its goal
@@ -250,8 +308,8 @@ fn note_truth(record: &mut Recorder, checked: &Checked) {
     }
 }
 
-/// What streams met over restarts.
-fn note_restarts(record: &mut Recorder, checked: &Checked) {
+/// What streams met over breaks of their connections.
+fn note_breaks(record: &mut Recorder, checked: &Checked) {
     let streams = [
         ("cut", "times that the server ended a stream", checked.cut),
         (
@@ -268,6 +326,19 @@ fn note_restarts(record: &mut Recorder, checked: &Checked) {
     for (name, label, value) in streams {
         record.count(Group::Streams, name, label, value);
     }
+    let silence = latency::of_pairs(&checked.silence);
+    let label = "longest time without an event, of each open stream";
+    record.latency("silence", label, &silence);
+    let longest = Duration::from_nanos(silence.max());
+    let label = "longest time without an event on a stream";
+    record.time(Group::Delivery, "longest_silence", label, longest);
+    let label = "longest time without an event on any stream";
+    let pause = Duration::from_nanos(checked.pause);
+    record.time(Group::Delivery, "pause", label, pause);
+}
+
+/// What streams with cursors from before a restart miss.
+fn note_history(record: &mut Recorder, checked: &Checked) {
     let history = [
         (
             "history_streams",
@@ -284,15 +355,6 @@ fn note_restarts(record: &mut Recorder, checked: &Checked) {
     for (name, label, value) in history {
         record.count(Group::Truth, name, label, value);
     }
-    let silence = latency::of_pairs(&checked.silence);
-    let label = "longest time without an event, of each open stream";
-    record.latency("silence", label, &silence);
-    let longest = Duration::from_nanos(silence.max());
-    let label = "longest time without an event on a stream";
-    record.time(Group::Delivery, "longest_silence", label, longest);
-    let label = "longest time without an event on any stream";
-    let pause = Duration::from_nanos(checked.pause);
-    record.time(Group::Delivery, "pause", label, pause);
 }
 
 /// Counts over time, for a plot; as many as a plot can show, however long the run takes.
