@@ -74,6 +74,12 @@ pub(crate) enum Command {
     /// doubled or told as a gap (--gaps-allowed), ids rise on every stream, and every event has the
     /// same id on all nodes. Ids and keys are those of Fantail.
     Cluster(ClusterArgs),
+    /// What several nodes reach of what their log (Redis, Valkey) reaches alone: events a second at
+    /// full speed, and the latency that they add.
+    ///
+    /// The log alone is measured in the same run, on a key that is made for it and deleted: as many
+    /// connections append, and one tail a node reads all.
+    Ceiling(CeilingArgs),
     /// Runs one scenario against several servers in turn, interleaved and repeated, and shows their
     /// ratios.
     Compare(CompareArgs),
@@ -97,6 +103,7 @@ impl Command {
             Self::Soak(args) => &args.common,
             Self::Restart(args) => &args.common,
             Self::Cluster(args) => &args.common,
+            Self::Ceiling(args) => &args.common,
             Self::Compare(_) | Self::Floor(_) | Self::Reader => return None,
         })
     }
@@ -378,6 +385,32 @@ pub(crate) enum KillSignal {
     Kill,
     /// SIGTERM.
     Term,
+}
+
+/// Options of `ceiling`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CeilingArgs {
+    /// The log of the nodes: redis://, with a name and password if need be. Nothing of it is read
+    /// or written but a key that is this run's own.
+    #[arg(long, value_name = "URL")]
+    pub(crate) log: String,
+    /// Tails of the log alone [default: one for each node].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) tails: Option<u16>,
+    /// Publishing connections for each node; as many in all append to the log alone.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) connections: u16,
+    /// Streams, each of which receives everything [default: one for each node].
+    #[arg(long, value_name = "N")]
+    pub(crate) streams: Option<usize>,
+    /// Events a second when latency is measured.
+    #[arg(long, default_value = "1000", value_parser = positive_rate, value_name = "N")]
+    pub(crate) rate: f64,
+    /// How long, of each measurement.
+    #[arg(long = "for", value_parser = pause, default_value = "5s", value_name = "TIME")]
+    pub(crate) time: Duration,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// Options of `compare`.

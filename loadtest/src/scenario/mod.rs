@@ -1,5 +1,6 @@
 //! The scenarios, each in a file; `session` has their common parts.
 
+pub(crate) mod ceiling;
 pub(crate) mod churn;
 pub(crate) mod cluster;
 pub(crate) mod compare;
@@ -53,6 +54,9 @@ pub(crate) enum ScenarioError {
         "--pool: cluster publishes the topics in turn over its connections, {0} of them; give a multiple of {0}"
     )]
     Pool(usize),
+    /// The log of several nodes.
+    #[error(transparent)]
+    Log(#[from] ceiling::LogError),
     /// A file of the result.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -74,6 +78,7 @@ pub(crate) fn run(
         Command::Slow(args) => slow::run(args, arguments),
         Command::Soak(args) => soak::run(args, arguments),
         Command::Restart(args) => restart::run(args, arguments),
+        Command::Ceiling(args) => ceiling::run(args, arguments),
         Command::Cluster(args) => cluster::run(args, arguments),
         Command::Compare(_) | Command::Floor(_) | Command::Reader => return None,
     })

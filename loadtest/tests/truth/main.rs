@@ -2,6 +2,7 @@
 //! real processes.
 
 mod addresses;
+mod ceiling;
 mod cluster;
 mod endings;
 mod faulty;
