@@ -137,7 +137,7 @@ impl Session {
         for (name, label, value) in figures {
             record.count(Group::Truth, name, label, value);
         }
-        let label = "times that a stream hopped to another node";
+        let label = "times that a stream hopped";
         record.count(Group::Streams, "hops", label, checked.hops);
         let nodes = self.nodes.len() as u64;
         record.count(Group::Streams, "nodes", "nodes", nodes);
