@@ -18,11 +18,14 @@ const PAGE: usize = 1_000;
 const BLOCK_MS: usize = 100;
 /// Entries that the key keeps, about.
 const KEPT: usize = 100_000;
+/// Entries that the slowest tail may be behind before publishers wait for it: far fewer than are
+/// kept, or it would miss some.
+const BEHIND_MAX: u64 = 20_000;
 /// The key is gone after so many seconds, should this program end before its time.
 const EXPIRES_S: u64 = 3_600;
 /// Longest time for the tails to read what was appended.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Pause between two entries at a rate.
+/// Pause of a publisher that is ahead of its rate, or of a tail.
 const TICK: Duration = Duration::from_micros(200);
 
 /// Why the log cannot be measured.
@@ -64,11 +67,44 @@ pub(super) struct Load {
 }
 
 /// What the threads of a measurement share.
-#[derive(Default)]
 struct Shared {
     /// Nothing more is appended.
     over: AtomicBool,
+    /// A thread has failed.
+    failed: AtomicBool,
     appended: AtomicU64,
+    /// Entries that each tail has read.
+    read: Vec<AtomicU64>,
+}
+
+impl Shared {
+    fn new(tails: usize) -> Self {
+        Self {
+            over: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            appended: AtomicU64::new(0),
+            read: (0..tails).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Entries that the slowest tail has not read.
+    fn behind(&self) -> u64 {
+        let read = self.read.iter().map(|read| read.load(Ordering::Relaxed));
+        let appended = self.appended.load(Ordering::Relaxed);
+        read.min().map_or(0, |read| appended.saturating_sub(read))
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Notes a failure, so that the other threads end, too.
+    fn noted<T>(&self, result: RedisResult<T>) -> RedisResult<T> {
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+        result
+    }
 }
 
 /// What a tail has read.
@@ -105,7 +141,11 @@ impl Log {
     pub(super) fn full_speed(&self, load: Load) -> Result<f64, LogError> {
         let start = Instant::now();
         let append = |connection: &mut Connection, shared: &Shared| {
-            while start.elapsed() < load.time {
+            while start.elapsed() < load.time && !shared.has_failed() {
+                if shared.behind() > BEHIND_MAX {
+                    thread::sleep(TICK);
+                    continue;
+                }
                 self.append(connection, load.pipeline, load.data_bytes, stamp::now())?;
                 let appended = load.pipeline as u64;
                 shared.appended.fetch_add(appended, Ordering::Relaxed);
@@ -123,7 +163,7 @@ impl Log {
         let start = stamp::now();
         let append = |connection: &mut Connection, shared: &Shared| {
             let mut offered = 0;
-            while stamp::since(start, stamp::now()) < load.time {
+            while stamp::since(start, stamp::now()) < load.time && !shared.has_failed() {
                 let due = start + (offered as f64 / rate * 1e9) as u64;
                 if stamp::now() < due {
                     thread::sleep(TICK);
@@ -153,12 +193,16 @@ impl Log {
         load: Load,
         append: impl Fn(&mut Connection, &Shared) -> RedisResult<()> + Sync,
     ) -> Result<Vec<Tail>, LogError> {
-        let shared = Shared::default();
+        let shared = Shared::new(load.tails);
         let failed = |error| LogError::Redis(self.url.clone(), error);
         let last = self.last_id().map_err(failed)?;
-        let publish = || append(&mut self.client.get_connection()?, &shared);
+        let publish = || {
+            let connection = self.client.get_connection();
+            shared.noted(connection.and_then(|mut connection| append(&mut connection, &shared)))
+        };
         let results = thread::scope(|scope| {
-            let tail = |_| scope.spawn(|| self.tail(&last, &shared));
+            let (last, shared) = (&last, &shared);
+            let tail = |number| scope.spawn(move || shared.noted(self.tail(number, last, shared)));
             let tails: Vec<_> = (0..load.tails).map(tail).collect();
             let publisher = |_| scope.spawn(publish);
             let publishers: Vec<_> = (0..load.publishers).map(publisher).collect();
@@ -216,7 +260,7 @@ impl Log {
     }
 
     /// Reads from an entry on, until everything is there.
-    fn tail(&self, from: &str, shared: &Shared) -> RedisResult<Tail> {
+    fn tail(&self, number: usize, from: &str, shared: &Shared) -> RedisResult<Tail> {
         let mut connection = self.client.get_connection()?;
         let mut last = from.to_owned();
         let mut tail = Tail {
@@ -226,7 +270,8 @@ impl Log {
         let mut over: Option<Instant> = None;
         loop {
             if shared.over.load(Ordering::Acquire) {
-                let all = tail.read >= shared.appended.load(Ordering::Relaxed);
+                let all =
+                    shared.has_failed() || tail.read >= shared.appended.load(Ordering::Relaxed);
                 if all || over.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                     return Ok(tail);
                 }
@@ -244,6 +289,7 @@ impl Log {
                 tail.latency.saturating_record(now.saturating_sub(sent));
             }
             tail.read += entries.len() as u64;
+            shared.read[number].store(tail.read, Ordering::Relaxed);
             if let Some(entry) = entries.last() {
                 last = id_of(entry).ok_or_else(unexpected)?;
             }

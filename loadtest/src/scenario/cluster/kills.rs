@@ -82,6 +82,9 @@ impl Kills {
     /// Takes the nodes of the session, if they are to be killed.
     pub(super) fn new(session: &mut Session, args: &ClusterArgs) -> Self {
         let (say, told) = mpsc::channel();
+        if args.kill_every.is_some() {
+            session.lose_cpu();
+        }
         let nodes = match (&args.kill_command, &args.start_command) {
             _ if args.kill_every.is_none() => Nodes::Commanded(Vec::new()),
             (Some(kill), Some(start)) => Nodes::Commanded(commanded(session, kill, start)),

@@ -70,6 +70,8 @@ pub(crate) struct Session {
     publisher: Option<Publisher>,
     /// Memory without any stream.
     empty: Memory,
+    /// Nodes are killed, and the CPU time that they used with them.
+    cpu_is_lost: bool,
     /// CPU time of everything that was measured.
     total: Stretch,
     open: usize,
@@ -194,6 +196,7 @@ impl Session {
             gauge,
             recorder: Recorder::new(scenario, &name, arguments),
             publisher: None,
+            cpu_is_lost: false,
             total: Stretch::default(),
             open: 0,
             opening: Vec::new(),
@@ -238,6 +241,11 @@ impl Session {
     /// The nodes that were started, to start them again.
     pub(crate) fn take_servers(&mut self) -> Vec<Server> {
         std::mem::take(&mut self.servers)
+    }
+
+    /// Nodes will be killed: their CPU time is no figure of this run.
+    pub(crate) fn lose_cpu(&mut self) {
+        self.cpu_is_lost = true;
     }
 
     /// Measures these nodes from now on, and ends them at the end.

@@ -177,7 +177,7 @@ impl Session {
         let busiest = total.busiest.as_secs_f64() / total.time.as_secs_f64().max(1e-9);
         let used = total.generator.as_secs_f64()
             / (total.generator + total.server).as_secs_f64().max(1e-9);
-        let watching = self.gauge.watching();
+        let watching = self.gauge.watching() && !self.cpu_is_lost;
         let record = &mut self.recorder;
         record.figure(
             Group::Generator,
