@@ -11,6 +11,7 @@ pub(crate) mod gaps;
 pub(crate) mod ids;
 pub(crate) mod ledger;
 mod orders;
+mod reading;
 mod restless;
 mod source;
 mod stream;

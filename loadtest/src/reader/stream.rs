@@ -5,16 +5,16 @@ use std::io::{self, Read, Write};
 
 use hdrhistogram::Histogram;
 
-use super::faults::{Fault, Faults, Wrong};
+use super::faults::Faults;
 use super::ids::Ids;
-use super::ledger::{Came, Ledger, Tally};
+use super::ledger::{Ledger, Tally};
+use super::reading::Reading;
 use crate::layout::Layout;
-use crate::stamp::{self, Stamp};
+use crate::stamp;
 use crate::transport::{Transport, would_wait};
 use crate::wire::body::{Body, ChunkError};
-use crate::wire::event_id::EventId;
 use crate::wire::head::{Head, HeadError};
-use crate::wire::sse::{Decoder, Item, LineError, Sink};
+use crate::wire::sse::{Decoder, LineError};
 
 /// One stream.
 #[derive(Debug)]
@@ -83,12 +83,12 @@ impl Silence {
 
 /// What came over a connection.
 #[derive(Clone, Copy, Debug, Default)]
-struct Heard {
+pub(super) struct Heard {
     /// More than a block with nothing but a `retry:`, with which a server that ends sends clients
     /// away.
-    anything: bool,
+    pub(super) anything: bool,
     /// The block that is being read has one.
-    retry: bool,
+    pub(super) retry: bool,
 }
 
 /// Where a stream is in what it is due: the position at which another one can begin.
@@ -422,116 +422,5 @@ impl Stream {
             return Err(End::Closed);
         }
         Ok(())
-    }
-}
-
-/// Receives the decoder's items of one read.
-struct Reading<'a, 'b> {
-    number: usize,
-    node: usize,
-    answered: u64,
-    now: u64,
-    context: &'a mut Context<'b>,
-    ledger: &'a mut Ledger,
-    silence: &'a mut Silence,
-    heard: &'a mut Heard,
-    /// Id of the block that has just ended.
-    id: Option<EventId>,
-    /// That block had an id; its text is the cursor.
-    has_id: bool,
-    cursor: &'a mut Option<Box<str>>,
-    retry_ms: &'a mut Option<u32>,
-    blocks: bool,
-}
-
-impl Reading<'_, '_> {
-    fn event(&mut self, stamp: Stamp) {
-        let place = (stamp.run == self.context.run)
-            .then(|| self.context.layout.place(self.number, stamp.topic as usize))
-            .flatten();
-        let Some(place) = place else {
-            self.context.tally.foreign += 1;
-            return;
-        };
-        self.silence.ends(self.now);
-        let before = self.ledger.newest_id();
-        let rises = self.id.is_none_or(|id| self.ledger.id(id));
-        let came = self.ledger.event(place, stamp.number, self.context.tally);
-        let is_live = stamp.sent >= self.answered;
-        let latency = match &mut self.context.comparing {
-            Some(comparing) if !is_live => &mut *comparing.replay,
-            _ => &mut *self.context.latency,
-        };
-        if came.is_new() {
-            latency.saturating_record(self.now.saturating_sub(stamp.sent));
-        }
-        self.compare(stamp, came, rises, before);
-    }
-
-    /// Notes the id of the event that came, and what is wrong with it.
-    fn compare(&mut self, stamp: Stamp, came: Came, rises: bool, before: EventId) {
-        let Some(comparing) = &mut self.context.comparing else {
-            return;
-        };
-        let (topic, number, node) = (stamp.topic as usize, stamp.number, self.node);
-        let id = self.cursor.as_deref().filter(|_| self.has_id);
-        let is_same = id.is_none_or(|id| comparing.ids.came(topic, number, id, node));
-        let tally = &mut *self.context.tally;
-        tally.ids_fell += u64::from(came.is_new() && !rises);
-        tally.ids_differ += u64::from(!is_same);
-        let wrong = match came {
-            Came::Again => Some(Wrong::Doubled),
-            _ if !is_same => Some(Wrong::IdDiffers),
-            Came::InOrder | Came::Late if !rises => Some(Wrong::IdFell),
-            _ => None,
-        };
-        if let Some(wrong) = wrong {
-            let stream = self.number;
-            let fault = || Fault {
-                wrong,
-                stream,
-                node,
-                topic,
-                number,
-                id: id.map(str::to_owned),
-                before: Some(before),
-            };
-            comparing.faults.note(fault, wrong);
-        }
-    }
-}
-
-impl Sink for Reading<'_, '_> {
-    fn item(&mut self, item: Item) {
-        self.blocks = true;
-        let only_retry = std::mem::take(&mut self.heard.retry) && item == Item::Quiet;
-        self.heard.anything |= !only_retry;
-        match item {
-            Item::Event(stamp) => self.event(stamp),
-            Item::Gap(span) => {
-                self.context.tally.gaps += 1;
-                self.ledger.gap(span);
-            }
-            Item::Foreign => self.context.tally.foreign += 1,
-            Item::Quiet => {}
-        }
-        self.id = None;
-        self.has_id = false;
-    }
-
-    fn id(&mut self, id: Box<str>) {
-        self.id = EventId::parse(&id);
-        self.has_id = true;
-        self.heard.anything = true;
-        *self.cursor = Some(id);
-    }
-
-    fn keeps_ids(&self) -> bool {
-        self.context.keep_cursor
-    }
-
-    fn retry(&mut self, milliseconds: u64) {
-        self.heard.retry = true;
-        *self.retry_ms = Some(u32::try_from(milliseconds).unwrap_or(u32::MAX));
     }
 }

@@ -4,6 +4,7 @@ mod attempts;
 mod gaps;
 mod nodes;
 mod opening;
+mod place;
 mod publishing;
 mod result;
 mod setup;
@@ -16,7 +17,6 @@ use super::ScenarioError;
 use crate::cli::shared::{Common, TargetArgs};
 use crate::console;
 use crate::crew::{self, Crew};
-use crate::dial;
 use crate::gauge::{Gauge, Memory, Stopwatch, Stretch};
 use crate::layout::Layout;
 use crate::message::{Job, NodeTarget, Sample};
@@ -28,8 +28,9 @@ use crate::target::TargetError;
 
 pub(crate) use attempts::note_published;
 pub(crate) use nodes::NodeArgs;
+use place::Place;
 pub(crate) use result::Timeline;
-use setup::{by_way, check_topics, place_token, recipes, stream_address, stream_headers};
+use setup::{by_way, check_topics, place_token, stream_headers};
 use tokens::{Tokens, make_tokens};
 
 /// A scenario's additions to the common part.
@@ -97,39 +98,22 @@ impl Session {
         let per_process = crew::streams_per_process()?;
         let load = &common.load;
         let target = common.target.clone();
-        let nodes = NodeArgs::all(&target)?;
         let layout = Layout::new(&target.topic, target.topics, target.pool, plan.streams)?;
         let tokens = Tokens::new(&common.tokens, &target, &layout)?;
-        let mut addresses = Vec::new();
-        let mut by_node = Vec::new();
-        for node in &nodes {
-            let address = stream_address(&target, node)?;
-            by_node.push(recipes(&target, node, &address, tokens.publish.as_ref())?);
-            addresses.push(address);
-        }
+        let mut places = Place::all(&target, tokens.publish.as_ref())?;
         let mut headers = stream_headers(&target)?;
-        let paths: Vec<&str> = addresses.iter().map(|address| &*address.path).collect();
+        let paths: Vec<&str> = places.iter().map(Place::path).collect();
         place_token(&paths, &mut headers, tokens.streams.is_some())?;
         for path in paths {
             check_topics(path, &headers, &layout)?;
         }
-        let is_resp = by_node.iter().flatten().all(Recipe::is_resp);
-        if common.tokens.publish_token_claims.is_some() && is_resp {
+        let mut recipes = places.iter().flat_map(|place| &place.recipes);
+        if common.tokens.publish_token_claims.is_some() && recipes.all(Recipe::is_resp) {
             return Err(TargetError::RespToken.into());
         }
-        let mut servers = Vec::new();
-        for ((node, address), recipes) in nodes.iter().zip(&addresses).zip(&by_node) {
-            let Some(command) = &node.spawn else { continue };
-            let publish = recipes.iter().map(|recipe| &recipe.endpoint.addresses);
-            let listening = [&address.endpoint.addresses].into_iter().chain(publish);
-            servers.push(Server::spawn(command, listening.cloned().collect())?);
-        }
-        for address in &mut addresses {
-            dial::prefer_reachable(&mut address.endpoint.addresses);
-        }
-        for recipe in by_node.iter_mut().flatten() {
-            dial::prefer_reachable(&mut recipe.endpoint.addresses);
-        }
+        let servers = places.iter().filter_map(|place| place.spawn().transpose());
+        let servers: Vec<Server> = servers.collect::<Result<_, _>>()?;
+        places.iter_mut().for_each(Place::prefer_reachable);
         let roots = match servers.is_empty() {
             true => target.pid.clone(),
             false => servers.iter().map(Server::pid).collect(),
@@ -148,13 +132,7 @@ impl Session {
             process: 0,
             processes,
             run,
-            nodes: addresses
-                .into_iter()
-                .map(|address| NodeTarget {
-                    endpoint: address.endpoint,
-                    path: address.path,
-                })
-                .collect(),
+            nodes: places.iter().map(Place::target).collect(),
             headers,
             tokens: tokens.streams,
             layout: layout.clone(),
@@ -170,7 +148,7 @@ impl Session {
             slow_share: plan.slow_share,
             slow_buffer_bytes: plan.slow_buffer,
         };
-        let urls: Vec<&str> = nodes.iter().map(|node| &*node.url).collect();
+        let urls: Vec<&str> = places.iter().map(|place| &*place.node.url).collect();
         let name = target.name.clone().unwrap_or_else(|| urls.join(", "));
         let first = |node: &NodeTarget| node.endpoint.addresses.first().copied();
         let stream_addresses = job.nodes.iter().filter_map(first).collect();
@@ -186,8 +164,8 @@ impl Session {
             timeout: load.timeout,
             rate: load.connect_rate,
             run,
-            ways: by_way(by_node.into_iter().flatten()),
-            nodes,
+            ways: by_way(places.iter().flat_map(|place| place.recipes.clone())),
+            nodes: places.into_iter().map(|place| place.node).collect(),
             stream_addresses,
             compares_nodes: plan.compares_nodes,
             layout,

@@ -1,23 +1,10 @@
-//! From the options of the command line to addresses, paths and ways in.
+//! From the options of the command line to header fields, tokens and ways in.
 
-use super::nodes::NodeArgs;
 use crate::cli::shared::TargetArgs;
 use crate::layout::Layout;
 use crate::publisher::recipe::Recipe;
-use crate::target::{self, AUTHORIZATION, Address, STREAM_PLACEHOLDERS, TargetError};
+use crate::target::{self, AUTHORIZATION, STREAM_PLACEHOLDERS, TargetError};
 use crate::template::Template;
-
-/// Fantail's default port for the Redis protocol.
-pub(super) const FANTAIL_INGEST_PORT: u16 = 7379;
-
-pub(super) fn stream_address(target: &TargetArgs, node: &NodeArgs) -> Result<Address, TargetError> {
-    let mut address = Address::parse("--url", &node.url, &["http", "https"], target.ca.clone())?;
-    if target.preset.completes(&address.path) {
-        target.preset.stream_path().clone_into(&mut address.path);
-    }
-    Template::new(&address.path, &STREAM_PLACEHOLDERS)?;
-    Ok(address)
-}
 
 pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetError> {
     let mut headers = target.header.clone();
@@ -37,29 +24,6 @@ pub(super) fn stream_headers(target: &TargetArgs) -> Result<Vec<String>, TargetE
         Template::new(header, &STREAM_PLACEHOLDERS)?;
     }
     Ok(headers)
-}
-
-/// The ways to publish to a node: from the user's options, or from the preset; the usual way first.
-pub(super) fn recipes(
-    target: &TargetArgs,
-    node: &NodeArgs,
-    streams: &Address,
-    token: Option<&String>,
-) -> Result<Vec<Recipe>, TargetError> {
-    let origin = format!("{}://{}", streams.scheme, streams.endpoint.host);
-    let urls = match target.publish.is_empty() {
-        false => node.publish.clone(),
-        true => {
-            let port = node.ingest_port.unwrap_or(FANTAIL_INGEST_PORT);
-            target.preset.publish_urls(&origin, &streams.host, port)
-        }
-    };
-    let recipe = |url: &String| {
-        let allowed = &["http", "https", "resp", "redis"];
-        let address = Address::parse("--publish", url, allowed, target.ca.clone())?;
-        Recipe::new(&address, target.preset, &target.wishes(token.cloned()))
-    };
-    urls.iter().map(recipe).collect()
 }
 
 /// The ways in, each with the recipes of all nodes.
