@@ -57,6 +57,8 @@ pub(crate) struct Link {
     connecting: bool,
     /// Number of the address to connect to.
     address: usize,
+    /// Addresses that took no connection since the last one that did.
+    turned_away: usize,
     answers: Answers,
     /// Events that wait for their turn.
     queue: VecDeque<Written>,
@@ -84,6 +86,7 @@ impl Link {
             rests_until: None,
             connecting: false,
             address: 0,
+            turned_away: 0,
             greeted: out.is_empty(),
             transport: Some(transport(&recipe, patience)?),
             answers: Answers::new(recipe.is_resp(), wants_ids),
@@ -142,6 +145,7 @@ impl Link {
         match socket.peer_addr() {
             Ok(_) => {
                 self.connecting = false;
+                self.turned_away = 0;
                 socket.set_nodelay(true)?;
                 Ok(true)
             }
@@ -154,8 +158,10 @@ impl Link {
     pub(crate) fn not_connected(&mut self) -> bool {
         self.transport = None;
         self.connecting = false;
-        self.address = (self.address + 1) % self.recipe.endpoint.addresses.len().max(1);
-        self.address != 0
+        let addresses = self.recipe.endpoint.addresses.len().max(1);
+        self.address = (self.address + 1) % addresses;
+        self.turned_away = (self.turned_away + 1) % addresses;
+        self.turned_away != 0
     }
 
     fn start(&mut self) {
@@ -350,4 +356,31 @@ fn wrapped(recipe: &Recipe, socket: mio::net::TcpStream) -> Result<Transport, Pu
     let tls = recipe.endpoint.tls.as_ref();
     let tls = tls.map(TlsClient::new).transpose()?;
     Ok(Transport::new(socket, tls.as_ref()).map_err(io::Error::other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::super::recipe::Wishes;
+    use super::*;
+    use crate::target::{Address, Preset};
+
+    #[test]
+    fn every_address_is_tried_wherever_the_last_connection_was() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let url = format!("resp://{address}");
+        let parsed = Address::parse("--publish", &url, &["resp"], None).expect("a URL");
+        let recipe = Recipe::new(&parsed, Preset::Fantail, &Wishes::default());
+        let mut recipe = recipe.expect("a recipe");
+        recipe.endpoint.addresses = vec![address; 3];
+        let mut link =
+            Link::connect(Arc::new(recipe), Duration::from_secs(10), true).expect("a connection");
+        for first in 0..3 {
+            link.address = first;
+            let others = [(); 3].map(|()| link.not_connected());
+            assert_eq!(others, [true, true, false], "from {first}");
+        }
+    }
 }
