@@ -73,6 +73,27 @@ fn streams_hop_to_the_next_node_or_stay() {
 }
 
 #[test]
+fn a_stream_that_hops_is_on_every_node_and_one_that_stays_on_its_own() {
+    for (hop, is_elsewhere) in [("next", true), ("random", true), ("same", false)] {
+        let first = Faulty::start(Fault::None);
+        let second = first.beside(Fault::None);
+        let hop_option = format!("--hop={hop}");
+        // Some 38 times: that all of them lead to one node, at random, is out of the question.
+        let options = [
+            "--streams=1",
+            "--for=4s",
+            "--hop-every=100ms..110ms",
+            &hop_option,
+        ];
+        let run = run(&[&first, &second], &options);
+        assert_failed(&run, &[]);
+        let asked = [&first, &second].map(|node| node.asked().len());
+        assert_eq!(asked[1] > 0, is_elsewhere, "{hop}: {asked:?}: {}", run.said);
+        assert!(asked[0] > 0, "{hop}: {asked:?}: {}", run.said);
+    }
+}
+
+#[test]
 fn nodes_that_share_nothing_are_found_out() {
     let (first, second) = (Faulty::start(Fault::None), Faulty::start(Fault::None));
     let run = run(&[&first, &second], &[]);
