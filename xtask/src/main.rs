@@ -4,6 +4,7 @@
 //! skip a check in silence: a missing tool is installed, or the line that installs it is printed
 //! and the chore fails.
 
+mod cluster;
 mod demo;
 mod docs;
 mod fuzz;
@@ -36,6 +37,10 @@ Chores:
   upgrades [N]    N upgrades (default 200) of the release build under publishers, slow readers, clients that come and go, and
                   private events: nothing is lost, doubled or leaked
   simulate [RUNS] runs so many schedules of the simulator (default 100000), optimised and with all assertions
+  cluster [--scenario NAME] [--seconds N] [--streams N] [--rate N] [--seed N] [--server PROGRAM]
+                  several nodes with one log, each scenario of tests/cluster long and large: nodes, servers and connections that
+                  die under streams and publishers, whose every event is compared with the log. PROGRAM is a redis-server, or
+                  `valkey`
   help            prints this
 ";
 
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         ["systemd"] => steps::systemd(),
         ["simulate"] => steps::simulate("100000"),
         ["simulate", runs] => steps::simulate(runs),
+        ["cluster", words @ ..] => cluster::cluster(words),
         ["fuzz"] => fuzz::run_all("60"),
         ["fuzz", seconds] => fuzz::run_all(seconds),
         _ => Err(Failure::Usage(words.join(" "))),

@@ -24,7 +24,7 @@ const STEPS: [Step; 9] = [
     ),
     ("the examples, in Chromium and Firefox", examples),
     (
-        "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies",
+        "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies; several nodes",
         external_tests,
     ),
     ("documentation, warnings are errors", documentation),
@@ -195,6 +195,8 @@ fn external_tests() -> Result<(), Failure> {
         "--no-fail-fast",
         "--test",
         "external*",
+        "--test",
+        "cluster",
     ]))
 }
 
