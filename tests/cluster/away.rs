@@ -103,6 +103,7 @@ fn a_node_does_not_start_without_its_log_and_says_why() {
 #[test]
 fn a_server_that_evicts_keys_is_refused() {
     let server = Server::start(Keeps::Always, &[]);
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "100mb"]);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     let output = std::process::Command::new(crate::support::node::PROGRAM)
         .args([

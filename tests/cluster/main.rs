@@ -44,6 +44,8 @@ mod half_open;
 mod hop;
 /// Nodes that are killed.
 mod kills;
+/// From a node that stands alone to several.
+mod moved;
 /// Subscribers of a node that is killed.
 mod presence;
 /// Entries that are gone before they were read.
