@@ -44,6 +44,8 @@ mod half_open;
 mod hop;
 /// Nodes that are killed.
 mod kills;
+/// What docs/CLUSTER.md and examples/cluster show.
+mod manual;
 /// From a node that stands alone to several.
 mod moved;
 /// Subscribers of a node that is killed.
