@@ -1,7 +1,7 @@
 //! The course of a scenario with many streams and publishers, and its end: everything is compared
 //! with the log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(crate) const KEY: &str = "fantail";
 /// Entries of the log that are read at once.
 const PAGE: &str = "10000";
 
-/// Number of the events that end a run; no publisher has it.
-const END: u64 = 1;
+/// Number of the first of the events that end a run; no publisher has these.
+const END: u64 = 1 << 39;
 
 /// Streams and publishers over some nodes.
 pub(crate) struct Course {
@@ -215,10 +215,16 @@ pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     values.next().map(|(_, value)| value.as_str())
 }
 
-/// The log, with the events of publishers in it.
+/// The log, with the events of publishers in it. An entry with the idempotency key of one before it is
+/// a repeat, which is in the log and no event.
 pub(crate) fn read_log(server: &Server) -> Log {
     let mut log = Log::default();
+    let mut keys = HashSet::new();
     for (id, fields) in entries(server, "-") {
+        let key = field(&fields, "k").or_else(|| field(&fields, "key"));
+        if key.is_some_and(|key| !keys.insert(key.to_owned())) {
+            continue;
+        }
         let topic = field(&fields, "topic").and_then(|topic| topic.strip_prefix('t'));
         let topic = topic.and_then(|topic| topic.parse().ok());
         let number = field(&fields, "data").and_then(number);

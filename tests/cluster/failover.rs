@@ -202,7 +202,7 @@ fn a_failover_that_nobody_prepared_loses_nothing_in_silence() {
     std::thread::sleep(Duration::from_secs(scale.seconds));
     watched.sentinels.failover();
     watched.wait_for_promotion();
-    wait_until("the old master follows", || !watched.master.is_master());
+    wait_until("the old master follows", || watched.master.is_replica());
     let before = course.publishers().published();
     wait_until("it is published again", || {
         course.publishers().published() > before + 200
@@ -243,7 +243,7 @@ fn with_an_answer_of_a_replica_no_200_is_for_an_event_that_is_lost() {
     watched.wait_for_promotion();
     // Without a replica nothing is answered with 200. Sentinel makes one of it.
     watched.master.restart();
-    wait_until("the old master follows", || !watched.master.is_master());
+    wait_until("the old master follows", || watched.master.is_replica());
     let before = course.publishers().published();
     wait_until("it is published again", || {
         course.publishers().published() > before + 200

@@ -150,8 +150,20 @@ impl Server {
 
     /// Whether it says that it is a master.
     pub(crate) fn is_master(&self) -> bool {
-        let info: String = self.ask(&["INFO", "replication"]);
-        info.contains("role:master")
+        self.has_role("master")
+    }
+
+    /// Whether it says that it follows one.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.has_role("slave")
+    }
+
+    /// A server that changes its role closes its connections, and has none for a moment.
+    fn has_role(&self, role: &str) -> bool {
+        let info = connection(self.address).and_then(|mut connection| {
+            try_ask::<String>(&mut connection, &["INFO", "replication"])
+        });
+        info.is_ok_and(|info| info.contains(&format!("role:{role}")))
     }
 
     /// Its log so far.
@@ -380,7 +392,7 @@ mod tests {
         assert_eq!(sentinels.master(), Some(one.address()));
         sentinels.failover();
         wait_until("the other is the master", || {
-            other.is_master() && sentinels.master() == Some(other.address()) && !one.is_master()
+            other.is_master() && sentinels.master() == Some(other.address()) && one.is_replica()
         });
         wait_until("the old one has everything", || value(&one).is_some());
     }

@@ -38,9 +38,18 @@ impl Stage {
         Id::parse(&id).expect("an id")
     }
 
-    /// The node stands still.
+    /// The node stands still: all of its threads.
     fn stop_node(&self) {
-        self.nodes.at(0).signal(Signal::STOP);
+        let node = self.nodes.at(0);
+        node.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", node.pid());
+        wait_until("the node stands still", || {
+            let threads = std::fs::read_dir(&threads).expect("it runs");
+            let mut states = threads.filter_map(|thread| {
+                std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()
+            });
+            states.all(|state| state.contains(") T "))
+        });
     }
 
     fn resume_node(&self) {
@@ -129,9 +138,9 @@ fn entries_that_were_read_may_be_trimmed_and_deleted() {
     let id = stage.nodes.publish("news", "read");
     assert_eq!(stage.stream.take_data(1), ["read"]);
     let place = Id::parse(&id).expect("an id").to_string();
-    let _: i64 = stage.server.ask(&["XDEL", KEY, &place]);
     stage.nodes.publish("news", "between");
     assert_eq!(stage.stream.take_data(1), ["between"]);
+    let _: i64 = stage.server.ask(&["XDEL", KEY, &place]);
     let _: i64 = stage.server.ask(&["XTRIM", KEY, "MAXLEN", "1"]);
     stage.nodes.publish("news", "after");
     assert_eq!(stage.stream.take_data(1), ["after"]);
