@@ -147,11 +147,12 @@ fn a_failover_with_loss_is_one_gap_for_each_stream_that_names_every_lost_event()
     }
 }
 
-/// What the log lost and streams had been sent. Without any, a failover is not told.
+/// What the log lost and streams had been sent; it may be in the log again, elsewhere. Without any, a
+/// failover is not told.
 fn phantoms(verdict: &crate::course::Verdict) -> usize {
     let items = verdict.seen.iter().flat_map(|one| &one.account.items);
     let is_gone = |item: &&crate::judge::Item| match item {
-        crate::judge::Item::Event(_, number) => verdict.log.place(*number).is_none(),
+        crate::judge::Item::Event(id, number) => verdict.log.place(*number) != Some(*id),
         crate::judge::Item::Gap(_) => false,
     };
     items.filter(is_gone).count()

@@ -281,12 +281,16 @@ impl Sentinels {
             .collect()
     }
 
-    /// Where most of them say that the master is.
+    /// Where all of them say that the master is; `None` as long as they differ.
     pub(crate) fn master(&self) -> Option<SocketAddr> {
-        let mut connection = connection(self.servers[0].address).ok()?;
-        let words = ["SENTINEL", "get-master-addr-by-name", Self::NAME];
-        let address: Vec<String> = try_ask(&mut connection, &words).ok()?;
-        address.join(":").parse().ok()
+        let ask = |sentinel: &Sentinel| -> Option<SocketAddr> {
+            let mut connection = connection(sentinel.address).ok()?;
+            let words = ["SENTINEL", "get-master-addr-by-name", Self::NAME];
+            let address: Vec<String> = try_ask(&mut connection, &words).ok()?;
+            address.join(":").parse().ok()
+        };
+        let answers: Vec<_> = self.servers.iter().map(ask).collect();
+        answers[0].filter(|_| answers.iter().all(|other| *other == answers[0]))
     }
 
     /// `SENTINEL FAILOVER`, as soon as one of them has a replica that it may promote.
