@@ -113,7 +113,7 @@ pub(crate) enum Fault {
     Disordered(Id),
     /// An event that the log does not have, without a gap `log` behind it that names it.
     Invented(Id),
-    /// An event of another topic, or with the data of another one.
+    /// An event of another topic, or with the data of another one, without a gap `log` behind it.
     Altered(Id),
     /// A gap that ends before it begins.
     Backwards(Id, Id),
@@ -139,15 +139,16 @@ pub(crate) fn stream(log: &Log, account: &Account, until: Id) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut seen: HashMap<Id, u64> = HashMap::new();
     let mut last = account.begin;
-    let mut invented = Vec::new();
+    // What the log does not have; two logs may give one id.
+    let mut phantoms: Vec<(Id, Fault)> = Vec::new();
     for item in &account.items {
         match item {
             Item::Gap(gap) => {
                 if gap.to < gap.from {
                     faults.push(Fault::Backwards(gap.from, gap.to));
                 }
-                // A phantom: it was sent, then the log lost it and said so.
-                invented.retain(|id| !(gap.reason == "log" && gap.covers(*id)));
+                // It was sent, then the log lost it and said so.
+                phantoms.retain(|(id, _)| !(gap.reason == "log" && gap.covers(*id)));
             }
             Item::Event(id, number) => {
                 if seen.insert(*id, *number).is_some() {
@@ -160,15 +161,15 @@ pub(crate) fn stream(log: &Log, account: &Account, until: Id) -> Vec<Fault> {
                 last = last.max(*id);
                 match due.get(id) {
                     Some(known) if known == number => {}
-                    Some(_) => faults.push(Fault::Altered(*id)),
+                    Some(_) => phantoms.push((*id, Fault::Altered(*id))),
                     None if *id > until => {}
                     None if log.place(*number) == Some(*id) => faults.push(Fault::Altered(*id)),
-                    None => invented.push(*id),
+                    None => phantoms.push((*id, Fault::Invented(*id))),
                 }
             }
         }
     }
-    faults.extend(invented.into_iter().map(Fault::Invented));
+    faults.extend(phantoms.into_iter().map(|(_, fault)| fault));
     let is_told = |id: &Id| account.gaps().any(|gap| gap.covers(*id));
     let lost = due
         .keys()
@@ -308,6 +309,9 @@ mod tests {
             judged(&[1], 0, [&told, &rest[..]].concat()),
             [Fault::Invented(id(15))]
         );
+        // The log has another event there.
+        let told = [event(1), Item::Event(id(30), 99), gap(10, 40, "log")];
+        assert_eq!(judged(&[1], 0, [&told, &rest[1..]].concat()), []);
         // Told before it came.
         let told = [event(1), gap(10, 20, "log"), phantom];
         assert_eq!(

@@ -44,11 +44,15 @@ mod half_open;
 mod hop;
 /// Nodes that are killed.
 mod kills;
+/// Upgrades, drains, erased topics, repeats, transactions.
+mod life;
 /// What docs/CLUSTER.md and examples/cluster show.
 mod manual;
 /// From a node that stands alone to several.
 mod moved;
 /// Subscribers of a node that is killed.
 mod presence;
+/// Losses that nodes learn of at different times.
+mod split;
 /// Entries that are gone before they were read.
 mod trim;

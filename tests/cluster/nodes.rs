@@ -88,6 +88,13 @@ impl Nodes {
         }
     }
 
+    /// SIGTERM, and waits until the node has drained.
+    pub(crate) fn stop(&mut self, index: usize) {
+        if let Some(mut node) = self.running[index].take() {
+            assert!(node.stop().success(), "{}", node.logged());
+        }
+    }
+
     /// Starts a node where it was, and waits until it serves.
     pub(crate) fn restart(&mut self, index: usize) {
         let member = &self.members[index];
