@@ -10,13 +10,18 @@ use crate::server::{Keeps, Server};
 use crate::streams::Hops;
 use crate::support::wait_until;
 
-/// Topics of the run.
-const TOPICS: u32 = 20;
+/// Streams that have a topic in common, in a large run: the log's rate is that of the scale, and a
+/// stream hears a part of it that a test on the same machine can read.
+const STREAMS_A_TOPIC: u32 = 4;
+
+/// Fewest topics.
+const TOPICS_MIN: u32 = 20;
 
 fn hop(server: &Server, scale: Scale) {
     let logs = vec![server.url(); 3];
     let nodes = Nodes::start(&logs, &[]);
-    let mut course = Course::new("hop", scale, TOPICS, &nodes);
+    let topics = TOPICS_MIN.max(scale.streams as u32 / STREAMS_A_TOPIC);
+    let mut course = Course::new("hop", scale, topics, &nodes);
     course.open(scale.streams, &Hops::Every(1_000..3_000));
     course.publish(6, 20, false);
     // The load itself takes this long.
