@@ -11,7 +11,7 @@ use crate::support::node::Node;
 use crate::support::wait_for;
 
 /// Limits that no scenario reaches, and short times so that none waits.
-const FLAGS: [&str; 14] = [
+const FLAGS: [&str; 16] = [
     "--history-events",
     "1000000",
     "--history-bytes",
@@ -24,6 +24,8 @@ const FLAGS: [&str; 14] = [
     "1",
     "--io-threads",
     "2",
+    "--gap-spread",
+    "500ms",
     "--drain-period",
     "100ms",
 ];
