@@ -36,7 +36,7 @@ fn the_rights_in_the_manual_are_enough_and_no_more() {
     let proxy = Proxy::to(server.address());
     let login = |url: String| url.replace("redis://", "redis://fantail:pw@");
     let logs = [login(proxy.url()), login(server.url())];
-    let flags = ["--log-ack-replicas", "0", "--log-events-max", "1000"];
+    let flags = ["--log-events-max", "1000", "--log-bytes-max", "1MiB"];
     let nodes = Nodes::start(&logs, &flags);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     assert_eq!(publish(nodes.at(0), "news", "first").status, 200);

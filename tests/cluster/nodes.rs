@@ -10,24 +10,19 @@ use crate::support::http::{self, Response};
 use crate::support::node::Node;
 use crate::support::wait_for;
 
-/// Limits that no scenario reaches, and short times so that none waits.
-const FLAGS: [&str; 16] = [
-    "--history-events",
-    "1000000",
-    "--history-bytes",
-    "256MiB",
-    "--history-budget-bytes",
-    "512MiB",
-    "--heartbeat-interval",
-    "1s",
-    "--shards",
-    "1",
-    "--io-threads",
-    "2",
-    "--gap-spread",
-    "500ms",
-    "--drain-period",
-    "100ms",
+/// Limits that no scenario reaches, since the judge reads the whole log, and short times so that none
+/// waits.
+const FLAGS: [[&str; 2]; 10] = [
+    ["--log-events-max", "100000000"],
+    ["--log-bytes-max", "0"],
+    ["--history-events", "1000000"],
+    ["--history-bytes", "256MiB"],
+    ["--history-budget-bytes", "512MiB"],
+    ["--heartbeat-interval", "1s"],
+    ["--shards", "1"],
+    ["--io-threads", "2"],
+    ["--gap-spread", "500ms"],
+    ["--drain-period", "100ms"],
 ];
 
 /// A node's own flags.
@@ -45,12 +40,15 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
-    /// Starts a node for each of these logs: the same log for all, or the way of each to it.
+    /// Starts a node for each of these logs: the same log for all, or the way of each to it. Flags in
+    /// `more` win over the usual ones.
     pub(crate) fn start(logs: &[String], more: &[&str]) -> Self {
         let member = |log: &String| Member {
             http: free_address(),
             flags: FLAGS
                 .iter()
+                .filter(|[name, _]| !more.contains(name))
+                .flatten()
                 .chain(&["--log", log])
                 .chain(more)
                 .map(|&flag| flag.to_owned())
