@@ -1,17 +1,20 @@
 //! Announces subscriptions: publishes the starts and ends in the registry's queue, in order, as far
 //! as the allowance goes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
 
 use crate::core::event::{Event, IdForm};
 use crate::core::idempotency::{Name, Owner, Place, Scope};
-use crate::core::presence::{self, Allowance, Change};
+use crate::core::presence::{self, Allowance, Change, Listed};
 use crate::core::sse::Draft;
 use crate::metrics::Source;
 use crate::once_a_minute::OnceAMinute;
 
-use super::log::limits_of_node;
-use super::{Closed, Hub, NotPublished};
+use super::log::{AppendError, Log, Record, limits_of_node};
+use super::{Closed, Hub};
 
 /// Longest pause while the allowance is used up, so that the task ends soon after the hub.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -104,41 +107,79 @@ impl Hub {
                 }
             }
         }
-        self.publish_until_told(&mut drafts).await?;
+        match self.log() {
+            Some(log) => self.append_until_told(&**log, drafts, changes).await?,
+            None => {
+                let published = self.publish(Source::Presence, &mut drafts).await;
+                published.map_err(|_| Closed)?;
+            }
+        }
         Ok(bytes)
     }
 
-    /// Publishes the node's own events. While the log is away, they wait, and what is behind them in
-    /// the queue waits in the registry.
-    async fn publish_until_told(&self, drafts: &mut [Draft<'_>]) -> Result<(), Closed> {
+    /// Appends the node's own events to the log, and changes its roster. While the log is away, they
+    /// wait, and what is behind them in the queue waits in the registry.
+    async fn append_until_told(
+        &self,
+        log: &dyn Log,
+        mut drafts: Vec<Draft<'_>>,
+        changes: &[Change],
+    ) -> Result<(), Closed> {
         static LATE: OnceAMinute = OnceAMinute::new();
-        if self.log().is_some() {
-            // After an unknown outcome they are repeated, and may have been published.
-            self.give_keys(drafts);
-        }
-        let mut rest = drafts;
+        // After an unknown outcome they are repeated, and may have been published.
+        self.give_keys(&mut drafts);
         loop {
-            let unlogged = match self.publish(Source::Presence, rest).await {
-                Ok(_) => return Ok(()),
-                Err(NotPublished::Away(unlogged) | NotPublished::Unknown(unlogged)) => unlogged,
-                // No other event has such a key.
-                Err(NotPublished::Closed(_) | NotPublished::Reused(_)) => return Err(Closed),
+            // What is appended while the hub moves to another process would be told by both.
+            self.0.gate.passable().await;
+            if self.is_stopped() {
+                return Err(Closed);
+            }
+            let records = drafts.iter().map(Record::of).collect();
+            let changes = changes.iter().map(Change::roster_change).collect();
+            let away = match log.announce(records, changes).await {
+                Ok(outcomes) => {
+                    // No other event has such a key.
+                    let _ = self.receipts_of(outcomes, Source::Presence);
+                    return Ok(());
+                }
+                // Ends are told by others. What is still open begins again: see `begin_again`.
+                Err(AppendError::Reaped) => return Ok(()),
+                Err(AppendError::NotPublished(away) | AppendError::Unknown(away)) => away,
+                Err(AppendError::Closed(closed)) => return Err(closed),
             };
-            let told = unlogged.receipts.len().min(rest.len());
-            rest = &mut rest[told..];
             if let Some(left_out) = LATE.due() {
                 tracing::warn!(
-                    why = unlogged.why,
+                    why = away.why,
                     left_out,
                     "starts and ends of subscriptions are told late: the log does not take them"
                 );
             }
-            let pause = unlogged.retry_after.clamp(PAUSE_MIN, PAUSE_MAX);
+            let pause = away.retry_after.clamp(PAUSE_MIN, PAUSE_MAX);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.0.gate.stopped() => return Err(Closed),
             }
         }
+    }
+
+    /// Nothing is announced while the guard lives.
+    pub async fn hold_announcements(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.0.announcing).lock_owned().await
+    }
+
+    /// The events that tell the ends of these streams, which were another node's.
+    #[must_use]
+    pub fn ends_of(listed: &Listed) -> Vec<Record> {
+        let limits = limits_of_node();
+        let change = listed.end();
+        let events = change.subscriptions().map(|subscription| {
+            let mut event = Event::new(subscription.path(), subscription.to_json(false));
+            event.private = true;
+            event.id_form = IdForm::Urn;
+            Draft::of_node(event, &limits)
+        });
+        // One that cannot be told was not told at its start either.
+        events.flatten().map(|draft| Record::of(&draft)).collect()
     }
 
     /// Gives events of this node keys that no other event has.

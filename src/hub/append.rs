@@ -16,6 +16,8 @@ impl From<AppendError> for NotPublished {
             AppendError::NotPublished(away) => Self::Away(away.into()),
             AppendError::Unknown(away) => Self::Unknown(away.into()),
             AppendError::Closed(closed) => closed.into(),
+            // Only of announcements, which are not published in this way.
+            AppendError::Reaped => Closed.into(),
         }
     }
 }
@@ -80,7 +82,7 @@ impl Hub {
     }
 
     /// The receipts of a batch of which every event was published.
-    fn receipts_of(
+    pub(super) fn receipts_of(
         &self,
         outcomes: Vec<Outcome>,
         source: Source,

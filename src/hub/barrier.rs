@@ -104,7 +104,10 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::hub::log::{AppendError, BoxFuture, LogState, Outcome, Record};
+    use crate::hub::log::{
+        AppendError, BoxFuture, LogState, Outcome, Record, RosterPage, RosterPlace,
+    };
+    use crate::hub::presence::{Listed, RosterChange};
 
     /// A log that only answers questions for its newest id, one for each permit.
     struct Slow {
@@ -115,6 +118,26 @@ mod tests {
     impl Log for Slow {
         fn append(&self, _: Vec<Record>) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>> {
             unreachable!("nothing is published")
+        }
+
+        fn announce(
+            &self,
+            _: Vec<Record>,
+            _: Vec<RosterChange>,
+        ) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>> {
+            unreachable!("nothing is announced")
+        }
+
+        fn roster(&self, _: RosterPlace) -> BoxFuture<'_, Result<RosterPage, Away>> {
+            unreachable!("nothing is listed")
+        }
+
+        fn subscriber(&self, _: uuid::Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>> {
+            unreachable!("nothing is listed")
+        }
+
+        fn roster_name(&self) -> u64 {
+            unreachable!("no one asks")
         }
 
         fn erase(&self, _: &str) -> BoxFuture<'_, Result<usize, AppendError>> {

@@ -14,11 +14,13 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::{Closed, Hub, Receipt};
 use crate::core::event::{Event, EventError, EventId, IdForm, Topics};
 use crate::core::idempotency::{self, Key, Name, Owner, Place, Scope};
 use crate::core::limits::{EventLimits, KeptMax};
+use crate::core::presence::{Listed, RosterChange};
 use crate::core::sse::{self, Draft};
 
 /// A future of a [`Log`].
@@ -193,9 +195,34 @@ pub enum AppendError {
     /// They may be in the log, or may still come to be.
     #[error("may have been published: {0}")]
     Unknown(Away),
+    /// Nothing was appended: the node was taken for dead, and others tell the ends of its
+    /// subscribers. Only of [`Log::announce`].
+    #[error("the node was taken for dead, and its subscribers for gone")]
+    Reaped,
     /// The node has shut down.
     #[error(transparent)]
     Closed(#[from] Closed),
+}
+
+/// A place in the rosters of all nodes, in the order of the nodes' names and of UUIDs. It is the
+/// same on every node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RosterPlace {
+    /// In the roster of this node, or at the beginning of the next one.
+    pub node: u64,
+    /// Behind this subscriber, or at the beginning.
+    pub after: Option<Uuid>,
+}
+
+/// A portion of the rosters.
+#[derive(Clone, Debug, Default)]
+pub struct RosterPage {
+    /// The roster that they are of.
+    pub node: u64,
+    /// In order. May be none, although more follow.
+    pub listed: Vec<Listed>,
+    /// Where the next one begins; `None` at the end.
+    pub next: Option<RosterPlace>,
 }
 
 /// How well the node follows the log.
@@ -228,6 +255,23 @@ pub trait Log: Send + Sync + 'static {
     /// A future that is dropped may or may not have appended.
     fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>>;
 
+    /// Appends the starts and ends of this node's subscribers, and changes its roster, together.
+    /// Otherwise as [`Log::append`].
+    fn announce(
+        &self,
+        records: Vec<Record>,
+        changes: Vec<RosterChange>,
+    ) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>>;
+
+    /// The subscribers of all nodes whose start was told, from a place on: a portion of some 500 KiB.
+    fn roster(&self, from: RosterPlace) -> BoxFuture<'_, Result<RosterPage, Away>>;
+
+    /// The subscriber with this UUID, on any node.
+    fn subscriber(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>>;
+
+    /// The name of this node's roster.
+    fn roster_name(&self) -> u64;
+
     /// Erases the history of a topic on all nodes, and waits until this one has done so. Returns
     /// the number of events that it had.
     fn erase(&self, topic: &str) -> BoxFuture<'_, Result<usize, AppendError>>;
@@ -237,6 +281,31 @@ pub trait Log: Send + Sync + 'static {
 
     /// How well the node follows the log.
     fn state(&self) -> LogState;
+}
+
+impl std::fmt::Display for RosterPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.node)?;
+        match self.after {
+            Some(after) => write!(f, ".{}", after.simple()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::str::FromStr for RosterPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (node, after) = match text.split_once('.') {
+            Some((node, after)) => (node, Some(Uuid::try_parse(after).map_err(drop)?)),
+            None => (text, None),
+        };
+        let is_name = node.len() == 16 && node.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let node = is_name.then(|| u64::from_str_radix(node, 16).ok());
+        let node = node.flatten().ok_or(())?;
+        Ok(Self { node, after })
+    }
 }
 
 impl Hub {

@@ -58,9 +58,10 @@ impl SharedLog {
         .await
     }
 
-    /// Joins the hub of a node that takes over.
-    pub(super) fn take_over(log: LogConfig, hub: &Hub) -> Self {
-        Self::join(log, hub, Beginning::At(hub.head())).0
+    /// Joins the hub of a node that takes over, with the name of its roster.
+    pub(super) fn take_over(log: LogConfig, hub: &Hub, roster: Option<u64>) -> Self {
+        let head = hub.head();
+        Self::join(log, hub, Beginning::At { head, roster }).0
     }
 
     fn join(

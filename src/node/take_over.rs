@@ -83,6 +83,11 @@ impl TakeOver {
         std::mem::take(&mut self.handover.key_sets)
     }
 
+    /// The name of the node's roster in its log.
+    pub(super) fn roster(&self) -> Option<u64> {
+        self.handover.node.roster
+    }
+
     /// The hub with all streams.
     pub(super) async fn hub(&mut self, config: HubConfig, room: Room) -> Result<Hub, ServerError> {
         let desk = std::mem::take(&mut self.handover.desk);

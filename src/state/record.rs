@@ -46,6 +46,8 @@ pub struct NodeRecord {
     pub generation: u64,
     /// Number of the descriptor that has the lock of the state directory; `None` = there is none.
     pub state_lock: Option<u32>,
+    /// Name of the node's roster in its log.
+    pub roster: Option<u64>,
 }
 
 /// A key set, as its URL answered.

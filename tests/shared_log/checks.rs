@@ -105,9 +105,15 @@ fn in_a_cluster_the_node_that_has_the_key_is_followed() {
         answer.is_err_and(|error| error.code() == Some("MOVED"))
     };
     crate::support::wait_until("the first node knows the second", knows);
-    let node = first.node(&[]);
+    let node = first.node(&["--mercure-subscriptions"]);
     let mut stream = SseStream::open(node.http, "/events/t");
     add(&node, "t", "hello");
     assert_eq!(stream.take_data(1), ["hello"]);
     assert_eq!(second.ask::<u64>(&["EXISTS", "fantail"]), 1);
+    // Its roster is there, too.
+    let _subscriber = SseStream::open(node.http, "/.well-known/mercure?topic=t");
+    crate::support::wait_until("it is announced", || {
+        let keys: Vec<String> = second.ask(&["KEYS", "{fantail}:who:*"]);
+        !keys.is_empty()
+    });
 }

@@ -31,9 +31,8 @@ fn fields(data: &str) -> Fields {
 }
 
 fn batch(entries: &[&str]) -> Batch {
-    Batch {
-        entries: entries.iter().map(|data| fields(data)).collect(),
-    }
+    let entries: Vec<Fields> = entries.iter().map(|data| fields(data)).collect();
+    entries.into()
 }
 
 #[tokio::test]

@@ -16,3 +16,5 @@ mod checks;
 mod connection;
 /// A start, a new program, a drain, another order.
 mod life;
+/// Rosters of subscribers, call by call.
+mod roster;

@@ -3,6 +3,10 @@
 //! An answer is bounded: a longer list continues at the address in its `Link` header
 //! (`rel="next"`). The newest event's id is read before the list is built, so a client that
 //! subscribes from that id gets every change that the list lacks.
+//!
+//! With a log of several nodes, a list has the subscribers of all nodes whose start was told. It is read from
+//! the log's server, also for this node's own: so each node gives the same list, in the same order,
+//! and any node continues it. While the log is away, there is no list.
 
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -13,14 +17,16 @@ use super::PATH;
 use crate::api::access::{AccessError, Credentials};
 use crate::api::reach::Reach;
 use crate::hub::Hub;
+use crate::hub::log::{Away, Log, LogState, RosterPlace};
 use crate::hub::presence::{
-    CONTEXT, Page, SUBSCRIPTIONS_PATH, Subscription, subscription_path, topic_path,
+    CONTEXT, Listed, SUBSCRIPTIONS_PATH, Subscription, subscriber_id, subscription_path, topic_path,
 };
 use crate::server::answers::ListRoom;
 use crate::server::json;
 use crate::server::problem::Problem;
 use crate::server::query;
 use crate::server::response_body::ResponseBody;
+use crate::server::retry::retry_after_at_least_s;
 
 /// Media type of the documents.
 const LD_JSON: &str = "application/ld+json";
@@ -33,6 +39,12 @@ const LOOKS_MAX: usize = 256;
 
 /// Documents written before other tasks have a turn on this thread: some 100 µs.
 const DOCUMENTS_A_TURN: usize = 64;
+
+/// Most portions of rosters that are read for one answer, each of some 500 KiB.
+const READS_MAX: usize = 64;
+
+/// Bytes of the collected subscribers of all nodes from which on an answer ends.
+const PAGE_BYTES: usize = 8 << 20;
 
 /// Bytes of a collected subscription. Its names are shared with the registry.
 const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>();
@@ -68,14 +80,15 @@ pub(crate) async fn answer(
     if !is_granted {
         return Err(AccessError::Reach(path.to_owned()).into());
     }
-    let after = after(parts.uri.query())?;
+    let log = hub.log().map(|log| &**log);
+    let after = after(parts.uri.query(), log.is_some())?;
     // Read before any part of the answer: a tag may be older than its answer, never newer.
     let version = hub.presence().version();
     let last_event_id = last_event_id(hub);
     let tag = format!("{last_event_id}-{version:x}");
     let (body, next) = match &asked {
         Asked::One { topic, subscriber } => {
-            let subscription = hub.presence().get(topic, subscriber).ok_or_else(|| {
+            let subscription = one(hub, topic, subscriber).await?.ok_or_else(|| {
                 let detail = format!("no such subscription: {path:?}");
                 Problem::new(StatusCode::NOT_FOUND, detail)
             })?;
@@ -85,9 +98,19 @@ pub(crate) async fn answer(
             (json::line(&document), None)
         }
         // Nothing has changed, so nothing is collected.
-        Asked::All | Asked::Topic(_) if is_held(&parts.headers, &tag) => (Vec::new(), None),
+        Asked::All | Asked::Topic(_) if is_current(hub) && is_held(&parts.headers, &tag) => {
+            (Vec::new(), None)
+        }
         Asked::All | Asked::Topic(_) => {
-            let page = collect(hub, &asked, after, room).await?;
+            let topic = match &asked {
+                Asked::Topic(topic) => Some(topic.as_str()),
+                Asked::All | Asked::One { .. } => None,
+            };
+            let page = match (after, log) {
+                (After::Place(place), Some(log)) => collect_all(log, topic, place, room).await?,
+                (After::Number(number), _) => collect(hub, topic, number, room).await?,
+                (After::Place(_), None) => Collected::default(),
+            };
             let collection = Collection {
                 context: CONTEXT,
                 id: path,
@@ -95,10 +118,7 @@ pub(crate) async fn answer(
                 last_event_id: &last_event_id,
                 subscriptions: [],
             };
-            (
-                list(&collection, &page.subscriptions, room).await?,
-                page.next,
-            )
+            (list(&collection, &page, room).await?, page.next)
         }
     };
     let mut response = Response::new(ResponseBody::full(json::exact(body)));
@@ -121,7 +141,7 @@ pub(crate) async fn answer(
 
 /// Adds the headers that a client keeps with the document. A 304 has none, because they would
 /// replace the earlier ones (RFC 9111 §3.2).
-fn say(headers: &mut HeaderMap, canonical: &str, next: Option<u64>) {
+fn say(headers: &mut HeaderMap, canonical: &str, next: Option<String>) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LD_JSON));
     let hub = HeaderValue::from_str(&format!("<{PATH}>; rel=\"mercure\""));
     let next = next
@@ -168,53 +188,155 @@ fn asked(path: &str) -> Result<Asked, Problem> {
     }
 }
 
+/// Whether the node knows that nothing has changed. While the log is away, it does not.
+fn is_current(hub: &Hub) -> bool {
+    let log = hub.log();
+    log.is_none_or(|log| matches!(log.state(), LogState::Live { .. }))
+}
+
+/// Where a list begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Behind the stream of this node with this number.
+    Number(Option<u64>),
+    /// At this place of the rosters of all nodes.
+    Place(RosterPlace),
+}
+
 /// Reads the position at which the list continues.
-fn after(query: Option<&str>) -> Result<Option<u64>, Problem> {
+fn after(query: Option<&str>, is_of_all: bool) -> Result<After, Problem> {
     let mut pairs = query.into_iter().flat_map(query::pairs).flatten();
-    let Some((_, value)) = pairs.find(|(name, _)| name == AFTER) else {
-        return Ok(None);
+    let value = pairs
+        .find(|(name, _)| name == AFTER)
+        .map(|(_, value)| value);
+    let after = match (value, is_of_all) {
+        (None, false) => Some(After::Number(None)),
+        (None, true) => Some(After::Place(RosterPlace::default())),
+        (Some(value), false) => query::number(&value).map(|number| After::Number(Some(number))),
+        (Some(value), true) => value.parse().ok().map(After::Place),
     };
-    query::number(&value).map(Some).ok_or_else(|| {
-        let detail = "`after` must be a number that an answer gave";
+    after.ok_or_else(|| {
+        let detail = "`after` must be a position that an answer of these nodes gave";
         Problem::new(StatusCode::BAD_REQUEST, detail).field(AFTER)
     })
 }
 
-/// Collects a page. Its subscriptions and their text are in memory together.
+/// A part of a list.
+#[derive(Default)]
+struct Collected {
+    subscriptions: Vec<Subscription>,
+    /// Bytes of what is collected.
+    bytes: usize,
+    /// The position of the next part; `None` at the end.
+    next: Option<String>,
+}
+
+impl Collected {
+    fn add(&mut self, listed: &Listed, topic: Option<&str>) {
+        let before = self.subscriptions.len();
+        self.subscriptions.extend(listed.subscriptions(topic));
+        let found = self.subscriptions.len() - before;
+        if found > 0 {
+            self.bytes += listed.bytes() + found * SUBSCRIPTION_BYTES;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.subscriptions.len() >= PAGE_SUBSCRIPTIONS || self.bytes >= PAGE_BYTES
+    }
+}
+
+/// The log did not answer, so what is listed is not known.
+fn away(away: Away) -> Problem {
+    let detail = format!(
+        "the subscribers of all nodes cannot be listed: {}",
+        away.why
+    );
+    let seconds = retry_after_at_least_s(away.retry_after);
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(seconds)
+}
+
+/// One subscription, on any node.
+async fn one(hub: &Hub, topic: &str, subscriber: &str) -> Result<Option<Subscription>, Problem> {
+    let Some(log) = hub.log() else {
+        return Ok(hub.presence().get(topic, subscriber));
+    };
+    let Some(id) = subscriber_id(subscriber) else {
+        return Ok(None);
+    };
+    let listed = log.subscriber(id).await.map_err(away)?;
+    Ok(listed.and_then(|listed| listed.subscriptions(Some(topic)).next()))
+}
+
+/// Collects a part of the subscriptions of all nodes.
+async fn collect_all(
+    log: &dyn Log,
+    topic: Option<&str>,
+    place: RosterPlace,
+    room: &mut ListRoom,
+) -> Result<Collected, Problem> {
+    let mut whole = Collected::default();
+    let mut next = Some(place);
+    for _ in 0..READS_MAX {
+        let Some(place) = next else {
+            break;
+        };
+        let page = log.roster(place).await.map_err(away)?;
+        next = page.next;
+        let mut listed = page.listed.iter().peekable();
+        while let Some(each) = listed.next() {
+            whole.add(each, topic);
+            if whole.is_full() && listed.peek().is_some() {
+                let (node, after) = (page.node, Some(each.id()));
+                next = Some(RosterPlace { node, after });
+                break;
+            }
+        }
+        room.hold(whole.bytes)?;
+        if whole.is_full() {
+            break;
+        }
+    }
+    whole.next = next.map(|place| place.to_string());
+    Ok(whole)
+}
+
+/// Collects a part of this node's subscriptions. They and their text are in memory together.
 async fn collect(
     hub: &Hub,
-    asked: &Asked,
+    topic: Option<&str>,
     after: Option<u64>,
     room: &mut ListRoom,
-) -> Result<Page, Problem> {
-    let topic = match asked {
-        Asked::Topic(topic) => Some(topic.as_str()),
-        Asked::All | Asked::One { .. } => None,
-    };
-    let mut whole = Page {
-        next: after,
-        ..Page::default()
-    };
+) -> Result<Collected, Problem> {
+    let mut whole = Collected::default();
+    let mut next = after;
     for look in 0..LOOKS_MAX {
         if look > 0 {
             tokio::task::yield_now().await;
         }
         let wanted = PAGE_SUBSCRIPTIONS.saturating_sub(whole.subscriptions.len());
-        let page = hub.presence().list(topic, whole.next, wanted);
+        let page = hub.presence().list(topic, next, wanted);
         whole.subscriptions.extend(page.subscriptions);
-        whole.next = page.next;
-        room.hold(whole.subscriptions.len() * SUBSCRIPTION_BYTES)?;
-        if whole.next.is_none() || whole.subscriptions.len() >= PAGE_SUBSCRIPTIONS {
+        next = page.next;
+        whole.bytes = whole.subscriptions.len() * SUBSCRIPTION_BYTES;
+        room.hold(whole.bytes)?;
+        if next.is_none() || whole.subscriptions.len() >= PAGE_SUBSCRIPTIONS {
             break;
         }
     }
+    whole.next = next.map(|next| next.to_string());
     Ok(whole)
 }
 
 /// The newest event of any source; `earliest` if there was none. Counters follow their events. A
 /// client that gets `earliest` a moment too long is sent an event that the list has, and misses
 /// none.
+///
+/// With a log, the newest event that this node has of it: the list is read afterwards, and is newer.
 fn last_event_id(hub: &Hub) -> String {
+    if hub.log().is_some() {
+        return hub.marked(hub.head()).urn();
+    }
     let counters = &hub.node_metrics().events_in;
     if counters.iter().all(|counter| counter.get() == 0) {
         return "earliest".to_owned();
@@ -250,18 +372,17 @@ struct Collection<'a> {
 /// The collection with these subscriptions in it.
 async fn list(
     empty: &Collection<'_>,
-    subscriptions: &[Subscription],
+    collected: &Collected,
     room: &mut ListRoom,
 ) -> Result<Vec<u8>, Problem> {
-    let collected = subscriptions.len() * SUBSCRIPTION_BYTES;
     let end = b"]}";
     let mut text = json::text(empty);
     text.truncate(text.len().saturating_sub(end.len()));
-    for (number, subscription) in subscriptions.iter().enumerate() {
+    for (number, subscription) in collected.subscriptions.iter().enumerate() {
         if number > 0 {
             text.push(b',');
             if number % DOCUMENTS_A_TURN == 0 {
-                room.hold(collected + text.len())?;
+                room.hold(collected.bytes + text.len())?;
                 tokio::task::yield_now().await;
             }
         }
@@ -288,6 +409,39 @@ mod tests {
         );
         for none in ["/", "/a/", "//b", "/a/b/c", "/%ff"] {
             assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_position_is_one_that_an_answer_gave() {
+        let id = uuid::Uuid::from_u128(7);
+        let place = RosterPlace {
+            node: u64::MAX - 1,
+            after: Some(id),
+        };
+        for place in [
+            place,
+            RosterPlace {
+                after: None,
+                ..place
+            },
+        ] {
+            let query = format!("after={place}");
+            assert_eq!(after(Some(&query), true).ok(), Some(After::Place(place)));
+            assert!(after(Some(&query), false).is_err());
+        }
+        assert_eq!(
+            after(Some("after=7"), false).ok(),
+            Some(After::Number(Some(7)))
+        );
+        for bad in [
+            "7",
+            "",
+            "fffffffffffffffe.",
+            "+ffffffffffffffe",
+            "fffffffffffffffe.x",
+        ] {
+            assert!(after(Some(&format!("after={bad}")), true).is_err(), "{bad}");
         }
     }
 

@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 use super::contact::{pause, pauses};
 use super::shared::{Shared, not_published, unknown};
 use crate::bridge::follow::Marker;
-use crate::bridge::redis::{Batch, Connection, Error, Host, Refusal};
+use crate::bridge::redis::{Batch, Connection, Error, Host, REAPED, Refusal};
 use crate::core::event::EventId;
+use crate::hub::log::AppendError;
 use crate::once_a_minute::OnceAMinute;
 
 /// Most entries of a pipeline.
@@ -224,6 +225,9 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop>
             Err(refusal) if PASSING.contains(&&*refusal.code) => {
                 again.push(number);
                 refused = Some(refusal);
+            }
+            Err(refusal) if refusal.code == REAPED => {
+                shared.queue(|queue| queue.give_up(number, AppendError::Reaped));
             }
             Err(refusal) => {
                 let error = not_published(format!("Redis refuses: {refusal}"));

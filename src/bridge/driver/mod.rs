@@ -5,6 +5,7 @@
 //! | [`tail`] | its own | drives the [follower](super::follow), applies entries to the hub, hands receipts to waiting publishers |
 //! | [`append`] | its own | writes what publishers wait for, one pipeline after the other; finds out what became of writes without an answer |
 //! | [`control`] | its own | asks for the newest id, trims |
+//! | [`roster`] | its own | says that this node lives, and tells the ends of subscribers of nodes that do not |
 //! | [`master`] | new ones | asks the Sentinels whether another server is the master |
 //!
 //! A publisher's receipt comes from the tail: it waits in the [`queue`] until this node has applied its
@@ -20,7 +21,10 @@ mod append;
 mod contact;
 mod control;
 mod master;
+mod membership;
 mod queue;
+mod reader;
+mod roster;
 mod shared;
 mod tail;
 
@@ -29,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use self::membership::Membership;
 use self::shared::Shared;
 use super::redis::{Address, Stream};
 use crate::core::event::EventId;
@@ -59,6 +64,8 @@ pub struct LogConfig {
     pub ack_replicas: usize,
     /// Age of the oldest event that a start reads.
     pub history_age: Duration,
+    /// Whether subscribers are announced.
+    pub has_presence: bool,
 }
 
 /// Where a node begins in the log.
@@ -67,7 +74,12 @@ pub enum Beginning {
     /// As its first contact found it.
     Fresh(Contact),
     /// At the newest entry that the former program of its process has applied.
-    At(EventId),
+    At {
+        /// The entry.
+        head: EventId,
+        /// The name of its roster, if it had one.
+        roster: Option<u64>,
+    },
 }
 
 /// The tasks, before they run. Each ends when `stop` is set, or by itself with an error that the node
@@ -75,6 +87,7 @@ pub enum Beginning {
 pub struct Driver {
     shared: Arc<Shared>,
     tail: tail::Tail,
+    roster: roster::Keeper,
     questions: mpsc::Receiver<shared::Question>,
     stop: watch::Receiver<bool>,
 }
@@ -90,10 +103,15 @@ impl Driver {
     ) -> Self {
         let (ask, questions) = mpsc::channel(shared::QUESTIONS_MAX);
         let metrics = Arc::clone(&hub.node_metrics().log);
-        let shared = Arc::new(Shared::new(config, metrics, hub.head(), ask));
+        let roster = match begin {
+            Beginning::At { roster, .. } => Membership::goes_on(roster),
+            Beginning::Fresh(_) => Membership::goes_on(None),
+        };
+        let shared = Arc::new(Shared::new(config, metrics, hub.head(), ask, roster));
         hub.set_log(Arc::clone(&shared) as Arc<dyn Log>);
         Self {
             tail: tail::Tail::new(Arc::clone(&shared), hub.clone(), begin),
+            roster: roster::Keeper::new(Arc::clone(&shared), hub.clone()),
             shared,
             questions,
             stop,
@@ -116,6 +134,7 @@ impl Driver {
         let Self {
             shared,
             tail,
+            roster,
             questions,
             stop,
         } = self;
@@ -124,15 +143,26 @@ impl Driver {
         let append = append::run(Arc::clone(&shared));
         let control = control::run(Arc::clone(&shared), questions);
         let master = master::run(Arc::clone(&shared));
+        let has_presence = shared.config.has_presence;
+        let roster = async {
+            if has_presence {
+                roster.run().await;
+            }
+            std::future::pending::<()>().await;
+        };
         let stopped = async {
             let _ = stopped.wait_for(|stop| *stop).await;
             shared.settled().await;
+            if has_presence {
+                roster::leave(&shared).await;
+            }
         };
         let ended = tokio::select! {
             error = tail => Err(error),
             () = append => Ok(()),
             () = control => Ok(()),
             () = master => Ok(()),
+            () = roster => Ok(()),
             () = stopped => Ok(()),
         };
         shared.close();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::oneshot;
 
 use crate::bridge::entry::Fields;
-use crate::bridge::redis::Batch;
+use crate::bridge::redis::{Batch, RosterWrite};
 use crate::core::event::EventId;
 use crate::hub::log::{AppendError, Outcome};
 
@@ -93,15 +93,16 @@ impl Queue {
 
     /// Takes a batch, whose entries `make` makes with its number. A batch larger than the bound is
     /// taken if it is alone.
-    pub(super) fn add(
+    pub(super) fn add<B: Into<Batch>>(
         &mut self,
-        make: impl FnOnce(u64) -> Vec<Fields>,
+        make: impl FnOnce(u64) -> B,
     ) -> Result<(u64, oneshot::Receiver<Answer>), Full> {
         if self.is_closed {
             return Err(Full::Closed);
         }
-        let entries = make(self.next);
-        let bytes = entries.iter().map(cost).sum::<usize>() + BATCH_BYTES;
+        let batch = make(self.next).into();
+        let roster = batch.roster.as_ref().map_or(0, RosterWrite::bytes);
+        let bytes = batch.entries.iter().map(cost).sum::<usize>() + roster + BATCH_BYTES;
         if self.bytes > 0 && self.bytes + bytes > self.bytes_max {
             return Err(Full::Bytes);
         }
@@ -111,7 +112,7 @@ impl Queue {
         self.bytes += bytes;
         self.waiting.push_back(Waiting {
             number,
-            batch: Batch { entries },
+            batch,
             bytes,
             reply,
         });

@@ -6,14 +6,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until, timeout};
+use uuid::Uuid;
 
 use super::LogConfig;
+use super::membership::{Membership, NotJoined};
 use super::queue::{Answer, Full, Known, Queue};
+use super::reader::Reader;
 use crate::bridge::entry::{self, Fields, Token};
-use crate::bridge::redis::{Connection, Error, Host};
+use crate::bridge::redis::{Batch, Connection, Error, Host, RosterWrite};
 use crate::core::event::EventId;
 use crate::hub::Closed;
-use crate::hub::log::{AppendError, Away, BoxFuture, Log, LogState, Outcome, Record};
+use crate::hub::log::{
+    AppendError, Away, BoxFuture, Log, LogState, Outcome, Record, RosterPage, RosterPlace,
+};
+use crate::hub::presence::{Listed, RosterChange};
 use crate::metrics::LogMetrics;
 
 /// When publishers are told to come back.
@@ -73,6 +79,10 @@ pub(super) struct Shared {
     ask: mpsc::Sender<Question>,
     /// The server that Sentinel has made the master, once it was another one than before.
     pub(super) master: watch::Sender<Option<Host>>,
+    /// This node's roster.
+    pub(super) roster: Membership,
+    /// Reads the rosters for lists.
+    lists: tokio::sync::Mutex<Reader>,
 }
 
 impl Shared {
@@ -81,6 +91,7 @@ impl Shared {
         metrics: Arc<LogMetrics>,
         head: EventId,
         ask: mpsc::Sender<Question>,
+        roster: Membership,
     ) -> Self {
         let node = uuid::Uuid::new_v4().as_u64_pair().0;
         Self {
@@ -97,7 +108,14 @@ impl Shared {
             unseen: Mutex::default(),
             ask,
             master: watch::Sender::new(None),
+            roster,
+            lists: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Names this process in tokens.
+    pub(super) fn node(&self) -> u64 {
+        self.node
     }
 
     /// Connects to the server that has the log.
@@ -210,8 +228,39 @@ impl Shared {
         self.queue(|queue| queue.close(&AppendError::Closed(Closed), &sent));
     }
 
+    /// Reads rosters of the server whose log the tail has applied.
+    async fn read_rosters<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut Reader) -> Result<T, Error>,
+    ) -> Result<T, Away> {
+        let live = *self.live.borrow();
+        let (Some(server), Standing::Live { .. }) = (live, self.standing()) else {
+            return Err(away(self.why()));
+        };
+        let read = async {
+            let mut reader = self.lists.lock().await;
+            let connected = async {
+                if !reader.is_of(server) {
+                    reader.connect(self.connect().await?);
+                }
+                read(&mut reader).await
+            };
+            let answer = connected.await;
+            if answer.is_err() {
+                *reader = Reader::default();
+            }
+            answer
+        };
+        match timeout(self.config.timeout, read).await {
+            Ok(answer) => answer.map_err(|error| away(error.to_string())),
+            Err(_) => Err(away(
+                "the log gave no answer in time (`log_timeout`)".to_owned(),
+            )),
+        }
+    }
+
     /// Publishes entries as one batch.
-    async fn publish(&self, make: impl FnOnce(Token) -> Vec<Fields>) -> Answer {
+    async fn publish<B: Into<Batch>>(&self, make: impl FnOnce(Token) -> B) -> Answer {
         self.check_standing()?;
         let node = self.node;
         let added = self.queue(|queue| queue.add(|number| make(Token { node, number })));
@@ -305,10 +354,48 @@ impl Log for Shared {
             }
             let make = |token| {
                 let fields = |record| entry::of_record(record, token);
-                records.into_iter().map(fields).collect()
+                records.into_iter().map(fields).collect::<Vec<Fields>>()
             };
             self.publish(make).await
         })
+    }
+
+    fn announce(&self, records: Vec<Record>, changes: Vec<RosterChange>) -> BoxFuture<'_, Answer> {
+        Box::pin(async move {
+            if records.is_empty() {
+                return Ok(Vec::new());
+            }
+            let joined = self.roster.joined(self.config.timeout).await;
+            let name = joined.map_err(|error| match error {
+                NotJoined::Waits => not_published(self.why()),
+                NotJoined::Dead => AppendError::Reaped,
+                NotJoined::Left => Closed.into(),
+            })?;
+            let make = |token| {
+                let fields = |record| entry::of_record(record, token);
+                Batch {
+                    entries: records.into_iter().map(fields).collect(),
+                    roster: Some(RosterWrite { name, changes }),
+                }
+            };
+            let answer = self.publish(make).await;
+            if answer == Err(AppendError::Reaped) {
+                self.roster.died(name);
+            }
+            answer
+        })
+    }
+
+    fn roster(&self, from: RosterPlace) -> BoxFuture<'_, Result<RosterPage, Away>> {
+        Box::pin(self.read_rosters(async move |reader| reader.page(from).await))
+    }
+
+    fn subscriber(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>> {
+        Box::pin(self.read_rosters(async move |reader| reader.subscriber(id).await))
+    }
+
+    fn roster_name(&self) -> u64 {
+        self.roster.name()
     }
 
     fn erase(&self, topic: &str) -> BoxFuture<'_, Result<usize, AppendError>> {

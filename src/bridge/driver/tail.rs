@@ -95,7 +95,7 @@ impl Tail {
             Beginning::Fresh(Contact { birth, floor }) => {
                 Some(Follower::new(birth, Start::Above(floor)))
             }
-            Beginning::At(_) => None,
+            Beginning::At { .. } => None,
         };
         let mut backoff = pauses();
         loop {

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::error::{Error, Refused};
 use super::raw_id::RawId;
 use super::reply;
+use super::roster::{self, RosterWrite};
 use crate::bridge::entry::{self, Fields};
 use crate::bridge::follow::Marker;
 use crate::core::event::EventId;
@@ -16,6 +17,15 @@ use crate::core::event::EventId;
 pub struct Batch {
     /// At least one.
     pub entries: Vec<Fields>,
+    /// The change of a roster that is made with them.
+    pub roster: Option<RosterWrite>,
+}
+
+impl From<Vec<Fields>> for Batch {
+    fn from(entries: Vec<Fields>) -> Self {
+        let roster = None;
+        Self { entries, roster }
+    }
 }
 
 /// A batch was refused: nothing of it was written.
@@ -38,6 +48,10 @@ impl Connection {
     ) -> Result<(Vec<Result<EventId, Refusal>>, usize), Error> {
         let mut pipeline = Pipeline::new();
         for batch in batches {
+            if let Some(roster) = &batch.roster {
+                pipeline.add_command(roster::announce(stream, &batch.entries, roster));
+                continue;
+            }
             if batch.entries.len() > 1 {
                 pipeline.cmd("MULTI");
             }
@@ -59,13 +73,15 @@ impl Connection {
         let mut answers = self.calls(&pipeline).await?.into_iter();
         let mut outcomes = Vec::with_capacity(batches.len());
         for batch in batches {
-            let count = match batch.entries.len() {
-                1 => 1,
+            let (calls, count) = match batch.entries.len() {
+                // One script.
+                _ if batch.roster.is_some() => (1, 1),
+                1 => (1, 1),
                 // `MULTI`, the entries, `EXEC`.
-                several => several + 2,
+                several => (several + 2, several),
             };
-            let answers: Vec<Value> = answers.by_ref().take(count).collect();
-            outcomes.push(outcome(answers, batch.entries.len())?);
+            let answers: Vec<Value> = answers.by_ref().take(calls).collect();
+            outcomes.push(outcome(answers, count)?);
         }
         let has = answers.next().and_then(|answer| reply::number(&answer));
         let has = has.and_then(|has| usize::try_from(has).ok()).unwrap_or(0);

@@ -18,6 +18,7 @@ mod lease;
 mod page;
 mod raw_id;
 mod reply;
+mod roster;
 
 pub use address::{Address, AddressError, Host, Login};
 pub use append::{Batch, Refusal};
@@ -27,6 +28,7 @@ pub use connection::Connection;
 pub use error::Error;
 pub use lease::lease_key;
 pub use page::{PageSize, RawPage};
+pub use roster::{Beat, End, REAPED, RosterWrite};
 
 /// The stream and the bounds on it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,7 +50,7 @@ impl Subscription {
     }
 
     pub(super) fn urn(&self) -> String {
-        format!("{URN_PREFIX}{}", self.subscriber.id)
+        format!("{URN_PREFIX}{}", self.subscriber.id())
     }
 
     /// Its address, which is also the topic of the events that announce it.

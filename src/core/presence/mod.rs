@@ -15,6 +15,7 @@
 mod allowance;
 mod document;
 mod queue;
+mod roster;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use crate::metrics::Counter;
 pub(crate) use allowance::{Allowance, cost};
 pub use document::{CONTEXT, Document, SUBSCRIPTIONS_PATH, subscription_path, topic_path};
 
+pub use roster::{Listed, RosterChange, subscriber_id};
 pub use snapshot::{PresenceCursor, PresenceRecord, SubscriberRecord};
 
 use document::URN_PREFIX;
@@ -90,7 +92,8 @@ pub(crate) struct Change {
 
 /// A stream as other clients see it.
 struct Subscriber {
-    id: Uuid,
+    /// Another one after its end was told by another node: see [`Presence::begin_again`].
+    id: Mutex<Uuid>,
     selectors: Box<[Selector]>,
     payload: Option<Arc<str>>,
     /// Its client.
@@ -180,7 +183,7 @@ impl Presence {
         Pending {
             shared: Arc::clone(&self.0),
             subscriber: Subscriber {
-                id: Uuid::new_v4(),
+                id: Mutex::new(Uuid::new_v4()),
                 selectors: selectors.into(),
                 client: self.0.clients.client(address),
                 cost: allowance::estimate(selectors, payload.as_deref()),
@@ -338,6 +341,10 @@ impl Shared {
 }
 
 impl Subscriber {
+    fn id(&self) -> Uuid {
+        *self.id.lock()
+    }
+
     /// Bytes in the registry.
     fn memory_bytes(&self) -> usize {
         let selectors = self.selectors.iter();
@@ -368,7 +375,7 @@ impl Pending {
         let mut number = 0;
         self.shared.change(|state| {
             number = state.number();
-            state.numbers.insert(subscriber.id, number);
+            state.numbers.insert(subscriber.id(), number);
             state.streams.insert(number, Arc::clone(&subscriber));
             self.shared.version.fetch_add(1, Ordering::Release);
             let active = true;
@@ -387,7 +394,7 @@ impl Drop for Announced {
             let Some(subscriber) = state.streams.remove(&self.number) else {
                 return;
             };
-            state.numbers.remove(&subscriber.id);
+            state.numbers.remove(&subscriber.id());
             self.shared.version.fetch_add(1, Ordering::Release);
             // It was neither announced nor listed, so its end is not announced either.
             if !subscriber.known.load(Ordering::Relaxed) {
@@ -412,7 +419,7 @@ impl fmt::Debug for Presence {
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber")
-            .field("id", &self.id)
+            .field("id", &self.id())
             .field("selectors", &self.selectors.len())
             .field(
                 "payload_bytes",

@@ -154,6 +154,41 @@ impl Queue {
         None
     }
 
+    /// Whether a change of this client waits under this number.
+    pub(super) fn has(&self, number: u64, client: IpAddr) -> bool {
+        let client = self.clients.get(&client);
+        client.is_some_and(|client| client.changes.contains_key(&number))
+    }
+
+    /// Drops the waiting ends that are not to be told any more.
+    pub(super) fn drop_ends(&mut self, is_kept: impl Fn(&Change) -> bool) {
+        let dropped: Vec<(IpAddr, u64)> = self
+            .clients
+            .iter()
+            .flat_map(|(address, client)| {
+                let changes = client.changes.iter();
+                let ends = changes.filter(|(_, change)| !change.active && !is_kept(change));
+                ends.map(|(number, _)| (*address, *number))
+            })
+            .collect();
+        for (address, number) in dropped {
+            let Some(client) = self.clients.get_mut(&address) else {
+                continue;
+            };
+            if let Some(change) = client.changes.remove(&number) {
+                self.len -= 1;
+                client.ended_bytes -= change.subscriber.cost;
+                self.ended_bytes -= change.subscriber.cost;
+            }
+            if client.changes.is_empty() {
+                self.turns.remove(&(client.turn, address));
+            }
+            if client.is_gone() {
+                self.clients.remove(&address);
+            }
+        }
+    }
+
     /// All waiting changes.
     pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
         let clients = self.clients.values();

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::core::budget::{Budget, Charge, Part};
@@ -76,7 +77,7 @@ impl std::fmt::Debug for SubscriberRecord {
 impl Subscriber {
     fn record(&self) -> SubscriberRecord {
         SubscriberRecord {
-            id: self.id.as_u128(),
+            id: self.id().as_u128(),
             selectors: self.selectors.clone(),
             payload: self.payload.clone(),
             client: self.client,
@@ -86,7 +87,7 @@ impl Subscriber {
 
     fn restored(record: SubscriberRecord) -> Self {
         Self {
-            id: Uuid::from_u128(record.id),
+            id: Mutex::new(Uuid::from_u128(record.id)),
             cost: allowance::estimate(&record.selectors, record.payload.as_deref()),
             selectors: record.selectors,
             payload: record.payload,
@@ -179,7 +180,7 @@ impl Presence {
                 PresenceRecord::Stream(number, record) => {
                     let subscriber = subscriber(record);
                     state.queue.restore_stream(subscriber.client);
-                    state.numbers.insert(subscriber.id, number);
+                    state.numbers.insert(subscriber.id(), number);
                     state.streams.insert(number, subscriber);
                 }
                 PresenceRecord::Change(number, active, record) => {

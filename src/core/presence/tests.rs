@@ -21,7 +21,7 @@ fn begin_at(presence: &Presence, client: IpAddr, topics: &[&str]) -> Announced {
 
 fn told(presence: &Presence) -> Vec<(u128, bool)> {
     let (changes, _) = presence.take(usize::MAX);
-    let of = |change: &Change| (change.subscriber.id.as_u128(), change.active);
+    let of = |change: &Change| (change.subscriber.id().as_u128(), change.active);
     changes.iter().map(of).collect()
 }
 
@@ -73,7 +73,7 @@ fn the_end_of_a_stream_that_was_shown_is_told_even_if_its_start_waits() {
         .streams
         .values()
         .next()
-        .map(|one| one.id);
+        .map(|one| one.id());
     let urn_of_second = format!("{URN_PREFIX}{}", id.expect("one"));
     assert!(presence.get("a", &urn).is_none());
     assert!(presence.get("a", &urn_of_second).is_some());

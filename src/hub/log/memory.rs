@@ -3,7 +3,7 @@
 //! It can be put away, lose answers, be trimmed and lose its newest entries, and the tail of each
 //! hub can be held back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,16 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
-use super::{AppendError, Applied, Away, BoxFuture, Item, Log, LogState, Outcome, Record};
+use super::{
+    AppendError, Applied, Away, BoxFuture, Item, Log, LogState, Outcome, Record, RosterPage,
+    RosterPlace,
+};
 use crate::clock::unix_ms;
 use crate::core::event::EventId;
 use crate::core::history::{Hole, HoleCause};
+use crate::core::presence::{Listed, RosterChange};
 use crate::hub::{Closed, Hub, HubConfig, Order};
 
 /// Entries that a tail applies at once.
@@ -48,6 +53,8 @@ struct State {
     refuses: usize,
     batches: u64,
     newest_asked: u64,
+    /// The rosters of the nodes, by their names: lines by UUID.
+    rosters: BTreeMap<u64, BTreeMap<Uuid, String>>,
 }
 
 #[derive(Clone)]
@@ -70,6 +77,7 @@ enum Content {
 
 /// One hub's access to the log.
 pub struct MemoryNode {
+    name: u64,
     shared: Arc<Shared>,
     /// The tail stops here while it is held back.
     held_at: Mutex<Option<usize>>,
@@ -118,6 +126,11 @@ impl MemoryLog {
     #[must_use]
     pub fn join(&self, hub: &Hub, runtime: &Handle) -> Arc<MemoryNode> {
         let node = Arc::new(MemoryNode {
+            name: self.0.change(|state| {
+                let name = state.rosters.len() as u64;
+                state.rosters.insert(name, BTreeMap::new());
+                name
+            }),
             shared: Arc::clone(&self.0),
             held_at: Mutex::default(),
             pending: Mutex::default(),
@@ -363,7 +376,11 @@ impl MemoryNode {
         }
     }
 
-    async fn put(&self, items: Vec<Item>) -> Result<Vec<Outcome>, AppendError> {
+    async fn put(
+        &self,
+        items: Vec<Item>,
+        changes: Vec<RosterChange>,
+    ) -> Result<Vec<Outcome>, AppendError> {
         let (answer, answered) = oneshot::channel();
         self.shared.change(|state| {
             state.away().map_err(AppendError::NotPublished)?;
@@ -373,6 +390,13 @@ impl MemoryNode {
             if state.refuses > 0 {
                 state.refuses -= 1;
                 return Err(AppendError::NotPublished(away()));
+            }
+            let roster = state.rosters.entry(self.name).or_default();
+            for change in changes {
+                match change {
+                    RosterChange::Enters { id, line } => roster.insert(id, line),
+                    RosterChange::Leaves { id } => roster.remove(&id),
+                };
             }
             state.batches += 1;
             let batch = state.batches;
@@ -398,13 +422,68 @@ impl MemoryNode {
 
 impl Log for MemoryNode {
     fn append(&self, records: Vec<Record>) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>> {
-        Box::pin(self.put(records.into_iter().map(Item::Event).collect()))
+        Box::pin(self.put(records.into_iter().map(Item::Event).collect(), Vec::new()))
+    }
+
+    fn announce(
+        &self,
+        records: Vec<Record>,
+        changes: Vec<RosterChange>,
+    ) -> BoxFuture<'_, Result<Vec<Outcome>, AppendError>> {
+        Box::pin(self.put(records.into_iter().map(Item::Event).collect(), changes))
+    }
+
+    fn roster(&self, from: RosterPlace) -> BoxFuture<'_, Result<RosterPage, Away>> {
+        Box::pin(async move {
+            let state = self.shared.state.lock();
+            state.away()?;
+            let mut rosters = state.rosters.range(from.node..);
+            let Some((name, roster)) = rosters.next() else {
+                return Ok(RosterPage::default());
+            };
+            let is_behind = |id: &Uuid| *name != from.node || Some(*id) > from.after;
+            let mut lines = roster.iter().filter(|(id, _)| is_behind(id));
+            let listed: Vec<_> = lines
+                .by_ref()
+                .take(PAGE)
+                .filter_map(|(_, line)| Listed::parse(line))
+                .collect();
+            let next = match (lines.next(), listed.last()) {
+                (Some(_), Some(last)) => Some(RosterPlace {
+                    node: *name,
+                    after: Some(last.id()),
+                }),
+                _ => rosters.next().map(|(node, _)| RosterPlace {
+                    node: *node,
+                    after: None,
+                }),
+            };
+            Ok(RosterPage {
+                node: *name,
+                listed,
+                next,
+            })
+        })
+    }
+
+    fn subscriber(&self, id: Uuid) -> BoxFuture<'_, Result<Option<Listed>, Away>> {
+        Box::pin(async move {
+            let state = self.shared.state.lock();
+            state.away()?;
+            let mut rosters = state.rosters.values();
+            let line = rosters.find_map(|roster| roster.get(&id));
+            Ok(line.and_then(|line| Listed::parse(line)))
+        })
+    }
+
+    fn roster_name(&self) -> u64 {
+        self.name
     }
 
     fn erase(&self, topic: &str) -> BoxFuture<'_, Result<usize, AppendError>> {
         let item = Item::Erase(topic.into());
         Box::pin(async move {
-            let outcomes = self.put(vec![item]).await?;
+            let outcomes = self.put(vec![item], Vec::new()).await?;
             Ok(match outcomes[..] {
                 [Outcome::Erased(count)] => count,
                 _ => 0,

@@ -57,6 +57,7 @@ impl Node {
             record.resp_accepted = listening.accepted;
             record.resp_proof_key = listening.proof_key.to_vec().into();
         });
+        record.roster = self.hub.log().map(|log| log.roster_name());
         record.state_lock = self.state_lock().map(connections::number);
         out.node(&record)?;
         let left = |listening: &server::Listening| listening.left;

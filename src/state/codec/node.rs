@@ -28,6 +28,8 @@ pub(crate) struct NodeRow<'a> {
     generation: u64,
     #[n(6)]
     state_lock: Option<u32>,
+    #[n(7)]
+    roster: Option<u64>,
 }
 
 /// A counter.
@@ -61,6 +63,7 @@ impl<'a> From<&'a NodeRecord> for NodeRow<'a> {
             resp_proof_key: &record.resp_proof_key,
             generation: record.generation,
             state_lock: record.state_lock,
+            roster: record.roster,
         }
     }
 }
@@ -75,6 +78,7 @@ impl From<NodeRow<'_>> for NodeRecord {
             resp_proof_key: row.resp_proof_key.into(),
             generation: row.generation,
             state_lock: row.state_lock,
+            roster: row.roster,
         }
     }
 }

@@ -408,8 +408,8 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
     let port = || prop_oneof![Just(Port::Public), Just(Port::Admin), Just(Port::Ingest)];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     prop_oneof![
-        (text(), bytes(), numbers, of(any::<u32>())).prop_map(
-            |(program, resp_proof_key, numbers, state_lock)| {
+        (text(), bytes(), numbers, of(any::<u32>()), of(any::<u64>())).prop_map(
+            |(program, resp_proof_key, numbers, state_lock, roster)| {
                 let (written_unix_ms, started_unix_ms, resp_accepted, generation) = numbers;
                 StateRecord::Node(NodeRecord {
                     program,
@@ -419,6 +419,7 @@ fn any_record() -> impl Strategy<Value = StateRecord> {
                     resp_proof_key,
                     generation,
                     state_lock,
+                    roster,
                 })
             }
         ),

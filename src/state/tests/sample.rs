@@ -297,6 +297,7 @@ fn node() -> StateRecord {
         resp_proof_key: [9; 32].into(),
         generation: 2,
         state_lock: Some(9),
+        roster: Some(u64::MAX - 1),
     })
 }
 
