@@ -15,7 +15,7 @@
 //! | `k` | written by nodes: the digests of the idempotency key, 64 hexadecimal digits |
 //! | `urn` | written by nodes: `1`, if the event's id is written as a URN |
 //! | `node` | written by nodes: `1`, if the event is the node's own |
-//! | `fantail` | a marker: `birth` (with `id`), `tick`, `term`, `lost`, `fork` (with `after` and `through`), `erase` (with `topic`) |
+//! | `fantail` | a marker: `birth` (with `id`), `tick`, `term` (with `server`), `lost`, `fork` (with `after` and `through`), `erase` (with `topic`) |
 //!
 //! What cannot be read is [`Item::Unreadable`] with its reason, never an error: one bad entry must
 //! not stop a node.
@@ -128,7 +128,10 @@ pub fn of_marker(marker: Marker) -> Fields {
             ("birth", vec![("id", id.into_bytes())])
         }
         Marker::Tick => ("tick", Vec::new()),
-        Marker::Term => ("term", Vec::new()),
+        Marker::Term { server } => (
+            "term",
+            vec![("server", format!("{server:016x}").into_bytes())],
+        ),
         Marker::Lost => ("lost", Vec::new()),
         Marker::Fork { after, through } => (
             "fork",
@@ -211,6 +214,7 @@ struct Known {
     marker: Option<String>,
     after: Option<EventId>,
     through: Option<EventId>,
+    server: Option<u64>,
 }
 
 fn unreadable<T>(reason: impl Into<String>) -> Result<T, Fault> {
@@ -258,6 +262,7 @@ impl Known {
             "fantail" => self.marker = Some(text.to_owned()),
             "after" => self.after = text.parse().ok(),
             "through" => self.through = text.parse().ok(),
+            "server" => self.server = u64::from_str_radix(text, 16).ok(),
             _ => {}
         }
         Ok(())
@@ -280,7 +285,10 @@ impl Known {
     fn special(self, kind: &str) -> Result<Meaning, Fault> {
         Ok(match kind {
             "tick" => Meaning::Marker(Marker::Tick),
-            "term" => Meaning::Marker(Marker::Term),
+            "term" => match self.server {
+                Some(server) => Meaning::Marker(Marker::Term { server }),
+                None => return unreadable("a marker `term` without `server`, in hexadecimal"),
+            },
             "lost" => Meaning::Marker(Marker::Lost),
             "birth" => match self.record.id.as_deref().map(uuid::Uuid::try_parse) {
                 Some(Ok(id)) => Meaning::Marker(Marker::Birth(id.as_u128())),
@@ -305,9 +313,9 @@ impl Known {
 }
 
 /// The fields that have a meaning.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "topic", "data", "event", "id", "retry", "private", "key", "t", "k", "urn", "node", "fantail",
-    "after", "through",
+    "after", "through", "server",
 ];
 
 /// The beginning of a text, for a reason that is logged.

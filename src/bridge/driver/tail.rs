@@ -212,7 +212,7 @@ impl Tail {
                 Answer::Woken
             }
             Step::Append { id, marker } => {
-                connection.append_at(id, marker).await?;
+                connection.mark(id, marker).await?;
                 Answer::Appended
             }
             Step::Create { birth } => {

@@ -137,7 +137,7 @@ fn markers_and_erasures_come_back_as_they_were_written() {
     for marker in [
         Marker::Birth(u128::MAX - 7),
         Marker::Tick,
-        Marker::Term,
+        Marker::Term { server: 7 },
         Marker::Fork {
             after: EventId::new(1 << 30),
             through: EventId::new(1 << 31),

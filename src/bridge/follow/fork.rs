@@ -7,31 +7,51 @@ use crate::core::history::{Hole, HoleCause};
 use super::trail::Trail;
 use super::{Answer, Entry, Facts, Follower, Marker, State, Step};
 
-/// Forks that are remembered, to know a marker that says nothing new.
-const COVERED_MAX: usize = 32;
+/// Markers that are remembered.
+const FORKS_MAX: usize = 32;
 
-/// The holes that markers of this log have told.
+/// The markers of this log that tell of losses, each from what it says to itself.
 #[derive(Debug, Default)]
-pub(super) struct Covered(Vec<(EventId, EventId)>);
+pub(super) struct Forks(Vec<(EventId, EventId)>);
 
-impl Covered {
-    /// Whether all cursors above `after` up to `through` are in a hole that was told.
-    fn has(&self, after: EventId, through: EventId) -> bool {
-        let mut ranges = self.0.iter();
-        ranges.any(|(from, to)| *from <= after && through <= *to)
+impl Forks {
+    /// Whether a loss above `after` up to `through` was told.
+    pub(super) fn tell(&self, after: EventId, through: EventId) -> bool {
+        let mut forks = self.0.iter();
+        forks.any(|(from, marker)| *from <= after && through <= *marker)
     }
 
-    fn add(&mut self, after: EventId, through: EventId) {
-        if self.0.len() == COVERED_MAX {
+    pub(super) fn add(&mut self, after: EventId, marker: EventId) {
+        if self.0.len() == FORKS_MAX {
             self.0.remove(0);
         }
-        self.0.push((after, through));
+        self.0.push((after, marker));
     }
 
-    /// Forgets those that end above `id`: their markers are in a log that has ended.
-    fn cut(&mut self, id: EventId) {
-        self.0.retain(|(_, to)| *to <= id);
+    /// Where the hole must begin that a new marker tells, if the log is lost above `id`. The markers
+    /// up there are lost, too, so it tells what they told.
+    fn start(&self, id: EventId) -> EventId {
+        let lost = self.0.iter().filter(|(_, marker)| *marker > id);
+        lost.map(|(after, _)| *after).min().unwrap_or(id).min(id)
     }
+
+    /// Forgets those above `id`, in a log that has ended.
+    fn cut(&mut self, id: EventId) {
+        self.0.retain(|(_, marker)| *marker <= id);
+    }
+}
+
+/// How far a log was read that parts from this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// Both logs have the same up to there.
+    common: EventId,
+    /// Markers on the way tell of losses above it.
+    told: EventId,
+    /// Where it goes on.
+    from: EventId,
+    /// A marker was appended, and not taken or not found.
+    is_marked: bool,
 }
 
 /// What is done about a fork.
@@ -39,34 +59,39 @@ impl Covered {
 pub(super) enum Fork {
     /// Looks for the newest entry that both logs have. Those with numbers below `low` are in both;
     /// those from `high` on are not.
-    Search { low: usize, high: usize, least: usize },
-    /// Reads the log from there on, and looks for a marker that tells all that this node has to
-    /// tell.
-    Scan { after: EventId, from: EventId },
-    /// Appends one, and reads on.
-    Mark {
-        id: EventId,
-        marker: Marker,
-        after: EventId,
-        from: EventId,
+    Search {
+        low: usize,
+        high: usize,
+        least: usize,
     },
+    /// Reads the log, and looks for a marker that tells all that this node has to tell.
+    Scan(Scan),
+    /// Appends one, and reads on.
+    Mark(EventId, Marker, Scan),
 }
 
 impl Fork {
     /// The search, in a log with these facts. Nothing is known of entries that it does not keep.
     pub(super) fn new(trail: &Trail, facts: &Facts) -> Self {
-        let least = facts.first.map_or(trail.len(), |first| trail.index_of(first));
-        Self::search(least, trail.len(), least, trail)
+        let least = facts
+            .first
+            .map_or(trail.len(), |first| trail.index_of(first));
+        Self::search([least, trail.len()], least, trail)
     }
 
-    fn search(low: usize, high: usize, least: usize, trail: &Trail) -> Self {
+    fn search([low, high]: [usize; 2], least: usize, trail: &Trail) -> Self {
         if low < high {
             return Self::Search { low, high, least };
         }
         // If both have none of those that are known, all that was read may be lost.
         let newest = (low > least).then(|| trail.id(low - 1)).flatten();
-        let after = newest.unwrap_or(EventId::ZERO);
-        Self::Scan { after, from: after }
+        let common = newest.unwrap_or(EventId::ZERO);
+        Self::Scan(Scan {
+            common,
+            told: common,
+            from: common,
+            is_marked: false,
+        })
     }
 
     pub(super) fn step<T>(&self, trail: &Trail) -> Step<T> {
@@ -74,8 +99,8 @@ impl Fork {
             Self::Search { low, high, .. } => Step::AskPage {
                 from: trail.id(middle(*low, *high)).unwrap_or(EventId::ZERO),
             },
-            Self::Scan { from, .. } => Step::AskPage { from: *from },
-            Self::Mark { id, marker, .. } => Step::Append {
+            Self::Scan(scan) => Step::AskPage { from: scan.from },
+            Self::Mark(id, marker, _) => Step::Append {
                 id: *id,
                 marker: *marker,
             },
@@ -97,89 +122,88 @@ impl<T> Follower<T> {
                 } else {
                     (low, middle)
                 };
-                self.state = State::Fork(Fork::search(low, high, least, &self.trail));
+                self.state = State::Fork(Fork::search([low, high], least, &self.trail));
             }
-            (Fork::Scan { after, from }, Answer::Page { entries, is_end }) => {
-                self.scan(after, from, entries, is_end);
+            (Fork::Scan(scan), Answer::Page { entries, is_end }) => {
+                self.scan(scan, entries, is_end);
             }
-            (Fork::Mark { after, from, .. }, Answer::Appended) => {
-                self.state = State::Fork(Fork::Scan { after, from });
+            (Fork::Mark(_, _, scan), Answer::Appended) => {
+                self.state = State::Fork(Fork::Scan(scan));
             }
             _ => self.disconnected(),
         }
     }
 
-    /// Looks for a marker in these entries of the log that parts from this node above `after`.
-    fn scan(&mut self, after: EventId, from: EventId, entries: Vec<Entry<T>>, is_end: bool) {
-        let last = entries.last().map_or(from, |entry| entry.id);
-        let tells_all = |entry: &Entry<T>| match entry.marker {
-            Some(Marker::Fork { after: common, .. }) => common <= after && entry.id > self.head,
-            _ => false,
-        };
-        if let Some(number) = entries.iter().position(tells_all) {
-            self.part(after, entries.into_iter().skip(number), is_end);
-            return;
-        }
-        let fork = if is_end {
-            let id = self.id_above(last);
-            let through = self.head;
-            let marker = Marker::Fork { after, through };
-            Fork::Mark {
-                id,
-                marker,
-                after,
-                from: last,
+    /// Looks for a marker in these entries of the log that parts from this node. It must tell what
+    /// this node has to tell.
+    fn scan(&mut self, mut scan: Scan, entries: Vec<Entry<T>>, is_end: bool) {
+        let after = self.forks.start(scan.common);
+        let last = entries.last().map_or(scan.from, |entry| entry.id);
+        for (number, entry) in entries.iter().enumerate() {
+            let Some(Marker::Fork { after: other, .. }) = entry.marker else {
+                continue;
+            };
+            if entry.id > scan.common {
+                scan.told = scan.told.min(other);
             }
-        } else if last > from {
-            Fork::Scan { after, from: last }
+            if other <= after && entry.id > self.head {
+                self.part(scan, entries.into_iter().skip(number), is_end);
+                return;
+            }
+        }
+        self.state = State::Fork(if is_end {
+            scan.from = last;
+            self.mark_fork(after, scan)
         } else {
-            // The entry that it would go on from was cut off.
-            let from = from.after();
-            Fork::Scan { after, from }
-        };
-        self.state = State::Fork(fork);
+            // If there is nothing more, the entry that it would go on from was cut off.
+            scan.from = if last > scan.from {
+                last
+            } else {
+                scan.from.after()
+            };
+            Fork::Scan(scan)
+        });
     }
 
-    /// Leaves the log that was lost above `after`, and goes on at the first of these entries, the
-    /// marker.
-    fn part(&mut self, after: EventId, mut rest: impl Iterator<Item = Entry<T>>, is_end: bool) {
-        let Some(marker) = rest.next() else {
+    /// Appends a marker to a log that has none for this node.
+    fn mark_fork(&self, after: EventId, mut scan: Scan) -> Fork {
+        // The log did not take it, because it has one that tells as much: that was cut off, or it
+        // is not above the head. It takes one that goes further than any.
+        let through = if scan.is_marked {
+            EventId::new(u64::MAX)
+        } else {
+            self.head
+        };
+        scan.is_marked = true;
+        let id = self.id_above(scan.from);
+        Fork::Mark(id, Marker::Fork { after, through }, scan)
+    }
+
+    /// Leaves the log that was lost, and goes on at the first of these entries, the marker.
+    fn part(&mut self, scan: Scan, mut rest: impl Iterator<Item = Entry<T>>, is_end: bool) {
+        let Some(entry) = rest.next() else {
             self.disconnected();
             return;
         };
-        self.trail.cut(after);
-        self.covered.cut(after);
+        self.trail.cut(scan.common);
+        self.forks.cut(scan.common);
+        self.forks.add(scan.told, entry.id);
         self.count.forget();
         self.lost = None;
-        self.needs_term = None;
+        self.term = None;
         self.is_unproven = false;
-        let id = marker.id;
-        // Another node may know of losses further below.
-        let told = match marker.marker {
-            Some(Marker::Fork { after: common, .. }) => common.min(after),
-            _ => after,
-        };
-        let step = self.hole(told, id);
-        self.steps.push_back(step);
-        self.trail.push(&marker);
-        self.head = id;
+        self.steps.push_back(hole(scan.told, entry.id));
+        self.trail.push(&entry);
+        self.head = entry.id;
         self.take_entries(rest, is_end);
     }
+}
 
-    /// What the node is told of a marker that has the id `id`, in the order that it follows.
-    pub(super) fn break_at(&mut self, after: EventId, through: EventId, id: EventId) -> Option<Step<T>> {
-        if self.covered.has(after, through) {
-            return None;
-        }
-        Some(self.hole(after.min(self.head), id))
-    }
-
-    fn hole(&mut self, after: EventId, through: EventId) -> Step<T> {
-        self.covered.add(after, through);
-        Step::Break(Hole {
-            after,
-            through,
-            cause: HoleCause::Forked,
-        })
-    }
+/// What the node is told of a marker.
+pub(super) fn hole<T>(after: EventId, marker: EventId) -> Step<T> {
+    Step::Break(Hole {
+        after,
+        through: marker,
+        cause: HoleCause::Forked,
+    })
 }

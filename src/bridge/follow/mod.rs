@@ -15,14 +15,18 @@
 //! 3. A log that has lost its newest entries goes on with a marker, `fork`, whose id is above all that
 //!    anybody has read. On reading it every node tells the hole, so ids never fall for anybody
 //!    ([`fork`]).
-//! 4. Who first sees that another server has the log appends a marker, `term`. No entry is between it
-//!    and its predecessor, so an id there is one that only a lost log had ([`Step::Doubt`]).
+//!    A node that was cut off below such a marker knows by their number that there was one.
+//! 4. Who first sees that a server has the log appends a marker, `term`, that names it. No entry is
+//!    between it and its predecessor, so an id there is one that only a lost log had
+//!    ([`Step::Doubt`]).
 //!
 //! Nobody may append events to a server before the follower has said [`Step::Live`] of it.
 
 mod count;
 mod fork;
 mod read;
+#[cfg(test)]
+mod simulator;
 mod trail;
 
 use std::collections::VecDeque;
@@ -32,7 +36,7 @@ use crate::core::event::EventId;
 use crate::core::history::Hole;
 
 use count::Count;
-use fork::{Covered, Fork};
+use fork::{Fork, Forks};
 use trail::Trail;
 
 /// How often the facts of the log are asked for.
@@ -58,9 +62,12 @@ pub enum Marker {
     Birth(u128),
     /// A proof that entries come through.
     Tick,
-    /// Another server has the log.
-    Term,
-    /// A source of events that nodes write to the log cannot prove that it missed none before.
+    /// From here on this server has the log. See [`Facts::server`].
+    Term {
+        /// The server.
+        server: u64,
+    },
+    /// A source of events cannot prove that it brought all up to here.
     Lost,
     /// The log has lost entries. No entry above `after` up to this marker can be relied on.
     Fork {
@@ -86,6 +93,8 @@ pub struct Facts {
     pub added: Option<u64>,
     /// Number of entries that are kept.
     pub length: u64,
+    /// Number of markers `term` and `fork` that were ever appended; `None` if it is not known.
+    pub turns: Option<u64>,
 }
 
 /// What is to be done next.
@@ -103,9 +112,11 @@ pub enum Step<T> {
         /// The newest id that was read.
         after: EventId,
     },
-    /// Append this marker with this id.
+    /// Append this marker with this id, or with the log's next one if that is higher. The log does
+    /// not take a [`Marker::Fork`] if its newest one tells the same: if that begins no higher, and is
+    /// itself no lower than `through`.
     Append {
-        /// Its id.
+        /// Its lowest id.
         id: EventId,
         /// The marker.
         marker: Marker,
@@ -152,7 +163,7 @@ pub enum Answer<T> {
     },
     /// Of [`Step::Wait`], also if nothing came.
     Woken,
-    /// Of [`Step::Append`], also if the log refused the id, because it has a higher one.
+    /// Of [`Step::Append`].
     Appended,
     /// Of [`Step::Create`].
     Created,
@@ -178,18 +189,20 @@ pub struct Follower<T> {
     /// What was read lately. Empty if no entry of the log is known.
     trail: Trail,
     count: Count,
-    covered: Covered,
+    forks: Forks,
     server: Option<u64>,
     facts: Option<Facts>,
     facts_at: Option<Instant>,
     state: State,
     /// The head was not seen on this server yet.
     is_unproven: bool,
-    /// Another server has the log, and no marker above this id has said so yet.
-    needs_term: Option<EventId>,
-    /// Entries above this id were removed before they were read.
-    lost: Option<EventId>,
+    /// The server that the newest marker of its kind names; `None` if none was read.
+    term: Option<u64>,
+    /// Between these ids, entries were removed before they were read.
+    lost: Option<(EventId, EventId)>,
     is_live: bool,
+    /// Nothing was read yet.
+    is_new: bool,
     /// Steps that concern the node.
     steps: VecDeque<Step<T>>,
     /// The clock at the last call of [`Follower::next`].
@@ -213,9 +226,9 @@ enum State {
     Judge,
     /// The first entries, when none is known. `next` is the one that follows the head, if that is
     /// certain.
-    Begin {
-        next: Option<EventId>,
-    },
+    Begin { next: Option<EventId> },
+    /// Entries above the head, which was removed.
+    Pass,
     /// A marker; read on after it.
     Mark(EventId, Marker),
     /// The log has lost entries.
@@ -237,15 +250,16 @@ impl<T> Follower<T> {
             head,
             trail,
             count: Count::default(),
-            covered: Covered::default(),
+            forks: Forks::default(),
             server: None,
             facts: None,
             facts_at: None,
             state: State::Connect,
             is_unproven: matches!(start, Start::At(_)),
-            needs_term: None,
+            term: None,
             lost: None,
             is_live: false,
+            is_new: matches!(start, Start::Above(_)),
             steps: VecDeque::new(),
             now_unix_ms: 0,
         }
@@ -268,6 +282,7 @@ impl<T> Follower<T> {
     pub fn disconnected(&mut self) {
         self.is_live = false;
         self.count.forget_claim();
+        self.steps.retain(|step| !matches!(step, Step::Live { .. }));
         if !matches!(self.state, State::Other(_)) {
             self.state = State::Connect;
         }
@@ -291,7 +306,7 @@ impl<T> Follower<T> {
             }
             State::Create => Step::Create { birth: self.birth },
             State::Read => Step::AskPage { from: self.head },
-            State::Begin { .. } => Step::AskPage {
+            State::Begin { .. } | State::Pass => Step::AskPage {
                 from: self.head.after(),
             },
             State::Wait => Step::Wait { after: self.head },
@@ -321,10 +336,19 @@ impl<T> Follower<T> {
             (State::Begin { next }, Answer::Page { entries, is_end }) => {
                 self.begin(next, entries, is_end);
             }
+            (State::Pass, Answer::Page { entries, is_end }) => {
+                self.take_entries(entries.into_iter(), is_end);
+            }
             (State::Wait, Answer::Woken) | (State::Mark(..), Answer::Appended) => self.read_on(),
             (State::Fork(fork), answer) => self.take_fork(fork, answer),
             (_, _) => self.disconnected(),
         }
+    }
+
+    /// Whether it knows the number of the head.
+    #[cfg(test)]
+    fn counts(&self) -> bool {
+        self.count.is_known()
     }
 
     /// An id for a marker: above all that was read and above all that the log

@@ -3,7 +3,7 @@
 use crate::core::event::EventId;
 use crate::core::history::{Hole, HoleCause};
 
-use super::fork::Fork;
+use super::fork::{Fork, hole};
 use super::{Entry, Facts, Follower, Marker, State, Step};
 
 impl<T> Follower<T> {
@@ -11,11 +11,11 @@ impl<T> Follower<T> {
     pub(super) fn take_facts(&mut self, state: &State, facts: Facts) {
         if facts.birth != Some(self.birth) {
             self.is_live = false;
+            self.is_unproven = true;
             self.state = facts.birth.map_or(State::Create, State::Other);
             return;
         }
         if self.server.is_some_and(|server| server != facts.server) {
-            self.needs_term = Some(facts.last);
             self.is_unproven = true;
             self.is_live = false;
         }
@@ -52,20 +52,26 @@ impl<T> Follower<T> {
             self.is_unproven = false;
             self.take_entries(entries.into_iter().skip(1), is_end);
         } else {
-            self.is_live = false;
             self.count.forget_claim();
             self.state = State::Judge;
         }
     }
 
-    /// The head is not in the log. These facts are newer than the page that did not have it, so the
-    /// oldest entry says why: the log was cut above the head, or it has lost the head. A server that
-    /// took over may have lost the head and been cut: then nothing is certain.
+    /// The head is not in the log. These facts are newer than the page that did not have it, so they
+    /// say why: the log was cut above the head, or the head was removed, or the log has lost it. A
+    /// server that took over may have lost the head and been cut, so then nothing is certain.
     fn judge(&mut self, facts: &Facts) {
-        let is_cut = facts.first.is_none_or(|first| first > self.head) && facts.last >= self.head;
-        self.state = if is_cut && !self.is_unproven {
+        let is_same = !self.is_unproven && facts.last >= self.head && self.count.may_follow(facts);
+        let is_cut = facts.first.is_none_or(|first| first > self.head);
+        let is_removed = is_same && !is_cut && self.count.compares(facts);
+        self.is_live &= is_removed;
+        self.state = if is_same && is_cut {
             self.count.claim(facts);
             self.beginning(facts)
+        } else if is_removed {
+            // Whether more than the head was removed is seen by the count.
+            self.count.claim(facts);
+            State::Pass
         } else {
             State::Fork(Fork::new(&self.trail, facts))
         };
@@ -76,24 +82,38 @@ impl<T> Follower<T> {
     pub(super) fn begin(&mut self, next: Option<EventId>, entries: Vec<Entry<T>>, is_end: bool) {
         self.trail.clear();
         match entries.first().map(|entry| entry.id) {
-            Some(first) if next != Some(first) => self.skip_to(first.before()),
-            Some(_) => {}
+            Some(first) => {
+                if next != Some(first) {
+                    self.skip_to(first.before());
+                }
+                if let Some(facts) = &self.facts {
+                    self.count.begin(first, facts);
+                }
+            }
             // Nothing is left of what the log had.
             None => self.skip_to(self.facts.map_or(EventId::ZERO, |facts| facts.last)),
         }
         self.take_entries(entries.into_iter(), is_end);
     }
 
-    /// Everything up to `through` was cut off before it was read.
+    /// Everything up to `through` was cut off before it was read. If a marker may be among it, it may
+    /// have told of losses anywhere.
     fn skip_to(&mut self, through: EventId) {
         if through <= self.head {
             return;
         }
+        let facts = self.facts.as_ref();
+        let is_sure = self.is_new || facts.is_some_and(|facts| self.count.has_all_turns(facts));
+        let (after, cause) = if is_sure {
+            (self.head, HoleCause::Trimmed)
+        } else {
+            (EventId::ZERO, HoleCause::Forked)
+        };
         self.count.forget();
         self.steps.push_back(Step::Break(Hole {
-            after: self.head,
+            after,
             through,
-            cause: HoleCause::Trimmed,
+            cause,
         }));
         self.head = through;
     }
@@ -111,10 +131,13 @@ impl<T> Follower<T> {
             if self.count.is_due_before(entry.id) {
                 self.check_count();
             }
-            let step = entry.marker.and_then(|marker| self.take_marker(marker, entry.id));
+            let step = entry
+                .marker
+                .and_then(|marker| self.take_marker(marker, entry.id));
             self.trail.push(&entry);
             self.count.add();
             self.head = entry.id;
+            self.is_new = false;
             match step {
                 None => batch.push(entry),
                 Some(step) => {
@@ -142,14 +165,14 @@ impl<T> Follower<T> {
     }
 
     fn check_count(&mut self) {
-        if let Some(missing) = self.count.check(self.head) {
-            self.lost = Some(self.lost.map_or(missing, |lost| lost.min(missing)));
+        if let Some((after, through)) = self.count.check(self.head) {
+            let (from, to) = self.lost.unwrap_or((after, through));
+            self.lost = Some((from.min(after), to.max(through)));
         }
     }
 
     /// What the node is told of a marker, the entry after the head.
     fn take_marker(&mut self, marker: Marker, id: EventId) -> Option<Step<T>> {
-        let ends_term = self.needs_term.is_some_and(|above| id > above);
         match marker {
             Marker::Birth(_) | Marker::Tick => None,
             Marker::Lost => Some(Step::Break(Hole {
@@ -157,21 +180,18 @@ impl<T> Follower<T> {
                 through: id,
                 cause: HoleCause::Upstream,
             })),
-            Marker::Term => {
-                if ends_term {
-                    self.needs_term = None;
-                }
+            Marker::Term { server } => {
+                self.count.add_turn();
+                self.term = Some(server);
                 (!self.trail.is_empty()).then_some(Step::Doubt {
                     after: self.head,
                     before: id,
                 })
             }
-            Marker::Fork { after, through } => {
-                if ends_term {
-                    self.needs_term = None;
-                }
-                self.lost = self.lost.filter(|lost| *lost < after);
-                self.break_at(after, through, id)
+            Marker::Fork { after, .. } => {
+                self.count.add_turn();
+                self.forks.add(after, id);
+                Some(hole(after.min(self.head), id))
             }
         }
     }
@@ -179,13 +199,18 @@ impl<T> Follower<T> {
     /// The log has no more for now.
     fn at_end(&mut self) {
         self.check_count();
-        let marker = match (self.lost, self.needs_term) {
-            (Some(after), _) => Some(Marker::Fork {
+        let Some(server) = self.server else {
+            return;
+        };
+        let untold = |(after, through): &(EventId, EventId)| !self.forks.tell(*after, *through);
+        self.lost = self.lost.filter(untold);
+        let marker = match self.lost {
+            // Further than the log's newest marker of its kind.
+            Some((after, through)) => Some(Marker::Fork {
                 after,
-                through: self.head,
+                through: through.max(self.head.after()),
             }),
-            (None, Some(_)) => Some(Marker::Term),
-            (None, None) => None,
+            None => (self.term != Some(server)).then_some(Marker::Term { server }),
         };
         if let Some(marker) = marker {
             self.is_live = false;
@@ -193,7 +218,7 @@ impl<T> Follower<T> {
             return;
         }
         self.state = State::Wait;
-        if let (false, Some(server)) = (self.is_live, self.server) {
+        if !self.is_live {
             self.is_live = true;
             self.steps.push_back(Step::Live { server });
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::lost::Lost;
 use super::pace::{Pace, jittered};
 use crate::bridge::follow::Marker;
-use crate::bridge::redis::{Address, Connection, lease_key};
+use crate::bridge::redis::{Address, Connection, beside};
 use crate::hub::Hub;
 
 /// The log that messages are written to, and the times of the lease.
@@ -55,7 +55,7 @@ impl<'c> Lease<'c> {
         let mut lease = Self {
             config,
             connection,
-            key: lease_key(&config.stream_key, "channels"),
+            key: beside(&config.stream_key, "channels"),
             holder: format!("{:016x}", fastrand::u64(..)),
             until: watch::Sender::new(Instant::now()),
         };

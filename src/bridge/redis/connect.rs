@@ -80,7 +80,7 @@ impl Connection {
         let Opened { host, mut link } = opened;
         let mut pipeline = Pipeline::new();
         pipeline.cmd("CLIENT").arg("ID");
-        pipeline.cmd("INFO").arg("server");
+        pipeline.cmd("INFO");
         pipeline.cmd("ROLE");
         pipeline.cmd("EXISTS").arg(key);
         let answers = link.send_packed_commands(&pipeline, 0, 4).await?;
@@ -106,6 +106,8 @@ impl Connection {
             Some(run_id) => run_id.hash(&mut hasher),
             None => (&host.name, host.port).hash(&mut hasher),
         }
+        // It is another one when it was a replica meanwhile: it may have lost entries.
+        line("master_replid").hash(&mut hasher);
         let id = reply::number(&reply::accepted(id)?);
         Ok(Found::Here(Self {
             link,

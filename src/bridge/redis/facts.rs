@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::connection::{Connection, is_replica};
 use super::error::{Error, Refused, Unfit};
+use super::mark::turns_key;
 use super::raw_id::RawId;
 use super::reply;
 use crate::bridge::entry;
@@ -33,6 +34,7 @@ impl Connection {
         pipeline.cmd("MULTI");
         pipeline.cmd("XINFO").arg("STREAM").arg(&self.key);
         pipeline.cmd("XINFO").arg("GROUPS").arg(&self.key);
+        pipeline.cmd("HGET").arg(turns_key(&self.key)).arg("count");
         pipeline.cmd("EXEC");
         let mut answers = self.calls(&pipeline).await?.into_iter();
         if answers.next().is_some_and(is_replica) {
@@ -40,11 +42,15 @@ impl Connection {
         }
         let executed = reply::accepted(answers.next_back().unwrap_or_default())?;
         let executed = reply::items(executed).unwrap_or_default();
-        let Ok([stream, groups]) = <[Value; 2]>::try_from(executed) else {
+        let Ok([stream, groups, turns]) = <[Value; 3]>::try_from(executed) else {
             return Err(Error::Answer("XINFO"));
         };
+        let turns = match &turns {
+            Value::Nil => Some(0),
+            turns => reply::number(turns),
+        };
         match self.existing(stream)? {
-            Some(stream) => self.read_facts(&stream, groups),
+            Some(stream) => self.read_facts(&stream, groups, turns),
             None => Ok(Facts {
                 birth: None,
                 server: self.server,
@@ -52,11 +58,17 @@ impl Connection {
                 last: EventId::ZERO,
                 added: None,
                 length: 0,
+                turns,
             }),
         }
     }
 
-    fn read_facts(&self, stream: &[Value], groups: Value) -> Result<Facts, Error> {
+    fn read_facts(
+        &self,
+        stream: &[Value],
+        groups: Value,
+        turns: Option<u64>,
+    ) -> Result<Facts, Error> {
         let number = |name| reply::field(stream, name).and_then(reply::number);
         let last = reply::field(stream, "last-generated-id").and_then(reply::text);
         let last = last.and_then(RawId::parse).ok_or(Error::Answer("XINFO"))?;
@@ -71,6 +83,7 @@ impl Connection {
             last: self.readable(last)?,
             added: number("entries-added"),
             length: number("length").ok_or(Error::Answer("XINFO"))?,
+            turns,
         })
     }
 

@@ -15,16 +15,6 @@ const PROLONG: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redi
 /// Ends a lease that this holder has.
 const END: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
 
-/// The key of a lease beside a stream, in the same slot of a Cluster.
-#[must_use]
-pub fn lease_key(stream_key: &str, name: &str) -> String {
-    if stream_key.contains('{') {
-        format!("{stream_key}:{name}")
-    } else {
-        format!("{{{stream_key}}}:{name}")
-    }
-}
-
 impl Connection {
     /// Takes a lease if nobody has it.
     ///
@@ -71,15 +61,4 @@ impl Connection {
 
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lease_is_in_the_slot_of_its_stream() {
-        assert_eq!(lease_key("fantail", "channels"), "{fantail}:channels");
-        assert_eq!(lease_key("a{b}c", "channels"), "a{b}c:channels");
-    }
 }

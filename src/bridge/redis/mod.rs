@@ -15,6 +15,7 @@ mod connection;
 mod error;
 mod facts;
 mod lease;
+mod mark;
 mod page;
 mod raw_id;
 mod reply;
@@ -26,7 +27,6 @@ pub use checks::Warning;
 pub use connect::{Named, masters, newest};
 pub use connection::Connection;
 pub use error::Error;
-pub use lease::lease_key;
 pub use page::{PageSize, RawPage};
 pub use roster::{Beat, End, REAPED, RosterWrite};
 
@@ -37,4 +37,25 @@ pub struct Stream {
     pub key: String,
     /// Number of entries above which Redis drops the oldest (`MAXLEN ~`).
     pub events_max: usize,
+}
+
+/// The key of something beside a stream, in the same slot of a Cluster.
+#[must_use]
+pub fn beside(stream_key: &str, name: &str) -> String {
+    if stream_key.contains('{') {
+        format!("{stream_key}:{name}")
+    } else {
+        format!("{{{stream_key}}}:{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beside_a_stream_is_in_its_slot() {
+        assert_eq!(beside("fantail", "channels"), "{fantail}:channels");
+        assert_eq!(beside("a{b}c", "channels"), "a{b}c:channels");
+    }
 }

@@ -18,6 +18,7 @@ use redis::{Cmd, Value};
 use uuid::Uuid;
 
 use super::Stream;
+use super::beside;
 use super::connection::Connection;
 use super::error::Error;
 use super::raw_id::RawId;
@@ -146,15 +147,6 @@ pub struct End {
     pub line: Vec<u8>,
     /// None if the line cannot be read: then it is removed.
     pub entries: Vec<Fields>,
-}
-
-/// The key of something beside a stream, in the same slot of a Cluster.
-fn beside(stream: &str, name: &str) -> String {
-    if stream.contains('{') {
-        format!("{stream}:{name}")
-    } else {
-        format!("{{{stream}}}:{name}")
-    }
 }
 
 fn roster_key(stream: &str, name: u64) -> String {
