@@ -7,6 +7,7 @@ use crate::proxy::Proxy;
 use crate::server::{Keeps, Server};
 use crate::support::node::PROGRAM;
 use crate::support::sse::SseStream;
+use crate::support::wait_until;
 
 const MANUAL: &str = include_str!("../../docs/CLUSTER.md");
 
@@ -36,8 +37,17 @@ fn the_rights_in_the_manual_are_enough_and_no_more() {
     let proxy = Proxy::to(server.address());
     let login = |url: String| url.replace("redis://", "redis://fantail:pw@");
     let logs = [login(proxy.url()), login(server.url())];
-    let flags = ["--log-events-max", "1000", "--log-bytes-max", "1MiB"];
-    let nodes = Nodes::start(&logs, &flags);
+    let flags = [
+        "--log-events-max",
+        "1000",
+        "--log-bytes-max",
+        "1MiB",
+        "--mercure-subscriptions",
+    ];
+    let mut nodes = Nodes::start(&logs, &flags);
+    let announced = || -> Vec<String> { server.ask(&["KEYS", "{fantail}:who:*"]) };
+    let _subscriber = SseStream::open(nodes.at(0).http, "/.well-known/mercure?topic=a");
+    wait_until("it is announced", || announced().len() == 1);
     let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
     assert_eq!(publish(nodes.at(0), "news", "first").status, 200);
     assert_eq!(stream.take_data(1), ["first"]);
@@ -48,6 +58,10 @@ fn the_rights_in_the_manual_are_enough_and_no_more() {
     assert_eq!(stream.take(1)[0].event, "gap");
     nodes.publish("news", "after a loss");
     assert_eq!(stream.take_data(1), ["after a loss"]);
+    wait_until("it is announced anew", || announced().len() == 1);
+    nodes.kill(0);
+    wait_until("its end is told", || announced().is_empty());
+    nodes.stop(1);
     let log: Vec<redis::Value> = server.ask(&["ACL", "LOG"]);
     assert!(log.is_empty(), "a node was refused: {log:?}");
     for forbidden in [

@@ -22,8 +22,9 @@ local function not_above(a, b)
 end
 local after, through = ARGV[2], ARGV[3]
 if after ~= '' then
-  local newest = redis.call('HMGET', KEYS[2], 'after', 'id')
-  if newest[1] and newest[2] and not_above(newest[1], after) and not_above(through, newest[2]) then
+  local newest = redis.call('HGET', KEYS[2], 'id')
+  local told = redis.call('HGET', KEYS[2], 'after')
+  if newest and told and not_above(told, after) and not_above(through, newest) then
     return false
   end
 end
