@@ -32,7 +32,7 @@ const BY_THE_OPERATOR: [(&str, usize); 24] = [
     ("bridge/driver/contact.rs", 3),
     ("bridge/driver/control.rs", 1),
     ("bridge/driver/master.rs", 1),
-    ("bridge/driver/tail.rs", 8),
+    ("bridge/driver/tail.rs", 7),
     // SIGHUP.
     ("node/keys.rs", 2),
     // The process ends with it.
