@@ -24,7 +24,7 @@ const STEPS: [Step; 9] = [
     ),
     ("the examples, in Chromium and Firefox", examples),
     (
-        "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies; several nodes",
+        "tests with real clients: redis-cli, curl, Node, Python, PHP, Ruby, browsers; behind proxies; several nodes; Redis as a log and as a source",
         external_tests,
     ),
     ("documentation, warnings are errors", documentation),
@@ -197,6 +197,10 @@ fn external_tests() -> Result<(), Failure> {
         "external*",
         "--test",
         "cluster",
+        "--test",
+        "pubsub",
+        "--test",
+        "shared_log",
     ]))
 }
 
