@@ -44,6 +44,7 @@ impl World {
             event.was_seen = true;
             self.totals.lost += 1;
         }
+        self.keys.lose_above(after, self.settings.desk.keys);
         for id in ids {
             self.all.push(Published {
                 id,

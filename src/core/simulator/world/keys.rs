@@ -39,7 +39,7 @@ impl EventKey {
 struct Use {
     key: EventKey,
     id: EventId,
-    /// It was lost with a process that crashed.
+    /// It was lost with a process that crashed, or by the log.
     is_lost: bool,
     /// Nothing but newer keys can have made the node forget it.
     is_due: bool,
@@ -126,6 +126,17 @@ impl KeyOracle {
         for old in self.uses.iter_mut().filter(|old| old.id < cut_off) {
             old.is_due = false;
             old.is_gone = true;
+        }
+    }
+
+    /// The log has lost the events above this id, and their keys with them. What newer keys had
+    /// pushed out before does not come back.
+    pub(super) fn lose_above(&mut self, id: EventId, limits: KeyLimits) {
+        for number in 0..self.uses.len() {
+            self.uses[number].is_due = self.must_remember(number, limits);
+        }
+        for lost in self.uses.iter_mut().filter(|one| one.id > id) {
+            lost.is_lost = true;
         }
     }
 
