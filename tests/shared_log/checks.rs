@@ -56,6 +56,7 @@ fn a_user_with_a_password_from_a_file_and_a_database_are_used() {
         "on",
         ">p w",
         "~fantail",
+        "~{fantail}:*",
         "+@all",
     ]);
     let mut file = NamedTempFile::new().expect("a file");

@@ -54,7 +54,8 @@ pub(crate) fn loom() -> Result<(), Failure> {
     run(cargo(&arguments).env("LOOM_MAX_PREEMPTIONS", "3"))
 }
 
-/// Schedules of the simulator, from seed 0 on. A seed that fails is printed.
+/// Schedules of both simulators, from seed 0 on: of one node, and of nodes that follow a log. A seed
+/// that fails is printed.
 pub(crate) fn simulate(runs: &str) -> Result<(), Failure> {
     if runs.parse::<u64>().is_err() {
         return Err(Failure::Usage(format!("simulate {runs}")));
@@ -66,11 +67,14 @@ pub(crate) fn simulate(runs: &str) -> Result<(), Failure> {
         "--profile",
         "simulate",
         "--lib",
-        "every_stream_sees_its_events_once",
         "--",
         "--nocapture",
+        "every_stream_sees_its_events_once",
+        "every_client_gets_each_event_once",
     ];
-    run(cargo(&arguments).env("SIMULATOR_RUNS", runs))
+    let mut simulators = cargo(&arguments);
+    simulators.env("SIMULATOR_RUNS", runs);
+    run(simulators.env("FOLLOW_SEEDS", runs))
 }
 
 /// The units of the examples, under a systemd that a test boots.
