@@ -158,7 +158,22 @@ pub(super) fn redis_key(text: &str) -> Result<String, Reason> {
     match text.len() {
         0 => Err(Reason::Empty),
         length if length > REDIS_KEY_BYTES_MAX => Err(Reason::TooLarge),
+        _ if !has_one_slot(text) => Err(Reason::HashTag),
         _ => Ok(text.to_owned()),
+    }
+}
+
+/// Whether keys that are made of this one can be in its slot of a Cluster: it has no braces, or they
+/// enclose its hash tag (Redis Cluster specification, "Hash tags").
+fn has_one_slot(key: &str) -> bool {
+    match key.find(['{', '}']) {
+        None => true,
+        Some(open) => {
+            let tag = key[open..]
+                .strip_prefix('{')
+                .and_then(|rest| rest.find('}'));
+            tag.is_some_and(|length| length > 0)
+        }
     }
 }
 

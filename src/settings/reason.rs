@@ -105,6 +105,11 @@ pub enum Reason {
     /// Not a log filter.
     #[error("not a log filter")]
     Filter,
+    /// Braces that Redis Cluster does not take for a hash tag.
+    #[error(
+        "braces that enclose nothing, or not in pairs: the keys beside it would be elsewhere in a Cluster. Leave them out, or write `{{tag}}`"
+    )]
+    HashTag,
     /// Empty, but a value is needed.
     #[error("empty")]
     Empty,

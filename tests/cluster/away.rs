@@ -71,30 +71,25 @@ fn a_node_without_its_log_is_not_ready_after_a_while() {
     wait_until("the node is ready again", || nodes.is_ready(0));
 }
 
+/// What a node says that does not start with the log at this address.
+fn refused_with(log: &str) -> String {
+    let listeners = ["--listen", "--ingest-listen", "--admin-listen"];
+    let listeners = listeners.map(|flag| [flag, "127.0.0.1:0"]);
+    let output = std::process::Command::new(crate::support::node::PROGRAM)
+        .arg("serve")
+        .args(listeners.as_flattened())
+        .args(["--log", log, "--log-start-timeout", "1s"])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    said
+}
+
 #[test]
 fn a_node_does_not_start_without_its_log_and_says_why() {
     let address = crate::support::free_port::free_address();
-    let url = format!("redis://{address}");
-    let output = std::process::Command::new(crate::support::node::PROGRAM)
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--ingest-listen",
-            "127.0.0.1:0",
-        ])
-        .args([
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--log",
-            &url,
-            "--log-start-timeout",
-            "1s",
-        ])
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
+    let said = refused_with(&format!("redis://{address}"));
     assert!(said.contains(&address.to_string()), "{said}");
     assert!(!said.contains("serving"), "{said}");
 }
@@ -105,26 +100,7 @@ fn a_server_that_evicts_keys_is_refused() {
     let server = Server::start(Keeps::Always, &[]);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "100mb"]);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
-    let output = std::process::Command::new(crate::support::node::PROGRAM)
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--ingest-listen",
-            "127.0.0.1:0",
-        ])
-        .args([
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--log",
-            &server.url(),
-            "--log-start-timeout",
-            "1s",
-        ])
-        .output()
-        .expect("it runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
+    let said = refused_with(&server.url());
     assert!(
         said.contains("maxmemory-policy") && said.contains("noeviction"),
         "{said}"

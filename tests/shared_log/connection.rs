@@ -1,34 +1,11 @@
-use fantail::bridge::entry::{Fields, Token, of_record};
+use fantail::bridge::entry::Fields;
 use fantail::bridge::follow::Marker;
-use fantail::bridge::redis::{Address, Batch, Connection, PageSize, Stream};
+use fantail::bridge::redis::{Batch, PageSize};
 use fantail::core::event::EventId;
-use fantail::hub::log::Record;
 
-use crate::server::Server;
+use crate::server::{Server, connect, fields, stream};
 
 const BIRTH: u128 = 0x6ba7_b810_9dad_41d1_80b4_00c0_4fd4_30c8;
-
-async fn connect(server: &Server) -> Connection {
-    let address = Address::parse(&server.url()).expect("an address");
-    let connection = Connection::connect(&address, "fantail").await;
-    connection.expect("a connection")
-}
-
-fn stream() -> Stream {
-    Stream {
-        key: "fantail".to_owned(),
-        events_max: 1_000_000,
-    }
-}
-
-fn fields(data: &str) -> Fields {
-    let record = Record {
-        topics: vec!["t".into()],
-        data: data.to_owned(),
-        ..Record::default()
-    };
-    of_record(record, Token { node: 1, number: 2 })
-}
 
 fn batch(entries: &[&str]) -> Batch {
     let entries: Vec<Fields> = entries.iter().map(|data| fields(data)).collect();
@@ -176,4 +153,47 @@ async fn trimming_keeps_what_is_above_the_bound() {
     let newest = connection.newest().await.expect("an id");
     connection.trim_below(newest).await.expect("trimmed");
     assert_eq!(connection.newest().await.expect("an id"), newest);
+}
+
+#[tokio::test]
+async fn a_marker_that_tells_nothing_new_is_not_written() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    connection.create(BIRTH).await.expect("a birth");
+    let id = |text: &str| text.parse::<EventId>().expect("an id");
+    let fork = |after: &str, through: &str| Marker::Fork {
+        after: id(after),
+        through: id(through),
+    };
+    // Far above the clock, so that the ids are as they are given.
+    let (low, high) = (id("9000000000000-5"), id("9000000000010-0"));
+    let calls = [
+        (low, fork("9-9", "10-2"), 1),
+        // It begins no lower and is covered, by the numbers in the ids and not by their text.
+        (high, fork("10-1", "9000000000000-5"), 1),
+        // It begins lower.
+        (high, fork("9-8", "10-2"), 2),
+        // It goes further.
+        (high, fork("10-1", "9000000000010-1"), 3),
+        // One of another kind.
+        (high, Marker::Term { server: 7 }, 4),
+    ];
+    for (number, (id, marker, turns)) in calls.into_iter().enumerate() {
+        connection.mark(id, marker).await.expect("an answer");
+        let facts = connection.facts().await.expect("facts");
+        assert_eq!(facts.turns, Some(turns), "call {number}");
+        assert_eq!(facts.length, turns + 1, "call {number}");
+    }
+    let ids: Vec<(String, Vec<String>)> = server.ask(&["XRANGE", "fantail", "9000000000000", "+"]);
+    let ids: Vec<&str> = ids.iter().map(|(id, _)| id.as_str()).collect();
+    // An id that is taken becomes the next one.
+    assert_eq!(
+        ids,
+        [
+            "9000000000000-5",
+            "9000000000010-0",
+            "9000000000010-1",
+            "9000000000010-2"
+        ]
+    );
 }

@@ -1,37 +1,11 @@
-use fantail::bridge::entry::{Fields, Token, of_record};
-use fantail::bridge::redis::{
-    Address, Batch, Beat, Connection, End, PageSize, REAPED, RosterWrite, Stream,
-};
+use fantail::bridge::redis::{Batch, Beat, Connection, End, PageSize, REAPED, RosterWrite};
 use fantail::core::event::EventId;
-use fantail::hub::log::Record;
 use fantail::hub::presence::RosterChange;
 use uuid::Uuid;
 
-use crate::server::Server;
+use crate::server::{Server, connect, fields, stream};
 
 const NODE: u64 = 0xa;
-
-async fn connect(server: &Server) -> Connection {
-    let address = Address::parse(&server.url()).expect("an address");
-    let connection = Connection::connect(&address, "fantail").await;
-    connection.expect("a connection")
-}
-
-fn stream() -> Stream {
-    Stream {
-        key: "fantail".to_owned(),
-        events_max: 1_000_000,
-    }
-}
-
-fn event(data: &str) -> Fields {
-    let record = Record {
-        topics: vec!["t".into()],
-        data: data.to_owned(),
-        ..Record::default()
-    };
-    of_record(record, Token { node: 1, number: 2 })
-}
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -46,7 +20,7 @@ fn enters(number: u128) -> RosterChange {
 /// Writes a change with one event; false if it was refused.
 async fn announce(connection: &mut Connection, change: RosterChange, data: &str) -> bool {
     let batch = Batch {
-        entries: vec![event(data)],
+        entries: vec![fields(data)],
         roster: Some(RosterWrite {
             name: NODE,
             changes: vec![change],
@@ -117,7 +91,7 @@ async fn a_roster_changes_with_its_event_or_not_at_all() {
     assert_eq!(node.line(&[NODE], id(1)).await.expect("an answer"), None);
     server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let batch = Batch {
-        entries: vec![event("no room")],
+        entries: vec![fields("no room")],
         roster: Some(RosterWrite {
             name: NODE,
             changes: vec![enters(3)],
@@ -157,7 +131,7 @@ async fn of_a_node_and_two_reapers_one_tells_an_end() {
         .into_iter()
         .map(|line| End {
             line,
-            entries: vec![event("end")],
+            entries: vec![fields("end")],
         })
         .collect();
     let early = first.reap(&stream(), NODE, &ends).await.expect("an answer");
@@ -186,7 +160,7 @@ async fn of_a_node_and_two_reapers_one_tells_an_end() {
             entries: if line == b"garbage" {
                 vec![]
             } else {
-                vec![event("end")]
+                vec![fields("end")]
             },
             line,
         })

@@ -1,3 +1,6 @@
+use fantail::bridge::entry::{Fields, Token, of_record};
+use fantail::bridge::redis::{Address, Connection, Stream};
+use fantail::hub::log::Record;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
@@ -114,4 +117,28 @@ pub(crate) fn add(node: &Node, topic: &str, data: &str) -> String {
     connection.send(&["XADD", topic, "*", "data", data]);
     let _length = connection.line();
     connection.line()
+}
+
+/// A connection, as a node has it.
+pub(crate) async fn connect(server: &Server) -> Connection {
+    let address = Address::parse(&server.url()).expect("an address");
+    let connection = Connection::connect(&address, "fantail").await;
+    connection.expect("a connection")
+}
+
+pub(crate) fn stream() -> Stream {
+    Stream {
+        key: "fantail".to_owned(),
+        events_max: 1_000_000,
+    }
+}
+
+/// The entry of an event.
+pub(crate) fn fields(data: &str) -> Fields {
+    let record = Record {
+        topics: vec!["t".into()],
+        data: data.to_owned(),
+        ..Record::default()
+    };
+    of_record(record, Token { node: 1, number: 2 })
 }

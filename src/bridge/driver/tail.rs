@@ -270,7 +270,7 @@ impl Tail {
         match hole.cause {
             HoleCause::Forked => {
                 self.shared.metrics.forks.add(1);
-                tracing::error!(%after, %through, "the log has lost its newest entries, and goes on without them; every stream is told a gap");
+                tracing::error!(%after, %through, "the log has lost entries above `after`, or a part of it was removed before it was read; every stream is told a gap");
             }
             HoleCause::Upstream => {
                 // A refill may bring many.

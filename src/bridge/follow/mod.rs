@@ -13,9 +13,9 @@
 //! 2. The number of entries that the log has ever added must be the number that was read. So an entry
 //!    that somebody removed before it was read is noticed ([`count`]).
 //! 3. A log that has lost its newest entries goes on with a marker, `fork`, whose id is above all that
-//!    anybody has read. On reading it every node tells the hole, so ids never fall for anybody
-//!    ([`fork`]).
-//!    A node that was cut off below such a marker knows by their number that there was one.
+//!    the node has read that appends it. Every node tells the hole of every such marker that it
+//!    reads; one that has read further appends another. So ids never fall for anybody ([`fork`]).
+//!    Whether a marker was cut off before it was read is told by their number.
 //! 4. Who first sees that a server has the log appends a marker, `term`, that names it. No entry is
 //!    between it and its predecessor, so an id there is one that only a lost log had
 //!    ([`Step::Doubt`]).

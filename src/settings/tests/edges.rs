@@ -101,3 +101,17 @@ fn passwords_and_names_are_bounded() {
     assert_eq!(overlong, user(UserFault::Password));
     assert_eq!(set("ingest_users", "a:b"), user(UserFault::Form));
 }
+
+#[test]
+fn the_key_of_a_log_is_one_whose_companions_have_its_slot() {
+    let setting = table::find("log_key");
+    let setting = setting.expect("a setting");
+    for key in ["a", "a{b}c", "{b}", "a{b}{c}", "a{{b}", &"k".repeat(512)] {
+        assert_eq!(set(setting, key), Ok(()), "{key}");
+    }
+    for key in ["a}", "a}b{c}", "a{}b", "a{b", "{"] {
+        assert_eq!(set(setting, key), Err(Reason::HashTag), "{key}");
+    }
+    assert_eq!(set(setting, ""), Err(Reason::Empty));
+    assert_eq!(set(setting, &"k".repeat(513)), Err(Reason::TooLarge));
+}

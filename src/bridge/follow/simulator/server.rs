@@ -29,6 +29,8 @@ pub(super) struct Server {
     pub(super) ever: Vec<(EventId, u64)>,
     /// All markers of losses that it ever had: what they say, and their ids.
     pub(super) forks: Vec<(EventId, EventId)>,
+    /// The same beside the stream, where a deletion of the stream leaves them.
+    marks: Vec<(EventId, EventId)>,
     pub(super) last: EventId,
     added: u64,
     turns: u64,
@@ -50,6 +52,7 @@ impl Server {
             entries: Vec::new(),
             ever: Vec::new(),
             forks: Vec::new(),
+            marks: Vec::new(),
             last: EventId::ZERO,
             added: 0,
             turns: 0,
@@ -79,6 +82,7 @@ impl Server {
             next.turns -= u64::from(is_turn(entry.marker));
             next.ever.retain(|(id, _)| *id < entry.id);
             next.forks.retain(|(_, id)| *id < entry.id);
+            next.marks.retain(|(_, id)| *id < entry.id);
             next.last = next
                 .entries
                 .last()
@@ -116,6 +120,7 @@ impl Server {
         self.ever.extend(payload.event.map(|event| (id, event)));
         if let Some(Marker::Fork { after, .. }) = marker {
             self.forks.push((after, id));
+            self.marks.push((after, id));
         }
         self.turns += u64::from(is_turn(marker));
         self.last = id;
@@ -125,7 +130,7 @@ impl Server {
 
     /// Appends a marker, unless the newest of its kind tells as much.
     pub(super) fn mark(&mut self, id: EventId, marker: Marker, now_ms: u64) {
-        if let (Marker::Fork { after, through }, Some((from, newest))) = (marker, self.forks.last())
+        if let (Marker::Fork { after, through }, Some((from, newest))) = (marker, self.marks.last())
             && *from <= after
             && through <= *newest
         {
@@ -185,15 +190,18 @@ impl Server {
         self.ever.retain(|(other, _)| *other != id);
     }
 
-    /// Somebody empties the server.
-    pub(super) fn flush(&mut self) {
+    /// Somebody deletes the stream, or all that the server has.
+    pub(super) fn flush(&mut self, is_all: bool) {
         self.birth = None;
         self.entries.clear();
         self.ever.clear();
         self.forks.clear();
+        if is_all {
+            self.marks.clear();
+            self.turns = 0;
+        }
         self.last = EventId::ZERO;
         self.added = 0;
-        self.turns = 0;
     }
 
     pub(super) fn create(&mut self, birth: u128, now_ms: u64) {

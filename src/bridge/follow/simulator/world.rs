@@ -282,7 +282,8 @@ impl World {
                 }
             }
             7 if self.faults.flushes && self.rng.u32(..4) == 0 => {
-                self.servers[newest].flush();
+                let is_all = self.rng.bool();
+                self.servers[newest].flush(is_all);
                 self.totals.flushes += 1;
                 self.say(|| String::from("the server is emptied"));
             }
