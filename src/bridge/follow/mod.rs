@@ -27,6 +27,8 @@ mod fork;
 mod read;
 #[cfg(test)]
 mod simulator;
+#[cfg(test)]
+mod tests;
 mod trail;
 
 use std::collections::VecDeque;

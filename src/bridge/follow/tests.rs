@@ -1,0 +1,216 @@
+use super::*;
+use crate::core::history::HoleCause;
+
+const BIRTH: u128 = 7;
+
+fn id(ms: u64) -> EventId {
+    EventId::new(ms << 20)
+}
+
+/// A follower, and the answers that a test gives it.
+struct Script(Follower<()>);
+
+impl Script {
+    fn new(start: Start) -> Self {
+        Self(Follower::new(BIRTH, start))
+    }
+
+    /// The next step that asks the log; those before it that concern the node.
+    fn next(&mut self) -> (Vec<Step<()>>, Step<()>) {
+        let mut done = Vec::new();
+        loop {
+            // Facts are asked once: the clock stands still.
+            let step = self.0.next(self.0.facts_at.unwrap_or_else(Instant::now), 0);
+            match step {
+                Step::Apply(_) | Step::Break(_) | Step::Doubt { .. } | Step::Live { .. } => {
+                    self.0.answer(Answer::Done);
+                    done.push(step);
+                }
+                asked => return (done, asked),
+            }
+        }
+    }
+
+    /// The holes that were told before the next question.
+    fn holes(&mut self) -> Vec<Hole> {
+        let hole = |step| match step {
+            Step::Break(hole) => Some(hole),
+            _ => None,
+        };
+        self.next().0.into_iter().filter_map(hole).collect()
+    }
+
+    fn facts(&mut self, first: u64, last: u64, added: u64, turns: u64) {
+        let (_, asked) = self.next();
+        assert_eq!(asked, Step::AskFacts);
+        self.0.answer(Answer::Facts(Facts {
+            birth: Some(BIRTH),
+            server: 1,
+            first: Some(id(first)),
+            last: id(last),
+            added: Some(added),
+            length: last - first + 1,
+            turns: Some(turns),
+        }));
+    }
+
+    fn page(&mut self, entries: &[(u64, Option<Marker>)]) {
+        let (_, asked) = self.next();
+        assert!(matches!(asked, Step::AskPage { .. }), "{asked:?}");
+        let entry = |(ms, marker): &(u64, Option<Marker>)| Entry {
+            id: id(*ms),
+            print: *ms,
+            marker: *marker,
+            payload: (),
+        };
+        self.0.answer(Answer::Page {
+            entries: entries.iter().map(entry).collect(),
+            is_end: true,
+        });
+    }
+
+    /// One that has read the entries 1 to 3 of a log, the last of which names the server.
+    fn live() -> Self {
+        let mut script = Self::new(Start::Above(EventId::ZERO));
+        script.facts(1, 3, 3, 1);
+        script.page(&[(1, None), (2, None), (3, TERM)]);
+        assert!(matches!(script.next().1, Step::Wait { .. }));
+        script.0.answer(Answer::Woken);
+        script
+    }
+
+    /// The same when its newest entry is not where it was.
+    fn judging() -> Self {
+        let mut script = Self::live();
+        script.page(&[(9, None)]);
+        script
+    }
+}
+
+const TERM: Option<Marker> = Some(Marker::Term { server: 1 });
+
+#[test]
+fn a_log_that_was_cut_right_below_the_next_entry_has_lost_nothing() {
+    let mut script = Script::judging();
+    script.facts(5, 6, 5, 1);
+    script.page(&[(5, None), (6, None)]);
+    assert_eq!(script.holes(), []);
+}
+
+#[test]
+fn what_was_cut_off_before_it_was_read_is_told() {
+    let mut script = Script::judging();
+    script.facts(5, 6, 6, 1);
+    script.page(&[(5, None), (6, None)]);
+    let hole = Hole {
+        after: id(3),
+        through: id(5).before(),
+        cause: HoleCause::Trimmed,
+    };
+    assert_eq!(script.holes(), [hole]);
+}
+
+#[test]
+fn if_a_marker_was_cut_off_that_may_have_told_a_loss_everything_is_told() {
+    let mut script = Script::judging();
+    script.facts(5, 6, 6, 2);
+    script.page(&[(5, None), (6, None)]);
+    let hole = Hole {
+        after: EventId::ZERO,
+        through: id(5).before(),
+        cause: HoleCause::Forked,
+    };
+    assert_eq!(script.holes(), [hole]);
+}
+
+#[test]
+fn a_stream_that_was_deleted_and_begun_again_is_not_one_that_was_cut() {
+    let mut script = Script::judging();
+    // It has added less than was read, and all of it is above the newest entry that was read.
+    script.facts(5, 6, 2, 1);
+    script.page(&[(5, None), (6, None)]);
+    assert!(matches!(
+        script.next().1,
+        Step::Append {
+            marker: Marker::Fork {
+                after: EventId::ZERO,
+                ..
+            },
+            ..
+        }
+    ));
+}
+
+#[test]
+fn an_entry_that_was_removed_after_the_first_facts_is_missed() {
+    let mut script = Script::new(Start::Above(EventId::ZERO));
+    script.facts(1, 3, 3, 1);
+    script.page(&[(1, None), (3, TERM)]);
+    let fork = Marker::Fork {
+        after: id(1).before(),
+        through: id(3).after(),
+    };
+    match script.next().1 {
+        Step::Append { marker, .. } => assert_eq!(marker, fork),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_marker_that_another_loss_took_away_is_told_again() {
+    let mut script = Script::live();
+    let fork = Marker::Fork {
+        after: id(1),
+        through: id(2),
+    };
+    script.page(&[(3, TERM), (4, Some(fork)), (5, TERM)]);
+    script.next();
+    script.0.disconnected();
+    // The log goes on after its entry 3, without the marker.
+    script.facts(1, 3, 3, 1);
+    script.page(&[]);
+    script.facts(1, 3, 3, 1);
+    // It looks for the newest common entry (3, 5 and 4), and reads on from there.
+    script.page(&[(3, TERM)]);
+    script.page(&[]);
+    script.page(&[]);
+    script.page(&[(3, TERM)]);
+    match script.next().1 {
+        Step::Append {
+            marker: Marker::Fork { after, .. },
+            ..
+        } => assert_eq!(after, id(1)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_broken_connection_is_not_said_to_be_live() {
+    let mut script = Script::new(Start::Above(EventId::ZERO));
+    script.facts(1, 3, 3, 1);
+    script.page(&[(1, None), (2, None), (3, TERM)]);
+    script.0.disconnected();
+    let (done, asked) = script.next();
+    assert_eq!(asked, Step::AskFacts);
+    let is_live = |step: &Step<()>| matches!(step, Step::Live { .. });
+    assert!(!done.iter().any(is_live), "{done:?}");
+}
+
+#[test]
+fn the_removal_of_the_newest_entry_that_was_read_is_no_loss() {
+    let mut script = Script::judging();
+    let (_, asked) = script.next();
+    assert_eq!(asked, Step::AskFacts);
+    script.0.answer(Answer::Facts(Facts {
+        birth: Some(BIRTH),
+        server: 1,
+        first: Some(id(1)),
+        last: id(4),
+        added: Some(4),
+        length: 3,
+        turns: Some(1),
+    }));
+    script.page(&[(4, None)]);
+    assert_eq!(script.holes(), []);
+    assert_eq!(script.0.live_on(), Some(1));
+}
