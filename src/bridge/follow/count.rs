@@ -18,6 +18,9 @@ struct Claim {
 pub(super) struct Count {
     /// `None` if it is not known.
     read: Option<u64>,
+    /// It was compared with what the log said. Until then it is what the log said, perhaps before it
+    /// was deleted and begun again.
+    is_compared: bool,
     /// The newest id at which it was right.
     proven: EventId,
     /// As `read`, of the markers `term` and `fork`.
@@ -47,6 +50,7 @@ impl Count {
     /// Nothing is known until the next claim was compared. A claim stays.
     pub(super) fn forget(&mut self) {
         self.read = None;
+        self.is_compared = false;
         self.turns = None;
     }
 
@@ -95,6 +99,7 @@ impl Count {
             None
         };
         let missing = after.map(|after| (after, claim.last.max(head)));
+        self.is_compared = self.read.is_some() && claim.added.is_some();
         self.read = claim.added;
         self.turns = claim.turns;
         self.proven = head;
@@ -121,6 +126,6 @@ impl Count {
         let first = facts
             .added
             .map(|added| (added + 1).saturating_sub(facts.length));
-        next.is_some() && next == first
+        self.is_compared && next.is_some() && next == first
     }
 }

@@ -214,3 +214,23 @@ fn the_removal_of_the_newest_entry_that_was_read_is_no_loss() {
     assert_eq!(script.holes(), []);
     assert_eq!(script.0.live_on(), Some(1));
 }
+
+#[test]
+fn a_number_that_was_not_compared_with_the_log_proves_nothing() {
+    let mut script = Script::new(Start::Above(EventId::ZERO));
+    script.facts(1, 1, 1, 0);
+    // The stream was deleted and begun again before its page came: this is its first entry.
+    script.page(&[(9, TERM)]);
+    assert!(matches!(script.next().1, Step::Wait { .. }));
+    script.0.answer(Answer::Woken);
+    // Another came and was cut off, and this is the third.
+    script.page(&[(12, None)]);
+    script.facts(12, 12, 3, 1);
+    script.page(&[(12, None)]);
+    let hole = Hole {
+        after: id(9),
+        through: id(12).before(),
+        cause: HoleCause::Trimmed,
+    };
+    assert_eq!(script.holes(), [hole]);
+}
