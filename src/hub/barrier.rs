@@ -1,7 +1,7 @@
 //! Cursors that this node may not know yet: with a log, a client may come from a node that is ahead.
 //!
-//! Such a cursor is answered when this node has come as far as the log was when the client asked. So
-//! it is no gap to change the node. What is unknown after that is unknown to all.
+//! Such a cursor is answered when this node has come as far, or after a moment. So it is no gap to
+//! change the node. What is unknown after that is unknown to all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,8 +64,11 @@ impl Hub {
         Ok(self.resolve(selectors, grant, Some(cursor)))
     }
 
-    /// Waits until the node has come as far as the log was when the call began, or as far as the
-    /// cursor.
+    /// Waits until the node has come as far as the cursor; or, if that is no place, as far as the log
+    /// was when the call began.
+    ///
+    /// A cursor above the log's newest id is waited for, too: a node that follows a server which has
+    /// lost the log, and does not know it yet, is told an old one.
     pub(super) async fn catch_up(&self, cursor: &str) -> Result<(), Shed> {
         let Some(log) = self.log() else {
             return Ok(());
@@ -76,8 +79,7 @@ impl Hub {
         }
         let wait = async {
             let newest = self.0.newest.ask(&**log).await?;
-            self.reached(place.map_or(newest, |place| place.min(newest)))
-                .await;
+            self.reached(place.unwrap_or(newest)).await;
             Ok(())
         };
         match tokio::time::timeout(self.0.config.catch_up_max, wait).await {

@@ -110,6 +110,25 @@ fn a_client_that_hops_to_a_node_that_is_behind_gets_everything_once_and_no_gap()
 }
 
 #[test]
+fn a_node_that_was_told_an_old_newest_id_takes_no_cursor_for_unknown() {
+    let cluster = Cluster::of(2);
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    second.log.hold_back(true);
+    second.log.set_stale(true);
+    let cursor = first.publish("a", "1");
+    first.publish("a", "2");
+    let (to, asked) = (second.http, waiting(&cluster));
+    let hopping = thread::spawn(move || SseStream::resume(to, "/events/a", &cursor).take(1));
+    wait_until("the node asks how far the log is", || {
+        waiting(&cluster) > asked
+    });
+    second.log.hold_back(false);
+    assert_eq!(hopping.join().expect("no gap")[0].data, "2");
+}
+
+#[test]
 fn a_cursor_that_is_a_publishers_own_id_waits_as_well() {
     let cluster = Cluster::of(2);
     let [first, second] = &cluster.nodes[..] else {
@@ -129,7 +148,7 @@ fn a_cursor_that_is_a_publishers_own_id_waits_as_well() {
 
 #[test]
 fn a_cursor_above_the_newest_id_of_the_log_is_told_as_unknown() {
-    let cluster = Cluster::of(1);
+    let cluster = Cluster::waiting(1, Duration::from_millis(10));
     let node = &cluster.nodes[0];
     let id = node.publish("a", "1");
     let (_, mark) = id.split_once('.').expect("a mark");

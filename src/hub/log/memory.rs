@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -81,6 +82,7 @@ pub struct MemoryNode {
     shared: Arc<Shared>,
     /// The tail stops here while it is held back.
     held_at: Mutex<Option<usize>>,
+    is_stale: AtomicBool,
     pending: Mutex<HashMap<u64, Pending>>,
     applied: Mutex<EventId>,
     is_closed: Mutex<bool>,
@@ -133,6 +135,7 @@ impl MemoryLog {
             }),
             shared: Arc::clone(&self.0),
             held_at: Mutex::default(),
+            is_stale: AtomicBool::default(),
             pending: Mutex::default(),
             applied: Mutex::new(hub.head()),
             is_closed: Mutex::new(false),
@@ -248,6 +251,12 @@ impl MemoryNode {
     pub fn hold_back(&self, is_held: bool) {
         *self.held_at.lock() = is_held.then_some(0);
         self.shared.change(|_| ());
+    }
+
+    /// Whether it is told that its last entry is the newest, as one is that has not left a server
+    /// which has lost the log.
+    pub fn set_stale(&self, is_stale: bool) {
+        self.is_stale.store(is_stale, Ordering::Relaxed);
     }
 
     /// Lets a tail that is held back apply so many entries.
@@ -496,7 +505,12 @@ impl Log for MemoryNode {
             tokio::task::yield_now().await;
             let mut state = self.shared.state.lock();
             state.newest_asked += 1;
-            state.away().map(|()| state.last)
+            let last = if self.is_stale.load(Ordering::Relaxed) {
+                self.applied()
+            } else {
+                state.last
+            };
+            state.away().map(|()| last)
         })
     }
 
