@@ -454,6 +454,8 @@ pub struct LogMetrics {
     pub forks: Counter,
     /// Times that the log was trimmed before the node had read it.
     pub trimmed: Counter,
+    /// Ends of subscriptions that the node told in place of a node that is gone.
+    pub reaped: Counter,
 }
 
 /// What the node counts of its history file.

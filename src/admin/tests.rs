@@ -120,6 +120,20 @@ fn page(format: Format) -> String {
     node.log_events.add(29);
     node.log_unreadable.add(30);
     node.log_too_large.add(31);
+    let log = &node.log;
+    let counters = [
+        &log.published,
+        &log.not_published,
+        &log.unknown,
+        &log.reconnects,
+        &log.passed_over,
+        &log.forks,
+        &log.trimmed,
+        &log.reaped,
+    ];
+    for (value, counter) in (41..).zip(counters) {
+        counter.add(value);
+    }
     let (page, media_type) = Exposition::new(fixed).text(format).expect("a page");
     let version = match format {
         Format::Classic => "text/plain; version=0.0.4",
@@ -173,6 +187,14 @@ fn every_figure_is_on(page: &str) {
         "fantail_log_events_total 29",
         r#"fantail_log_passed_over_total{reason="unreadable"} 30"#,
         r#"fantail_log_passed_over_total{reason="too_large"} 31"#,
+        r#"fantail_log_appends_total{outcome="published"} 41"#,
+        r#"fantail_log_appends_total{outcome="not_published"} 42"#,
+        r#"fantail_log_appends_total{outcome="unknown"} 43"#,
+        "fantail_log_reconnects_total 44",
+        r#"fantail_log_passed_over_total{reason="id"} 45"#,
+        "fantail_log_forks_total 46",
+        "fantail_log_trims_unread_total 47",
+        "fantail_log_subscriptions_ended_total 48",
         r#"fantail_mailbox_messages{shard="1"} 17.0"#,
         "fantail_http_connections 10.0",
         "fantail_ingest_connections 15.0",

@@ -158,6 +158,7 @@ impl LogMetrics {
             passed_over,
             forks,
             trimmed,
+            reaped,
         } = self;
         visit("log.published", published);
         visit("log.not_published", not_published);
@@ -166,6 +167,7 @@ impl LogMetrics {
         visit("log.passed_over", passed_over);
         visit("log.forks", forks);
         visit("log.trimmed", trimmed);
+        visit("log.reaped", reaped);
     }
 }
 

@@ -91,6 +91,11 @@ impl<R: Readings> Node<R> {
                 "Times that the log was trimmed before this node had read it, and every stream was told a gap.",
                 &log.trimmed,
             ),
+            (
+                "log_subscriptions_ended",
+                "Ends of subscriptions that this node told in place of a node that is gone.",
+                &log.reaped,
+            ),
         ] {
             page.counters(name, help, None, [(Labels::new(), count.get())])?;
         }

@@ -27,6 +27,7 @@ mod reader;
 mod roster;
 mod shared;
 mod tail;
+mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;

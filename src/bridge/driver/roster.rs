@@ -11,7 +11,7 @@
 //! Ends of others are written only while the tail has applied all of this server's log, as all
 //! writes are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use super::contact::{pause, pauses};
 use super::membership::State;
 use super::reader;
 use super::shared::Shared;
+use super::watching::{DEAD_AFTER, Watching};
 use crate::bridge::entry::{self, Token};
 use crate::bridge::redis::{Beat, Connection, End, Error, Refusal};
 use crate::core::presence::{Allowance, cost};
@@ -29,12 +30,6 @@ use crate::once_a_minute::OnceAMinute;
 
 /// Interval of a node's beats and looks.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
-
-/// Time without a beat after which a node is dead.
-const DEAD_AFTER: Duration = Duration::from_secs(10);
-
-/// Time between two looks after which all begin anew.
-const LOOK_LATE: Duration = Duration::from_secs(5);
 
 /// Subscriptions whose ends are written at once (those of one subscriber more or less).
 const ENDS_AT_ONCE: usize = 256;
@@ -57,17 +52,10 @@ const LEAVE_MAX: Duration = Duration::from_millis(400);
 /// The number of no batch: nobody waits for these entries.
 const NO_BATCH: u64 = u64::MAX;
 
-/// Another node, as it was last seen to change.
-struct Watched {
-    beat: Beat,
-    since: Instant,
-}
-
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     hub: Hub,
-    others: HashMap<u64, Watched>,
-    looked: Option<Instant>,
+    watching: Watching,
     /// The server whose copy of the roster is known to be right.
     proven: Option<u64>,
     /// How much of the history the ends of other nodes' subscribers may fill.
@@ -103,8 +91,7 @@ impl Keeper {
         Self {
             shared,
             hub,
-            others: HashMap::new(),
-            looked: None,
+            watching: Watching::default(),
             proven: None,
             allowance,
         }
@@ -122,7 +109,7 @@ impl Keeper {
                     Ok(()) => {}
                 }
             }
-            self.others.clear();
+            self.watching.interrupted();
             pause(&mut backoff).await;
         }
     }
@@ -236,17 +223,12 @@ impl Keeper {
     async fn look(&mut self, connection: &mut Connection) -> Result<bool, Error> {
         let nodes = connection.nodes().await?;
         let now = Instant::now();
-        if self.looked.is_some_and(|at| now - at > LOOK_LATE) {
-            self.others.clear();
-        }
-        self.looked = Some(now);
-        self.others
-            .retain(|name, _| nodes.iter().any(|(other, _)| other == name));
+        self.watching.look(&nodes, now);
         let own = self.shared.roster.name();
         let mut is_done = true;
         for (name, beat) in nodes {
             let is_own = name == own && !matches!(self.shared.roster.state(), State::Dead(_));
-            if is_own || !self.is_gone(name, beat, now, connection).await? {
+            if is_own || !self.is_gone(name, beat, connection).await? {
                 continue;
             }
             is_done &= self.reap(name, connection, now + REAP_FOR).await?;
@@ -259,22 +241,12 @@ impl Keeper {
         &mut self,
         name: u64,
         beat: Beat,
-        now: Instant,
         connection: &mut Connection,
     ) -> Result<bool, Error> {
-        let silent_since = match self.others.get(&name) {
-            Some(watched) if watched.beat == beat => watched.since,
-            _ => now,
-        };
-        let watched = Watched {
-            beat: beat.clone(),
-            since: silent_since,
-        };
-        self.others.insert(name, watched);
         let is_read = self.is_read(connection);
         match beat {
             Beat::Ended => Ok(is_read),
-            Beat::Counted(beat) if is_read && now - silent_since >= DEAD_AFTER => {
+            Beat::Counted(beat) if is_read && self.watching.is_silent(name) => {
                 let is_deposed = connection.depose(name, &beat).await?;
                 if is_deposed {
                     tracing::warn!(
@@ -321,6 +293,7 @@ impl Keeper {
             }
         };
         if told > 0 {
+            self.shared.metrics.reaped.add(told as u64);
             let roster = format!("{name:016x}");
             tracing::info!(
                 roster,
