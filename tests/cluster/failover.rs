@@ -20,15 +20,15 @@ const REPLICAS: &str = "replicas on >pw +psync +replconf +ping";
 /// Longest time without a publication over a failover without loss.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// A master with a replica, three Sentinels, and nodes that ask them.
-struct Watched {
-    master: Server,
-    replica: Server,
+/// A master with a replica, and three Sentinels that watch them.
+pub(crate) struct Watched {
+    pub(crate) master: Server,
+    pub(crate) replica: Server,
     sentinels: Sentinels,
 }
 
 impl Watched {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let user: Vec<&str> = REPLICAS.split(' ').collect();
         let arguments = [
             &["--user"],
@@ -48,7 +48,7 @@ impl Watched {
     }
 
     /// The address of the log, as the nodes have it.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let hosts: Vec<String> = self
             .sentinels
             .addresses()
@@ -59,7 +59,7 @@ impl Watched {
     }
 
     /// The replica gets nothing more, and stays.
-    fn cut_replica(&self) {
+    pub(crate) fn cut_replica(&self) {
         let mut connection = self.master.connection();
         ask::<()>(&mut connection, &["ACL", "SETUSER", "replicas", "off"]);
         ask::<i64>(&mut connection, &["CLIENT", "KILL", "TYPE", "replica"]);
@@ -69,7 +69,22 @@ impl Watched {
         });
     }
 
-    fn wait_for_promotion(&self) {
+    /// The master is held until the replica has all of it; then Sentinel promotes the replica.
+    pub(crate) fn fail_over(&self) {
+        let mut master = self.master.connection();
+        ask::<()>(&mut master, &["CLIENT", "PAUSE", "20000", "WRITE"]);
+        ask::<i64>(&mut master, &["WAIT", "1", "5000"]);
+        wait_until("the replica has everything", || {
+            let newest = |server: &Server| -> Vec<(String, Vec<String>)> {
+                server.ask(&["XREVRANGE", KEY, "+", "-", "COUNT", "1"])
+            };
+            newest(&self.master) == newest(&self.replica)
+        });
+        self.sentinels.failover();
+        self.wait_for_promotion();
+    }
+
+    pub(crate) fn wait_for_promotion(&self) {
         wait_until("the replica is the master", || {
             self.replica.is_master() && self.sentinels.master() == Some(self.replica.address())
         });
@@ -159,7 +174,6 @@ fn phantoms(verdict: &crate::course::Verdict) -> usize {
     items.filter(is_gone).count()
 }
 
-/// The master is held until the replica has all of it; then Sentinel promotes the replica.
 #[test]
 fn a_failover_without_loss_is_not_noticed() {
     let scale = Scale::or(2, 24, 300);
@@ -169,17 +183,7 @@ fn a_failover_without_loss_is_not_noticed() {
     course.open(scale.streams, &Hops::Every(1_000..3_000));
     course.publish(6, 1, false);
     std::thread::sleep(Duration::from_secs(scale.seconds));
-    let mut master = watched.master.connection();
-    ask::<()>(&mut master, &["CLIENT", "PAUSE", "20000", "WRITE"]);
-    ask::<i64>(&mut master, &["WAIT", "1", "5000"]);
-    wait_until("the replica has everything", || {
-        let newest = |server: &Server| -> Vec<(String, Vec<String>)> {
-            server.ask(&["XREVRANGE", KEY, "+", "-", "COUNT", "1"])
-        };
-        newest(&watched.master) == newest(&watched.replica)
-    });
-    watched.sentinels.failover();
-    watched.wait_for_promotion();
+    watched.fail_over();
     let before = course.publishers().published();
     wait_until("it is published again", || {
         course.publishers().published() > before + 200

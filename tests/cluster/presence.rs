@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::failover::Watched;
 use crate::nodes::Nodes;
+use crate::proxy::Proxy;
+use crate::scale::Scale;
 use crate::server::{Keeps, Server};
 use crate::support::http;
 use crate::support::node::Node;
@@ -29,15 +32,35 @@ fn bearer() -> String {
     format!("Bearer {}", token.expect("a token"))
 }
 
-/// The subscribers that a node lists.
+/// The subscribers that a node lists, on all pages; `None` while its log is away.
+fn try_listed(node: &Node) -> Option<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    let mut target = Some(format!("{HUB}/subscriptions"));
+    while let Some(page) = target {
+        let answer = list(node, &page);
+        if answer.status == 503 {
+            return None;
+        }
+        target = next_page(&answer);
+        let json = answer.json();
+        let list = json["subscriptions"].as_array().expect("a list").iter();
+        all.extend(list.map(|one| one["subscriber"].as_str().expect("an id").to_owned()));
+    }
+    Some(all)
+}
+
 fn listed(node: &Node) -> BTreeSet<String> {
-    let bearer = bearer();
-    let target = format!("{HUB}/subscriptions");
-    let fields = [("Authorization", &*bearer)];
-    let answer = http::request(node.http, "GET", &target, &fields, b"").json();
-    let list = answer["subscriptions"].as_array().expect("a list").iter();
-    list.map(|one| one["subscriber"].as_str().expect("an id").to_owned())
-        .collect()
+    try_listed(node).expect("the log is there")
+}
+
+/// Where a list goes on.
+fn next_page(answer: &http::Response) -> Option<String> {
+    let fields = answer.head.fields.iter();
+    let mut links = fields.filter(|(name, _)| name.eq_ignore_ascii_case("link"));
+    links.find_map(|(_, link)| {
+        let link = link.strip_suffix("; rel=\"next\"")?;
+        Some(link.trim_matches(['<', '>']).to_owned())
+    })
 }
 
 /// Starts and ends, by their subscriber.
@@ -161,6 +184,16 @@ fn beats(server: &Server) -> BTreeMap<String, String> {
     server.ask(&["HGETALL", "{fantail}:nodes"])
 }
 
+/// Waits until each of so many nodes has counted on.
+fn wait_until_all_count(server: &Server, nodes: usize) {
+    let before = beats(server);
+    wait_until("all nodes count", || {
+        let now = beats(server);
+        let counts = |(name, beat): (&String, &String)| before.get(name) != Some(beat);
+        now.len() == nodes && now.iter().all(counts)
+    });
+}
+
 /// Key of the roster that has a line that begins with this UUID.
 fn roster_of(server: &Server, subscriber: &str) -> (String, String) {
     let id = subscriber.strip_prefix("urn:uuid:").expect("a UUID");
@@ -176,10 +209,7 @@ fn roster_of(server: &Server, subscriber: &str) -> (String, String) {
 
 #[test]
 fn each_subscriber_of_a_killed_node_is_ended_once_and_in_no_list() {
-    let count: usize = match std::env::var("CLUSTER_STREAMS") {
-        Ok(text) => text.parse().expect("a number"),
-        Err(_) => 40,
-    };
+    let count = Scale::or(1, 40, 1).streams;
     let server = Server::start(Keeps::EverySecond, &[]);
     let (mut nodes, _folder) = start(&vec![server.url(); 3], &[]);
     let mut watcher = watch(nodes.at(0));
@@ -352,20 +382,92 @@ fn nobody_is_ended_because_the_log_was_away() {
             server.resume();
         }
         wait_until("it is back", || (0..2).all(|index| nodes.is_ready(index)));
-        let before = beats(&server);
-        wait_until("both count", || {
-            let now = beats(&server);
-            now.len() == 2
-                && now
-                    .iter()
-                    .all(|(name, beat)| before.get(name) != Some(beat))
-        });
+        wait_until_all_count(&server, 2);
         all_list(&nodes, &[0, 1], 30);
     }
     let _marker = told.read_to_now(&mut watcher, nodes.at(1));
     told.check();
     assert!(told.ends.is_empty(), "{:?}", told.ends);
     assert_eq!(told.open(), all_list(&nodes, &[0, 1], 31));
+}
+
+/// A network that is split: the others take the node for dead, and its streams stay all the time.
+#[test]
+fn a_node_that_is_cut_off_from_the_log_for_too_long_tells_its_subscribers_anew() {
+    let server = Server::start(Keeps::EverySecond, &[]);
+    let proxy = Proxy::to(server.address());
+    let logs = [server.url(), proxy.url(), server.url()];
+    let (nodes, _folder) = start(&logs, &[]);
+    let mut watcher = watch(nodes.at(0));
+    let mut told = Told::default();
+    let mut cut_off: Vec<SseStream> = (0..30).map(|_| subscribe(nodes.at(1), "a")).collect();
+    let _staying = subscribe(nodes.at(2), "b");
+    told.read_until(&mut watcher, |told| told.starts.len() == 31);
+    let before = all_list(&nodes, &[0, 1, 2], 31);
+    proxy.hold(true);
+    told.read_until(&mut watcher, |told| told.ends.len() == 30);
+    all_list(&nodes, &[0, 2], 1);
+    // Some leave meanwhile: their ends were told already.
+    cut_off.truncate(20);
+    proxy.release();
+    told.read_until(&mut watcher, |told| told.starts.len() >= 51);
+    let after = all_list(&nodes, &[0, 1, 2], 21);
+    assert_eq!(after.intersection(&before).count(), 1);
+    let _marker = told.read_to_now(&mut watcher, nodes.at(1));
+    told.check();
+    assert_eq!(told.open(), all_list(&nodes, &[0, 1, 2], 22));
+}
+
+/// Sentinels make a replica the master that has all of it.
+#[test]
+fn a_failover_without_loss_ends_no_subscriber() {
+    let watched = Watched::start();
+    let (nodes, _folder) = start(&vec![watched.url(); 2], &[]);
+    let mut watcher = watch(nodes.at(0));
+    let mut told = Told::default();
+    let mut open: Vec<SseStream> = (0..30).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
+    told.read_until(&mut watcher, |told| told.starts.len() == 30);
+    let before = all_list(&nodes, &[0, 1], 30);
+    watched.fail_over();
+    // Some leave before any node has found the new master.
+    open.truncate(20);
+    told.read_until(&mut watcher, |told| told.ends.len() == 10);
+    let after = all_list(&nodes, &[0, 1], 20);
+    assert!(after.is_subset(&before));
+    wait_until_all_count(&watched.replica, 2);
+    let _marker = told.read_to_now(&mut watcher, nodes.at(1));
+    told.check();
+    assert_eq!(told.open(), all_list(&nodes, &[0, 1], 21));
+}
+
+/// The master dies with the newest starts and ends.
+#[test]
+fn after_a_failover_with_loss_all_nodes_list_the_open_streams() {
+    let mut watched = Watched::start();
+    let (nodes, _folder) = start(&vec![watched.url(); 2], &[]);
+    let mut open: Vec<SseStream> = (0..30).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
+    let kept = all_list(&nodes, &[0, 1], 30);
+    wait_until("the replica has them", || {
+        let rosters: Vec<String> = watched.replica.ask(&["KEYS", "{fantail}:who:*"]);
+        let lines = rosters.iter().map(|key| {
+            let count: usize = watched.replica.ask(&["ZCARD", key]);
+            count
+        });
+        lines.sum::<usize>() == 30
+    });
+    watched.cut_replica();
+    open.extend((0..10).map(|n| subscribe(nodes.at(n % 2), "lost")));
+    open.drain(..10);
+    let lost = all_list(&nodes, &[0, 1], 30);
+    assert_eq!(lost.intersection(&kept).count(), 20);
+    watched.master.kill();
+    watched.wait_for_promotion();
+    // Those that are still there keep their ids; ends that were lost are told again.
+    wait_until("all nodes list the open streams", || {
+        (0..2).all(|index| try_listed(nodes.at(index)).as_ref() == Some(&lost))
+    });
+    wait_until_all_count(&watched.replica, 2);
+    assert_eq!(all_list(&nodes, &[0, 1], 30), lost);
 }
 
 /// Another server takes over without the last changes of the rosters.
@@ -441,12 +543,7 @@ fn an_upgrade_ends_no_subscriber() {
             let status = node.admin_get("/upgrade").json();
             status["last"]["number"] == number && status["last"]["failed"].is_null()
         });
-        let beats_before = beats(&server);
-        wait_until("both count", || {
-            let now = beats(&server);
-            now.iter()
-                .all(|(name, beat)| beats_before.get(name) != Some(beat))
-        });
+        wait_until_all_count(&server, 2);
     }
     assert_eq!(beats(&server).into_keys().collect::<Vec<_>>(), names);
     assert_eq!(all_list(&nodes, &[0, 1], 20), before);
@@ -486,16 +583,7 @@ fn a_list_is_continued_at_any_node() {
             assert!(seen.insert(id), "twice: {one}");
         }
         pages += 1;
-        let mut links = answer
-            .head
-            .fields
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("link"));
-        let next = links.find_map(|(_, link)| {
-            let link = link.strip_suffix("; rel=\"next\"")?;
-            Some(link.trim_matches(['<', '>']).to_owned())
-        });
-        match next {
+        match next_page(&answer) {
             Some(next) => target = next,
             None => break,
         }

@@ -58,7 +58,7 @@ const SCENARIOS: [Scenario; 16] = [
     scenario("half-open", "half_open::", [1, 1, 1]),
     scenario("away", "away::", [60, 5_000, 1_000]),
     scenario("foreign", "foreign::", [1, 1, 1]),
-    scenario("presence", "presence::", [1, 1_000, 1]),
+    scenario("presence", "presence::", [1, 10_000, 1]),
 ];
 
 /// What the flags say.
