@@ -160,14 +160,14 @@ impl Queue {
         client.is_some_and(|client| client.changes.contains_key(&number))
     }
 
-    /// Drops the waiting ends that are not to be told any more.
-    pub(super) fn drop_ends(&mut self, is_kept: impl Fn(&Change) -> bool) {
+    /// Drops all ends that wait.
+    pub(super) fn drop_ends(&mut self) {
         let dropped: Vec<(IpAddr, u64)> = self
             .clients
             .iter()
             .flat_map(|(address, client)| {
                 let changes = client.changes.iter();
-                let ends = changes.filter(|(_, change)| !change.active && !is_kept(change));
+                let ends = changes.filter(|(_, change)| !change.active);
                 ends.map(|(number, _)| (*address, *number))
             })
             .collect();

@@ -174,7 +174,7 @@ impl Presence {
             }
         }
         // A stream that has ended since then was withdrawn, if it had its new UUID.
-        self.0.change(|state| state.queue.drop_ends(|_| false));
+        self.0.change(|state| state.queue.drop_ends());
     }
 
     /// Tells the starts of open streams again that are not in the roster, because the log has lost
