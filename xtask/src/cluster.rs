@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::process::{Failure, cargo, command, output, root, run};
+use crate::tools;
 
 /// A scenario, the tests that it is, and how large it is unless flags say otherwise.
 struct Scenario {
@@ -136,10 +137,11 @@ impl Wish {
 pub(crate) fn cluster(words: &[&str]) -> Result<(), Failure> {
     let usage = || Failure::Usage(format!("cluster {}", words.join(" ")));
     let mut wish = Wish::read(words).ok_or_else(usage)?;
+    let scenarios = wish.scenarios().ok_or_else(usage)?;
+    tools::for_cluster()?;
     if wish.server.as_deref() == Some("valkey") {
         wish.server = Some(valkey()?);
     }
-    let scenarios = wish.scenarios().ok_or_else(usage)?;
     let seed = wish.numbers[3].unwrap_or_else(any_seed);
     let server = wish.server.as_deref().unwrap_or("redis-server");
     let version = output(&mut command(server, &["--version"]))?;
@@ -181,7 +183,7 @@ fn valkey() -> Result<String, Failure> {
     let program = programs.filter(|path| path.is_file()).last();
     program.map(|path| path.display().to_string()).ok_or_else(|| {
         Failure::Missing(
-            "there is no valkey-server among the packages of the tests (PyPI has one for Python 3.11 and newer); run `cargo xtask tools`, or name one with --server PATH".to_owned(),
+            "there is no valkey-server among the packages of the tests (PyPI has one for Python 3.11 and newer); name one with --server PATH".to_owned(),
         )
     })
 }

@@ -172,10 +172,13 @@ const TOOLS: [Tool; 26] = [
     },
 ];
 
+/// Debian packages that `cargo xtask cluster` needs.
+const OF_CLUSTER: [&str; 4] = ["redis-tools", "redis-server", "python3", "python3-venv"];
+
 /// Makes sure that every check of `cargo xtask test` can run on this machine.
 pub(crate) fn ensure() -> Result<(), Failure> {
     rust_components()?;
-    debian_packages()?;
+    debian_packages(|_| true)?;
     node_version()?;
     npm_packages()?;
     python_version()?;
@@ -206,6 +209,13 @@ pub(crate) fn for_examples() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What several nodes with one log are tried with: Redis, Valkey, and a client of Redis in Python.
+pub(crate) fn for_cluster() -> Result<(), Failure> {
+    debian_packages(|package| OF_CLUSTER.contains(&package))?;
+    python_version()?;
+    python_packages(&PYTHON_OF_TESTS)
+}
+
 fn rust_components() -> Result<(), Failure> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !succeeds(&mut cargo(&[subcommand, "--version"])) {
@@ -218,8 +228,8 @@ fn rust_components() -> Result<(), Failure> {
     Ok(())
 }
 
-fn debian_packages() -> Result<(), Failure> {
-    let missing = missing_packages();
+fn debian_packages(is_needed: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    let missing = missing_packages(&is_needed);
     if missing.is_empty() {
         return Ok(());
     }
@@ -236,7 +246,7 @@ fn debian_packages() -> Result<(), Failure> {
     let mut install = vec!["install", "-y", "--no-install-recommends"];
     install.extend(&missing);
     run(&mut apt_get(prefix, &install))?;
-    match missing_packages().as_slice() {
+    match missing_packages(&is_needed).as_slice() {
         [] => Ok(()),
         rest => Err(Failure::Missing(format!(
             "installed, but what they bring is still not found (another python3 or php may be first in PATH): {}",
@@ -245,10 +255,10 @@ fn debian_packages() -> Result<(), Failure> {
     }
 }
 
-/// Packages of the tools that are not here, each once.
-fn missing_packages() -> Vec<&'static str> {
+/// Packages of the needed tools that are not here, each once.
+fn missing_packages(is_needed: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut missing = Vec::new();
-    for tool in &TOOLS {
+    for tool in TOOLS.iter().filter(|tool| is_needed(tool.package)) {
         match find(tool) {
             Some(found) => println!("found {found}"),
             None if missing.contains(&tool.package) => {}
@@ -429,6 +439,16 @@ mod tests {
         assert_eq!(find(&["true"]), Some("a-package".to_owned()));
         assert_eq!(find(&["false"]), None);
         assert_eq!(find(&["a program that nobody has"]), None);
+    }
+
+    #[test]
+    fn what_the_cluster_needs_is_among_the_tools() {
+        for package in OF_CLUSTER {
+            assert!(
+                TOOLS.iter().any(|tool| tool.package == package),
+                "{package}"
+            );
+        }
     }
 
     #[test]
