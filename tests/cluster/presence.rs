@@ -184,6 +184,14 @@ fn beats(server: &Server) -> BTreeMap<String, String> {
     server.ask(&["HGETALL", "{fantail}:nodes"])
 }
 
+/// The beats of all nodes together.
+fn counted(server: &Server) -> u64 {
+    let beats = beats(server).into_values();
+    beats
+        .map(|beat| beat.parse::<u64>().expect("a number"))
+        .sum()
+}
+
 /// Waits until each of so many nodes has counted on.
 fn wait_until_all_count(server: &Server, nodes: usize) {
     let before = beats(server);
@@ -335,18 +343,14 @@ fn a_node_that_stood_still_for_seconds_keeps_its_subscribers() {
     let _open: Vec<SseStream> = (0..30).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
     told.read_until(&mut watcher, |told| told.starts.len() == 30);
     nodes.at(1).signal(Signal::STOP);
-    let count = |server: &Server| -> u64 {
-        let beats = beats(server).into_values();
-        beats
-            .map(|beat| beat.parse::<u64>().expect("a number"))
-            .sum()
-    };
     // The other node has looked three times: some five seconds.
-    let before = count(&server);
-    wait_until("the other node has looked", || count(&server) >= before + 3);
+    let before = counted(&server);
+    wait_until("the other node has looked", || {
+        counted(&server) >= before + 3
+    });
     nodes.at(1).signal(Signal::CONT);
-    let before = count(&server);
-    wait_until("both have counted", || count(&server) >= before + 4);
+    let before = counted(&server);
+    wait_until("both have counted", || counted(&server) >= before + 4);
     let _marker = told.read_to_now(&mut watcher, nodes.at(1));
     told.check();
     assert!(told.ends.is_empty(), "{:?}", told.ends);
@@ -384,6 +388,32 @@ fn nobody_is_ended_because_the_log_was_away() {
         wait_until("it is back", || (0..2).all(|index| nodes.is_ready(index)));
         wait_until_all_count(&server, 2);
         all_list(&nodes, &[0, 1], 30);
+    }
+    let _marker = told.read_to_now(&mut watcher, nodes.at(1));
+    told.check();
+    assert!(told.ends.is_empty(), "{:?}", told.ends);
+    assert_eq!(told.open(), all_list(&nodes, &[0, 1], 31));
+}
+
+/// A network that is split for a moment, to both of two nodes one after the other.
+#[test]
+fn a_node_that_is_cut_off_from_the_log_for_seconds_keeps_its_subscribers() {
+    let server = Server::start(Keeps::EverySecond, &[]);
+    let proxies = [(); 2].map(|()| Proxy::to(server.address()));
+    let logs: Vec<String> = proxies.iter().map(Proxy::url).collect();
+    let (nodes, _folder) = start(&logs, &[]);
+    let mut watcher = watch(nodes.at(0));
+    let mut told = Told::default();
+    let _open: Vec<SseStream> = (0..30).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
+    told.read_until(&mut watcher, |told| told.starts.len() == 30);
+    for proxy in &proxies {
+        let before = counted(&server);
+        proxy.hold(true);
+        wait_until("the other node has looked", || {
+            counted(&server) >= before + 3
+        });
+        proxy.release();
+        wait_until_all_count(&server, 2);
     }
     let _marker = told.read_to_now(&mut watcher, nodes.at(1));
     told.check();
