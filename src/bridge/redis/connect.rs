@@ -115,9 +115,18 @@ impl Connection {
             server: hasher.finish(),
             newest_read: RawId::default(),
             client_id: id.ok_or(Error::Answer("CLIENT ID"))?,
-            version: line("redis_version").unwrap_or("(unknown)").to_owned(),
+            version: version(info),
             host,
         }))
+    }
+}
+
+/// The version of a server, by its `INFO`. Valkey says there which Redis it is like, too.
+fn version(info: &str) -> String {
+    let line = |name| reply::info_line(info, name);
+    match (line("valkey_version"), line("redis_version")) {
+        (Some(version), _) => format!("{version} (Valkey)"),
+        (None, version) => version.unwrap_or("(unknown)").to_owned(),
     }
 }
 
@@ -267,4 +276,19 @@ async fn open(host: &Host, tls: bool, login: &Login, database: i64) -> Result<Op
         link: link.await.map_err(failed)?,
         host: host.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn valkey_is_told_by_its_own_version() {
+        let redis = "# Server\r\nredis_version:7.0.15\r\nrun_id:1\r\n";
+        assert_eq!(version(redis), "7.0.15");
+        let valkey =
+            "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
+        assert_eq!(version(valkey), "9.1.2 (Valkey)");
+        assert_eq!(version(""), "(unknown)");
+    }
 }
