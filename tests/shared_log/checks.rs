@@ -79,6 +79,24 @@ fn a_user_with_a_password_from_a_file_and_a_database_are_used() {
 }
 
 #[test]
+fn a_right_that_the_user_lacks_is_named() {
+    let server = Server::start();
+    let rights = ["on", ">pw", "~fantail", "~{fantail}:*", "+@all"];
+    for lacking in ["hget", "xgroup|create"] {
+        let without = format!("-{lacking}");
+        let user = [&["ACL", "SETUSER", "bob"], &rights[..], &[&without]].concat();
+        server.ask::<()>(&user);
+        let log = format!("redis://bob:pw@{}", server.address);
+        let logged = refused(&["--log", &log, "--log-start-timeout", "100ms"]);
+        let named = format!("'{lacking}'");
+        assert!(
+            logged.contains("NOPERM") && logged.contains(&named),
+            "{logged}"
+        );
+    }
+}
+
+#[test]
 fn of_several_hosts_the_one_that_takes_writes_is_used() {
     let master = Server::start();
     let (host, port) = ("127.0.0.1", master.address.port().to_string());

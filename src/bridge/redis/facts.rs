@@ -40,8 +40,7 @@ impl Connection {
         if answers.next().is_some_and(is_replica) {
             return Err(Error::Replica(self.host().to_string()));
         }
-        let executed = reply::accepted(answers.next_back().unwrap_or_default())?;
-        let executed = reply::items(executed).unwrap_or_default();
+        let executed = reply::items(reply::executed(answers)?).unwrap_or_default();
         let Ok([stream, groups, turns]) = <[Value; 3]>::try_from(executed) else {
             return Err(Error::Answer("XINFO"));
         };
@@ -136,8 +135,7 @@ impl Connection {
                 marker.arg(name).arg(value);
             }
             pipeline.cmd("EXEC");
-            let answers = self.calls(&pipeline).await?;
-            match reply::accepted(answers.into_iter().next_back().unwrap_or_default())? {
+            match reply::executed(self.calls(&pipeline).await?)? {
                 // Another node was first, or an application wrote to the stream.
                 Value::Nil => {}
                 executed => {

@@ -12,6 +12,16 @@ pub(super) fn accepted(value: Value) -> Result<Value, Error> {
     }
 }
 
+/// The answer to `EXEC`, the last one of a transaction. A call that was refused before says more than
+/// the refusal of `EXEC`.
+pub(super) fn executed(answers: impl IntoIterator<Item = Value>) -> Result<Value, Error> {
+    let mut last = Value::Nil;
+    for answer in answers {
+        last = accepted(answer)?;
+    }
+    Ok(last)
+}
+
 /// The items of an array; of a map, its keys and values in turn.
 pub(super) fn items(value: Value) -> Option<Vec<Value>> {
     match value {
