@@ -1,11 +1,15 @@
 //! What docs/CLUSTER.md and examples/cluster show, as it is written there.
 
-use std::process::{Command, Output};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
 
 use crate::nodes::{Nodes, publish};
 use crate::proxy::Proxy;
 use crate::server::{Keeps, Server};
-use crate::support::node::PROGRAM;
+use crate::support::free_port::free_address;
+use crate::support::node::{Node, PROGRAM};
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
 
@@ -87,23 +91,70 @@ fn the_settings_of_the_example_are_valid() {
     assert!(output.status.success(), "{said}");
 }
 
-#[test]
-fn the_balancer_of_the_example_is_configured_rightly() {
+/// The balancer's configuration, with other addresses of its nodes, which only Compose knows.
+fn balancer(nodes: [SocketAddr; 3]) -> String {
     let text = std::fs::read_to_string("examples/cluster/haproxy.cfg").expect("a file");
-    // Names that only Compose knows.
-    let mut text = text;
-    for node in ["node1", "node2", "node3"] {
-        text = text.replace(&format!("{node}:8080"), "127.0.0.1:1");
+    let mut text = text.replace("maxconn 100000", "maxconn 1000");
+    for (number, node) in (1..).zip(nodes) {
+        text = text.replace(&format!("node{number}:8080"), &node.to_string());
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("haproxy.cfg");
-    std::fs::write(&file, text).expect("a file");
-    let haproxy = ["/usr/sbin/haproxy", "haproxy"];
-    let haproxy = haproxy
-        .into_iter()
-        .find(|path| std::path::Path::new(path).is_file());
-    let file = file.to_str().expect("a path of UTF-8");
-    succeeds(haproxy.unwrap_or("haproxy"), &["-c", "-f", file]);
+    text
+}
+
+/// HAProxy, until it is dropped.
+struct Haproxy {
+    process: Child,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Haproxy {
+    fn start(text: &str) -> Self {
+        let address = free_address();
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("haproxy.cfg");
+        let text = text.replace("bind :8080", &format!("bind {address}"));
+        std::fs::write(&file, text).expect("a file");
+        let usual = "/usr/sbin/haproxy";
+        let is_there = std::path::Path::new(usual).is_file();
+        let mut command = Command::new(if is_there { usual } else { "haproxy" });
+        let process = command.arg("-db").arg("-f").arg(&file);
+        let process = process.stderr(Stdio::null()).spawn();
+        let haproxy = Self {
+            process: process.expect("`cargo xtask tools` installs it"),
+            address,
+            _folder: folder,
+        };
+        wait_until("the balancer listens", || {
+            TcpStream::connect(address).is_ok()
+        });
+        haproxy
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A page that is answered anything but 200 comes back no more.
+#[test]
+fn a_client_that_the_balancer_sends_to_a_node_that_was_just_killed_comes_to_another_one() {
+    let node = Node::start();
+    let dead = free_address();
+    let text = balancer([node.http, node.http, dead]);
+    assert!(text.contains("check inter 1s"), "{text}");
+    // Nobody notices that the node is dead.
+    let haproxy = Haproxy::start(&text.replace("check inter 1s", "check inter 1h"));
+    let open = |_| SseStream::open(haproxy.address, "/events/news");
+    // A node without streams would have the next ones.
+    let mut streams: Vec<SseStream> = (0..10).map(open).collect();
+    assert_eq!(node.publish("news", "heard"), 10);
+    for stream in &mut streams {
+        assert_eq!(stream.take_data(1), ["heard"]);
+    }
 }
 
 #[test]
