@@ -64,6 +64,15 @@ impl Subscription {
         Ok(subscription)
     }
 
+    /// A connection that is subscribed already.
+    #[cfg(test)]
+    pub(super) fn of(stream: impl Stream + 'static) -> Self {
+        Self {
+            stream: Box::new(stream),
+            reader: Reader::new(1 << 20),
+        }
+    }
+
     /// Names itself to the server: with its user, if there is one, and a name for `CLIENT LIST`.
     async fn sign_in(&mut self, server: &Server) -> Result<(), Lost> {
         let login = server.login();

@@ -27,15 +27,7 @@ pub async fn run(
     mut stopped: watch::Receiver<bool>,
     working: watch::Sender<bool>,
 ) {
-    let source = Source {
-        channels: Channels::new(&config.channels, &config.topics),
-        refusals: Refusals::default(),
-        config,
-        hub,
-        begun: OnceAMinute::new(),
-        waiting: OnceAMinute::new(),
-        working,
-    };
+    let source = Source::new(config, hub, working);
     let mut ended = stopped.clone();
     tokio::select! {
         () = source.run(&mut stopped) => {}
@@ -63,6 +55,18 @@ struct Source {
 }
 
 impl Source {
+    fn new(config: PubSubConfig, hub: Hub, working: watch::Sender<bool>) -> Self {
+        Self {
+            channels: Channels::new(&config.channels, &config.topics),
+            refusals: Refusals::default(),
+            config,
+            hub,
+            begun: OnceAMinute::new(),
+            waiting: OnceAMinute::new(),
+            working,
+        }
+    }
+
     async fn run(self, stopped: &mut watch::Receiver<bool>) {
         let Pace {
             pause_min,
@@ -368,7 +372,55 @@ impl Follow<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+    use crate::bridge::redis::Address;
+    use crate::hub::HubConfig;
+    use crate::metrics::PubSubOutcome;
+
+    /// A source whose subscription to `in` works.
+    fn source() -> Source {
+        let hub = Hub::start(HubConfig::default(), 1).expect("a hub");
+        let config = PubSubConfig {
+            server: Address::parse("redis://h").expect("an address"),
+            channels: vec!["in".parse().expect("a channel")],
+            topics: Vec::new(),
+            forwarding: None,
+            message_bytes_max: 1 << 20,
+            pace: Pace::default(),
+        };
+        Source::new(config, hub, watch::Sender::new(true))
+    }
+
+    #[tokio::test]
+    async fn what_a_forwarder_reads_after_the_end_of_its_lease_is_not_published() {
+        for is_over in [false, true] {
+            let source = source();
+            let (mut server, node) = tokio::io::duplex(1_024);
+            let message = b"*3\r\n$7\r\nmessage\r\n$2\r\nin\r\n$3\r\none\r\n";
+            server.write_all(message).await.expect("written");
+            let mut end = Instant::now();
+            if !is_over {
+                end += Duration::from_secs(3_600);
+            }
+            let until = watch::Sender::new(end);
+            let mut follow = Follow {
+                source: &source,
+                subscription: Subscription::of(node),
+                probe_channel: b"fantail:probe:1",
+                silence: Silence::new(Duration::from_secs(3)),
+                until: Some(until.subscribe()),
+                is_working: &mut true,
+            };
+            follow.subscription.fill().await.expect("read");
+            let probes = watch::Sender::new(sent(0)).subscribe();
+            let is_lost = matches!(follow.publish(&probes).await, Err(Lost::Lease));
+            let count = source.metrics().messages[PubSubOutcome::Raw as usize].get();
+            assert_eq!((is_lost, count), (is_over, u64::from(!is_over)));
+            source.hub.stop();
+        }
+    }
 
     fn sent(number: u64) -> Sent {
         Sent {
