@@ -110,11 +110,27 @@ pub enum Conflict {
     /// The password of a log that is not given.
     #[error("`log_password` is given without `log`, the address of the log")]
     LogPasswordAlone,
-    /// Two passwords of the log.
+    /// Two passwords for one server.
     #[error(
-        "the address in `log` has a password, and `log_password` is given, too: leave one of them out"
+        "the address in `{address}` has a password, and `{password}` is given, too: leave one of them out"
     )]
-    TwoLogPasswords,
+    TwoPasswords {
+        /// The setting with the address.
+        address: &'static str,
+        /// The setting with the other password.
+        password: &'static str,
+    },
+    /// A user whose password is missing. The user is not shown: it may be a password.
+    #[error(
+        "the address in `{address}` has a user and no password, so that the node would be the default user: give `{password}` (any text for a user \
+         with `nopass`); a password without a user is written `:password@`"
+    )]
+    NoPassword {
+        /// The setting with the address.
+        address: &'static str,
+        /// The setting that may have the password.
+        password: &'static str,
+    },
     /// Channels without a server, or a server without channels.
     #[error("`{given}` is given without `{missing}`: nothing is subscribed to")]
     HalfPubSub {
@@ -123,11 +139,6 @@ pub enum Conflict {
         /// The setting that is not.
         missing: &'static str,
     },
-    /// Two passwords of the server whose channels are subscribed to.
-    #[error(
-        "the address in `redis_pubsub` has a password, and `redis_pubsub_password` is given, too: leave one of them out"
-    )]
-    TwoPubSubPasswords,
     /// A topic for a channel that is not subscribed to.
     #[error(
         "`redis_topics` holds `{0}`, and `redis_channels` has no such channel: no message would come by it"

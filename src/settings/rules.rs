@@ -9,7 +9,9 @@ use super::checked::Settings;
 use super::conflict::Conflict;
 use super::key_source::KeySource;
 use crate::auth::{KeySet, Role};
+use crate::bridge::redis::Address;
 use crate::core::topic;
+use crate::secret::Secret;
 use crate::web::origin::OriginPattern;
 
 /// All conflicts between `settings`.
@@ -41,22 +43,20 @@ pub(super) fn conflicts(settings: &Settings) -> Vec<Conflict> {
 }
 
 fn redis_channels(settings: &Settings) -> Vec<Conflict> {
-    let has_password = settings.redis_pubsub_password.is_some();
-    match &settings.redis_pubsub {
-        None if has_password => {
-            return vec![Conflict::HalfPubSub {
-                given: "redis_pubsub_password",
-                missing: "redis_pubsub",
-            }];
-        }
-        Some(address) if address.login.password.is_some() && has_password => {
-            return vec![Conflict::TwoPubSubPasswords];
-        }
-        _ => {}
-    }
+    let half = |given, missing| vec![Conflict::HalfPubSub { given, missing }];
+    let password = settings.redis_pubsub_password.as_ref();
+    let mut conflicts = match &settings.redis_pubsub {
+        None if password.is_some() => return half("redis_pubsub_password", "redis_pubsub"),
+        None => Vec::new(),
+        Some(address) => Vec::from_iter(login(
+            "redis_pubsub",
+            address,
+            "redis_pubsub_password",
+            password,
+        )),
+    };
     let has_server = settings.redis_pubsub.is_some();
     let has_channels = !settings.redis_channels.is_empty();
-    let half = |given, missing| vec![Conflict::HalfPubSub { given, missing }];
     match (has_server, has_channels) {
         (true, false) => return half("redis_pubsub", "redis_channels"),
         (false, true) => return half("redis_channels", "redis_pubsub"),
@@ -65,7 +65,6 @@ fn redis_channels(settings: &Settings) -> Vec<Conflict> {
         }
         _ => {}
     }
-    let mut conflicts = Vec::new();
     let message = settings.redis_message_bytes_max;
     let data = settings.event_limits.data_bytes_max;
     if has_server && message < data {
@@ -89,15 +88,33 @@ fn redis_channels(settings: &Settings) -> Vec<Conflict> {
     conflicts
 }
 
-fn log(settings: &Settings) -> Option<Conflict> {
-    match &settings.log {
-        None if settings.log_password.is_some() => Some(Conflict::LogPasswordAlone),
-        Some(address) if address.login.password.is_some() && settings.log_password.is_some() => {
-            Some(Conflict::TwoLogPasswords)
-        }
-        Some(_) if !settings.history_snapshot_interval.is_zero() => {
-            Some(Conflict::SnapshotsWithLog)
-        }
+fn log(settings: &Settings) -> Vec<Conflict> {
+    let Some(address) = &settings.log else {
+        let is_alone = settings.log_password.is_some();
+        return is_alone
+            .then_some(Conflict::LogPasswordAlone)
+            .into_iter()
+            .collect();
+    };
+    let password = settings.log_password.as_ref();
+    let mut conflicts = Vec::from_iter(login("log", address, "log_password", password));
+    if !settings.history_snapshot_interval.is_zero() {
+        conflicts.push(Conflict::SnapshotsWithLog);
+    }
+    conflicts
+}
+
+/// The conflict between the login of an address and the setting for its password.
+fn login(
+    address: &'static str,
+    value: &Address,
+    password: &'static str,
+    given: Option<&Secret>,
+) -> Option<Conflict> {
+    let login = &value.login;
+    match (&login.password, given) {
+        (Some(_), Some(_)) => Some(Conflict::TwoPasswords { address, password }),
+        (None, None) if login.user.is_some() => Some(Conflict::NoPassword { address, password }),
         _ => None,
     }
 }

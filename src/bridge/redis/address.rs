@@ -109,6 +109,11 @@ pub enum AddressError {
         "the name of the Sentinels' service is missing: redis+sentinel://host1,host2,host3/service"
     )]
     Service,
+    /// A user of the Sentinels without a password.
+    #[error(
+        "it has `sentinel_user` without `sentinel_password`, so that the node would be the Sentinels' default user (any password will do for a user with `nopass`)"
+    )]
+    SentinelPassword,
     /// A parameter that is not known.
     #[error(
         "it has a parameter other than `sentinel_user` and `sentinel_password`, which addresses of Sentinels may have"
@@ -226,6 +231,9 @@ fn read_query(query: &str) -> Result<Login, AddressError> {
             _ => return Err(AddressError::Parameter),
         }
     }
+    if login.user.is_some() && login.password.is_none() {
+        return Err(AddressError::SentinelPassword);
+    }
     Ok(login)
 }
 
@@ -327,7 +335,11 @@ mod tests {
             ("redis://h/-1", AddressError::Database),
             ("redis://h/1/2", AddressError::Database),
             ("redis://h?db=1", AddressError::Parameter),
-            ("redis://h?sentinel_user=a", AddressError::Parameter),
+            ("redis://h?sentinel_password=a", AddressError::Parameter),
+            (
+                "redis+sentinel://h/m?sentinel_user=a",
+                AddressError::SentinelPassword,
+            ),
             ("redis+sentinel://h", AddressError::Service),
             ("redis+sentinel://h/", AddressError::Service),
             ("redis+sentinel://h//2", AddressError::Service),

@@ -351,6 +351,35 @@ fn settings_that_do_not_go_together_are_refused() {
              leave one of them out",
         ),
         (
+            &["--redis-pubsub=redis://hush@h", "--redis-channels=a"],
+            "the address in `redis_pubsub` has a user and no password, so that the node would be the default \
+             user: give `redis_pubsub_password` (any text for a user with `nopass`); a password without a \
+             user is written `:password@`",
+        ),
+        (
+            &["--log-password=hush"],
+            "`log_password` is given without `log`, the address of the log",
+        ),
+        (
+            &["--log=redis://:hush@h", "--log-password=b"],
+            "the address in `log` has a password, and `log_password` is given, too: leave one of them out",
+        ),
+        (
+            &["--log=redis://hush@h"],
+            "the address in `log` has a user and no password, so that the node would be the default user: give \
+             `log_password` (any text for a user with `nopass`); a password without a user is written \
+             `:password@`",
+        ),
+        (
+            &[
+                "--log=redis://h",
+                "--state-dir=d",
+                "--history-snapshot-interval=1m",
+            ],
+            "`history_snapshot_interval` is given, and so is `log`: the log is the history, and no history \
+             file is written; leave one of them out",
+        ),
+        (
             &["--redis-topics=a=b"],
             "`redis_topics` is given without `redis_channels`: nothing is subscribed to",
         ),
