@@ -1,9 +1,7 @@
 //! `ingest`: how fast a server accepts events.
 
-use std::time::Instant;
-
 use super::ScenarioError;
-use super::session::{Plan, Session};
+use super::session::{FullSpeed, Plan, Session};
 use crate::cli::IngestArgs;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
@@ -60,22 +58,11 @@ fn one_way(
     let stage = Stage::timed(&format!("publishing {words}"), args.time.as_secs());
     let publisher = session.publisher(recipes, connections)?;
     session.use_publisher(publisher);
-    let watch = session.watch();
-    let start = Instant::now();
-    let (publisher, crew) = session.publishing()?;
-    let mut failed = None;
-    publisher.full_speed(args.time, |_| {
-        stage.at(start.elapsed().as_secs());
-        failed = failed.take().or(crew.look().err());
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    let took = start.elapsed();
-    let stretch = session.stop(watch, words);
-    let published = session.published()?;
-    session.settle()?;
-    let rate = published.taken as f64 / took.as_secs_f64();
+    let FullSpeed {
+        rate,
+        published,
+        stretch,
+    } = session.full_speed(args.time, &stage, words)?;
     let record = &mut session.recorder;
     let mut figure = |suffix: &str, label: &str, value: f64, unit| {
         record.figure(

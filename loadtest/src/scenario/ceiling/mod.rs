@@ -2,17 +2,14 @@
 
 mod log;
 
-use std::time::Instant;
-
 use hdrhistogram::Histogram;
 
 use super::ScenarioError;
-use super::session::{Plan, Session};
+use super::session::{FullSpeed, Plan, Session};
 use crate::cli::CeilingArgs;
 use crate::latency;
 use crate::outcome::{Group, Outcome, Unit};
 use crate::progress::Stage;
-use crate::publisher::fate::Published;
 use crate::target::TargetError;
 pub(crate) use log::LogError;
 use log::{Load, Log};
@@ -70,21 +67,27 @@ fn stages(
         return Ok(());
     }
     let alone = log_alone(log, load)?;
-    let (through, published) = nodes_at_full_speed(session, args)?;
+    let nodes = nodes_at_full_speed(session, args)?;
     let record = &mut session.recorder;
     let group = Group::Publishing;
     let label = "entries that the log alone took a second, read by all tails";
     record.figure(group, "log_events_per_s", label, alone, Unit::PerSecond);
     let label = "events that the nodes took a second";
-    record.figure(group, "nodes_events_per_s", label, through, Unit::PerSecond);
+    record.figure(
+        group,
+        "nodes_events_per_s",
+        label,
+        nodes.rate,
+        Unit::PerSecond,
+    );
     let label = "the nodes' share of what the log alone took";
-    let share = through / alone.max(1e-9);
+    let share = nodes.rate / alone.max(1e-9);
     record.figure(group, "share_of_log", label, share, Unit::Share);
     record.count(group, "tails", "tails of the log alone", load.tails as u64);
     added_latency(session, args, log, load)?;
     let label = "publishing to the nodes at full speed";
     let record = &mut session.recorder;
-    record.latency("publish", label, &published.latency);
+    record.latency("publish", label, &nodes.published.latency);
     Ok(())
 }
 
@@ -98,30 +101,16 @@ fn log_alone(log: &Log, load: Load) -> Result<f64, ScenarioError> {
     Ok(rate)
 }
 
-/// Events a second that the nodes took, which are waited for on all streams, and their fate.
+/// What the nodes took at full speed.
 fn nodes_at_full_speed(
     session: &mut Session,
     args: &CeilingArgs,
-) -> Result<(f64, Published), ScenarioError> {
-    let stage = Stage::timed("the nodes, at full speed", args.time.as_secs());
-    let watch = session.watch();
-    let start = Instant::now();
-    let (publisher, crew) = session.publishing()?;
-    let mut failed = None;
-    publisher.full_speed(args.time, |_| {
-        stage.at(start.elapsed().as_secs());
-        failed = failed.take().or(crew.look().err());
-    })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    let took = start.elapsed();
-    session.stop(watch, "the nodes, at full speed");
-    let published = session.published()?;
-    session.settle()?;
-    let rate = published.taken as f64 / took.as_secs_f64().max(1e-9);
-    stage.done(&format!("the nodes: {rate:.0} events/s"));
-    Ok((rate, published))
+) -> Result<FullSpeed, ScenarioError> {
+    let name = "the nodes, at full speed";
+    let stage = Stage::timed(name, args.time.as_secs());
+    let nodes = session.full_speed(args.time, &stage, name)?;
+    stage.done(&format!("the nodes: {:.0} events/s", nodes.rate));
+    Ok(nodes)
 }
 
 /// The latency of deliveries at a rate, and what is more of it than of the log's entries.

@@ -4,23 +4,19 @@
 mod kills;
 mod note;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ScenarioError;
-use super::session::{Plan, Session, Timeline};
+use super::session::{Plan, Seen, Session};
 use crate::assertion::Assertion;
 use crate::cli::ClusterArgs;
 use crate::cli::shared::{Common, TargetArgs};
-use crate::message::{HopTo, Hops, Order, Progress};
+use crate::message::{HopTo, Hops, Order};
 use crate::outcome::Outcome;
 use crate::progress::Stage;
 use crate::publisher::Endurance;
 use kills::Kills;
 
-/// Shortest time between two points of a plot, in seconds.
-const STEP: f64 = 0.2;
-/// Pause between two checks of the streams that come back.
-const LOOK: Duration = Duration::from_millis(20);
 /// What has to be zero for the nodes to be one server.
 const ZERO: [&str; 11] = [
     "lost",
@@ -102,48 +98,17 @@ fn stages(session: &mut Session, args: &ClusterArgs) -> Result<(), ScenarioError
         return Ok(());
     }
     session.sample()?;
-    let mut seen = Seen::new(session.streams());
+    let mut seen = Seen::of(session);
     let mut kills = Kills::new(session, args);
     let took = flow(session, args, &mut kills, &mut seen);
     // Whatever happened to the publisher, the nodes have to be ended in the end.
     kills.end(session);
     let took = took?;
     stop_hopping(session, args.hop)?;
-    wait_for_all(session, &mut seen)?;
+    session.wait_for_streams(&mut seen)?;
     session.settle()?;
     note::all(session, &seen, &kills, took)?;
     kills.failure().map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// Observations over time.
-struct Seen {
-    /// Streams before.
-    streams: usize,
-    /// Deliveries before.
-    received: u64,
-    start: Instant,
-    open: Vec<(f64, f64)>,
-    deliveries: Timeline,
-}
-
-impl Seen {
-    fn new(streams: usize) -> Self {
-        Self {
-            streams,
-            received: 0,
-            start: Instant::now(),
-            open: Vec::new(),
-            deliveries: Timeline::new(STEP),
-        }
-    }
-
-    fn look(&mut self, progress: Progress) {
-        let at = self.start.elapsed().as_secs_f64();
-        self.deliveries.note(at, progress.received);
-        if self.open.last().is_none_or(|(last, _)| at >= last + STEP) {
-            self.open.push((at, progress.open as f64));
-        }
-    }
 }
 
 /// Publishes at the rate while streams hop and nodes are killed; the time until all was answered.
@@ -165,11 +130,11 @@ fn flow(
         },
     }))?;
     let watch = session.watch();
-    seen.start = Instant::now();
+    seen.begin();
     let (publisher, crew) = session.publishing()?;
     let mut failed = None;
     let published = publisher.at_rate(args.rate, args.time, |_| {
-        let elapsed = seen.start.elapsed();
+        let elapsed = seen.elapsed();
         stage.at(elapsed.as_secs());
         kills.turn(elapsed);
         match crew.look() {
@@ -182,7 +147,7 @@ fn flow(
     if let Some(error) = failed {
         return Err(error.into());
     }
-    let took = seen.start.elapsed();
+    let took = seen.elapsed();
     session.stop(watch, "events, and hops");
     stage.done(&format!(
         "published for {:.2} s at {} events/s",
@@ -200,22 +165,6 @@ fn stop_hopping(session: &mut Session, to: HopTo) -> Result<(), ScenarioError> {
         most_ms: 0,
     }))?;
     Ok(())
-}
-
-/// Waits until all streams are open, or have ended for good, or for as long as `--timeout`.
-fn wait_for_all(session: &mut Session, seen: &mut Seen) -> Result<(), ScenarioError> {
-    let stage = Stage::counted("streams coming back", seen.streams as u64);
-    let start = Instant::now();
-    loop {
-        let progress = session.crew.look()?;
-        seen.look(progress);
-        stage.at(progress.open as u64);
-        let is_over = progress.open + progress.failed >= seen.streams;
-        if is_over || start.elapsed() > session.timeout() {
-            return Ok(());
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::Seen;
 use super::kills::Kills;
 use crate::latency;
 use crate::outcome::{Group, Unit};
 use crate::scenario::ScenarioError;
-use crate::scenario::session::{Session, note_published};
+use crate::scenario::session::{Seen, Session, note_published};
 
 /// Adds all figures.
 pub(super) fn all(
@@ -55,7 +54,7 @@ pub(super) fn all(
         rate,
         Unit::PerSecond,
     );
-    let rate = progress.received.saturating_sub(seen.received) as f64 / seconds;
+    let rate = progress.received as f64 / seconds;
     record.figure(
         Group::Delivery,
         "deliveries_per_s",
@@ -70,13 +69,6 @@ pub(super) fn all(
         let label = "longest time from a kill until its node listened again";
         record.time(Group::Server, "node_back", label, kills.longest());
     }
-    if progress.open < seen.streams {
-        record.warn("not all streams were open again at the end".to_owned());
-    }
-    let x = ("time", Unit::Seconds);
-    let y = ("deliveries", Unit::PerSecond);
-    record.series("deliveries", "deliveries", x, y, seen.deliveries.rates());
-    let y = ("streams", Unit::Count);
-    record.series("open_streams", "open streams", x, y, seen.open.clone());
+    seen.note(record, progress.open);
     Ok(())
 }

@@ -6,14 +6,14 @@ mod course;
 mod note;
 mod summary;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ScenarioError;
-use super::session::{Plan, Session, Timeline};
+use super::session::{Plan, Seen, Session};
 use crate::cli::shared::{Common, TargetArgs};
 use crate::cli::{RestartArgs, RestartKind};
 use crate::console;
-use crate::message::{Order, Progress};
+use crate::message::Order;
 use crate::outcome::Outcome;
 use crate::progress::Stage;
 use crate::publisher::Endurance;
@@ -21,10 +21,6 @@ use crate::target::Preset;
 use act::Restarter;
 use course::Course;
 
-/// Shortest time between two points of a plot, in seconds.
-const STEP: f64 = 0.2;
-/// Pause between two checks of the reconnecting streams.
-const LOOK: Duration = Duration::from_millis(20);
 /// Events flow for so much longer while a restart is under way or due.
 const LONGER: Duration = Duration::from_secs(1);
 /// Fantail's answer to this tells an event's id, by which the ranges of gaps are checked.
@@ -119,42 +115,14 @@ fn stages(session: &mut Session, args: &RestartArgs) -> Result<(), ScenarioError
     session.sample()?;
     let usage = note::Usage::of(session);
     let restarter = Restarter::new(session, args);
-    let mut seen = Seen::new(session.streams());
+    let mut seen = Seen::of(session);
     let mut course = Course::new(args, restarter);
     flow(session, args, &mut course, &mut seen)?;
-    wait_for_all(session, &mut seen)?;
+    session.wait_for_streams(&mut seen)?;
     session.settle()?;
     course.ends(session.crew.look()?);
     note::all(session, &seen, &course, &usage)?;
     course.failure().map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// Observations over time.
-struct Seen {
-    /// Streams before.
-    streams: usize,
-    start: Instant,
-    open: Vec<(f64, f64)>,
-    deliveries: Timeline,
-}
-
-impl Seen {
-    fn new(streams: usize) -> Self {
-        Self {
-            streams,
-            start: Instant::now(),
-            open: Vec::new(),
-            deliveries: Timeline::new(STEP),
-        }
-    }
-
-    fn look(&mut self, progress: Progress) {
-        let at = self.start.elapsed().as_secs_f64();
-        self.deliveries.note(at, progress.received);
-        if self.open.last().is_none_or(|(last, _)| at >= last + STEP) {
-            self.open.push((at, progress.open as f64));
-        }
-    }
 }
 
 /// Publishes at the rate, with the restarts amid.
@@ -167,12 +135,12 @@ fn flow(
     let mut time = course.time();
     let stage = Stage::timed("events, and restarts", time.as_secs());
     session.crew.do_now(&Order::Watch)?;
-    seen.start = Instant::now();
+    seen.begin();
     let (publisher, crew) = session.publishing()?;
     let mut failed = None;
     let published = loop {
         let published = publisher.at_rate(args.rate, time, |_| {
-            let elapsed = seen.start.elapsed();
+            let elapsed = seen.elapsed();
             stage.at(elapsed.as_secs());
             let looked = course.turn(elapsed, crew).and_then(|()| crew.look());
             match looked {
@@ -201,20 +169,4 @@ fn flow(
         args.rate
     ));
     Ok(())
-}
-
-/// Waits until all streams have reconnected, or have ended for good, or for as long as `--timeout`.
-fn wait_for_all(session: &mut Session, seen: &mut Seen) -> Result<(), ScenarioError> {
-    let stage = Stage::counted("streams coming back", seen.streams as u64);
-    let start = Instant::now();
-    loop {
-        let progress = session.crew.look()?;
-        seen.look(progress);
-        stage.at(progress.open as u64);
-        let is_over = progress.open + progress.failed >= seen.streams;
-        if is_over || start.elapsed() > session.timeout() {
-            return Ok(());
-        }
-        std::thread::sleep(LOOK);
-    }
 }

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::Seen;
 use super::course::Course;
 use crate::latency;
 use crate::message::Order;
 use crate::outcome::{Group, Unit};
 use crate::recorder::Recorder;
 use crate::scenario::ScenarioError;
-use crate::scenario::session::{Session, note_published};
+use crate::scenario::session::{Seen, Session, note_published};
 
 /// What the server uses at one moment, with all its processes.
 pub(super) struct Usage {
@@ -71,15 +70,8 @@ pub(super) fn all(
         &published.latency,
     );
     note_course(record, course);
-    if open < seen.streams {
-        record.warn("not all streams came back".to_owned());
-    }
     note_published(record, &published);
-    let x = ("time", Unit::Seconds);
-    let y = ("deliveries", Unit::PerSecond);
-    record.series("deliveries", "deliveries", x, y, seen.deliveries.rates());
-    let y = ("streams", Unit::Count);
-    record.series("open_streams", "open streams", x, y, seen.open.clone());
+    seen.note(record, open);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod opening;
 mod place;
 mod publishing;
 mod result;
+mod seen;
 mod setup;
 mod tokens;
 
@@ -29,7 +30,9 @@ use crate::target::TargetError;
 pub(crate) use attempts::note_published;
 pub(crate) use nodes::NodeArgs;
 use place::Place;
+pub(crate) use publishing::FullSpeed;
 pub(crate) use result::Timeline;
+pub(crate) use seen::Seen;
 use setup::{by_way, check_topics, place_token, stream_headers};
 use tokens::{Tokens, make_tokens};
 

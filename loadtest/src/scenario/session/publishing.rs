@@ -1,9 +1,10 @@
 //! Publishing, and waiting until every stream has its events.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Session;
 use crate::crew::Crew;
+use crate::gauge::Stretch;
 use crate::progress::Stage;
 use crate::publisher::fate::Published;
 use crate::publisher::recipe::Recipe;
@@ -20,6 +21,16 @@ pub(crate) struct Round {
     pub(crate) behind: usize,
     /// Deliveries.
     pub(crate) deliveries: u64,
+}
+
+/// What became of events that were published at full speed.
+pub(crate) struct FullSpeed {
+    /// Events a second that the server took.
+    pub(crate) rate: f64,
+    /// Their fate.
+    pub(crate) published: Published,
+    /// CPU time of the server and of the clients.
+    pub(crate) stretch: Stretch,
 }
 
 impl Session {
@@ -46,15 +57,7 @@ impl Session {
     /// when they break.
     pub(crate) fn connect_each_way(&mut self, endurance: Endurance) -> Result<(), ScenarioError> {
         let recipes: Vec<Recipe> = self.ways.iter().flatten().cloned().collect();
-        self.publisher = Some(Publisher::connect_each(
-            &recipes,
-            &self.layout,
-            self.run,
-            self.target.data_bytes,
-            self.timeout,
-            endurance,
-        )?);
-        Ok(())
+        self.connect_each(&recipes, endurance)
     }
 
     /// Connects to every node by the usual way in, or by all that the user gave, with so many
@@ -74,8 +77,16 @@ impl Session {
         }
         let links = recipes.len() * connections;
         let recipes: Vec<Recipe> = recipes.into_iter().cycle().take(links).collect();
+        self.connect_each(&recipes, endurance)
+    }
+
+    fn connect_each(
+        &mut self,
+        recipes: &[Recipe],
+        endurance: Endurance,
+    ) -> Result<(), ScenarioError> {
         self.publisher = Some(Publisher::connect_each(
-            &recipes,
+            recipes,
             &self.layout,
             self.run,
             self.target.data_bytes,
@@ -123,6 +134,35 @@ impl Session {
         self.connect_publisher()?;
         let publisher = self.publisher.as_mut().ok_or(TargetError::Publish)?;
         Ok((publisher, &mut self.crew))
+    }
+
+    /// Publishes as fast as the server takes it, and waits until every stream has its events.
+    pub(crate) fn full_speed(
+        &mut self,
+        time: Duration,
+        stage: &Stage,
+        name: &str,
+    ) -> Result<FullSpeed, ScenarioError> {
+        let watch = self.watch();
+        let start = Instant::now();
+        let (publisher, crew) = self.publishing()?;
+        let mut failed = None;
+        publisher.full_speed(time, |_| {
+            stage.at(start.elapsed().as_secs());
+            failed = failed.take().or(crew.look().err());
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let took = start.elapsed();
+        let stretch = self.stop(watch, name);
+        let published = self.published()?;
+        self.settle()?;
+        Ok(FullSpeed {
+            rate: published.taken as f64 / took.as_secs_f64().max(1e-9),
+            published,
+            stretch,
+        })
     }
 
     /// Events published until now.
