@@ -104,3 +104,21 @@ fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
     assert_eq!(events[0].event, "gap");
     assert_eq!([&events[1].data, &events[2].data], ["one", "two"]);
 }
+
+/// The new program waited until the lease of the former one had run out.
+#[test]
+fn a_forwarder_that_is_upgraded_keeps_its_lease() {
+    let redis = Redis::start();
+    let node = start(&redis);
+    wait_until("it forwards", || is(&node, "subscribed"));
+    let mut stream = SseStream::open(node.http, "/events?topic=in");
+    redis.publish("in", "before");
+    assert_eq!(stream.take_data(1), ["before"]);
+    node.signal(Signal::USR2);
+    let gap = stream.next().expect("a gap");
+    assert_eq!(gap.event, "gap");
+    redis.publish("in", "after");
+    assert_eq!(stream.take_data(1), ["after"]);
+    let waits = "another node writes the messages";
+    assert!(!node.logged().contains(waits), "{}", node.logged());
+}

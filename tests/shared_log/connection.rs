@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use fantail::bridge::entry::Fields;
 use fantail::bridge::follow::Marker;
 use fantail::bridge::redis::{Batch, PageSize};
@@ -196,4 +198,26 @@ async fn a_marker_that_tells_nothing_new_is_not_written() {
             "9000000000010-2"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_late_call_for_an_earlier_holder_leaves_the_lease_of_the_next_one() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let (key, time) = ("{fantail}:channels", Duration::from_secs(3_600));
+    let mut take = async |owner, holder| {
+        let taken = connection.take_lease(key, owner, holder, time).await;
+        taken.expect("an answer")
+    };
+    assert!(take("a.", "a.1").await);
+    assert!(!take("b.", "b.1").await);
+    // The same node again, such as after its upgrade.
+    assert!(take("a.", "a.2").await);
+    connection.end_lease(key, "a.1").await.expect("an answer");
+    let prolonged = connection.prolong_lease(key, "a.1", time).await;
+    assert!(!prolonged.expect("an answer"));
+    assert_eq!(server.ask::<String>(&["GET", key]), "a.2");
+    connection.end_lease(key, "a.2").await.expect("an answer");
+    let taken = connection.take_lease(key, "b.", "b.1", time).await;
+    assert!(taken.expect("an answer"));
 }

@@ -42,9 +42,13 @@ pub(super) struct Lease<'c> {
 
 impl<'c> Lease<'c> {
     /// Connects to the log, and waits for the lease. `waits` is called when another node has it.
+    ///
+    /// A node goes on with a lease that it has already, from before its program was replaced or its
+    /// connection broke: its name is that of its roster, which a new program goes on with.
     pub(super) async fn take(
         config: &'c Forwarding,
         pace: Pace,
+        name: u64,
         waits: impl Fn(),
     ) -> Result<Self, Lost> {
         let connect = Connection::connect(&config.address, &config.stream_key);
@@ -52,17 +56,18 @@ impl<'c> Lease<'c> {
             Ok(connection) => connection.map_err(Lost::log)?,
             Err(_) => return Err(Lost::silent("the log did not answer")),
         };
+        let owner = format!("{name:016x}.");
         let mut lease = Self {
             config,
             connection,
             key: beside(&config.stream_key, "channels"),
-            holder: format!("{:016x}", fastrand::u64(..)),
+            holder: format!("{owner}{:016x}", fastrand::u64(..)),
             until: watch::Sender::new(Instant::now()),
         };
         loop {
             let asked = Instant::now();
             let (key, holder, time) = (&lease.key, &lease.holder, config.lease);
-            let taken = lease.connection.take_lease(key, holder, time).await;
+            let taken = lease.connection.take_lease(key, &owner, holder, time).await;
             if taken.map_err(Lost::log)? {
                 lease.until.send_replace(lease.end_of(asked));
                 return Ok(lease);

@@ -163,8 +163,12 @@ impl Source {
                 }
             }
         };
+        let Some(log) = self.hub.log() else {
+            return Lost::Ended;
+        };
+        let name = log.roster_name();
         let taken = tokio::select! {
-            taken = Lease::take(config, self.config.pace, waits) => taken,
+            taken = Lease::take(config, self.config.pace, name, waits) => taken,
             _ = stopped.wait_for(|stopped| *stopped) => return Lost::Ended,
         };
         let mut lease = match taken {

@@ -1,13 +1,17 @@
 //! Leases: of all that ask for one, one has it, for a time that it may prolong.
 //!
 //! Whoever was stopped for a while may believe that it still has one. So a holder counts the time from
-//! before its question, and must stop before the server forgets the lease.
+//! before its question, and must stop before the server forgets the lease. Each taking has a holder of
+//! its own, so that a late call for an earlier one changes nothing.
 
 use std::time::Duration;
 
 use super::connection::Connection;
 use super::error::Error;
 use super::reply;
+
+/// Takes a lease that nobody has, or a holder whose name begins in the same way.
+const TAKE: &str = "local held = redis.call('GET', KEYS[1]) if held and string.sub(held, 1, #ARGV[3]) ~= ARGV[3] then return 0 end redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
 
 /// Prolongs a lease that this holder has.
 const PROLONG: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) else return 0 end";
@@ -16,20 +20,21 @@ const PROLONG: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redi
 const END: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end";
 
 impl Connection {
-    /// Takes a lease if nobody has it.
+    /// Takes a lease if nobody has it, or replaces a holder that begins with `owner`.
     ///
     /// # Errors
     /// [`Error`]: it may have been taken.
     pub async fn take_lease(
         &mut self,
         key: &str,
+        owner: &str,
         holder: &str,
         time: Duration,
     ) -> Result<bool, Error> {
-        let mut command = redis::cmd("SET");
-        command.arg(key).arg(holder).arg("NX").arg("PX");
-        let answer = self.call(command.arg(ms(time))).await?;
-        Ok(!matches!(answer, redis::Value::Nil))
+        let mut command = redis::cmd("EVAL");
+        command.arg(TAKE).arg(1).arg(key).arg(holder);
+        let answer = self.call(command.arg(ms(time)).arg(owner)).await?;
+        Ok(reply::number(&answer) == Some(1))
     }
 
     /// Prolongs a lease. False if this holder does not have it.
