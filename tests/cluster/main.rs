@@ -16,12 +16,14 @@ mod judge;
 /// Several nodes with one log.
 mod nodes;
 /// A proxy that delays, holds and cuts.
+#[path = "../support/proxy.rs"]
 mod proxy;
 /// Publishers that remember their answers.
 mod publishers;
 /// How large and how long.
 mod scale;
 /// Redis, Valkey and Sentinel.
+#[path = "../support/redis_server.rs"]
 mod server;
 /// Subscribers that come back to any node.
 mod streams;
@@ -54,5 +56,7 @@ mod moved;
 mod presence;
 /// Losses that nodes learn of at different times.
 mod split;
+/// The tests' own servers and proxy.
+mod tools;
 /// Entries that are gone before they were read.
 mod trim;

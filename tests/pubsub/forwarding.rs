@@ -33,7 +33,7 @@ fn forwarder(nodes: &[Node; 2]) -> usize {
 
 #[test]
 fn of_several_nodes_one_forwards_and_a_hand_over_is_one_gap() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let nodes = [start(&redis), start(&redis)];
     let first = forwarder(&nodes);
     let mut streams = [0, 1].map(|n| SseStream::open(nodes[n].http, "/events?topic=in"));
@@ -82,7 +82,7 @@ fn of_several_nodes_one_forwards_and_a_hand_over_is_one_gap() {
 
 #[test]
 fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let nodes = [start(&redis), start(&redis)];
     let first = forwarder(&nodes);
     let (stopped, other) = (&nodes[first], &nodes[1 - first]);
@@ -108,7 +108,7 @@ fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
 /// The new program waited until the lease of the former one had run out.
 #[test]
 fn a_forwarder_that_is_upgraded_keeps_its_lease() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let node = start(&redis);
     wait_until("it forwards", || is(&node, "subscribed"));
     let mut stream = SseStream::open(node.http, "/events?topic=in");

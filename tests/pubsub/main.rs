@@ -8,10 +8,13 @@ mod forwarding;
 mod outages;
 /// The whole program: its settings, its start, its log and its metrics.
 mod program;
+#[path = "../support/proxy.rs"]
 mod proxy;
 mod redis_server;
 /// Sentinels.
 mod sentinel;
+#[path = "../support/redis_server.rs"]
+mod server;
 /// A hub with the source.
 mod source;
 #[path = "../support/mod.rs"]
@@ -26,7 +29,7 @@ use source::Source;
 
 #[test]
 fn messages_of_channels_and_patterns_become_events() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(
         &redis.url(),
         &["sse-events", "news.*"],
@@ -65,7 +68,7 @@ fn messages_of_channels_and_patterns_become_events() {
 
 #[test]
 fn a_message_that_comes_by_several_subscriptions_is_published_once() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(&redis.url(), &["*", "news.*", "news.a"], &[]);
     let mut stream = source.subscribe("news.a");
     assert_eq!(redis.publish("news.a", "one"), 3);
@@ -77,7 +80,7 @@ fn a_message_that_comes_by_several_subscriptions_is_published_once() {
 
 #[test]
 fn the_probes_of_nodes_are_no_events() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let first = Source::start(&redis.url(), &["*"], &[]);
     let second = Source::start(&redis.url(), &["*"], &[]);
     let mut stream = first.subscribe_to_all();
@@ -94,7 +97,7 @@ fn the_probes_of_nodes_are_no_events() {
 
 #[test]
 fn what_is_refused_is_counted_and_stops_nothing() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(&redis.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
     redis.publish("in", "x".repeat(source::MESSAGE_BYTES_MAX + 1));
@@ -119,10 +122,10 @@ fn what_is_refused_is_counted_and_stops_nothing() {
 
 #[test]
 fn many_messages_arrive_in_order() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(&redis.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
-    let mut connection = redis.connect();
+    let mut connection = redis.connection();
     for hundred in 0..100 {
         let mut pipe = redis::pipe();
         for n in 0..100 {

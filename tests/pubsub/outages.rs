@@ -25,7 +25,7 @@ fn lost(source: &Source, reason: PubSubLoss) -> u64 {
 
 #[test]
 fn a_stream_that_was_open_before_the_first_subscription_is_told_a_gap() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let mut source = Source::hub_only();
     let mut early = source.subscribe("in");
     redis.publish("in", "nobody hears it");
@@ -39,7 +39,7 @@ fn a_stream_that_was_open_before_the_first_subscription_is_told_a_gap() {
 
 #[test]
 fn a_server_that_is_gone_for_a_while_is_one_gap() {
-    let mut redis = Redis::start();
+    let mut redis = Redis::empty();
     let source = Source::start(&redis.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
     redis.publish("in", "before");
@@ -51,7 +51,7 @@ fn a_server_that_is_gone_for_a_while_is_one_gap() {
         wait_until("it has tried more than once", || {
             source.metrics().failures.get() > failures + 2
         });
-        redis.start_again();
+        redis.restart();
         source.wait_for_subscription_after(round);
         let message = format!("after {round}");
         redis.publish("in", &message);
@@ -63,12 +63,15 @@ fn a_server_that_is_gone_for_a_while_is_one_gap() {
 
 #[test]
 fn a_connection_that_the_server_cuts_is_a_gap() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(&redis.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
     let mut kill = redis::cmd("CLIENT");
     kill.arg(&["KILL", "TYPE", "pubsub"]);
-    assert_eq!(kill.query::<i64>(&mut redis.connect()).expect("killed"), 1);
+    assert_eq!(
+        kill.query::<i64>(&mut redis.connection()).expect("killed"),
+        1
+    );
     source.wait_for_subscription_after(1);
     redis.publish("in", "after");
     assert_eq!(gaps_before(&mut stream, "after"), 1);
@@ -76,13 +79,13 @@ fn a_connection_that_the_server_cuts_is_a_gap() {
 
 #[test]
 fn a_half_open_subscription_is_found_though_probes_are_answered() {
-    let redis = Redis::start();
-    let proxy = Proxy::to(redis.address);
+    let redis = Redis::empty();
+    let proxy = Proxy::to(redis.address());
     let source = Source::start(&proxy.url(), &["in"], &[]);
     assert_eq!(proxy.accepted(), 2);
     let mut stream = source.subscribe("in");
     // The subscription is the first connection. That of the probes lives.
-    proxy.kill_through(1);
+    proxy.hold_first(1);
     redis.publish("in", "nobody hears it");
     source.wait_for_subscription_after(1);
     assert_eq!(lost(&source, PubSubLoss::Silent), 1);
@@ -92,11 +95,11 @@ fn a_half_open_subscription_is_found_though_probes_are_answered() {
 
 #[test]
 fn a_half_open_connection_of_probes_is_found() {
-    let redis = Redis::start();
-    let proxy = Proxy::to(redis.address);
+    let redis = Redis::empty();
+    let proxy = Proxy::to(redis.address());
     let source = Source::start(&proxy.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
-    proxy.kill_through(proxy.accepted());
+    proxy.hold(false);
     source.wait_for_subscription_after(1);
     redis.publish("in", "after");
     assert_eq!(gaps_before(&mut stream, "after"), 1);
@@ -104,15 +107,15 @@ fn a_half_open_connection_of_probes_is_found() {
 
 #[test]
 fn a_server_that_accepts_and_says_nothing_is_one_gap_when_it_is_back() {
-    let redis = Redis::start();
-    let proxy = Proxy::to(redis.address);
+    let redis = Redis::empty();
+    let proxy = Proxy::to(redis.address());
     let source = Source::start(&proxy.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
-    proxy.kill_through(usize::MAX);
+    proxy.hold(true);
     wait_until("it has tried twice", || {
         source.metrics().failures.get() >= 2
     });
-    proxy.kill_through(0);
+    proxy.release();
     source.wait_for_subscription_after(1);
     redis.publish("in", "after");
     assert_eq!(gaps_before(&mut stream, "after"), 1);
@@ -121,12 +124,12 @@ fn a_server_that_accepts_and_says_nothing_is_one_gap_when_it_is_back() {
 
 #[test]
 fn a_replica_that_has_lost_its_master_is_not_trusted() {
-    let mut master = Redis::start();
-    let port = master.address.port().to_string();
-    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]);
+    let mut master = Redis::empty();
+    let port = master.address().port().to_string();
+    let replica = Redis::empty_with(&["--replicaof", "127.0.0.1", &port]);
     wait_until("the replica has its master", || {
         let info: String = redis::cmd("INFO")
-            .query(&mut replica.connect())
+            .query(&mut replica.connection())
             .expect("told");
         info.contains("master_link_status:up")
     });
@@ -137,7 +140,7 @@ fn a_replica_that_has_lost_its_master_is_not_trusted() {
     // The replica answers, and delivers its own probes.
     master.kill();
     wait_until("it is found", || lost(&source, PubSubLoss::Orphaned) > 0);
-    master.start_again();
+    master.restart();
     wait_until("the replica has its master again", || {
         master.publish("in", "after");
         source.metrics().state() == PubSubState::Subscribed
@@ -148,7 +151,7 @@ fn a_replica_that_has_lost_its_master_is_not_trusted() {
 
 #[test]
 fn messages_that_a_full_node_does_not_read_end_in_a_gap() {
-    let redis = Redis::start_with(&["--client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
+    let redis = Redis::empty_with(&["--client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
     let source = Source::start(&redis.url(), &["in", "filler"], &[]);
     let mut stream = source.subscribe("in");
     redis.publish("in", "before");
@@ -162,7 +165,7 @@ fn messages_that_a_full_node_does_not_read_end_in_a_gap() {
         redis.publish("filler", &message);
         let clients: String = redis::cmd("CLIENT")
             .arg(&["LIST", "TYPE", "pubsub"])
-            .query(&mut redis.connect())
+            .query(&mut redis.connection())
             .expect("told");
         clients.trim().is_empty()
     });
@@ -177,7 +180,7 @@ fn published(redis: &Redis) -> u64 {
     let mut ask = redis::cmd("INFO");
     let info: String = ask
         .arg("commandstats")
-        .query(&mut redis.connect())
+        .query(&mut redis.connection())
         .expect("told");
     let line = info
         .lines()
@@ -188,7 +191,7 @@ fn published(redis: &Redis) -> u64 {
 
 #[test]
 fn a_node_that_is_full_for_longer_than_a_probe_may_take_keeps_its_subscription() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let source = Source::start(&redis.url(), &["in"], &[]);
     let mut stream = source.subscribe("in");
     let frozen = source

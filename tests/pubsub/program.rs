@@ -17,7 +17,7 @@ fn is_upstream(event: &SseEvent) -> bool {
 
 #[test]
 fn the_streams_of_a_node_that_starts_beside_its_server_are_told_no_gap() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let flags = [
         "--redis-pubsub",
         &redis.url(),
@@ -62,13 +62,13 @@ fn the_streams_of_a_node_that_starts_beside_its_server_are_told_no_gap() {
 
 #[test]
 fn a_node_starts_without_its_server_and_tells_a_gap_when_it_comes() {
-    let mut redis = Redis::start();
+    let mut redis = Redis::empty();
     redis.kill();
     let node = Node::start_with(&["--redis-pubsub", &redis.url(), "--redis-channels", "in"]);
     assert_eq!(node.admin_get("/readyz").status, 200);
     node.wait_for_log("cannot subscribe to Redis channels");
     let mut stream = SseStream::open(node.http, "/events?topic=in");
-    redis.start_again();
+    redis.restart();
     let gap = stream.next().expect("a gap");
     assert!(is_upstream(&gap), "{gap:?}");
     redis.publish("in", "after");
@@ -77,7 +77,7 @@ fn a_node_starts_without_its_server_and_tells_a_gap_when_it_comes() {
 
 #[test]
 fn a_stream_that_resumes_over_a_restart_is_told_that_messages_may_be_missing() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let directory = tempfile::tempdir().expect("a directory");
     let state = directory.path().to_str().expect("text");
     let url = redis.url();
@@ -113,7 +113,7 @@ fn a_password_is_used_and_shown_nowhere() {
         "fantail on >hush/hush resetchannels &in &fantail:probe:* -@all +subscribe +psubscribe +publish",
         "default on nopass allchannels +@all",
     ]);
-    let url = format!("redis://fantail@{}", redis.address);
+    let url = format!("redis://fantail@{}", redis.address());
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), "hush/hush\n").expect("written");
     let path = file.path().to_str().expect("text");
@@ -133,7 +133,7 @@ fn a_password_is_used_and_shown_nowhere() {
     node.wait_for_log("redis://fantail@");
     assert!(!node.logged().contains("hush"), "{}", node.logged());
     // Another password.
-    let wrong = format!("redis://fantail:hush@{}", redis.address);
+    let wrong = format!("redis://fantail:hush@{}", redis.address());
     let mut command = Command::new(PROGRAM);
     command.env("FANTAIL_REDIS_PUBSUB", wrong);
     let node = Node::start_as(command, &["--redis-channels", "in"]);
@@ -154,7 +154,7 @@ fn a_user_without_a_right_to_a_channel_is_told_which() {
 
 #[test]
 fn an_upgrade_is_a_gap_of_streams_that_stay_open() {
-    let redis = Redis::start();
+    let redis = Redis::empty();
     let node = Node::start_with(&["--redis-pubsub", &redis.url(), "--redis-channels", "in"]);
     let mut stream = SseStream::open(node.http, "/events?topic=in");
     redis.publish("in", "before");

@@ -51,7 +51,7 @@ fn a_certificate_that_is_trusted_opens_the_channels_and_no_other() {
             .to_owned()
     };
     let port = free_address().port().to_string();
-    let redis = Redis::start_with(&[
+    let redis = Redis::empty_with(&[
         "--tls-port",
         &port,
         "--tls-cert-file",

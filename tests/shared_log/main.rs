@@ -7,6 +7,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 /// The server of a test.
 mod server;
 

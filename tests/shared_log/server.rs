@@ -1,101 +1,44 @@
+use std::net::SocketAddr;
+use std::ops::Deref;
+
 use fantail::bridge::entry::{Fields, Token, of_record};
 use fantail::bridge::redis::{Address, Connection, Stream};
 use fantail::hub::log::Record;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 
-use tempfile::TempDir;
-
-use crate::support::free_port::free_address;
+use crate::redis_server::{self, Keeps};
 use crate::support::node::Node;
-use crate::support::{resp, wait_until};
+use crate::support::resp;
 
 /// A `redis-server` of the test's own.
 pub(crate) struct Server {
-    process: Child,
     pub(crate) address: SocketAddr,
-    _directory: TempDir,
+    server: redis_server::Server,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::with(&["--appendonly", "yes"])
+        Self::with_arguments(Keeps::EverySecond, &[])
     }
 
     /// With these arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
-        // Another program may use the free port first.
-        for _ in 0..10 {
-            let address = free_address();
-            let mut server = Self::spawn(address, arguments);
-            let mut has_ended = false;
-            wait_until("the server answers or ends", || {
-                has_ended = server.process.try_wait().expect("a child").is_some();
-                has_ended || server.answers()
-            });
-            if !has_ended {
-                return server;
-            }
-        }
-        panic!("redis-server does not start; run it by hand to see why");
+        Self::with_arguments(Keeps::Nothing, arguments)
     }
 
-    fn spawn(address: SocketAddr, arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let port = address.port().to_string();
-        let process = Command::new("redis-server")
-            .args(["--port", &port, "--bind", "127.0.0.1", "--daemonize", "no"])
-            .args(["--save", ""])
-            .args(arguments)
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("redis-server: {error} (install redis-server)"));
+    fn with_arguments(keeps: Keeps, arguments: &[&str]) -> Self {
+        let server = redis_server::Server::start(keeps, arguments);
         Self {
-            process,
-            address,
-            _directory: directory,
+            address: server.address(),
+            server,
         }
     }
 
-    /// Whether the process behind the port is this one.
-    fn answers(&self) -> bool {
-        let Ok(client) = redis::Client::open(self.url()) else {
-            return false;
-        };
-        let Ok(mut connection) = client.get_connection() else {
-            return false;
-        };
-        let info: redis::RedisResult<String> =
-            redis::cmd("INFO").arg("server").query(&mut connection);
-        let own = format!("process_id:{}\r", self.process.id());
-        // A server with a password gives none to this one.
-        info.is_err() || info.is_ok_and(|info| info.contains(&own))
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("redis://{}", self.address)
-    }
-
-    /// Makes one call.
-    pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        self.try_ask(words)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
-    }
-
+    /// The reply to a command, or the error.
     pub(crate) fn try_ask<T: redis::FromRedisValue>(
         &self,
         words: &[&str],
     ) -> redis::RedisResult<T> {
-        let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_connection()?;
-        let mut command = redis::cmd(words[0]);
-        for word in &words[1..] {
-            command.arg(word);
-        }
-        command.query(&mut connection)
+        redis_server::try_ask(&mut redis_server::connection(self.address)?, words)
     }
 
     /// A node on this log.
@@ -104,10 +47,11 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+impl Deref for Server {
+    type Target = redis_server::Server;
+
+    fn deref(&self) -> &Self::Target {
+        &self.server
     }
 }
 

@@ -1,5 +1,8 @@
 //! A `redis-server` or `valkey-server` of the test's own, which it kills, stops and starts again.
 
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -63,7 +66,7 @@ impl Server {
     /// Starts this program on a free port.
     pub(crate) fn start_program(program: &str, keeps: Keeps, more: &[&str]) -> Self {
         let common = [
-            "--bind 127.0.0.1 --daemonize no --databases 1 --maxmemory-policy noeviction",
+            "--bind 127.0.0.1 --daemonize no --maxmemory-policy noeviction",
             "--enable-debug-command local --repl-diskless-sync-delay 0 --repl-timeout 5",
         ];
         let words = common.iter().flat_map(|line| line.split(' '));
@@ -346,58 +349,5 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn value(server: &Server) -> Option<String> {
-        server.ask(&["GET", "key"])
-    }
-
-    #[test]
-    fn a_server_that_is_killed_keeps_what_it_was_told_to_keep() {
-        for (keeps, kept) in [
-            (Keeps::Always, Some("1".to_owned())),
-            (Keeps::Nothing, None),
-        ] {
-            let mut server = Server::start(keeps, &[]);
-            server.ask::<()>(&["SET", "key", "1"]);
-            let address = server.address();
-            server.kill();
-            assert!(connection(address).is_err());
-            server.restart();
-            assert_eq!(value(&server), kept, "{keeps:?}");
-        }
-    }
-
-    #[test]
-    fn a_server_that_is_stopped_answers_later() {
-        let server = Server::start(Keeps::Nothing, &[]);
-        let mut waiting = server.connection();
-        server.pause();
-        waiting
-            .send_packed_command(&redis::cmd("PING").get_packed_command())
-            .expect("a buffer");
-        server.resume();
-        let pong = waiting.recv_response().expect("a reply");
-        assert_eq!(pong, redis::Value::SimpleString("PONG".to_owned()));
-    }
-
-    #[test]
-    fn sentinels_promote_a_replica_and_the_old_master_follows_it() {
-        let one = Server::start(Keeps::Nothing, &[]);
-        let other = Server::start(Keeps::Nothing, &[]);
-        one.ask::<()>(&["SET", "key", "1"]);
-        other.follow(&one);
-        let sentinels = Sentinels::watch(&one, 1);
-        assert_eq!(sentinels.master(), Some(one.address()));
-        sentinels.failover();
-        wait_until("the other is the master", || {
-            other.is_master() && sentinels.master() == Some(other.address()) && one.is_replica()
-        });
-        wait_until("the old one has everything", || value(&one).is_some());
     }
 }

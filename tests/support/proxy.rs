@@ -1,4 +1,7 @@
-//! A proxy between a node and its log, which delays, holds and cuts.
+//! A proxy between a node and a Redis, which delays, holds and cuts.
+
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +19,7 @@ const PIECE: usize = 16 * 1024;
 
 /// A listener that forwards to one server.
 pub(crate) struct Proxy {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -115,6 +118,14 @@ impl Proxy {
     pub(crate) fn hold(&self, new_too: bool) {
         self.shared.holds.store(new_too, Ordering::Relaxed);
         self.links().iter().for_each(|link| link.hold(true));
+    }
+
+    /// Holds this many of the connections, the oldest ones.
+    pub(crate) fn hold_first(&self, count: usize) {
+        self.links()
+            .iter()
+            .take(count)
+            .for_each(|link| link.hold(true));
     }
 
     /// Holds the connections of which the server sees one of these addresses.
@@ -251,94 +262,5 @@ impl Link {
             }
         }
         self.cut();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::support::wait_until;
-
-    /// A server that answers each line with the same line.
-    fn echo() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || {
-                    let mut reader = client.try_clone().expect("a socket");
-                    let _ = std::io::copy(&mut reader, &mut &client);
-                    let _ = client.shutdown(Shutdown::Both);
-                });
-            }
-        });
-        address
-    }
-
-    fn client(proxy: &Proxy) -> TcpStream {
-        let client = TcpStream::connect(proxy.address).expect("it listens");
-        let patience = Some(Duration::from_secs(10));
-        client.set_read_timeout(patience).expect("a socket");
-        client
-    }
-
-    fn talk(client: &mut TcpStream, text: &[u8]) -> Vec<u8> {
-        client.write_all(text).expect("it reads");
-        let mut answer = vec![0; text.len()];
-        client.read_exact(&mut answer).expect("an answer");
-        answer
-    }
-
-    #[test]
-    fn it_forwards_and_cuts() {
-        let proxy = Proxy::to(echo());
-        let mut one = client(&proxy);
-        assert_eq!(talk(&mut one, b"hello"), b"hello");
-        assert_eq!((proxy.open(), proxy.accepted()), (1, 1));
-        proxy.cut();
-        assert!(one.read(&mut [0]).is_ok_and(|count| count == 0));
-        wait_until("it has ended", || proxy.open() == 0);
-        proxy.refuse(true);
-        assert!(matches!(client(&proxy).read(&mut [0]), Ok(0) | Err(_)));
-        proxy.refuse(false);
-        assert_eq!(talk(&mut client(&proxy), b"again"), b"again");
-    }
-
-    #[test]
-    fn it_cuts_within_a_reply() {
-        let proxy = Proxy::to(echo());
-        let mut one = client(&proxy);
-        assert_eq!(talk(&mut one, b"whole"), b"whole");
-        proxy.cut_after(3);
-        one.write_all(b"broken").expect("it reads");
-        let mut rest = Vec::new();
-        let _ = one.read_to_end(&mut rest);
-        assert_eq!(rest, b"bro");
-        assert_eq!(talk(&mut client(&proxy), b"again"), b"again");
-    }
-
-    #[test]
-    fn what_it_holds_comes_later_and_others_pass() {
-        let proxy = Proxy::to(echo());
-        let mut held = client(&proxy);
-        assert_eq!(talk(&mut held, b"hello"), b"hello");
-        proxy.hold(false);
-        held.write_all(b"late").expect("a buffer");
-        assert_eq!(talk(&mut client(&proxy), b"other"), b"other");
-        proxy.release();
-        let mut answer = [0; 4];
-        held.read_exact(&mut answer).expect("an answer");
-        assert_eq!(&answer, b"late");
-    }
-
-    #[test]
-    fn replies_are_late_and_in_order() {
-        let proxy = Proxy::to(echo());
-        proxy.delay(Duration::from_millis(50));
-        let began = Instant::now();
-        let mut one = client(&proxy);
-        assert_eq!(talk(&mut one, b"1"), b"1");
-        assert_eq!(talk(&mut one, b"2"), b"2");
-        assert!(began.elapsed() >= Duration::from_millis(100));
     }
 }
