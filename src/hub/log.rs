@@ -245,6 +245,17 @@ pub enum LogState {
     },
 }
 
+impl LogState {
+    /// Whether the log has been away for so long. Zero = it never has.
+    #[must_use]
+    pub fn is_away_for(self, longest: Duration) -> bool {
+        match self {
+            Self::Away { since } => !longest.is_zero() && since.elapsed() >= longest,
+            Self::Live { .. } | Self::Refilling { .. } => false,
+        }
+    }
+}
+
 /// A shared log, which orders the events of several nodes.
 ///
 /// Each method answers within a time that the log bounds itself.
@@ -326,6 +337,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_log_is_away_for_so_long_unless_that_is_zero() {
+        let hour = Duration::from_secs(3_600);
+        let away = LogState::Away {
+            since: Instant::now(),
+        };
+        assert!(!away.is_away_for(hour));
+        assert!(!away.is_away_for(Duration::ZERO));
+        while !away.is_away_for(Duration::from_nanos(1)) {}
+        for state in [
+            LogState::Live { lag: hour },
+            LogState::Refilling { behind: 1 },
+        ] {
+            assert!(!state.is_away_for(Duration::from_nanos(1)), "{state:?}");
+        }
+    }
 
     fn event() -> impl Strategy<Value = Event<'static>> {
         let text = || "[ -~é\\u{feff}\\u{0}:]{0,12}";

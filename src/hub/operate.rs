@@ -10,7 +10,6 @@ use crate::core::delivery::{StreamInfo, StreamKey, farewell_retry_ms};
 use crate::metrics::{NodeMetrics, ShardMetrics};
 use crate::shard::mailbox::Message;
 
-use super::log::LogState;
 use super::{Hub, StreamQuery};
 
 impl Hub {
@@ -159,10 +158,8 @@ impl Hub {
     #[must_use]
     pub fn lacks_log(&self) -> bool {
         let longest = self.0.config.log_lost_unready;
-        match self.log().map(|log| log.state()) {
-            Some(LogState::Away { since }) => !longest.is_zero() && since.elapsed() >= longest,
-            _ => false,
-        }
+        self.log()
+            .is_some_and(|log| log.state().is_away_for(longest))
     }
 
     /// Sets what [`Hub::is_ready`] tells before the drain.
