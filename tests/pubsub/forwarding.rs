@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use crate::redis_server::Redis;
+use crate::server::Sentinels;
 use crate::support::node::Node;
 use crate::support::sse::SseStream;
 use crate::support::{wait_for, wait_until};
@@ -103,6 +104,37 @@ fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
     let events = streams[0].take(3);
     assert_eq!(events[0].event, "gap");
     assert_eq!([&events[1].data, &events[2].data], ["one", "two"]);
+}
+
+/// The former master prolonged the lease, while the new one would have given it to another node.
+#[test]
+fn a_forwarder_takes_its_lease_at_the_master_that_sentinels_name() {
+    let (channels, old, new) = (Redis::empty(), Redis::empty(), Redis::empty());
+    let sentinels = Sentinels::watch(&old, 0);
+    let hosts: Vec<String> = sentinels
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let log = format!("redis+sentinel://{}/{}", hosts.join(","), Sentinels::NAME);
+    let channels = channels.url();
+    let flags = ["--redis-pubsub", &channels, "--redis-channels", "in"];
+    let node = Node::start_with(&[&["--log", &log], &flags[..]].concat());
+    wait_until("it forwards", || is(&node, "subscribed"));
+    new.follow(&old);
+    new.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    // The old master lives, and takes writes.
+    sentinels.name(&new);
+    let holder = || new.ask::<Option<String>>(&["GET", "{fantail}:channels"]);
+    let copied = holder();
+    wait_until("it has taken the lease again", || {
+        let held = holder();
+        held.is_some() && held != copied
+    });
+    wait_until("it forwards again", || is(&node, "subscribed"));
+    let page = node.admin_get("/metrics").body;
+    let line = "fantail_pubsub_lost_total{reason=\"orphaned\"} 1";
+    assert!(page.contains(line), "{page}");
 }
 
 /// The new program waited until the lease of the former one had run out.

@@ -296,6 +296,17 @@ impl Sentinels {
         answers[0].filter(|_| answers.iter().all(|other| *other == answers[0]))
     }
 
+    /// Makes them name another master, without a word to the one before.
+    pub(crate) fn name(&self, master: &Server) {
+        let port = master.address.port().to_string();
+        for sentinel in &self.servers {
+            let mut connection = connection(sentinel.address).expect("a Sentinel answers");
+            let mut tell = |words: &[&str]| ask::<()>(&mut connection, words);
+            tell(&["SENTINEL", "REMOVE", Self::NAME]);
+            tell(&["SENTINEL", "MONITOR", Self::NAME, "127.0.0.1", &port, "2"]);
+        }
+    }
+
     /// `SENTINEL FAILOVER`, as soon as one of them has a replica that it may promote.
     pub(crate) fn failover(&self) {
         wait_until("a Sentinel begins a failover", || {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::lost::Lost;
 use super::pace::{Pace, jittered};
 use crate::bridge::follow::Marker;
-use crate::bridge::redis::{Address, Connection, beside};
+use crate::bridge::redis::{Address, Connection, Host, beside};
 use crate::hub::Hub;
 
 /// The log that messages are written to, and the times of the lease.
@@ -80,6 +80,11 @@ impl<'c> Lease<'c> {
     /// A tenth before the server forgets a lease that was asked for at this time.
     fn end_of(&self, asked: Instant) -> Instant {
         asked + self.config.lease.mul_f64(0.9)
+    }
+
+    /// The server that has it.
+    pub(super) fn host(&self) -> &Host {
+        self.connection.host()
     }
 
     /// The time up to which this node may write.

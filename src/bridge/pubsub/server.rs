@@ -1,14 +1,15 @@
 //! Which server a subscription is made at.
 
 use std::fmt;
+use std::time::Duration;
 
 use redis::RedisConnectionInfo;
 
 use super::PubSubConfig;
 use super::connect::{self, Stream};
 use super::lost::Lost;
-use super::pace::{Pace, jittered};
-use crate::bridge::redis::{Host, Login, masters, newest};
+use super::pace::jittered;
+use crate::bridge::redis::{Address, Host, Login, masters, newest};
 
 /// A server, for both connections of a subscription.
 pub(super) struct Server {
@@ -62,21 +63,25 @@ impl Server {
         &self.settings
     }
 
-    /// Waits until the Sentinels, if there are any, name another master. The former one may be cut
-    /// off from the publishers and deliver probes all the same.
-    pub(super) async fn demoted(&self, config: &PubSubConfig) -> Lost {
-        if config.server.sentinel.is_none() {
-            return std::future::pending().await;
-        }
-        let Pace { probe_every, .. } = config.pace;
-        loop {
-            tokio::time::sleep(jittered(probe_every)).await;
-            // Sentinels that do not answer prove nothing.
-            if let Ok(named) = masters(&config.server).await
-                && newest(named).is_some_and(|named| named.host != self.host)
-            {
-                return Lost::Orphaned("the Sentinels name another master");
-            }
+    /// Where it is.
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+}
+
+/// Waits until the Sentinels of an address, if there are any, name another master than this one. The
+/// former one may be cut off from all others and answer all the same.
+pub(super) async fn demoted(address: &Address, host: &Host, every: Duration) -> Lost {
+    if address.sentinel.is_none() {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(jittered(every)).await;
+        // Sentinels that do not answer prove nothing.
+        if let Ok(named) = masters(address).await
+            && newest(named).is_some_and(|named| named.host != *host)
+        {
+            return Lost::Orphaned("the Sentinels name another master");
         }
     }
 }

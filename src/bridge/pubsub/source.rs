@@ -13,7 +13,7 @@ use super::lost::Lost;
 use super::pace::{Pace, jittered};
 use super::probe::{self, Sent};
 use super::read::{Arrived, Subscription};
-use super::server::Server;
+use super::server::{self, Server};
 use crate::backoff::Backoff;
 use crate::hub::Hub;
 use crate::metrics::{PubSubMetrics, PubSubState};
@@ -176,9 +176,11 @@ impl Source {
             Err(lost) => return lost,
         };
         self.metrics().set_state(PubSubState::Connecting);
-        let until = lease.until();
+        let (until, host) = (lease.until(), lease.host().clone());
         let lost = tokio::select! {
             lost = lease.keep() => lost,
+            // A former master may prolong it for long, while another one gives it to another node.
+            lost = server::demoted(&config.address, &host, config.lease / 4) => lost,
             lost = self.subscribe_and_follow(attempt, Some(until), is_working) => lost,
             _ = stopped.wait_for(|stopped| *stopped) => Lost::Ended,
         };
@@ -219,7 +221,7 @@ impl Source {
         let probes = probe::run(&server, pace, &probe_channel, &sent);
         tokio::select! {
             lost = probes => lost,
-            lost = server.demoted(&self.config) => lost,
+            lost = server::demoted(&self.config.server, server.host(), pace.probe_every) => lost,
             lost = follow.run(sent.subscribe()) => lost,
         }
     }
