@@ -106,6 +106,22 @@ fn a_forwarder_that_was_stopped_for_a_while_writes_nothing_twice() {
     assert_eq!([&events[1].data, &events[2].data], ["one", "two"]);
 }
 
+/// Nothing in the node's log said why no message arrived.
+#[test]
+fn messages_wait_while_the_log_refuses_them_and_the_node_says_so() {
+    let redis = Redis::empty();
+    let node = start(&redis);
+    wait_until("it forwards", || is(&node, "subscribed"));
+    let mut stream = SseStream::open(node.http, "/events?topic=in");
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    redis.publish("in", "one");
+    node.wait_for_log("messages of Redis channels wait for the log");
+    assert!(node.logged().contains("OOM"), "{}", node.logged());
+    redis.publish("in", "two");
+    redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(stream.take_data(2), ["one", "two"]);
+}
+
 /// The former master prolonged the lease, while the new one would have given it to another node.
 #[test]
 fn a_forwarder_takes_its_lease_at_the_master_that_sentinels_name() {

@@ -22,14 +22,19 @@ const UNCOUNTED_BYTES: usize = 64 * 1024;
 /// Bytes of a channel's name that are logged.
 const LOGGED_BYTES: usize = 200;
 
-/// Log lines about refused messages, once a minute for each cause.
+/// Log lines about messages that are not published.
 #[derive(Debug, Default)]
-pub(super) struct Refusals([OnceAMinute; PubSubOutcome::ALL.len()]);
+pub(super) struct LogLines {
+    /// That one is refused, for each cause.
+    refused: [OnceAMinute; PubSubOutcome::ALL.len()],
+    /// That they wait for the log of several nodes.
+    waiting: OnceAMinute,
+}
 
 /// Events that are made of messages.
 pub(super) struct Batch<'a> {
     hub: &'a Hub,
-    refusals: &'a Refusals,
+    log_lines: &'a LogLines,
     config: &'a PubSubConfig,
     drafts: Vec<Draft<'a>>,
     bytes: usize,
@@ -42,10 +47,10 @@ impl<'a> Batch<'a> {
         messages < MESSAGES_MAX && bytes < BYTES_MAX
     }
 
-    pub(super) fn new(hub: &'a Hub, refusals: &'a Refusals, config: &'a PubSubConfig) -> Self {
+    pub(super) fn new(hub: &'a Hub, log_lines: &'a LogLines, config: &'a PubSubConfig) -> Self {
         Self {
             hub,
-            refusals,
+            log_lines,
             config,
             drafts: Vec::new(),
             bytes: 0,
@@ -64,7 +69,7 @@ impl<'a> Batch<'a> {
             Err(refused) => {
                 let outcome = refused.outcome() as usize;
                 self.counts[outcome] += 1;
-                if let Some(left_out) = self.refusals.0[outcome].due() {
+                if let Some(left_out) = self.log_lines.refused[outcome].due() {
                     let channel = String::from_utf8_lossy(&arrived.channel);
                     let channel = &channel[..channel.floor_char_boundary(LOGGED_BYTES)];
                     tracing::warn!(
@@ -111,7 +116,15 @@ impl<'a> Batch<'a> {
                 Ok(_) => break,
                 Err(NotPublished::Closed(Closed)) => return Err(Lost::Ended),
                 // Certainly not published: they wait, and nothing is read meanwhile.
-                Err(NotPublished::Away(away)) => (away.receipts.len(), away.retry_after),
+                Err(NotPublished::Away(away)) => {
+                    if let Some(left_out) = self.log_lines.waiting.due() {
+                        tracing::warn!(
+                            reason = %away, left_out,
+                            "messages of Redis channels wait for the log: none is read meanwhile"
+                        );
+                    }
+                    (away.receipts.len(), away.retry_after)
+                }
                 // A repeat might be a second event, and none might be a loss: a doubt.
                 Err(NotPublished::Unknown(unknown)) => return Err(Lost::Unsure(unknown.why)),
                 Err(NotPublished::Reused(_)) => unreachable!("they have no keys"),

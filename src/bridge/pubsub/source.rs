@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::PubSubConfig;
-use super::batch::{Batch, Refusals};
+use super::batch::{Batch, LogLines};
 use super::channels::{Channels, Meant};
 use super::lease::{self, Lease};
 use super::lost::Lost;
@@ -46,7 +46,7 @@ struct Source {
     config: PubSubConfig,
     channels: Channels,
     hub: Hub,
-    refusals: Refusals,
+    log_lines: LogLines,
     /// Log lines about subscriptions that work.
     begun: OnceAMinute,
     /// Log lines about another node's lease.
@@ -58,7 +58,7 @@ impl Source {
     fn new(config: PubSubConfig, hub: Hub, working: watch::Sender<bool>) -> Self {
         Self {
             channels: Channels::new(&config.channels, &config.topics),
-            refusals: Refusals::default(),
+            log_lines: LogLines::default(),
             config,
             hub,
             begun: OnceAMinute::new(),
@@ -132,7 +132,7 @@ impl Source {
 
     /// Publishes messages as one batch. Waits while the node is full.
     async fn publish(&self, arrived: &[Arrived]) -> Result<(), Lost> {
-        let mut batch = Batch::new(&self.hub, &self.refusals, &self.config);
+        let mut batch = Batch::new(&self.hub, &self.log_lines, &self.config);
         for message in arrived {
             let pattern = message.pattern.as_deref();
             if let Meant::Event(topic) = self.channels.meant(pattern, &message.channel) {
