@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::course::{Course, read_log};
+use crate::course::{Course, KEY, read_log};
 use crate::id::Id;
 use crate::judge::{self, Fate, Report};
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, publish};
 use crate::proxy::Proxy;
 use crate::scale::Scale;
 use crate::server::{Keeps, Server};
 use crate::streams::Hops;
+use crate::support::sse::SseStream;
 
 const TOPICS: u32 = 4;
 
@@ -64,6 +65,57 @@ fn replies_that_are_cut_off_double_nothing_and_every_answer_is_true() {
     }
     let verdict = course.end(&nodes, &server, |_| false);
     assert_eq!(verdict.gaps(), 0);
+}
+
+/// The tail brings an event before the replicas have it. The answer about them is lost.
+#[test]
+fn an_event_that_came_before_its_replicas_confirmed_it_was_written_twice() {
+    let [master, replica] = [(); 2].map(|()| Server::start(Keeps::EverySecond, &[]));
+    replica.follow(&master);
+    let proxy = Proxy::to(master.address());
+    let nodes = Nodes::start(&[proxy.url()], &["--log-ack-replicas", "1"]);
+    let mut stream = SseStream::open(nodes.at(0).http, "/events/news");
+    nodes.publish("news", "first");
+    assert_eq!(stream.take_data(1), ["first"]);
+    replica.pause();
+    let answer = thread::scope(|scope| {
+        let answer = scope.spawn(|| publish(nodes.at(0), "news", "once"));
+        assert_eq!(stream.take_data(1), ["once"]);
+        proxy.cut();
+        answer.join().expect("no panic")
+    });
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.json()["published"], "unknown", "{answer:?}");
+    replica.resume();
+    nodes.publish("news", "last");
+    assert_eq!(stream.take_data(1), ["last"]);
+}
+
+/// The other node has read an event that is cut off before its own node reads it.
+#[test]
+fn an_event_that_was_trimmed_before_its_node_read_it_was_written_twice() {
+    let server = Server::start(Keeps::EverySecond, &[]);
+    let proxy = Proxy::to(server.address());
+    let nodes = Nodes::start(&[proxy.url(), server.url()], &[]);
+    let mut stream = SseStream::open(nodes.at(1).http, "/events/news");
+    nodes.publish("news", "first");
+    assert_eq!(stream.take_data(1), ["first"]);
+    // No reply comes any more.
+    proxy.delay(Duration::from_secs(600));
+    let answer = thread::scope(|scope| {
+        let answer = scope.spawn(|| publish(nodes.at(0), "news", "once"));
+        assert_eq!(stream.take_data(1), ["once"]);
+        server.ask::<i64>(&["XTRIM", KEY, "MAXLEN", "0"]);
+        let next = ["topic", "news", "data", "next"];
+        server.ask::<String>(&[&["XADD", KEY, "*"], &next[..]].concat());
+        proxy.delay(Duration::ZERO);
+        proxy.cut();
+        answer.join().expect("no panic")
+    });
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.json()["published"], "unknown", "{answer:?}");
+    assert_eq!(publish(nodes.at(1), "news", "last").status, 200);
+    assert_eq!(stream.take_data(2), ["next", "last"]);
 }
 
 /// A pipeline of the ingest port, while replies of the log are cut off.

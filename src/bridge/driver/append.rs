@@ -304,7 +304,13 @@ async fn find_out(
     if live != Some(connection.server()) {
         return Ok(false);
     }
-    let again = shared.queue(|queue| queue.send_again(&in_doubt));
+    let again = shared.queue(|queue| {
+        for number in queue.unconfirmed() {
+            let why = "the log has the events; how many replicas of Redis have them is not known, since its answer was lost (`log_ack_replicas`)";
+            queue.give_up(number, unknown(why));
+        }
+        queue.send_again(&in_doubt)
+    });
     static AGAIN: OnceAMinute = OnceAMinute::new();
     if again > 0
         && let Some(left_out) = AGAIN.due()

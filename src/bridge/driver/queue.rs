@@ -212,6 +212,16 @@ impl Queue {
         self.sent.keys().copied().collect()
     }
 
+    /// Numbers of the batches of which something came back, though they are not done: how many
+    /// replicas have them is not known.
+    pub(super) fn unconfirmed(&self) -> Vec<u64> {
+        let came = self
+            .sent
+            .iter()
+            .filter(|(_, sent)| !sent.outcomes.is_empty());
+        came.map(|(number, _)| *number).collect()
+    }
+
     /// These batches are certainly not in the log: they wait again, in front of all others.
     pub(super) fn send_again(&mut self, numbers: &[u64]) -> usize {
         let mut count = 0;
@@ -229,6 +239,12 @@ impl Queue {
         let is_lost = |sent: &Sent| sent.written.is_some_and(|id| id > after && id <= through);
         let lost = self.sent.iter().filter(|(_, sent)| is_lost(sent));
         lost.map(|(number, _)| *number).collect()
+    }
+
+    /// Sent batches of which it is not known whether they are written.
+    pub(super) fn in_doubt(&self) -> Vec<u64> {
+        let in_doubt = self.sent.iter().filter(|(_, sent)| sent.written.is_none());
+        in_doubt.map(|(number, _)| *number).collect()
     }
 
     fn answer(&mut self, waiting: Waiting, answer: Answer) {
@@ -309,6 +325,18 @@ mod tests {
             }
             assert!(answer.try_recv().expect("an answer").is_ok());
         }
+    }
+
+    #[test]
+    fn a_batch_that_came_back_without_its_replicas_is_not_one_that_the_log_lacks() {
+        let mut queue = Queue::new(10_000);
+        let mut add = || queue.add(|_| entry("a")).map(|(_, kept)| kept).ok();
+        let _kept = [add(), add(), add()];
+        queue.send(10, 1_000_000);
+        queue.came(1, Outcome::Passed, true);
+        assert_eq!(queue.unconfirmed(), [1]);
+        queue.written(0, id(10));
+        assert_eq!(queue.in_doubt(), [1, 2]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::bridge::entry::Content;
 use crate::bridge::follow::{Answer, Entry, Follower, Start, Step};
 use crate::bridge::redis::{self, Connection, PageSize};
 use crate::clock::unix_ms;
-use crate::core::event::OrderMark;
+use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{Hole, HoleCause};
 use crate::hub::log::Applied;
 use crate::hub::{Closed, Hub};
@@ -286,10 +286,21 @@ impl Tail {
         }
         self.hub.break_off(hole).await?;
         self.shared.head.send_replace(through);
+        // Other nodes may have read what was cut off here. So what is not found may have been written,
+        // unlike after a loss.
+        let was_cut = hole.cause == HoleCause::Trimmed || after == EventId::ZERO;
+        let why = if was_cut {
+            "the log was trimmed before this node had read it"
+        } else {
+            "the log has lost its newest entries"
+        };
         self.shared.queue(|queue| {
-            for number in queue.lost(after, through) {
-                queue.give_up(number, unknown("the log has lost its newest entries"));
+            let mut lost = queue.lost(after, through);
+            if was_cut {
+                lost.extend(queue.in_doubt());
             }
+            lost.into_iter()
+                .for_each(|number| queue.give_up(number, unknown(why)));
         });
         Ok(())
     }
