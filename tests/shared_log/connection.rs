@@ -149,12 +149,61 @@ async fn trimming_keeps_what_is_above_the_bound() {
     written.expect("an answer").0.remove(0).expect("written");
     let (count, bytes) = connection.size().await.expect("a size");
     assert!(count == 1_000 && bytes > 10_000, "{count} {bytes}");
-    connection.trim_to(300).await.expect("trimmed");
-    let (count, _) = connection.size().await.expect("a size");
-    assert!((300..600).contains(&count), "{count}");
+    connection.trim_to_bytes(bytes / 3).await.expect("trimmed");
+    let (count, trimmed) = connection.size().await.expect("a size");
+    assert!(count > 150 && trimmed < bytes / 2, "{count} {trimmed}");
     let newest = connection.newest().await.expect("an id");
     connection.trim_below(newest).await.expect("trimmed");
     assert_eq!(connection.newest().await.expect("an id"), newest);
+    // What Redis drops at once is more than this.
+    connection.trim_to_bytes(1).await.expect("trimmed");
+    assert_eq!(connection.newest().await.expect("an id"), newest);
+}
+
+/// A call of Redis drops no more than 10,000 entries.
+#[tokio::test]
+async fn a_bound_that_is_far_exceeded_was_not_kept() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    for round in [0, 1] {
+        let batches = vec![batch(&["x"; 1_000]); 25];
+        let written = connection.append(&stream(), &batches, 0).await;
+        let (outcomes, _) = written.expect("an answer");
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+        if round == 0 {
+            let newest = connection.newest().await.expect("an id");
+            connection.trim_below(newest).await.expect("trimmed");
+        } else {
+            connection.trim_to_bytes(1).await.expect("trimmed");
+        }
+        let (count, _) = connection.size().await.expect("a size");
+        assert!(count < 1_000, "{count}");
+    }
+}
+
+/// Redis guesses the size of a stream by its oldest entries, unless it is told to measure it.
+#[tokio::test]
+async fn a_few_large_entries_at_the_beginning_cost_the_log_all_others() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    let large = "x".repeat(100_000);
+    let (large, small) = (vec![&*large; 10], vec!["x"; 5_000]);
+    let batches = [batch(&large), batch(&small)];
+    let written = connection.append(&stream(), &batches, 0).await;
+    let (outcomes, _) = written.expect("an answer");
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let (_, bytes) = connection.size().await.expect("a size");
+    assert!(bytes < 3_000_000, "{bytes}");
+    // It is enough that some of the large ones go.
+    connection
+        .trim_to_bytes(bytes - 300_000)
+        .await
+        .expect("trimmed");
+    let (count, trimmed) = connection.size().await.expect("a size");
+    assert!(
+        count > 4_500 && trimmed <= bytes - 300_000,
+        "{count} {trimmed}"
+    );
 }
 
 #[tokio::test]

@@ -78,12 +78,7 @@ async fn trim(shared: &Shared, connection: &mut Option<Connection>) -> Result<()
             connection.trim_below(oldest.unwrap_or_default()).await?;
         }
         if config.bytes_max > 0 {
-            let (entries, bytes) = connection.size().await?;
-            if bytes > config.bytes_max {
-                connection
-                    .trim_to(share(entries, config.bytes_max, bytes))
-                    .await?;
-            }
+            connection.trim_to_bytes(config.bytes_max).await?;
         }
         Ok(())
     };
@@ -92,23 +87,4 @@ async fn trim(shared: &Shared, connection: &mut Option<Connection>) -> Result<()
         *connection = None;
     }
     trimmed
-}
-
-/// The number of entries that take `max` of the `bytes` that all take.
-fn share(entries: u64, max: u64, bytes: u64) -> u64 {
-    let share = u128::from(entries) * u128::from(max) / u128::from(bytes.max(1));
-    u64::try_from(share).unwrap_or(entries).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_entries_is_that_of_their_bytes() {
-        assert_eq!(share(1_000, 50, 100), 500);
-        assert_eq!(share(u64::MAX, u64::MAX / 2, u64::MAX), u64::MAX / 2);
-        assert_eq!(share(1_000, 1, 1 << 40), 1);
-        assert_eq!(share(0, 1, 0), 1);
-    }
 }

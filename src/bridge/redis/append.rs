@@ -34,6 +34,9 @@ pub type Refusal = Refused;
 /// Longest time that a server waits for its replicas, in milliseconds. Below the limit of an answer.
 const WAIT_MS: u64 = 1_000;
 
+/// Of so many entries, one is dropped before the size is measured again.
+const TRIM_PART: u64 = 16;
+
 impl Connection {
     /// Writes batches, each all or nothing, in order. Returns for each the id of its last entry, or
     /// the refusal; and the number of replicas that have them all, if it was asked to wait for some.
@@ -126,31 +129,55 @@ impl Connection {
     /// # Errors
     /// [`Error`]; servers before version 6.2 do not know how.
     pub async fn trim_below(&mut self, id: EventId) -> Result<(), Error> {
-        self.trim("MINID", &id.to_string()).await
+        self.trim("MINID", &id.to_string()).await.map(drop)
     }
 
-    /// Drops all entries but this number of the newest, or a few more.
+    /// Drops the oldest entries, a part at a time, until all take no more than `max` bytes, or a few
+    /// more. Entries differ in size, so the number to drop is not known.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn trim_to(&mut self, entries: u64) -> Result<(), Error> {
-        self.trim("MAXLEN", &entries.to_string()).await
+    pub async fn trim_to_bytes(&mut self, max: u64) -> Result<(), Error> {
+        loop {
+            let (entries, bytes) = self.size().await?;
+            if bytes <= max {
+                return Ok(());
+            }
+            let kept = share(entries, max, bytes);
+            let part = kept.max(entries - entries / TRIM_PART);
+            // The server drops entries in groups, of which it keeps the one with the bound.
+            let dropped = self.trim("MAXLEN", &part.to_string()).await?;
+            if dropped == 0 && self.trim("MAXLEN", &kept.to_string()).await? == 0 {
+                return Ok(());
+            }
+        }
     }
 
-    async fn trim(&mut self, how: &str, bound: &str) -> Result<(), Error> {
+    /// Returns the number of entries that were dropped.
+    async fn trim(&mut self, how: &str, bound: &str) -> Result<u64, Error> {
         let mut command = redis::cmd("XTRIM");
         command.arg(&self.key).arg(how).arg("~").arg(bound);
-        self.call(&command).await.map(drop)
+        let mut dropped = 0;
+        // One call drops no more than some 10,000, so that the server is not held up.
+        loop {
+            let answer = self.call(&command).await?;
+            match reply::number(&answer).ok_or(Error::Answer("XTRIM"))? {
+                0 => return Ok(dropped),
+                more => dropped += more,
+            }
+        }
     }
 
-    /// Number of entries, and the memory that they take: an estimate of the server.
+    /// Number of entries, and the memory that they take.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn size(&mut self) -> Result<(u64, u64), Error> {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("XLEN").arg(&self.key);
-        pipeline.cmd("MEMORY").arg("USAGE").arg(&self.key);
+        // All of it: a sample would be of the oldest entries alone.
+        let usage = pipeline.cmd("MEMORY").arg("USAGE").arg(&self.key);
+        usage.arg("SAMPLES").arg(0);
         let mut answers = self.calls(&pipeline).await?.into_iter();
         let mut number = || -> Result<u64, Error> {
             let answer = reply::accepted(answers.next().unwrap_or_default())?;
@@ -158,6 +185,12 @@ impl Connection {
         };
         Ok((number()?, number()?))
     }
+}
+
+/// The number of entries that take `max` of the `bytes` that all take, if all are alike.
+fn share(entries: u64, max: u64, bytes: u64) -> u64 {
+    let share = u128::from(entries) * u128::from(max) / u128::from(bytes.max(1));
+    u64::try_from(share).unwrap_or(entries).max(1)
 }
 
 /// The outcome of a batch, by the answers to its calls.
@@ -187,4 +220,17 @@ fn outcome(answers: Vec<Value>, entries: usize) -> Result<Result<EventId, Refusa
 fn written(answer: &Value) -> Result<RawId, Error> {
     let id = reply::text(answer).and_then(RawId::parse);
     id.ok_or(Error::Answer("XADD"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_entries_is_that_of_their_bytes() {
+        assert_eq!(share(1_000, 50, 100), 500);
+        assert_eq!(share(u64::MAX, u64::MAX / 2, u64::MAX), u64::MAX / 2);
+        assert_eq!(share(1_000, 1, 1 << 40), 1);
+        assert_eq!(share(0, 1, 0), 1);
+    }
 }
