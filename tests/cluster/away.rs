@@ -71,6 +71,22 @@ fn a_node_without_its_log_is_not_ready_after_a_while() {
     wait_until("the node is ready again", || nodes.is_ready(0));
 }
 
+/// A master without its replica, or one that is full: it answers, and refuses what is written.
+#[test]
+fn a_server_that_refused_an_idle_node_was_connected_to_without_end() {
+    let server = Server::start(Keeps::Always, &[]);
+    let nodes = Nodes::start(&[server.url()], &[]);
+    server.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    nodes.at(0).wait_for_log("the log takes no events");
+    let answer = publish(nodes.at(0), "news", "refused");
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.body.contains("NOREPLICAS"), "{answer:?}");
+    server.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert_eq!(publish(nodes.at(0), "news", "taken").status, 200);
+    let reconnects = nodes.metric(0, "fantail_log_reconnects_total");
+    assert_eq!(reconnects as u64, 0);
+}
+
 /// What a node says that does not start with the log at this address.
 fn refused_with(log: &str) -> String {
     let listeners = ["--listen", "--ingest-listen", "--admin-listen"];

@@ -45,6 +45,10 @@ const PASSING: [&str; 7] = [
     "MASTERDOWN",
 ];
 
+fn is_passing(refusal: &Refusal) -> bool {
+    PASSING.contains(&&*refusal.code)
+}
+
 /// A connection that broke while batches may have been on their way.
 struct Broken {
     server: u64,
@@ -118,7 +122,6 @@ async fn serve(
             Err(error) => return Stop::Lost(error),
         }
     }
-    backoff.succeeded();
     let mut live = shared.live.subscribe();
     let mut master = shared.master.subscribe();
     loop {
@@ -129,11 +132,10 @@ async fn serve(
         if !has_waiting {
             tokio::select! {
                 () = shared.queued.notified() => {}
-                () = idle(shared) => {
-                    if let Err(error) = tick(shared, connection).await {
-                        return Stop::Lost(error);
-                    }
-                }
+                () = idle(shared) => match tick(shared, connection).await {
+                    Ok(is_written) => has_written(backoff, is_written),
+                    Err(stop) => return stop,
+                },
                 _ = live.changed() => {}
                 _ = master.changed() => {}
             }
@@ -143,9 +145,17 @@ async fn serve(
         if server != Some(connection.server()) && !is_read(shared, connection).await {
             return Stop::Elsewhere;
         }
-        if let Err(stop) = write(shared, connection).await {
-            return stop;
+        match write(shared, connection).await {
+            Ok(is_written) => has_written(backoff, is_written),
+            Err(stop) => return stop,
         }
+    }
+}
+
+/// A connection serves once it has written something: a server may refuse every write.
+fn has_written(backoff: &mut crate::backoff::Backoff, is_written: bool) {
+    if is_written {
+        backoff.succeeded();
     }
 }
 
@@ -168,12 +178,27 @@ async fn idle(shared: &Shared) {
     }
 }
 
-/// Writes a marker, which the tail must bring.
-async fn tick(shared: &Shared, connection: &mut Connection) -> Result<(), Error> {
-    let id = connection.append_marker(Marker::Tick).await?;
+/// Writes a marker, which the tail must bring. Returns whether the server took it: one without room,
+/// or without its replicas, takes nothing for now, and tells publishers so, too.
+async fn tick(shared: &Shared, connection: &mut Connection) -> Result<bool, Stop> {
+    let written = connection.append_marker(Marker::Tick).await;
     *shared.last_entry.lock() = std::time::Instant::now();
-    shared.expect(id);
-    Ok(())
+    match written {
+        Ok(id) => {
+            shared.expect(id);
+            Ok(true)
+        }
+        Err(Error::Refused(refusal)) if !is_passing(&refusal) => {
+            static REFUSED: OnceAMinute = OnceAMinute::new();
+            if let Some(left_out) = REFUSED.due() {
+                let server = connection.host();
+                tracing::warn!(%server, left_out, "the log takes no events: Redis refuses: {refusal}");
+            }
+            Ok(false)
+        }
+        Err(Error::Refused(refusal)) => Err(Stop::Refused(refusal)),
+        Err(error) => Err(Stop::Lost(error)),
+    }
 }
 
 /// Waits until another server is the master. What is on its way to this one may never be answered.
@@ -190,11 +215,11 @@ async fn moved(shared: &Shared, host: Host) -> Error {
     }
 }
 
-/// Writes what waits.
-async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop> {
+/// Writes what waits. Returns whether the server took something.
+async fn write(shared: &Shared, connection: &mut Connection) -> Result<bool, Stop> {
     let sent = shared.queue(|queue| queue.send(ENTRIES_MAX, BYTES_MAX));
     if sent.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let (numbers, batches): (Vec<u64>, Vec<Batch>) = sent.into_iter().unzip();
     let config = &shared.config;
@@ -222,7 +247,7 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop>
                     }
                 });
             }
-            Err(refusal) if PASSING.contains(&&*refusal.code) => {
+            Err(refusal) if is_passing(&refusal) => {
                 again.push(number);
                 refused = Some(refusal);
             }
@@ -244,7 +269,7 @@ async fn write(shared: &Shared, connection: &mut Connection) -> Result<(), Stop>
             shared.queue(|queue| queue.send_again(&again));
             Err(Stop::Refused(refusal))
         }
-        None => Ok(()),
+        None => Ok(newest.is_some()),
     }
 }
 
