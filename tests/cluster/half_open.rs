@@ -105,7 +105,7 @@ fn an_orphaned_replica_that_was_promoted_is_told_as_a_loss() {
 }
 
 #[test]
-fn a_hundred_cuts_leak_no_connection() {
+fn a_hundred_cuts_leak_no_connection_and_fill_no_disk() {
     let server = Server::start(Keeps::EverySecond, &[]);
     let proxy = Proxy::to(server.address());
     let nodes = Nodes::start(&[proxy.url()], &[]);
@@ -127,4 +127,7 @@ fn a_hundred_cuts_leak_no_connection() {
     });
     let streams = nodes.metric(0, "fantail_streams");
     assert_eq!(streams as u64, 1, "no stream was closed");
+    let logged = nodes.at(0).logged();
+    let lines = logged.lines().count();
+    assert!(lines < 50, "{lines} lines, some for every cut:\n{logged}");
 }

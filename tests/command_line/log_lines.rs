@@ -33,7 +33,7 @@ const BY_THE_OPERATOR: [(&str, usize); 25] = [
     ("bridge/driver/control.rs", 1),
     ("bridge/driver/master.rs", 1),
     ("bridge/driver/roster.rs", 4),
-    ("bridge/driver/tail.rs", 7),
+    ("bridge/driver/tail.rs", 4),
     // SIGHUP.
     ("node/keys.rs", 2),
     // The process ends with it.

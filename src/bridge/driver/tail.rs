@@ -110,12 +110,17 @@ impl Tail {
             let was_live = matches!(self.shared.standing(), Standing::Live { .. });
             self.shared.lose(error.to_string());
             self.shared.metrics.reconnects.add(1);
+            // A connection may come and go many times a second.
             static LOST: OnceAMinute = OnceAMinute::new();
+            static STILL_LOST: OnceAMinute = OnceAMinute::new();
             if was_live {
-                tracing::warn!(
-                    "the log is away: {error}; streams stay open, publishers wait for `log_timeout` at most"
-                );
-            } else if let Some(left_out) = LOST.due() {
+                if let Some(left_out) = LOST.due() {
+                    tracing::warn!(
+                        left_out,
+                        "the log is away: {error}; streams stay open, publishers wait for `log_timeout` at most"
+                    );
+                }
+            } else if let Some(left_out) = STILL_LOST.due() {
                 tracing::warn!(left_out, "the log is still away: {error}");
             }
             pause(&mut backoff).await;
@@ -281,7 +286,11 @@ impl Tail {
             }
             _ => {
                 self.shared.metrics.trimmed.add(1);
-                tracing::warn!(%after, %through, "the log was trimmed before this node had read it; every stream is told a gap");
+                // A node that is too slow may find one in every page.
+                static TRIMMED: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = TRIMMED.due() {
+                    tracing::warn!(%after, %through, left_out, "the log was trimmed before this node had read it; every stream is told a gap");
+                }
             }
         }
         self.hub.break_off(hole).await?;
@@ -333,7 +342,10 @@ impl Tail {
             }
             Standing::Away { since } => {
                 let for_ms = since.elapsed().as_millis();
-                tracing::info!(server, for_ms, "the log is back; following it");
+                static BACK: OnceAMinute = OnceAMinute::new();
+                if let Some(left_out) = BACK.due() {
+                    tracing::info!(server, for_ms, left_out, "the log is back; following it");
+                }
             }
             Standing::Live { .. } => tracing::info!(server, "following the log"),
         }
