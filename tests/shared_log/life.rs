@@ -1,7 +1,8 @@
+use std::fs;
 use std::process::Command;
 
 use crate::server::{Server, add};
-use crate::support::node::PROGRAM;
+use crate::support::node::{Node, PROGRAM};
 use crate::support::sse::SseStream;
 use crate::support::{http, wait_until};
 
@@ -44,6 +45,32 @@ fn a_new_program_goes_on_where_the_former_one_was() {
     add(&node, "t", "the last");
     assert_eq!(stream.take_data(1), ["the last"]);
     assert!(!node.logged().contains("gap"), "{}", node.logged());
+}
+
+/// The new program gave events ids of its own, with the mark of the log's ids.
+#[test]
+fn a_node_with_a_log_is_not_upgraded_to_none() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fantail.toml");
+    fs::write(&file, format!("log = \"{}\"\n", server.url())).expect("a file");
+    let node = Node::start_with(&["--config", file.to_str().expect("text")]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    fs::write(&file, "").expect("a file");
+    let said = Command::new(PROGRAM)
+        .args(["upgrade", "--admin-listen", &node.admin.to_string()])
+        .output()
+        .expect("the program");
+    let reason = "`log` is not set, and the running node has one";
+    let said_so = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        !said.status.success() && said_so.contains(reason),
+        "{said:?}"
+    );
+    let id = add(&node, "t", "1");
+    assert_eq!(stream.take_data(1), ["1"]);
+    let entries: Vec<(String, Vec<String>)> = server.ask(&["XRANGE", "fantail", &id, &id]);
+    assert_eq!(entries.len(), 1, "{id} is in the log");
 }
 
 #[test]

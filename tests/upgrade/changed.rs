@@ -253,3 +253,19 @@ fn publishers_of_the_ingest_port_waited_for_keys_that_they_do_not_need() {
     let is_upgraded = environment.windows(role.len()).any(|part| part == role);
     assert!(is_upgraded, "{}", upgraded.node.logged());
 }
+
+/// The new program found another order in the log, and the node ended.
+#[test]
+fn a_node_without_a_log_is_not_upgraded_to_one() {
+    let configured = Configured::start("");
+    let node = &configured.upgraded.node;
+    let mut stream = SseStream::open(node.http, "/events/t");
+    fs::write(&configured.file, "log = \"redis://127.0.0.1:1\"\n").expect("a file");
+    let said = configured.upgraded.refused();
+    assert!(
+        said.contains("`log` is set, and the running node has none"),
+        "{said}"
+    );
+    publish(node, "t", "1");
+    assert_eq!(stream.take_data(1), ["1"]);
+}

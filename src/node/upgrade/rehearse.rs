@@ -33,6 +33,16 @@ pub enum RehearsalError {
     /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
+    /// The running node orders its events itself.
+    #[error(
+        "`log` is set, and the running node has none: an upgrade keeps the order of events. Leave `log` out, or stop the node and start it with one"
+    )]
+    NewLog,
+    /// The running node has a log.
+    #[error(
+        "`log` is not set, and the running node has one: an upgrade keeps the order of events. Set `log`, or stop the node and start it without one"
+    )]
+    NoLog,
     /// The records do not fit together.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -85,6 +95,12 @@ pub fn rehearse(settings: Settings, handover: Handover) -> Result<String, Rehear
         .map(|(record, _)| record.address)
         .collect();
     can_start(&settings, &taken)?;
+    // Only a node with a log has a roster there.
+    match (handover.node.roster.is_some(), settings.log.is_some()) {
+        (false, true) => return Err(RehearsalError::NewLog),
+        (true, false) => return Err(RehearsalError::NoLog),
+        _ => {}
+    }
     let plan = Plan::new(files::raise(), &settings);
     let settings = plan.apply(settings);
     let (counts, digest) = (handover.counts, handover.digest);
