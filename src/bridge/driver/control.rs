@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::shared::{QUESTIONS_MAX, Question, Shared};
 use crate::bridge::redis::{Connection, Error};
-use crate::clock::unix_ms;
 use crate::core::event::EventId;
 
 /// Interval of trimming. Each node trims; the second one finds nothing to do.
@@ -74,7 +73,7 @@ async fn trim(shared: &Shared, connection: &mut Option<Connection>) -> Result<()
         let connection = connected(shared, connection).await?;
         if !config.age.is_zero() {
             let age = u64::try_from(config.age.as_millis()).unwrap_or(u64::MAX);
-            let oldest = EventId::from_parts(unix_ms().saturating_sub(age), 0);
+            let oldest = EventId::from_parts(connection.unix_ms().saturating_sub(age), 0);
             connection.trim_below(oldest.unwrap_or_default()).await?;
         }
         if config.bytes_max > 0 {

@@ -11,7 +11,6 @@ use super::{Beginning, Contact};
 use crate::bridge::entry::Content;
 use crate::bridge::follow::{Answer, Entry, Follower, Start, Step};
 use crate::bridge::redis::{self, Connection, PageSize};
-use crate::clock::unix_ms;
 use crate::core::event::{EventId, OrderMark};
 use crate::core::history::{Hole, HoleCause};
 use crate::hub::log::Applied;
@@ -148,7 +147,7 @@ impl Tail {
             if let Some(host) = self.shared.elsewhere(&connection) {
                 return Stop::Elsewhere(host);
             }
-            let step = follower.next(Instant::now(), unix_ms());
+            let step = follower.next(Instant::now(), connection.unix_ms());
             let is_live = matches!(step, Step::Live { .. });
             match self.take(step, &mut connection).await {
                 Ok(answer) => follower.answer(answer),

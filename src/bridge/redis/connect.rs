@@ -1,7 +1,7 @@
 //! Finds the server that takes writes to the key.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{AsyncConnectionConfig, ServerErrorKind};
 use redis::{
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::address::{Address, Host, Login, Sentinel};
-use super::connection::{Connection, is_replica};
+use super::connection::{Connection, ServerTime, is_replica};
 use super::error::Error;
 use super::raw_id::RawId;
 use super::reply;
@@ -109,6 +109,7 @@ impl Connection {
         // It is another one when it was a replica meanwhile: it may have lost entries.
         line("master_replid").hash(&mut hasher);
         let id = reply::number(&reply::accepted(id)?);
+        let time = line("server_time_usec").and_then(|time| time.parse::<u64>().ok());
         Ok(Found::Here(Self {
             link,
             key: key.to_owned(),
@@ -116,6 +117,10 @@ impl Connection {
             newest_read: RawId::default(),
             client_id: id.ok_or(Error::Answer("CLIENT ID"))?,
             version: version(info),
+            time: time.map(|time| ServerTime {
+                unix_ms: time / 1_000,
+                at: Instant::now(),
+            }),
             host,
         }))
     }

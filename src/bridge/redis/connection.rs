@@ -1,11 +1,33 @@
 //! One connection to the server that has the log.
 
+use std::time::{Duration, Instant};
+
 use redis::{Cmd, Pipeline, Value, aio};
 
 use super::address::Host;
 use super::error::{Error, Refused};
 use super::raw_id::RawId;
 use super::reply;
+use crate::clock::unix_ms;
+
+/// By how much a node's clock may be ahead of its server's. Beyond that it is wrong.
+const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// What a server's clock said, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerTime {
+    pub(super) unix_ms: u64,
+    pub(super) at: Instant,
+}
+
+impl ServerTime {
+    /// The time of a node's clock, unless that is far ahead of the server's. `since` is the time since
+    /// the server's was read.
+    fn bound(self, node_unix_ms: u64, since: Duration) -> u64 {
+        let most = u64::try_from((since + AHEAD_MAX).as_millis()).unwrap_or(u64::MAX);
+        node_unix_ms.min(self.unix_ms.saturating_add(most))
+    }
+}
 
 /// A connection to the master of the log's key.
 pub struct Connection {
@@ -18,6 +40,8 @@ pub struct Connection {
     pub(super) host: Host,
     pub(super) client_id: u64,
     pub(super) version: String,
+    /// `None` if the server does not tell it.
+    pub(super) time: Option<ServerTime>,
 }
 
 impl Connection {
@@ -43,6 +67,14 @@ impl Connection {
     #[must_use]
     pub fn client_id(&self) -> u64 {
         self.client_id
+    }
+
+    /// The time for what a node writes into the log, or drops from it: that of its own clock, unless
+    /// that is far ahead of the server's. One wrong clock would move the ids of all nodes for good.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        let bound = |time: ServerTime| time.bound(unix_ms(), time.at.elapsed());
+        self.time.map_or_else(unix_ms, bound)
     }
 
     /// Ends another connection of this server. Afterwards, none of its commands is carried out any
@@ -87,5 +119,27 @@ impl Refused {
     /// Whether an explicit id was refused because the stream has a higher one.
     pub(super) fn is_of_id(&self) -> bool {
         self.text.contains("equal or smaller")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wrong_clock_moved_the_ids_of_all_nodes_for_good() {
+        let minute = 60_000;
+        let now = 30_000_000 * minute;
+        let time = ServerTime {
+            unix_ms: now,
+            at: Instant::now(),
+        };
+        let later = Duration::from_secs(60);
+        for node in [0, now, now + 11 * minute] {
+            assert_eq!(time.bound(node, later), node);
+        }
+        for node in [now + 11 * minute + 1, u64::MAX] {
+            assert_eq!(time.bound(node, later), now + 11 * minute);
+        }
     }
 }
