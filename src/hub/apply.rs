@@ -3,10 +3,12 @@
 //! One task calls this, in the order of the log. A portion of up to 1,024 topics takes one hold of
 //! the lock, as publishers' batches do, and waits for room in the mailboxes in their line.
 //!
-//! **Invariant:** no entry stops the tail. What cannot be an event is counted and passed over.
+//! **Invariant:** no entry stops the tail. What cannot be an event is counted and passed over. If
+//! another node took it for one, all streams are told a gap: its publisher was told that it is
+//! published.
 
 use crate::core::event::EventId;
-use crate::core::history::{Hole, IdFell};
+use crate::core::history::{Hole, HoleCause, IdFell};
 use crate::core::limits::EventLimits;
 use crate::core::sse::Draft;
 use crate::once_a_minute::OnceAMinute;
@@ -25,6 +27,8 @@ const ENTRIES_AT_ONCE: usize = 1_024;
 enum Read {
     Event(Box<Draft<'static>>),
     Erase(Box<str>),
+    /// The limits of this node are against it.
+    Refused,
     Nothing,
 }
 
@@ -77,7 +81,8 @@ impl Hub {
         let mut numbers = Vec::new();
         let mut portion = Portion::default();
         let mut newest = self.head();
-        for (number, Applied { id, what }) in entries.into_iter().enumerate() {
+        for (number, entry) in entries.into_iter().enumerate() {
+            let Applied { id, what, .. } = entry;
             if id <= newest {
                 self.note_stale(id, newest);
                 continue;
@@ -99,7 +104,12 @@ impl Hub {
                     outcomes[number] = Outcome::Erased(erased);
                     portion.pass(id);
                 }
-                Read::Nothing => portion.pass(id),
+                Read::Refused if entry.is_promised => {
+                    self.settle(&mut portion, &mut numbers, &mut outcomes)
+                        .await?;
+                    self.miss(id).await?;
+                }
+                Read::Refused | Read::Nothing => portion.pass(id),
             }
             if portion.is_full() {
                 self.settle(&mut portion, &mut numbers, &mut outcomes)
@@ -125,6 +135,23 @@ impl Hub {
         Ok(())
     }
 
+    /// Tells all streams a gap for an event that another node took from a publisher.
+    async fn miss(&self, id: EventId) -> Result<(), Closed> {
+        static MISSED: OnceAMinute = OnceAMinute::new();
+        if let Some(left_out) = MISSED.due() {
+            tracing::error!(
+                %id, left_out,
+                "the limits of this node refuse an event that another node has taken; every stream is told a gap: give all nodes of the log the same limits"
+            );
+        }
+        self.break_off(Hole {
+            after: self.head(),
+            through: id,
+            cause: HoleCause::Upstream,
+        })
+        .await
+    }
+
     /// From now on, ids strictly between the two are unknown cursors: the log has no entry there,
     /// and a log that has ended may have had some.
     pub fn doubt(&self, after: EventId, before: EventId) {
@@ -135,14 +162,14 @@ impl Hub {
     fn read(&self, id: EventId, what: Item, limits: &EventLimits) -> Read {
         static UNREADABLE: OnceAMinute = OnceAMinute::new();
         static TOO_LARGE: OnceAMinute = OnceAMinute::new();
-        let why = match what {
+        let (why, read) = match what {
             Item::Event(record) => match record.into_draft(limits) {
                 Ok(draft) => return Read::Event(Box::new(draft)),
-                Err(error) => error.to_string(),
+                Err(error) => (error.to_string(), Read::Refused),
             },
             Item::Erase(topic) => return Read::Erase(topic),
             Item::Pass => return Read::Nothing,
-            Item::Unreadable(why) => why,
+            Item::Unreadable(why) => (why, Read::Nothing),
             Item::TooLarge { topics } => {
                 self.0.node_metrics.log_too_large.add(1);
                 if let Some(left_out) = TOO_LARGE.due() {
@@ -153,7 +180,7 @@ impl Hub {
                         "an entry of the log is larger than an event may be, and was passed over; publish through a node, which refuses what is too large"
                     );
                 }
-                return Read::Nothing;
+                return Read::Refused;
             }
         };
         self.0.node_metrics.log_unreadable.add(1);
@@ -161,7 +188,7 @@ impl Hub {
             let why = &why[..why.floor_char_boundary(LOGGED_BYTES)];
             tracing::warn!(%id, why, left_out, "an entry of the log is no event, and was passed over");
         }
-        Read::Nothing
+        read
     }
 
     fn note_stale(&self, id: EventId, newest: EventId) {

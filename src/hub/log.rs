@@ -142,6 +142,8 @@ pub struct Applied {
     pub id: EventId,
     /// Its content.
     pub what: Item,
+    /// A node has taken it from a publisher, who was told that it is published.
+    pub is_promised: bool,
 }
 
 /// The content of an entry.

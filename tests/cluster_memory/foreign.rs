@@ -83,6 +83,35 @@ fn entries_of_applications_are_delivered_or_counted_and_never_stop_the_tail() {
     }
 }
 
+/// As while a limit is raised, one node after the other.
+#[test]
+fn an_event_that_one_node_took_and_another_refused_was_lost_in_silence() {
+    let mut cluster = Cluster::of(1);
+    cluster.add_with(|settings| settings.event_limits.data_bytes_max = 1_000);
+    let [large, small] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    let mut streams = [large.subscribe("/events/a"), small.subscribe("/events/a")];
+    let before = large.publish("a", "before");
+    let missed = large.publish("a", &"x".repeat(2_000));
+    // What no node has taken is told to no stream.
+    cluster
+        .log
+        .write(Item::Event(record("a", &"x".repeat(2_000))));
+    large.publish("a", "after");
+    let [first, second] = &mut streams;
+    assert_eq!(first.take(4).last().expect("events").data, "after");
+    for mut events in [second.take(3), small.resume("/events/a", &before).take(2)] {
+        assert_eq!(events.pop().expect("an event").data, "after");
+        let told = events.pop().expect("an event");
+        assert_eq!(told.event, "gap", "{told:?}");
+        let told: serde_json::Value = serde_json::from_str(&told.data).expect("JSON");
+        let ends = [&told["from"], &told["to"], &told["reason"]];
+        assert_eq!(ends, [&*before, &*missed, "upstream"]);
+    }
+    assert_eq!(large.kept("a").len(), 4);
+}
+
 #[test]
 fn a_portion_of_many_topics_and_entries_is_applied_in_order() {
     let cluster = Cluster::of(2);

@@ -107,7 +107,12 @@ impl Cluster {
 
     /// Starts one more node, which reads the log from its beginning.
     pub(crate) fn add(&mut self) {
-        let node = Node::start(&self.log, &self.runtime, &Arc::default(), LONG, |_| {});
+        self.add_with(|_| {});
+    }
+
+    /// The same with settings that differ by `change`.
+    pub(crate) fn add_with(&mut self, change: impl Fn(&mut Settings)) {
+        let node = Node::start(&self.log, &self.runtime, &Arc::default(), LONG, change);
         self.nodes.push(node);
     }
 

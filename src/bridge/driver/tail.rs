@@ -257,6 +257,7 @@ impl Tail {
             applied.push(Applied {
                 id: entry.id,
                 what: entry.payload.item,
+                is_promised: entry.payload.token.is_some(),
             });
         }
         let outcomes = self.hub.apply(applied).await?;

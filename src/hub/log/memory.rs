@@ -345,6 +345,7 @@ impl MemoryNode {
                 Content::Item(item) => item,
                 Content::Fork { .. } => Item::Pass,
             },
+            is_promised: entry.token.is_some(),
         });
         let outcomes = hub.apply(entries.collect()).await?;
         *self.applied.lock() = last.unwrap_or_default();
