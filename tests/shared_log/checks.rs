@@ -5,6 +5,7 @@ use tempfile::NamedTempFile;
 use crate::server::{Server, add};
 use crate::support::node::{Node, Starting};
 use crate::support::sse::SseStream;
+use crate::support::{http, wait_until};
 
 /// The log of a node that does not start.
 fn refused(flags: &[&str]) -> String {
@@ -111,11 +112,10 @@ fn of_several_hosts_the_one_that_takes_writes_is_used() {
     assert!(logged.contains("is a replica"), "{logged}");
 }
 
-#[test]
-fn in_a_cluster_the_node_that_has_the_key_is_followed() {
+/// A Cluster of two, of which the second has all slots.
+fn cluster() -> [Server; 2] {
     let servers = [0, 1].map(|_| Server::with(&["--cluster-enabled", "yes"]));
     let [first, second] = &servers;
-    // All slots are the second one's.
     second.ask::<()>(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let port = second.address.port().to_string();
     first.ask::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port]);
@@ -123,7 +123,13 @@ fn in_a_cluster_the_node_that_has_the_key_is_followed() {
         let answer = first.try_ask::<u64>(&["EXISTS", "fantail"]);
         answer.is_err_and(|error| error.code() == Some("MOVED"))
     };
-    crate::support::wait_until("the first node knows the second", knows);
+    wait_until("the first node knows the second", knows);
+    servers
+}
+
+#[test]
+fn in_a_cluster_the_node_that_has_the_key_is_followed() {
+    let [first, second] = cluster();
     let node = first.node(&["--mercure-subscriptions"]);
     let mut stream = SseStream::open(node.http, "/events/t");
     add(&node, "t", "hello");
@@ -131,8 +137,45 @@ fn in_a_cluster_the_node_that_has_the_key_is_followed() {
     assert_eq!(second.ask::<u64>(&["EXISTS", "fantail"]), 1);
     // Its roster is there, too.
     let _subscriber = SseStream::open(node.http, "/.well-known/mercure?topic=t");
-    crate::support::wait_until("it is announced", || {
+    wait_until("it is announced", || {
         let keys: Vec<String> = second.ask(&["KEYS", "{fantail}:who:*"]);
         !keys.is_empty()
     });
+}
+
+/// While the slot moves, the log is away: its keys may be on both servers.
+#[test]
+fn a_slot_of_a_cluster_that_moves_to_another_server_is_followed_without_a_gap() {
+    let [first, second] = cluster();
+    let node = first.node(&["--log-timeout", "1s"]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "before");
+    let slot = second.ask::<u64>(&["CLUSTER", "KEYSLOT", "fantail"]);
+    let slot = slot.to_string();
+    let [to, from]: [String; 2] = [&first, &second].map(|server| server.ask(&["CLUSTER", "MYID"]));
+    first.ask::<()>(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]);
+    second.ask::<()>(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]);
+    let port = first.address.port().to_string();
+    let keys: Vec<String> = second.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+    assert!(keys.len() > 1, "{keys:?}");
+    let refused = |when: &str| {
+        let answer = http::request(node.http, "POST", "/publish/t", &[], b"meanwhile");
+        assert_eq!(answer.status, 503, "{when}: {answer:?}");
+        assert!(!answer.body.contains("unknown"), "{when}: {answer:?}");
+    };
+    let migrate = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+    second.ask::<()>(&[&migrate[..], &["fantail"]].concat());
+    refused("the stream has moved, and what is beside it has not");
+    let beside: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let beside: Vec<&str> = beside.into_iter().filter(|key| *key != "fantail").collect();
+    second.ask::<()>(&[&migrate[..], &beside].concat());
+    refused("everything has moved, and the slot has not");
+    for server in [&first, &second] {
+        server.ask::<()>(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]);
+    }
+    wait_until("the node publishes again", || {
+        http::request(node.http, "POST", "/publish/t", &[], b"after").status == 200
+    });
+    assert_eq!(first.ask::<u64>(&["EXISTS", "fantail"]), 1);
+    assert_eq!(stream.take_data(2), ["before", "after"]);
 }
