@@ -254,6 +254,12 @@ impl Keys {
     /// Forgets the keys of all events above `id`, which are lost: no key outlives its event.
     /// Otherwise the repeat of a lost event would be taken for a repeat, and be lost in silence.
     pub fn forget_above(&mut self, id: EventId) {
+        if self.oldest().is_some_and(|oldest| oldest > id) {
+            // One by one, a million would keep the lock for a good part of a second.
+            self.first += self.len() as u64;
+            self.queue = Deque::default();
+            self.index = PartTable::default();
+        }
         while let Some(last) = self.queue.back()
             && last.id > id
         {

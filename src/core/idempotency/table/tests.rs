@@ -66,6 +66,15 @@ fn the_key_of_a_lost_event_outlived_it() {
     keys.forget_above(EventId::ZERO);
     assert!(keys.is_empty());
     keys.forget_above(EventId::ZERO);
+    // Their numbers are not used again: a walk that stands at one goes on behind them all.
+    assert_eq!(keys.portion(0, 10, at(9, 0)), (Vec::new(), 5));
+    keys.remember(entry(7, at(7, 0)));
+    assert_eq!(keys.portion(5, 10, at(9, 0)).0, [entry(7, at(7, 0))]);
+    assert_eq!(
+        keys.recall(&key(7, 0)),
+        Recalled::Repeat(entry(7, at(7, 0)))
+    );
+    assert_eq!(keys.recall(&key(2, 0)), Recalled::New);
 }
 
 #[test]
