@@ -8,14 +8,19 @@ use std::sync::{Arc, LazyLock};
 
 use fantail::api::{Events, choose_cursor, idempotency_key_of, parse_publish_json};
 use fantail::auth::{Auth, KeySet, Policy, Role, SigningKey, TopicRule};
+use fantail::bridge::entry::{self, Token};
+use fantail::bridge::pubsub::{message, wire};
 use fantail::core::desk::{Desk, DeskConfig};
 use fantail::core::event::EventId;
 use fantail::core::history::{Ending, HistoryLimits, HoldLimits, Released, Revival, Work};
 use fantail::core::idempotency;
 use fantail::core::limits::EventLimits;
 use fantail::core::places::{Places, Share};
+use fantail::core::presence::Listed;
 use fantail::core::selector::{Selector, Syntax};
 use fantail::core::sse::Draft;
+use fantail::hub::Hub;
+use fantail::hub::log::Item;
 use fantail::ingest::resp::{Arg, Limits, ProtocolError, Reader};
 use fantail::server::{RequestFault, RequestGuard, RequestLimits};
 use fantail::state::{Reader as StateReader, StateRecord, Writer};
@@ -95,6 +100,119 @@ pub(crate) fn idempotency_key(input: &[u8]) {
     let escaped = key.replace('\\', r"\\").replace('"', r#"\""#);
     let quoted = format!("\"{escaped}\"");
     assert_eq!(idempotency_key_of(quoted.as_bytes()), Some(key));
+}
+
+/// What is read of an entry is the same when a node writes it, and what cannot be read has a reason. A
+/// line of the input is a field: its name, `=`, its value.
+pub(crate) fn log_entry(input: &[u8]) {
+    let fields = input.split(|byte| *byte == b'\n').map(|line| {
+        let at = line.iter().position(|byte| *byte == b'=');
+        let (name, value) = line.split_at(at.unwrap_or(line.len()));
+        (name, value.get(1..).unwrap_or_default())
+    });
+    let id = EventId::new(1 << 30);
+    let read = entry::read(id, fields.clone());
+    assert_eq!(read.print, entry::read(id, fields).print);
+    if let Some(marker) = read.marker {
+        assert!(matches!(read.content.item, Item::Pass));
+        let again = read_fields(id, &entry::of_marker(marker));
+        assert_eq!(again.marker, Some(marker));
+    }
+    let token = Token { node: 1, number: 2 };
+    match read.content.item {
+        Item::Event(record) => {
+            let again = read_fields(id, &entry::of_record(record.clone(), token));
+            assert_eq!(again.content.token, Some(token));
+            let Item::Event(same) = again.content.item else {
+                panic!("{:?}", again.content.item);
+            };
+            assert_eq!(same, record);
+            let _ = record.into_draft(&EventLimits::default());
+        }
+        Item::Erase(topic) => {
+            let again = read_fields(id, &entry::of_erase(&topic, token));
+            assert!(matches!(again.content.item, Item::Erase(same) if same == topic));
+        }
+        Item::Unreadable(reason) => assert!(!reason.is_empty()),
+        Item::Pass => assert!(read.marker.is_some()),
+        Item::TooLarge { .. } => panic!("no input is so large"),
+    }
+}
+
+fn read_fields(id: EventId, fields: &entry::Fields) -> entry::Read {
+    let pairs = fields.iter();
+    entry::read(id, pairs.map(|(name, value)| (name.as_bytes(), &value[..])))
+}
+
+/// A line of a roster that is read begins with its id, and its ends are JSON.
+pub(crate) fn roster_line(input: &[u8]) {
+    let Ok(line) = std::str::from_utf8(input) else {
+        return;
+    };
+    let Some(listed) = Listed::parse(line) else {
+        return;
+    };
+    let id = line.split(' ').next().map(str::parse);
+    assert_eq!(id, Some(Ok(listed.id())));
+    for end in Hub::ends_of(&listed) {
+        let json: serde_json::Value = serde_json::from_str(&end.data).expect("JSON");
+        assert_eq!(json["active"], false);
+    }
+}
+
+/// A message of a channel is read or refused, and an event that was read is refused exactly by its
+/// own check.
+pub(crate) fn channel_message(input: &[u8]) {
+    match message::read(input, "channel") {
+        Ok(read) => {
+            let limits = EventLimits::default();
+            let checked = read.event.check(&limits);
+            assert_eq!(Draft::new(read.event, &limits).map(drop), checked);
+        }
+        Err(refused) => assert!(!refused.to_string().is_empty()),
+    }
+}
+
+/// Longest text of a subscription that is held.
+const TEXT_BYTES_MAX: usize = 64;
+
+/// What a server sends to a subscriber is the same however the bytes are cut, and no text is longer than
+/// allowed.
+pub(crate) fn channel_wire(input: &[u8]) {
+    let (first, bytes) = input.split_first().unwrap_or((&1, &[]));
+    let piece = usize::from(*first).max(1);
+    let whole = read_frames(bytes, bytes.len().max(1));
+    assert_eq!(whole, read_frames(bytes, piece), "in pieces of {piece}");
+    for frame in &whole.0 {
+        let items = match frame {
+            wire::Frame::One(item) => std::slice::from_ref(item),
+            wire::Frame::Array(items) => items,
+        };
+        for item in items {
+            match item {
+                wire::Item::Text(text) => assert!(text.len() <= TEXT_BYTES_MAX),
+                wire::Item::TooLong(length) => assert!(*length > TEXT_BYTES_MAX as u64),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The frames of a subscription, and why no more can be read.
+fn read_frames(bytes: &[u8], piece: usize) -> (Vec<wire::Frame>, Option<wire::NotRedis>) {
+    let mut reader = wire::Reader::new(TEXT_BYTES_MAX);
+    let mut frames = Vec::new();
+    for piece in bytes.chunks(piece) {
+        reader.buffer().extend_from_slice(piece);
+        loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
 }
 
 /// A cursor is found wherever it stands, and an event id has one spelling.

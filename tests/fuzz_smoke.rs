@@ -60,6 +60,26 @@ fn token() {
     smoke("token", properties::token);
 }
 
+#[test]
+fn log_entry() {
+    smoke("log_entry", properties::log_entry);
+}
+
+#[test]
+fn roster_line() {
+    smoke("roster_line", properties::roster_line);
+}
+
+#[test]
+fn channel_message() {
+    smoke("channel_message", properties::channel_message);
+}
+
+#[test]
+fn channel_wire() {
+    smoke("channel_wire", properties::channel_wire);
+}
+
 fn smoke(target: &str, property: fn(&[u8])) {
     let number = std::env::var("FANTAIL_SEED").map_or(1, |text| text.parse().expect("a number"));
     let mut random = fastrand::Rng::with_seed(number);

@@ -6,13 +6,17 @@ use std::path::Path;
 use crate::process::{Failure, command, root, run, succeeds};
 
 /// Targets under `fuzz/fuzz_targets`; a unit test keeps the list complete.
-const TARGETS: [&str; 9] = [
-    "resp",
-    "publish_json",
+const TARGETS: [&str; 13] = [
+    "channel_message",
+    "channel_wire",
     "idempotency_key",
     "last_event_id",
+    "log_entry",
     "origin",
+    "publish_json",
     "request",
+    "resp",
+    "roster_line",
     "selector",
     "state",
     "token",

@@ -20,15 +20,16 @@ const MEMBERS: [&str; 7] = ["topic", "topics", "data", "event", "id", "retry", "
 
 /// A message that is read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
-    pub(super) event: Event<'a>,
+pub struct Message<'a> {
+    /// The event, which is not checked yet.
+    pub event: Event<'a>,
     /// Whether it came in an envelope.
-    pub(super) is_envelope: bool,
+    pub is_envelope: bool,
 }
 
 /// Why a message cannot become an event.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Refused {
+pub enum Refused {
     /// Longer than the setting allows.
     #[error("it is {length} bytes long, more than the {max} that `redis_message_bytes_max` allows")]
     TooLong {
@@ -56,7 +57,7 @@ pub(super) enum Refused {
 
 impl Refused {
     /// As what it is counted.
-    pub(super) fn outcome(&self) -> PubSubOutcome {
+    pub fn outcome(&self) -> PubSubOutcome {
         match self {
             Self::TooLong { .. }
             | Self::Event(
@@ -73,7 +74,7 @@ impl Refused {
 
 /// The fault of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The same member twice.
     #[error("`{0}` is given twice")]
     Twice(&'static str),
@@ -89,7 +90,7 @@ pub(super) enum Fault {
 }
 
 /// Reads a message; `topic` is that of its channel.
-pub(super) fn read<'a>(payload: &'a [u8], topic: &'a str) -> Result<Message<'a>, Refused> {
+pub fn read<'a>(payload: &'a [u8], topic: &'a str) -> Result<Message<'a>, Refused> {
     let text = std::str::from_utf8(payload).map_err(|error| Refused::NotUtf8 {
         at: error.valid_up_to(),
     })?;

@@ -23,13 +23,13 @@ mod channels;
 mod connect;
 mod lease;
 mod lost;
-mod message;
+pub mod message;
 mod pace;
 mod probe;
 mod read;
 mod server;
 mod source;
-mod wire;
+pub mod wire;
 
 pub use channels::{
     CHANNEL_BYTES_MAX, CHANNELS_MAX, Channel, ChannelError, ChannelTopic, ChannelTopicError,

@@ -109,7 +109,7 @@ impl Subscription {
 
     async fn frame(&mut self) -> Result<Frame, Lost> {
         loop {
-            if let Some(frame) = self.reader.next()? {
+            if let Some(frame) = self.reader.next_frame()? {
                 return Ok(frame);
             }
             self.fill().await?;
@@ -127,7 +127,7 @@ impl Subscription {
 
     /// The next message that has arrived whole.
     pub(super) fn arrived(&mut self) -> Result<Option<Arrived>, Lost> {
-        while let Some(frame) = self.reader.next()? {
+        while let Some(frame) = self.reader.next_frame()? {
             match frame {
                 Frame::One(Item::Error(error)) => return Err(Lost::Refused(error)),
                 Frame::One(_) => {}

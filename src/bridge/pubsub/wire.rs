@@ -19,7 +19,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// An element of an array, or a reply by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub enum Item {
     /// A text.
     Text(Bytes),
     /// A text of this length, which is above the limit.
@@ -36,7 +36,7 @@ pub(super) enum Item {
 
 /// One whole answer or message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub enum Frame {
     /// A single reply.
     One(Item),
     /// An array.
@@ -46,7 +46,7 @@ pub(super) enum Frame {
 /// Bytes that no Redis server sends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the server does not speak the Redis protocol: {0}")]
-pub(super) struct NotRedis(&'static str);
+pub struct NotRedis(&'static str);
 
 /// What the next bytes are.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ enum State {
 
 /// Splits a stream of bytes into frames.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub struct Reader {
     buffer: BytesMut,
     state: State,
     /// The elements of an array that has begun, and their number.
@@ -71,7 +71,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// A reader that holds no text longer than this.
-    pub(super) fn new(text_bytes_max: usize) -> Self {
+    pub fn new(text_bytes_max: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             state: State::Line,
@@ -81,7 +81,7 @@ impl Reader {
     }
 
     /// The buffer to read into, with room for more.
-    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+    pub fn buffer(&mut self) -> &mut BytesMut {
         self.buffer.reserve(READ_BYTES);
         &mut self.buffer
     }
@@ -90,7 +90,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`NotRedis`]: nothing that follows can be read.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, NotRedis> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, NotRedis> {
         while let Some(item) = self.next_item()? {
             let Some((items, count)) = &mut self.array else {
                 return Ok(Some(Frame::One(item)));
@@ -211,7 +211,7 @@ fn number(text: &[u8]) -> Result<i64, NotRedis> {
 }
 
 /// A command as Redis reads it.
-pub(super) fn command(words: &[&[u8]]) -> Vec<u8> {
+pub fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut digits = itoa::Buffer::new();
     let mut line = |kind: u8, length: usize, text: Option<&[u8]>| {
@@ -246,7 +246,7 @@ mod tests {
             let (piece, behind) = rest.split_at(size);
             reader.buffer().extend_from_slice(piece);
             rest = behind;
-            while let Some(frame) = reader.next()? {
+            while let Some(frame) = reader.next_frame()? {
                 frames.push(frame);
             }
         }
@@ -286,17 +286,17 @@ mod tests {
             .extend_from_slice(b"*2\r\n$1\r\na\r\n$1000000000\r\n");
         let piece = vec![b'x'; 100_000];
         for _ in 0..10_000 {
-            assert_eq!(reader.next(), Ok(None));
+            assert_eq!(reader.next_frame(), Ok(None));
             reader.buffer().extend_from_slice(&piece);
             assert!(reader.buffer.capacity() < 1 << 20);
         }
         reader.buffer().extend_from_slice(b"\r\n:7\r\n");
         let items = [text("a"), Item::TooLong(1_000_000_000)];
         assert_eq!(
-            reader.next(),
+            reader.next_frame(),
             Ok(Some(Frame::Array(items.into_iter().collect())))
         );
-        assert_eq!(reader.next(), Ok(Some(Frame::One(Item::Number(7)))));
+        assert_eq!(reader.next_frame(), Ok(Some(Frame::One(Item::Number(7)))));
     }
 
     #[test]
