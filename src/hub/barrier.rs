@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::core::event::EventId;
 use crate::core::selector::Selector;
@@ -52,7 +53,7 @@ impl Hub {
     /// know. Waits no longer than `catch_up_max`; after that, the cursor is answered as far as it is known.
     ///
     /// # Errors
-    /// [`Shed::Behind`] if the log is away, and the cursor is one of its order.
+    /// [`Shed::Behind`] if the log gives no answer, and the cursor is one of its order.
     pub async fn resolve_late(
         &self,
         selectors: &[Selector],
@@ -77,16 +78,20 @@ impl Hub {
         if place.is_some_and(|place| place <= self.head()) {
             return Ok(());
         }
+        let mut has_answered = false;
         let wait = async {
             let newest = self.0.newest.ask(&**log).await?;
+            has_answered = true;
             self.reached(place.unwrap_or(newest)).await;
             Ok(())
         };
-        match tokio::time::timeout(self.0.config.catch_up_max, wait).await {
-            // A publisher's own id, or no cursor at all: it is told as unknown, as far as is known.
-            Ok(Err(Away { .. })) if place.is_some() => Err(Shed::Behind),
-            _ => Ok(()),
+        // A node may not know yet that its log is away.
+        let _: Result<Result<(), Away>, _> = timeout(self.0.config.catch_up_max, wait).await;
+        // A publisher's own id, or no cursor at all: it is told as unknown, as far as is known.
+        if place.is_some() && !has_answered {
+            return Err(Shed::Behind);
         }
+        Ok(())
     }
 
     /// Waits until all entries of the log up to `id` are applied.

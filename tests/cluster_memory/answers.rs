@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use fantail::core::event::Event;
 use fantail::core::sse::Draft;
 use fantail::metrics::Source;
 
 use crate::node::{Cluster, JSON, Node, bearer};
-use crate::support::http::{Response, request};
+use crate::support::http::{Connection, Response, request};
 use crate::support::resp::Client;
 use crate::support::wait_until;
 
@@ -213,4 +215,27 @@ fn a_client_that_is_ahead_is_sent_away_while_the_log_is() {
     let _known = second.subscribe(&format!("/events/a?last_event_id={old}"));
     let gap = second.resume("/events/a", "strange").take(1).remove(0);
     assert!(gap.data.contains("unknown"), "{gap:?}");
+}
+
+/// The log stands still, and the node has not noticed yet.
+#[test]
+fn a_client_that_is_ahead_is_sent_away_while_the_log_gives_no_answer() {
+    let cluster = Cluster::waiting(2, Duration::from_millis(50));
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    second.log.hold_back(true);
+    second.log.set_silent(true);
+    let cursor = first.publish("a", "1");
+    first.publish("a", "2");
+    let mut connection = Connection::open(second.http);
+    let asks = format!("GET /events/a HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {cursor}\r\n\r\n");
+    connection.send(asks.as_bytes());
+    assert_eq!(connection.head().status, 503);
+    // A publisher's own id may be none of the log.
+    let gap = second.resume("/events/a", "strange").take(1).remove(0);
+    assert!(gap.data.contains("unknown"), "{gap:?}");
+    second.log.set_silent(false);
+    second.log.hold_back(false);
+    assert_eq!(second.resume("/events/a", &cursor).take_data(1), ["2"]);
 }

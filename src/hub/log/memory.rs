@@ -83,6 +83,7 @@ pub struct MemoryNode {
     /// The tail stops here while it is held back.
     held_at: Mutex<Option<usize>>,
     is_stale: AtomicBool,
+    is_silent: AtomicBool,
     pending: Mutex<HashMap<u64, Pending>>,
     applied: Mutex<EventId>,
     is_closed: Mutex<bool>,
@@ -136,6 +137,7 @@ impl MemoryLog {
             shared: Arc::clone(&self.0),
             held_at: Mutex::default(),
             is_stale: AtomicBool::default(),
+            is_silent: AtomicBool::default(),
             pending: Mutex::default(),
             applied: Mutex::new(hub.head()),
             is_closed: Mutex::new(false),
@@ -257,6 +259,11 @@ impl MemoryNode {
     /// which has lost the log.
     pub fn set_stale(&self, is_stale: bool) {
         self.is_stale.store(is_stale, Ordering::Relaxed);
+    }
+
+    /// Whether its questions are not answered, as those to a server that stands still are not.
+    pub fn set_silent(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Ordering::Relaxed);
     }
 
     /// Lets a tail that is held back apply so many entries.
@@ -504,6 +511,9 @@ impl Log for MemoryNode {
     fn newest(&self) -> BoxFuture<'_, Result<EventId, Away>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            if self.is_silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             let mut state = self.shared.state.lock();
             state.newest_asked += 1;
             let last = if self.is_stale.load(Ordering::Relaxed) {
