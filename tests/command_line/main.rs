@@ -20,6 +20,8 @@ mod checks;
 mod document;
 /// The example of a program with a node inside.
 mod embed;
+/// Links from page to page of the documentation.
+mod links;
 /// Lines that clients cause.
 mod log_lines;
 /// A running node with the test's own standard streams.
