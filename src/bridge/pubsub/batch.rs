@@ -141,3 +141,96 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::runtime::Handle;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::bridge::pubsub::Pace;
+    use crate::bridge::redis::Address;
+    use crate::hub::HubConfig;
+    use crate::hub::log::memory::MemoryLog;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A message whose event has as many topics as one may have.
+    fn message(number: usize) -> Arrived {
+        let topics: Vec<String> = (0..100).map(|topic| format!("{number}/{topic}")).collect();
+        let envelope = serde_json::json!({ "data": number.to_string(), "topic": topics });
+        Arrived {
+            pattern: None,
+            channel: Bytes::from_static(b"in"),
+            payload: Ok(envelope.to_string().into()),
+        }
+    }
+
+    fn config() -> PubSubConfig {
+        PubSubConfig {
+            server: Address::parse("redis://h").expect("an address"),
+            channels: Vec::new(),
+            topics: Vec::new(),
+            forwarding: None,
+            message_bytes_max: 1 << 20,
+            pace: Pace::default(),
+        }
+    }
+
+    fn batch<'a>(
+        hub: &'a Hub,
+        log_lines: &'a LogLines,
+        config: &'a PubSubConfig,
+        messages: &'a [Arrived],
+    ) -> Batch<'a> {
+        let mut batch = Batch::new(hub, log_lines, config);
+        for message in messages {
+            batch.add(message, Some("in"));
+        }
+        batch
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_a_batch_that_the_log_took_in_part_only_the_rest_is_written_again() {
+        let log = MemoryLog::default();
+        let hub = Hub::start(log.config(HubConfig::default()), 1).expect("a hub");
+        let tail = log.join(&hub, &Handle::current());
+        // More topics than are written at once: the last message goes by itself.
+        let messages: Vec<Arrived> = (0..11).map(message).collect();
+        let (log_lines, config) = (LogLines::default(), config());
+        let batch = batch(&hub, &log_lines, &config, &messages);
+        tail.hold_back(true);
+        let refuse_the_last = async {
+            while log.len() < 10 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            log.refuse_next(1);
+            tail.hold_back(false);
+        };
+        let both = async { tokio::join!(batch.publish(), refuse_the_last) };
+        let (published, ()) = timeout(DEADLINE, both).await.expect("in time");
+        published.expect("published");
+        assert_eq!(log.len(), 11);
+        let messages = &hub.node_metrics().pubsub.messages;
+        assert_eq!(messages[PubSubOutcome::Event as usize].get(), 11);
+        hub.stop();
+    }
+
+    /// A repeat might be a second event.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn messages_of_an_unknown_outcome_are_not_written_again() {
+        let log = MemoryLog::default();
+        let hub = Hub::start(log.config(HubConfig::default()), 1).expect("a hub");
+        let _tail = log.join(&hub, &Handle::current());
+        log.lose_answers(true);
+        let (log_lines, config, messages) = (LogLines::default(), config(), [message(0)]);
+        let published = batch(&hub, &log_lines, &config, &messages).publish();
+        let published = timeout(DEADLINE, published).await.expect("in time");
+        assert!(matches!(published, Err(Lost::Unsure(_))), "{published:?}");
+        assert_eq!(log.len(), 1);
+        hub.stop();
+    }
+}
