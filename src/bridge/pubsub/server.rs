@@ -9,7 +9,7 @@ use super::PubSubConfig;
 use super::connect::{self, Stream};
 use super::lost::Lost;
 use super::pace::jittered;
-use crate::bridge::redis::{Address, Host, Login, masters, newest};
+use crate::bridge::redis::{Address, Host, Login, Named, masters, newest};
 
 /// A server, for both connections of a subscription.
 pub(super) struct Server {
@@ -79,11 +79,19 @@ pub(super) async fn demoted(address: &Address, host: &Host, every: Duration) -> 
         tokio::time::sleep(jittered(every)).await;
         // Sentinels that do not answer prove nothing.
         if let Ok(named) = masters(address).await
-            && newest(named).is_some_and(|named| named.host != *host)
+            && name_another(&named, host)
         {
             return Lost::Orphaned("the Sentinels name another master");
         }
     }
+}
+
+/// Whether all Sentinels that have heard of the latest failover name another master. They may know
+/// one by several names.
+fn name_another(named: &[Named], host: &Host) -> bool {
+    let latest = named.iter().map(|named| named.epoch).max();
+    let mut names = named.iter().filter(|named| Some(named.epoch) == latest);
+    latest.is_some() && names.all(|named| named.host != *host)
 }
 
 /// Channels belong to no database, so none is chosen.
@@ -102,5 +110,38 @@ fn settings_of(login: &Login) -> RedisConnectionInfo {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.host.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> Host {
+        Host {
+            name: name.to_owned(),
+            port: 6379,
+        }
+    }
+
+    #[test]
+    fn a_master_that_sentinels_know_by_two_names_is_not_left() {
+        for (names, is_another) in [
+            (vec![], false),
+            (vec![("a", 0)], false),
+            (vec![("b", 0)], true),
+            (vec![("a", 1), ("alias", 1)], false),
+            (vec![("alias", 1), ("a", 1)], false),
+            // One of them is cut off.
+            (vec![("a", 1), ("b", 2)], true),
+            (vec![("b", 1), ("a", 2)], false),
+        ] {
+            let named = names.iter().map(|&(name, epoch)| Named {
+                host: host(name),
+                epoch,
+            });
+            let named: Vec<Named> = named.collect();
+            assert_eq!(name_another(&named, &host("a")), is_another, "{names:?}");
+        }
     }
 }
