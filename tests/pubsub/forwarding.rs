@@ -122,6 +122,27 @@ fn messages_wait_while_the_log_refuses_them_and_the_node_says_so() {
     assert_eq!(stream.take_data(2), ["one", "two"]);
 }
 
+/// The subscription was given up at once, though no other node could have taken the lease.
+#[test]
+fn a_lease_that_is_not_prolonged_in_time_is_kept_until_its_end() {
+    let redis = Redis::empty();
+    let node = start(&redis);
+    wait_until("it forwards", || is(&node, "subscribed"));
+    let mut stream = SseStream::open(node.http, "/events?topic=in");
+    let set = |replicas| {
+        redis.ask::<()>(&["CONFIG", "SET", "min-replicas-to-write", replicas]);
+    };
+    set("1");
+    wait_until("it could not be prolonged", || {
+        let info: String = redis.ask(&["INFO", "errorstats"]);
+        info.contains("errorstat_NOREPLICAS")
+    });
+    set("0");
+    redis.publish("in", "after");
+    assert_eq!(stream.next().expect("an event").data, "after");
+    assert!(is(&node, "subscribed"));
+}
+
 /// The former master prolonged the lease, while the new one would have given it to another node.
 #[test]
 fn a_forwarder_takes_its_lease_at_the_master_that_sentinels_name() {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::lost::Lost;
 use super::pace::{Pace, jittered};
 use crate::bridge::follow::Marker;
-use crate::bridge::redis::{Address, Connection, Host, beside};
+use crate::bridge::redis::{Address, Connection, Error, Host, beside};
 use crate::hub::Hub;
 
 /// The log that messages are written to, and the times of the lease.
@@ -107,6 +107,8 @@ impl<'c> Lease<'c> {
             match timeout(until - asked, prolong).await {
                 Ok(Ok(true)) => _ = self.until.send_replace(self.end_of(asked)),
                 Ok(Ok(false)) | Err(_) => return Lost::Lease,
+                // Such as for want of replicas: nobody else takes it before its end.
+                Ok(Err(Error::Refused(_))) => {}
                 Ok(Err(error)) => return Lost::log(error),
             }
         }
