@@ -1,6 +1,8 @@
 use std::fs;
 use std::process::Command;
 
+use fantail::clock::unix_ms;
+
 use crate::server::{Server, add};
 use crate::support::node::{Node, PROGRAM};
 use crate::support::sse::SseStream;
@@ -71,6 +73,38 @@ fn a_node_with_a_log_is_not_upgraded_to_none() {
     assert_eq!(stream.take_data(1), ["1"]);
     let entries: Vec<(String, Vec<String>)> = server.ask(&["XRANGE", "fantail", &id, &id]);
     assert_eq!(entries.len(), 1, "{id} is in the log");
+}
+
+/// All nodes were down for longer than `history_age`.
+#[test]
+fn a_client_that_had_everything_was_told_a_gap_when_the_log_was_silent_for_long() {
+    let server = Server::start();
+    let mut node = server.node(&[]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    add(&node, "t", "before");
+    assert_eq!(stream.take_data(1), ["before"]);
+    let cursor = stream.cursor.clone();
+    assert!(node.stop().success());
+    wait_until("the event is older than that", || {
+        let newest: Vec<(String, Vec<String>)> =
+            server.ask(&["XREVRANGE", "fantail", "+", "-", "COUNT", "1"]);
+        let ms = newest[0]
+            .0
+            .split('-')
+            .next()
+            .expect("a time")
+            .parse::<u64>();
+        unix_ms() > ms.expect("a number") + 1_000
+    });
+    let node = server.node(&["--history-age", "1s"]);
+    add(&node, "t", "after");
+    let mut stream = SseStream::resume(node.http, "/events/t", &cursor);
+    assert_eq!(stream.take_data(1), ["after"]);
+    let page = node.admin_get("/metrics").body;
+    assert!(
+        page.contains("\nfantail_log_trims_unread_total 0"),
+        "{page}"
+    );
 }
 
 #[test]

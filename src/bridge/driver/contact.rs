@@ -101,7 +101,11 @@ async fn attempt(config: &LogConfig) -> Result<Contact, Error> {
     };
     let age = u64::try_from(config.history_age.as_millis()).unwrap_or(u64::MAX);
     let oldest = EventId::from_parts(unix_ms().saturating_sub(age), 0);
-    let first = connection.first_from(oldest.unwrap_or_default()).await?;
+    let first = match connection.first_from(oldest.unwrap_or_default()).await? {
+        Some(first) => Some(first),
+        // The newest one is read, however old: what comes next is known to follow it.
+        None => Some(connection.newest().await?).filter(|newest| *newest > EventId::ZERO),
+    };
     let floor = first.map_or(facts.last, EventId::before);
     tracing::info!(
         log = %config.address,
