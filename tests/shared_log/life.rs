@@ -159,3 +159,38 @@ fn metrics_and_readiness_say_how_the_node_stands_to_its_log() {
     let ready = http::request(node.http, "GET", "/readyz", &[], b"");
     assert_eq!(ready.status, 200);
 }
+
+/// A master whose last replica has been away for `repl-backlog-ttl` gives its history another name.
+/// Nodes that had connected before and after it took it for two servers, and each named it again after
+/// the other.
+#[test]
+fn two_nodes_filled_the_log_with_markers_after_the_last_replica_had_gone() {
+    let master = Server::with(&["--appendonly", "yes", "--repl-backlog-ttl", "1"]);
+    let port = master.address.port().to_string();
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &port]);
+    let line = |name: &str| {
+        let info: String = master.ask(&["INFO", "replication"]);
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("a line").to_owned()
+    };
+    wait_until("it has a replica", || line("connected_slaves:") == "1");
+    let before = master.node(&[]);
+    let mut stream = SseStream::open(before.http, "/events/t");
+    let history = line("master_replid:");
+    drop(replica);
+    wait_until("it has another name", || line("master_replid:") != history);
+    let after = master.node(&[]);
+    let data: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for (number, data) in data.iter().enumerate() {
+        add([&before, &after][number % 2], "t", data);
+    }
+    assert_eq!(stream.take_data(10), data);
+    let entries: Vec<(String, Vec<String>)> = master.ask(&["XRANGE", "fantail", "-", "+"]);
+    let is_term = |(_, fields): &&(String, Vec<String>)| fields[1] == "term";
+    let terms = entries.iter().filter(is_term).count();
+    assert!(
+        (1..=2).contains(&terms),
+        "{terms} of {} entries",
+        entries.len()
+    );
+}

@@ -191,6 +191,7 @@ impl<T> Follower<T> {
         self.count.forget();
         self.lost = None;
         self.term = None;
+        self.is_named = false;
         self.is_unproven = false;
         self.steps.push_back(hole(scan.told, entry.id));
         self.trail.push(&entry);

@@ -87,6 +87,9 @@ pub struct Facts {
     pub birth: Option<u128>,
     /// The server that has it: equal as long as the same process of the server runs.
     pub server: u64,
+    /// The time for which the server has it: another one after it was a replica, and sometimes though
+    /// it was none.
+    pub reign: u64,
     /// The oldest entry that is kept.
     pub first: Option<EventId>,
     /// The newest id that was given, whether or not its entry is kept.
@@ -193,6 +196,7 @@ pub struct Follower<T> {
     count: Count,
     forks: Forks,
     server: Option<u64>,
+    reign: Option<u64>,
     facts: Option<Facts>,
     facts_at: Option<Instant>,
     state: State,
@@ -200,6 +204,9 @@ pub struct Follower<T> {
     is_unproven: bool,
     /// The server that the newest marker of its kind names; `None` if none was read.
     term: Option<u64>,
+    /// A marker that names the server was read on this connection. Another name for it does not count
+    /// then: two nodes that have different names for a server would answer each other without end.
+    is_named: bool,
     /// Between these ids, entries were removed before they were read.
     lost: Option<(EventId, EventId)>,
     is_live: bool,
@@ -254,11 +261,13 @@ impl<T> Follower<T> {
             count: Count::default(),
             forks: Forks::default(),
             server: None,
+            reign: None,
             facts: None,
             facts_at: None,
             state: State::Connect,
             is_unproven: matches!(start, Start::At(_)),
             term: None,
+            is_named: false,
             lost: None,
             is_live: false,
             is_new: matches!(start, Start::Above(_)),
@@ -283,6 +292,7 @@ impl<T> Follower<T> {
     /// one.
     pub fn disconnected(&mut self) {
         self.is_live = false;
+        self.is_named = false;
         self.count.forget_claim();
         self.steps.retain(|step| !matches!(step, Step::Live { .. }));
         if !matches!(self.state, State::Other(_)) {

@@ -15,11 +15,17 @@ impl<T> Follower<T> {
             self.state = facts.birth.map_or(State::Create, State::Other);
             return;
         }
-        if self.server.is_some_and(|server| server != facts.server) {
+        let is_other = self.server.is_some_and(|server| server != facts.server);
+        let is_anew = self.reign.is_some_and(|reign| reign != facts.reign);
+        if is_other || is_anew {
             self.is_unproven = true;
             self.is_live = false;
+            self.is_named = false;
+            // It may have lost entries since the marker that names it.
+            self.term = self.term.filter(|_| is_other);
         }
         self.server = Some(facts.server);
+        self.reign = Some(facts.reign);
         self.facts = Some(facts);
         if *state == State::Judge {
             self.judge(&facts);
@@ -183,6 +189,7 @@ impl<T> Follower<T> {
             Marker::Term { server } => {
                 self.count.add_turn();
                 self.term = Some(server);
+                self.is_named |= self.server == Some(server);
                 (!self.trail.is_empty()).then_some(Step::Doubt {
                     after: self.head,
                     before: id,
@@ -210,7 +217,10 @@ impl<T> Follower<T> {
                 after,
                 through: through.max(self.head.after()),
             }),
-            None => (self.term != Some(server)).then_some(Marker::Term { server }),
+            None => {
+                let is_named = self.is_named || self.term == Some(server);
+                (!is_named).then_some(Marker::Term { server })
+            }
         };
         if let Some(marker) = marker {
             self.is_live = false;

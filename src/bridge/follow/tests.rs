@@ -46,6 +46,7 @@ impl Script {
         self.0.answer(Answer::Facts(Facts {
             birth: Some(BIRTH),
             server: 1,
+            reign: 1,
             first: Some(id(first)),
             last: id(last),
             added: Some(added),
@@ -204,6 +205,7 @@ fn the_removal_of_the_newest_entry_that_was_read_is_no_loss() {
     script.0.answer(Answer::Facts(Facts {
         birth: Some(BIRTH),
         server: 1,
+        reign: 1,
         first: Some(id(1)),
         last: id(4),
         added: Some(4),
@@ -233,4 +235,36 @@ fn a_number_that_was_not_compared_with_the_log_proves_nothing() {
         cause: HoleCause::Trimmed,
     };
     assert_eq!(script.holes(), [hole]);
+}
+
+/// Each took the other's marker for one of another server, and appended its own: 1,300 a second.
+#[test]
+fn two_nodes_with_different_names_for_a_server_answered_each_other_without_end() {
+    let mut script = Script::live();
+    script.page(&[(3, TERM), (4, Some(Marker::Term { server: 2 }))]);
+    assert_eq!(script.next().1, Step::Wait { after: id(4) });
+    // On another connection it may be another server's after all.
+    script.0.disconnected();
+    script.facts(1, 4, 4, 2);
+    script.page(&[(4, Some(Marker::Term { server: 2 }))]);
+    let asked = script.next().1;
+    assert!(matches!(asked, Step::Append { .. }), "{asked:?}");
+}
+
+/// Its process may have lost entries meanwhile, and have given their ids to others.
+#[test]
+fn a_server_that_may_have_been_a_replica_is_named_anew() {
+    for reign in [1, 2] {
+        let mut script = Script::live();
+        script.page(&[(3, TERM)]);
+        assert_eq!(script.next().1, Step::Wait { after: id(3) });
+        script.0.disconnected();
+        assert_eq!(script.next().1, Step::AskFacts);
+        let facts = script.0.facts.expect("facts");
+        script.0.answer(Answer::Facts(Facts { reign, ..facts }));
+        script.page(&[(3, TERM)]);
+        let asked = script.next().1;
+        let is_named = !matches!(asked, Step::Append { .. });
+        assert_eq!(is_named, reign == 1, "{asked:?}");
+    }
 }

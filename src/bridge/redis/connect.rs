@@ -100,20 +100,20 @@ impl Connection {
             other => reply::text(other).ok_or(Error::Answer("INFO"))?,
         };
         let line = |name| reply::info_line(info, name);
-        let mut hasher = DefaultHasher::new();
         // A server that hides it is told apart by its host.
-        match line("run_id") {
-            Some(run_id) => run_id.hash(&mut hasher),
-            None => (&host.name, host.port).hash(&mut hasher),
-        }
-        // It is another one when it was a replica meanwhile: it may have lost entries.
-        line("master_replid").hash(&mut hasher);
+        let server = match line("run_id") {
+            Some(run_id) => hash(run_id),
+            None => hash((&host.name, host.port)),
+        };
+        // It has another one after it was a replica, but also an hour after its last replica has gone.
+        let reign = hash(line("master_replid"));
         let id = reply::number(&reply::accepted(id)?);
         let time = line("server_time_usec").and_then(|time| time.parse::<u64>().ok());
         Ok(Found::Here(Self {
             link,
             key: key.to_owned(),
-            server: hasher.finish(),
+            server,
+            reign,
             newest_read: RawId::default(),
             client_id: id.ok_or(Error::Answer("CLIENT ID"))?,
             version: version(info),
@@ -133,6 +133,12 @@ fn version(info: &str) -> String {
         (Some(version), _) => format!("{version} (Valkey)"),
         (None, version) => version.unwrap_or("(unknown)").to_owned(),
     }
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Where a key is.

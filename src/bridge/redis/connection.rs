@@ -35,6 +35,8 @@ pub struct Connection {
     pub(super) key: String,
     /// A hash of the server's `run_id`.
     pub(super) server: u64,
+    /// A hash of the server's `master_replid`.
+    pub(super) reign: u64,
     /// The newest entry of the last page.
     pub(super) newest_read: RawId,
     pub(super) host: Host,

@@ -53,6 +53,7 @@ impl Connection {
             None => Ok(Facts {
                 birth: None,
                 server: self.server,
+                reign: self.reign,
                 first: None,
                 last: EventId::ZERO,
                 added: None,
@@ -78,6 +79,7 @@ impl Connection {
         Ok(Facts {
             birth: birth(reply::accepted(groups)?),
             server: self.server,
+            reign: self.reign,
             first: first.map(RawId::at_most),
             last: self.readable(last)?,
             added: number("entries-added"),

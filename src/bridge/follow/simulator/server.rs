@@ -145,6 +145,7 @@ impl Server {
         Facts {
             birth: self.birth,
             server: self.number,
+            reign: self.number,
             first: self.entries.first().map(|entry| entry.id),
             last: self.last,
             added: self.counts.then_some(self.added),
