@@ -539,6 +539,28 @@ fn what_a_server_has_lost_of_the_rosters_is_told_again() {
     assert_eq!(told.open(), all_list(&nodes, &[0, 1], 6));
 }
 
+/// The process of the server goes on: only the time of its rule is another one.
+#[test]
+fn what_a_server_has_lost_as_a_replica_is_told_again() {
+    let server = Server::start(Keeps::EverySecond, &[]);
+    let other = Server::start(Keeps::EverySecond, &[]);
+    let (nodes, _folder) = start(&vec![server.url(); 2], &[]);
+    let mut open: Vec<SseStream> = (0..20).map(|n| subscribe(nodes.at(n % 2), "a")).collect();
+    all_list(&nodes, &[0, 1], 20);
+    other.follow(&server);
+    other.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    open.extend((0..10).map(|n| subscribe(nodes.at(n % 2), "lost")));
+    open.drain(..5);
+    let before = all_list(&nodes, &[0, 1], 25);
+    server.follow(&other);
+    server.ask::<()>(&["REPLICAOF", "NO", "ONE"]);
+    wait_until("all nodes list the open streams", || {
+        (0..2).all(|index| try_listed(nodes.at(index)).as_ref() == Some(&before))
+    });
+    wait_until_all_count(&server, 2);
+    assert_eq!(all_list(&nodes, &[0, 1], 25), before);
+}
+
 #[test]
 fn subscribers_are_listed_again_after_the_log_has_lost_everything() {
     let server = Server::start(Keeps::EverySecond, &[]);

@@ -13,6 +13,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep, timeout};
@@ -52,12 +53,20 @@ const LEAVE_MAX: Duration = Duration::from_millis(400);
 /// The number of no batch: nobody waits for these entries.
 const NO_BATCH: u64 = u64::MAX;
 
+/// A server's copy of the rosters, and what it has lost, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RosterCopy {
+    server: u64,
+    reign: u64,
+    losses: u64,
+}
+
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     hub: Hub,
     watching: Watching,
-    /// The server whose copy of the roster is known to be right.
-    proven: Option<u64>,
+    /// The copy of the roster that is known to be right.
+    proven: Option<RosterCopy>,
     /// How much of the history the ends of other nodes' subscribers may fill.
     allowance: Allowance,
 }
@@ -151,7 +160,7 @@ impl Keeper {
                     return Ok(false);
                 }
                 // Nothing was told in it yet.
-                self.proven = Some(connection.server());
+                self.proven = Some(self.copy(connection));
                 roster.join(name);
             }
             State::Former(name) | State::Joined(name) => {
@@ -182,10 +191,19 @@ impl Keeper {
         );
     }
 
-    /// Compares the roster with the open streams, if another server has it than before: it may have
-    /// lost the newest changes.
+    fn copy(&self, connection: &Connection) -> RosterCopy {
+        RosterCopy {
+            server: connection.server(),
+            reign: connection.reign(),
+            losses: self.shared.losses.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Compares the roster with the open streams, if another server has it than before, or the log has
+    /// lost something: the newest changes may be lost, too.
     async fn prove(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        if self.proven == Some(connection.server()) || !self.is_read(connection) {
+        let copy = Some(self.copy(connection));
+        if self.proven == copy || !self.is_read(connection) {
             return Ok(());
         }
         let Ok(_held) = timeout(IN_HAND_MAX, self.hub.hold_announcements()).await else {
@@ -209,7 +227,7 @@ impl Keeper {
             }
         }
         presence.retell_without(&ids);
-        self.proven = Some(connection.server());
+        self.proven = copy;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What the tasks and the hub's handle share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -70,6 +71,8 @@ pub(super) struct Shared {
     pub(super) head: watch::Sender<EventId>,
     /// The server of which the tail has applied everything; none while it is behind.
     pub(super) live: watch::Sender<Option<u64>>,
+    /// Times that a part of the log was lost, or never read.
+    pub(super) losses: AtomicU64,
     standing: Mutex<Standing>,
     /// Why the log is away.
     why: Mutex<String>,
@@ -102,6 +105,7 @@ impl Shared {
             queued: Notify::new(),
             head: watch::Sender::new(head),
             live: watch::Sender::new(None),
+            losses: AtomicU64::new(0),
             standing: Mutex::new(Standing::Refilling { behind: 0 }),
             why: Mutex::default(),
             last_entry: Mutex::new(Instant::now()),

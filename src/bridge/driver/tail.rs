@@ -1,6 +1,7 @@
 //! Reads the log: does what the [follower](crate::bridge::follow) says, and tells the hub.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -295,6 +296,9 @@ impl Tail {
         }
         self.hub.break_off(hole).await?;
         self.shared.head.send_replace(through);
+        if hole.cause != HoleCause::Upstream {
+            self.shared.losses.fetch_add(1, Ordering::Relaxed);
+        }
         // Other nodes may have read what was cut off here. So what is not found may have been written,
         // unlike after a loss.
         let was_cut = hole.cause == HoleCause::Trimmed || after == EventId::ZERO;

@@ -65,6 +65,13 @@ impl Connection {
         self.server
     }
 
+    /// A hash of the server's `master_replid`: another one after it was a replica, and sometimes though
+    /// it was none.
+    #[must_use]
+    pub fn reign(&self) -> u64 {
+        self.reign
+    }
+
     /// Number of this connection at its server.
     #[must_use]
     pub fn client_id(&self) -> u64 {
