@@ -11,8 +11,11 @@ TOKEN is for a node with keys. It has to grant `*` (`{"mercure": {"subscribe": [
 the next public one, or the node's end, has shown that.
 """
 
+import http.client
 import json
 import sys
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -24,7 +27,7 @@ PLACE = "{fantail}:moved"
 
 
 def blocks(node, token, after):
-    """The blocks of the stream of all topics, as lists of (name, value)."""
+    """The blocks of the stream of all topics, as lists of (name, value), until the stream ends."""
     query = urllib.parse.urlencode({"topic": "*", "with": "topic", "last_event_id": after})
     request = urllib.request.Request(f"{node}/events?{query}")
     if token:
@@ -65,7 +68,29 @@ def entry(block):
 
 
 def events(node, token, after):
-    return filter(None, map(entry, blocks(node, token, after)))
+    """The events of the node, until it has ended: it takes no connection any more."""
+    has_answered = False
+    while True:
+        try:
+            for block in blocks(node, token, after):
+                has_answered = True
+                event = entry(block)
+                if event:
+                    yield event
+                after = dict(block).get("id", after)
+        except urllib.error.HTTPError as error:
+            # It drains, or is full.
+            if error.code != 503:
+                raise
+        except urllib.error.URLError as error:
+            if not has_answered:
+                raise
+            if isinstance(error.reason, ConnectionRefusedError):
+                return
+        except (OSError, http.client.HTTPException):
+            # The connection broke, or was silent for long.
+            pass
+        time.sleep(0.2)
 
 
 def main(node, log, token=None):

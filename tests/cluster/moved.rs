@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use crate::course::{KEY, entries, field};
 use crate::nodes::{Nodes, publish};
 use crate::server::{Keeps, Server};
+use crate::support::http;
 use crate::support::node::Node;
 use crate::support::sse::SseStream;
 use crate::support::wait_until;
@@ -52,6 +53,9 @@ fn a_client_of_a_node_that_stood_alone_goes_on_in_the_cluster() {
     assert_eq!(publish(&old, "orders", "4").status, 200);
     let mut copies = mover(&old, &server);
     wait_for(&server, "4");
+    // An operator sends the clients away, and publishers stay.
+    let ended = http::request(old.admin, "DELETE", "/streams?topic=*", &[], b"").json();
+    assert_ne!(ended["ended"], 0, "{ended}");
 
     let nodes = Nodes::start(&vec![server.url(); 2], &[]);
     // Events of the old node still arrive.
