@@ -122,6 +122,21 @@ fn messages_wait_while_the_log_refuses_them_and_the_node_says_so() {
     assert_eq!(stream.take_data(2), ["one", "two"]);
 }
 
+#[test]
+fn a_forwarder_whose_lease_another_one_has_writes_no_more() {
+    let redis = Redis::empty();
+    let node = start(&redis);
+    wait_until("it forwards", || is(&node, "subscribed"));
+    let lease = ["{fantail}:channels", "another", "PX", "3600000"];
+    redis.ask::<()>(&[&["SET"], &lease[..]].concat());
+    wait_until("it waits", || is(&node, "standby"));
+    let page = node.admin_get("/metrics").body;
+    let line = "fantail_pubsub_lost_total{reason=\"lease\"} 1";
+    assert!(page.contains(line), "{page}");
+    let holder: String = redis.ask(&["GET", lease[0]]);
+    assert_eq!(holder, lease[1]);
+}
+
 /// The subscription was given up at once, though no other node could have taken the lease.
 #[test]
 fn a_lease_that_is_not_prolonged_in_time_is_kept_until_its_end() {

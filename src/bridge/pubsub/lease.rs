@@ -69,17 +69,12 @@ impl<'c> Lease<'c> {
             let (key, holder, time) = (&lease.key, &lease.holder, config.lease);
             let taken = lease.connection.take_lease(key, &owner, holder, time).await;
             if taken.map_err(Lost::log)? {
-                lease.until.send_replace(lease.end_of(asked));
+                lease.until.send_replace(end_of(asked, time));
                 return Ok(lease);
             }
             waits();
             sleep(jittered(config.lease / 5)).await;
         }
-    }
-
-    /// A tenth before the server forgets a lease that was asked for at this time.
-    fn end_of(&self, asked: Instant) -> Instant {
-        asked + self.config.lease.mul_f64(0.9)
     }
 
     /// The server that has it.
@@ -105,7 +100,7 @@ impl<'c> Lease<'c> {
             let (key, holder, time) = (&self.key, &self.holder, self.config.lease);
             let prolong = self.connection.prolong_lease(key, holder, time);
             match timeout(until - asked, prolong).await {
-                Ok(Ok(true)) => _ = self.until.send_replace(self.end_of(asked)),
+                Ok(Ok(true)) => _ = self.until.send_replace(end_of(asked, time)),
                 Ok(Ok(false)) | Err(_) => return Lost::Lease,
                 // Such as for want of replicas: nobody else takes it before its end.
                 Ok(Err(Error::Refused(_))) => {}
@@ -121,6 +116,11 @@ impl<'c> Lease<'c> {
     }
 }
 
+/// A tenth before the server forgets a lease that was asked for at this time.
+fn end_of(asked: Instant, lease: Duration) -> Instant {
+    asked + lease.mul_f64(0.9)
+}
+
 /// Writes the marker of a doubt, and waits until this node has read it.
 pub(super) async fn mark(config: &Forwarding, pace: Pace, hub: &Hub) -> Result<(), Lost> {
     let mark = async {
@@ -134,5 +134,17 @@ pub(super) async fn mark(config: &Forwarding, pace: Pace, hub: &Hub) -> Result<(
     match timeout(pace.connect_timeout, mark).await {
         Ok(marked) => marked,
         Err(_) => Err(Lost::silent("the marker in the log did not come back")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_stops_before_the_server_forgets_its_lease() {
+        let asked = Instant::now();
+        let end = end_of(asked, LEASE);
+        assert!(end > asked + LEASE / 2 && end < asked + LEASE);
     }
 }
