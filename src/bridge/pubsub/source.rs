@@ -250,9 +250,12 @@ impl Silence {
         (sent.number > self.seen).then(|| self.max.saturating_sub(self.awaited))
     }
 
-    fn came(&mut self, number: u64) {
-        self.seen = self.seen.max(number);
-        self.awaited = Duration::ZERO;
+    /// A number that was not sent is a stranger's.
+    fn came(&mut self, number: u64, sent: &Sent) {
+        if number <= sent.number {
+            self.seen = self.seen.max(number);
+            self.awaited = Duration::ZERO;
+        }
     }
 }
 
@@ -343,7 +346,7 @@ impl Follow<'_> {
         let Some(number) = number else {
             return;
         };
-        self.silence.came(number);
+        self.silence.came(number, sent);
         if number == sent.number {
             let took_us = u64::try_from(sent.at.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.source.metrics().note_probe(took_us);
@@ -445,11 +448,21 @@ mod tests {
         assert_eq!(silence.left(&sent(1)), Some(Duration::from_secs(1)));
         // A further probe does not give the first one more time.
         assert_eq!(silence.left(&sent(2)), Some(Duration::from_secs(1)));
-        silence.came(1);
+        silence.came(1, &sent(2));
         assert_eq!(silence.left(&sent(2)), Some(max));
-        silence.came(2);
+        silence.came(2, &sent(2));
         assert_eq!(silence.left(&sent(2)), None);
-        silence.came(1);
+        silence.came(1, &sent(2));
         assert_eq!(silence.left(&sent(2)), None);
+    }
+
+    /// No probe was awaited any more: the connection could be dead for ever.
+    #[test]
+    fn a_stranger_on_the_channel_of_probes_answers_for_none() {
+        let max = Duration::from_secs(3);
+        let mut silence = Silence::new(max);
+        silence.awaited = Duration::from_secs(1);
+        silence.came(u64::MAX, &sent(1));
+        assert_eq!(silence.left(&sent(1)), Some(Duration::from_secs(2)));
     }
 }
