@@ -270,3 +270,18 @@ async fn a_late_call_for_an_earlier_holder_leaves_the_lease_of_the_next_one() {
     let taken = connection.take_lease(key, "b.", "b.1", time).await;
     assert!(taken.expect("an answer"));
 }
+
+#[tokio::test]
+async fn a_server_whose_memory_is_full_tells_the_same_facts() {
+    let server = Server::start();
+    let mut connection = connect(&server).await;
+    for begins in [false, true] {
+        if begins {
+            connection.create(BIRTH).await.expect("a birth");
+        }
+        let facts = connection.facts().await.expect("facts");
+        server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+        assert_eq!(connection.facts().await.expect("facts"), facts);
+        server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    }
+}

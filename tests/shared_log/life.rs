@@ -194,3 +194,35 @@ fn two_nodes_filled_the_log_with_markers_after_the_last_replica_had_gone() {
         entries.len()
     );
 }
+
+/// A node without its log would not trim it any more, and so would keep the memory full.
+#[test]
+fn a_server_whose_memory_is_full_is_followed() {
+    let server = Server::start();
+    let node = server.node(&[]);
+    let mut stream = SseStream::open(node.http, "/events/t");
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let answer = http::request(node.http, "POST", "/publish/t", &[], b"refused");
+    assert!(
+        answer.status == 503 && answer.body.contains("OOM"),
+        "{answer:?}"
+    );
+    let asked = || -> u64 {
+        let calls: String = server.ask(&["INFO", "commandstats"]);
+        let calls = calls.split("cmdstat_xinfo|stream:calls=").nth(1);
+        let calls = calls.and_then(|calls| calls.split(',').next()?.parse().ok());
+        calls.expect("the number of the node's questions")
+    };
+    let before = asked();
+    wait_until("the node asks for facts", || asked() > before + 1);
+    let page = node.admin_get("/metrics").body;
+    for line in [
+        "fantail_log_state{state=\"live\"} 1",
+        "fantail_log_reconnects_total 0",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    server.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    add(&node, "t", "taken");
+    assert_eq!(stream.take_data(1), ["taken"]);
+}

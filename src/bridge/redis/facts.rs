@@ -19,6 +19,15 @@ use crate::core::event::EventId;
 /// Beginning of the name of the group that keeps the birth.
 const BIRTH_PREFIX: &str = "fantail:";
 
+/// The same as the transaction in [`Connection::facts`]. A server whose memory is full refuses all that
+/// is queued for a transaction, and runs a script that writes nothing.
+const FACTS: &str = "\
+return {
+  redis.pcall('XINFO', 'STREAM', KEYS[1]),
+  redis.pcall('XINFO', 'GROUPS', KEYS[1]),
+  redis.pcall('HGET', KEYS[2], 'count')
+}";
+
 impl Connection {
     /// The state of the stream at one moment. A stream that does not exist has no birth, and
     /// nothing in it.
@@ -40,7 +49,16 @@ impl Connection {
         if answers.next().is_some_and(is_replica) {
             return Err(Error::Replica(self.host().to_string()));
         }
-        let executed = reply::items(reply::executed(answers)?).unwrap_or_default();
+        let executed = match reply::executed(answers) {
+            Err(Error::Refused(refused)) if refused.code == "OOM" => {
+                let mut command = redis::cmd("EVAL");
+                command.arg(FACTS).arg(2);
+                command.arg(&self.key).arg(turns_key(&self.key));
+                self.call(&command).await?
+            }
+            executed => executed?,
+        };
+        let executed = reply::items(executed).unwrap_or_default();
         let Ok([stream, groups, turns]) = <[Value; 3]>::try_from(executed) else {
             return Err(Error::Answer("XINFO"));
         };
